@@ -1,0 +1,1 @@
+//! Whether a call was signed by QStash.

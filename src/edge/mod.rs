@@ -1,0 +1,2 @@
+//! The doors.
+pub mod http;

@@ -1,0 +1,2 @@
+//! What things are.
+pub mod table;
