@@ -1,2 +1,17 @@
-//! What things are.
+//! What things are: plain values that every room may speak of. No I/O, no clock, no adapter.
+
+pub mod budget;
+pub mod checkpoint;
+pub mod cursor;
+pub mod database;
+mod database_url;
+pub mod facts;
+pub mod fault;
+pub mod lease;
+pub mod page;
+pub mod pipeline;
+pub mod run;
+pub mod secret;
+pub mod shape;
+pub mod survey;
 pub mod table;

@@ -1,0 +1,71 @@
+//! What the target remembers of a table: how far it has come, and what it still waits for.
+
+use std::collections::BTreeSet;
+
+use super::cursor::{CursorValue, Pass, Position};
+
+/// A transaction of the source that was open when it was looked at: a virtual transaction id or
+/// the name of a prepared transaction.
+pub type Writer = String;
+
+/// How far a table has come. It is saved only with the rows it stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// What was read and how; another shape (columns, key, cursor, filter) starts over.
+    pub shape: String,
+    /// What holds once every scan so far is done.
+    pub reached: Reached,
+    /// A scan that was cut by its budget, to be resumed exactly there.
+    pub scan: Option<Scan>,
+}
+
+/// What is known to be in the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The kept cursor: every row at or below it is in the target, and no open transaction can
+    /// still write behind it. None until the first scan is promoted.
+    pub kept: Option<CursorValue>,
+    /// A watermark that is applied already but may not be kept yet.
+    pub pending: Option<Pending>,
+    /// What the source looked like when the last scan began; the same look means a quiet table.
+    pub seen: Option<Seen>,
+}
+
+/// A watermark waiting for the transactions that were open when it was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The cursor to keep once all of them have ended and one more scan is done.
+    pub watermark: CursorValue,
+    /// Who was open.
+    pub writers: BTreeSet<Writer>,
+}
+
+/// The look of a table's tail: equal looks mean that nothing was written in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The greatest cursor that is not in the future.
+    pub max: Option<CursorValue>,
+    /// A digest over the row versions from the kept cursor, less the overlap, on; none where the
+    /// look did not take it, and then the next run reads.
+    pub digest: Option<String>,
+}
+
+/// A scan on its way. It carries what it may promise at its end, because that was decided when
+/// it began: a fresh watermark would be wrong for the pages read before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// Which rows are being read.
+    pub pass: Pass,
+    /// The passes still to come.
+    pub then: Vec<Pass>,
+    /// The last row applied; none before the first page of a pass.
+    pub after: Option<Position>,
+    /// The kept cursor the scan started from.
+    pub from: Option<CursorValue>,
+    /// The greatest cursor when it started.
+    pub watermark: Option<CursorValue>,
+    /// The target was empty when it started, so pages are copied straight in.
+    pub fresh: bool,
+    /// What holds when it is done.
+    pub goal: Reached,
+}

@@ -1,0 +1,123 @@
+//! Cursors: what grows when a row changes, a value of it, and a position in a scan.
+
+/// A value of a cursor or key column, as the source prints it under the pinned settings.
+///
+/// It is kept as text and compared on the source alone, in the column's own type: another
+/// machine's idea of collation, time zone or precision never takes part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorValue(String);
+
+impl CursorValue {
+    /// Takes the text that the source printed.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to be cast to the column's type on the source.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What kind of growth a cursor column has; it decides the overlap and what "future" means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorKind {
+    /// `timestamptz`: an instant.
+    Instant,
+    /// `timestamp`: a wall clock of an unknown zone.
+    WallClock,
+    /// `date`.
+    Day,
+    /// A number or another type without a clock: no overlap and no future.
+    Sequence,
+}
+
+impl CursorKind {
+    /// The kind of a column of the type that `format_type` prints, if it can be a cursor at all.
+    pub fn of_type(type_name: &str) -> Option<Self> {
+        let base = type_name.split('(').next().unwrap_or(type_name).trim_end();
+        match base {
+            "timestamp" if type_name.ends_with("with time zone") => Some(Self::Instant),
+            "timestamp with time zone" => Some(Self::Instant),
+            "timestamp" | "timestamp without time zone" => Some(Self::WallClock),
+            "date" => Some(Self::Day),
+            "smallint" | "integer" | "bigint" | "numeric" => Some(Self::Sequence),
+            _ => None,
+        }
+    }
+}
+
+/// By what a table's changes are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// A column that grows when a row is written.
+    Column {
+        /// Its name.
+        name: String,
+        /// Its type, as `format_type` prints it on the source.
+        type_name: String,
+        /// How it grows.
+        kind: CursorKind,
+        /// Rows may have none; they are read in a pass of their own.
+        nullable: bool,
+        /// An index of the source starts with it, so that a window costs what it holds.
+        indexed: bool,
+    },
+    /// Nothing grows: the whole table is compared whenever something in it changed.
+    Whole,
+}
+
+impl Cursor {
+    /// The cursor column's name, if there is one.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column { name, .. } => Some(name),
+            Self::Whole => None,
+        }
+    }
+}
+
+/// The last row of a page: the next page starts right after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The row's cursor; none in a scan by key alone or over rows without a cursor.
+    pub cursor: Option<CursorValue>,
+    /// The row's key, a value a key column.
+    pub key: Vec<CursorValue>,
+}
+
+/// Which rows of the window a scan is reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// From the kept cursor, less the overlap, up to the watermark.
+    Window,
+    /// Dated past the watermark: stamps from the future, `infinity`. Read in every run, because
+    /// they must never set the watermark.
+    Beyond,
+    /// Without a cursor value, which no comparison ever finds.
+    Nulls,
+    /// Everything, in key order: the first load of a table whose cursor has no index, or no cursor.
+    ByKey,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_follow_the_printed_type_whatever_its_precision() {
+        for (name, kind) in [
+            ("timestamp with time zone", Some(CursorKind::Instant)),
+            ("timestamp(3) with time zone", Some(CursorKind::Instant)),
+            ("timestamp without time zone", Some(CursorKind::WallClock)),
+            ("timestamp(6) without time zone", Some(CursorKind::WallClock)),
+            ("date", Some(CursorKind::Day)),
+            ("bigint", Some(CursorKind::Sequence)),
+            ("numeric(20,0)", Some(CursorKind::Sequence)),
+            ("text", None),
+            ("uuid", None),
+        ] {
+            assert_eq!(CursorKind::of_type(name), kind, "{name}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a side has and can do, as its catalog tells.
+
+use std::collections::BTreeMap;
+
+use super::table::TableName;
+
+/// What one side has.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The same text for the same database, however it was reached.
+    pub identity: String,
+    /// The server's major version.
+    pub major: u32,
+    /// The tables that were asked for and exist, by name.
+    pub tables: BTreeMap<TableName, TableFacts>,
+}
+
+/// What one table is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableFacts {
+    /// Its own rows only, or those of its partitions too.
+    pub partitioned: bool,
+    /// Its columns in their order.
+    pub columns: Vec<Column>,
+    /// Its keys: the primary key first, then unique, non-null, immediate, complete indexes.
+    pub keys: Vec<Vec<String>>,
+    /// The tables that its foreign keys point to.
+    pub parents: Vec<TableName>,
+    /// The first columns of its indexes that can serve an order.
+    pub index_starts: Vec<String>,
+    /// The rows that the planner believes it has.
+    pub estimated_rows: u64,
+    /// What the role may do with it.
+    pub privileges: Privileges,
+}
+
+impl TableFacts {
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// What one column is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type's object id; the same in every database for a built-in type.
+    pub type_oid: u32,
+    /// Its type with modifiers, as `format_type` prints it.
+    pub type_name: String,
+    /// It refuses NULL.
+    pub not_null: bool,
+    /// The database fills it when it is left out.
+    pub has_default: bool,
+    /// The database computes it: it can be read and never written.
+    pub generated: bool,
+    /// It takes its value from a sequence.
+    pub serial: bool,
+}
+
+/// What the role may do with a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// Read its rows.
+    pub select: bool,
+    /// Add rows.
+    pub insert: bool,
+    /// Change rows.
+    pub update: bool,
+    /// Row-level security hides rows from the role.
+    pub rows_hidden: bool,
+}

@@ -1,0 +1,133 @@
+//! An error with its subject and its remedy: who must act, and whether a retry helps.
+
+use std::error::Error;
+
+use super::table::TableName;
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Reading the settings or the call.
+    Ask,
+    /// Reaching the source.
+    ConnectSource,
+    /// Reaching the target.
+    ConnectTarget,
+    /// Making or reading the state tables.
+    State,
+    /// Comparing what the two sides have.
+    Plan,
+    /// Reading rows.
+    Read,
+    /// Writing rows with their checkpoint.
+    Write,
+}
+
+impl Step {
+    /// The step's name in answers and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::ConnectSource => "connect_source",
+            Self::ConnectTarget => "connect_target",
+            Self::State => "state",
+            Self::Plan => "plan",
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// Who must act. The HTTP status, the retry header and the exit code follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nobody: the same call may succeed later.
+    Retry,
+    /// A person: settings, permissions, schema or data. A retry would fail the same way.
+    Operator,
+    /// The caller: the call itself is wrong.
+    Caller,
+    /// We: a defect. A retry is harmless.
+    Report,
+}
+
+/// Something that went wrong, ready to be told.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// What was being done.
+    pub step: Step,
+    /// To which table, if to one.
+    pub table: Option<TableName>,
+    /// Who must act.
+    pub remedy: Remedy,
+    /// A word for programs, stable between versions.
+    pub code: &'static str,
+    /// One sentence without the cause, without row values and without secrets.
+    pub message: String,
+    /// The sentence that says what to do.
+    pub hint: String,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Fault {
+    /// A fault without a table or a cause yet.
+    pub fn new(
+        step: Step,
+        remedy: Remedy,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            step,
+            table: None,
+            remedy,
+            code,
+            message: message.into(),
+            hint: hint.into(),
+            source: None,
+        }
+    }
+
+    /// The same fault, said of a table.
+    #[must_use]
+    pub fn of_table(mut self, table: &TableName) -> Self {
+        self.table.get_or_insert_with(|| table.clone());
+        self
+    }
+
+    /// The same fault with its cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The sentence and its causes, joined by colons, for the one place that prints it.
+    pub fn chain(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source.as_ref().map(|source| &**source as &dyn Error);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    /// Other tables cannot go on either: the connection, the lease or the whole side is gone.
+    pub fn stops_the_run(&self) -> bool {
+        match self.step {
+            Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
+            Step::Plan | Step::Read | Step::Write => {
+                self.remedy == Remedy::Retry || self.code == LEASE_LOST
+            }
+        }
+    }
+}
+
+/// The code of a run whose lease was taken over.
+pub const LEASE_LOST: &str = "lease_lost";

@@ -1,0 +1,97 @@
+//! A bounded run of opaque rows, and how much of them a page may hold.
+
+use bytes::Bytes;
+
+use super::cursor::Position;
+
+/// The byte form that both ends speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `COPY (FORMAT binary)` without the file header and trailer.
+    Binary,
+    /// `COPY (FORMAT text)`, a line a row.
+    Text,
+}
+
+/// Rows as the source gave them. Nothing in between decodes them; only their number and the
+/// position of the last one are known.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The rows, one after the other.
+    pub bytes: Bytes,
+    /// How many they are.
+    pub rows: u64,
+    /// Where the last one stands; none in an empty page.
+    pub last: Option<Position>,
+    /// The pass has no row after this page.
+    pub complete: bool,
+}
+
+/// The upper bounds of the next page. It closes at whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Rows.
+    pub rows: u32,
+    /// Bytes; a page holds at least one row, however long.
+    pub bytes: usize,
+}
+
+/// The bytes of a page: two of them (one read, one written) and their buffers fit beside the
+/// program in 48 MB, and a commit a page costs little against writing that many bytes.
+pub const PAGE_BYTES: usize = 4 << 20;
+
+/// The rows of a table's first page, when nothing is known of how long its rows are: small
+/// enough to finish inside the smallest budget even when each row is large.
+pub const FIRST_PAGE_ROWS: u32 = 500;
+
+impl PageLimit {
+    /// The limit of a table's first page.
+    pub fn first(most_rows: u32) -> Self {
+        Self { rows: FIRST_PAGE_ROWS.min(most_rows), bytes: PAGE_BYTES }
+    }
+
+    /// The limit of the page after this one: as many rows as are likely to fill the bytes, at
+    /// most four times as many as before, so that one page of short rows does not ask for a flood.
+    pub fn after(page: &Page, before: Self, most_rows: u32) -> Self {
+        if page.rows == 0 {
+            return before;
+        }
+        let row_bytes = (page.bytes.len() as u64 / page.rows).max(1);
+        let fitting = (PAGE_BYTES as u64 / row_bytes).max(1);
+        let growing = u64::from(before.rows).saturating_mul(4);
+        let rows = fitting.min(growing).min(u64::from(most_rows)).max(1);
+        Self { rows: u32::try_from(rows).unwrap_or(u32::MAX), bytes: PAGE_BYTES }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(rows: u64, bytes: usize) -> Page {
+        Page { bytes: Bytes::from(vec![0; bytes]), rows, last: None, complete: false }
+    }
+
+    #[test]
+    fn a_page_grows_towards_its_bytes_by_four_at_most() {
+        let first = PageLimit::first(20_000);
+        assert_eq!(first.rows, FIRST_PAGE_ROWS);
+        let second = PageLimit::after(&page(500, 50_000), first, 20_000);
+        assert_eq!(second.rows, 2_000);
+        let third = PageLimit::after(&page(2_000, 200_000), second, 3_000);
+        assert_eq!(third.rows, 3_000);
+    }
+
+    #[test]
+    fn long_rows_shrink_the_page_to_one_row_and_never_to_none() {
+        let first = PageLimit::first(20_000);
+        let second = PageLimit::after(&page(4, 4 * PAGE_BYTES), first, 20_000);
+        assert_eq!(second.rows, 1);
+    }
+
+    #[test]
+    fn an_empty_page_says_nothing_of_the_next() {
+        let first = PageLimit::first(100);
+        assert_eq!(PageLimit::after(&page(0, 0), first, 100), first);
+    }
+}

@@ -1,0 +1,58 @@
+//! What of a table is moved, and in which form: the agreement of both sides.
+
+use super::cursor::Cursor;
+use super::page::Encoding;
+use super::table::TableName;
+
+/// One table's agreement: the same columns, in the same order, on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The table.
+    pub table: TableName,
+    /// The columns that are moved, in the order they travel in.
+    pub columns: Vec<MovedColumn>,
+    /// The names of the key columns; each is among the moved ones.
+    pub key: Vec<String>,
+    /// By what changes are found; its column is among the moved ones.
+    pub cursor: Cursor,
+    /// A condition on the source's rows, as the operator wrote it.
+    pub filter: Option<String>,
+    /// The byte form of a page.
+    pub encoding: Encoding,
+    /// The source's rows lie in partitions.
+    pub partitioned: bool,
+    /// The rows that the source's planner believes it has.
+    pub estimated_rows: u64,
+}
+
+/// A column that exists on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedColumn {
+    /// Its name, the same on both sides.
+    pub name: String,
+    /// Its type on the source, as `format_type` prints it.
+    pub source_type: String,
+    /// Its type on the target.
+    pub target_type: String,
+}
+
+impl Shape {
+    /// Where a moved column stands in a row.
+    pub fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|moved| moved.name == column)
+    }
+
+    /// The source's type of a moved column.
+    pub fn source_type(&self, column: &str) -> &str {
+        self.columns
+            .iter()
+            .find(|moved| moved.name == column)
+            .map(|moved| moved.source_type.as_str())
+            .expect("key and cursor columns are among the moved ones")
+    }
+
+    /// The columns that are not part of the key.
+    pub fn values(&self) -> impl Iterator<Item = &MovedColumn> {
+        self.columns.iter().filter(|column| !self.key.contains(&column.name))
+    }
+}

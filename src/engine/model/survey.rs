@@ -1,0 +1,43 @@
+//! What one look at the source tells of all tables at once, before any row is read.
+
+use std::collections::BTreeSet;
+
+use super::checkpoint::{Checkpoint, Writer};
+use super::cursor::CursorValue;
+use super::shape::Shape;
+
+/// One table to look at.
+#[derive(Clone, Debug)]
+pub struct SurveyAsk<'a> {
+    /// What is moved of it.
+    pub shape: &'a Shape,
+    /// How far it has come; none before its first run.
+    pub checkpoint: Option<&'a Checkpoint>,
+}
+
+/// The look at all tables, in the order they were asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Who had a transaction open before the tables were looked at.
+    pub writers_before: BTreeSet<Writer>,
+    /// The looks.
+    pub tables: Vec<TableSurvey>,
+    /// Who had one open after they were looked at.
+    pub writers_after: BTreeSet<Writer>,
+}
+
+/// The look at one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableSurvey {
+    /// The greatest cursor that is not in the future.
+    pub max: Option<CursorValue>,
+    /// The digest of the row versions from the kept cursor, less the overlap, on. It is looked
+    /// at only when `max` is the one seen before; otherwise the table has changed anyway.
+    pub tail: Option<String>,
+    /// The same from `max`, less the overlap, on.
+    pub next: Option<String>,
+    /// There are rows dated past `max`.
+    pub beyond: bool,
+    /// There are rows without a cursor.
+    pub nulls: bool,
+}
