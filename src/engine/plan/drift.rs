@@ -1,0 +1,151 @@
+//! The difference between the two sides' columns: what can be moved, and what must be said.
+
+use crate::engine::model::facts::{Column, TableFacts};
+use crate::engine::model::pipeline::TableRule;
+use crate::engine::model::table::TableName;
+
+use super::note::{Note, Weight};
+
+/// The columns that can be moved, with what there is to say about the others.
+#[derive(Debug, Default)]
+pub struct Drift<'a> {
+    /// Pairs of source and target column, in the source's order.
+    pub shared: Vec<(&'a Column, &'a Column)>,
+    /// What differs.
+    pub notes: Vec<Note>,
+}
+
+/// Compares the columns of a table on both sides, within the operator's choice of columns.
+pub fn compare<'a>(
+    table: &TableName,
+    source: &'a TableFacts,
+    target: &'a TableFacts,
+    rule: Option<&TableRule>,
+) -> Drift<'a> {
+    let chosen = rule.and_then(|rule| rule.columns.as_deref());
+    let mut drift = Drift::default();
+    for missing in chosen.unwrap_or_default().iter().filter(|name| source.column(name).is_none()) {
+        drift.notes.push(Note::new(
+            Weight::Problem,
+            table,
+            format!("the listed column {missing} does not exist on the source"),
+            "correct the table's `columns` in syncline.toml",
+        ));
+    }
+    for column in &source.columns {
+        if chosen.is_none_or(|names| names.contains(&column.name)) {
+            drift.add_source_column(table, column, target);
+        }
+    }
+    for column in &target.columns {
+        let moved = drift.shared.iter().any(|(_, of)| of.name == column.name);
+        if !moved && column.not_null && !column.has_default && !column.generated {
+            drift.notes.push(Note::new(
+                Weight::Problem,
+                table,
+                format!("the target's column {} needs a value and gets none", column.name),
+                "give it a default, drop NOT NULL, or add it to the source",
+            ));
+        }
+    }
+    drift
+}
+
+impl<'a> Drift<'a> {
+    fn add_source_column(&mut self, table: &TableName, column: &'a Column, target: &'a TableFacts) {
+        let Some(counterpart) = target.column(&column.name) else {
+            self.notes.push(Note::new(
+                Weight::Warning,
+                table,
+                format!("the column {} exists only on the source and is not synced", column.name),
+                "add it to the target (the table is then read again from the start), \
+                 or leave it out with `columns`",
+            ));
+            return;
+        };
+        if counterpart.generated {
+            return;
+        }
+        if column.type_name != counterpart.type_name {
+            self.notes.push(Note::new(
+                Weight::Warning,
+                table,
+                format!(
+                    "the column {} is {} on the source and {} on the target; its values are \
+                     converted through text",
+                    column.name, column.type_name, counterpart.type_name
+                ),
+                "give both sides the same type if a value could be refused or rounded",
+            ));
+        }
+        self.shared.push((column, counterpart));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, type_name: &str) -> Column {
+        Column { name: name.into(), type_name: type_name.into(), ..Column::default() }
+    }
+
+    fn table(columns: Vec<Column>) -> TableFacts {
+        TableFacts { columns, ..TableFacts::default() }
+    }
+
+    fn weights(source: &TableFacts, target: &TableFacts) -> (Vec<String>, Vec<Weight>) {
+        let drift = compare(&TableName::new("public", "t"), source, target, None);
+        let names = drift.shared.iter().map(|(column, _)| column.name.clone()).collect();
+        (names, drift.notes.iter().map(|note| note.weight).collect())
+    }
+
+    #[test]
+    fn a_column_only_on_the_source_is_a_warning_and_the_shared_ones_travel() {
+        let source = table(vec![column("id", "uuid"), column("extra", "text")]);
+        let target = table(vec![column("id", "uuid")]);
+        assert_eq!(weights(&source, &target), (vec!["id".into()], vec![Weight::Warning]));
+    }
+
+    #[test]
+    fn a_target_column_without_a_value_is_a_problem_unless_something_fills_it() {
+        let source = table(vec![column("id", "uuid")]);
+        let required = Column { not_null: true, ..column("needed", "text") };
+        let filled = Column { has_default: true, ..required.clone() };
+        let target = |extra| table(vec![column("id", "uuid"), extra]);
+        assert_eq!(weights(&source, &target(required)).1, vec![Weight::Problem]);
+        assert_eq!(weights(&source, &target(filled)).1, vec![]);
+    }
+
+    #[test]
+    fn a_differing_type_is_said_and_travels() {
+        let source = table(vec![column("n", "integer")]);
+        let target = table(vec![column("n", "bigint")]);
+        assert_eq!(weights(&source, &target), (vec!["n".into()], vec![Weight::Warning]));
+    }
+
+    #[test]
+    fn a_column_that_the_target_computes_is_left_to_it() {
+        let source = table(vec![column("id", "uuid"), column("sum", "integer")]);
+        let computed = Column { generated: true, ..column("sum", "integer") };
+        let target = table(vec![column("id", "uuid"), computed]);
+        assert_eq!(weights(&source, &target), (vec!["id".into()], vec![]));
+    }
+
+    #[test]
+    fn only_the_listed_columns_travel_and_a_wrong_one_is_a_problem() {
+        let name = TableName::new("public", "t");
+        let rule = TableRule {
+            table: name.clone(),
+            cursor: None,
+            key: None,
+            columns: Some(vec!["id".into(), "gone".into()]),
+            filter: None,
+        };
+        let both = table(vec![column("id", "uuid"), column("other", "text")]);
+        let drift = compare(&name, &both, &both, Some(&rule));
+        assert_eq!(drift.shared.len(), 1);
+        assert_eq!(drift.notes[0].weight, Weight::Problem);
+        assert!(drift.notes[0].text.contains("gone"));
+    }
+}

@@ -1,0 +1,10 @@
+//! Decides and touches nothing: functions from values to values, each testable with a table of
+//! cases.
+
+pub mod choose;
+pub mod drift;
+pub mod encoding;
+pub mod note;
+pub mod order;
+pub mod tables;
+pub mod window;

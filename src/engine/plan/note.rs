@@ -1,0 +1,56 @@
+//! What planning says about a table.
+
+use std::fmt;
+
+use crate::engine::model::table::TableName;
+
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Worth knowing.
+    Info,
+    /// Works, but slower or less complete than it could be.
+    Warning,
+    /// The table is left out until somebody acts, and the run says that it failed.
+    Problem,
+}
+
+/// A sentence about a table, with what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub weight: Weight,
+    /// The table it is about.
+    pub table: TableName,
+    /// What is so.
+    pub text: String,
+    /// What to do about it; empty where nothing needs doing.
+    pub remedy: String,
+}
+
+impl Note {
+    /// A note of that weight.
+    pub fn new(
+        weight: Weight,
+        table: &TableName,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { weight, table: table.clone(), text: text.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.weight {
+            Weight::Info => "note",
+            Weight::Warning => "warning",
+            Weight::Problem => "PROBLEM",
+        };
+        write!(f, "{mark}: {}: {}", self.table, self.text)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Parents before children: the order in which tables are worked, from the foreign keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::model::table::TableName;
+
+/// Orders the tables so that each comes after the tables its foreign keys point to. Tables on a
+/// cycle of foreign keys come together, in the order of their names; a reference to itself and a
+/// parent that is not among the tables do not count. Ties keep the order of names, so that two
+/// runs work alike.
+pub fn parents_first(parents: &BTreeMap<TableName, Vec<TableName>>) -> Vec<TableName> {
+    let mut waiting: BTreeMap<&TableName, BTreeSet<&TableName>> = parents
+        .iter()
+        .map(|(table, of)| {
+            let known = of.iter().filter(|parent| *parent != table && parents.contains_key(parent));
+            (table, known.collect())
+        })
+        .collect();
+    let mut ordered = Vec::with_capacity(parents.len());
+    while !waiting.is_empty() {
+        let ready = next_ready(&waiting);
+        waiting.remove(ready);
+        for of in waiting.values_mut() {
+            of.remove(ready);
+        }
+        ordered.push(ready.clone());
+    }
+    ordered
+}
+
+/// The first table without a waiting parent. Where there is none, a table on a cycle: one that
+/// its own parents lead back to, found by walking up from the first table.
+fn next_ready<'a>(waiting: &BTreeMap<&'a TableName, BTreeSet<&'a TableName>>) -> &'a TableName {
+    if let Some((table, _)) = waiting.iter().find(|(_, of)| of.is_empty()) {
+        return table;
+    }
+    let mut at = *waiting.keys().next().expect("the caller stops at an empty map");
+    let mut walked = BTreeSet::new();
+    while walked.insert(at) {
+        at = waiting[at].first().expect("every waiting table has a waiting parent here");
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(edges: &[(&str, &[&str])]) -> Vec<String> {
+        let name = |text: &str| TableName::new("public", text);
+        let parents = edges
+            .iter()
+            .map(|(table, of)| (name(table), of.iter().map(|parent| name(parent)).collect()))
+            .collect();
+        parents_first(&parents).into_iter().map(|table| table.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn parents_come_first_and_ties_keep_the_names_order() {
+        assert_eq!(order(&[("a", &["c"]), ("b", &[]), ("c", &["b"])]), ["b", "c", "a"]);
+        assert_eq!(order(&[("z", &[]), ("a", &[])]), ["a", "z"]);
+    }
+
+    #[test]
+    fn a_reference_to_itself_or_outside_does_not_hold_a_table_back() {
+        assert_eq!(order(&[("a", &["a", "elsewhere"])]), ["a"]);
+    }
+
+    #[test]
+    fn a_cycle_is_worked_together_before_its_children() {
+        assert_eq!(order(&[("a", &["x"]), ("x", &["y"]), ("y", &["x"])]), ["x", "y", "a"]);
+    }
+}

@@ -1,0 +1,219 @@
+//! From the facts of both sides to what is moved: the plan of a run before any row is looked at.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::cursor::{Cursor, CursorKind};
+use crate::engine::model::facts::{Facts, TableFacts};
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::table::TableName;
+
+use super::choose::{self, Obstacle};
+use super::note::{Note, Weight};
+use super::{drift, encoding, order};
+
+/// What is moved, in the order it is worked, and what there is to say.
+#[derive(Clone, Debug, Default)]
+pub struct TablesPlan {
+    /// The tables that can be worked, parents first.
+    pub shapes: Vec<Shape>,
+    /// What planning says, problems included.
+    pub notes: Vec<Note>,
+}
+
+impl TablesPlan {
+    /// The tables that are left out until somebody acts.
+    pub fn problems(&self) -> impl Iterator<Item = &Note> {
+        self.notes.iter().filter(|note| note.weight == Weight::Problem)
+    }
+}
+
+/// Plans the pipeline's tables from what both sides have. A table with a problem is named and
+/// left out; the others go on. Without a list, a table without a key is passed over with a note:
+/// it was not asked for by name.
+pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
+    let mut plan = TablesPlan::default();
+    let mut shapes = BTreeMap::new();
+    let mut parents = BTreeMap::new();
+    for name in wanted(pipeline, source) {
+        let sides = (source.tables.get(&name), target.tables.get(&name));
+        let (Some(here), Some(there)) = sides else {
+            plan.notes.push(missing(&name, sides.0.is_none()));
+            continue;
+        };
+        if pipeline.tables.is_none() && here.keys.is_empty() {
+            plan.notes.push(Note::new(
+                Weight::Info,
+                &name,
+                "it has no key and is passed over",
+                "add a primary key to sync it",
+            ));
+            continue;
+        }
+        if let Some(shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
+            parents.insert(name.clone(), there.parents.clone());
+            shapes.insert(name, shape);
+        }
+    }
+    let ordered = order::parents_first(&parents);
+    plan.shapes = ordered.iter().filter_map(|name| shapes.remove(name)).collect();
+    plan
+}
+
+fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
+    match &pipeline.tables {
+        Some(listed) => listed.clone(),
+        None => source.tables.keys().cloned().collect(),
+    }
+}
+
+fn missing(name: &TableName, on_source: bool) -> Note {
+    let side = if on_source { "source" } else { "target" };
+    Note::new(
+        Weight::Problem,
+        name,
+        format!("it does not exist on the {side}"),
+        format!("create it on the {side}, or leave it out of SYNC_TABLES"),
+    )
+}
+
+/// One table's agreement, or none with the problem added to the notes.
+fn shape(
+    pipeline: &Pipeline,
+    name: &TableName,
+    source: &TableFacts,
+    target: &TableFacts,
+    notes: &mut Vec<Note>,
+) -> Option<Shape> {
+    let rule = pipeline.rule(name);
+    let drift = drift::compare(name, source, target, rule);
+    let mut found = drift.notes;
+    found.extend(privileges(name, source, target));
+    let shared: Vec<&str> = drift.shared.iter().map(|(column, _)| column.name.as_str()).collect();
+    let decided = choose::key(source, target, rule)
+        .and_then(|key| key_travels(&shared, key))
+        .and_then(|key| Ok((choose::cursor(source, &shared, &key, rule)?, key)));
+    let shape = match decided {
+        Err(Obstacle { text, remedy }) => {
+            found.push(Note::new(Weight::Problem, name, text, remedy));
+            None
+        }
+        Ok((cursor, key)) => {
+            found.extend(remark(name, source, &cursor, &key));
+            let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
+            Some(Shape {
+                table: name.clone(),
+                columns: drift.shared.iter().map(|(here, there)| moved(here, there)).collect(),
+                key,
+                cursor,
+                filter: rule.and_then(|rule| rule.filter.clone()),
+                encoding,
+                partitioned: source.partitioned,
+                estimated_rows: source.estimated_rows,
+            })
+        }
+    };
+    let refused = found.iter().any(|note| note.weight == Weight::Problem);
+    notes.append(&mut found);
+    shape.filter(|_| !refused)
+}
+
+fn moved(
+    source: &crate::engine::model::facts::Column,
+    target: &crate::engine::model::facts::Column,
+) -> MovedColumn {
+    MovedColumn {
+        name: source.name.clone(),
+        source_type: source.type_name.clone(),
+        target_type: target.type_name.clone(),
+    }
+}
+
+fn key_travels(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacle> {
+    match key.iter().find(|column| !shared.contains(&column.as_str())) {
+        None => Ok(key),
+        Some(column) => Err(Obstacle {
+            text: format!("its key column {column} is not among the columns that are synced"),
+            remedy: "add it to `columns`, or to the target".into(),
+        }),
+    }
+}
+
+fn privileges(name: &TableName, source: &TableFacts, target: &TableFacts) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut refuse = |text: String, remedy: String| {
+        notes.push(Note::new(Weight::Problem, name, text, remedy));
+    };
+    if !source.privileges.select {
+        refuse(
+            "the source's role may not read it".into(),
+            format!("grant select on {name} to that role"),
+        );
+    }
+    if source.privileges.rows_hidden {
+        refuse(
+            "row-level security hides rows of the source from the role".into(),
+            "use a role with BYPASSRLS, or the table's owner".into(),
+        );
+    }
+    if target.privileges.rows_hidden {
+        refuse(
+            "row-level security of the target applies to the role".into(),
+            "use a role with BYPASSRLS, or the table's owner".into(),
+        );
+    }
+    let writable = target.privileges;
+    if !(writable.select && writable.insert && writable.update) {
+        refuse(
+            "the target's role may not read and write it".into(),
+            format!("grant select, insert, update on {name} to that role"),
+        );
+    }
+    notes
+}
+
+/// What works but could be better: no index for the cursor, no cursor, a cursor that misses updates.
+fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
+    let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
+    match cursor {
+        Cursor::Whole => note(
+            Weight::Warning,
+            "it has no cursor column and is compared whole whenever it changed",
+            "add an updated_at column, or name one with `cursor`".into(),
+        ),
+        Cursor::Column { indexed: false, name: column, .. } => {
+            let quoted = quoted_list(std::iter::once(column).chain(key));
+            note(
+                Weight::Warning,
+                &format!("its cursor column {column} has no index, so each run reads it whole"),
+                format!("create index concurrently on {name} ({quoted})"),
+            )
+        }
+        Cursor::Column { name: column, .. } if column == "created_at" => note(
+            Weight::Warning,
+            "its cursor created_at does not change when a row is updated",
+            "add an updated_at column that a trigger sets".into(),
+        ),
+        Cursor::Column { kind: CursorKind::Sequence, name: column, .. }
+            if key.contains(column) && source.column(column).is_some_and(|of| of.serial) =>
+        {
+            note(
+                Weight::Warning,
+                "its cursor is its key: new rows are found, changed ones are not",
+                "add an updated_at column, or name one with `cursor`".into(),
+            )
+        }
+        Cursor::Column { .. } => Vec::new(),
+    }
+}
+
+fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
+    let mut seen = Vec::new();
+    for column in columns {
+        let quoted = format!("\"{}\"", column.replace('"', "\"\""));
+        if !seen.contains(&quoted) {
+            seen.push(quoted);
+        }
+    }
+    seen.join(", ")
+}

@@ -1,0 +1,213 @@
+//! What to read of a table, and how far its kept cursor may move for it.
+//!
+//! The rule that everything here serves: the kept cursor never passes a point that an open
+//! transaction may still write behind. The failure it prevents:
+//! 1. A writer draws its stamp, 12:00:00, and stays open.
+//! 2. Another writes 12:00:05 and commits; a run reads it and keeps 12:00:05.
+//! 3. The first commits. Its row is behind the kept cursor and is never read.
+//!
+//! So the greatest cursor is taken first and the open transactions after it. A row below that
+//! cursor which the scan does not see belongs to one of them; only when all of them have ended,
+//! and a scan has begun after that, is the cursor kept.
+
+use std::collections::BTreeSet;
+
+use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen, Writer};
+use crate::engine::model::cursor::{Cursor, Pass};
+use crate::engine::model::page::Page;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::survey::TableSurvey;
+
+/// What is to be done with a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Nothing was written since the last scan.
+    Quiet,
+    /// Nothing was written, and what was pending may be kept.
+    Settle(Reached),
+    /// Rows are to be read.
+    Scan(Scan),
+    /// A scan that was cut is to go on.
+    Resume(Scan),
+}
+
+/// Says what of a table was read and how. A checkpoint of another shape starts over, because its
+/// rows lack the new columns or its cursor belongs to another column.
+pub fn shape_text(shape: &Shape) -> String {
+    let Shape { table: _, columns, key, cursor, filter, .. } = shape;
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let cursor = match cursor {
+        Cursor::Column { name, type_name, .. } => format!("{name} {type_name}"),
+        Cursor::Whole => String::new(),
+    };
+    format!("{names:?} {key:?} {cursor:?} {filter:?}")
+}
+
+/// The checkpoint, unless it was made for another shape.
+pub fn usable<'a>(shape: &Shape, checkpoint: Option<&'a Checkpoint>) -> Option<&'a Checkpoint> {
+    checkpoint.filter(|checkpoint| checkpoint.shape == shape_text(shape))
+}
+
+/// Decides from the last checkpoint and the look at the source. `before` are the writers that
+/// were open before the look: what is settled without a scan rests on the look alone, so the
+/// writers must have ended before it.
+pub fn decide(
+    shape: &Shape,
+    checkpoint: Option<&Checkpoint>,
+    survey: &TableSurvey,
+    before: &BTreeSet<Writer>,
+) -> Move {
+    let Some(checkpoint) = usable(shape, checkpoint) else {
+        return Move::Scan(begin(shape, &Reached::default(), survey));
+    };
+    if let Some(scan) = &checkpoint.scan {
+        return Move::Resume(scan.clone());
+    }
+    let reached = &checkpoint.reached;
+    if !looks_as_before(reached, survey) {
+        return Move::Scan(begin(shape, reached, survey));
+    }
+    match &reached.pending {
+        Some(pending) if pending.writers.is_disjoint(before) => {
+            let known = survey.max.as_ref() == Some(&pending.watermark);
+            Move::Settle(Reached {
+                kept: Some(pending.watermark.clone()),
+                pending: None,
+                seen: Some(Seen {
+                    max: survey.max.clone(),
+                    digest: survey.next.clone().filter(|_| known),
+                }),
+            })
+        }
+        _ => Move::Quiet,
+    }
+}
+
+fn looks_as_before(reached: &Reached, survey: &TableSurvey) -> bool {
+    reached.seen.as_ref().is_some_and(|seen| {
+        seen.max == survey.max && seen.digest.is_some() && seen.digest == survey.tail
+    })
+}
+
+/// A scan from the kept cursor on. What it may promise is filled in by [`promise`], once it is
+/// known who is still writing when it starts.
+fn begin(shape: &Shape, reached: &Reached, survey: &TableSurvey) -> Scan {
+    let mut passes = passes(shape, survey).into_iter();
+    Scan {
+        pass: passes.next().unwrap_or(Pass::ByKey),
+        then: passes.collect(),
+        after: None,
+        from: reached.kept.clone(),
+        watermark: survey.max.clone(),
+        fresh: false,
+        goal: reached.clone(),
+    }
+}
+
+/// The passes of a scan. In key order one pass reads all: there an index on the cursor would be
+/// needed to read less, and sorting by it again for every page would cost more than reading.
+fn passes(shape: &Shape, survey: &TableSurvey) -> Vec<Pass> {
+    match &shape.cursor {
+        Cursor::Whole | Cursor::Column { indexed: false, .. } => vec![Pass::ByKey],
+        Cursor::Column { indexed: true, .. } => {
+            let mut passes = Vec::new();
+            if survey.max.is_some() {
+                passes.push(Pass::Window);
+            }
+            if survey.beyond {
+                passes.push(Pass::Beyond);
+            }
+            if survey.nulls {
+                passes.push(Pass::Nulls);
+            }
+            // Nothing to read: one pass that finds nothing ends the scan like any other.
+            if passes.is_empty() {
+                passes.push(Pass::Nulls);
+            }
+            passes
+        }
+    }
+}
+
+/// Sets what holds when the scan is done. `open` are the writers of the look that are still
+/// open as the scan starts.
+pub fn promise(
+    mut scan: Scan,
+    shape: &Shape,
+    reached: &Reached,
+    survey: &TableSurvey,
+    open: &BTreeSet<Writer>,
+) -> Scan {
+    scan.goal = match (&shape.cursor, &survey.max, &reached.pending) {
+        (Cursor::Whole, ..) => Reached { kept: None, pending: None, seen: seen_tail(survey) },
+        (_, None, pending) => Reached {
+            kept: reached.kept.clone(),
+            pending: pending.clone(),
+            seen: Some(Seen {
+                max: None,
+                digest: survey
+                    .tail
+                    .clone()
+                    .or_else(|| survey.next.clone().filter(|_| reached.kept.is_none())),
+            }),
+        },
+        (_, Some(max), _) if open.is_empty() => Reached {
+            kept: Some(max.clone()),
+            pending: None,
+            seen: Some(Seen { max: Some(max.clone()), digest: survey.next.clone() }),
+        },
+        (_, Some(max), Some(pending)) if pending.writers.is_disjoint(open) => Reached {
+            kept: Some(pending.watermark.clone()),
+            pending: Some(Pending { watermark: max.clone(), writers: open.clone() }),
+            seen: Some(Seen { max: Some(max.clone()), digest: None }),
+        },
+        (_, Some(_), Some(pending)) => Reached {
+            kept: reached.kept.clone(),
+            pending: Some(pending.clone()),
+            seen: seen_tail(survey),
+        },
+        (_, Some(max), None) => Reached {
+            kept: reached.kept.clone(),
+            pending: Some(Pending { watermark: max.clone(), writers: open.clone() }),
+            seen: seen_tail(survey),
+        },
+    };
+    scan
+}
+
+fn seen_tail(survey: &TableSurvey) -> Option<Seen> {
+    Some(Seen { max: survey.max.clone(), digest: survey.tail.clone() })
+}
+
+/// The scan after a page of it was applied; none when it is done.
+pub fn after_page(scan: &Scan, page: &Page) -> Option<Scan> {
+    let mut next = scan.clone();
+    if !page.complete {
+        next.after.clone_from(&page.last);
+        return Some(next);
+    }
+    if next.then.is_empty() {
+        return None;
+    }
+    next.pass = next.then.remove(0);
+    next.after = None;
+    Some(next)
+}
+
+/// The checkpoint to save with a page, given the scan that is left after it.
+pub fn checkpoint(shape: &Shape, before: &Reached, scan: &Scan, left: Option<&Scan>) -> Checkpoint {
+    Checkpoint {
+        shape: shape_text(shape),
+        reached: if left.is_some() { before.clone() } else { scan.goal.clone() },
+        scan: left.cloned(),
+    }
+}
+
+/// The checkpoint of a table in which nothing was to be read.
+pub fn settled(shape: &Shape, reached: Reached) -> Checkpoint {
+    Checkpoint { shape: shape_text(shape), reached, scan: None }
+}
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;
