@@ -1,0 +1,3 @@
+//! Does and decides nothing: the loops that carry out what `plan` decided.
+
+pub mod advance;

@@ -1,0 +1,162 @@
+//! What the engine needs of the outside, as traits with their contracts. Adapters implement them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use super::model::checkpoint::{Checkpoint, Scan, Writer};
+use super::model::facts::Facts;
+use super::model::fault::Fault;
+use super::model::lease::Lease;
+use super::model::page::{Page, PageLimit};
+use super::model::run::{RunEnd, RunId, Tally, Trigger};
+use super::model::shape::Shape;
+use super::model::survey::{Survey, SurveyAsk};
+use super::model::table::TableName;
+
+/// The side that is read and never written.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// What the tables are: the listed ones that exist, or all of schema `public`.
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
+
+    /// Looks at all tables in a constant number of round trips. The writers before are sampled
+    /// before the first look's snapshot, the writers after when the last look is done.
+    async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault>;
+
+    /// Who has a transaction open now. A transaction that is not listed any more is visible to
+    /// every read that starts later.
+    async fn writers(&self) -> Result<BTreeSet<Writer>, Fault>;
+
+    /// The next page of a scan: rows after `scan.after` in the pass's order, each exactly once,
+    /// at most `limit`. `Page::complete` promises that the pass held no further row in the
+    /// snapshot of this read.
+    async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault>;
+}
+
+/// What a page is read for.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadPage<'a> {
+    /// The table's agreement.
+    pub shape: &'a Shape,
+    /// Where the scan stands.
+    pub scan: &'a Scan,
+    /// How much is read again below the kept cursor.
+    pub overlap: Duration,
+    /// The page's bounds.
+    pub limit: PageLimit,
+}
+
+/// The side that is written.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// What the tables are: the listed ones that exist, or all of schema `public`.
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
+
+    /// Which of the tables have no row.
+    async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;
+
+    /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. A
+    /// lease that was taken over saves nothing and is the fault `lease_lost`. Saving the same
+    /// batch again changes no row.
+    async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault>;
+
+    /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
+    /// way to save one without rows, and it takes nothing but such tables.
+    async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault>;
+}
+
+/// A page with the checkpoint it stands for.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// The run that counts it.
+    pub run: &'a RunId,
+    /// The table's agreement.
+    pub shape: &'a Shape,
+    /// The rows.
+    pub page: &'a Page,
+    /// What holds once they are saved.
+    pub checkpoint: &'a Checkpoint,
+    /// The target was empty when the scan began: the rows may be copied straight in.
+    pub fresh: bool,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The page's counts.
+    pub tally: Tally,
+    /// The rows went straight in; after a clash the rest of the scan goes the compared way.
+    pub straight: bool,
+}
+
+/// A table in which nothing was to be read, and the checkpoint that follows from that.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    /// The table.
+    pub table: &'a TableName,
+    /// Its checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+/// Our state tables: leases, checkpoints and the history.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Takes the pipeline's lease and records the start of a run, making or upgrading the state
+    /// tables first where that is needed. Of two calls at once one is `Busy`.
+    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault>;
+
+    /// Gives the lease back and records the end. A lease that was taken over meanwhile leaves
+    /// the new holder's alone.
+    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
+
+    /// The checkpoints as they are, without taking or making anything.
+    async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
+}
+
+/// Checkpoints by table.
+pub type Checkpoints = BTreeMap<TableName, Checkpoint>;
+
+/// A run that is about to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRun<'a> {
+    /// Its id.
+    pub id: &'a RunId,
+    /// The pipeline.
+    pub pipeline: &'a str,
+    /// Why it begins.
+    pub trigger: Trigger,
+    /// How long the lease lives without a commit.
+    pub lease: Duration,
+}
+
+/// What came of opening a run.
+#[derive(Debug)]
+pub enum Opened {
+    /// The lease is ours.
+    Run(Lease, Checkpoints),
+    /// Another run holds it, for that long unless it commits or ends.
+    Busy(Duration),
+}
+
+/// A run that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct ClosedRun<'a> {
+    /// Its id.
+    pub id: &'a RunId,
+    /// How it ended.
+    pub end: RunEnd,
+    /// What went wrong, as it may be told.
+    pub error: Option<&'a str>,
+}
+
+/// Time.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> SystemTime;
+
+    /// Returns when the duration has passed.
+    async fn sleep(&self, duration: Duration);
+}
