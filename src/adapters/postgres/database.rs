@@ -1,0 +1,162 @@
+//! The two sides as the engine knows them: each port method is one transaction of a file beside
+//! this one.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::fault::{PostgresError, to_fault};
+use super::session::{Pool, Session};
+use super::{describe, ledger, read, survey, write};
+use crate::engine::model::checkpoint::Writer;
+use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::lease::Lease;
+use crate::engine::model::page::Page;
+use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{
+    Batch, Checkpoints, ClosedRun, Committed, Ledger, NewRun, Opened, ReadPage, Settled, Source,
+    Target,
+};
+
+/// A Postgres database that is read and never written.
+pub struct PostgresSource {
+    pool: Pool,
+}
+
+impl PostgresSource {
+    /// A source that is reached when it is first needed.
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self { pool: Pool::new(url) }
+    }
+
+    async fn session(&self) -> Result<Session, Fault> {
+        self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectSource))
+    }
+
+    /// Keeps the connection when the call went well, and says the fault when it did not.
+    fn done<T>(
+        &self,
+        session: Session,
+        result: Result<T, PostgresError>,
+        step: Step,
+    ) -> Result<T, Fault> {
+        keep(&self.pool, session, result, step)
+    }
+}
+
+/// A Postgres database that is written and holds the state tables.
+pub struct PostgresTarget {
+    pool: Pool,
+    schema: String,
+}
+
+impl PostgresTarget {
+    /// A target that is reached when it is first needed, with the schema of the state tables.
+    pub fn new(url: DatabaseUrl, state_schema: impl Into<String>) -> Self {
+        Self { pool: Pool::new(url), schema: state_schema.into() }
+    }
+
+    async fn session(&self) -> Result<Session, Fault> {
+        self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
+    }
+
+    fn done<T>(
+        &self,
+        session: Session,
+        result: Result<T, PostgresError>,
+        step: Step,
+    ) -> Result<T, Fault> {
+        keep(&self.pool, session, result, step)
+    }
+}
+
+fn keep<T>(
+    pool: &Pool,
+    session: Session,
+    result: Result<T, PostgresError>,
+    step: Step,
+) -> Result<T, Fault> {
+    if result.is_ok() {
+        pool.give_back(session);
+    }
+    result.map_err(|error| to_fault(error, step))
+}
+
+#[async_trait]
+impl Source for PostgresSource {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let session = self.session().await?;
+        let result = describe::facts(&session, tables).await;
+        self.done(session, result, Step::Plan)
+    }
+
+    async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
+        let session = self.session().await?;
+        let result = survey::look(&session, asks, overlap).await;
+        self.done(session, result, Step::Read)
+    }
+
+    async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
+        let session = self.session().await?;
+        let result = survey::writers(&session).await;
+        self.done(session, result, Step::Read)
+    }
+
+    async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
+        let session = self.session().await?;
+        let result = read::page(&session, read).await;
+        self.done(session, result, Step::Read).map_err(|fault| fault.of_table(&read.shape.table))
+    }
+}
+
+#[async_trait]
+impl Target for PostgresTarget {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let session = self.session().await?;
+        let result = describe::facts(&session, tables).await;
+        self.done(session, result, Step::Plan)
+    }
+
+    async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
+        let session = self.session().await?;
+        let result = describe::empty(&session, tables).await;
+        self.done(session, result, Step::Plan)
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
+        let session = self.session().await?;
+        let result = write::commit(&session, &self.schema, lease, batch).await;
+        self.done(session, result, Step::Write).map_err(|fault| fault.of_table(&batch.shape.table))
+    }
+
+    async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::settle(&session, &self.schema, lease, settled).await;
+        self.done(session, result, Step::Write)
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresTarget {
+    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
+        let session = self.session().await?;
+        let result = ledger::open(&session, &self.schema, run).await;
+        self.done(session, result, Step::State)
+    }
+
+    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::close(&session, &self.schema, lease, closed).await;
+        self.done(session, result, Step::State)
+    }
+
+    async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {
+        let session = self.session().await?;
+        let result = ledger::checkpoints(&session, &self.schema, pipeline).await;
+        self.done(session, result, Step::State)
+    }
+}

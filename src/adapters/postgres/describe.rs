@@ -1,0 +1,197 @@
+//! The catalog, read into facts: all tables of a side in one statement.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql::{self, Purpose};
+use crate::engine::model::facts::{Column, Facts, Privileges, TableFacts};
+use crate::engine::model::table::TableName;
+
+/// Our own tables are state of the side they are in and never travel.
+const OWN_TABLES: [&str; 8] = [
+    "sync_state",
+    "sync_metadata",
+    "sync_rejects",
+    "sync_log",
+    "sync_conflicts",
+    "integration_crosswalk",
+    "contact_shadows",
+    "full_sync_sessions",
+];
+
+/// The same text for the same database however it was reached: a server starts at a microsecond
+/// of its own, and a database's object id is its own on the server. Any role may read both.
+const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
+     current_setting('server_version_num')::int4 / 10000 \
+     from pg_database where datname = current_database()";
+
+/// A table a row, its parts as JSON. `pg_index.indimmediate` leaves out deferrable keys, which
+/// cannot find a row again while they are violated.
+const TABLES: &str = r#"
+select n.nspname::text, c.relname::text, jsonb_build_object(
+    'partitioned', c.relkind = 'p',
+    'estimated_rows', greatest(c.reltuples, 0)::int8,
+    'columns', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'name', a.attname,
+            'type_oid', a.atttypid::int8,
+            'type_name', format_type(a.atttypid, a.atttypmod),
+            'not_null', a.attnotnull,
+            'has_default', a.atthasdef or a.attidentity <> '',
+            'generated', a.attgenerated <> '',
+            'serial', a.attidentity <> '' or coalesce(pg_get_expr(d.adbin, d.adrelid) like 'nextval(%', false)
+        ) order by a.attnum), '[]')
+        from pg_attribute a
+        left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+    'keys', (
+        select coalesce(jsonb_agg(k.columns order by k.indisprimary desc, k.size, k.name), '[]')
+        from (
+            select i.indisprimary, ic.relname as name, i.indnkeyatts as size,
+                jsonb_agg(a.attname order by p.place) as columns, bool_and(a.attnotnull) as complete
+            from pg_index i
+            join pg_class ic on ic.oid = i.indexrelid
+            cross join lateral unnest(i.indkey[0:i.indnkeyatts - 1]) with ordinality as p(attnum, place)
+            left join pg_attribute a on a.attrelid = c.oid and a.attnum = p.attnum and p.attnum > 0
+            where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indimmediate
+                and i.indpred is null and i.indexprs is null
+            group by i.indexrelid, i.indisprimary, ic.relname, i.indnkeyatts) as k
+        where k.complete),
+    'parents', (
+        select coalesce(jsonb_agg(jsonb_build_array(pn.nspname, pc.relname)), '[]')
+        from pg_constraint f
+        join pg_class pc on pc.oid = f.confrelid
+        join pg_namespace pn on pn.oid = pc.relnamespace
+        where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0),
+    'index_starts', (
+        select coalesce(jsonb_agg(distinct a.attname), '[]')
+        from pg_index i
+        join pg_class ic on ic.oid = i.indexrelid
+        join pg_am m on m.oid = ic.relam and m.amname = 'btree'
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+        where i.indrelid = c.oid and i.indisvalid and i.indpred is null and i.indkey[0] > 0),
+    'select', has_table_privilege(c.oid, 'select'),
+    'insert', has_table_privilege(c.oid, 'insert'),
+    'update', has_table_privilege(c.oid, 'update'),
+    'rows_hidden', row_security_active(c.oid)
+)::text
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and case
+    when $1::text[] is null then n.nspname = 'public' and not c.relispartition and c.relname <> all ($3::text[])
+    else (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
+end
+order by 1, 2"#;
+
+/// Reads the facts of the listed tables that exist, or of all in schema `public` but our own.
+/// One round trip beside that of the transaction's end.
+pub async fn facts(
+    session: &Session,
+    tables: Option<&[TableName]>,
+) -> Result<Facts, PostgresError> {
+    let listed = |part: fn(&TableName) -> &str| {
+        tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
+    };
+    let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
+    let own = OWN_TABLES.map(str::to_owned).to_vec();
+    let (begun, identity, rows) = tokio::join!(
+        session.begin(Purpose::Look),
+        session.query(IDENTITY, []),
+        session.query(TABLES, [schemas.into(), names.into(), own.into(),],),
+    );
+    begun?;
+    let (identity, rows) = (identity?, rows?);
+    session.batch("commit").await?;
+    let mut facts = Facts {
+        identity: identity[0].get(0),
+        major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
+        ..Facts::default()
+    };
+    for row in rows {
+        let stored: CatalogTable = serde_json::from_str(row.get(2))?;
+        let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        facts.tables.insert(name, stored.into_model());
+    }
+    Ok(facts)
+}
+
+/// Which of the tables have no row, in one statement.
+pub async fn empty(
+    session: &Session,
+    tables: &[TableName],
+) -> Result<BTreeSet<TableName>, PostgresError> {
+    if tables.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let looks: Vec<String> = tables
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            format!("select {at} where not exists (select from {} limit 1)", sql::table(name))
+        })
+        .collect();
+    let rows = session.query(&looks.join(" union all "), []).await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| tables.get(usize::try_from(row.get::<_, i32>(0)).ok()?).cloned())
+        .collect())
+}
+
+/// A table as the statement above writes it.
+#[derive(Deserialize)]
+struct CatalogTable {
+    partitioned: bool,
+    estimated_rows: u64,
+    columns: Vec<CatalogColumn>,
+    keys: Vec<Vec<String>>,
+    parents: Vec<(String, String)>,
+    index_starts: Vec<String>,
+    select: bool,
+    insert: bool,
+    update: bool,
+    rows_hidden: bool,
+}
+
+#[derive(Deserialize)]
+struct CatalogColumn {
+    name: String,
+    type_oid: u32,
+    type_name: String,
+    not_null: bool,
+    has_default: bool,
+    generated: bool,
+    serial: bool,
+}
+
+impl CatalogTable {
+    fn into_model(self) -> TableFacts {
+        TableFacts {
+            partitioned: self.partitioned,
+            columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
+            keys: self.keys,
+            parents: self
+                .parents
+                .into_iter()
+                .map(|(schema, name)| TableName::new(schema, name))
+                .collect(),
+            index_starts: self.index_starts,
+            estimated_rows: self.estimated_rows,
+            privileges: Privileges {
+                select: self.select,
+                insert: self.insert,
+                update: self.update,
+                rows_hidden: self.rows_hidden,
+            },
+        }
+    }
+}
+
+impl CatalogColumn {
+    fn into_model(self) -> Column {
+        let Self { name, type_oid, type_name, not_null, has_default, generated, serial } = self;
+        Column { name, type_oid, type_name, not_null, has_default, generated, serial }
+    }
+}

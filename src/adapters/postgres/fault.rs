@@ -1,0 +1,214 @@
+//! What can go wrong with Postgres, and what it means for whoever must act.
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use super::copy::BadFrame;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+
+/// What went wrong while talking to one database.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    /// The server refused, with its code and words.
+    #[error("{}", told(.0))]
+    Refused(Box<DbError>),
+    /// The connection could not be made or broke.
+    #[error("The connection failed")]
+    Connection(#[source] tokio_postgres::Error),
+    /// The other side of the connection is not who it should be, or speaks no TLS.
+    #[error("TLS failed")]
+    Tls(#[source] tokio_postgres::Error),
+    /// No answer came in time.
+    #[error("No answer came within {0} seconds")]
+    Silent(u64),
+    /// The root certificate's file cannot be used.
+    #[error("The file in sslrootcert cannot be used")]
+    RootCertificate(#[source] std::io::Error),
+    /// A COPY stream is not framed as documented.
+    #[error(transparent)]
+    Frame(#[from] BadFrame),
+    /// What is stored is not what we store.
+    #[error("The stored state cannot be read")]
+    State(#[from] serde_json::Error),
+    /// Another run has taken the lease.
+    #[error("Another run has taken the lease")]
+    LeaseLost,
+}
+
+impl From<tokio_postgres::Error> for PostgresError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(refused) = error.as_db_error() {
+            return Self::Refused(Box::new(refused.clone()));
+        }
+        let tls = std::error::Error::source(&error).is_some_and(|cause| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()))
+                || cause.is::<rustls::Error>()
+        });
+        // The driver names its kinds in its text alone; a server without TLS is one of them.
+        if tls || error.to_string().starts_with("error performing TLS handshake") {
+            return Self::Tls(error);
+        }
+        Self::Connection(error)
+    }
+}
+
+impl PostgresError {
+    /// The server's code, if the server refused.
+    pub fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Refused(refused) => Some(refused.code()),
+            _ => None,
+        }
+    }
+
+    /// A row is at fault, not the statement, the role or the connection: a bad value, a broken
+    /// constraint, a trigger that refused, a row too large.
+    pub fn is_of_a_row(&self) -> bool {
+        self.code().is_some_and(of_a_row)
+    }
+}
+
+fn of_a_row(code: &SqlState) -> bool {
+    let code = code.code();
+    code.starts_with("22") || code.starts_with("23") || code == "P0001" || code == "54000"
+}
+
+/// The server's own sentence, unless it could hold a row's value: those name the column and the
+/// constraint instead.
+fn told(refused: &DbError) -> String {
+    let code = refused.code();
+    if !of_a_row(code) {
+        return format!("{} (SQLSTATE {})", refused.message(), code.code());
+    }
+    let mut text = format!("A value was refused (SQLSTATE {}", code.code());
+    if let Some(constraint) = refused.constraint() {
+        text.push_str(&format!(", constraint {constraint}"));
+    }
+    if let Some(column) = refused.column().or_else(|| column_of_copy(refused.where_()?)) {
+        text.push_str(&format!(", column {column}"));
+    }
+    text.push(')');
+    text
+}
+
+/// The column in COPY's context line, which goes on with the value: `COPY t, line 3, column a: "x"`.
+fn column_of_copy(context: &str) -> Option<&str> {
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (_, after) = line.split_once(", column ")?;
+    Some(after.split_once(':').map_or(after, |(name, _)| name))
+}
+
+/// The one table from what Postgres said to who must act.
+pub fn to_fault(error: PostgresError, step: Step) -> Fault {
+    let (remedy, code, hint) = judged(&error);
+    let message = match step {
+        Step::Ask | Step::Plan => "Cannot compare the two databases",
+        Step::ConnectSource => "Cannot reach the source",
+        Step::ConnectTarget => "Cannot reach the target",
+        Step::State => "Cannot use the state tables in the target",
+        Step::Read => "Cannot read from the source",
+        Step::Write => "Cannot write to the target",
+    };
+    Fault::new(step, remedy, code, message, hint).caused_by(error)
+}
+
+type Judgement = (Remedy, &'static str, &'static str);
+
+fn judged(error: &PostgresError) -> Judgement {
+    match error {
+        PostgresError::Refused(refused) => judged_code(refused.code()),
+        PostgresError::Connection(_) => (
+            Remedy::Retry,
+            "unreachable",
+            "check the host, the port and that the server runs and accepts connections; a paused \
+             Supabase project refuses them",
+        ),
+        PostgresError::Tls(_) => (
+            Remedy::Operator,
+            "tls_refused",
+            "set sslrootcert to the server's CA file, or sslmode=disable where the network is \
+             trusted",
+        ),
+        PostgresError::Silent(_) => (
+            Remedy::Retry,
+            "silent",
+            "check the network between here and the server; the next run goes on where this one \
+             stopped",
+        ),
+        PostgresError::RootCertificate(_) => (
+            Remedy::Operator,
+            "root_certificate",
+            "point sslrootcert at a readable file of PEM certificates",
+        ),
+        PostgresError::Frame(_) => (
+            Remedy::Report,
+            "bad_frame",
+            "report it with the server's version; nothing was saved for this page",
+        ),
+        PostgresError::State(_) => (
+            Remedy::Operator,
+            "bad_state",
+            "the state was written by another version; upgrade this one, or delete the row from \
+             sync_state to start that table over",
+        ),
+        PostgresError::LeaseLost => (
+            Remedy::Retry,
+            crate::engine::model::fault::LEASE_LOST,
+            "nothing of this page was saved; the run that holds the lease goes on",
+        ),
+    }
+}
+
+fn judged_code(code: &SqlState) -> Judgement {
+    match code.code() {
+        "28P01" | "28000" => {
+            (Remedy::Operator, "login_refused", "check user and password in the database's URL")
+        }
+        "3D000" => (Remedy::Operator, "no_database", "check the database's name in its URL"),
+        "42501" => (
+            Remedy::Operator,
+            "no_privilege",
+            "grant the role what the message names; `syncline plan` lists it all",
+        ),
+        "42P01" | "42703" | "42704" => (
+            Remedy::Operator,
+            "schema_changed",
+            "a table or column is gone or was renamed; `syncline plan` tells which",
+        ),
+        "25006" => (
+            Remedy::Operator,
+            "read_only",
+            "the server takes no writes: a standby, or a full disk or plan; make room first",
+        ),
+        "53100" => (Remedy::Operator, "disk_full", "make room on the server"),
+        "55P03" => (
+            Remedy::Retry,
+            "locked",
+            "somebody holds a lock on the table; the next run goes on where this one stopped",
+        ),
+        "57014" => (
+            Remedy::Retry,
+            "statement_timeout",
+            "the statement ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
+             `syncline plan` names",
+        ),
+        "40001" | "40P01" => {
+            (Remedy::Retry, "conflict", "another transaction was in the way; try again")
+        }
+        code if code.starts_with("08") || code.starts_with("57") || code.starts_with("53") => (
+            Remedy::Retry,
+            "unavailable",
+            "the server is starting, stopping or out of connections; try again",
+        ),
+        code if of_a_row(&SqlState::from_code(code)) => (
+            Remedy::Operator,
+            "row_refused",
+            "the target refuses a row of this page; correct the row on the source or the rule on \
+             the target, then run again: nothing of this page was saved",
+        ),
+        _ => {
+            (Remedy::Operator, "refused", "the server refused the statement; the message says why")
+        }
+    }
+}

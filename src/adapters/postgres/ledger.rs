@@ -1,0 +1,309 @@
+//! Our state tables: the lease, the checkpoints and the history.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql::{self, Purpose};
+use super::wire::StoredCheckpoint;
+use super::{migrate, wire};
+use crate::engine::model::checkpoint::Checkpoint;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::run::{RunEnd, Tally};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{Batch, Checkpoints, ClosedRun, NewRun, Opened, Settled};
+
+/// Takes the lease and records the start, in a constant number of round trips once the state
+/// tables are there.
+pub async fn open(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Opened, PostgresError> {
+    if stored_version(session, schema).await? < migrate::VERSION {
+        migrate::upgrade(session, schema).await?;
+    }
+    session.begin(Purpose::Write).await?;
+    let taken = match take_lease(session, schema, run).await {
+        // The holder is saving a page right now and has the row locked.
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            session.batch("rollback").await?;
+            return Ok(Opened::Busy(run.lease));
+        }
+        taken => taken?,
+    };
+    let Some(fence) = taken else {
+        let left = lease_left(session, schema, run).await?;
+        session.batch("rollback").await?;
+        return Ok(Opened::Busy(left));
+    };
+    record_start(session, schema, run).await?;
+    let checkpoints = read_checkpoints(session, schema, run.pipeline).await?;
+    session.batch("commit").await?;
+    Ok(Opened::Run(Lease::granted(run.pipeline, fence), checkpoints))
+}
+
+async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
+    let statement = format!(
+        "select (value ->> 'version')::int8 from {}.sync_state where key = 'version'",
+        sql::ident(schema)
+    );
+    match session.query(&statement, []).await {
+        Ok(rows) => Ok(rows.first().map_or(0, |row| row.get(0))),
+        Err(error) if is_missing(&error) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_missing(error: &PostgresError) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
+    })
+}
+
+fn lease_key(pipeline: &str) -> String {
+    format!("lease:{pipeline}")
+}
+
+fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
+    format!("checkpoint:{pipeline}:{table}")
+}
+
+/// Takes the lease if nobody has it or its time is over by this database's clock; the fence grows
+/// with every holder.
+async fn take_lease(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Option<i64>, PostgresError> {
+    let statement = format!(
+        "insert into {schema}.sync_state as s (key, value) \
+         values ($1, jsonb_build_object('fence', 1, 'run', $2::text, 'seconds', $3::int8, \
+             'expires_at', clock_timestamp() + $3::int8 * interval '1 second')) \
+         on conflict (key) do update set updated_at = now(), \
+             value = excluded.value || jsonb_build_object('fence', (s.value ->> 'fence')::int8 + 1) \
+         where (s.value ->> 'expires_at')::timestamptz <= clock_timestamp() \
+         returning (value ->> 'fence')::int8",
+        schema = sql::ident(schema)
+    );
+    let rows = session
+        .query(
+            &statement,
+            [lease_key(run.pipeline).into(), run.id.as_str().into(), seconds(run.lease).into()],
+        )
+        .await?;
+    Ok(rows.first().map(|row| row.get(0)))
+}
+
+async fn lease_left(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Duration, PostgresError> {
+    let statement = format!(
+        "select greatest(ceil(extract(epoch from \
+             (value ->> 'expires_at')::timestamptz - clock_timestamp())), 1)::int8 \
+         from {}.sync_state where key = $1",
+        sql::ident(schema)
+    );
+    let rows = session.query(&statement, [lease_key(run.pipeline).into()]).await?;
+    let left = rows.first().map_or(1, |row| row.get::<_, i64>(0));
+    Ok(Duration::from_secs(left.unsigned_abs()))
+}
+
+/// Records the start. A run of this pipeline that is still said to be running has died: its lease
+/// is ours now.
+async fn record_start(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<(), PostgresError> {
+    let schema = sql::ident(schema);
+    let close_dead = format!(
+        "update {schema}.sync_metadata set sync_status = 'interrupted', \
+             error = 'The run ended without a word; what it saved stays saved' \
+         where pipeline = $1 and sync_status = 'running'"
+    );
+    let start = format!(
+        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status) \
+         values ($1, $2, $3, 'running')"
+    );
+    let pipeline = run.pipeline;
+    let (closed, started) = tokio::join!(
+        session.query(&close_dead, [pipeline.into()]),
+        session
+            .query(&start, [run.id.as_str().into(), pipeline.into(), run.trigger.name().into(),],),
+    );
+    closed?;
+    started?;
+    Ok(())
+}
+
+/// The checkpoints as they are; none where there are no state tables yet.
+pub async fn checkpoints(
+    session: &Session,
+    schema: &str,
+    pipeline: &str,
+) -> Result<Checkpoints, PostgresError> {
+    match read_checkpoints(session, schema, pipeline).await {
+        Err(error) if is_missing(&error) => Ok(Checkpoints::new()),
+        result => result,
+    }
+}
+
+async fn read_checkpoints(
+    session: &Session,
+    schema: &str,
+    pipeline: &str,
+) -> Result<Checkpoints, PostgresError> {
+    let statement = format!(
+        "select value::text from {}.sync_state where starts_with(key, $1)",
+        sql::ident(schema)
+    );
+    let prefix = format!("checkpoint:{pipeline}:");
+    let rows = session.query(&statement, [prefix.into()]).await?;
+    rows.iter().map(read_checkpoint).collect()
+}
+
+fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> {
+    let stored: StoredCheckpoint = serde_json::from_str(row.get(0))?;
+    Ok(stored.into_model())
+}
+
+/// Proves inside a transaction that the lease is still ours, and renews it. The row stays locked
+/// until the transaction ends, so nobody can take the lease in the middle of a page.
+pub async fn prove(session: &Session, schema: &str, lease: &Lease) -> Result<(), PostgresError> {
+    let statement = format!(
+        "update {}.sync_state set updated_at = now(), value = value || \
+             jsonb_build_object('expires_at', clock_timestamp() + \
+                 (value ->> 'seconds')::int8 * interval '1 second') \
+         where key = $1 and (value ->> 'fence')::int8 = $2 returning 1",
+        sql::ident(schema)
+    );
+    let rows = session
+        .query(&statement, [lease_key(lease.pipeline()).into(), lease.fence().into()])
+        .await?;
+    if rows.is_empty() { Err(PostgresError::LeaseLost) } else { Ok(()) }
+}
+
+/// Saves a page's checkpoint and counts, in the transaction that saves its rows.
+pub async fn save_page(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    batch: &Batch<'_>,
+    tally: &Tally,
+) -> Result<(), PostgresError> {
+    let count = format!(
+        "update {}.sync_metadata set records_synced = records_synced + $2, tables = jsonb_set(\
+             tables, array[$3], (select jsonb_object_agg(n.name, n.value + \
+                 coalesce((tables -> $3 ->> n.name)::int8, 0)) from jsonb_to_recordset($4::jsonb) \
+                 as n(name text, value int8))) \
+         where run_id = $1",
+        sql::ident(schema)
+    );
+    let table = batch.shape.table.to_string();
+    let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
+    let counts = wire::counts(tally);
+    let (saved, counted) = tokio::join!(
+        save_checkpoint(session, schema, lease, &batch.shape.table, batch.checkpoint),
+        session.query(
+            &count,
+            [batch.run.as_str().into(), written.into(), table.into(), counts.into(),],
+        ),
+    );
+    saved?;
+    counted?;
+    Ok(())
+}
+
+async fn save_checkpoint(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    table: &TableName,
+    checkpoint: &Checkpoint,
+) -> Result<(), PostgresError> {
+    let statement = format!(
+        "insert into {}.sync_state (key, value) values ($1, $2::jsonb) \
+         on conflict (key) do update set value = excluded.value, updated_at = now()",
+        sql::ident(schema)
+    );
+    let value = serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?;
+    session
+        .query(&statement, [checkpoint_key(lease.pipeline(), table).into(), value.into()])
+        .await?;
+    Ok(())
+}
+
+/// Saves the checkpoints of tables in which nothing was to be read, all at once.
+pub async fn settle(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    settled: &[Settled<'_>],
+) -> Result<(), PostgresError> {
+    let mut keys = Vec::with_capacity(settled.len());
+    let mut values = Vec::with_capacity(settled.len());
+    for Settled { table, checkpoint } in settled {
+        keys.push(checkpoint_key(lease.pipeline(), table));
+        values.push(serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?);
+    }
+    session.begin(Purpose::Write).await?;
+    prove(session, schema, lease).await?;
+    let statement = format!(
+        "insert into {}.sync_state (key, value) \
+         select k, v::jsonb from unnest($1::text[], $2::text[]) as new(k, v) \
+         on conflict (key) do update set value = excluded.value, updated_at = now()",
+        sql::ident(schema)
+    );
+    session.query(&statement, [keys.into(), values.into()]).await?;
+    session.batch("commit").await
+}
+
+/// Gives the lease back, if it is still ours, and records the end.
+pub async fn close(
+    session: &Session,
+    schema: &str,
+    lease: Lease,
+    closed: &ClosedRun<'_>,
+) -> Result<(), PostgresError> {
+    let schema = sql::ident(schema);
+    let release = format!(
+        "update {schema}.sync_state set updated_at = now(), \
+             value = value || jsonb_build_object('expires_at', clock_timestamp()) \
+         where key = $1 and (value ->> 'fence')::int8 = $2"
+    );
+    let end = format!(
+        "update {schema}.sync_metadata set sync_status = $2, error = $3, \
+             last_sync_timestamp = case when $4 then clock_timestamp() end \
+         where run_id = $1 and sync_status = 'running'"
+    );
+    let succeeded = closed.end == RunEnd::Success;
+    let (key, fence) = (lease_key(lease.pipeline()), lease.fence());
+    let (begun, released, ended, committed) = tokio::join!(
+        session.begin(Purpose::Write),
+        session.query(&release, [key.into(), fence.into()]),
+        session.query(
+            &end,
+            [
+                closed.id.as_str().into(),
+                closed.end.name().into(),
+                closed.error.into(),
+                succeeded.into(),
+            ],
+        ),
+        session.batch("commit"),
+    );
+    begun?;
+    released?;
+    ended?;
+    committed
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

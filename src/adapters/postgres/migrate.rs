@@ -1,0 +1,57 @@
+//! The state tables, made and upgraded from the numbered files in `infra/sql`: each once, in
+//! order, also when two runs start at once.
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql::{self, Purpose};
+
+/// The files; a file's place is the version it leads to. A file that was released never changes.
+const FILES: [&str; 1] = [include_str!("../../../infra/sql/0001_state.sql")];
+
+/// The version that this program works with.
+pub const VERSION: i64 = FILES.len() as i64;
+
+/// Serialises whoever upgrades, for the length of the transaction. The number is ours alone by
+/// chance; whoever else takes it makes an upgrade wait.
+const UPGRADE_LOCK: i64 = 0x5379_6e63_6c69_6e65;
+
+/// Brings the state tables to this program's version, in one transaction.
+pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresError> {
+    session.begin(Purpose::Write).await?;
+    session.query("select pg_advisory_xact_lock($1)", [UPGRADE_LOCK.into()]).await?;
+    let schema = sql::ident(schema);
+    let exists = session
+        .query(
+            "select to_regnamespace($1) is not null, to_regclass($1 || '.sync_state') is not null",
+            [schema.as_str().into()],
+        )
+        .await?;
+    let (has_schema, has_state): (bool, bool) = (exists[0].get(0), exists[0].get(1));
+    if !has_schema {
+        session.batch(&format!("create schema {schema}")).await?;
+    }
+    let version = if has_state { stored_version(session, &schema).await? } else { 0 };
+    let missing = FILES.iter().skip(usize::try_from(version).unwrap_or(0));
+    session.batch(&format!("set local search_path = {schema}, pg_catalog, pg_temp")).await?;
+    for file in missing {
+        session.batch(file).await?;
+    }
+    if version < VERSION {
+        let statement = format!(
+            "insert into {schema}.sync_state (key, value) \
+             values ('version', jsonb_build_object('version', $1::int8)) \
+             on conflict (key) do update set value = excluded.value, updated_at = now()"
+        );
+        session.query(&statement, [VERSION.into()]).await?;
+        tracing::info!(from = version, to = VERSION, "Upgraded the state tables");
+    }
+    session.batch("commit").await
+}
+
+async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
+    let statement = format!(
+        "select (value ->> 'version')::int8 from {schema}.sync_state where key = 'version'"
+    );
+    let rows = session.query(&statement, []).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}

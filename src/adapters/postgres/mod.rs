@@ -1,0 +1,22 @@
+//! Postgres, as the side that is read and as the side that is written and holds our state.
+//!
+//! Everything here works through a transaction pooler: each call is one transaction that begins
+//! with its own settings, statements are unnamed, and nothing is left in the session. The one
+//! exception is COPY, which the driver prepares under a name; the name lives and is closed inside
+//! the same transaction.
+
+mod connect;
+mod copy;
+mod database;
+mod describe;
+mod fault;
+mod ledger;
+mod migrate;
+mod read;
+mod session;
+pub mod sql;
+mod survey;
+mod wire;
+mod write;
+
+pub use database::{PostgresSource, PostgresTarget};

@@ -1,0 +1,188 @@
+//! One page of a scan: a COPY in keyset order, cut at its bounds.
+
+use futures_util::{Stream, TryStreamExt};
+use std::pin::pin;
+
+use bytes::Bytes;
+
+use super::copy::{self, Field};
+use super::fault::PostgresError;
+use super::session::{Session, within};
+use super::sql::{self, Purpose};
+use super::survey::minus_overlap;
+use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
+use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::shape::Shape;
+use crate::engine::ports::ReadPage;
+
+/// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
+/// held open while the target works would hold back the source's vacuum and a pooler's slot.
+pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
+    session.begin(Purpose::Read).await?;
+    let stream = within(session.client().copy_out(&copy_sql(read))).await?;
+    let collected = collect(stream, read).await?;
+    if collected.cut {
+        // The rest of the rows is not wanted: without this the server would send them all.
+        session.cancel().await?;
+    }
+    session.batch("rollback").await?;
+    finish(collected, read)
+}
+
+/// The bytes of a page as they came, and where its last row begins.
+struct Collected {
+    bytes: Vec<u8>,
+    rows: u64,
+    last_row: usize,
+    cut: bool,
+}
+
+async fn collect(
+    stream: impl Stream<Item = Result<Bytes, tokio_postgres::Error>>,
+    read: &ReadPage<'_>,
+) -> Result<Collected, PostgresError> {
+    let mut stream = pin!(stream);
+    let mut page = Collected { bytes: Vec::new(), rows: 0, last_row: 0, cut: false };
+    while let Some(message) = within(stream.try_next()).await? {
+        let Some(row) = copy::row_of_message(read.shape.encoding, &message) else { continue };
+        if page.rows > 0 && page.bytes.len() + row.len() > read.limit.bytes {
+            page.cut = true;
+            break;
+        }
+        page.last_row = page.bytes.len();
+        page.bytes.extend_from_slice(row);
+        page.rows += 1;
+    }
+    Ok(page)
+}
+
+fn finish(collected: Collected, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
+    let Collected { bytes, rows, last_row, cut } = collected;
+    let last = if rows == 0 { None } else { Some(position(&bytes[last_row..], read)?) };
+    let complete = !cut && rows < u64::from(read.limit.rows);
+    Ok(Page { bytes: bytes.into(), rows, last, complete })
+}
+
+/// Where a row stands, read from its bytes.
+fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> {
+    let shape = read.shape;
+    let value = |column: &str| -> Result<Option<CursorValue>, PostgresError> {
+        let place = shape.place(column).expect("key and cursor columns are among the moved ones");
+        let field = Field { place, type_name: shape.source_type(column) };
+        Ok(copy::value(shape.encoding, row, field)?)
+    };
+    let cursor = match (read.scan.pass, shape.cursor.column()) {
+        (Pass::Window | Pass::Beyond, Some(column)) => value(column)?,
+        _ => None,
+    };
+    let key = shape
+        .key
+        .iter()
+        .map(|column| Ok(value(column)?.expect("key columns are not null")))
+        .collect::<Result<_, PostgresError>>()?;
+    Ok(Position { cursor, key })
+}
+
+/// The statement of a page. Values stand in it as literals, because COPY takes no parameters.
+fn copy_sql(read: &ReadPage<'_>) -> String {
+    let shape = read.shape;
+    let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
+    let only = if shape.partitioned { "" } else { "only " };
+    let mut conditions = pass_conditions(read);
+    conditions.extend(read.scan.after.as_ref().map(|after| after_condition(read, after)));
+    conditions.extend(shape.filter.as_ref().map(|filter| format!("({filter})")));
+    let matching = match conditions.is_empty() {
+        true => String::new(),
+        false => format!(" where {}", conditions.join(" and ")),
+    };
+    let format = match shape.encoding {
+        Encoding::Binary => "binary",
+        Encoding::Text => "text",
+    };
+    format!(
+        "copy (select {columns} from {only}{table} as r{matching} order by {order} limit {limit}) \
+         to stdout (format {format})",
+        table = sql::table(&shape.table),
+        order = order_columns(shape, read.scan.pass).join(", "),
+        limit = read.limit.rows,
+    )
+}
+
+/// Which rows a pass holds.
+fn pass_conditions(read: &ReadPage<'_>) -> Vec<String> {
+    let scan = read.scan;
+    let Cursor::Column { name, type_name, kind, nullable, .. } = &read.shape.cursor else {
+        return Vec::new();
+    };
+    let column = format!("r.{}", sql::ident(name));
+    let cast = |value: &CursorValue| format!("{}::{type_name}", sql::literal(value.as_str()));
+    let from = scan.from.as_ref().map(|from| {
+        let lower = minus_overlap(&cast(from), *kind, read.overlap);
+        format!("{column} >= {lower}")
+    });
+    let watermark = scan.watermark.as_ref().map(cast);
+    match scan.pass {
+        Pass::Window => {
+            from.into_iter().chain(watermark.map(|mark| format!("{column} <= {mark}"))).collect()
+        }
+        Pass::Beyond => match watermark {
+            Some(mark) => vec![format!("{column} > {mark}")],
+            None => vec![format!("{column} is not null")],
+        },
+        Pass::Nulls => vec![format!("{column} is null")],
+        Pass::ByKey => from
+            .map(|from| if *nullable { format!("({from} or {column} is null)") } else { from })
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// Rows after a position, as a row comparison: it is an index condition, and equal cursor values
+/// that a page border splits are told apart by their keys.
+fn after_condition(read: &ReadPage<'_>, after: &Position) -> String {
+    let shape = read.shape;
+    let columns = order_columns(shape, read.scan.pass);
+    let mut values = Vec::with_capacity(columns.len());
+    if let (Some(value), Some(column)) = (&after.cursor, shape.cursor.column()) {
+        values.push(as_ordered(shape, column, value));
+    }
+    for (column, value) in shape.key.iter().zip(&after.key) {
+        let leads = after.cursor.is_some() && shape.cursor.column() == Some(column);
+        if !leads {
+            values.push(as_ordered(shape, column, value));
+        }
+    }
+    format!("({}) > ({})", columns.join(", "), values.join(", "))
+}
+
+/// What a pass is ordered by: the cursor, if it is read by cursor, and the key without it.
+fn order_columns(shape: &Shape, pass: Pass) -> Vec<String> {
+    let leading = match pass {
+        Pass::Window | Pass::Beyond => shape.cursor.column(),
+        Pass::Nulls | Pass::ByKey => None,
+    };
+    let key = shape.key.iter().map(String::as_str).filter(|column| Some(*column) != leading);
+    leading.into_iter().chain(key).map(|column| ordered(shape, column)).collect()
+}
+
+/// A column to order by. The operators of a type of the database's own are out of sight under the
+/// pinned `search_path`; its text in byte order is an order, too, if not an indexed one.
+fn ordered(shape: &Shape, column: &str) -> String {
+    let quoted = format!("r.{}", sql::ident(column));
+    if built_in(shape.source_type(column)) {
+        quoted
+    } else {
+        format!("({quoted}::text collate \"C\")")
+    }
+}
+
+fn as_ordered(shape: &Shape, column: &str, value: &CursorValue) -> String {
+    let type_name = shape.source_type(column);
+    let cast = if built_in(type_name) { type_name } else { "text" };
+    format!("{}::{cast}", sql::literal(value.as_str()))
+}
+
+/// Under the pinned `search_path`, `format_type` prints any other type with its schema.
+fn built_in(type_name: &str) -> bool {
+    !type_name.contains('.')
+}

@@ -1,0 +1,120 @@
+//! SQL text: the quoting of names and literals, and the settings that every transaction pins.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::engine::model::table::TableName;
+
+/// A name, quoted: capitals, spaces, quotes and keywords survive.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A table with its schema, quoted.
+pub fn table(name: &TableName) -> String {
+    format!("{}.{}", ident(name.schema()), ident(name.name()))
+}
+
+/// Names, quoted and separated by commas.
+pub fn idents<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    prefixed("", names)
+}
+
+/// Names, quoted, each behind the prefix, separated by commas.
+pub fn prefixed<'a>(prefix: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut list = String::new();
+    for name in names {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(prefix);
+        list.push_str(&ident(name));
+    }
+    list
+}
+
+/// A text literal, for COPY alone: it takes no parameters. It relies on the pinned
+/// `standard_conforming_strings`, under which a backslash means itself.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// What a transaction is for; it decides what it may do and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// One snapshot of the source.
+    Read,
+    /// Several looks at a side, each with a snapshot of its own.
+    Look,
+    /// Writing to the target.
+    Write,
+}
+
+/// How long one statement may run: below the two minutes after which Supabase ends it.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(110);
+
+/// How long a statement waits for a lock that somebody holds: long enough for ordinary
+/// transactions, short enough that nobody queues up behind us.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// After how long the server ends a transaction in which we have fallen silent.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Begins a transaction and pins what its text depends on. One round trip, and through a
+/// transaction pooler nothing of it outlives the transaction.
+pub fn begin(purpose: Purpose) -> String {
+    let mut text = String::from(match purpose {
+        Purpose::Read => "begin isolation level repeatable read read only;",
+        Purpose::Look => "begin isolation level read committed read only;",
+        Purpose::Write => "begin isolation level read committed read write;",
+    });
+    let timeouts = [
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", LOCK_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
+    ];
+    for (name, value) in timeouts {
+        let _ = write!(text, "set local {name} = {};", value.as_millis());
+    }
+    text.push_str(PINS);
+    if purpose == Purpose::Write {
+        text.push_str(WRITE_PINS);
+    }
+    text
+}
+
+/// The printed form of values depends on these, and with `row_security` off a role that policies
+/// apply to gets an error instead of silently fewer rows.
+const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
+    set local datestyle = 'ISO, YMD';\
+    set local intervalstyle = 'postgres';\
+    set local timezone = 'UTC';\
+    set local extra_float_digits = 3;\
+    set local bytea_output = 'hex';\
+    set local standard_conforming_strings = on;\
+    set local lc_monetary = 'C';\
+    set local xmloption = 'content';\
+    set local row_security = off;\
+    set local jit = off;";
+
+/// A page's rows are found by key, one index look-up each: its cost follows the page, never the
+/// table. The planner knows nothing of a table made a moment ago and would sometimes read the
+/// whole target to hash it.
+const WRITE_PINS: &str = "set local enable_hashjoin = off;set local enable_mergejoin = off;";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_whatever_they_hold() {
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(table(&TableName::new("My Schema", "ünï")), "\"My Schema\".\"ünï\"");
+        assert_eq!(prefixed("t.", ["a", "B"]), "t.\"a\", t.\"B\"");
+    }
+
+    #[test]
+    fn literals_double_their_quotes_and_keep_backslashes() {
+        assert_eq!(literal("it's \\ n"), "'it''s \\ n'");
+    }
+}

@@ -1,0 +1,197 @@
+//! One look at all tables of the source: their greatest cursors, the digests that tell a quiet
+//! table from a changed one, and who is writing before and after.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::fault::PostgresError;
+use super::session::{Parameter, Session};
+use super::sql::{self, Purpose};
+use crate::engine::model::checkpoint::{Checkpoint, Writer};
+use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
+use crate::engine::model::shape::Shape;
+use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
+
+/// Who has a transaction open. `pg_locks` lists every virtual transaction to every role, those
+/// without a transaction id too; prepared ones have no backend and stand in their own view.
+/// Transactions of other databases cannot write here, nor do autovacuum's. A transaction becomes
+/// visible before it gives up its virtual id, so one that is not listed is visible.
+const WRITERS: &str = "\
+    select l.virtualtransaction from pg_locks l \
+    left join pg_stat_activity a on a.pid = l.pid \
+    where l.locktype = 'virtualxid' and l.pid <> pg_backend_pid() \
+    and (a.datname is null or a.datname = current_database()) \
+    and a.backend_type is distinct from 'autovacuum worker' \
+    union all \
+    select 'prepared ' || gid from pg_prepared_xacts where database = current_database()";
+
+/// Looks at all tables in one statement, between two samples of the writers. Each statement has a
+/// snapshot of its own, so that what a writer committed between the first sample and the look is
+/// seen by the look.
+pub async fn look(
+    session: &Session,
+    asks: &[SurveyAsk<'_>],
+    overlap: Duration,
+) -> Result<Survey, PostgresError> {
+    let mut parameters = Vec::new();
+    let looks: Vec<String> = asks
+        .iter()
+        .enumerate()
+        .map(|(at, ask)| look_sql(at, ask, overlap, &mut parameters))
+        .collect();
+    let text = looks.join(" union all ");
+    let (begun, before, rows, after) = tokio::join!(
+        session.begin(Purpose::Look),
+        session.query(WRITERS, []),
+        session.query(&text, parameters),
+        session.query(WRITERS, []),
+    );
+    begun?;
+    let (before, rows, after) = (before?, rows?, after?);
+    session.batch("commit").await?;
+    let mut tables = vec![TableSurvey::default(); asks.len()];
+    for row in &rows {
+        let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX);
+        if let (Some(table), Some(ask)) = (tables.get_mut(at), asks.get(at)) {
+            *table = table_survey(row, ask);
+        }
+    }
+    Ok(Survey { writers_before: names(&before), tables, writers_after: names(&after) })
+}
+
+/// Samples the writers alone.
+pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresError> {
+    Ok(names(&session.query(WRITERS, []).await?))
+}
+
+fn names(rows: &[Row]) -> BTreeSet<Writer> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn table_survey(row: &Row, ask: &SurveyAsk<'_>) -> TableSurvey {
+    let max: Option<CursorValue> = row.get::<_, Option<String>>(1).map(CursorValue::new);
+    let tail: Option<String> = row.get(2);
+    let next: Option<String> = row.get(3);
+    // The same window once: with nothing pending, the window from the kept cursor on is the one
+    // from an unchanged maximum on, and the statement leaves the second out.
+    let next = if same_window(ask.checkpoint) && next.is_none() { tail.clone() } else { next };
+    TableSurvey { max, tail, next, beyond: row.get(4), nulls: row.get(5) }
+}
+
+fn same_window(checkpoint: Option<&Checkpoint>) -> bool {
+    checkpoint.is_some_and(|checkpoint| {
+        let reached = &checkpoint.reached;
+        reached.pending.is_none()
+            && reached.seen.as_ref().is_some_and(|seen| seen.max == reached.kept)
+    })
+}
+
+/// The look at one table as a select of one row: place, maximum, the two digests, and whether
+/// rows lie beyond the maximum or without a cursor.
+fn look_sql(
+    at: usize,
+    ask: &SurveyAsk<'_>,
+    overlap: Duration,
+    parameters: &mut Vec<Parameter>,
+) -> String {
+    let shape = ask.shape;
+    let rows = rows_sql(shape);
+    let Cursor::Column { name, type_name, kind, nullable, .. } = &shape.cursor else {
+        return format!(
+            "select {at}, null::text, {digest}, null::text, false, false",
+            digest = digest_sql(&rows, "true")
+        );
+    };
+    let column = format!("r.{}", sql::ident(name));
+    let nulls = if *nullable { format!(" or {column} is null") } else { String::new() };
+    let reached = ask.checkpoint.map(|checkpoint| &checkpoint.reached);
+    let seen = reached.and_then(|reached| reached.seen.as_ref());
+    parameters.push(seen.and_then(|seen| seen.max.as_ref()).map(text).into());
+    let seen_max = format!("${}", parameters.len());
+    let tail = match reached.and_then(|reached| reached.kept.as_ref()) {
+        _ if seen.is_none() => "null::text".to_owned(),
+        None => digest_sql(&rows, "true"),
+        Some(kept) => {
+            parameters.push(text(kept).into());
+            let kept = format!("${}::{type_name}", parameters.len());
+            let from = minus_overlap(&kept, *kind, overlap);
+            digest_sql(&rows, &format!("({column} >= {from}{nulls})"))
+        }
+    };
+    let from = minus_overlap("w.m", *kind, overlap);
+    let next = digest_sql(&rows, &format!("(w.m is null or {column} >= {from}{nulls})"));
+    let unchanged = format!("w.m::text is not distinct from {seen_max}");
+    let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
+    let beyond = match kind {
+        CursorKind::Sequence => "false".to_owned(),
+        _ => format!("exists (select {rows} and {column} > coalesce(w.m, '-infinity'))"),
+    };
+    let without = match nullable {
+        true => format!("exists (select {rows} and {column} is null)"),
+        false => "false".to_owned(),
+    };
+    let past = match horizon(*kind) {
+        Some(horizon) => format!(" and {column} <= {horizon}"),
+        None => String::new(),
+    };
+    format!(
+        "select {at}, w.m::text, case when {unchanged} then {tail} end, \
+         case when {known} then null else {next} end, {beyond}, {without} \
+         from (select max({column}) as m {rows}{past}) as w"
+    )
+}
+
+/// `from ... where ...` over the rows that are synced, as `r`.
+fn rows_sql(shape: &Shape) -> String {
+    let only = if shape.partitioned { "" } else { "only " };
+    let mut text = format!("from {only}{} as r where ", sql::table(&shape.table));
+    match &shape.filter {
+        Some(filter) => {
+            let _ = write!(text, "({filter})");
+        }
+        None => text.push_str("true"),
+    }
+    text
+}
+
+/// A digest over row versions, not over values: a version has its own place (`ctid`) and its own
+/// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
+/// rewrite of the table changes it too, which costs a re-read and loses nothing.
+fn digest_sql(rows: &str, condition: &str) -> String {
+    format!(
+        "(select count(*)::text || ':' || coalesce(sum(hashtextextended(\
+         r.tableoid::text || r.ctid::text || r.xmin::text, 0)), 0)::text {rows} and {condition})"
+    )
+}
+
+/// A cursor less the overlap, in the column's own type.
+pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String {
+    match kind {
+        CursorKind::Instant | CursorKind::WallClock => {
+            format!("{value} - interval '{} seconds'", overlap.as_secs())
+        }
+        CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
+        CursorKind::Sequence => value.to_owned(),
+    }
+}
+
+/// What counts as the future: a stamp beyond it never sets the watermark, or one row dated 2099
+/// would end the sync. A wall clock's zone is unknown; the earlier reading is the safe one.
+fn horizon(kind: CursorKind) -> Option<&'static str> {
+    match kind {
+        CursorKind::Instant => Some("now()"),
+        CursorKind::WallClock => Some(
+            "least(now() at time zone 'UTC', now() at time zone \
+             (select reset_val from pg_settings where name = 'TimeZone'))",
+        ),
+        CursorKind::Day => Some("(now() at time zone 'UTC')::date"),
+        CursorKind::Sequence => None,
+    }
+}
+
+fn text(value: &CursorValue) -> String {
+    value.as_str().to_owned()
+}

@@ -1,0 +1,259 @@
+//! The stored form of a checkpoint, as JSON in `sync_state`. A promise to every later version.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen};
+use crate::engine::model::cursor::{CursorValue, Pass, Position};
+use crate::engine::model::run::Tally;
+use crate::engine::model::table::TableName;
+
+/// A page's counts as the rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
+pub fn counts(tally: &Tally) -> String {
+    let Tally { inserted, updated, unchanged, rejected, deleted } = tally;
+    let named = [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("rejected", rejected),
+        ("deleted", deleted),
+    ];
+    let rows = named.map(|(name, value)| serde_json::json!({ "name": name, "value": value }));
+    serde_json::Value::from(rows.to_vec()).to_string()
+}
+
+/// A checkpoint as it is stored, with the table it belongs to.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredCheckpoint {
+    schema: String,
+    table: String,
+    shape: String,
+    #[serde(flatten)]
+    reached: StoredReached,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scan: Option<StoredScan>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredReached {
+    kept: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<StoredPending>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<StoredSeen>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredPending {
+    watermark: String,
+    writers: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredSeen {
+    max: Option<String>,
+    digest: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredScan {
+    pass: StoredPass,
+    then: Vec<StoredPass>,
+    after: Option<StoredPosition>,
+    from: Option<String>,
+    watermark: Option<String>,
+    fresh: bool,
+    goal: StoredReached,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredPosition {
+    cursor: Option<String>,
+    key: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredPass {
+    Window,
+    Beyond,
+    Nulls,
+    ByKey,
+}
+
+impl StoredCheckpoint {
+    /// The stored form of a table's checkpoint.
+    pub fn of(table: &TableName, checkpoint: &Checkpoint) -> Self {
+        let Checkpoint { shape, reached, scan } = checkpoint;
+        Self {
+            schema: table.schema().to_owned(),
+            table: table.name().to_owned(),
+            shape: shape.clone(),
+            reached: StoredReached::of(reached),
+            scan: scan.as_ref().map(StoredScan::of),
+        }
+    }
+
+    /// The table and its checkpoint.
+    pub fn into_model(self) -> (TableName, Checkpoint) {
+        let Self { schema, table, shape, reached, scan } = self;
+        let checkpoint = Checkpoint {
+            shape,
+            reached: reached.into_model(),
+            scan: scan.map(StoredScan::into_model),
+        };
+        (TableName::new(schema, table), checkpoint)
+    }
+}
+
+impl StoredReached {
+    fn of(reached: &Reached) -> Self {
+        let Reached { kept, pending, seen } = reached;
+        Self {
+            kept: text(kept.as_ref()),
+            pending: pending.as_ref().map(|Pending { watermark, writers }| StoredPending {
+                watermark: watermark.as_str().to_owned(),
+                writers: writers.iter().cloned().collect(),
+            }),
+            seen: seen.as_ref().map(|Seen { max, digest }| StoredSeen {
+                max: text(max.as_ref()),
+                digest: digest.clone(),
+            }),
+        }
+    }
+
+    fn into_model(self) -> Reached {
+        let Self { kept, pending, seen } = self;
+        Reached {
+            kept: kept.map(CursorValue::new),
+            pending: pending.map(|StoredPending { watermark, writers }| Pending {
+                watermark: CursorValue::new(watermark),
+                writers: writers.into_iter().collect(),
+            }),
+            seen: seen
+                .map(|StoredSeen { max, digest }| Seen { max: max.map(CursorValue::new), digest }),
+        }
+    }
+}
+
+impl StoredScan {
+    fn of(scan: &Scan) -> Self {
+        let Scan { pass, then, after, from, watermark, fresh, goal } = scan;
+        Self {
+            pass: StoredPass::of(*pass),
+            then: then.iter().copied().map(StoredPass::of).collect(),
+            after: after.as_ref().map(|Position { cursor, key }| StoredPosition {
+                cursor: text(cursor.as_ref()),
+                key: key.iter().map(|value| value.as_str().to_owned()).collect(),
+            }),
+            from: text(from.as_ref()),
+            watermark: text(watermark.as_ref()),
+            fresh: *fresh,
+            goal: StoredReached::of(goal),
+        }
+    }
+
+    fn into_model(self) -> Scan {
+        let Self { pass, then, after, from, watermark, fresh, goal } = self;
+        Scan {
+            pass: pass.into_model(),
+            then: then.into_iter().map(StoredPass::into_model).collect(),
+            after: after.map(|StoredPosition { cursor, key }| Position {
+                cursor: cursor.map(CursorValue::new),
+                key: key.into_iter().map(CursorValue::new).collect(),
+            }),
+            from: from.map(CursorValue::new),
+            watermark: watermark.map(CursorValue::new),
+            fresh,
+            goal: goal.into_model(),
+        }
+    }
+}
+
+impl StoredPass {
+    fn of(pass: Pass) -> Self {
+        match pass {
+            Pass::Window => Self::Window,
+            Pass::Beyond => Self::Beyond,
+            Pass::Nulls => Self::Nulls,
+            Pass::ByKey => Self::ByKey,
+        }
+    }
+
+    fn into_model(self) -> Pass {
+        match self {
+            Self::Window => Pass::Window,
+            Self::Beyond => Pass::Beyond,
+            Self::Nulls => Pass::Nulls,
+            Self::ByKey => Pass::ByKey,
+        }
+    }
+}
+
+fn text(value: Option<&CursorValue>) -> Option<String> {
+    value.map(|value| value.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = CursorValue> {
+        any::<String>().prop_map(CursorValue::new)
+    }
+
+    fn reached() -> impl Strategy<Value = Reached> {
+        let pending = (value(), proptest::collection::btree_set(any::<String>(), 0..3))
+            .prop_map(|(watermark, writers)| Pending { watermark, writers });
+        let seen = (proptest::option::of(value()), any::<Option<String>>())
+            .prop_map(|(max, digest)| Seen { max, digest });
+        let parts = (
+            proptest::option::of(value()),
+            proptest::option::of(pending),
+            proptest::option::of(seen),
+        );
+        parts.prop_map(|(kept, pending, seen)| Reached { kept, pending, seen })
+    }
+
+    fn pass() -> impl Strategy<Value = Pass> {
+        proptest::sample::select(vec![Pass::Window, Pass::Beyond, Pass::Nulls, Pass::ByKey])
+    }
+
+    fn scan() -> impl Strategy<Value = Scan> {
+        let position = (proptest::option::of(value()), proptest::collection::vec(value(), 1..3))
+            .prop_map(|(cursor, key)| Position { cursor, key });
+        let parts = (
+            pass(),
+            proptest::collection::vec(pass(), 0..3),
+            proptest::option::of(position),
+            proptest::option::of(value()),
+            proptest::option::of(value()),
+            any::<bool>(),
+            reached(),
+        );
+        parts.prop_map(|(pass, then, after, from, watermark, fresh, goal)| Scan {
+            pass,
+            then,
+            after,
+            from,
+            watermark,
+            fresh,
+            goal,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_stored_checkpoint_reads_back_as_it_was(
+            shape in any::<String>(),
+            reached in reached(),
+            scan in proptest::option::of(scan()),
+        ) {
+            let table = TableName::new("a schema", "a.table");
+            let checkpoint = Checkpoint { shape, reached, scan };
+            let json = serde_json::to_string(&StoredCheckpoint::of(&table, &checkpoint)).unwrap();
+            let stored: StoredCheckpoint = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(stored.into_model(), (table, checkpoint));
+        }
+    }
+}
