@@ -1,0 +1,125 @@
+//! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
+//! source to target, parents first.
+
+mod plan;
+mod report;
+mod slice;
+
+use std::sync::Arc;
+
+pub use plan::{Intent, SyncPlan};
+pub use report::{SyncReport, TableReport};
+
+use crate::engine::model::budget::Budget;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::run::{RunId, Trigger};
+use crate::engine::model::survey::Survey;
+use crate::engine::plan::tables;
+use crate::engine::ports::{Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
+
+use super::Outcome;
+use slice::Slice;
+
+/// Asks for one pipeline's tables to be brought up to date. It says what to look at, never where
+/// it stands: a repeated or late request does the same as the first.
+#[derive(Clone, Debug)]
+pub struct SyncTables {
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// Why it is asked.
+    pub trigger: Trigger,
+    /// The id that the run is recorded under.
+    pub run: RunId,
+}
+
+impl SyncTables {
+    /// Does one slice: facts, plan, lease, look, pages, record.
+    pub async fn run(
+        &self,
+        source: &dyn Source,
+        target: &dyn Target,
+        ledger: &dyn Ledger,
+        clock: &dyn Clock,
+        budget: &Budget,
+    ) -> Result<Outcome, Fault> {
+        let started = clock.now();
+        let (here, there) = self.describe(source, target).await;
+        let there = there?;
+        let new = NewRun {
+            id: &self.run,
+            pipeline: &self.pipeline.name,
+            trigger: self.trigger,
+            lease: self.pipeline.lease,
+        };
+        if let Ok(here) = &here {
+            refuse_same_database(here, &there)?;
+        }
+        let (lease, checkpoints) = match ledger.open(&new).await? {
+            Opened::Busy(left) => return Ok(Outcome::Busy(left)),
+            Opened::Run(lease, checkpoints) => (lease, checkpoints),
+        };
+        let mut report = SyncReport::begun(&self.run, started);
+        let worked = match here {
+            Err(fault) => Err(fault),
+            Ok(here) => {
+                let plan = tables::plan(&self.pipeline, &here, &there);
+                report.notes = plan.notes;
+                Slice { job: self, source, target, clock, budget, lease: &lease }
+                    .work(plan.shapes, checkpoints, &mut report)
+                    .await
+            }
+        };
+        report.finish(clock.now(), worked.err());
+        let error = report.error_text();
+        let closed = ClosedRun { id: &self.run, end: report.end(), error: error.as_deref() };
+        if let Err(fault) = ledger.close(lease, &closed).await {
+            report.finish(clock.now(), Some(fault));
+        }
+        Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
+    }
+
+    /// Says what a run would do, and takes or changes nothing.
+    pub async fn plan(
+        &self,
+        source: &dyn Source,
+        target: &dyn Target,
+        ledger: &dyn Ledger,
+    ) -> Result<SyncPlan, Fault> {
+        let (here, there) = self.describe(source, target).await;
+        let (here, there) = (here?, there?);
+        refuse_same_database(&here, &there)?;
+        let plan = tables::plan(&self.pipeline, &here, &there);
+        let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
+        if plan.shapes.is_empty() {
+            return Ok(SyncPlan::of(plan, &checkpoints, &Survey::default()));
+        }
+        let asks = slice::asks(&plan.shapes, &checkpoints);
+        let survey = source.survey(&asks, self.pipeline.overlap).await?;
+        Ok(SyncPlan::of(plan, &checkpoints, &survey))
+    }
+
+    async fn describe(
+        &self,
+        source: &dyn Source,
+        target: &dyn Target,
+    ) -> (Result<Facts, Fault>, Result<Facts, Fault>) {
+        let tables = self.pipeline.tables.as_deref();
+        tokio::join!(source.describe(tables), target.describe(tables))
+    }
+}
+
+/// Syncing a database with itself would at best do nothing and at worst mark its rows as synced.
+fn refuse_same_database(source: &Facts, target: &Facts) -> Result<(), Fault> {
+    if source.identity != target.identity {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Step::Plan,
+        Remedy::Operator,
+        "same_database",
+        "Source and target are the same database",
+        "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
+    ))
+}

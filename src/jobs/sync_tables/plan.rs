@@ -1,0 +1,144 @@
+//! What a sync would do, as a value that can be printed and tested.
+
+use std::fmt;
+
+use crate::engine::model::checkpoint::Checkpoint;
+use crate::engine::model::cursor::Cursor;
+use crate::engine::model::page::Encoding;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::survey::Survey;
+use crate::engine::model::table::TableName;
+use crate::engine::plan::note::{Note, Weight};
+use crate::engine::plan::tables::TablesPlan;
+use crate::engine::plan::window::{self, Move};
+use crate::engine::ports::Checkpoints;
+
+/// What a run would do now.
+#[derive(Debug, Default)]
+pub struct SyncPlan {
+    /// The tables in the order they would be worked.
+    pub tables: Vec<TableIntent>,
+    /// What planning says.
+    pub notes: Vec<Note>,
+}
+
+/// What a run would do with one table.
+#[derive(Debug)]
+pub struct TableIntent {
+    /// The table.
+    pub table: TableName,
+    /// By what its changes are found.
+    pub cursor: Option<String>,
+    /// Its key.
+    pub key: Vec<String>,
+    /// The form its rows travel in.
+    pub encoding: Encoding,
+    /// The rows that the source's planner believes it has.
+    pub estimated_rows: u64,
+    /// What would be done.
+    pub intent: Intent,
+}
+
+/// What would be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Nothing: nothing changed.
+    Nothing,
+    /// The first load: everything.
+    FirstLoad,
+    /// What changed since that cursor, and what lies within the overlap before it.
+    Since(String),
+    /// Everything is compared, because it has no cursor or is not safe to keep one yet.
+    Compare,
+    /// The rest of a scan that its budget cut.
+    Resume,
+}
+
+impl SyncPlan {
+    /// The plan that follows from what both sides have, the checkpoints and a look at the source.
+    pub fn of(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
+        let TablesPlan { shapes, notes } = plan;
+        let tables = shapes
+            .iter()
+            .zip(&survey.tables)
+            .map(|(shape, look)| {
+                let checkpoint = window::usable(shape, checkpoints.get(&shape.table));
+                let moved = window::decide(shape, checkpoint, look, &survey.writers_before);
+                TableIntent::of(shape, intent(shape, checkpoint, &moved))
+            })
+            .collect();
+        Self { tables, notes }
+    }
+
+    /// Nothing would be read and nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        let Self { tables, notes } = self;
+        let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
+        quiet && notes.iter().all(|note| note.weight != Weight::Problem)
+    }
+
+    /// A table is left out until somebody acts.
+    pub fn has_problems(&self) -> bool {
+        self.notes.iter().any(|note| note.weight == Weight::Problem)
+    }
+}
+
+fn intent(shape: &Shape, checkpoint: Option<&Checkpoint>, moved: &Move) -> Intent {
+    match (moved, checkpoint) {
+        (Move::Quiet | Move::Settle(_), _) => Intent::Nothing,
+        (Move::Resume(_), _) => Intent::Resume,
+        (Move::Scan(_), None) => Intent::FirstLoad,
+        (Move::Scan(scan), Some(_)) => match (&shape.cursor, &scan.from) {
+            (Cursor::Column { .. }, Some(from)) => Intent::Since(from.as_str().to_owned()),
+            _ => Intent::Compare,
+        },
+    }
+}
+
+impl TableIntent {
+    fn of(shape: &Shape, intent: Intent) -> Self {
+        Self {
+            table: shape.table.clone(),
+            cursor: shape.cursor.column().map(str::to_owned),
+            key: shape.key.clone(),
+            encoding: shape.encoding,
+            estimated_rows: shape.estimated_rows,
+            intent,
+        }
+    }
+}
+
+impl fmt::Display for SyncPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for table in &self.tables {
+            writeln!(f, "{table}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
+        }
+        if self.is_empty() {
+            writeln!(f, "Nothing to do: every table is as it was at the last run.")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TableIntent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, cursor, key, encoding, estimated_rows, intent } = self;
+        write!(f, "{table}: ")?;
+        match intent {
+            Intent::Nothing => write!(f, "nothing changed")?,
+            Intent::FirstLoad => write!(f, "first load, about {estimated_rows} rows")?,
+            Intent::Since(from) => write!(f, "what changed since {from}")?,
+            Intent::Compare => write!(f, "compare about {estimated_rows} rows")?,
+            Intent::Resume => write!(f, "go on with the scan that the last run began")?,
+        }
+        let cursor = cursor.as_deref().unwrap_or("none");
+        let encoding = match encoding {
+            Encoding::Binary => "binary",
+            Encoding::Text => "text",
+        };
+        write!(f, " (cursor {cursor}, key {}, {encoding})", key.join(", "))
+    }
+}

@@ -1,0 +1,130 @@
+//! What a slice of a sync came to.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use crate::engine::model::cursor::Position;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::run::{RunEnd, RunId, Tally};
+use crate::engine::model::table::TableName;
+use crate::engine::plan::note::{Note, Weight};
+
+/// What a slice came to, table by table.
+#[derive(Debug)]
+pub struct SyncReport {
+    /// The run.
+    pub run: RunId,
+    /// When it began.
+    pub started: SystemTime,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// Nothing is left that going on would do.
+    pub done: bool,
+    /// What each worked table came to.
+    pub tables: BTreeMap<TableName, TableReport>,
+    /// What planning said.
+    pub notes: Vec<Note>,
+    /// Where the next slice goes on.
+    pub next_cursor: Option<String>,
+    /// What ended the run before its time.
+    pub fault: Option<Fault>,
+}
+
+/// What one table came to.
+#[derive(Debug, Default)]
+pub struct TableReport {
+    /// Its rows.
+    pub tally: Tally,
+    /// Why it went no further.
+    pub fault: Option<Fault>,
+}
+
+impl SyncReport {
+    /// A report on a run that has just begun.
+    pub fn begun(run: &RunId, started: SystemTime) -> Self {
+        Self {
+            run: run.clone(),
+            started,
+            ended: started,
+            done: true,
+            tables: BTreeMap::new(),
+            notes: Vec::new(),
+            next_cursor: None,
+            fault: None,
+        }
+    }
+
+    /// No page has been worked yet.
+    pub fn is_untouched(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Adds a table's rows.
+    pub fn add(&mut self, table: &TableName, tally: Tally) {
+        self.tables.entry(table.clone()).or_default().tally += tally;
+    }
+
+    /// Says that the budget ended in a table, and where.
+    pub fn cut(&mut self, table: &TableName, after: Option<&Position>) {
+        self.done = false;
+        let cursor = after.and_then(|position| position.cursor.as_ref());
+        self.next_cursor = Some(match cursor {
+            Some(cursor) => format!("{table}@{}", cursor.as_str()),
+            None => table.to_string(),
+        });
+    }
+
+    /// Says why a table went no further.
+    pub fn fail(&mut self, table: &TableName, fault: Fault) {
+        self.tables.entry(table.clone()).or_default().fault = Some(fault);
+    }
+
+    /// Ends the report.
+    pub fn finish(&mut self, ended: SystemTime, fault: Option<Fault>) {
+        self.ended = ended;
+        self.fault = self.fault.take().or(fault);
+        if self.fault.is_some() {
+            self.done = true;
+        }
+    }
+
+    /// All tables' rows.
+    pub fn total(&self) -> Tally {
+        let mut total = Tally::default();
+        for table in self.tables.values() {
+            total += table.tally;
+        }
+        total
+    }
+
+    /// The fault that speaks for the run: the one that ended it, else the first of a table.
+    pub fn first_fault(&self) -> Option<&Fault> {
+        let of_tables = || self.tables.values().find_map(|table| table.fault.as_ref());
+        self.fault.as_ref().or_else(of_tables)
+    }
+
+    /// The notes that leave a table out.
+    pub fn problems(&self) -> impl Iterator<Item = &Note> {
+        self.notes.iter().filter(|note| note.weight == Weight::Problem)
+    }
+
+    /// Everything that was asked for is in the target, or will be when the run goes on.
+    pub fn succeeded(&self) -> bool {
+        self.first_fault().is_none() && self.problems().next().is_none()
+    }
+
+    /// How the run ended, for the history.
+    pub fn end(&self) -> RunEnd {
+        match (self.succeeded(), self.done) {
+            (false, _) => RunEnd::Failed,
+            (true, true) => RunEnd::Success,
+            (true, false) => RunEnd::Partial,
+        }
+    }
+
+    /// What went wrong, for the history; none if nothing did.
+    pub fn error_text(&self) -> Option<String> {
+        let fault = self.first_fault().map(Fault::chain);
+        fault.or_else(|| self.problems().next().map(ToString::to_string))
+    }
+}

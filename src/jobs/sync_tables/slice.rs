@@ -1,0 +1,208 @@
+//! The part of a sync that one invocation does, under its lease.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::engine::drive::advance::{Advance, Advanced, Stopped};
+use crate::engine::model::budget::Budget;
+use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan, Writer};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::model::table::TableName;
+use crate::engine::plan::window::{self, Move};
+use crate::engine::ports::{Checkpoints, Clock, Settled, Source, Target};
+
+use super::{SyncReport, SyncTables};
+
+/// How long a run waits for the writers it saw to end before it reads. Most transactions last
+/// milliseconds; once they have ended the watermark can be kept at once, and the tail is not read
+/// again by the next run.
+const WRITERS_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long it waits before it looks for the first time; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// A scan that was cut in an earlier slice is finished with the watermark of its start. One more
+/// look after that finds what came meanwhile.
+const MOST_ROUNDS: usize = 2;
+
+/// What a slice needs.
+pub struct Slice<'a> {
+    /// What is asked.
+    pub job: &'a SyncTables,
+    /// The side that is read.
+    pub source: &'a dyn Source,
+    /// The side that is written.
+    pub target: &'a dyn Target,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// The time there is.
+    pub budget: &'a Budget,
+    /// The right to save.
+    pub lease: &'a Lease,
+}
+
+/// A table with a scan to carry forward.
+struct Work<'a> {
+    shape: &'a Shape,
+    reached: Reached,
+    scan: Scan,
+    resumed: bool,
+}
+
+/// The questions of a survey: each table with its checkpoint, unless that was made for another
+/// shape.
+pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<SurveyAsk<'a>> {
+    shapes
+        .iter()
+        .map(|shape| SurveyAsk {
+            shape,
+            checkpoint: window::usable(shape, checkpoints.get(&shape.table)),
+        })
+        .collect()
+}
+
+impl Slice<'_> {
+    /// Works the tables in order and fills the report. The fault is one after which no table can
+    /// go on; what is wrong with a single table is in the report.
+    pub async fn work(
+        &self,
+        mut shapes: Vec<Shape>,
+        mut checkpoints: Checkpoints,
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
+        for _ in 0..MOST_ROUNDS {
+            let again = self.round(&shapes, &mut checkpoints, report).await?;
+            shapes.retain(|shape| again.contains(&shape.table));
+            if shapes.is_empty() || !report.done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One look at all tables and the scans that follow from it. Gives back the tables whose scan
+    /// had begun in an earlier slice and is finished now.
+    async fn round(
+        &self,
+        shapes: &[Shape],
+        checkpoints: &mut Checkpoints,
+        report: &mut SyncReport,
+    ) -> Result<BTreeSet<TableName>, Fault> {
+        if shapes.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let overlap = self.job.pipeline.overlap;
+        let survey = self.source.survey(&asks(shapes, checkpoints), overlap).await?;
+        let works = self.decide(shapes, checkpoints, &survey).await?;
+        let mut finished = BTreeSet::new();
+        for Work { shape, reached, scan, resumed } in works {
+            let goal = scan.goal.clone();
+            match self.advance().table(shape, &reached, scan, report.is_untouched()).await {
+                Ok(Advanced { tally, left: None }) => {
+                    report.add(&shape.table, tally);
+                    let text = window::shape_text(shape);
+                    let done = Checkpoint { shape: text, reached: goal, scan: None };
+                    checkpoints.insert(shape.table.clone(), done);
+                    if resumed {
+                        finished.insert(shape.table.clone());
+                    }
+                }
+                Ok(Advanced { tally, left: Some(left) }) => {
+                    report.add(&shape.table, tally);
+                    report.cut(&shape.table, left.after.as_ref());
+                    return Ok(BTreeSet::new());
+                }
+                Err(Stopped { tally, fault }) => {
+                    report.add(&shape.table, tally);
+                    if fault.stops_the_run() {
+                        return Err(fault);
+                    }
+                    report.fail(&shape.table, fault);
+                }
+            }
+        }
+        Ok(finished)
+    }
+
+    fn advance(&self) -> Advance<'_> {
+        Advance {
+            source: self.source,
+            target: self.target,
+            clock: self.clock,
+            pipeline: &self.job.pipeline,
+            lease: self.lease,
+            run: &self.job.run,
+            budget: self.budget,
+        }
+    }
+
+    /// Decides each table's move, saves what is settled without reading, and fills in what the
+    /// scans that begin now may promise.
+    async fn decide<'a>(
+        &self,
+        shapes: &'a [Shape],
+        checkpoints: &Checkpoints,
+        survey: &Survey,
+    ) -> Result<Vec<Work<'a>>, Fault> {
+        let mut settled = Vec::new();
+        let mut works = Vec::new();
+        for (shape, look) in shapes.iter().zip(&survey.tables) {
+            let checkpoint = window::usable(shape, checkpoints.get(&shape.table));
+            let reached = checkpoint.map(|of| of.reached.clone()).unwrap_or_default();
+            match window::decide(shape, checkpoint, look, &survey.writers_before) {
+                Move::Quiet => {}
+                Move::Settle(reached) => settled.push(Settled {
+                    table: &shape.table,
+                    checkpoint: window::settled(shape, reached),
+                }),
+                Move::Scan(scan) => {
+                    works.push((Work { shape, reached, scan, resumed: false }, look))
+                }
+                Move::Resume(scan) => {
+                    works.push((Work { shape, reached, scan, resumed: true }, look))
+                }
+            }
+        }
+        if !settled.is_empty() {
+            self.target.settle(self.lease, &settled).await?;
+        }
+        let begins = works.iter().any(|(work, _)| !work.resumed);
+        let open =
+            if begins { self.still_writing(&survey.writers_after).await? } else { BTreeSet::new() };
+        let unknown: Vec<TableName> = works
+            .iter()
+            .filter(|(work, _)| !work.resumed && !checkpoints.contains_key(&work.shape.table))
+            .map(|(work, _)| work.shape.table.clone())
+            .collect();
+        let empty =
+            if unknown.is_empty() { BTreeSet::new() } else { self.target.empty(&unknown).await? };
+        Ok(works
+            .into_iter()
+            .map(|(mut work, look)| {
+                if !work.resumed {
+                    work.scan.fresh = empty.contains(&work.shape.table);
+                    work.scan = window::promise(work.scan, work.shape, &work.reached, look, &open);
+                }
+                work
+            })
+            .collect())
+    }
+
+    /// Those of the writers that are still open after a short wait for them.
+    async fn still_writing(&self, seen: &BTreeSet<Writer>) -> Result<BTreeSet<Writer>, Fault> {
+        let mut open = seen.clone();
+        let mut pause = FIRST_PAUSE;
+        let mut waited = Duration::ZERO;
+        while !open.is_empty() && waited < WRITERS_PATIENCE {
+            self.clock.sleep(pause).await;
+            waited += pause;
+            pause *= 2;
+            let now = self.source.writers().await?;
+            open.retain(|writer| now.contains(writer));
+        }
+        Ok(open)
+    }
+}
