@@ -1,2 +1,3 @@
 //! The HTTP door.
+pub mod secret;
 pub mod signature;

@@ -1,1 +1,254 @@
-//! Whether a call was signed by QStash.
+//! Whether a call was signed by QStash: a function of the keys, the token, the public URL, the raw
+//! body and the time. What a refused caller is told belongs to the edge: a fixed 401, never the reason.
+
+mod claims;
+mod mac;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use serde_json::Value;
+
+use claims::{Claims, present};
+
+/// Live tokens are under 1 KiB; the cap keeps a stranger from having us hash and parse more.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// Accepts the call only when the token is QStash's, for this URL, for these bytes, and current.
+///
+/// `url` is the configured public URL of the route, query included, never one rebuilt from the
+/// request's own headers. `body` is what came over the wire, after Lambda's base64.
+pub fn verify(
+    keys: &SigningKeys,
+    token: &str,
+    url: &str,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<Verified, Refusal> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Refusal::TooLong);
+    }
+    let [header, payload, _] = decode_segments(token)?;
+    check_header(&header)?;
+    let (claims, signed_with) = keys.open(token)?;
+    if !is_object(&payload) {
+        return Err(Refusal::Claims);
+    }
+    claims.check(url, body, now)?;
+    Ok(Verified { signed_with })
+}
+
+/// The proof that a call passed [`verify`], which alone makes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verified {
+    signed_with: KeyName,
+}
+
+impl Verified {
+    /// Tells which key signed: the next one means that the keys were rolled and this deployment
+    /// holds the old pair, so that one more roll locks QStash out.
+    pub fn signed_with(&self) -> KeyName {
+        self.signed_with
+    }
+}
+
+/// One of the two keys that QStash hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyName {
+    /// The key that signs now.
+    Current,
+    /// The key that signs after the next roll.
+    Next,
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Current => "current",
+            Self::Next => "next",
+        })
+    }
+}
+
+/// The pair of keys a token may be signed with; never printed.
+#[derive(Clone)]
+pub struct SigningKeys {
+    current: DecodingKey,
+    next: DecodingKey,
+}
+
+impl SigningKeys {
+    /// Takes the two keys as the QStash console shows them: the text itself is the key.
+    pub fn new(current: &str, next: &str) -> Result<Self, BadKey> {
+        mac::install();
+        let current = parse_key(KeyName::Current, current)?;
+        let next = parse_key(KeyName::Next, next)?;
+        Ok(Self { current, next })
+    }
+
+    /// Chooses the key by the MAC alone. The SDKs also fall through to the next key on a failed
+    /// claim, and then report a bad signature for a token that has merely expired.
+    fn open(&self, token: &str) -> Result<(Claims, KeyName), Refusal> {
+        for (name, key) in [(KeyName::Current, &self.current), (KeyName::Next, &self.next)] {
+            match jsonwebtoken::decode::<Claims>(token, key, &mac_only()) {
+                Ok(opened) => return Ok((opened.claims, name)),
+                Err(error) => match error.kind() {
+                    ErrorKind::InvalidSignature => continue,
+                    _ => return Err(Refusal::Claims),
+                },
+            }
+        }
+        Err(Refusal::Mac)
+    }
+}
+
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKeys(redacted)")
+    }
+}
+
+/// Why a signing key was not taken. An empty key would let anyone sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    /// Nothing, or nothing but blanks.
+    #[error("The {0} QStash signing key is empty")]
+    Empty(KeyName),
+    /// A blank or line break came along when the key was pasted, and no token would ever match.
+    #[error("The {0} QStash signing key has a blank or line break in it")]
+    Blank(KeyName),
+}
+
+/// Why a call was refused. For the log alone: the caller learns nothing from the answer.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// More text than any token of QStash's has.
+    #[error("Token is longer than {MAX_TOKEN_BYTES} bytes")]
+    TooLong,
+    /// Not header, claims and MAC.
+    #[error("Token has not exactly three parts")]
+    Parts,
+    /// Padding, a foreign character or unused bits that are set: another spelling of some token.
+    #[error("Token is not canonical base64url")]
+    Encoding,
+    /// Not a JSON object, or a field twice.
+    #[error("Token header is unreadable")]
+    Header,
+    /// Another algorithm, `none` among them, or the name in another spelling.
+    #[error("Token algorithm is not HS256")]
+    Algorithm,
+    /// The header asks for an extension that must be understood; none is.
+    #[error("Token header marks an extension as critical")]
+    Critical,
+    /// Neither key made this MAC.
+    #[error("Token is signed with neither the current nor the next key")]
+    Mac,
+    /// Signed, but not a JSON object, or a claim twice.
+    #[error("Token claims are unreadable")]
+    Claims,
+    /// A claim that must be there is not.
+    #[error("Token has no claim {0}")]
+    Missing(&'static str),
+    /// A claim is of another JSON type than QStash sends.
+    #[error("Token claim {0} has the wrong type")]
+    ClaimType(&'static str),
+    /// Signed for a service other than QStash.
+    #[error("Token issuer is not Upstash")]
+    Issuer,
+    /// Too late, or our clock is ahead.
+    #[error("Token expired {seconds} s ago")]
+    Expired {
+        /// How long ago.
+        seconds: u64,
+    },
+    /// QStash signs for five minutes; a longer life is not its doing, or our clock is behind.
+    #[error("Token lives {seconds} s longer from now on, more than QStash gives")]
+    Lifetime {
+        /// How much longer.
+        seconds: u64,
+    },
+    /// Too early, or our clock is behind.
+    #[error("Token is valid only in {seconds} s")]
+    NotYet {
+        /// How long until then.
+        seconds: u64,
+    },
+    /// Signed for another address: a forwarded call, or a public URL set wrongly here.
+    #[error("Token was signed for {signed_for}, not for the public URL of this route")]
+    Url {
+        /// The address it was signed for, without its query.
+        signed_for: String,
+    },
+    /// The address is right up to the question mark.
+    #[error("Token was signed for this route with another query")]
+    Query,
+    /// The bytes are not those that were signed: changed, or serialised again on the way.
+    #[error("Token was signed for another body")]
+    Body,
+}
+
+fn parse_key(name: KeyName, text: &str) -> Result<DecodingKey, BadKey> {
+    if text.trim().is_empty() {
+        return Err(BadKey::Empty(name));
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(BadKey::Blank(name));
+    }
+    Ok(DecodingKey::from_secret(text.as_bytes()))
+}
+
+/// Parsing and the MAC are the library's part. Its own claim checks refuse live tokens (`aud` is
+/// empty, `nbf` negative), so all of them are off and [`Claims::check`] does the work.
+fn mac_only() -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+/// Two spellings of one token would be two tokens to whoever compares texts, so only one passes.
+fn decode_segments(token: &str) -> Result<[Vec<u8>; 3], Refusal> {
+    let segments: Vec<&str> = token.split('.').collect();
+    let segments: [&str; 3] = segments.try_into().map_err(|_| Refusal::Parts)?;
+    let decode = |segment| URL_SAFE_NO_PAD.decode(segment).map_err(|_| Refusal::Encoding);
+    let [header, claims, mac] = segments.map(decode);
+    Ok([header?, claims?, mac?])
+}
+
+/// The header is read here too, before the library reads it, for two things it leaves open: why an
+/// algorithm was refused, and `crit`.
+fn check_header(json: &[u8]) -> Result<(), Refusal> {
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(default, deserialize_with = "present")]
+        alg: Option<Value>,
+        #[serde(default, deserialize_with = "present")]
+        crit: Option<Value>,
+    }
+    if !is_object(json) {
+        return Err(Refusal::Header);
+    }
+    let header: Header = serde_json::from_slice(json).map_err(|_| Refusal::Header)?;
+    if header.alg != Some(Value::from("HS256")) {
+        return Err(Refusal::Algorithm);
+    }
+    if header.crit.is_some() {
+        return Err(Refusal::Critical);
+    }
+    Ok(())
+}
+
+/// A struct is read from a JSON array too, field by field in the order of its declaration.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
+}
+
+#[cfg(test)]
+mod tests;
