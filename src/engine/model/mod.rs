@@ -1,2 +1,3 @@
 //! What things are.
+pub mod secret;
 pub mod table;
