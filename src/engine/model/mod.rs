@@ -1,3 +1,5 @@
 //! What things are.
+pub mod database;
+mod database_url;
 pub mod secret;
 pub mod table;

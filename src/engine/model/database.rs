@@ -1,0 +1,206 @@
+//! Where a Postgres database is and how to log in to it, as a libpq URL says it. Parsing such a URL
+//! is in `database_url`; connecting is for the adapter.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::database_url;
+use super::secret::SecretText;
+
+pub use super::database_url::BadDatabaseUrl;
+
+/// A database to connect to. Its password is not printed, and `label` names it in messages.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrl {
+    /// The server.
+    pub host: Host,
+    /// The TCP port, or the number in the socket's file name.
+    pub port: u16,
+    /// The role to log in as.
+    pub user: String,
+    /// The password; none where the server asks for none.
+    pub password: Option<SecretText>,
+    /// The database.
+    pub database: String,
+    /// What the URL demands of TLS; the adapter chooses where it is silent.
+    pub ssl_mode: Option<SslMode>,
+    /// Whom to trust beside, or instead of, the adapter's own roots.
+    pub root_certificate: Option<RootCertificate>,
+    /// How long to try; the adapter chooses where the URL is silent, or says 0 as libpq allows.
+    pub connect_timeout: Option<Duration>,
+    /// The name to show in `pg_stat_activity` instead of ours.
+    pub application_name: Option<String>,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name or address, an IPv6 address without its brackets.
+    Tcp(String),
+    /// The directory of the Unix-domain socket.
+    Unix(PathBuf),
+}
+
+/// What `sslmode` may say; the words are libpq's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never TLS.
+    Disable,
+    /// TLS only if the server insists.
+    Allow,
+    /// TLS if the server can.
+    Prefer,
+    /// TLS, whoever the server is.
+    Require,
+    /// TLS, with a certificate of a trusted authority.
+    VerifyCa,
+    /// TLS, with a certificate of a trusted authority for this very host.
+    VerifyFull,
+}
+
+/// What `sslrootcert` may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCertificate {
+    /// The authorities that the system trusts.
+    System,
+    /// The authorities in a PEM file.
+    File(PathBuf),
+}
+
+impl DatabaseUrl {
+    /// Reads `postgres://` and `postgresql://` URLs by libpq's rules, which are not quite those of
+    /// other URLs: a password may hold `#` and `?`, and a host may be a directory.
+    pub fn parse(url: &str) -> Result<Self, BadDatabaseUrl> {
+        database_url::parse(url)
+    }
+
+    /// Names the database in messages: `host:port/database`.
+    pub fn label(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+
+    /// Whether the connection stays on this machine, so that TLS would protect nothing.
+    pub fn is_local(&self) -> bool {
+        match &self.host {
+            Host::Unix(_) => true,
+            Host::Tcp(host) => is_loopback(host),
+        }
+    }
+
+    /// Whether both texts lead to one database. Different texts still may; only the servers know.
+    ///
+    /// Sockets are compared by directory and never with TCP: two clusters of one machine may share
+    /// the port number as long as their directories differ.
+    pub fn is_same_database(&self, other: &Self) -> bool {
+        let same_host = match (&self.host, &other.host) {
+            (Host::Tcp(one), Host::Tcp(two)) => {
+                one.eq_ignore_ascii_case(two) || (is_loopback(one) && is_loopback(two))
+            }
+            (Host::Unix(one), Host::Unix(two)) => one == two,
+            (Host::Tcp(_), Host::Unix(_)) | (Host::Unix(_), Host::Tcp(_)) => false,
+        };
+        same_host
+            && self.port == other.port
+            && self.database == other.database
+            && self.tenant() == other.tenant()
+    }
+
+    /// The project at a shared pooler, which is told apart by the user's name alone: all Supabase
+    /// projects of a region are `postgres.PROJECT` at one host, port and database.
+    fn tenant(&self) -> Option<&str> {
+        self.user.split_once('.').map(|(_, tenant)| tenant)
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host) if host.contains(':') => write!(f, "[{host}]"),
+            Self::Tcp(host) => f.write_str(host),
+            Self::Unix(directory) => write!(f, "{}", directory.display()),
+        }
+    }
+}
+
+impl SslMode {
+    /// Reads libpq's word for the mode.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "disable" => Self::Disable,
+            "allow" => Self::Allow,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> DatabaseUrl {
+        DatabaseUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_label_says_where_and_nothing_else() {
+        let cases = [
+            ("postgres://u:hunter2@db.example.com/app", "db.example.com:5432/app"),
+            ("postgres://u:hunter2@[::1]:6543/app", "[::1]:6543/app"),
+            ("postgres://u:hunter2@%2Frun%2Fpg/app", "/run/pg:5432/app"),
+        ];
+        for (text, label) in cases {
+            assert_eq!(url(text).label(), label);
+            assert!(!format!("{:?}", url(text)).contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn sockets_and_loopback_are_local() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]", "%2Ftmp"] {
+            assert!(url(&format!("postgres://u@{host}/d")).is_local(), "{host}");
+        }
+        for host in ["example.com", "localhost.example.com", "10.0.0.1", "[2001:db8::1]"] {
+            assert!(!url(&format!("postgres://u@{host}/d")).is_local(), "{host}");
+        }
+    }
+
+    #[test]
+    fn one_database_is_known_under_its_other_spellings() {
+        let same = [
+            ("postgres://u@localhost/d", "postgresql://v:pw@127.0.0.1:5432/d"),
+            ("postgres://u@[::1]/d", "postgres://u@localhost/d"),
+            ("postgres://u@DB.example.com/d", "postgres://u@db.example.com/d?sslmode=require"),
+            ("postgres://d@h", "postgres://u@h/d"),
+            ("postgres://u@%2Ftmp/d", "postgres://u@/d?host=/tmp"),
+        ];
+        for (one, two) in same {
+            assert!(url(one).is_same_database(&url(two)), "{one} {two}");
+        }
+    }
+
+    #[test]
+    fn databases_that_differ_in_one_part_are_two() {
+        let different = [
+            ("postgres://u@h/d", "postgres://u@h/D"),
+            ("postgres://u@h/d", "postgres://u@h:5433/d"),
+            ("postgres://u@h/d", "postgres://u@i/d"),
+            ("postgres://u@%2Ftmp/d", "postgres://u@%2Frun/d"),
+            ("postgres://u@%2Ftmp/d", "postgres://u@localhost/d"),
+            ("postgres://postgres.old@pooler/d", "postgres://postgres.new@pooler/d"),
+        ];
+        for (one, two) in different {
+            assert!(!url(one).is_same_database(&url(two)), "{one} {two}");
+        }
+    }
+}
