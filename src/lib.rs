@@ -7,3 +7,5 @@ pub mod edge;
 pub mod engine;
 pub mod jobs;
 pub mod settings;
+pub mod telemetry;
+pub mod wiring;

@@ -1,2 +1,5 @@
-//! The doors.
+//! The doors: what people and queues say becomes a job, and what comes of it becomes an answer.
+
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod http;

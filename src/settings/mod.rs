@@ -1,1 +1,98 @@
-//! The only reader of the environment and of `syncline.toml`.
+//! The only reader of the environment and of `syncline.toml`. Everything that is wrong is found
+//! before anything runs, and said at once; whether a database answers is for the adapters.
+//!
+//! An empty variable is an unset one, and space around a value is not part of it. The environment
+//! wins over the file.
+
+mod databases;
+mod edge;
+mod errors;
+mod file;
+mod limits;
+mod pipelines;
+mod variables;
+
+pub use edge::{AppUrl, EdgeSettings, SigningKeys};
+pub use errors::{Problem, SettingsError, SettingsErrors};
+pub use limits::Limits;
+pub use pipelines::{DEFAULT_PIPELINE, PipelineSettings, TableOverride};
+pub use variables::{VARIABLES, Variable};
+
+use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
+
+use errors::Problems;
+use variables::{Environment, NOT_UNICODE, STATE_SCHEMA};
+
+/// Everything that can be set, checked and parsed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What syncs with what; at least one.
+    pub pipelines: Vec<PipelineSettings>,
+    /// The numbers that bound a run.
+    pub limits: Limits,
+    /// The target's schema for our state tables, exactly as the catalog has it.
+    pub state_schema: String,
+    /// What the function's door needs; at the terminal it may be empty.
+    pub edge: EdgeSettings,
+}
+
+impl Settings {
+    /// Reads what every command needs: the databases, and whatever else is set.
+    pub fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
+        let mut problems = Problems::default();
+        let settings = Self::collect(Environment(env), &mut problems);
+        problems.or(settings)
+    }
+
+    /// Reads what the function needs: the databases, and somebody who may call it.
+    pub fn read_for_function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
+        let mut problems = Problems::default();
+        let settings = Self::collect(Environment(env), &mut problems);
+        settings.edge.missing_for_function(&mut problems);
+        problems.or(settings)
+    }
+
+    /// `read` from this process's environment.
+    pub fn from_process() -> Result<Self, SettingsErrors> {
+        Self::read(&process_variable)
+    }
+
+    /// `read_for_function` from this process's environment.
+    pub fn function_from_process() -> Result<Self, SettingsErrors> {
+        Self::read_for_function(&process_variable)
+    }
+
+    fn collect(env: Environment<'_>, problems: &mut Problems) -> Self {
+        for variable in VARIABLES {
+            if env.get(variable).is_some_and(|value| value.contains(NOT_UNICODE)) {
+                problems.of(variable, Problem::NotUnicode);
+            }
+        }
+        Self {
+            pipelines: pipelines::read(env, problems),
+            limits: limits::read(env, problems),
+            state_schema: state_schema(env, problems),
+            edge: edge::read(env, problems),
+        }
+    }
+}
+
+fn state_schema(env: Environment<'_>, problems: &mut Problems) -> String {
+    let Some(text) = env.get(STATE_SCHEMA) else { return DEFAULT_SCHEMA.to_owned() };
+    parse_identifier(&text).map_err(|bad| problems.of(STATE_SCHEMA, bad)).unwrap_or_default()
+}
+
+/// Which log lines are asked for; in Lambda its own setting wins. It is read apart from the rest,
+/// because what is wrong with the rest is logged.
+pub fn log_filter() -> Option<String> {
+    let set = |name| process_variable(name).filter(|filter| !filter.is_empty());
+    set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set(variables::LOG.name))
+}
+
+/// Bytes that are no Unicode become `NOT_UNICODE`, which `collect` names.
+fn process_variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests;

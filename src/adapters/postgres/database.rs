@@ -2,6 +2,7 @@
 //! this one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,16 +49,17 @@ impl PostgresSource {
     }
 }
 
-/// A Postgres database that is written and holds the state tables.
+/// A Postgres database that is written and holds the state tables. A clone shares its connection.
+#[derive(Clone)]
 pub struct PostgresTarget {
-    pool: Pool,
+    pool: Arc<Pool>,
     schema: String,
 }
 
 impl PostgresTarget {
     /// A target that is reached when it is first needed, with the schema of the state tables.
     pub fn new(url: DatabaseUrl, state_schema: impl Into<String>) -> Self {
-        Self { pool: Pool::new(url), schema: state_schema.into() }
+        Self { pool: Arc::new(Pool::new(url)), schema: state_schema.into() }
     }
 
     async fn session(&self) -> Result<Session, Fault> {

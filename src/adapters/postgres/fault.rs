@@ -61,14 +61,10 @@ impl PostgresError {
             _ => None,
         }
     }
-
-    /// A row is at fault, not the statement, the role or the connection: a bad value, a broken
-    /// constraint, a trigger that refused, a row too large.
-    pub fn is_of_a_row(&self) -> bool {
-        self.code().is_some_and(of_a_row)
-    }
 }
 
+/// A row is at fault, not the statement, the role or the connection: a bad value, a broken
+/// constraint, a trigger that refused, a row too large.
 fn of_a_row(code: &SqlState) -> bool {
     let code = code.code();
     code.starts_with("22") || code.starts_with("23") || code == "P0001" || code == "54000"

@@ -79,22 +79,24 @@ impl fmt::Display for KeyName {
 #[derive(Clone)]
 pub struct SigningKeys {
     current: DecodingKey,
-    next: DecodingKey,
+    next: Option<DecodingKey>,
 }
 
 impl SigningKeys {
-    /// Takes the two keys as the QStash console shows them: the text itself is the key.
-    pub fn new(current: &str, next: &str) -> Result<Self, BadKey> {
+    /// Takes the keys as the QStash console shows them: the text itself is the key. Without the
+    /// next one, calls are refused from a rotation on until it is set.
+    pub fn new(current: &str, next: Option<&str>) -> Result<Self, BadKey> {
         mac::install();
         let current = parse_key(KeyName::Current, current)?;
-        let next = parse_key(KeyName::Next, next)?;
+        let next = next.map(|key| parse_key(KeyName::Next, key)).transpose()?;
         Ok(Self { current, next })
     }
 
     /// Chooses the key by the MAC alone. The SDKs also fall through to the next key on a failed
     /// claim, and then report a bad signature for a token that has merely expired.
     fn open(&self, token: &str) -> Result<(Claims, KeyName), Refusal> {
-        for (name, key) in [(KeyName::Current, &self.current), (KeyName::Next, &self.next)] {
+        let next = self.next.as_ref().map(|key| (KeyName::Next, key));
+        for (name, key) in std::iter::once((KeyName::Current, &self.current)).chain(next) {
             match jsonwebtoken::decode::<Claims>(token, key, &mac_only()) {
                 Ok(opened) => return Ok((opened.claims, name)),
                 Err(error) => match error.kind() {

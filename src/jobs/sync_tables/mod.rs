@@ -7,7 +7,7 @@ mod slice;
 
 use std::sync::Arc;
 
-pub use plan::{Intent, SyncPlan};
+pub use plan::{Intent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
 use crate::engine::model::budget::Budget;

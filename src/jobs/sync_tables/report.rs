@@ -88,6 +88,18 @@ impl SyncReport {
         }
     }
 
+    /// The same report with the rows of the slices before it.
+    #[must_use]
+    pub fn after(mut self, earlier: Option<Self>) -> Self {
+        if let Some(earlier) = earlier {
+            self.started = earlier.started;
+            for (table, of) in earlier.tables {
+                self.add(&table, of.tally);
+            }
+        }
+        self
+    }
+
     /// All tables' rows.
     pub fn total(&self) -> Tally {
         let mut total = Tally::default();

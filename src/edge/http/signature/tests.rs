@@ -23,7 +23,7 @@ const BODY: &[u8] = br#"{"type": "scheduled", "note": "as it was sent"}"#;
 const NOW: i64 = 1_784_000_010;
 
 fn keys() -> SigningKeys {
-    SigningKeys::new(CURRENT, NEXT).unwrap()
+    SigningKeys::new(CURRENT, Some(NEXT)).unwrap()
 }
 
 fn now() -> SystemTime {

@@ -73,7 +73,7 @@ fn an_empty_or_blank_key_is_never_taken() {
         ((CURRENT, "sig with blanks"), Blank(Next)),
     ];
     for ((current, next), expected) in cases {
-        assert_eq!(SigningKeys::new(current, next).err(), Some(expected));
+        assert_eq!(SigningKeys::new(current, Some(next)).err(), Some(expected));
     }
 }
 

@@ -1,0 +1,105 @@
+//! The terminal: commands, their arguments and their exit codes.
+
+mod demo;
+mod output;
+mod plan;
+mod progress;
+mod run;
+mod serve;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::settings::{Settings, SettingsErrors, VARIABLES};
+use crate::telemetry::{self, Reader};
+use crate::wiring::{App, Served};
+
+pub use output::Exit;
+
+/// Keeps two Postgres databases in step.
+#[derive(Debug, Parser)]
+#[command(name = "syncline", version, about, after_long_help = variables())]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Moves what changed from source to target, until caught up
+    Run(run::RunArguments),
+    /// Prints what a run would do and what is wrong with the set-up; changes nothing
+    Plan(plan::PlanArguments),
+    /// Serves the function's routes on a plain port
+    Serve(serve::ServeArguments),
+    /// Shows all of it on this machine, with real data in two throwaway databases
+    Demo(demo::DemoArguments),
+}
+
+/// The pipeline and the tables of it that a command is about.
+#[derive(Debug, clap::Args)]
+struct Selection {
+    /// The pipeline, if there are several
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// A table, as SQL writes it; may be repeated [default: the pipeline's tables]
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
+}
+
+/// Does what the arguments say. Results go to stdout, everything else to stderr.
+pub async fn main(arguments: Arguments, log_filter: Option<&str>) -> ExitCode {
+    let drawn = matches!(arguments.command, Command::Run(_)) && std::io::stderr().is_terminal();
+    telemetry::start(Reader::Person, log_filter, drawn.then(progress::layer));
+    let exit = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments).await,
+        Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Serve(arguments) => serve::serve(&arguments).await,
+        Command::Demo(arguments) => demo::demo(&arguments).await,
+    };
+    exit.into()
+}
+
+/// The application, or what is wrong with its settings on stderr.
+fn app(settings: Result<Settings, SettingsErrors>) -> Result<App, Exit> {
+    settings.map(App::new).map_err(|problems| {
+        eprintln!("{problems}");
+        Exit::Usage
+    })
+}
+
+/// The pipeline that was selected, or the only one.
+fn selected<'a>(app: &'a App, selection: &Selection) -> Result<&'a Served, Fault> {
+    let found = match &selection.pipeline {
+        Some(name) => app.named(name),
+        None => app.only(),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<&str> = app.names().collect();
+        Fault::new(
+            Step::Ask,
+            Remedy::Caller,
+            "no_pipeline",
+            match &selection.pipeline {
+                Some(name) => format!("There is no pipeline {name}"),
+                None => "There are several pipelines".to_owned(),
+            },
+            format!("choose with --pipeline: {}", names.join(", ")),
+        )
+    })
+}
+
+fn variables() -> String {
+    let mut text = String::from("Environment:\n");
+    for variable in VARIABLES {
+        let default = variable.default.unwrap_or("none");
+        text.push_str(&format!(
+            "  {}\n      {} [default: {default}]\n",
+            variable.name, variable.purpose
+        ));
+    }
+    text
+}

@@ -1,0 +1,124 @@
+//! What a person or a script reads of a command: tables of rows, sentences, and the exit code that
+//! follows from the remedy.
+
+use std::process::ExitCode;
+
+use crate::edge::http::wire::{ErrorAnswer, SyncAnswer};
+use crate::engine::model::fault::{Fault, Remedy};
+use crate::engine::model::run::{RunId, Trigger};
+use crate::jobs::sync_tables::SyncReport;
+
+/// How a command ends; scripts rely on the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Failed; nothing is lost.
+    Failed,
+    /// The arguments or the settings are wrong.
+    Usage,
+    /// Stopped at its budget; there is more to do.
+    More,
+    /// Done, but the target refused rows.
+    Rejected,
+    /// Another run holds the lease.
+    Busy,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::More => 3,
+            Exit::Rejected => 4,
+            Exit::Busy => 75,
+        })
+    }
+}
+
+impl Exit {
+    /// The exit of a run that ended with this report.
+    pub fn of(report: &SyncReport) -> Self {
+        match (report.succeeded(), report.done, report.total().rejected) {
+            (false, ..) => Self::Failed,
+            (true, false, _) => Self::More,
+            (true, true, 0) => Self::Done,
+            (true, true, _) => Self::Rejected,
+        }
+    }
+
+    /// The exit of a command that met this fault.
+    pub fn of_fault(fault: &Fault) -> Self {
+        match fault.remedy {
+            Remedy::Caller => Self::Usage,
+            Remedy::Retry | Remedy::Operator | Remedy::Report => Self::Failed,
+        }
+    }
+}
+
+/// Tells a fault: to a person on stderr, to a script as JSON on stdout.
+pub fn fault(fault: &Fault, run: &RunId, json: bool) -> Exit {
+    if json {
+        print_json(&ErrorAnswer::of(fault, run));
+    } else {
+        eprintln!("{}", sentence(fault));
+    }
+    Exit::of_fault(fault)
+}
+
+/// Tells what a run came to.
+pub fn report(report: &SyncReport, json: bool) -> Exit {
+    if json {
+        print_json(&SyncAnswer::of(report, Trigger::Manual));
+        return Exit::of(report);
+    }
+    for note in &report.notes {
+        eprintln!("{note}");
+    }
+    print!("{}", table(report));
+    for (name, of) in &report.tables {
+        if let Some(fault) = &of.fault {
+            eprintln!("{name}: {}", sentence(fault));
+        }
+    }
+    if let Some(fault) = &report.fault {
+        eprintln!("{}", sentence(fault));
+    }
+    Exit::of(report)
+}
+
+/// Prints a value as one JSON object.
+pub fn print_json(value: &impl serde::Serialize) {
+    println!("{}", serde_json::to_string(value).expect("our own shapes are JSON"));
+}
+
+fn sentence(fault: &Fault) -> String {
+    format!("{}\n  {}", fault.chain(), fault.hint)
+}
+
+/// A line a table that was read, then the sum.
+fn table(report: &SyncReport) -> String {
+    if report.tables.is_empty() {
+        return match report.succeeded() {
+            true => "Nothing had changed.\n".to_owned(),
+            false => String::new(),
+        };
+    }
+    let width = report.tables.keys().map(|name| name.to_string().chars().count()).max();
+    let width = width.unwrap_or(0).max("total".len());
+    let mut text =
+        format!("{:width$}  {:>10} {:>10} {:>10}\n", "table", "inserted", "updated", "unchanged");
+    let total = report.total();
+    let rows = report.tables.iter().map(|(name, of)| (name.to_string(), of.tally));
+    for (name, tally) in rows.chain([("total".to_owned(), total)]) {
+        text.push_str(&format!(
+            "{name:width$}  {:>10} {:>10} {:>10}\n",
+            tally.inserted, tally.updated, tally.unchanged
+        ));
+    }
+    let took = report.ended.duration_since(report.started).unwrap_or_default();
+    text.push_str(&format!("in {:.1} s\n", took.as_secs_f64()));
+    text
+}

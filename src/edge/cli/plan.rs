@@ -1,0 +1,89 @@
+//! `syncline plan`: what a run would do, and what is wrong with the set-up.
+
+use serde_json::{Value, json};
+
+use super::output::{self, Exit};
+use super::{Selection, app, run, selected};
+use crate::engine::plan::note::{Note, Weight};
+use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
+use crate::settings::Settings;
+use crate::wiring::{App, new_run};
+
+#[derive(Debug, clap::Args)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the plan; the exit says whether a table would be left out.
+pub async fn plan(arguments: &PlanArguments) -> Exit {
+    match app(Settings::from_process()) {
+        Ok(app) => print(&app, &arguments.selection, arguments.json).await,
+        Err(exit) => exit,
+    }
+}
+
+/// Prints the plan of a selection.
+pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
+    let id = new_run();
+    let planned = async {
+        let job = run::asked(app, selection, &id)?;
+        let ports = &selected(app, selection)?.ports;
+        job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
+    };
+    let plan = match planned.await {
+        Ok(plan) => plan,
+        Err(fault) => return output::fault(&fault, &id, json),
+    };
+    if json {
+        output::print_json(&as_json(&plan));
+    } else {
+        print!("{plan}");
+    }
+    if plan.has_problems() { Exit::Failed } else { Exit::Done }
+}
+
+fn as_json(plan: &SyncPlan) -> Value {
+    let SyncPlan { tables, notes } = plan;
+    json!({
+        "success": !plan.has_problems(),
+        "tables": tables.iter().map(table_json).collect::<Vec<_>>(),
+        "notes": notes.iter().map(note_json).collect::<Vec<_>>(),
+    })
+}
+
+fn table_json(of: &TableIntent) -> Value {
+    let TableIntent { table, cursor, key, encoding: _, estimated_rows, intent } = of;
+    let (action, since) = match intent {
+        Intent::Nothing => ("nothing", None),
+        Intent::FirstLoad => ("first_load", None),
+        Intent::Since(from) => ("since", Some(from)),
+        Intent::Compare => ("compare", None),
+        Intent::Resume => ("resume", None),
+    };
+    json!({
+        "table": table.to_string(),
+        "cursor": cursor,
+        "key": key,
+        "estimated_rows": estimated_rows,
+        "action": action,
+        "since": since,
+    })
+}
+
+fn note_json(note: &Note) -> Value {
+    let weight = match note.weight {
+        Weight::Info => "info",
+        Weight::Warning => "warning",
+        Weight::Problem => "problem",
+    };
+    json!({
+        "weight": weight,
+        "table": note.table.to_string(),
+        "text": note.text,
+        "remedy": note.remedy,
+    })
+}

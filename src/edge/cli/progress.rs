@@ -1,0 +1,73 @@
+//! A bar a table on a terminal, drawn from the `syncline::progress` events.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::Context;
+
+use crate::telemetry::Progress;
+
+/// The events' target.
+const TARGET: &str = "syncline::progress";
+
+/// Draws on stderr.
+pub fn layer() -> Progress {
+    let only = filter_fn(|metadata: &Metadata<'_>| metadata.target() == TARGET);
+    Box::new(Bars::default().with_filter(only))
+}
+
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    by_table: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl<S: Subscriber> Layer<S> for Bars {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let mut page = Committed::default();
+        event.record(&mut page);
+        let mut bars = self.by_table.lock().expect("no drawer panics");
+        let bar = bars.entry(page.table.clone()).or_insert_with(|| {
+            let bar = self.all.add(ProgressBar::new(page.expected));
+            bar.set_style(style());
+            bar.set_message(page.table.clone());
+            bar
+        });
+        // The planner's estimate is a guess; a bar never runs over its end.
+        bar.set_length(page.expected.max(page.rows));
+        bar.set_position(page.rows);
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg:30} {bar:30} {human_pos:>12} rows  {per_sec}")
+        .expect("the template is well-formed")
+}
+
+#[derive(Default)]
+struct Committed {
+    table: String,
+    rows: u64,
+    expected: u64,
+}
+
+impl Visit for Committed {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "rows" => self.rows = value,
+            "expected" => self.expected = value,
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "table" {
+            self.table = format!("{value:?}");
+        }
+    }
+}

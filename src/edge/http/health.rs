@@ -1,0 +1,9 @@
+//! Whether the function is there: no credential, no secret, no database.
+
+use axum::Json;
+use serde_json::{Value, json};
+
+/// Answers with the version.
+pub async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}

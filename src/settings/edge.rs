@@ -1,0 +1,316 @@
+//! What the function's door needs: its public URL and whom it lets in.
+
+use url::Url;
+
+use crate::engine::model::secret::SecretText;
+
+use super::errors::{Problem, Problems, SettingsErrors};
+use super::variables::{
+    ADMIN_TOKEN, APP_URL, CURRENT_KEY, Environment, LOCAL, NEXT_KEY, PUBLIC_APP_URL, Variable,
+};
+
+/// What the function's door needs. At the terminal all of it may be missing.
+#[derive(Debug, Clone, Default)]
+pub struct EdgeSettings {
+    /// Where the function is reached from outside.
+    pub app_url: Option<AppUrl>,
+    /// What a manual call must know; none: no manual calls.
+    pub admin_token: Option<SecretText>,
+    /// What a scheduled call must be signed with; none: no scheduled calls.
+    pub signing_keys: Option<SigningKeys>,
+    /// Whether this is somebody's own machine, where public keys do no harm.
+    pub local: bool,
+}
+
+/// The keys that QStash signs with, now and after the next rotation.
+#[derive(Debug, Clone)]
+pub struct SigningKeys {
+    /// Signs today.
+    pub current: SecretText,
+    /// Signs after the next rotation; without it a rotation refuses calls until it is set.
+    pub next: Option<SecretText>,
+}
+
+/// The function's public URL, without the last slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppUrl(String);
+
+/// Sixteen random characters cannot be guessed through a function that answers in milliseconds.
+const SHORTEST_TOKEN: usize = 16;
+
+/// The local QStash server's keys, current and next of its four users, as its manual prints them
+/// (facts/qstash.md, section 11). Anyone can sign with them.
+const DEVELOPMENT_KEYS: [&str; 8] = [
+    "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r",
+    "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs",
+    "sig_7GVPjvuwsfqF65iC8fSrs1dfYruM",
+    "sig_5NoELc3EFnZn4DVS5bDs2Nk4b7Ua",
+    "sig_6jWGaWRxHsw4vMSPJprXadyvrybF",
+    "sig_7qHbvhmahe5GwfePDiS5Lg3pi6Qx",
+    "sig_5T8FcSsynBjn9mMLBsXhpacRovJf",
+    "sig_7GFR4YaDshFcqsxWRZpRB161jguD",
+];
+
+impl EdgeSettings {
+    /// Names what the function cannot do without; the terminal can.
+    pub fn require_function(&self) -> Result<(), SettingsErrors> {
+        let mut problems = Problems::default();
+        self.missing_for_function(&mut problems);
+        problems.or(())
+    }
+
+    /// Adds what is missing, and not what is malformed and thereby named already.
+    pub(super) fn missing_for_function(&self, problems: &mut Problems) {
+        let Self { app_url, admin_token, signing_keys, local: _ } = self;
+        let bad_url = problems.blame(APP_URL) || problems.blame(PUBLIC_APP_URL);
+        let bad_keys = problems.blame(CURRENT_KEY) || problems.blame(NEXT_KEY);
+        if (signing_keys.is_some() || bad_keys) && app_url.is_none() && !bad_url {
+            problems.of(APP_URL, Problem::NoAppUrl);
+        }
+        let nobody = admin_token.is_none() && signing_keys.is_none();
+        if nobody && !bad_keys && !problems.blame(ADMIN_TOKEN) {
+            let names = format!("{}, {}", CURRENT_KEY.name, ADMIN_TOKEN.name);
+            problems.at(names, Problem::NobodyMayCall);
+        }
+    }
+}
+
+impl AppUrl {
+    /// Takes an absolute http or https URL that a path can be added to.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let url = Url::parse(text).map_err(|_| Problem::AppUrl)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Problem::AppUrlWithUser);
+        }
+        let is_web = matches!(url.scheme(), "http" | "https");
+        if !is_web || url.query().is_some() || url.fragment().is_some() {
+            return Err(Problem::AppUrl);
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+
+    /// The URL of a path of this function, which begins with a slash.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}/{}", self.0, path.trim_start_matches('/'))
+    }
+
+    /// The URL itself, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> EdgeSettings {
+    let local = local(env, problems);
+    EdgeSettings {
+        app_url: app_url(env, problems),
+        admin_token: admin_token(env, problems),
+        signing_keys: signing_keys(env, local, problems),
+        local,
+    }
+}
+
+fn local(env: Environment<'_>, problems: &mut Problems) -> bool {
+    match env.get(LOCAL).as_deref() {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => {
+            problems.of(LOCAL, Problem::Switch);
+            false
+        }
+    }
+}
+
+fn app_url(env: Environment<'_>, problems: &mut Problems) -> Option<AppUrl> {
+    let mut parsed = |variable: Variable| match AppUrl::parse(&env.get(variable)?) {
+        Ok(url) => Some(url),
+        Err(problem) => {
+            problems.of(variable, problem);
+            None
+        }
+    };
+    match (parsed(APP_URL), parsed(PUBLIC_APP_URL)) {
+        (Some(ours), Some(public)) if ours != public => {
+            problems.of(APP_URL, Problem::Differs(PUBLIC_APP_URL.name));
+            None
+        }
+        (ours, public) => ours.or(public),
+    }
+}
+
+fn admin_token(env: Environment<'_>, problems: &mut Problems) -> Option<SecretText> {
+    let token = env.get(ADMIN_TOKEN)?;
+    if !token.chars().all(|c| c.is_ascii_graphic()) {
+        problems.of(ADMIN_TOKEN, Problem::UnprintableToken);
+    } else if token.len() < SHORTEST_TOKEN {
+        problems.of(ADMIN_TOKEN, Problem::ShortToken(SHORTEST_TOKEN));
+    } else {
+        return Some(SecretText::new(token));
+    }
+    None
+}
+
+fn signing_keys(env: Environment<'_>, local: bool, problems: &mut Problems) -> Option<SigningKeys> {
+    let mut key = |variable| {
+        let key = env.get(variable)?;
+        if !local && DEVELOPMENT_KEYS.contains(&key.as_str()) {
+            problems.of(variable, Problem::DevelopmentKey);
+        }
+        Some(SecretText::new(key))
+    };
+    match (key(CURRENT_KEY), key(NEXT_KEY)) {
+        (Some(current), next) => Some(SigningKeys { current, next }),
+        (None, Some(_)) => {
+            problems.of(NEXT_KEY, Problem::Without(CURRENT_KEY.name));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "sixteen-letters!";
+    const KEY: &str = "sig_of_our_own_project";
+    const URL: &str = "https://sync.example.com";
+    const PUBLIC_KEY: &str = DEVELOPMENT_KEYS[0];
+
+    fn edge(env: &[(&str, &str)]) -> Result<EdgeSettings, String> {
+        let lookup = |asked: &str| {
+            env.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned())
+        };
+        let mut problems = Problems::default();
+        let edge = read(Environment(&lookup), &mut problems);
+        problems.or(edge).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn everything_may_be_missing_at_the_terminal() {
+        let edge = edge(&[]).unwrap();
+
+        assert!(edge.app_url.is_none() && edge.admin_token.is_none());
+        assert!(edge.signing_keys.is_none() && !edge.local);
+    }
+
+    #[test]
+    fn everything_can_be_set() {
+        let edge = edge(&[
+            ("APP_URL", "https://sync.example.com/base/"),
+            ("NEXT_PUBLIC_APP_URL", "https://SYNC.example.com:443/base"),
+            ("SYNC_ADMIN_TOKEN", "sixteen-letters!\n"),
+            ("QSTASH_CURRENT_SIGNING_KEY", KEY),
+            ("QSTASH_NEXT_SIGNING_KEY", "sig_next"),
+        ])
+        .unwrap();
+
+        assert_eq!(edge.app_url.unwrap().join("/healthz"), "https://sync.example.com/base/healthz");
+        assert_eq!(edge.admin_token.unwrap().expose(), TOKEN);
+        let keys = edge.signing_keys.unwrap();
+        assert_eq!((keys.current.expose(), keys.next.unwrap().expose()), (KEY, "sig_next"));
+    }
+
+    #[test]
+    fn next_public_app_url_is_enough() {
+        let edge = edge(&[("NEXT_PUBLIC_APP_URL", "http://localhost:3000/")]).unwrap();
+
+        assert_eq!(edge.app_url.unwrap().as_str(), "http://localhost:3000");
+    }
+
+    #[test]
+    fn a_url_that_nobody_can_call_is_refused() {
+        for url in [
+            "sync.example.com",
+            "/api",
+            "ftp://sync.example.com",
+            "https://",
+            "https://sync.example.com/?a=b",
+            "https://sync.example.com/#a",
+            "https://user:hunter2@sync.example.com",
+        ] {
+            let message = edge(&[("APP_URL", url)]).unwrap_err();
+            assert!(message.contains("\n  APP_URL: It must"), "{url}: {message}");
+            assert!(!message.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn two_different_urls_are_a_contradiction() {
+        let env = [("APP_URL", URL), ("NEXT_PUBLIC_APP_URL", "https://other.example.com")];
+        assert!(edge(&env).unwrap_err().contains("APP_URL: It differs from NEXT_PUBLIC_APP_URL"));
+    }
+
+    #[test]
+    fn a_weak_token_is_refused_and_not_shown() {
+        for token in ["fifteen-letters", "sixteen letters!", "sixteen-lettèrs!"] {
+            let message = edge(&[("SYNC_ADMIN_TOKEN", token)]).unwrap_err();
+            assert!(message.contains("\n  SYNC_ADMIN_TOKEN: It "), "{message}");
+            assert!(!message.contains(token), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_next_key_needs_a_current_one_and_not_the_other_way_round() {
+        let message = edge(&[("QSTASH_NEXT_SIGNING_KEY", KEY)]).unwrap_err();
+        assert!(message.contains("QSTASH_NEXT_SIGNING_KEY: It is set without QSTASH_CURRENT"));
+        let keys = edge(&[("QSTASH_CURRENT_SIGNING_KEY", KEY)]).unwrap().signing_keys.unwrap();
+        assert!(keys.next.is_none());
+    }
+
+    #[test]
+    fn public_keys_are_for_a_machine_of_ones_own() {
+        let local = ("SYNC_LOCAL", "1");
+        for key in DEVELOPMENT_KEYS {
+            let current = ("QSTASH_CURRENT_SIGNING_KEY", key);
+            let next = [("QSTASH_CURRENT_SIGNING_KEY", KEY), ("QSTASH_NEXT_SIGNING_KEY", key)];
+
+            let message = edge(&[current]).unwrap_err();
+            assert!(message.contains("QSTASH_CURRENT_SIGNING_KEY: It is a public key"));
+            assert!(!message.contains(key));
+            assert!(edge(&next).unwrap_err().contains("QSTASH_NEXT_SIGNING_KEY: It is a public"));
+            assert!(edge(&[current, ("SYNC_LOCAL", "0")]).is_err());
+            assert!(edge(&[current, local]).unwrap().local);
+        }
+    }
+
+    #[test]
+    fn local_is_yes_or_no() {
+        assert!(edge(&[("SYNC_LOCAL", "yes")]).unwrap_err().contains("SYNC_LOCAL: It must be 1"));
+    }
+
+    #[test]
+    fn the_function_names_what_it_cannot_do_without() {
+        let key = ("QSTASH_CURRENT_SIGNING_KEY", KEY);
+        let token = ("SYNC_ADMIN_TOKEN", TOKEN);
+        let url = ("APP_URL", URL);
+        let required = |env: &[_]| edge(env).unwrap().require_function().map_err(|e| e.to_string());
+
+        assert_eq!(required(&[token]), Ok(()));
+        assert_eq!(required(&[key, url]), Ok(()));
+        assert!(required(&[key]).unwrap_err().contains("APP_URL: It is not set"));
+        let nobody = required(&[url]).unwrap_err();
+        assert!(nobody.contains("QSTASH_CURRENT_SIGNING_KEY, SYNC_ADMIN_TOKEN: Neither"));
+    }
+
+    #[test]
+    fn what_is_malformed_is_not_called_missing_too() {
+        let lookup = |name: &str| match name {
+            "QSTASH_CURRENT_SIGNING_KEY" => Some(PUBLIC_KEY.to_owned()),
+            "APP_URL" => Some("nonsense".to_owned()),
+            _ => None,
+        };
+        let mut problems = Problems::default();
+        read(Environment(&lookup), &mut problems).missing_for_function(&mut problems);
+
+        let errors = problems.or(()).unwrap_err();
+        assert_eq!(errors.0.len(), 2, "{errors}");
+        for bad in ["QSTASH_NEXT_SIGNING_KEY", "SYNC_ADMIN_TOKEN"] {
+            let lookup = |name: &str| (name == bad).then(|| "too short".to_owned());
+            let mut problems = Problems::default();
+            read(Environment(&lookup), &mut problems).missing_for_function(&mut problems);
+            let errors = problems.or(()).unwrap_err().to_string();
+            assert!(errors.contains(bad) && !errors.contains("Neither is set"), "{errors}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What is wrong with the settings, all of it at once. No message holds a value that could be
+//! secret: it names the setting, what it is for and what to do.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::engine::model::database::BadDatabaseUrl;
+use crate::engine::model::table::{BadTableName, LONGEST_NAME, TableName};
+
+use super::variables::Variable;
+
+/// Everything that is wrong, in the order in which it was found; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsErrors(pub Vec<SettingsError>);
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// The variable, or the file with line and key.
+    pub place: String,
+    /// What the setting is, where it is a variable.
+    pub purpose: Option<&'static str>,
+    /// What is wrong and what to do.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a setting; each says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A database is needed and not named.
+    #[error("It is not set; write postgres://USER:PASSWORD@HOST:5432/DATABASE")]
+    NoDatabase,
+    /// `env:NAME` names a variable that is not set.
+    #[error("The variable {0} is not set; set it to the database's postgres:// URL")]
+    NoSuchVariable(String),
+    /// The bytes are no Unicode.
+    #[error("It holds bytes that are no Unicode; set it again")]
+    NotUnicode,
+    /// A database URL is malformed.
+    #[error(transparent)]
+    Database(#[from] BadDatabaseUrl),
+    /// Source and target are one.
+    #[error("Source and target are the same database, {0}; one of them must be another")]
+    SameDatabase(String),
+    /// A name is malformed.
+    #[error(transparent)]
+    Name(#[from] BadTableName),
+    /// A list or the file has something twice.
+    #[error("{0} stands here twice; take one away")]
+    Twice(String),
+    /// One list of tables for several pipelines.
+    #[error("It cannot say for which of the {0} pipelines; unset it and list `tables` in the file")]
+    SeveralPipelines(usize),
+    /// Not a number, or not in its range.
+    #[error("It must be a whole number from {} to {}", .0.start(), .0.end())]
+    Number(RangeInclusive<u64>),
+    /// Neither on nor off.
+    #[error("It must be 1 or 0")]
+    Switch,
+    /// Not a URL that QStash could call.
+    #[error("It must be an absolute URL such as https://sync.example.com, without `?` and `#`")]
+    AppUrl,
+    /// A password in a public URL.
+    #[error("It must not hold a user or a password, since it is public")]
+    AppUrlWithUser,
+    /// Two names for one thing disagree.
+    #[error("It differs from {0}; unset one of them")]
+    Differs(&'static str),
+    /// A token that can be guessed.
+    #[error("It must have at least {0} characters; `openssl rand -hex 32` makes a good one")]
+    ShortToken(usize),
+    /// A token that no header can carry.
+    #[error("It may hold only visible ASCII characters, since it travels in a header")]
+    UnprintableToken,
+    /// A next key alone.
+    #[error("It is set without {0}; set both, as the Upstash console shows them")]
+    Without(&'static str),
+    /// The local server's keys, which anybody can sign with.
+    #[error(
+        "It is a public key of the local QStash; use your own, or SYNC_LOCAL=1 on your machine"
+    )]
+    DevelopmentKey,
+    /// A scheduled call could not be checked.
+    #[error("It is not set; signatures cannot be checked without it")]
+    NoAppUrl,
+    /// Every call would be refused.
+    #[error("Neither is set, and every call would be refused; set one or both")]
+    NobodyMayCall,
+    /// The file cannot be read.
+    #[error("The file cannot be read ({0}); correct the path or unset SYNC_CONFIG")]
+    Unreadable(std::io::ErrorKind),
+    /// The file is no TOML.
+    #[error("This is no TOML: {0}")]
+    Malformed(String),
+    /// The file has no pipeline.
+    #[error("The file has no [[pipeline]]; add one or unset SYNC_CONFIG")]
+    NoPipeline,
+    /// A key that nobody reads, most likely a slip.
+    #[error("This key is not known here; known are {0}")]
+    UnknownKey(String),
+    /// A key that must be there.
+    #[error("This key is missing; add it")]
+    MissingKey,
+    /// A value of another type, or an empty one.
+    #[error("This must be {0}")]
+    Expected(&'static str),
+    /// A pipeline's name is part of URLs, locks and keys.
+    #[error("A pipeline's name has 1 to 63 of a-z, 0-9 and -, and does not begin with -")]
+    PipelineName,
+    /// No column has such a name.
+    #[error("A column's name has 1 to {LONGEST_NAME} bytes and no NUL")]
+    ColumnName,
+    /// Settings for a table that is not synced.
+    #[error("{0} is not among the pipeline's `tables`; add it there or take this away")]
+    NotListed(TableName),
+    /// A row without its key cannot be found again.
+    #[error("The key's column {0:?} is not among `columns`; add it there")]
+    KeyNotCopied(String),
+}
+
+impl std::error::Error for SettingsErrors {}
+
+impl fmt::Display for SettingsErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("A setting is wrong or missing:")?,
+            count => write!(f, "{count} settings are wrong or missing:")?,
+        }
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)?;
+        self.purpose.map_or(Ok(()), |purpose| write!(f, ". It is {purpose}"))
+    }
+}
+
+/// Collects what is wrong while reading goes on.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<SettingsError>);
+
+impl Problems {
+    /// Notes what is wrong with a variable.
+    pub(super) fn of(&mut self, variable: Variable, problem: impl Into<Problem>) {
+        self.push(variable.name.to_owned(), Some(variable.purpose), problem.into());
+    }
+
+    /// Notes what is wrong in the file or between several settings.
+    pub(super) fn at(&mut self, place: impl Into<String>, problem: impl Into<Problem>) {
+        self.push(place.into(), None, problem.into());
+    }
+
+    /// Several pipelines may miss the same variable; it is said once.
+    fn push(&mut self, place: String, purpose: Option<&'static str>, problem: Problem) {
+        let error = SettingsError { place, purpose, problem };
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
+    }
+
+    /// Whether something is wrong with this variable already.
+    pub(super) fn blame(&self, variable: Variable) -> bool {
+        self.0.iter().any(|error| error.place == variable.name)
+    }
+
+    /// The value, if nothing was wrong with it.
+    pub(super) fn or<T>(self, value: T) -> Result<T, SettingsErrors> {
+        if self.0.is_empty() { Ok(value) } else { Err(SettingsErrors(self.0)) }
+    }
+}

@@ -1,0 +1,270 @@
+//! Reads `syncline.toml`: pipelines and the settings of single tables, each problem with its line.
+//!
+//! The document is walked by hand instead of derived: a derived reader stops at the first problem,
+//! and its messages repeat the value that it did not expect, which may be a URL with a password.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::engine::model::table::{LONGEST_NAME, TableName};
+
+use super::databases::FileDatabase;
+use super::errors::{Problem, Problems};
+use super::pipelines::TableOverride;
+
+/// A `[[pipeline]]` as it is written; the environment is not looked at yet.
+pub(super) struct FilePipeline {
+    pub name: String,
+    pub source: Option<FileDatabase>,
+    pub target: Option<FileDatabase>,
+    /// The tables to sync; none: all of them.
+    pub tables: Option<Vec<TableName>>,
+    pub overrides: Vec<TableOverride>,
+}
+
+const ROOT_KEYS: [&str; 1] = ["pipeline"];
+const PIPELINE_KEYS: [&str; 5] = ["name", "source", "target", "tables", "table"];
+const TABLE_KEYS: [&str; 5] = ["name", "cursor", "key", "columns", "where"];
+
+/// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
+const LONGEST_PIPELINE_NAME: usize = 63;
+
+/// The pipelines of the file, as far as they could be read; the problems say whether that is all.
+pub(super) fn read(path: &str, problems: &mut Problems) -> Vec<FilePipeline> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text, problems),
+        Err(error) => {
+            problems.at(path, Problem::Unreadable(error.kind()));
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn parse(path: &str, text: &str, problems: &mut Problems) -> Vec<FilePipeline> {
+    let mut walk = Walk { path, text, problems };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let span = error.span().unwrap_or_default();
+        walk.report(&span, None, Problem::Malformed(error.message().to_owned()));
+    }
+    if !errors.is_empty() {
+        return Vec::new();
+    }
+    walk.pipelines(document.get_ref())
+}
+
+struct Walk<'a> {
+    path: &'a str,
+    text: &'a str,
+    problems: &'a mut Problems,
+}
+
+/// A `[table]` of the document and where it begins.
+type Section<'a, 'd> = (&'a DeTable<'d>, Range<usize>);
+
+impl Walk<'_> {
+    fn pipelines(&mut self, root: &DeTable<'_>) -> Vec<FilePipeline> {
+        self.refuse_unknown(root, &ROOT_KEYS);
+        let sections = self.sections(root, "pipeline");
+        if sections.is_empty() && !root.contains_key("pipeline") {
+            self.problems.at(self.path, Problem::NoPipeline);
+        }
+        let mut names = BTreeSet::new();
+        let mut pipelines = Vec::new();
+        for (section, span) in &sections {
+            let Some(pipeline) = self.pipeline(section, span) else { continue };
+            if !names.insert(pipeline.name.clone()) {
+                self.report(span, Some("name"), Problem::Twice(pipeline.name.clone()));
+            }
+            pipelines.push(pipeline);
+        }
+        pipelines
+    }
+
+    fn pipeline(&mut self, section: &DeTable<'_>, span: &Range<usize>) -> Option<FilePipeline> {
+        self.refuse_unknown(section, &PIPELINE_KEYS);
+        let name = self.required_text(section, span, "name");
+        let source = self.database(section, "source");
+        let target = self.database(section, "target");
+        let tables = self.tables(section);
+        let overrides = self.overrides(section, tables.as_deref());
+        let (name, span) = name?;
+        if !is_pipeline_name(&name) {
+            self.report(&span, Some("name"), Problem::PipelineName);
+        }
+        Some(FilePipeline { name, source, target, tables, overrides })
+    }
+
+    fn database(&mut self, section: &DeTable<'_>, key: &str) -> Option<FileDatabase> {
+        let (text, span) = self.text(section, key)?;
+        Some(FileDatabase { place: self.place(&span, Some(key)), text })
+    }
+
+    fn tables(&mut self, section: &DeTable<'_>) -> Option<Vec<TableName>> {
+        let mut tables = Vec::new();
+        for (text, span) in self.texts(section, "tables")? {
+            match TableName::parse(&text) {
+                Ok(table) if tables.contains(&table) => {
+                    self.report(&span, Some("tables"), Problem::Twice(table.to_string()));
+                }
+                Ok(table) => tables.push(table),
+                Err(bad) => self.report(&span, Some("tables"), bad.into()),
+            }
+        }
+        Some(tables)
+    }
+
+    fn overrides(
+        &mut self,
+        section: &DeTable<'_>,
+        listed: Option<&[TableName]>,
+    ) -> Vec<TableOverride> {
+        let mut overrides: Vec<TableOverride> = Vec::new();
+        for (section, span) in self.sections(section, "table") {
+            let Some((table, name_span)) = self.table(section, &span) else { continue };
+            if overrides.iter().any(|other| other.table == table.table) {
+                let twice = Problem::Twice(table.table.to_string());
+                self.report(&name_span, Some("name"), twice);
+            } else if listed.is_some_and(|listed| !listed.contains(&table.table)) {
+                let missing = Problem::NotListed(table.table.clone());
+                self.report(&name_span, Some("name"), missing);
+            }
+            overrides.push(table);
+        }
+        overrides
+    }
+
+    fn table(
+        &mut self,
+        section: &DeTable<'_>,
+        span: &Range<usize>,
+    ) -> Option<(TableOverride, Range<usize>)> {
+        self.refuse_unknown(section, &TABLE_KEYS);
+        let name = self.required_text(section, span, "name");
+        let cursor = self.text(section, "cursor").map(|cursor| self.column("cursor", cursor));
+        let key = self.columns(section, "key");
+        let columns = self.columns(section, "columns");
+        let filter = self.text(section, "where").map(|(filter, _)| filter);
+        if let (Some(key), Some(columns)) = (&key, &columns)
+            && let Some(missing) = key.iter().find(|column| !columns.contains(column))
+        {
+            self.report(span, Some("columns"), Problem::KeyNotCopied(missing.clone()));
+        }
+        let (name, span) = name?;
+        match TableName::parse(&name) {
+            Ok(table) => Some((TableOverride { table, cursor, key, columns, filter }, span)),
+            Err(bad) => {
+                self.report(&span, Some("name"), bad.into());
+                None
+            }
+        }
+    }
+
+    fn columns(&mut self, section: &DeTable<'_>, key: &str) -> Option<Vec<String>> {
+        let mut columns = Vec::new();
+        for column in self.texts(section, key)? {
+            let span = column.1.clone();
+            let column = self.column(key, column);
+            if columns.contains(&column) {
+                self.report(&span, Some(key), Problem::Twice(column));
+            } else {
+                columns.push(column);
+            }
+        }
+        Some(columns)
+    }
+
+    /// A column's name is the exact one: it stands alone, so it needs no quotes to be told apart.
+    fn column(&mut self, key: &str, (name, span): (String, Range<usize>)) -> String {
+        if name.len() > LONGEST_NAME || name.contains('\0') {
+            self.report(&span, Some(key), Problem::ColumnName);
+        }
+        name
+    }
+
+    fn refuse_unknown(&mut self, section: &DeTable<'_>, known: &[&str]) {
+        for key in section.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+            let known = Problem::UnknownKey(known.join(", "));
+            self.report(&key.span(), Some(key.get_ref()), known);
+        }
+    }
+
+    fn sections<'a, 'd>(&mut self, section: &'a DeTable<'d>, key: &str) -> Vec<Section<'a, 'd>> {
+        let Some(value) = section.get(key) else { return Vec::new() };
+        let items = value.get_ref().as_array().map(|items| items.iter()).into_iter().flatten();
+        let sections: Option<Vec<_>> =
+            items.map(|item| Some((item.get_ref().as_table()?, item.span()))).collect();
+        match sections {
+            Some(sections) if !sections.is_empty() => sections,
+            _ => {
+                let expected = Problem::Expected("one or more sections in double brackets");
+                self.report(&value.span(), Some(key), expected);
+                Vec::new()
+            }
+        }
+    }
+
+    fn required_text(
+        &mut self,
+        section: &DeTable<'_>,
+        span: &Range<usize>,
+        key: &str,
+    ) -> Option<(String, Range<usize>)> {
+        if !section.contains_key(key) {
+            self.report(span, Some(key), Problem::MissingKey);
+        }
+        self.text(section, key)
+    }
+
+    fn text(&mut self, section: &DeTable<'_>, key: &str) -> Option<(String, Range<usize>)> {
+        let value = section.get(key)?;
+        let text = text_of(value);
+        if text.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("a text that is not empty"));
+        }
+        text
+    }
+
+    fn texts(&mut self, section: &DeTable<'_>, key: &str) -> Option<Vec<(String, Range<usize>)>> {
+        let value = section.get(key)?;
+        let items = value.get_ref().as_array();
+        let texts = items.and_then(|items| items.iter().map(text_of).collect::<Option<Vec<_>>>());
+        let texts = texts.filter(|texts| !texts.is_empty());
+        if texts.is_none() {
+            let expected = Problem::Expected("a list of one or more texts, or be left out");
+            self.report(&value.span(), Some(key), expected);
+        }
+        texts
+    }
+
+    fn report(&mut self, span: &Range<usize>, key: Option<&str>, problem: Problem) {
+        self.problems.at(self.place(span, key), problem);
+    }
+
+    fn place(&self, span: &Range<usize>, key: Option<&str>) -> String {
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        match key {
+            Some(key) => format!("{} line {line}, `{key}`", self.path),
+            None => format!("{} line {line}", self.path),
+        }
+    }
+}
+
+fn text_of(value: &Spanned<DeValue<'_>>) -> Option<(String, Range<usize>)> {
+    let text = value.get_ref().as_str().filter(|text| !text.trim().is_empty())?;
+    Some((text.to_owned(), value.span()))
+}
+
+fn is_pipeline_name(name: &str) -> bool {
+    name.len() <= LONGEST_PIPELINE_NAME
+        && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

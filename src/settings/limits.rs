@@ -1,0 +1,152 @@
+//! How much and how long: the numbers that bound a run.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::errors::{Problem, Problems};
+use super::variables::{BUDGET, Environment, LEASE, OVERLAP, PAGE_ROWS, Variable};
+
+/// The numbers that bound a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// When a run stops at a page boundary; none: at the invocation's deadline, or never.
+    pub budget: Option<Duration>,
+    /// The most rows of a page; its bytes are bounded besides.
+    pub page_rows: NonZeroU32,
+    /// How long the right to advance lasts without being renewed.
+    pub lease: Duration,
+    /// How far before its cursor a table is read again on purpose.
+    pub overlap: Duration,
+}
+
+/// A run at the terminal may take a day; a longer one should rather be repeated.
+const BUDGET_SECONDS: RangeInclusive<u64> = 1..=86_400;
+
+/// Wide rows close a page by their bytes long before; beyond a million the count bounds nothing.
+const PAGE_ROW_COUNT: RangeInclusive<u64> = 1..=1_000_000;
+
+/// A lease must outlast one page with its commit, and the round trips to renew it, or a healthy run
+/// loses it to the next: seconds, on a slow network. A dead run blocks others until it expires; an
+/// hour of that is the most that the hourly schedule bears.
+const LEASE_SECONDS: RangeInclusive<u64> = 5..=3_600;
+
+/// Every run reads it anew, so a week is much already; 0 trusts the fence alone.
+const OVERLAP_SECONDS: RangeInclusive<u64> = 0..=604_800;
+
+/// Many pages fit in, so that one late renewal loses nothing; a dead run blocks for a minute.
+const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+
+/// Longer than the transactions of most applications, short enough to read again for nothing.
+const DEFAULT_OVERLAP: Duration = Duration::from_secs(300);
+
+/// Two megabytes of rows of a hundred bytes; wider rows close a page by their bytes.
+const DEFAULT_PAGE_ROWS: NonZeroU32 = NonZeroU32::new(20_000).expect("20000 is not zero");
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            budget: None,
+            page_rows: DEFAULT_PAGE_ROWS,
+            lease: DEFAULT_LEASE,
+            overlap: DEFAULT_OVERLAP,
+        }
+    }
+}
+
+pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Limits {
+    let default = Limits::default();
+    let mut seconds = |variable, range| number(env, variable, range, problems);
+    let budget = seconds(BUDGET, BUDGET_SECONDS);
+    let lease = seconds(LEASE, LEASE_SECONDS);
+    let overlap = seconds(OVERLAP, OVERLAP_SECONDS);
+    let page_rows = number(env, PAGE_ROWS, PAGE_ROW_COUNT, problems);
+    Limits {
+        budget: budget.map(Duration::from_secs),
+        page_rows: page_rows
+            .and_then(|rows| u32::try_from(rows).ok())
+            .and_then(NonZeroU32::new)
+            .unwrap_or(default.page_rows),
+        lease: lease.map_or(default.lease, Duration::from_secs),
+        overlap: overlap.map_or(default.overlap, Duration::from_secs),
+    }
+}
+
+fn number(
+    env: Environment<'_>,
+    variable: Variable,
+    range: RangeInclusive<u64>,
+    problems: &mut Problems,
+) -> Option<u64> {
+    let number = env.get(variable)?.parse().ok().filter(|number| range.contains(number));
+    if number.is_none() {
+        problems.of(variable, Problem::Number(range));
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(name: &str, value: &str) -> Result<Limits, String> {
+        let lookup = |asked: &str| (asked == name).then(|| value.to_owned());
+        let mut problems = Problems::default();
+        let limits = read(Environment(&lookup), &mut problems);
+        problems.or(limits).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn every_limit_has_a_default() {
+        let limits = limits("OTHER", "1").unwrap();
+
+        assert_eq!(limits.budget, None);
+        assert_eq!(limits.page_rows.get(), 20_000);
+        assert_eq!(limits.lease, Duration::from_secs(60));
+        assert_eq!(limits.overlap, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn every_limit_can_be_set() {
+        let seconds = Duration::from_secs;
+        assert_eq!(limits("SYNC_BUDGET_SECONDS", "1").unwrap().budget, Some(seconds(1)));
+        assert_eq!(limits("SYNC_PAGE_ROWS", " 7\n").unwrap().page_rows.get(), 7);
+        assert_eq!(limits("SYNC_LEASE_SECONDS", "5").unwrap().lease, seconds(5));
+        assert_eq!(limits("SYNC_OVERLAP_SECONDS", "86400").unwrap().overlap, seconds(86_400));
+    }
+
+    #[test]
+    fn no_overlap_is_a_choice() {
+        assert_eq!(limits("SYNC_OVERLAP_SECONDS", "0").unwrap().overlap, Duration::ZERO);
+    }
+
+    #[test]
+    fn an_empty_limit_is_an_unset_one() {
+        assert_eq!(limits("SYNC_LEASE_SECONDS", "  ").unwrap(), Limits::default());
+    }
+
+    #[test]
+    fn what_is_no_number_in_range_is_refused_by_name() {
+        let cases = [
+            ("SYNC_BUDGET_SECONDS", "0"),
+            ("SYNC_BUDGET_SECONDS", "86401"),
+            ("SYNC_BUDGET_SECONDS", "30s"),
+            ("SYNC_PAGE_ROWS", "0"),
+            ("SYNC_PAGE_ROWS", "1000001"),
+            ("SYNC_PAGE_ROWS", "20_000"),
+            ("SYNC_PAGE_ROWS", "4294967297"),
+            ("SYNC_LEASE_SECONDS", "4"),
+            ("SYNC_LEASE_SECONDS", "3601"),
+            ("SYNC_LEASE_SECONDS", "1e2"),
+            ("SYNC_OVERLAP_SECONDS", "-1"),
+            ("SYNC_OVERLAP_SECONDS", "604801"),
+            ("SYNC_OVERLAP_SECONDS", "0.5"),
+            ("SYNC_OVERLAP_SECONDS", "99999999999999999999999"),
+        ];
+        for (name, value) in cases {
+            let message = limits(name, value).unwrap_err();
+            assert!(message.contains(&format!("{name}: It must be a whole number from ")));
+            assert!(!message.contains(value) || value.len() < 3, "{message}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The pipelines: one from the environment alone, or those of the file with the environment's last
+//! word.
+
+use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::table::TableName;
+
+use super::databases::{refuse_same, side};
+use super::errors::{Problem, Problems};
+use super::file::{self, FilePipeline};
+use super::variables::{CONFIG, Environment, SOURCE, TABLES, TARGET};
+
+/// The pipeline that needs no file; the function's path is named after it.
+pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
+
+/// A source and a target with what syncs between them.
+#[derive(Debug, Clone)]
+pub struct PipelineSettings {
+    /// Its name: `[a-z0-9][a-z0-9-]{0,62}`, unique among the pipelines.
+    pub name: String,
+    /// The database that is read.
+    pub source: DatabaseUrl,
+    /// The database that is written.
+    pub target: DatabaseUrl,
+    /// The tables to sync, each once; none: all that the source has.
+    pub tables: Option<Vec<TableName>>,
+    /// Settings of single tables. They add no table to the list.
+    pub overrides: Vec<TableOverride>,
+}
+
+/// What is set for one table instead of being found out. Columns have their exact names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableOverride {
+    /// The table.
+    pub table: TableName,
+    /// The column that grows when a row changes.
+    pub cursor: Option<String>,
+    /// The columns that identify a row.
+    pub key: Option<Vec<String>>,
+    /// The columns to copy; the key is among them.
+    pub columns: Option<Vec<String>>,
+    /// The condition in SQL that a row must meet to be synced: `where` in the file.
+    pub filter: Option<String>,
+}
+
+pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Vec<PipelineSettings> {
+    let pipelines = match env.get(CONFIG) {
+        Some(path) => file::read(&path, problems),
+        None => vec![FilePipeline {
+            name: DEFAULT_PIPELINE.to_owned(),
+            source: None,
+            target: None,
+            tables: None,
+            overrides: Vec::new(),
+        }],
+    };
+    let alone = pipelines.len() == 1;
+    let listed = tables(env, pipelines.len(), problems);
+    let mut complete = Vec::new();
+    for pipeline in pipelines {
+        let FilePipeline { name, source, target, tables, overrides } = pipeline;
+        let source = side(env, SOURCE, source.as_ref(), alone, problems);
+        let target = side(env, TARGET, target.as_ref(), alone, problems);
+        let (Some(source), Some(target)) = (source, target) else { continue };
+        refuse_same(&name, &source, &target, problems);
+        let tables = listed.clone().or(tables);
+        complete.push(PipelineSettings { name, source, target, tables, overrides });
+    }
+    complete
+}
+
+/// The environment's list, which replaces the file's where it is clear whose.
+fn tables(
+    env: Environment<'_>,
+    pipelines: usize,
+    problems: &mut Problems,
+) -> Option<Vec<TableName>> {
+    let text = env.get(TABLES)?;
+    if pipelines > 1 {
+        problems.of(TABLES, Problem::SeveralPipelines(pipelines));
+    }
+    let tables =
+        TableName::parse_list(&text).map_err(|bad| problems.of(TABLES, bad)).unwrap_or_default();
+    for (index, table) in tables.iter().enumerate() {
+        if tables[..index].contains(table) {
+            problems.of(TABLES, Problem::Twice(table.to_string()));
+        }
+    }
+    Some(tables)
+}

@@ -1,0 +1,128 @@
+//! Every environment variable that is understood, once: error messages, `--help` and the README's
+//! table are made from this list.
+
+/// An environment variable, described for the people who set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds when it is unset or empty; none where nothing can be assumed.
+    pub default: Option<&'static str>,
+    /// What it is, as the end of the sentence "It is ...".
+    pub purpose: &'static str,
+}
+
+const fn variable(
+    name: &'static str,
+    default: Option<&'static str>,
+    purpose: &'static str,
+) -> Variable {
+    Variable { name, default, purpose }
+}
+
+pub(super) const SOURCE: Variable =
+    variable("SOURCE_DATABASE_URL", None, "the database that is read and never written");
+pub(super) const TARGET: Variable =
+    variable("TARGET_DATABASE_URL", None, "the database that is written; it also keeps our state");
+pub(super) const TABLES: Variable = variable(
+    "SYNC_TABLES",
+    Some("every table of the source's schema public that has a key"),
+    "the list of tables to sync, with commas between them",
+);
+pub(super) const CONFIG: Variable = variable(
+    "SYNC_CONFIG",
+    Some("no file"),
+    "the path of syncline.toml, for several pipelines and settings of single tables",
+);
+pub(super) const BUDGET: Variable = variable(
+    "SYNC_BUDGET_SECONDS",
+    Some("the invocation's deadline; none at the terminal"),
+    "the time after which a run stops at a page boundary, to go on later",
+);
+pub(super) const PAGE_ROWS: Variable =
+    variable("SYNC_PAGE_ROWS", Some("20000"), "the most rows of one page; bytes bound it too");
+pub(super) const LEASE: Variable = variable(
+    "SYNC_LEASE_SECONDS",
+    Some("60"),
+    "how long a run that died keeps others from the pipeline",
+);
+pub(super) const OVERLAP: Variable = variable(
+    "SYNC_OVERLAP_SECONDS",
+    Some("300"),
+    "how much before the cursor is read again, for rows with late stamps",
+);
+pub(super) const STATE_SCHEMA: Variable =
+    variable("SYNC_STATE_SCHEMA", Some("public"), "the target's schema for our state tables");
+pub(super) const LOG: Variable = variable(
+    "RUST_LOG",
+    Some("info in Lambda, warn at the terminal"),
+    "which log lines are written, as the tracing crates read it",
+);
+pub(super) const APP_URL: Variable = variable(
+    "APP_URL",
+    Some("NEXT_PUBLIC_APP_URL"),
+    "the public URL of this function, which QStash calls and signs",
+);
+pub(super) const PUBLIC_APP_URL: Variable =
+    variable("NEXT_PUBLIC_APP_URL", None, "another name for APP_URL, as Next.js projects have it");
+pub(super) const ADMIN_TOKEN: Variable = variable(
+    "SYNC_ADMIN_TOKEN",
+    Some("manual calls are refused"),
+    "the bearer token that allows manual calls",
+);
+pub(super) const CURRENT_KEY: Variable = variable(
+    "QSTASH_CURRENT_SIGNING_KEY",
+    Some("scheduled calls are refused"),
+    "the key that proves that a call comes from QStash",
+);
+pub(super) const NEXT_KEY: Variable = variable(
+    "QSTASH_NEXT_SIGNING_KEY",
+    Some("none"),
+    "the key that QStash signs with after the next rotation",
+);
+pub(super) const LOCAL: Variable = variable(
+    "SYNC_LOCAL",
+    Some("0"),
+    "1 where a local QStash with its public keys may call this function",
+);
+
+/// All of them, in the order in which they are explained.
+pub const VARIABLES: [Variable; 16] = [
+    SOURCE,
+    TARGET,
+    TABLES,
+    CONFIG,
+    BUDGET,
+    PAGE_ROWS,
+    LEASE,
+    OVERLAP,
+    STATE_SCHEMA,
+    APP_URL,
+    PUBLIC_APP_URL,
+    ADMIN_TOKEN,
+    CURRENT_KEY,
+    NEXT_KEY,
+    LOCAL,
+    LOG,
+];
+
+/// Stands in a value for bytes that are no Unicode; no real value holds it.
+pub(super) const NOT_UNICODE: char = char::REPLACEMENT_CHARACTER;
+
+/// The environment, however the caller has it.
+#[derive(Clone, Copy)]
+pub(super) struct Environment<'a>(pub &'a dyn Fn(&str) -> Option<String>);
+
+impl Environment<'_> {
+    pub(super) fn get(&self, variable: Variable) -> Option<String> {
+        self.named(variable.name)
+    }
+
+    /// An empty value is an unset one: templates write the parameters that were left out so. Space
+    /// around it comes from copying and from files, and is not meant.
+    pub(super) fn named(&self, name: &str) -> Option<String> {
+        let value = (self.0)(name)?;
+        let value = value.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+}

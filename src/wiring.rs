@@ -1,0 +1,134 @@
+//! Joins settings, adapters and jobs into an application; the only place that names every
+//! adapter.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use crate::adapters::postgres::{PostgresSource, PostgresTarget};
+use crate::engine::model::budget::Budget;
+use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::run::RunId;
+use crate::engine::model::secret::SecretText;
+use crate::engine::ports::Clock;
+use crate::jobs::Ports;
+use crate::settings::{PipelineSettings, Settings, TableOverride};
+
+/// The application: its pipelines, and what its doors check callers with.
+pub struct App {
+    served: Vec<Served>,
+    budget: Option<Duration>,
+    /// What the doors check callers with.
+    pub door: Door,
+}
+
+/// A pipeline with the outsides it works with.
+pub struct Served {
+    /// What is kept in step.
+    pub pipeline: Arc<Pipeline>,
+    /// Its two databases, its ledger and the clock.
+    pub ports: Ports,
+}
+
+/// What the doors check callers with, as the operator set it.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// The public URL, without a slash at its end.
+    pub url: Option<String>,
+    /// What a manual caller shows.
+    pub admin_token: Option<SecretText>,
+    /// The key that calls are signed with today.
+    pub current_key: Option<SecretText>,
+    /// The key after the next rotation.
+    pub next_key: Option<SecretText>,
+}
+
+impl App {
+    /// Joins everything. Nothing is reached yet: a database that is down is told when it is
+    /// needed, and is no crash loop.
+    pub fn new(settings: Settings) -> Self {
+        let Settings { pipelines, limits, state_schema, edge } = settings;
+        let served = pipelines
+            .into_iter()
+            .map(|of| {
+                let PipelineSettings { name, source, target, tables, overrides } = of;
+                // One connection for rows and ledger alike: both work on the same database.
+                let database = PostgresTarget::new(target, state_schema.clone());
+                Served {
+                    pipeline: Arc::new(Pipeline {
+                        name,
+                        tables,
+                        rules: overrides.into_iter().map(rule).collect(),
+                        page_rows: limits.page_rows.get(),
+                        overlap: limits.overlap,
+                        lease: limits.lease,
+                    }),
+                    ports: Ports {
+                        source: Box::new(PostgresSource::new(source)),
+                        target: Box::new(database.clone()),
+                        ledger: Box::new(database),
+                        clock: Box::new(SystemClock),
+                    },
+                }
+            })
+            .collect();
+        let (current_key, next_key) = match edge.signing_keys {
+            Some(keys) => (Some(keys.current), keys.next),
+            None => (None, None),
+        };
+        let url = edge.app_url.map(|url| url.as_str().to_owned());
+        let door = Door { url, admin_token: edge.admin_token, current_key, next_key };
+        Self { served, budget: limits.budget, door }
+    }
+
+    /// The pipeline of that name.
+    pub fn named(&self, name: &str) -> Option<&Served> {
+        self.served.iter().find(|of| of.pipeline.name == name)
+    }
+
+    /// The only pipeline, if there is just one.
+    pub fn only(&self) -> Option<&Served> {
+        match self.served.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The pipelines' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.served.iter().map(|of| of.pipeline.name.as_str())
+    }
+
+    /// The time for a slice that begins now: what is set, and no longer than to the deadline.
+    pub fn budget(&self, now: SystemTime, deadline: Option<SystemTime>) -> Budget {
+        let set = self.budget.map_or(Budget::UNLIMITED, |time| Budget::until(now + time));
+        set.and(deadline.map_or(Budget::UNLIMITED, Budget::until))
+    }
+}
+
+fn rule(set: TableOverride) -> TableRule {
+    let TableOverride { table, cursor, key, columns, filter } = set;
+    TableRule { table, cursor, key, columns, filter }
+}
+
+/// A new run's id, from the system's randomness.
+pub fn new_run() -> RunId {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).expect("the system has randomness");
+    RunId::from_random(bits)
+}
+
+/// This machine's clock.
+struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
