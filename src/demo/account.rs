@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The numbers of the account that the server runs under when we are root.
@@ -39,6 +39,14 @@ impl Account {
 /// Says whether the server may enter a directory: as we are, or through what all may enter.
 pub(super) fn may_enter(account: Option<Account>, directory: &Path) -> bool {
     account.is_none() || directory.ancestors().all(|step| allows(step, 0o001))
+}
+
+/// The directory for temporary files that the server can use too. Root's own TMPDIR is often
+/// closed to others; /tmp is open everywhere.
+pub(super) fn temporary(account: Option<Account>) -> PathBuf {
+    let ours = std::env::temp_dir();
+    let shared = may_enter(account, &ours) && (account.is_none() || allows(&ours, 0o002));
+    if shared { ours } else { PathBuf::from("/tmp") }
 }
 
 fn allows(path: &Path, right: u32) -> bool {

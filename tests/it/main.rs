@@ -1,1 +1,4 @@
-fn main() {}
+//! Black-box tests over real Postgres; `world` is the harness.
+
+mod demo_cluster;
+mod world;
