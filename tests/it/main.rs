@@ -1,4 +1,5 @@
 //! Black-box tests over real Postgres; `world` is the harness.
 
 mod demo_cluster;
+mod demo_data;
 mod world;

@@ -27,6 +27,14 @@ pub async fn fresh_database(prefix: &str) -> Database {
     Database { url: cluster().url(&name), name }
 }
 
+/// Creates a copy of another database, to which no test may be connected at the time.
+pub async fn copy_of(template: &Database, prefix: &str) -> Database {
+    let name = unique(prefix);
+    let copied = cluster().create_database_from(&name, &template.name).await;
+    copied.expect("a database is copied");
+    Database { url: cluster().url(&name), name }
+}
+
 /// Connects; the connection lives as long as the client and the test's runtime.
 pub async fn connect(url: &str) -> Result<Client, Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
