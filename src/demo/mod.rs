@@ -1,1 +1,17 @@
-//! Throwaway databases and a QStash signer, for `syncline demo` and the tests; imports nothing of ours.
+//! Throwaway databases with real data, and a QStash signer, for `syncline demo` and the tests.
+//!
+//! Imports nothing of ours: what it shows and checks must not share an error with what it shows.
+//! A [`Cluster`] is a server that ends with the process, [`data`] fills and changes its databases,
+//! [`compare`] tells whether two are equal, and a [`Signer`] calls as QStash calls. Putting these
+//! together is left to `edge/cli/demo.rs` and to `tests/it/world`.
+
+mod account;
+mod cluster;
+pub mod compare;
+pub mod data;
+pub mod postgres_binaries;
+mod session;
+mod signer;
+
+pub use cluster::{Cluster, ClusterError, ClusterOptions, TlsFiles};
+pub use signer::{Signer, random_key};

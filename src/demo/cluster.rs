@@ -1,0 +1,336 @@
+//! A throwaway Postgres server in a temporary directory. It outlives nothing: however our process
+//! ends, the server stops and its directory goes, because a supervisor watches a pipe that only we
+//! hold (`supervisor.sh`). What is in the databases is left to [`data`](super::data) and the tests.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::account::{Account, temporary};
+use super::postgres_binaries::{BinariesError, find_or_fetch};
+use super::session::Session;
+
+/// Far more than a busy machine needs (a second is usual); a server that hangs is still reported.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a start is repeated because somebody took the port between our look and the server's.
+const PORT_ATTEMPTS: u32 = 5;
+
+/// How often we look whether the server has become ready; nothing announces it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What no throwaway database needs is switched off; `settings` of the options come after these.
+const SETTINGS: [(&str, &str); 8] = [
+    ("fsync", "off"),
+    ("synchronous_commit", "off"),
+    ("full_page_writes", "off"),
+    ("shared_buffers", "128MB"),
+    ("max_connections", "100"),
+    ("timezone", "UTC"),
+    ("log_timezone", "UTC"),
+    ("unix_socket_directories", ""),
+];
+
+/// What a cluster is to be like, beyond the defaults.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Lines of postgresql.conf, name and value, that win over the throwaway defaults.
+    pub settings: Vec<(String, String)>,
+    /// Lines of pg_hba.conf that are matched before the default, which asks all for the password.
+    pub hba: Vec<String>,
+    /// Switches TLS on.
+    pub tls: Option<TlsFiles>,
+    /// The directory of `initdb` and `postgres`; found, or else fetched, if left out.
+    pub binaries: Option<PathBuf>,
+    /// Told what a person waits for: the download of a server.
+    pub say: fn(&str),
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        let say = |line: &str| eprintln!("{line}");
+        Self { settings: Vec::new(), hba: Vec::new(), tls: None, binaries: None, say }
+    }
+}
+
+/// The server's certificate and its key, as text.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate, with those that vouch for it after it.
+    pub certificate_pem: String,
+    /// Its private key.
+    pub key_pem: String,
+}
+
+/// Why there is no cluster, or why it did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is nothing to start.
+    #[error("Cannot start a throwaway Postgres")]
+    Binaries(#[from] BinariesError),
+    /// The system refused a file or a process.
+    #[error("Cannot start a throwaway Postgres: {0}")]
+    System(&'static str, #[source] io::Error),
+    /// The server ended instead of starting, or did not become ready in time.
+    #[error("The throwaway Postgres did not start; its log ends with:\n{0}")]
+    NotStarted(String),
+    /// The server refused a statement.
+    #[error("Cannot create database {0}")]
+    Create(String, #[source] tokio_postgres::Error),
+}
+
+/// A running server. Dropping it stops the server, removes its directory, and waits for both.
+#[derive(Debug)]
+pub struct Cluster {
+    supervisor: Child,
+    directory: PathBuf,
+    binaries: PathBuf,
+    password: String,
+    port: u16,
+}
+
+impl Cluster {
+    /// Returns when the server accepts connections, on 127.0.0.1 and a free port only.
+    ///
+    /// Blocks for a second or two. Several can be started at once.
+    pub fn start(options: &ClusterOptions) -> Result<Self, ClusterError> {
+        Self::start_on(options, free_port)
+    }
+
+    /// A port that was free may be taken before the server binds it:
+    ///
+    /// 1. we ask the system for a free port, and let it go;
+    /// 2. another process gets the same one and binds it;
+    /// 3. our server cannot bind it and ends.
+    ///
+    /// So all is begun again, with another port, and only for this reason.
+    fn start_on(
+        options: &ClusterOptions,
+        mut port: impl FnMut() -> io::Result<u16>,
+    ) -> Result<Self, ClusterError> {
+        let binaries = find_or_fetch(options.binaries.as_deref(), options.say)?;
+        let mut attempt = 1;
+        loop {
+            let port = port().map_err(|error| ClusterError::System("no free port", error))?;
+            match Self::launch(options, &binaries, port)?.ready() {
+                Err(ClusterError::NotStarted(log))
+                    if attempt < PORT_ATTEMPTS && log.contains("could not bind") =>
+                {
+                    attempt += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn launch(options: &ClusterOptions, binaries: &Path, port: u16) -> Result<Self, ClusterError> {
+        let failed = |what| move |error| ClusterError::System(what, error);
+        let account = Account::for_server().map_err(failed("no account for it"))?;
+        let name = format!("syncline-postgres-{}-{}", std::process::id(), random_hex(4));
+        let directory = temporary(account).join(name);
+        let password = random_hex(16);
+        prepare(&directory, account, options, port, &password)
+            .and_then(|()| supervise(&directory, account, binaries))
+            .map(|supervisor| Self {
+                supervisor,
+                directory: directory.clone(),
+                binaries: binaries.to_owned(),
+                password,
+                port,
+            })
+            .inspect_err(|_| drop(std::fs::remove_dir_all(&directory)))
+            .map_err(failed("cannot prepare its directory or run sh"))
+    }
+
+    fn ready(mut self) -> Result<Self, ClusterError> {
+        let deadline = Instant::now() + START_LIMIT;
+        while !self.says_ready() {
+            let ended = self.directory.join("ended").exists()
+                || matches!(self.supervisor.try_wait(), Ok(Some(_)));
+            if ended || Instant::now() > deadline {
+                return Err(ClusterError::NotStarted(last_lines(&self.directory.join("log"))));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(self)
+    }
+
+    /// The server writes its state into the eighth line of its pid file, which is what `pg_ctl`
+    /// waits for. A connection would prove less: another server may answer on a lost port.
+    fn says_ready(&self) -> bool {
+        std::fs::read_to_string(self.data_dir().join("postmaster.pid"))
+            .is_ok_and(|text| text.lines().nth(7).is_some_and(|state| state.trim() == "ready"))
+    }
+
+    /// The URL of a database, for the superuser `syncline`, with the password in it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://syncline:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The password of `syncline`: 32 hexadecimal digits, of this cluster alone.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The server's data directory. All that the cluster has on disk is in its parent.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// A shell command that opens a database in psql, to copy into another terminal.
+    pub fn psql(&self, database: &str) -> String {
+        let beside = self.binaries.join("psql");
+        let psql = if beside.is_file() { beside } else { PathBuf::from("psql") };
+        format!("{} '{}'", psql.display(), self.url(database))
+    }
+
+    /// Creates an empty database.
+    pub async fn create_database(&self, name: &str) -> Result<(), ClusterError> {
+        self.create(name, "").await
+    }
+
+    /// Creates a copy of another database, which nobody may be connected to; it costs milliseconds.
+    pub async fn create_database_from(
+        &self,
+        name: &str,
+        template: &str,
+    ) -> Result<(), ClusterError> {
+        self.create(name, &format!(" template {}", quoted(template))).await
+    }
+
+    async fn create(&self, name: &str, rest: &str) -> Result<(), ClusterError> {
+        let failed = |error| ClusterError::Create(name.to_owned(), error);
+        let session = Session::open(&self.url("postgres")).await.map_err(failed)?;
+        let statement = format!("create database {}{rest}", quoted(name));
+        session.batch_execute(&statement).await.map_err(failed)?;
+        session.close().await;
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        // Nobody is left to tell if either fails.
+        let _ = self.supervisor.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Makes the directory with all that the supervisor needs, owned by whom the server runs as.
+fn prepare(
+    directory: &Path,
+    account: Option<Account>,
+    options: &ClusterOptions,
+    port: u16,
+    password: &str,
+) -> io::Result<()> {
+    let lend = |path: &Path| match account {
+        Some(Account { uid, gid }) => chown(path, Some(uid), Some(gid)),
+        None => Ok(()),
+    };
+    DirBuilder::new().mode(0o700).create(directory)?;
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes())?;
+        lend(&path)
+    };
+    write("password", password)?;
+    write("supervisor.sh", include_str!("supervisor.sh"))?;
+    write("settings", &settings(options, directory, port))?;
+    write("hba", &options.hba.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+    if let Some(TlsFiles { certificate_pem, key_pem }) = &options.tls {
+        write("server.crt", certificate_pem)?;
+        write("server.key", key_pem)?;
+    }
+    lend(directory)
+}
+
+/// The lines for postgresql.conf, where the last of a name wins: defaults, then the caller's, then
+/// what the caller cannot change without losing the server.
+fn settings(options: &ClusterOptions, directory: &Path, port: u16) -> String {
+    let line = |name: &str, value: &str| format!("{name} = '{}'\n", value.replace('\'', "''"));
+    let mut text: String = SETTINGS.iter().map(|(name, value)| line(name, value)).collect();
+    text.extend(options.settings.iter().map(|(name, value)| line(name, value)));
+    if options.tls.is_some() {
+        text += &line("ssl", "on");
+        text += &line("ssl_cert_file", &directory.join("server.crt").to_string_lossy());
+        text += &line("ssl_key_file", &directory.join("server.key").to_string_lossy());
+    }
+    text += &line("listen_addresses", "127.0.0.1");
+    text + &line("port", &port.to_string())
+}
+
+/// Starts the supervisor in a process group of its own, so that Ctrl-C reaches us, not it.
+fn supervise(directory: &Path, account: Option<Account>, binaries: &Path) -> io::Result<Child> {
+    let mut sh = Command::new("sh");
+    sh.arg(directory.join("supervisor.sh")).args([directory, binaries]);
+    sh.current_dir(directory).env("LC_ALL", "C").process_group(0);
+    sh.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(Account { uid, gid }) = account {
+        sh.uid(uid).gid(gid);
+    }
+    sh.spawn()
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn random_hex(bytes: usize) -> String {
+    let mut random = vec![0_u8; bytes];
+    getrandom::fill(&mut random).expect("the system has a source of random bytes");
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_settings_win_over_the_defaults_but_not_over_the_address() {
+        let asked = [("fsync", "on"), ("listen_addresses", "*"), ("application_name", "it's")];
+        let asked = asked.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = ClusterOptions { settings: asked.to_vec(), ..ClusterOptions::default() };
+
+        let text = settings(&options, Path::new("/tmp/x"), 5433);
+
+        let last = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap();
+        assert_eq!(last("fsync"), "fsync = 'on'");
+        assert_eq!(last("listen_addresses"), "listen_addresses = '127.0.0.1'");
+        assert_eq!(last("port"), "port = '5433'");
+        assert_eq!(last("application_name"), "application_name = 'it''s'");
+    }
+
+    #[test]
+    fn a_lost_race_for_the_port_is_run_again_on_another() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut ports = vec![free_port().unwrap(), taken.local_addr().unwrap().port()];
+        let free = ports[0];
+
+        let started = Cluster::start_on(&ClusterOptions::default(), || Ok(ports.pop().unwrap()));
+
+        assert_eq!(started.unwrap().port(), free);
+    }
+}

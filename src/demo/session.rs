@@ -1,0 +1,35 @@
+//! One connection to a throwaway database, and the task that drives it.
+
+use std::ops::Deref;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Error, NoTls};
+
+/// A connected client. Closing it waits until the server was told, which a copy of the database
+/// needs; dropping it ends the task a little later.
+pub(super) struct Session {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Session {
+    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        // What goes wrong on the connection is reported by the call it went wrong in.
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { client, driver })
+    }
+
+    pub(super) async fn close(self) {
+        drop(self.client);
+        let _ = self.driver.await;
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}

@@ -1,0 +1,54 @@
+//! What the tests live in: one throwaway server for the whole run, and a database for each test.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use syncline::demo::{Cluster, ClusterOptions};
+use tokio_postgres::{Client, Error, NoTls};
+
+/// A database of one test's own.
+pub struct Database {
+    /// Its name, unique in this run.
+    pub name: String,
+    /// Its URL, with the password in it.
+    pub url: String,
+}
+
+/// Starts the server at the first call; it ends with the process, since statics are not dropped.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| Cluster::start(&ClusterOptions::default()).expect("Postgres starts"))
+}
+
+/// Creates an empty database, named after what it is for.
+pub async fn fresh_database(prefix: &str) -> Database {
+    let name = unique(prefix);
+    cluster().create_database(&name).await.expect("an empty database is created");
+    Database { url: cluster().url(&name), name }
+}
+
+/// Creates a copy of another database, to which no test may be connected at the time.
+pub async fn copy_of(template: &Database, prefix: &str) -> Database {
+    let name = unique(prefix);
+    let copied = cluster().create_database_from(&name, &template.name).await;
+    copied.expect("a database is copied");
+    Database { url: cluster().url(&name), name }
+}
+
+/// Connects; the connection lives as long as the client and the test's runtime.
+pub async fn connect(url: &str) -> Result<Client, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// Asks for one text.
+pub async fn text(url: &str, query: &str) -> String {
+    let client = connect(url).await.expect("the database accepts us");
+    client.query_one(query, &[]).await.expect("there is one row").get(0)
+}
+
+fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
