@@ -1,9 +1,10 @@
 //! One page of a scan: a COPY in keyset order, cut at its bounds.
 
-use futures_util::{Stream, TryStreamExt};
 use std::pin::pin;
 
 use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+use tokio_postgres::error::SqlState;
 
 use super::copy::{self, Field};
 use super::fault::PostgresError;
@@ -21,12 +22,24 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, Postgr
     session.begin(Purpose::Read).await?;
     let stream = within(session.client().copy_out(&copy_sql(read))).await?;
     let collected = collect(stream, read).await?;
-    if collected.cut {
-        // The rest of the rows is not wanted: without this the server would send them all.
-        session.cancel().await?;
-    }
-    session.batch("rollback").await?;
+    end(session, collected.cut).await?;
     finish(collected, read)
+}
+
+/// Ends the transaction. The rest of a cut page is not wanted: without the cancel request the
+/// server would send it all. The request may arrive when the COPY has just ended by itself and
+/// meet the rollback instead, which is then said again.
+async fn end(session: &Session, cut: bool) -> Result<(), PostgresError> {
+    if !cut {
+        return session.batch("rollback").await;
+    }
+    session.cancel().await?;
+    match session.batch("rollback").await {
+        Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+            session.batch("rollback").await
+        }
+        ended => ended,
+    }
 }
 
 /// The bytes of a page as they came, and where its last row begins.
