@@ -1,1 +1,4 @@
-fn main() {}
+//! The black box tests, and the rules of the house.
+
+#[path = "../rooms.rs"]
+mod rooms;
