@@ -1,5 +1,8 @@
-//! Black-box tests over real Postgres; `world` is the harness.
+//! Black-box tests over real Postgres, with `world` as their harness, and the rules of the house.
 
 mod demo_cluster;
 mod demo_data;
+mod http;
+#[path = "../rooms.rs"]
+mod rooms;
 mod world;

@@ -1,5 +1,7 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
+pub mod door;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,0 +1,108 @@
+//! The function's HTTP door on a port of its own, as `syncline serve` opens it, with keys that the
+//! test holds.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::Value;
+use syncline::demo::{Signer, random_key};
+use syncline::edge::http::{SYNC_PATH, router};
+use syncline::settings::Settings;
+use syncline::wiring::App;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The token that manual callers show.
+pub const ADMIN_TOKEN: &str = "a-token-that-only-the-tests-know";
+
+/// An open door; it closes when it is dropped.
+pub struct Door {
+    /// Where the function believes to be reached, as QStash signs it.
+    pub public_url: String,
+    /// Signs with the current key.
+    pub signer: Signer,
+    /// Signs with the next key.
+    pub next_signer: Signer,
+    client: Client,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+impl Door {
+    /// Opens the door over two databases, with further settings.
+    pub async fn open(source: &str, target: &str, more: &[(&str, &str)]) -> Self {
+        let (current, next) = (random_key(), random_key());
+        let public_url = "https://sync.example.com".to_owned();
+        let mut set: BTreeMap<&str, &str> = BTreeMap::from([
+            ("SOURCE_DATABASE_URL", source),
+            ("TARGET_DATABASE_URL", target),
+            ("APP_URL", &public_url),
+            ("SYNC_ADMIN_TOKEN", ADMIN_TOKEN),
+            ("QSTASH_CURRENT_SIGNING_KEY", &current),
+            ("QSTASH_NEXT_SIGNING_KEY", &next),
+        ]);
+        set.extend(more.iter().copied());
+        let read = |name: &str| set.get(name).map(|&value| value.to_owned());
+        let settings = Settings::read_for_function(&read).expect("the settings are right");
+        let routes = router(App::new(settings)).expect("the keys are right");
+        let (url, server) = serve(routes).await;
+        let (signer, next_signer) = (Signer::new(&current), Signer::new(&next));
+        let client = client();
+        Self { public_url, signer, next_signer, client, url, server }
+    }
+
+    /// A request to a path, without any credential.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = method.parse().expect("a method");
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A call as QStash makes it.
+    pub async fn scheduled(&self, body: &str) -> Response {
+        let url = format!("{}{SYNC_PATH}", self.public_url);
+        let token = self.signer.sign(&url, body.as_bytes(), SystemTime::now());
+        self.with_token(&token, body).await
+    }
+
+    /// A call with a signature of the test's making.
+    pub async fn with_token(&self, token: &str, body: &str) -> Response {
+        let request = self.request("POST", SYNC_PATH).header("Upstash-Signature", token);
+        request.body(body.to_owned()).send().await.expect("the door answers")
+    }
+
+    /// A call by a person.
+    pub async fn manual(&self) -> Response {
+        let request = self.request("POST", SYNC_PATH).header("x-manual-trigger", "true");
+        request.bearer_auth(ADMIN_TOKEN).send().await.expect("the door answers")
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Serves routes on a free port.
+pub async fn serve(routes: axum::Router) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a bound address"));
+    let server = tokio::spawn(async move {
+        axum::serve(listener, routes).await.expect("the server runs");
+    });
+    (url, server)
+}
+
+/// An HTTP client for loopback.
+pub fn client() -> Client {
+    // The client is built for TLS even where none is spoken.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
+/// Status and JSON body of an answer.
+pub async fn told(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    (status, response.json().await.expect("a JSON body"))
+}

@@ -1,0 +1,214 @@
+//! The rules of the house as a test: which room may name which, what a decision must not do, how long
+//! a file may be, what a module must not be called. Whoever moves a wall changes `ROOMS` and says why.
+
+#[path = "rooms/scan.rs"]
+mod scan;
+#[path = "rooms/snippets.rs"]
+mod snippets;
+
+use std::fs;
+use std::path::Path;
+
+use scan::{Import, Source};
+
+const LONGEST_FILE: usize = 400;
+const NAMES_THAT_SAY_NOTHING: [&str; 7] =
+    ["util", "utils", "common", "helpers", "misc", "types", "manager"];
+
+/// A room, named by where its files lie under `src/`, and the paths of ours it may name. In a path
+/// `*` is any module, `Type` any type, and `own` the module of the file's own folder.
+struct Room {
+    at: &'static str,
+    may_import: &'static [&'static str],
+    rule: &'static str,
+}
+
+const fn room(at: &'static str, may_import: &'static [&'static str], rule: &'static str) -> Room {
+    Room { at, may_import, rule }
+}
+
+/// The first room that a file lies in is its room.
+#[rustfmt::skip]
+const ROOMS: &[Room] = &[
+    room("engine/model/", &["engine::model"],
+        "The model imports std, time and error support, and nothing else"),
+    room("engine/plan/", &["engine::model", "engine::plan"],
+        "A plan imports the model alone"),
+    room("engine/ports", &["engine::model", "engine::ports"],
+        "The ports import the model alone"),
+    room("engine/drive/", &["engine::model", "engine::plan", "engine::ports", "engine::drive"],
+        "The drive imports model, plan and ports, never jobs, adapters or HTTP"),
+    room("engine/mod.rs", &["engine"],
+        "The engine imports nothing outside itself"),
+    room("jobs/mod.rs", &["engine", "jobs"],
+        "The list of jobs imports the engine and the jobs"),
+    room("jobs/", &["engine", "jobs::Type", "jobs::own"],
+        "A job imports the engine, its own files and the types of jobs/mod.rs, never another job"),
+    room("adapters/mod.rs", &["engine::model", "engine::ports", "adapters"],
+        "The list of adapters imports model, ports and the adapters"),
+    room("adapters/", &["engine::model", "engine::ports", "jobs::*::ports", "adapters::http", "adapters::own"],
+        "An adapter imports model, ports, the ports of the job it serves and adapters/http, never another adapter"),
+    room("edge/cli/demo.rs", &["jobs", "engine", "wiring::App", "edge", "demo"],
+        "The demo's command imports what the edge imports, and demo"),
+    room("edge/", &["jobs", "engine", "wiring::App", "edge"],
+        "The edge imports jobs, the engine and wiring's App, never adapters; edge/cli/demo.rs alone starts demo"),
+    room("settings/", &["engine::model", "settings"],
+        "The settings import the model alone"),
+    room("wiring", &["engine", "jobs", "adapters", "settings", "telemetry", "wiring"],
+        "The wiring imports everything but edge and demo"),
+    room("telemetry", &["telemetry"],
+        "Telemetry imports nothing of ours"),
+    room("bin/", &["edge", "wiring", "settings", "telemetry"],
+        "A binary imports edge, wiring, settings and telemetry"),
+    room("demo/", &["demo"],
+        "The demo imports nothing of ours"),
+    room("lib.rs", &[],
+        "The map of the rooms imports none of them"),
+];
+
+#[test]
+fn the_house_keeps_its_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut broken = Vec::new();
+    for (path, text) in rust_files(root, "src") {
+        broken.extend(broken_rules(&path, &text).iter().map(|rule| format!("src/{path}:{rule}")));
+    }
+    for (path, text) in rust_files(root, "tests") {
+        broken.extend(too_long(&Source::read(&text)).map(|rule| format!("tests/{path}:{rule}")));
+    }
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+/// What a file does against the rules, each as `line: rule`. `path` is the file's under `src/`.
+fn broken_rules(path: &str, text: &str) -> Vec<String> {
+    let source = Source::read(text);
+    let mut broken = forbidden_imports(path, &source);
+    broken.extend(impure_words(path, &source));
+    broken.extend(environment_readers(path, &source));
+    broken.extend(empty_names(path, &source));
+    broken.extend(too_long(&source));
+    broken
+}
+
+fn forbidden_imports(path: &str, source: &Source) -> Vec<String> {
+    let Some(room) = ROOMS.iter().find(|room| path.starts_with(room.at)) else {
+        return vec!["1: A file lies in one of the rooms".to_owned()];
+    };
+    let module = module_of(path);
+    let is_allowed = |import: &[String]| {
+        let of_this_file = !module.is_empty() && import.starts_with(&module);
+        of_this_file || room.may_import.iter().any(|allowed| is_within(import, allowed, &module))
+    };
+    let mut broken = Vec::new();
+    for Import { path: import, line, in_tests } in imports(&module, source) {
+        let in_tests = in_tests || is_test_file(path);
+        if !is_allowed(&import) && (is_pure(path) || !in_tests) {
+            broken.push(format!("{line}: {} ({})", room.rule, import.join("::")));
+        }
+    }
+    broken
+}
+
+/// The paths of ours that a file names.
+fn imports(module: &[String], source: &Source) -> Vec<Import> {
+    let here = |inside: &[String]| [module, inside].concat();
+    let above = |inside: &[String]| {
+        let mut here = here(inside);
+        here.pop();
+        here
+    };
+    // To a binary `crate` is the binary, and the library has a name.
+    let is_binary = module.first().is_some_and(|room| room == "bin");
+    let root = |_: &[String]| if is_binary { module.to_vec() } else { Vec::new() };
+    let mut found = source.paths("crate", root);
+    found.extend(source.paths("syncline", |_| Vec::new()));
+    found.extend(source.paths("super", above));
+    found.extend(source.paths("self", here));
+    found.sort_by_key(|import| import.line);
+    found
+}
+
+fn module_of(path: &str) -> Vec<String> {
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').filter(|part| *part != "lib").map(str::to_owned).collect()
+}
+
+fn is_within(import: &[String], allowed: &str, module: &[String]) -> bool {
+    let allowed: Vec<&str> = allowed.split("::").collect();
+    import.len() >= allowed.len()
+        && allowed.iter().zip(import).all(|(pattern, name)| match *pattern {
+            "*" => true,
+            "Type" => name.starts_with(char::is_uppercase),
+            "own" => module.get(1) == Some(name),
+            pattern => pattern == name,
+        })
+}
+
+/// What decides: its tests, too, work on values. The tests of other rooms may import what they need, a
+/// real adapter or a throwaway database.
+fn is_pure(path: &str) -> bool {
+    let is_plan = |part: &str| part.trim_end_matches(".rs") == "plan";
+    path.starts_with("engine/model/") || path.split('/').any(is_plan)
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.split('/').any(|part| part.trim_end_matches(".rs") == "tests")
+}
+
+fn impure_words(path: &str, source: &Source) -> Vec<String> {
+    const RULE: &str = "A decision is a function of values: no async, no clock, no environment";
+    if !is_pure(path) {
+        return Vec::new();
+    }
+    let impure: [&[&str]; 4] = [&["async"], &[".", "await"], &["now", "(", ")"], &["env", "::"]];
+    let lines = impure.iter().flat_map(|words| source.lines_with(words));
+    lines.map(|line| format!("{line}: {RULE}")).collect()
+}
+
+fn environment_readers(path: &str, source: &Source) -> Vec<String> {
+    const RULE: &str = "The environment is read by settings, bin and demo alone";
+    if ["settings/", "bin/", "demo/"].iter().any(|room| path.starts_with(room)) {
+        return Vec::new();
+    }
+    let mut of_std = source.paths("std", |_| Vec::new());
+    of_std.retain(|import| import.path.first().is_some_and(|name| name == "env"));
+    of_std.iter().map(|import| format!("{}: {RULE}", import.line)).collect()
+}
+
+fn empty_names(path: &str, source: &Source) -> Vec<String> {
+    const RULE: &str = "A module is named after what it holds";
+    let mut broken = Vec::new();
+    for name in NAMES_THAT_SAY_NOTHING {
+        if path.split('/').any(|part| part.trim_end_matches(".rs") == name) {
+            broken.push(format!("1: {RULE}, not {name}"));
+        }
+        let declared = source.lines_with(&["mod", name]);
+        broken.extend(declared.iter().map(|line| format!("{line}: {RULE}, not {name}")));
+    }
+    broken
+}
+
+fn too_long(source: &Source) -> Option<String> {
+    let lines = source.lines_without_tests;
+    let rule = || format!("1: A file has at most {LONGEST_FILE} lines without tests, not {lines}");
+    (lines > LONGEST_FILE).then(rule)
+}
+
+/// Every `.rs` file under a folder, with its path from there.
+fn rust_files(root: &Path, folder: &str) -> Vec<(String, String)> {
+    let top = root.join(folder);
+    let (mut files, mut folders) = (Vec::new(), vec![top.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
+                files.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
