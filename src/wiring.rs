@@ -12,28 +12,13 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Clock;
-use crate::jobs::Ports;
-use crate::settings::{PipelineSettings, Settings, TableOverride};
+use crate::jobs::{Ports, Served};
+use crate::settings::{Limits, PipelineSettings, Settings, SettingsErrors, TableOverride};
 
 /// The application: its pipelines, and what its doors check callers with.
 pub struct App {
     served: Vec<Served>,
     budget: Option<Duration>,
-    /// What the doors check callers with.
-    pub door: Door,
-}
-
-/// A pipeline with the outsides it works with.
-pub struct Served {
-    /// What is kept in step.
-    pub pipeline: Arc<Pipeline>,
-    /// Its two databases, its ledger and the clock.
-    pub ports: Ports,
-}
-
-/// What the doors check callers with, as the operator set it.
-#[derive(Clone, Debug, Default)]
-pub struct Door {
     /// The public URL, without a slash at its end.
     pub url: Option<String>,
     /// What a manual caller shows.
@@ -45,41 +30,45 @@ pub struct Door {
 }
 
 impl App {
+    /// The application that this process's environment describes.
+    pub fn from_process() -> Result<Self, SettingsErrors> {
+        Settings::from_process().map(Self::new)
+    }
+
+    /// The same for the function, which cannot do without somebody who may call it.
+    pub fn function_from_process() -> Result<Self, SettingsErrors> {
+        Settings::function_from_process().map(Self::new)
+    }
+
+    /// The function's application for an environment that is given.
+    pub fn function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
+        Settings::read_for_function(env).map(Self::new)
+    }
+
     /// Joins everything. Nothing is reached yet: a database that is down is told when it is
     /// needed, and is no crash loop.
     pub fn new(settings: Settings) -> Self {
         let Settings { pipelines, limits, state_schema, edge } = settings;
-        let served = pipelines
-            .into_iter()
-            .map(|of| {
-                let PipelineSettings { name, source, target, tables, overrides } = of;
-                // One connection for rows and ledger alike: both work on the same database.
-                let database = PostgresTarget::new(target, state_schema.clone());
-                Served {
-                    pipeline: Arc::new(Pipeline {
-                        name,
-                        tables,
-                        rules: overrides.into_iter().map(rule).collect(),
-                        page_rows: limits.page_rows.get(),
-                        overlap: limits.overlap,
-                        lease: limits.lease,
-                    }),
-                    ports: Ports {
-                        source: Box::new(PostgresSource::new(source)),
-                        target: Box::new(database.clone()),
-                        ledger: Box::new(database),
-                        clock: Box::new(SystemClock),
-                    },
-                }
-            })
-            .collect();
+        let served = pipelines.into_iter().map(|of| serve(of, &limits, &state_schema)).collect();
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
             None => (None, None),
         };
-        let url = edge.app_url.map(|url| url.as_str().to_owned());
-        let door = Door { url, admin_token: edge.admin_token, current_key, next_key };
-        Self { served, budget: limits.budget, door }
+        Self {
+            served,
+            budget: limits.budget,
+            url: edge.app_url.map(|url| url.as_str().to_owned()),
+            admin_token: edge.admin_token,
+            current_key,
+            next_key,
+        }
+    }
+
+    /// A new run's id, from the system's randomness.
+    pub fn new_run(&self) -> RunId {
+        let mut bits = [0; 16];
+        getrandom::fill(&mut bits).expect("the system has randomness");
+        RunId::from_random(bits)
     }
 
     /// The pipeline of that name.
@@ -107,16 +96,31 @@ impl App {
     }
 }
 
+fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
+    let PipelineSettings { name, source, target, tables, overrides } = set;
+    // One connection for rows and ledger alike: both work on the same database.
+    let database = PostgresTarget::new(target, state_schema);
+    Served {
+        pipeline: Arc::new(Pipeline {
+            name,
+            tables,
+            rules: overrides.into_iter().map(rule).collect(),
+            page_rows: limits.page_rows.get(),
+            overlap: limits.overlap,
+            lease: limits.lease,
+        }),
+        ports: Ports {
+            source: Box::new(PostgresSource::new(source)),
+            target: Box::new(database.clone()),
+            ledger: Box::new(database),
+            clock: Box::new(SystemClock),
+        },
+    }
+}
+
 fn rule(set: TableOverride) -> TableRule {
     let TableOverride { table, cursor, key, columns, filter } = set;
     TableRule { table, cursor, key, columns, filter }
-}
-
-/// A new run's id, from the system's randomness.
-pub fn new_run() -> RunId {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).expect("the system has randomness");
-    RunId::from_random(bits)
 }
 
 /// This machine's clock.

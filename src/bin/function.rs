@@ -2,7 +2,7 @@
 //! that needs them, so that one that is down is an answer and not a crash loop.
 
 use syncline::edge::http::router;
-use syncline::settings::{self, Settings};
+use syncline::settings;
 use syncline::telemetry::{self, Reader};
 use syncline::wiring::App;
 
@@ -10,8 +10,8 @@ use syncline::wiring::App;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start(Reader::Service, settings::log_filter().as_deref(), None);
-    let settings = Settings::function_from_process().inspect_err(|problems| {
+    let app = App::function_from_process().inspect_err(|problems| {
         tracing::error!("{problems}");
     })?;
-    lambda_http::run(router(App::new(settings))?).await
+    lambda_http::run(router(app)?).await
 }

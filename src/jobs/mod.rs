@@ -2,10 +2,12 @@
 
 pub mod sync_tables;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::pipeline::Pipeline;
 use crate::engine::ports::{Clock, Ledger, Source, Target};
 
 use sync_tables::{SyncReport, SyncTables};
@@ -20,6 +22,14 @@ pub struct Ports {
     pub ledger: Box<dyn Ledger>,
     /// Time.
     pub clock: Box<dyn Clock>,
+}
+
+/// A pipeline with the outsides it works with.
+pub struct Served {
+    /// What is kept in step.
+    pub pipeline: Arc<Pipeline>,
+    /// Its two databases, its ledger and the clock.
+    pub ports: Ports,
 }
 
 /// One thing that is asked.

@@ -82,6 +82,16 @@ fn state_schema(env: Environment<'_>, problems: &mut Problems) -> String {
     parse_identifier(&text).map_err(|bad| problems.of(STATE_SCHEMA, bad)).unwrap_or_default()
 }
 
+/// Every variable with its default, for `--help`.
+pub fn described() -> String {
+    let mut text = String::from("Environment:\n");
+    for Variable { name, default, purpose } in VARIABLES {
+        let default = default.unwrap_or("none");
+        text.push_str(&format!("  {name}\n      {purpose} [default: {default}]\n"));
+    }
+    text
+}
+
 /// Which log lines are asked for; in Lambda its own setting wins. It is read apart from the rest,
 /// because what is wrong with the rest is logged.
 pub fn log_filter() -> Option<String> {

@@ -7,21 +7,22 @@ mod progress;
 mod run;
 mod serve;
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::settings::{Settings, SettingsErrors, VARIABLES};
-use crate::telemetry::{self, Reader};
-use crate::wiring::{App, Served};
+use crate::jobs::Served;
+use crate::wiring::App;
 
 pub use output::Exit;
 
 /// Keeps two Postgres databases in step.
 #[derive(Debug, Parser)]
-#[command(name = "syncline", version, about, after_long_help = variables())]
+#[command(name = "syncline", version, about)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -50,10 +51,16 @@ struct Selection {
     tables: Vec<String>,
 }
 
+impl Arguments {
+    /// What draws the command's progress; none where nobody looks on.
+    pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
+        let watched = std::io::stderr().is_terminal();
+        (watched && matches!(self.command, Command::Run(_))).then(progress::layer)
+    }
+}
+
 /// Does what the arguments say. Results go to stdout, everything else to stderr.
-pub async fn main(arguments: Arguments, log_filter: Option<&str>) -> ExitCode {
-    let drawn = matches!(arguments.command, Command::Run(_)) && std::io::stderr().is_terminal();
-    telemetry::start(Reader::Person, log_filter, drawn.then(progress::layer));
+pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
@@ -64,8 +71,8 @@ pub async fn main(arguments: Arguments, log_filter: Option<&str>) -> ExitCode {
 }
 
 /// The application, or what is wrong with its settings on stderr.
-fn app(settings: Result<Settings, SettingsErrors>) -> Result<App, Exit> {
-    settings.map(App::new).map_err(|problems| {
+fn opened<E: Display>(app: Result<App, E>) -> Result<App, Exit> {
+    app.map_err(|problems| {
         eprintln!("{problems}");
         Exit::Usage
     })
@@ -90,16 +97,4 @@ fn selected<'a>(app: &'a App, selection: &Selection) -> Result<&'a Served, Fault
             format!("choose with --pipeline: {}", names.join(", ")),
         )
     })
-}
-
-fn variables() -> String {
-    let mut text = String::from("Environment:\n");
-    for variable in VARIABLES {
-        let default = variable.default.unwrap_or("none");
-        text.push_str(&format!(
-            "  {}\n      {} [default: {default}]\n",
-            variable.name, variable.purpose
-        ));
-    }
-    text
 }

@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use super::output::{self, Exit};
-use super::{Selection, app, run, selected};
+use super::{Selection, opened, run, selected};
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
-use crate::settings::Settings;
-use crate::wiring::{App, new_run};
+use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArguments {
@@ -20,7 +19,7 @@ pub struct PlanArguments {
 
 /// Prints the plan; the exit says whether a table would be left out.
 pub async fn plan(arguments: &PlanArguments) -> Exit {
-    match app(Settings::from_process()) {
+    match opened(App::from_process()) {
         Ok(app) => print(&app, &arguments.selection, arguments.json).await,
         Err(exit) => exit,
     }
@@ -28,7 +27,7 @@ pub async fn plan(arguments: &PlanArguments) -> Exit {
 
 /// Prints the plan of a selection.
 pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
-    let id = new_run();
+    let id = app.new_run();
     let planned = async {
         let job = run::asked(app, selection, &id)?;
         let ports = &selected(app, selection)?.ports;

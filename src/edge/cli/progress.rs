@@ -6,17 +6,15 @@ use std::sync::Mutex;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
-
-use crate::telemetry::Progress;
+use tracing_subscriber::{Layer, Registry};
 
 /// The events' target.
 const TARGET: &str = "syncline::progress";
 
 /// Draws on stderr.
-pub fn layer() -> Progress {
+pub fn layer() -> Box<dyn Layer<Registry> + Send + Sync> {
     let only = filter_fn(|metadata: &Metadata<'_>| metadata.target() == TARGET);
     Box::new(Bars::default().with_filter(only))
 }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::output::{self, Exit};
-use super::{Selection, app, plan, selected};
+use super::{Selection, opened, plan, selected};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::table::TableName;
 use crate::jobs::sync_tables::SyncTables;
 use crate::jobs::{self, Job, Outcome};
-use crate::settings::Settings;
-use crate::wiring::{App, new_run};
+use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -31,14 +30,14 @@ pub struct RunArguments {
 
 /// Runs until caught up, or says why not.
 pub async fn run(arguments: &RunArguments) -> Exit {
-    let app = match app(Settings::from_process()) {
+    let app = match opened(App::from_process()) {
         Ok(app) => app,
         Err(exit) => return exit,
     };
     if arguments.dry_run {
         return plan::print(&app, &arguments.selection, arguments.json).await;
     }
-    let mut run = new_run();
+    let mut run = app.new_run();
     let mut job = match asked(&app, &arguments.selection, &run) {
         Ok(job) => job,
         Err(fault) => return output::fault(&fault, &run, arguments.json),
@@ -57,7 +56,7 @@ pub async fn run(arguments: &RunArguments) -> Exit {
             }
             Ok(Outcome::Continue(report)) if !arguments.once && report.succeeded() => {
                 earlier = Some(report.after(earlier));
-                run = new_run();
+                run = app.new_run();
                 job.run = run.clone();
             }
             Ok(Outcome::Done(report) | Outcome::Continue(report)) => {

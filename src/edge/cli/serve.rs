@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use super::app;
+use super::opened;
 use super::output::Exit;
 use crate::edge::http::{SYNC_PATH, router};
-use crate::settings::Settings;
+use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct ServeArguments {
@@ -21,7 +21,7 @@ pub struct ServeArguments {
 
 /// Serves until it is interrupted; calls that are under way are finished first.
 pub async fn serve(arguments: &ServeArguments) -> Exit {
-    let app = match app(Settings::function_from_process()) {
+    let app = match opened(App::function_from_process()) {
         Ok(app) => app,
         Err(exit) => return exit,
     };

@@ -8,7 +8,7 @@ use super::call::header;
 use super::secret::{BadSecret, Secret};
 use super::signature::{self, BadKey, SigningKeys};
 use crate::engine::model::run::Trigger;
-use crate::wiring::Door;
+use crate::wiring::App;
 
 /// What callers are checked with.
 pub struct Keys {
@@ -34,17 +34,17 @@ pub struct Unknown;
 
 impl Keys {
     /// The keys that the operator set.
-    pub fn of(door: &Door) -> Result<Self, BadDoor> {
-        let next = door.next_key.as_ref().map(|key| key.expose());
-        let signing = match &door.current_key {
+    pub fn of(app: &App) -> Result<Self, BadDoor> {
+        let next = app.next_key.as_ref().map(|key| key.expose());
+        let signing = match &app.current_key {
             Some(current) => Some(SigningKeys::new(current.expose(), next)?),
             None => None,
         };
-        let admin = match &door.admin_token {
+        let admin = match &app.admin_token {
             Some(token) => Some(Secret::parse(token.expose())?),
             None => None,
         };
-        Ok(Self { signing, admin, url: door.url.clone() })
+        Ok(Self { signing, admin, url: app.url.clone() })
     }
 
     /// Why the call was made, if it may be made: a signature decides alone where there is one;

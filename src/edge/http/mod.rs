@@ -37,7 +37,7 @@ pub struct Door {
 
 /// The router over an application. The fault names a key or token that cannot be used.
 pub fn router(app: App) -> Result<Router, BadDoor> {
-    let keys = Keys::of(&app.door)?;
+    let keys = Keys::of(&app)?;
     let routes = Router::new()
         .route(SYNC_PATH, get(sync::sync).post(sync::sync))
         .route("/healthz", get(health::healthz))

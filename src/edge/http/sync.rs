@@ -13,8 +13,8 @@ use super::call::deadline;
 use super::{Door, SYNC_PATH};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::jobs::sync_tables::SyncTables;
-use crate::jobs::{self, Job};
-use crate::wiring::{App, Served, new_run};
+use crate::jobs::{self, Job, Served};
+use crate::wiring::App;
 
 /// The pipeline that the path is named after.
 const PIPELINE: &str = "slave-to-prod";
@@ -31,7 +31,7 @@ pub async fn sync(
     let Ok(trigger) = door.keys.trigger(&method, SYNC_PATH, &headers, &body, now) else {
         return Answer::unauthorized();
     };
-    let run = new_run();
+    let run = door.app.new_run();
     let served = match pipeline(&door.app) {
         Ok(served) => served,
         Err(fault) => return Answer::fault(&fault, &run),

@@ -8,7 +8,6 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use syncline::demo::{Signer, random_key};
 use syncline::edge::http::{SYNC_PATH, router};
-use syncline::settings::Settings;
 use syncline::wiring::App;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -44,8 +43,8 @@ impl Door {
         ]);
         set.extend(more.iter().copied());
         let read = |name: &str| set.get(name).map(|&value| value.to_owned());
-        let settings = Settings::read_for_function(&read).expect("the settings are right");
-        let routes = router(App::new(settings)).expect("the keys are right");
+        let app = App::function(&read).expect("the settings are right");
+        let routes = router(app).expect("the keys are right");
         let (url, server) = serve(routes).await;
         let (signer, next_signer) = (Signer::new(&current), Signer::new(&next));
         let client = client();
