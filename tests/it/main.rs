@@ -3,6 +3,7 @@
 mod demo_cluster;
 mod demo_data;
 mod http;
+mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
 mod world;
