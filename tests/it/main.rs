@@ -3,6 +3,7 @@
 mod demo_cluster;
 mod demo_data;
 mod http;
+mod lambda;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;

@@ -1,6 +1,7 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
 pub mod door;
+pub mod runtime_api;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};

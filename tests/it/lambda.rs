@@ -1,0 +1,182 @@
+//! The real function binary under the Lambda Runtime API, with the events that are shipped.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use syncline::demo::{Signer, random_key};
+
+use crate::world::door::ADMIN_TOKEN;
+use crate::world::runtime_api::RuntimeApi;
+use crate::world::{Database, connect, fresh_database, text};
+
+const APP_URL: &str = "https://sync.example.com";
+const PATH: &str = "/api/background/sync/slave-to-prod";
+
+/// A function that has asked for work, over two databases.
+struct Function {
+    api: RuntimeApi,
+    signer: Signer,
+    source: Database,
+    target: Database,
+    process: Child,
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Function {
+    async fn start(rows: u32, more: &[(&str, &str)]) -> Self {
+        let source = fresh_database("lambda_source").await;
+        let target = fresh_database("lambda_target").await;
+        for database in [&source, &target] {
+            let table = "create table items (id int primary key, name text, \
+                updated_at timestamptz not null); create index on items (updated_at, id)";
+            connect(&database.url).await.unwrap().batch_execute(table).await.unwrap();
+        }
+        let fill = format!(
+            "insert into items select i, repeat('x', 1000), \
+             timestamptz '2026-01-01' + i * interval '1 second' from generate_series(1, {rows}) i"
+        );
+        connect(&source.url).await.unwrap().batch_execute(&fill).await.unwrap();
+        let (api, key) = (RuntimeApi::start().await, random_key());
+        let process = Command::new(env!("CARGO_BIN_EXE_function"))
+            .env_clear()
+            .envs(api.environment())
+            .envs([
+                ("SOURCE_DATABASE_URL", source.url.as_str()),
+                ("TARGET_DATABASE_URL", &target.url),
+                ("APP_URL", APP_URL),
+                ("SYNC_ADMIN_TOKEN", ADMIN_TOKEN),
+                ("QSTASH_CURRENT_SIGNING_KEY", &key),
+            ])
+            .envs(more.iter().copied())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the function starts");
+        api.ready().await;
+        Self { api, signer: Signer::new(&key), source, target, process }
+    }
+
+    async fn invoke(&self, event: &Value, deadline: SystemTime) -> (u16, Value) {
+        let (status, body) = self.api.invoke(event, deadline).await.over_http();
+        (status, serde_json::from_slice(&body).expect("a JSON body"))
+    }
+
+    /// The shipped event of a scheduled call, signed afresh over its raw body.
+    fn scheduled(&self) -> Value {
+        let mut event = event("scheduled-sync");
+        let body = STANDARD.decode(event["body"].as_str().unwrap()).unwrap();
+        let token = self.signer.sign(&format!("{APP_URL}{PATH}"), &body, SystemTime::now());
+        event["headers"]["upstash-signature"] = json!(token);
+        event
+    }
+}
+
+fn event(name: &str) -> Value {
+    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("a shipped event");
+    serde_json::from_str(&text).expect("an event is JSON")
+}
+
+fn in_a_minute() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(60)
+}
+
+#[tokio::test]
+async fn a_signed_event_with_a_base64_body_syncs() {
+    let function = Function::start(100, &[]).await;
+    let event = function.scheduled();
+    assert_eq!(event["isBase64Encoded"], true);
+
+    let (status, body) = function.invoke(&event, in_a_minute()).await;
+
+    assert_eq!((status, &body["type"]), (200, &json!("scheduled")), "{body}");
+    assert_eq!(body["statistics"]["total_records"], 100);
+}
+
+#[tokio::test]
+async fn a_signed_event_with_a_raw_body_syncs_too() {
+    let function = Function::start(1, &[]).await;
+    let mut event = function.scheduled();
+    let body = STANDARD.decode(event["body"].as_str().unwrap()).unwrap();
+    event["body"] = json!(String::from_utf8(body).unwrap());
+    event["isBase64Encoded"] = json!(false);
+    assert_eq!(function.invoke(&event, in_a_minute()).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_event_as_shipped_has_no_valid_signature_and_the_next_one_works() {
+    let function = Function::start(1, &[]).await;
+    assert_eq!(function.invoke(&event("scheduled-sync"), in_a_minute()).await.0, 401);
+    assert_eq!(function.invoke(&function.scheduled(), in_a_minute()).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_manual_events_need_the_admin_token() {
+    let function = Function::start(1, &[]).await;
+    for name in ["manual-sync", "manual-sync-get"] {
+        let mut event = event(name);
+        event["headers"]["authorization"] = json!("Bearer not-the-token-of-this-function");
+        assert_eq!(function.invoke(&event, in_a_minute()).await.0, 401, "{name}");
+        event["headers"]["authorization"] = json!(format!("Bearer {ADMIN_TOKEN}"));
+        assert_eq!(function.invoke(&event, in_a_minute()).await.0, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_answered_without_a_database() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    let function = Function::start(1, &[("SOURCE_DATABASE_URL", nowhere)]).await;
+    let (status, body) = function.invoke(&event("healthz"), in_a_minute()).await;
+    assert_eq!((status, &body["status"]), (200, &json!("ok")));
+}
+
+#[tokio::test]
+async fn the_invocations_deadline_ends_a_slice_and_the_next_one_resumes_there() {
+    let function = Function::start(30_000, &[("SYNC_PAGE_ROWS", "500")]).await;
+    let soon = || SystemTime::now() + Duration::from_secs(1);
+
+    let (status, body) = function.invoke(&function.scheduled(), soon()).await;
+    assert_eq!((status, &body["done"]), (200, &json!(false)), "{body}");
+    assert!(body["next_cursor"].as_str().unwrap().starts_with("public.items@2026-"));
+    let first = body["statistics"]["total_records"].as_u64().unwrap();
+    assert_eq!(first, 500, "the deadline leaves room for one page");
+
+    let (status, body) = function.invoke(&function.scheduled(), in_a_minute()).await;
+    assert_eq!((status, &body["done"]), (200, &json!(true)), "{body}");
+    assert_eq!(body["statistics"]["total_records"], 30_000 - first);
+    let digest = "select md5(string_agg(i::text, ',' order by id)) from items i";
+    let sides = (text(&function.source.url, digest).await, text(&function.target.url, digest).await);
+    assert_eq!(sides.0, sides.1);
+}
+
+#[tokio::test]
+async fn a_deadline_of_1970_counts_as_unknown() {
+    let function = Function::start(3_000, &[("SYNC_PAGE_ROWS", "500")]).await;
+    let absurd = SystemTime::UNIX_EPOCH + Duration::from_millis(600_000);
+    let (status, body) = function.invoke(&function.scheduled(), absurd).await;
+    assert_eq!((status, &body["done"]), (200, &json!(true)), "{body}");
+    assert_eq!(body["statistics"]["total_records"], 3_000);
+}
+
+#[test]
+fn missing_settings_end_the_start_and_are_all_named() {
+    let started = Command::new(env!("CARGO_BIN_EXE_function"))
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+        .env("SYNC_PAGE_ROWS", "many")
+        .output()
+        .expect("the function starts");
+    assert!(!started.status.success());
+    let logged = String::from_utf8_lossy(&started.stdout);
+    for name in ["SOURCE_DATABASE_URL", "TARGET_DATABASE_URL", "SYNC_ADMIN_TOKEN", "SYNC_PAGE_ROWS"] {
+        assert!(logged.contains(name), "{name} is not named in {logged}");
+    }
+}
