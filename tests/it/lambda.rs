@@ -153,7 +153,8 @@ async fn the_invocations_deadline_ends_a_slice_and_the_next_one_resumes_there() 
     assert_eq!((status, &body["done"]), (200, &json!(true)), "{body}");
     assert_eq!(body["statistics"]["total_records"], 30_000 - first);
     let digest = "select md5(string_agg(i::text, ',' order by id)) from items i";
-    let sides = (text(&function.source.url, digest).await, text(&function.target.url, digest).await);
+    let sides =
+        (text(&function.source.url, digest).await, text(&function.target.url, digest).await);
     assert_eq!(sides.0, sides.1);
 }
 
@@ -176,7 +177,8 @@ fn missing_settings_end_the_start_and_are_all_named() {
         .expect("the function starts");
     assert!(!started.status.success());
     let logged = String::from_utf8_lossy(&started.stdout);
-    for name in ["SOURCE_DATABASE_URL", "TARGET_DATABASE_URL", "SYNC_ADMIN_TOKEN", "SYNC_PAGE_ROWS"] {
+    for name in ["SOURCE_DATABASE_URL", "TARGET_DATABASE_URL", "SYNC_ADMIN_TOKEN", "SYNC_PAGE_ROWS"]
+    {
         assert!(logged.contains(name), "{name} is not named in {logged}");
     }
 }
