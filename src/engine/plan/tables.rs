@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
-use crate::engine::model::facts::{Facts, TableFacts};
+use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::table::TableName;
@@ -118,10 +118,7 @@ fn shape(
     shape.filter(|_| !refused)
 }
 
-fn moved(
-    source: &crate::engine::model::facts::Column,
-    target: &crate::engine::model::facts::Column,
-) -> MovedColumn {
+fn moved(source: &Column, target: &Column) -> MovedColumn {
     MovedColumn {
         name: source.name.clone(),
         source_type: source.type_name.clone(),
@@ -216,4 +213,119 @@ fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
         }
     }
     seen.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::model::facts::Privileges;
+
+    fn all() -> Privileges {
+        Privileges { select: true, insert: true, update: true, rows_hidden: false }
+    }
+
+    fn table(keyed: bool) -> TableFacts {
+        let stamp = "timestamp with time zone";
+        let column = |name: &str, type_name: &str| Column {
+            name: name.into(),
+            type_name: type_name.into(),
+            not_null: true,
+            ..Column::default()
+        };
+        TableFacts {
+            columns: vec![column("id", "uuid"), column("updated_at", stamp)],
+            keys: if keyed { vec![vec!["id".into()]] } else { Vec::new() },
+            index_starts: vec!["updated_at".into()],
+            privileges: all(),
+            ..TableFacts::default()
+        }
+    }
+
+    fn side(tables: &[(&str, TableFacts)]) -> Facts {
+        let named =
+            |(name, facts): &(&str, TableFacts)| (TableName::new("public", *name), facts.clone());
+        Facts { tables: tables.iter().map(named).collect(), ..Facts::default() }
+    }
+
+    fn pipeline(tables: Option<&[&str]>) -> Pipeline {
+        Pipeline {
+            name: "p".into(),
+            tables: tables
+                .map(|all| all.iter().map(|&name| TableName::new("public", name)).collect()),
+            rules: Vec::new(),
+            page_rows: 1_000,
+            overlap: Duration::ZERO,
+            lease: Duration::from_secs(60),
+        }
+    }
+
+    fn planned(plan: &TablesPlan) -> Vec<&str> {
+        plan.shapes.iter().map(|shape| shape.table.name()).collect()
+    }
+
+    fn weights(plan: &TablesPlan) -> Vec<(&str, Weight)> {
+        plan.notes.iter().map(|note| (note.table.name(), note.weight)).collect()
+    }
+
+    #[test]
+    fn a_table_without_a_key_is_passed_over_unless_it_was_asked_for_by_name() {
+        let both = side(&[("keyed", table(true)), ("bare", table(false))]);
+        let unlisted = plan(&pipeline(None), &both, &both);
+        assert_eq!(
+            (planned(&unlisted), weights(&unlisted)),
+            (vec!["keyed"], vec![("bare", Weight::Info)])
+        );
+        let listed = plan(&pipeline(Some(&["keyed", "bare"])), &both, &both);
+        assert_eq!(
+            (planned(&listed), weights(&listed)),
+            (vec!["keyed"], vec![("bare", Weight::Problem)])
+        );
+    }
+
+    #[test]
+    fn a_table_that_one_side_lacks_is_named_and_the_others_go_on() {
+        let source = side(&[("a", table(true)), ("b", table(true))]);
+        let target = side(&[("b", table(true))]);
+        let plan = plan(&pipeline(Some(&["a", "b", "c"])), &source, &target);
+        assert_eq!(planned(&plan), ["b"]);
+        let texts: Vec<String> = plan.problems().map(ToString::to_string).collect();
+        assert!(texts[0].contains("public.a") && texts[0].contains("on the target"), "{texts:?}");
+        assert!(texts[1].contains("public.c") && texts[1].contains("on the source"), "{texts:?}");
+    }
+
+    #[test]
+    fn privileges_that_are_missing_are_problems() {
+        let may = |change: fn(&mut Privileges)| {
+            let mut facts = table(true);
+            change(&mut facts.privileges);
+            side(&[("t", facts)])
+        };
+        let fine = || side(&[("t", table(true))]);
+        for (source, target) in [
+            (may(|of| of.select = false), fine()),
+            (may(|of| of.rows_hidden = true), fine()),
+            (fine(), may(|of| of.insert = false)),
+            (fine(), may(|of| of.update = false)),
+            (fine(), may(|of| of.select = false)),
+            (fine(), may(|of| of.rows_hidden = true)),
+        ] {
+            let plan = plan(&pipeline(None), &source, &target);
+            assert_eq!((plan.shapes.len(), plan.problems().count()), (0, 1), "{:?}", plan.notes);
+        }
+        let read_only = may(|of| (of.insert, of.update) = (false, false));
+        assert!(plan(&pipeline(None), &read_only, &fine()).problems().next().is_none());
+    }
+
+    #[test]
+    fn a_cursor_without_an_index_names_the_index_to_create() {
+        let mut facts = table(true);
+        facts.index_starts.clear();
+        let both = side(&[("t", facts)]);
+        let plan = plan(&pipeline(None), &both, &both);
+        assert_eq!(plan.notes[0].weight, Weight::Warning);
+        let index = "create index concurrently on public.t (\"updated_at\", \"id\")";
+        assert_eq!(plan.notes[0].remedy, index);
+    }
 }
