@@ -2,3 +2,4 @@
 
 #[path = "../rooms.rs"]
 mod rooms;
+mod world;

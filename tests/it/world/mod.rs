@@ -1,0 +1,3 @@
+//! The world that the black box tests run in.
+
+pub mod runtime_api;

@@ -1,0 +1,227 @@
+//! What a Lambda function sees of Lambda: the Runtime API, which hands it events and takes its answers.
+//! Unlike `cargo lambda watch` it sends a true deadline, and tells a failure from an answer.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Far above what any test's function takes, on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Runtime API on a free port of this machine; gone when dropped.
+pub struct RuntimeApi {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    server: JoinHandle<()>,
+}
+
+impl RuntimeApi {
+    pub async fn start() -> Self {
+        let desk = Arc::new(Desk::default());
+        let routes = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(desk.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { address, desk, server }
+    }
+
+    /// What a function is started with, and finds this API by.
+    pub fn environment(&self) -> [(&'static str, String); 6] {
+        [
+            ("AWS_LAMBDA_RUNTIME_API", self.address.to_string()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "function".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/function".to_owned()),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/07/14/[$LATEST]invented".to_owned()),
+        ]
+    }
+
+    /// When a function first asked for work: taken from its start, the cold start.
+    pub async fn ready(&self) -> Instant {
+        let first_next = async {
+            loop {
+                let asked = self.desk.asked.notified();
+                if let Some(instant) = self.desk.state.lock().unwrap().first_next {
+                    return instant;
+                }
+                asked.await;
+            }
+        };
+        timeout(PATIENCE, first_next).await.expect("a function that asks for work")
+    }
+
+    /// Hands the event to the next function that asks, and waits for what it makes of it.
+    pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> Response {
+        let (answer, answered) = oneshot::channel();
+        self.desk.put(event, deadline, answer);
+        let response = timeout(PATIENCE, answered).await.expect("a function that answers");
+        response.expect("the desk keeps each answer's sender until it is used")
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// What a function posted for an event.
+#[derive(Debug, PartialEq)]
+pub enum Response {
+    /// To `/response`: it handled the event, be it with an HTTP error.
+    Answered(Value),
+    /// To `/error`: its handler failed or panicked.
+    Failed(Value),
+}
+
+impl Response {
+    /// The HTTP status and body that a Function URL's caller would get.
+    pub fn over_http(&self) -> (u16, Vec<u8>) {
+        let Self::Answered(envelope) = self else { return (502, Vec::new()) };
+        let status = envelope["statusCode"].as_u64().expect("a status code");
+        let body = envelope["body"].as_str().unwrap_or_default();
+        let body = match envelope["isBase64Encoded"].as_bool() {
+            Some(true) => STANDARD.decode(body).expect("a body in base64"),
+            _ => body.as_bytes().to_vec(),
+        };
+        (status.try_into().expect("an HTTP status"), body)
+    }
+}
+
+struct Invocation {
+    id: String,
+    event: Vec<u8>,
+    deadline: SystemTime,
+}
+
+/// Where events wait for a function, and their callers for an answer.
+#[derive(Default)]
+struct Desk {
+    state: Mutex<DeskState>,
+    /// A function asked for work.
+    asked: Notify,
+    /// An event came.
+    came: Notify,
+}
+
+#[derive(Default)]
+struct DeskState {
+    taken: u64,
+    /// Functions that wait for work.
+    asking: usize,
+    first_next: Option<Instant>,
+    waiting: VecDeque<Invocation>,
+    unanswered: HashMap<String, oneshot::Sender<Response>>,
+}
+
+/// Counts a function among those that wait, until it gets work or goes.
+struct Asking<'a>(&'a Desk);
+
+impl<'a> Asking<'a> {
+    fn of(desk: &'a Desk) -> Self {
+        desk.state.lock().unwrap().asking += 1;
+        Self(desk)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().asking -= 1;
+    }
+}
+
+impl Desk {
+    fn put(&self, event: &Value, deadline: SystemTime, answer: oneshot::Sender<Response>) {
+        let mut state = self.state.lock().unwrap();
+        state.taken += 1;
+        let id = format!("00000000-0000-4000-8000-{:012}", state.taken);
+        state.unanswered.insert(id.clone(), answer);
+        state.waiting.push_back(Invocation { id, event: event.to_string().into_bytes(), deadline });
+        self.came.notify_one();
+    }
+
+    /// A function that died while it waited takes no event with it, once the server has seen its
+    /// connection end and dropped this call.
+    async fn take(&self) -> Invocation {
+        let _asking = Asking::of(self);
+        self.state.lock().unwrap().first_next.get_or_insert_with(Instant::now);
+        self.asked.notify_waiters();
+        loop {
+            let waiting = self.state.lock().unwrap().waiting.pop_front();
+            match waiting {
+                Some(invocation) => return invocation,
+                None => self.came.notified().await,
+            }
+        }
+    }
+
+    /// Passes the answer on; refuses one for an event that is unknown or answered.
+    fn answer(&self, id: &str, response: Response) -> StatusCode {
+        match self.state.lock().unwrap().unanswered.remove(id) {
+            None => StatusCode::BAD_REQUEST,
+            Some(answer) => {
+                // The caller may have given up; the function does not hear of it.
+                let _given_up = answer.send(response);
+                StatusCode::ACCEPTED
+            }
+        }
+    }
+}
+
+async fn next(State(desk): State<Arc<Desk>>) -> ([(&'static str, String); 5], Vec<u8>) {
+    let Invocation { id, event, deadline } = desk.take().await;
+    let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("lambda-runtime-aws-request-id", id),
+        ("lambda-runtime-deadline-ms", deadline.to_string()),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:eu-central-1:123456789012:function:function".to_owned(),
+        ),
+        (
+            "lambda-runtime-trace-id",
+            "Root=1-6a5640a9-25b420912dee103a5db434aa;Parent=0000000000000000;Sampled=0".to_owned(),
+        ),
+    ];
+    (headers, event)
+}
+
+async fn response(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    desk.answer(&id, Response::Answered(json_of(&body)))
+}
+
+async fn error(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    desk.answer(&id, Response::Failed(json_of(&body)))
+}
+
+fn json_of(body: &Bytes) -> Value {
+    serde_json::from_slice(body).expect("a function that posts JSON")
+}
+
+#[cfg(test)]
+mod tests;
