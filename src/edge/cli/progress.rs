@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::filter_fn;
@@ -30,12 +30,19 @@ impl<S: Subscriber> Layer<S> for Bars {
         let mut page = Committed::default();
         event.record(&mut page);
         let mut bars = self.by_table.lock().expect("no drawer panics");
+        if page.ended && !bars.contains_key(&page.table) {
+            return;
+        }
         let bar = bars.entry(page.table.clone()).or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new(page.expected));
             bar.set_style(style());
             bar.set_message(page.table.clone());
             bar
         });
+        if page.ended {
+            bar.abandon();
+            return;
+        }
         // The planner's estimate is a guess; a bar never runs over its end.
         bar.set_length(page.expected.max(page.rows));
         bar.set_position(page.rows);
@@ -43,8 +50,12 @@ impl<S: Subscriber> Layer<S> for Bars {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg:30} {bar:30} {human_pos:>12} rows  {per_sec}")
+    ProgressStyle::with_template("{msg:30} {bar:30} {human_pos:>12} rows {rate:>10}/s")
         .expect("the template is well-formed")
+        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // A rate is a rough thing; digits behind the point would say otherwise.
+            let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+        })
 }
 
 #[derive(Default)]
@@ -52,6 +63,7 @@ struct Committed {
     table: String,
     rows: u64,
     expected: u64,
+    ended: bool,
 }
 
 impl Visit for Committed {
@@ -61,6 +73,10 @@ impl Visit for Committed {
             "expected" => self.expected = value,
             _ => {}
         }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.ended |= field.name() == "ended" && value;
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {

@@ -100,7 +100,10 @@ impl Slice<'_> {
         let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
             let goal = scan.goal.clone();
-            match self.advance().table(shape, &reached, scan, report.is_untouched()).await {
+            let first = report.is_untouched();
+            let advanced = self.advance().table(shape, &reached, scan, first).await;
+            tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
+            match advanced {
                 Ok(Advanced { tally, left: None }) => {
                     report.add(&shape.table, tally);
                     let text = window::shape_text(shape);
