@@ -42,6 +42,7 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
             'not_null', a.attnotnull,
             'has_default', a.atthasdef or a.attidentity <> '',
             'generated', a.attgenerated <> '',
+            'identity_always', a.attidentity = 'a',
             'serial', a.attidentity <> '' or coalesce(pg_get_expr(d.adbin, d.adrelid) like 'nextval(%', false)
         ) order by a.attnum), '[]')
         from pg_attribute a
@@ -164,6 +165,7 @@ struct CatalogColumn {
     has_default: bool,
     generated: bool,
     serial: bool,
+    identity_always: bool,
 }
 
 impl CatalogTable {
@@ -191,7 +193,15 @@ impl CatalogTable {
 
 impl CatalogColumn {
     fn into_model(self) -> Column {
-        let Self { name, type_oid, type_name, not_null, has_default, generated, serial } = self;
-        Column { name, type_oid, type_name, not_null, has_default, generated, serial }
+        Column {
+            name: self.name,
+            type_oid: self.type_oid,
+            type_name: self.type_name,
+            not_null: self.not_null,
+            has_default: self.has_default,
+            generated: self.generated,
+            serial: self.serial,
+            identity_always: self.identity_always,
+        }
     }
 }

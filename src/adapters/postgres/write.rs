@@ -72,7 +72,7 @@ async fn put(session: &Session, batch: &Batch<'_>) -> Result<Committed, Postgres
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
 /// so does row-level security, which COPY refuses to work under.
 async fn straight(session: &Session, batch: &Batch<'_>) -> Result<bool, PostgresError> {
-    session.batch("savepoint straight").await?;
+    session.batch(&format!("savepoint straight; {OWN_SEARCH_PATH}")).await?;
     let into = sql::table(&batch.shape.table);
     match copy_in(session, &into, batch.shape, batch.page).await {
         Ok(()) => Ok(true),
@@ -90,6 +90,11 @@ fn compares_instead(error: &PostgresError) -> bool {
     })
 }
 
+/// Rows are written under the role's own search path: the table's triggers may name tables without
+/// a schema, and the operators of an extension's types, citext's `=` say, are found through it. The
+/// values were printed under the pinned path and name everything in full.
+const OWN_SEARCH_PATH: &str = "set local search_path to default";
+
 const STAGED: &str = "pg_temp.syncline_page";
 
 /// Stages the rows and writes those that differ from the table's in a byte.
@@ -100,7 +105,7 @@ async fn compared(session: &Session, batch: &Batch<'_>) -> Result<Tally, Postgre
     session
         .batch(&format!(
             "create temporary table syncline_page on commit drop as \
-             select {columns} from {table} with no data"
+             select {columns} from {table} with no data; {OWN_SEARCH_PATH}"
         ))
         .await?;
     copy_in(session, STAGED, shape, batch.page).await?;
@@ -132,7 +137,7 @@ fn apply_sql(shape: &Shape) -> String {
         pairs.collect::<Vec<_>>().join(" and ")
     };
     let sets: Vec<String> = shape
-        .values()
+        .changeable()
         .map(|column| {
             let name = sql::ident(&column.name);
             format!("{name} = d.{name}")
@@ -151,7 +156,7 @@ fn apply_sql(shape: &Shape) -> String {
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
            from {STAGED} as s left join {table} as t on {matches} \
-           where t.ctid is null or row({staged})::record *<> row({stored})::record \
+           where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record \
            order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({columns}) overriding system value \

@@ -58,6 +58,9 @@ pub struct Column {
     pub generated: bool,
     /// It takes its value from a sequence.
     pub serial: bool,
+    /// It is an identity that is generated always: it takes a value when a row is inserted with
+    /// the override, and refuses every update.
+    pub identity_always: bool,
 }
 
 /// What the role may do with a table.

@@ -34,6 +34,8 @@ pub struct MovedColumn {
     pub source_type: String,
     /// Its type on the target.
     pub target_type: String,
+    /// The target takes a value when a row is inserted and refuses every update.
+    pub fixed: bool,
 }
 
 impl Shape {
@@ -51,8 +53,9 @@ impl Shape {
             .expect("key and cursor columns are among the moved ones")
     }
 
-    /// The columns that are not part of the key.
-    pub fn values(&self) -> impl Iterator<Item = &MovedColumn> {
-        self.columns.iter().filter(|column| !self.key.contains(&column.name))
+    /// The columns that an update sets. The key is among them: 1.0 and 1.00 are one key and two
+    /// values, and without it such a row would differ for ever.
+    pub fn changeable(&self) -> impl Iterator<Item = &MovedColumn> {
+        self.columns.iter().filter(|column| !column.fixed)
     }
 }

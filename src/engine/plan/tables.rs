@@ -123,6 +123,7 @@ fn moved(source: &Column, target: &Column) -> MovedColumn {
         name: source.name.clone(),
         source_type: source.type_name.clone(),
         target_type: target.type_name.clone(),
+        fixed: target.identity_always,
     }
 }
 
