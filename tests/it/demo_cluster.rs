@@ -1,12 +1,13 @@
 //! The throwaway cluster, which every other test stands on.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use syncline::demo::{Cluster, ClusterError, ClusterOptions, TlsFiles};
 
+use crate::world::process::{directory_of, runs_in, signal, wait_until};
 use crate::world::{self, connect, text};
 
 /// Set for a copy of this test binary that starts a cluster, tells where, and ends as it is told.
@@ -158,39 +159,5 @@ fn a_process_that_starts_a_cluster() {
         "panic" => panic!("as the test wants it"),
         "abort" => std::process::abort(),
         _ => std::thread::sleep(Duration::from_secs(60)),
-    }
-}
-
-/// The directory of a cluster that a process is only about to start.
-fn directory_of(process: u32) -> PathBuf {
-    let mut found = None;
-    wait_until("the directory appears", || {
-        found = ["/tmp".into(), std::env::temp_dir()].iter().find_map(|temporary: &PathBuf| {
-            let entries = std::fs::read_dir(temporary).ok()?.flatten();
-            let ours = format!("syncline-postgres-{process}-");
-            entries.map(|entry| entry.path()).find(|path| {
-                path.to_string_lossy().contains(&ours) && path.join("data/PG_VERSION").exists()
-            })
-        });
-        found.is_some()
-    });
-    found.unwrap()
-}
-
-/// Whether a process has the directory in its command line; a server has.
-fn runs_in(directory: &Path) -> bool {
-    let listed = Command::new("ps").args(["-eo", "args"]).output().unwrap();
-    String::from_utf8_lossy(&listed.stdout).contains(&*directory.to_string_lossy())
-}
-
-fn signal(name: &str, process: u32) {
-    Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
 pub mod door;
+pub mod process;
 pub mod runtime_api;
 
 use std::sync::OnceLock;
