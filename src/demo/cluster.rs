@@ -182,6 +182,17 @@ impl Cluster {
         &self.password
     }
 
+    /// The directory of the server's programs.
+    pub fn binaries(&self) -> &Path {
+        &self.binaries
+    }
+
+    /// The server's major release, as it has written it down: 17, say.
+    pub fn release(&self) -> String {
+        let noted = std::fs::read_to_string(self.data_dir().join("PG_VERSION"));
+        noted.map_or_else(|_| "?".to_owned(), |text| text.trim().to_owned())
+    }
+
     /// The server's data directory. All that the cluster has on disk is in its parent.
     pub fn data_dir(&self) -> PathBuf {
         self.directory.join("data")

@@ -17,6 +17,10 @@ const CHANGE: &str = include_str!("data/change.sql");
 /// The tables, parents before those that reference them.
 pub const TABLES: [&str; 5] = ["airlines", "airports", "planes", "weather", "flights"];
 
+/// A change that a person makes by hand to see it synced: it stamps what it touches.
+pub const BY_HAND: &str =
+    "update airlines set name = upper(name), updated_at = now() where carrier in ('AA', 'UA')";
+
 /// Rows that were loaded into a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
