@@ -23,6 +23,8 @@ pub enum Exit {
     Rejected,
     /// Another run holds the lease.
     Busy,
+    /// Stopped by Ctrl-C before its end.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -34,6 +36,8 @@ impl From<Exit> for ExitCode {
             Exit::More => 3,
             Exit::Rejected => 4,
             Exit::Busy => 75,
+            // What a shell reports of a command that the signal ended.
+            Exit::Interrupted => 130,
         })
     }
 }
