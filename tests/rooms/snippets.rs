@@ -106,6 +106,7 @@ fn the_edge_knows_the_app_and_no_adapter() {
     each_breaks(path, &["crate::adapters::postgres", "crate::wiring::build", "crate::wiring"]);
     each_breaks(path, &["crate::settings::Settings", "crate::demo", "crate::telemetry"]);
     none_breaks("edge/cli/demo.rs", &["crate::demo::cluster::Cluster"]);
+    none_breaks("edge/cli/demo/stage.rs", &["crate::demo::cluster::Cluster"]);
     each_breaks("edge/cli/demo.rs", &["crate::adapters::postgres"]);
     each_breaks("edge/cli/run.rs", &["crate::demo::cluster::Cluster"]);
 }
@@ -262,6 +263,6 @@ fn a_broken_rule_is_told_with_its_line_and_its_sentence() {
     assert_eq!(
         broken_rules("edge/http/routes.rs", text),
         ["5: The edge imports jobs, the engine and wiring's App, never adapters; \
-          edge/cli/demo.rs alone starts demo (adapters::postgres)"],
+          edge/cli/demo alone starts demo (adapters::postgres)"],
     );
 }
