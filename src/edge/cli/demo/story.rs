@@ -1,0 +1,231 @@
+//! What the demo says, in the order in which it is said. Whether it is true is for the steps to
+//! check; how it stands on the page is left to [`Page`].
+
+use std::io;
+use std::time::Duration;
+
+use super::caller::{Answered, Synced};
+use super::page::{Page, spent};
+use super::stage::{SOURCE, Stage, TARGET};
+use super::steps::qualified;
+use crate::demo::Cluster;
+use crate::demo::compare::Compared;
+use crate::demo::data::{BY_HAND, Change, Changed, TABLES};
+
+/// Tells the story on stdout.
+#[derive(Default)]
+pub struct Story {
+    page: Page,
+}
+
+impl Story {
+    /// Says what this is, and begins with the databases.
+    pub fn opening(&mut self) -> io::Result<()> {
+        self.page.text(
+            "Syncline keeps two Postgres databases in step: a schedule calls it, it moves what changed.\n\
+             This shows it on this machine, with real data in two throwaway databases.",
+        )?;
+        self.page.heading("Two databases")
+    }
+
+    /// The server, where it came from, and its databases.
+    pub fn server(&mut self, cluster: &Cluster, took: Duration) -> io::Result<()> {
+        self.page.say(&format!(
+            "A throwaway Postgres {} listens on 127.0.0.1:{}, ready after {}.\n\
+             Its programs are in {}.\n\
+             It has two databases with the same tables: {SOURCE}, which Syncline reads and\n\
+             never writes, and {TARGET}, which it brings up to date.",
+            cluster.release(),
+            cluster.port(),
+            spent(took),
+            cluster.binaries().display()
+        ))
+    }
+
+    /// What the source was filled with.
+    pub fn loaded(&mut self, took: Duration) -> io::Result<()> {
+        self.page.say(&format!(
+            "{SOURCE} has been filled in {} with the flights that left New York City in\n\
+             January 2013, their airlines, airports and planes, and the weather; {TARGET} is empty.",
+            spent(took)
+        ))
+    }
+
+    /// Where the function listens.
+    pub fn function(&mut self, stage: &Stage) -> io::Result<()> {
+        self.page.heading("The function")?;
+        self.page.say(&format!(
+            "What runs in Lambda otherwise listens here, on {}\n\
+             It was given the URLs of both databases, and random keys by which it knows its callers.",
+            stage.url()
+        ))
+    }
+
+    /// Begins a step in which the schedule calls, and names the call.
+    pub fn schedule_calls(&mut self, stage: &Stage, what: &str) -> io::Result<()> {
+        self.page.heading(&format!("The schedule calls: {what}"))?;
+        self.page.say(&format!("POST {}\nsigned as QStash signs it", stage.caller.sync_url))
+    }
+
+    /// What a sync answered: the sentence, the figures, the rows of each table.
+    pub fn synced(&mut self, answered: &Answered, synced: &Synced) -> io::Result<()> {
+        let Synced { success, message, kind: _, done, duration_ms, statistics } = synced;
+        self.page.go_on(&format!(
+            "is answered {} after {}: {message}.\n\
+             success: {success}, done: {done}, total_records: {}, duration_ms: {duration_ms}",
+            answered.status,
+            spent(answered.took),
+            statistics.total_records
+        ))?;
+        if statistics.tables.is_empty() {
+            return Ok(());
+        }
+        let rows = TABLES.iter().filter_map(|table| {
+            let of = statistics.tables.get(&qualified(table))?;
+            let counts = [of.inserted, of.updated, of.unchanged];
+            Some(
+                [vec![(*table).to_owned()], counts.map(|count| count.to_string()).to_vec()]
+                    .concat(),
+            )
+        });
+        self.page.table(&["table", "inserted", "updated", "unchanged"], rows.collect())
+    }
+
+    /// How the databases are compared.
+    pub fn how_compared(&mut self) -> io::Result<()> {
+        self.page.say(
+            "Is that true? The demo asks the databases themselves, with none of the code that\n\
+             moved the rows: each counts its rows and hashes every value in them.",
+        )
+    }
+
+    /// Each table's rows on both sides, and whether they are equal.
+    pub fn compared(&mut self, compared: &[Compared]) -> io::Result<()> {
+        let [rows_in_source, rows_in_target] =
+            [SOURCE, TARGET].map(|name| format!("rows in {name}"));
+        let rows = compared.iter().map(|of| {
+            let Compared { table, source_rows, target_rows, equal } = of;
+            let told = if *equal { "equal" } else { "different" };
+            vec![table.clone(), source_rows.to_string(), target_rows.to_string(), told.to_owned()]
+        });
+        self.page.table(&["table", &rows_in_source, &rows_in_target, ""], rows.collect())
+    }
+
+    /// That all tables are equal; only for what was found so.
+    pub fn equal(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
+        let rows: i64 = compared.iter().map(|of| of.source_rows).sum();
+        let tables = compared.len();
+        self.page.say(&format!(
+            "{SOURCE} and {TARGET} are equal: {rows} rows in {tables} tables, compared in {}.",
+            spent(took)
+        ))
+    }
+
+    /// Why rows were read that had not changed.
+    pub fn unchanged_explained(&mut self) -> io::Result<()> {
+        self.page.say(
+            "The unchanged rows lie just before the point that the last call had reached: they are\n\
+             read again on purpose, in case one came late with an older stamp, and are not written.",
+        )
+    }
+
+    /// Begins the step in which the source changes.
+    pub fn day_begins(&mut self) -> io::Result<()> {
+        self.page.heading(&format!("A day of work in {SOURCE}"))?;
+        self.page.say("Rows are corrected, new ones come in:")
+    }
+
+    /// What was changed.
+    pub fn changed(&mut self, changed: &[Changed]) -> io::Result<()> {
+        let rows = changed.iter().map(|Changed { table, how, rows }| {
+            let how = match how {
+                Change::Inserted => "inserted",
+                Change::Updated => "updated",
+            };
+            vec![(*table).to_owned(), rows.to_string(), how.to_owned()]
+        });
+        self.page.table(&["table", "rows", ""], rows.collect())
+    }
+
+    /// How many tables differ now.
+    pub fn compared_again(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
+        let different = compared.iter().filter(|of| !of.equal).count();
+        self.page.say(&format!(
+            "The same comparison sees it: {different} of {} tables are different, found in {}.",
+            compared.len(),
+            spent(took)
+        ))
+    }
+
+    /// Begins the step in which others call.
+    pub fn others_call(&mut self) -> io::Result<()> {
+        self.page.heading("Others call")
+    }
+
+    /// How a call was refused.
+    pub fn refused(&mut self, what: &str, answered: &Answered) -> io::Result<()> {
+        let Answered { status, body, took } = answered;
+        self.page.say(&format!("{what}\nis answered {status} after {}:\n{body}", spent(*took)))
+    }
+
+    /// How another call was refused, with the same body.
+    pub fn refused_alike(&mut self, what: &str, answered: &Answered) -> io::Result<()> {
+        let Answered { status, took, .. } = answered;
+        self.page.say(&format!(
+            "{what}\nis answered {status} after {}, in the same words. What was wrong with a call\n\
+             is not told to who made it; the function's log has it (WARN, on stderr).",
+            spent(*took)
+        ))
+    }
+
+    /// How a person's call was answered.
+    pub fn person(&mut self, answered: &Answered, synced: &Synced) -> io::Result<()> {
+        self.page.say(&format!(
+            "A person's call with the admin token, and no signature,\n\
+             is answered {} after {}: {}.",
+            answered.status,
+            spent(answered.took),
+            synced.message
+        ))
+    }
+
+    /// What somebody can play with while everything runs.
+    pub fn invitation(&mut self, stage: &Stage) -> io::Result<()> {
+        let Stage { caller, cluster, .. } = stage;
+        let [source, target] = [SOURCE, TARGET].map(|database| cluster.url(database));
+        let [look, check] = [SOURCE, TARGET].map(|database| cluster.psql(database));
+        let (url, sync_url, token) = (stage.url(), &caller.sync_url, caller.admin_token());
+        self.page.text(&format!(
+            "\nAll of it keeps running until you press Ctrl-C. For another terminal:\n\n\
+             Is the function there?\n  \
+               curl {url}/healthz\n\n\
+             Look into the databases:\n  {look}\n  {check}\n\n\
+             Change something, and call the function as a person may:\n  \
+               {look} -c \"{BY_HAND}\"\n  \
+               curl -X POST -H 'x-manual-trigger: true' -H 'Authorization: Bearer {token}' {sync_url}\n\n\
+             Or work on the databases from the terminal, without the function:\n  \
+               export SOURCE_DATABASE_URL='{source}'\n  \
+               export TARGET_DATABASE_URL='{target}'\n  \
+               cargo run -- plan\n  \
+               cargo run -- run"
+        ))
+    }
+
+    /// That all is cleared away, and what to do next.
+    pub fn ending(&mut self, took: Duration, kept: bool) -> io::Result<()> {
+        self.page
+            .text("\nThe function and both databases are stopped, and their files are removed.")?;
+        if kept {
+            return Ok(());
+        }
+        self.page.text(&format!(
+            "All of this took {}. What you can do next:\n\n  \
+               cargo run -- demo --keep   leaves it running, with commands to play with\n  \
+               cargo run -- plan          says what a run would do between two databases of yours\n  \
+               cargo run -- run           does it\n  \
+               cargo run -- serve         serves the function on a port of this machine\n\n\
+             The README tells how, and how the function is deployed.",
+            spent(took)
+        ))
+    }
+}

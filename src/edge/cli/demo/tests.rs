@@ -1,0 +1,115 @@
+//! What the demo must not believe.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::caller::Answered;
+use super::steps::{check_equal, check_refused, check_written, expected};
+use crate::demo::compare::Compared;
+use crate::demo::data::{Change, Changed, TABLES};
+
+fn answered(status: StatusCode, body: &Value) -> Answered {
+    Answered { status, body: body.to_string(), took: Duration::ZERO }
+}
+
+/// An answer that says that 3 flights were inserted and 2 updated.
+fn body() -> Value {
+    let flights = json!({ "inserted": 3, "updated": 2, "unchanged": 7 });
+    let planes = json!({ "inserted": 0, "updated": 0, "unchanged": 1 });
+    json!({
+        "success": true, "message": "Synced 5 rows", "type": "scheduled", "done": true, "duration_ms": 9,
+        "statistics": {
+            "total_records": 5,
+            "tables": { "public.flights": flights, "public.planes": planes },
+        },
+    })
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut body = body();
+    body[key] = value;
+    body
+}
+
+fn all_equal() -> Vec<Compared> {
+    let compared = |table: &str| Compared {
+        table: table.to_owned(),
+        source_rows: 1,
+        target_rows: 1,
+        equal: true,
+    };
+    TABLES.map(compared).to_vec()
+}
+
+#[test]
+fn equality_is_claimed_for_tables_that_are_all_there_and_equal_and_not_empty() {
+    let broken = |with: fn(&mut Vec<Compared>)| {
+        let mut compared = all_equal();
+        with(&mut compared);
+        check_equal(&compared)
+    };
+
+    assert!(check_equal(&all_equal()).is_ok());
+    assert!(broken(|of| of[4].equal = false).is_err());
+    assert!(broken(|of| of[4].source_rows = 0).is_err());
+    assert!(broken(|of| drop(of.pop())).is_err());
+}
+
+#[test]
+fn a_sync_counts_as_done_if_status_and_body_say_so() {
+    let cases = [
+        (StatusCode::OK, body(), true),
+        (StatusCode::OK, with("success", json!(false)), false),
+        (StatusCode::OK, with("done", json!(false)), false),
+        (StatusCode::OK, json!({ "status": "ok" }), false),
+        (StatusCode::INTERNAL_SERVER_ERROR, body(), false),
+    ];
+
+    for (status, body, is_done) in cases {
+        assert_eq!(answered(status, &body).synced().is_ok(), is_done, "{status} {body}");
+    }
+}
+
+#[test]
+fn the_answer_must_count_the_rows_that_were_changed_no_more_and_no_fewer() {
+    let synced = answered(StatusCode::OK, &body()).synced().unwrap();
+    let inserted = |rows| Changed { table: "flights", how: Change::Inserted, rows };
+    let updated = Changed { table: "flights", how: Change::Updated, rows: 2 };
+    let airline = Changed { table: "airlines", how: Change::Inserted, rows: 1 };
+    let cases = [
+        (vec![inserted(1), updated.clone(), inserted(2)], true),
+        (vec![inserted(5)], false),
+        (vec![inserted(2), updated.clone()], false),
+        (vec![inserted(3), updated, airline], false),
+        (vec![], false),
+    ];
+
+    for (changed, is_right) in cases {
+        assert_eq!(check_written(&synced, expected(&changed)).is_ok(), is_right, "{changed:?}");
+    }
+}
+
+#[test]
+fn the_sum_must_fit_the_tables() {
+    let mut body = body();
+    body["statistics"]["total_records"] = json!(6);
+    let changed = [
+        Changed { table: "flights", how: Change::Inserted, rows: 3 },
+        Changed { table: "flights", how: Change::Updated, rows: 2 },
+    ];
+
+    let synced = answered(StatusCode::OK, &body).synced().unwrap();
+
+    assert!(check_written(&synced, expected(&changed)).is_err());
+}
+
+#[test]
+fn a_refusal_is_401_and_nothing_else() {
+    let refusal = |status| check_refused(&answered(status, &json!({})));
+
+    assert!(refusal(StatusCode::UNAUTHORIZED).is_ok());
+    assert!(refusal(StatusCode::OK).is_err());
+    assert!(refusal(StatusCode::INTERNAL_SERVER_ERROR).is_err());
+}
