@@ -122,12 +122,20 @@ fn look_sql(
         }
     };
     let from = minus_overlap("w.m", *kind, overlap);
-    let next = digest_sql(&rows, &format!("(w.m is null or {column} >= {from}{nulls})"));
+    let to = greatest(*kind);
+    let window = format!("({column} >= {from} and {column} <= {to}{nulls})");
+    let next = format!(
+        "case when w.m is null then {all} else {tail} end",
+        all = digest_sql(&rows, "true"),
+        tail = digest_sql(&rows, &window)
+    );
     let unchanged = format!("w.m::text is not distinct from {seen_max}");
     let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
     let beyond = match kind {
         CursorKind::Sequence => "false".to_owned(),
-        _ => format!("exists (select {rows} and {column} > coalesce(w.m, '-infinity'))"),
+        _ => format!(
+            "exists (select {rows} and {column} > coalesce(w.m, '-infinity') and {column} <= {to})"
+        ),
     };
     let without = match nullable {
         true => format!("exists (select {rows} and {column} is null)"),
@@ -175,6 +183,17 @@ pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String
         }
         CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
         CursorKind::Sequence => value.to_owned(),
+    }
+}
+
+/// What no cursor is greater than. A window with an end is taken for a small part of the table by
+/// a planner that cannot know where it begins, and so it is read by the index; without an end it
+/// is taken for a third of the table, which is then read in full. For a sequence it is the maximum
+/// itself, which has no horizon.
+fn greatest(kind: CursorKind) -> &'static str {
+    match kind {
+        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "'infinity'",
+        CursorKind::Sequence => "w.m",
     }
 }
 
