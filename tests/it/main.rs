@@ -2,6 +2,7 @@
 
 mod demo_cluster;
 mod demo_data;
+mod economy;
 mod http;
 mod lambda;
 mod readme;
