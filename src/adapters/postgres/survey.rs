@@ -183,8 +183,8 @@ fn rows_sql(shape: &Shape) -> String {
 /// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
 /// rewrite of the table changes it too, which costs a re-read and loses nothing.
 fn digest_expression() -> &'static str {
-    "count(*)::text || ':' || coalesce(sum(hashtextextended(\
-     r.tableoid::text || r.ctid::text || r.xmin::text, 0)), 0)::text"
+    "concat(count(*), ':', coalesce(sum(hashtextextended(\
+     concat(r.tableoid, r.ctid, r.xmin), 0)), 0))"
 }
 
 fn digest_sql(rows: &str, condition: &str) -> String {
