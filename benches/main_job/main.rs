@@ -3,12 +3,14 @@
 //! `docs/benchmarks.md`, and `-- --check` fails when a demand is missed; words choose sections.
 
 mod floor;
+mod function;
 mod load;
 mod long_rows;
 mod product;
 mod proxy;
 mod quiet;
 mod report;
+mod runtime_api;
 mod tables;
 mod world;
 
@@ -18,11 +20,12 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 4] = [
+const SECTIONS: [(&str, Section); 5] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
     ("quiet", quiet::measure),
+    ("function", function::measure),
 ];
 
 type Section = fn(&World, &mut Report);
