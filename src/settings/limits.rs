@@ -40,8 +40,10 @@ const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 /// Longer than the transactions of most applications, short enough to read again for nothing.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(300);
 
-/// Two megabytes of rows of a hundred bytes; wider rows close a page by their bytes.
-const DEFAULT_PAGE_ROWS: NonZeroU32 = NonZeroU32::new(20_000).expect("20000 is not zero");
+/// Rows of eighty bytes, which are short, close a page by their bytes first. A page costs the target
+/// 20 KiB of log whatever it holds: with 20,000 rows, reading all flights again cost 0.53 % of what
+/// loading them did. More would only make the slices of a small budget coarser.
+const DEFAULT_PAGE_ROWS: NonZeroU32 = NonZeroU32::new(50_000).expect("50000 is not zero");
 
 impl Default for Limits {
     fn default() -> Self {
@@ -101,7 +103,7 @@ mod tests {
         let limits = limits("OTHER", "1").unwrap();
 
         assert_eq!(limits.budget, None);
-        assert_eq!(limits.page_rows.get(), 20_000);
+        assert_eq!(limits.page_rows.get(), 50_000);
         assert_eq!(limits.lease, Duration::from_secs(60));
         assert_eq!(limits.overlap, Duration::from_secs(300));
     }

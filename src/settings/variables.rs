@@ -40,7 +40,7 @@ pub(super) const BUDGET: Variable = variable(
     "the time after which a run stops at a page boundary, to go on later",
 );
 pub(super) const PAGE_ROWS: Variable =
-    variable("SYNC_PAGE_ROWS", Some("20000"), "the most rows of one page; bytes bound it too");
+    variable("SYNC_PAGE_ROWS", Some("50000"), "the most rows of one page; bytes bound it too");
 pub(super) const LEASE: Variable = variable(
     "SYNC_LEASE_SECONDS",
     Some("60"),

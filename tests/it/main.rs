@@ -3,6 +3,7 @@
 mod cli_demo;
 mod demo_cluster;
 mod demo_data;
+mod economy;
 mod http;
 mod lambda;
 mod readme;

@@ -100,6 +100,11 @@ impl Session {
         within(answered).await
     }
 
+    /// Runs one unnamed statement that answers nothing but how many rows it wrote.
+    pub async fn execute(&self, text: &str) -> Result<u64, PostgresError> {
+        within(self.client().execute_typed(text, &[])).await
+    }
+
     /// Asks the server to end the running statement. It is a hint on a connection of its own; the
     /// caller still has to wait for the statement's end.
     pub async fn cancel(&self) -> Result<(), PostgresError> {

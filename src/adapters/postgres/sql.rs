@@ -100,7 +100,10 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
 /// A page's rows are found by key, one index look-up each: its cost follows the page, never the
 /// table. The planner knows nothing of a table made a moment ago and would sometimes read the
 /// whole target to hash it.
-const WRITE_PINS: &str = "set local enable_hashjoin = off;set local enable_mergejoin = off;";
+///
+/// A page is sorted in memory: it and its rows' headers fit, and a spill costs more than the sort.
+const WRITE_PINS: &str = "set local enable_hashjoin = off;set local enable_mergejoin = off;\
+    set local work_mem = '16MB';";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,8 @@
 //! One look at all tables of the source: their greatest cursors, the digests that tell a quiet
 //! table from a changed one, and who is writing before and after.
 
+mod quiet;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -28,38 +30,50 @@ const WRITERS: &str = "\
     union all \
     select 'prepared ' || gid from pg_prepared_xacts where database = current_database()";
 
-/// Looks at all tables in one statement, between two samples of the writers. Each statement has a
-/// snapshot of its own, so that what a writer committed between the first sample and the look is
-/// seen by the look.
+/// Looks at all tables between two samples of the writers: at those that were quiet last in a
+/// statement that tells no more than whether they still are, and in full at the others and at
+/// those that are not. Each statement has a snapshot of its own, so that what a writer committed
+/// between the first sample and a look is seen by the look.
+///
+/// One full look at all would take no longer to answer, but a hundred tables take 100 ms to plan.
 pub async fn look(
     session: &Session,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, PostgresError> {
-    let mut parameters = Vec::new();
-    let looks: Vec<String> = asks
-        .iter()
-        .enumerate()
-        .map(|(at, ask)| look_sql(at, ask, overlap, &mut parameters))
-        .collect();
-    let text = looks.join(" union all ");
-    let (begun, before, rows, after) = tokio::join!(
+    let mut survey =
+        Survey { tables: vec![TableSurvey::default(); asks.len()], ..Survey::default() };
+    let mut changed: Vec<usize> = (0..asks.len()).collect();
+    let (begun, before, quick, after) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(WRITERS, []),
-        session.query(&text, parameters),
+        quiet::look(session, asks, overlap),
         session.query(WRITERS, []),
     );
     begun?;
-    let (before, rows, after) = (before?, rows?, after?);
-    session.batch("commit").await?;
-    let mut tables = vec![TableSurvey::default(); asks.len()];
-    for row in &rows {
-        let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX);
-        if let (Some(table), Some(ask)) = (tables.get_mut(at), asks.get(at)) {
-            *table = table_survey(row, ask);
-        }
+    survey.writers_before = names(&before?);
+    survey.writers_after = names(&after?);
+    for (at, table) in quick? {
+        survey.tables[at] = table;
+        changed.retain(|other| *other != at);
     }
-    Ok(Survey { writers_before: names(&before), tables, writers_after: names(&after) })
+    if !changed.is_empty() {
+        let mut parameters = Vec::new();
+        let looks: Vec<String> =
+            changed.iter().map(|&at| look_sql(at, &asks[at], overlap, &mut parameters)).collect();
+        let text = looks.join(" union all ");
+        let (rows, after) =
+            tokio::join!(session.query(&text, parameters), session.query(WRITERS, []));
+        for row in &rows? {
+            let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX);
+            if let (Some(table), Some(ask)) = (survey.tables.get_mut(at), asks.get(at)) {
+                *table = table_survey(row, ask);
+            }
+        }
+        survey.writers_after = names(&after?);
+    }
+    session.batch("commit").await?;
+    Ok(survey)
 }
 
 /// Samples the writers alone.
@@ -122,12 +136,20 @@ fn look_sql(
         }
     };
     let from = minus_overlap("w.m", *kind, overlap);
-    let next = digest_sql(&rows, &format!("(w.m is null or {column} >= {from}{nulls})"));
+    let to = greatest(*kind);
+    let window = format!("({column} >= {from} and {column} <= {to}{nulls})");
+    let next = format!(
+        "case when w.m is null then {all} else {tail} end",
+        all = digest_sql(&rows, "true"),
+        tail = digest_sql(&rows, &window)
+    );
     let unchanged = format!("w.m::text is not distinct from {seen_max}");
     let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
     let beyond = match kind {
         CursorKind::Sequence => "false".to_owned(),
-        _ => format!("exists (select {rows} and {column} > coalesce(w.m, '-infinity'))"),
+        _ => format!(
+            "exists (select {rows} and {column} > coalesce(w.m, '-infinity') and {column} <= {to})"
+        ),
     };
     let without = match nullable {
         true => format!("exists (select {rows} and {column} is null)"),
@@ -160,11 +182,13 @@ fn rows_sql(shape: &Shape) -> String {
 /// A digest over row versions, not over values: a version has its own place (`ctid`) and its own
 /// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
 /// rewrite of the table changes it too, which costs a re-read and loses nothing.
+fn digest_expression() -> &'static str {
+    "concat(count(*), ':', coalesce(sum(hashtextextended(\
+     concat(r.tableoid, r.ctid, r.xmin), 0)), 0))"
+}
+
 fn digest_sql(rows: &str, condition: &str) -> String {
-    format!(
-        "(select count(*)::text || ':' || coalesce(sum(hashtextextended(\
-         r.tableoid::text || r.ctid::text || r.xmin::text, 0)), 0)::text {rows} and {condition})"
-    )
+    format!("(select {} {rows} and {condition})", digest_expression())
 }
 
 /// A cursor less the overlap, in the column's own type.
@@ -175,6 +199,17 @@ pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String
         }
         CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
         CursorKind::Sequence => value.to_owned(),
+    }
+}
+
+/// What no cursor is greater than. A window with an end is taken for a small part of the table by
+/// a planner that cannot know where it begins, and so it is read by the index; without an end it
+/// is taken for a third of the table, which is then read in full. For a sequence it is the maximum
+/// itself, which has no horizon.
+fn greatest(kind: CursorKind) -> &'static str {
+    match kind {
+        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "'infinity'",
+        CursorKind::Sequence => "w.m",
     }
 }
 

@@ -10,6 +10,7 @@ use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
 use tokio_postgres::error::SqlState;
 
+use super::apply;
 use super::copy::{BINARY_HEADER, BINARY_TRAILER};
 use super::fault::PostgresError;
 use super::ledger;
@@ -95,8 +96,6 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// values were printed under the pinned path and name everything in full.
 const OWN_SEARCH_PATH: &str = "set local search_path to default";
 
-const STAGED: &str = "pg_temp.syncline_page";
-
 /// Stages the rows and writes those that differ from the table's in a byte.
 async fn compared(session: &Session, batch: &Batch<'_>) -> Result<Tally, PostgresError> {
     let shape = batch.shape;
@@ -108,76 +107,8 @@ async fn compared(session: &Session, batch: &Batch<'_>) -> Result<Tally, Postgre
              select {columns} from {table} with no data; {OWN_SEARCH_PATH}"
         ))
         .await?;
-    copy_in(session, STAGED, shape, batch.page).await?;
-    let counted = session.query(&apply_sql(shape), []).await?;
-    let count = |at| u64::try_from(counted[0].get::<_, i64>(at)).unwrap_or(0);
-    let (inserted, updated) = (count(0), count(1));
-    Ok(Tally {
-        inserted,
-        updated,
-        unchanged: batch.page.rows.saturating_sub(inserted + updated),
-        ..Tally::default()
-    })
-}
-
-/// One statement: what differs, found by key, then updated or inserted in key order, so that two
-/// writers meet in the same order. Equal means byte-equal: `*<>` compares the stored images, where
-/// `<>` calls 1.0 and 1.00 the same and knows nothing of json. A row that is equal is neither
-/// written nor locked.
-fn apply_sql(shape: &Shape) -> String {
-    let moved: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
-    let key: Vec<&str> = shape.key.iter().map(String::as_str).collect();
-    let table = sql::table(&shape.table);
-    let known = unused_name(&moved);
-    let same_key = |one: &str, other: &str| {
-        let pairs = key.iter().map(|name| {
-            let name = sql::ident(name);
-            format!("{one}.{name} = {other}.{name}")
-        });
-        pairs.collect::<Vec<_>>().join(" and ")
-    };
-    let sets: Vec<String> = shape
-        .changeable()
-        .map(|column| {
-            let name = sql::ident(&column.name);
-            format!("{name} = d.{name}")
-        })
-        .collect();
-    let updated = match sets.is_empty() {
-        true => "select 1 where false".to_owned(),
-        false => format!(
-            "update {table} as t set {sets} from differing as d where d.{known} and {matches} \
-             returning 1",
-            sets = sets.join(", "),
-            matches = same_key("t", "d"),
-        ),
-    };
-    format!(
-        "with differing as materialized (\
-           select {staged}, t.ctid is not null as {known} \
-           from {STAGED} as s left join {table} as t on {matches} \
-           where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record \
-           order by {order}), \
-         updated as ({updated}), \
-         inserted as (insert into {table} ({columns}) overriding system value \
-           select {fresh} from differing as d where not d.{known} returning 1) \
-         select (select count(*) from inserted), (select count(*) from updated)",
-        staged = sql::prefixed("s.", moved.iter().copied()),
-        stored = sql::prefixed("t.", moved.iter().copied()),
-        fresh = sql::prefixed("d.", moved.iter().copied()),
-        columns = sql::idents(moved.iter().copied()),
-        order = sql::prefixed("s.", key.iter().copied()),
-        matches = same_key("t", "s"),
-    )
-}
-
-/// A name that no column has, quoted.
-fn unused_name(columns: &[&str]) -> String {
-    let mut name = String::from("known");
-    while columns.contains(&name.as_str()) {
-        name.push('_');
-    }
-    sql::ident(&name)
+    copy_in(session, apply::STAGED, shape, batch.page).await?;
+    apply::apply(session, shape, batch.page.rows).await
 }
 
 /// Sends a page's bytes as they are.

@@ -1,0 +1,80 @@
+//! A wire between program and server that counts how often they wait for each other.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How long an answer is held back, as a network would. What the client sends without waiting for
+/// it arrives meanwhile, in however many pieces, and is seen to belong together.
+const DISTANCE: Duration = Duration::from_millis(20);
+
+/// Forwards connections to a port. It ends with the process.
+pub struct Proxy {
+    port: u16,
+    trips: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    pub fn to(server: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let trips = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&trips);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server));
+                forward(client, server.expect("the server listens"), &counted);
+            }
+        });
+        Self { port, trips }
+    }
+
+    /// The same database through this wire.
+    pub fn instead_of(&self, server: u16, url: &str) -> String {
+        url.replace(&format!(":{server}/"), &format!(":{}/", self.port))
+    }
+
+    /// The round trips since the last call.
+    pub fn take_trips(&self) -> u64 {
+        self.trips.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// A round trip begins when the client speaks after the server did; what it sends without waiting
+/// for an answer belongs to the same one.
+fn forward(client: TcpStream, server: TcpStream, trips: &Arc<AtomicU64>) {
+    let clients_turn = Arc::new(AtomicBool::new(true));
+    let (asked, trips) = (Arc::clone(&clients_turn), Arc::clone(trips));
+    let twin = |stream: &TcpStream| stream.try_clone().expect("a second handle");
+    let (from, to) = (twin(&client), twin(&server));
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("a TCP option");
+    }
+    thread::spawn(move || {
+        pump(from, to, || {
+            if asked.swap(false, Ordering::SeqCst) {
+                trips.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    });
+    thread::spawn(move || {
+        pump(server, client, || {
+            thread::sleep(DISTANCE);
+            clients_turn.store(true, Ordering::SeqCst);
+        });
+    });
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream, passed: impl Fn()) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        passed();
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    let _gone = to.shutdown(Shutdown::Write);
+}

@@ -1,0 +1,150 @@
+//! Writes those rows of a staged page that differ from the table's in a byte, and counts them.
+//!
+//! Equal means byte-equal: `*<>` compares the stored images, where `<>` calls 1.0 and 1.00 the same
+//! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written in
+//! key order, so that two writers meet in the same order.
+
+use tokio_postgres::Row;
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+
+/// The table that holds the page; `write` makes it.
+pub const STAGED: &str = "pg_temp.syncline_page";
+
+/// Whether MERGE can do it and its counts can be told, and how many rows this transaction has
+/// inserted so far. MERGE came with 15, knows no rules, and before 17 says only how many rows it
+/// wrote; how many of them it inserted is told by the transaction's own counters, which exist
+/// where counting is not switched off, and for a table that is not partitioned.
+const MERGEABLE: &str = "\
+    select current_setting('server_version_num')::int4 >= 150000 \
+        and current_setting('track_counts')::bool and relkind = 'r' and not relhasrules, \
+        pg_catalog.pg_stat_get_xact_tuples_inserted(oid) \
+    from pg_catalog.pg_class where oid = $1::pg_catalog.regclass";
+
+/// Applies the staged page, which has `rows` rows.
+pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Tally, PostgresError> {
+    let table = sql::table(&shape.table);
+    let before = session.query(MERGEABLE, [table.as_str().into()]).await?;
+    let (inserted, updated) = if before[0].get(0) {
+        let (text, asks) = (merge_sql(shape), [table.as_str().into()]);
+        let (written, after) = tokio::join!(session.execute(&text), session.query(MERGEABLE, asks));
+        let written = written?;
+        // A trigger that inserts into the same table counts as well.
+        let inserted = count(&after?[0], 1).saturating_sub(count(&before[0], 1)).min(written);
+        (inserted, written - inserted)
+    } else {
+        let counted = session.query(&update_and_insert_sql(shape), []).await?;
+        (count(&counted[0], 0), count(&counted[0], 1))
+    };
+    let unchanged = rows.saturating_sub(inserted + updated);
+    Ok(Tally { inserted, updated, unchanged, ..Tally::default() })
+}
+
+fn count(row: &Row, place: usize) -> u64 {
+    u64::try_from(row.get::<_, i64>(place)).unwrap_or(0)
+}
+
+/// Each key is looked up once, and a row that was found is written where it was found: as quick as
+/// an `insert ... on conflict do update`, which would lock and log the equal rows too.
+fn merge_sql(shape: &Shape) -> String {
+    let Names { table, moved, staged, stored, order, .. } = &Names::of(shape);
+    let sets = sets(shape, "s");
+    let update = match sets.is_empty() {
+        true => String::new(),
+        false => format!(
+            "when matched and row({staged})::record operator(pg_catalog.*<>) \
+             row({stored})::record then update set {sets} "
+        ),
+    };
+    format!(
+        "merge into {table} as t using (select {moved} from {STAGED} as s order by {order}) as s \
+         on {matches} {update}\
+         when not matched then insert ({moved}) overriding system value values ({staged})",
+        matches = same_key(shape, "t", "s"),
+    )
+}
+
+/// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
+/// The updated rows are looked up twice.
+fn update_and_insert_sql(shape: &Shape) -> String {
+    let Names { table, moved, staged, stored, order, fresh } = &Names::of(shape);
+    let known = unused_name(shape);
+    let sets = sets(shape, "d");
+    let updated = match sets.is_empty() {
+        true => "select 1 where false".to_owned(),
+        false => format!(
+            "update {table} as t set {sets} from differing as d where d.{known} and {matches} \
+             returning 1",
+            matches = same_key(shape, "t", "d"),
+        ),
+    };
+    format!(
+        "with differing as materialized (\
+           select {staged}, t.ctid is not null as {known} \
+           from {STAGED} as s left join {table} as t on {matches} \
+           where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record \
+           order by {order}), \
+         updated as ({updated}), \
+         inserted as (insert into {table} ({moved}) overriding system value \
+           select {fresh} from differing as d where not d.{known} returning 1) \
+         select (select count(*) from inserted), (select count(*) from updated)",
+        matches = same_key(shape, "t", "s"),
+    )
+}
+
+/// The lists of names that both statements are made of.
+struct Names {
+    table: String,
+    moved: String,
+    /// In the page.
+    staged: String,
+    /// In the table.
+    stored: String,
+    /// The page's key.
+    order: String,
+    /// In what differs.
+    fresh: String,
+}
+
+impl Names {
+    fn of(shape: &Shape) -> Self {
+        let moved = || shape.columns.iter().map(|column| column.name.as_str());
+        Self {
+            table: sql::table(&shape.table),
+            moved: sql::idents(moved()),
+            staged: sql::prefixed("s.", moved()),
+            stored: sql::prefixed("t.", moved()),
+            order: sql::prefixed("s.", shape.key.iter().map(String::as_str)),
+            fresh: sql::prefixed("d.", moved()),
+        }
+    }
+}
+
+fn sets(shape: &Shape, from: &str) -> String {
+    let set = shape.changeable().map(|column| {
+        let name = sql::ident(&column.name);
+        format!("{name} = {from}.{name}")
+    });
+    set.collect::<Vec<_>>().join(", ")
+}
+
+fn same_key(shape: &Shape, one: &str, other: &str) -> String {
+    let pairs = shape.key.iter().map(|name| {
+        let name = sql::ident(name);
+        format!("{one}.{name} = {other}.{name}")
+    });
+    pairs.collect::<Vec<_>>().join(" and ")
+}
+
+/// A name that no moved column has, quoted.
+fn unused_name(shape: &Shape) -> String {
+    let mut name = String::from("known");
+    while shape.place(&name).is_some() {
+        name.push('_');
+    }
+    sql::ident(&name)
+}
