@@ -9,4 +9,5 @@ mod lambda;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
+mod sync_basics;
 mod world;

@@ -1,7 +1,9 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
 pub mod door;
+pub mod pair;
 pub mod process;
+pub mod proxy;
 pub mod runtime_api;
 
 use std::sync::OnceLock;
@@ -21,7 +23,12 @@ pub struct Database {
 /// Starts the server at the first call; it ends with the process, since statics are not dropped.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| Cluster::start(&ClusterOptions::default()).expect("Postgres starts"))
+    CLUSTER.get_or_init(|| {
+        let settings = [("max_prepared_transactions", "8"), ("max_connections", "200")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let options = ClusterOptions { settings, ..ClusterOptions::default() };
+        Cluster::start(&options).expect("Postgres starts")
+    })
 }
 
 /// Creates an empty database, named after what it is for.

@@ -1,0 +1,273 @@
+//! Two databases and the function between them, called as a person calls it: through the real
+//! router with the admin token. Every call checks that the source is as it was, and that neither a
+//! lease nor a run is left open.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request};
+use serde_json::Value;
+use syncline::demo::compare;
+use syncline::edge::http::{SYNC_PATH, router};
+use syncline::wiring::App;
+use tokio_postgres::Client;
+use tower::Service;
+
+use super::{Database, connect, fresh_database};
+
+const TOKEN: &str = "a-token-of-the-tests-alone";
+
+/// A source and a target of one test's own.
+pub struct Pair {
+    /// The source.
+    pub source: Database,
+    /// The target.
+    pub target: Database,
+    here: Client,
+    there: Client,
+    settings: BTreeMap<String, String>,
+}
+
+/// What a call was answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Value,
+}
+
+impl Pair {
+    /// Two databases with the same schema.
+    pub async fn with(schema: &str) -> Self {
+        Self::of(schema, schema).await
+    }
+
+    /// Two databases with a schema each.
+    pub async fn of(source_schema: &str, target_schema: &str) -> Self {
+        let (source, target) = (fresh_database("source").await, fresh_database("target").await);
+        let here = connect(&source.url).await.expect("the source accepts us");
+        let there = connect(&target.url).await.expect("the target accepts us");
+        let settings = [
+            ("SOURCE_DATABASE_URL", source.url.as_str()),
+            ("TARGET_DATABASE_URL", target.url.as_str()),
+            ("SYNC_ADMIN_TOKEN", TOKEN),
+            ("SYNC_OVERLAP_SECONDS", "0"),
+        ];
+        let settings =
+            settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let pair = Self { settings: settings.collect(), source, target, here, there };
+        pair.sql_source(source_schema).await;
+        pair.sql_target(target_schema).await;
+        pair
+    }
+
+    /// The same pair with a setting.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same pair with rules for a table, as `syncline.toml` has them.
+    #[must_use]
+    pub fn rules(self, table: &str) -> Self {
+        let path: PathBuf = std::env::temp_dir().join(format!("{}.toml", self.source.name));
+        let path = path.with_extension(format!("{}.toml", std::process::id()));
+        let text = format!("[[pipeline]]\nname = \"slave-to-prod\"\n[[pipeline.table]]\n{table}\n");
+        std::fs::write(&path, text).expect("the temporary directory takes a file");
+        self.set("SYNC_CONFIG", path.to_string_lossy())
+    }
+
+    /// What a process or an application is set up with.
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
+    /// Runs statements in the source.
+    pub async fn sql_source(&self, sql: &str) {
+        self.here.batch_execute(sql).await.expect("the source takes it");
+    }
+
+    /// Runs statements in the target.
+    pub async fn sql_target(&self, sql: &str) {
+        self.there.batch_execute(sql).await.expect("the target takes it");
+    }
+
+    /// Asks the source for one text.
+    pub async fn text_source(&self, query: &str) -> String {
+        self.here.query_one(query, &[]).await.expect("there is one row").get(0)
+    }
+
+    /// Asks the target for one text.
+    pub async fn text_target(&self, query: &str) -> String {
+        self.there.query_one(query, &[]).await.expect("there is one row").get(0)
+    }
+
+    /// Another connection to the source, for a transaction that stays open.
+    pub async fn writer(&self) -> Client {
+        connect(&self.source.url).await.expect("the source accepts us")
+    }
+
+    /// A function that was just started, with these settings besides the pair's own.
+    pub fn function(&self, set: &[(&str, &str)]) -> Router {
+        let lookup = |asked: &str| {
+            let own = set.iter().find(|(name, _)| *name == asked).map(|(_, value)| *value);
+            own.map(str::to_owned).or_else(|| self.settings.get(asked).cloned())
+        };
+        let app = App::function(&lookup).unwrap_or_else(|problems| panic!("{problems}"));
+        router(app).expect("the token is long enough")
+    }
+
+    /// One call of a fresh function.
+    pub async fn sync(&self) -> Answer {
+        self.sync_with(&[]).await
+    }
+
+    /// One call of a fresh function with other settings.
+    pub async fn sync_with(&self, set: &[(&str, &str)]) -> Answer {
+        let before = versions(&self.here).await;
+        let answer = call(self.function(set)).await;
+        assert_eq!(before, versions(&self.here).await, "the source was written");
+        self.assert_closed().await;
+        answer
+    }
+
+    /// Calls until there is no more to do; the answers in their order.
+    pub async fn sync_until_done(&self, set: &[(&str, &str)]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        loop {
+            let answer = self.sync_with(set).await.success();
+            let done = answer.body["done"] == true;
+            answers.push(answer);
+            if done {
+                return answers;
+            }
+            assert!(answers.len() < 1_000, "no end in sight");
+        }
+    }
+
+    /// Neither a lease nor a run is left open.
+    pub async fn assert_closed(&self) {
+        let there = "select (to_regclass('public.sync_state') is not null)::text";
+        if self.text_target(there).await == "false" {
+            return;
+        }
+        let left = "select coalesce(string_agg(what, ', '), '') from (\
+            select key as what from sync_state where key like 'lease:%' \
+                and (value ->> 'expires_at')::timestamptz > clock_timestamp() \
+            union all select 'run ' || run_id from sync_metadata where sync_status = 'running') as t";
+        assert_eq!(self.text_target(left).await, "", "left open");
+    }
+
+    /// Both databases hold the same rows, and another call writes none of them again.
+    pub async fn assert_settled(&self, tables: &[&str]) {
+        self.assert_equal(tables).await;
+        let before = versions(&self.there).await;
+        let again = self.sync().await;
+        assert!(again.body["done"] == true, "{}", again.body);
+        assert_eq!(again.body["statistics"]["total_records"], 0, "{}", again.body);
+        assert_eq!(before, versions(&self.there).await, "equal rows were written again");
+        self.assert_equal(tables).await;
+    }
+
+    /// Both databases hold the same rows.
+    pub async fn assert_equal(&self, tables: &[&str]) {
+        for table in self.compared(tables).await {
+            assert!(table.equal, "{table:?}");
+        }
+    }
+
+    /// The tables of both databases, compared.
+    pub async fn compared(&self, tables: &[&str]) -> Vec<compare::Compared> {
+        let compared = compare::compare(&self.source.url, &self.target.url, tables).await;
+        compared.expect("the tables can be compared")
+    }
+
+    /// The history's counts of a table over all runs: inserted, updated.
+    pub async fn recorded(&self, table: &str) -> (i64, i64) {
+        let sums = "select coalesce(sum((tables -> $1 ->> 'inserted')::int8), 0)::int8, \
+            coalesce(sum((tables -> $1 ->> 'updated')::int8), 0)::int8 from sync_metadata";
+        let row = self.there.query_one(sums, &[&table]).await.expect("there is a history");
+        (row.get(0), row.get(1))
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if let Some(path) = self.settings.get("SYNC_CONFIG") {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Answer {
+    /// The call went well.
+    pub fn success(self) -> Self {
+        assert!(
+            self.status == 200 && self.body["success"] == true,
+            "{} {}",
+            self.status,
+            self.body
+        );
+        self
+    }
+
+    /// A table's rows: inserted, updated, unchanged. None where the table was not worked.
+    pub fn rows(&self, table: &str) -> [u64; 3] {
+        let of = &self.body["statistics"]["tables"][table];
+        ["inserted", "updated", "unchanged"].map(|name| of[name].as_u64().unwrap_or(0))
+    }
+
+    /// The code and the sentence of what went wrong, as whoever called reads them.
+    pub fn error(&self) -> (String, String) {
+        let text = |name: &str| self.body["error"][name].as_str().unwrap_or_default().to_owned();
+        (text("code"), text("message"))
+    }
+
+    /// The warnings, a line each.
+    pub fn warnings(&self) -> String {
+        let lines = self.body["warnings"].as_array().into_iter().flatten();
+        lines.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// One manual call.
+pub async fn call(mut function: Router) -> Answer {
+    let request = Request::post(SYNC_PATH)
+        .header("x-manual-trigger", "true")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(Body::empty())
+        .expect("a request");
+    let Ok(response) = function.call(request).await;
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: serde_json::from_slice(&bytes).expect("the body is JSON"),
+    }
+}
+
+/// Every row version of every table but our own state: a row that is written again has another.
+async fn versions(client: &Client) -> BTreeMap<String, String> {
+    let tables = "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = relnamespace \
+        where relkind = 'r' and nspname !~ '^pg_|^information_schema$' \
+        and relname not in ('sync_state', 'sync_metadata')";
+    let tables = client.query(tables, &[]).await.expect("the catalog can be read");
+    let mut versions = BTreeMap::new();
+    for table in tables {
+        let table: String = table.get(0);
+        let query = format!(
+            "select count(*) || ' ' || coalesce(md5(string_agg(ctid::text || xmin::text, ',' \
+             order by ctid)), '') from only {table}"
+        );
+        let of = client.query_one(&query, &[]).await.expect("the table can be read").get(0);
+        versions.insert(table, of);
+    }
+    versions
+}
