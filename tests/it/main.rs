@@ -10,4 +10,5 @@ mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
 mod sync_basics;
+mod sync_cursors;
 mod world;
