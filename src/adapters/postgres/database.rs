@@ -37,16 +37,6 @@ impl PostgresSource {
     async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectSource))
     }
-
-    /// Keeps the connection when the call went well, and says the fault when it did not.
-    fn done<T>(
-        &self,
-        session: Session,
-        result: Result<T, PostgresError>,
-        step: Step,
-    ) -> Result<T, Fault> {
-        keep(&self.pool, session, result, step)
-    }
 }
 
 /// A Postgres database that is written and holds the state tables. A clone shares its connection.
@@ -65,17 +55,9 @@ impl PostgresTarget {
     async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
     }
-
-    fn done<T>(
-        &self,
-        session: Session,
-        result: Result<T, PostgresError>,
-        step: Step,
-    ) -> Result<T, Fault> {
-        keep(&self.pool, session, result, step)
-    }
 }
 
+/// Keeps the connection when the call went well, and says the fault when it did not.
 fn keep<T>(
     pool: &Pool,
     session: Session,
@@ -93,25 +75,26 @@ impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
         let result = describe::facts(&session, tables).await;
-        self.done(session, result, Step::Plan)
+        keep(&self.pool, session, result, Step::Plan)
     }
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
         let session = self.session().await?;
         let result = survey::look(&session, asks, overlap).await;
-        self.done(session, result, Step::Read)
+        keep(&self.pool, session, result, Step::Read)
     }
 
     async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
         let session = self.session().await?;
         let result = survey::writers(&session).await;
-        self.done(session, result, Step::Read)
+        keep(&self.pool, session, result, Step::Read)
     }
 
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
         let session = self.session().await?;
         let result = read::page(&session, read).await;
-        self.done(session, result, Step::Read).map_err(|fault| fault.of_table(&read.shape.table))
+        keep(&self.pool, session, result, Step::Read)
+            .map_err(|fault| fault.of_table(&read.shape.table))
     }
 }
 
@@ -120,25 +103,26 @@ impl Target for PostgresTarget {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
         let result = describe::facts(&session, tables).await;
-        self.done(session, result, Step::Plan)
+        keep(&self.pool, session, result, Step::Plan)
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
         let session = self.session().await?;
         let result = describe::empty(&session, tables).await;
-        self.done(session, result, Step::Plan)
+        keep(&self.pool, session, result, Step::Plan)
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
         let session = self.session().await?;
         let result = write::commit(&session, &self.schema, lease, batch).await;
-        self.done(session, result, Step::Write).map_err(|fault| fault.of_table(&batch.shape.table))
+        keep(&self.pool, session, result, Step::Write)
+            .map_err(|fault| fault.of_table(&batch.shape.table))
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {
         let session = self.session().await?;
         let result = ledger::settle(&session, &self.schema, lease, settled).await;
-        self.done(session, result, Step::Write)
+        keep(&self.pool, session, result, Step::Write)
     }
 }
 
@@ -147,18 +131,18 @@ impl Ledger for PostgresTarget {
     async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
         let session = self.session().await?;
         let result = ledger::open(&session, &self.schema, run).await;
-        self.done(session, result, Step::State)
+        keep(&self.pool, session, result, Step::State)
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
         let session = self.session().await?;
         let result = ledger::close(&session, &self.schema, lease, closed).await;
-        self.done(session, result, Step::State)
+        keep(&self.pool, session, result, Step::State)
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {
         let session = self.session().await?;
         let result = ledger::checkpoints(&session, &self.schema, pipeline).await;
-        self.done(session, result, Step::State)
+        keep(&self.pool, session, result, Step::State)
     }
 }
