@@ -12,4 +12,5 @@ mod readme;
 mod rooms;
 mod sync_basics;
 mod sync_cursors;
+mod sync_faults;
 mod world;
