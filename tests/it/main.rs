@@ -13,4 +13,5 @@ mod rooms;
 mod sync_basics;
 mod sync_cursors;
 mod sync_faults;
+mod sync_rivals;
 mod world;
