@@ -12,6 +12,7 @@ mod readme;
 mod rooms;
 mod sync_basics;
 mod sync_cursors;
+mod sync_cuts;
 mod sync_faults;
 mod sync_rivals;
 mod world;
