@@ -11,6 +11,7 @@ mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
 mod sync_basics;
+mod sync_crash;
 mod sync_cursors;
 mod sync_cuts;
 mod sync_faults;
