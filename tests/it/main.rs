@@ -16,4 +16,5 @@ mod sync_cursors;
 mod sync_cuts;
 mod sync_faults;
 mod sync_rivals;
+mod sync_rounds;
 mod world;
