@@ -34,8 +34,9 @@ const LEASE_SECONDS: RangeInclusive<u64> = 5..=3_600;
 /// Every run reads it anew, so a week is much already; 0 trusts the fence alone.
 const OVERLAP_SECONDS: RangeInclusive<u64> = 0..=604_800;
 
-/// Many pages fit in, so that one late renewal loses nothing; a dead run blocks for a minute.
-const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+/// Longer than one statement may take, so that a slow look or page does not lose the lease to the
+/// next call; a dead run blocks for two minutes.
+const DEFAULT_LEASE: Duration = Duration::from_secs(120);
 
 /// Longer than the transactions of most applications, short enough to read again for nothing.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(300);
@@ -104,7 +105,7 @@ mod tests {
 
         assert_eq!(limits.budget, None);
         assert_eq!(limits.page_rows.get(), 50_000);
-        assert_eq!(limits.lease, Duration::from_secs(60));
+        assert_eq!(limits.lease, Duration::from_secs(120));
         assert_eq!(limits.overlap, Duration::from_secs(300));
     }
 

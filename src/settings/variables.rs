@@ -43,7 +43,7 @@ pub(super) const PAGE_ROWS: Variable =
     variable("SYNC_PAGE_ROWS", Some("50000"), "the most rows of one page; bytes bound it too");
 pub(super) const LEASE: Variable = variable(
     "SYNC_LEASE_SECONDS",
-    Some("60"),
+    Some("120"),
     "how long a run that died keeps others from the pipeline",
 );
 pub(super) const OVERLAP: Variable = variable(

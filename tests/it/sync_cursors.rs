@@ -210,3 +210,30 @@ async fn the_operators_choices_for_a_table_hold() {
     let row = "select a || ',' || b || ',' || keep || ',' || coalesce(leave, 'null') from t";
     assert_eq!(pair.text_target(row).await, "1,10,x,null");
 }
+
+#[tokio::test]
+async fn a_writer_that_prepares_its_transaction_is_still_waited_for() {
+    let pair = Pair::with(ITEMS).await;
+    let (writer, name) = (pair.writer().await, &pair.source.name);
+    writer.batch_execute("begin; insert into items values (1, 'late', now())").await.unwrap();
+    pair.sql_source("insert into items values (2, 'early', clock_timestamp())").await;
+    pair.sync().await.success();
+    writer.batch_execute(&format!("prepare transaction '{name}'")).await.unwrap();
+    pair.sync().await.success();
+    pair.sync().await.success();
+    writer.batch_execute(&format!("commit prepared '{name}'")).await.unwrap();
+    assert_eq!(pair.sync().await.success().rows("public.items")[0], 1);
+    pair.assert_settled(ALL).await;
+}
+
+#[tokio::test]
+async fn names_of_objects_travel_as_names() {
+    let pair = Pair::with("create table t (id int primary key, of regclass)").await;
+    pair.sql_target("create table first (id int)").await;
+    for sql in ["create table named (id int)", "insert into t values (1, 'named')"] {
+        pair.sql_source(sql).await;
+    }
+    pair.sql_target("create table named (id int)").await;
+    pair.sync_with(&[("SYNC_TABLES", "t")]).await.success();
+    assert_eq!(pair.text_target("select of::text from t").await, "named");
+}

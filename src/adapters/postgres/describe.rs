@@ -25,7 +25,7 @@ const OWN_TABLES: [&str; 8] = [
 /// The same text for the same database however it was reached: a server starts at a microsecond
 /// of its own, and a database's object id is its own on the server. Any role may read both.
 const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
-     current_setting('server_version_num')::int4 / 10000 \
+     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery() \
      from pg_database where datname = current_database()";
 
 /// A table a row, its parts as JSON. `pg_index.indimmediate` leaves out deferrable keys, which
@@ -108,6 +108,7 @@ pub async fn facts(
     session.batch("commit").await?;
     let mut facts = Facts {
         identity: identity[0].get(0),
+        standby: identity[0].get(2),
         major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
         ..Facts::default()
     };

@@ -74,7 +74,9 @@ fn of_a_row(code: &SqlState) -> bool {
 /// constraint instead.
 fn told(refused: &DbError) -> String {
     let code = refused.code();
-    if !of_a_row(code) {
+    // A function's own message may hold what it was given.
+    let of_a_function = refused.where_().is_some_and(|context| context.contains("function"));
+    if !of_a_row(code) && !of_a_function {
         return format!("{} (SQLSTATE {})", refused.message(), code.code());
     }
     let mut text = format!("A value was refused (SQLSTATE {}", code.code());
@@ -91,7 +93,9 @@ fn told(refused: &DbError) -> String {
 /// The column in COPY's context line, which goes on with the value: `COPY t, line 3, column a: "x"`.
 fn column_of_copy(context: &str) -> Option<&str> {
     let line = context.lines().find(|line| line.starts_with("COPY "))?;
-    let (_, after) = line.split_once(", column ")?;
+    let (_, after) = line.split_once(", line ")?;
+    let after = after.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let after = after.strip_prefix(", column ")?;
     Some(after.split_once(':').map_or(after, |(name, _)| name))
 }
 
@@ -196,6 +200,12 @@ fn judged_code(code: &SqlState) -> Judgement {
             Remedy::Retry,
             "unavailable",
             "the server is starting, stopping or out of connections; try again",
+        ),
+        "23503" => (
+            Remedy::Retry,
+            "missing_parent",
+            "the row that this page points to is not in the target yet: the next run finds it, \
+             unless the source lacks it too or its table is not synced",
         ),
         code if of_a_row(&SqlState::from_code(code)) => (
             Remedy::Operator,

@@ -194,8 +194,11 @@ fn digest_sql(rows: &str, condition: &str) -> String {
 /// A cursor less the overlap, in the column's own type.
 pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String {
     match kind {
-        CursorKind::Instant | CursorKind::WallClock => {
-            format!("{value} - interval '{} seconds'", overlap.as_secs())
+        CursorKind::Instant => format!("{value} - interval '{} seconds'", overlap.as_secs()),
+        // When summer time ends, a wall clock's stamps go back by an hour, or by two at most.
+        CursorKind::WallClock => {
+            let seconds = overlap.as_secs().max(2 * 60 * 60);
+            format!("{value} - interval '{seconds} seconds'")
         }
         CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
         CursorKind::Sequence => value.to_owned(),

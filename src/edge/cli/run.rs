@@ -54,7 +54,7 @@ pub async fn run(arguments: &RunArguments) -> Exit {
                 );
                 return Exit::Busy;
             }
-            Ok(Outcome::Continue(report)) if !arguments.once && report.succeeded() => {
+            Ok(Outcome::Continue(report)) if !arguments.once => {
                 earlier = Some(report.after(earlier));
                 run = app.new_run();
                 job.run = run.clone();

@@ -9,6 +9,8 @@ use super::table::TableName;
 pub struct Facts {
     /// The same text for the same database, however it was reached.
     pub identity: String,
+    /// It follows a primary and shows none of that one's open transactions.
+    pub standby: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.

@@ -123,7 +123,7 @@ impl Fault {
         match self.step {
             Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
             Step::Plan | Step::Read | Step::Write => {
-                self.remedy == Remedy::Retry || self.code == LEASE_LOST
+                matches!(self.code, LEASE_LOST | "unreachable" | "silent" | "unavailable")
             }
         }
     }

@@ -27,13 +27,17 @@ pub fn key(
     rule: Option<&TableRule>,
 ) -> Result<Vec<String>, Obstacle> {
     if let Some(chosen) = rule.and_then(|rule| rule.key.as_ref()) {
-        return if target.keys.iter().any(|key| same_columns(key, chosen)) {
-            Ok(chosen.clone())
-        } else {
-            Err(Obstacle::new(
-                format!("the key ({}) has no unique index on the target", chosen.join(", ")),
-                "create a unique index over non-null columns, or choose another key",
-            ))
+        let is_key_of = |side: &TableFacts| side.keys.iter().any(|key| same_columns(key, chosen));
+        return match (is_key_of(source), is_key_of(target)) {
+            (true, true) => Ok(chosen.clone()),
+            (of_source, _) => Err(Obstacle::new(
+                format!(
+                    "the key ({}) has no unique index over non-null columns on the {}",
+                    chosen.join(", "),
+                    if of_source { "target" } else { "source" }
+                ),
+                "create that index on both sides, or choose another key",
+            )),
         };
     }
     if source.keys.is_empty() {

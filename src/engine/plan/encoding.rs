@@ -33,9 +33,17 @@ pub fn choose<'a>(
     let binary = columns.into_iter().all(|(source, target)| {
         let same = source.type_oid == target.type_oid && source.type_name == target.type_name;
         let positional = key.contains(&source.name) || cursor.column() == Some(&source.name);
-        same && source.type_oid < FIRST_OWN_OID && (!positional || readable(&source.type_name))
+        same && source.type_oid < FIRST_OWN_OID
+            && !names_an_object(&source.type_name)
+            && (!positional || readable(&source.type_name))
     });
     if binary { Encoding::Binary } else { Encoding::Text }
+}
+
+/// `regclass` and its kin are object ids in binary, which mean something else in another
+/// database, and names in text; `aclitem` has no binary form.
+fn names_an_object(type_name: &str) -> bool {
+    type_name.starts_with("reg") || type_name.starts_with("aclitem")
 }
 
 fn readable(type_name: &str) -> bool {
@@ -72,6 +80,14 @@ mod tests {
         assert_eq!(choose_for(&int, &big, &[]), Encoding::Text);
         assert_eq!(choose_for(&own, &own, &[]), Encoding::Text);
         assert_eq!(choose_for(&narrow, &wide, &[]), Encoding::Text);
+    }
+
+    #[test]
+    fn names_of_objects_travel_as_text() {
+        for (oid, name) in [(2205, "regclass"), (2210, "regclass[]"), (1033, "aclitem")] {
+            let column = column("a", oid, name);
+            assert_eq!(choose_for(&column, &column, &[]), Encoding::Text, "{name}");
+        }
     }
 
     #[test]

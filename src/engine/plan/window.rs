@@ -12,7 +12,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen, Writer};
+use crate::engine::model::checkpoint::{
+    Checkpoint, Pending, Reached, Scan, Seen, Writer, have_ended,
+};
 use crate::engine::model::cursor::{Cursor, Pass};
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
@@ -68,7 +70,7 @@ pub fn decide(
         return Move::Scan(begin(shape, reached, survey));
     }
     match &reached.pending {
-        Some(pending) if pending.writers.is_disjoint(before) => {
+        Some(pending) if have_ended(&pending.writers, before) => {
             let known = survey.max.as_ref() == Some(&pending.watermark);
             Move::Settle(Reached {
                 kept: Some(pending.watermark.clone()),
@@ -156,7 +158,7 @@ pub fn promise(
             pending: None,
             seen: Some(Seen { max: Some(max.clone()), digest: survey.next.clone() }),
         },
-        (_, Some(max), Some(pending)) if pending.writers.is_disjoint(open) => Reached {
+        (_, Some(max), Some(pending)) if have_ended(&pending.writers, open) => Reached {
             kept: Some(pending.watermark.clone()),
             pending: Some(Pending { watermark: max.clone(), writers: open.clone() }),
             seen: Some(Seen { max: Some(max.clone()), digest: None }),

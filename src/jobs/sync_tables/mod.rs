@@ -54,7 +54,7 @@ impl SyncTables {
             lease: self.pipeline.lease,
         };
         if let Ok(here) = &here {
-            refuse_same_database(here, &there)?;
+            refuse(here, &there)?;
         }
         let (lease, checkpoints) = match ledger.open(&new).await? {
             Opened::Busy(left) => return Ok(Outcome::Busy(left)),
@@ -89,7 +89,7 @@ impl SyncTables {
     ) -> Result<SyncPlan, Fault> {
         let (here, there) = self.describe(source, target).await;
         let (here, there) = (here?, there?);
-        refuse_same_database(&here, &there)?;
+        refuse(&here, &there)?;
         let plan = tables::plan(&self.pipeline, &here, &there);
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         if plan.shapes.is_empty() {
@@ -110,16 +110,26 @@ impl SyncTables {
     }
 }
 
-/// Syncing a database with itself would at best do nothing and at worst mark its rows as synced.
-fn refuse_same_database(source: &Facts, target: &Facts) -> Result<(), Fault> {
-    if source.identity != target.identity {
-        return Ok(());
+/// Two databases that no plan can be made for. Syncing a database with itself would at best do
+/// nothing and at worst mark its rows as synced. A standby shows none of its primary's open
+/// transactions, so a row that one of them commits late would be lost.
+fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
+    let refused = |code, message: &str, hint: &str| {
+        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
+    };
+    if source.identity == target.identity {
+        return refused(
+            "same_database",
+            "Source and target are the same database",
+            "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
+        );
     }
-    Err(Fault::new(
-        Step::Plan,
-        Remedy::Operator,
-        "same_database",
-        "Source and target are the same database",
-        "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
-    ))
+    if source.standby {
+        return refused(
+            "standby_source",
+            "The source is a standby, whose primary's open transactions cannot be seen",
+            "set SOURCE_DATABASE_URL to the primary",
+        );
+    }
+    Ok(())
 }

@@ -88,13 +88,18 @@ impl SyncReport {
         }
     }
 
-    /// The same report with the rows of the slices before it.
+    /// The same report with the rows of the slices before it, and their faults where this one did
+    /// not get as far as the table.
     #[must_use]
     pub fn after(mut self, earlier: Option<Self>) -> Self {
         if let Some(earlier) = earlier {
             self.started = earlier.started;
             for (table, of) in earlier.tables {
+                let came_here = self.tables.contains_key(&table);
                 self.add(&table, of.tally);
+                if let (false, Some(fault)) = (came_here, of.fault) {
+                    self.fail(&table, fault);
+                }
             }
         }
         self

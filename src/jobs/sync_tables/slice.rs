@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::model::budget::Budget;
-use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan, Writer};
+use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
@@ -169,6 +169,8 @@ impl Slice<'_> {
                 }
             }
         }
+        // A scan that was cut goes first, or a budget that new scans use up would never reach it.
+        works.sort_by_key(|(work, _)| !work.resumed);
         if !settled.is_empty() {
             self.target.settle(self.lease, &settled).await?;
         }
@@ -204,7 +206,11 @@ impl Slice<'_> {
             waited += pause;
             pause *= 2;
             let now = self.source.writers().await?;
-            open.retain(|writer| now.contains(writer));
+            // A writer that was seen may have prepared its transaction meanwhile.
+            open = now
+                .into_iter()
+                .filter(|writer| seen.contains(writer) || writer.starts_with(PREPARED))
+                .collect();
         }
         Ok(open)
     }
