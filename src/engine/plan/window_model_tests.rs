@@ -35,6 +35,9 @@ struct Open {
     id: u8,
 }
 
+/// Before this many steps of a run the source may be written alone.
+const STEPS: usize = 6;
+
 /// A source and a target, and what is still to happen.
 struct World {
     shape: Shape,
@@ -42,6 +45,9 @@ struct World {
     begun: u32,
     source: BTreeMap<u8, Row>,
     open: Vec<Open>,
+    /// The step of a run before which the source is written; past the last one, before each.
+    busy: usize,
+    step: usize,
     gaps: std::vec::IntoIter<Vec<Event>>,
     target: BTreeMap<u8, Row>,
     checkpoint: Option<Checkpoint>,
@@ -49,13 +55,26 @@ struct World {
 
 impl World {
     fn new(shape: Shape, gaps: Vec<Vec<Event>>) -> Self {
-        let (gaps, checkpoint) = (gaps.into_iter(), None);
-        let (source, target) = (BTreeMap::new(), BTreeMap::new());
-        Self { shape, clock: 1, begun: 0, source, open: Vec::new(), gaps, target, checkpoint }
+        Self {
+            shape,
+            clock: 1,
+            begun: 0,
+            source: BTreeMap::new(),
+            open: Vec::new(),
+            busy: 0,
+            step: 0,
+            gaps: gaps.into_iter(),
+            target: BTreeMap::new(),
+            checkpoint: None,
+        }
     }
 
     /// Lets time pass between two steps of a run; a committed row becomes visible at once.
     fn gap(&mut self) {
+        self.step += 1;
+        if self.busy < STEPS && self.step != self.busy {
+            return;
+        }
         for event in self.gaps.next().unwrap_or_default() {
             match event {
                 Event::Tick => self.clock += 1,
@@ -209,10 +228,11 @@ proptest! {
     fn whatever_writers_do_no_row_is_lost_and_the_kept_cursor_stays_behind_them(
         shape in prop_oneof![3 => Just(cursor(true)), 1 => Just(cursor(false)), 1 => Just(Cursor::Whole)],
         gaps in proptest::collection::vec(gap(), 1..40),
-        runs in proptest::collection::vec((1_usize..4, 1_usize..4), 1..12),
+        runs in proptest::collection::vec((1_usize..9, 1_usize..4, 0..=STEPS), 1..12),
     ) {
         let mut world = World::new(shape_by(shape), gaps);
-        for (rows, pages) in runs {
+        for (rows, pages, busy) in runs {
+            (world.busy, world.step) = (busy, 0);
             world.gap();
             world.run(rows, pages);
         }
