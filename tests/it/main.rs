@@ -10,6 +10,7 @@ mod lambda;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
+mod sql_text;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;

@@ -8,6 +8,9 @@ use crate::engine::model::page::Encoding;
 use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::table::TableName;
 
+#[path = "window_model_tests.rs"]
+mod model;
+
 fn value(text: &str) -> CursorValue {
     CursorValue::new(text)
 }
