@@ -107,7 +107,8 @@ async fn a_locked_source_table_is_not_waited_for() {
     pair.assert_settled(&["items"]).await;
 }
 
-/// A call whose source falls silent between two pages, and the proxy that holds it.
+/// A call whose source falls silent between two pages, and the proxy that holds it. The page that
+/// was being written while the source was read is saved by then: its commit renews the lease.
 async fn held_between_pages(pair: &Pair) -> (Proxy, JoinHandle<Answer>) {
     let port = cluster().port();
     let proxy = Proxy::before(port).await;
@@ -115,6 +116,11 @@ async fn held_between_pages(pair: &Pair) -> (Proxy, JoinHandle<Answer>) {
     proxy.after(Way::ToClient, 500_000, Act::Hold);
     let running = tokio::spawn(call(pair.function(&[("SOURCE_DATABASE_URL", &source)])));
     proxy.holds().await;
+    let at_work = "select count(*)::text from pg_stat_activity where datname = current_database() \
+        and application_name = 'syncline' and state <> 'idle'";
+    while pair.text_target(at_work).await != "0" || pair.recorded("public.items").await.0 == 0 {
+        tokio::task::yield_now().await;
+    }
     (proxy, running)
 }
 
