@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::fault::{PostgresError, to_fault};
+use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::{describe, ledger, read, survey, write};
 use crate::engine::model::checkpoint::Writer;
@@ -92,7 +93,10 @@ impl Source for PostgresSource {
 
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
         let session = self.session().await?;
-        let result = read::page(&session, read).await;
+        let result = match read::page(&session, read).await {
+            Ok(PageRead { page, cancel_at_large: true }) => return Ok(page),
+            result => result.map(|of| of.page),
+        };
         keep(&self.pool, session, result, Step::Read)
             .map_err(|fault| fault.of_table(&read.shape.table))
     }

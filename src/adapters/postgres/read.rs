@@ -16,29 +16,47 @@ use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::ReadPage;
 
-/// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
-/// held open while the target works would hold back the source's vacuum and a pooler's slot.
-pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
-    session.begin(Purpose::Read).await?;
-    let stream = within(session.client().copy_out(&copy_sql(read))).await?;
-    let collected = collect(stream, read).await?;
-    end(session, collected.cut).await?;
-    finish(collected, read)
+/// A page, and whether its connection can be used again.
+pub struct PageRead {
+    /// The page.
+    pub page: Page,
+    /// A cancel request is still on its way to the connection and would meet another statement.
+    pub cancel_at_large: bool,
 }
 
-/// Ends the transaction. The rest of a cut page is not wanted: without the cancel request the
-/// server would send it all. The request may arrive when the COPY has just ended by itself and
-/// meet the rollback instead, which is then said again.
-async fn end(session: &Session, cut: bool) -> Result<(), PostgresError> {
-    if !cut {
-        return session.batch("rollback").await;
+/// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
+/// held open while the target works would hold back the source's vacuum and a pooler's slot.
+pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
+    session.begin(Purpose::Read).await?;
+    let mut stream = pin!(within(session.client().copy_out(&copy_sql(read))).await?);
+    let collected = collect(stream.as_mut(), read).await?;
+    let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
+    if !cancel_at_large {
+        session.batch("rollback").await?;
     }
+    Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
+}
+
+/// Ends the COPY of a cut page: without the cancel request the server would send all the rest.
+/// Says whether the request did it. It travels on a connection of its own, and:
+///
+/// 1. the rest of the rows is short and the COPY ends by itself;
+/// 2. the next statement begins on the connection;
+/// 3. the request arrives, and that statement is ended.
+///
+/// So a connection whose COPY did not end by the request is not used again.
+async fn end_by_cancel(
+    session: &Session,
+    mut rest: impl Stream<Item = Result<Bytes, tokio_postgres::Error>> + Unpin,
+) -> Result<bool, PostgresError> {
     session.cancel().await?;
-    match session.batch("rollback").await {
-        Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
-            session.batch("rollback").await
+    loop {
+        match within(rest.try_next()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(false),
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => return Ok(true),
+            Err(error) => return Err(error),
         }
-        ended => ended,
     }
 }
 
@@ -51,10 +69,9 @@ struct Collected {
 }
 
 async fn collect(
-    stream: impl Stream<Item = Result<Bytes, tokio_postgres::Error>>,
+    mut stream: impl Stream<Item = Result<Bytes, tokio_postgres::Error>> + Unpin,
     read: &ReadPage<'_>,
 ) -> Result<Collected, PostgresError> {
-    let mut stream = pin!(stream);
     let mut page = Collected { bytes: Vec::new(), rows: 0, last_row: 0, cut: false };
     while let Some(message) = within(stream.try_next()).await? {
         let Some(row) = copy::row_of_message(read.shape.encoding, &message) else { continue };
