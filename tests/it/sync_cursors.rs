@@ -237,3 +237,31 @@ async fn names_of_objects_travel_as_names() {
     pair.sync_with(&[("SYNC_TABLES", "t")]).await.success();
     assert_eq!(pair.text_target("select of::text from t").await, "named");
 }
+
+#[tokio::test]
+async fn a_condition_may_end_in_a_comment() {
+    let pair = Pair::with(ITEMS).await.rules("name = 'items'\nwhere = 'id < 3 -- the small ones'");
+    pair.sql_source("insert into items select i, 'x', now() from generate_series(1, 5) i").await;
+    assert_eq!(pair.sync().await.success().rows("public.items"), [2, 0, 0]);
+    assert_eq!(pair.sync().await.success().body["statistics"]["total_records"], 0);
+}
+
+#[tokio::test]
+async fn many_pages_that_close_by_their_bytes_are_read_to_the_end() {
+    // Each such page's COPY is ended early by a cancel request, which travels on its own.
+    let table = "create table t (id int primary key, v text); \
+        alter table t alter column v set storage external";
+    let pair = Pair::with(table).await;
+    for (from, to, bytes) in [(1, 120, 60_000), (121, 500, 9_000), (501, 560, 150_000)] {
+        let rows = format!(
+            "insert into t select g, repeat('x', {bytes} + g) from generate_series({from}, {to}) g"
+        );
+        pair.sql_source(&rows).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(pair.sync().await.success().rows("public.t")[0], 560);
+        pair.assert_settled(&["t"]).await;
+        let again = "truncate t; delete from sync_state where key like 'checkpoint:%'";
+        pair.sql_target(again).await;
+    }
+}

@@ -120,7 +120,7 @@ fn copy_sql(read: &ReadPage<'_>) -> String {
     let only = if shape.partitioned { "" } else { "only " };
     let mut conditions = pass_conditions(read);
     conditions.extend(read.scan.after.as_ref().map(|after| after_condition(read, after)));
-    conditions.extend(shape.filter.as_ref().map(|filter| format!("({filter})")));
+    conditions.extend(shape.filter.as_deref().map(sql::condition));
     let matching = match conditions.is_empty() {
         true => String::new(),
         false => format!(" where {}", conditions.join(" and ")),

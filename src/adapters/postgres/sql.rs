@@ -39,6 +39,12 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The operator's condition, to stand beside ours. The line's end keeps a comment at its end from
+/// swallowing what follows.
+pub fn condition(filter: &str) -> String {
+    format!("({filter}\n)")
+}
+
 /// What a transaction is for; it decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -4,7 +4,6 @@
 mod quiet;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -171,9 +170,7 @@ fn rows_sql(shape: &Shape) -> String {
     let only = if shape.partitioned { "" } else { "only " };
     let mut text = format!("from {only}{} as r where ", sql::table(&shape.table));
     match &shape.filter {
-        Some(filter) => {
-            let _ = write!(text, "({filter})");
-        }
+        Some(filter) => text.push_str(&sql::condition(filter)),
         None => text.push_str("true"),
     }
     text
