@@ -5,20 +5,33 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
+use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
+use crate::adapters::qstash::QStash;
 use crate::engine::model::budget::Budget;
+use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::delivery::Calls;
+use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
-use crate::engine::ports::Clock;
+use crate::engine::ports::{Clock, Notifier, Queue};
+use crate::jobs::schedules::ports::Schedules;
 use crate::jobs::{Ports, Served};
-use crate::settings::{Limits, PipelineSettings, Settings, SettingsErrors, TableOverride};
+use crate::settings::{
+    Limits, PipelineSettings, QueueSettings, Settings, SettingsErrors, TableOverride,
+};
 
-/// The application: its pipelines, and what its doors check callers with.
+/// The application: its pipelines, what calls it, and what its doors check callers with.
 pub struct App {
     served: Vec<Served>,
     budget: Option<Duration>,
+    qstash: Option<QStash>,
+    webhook: Option<Webhook>,
+    /// How the queue is to call.
+    pub calls: Calls,
     /// The public URL, without a slash at its end.
     pub url: Option<String>,
     /// What a manual caller shows.
@@ -48,7 +61,8 @@ impl App {
     /// Joins everything. Nothing is reached yet: a database that is down is told when it is
     /// needed, and is no crash loop.
     pub fn new(settings: Settings) -> Self {
-        let Settings { pipelines, limits, state_schema, edge } = settings;
+        let Settings { pipelines, limits, state_schema, edge, queue } = settings;
+        let QueueSettings { qstash, cron: _, calls, notify_url } = queue;
         let served = pipelines.into_iter().map(|of| serve(of, &limits, &state_schema)).collect();
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
@@ -57,6 +71,9 @@ impl App {
         Self {
             served,
             budget: limits.budget,
+            qstash: qstash.map(|of| QStash::new(of.url, of.token)),
+            webhook: notify_url.map(Webhook::new),
+            calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
             admin_token: edge.admin_token,
             current_key,
@@ -84,6 +101,26 @@ impl App {
         }
     }
 
+    /// Every pipeline.
+    pub fn all(&self) -> impl Iterator<Item = &Served> {
+        self.served.iter()
+    }
+
+    /// What calls this function again; the fault says what is not set.
+    pub fn queue(&self) -> Result<&dyn Queue, Fault> {
+        self.qstash.as_ref().map(|of| of as &dyn Queue).ok_or_else(no_queue)
+    }
+
+    /// The schedules that call this function; the fault says what is not set.
+    pub fn schedules(&self) -> Result<&dyn Schedules, Fault> {
+        self.qstash.as_ref().map(|of| of as &dyn Schedules).ok_or_else(no_queue)
+    }
+
+    /// What tells people, if anything does.
+    pub fn notifier(&self) -> Option<&dyn Notifier> {
+        self.webhook.as_ref().map(|of| of as &dyn Notifier)
+    }
+
     /// The pipelines' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.served.iter().map(|of| of.pipeline.name.as_str())
@@ -96,13 +133,34 @@ impl App {
     }
 }
 
+fn no_queue() -> Fault {
+    Fault::new(
+        Step::Queue,
+        Remedy::Operator,
+        NO_QUEUE,
+        "QStash cannot be used without a token",
+        "set QSTASH_TOKEN, and QSTASH_URL where the region is another, as the Upstash console \
+         shows them",
+    )
+}
+
+/// Tells this deployment's schedules from others', also after its public URL has changed: where it
+/// writes. Nobody learns the database's address from it.
+fn mark(target: &DatabaseUrl) -> String {
+    let digest = Sha256::digest(target.label());
+    digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
-    let PipelineSettings { name, source, target, tables, overrides } = set;
+    let PipelineSettings { name, source, target, tables, overrides, cron } = set;
+    let mark = mark(&target);
     // One connection for rows and ledger alike: both work on the same database.
     let database = PostgresTarget::new(target, state_schema);
     Served {
+        mark,
         pipeline: Arc::new(Pipeline {
             name,
+            cron,
             tables,
             rules: overrides.into_iter().map(rule).collect(),
             page_rows: limits.page_rows.get(),

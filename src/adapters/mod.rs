@@ -1,3 +1,7 @@
-//! The outsides, one folder each. An adapter knows its outside and none of the others.
+//! The outsides, one folder each. An adapter knows its outside and none of the others; what two of
+//! them say over HTTP goes through [`http`].
 
+mod http;
+pub mod notify;
 pub mod postgres;
+pub mod qstash;

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use super::model::checkpoint::{Checkpoint, Scan, Writer};
+use super::model::delivery::{Chain, Delivery, Message, MessageId};
 use super::model::facts::Facts;
 use super::model::fault::Fault;
 use super::model::lease::Lease;
 use super::model::page::{Page, PageLimit};
-use super::model::run::{RunEnd, RunId, Tally, Trigger};
+use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
 use super::model::table::TableName;
@@ -103,13 +104,20 @@ pub struct Settled<'a> {
 /// Our state tables: leases, checkpoints and the history.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Takes the pipeline's lease and records the start of a run, making or upgrading the state
-    /// tables first where that is needed. Of two calls at once one is `Busy`.
+    /// Makes or upgrades the state tables where that is needed; any number of calls at once.
+    async fn prepare(&self) -> Result<StateVersion, Fault>;
+
+    /// Takes the pipeline's lease and records the start of a run; prepares the state tables first.
+    /// Of two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and
+    /// takes nothing.
     async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault>;
 
     /// Gives the lease back and records the end. A lease that was taken over meanwhile leaves
     /// the new holder's alone.
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
+
+    /// Records a message that the queue gave up; telling it again changes nothing.
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<FirstOfChain, Fault>;
 
     /// The checkpoints as they are, without taking or making anything.
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
@@ -127,6 +135,10 @@ pub struct NewRun<'a> {
     pub pipeline: &'a str,
     /// Why it begins.
     pub trigger: Trigger,
+    /// Where in a chain of slices it stands; with the slice it names the piece of work.
+    pub chain: &'a Chain,
+    /// The queue's message that asks for it, if one does.
+    pub delivery: Option<&'a Delivery>,
     /// How long the lease lives without a commit.
     pub lease: Duration,
 }
@@ -138,7 +150,37 @@ pub enum Opened {
     Run(Lease, Checkpoints),
     /// Another run holds it, for that long unless it commits or ends.
     Busy(Duration),
+    /// This run did the same piece of work before.
+    Finished(PastRun),
 }
+
+/// The version of the state tables, as it was found and as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateVersion {
+    /// 0 where there were none.
+    pub before: i64,
+    /// What this program works with, or what a later one left.
+    pub now: i64,
+}
+
+/// A message that the queue gave up, after its last attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct LostMessage<'a> {
+    /// The pipeline it asked to sync.
+    pub pipeline: &'a str,
+    /// Why it asked.
+    pub trigger: Trigger,
+    /// Where in a chain it stood.
+    pub chain: &'a Chain,
+    /// Which message it was, and how often it was tried again.
+    pub delivery: &'a Delivery,
+    /// What became of the last attempt, as it may be told.
+    pub reason: &'a str,
+}
+
+/// Whether no other message of the same chain was lost before; people are told once a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstOfChain(pub bool);
 
 /// A run that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +191,21 @@ pub struct ClosedRun<'a> {
     pub end: RunEnd,
     /// What went wrong, as it may be told.
     pub error: Option<&'a str>,
+}
+
+/// What calls this function again.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Hands a message over; `Ok` promises that the queue will deliver it, at least once. Gives up
+    /// when `patience` is over. Publishing the same `once` again within minutes adds nothing.
+    async fn publish(&self, message: &Message, patience: Duration) -> Result<MessageId, Fault>;
+}
+
+/// What tells people.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Tells a sentence or a few lines, which hold no row's value and no secret.
+    async fn notify(&self, text: &str) -> Result<(), Fault>;
 }
 
 /// Time.

@@ -1,5 +1,6 @@
 //! What can be asked, and what comes of it: the only list of jobs.
 
+pub mod schedules;
 pub mod sync_tables;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::run::PastRun;
 use crate::engine::ports::{Clock, Ledger, Source, Target};
 
 use sync_tables::{SyncReport, SyncTables};
@@ -26,6 +28,8 @@ pub struct Ports {
 
 /// A pipeline with the outsides it works with.
 pub struct Served {
+    /// Stays the same as long as the target does, and differs between targets.
+    pub mark: String,
     /// What is kept in step.
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
@@ -48,6 +52,8 @@ pub enum Outcome {
     Continue(SyncReport),
     /// Another run holds the lease, for that long unless it ends or commits.
     Busy(Duration),
+    /// A run of the past did this very piece of work; this is a repeated delivery.
+    Repeated(PastRun),
 }
 
 /// Does one slice of a job within its budget. The fault says that nothing could be begun; what

@@ -5,9 +5,9 @@ use crate::engine::model::database::DatabaseUrl;
 use super::errors::{Problem, Problems};
 use super::variables::{Environment, NOT_UNICODE, Variable};
 
-/// A database as the file names it: a URL, or `env:NAME` for the variable that holds one.
+/// A text of the file: of a database its URL, or `env:NAME` for the variable that holds one.
 #[derive(Clone)]
-pub(super) struct FileDatabase {
+pub(super) struct Placed {
     /// File, line and key, for messages.
     pub place: String,
     /// The URL may hold a password, so this is never printed.
@@ -25,7 +25,7 @@ const REFERENCE: &str = "env:";
 pub(super) fn side(
     env: Environment<'_>,
     variable: Variable,
-    own: Option<&FileDatabase>,
+    own: Option<&Placed>,
     alone: bool,
     problems: &mut Problems,
 ) -> Option<DatabaseUrl> {
@@ -66,7 +66,7 @@ fn from_variable(
 
 fn from_reference(
     env: Environment<'_>,
-    own: &FileDatabase,
+    own: &Placed,
     name: &str,
     problems: &mut Problems,
 ) -> Option<DatabaseUrl> {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::engine::model::cron::BadCron;
 use crate::engine::model::database::BadDatabaseUrl;
 use crate::engine::model::table::{BadTableName, LONGEST_NAME, TableName};
 
@@ -80,6 +81,27 @@ pub enum Problem {
         "It is a public key of the local QStash; use your own, or SYNC_LOCAL=1 on your machine"
     )]
     DevelopmentKey,
+    /// Not a URL of QStash.
+    #[error("It must be https://HOST without user, `?` and `#`, as the Upstash console shows it")]
+    QStashUrl,
+    /// A secret would be readable on its way.
+    #[error("It must begin with https://, or its secret travels in clear")]
+    ClearText,
+    /// Not a URL to post to.
+    #[error("It must be an https:// URL, as Slack or another service gives it for a webhook")]
+    NotifyUrl,
+    /// Not a schedule.
+    #[error(transparent)]
+    Cron(#[from] BadCron),
+    /// Not an expression of QStash's.
+    #[error("It must be an expression such as `pow(2, retried) * 1000`, in milliseconds")]
+    RetryDelay,
+    /// A deployment's name is part of schedule ids.
+    #[error("It may have 1 to 63 of a-z, 0-9 and -")]
+    DeploymentName,
+    /// A pipeline whose path is another route's.
+    #[error("A pipeline cannot be named {0}: its path would be another route's")]
+    ReservedName(String),
     /// A scheduled call could not be checked.
     #[error("It is not set; signatures cannot be checked without it")]
     NoAppUrl,

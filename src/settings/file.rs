@@ -11,26 +11,32 @@ use toml::de::{DeTable, DeValue};
 
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
-use super::databases::FileDatabase;
+use super::databases::Placed;
 use super::errors::{Problem, Problems};
 use super::pipelines::TableOverride;
 
 /// A `[[pipeline]]` as it is written; the environment is not looked at yet.
 pub(super) struct FilePipeline {
     pub name: String,
-    pub source: Option<FileDatabase>,
-    pub target: Option<FileDatabase>,
+    pub source: Option<Placed>,
+    pub target: Option<Placed>,
     /// The tables to sync; none: all of them.
     pub tables: Option<Vec<TableName>>,
     pub overrides: Vec<TableOverride>,
+    pub cron: Option<Placed>,
+    pub time_zone: Option<Placed>,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 5] = ["name", "source", "target", "tables", "table"];
+const PIPELINE_KEYS: [&str; 7] =
+    ["name", "source", "target", "cron", "time_zone", "tables", "table"];
 const TABLE_KEYS: [&str; 5] = ["name", "cursor", "key", "columns", "where"];
 
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
 const LONGEST_PIPELINE_NAME: usize = 63;
+
+/// The last step of paths that lie beside those of the pipelines.
+const RESERVED_NAMES: [&str; 2] = ["schedule", "failure"];
 
 /// The pipelines of the file, as far as they could be read; the problems say whether that is all.
 pub(super) fn read(path: &str, problems: &mut Problems) -> Vec<FilePipeline> {
@@ -87,20 +93,24 @@ impl Walk<'_> {
     fn pipeline(&mut self, section: &DeTable<'_>, span: &Range<usize>) -> Option<FilePipeline> {
         self.refuse_unknown(section, &PIPELINE_KEYS);
         let name = self.required_text(section, span, "name");
-        let source = self.database(section, "source");
-        let target = self.database(section, "target");
+        let source = self.placed(section, "source");
+        let target = self.placed(section, "target");
+        let cron = self.placed(section, "cron");
+        let time_zone = self.placed(section, "time_zone");
         let tables = self.tables(section);
         let overrides = self.overrides(section, tables.as_deref());
         let (name, span) = name?;
         if !is_pipeline_name(&name) {
             self.report(&span, Some("name"), Problem::PipelineName);
+        } else if RESERVED_NAMES.contains(&name.as_str()) {
+            self.report(&span, Some("name"), Problem::ReservedName(name.clone()));
         }
-        Some(FilePipeline { name, source, target, tables, overrides })
+        Some(FilePipeline { name, source, target, tables, overrides, cron, time_zone })
     }
 
-    fn database(&mut self, section: &DeTable<'_>, key: &str) -> Option<FileDatabase> {
+    fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {
         let (text, span) = self.text(section, key)?;
-        Some(FileDatabase { place: self.place(&span, Some(key)), text })
+        Some(Placed { place: self.place(&span, Some(key)), text })
     }
 
     fn tables(&mut self, section: &DeTable<'_>) -> Option<Vec<TableName>> {

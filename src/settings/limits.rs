@@ -75,7 +75,7 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Limits {
     }
 }
 
-fn number(
+pub(super) fn number(
     env: Environment<'_>,
     variable: Variable,
     range: RangeInclusive<u64>,

@@ -10,12 +10,14 @@ mod errors;
 mod file;
 mod limits;
 mod pipelines;
+mod queue;
 mod variables;
 
 pub use edge::{AppUrl, EdgeSettings, SigningKeys};
 pub use errors::{Problem, SettingsError, SettingsErrors};
 pub use limits::Limits;
 pub use pipelines::{DEFAULT_PIPELINE, PipelineSettings, TableOverride};
+pub use queue::{QStashSettings, QueueSettings};
 pub use variables::{VARIABLES, Variable};
 
 use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
@@ -34,6 +36,8 @@ pub struct Settings {
     pub state_schema: String,
     /// What the function's door needs; at the terminal it may be empty.
     pub edge: EdgeSettings,
+    /// QStash, and how it is to call.
+    pub queue: QueueSettings,
 }
 
 impl Settings {
@@ -68,11 +72,14 @@ impl Settings {
                 problems.of(variable, Problem::NotUnicode);
             }
         }
+        let edge = edge::read(env, problems);
+        let queue = queue::read(env, edge.local, problems);
         Self {
-            pipelines: pipelines::read(env, problems),
+            pipelines: pipelines::read(env, &queue.cron, problems),
             limits: limits::read(env, problems),
             state_schema: state_schema(env, problems),
-            edge: edge::read(env, problems),
+            edge,
+            queue,
         }
     }
 }

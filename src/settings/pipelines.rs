@@ -1,13 +1,14 @@
 //! The pipelines: one from the environment alone, or those of the file with the environment's last
 //! word.
 
+use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::table::TableName;
 
-use super::databases::{refuse_same, side};
+use super::databases::{Placed, refuse_same, side};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline};
-use super::variables::{CONFIG, Environment, SOURCE, TABLES, TARGET};
+use super::variables::{CONFIG, CRON, Environment, SOURCE, TABLES, TARGET};
 
 /// The pipeline that needs no file; the function's path is named after it.
 pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
@@ -25,6 +26,8 @@ pub struct PipelineSettings {
     pub tables: Option<Vec<TableName>>,
     /// Settings of single tables. They add no table to the list.
     pub overrides: Vec<TableOverride>,
+    /// When it is to run.
+    pub cron: Cron,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -42,7 +45,11 @@ pub struct TableOverride {
     pub filter: Option<String>,
 }
 
-pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Vec<PipelineSettings> {
+pub(super) fn read(
+    env: Environment<'_>,
+    default_cron: &Cron,
+    problems: &mut Problems,
+) -> Vec<PipelineSettings> {
     let pipelines = match env.get(CONFIG) {
         Some(path) => file::read(&path, problems),
         None => vec![FilePipeline {
@@ -51,21 +58,46 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Vec<Pipelin
             target: None,
             tables: None,
             overrides: Vec::new(),
+            cron: None,
+            time_zone: None,
         }],
     };
     let alone = pipelines.len() == 1;
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for pipeline in pipelines {
-        let FilePipeline { name, source, target, tables, overrides } = pipeline;
+        let FilePipeline { name, source, target, tables, overrides, cron, time_zone } = pipeline;
+        let cron =
+            own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
         let source = side(env, SOURCE, source.as_ref(), alone, problems);
         let target = side(env, TARGET, target.as_ref(), alone, problems);
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);
-        complete.push(PipelineSettings { name, source, target, tables, overrides });
+        complete.push(PipelineSettings { name, source, target, tables, overrides, cron });
     }
     complete
+}
+
+/// The file's cron with its zone. The environment's wins where it is clear whose it is; what the
+/// file leaves out is the environment's or the default.
+fn own_cron(
+    cron: Option<Placed>,
+    zone: Option<Placed>,
+    overruled: bool,
+    default: &Cron,
+    problems: &mut Problems,
+) -> Cron {
+    let place = cron.as_ref().or(zone.as_ref()).map(|of| of.place.clone());
+    let Some(place) = place.filter(|_| !overruled) else { return default.clone() };
+    let expression = cron.as_ref().map_or(default.expression(), |of| &of.text);
+    let zone_place = zone.as_ref().map(|of| of.place.clone());
+    let zone = zone.as_ref().map_or(default.zone(), |of| &of.text);
+    Cron::parse(expression, zone).unwrap_or_else(|bad| {
+        let is_zone = bad == BadCron::Zone;
+        problems.at(zone_place.filter(|_| is_zone).unwrap_or(place), bad);
+        default.clone()
+    })
 }
 
 /// The environment's list, which replaces the file's where it is clear whose.

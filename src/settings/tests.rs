@@ -222,6 +222,30 @@ fn a_files_problems_are_said_with_the_others() {
 }
 
 #[test]
+fn each_pipeline_has_its_own_cron_and_the_environments_where_there_is_one() {
+    let head = "[[pipeline]]\nname = \"a\"\n";
+    let hourly = format!("{head}cron = \"0 * * * *\"\ntime_zone = \"Asia/Tokyo\"\n");
+    let crons = |text: &str, env: &[(&'static str, &'static str)]| {
+        let file = ConfigFile::new("cron", text);
+        let env = [&[file.variable(), SOURCE, TARGET], env].concat();
+        let settings = settings(&env).map_err(|errors| errors.to_string())?;
+        Ok::<_, String>(settings.pipelines.iter().map(|of| of.cron.to_string()).collect::<Vec<_>>())
+    };
+    let daily = ("SYNC_CRON", "0 0 * * *");
+
+    assert_eq!(crons(head, &[]).unwrap(), ["0 */6 * * *"]);
+    assert_eq!(crons(&hourly, &[]).unwrap(), ["CRON_TZ=Asia/Tokyo 0 * * * *"]);
+    assert_eq!(crons(&hourly, &[daily]).unwrap(), ["0 0 * * *"], "the environment wins");
+    let two = format!("{hourly}[[pipeline]]\nname = \"b\"\n");
+    let expected = ["CRON_TZ=Asia/Tokyo 0 * * * *", "0 0 * * *"];
+    assert_eq!(crons(&two, &[daily]).unwrap(), expected, "of several it is the others'");
+    let zone = hourly.replace("Asia/Tokyo", "Asia");
+    assert!(crons(&zone, &[]).unwrap_err().contains("toml line 4, `time_zone`: There is no time"));
+    let fields = hourly.replace("0 * * * *", "0 * * *");
+    assert!(crons(&fields, &[]).unwrap_err().contains("toml line 3, `cron`: A cron expression has"));
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let message = message(&[SOURCE, TARGET, ("SYNC_CONFIG", "/nowhere/syncline.toml")]);
 

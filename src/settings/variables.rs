@@ -80,6 +80,42 @@ pub(super) const NEXT_KEY: Variable = variable(
     Some("none"),
     "the key that QStash signs with after the next rotation",
 );
+pub(super) const QSTASH_URL: Variable =
+    variable("QSTASH_URL", Some("https://qstash.upstash.io"), "QStash in the region of the token");
+pub(super) const QSTASH_TOKEN: Variable = variable(
+    "QSTASH_TOKEN",
+    Some("nothing is scheduled or continued"),
+    "the token that QStash knows this account by",
+);
+pub(super) const CRON: Variable =
+    variable("SYNC_CRON", Some("0 */6 * * *"), "when QStash calls, as a cron expression");
+pub(super) const TIME_ZONE: Variable =
+    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expression");
+pub(super) const RETRIES: Variable = variable(
+    "SYNC_RETRIES",
+    Some("2"),
+    "how often QStash repeats a call that failed in a way that a retry can mend",
+);
+pub(super) const RETRY_DELAY: Variable = variable(
+    "SYNC_RETRY_DELAY",
+    Some("QStash's own: 12 s, then 2 min 28 s"),
+    "the milliseconds between attempts, as QStash's expression",
+);
+pub(super) const SCHEDULE_TIMEOUT: Variable = variable(
+    "SYNC_TIMEOUT_SECONDS",
+    Some("30"),
+    "when QStash gives up an attempt; more than the function's own timeout",
+);
+pub(super) const DEPLOYMENT: Variable = variable(
+    "SYNC_DEPLOYMENT",
+    Some("none"),
+    "a name that tells the schedules of this deployment from those of another in the same account",
+);
+pub(super) const NOTIFY_URL: Variable = variable(
+    "SYNC_NOTIFY_URL",
+    Some("nobody is told"),
+    "the webhook that is told what went wrong, as Slack takes it",
+);
 pub(super) const LOCAL: Variable = variable(
     "SYNC_LOCAL",
     Some("0"),
@@ -87,7 +123,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 16] = [
+pub const VARIABLES: [Variable; 25] = [
     SOURCE,
     TARGET,
     TABLES,
@@ -100,8 +136,17 @@ pub const VARIABLES: [Variable; 16] = [
     APP_URL,
     PUBLIC_APP_URL,
     ADMIN_TOKEN,
+    QSTASH_URL,
+    QSTASH_TOKEN,
     CURRENT_KEY,
     NEXT_KEY,
+    CRON,
+    TIME_ZONE,
+    RETRIES,
+    RETRY_DELAY,
+    SCHEDULE_TIMEOUT,
+    DEPLOYMENT,
+    NOTIFY_URL,
     LOCAL,
     LOG,
 ];

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{describe, ledger, read, survey, write};
+use super::{describe, history, ledger, read, survey, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
@@ -20,8 +20,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Checkpoints, ClosedRun, Committed, Ledger, NewRun, Opened, ReadPage, Settled, Source,
-    Target,
+    Batch, Checkpoints, ClosedRun, Committed, FirstOfChain, Ledger, LostMessage, NewRun, Opened,
+    ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -142,6 +142,23 @@ impl Ledger for PostgresTarget {
         let session = self.session().await?;
         let result = ledger::close(&session, &self.schema, lease, closed).await;
         keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn prepare(&self) -> Result<StateVersion, Fault> {
+        let session = self.session().await?;
+        let result = ledger::prepare(&session, &self.schema).await;
+        let versions = keep(&self.pool, session, result, Step::State)?;
+        Ok(StateVersion { before: versions.0, now: versions.1 })
+    }
+
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<FirstOfChain, Fault> {
+        let session = self.session().await?;
+        let recorded = async {
+            ledger::prepare(&session, &self.schema).await?;
+            history::record_lost(&session, &self.schema, lost).await
+        };
+        let result = recorded.await;
+        keep(&self.pool, session, result, Step::State).map(FirstOfChain)
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {

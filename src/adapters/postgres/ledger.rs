@@ -1,4 +1,4 @@
-//! Our state tables: the lease, the checkpoints and the history.
+//! Our state tables: the lease and the checkpoints. The history is beside it.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
 use super::wire::StoredCheckpoint;
-use super::{migrate, wire};
+use super::{history, migrate};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::run::{RunEnd, Tally};
+use crate::engine::model::run::Tally;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{Batch, Checkpoints, ClosedRun, NewRun, Opened, Settled};
 
@@ -23,11 +23,13 @@ pub async fn open(
     schema: &str,
     run: &NewRun<'_>,
 ) -> Result<Opened, PostgresError> {
-    if stored_version(session, schema).await? < migrate::VERSION {
-        migrate::upgrade(session, schema).await?;
-    }
+    prepare(session, schema).await?;
     session.begin(Purpose::Write).await?;
-    let taken = match take_lease(session, schema, run).await {
+    // Asked after the lease was waited for: of two deliveries of one message at once, the second
+    // sees what the first has done.
+    let (taken, finished) =
+        tokio::join!(take_lease(session, schema, run), history::finished(session, schema, run));
+    let taken = match taken {
         // The holder is saving a page right now and has the row locked.
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
             session.batch("rollback").await?;
@@ -35,15 +37,28 @@ pub async fn open(
         }
         taken => taken?,
     };
+    if let Some(past) = finished? {
+        session.batch("rollback").await?;
+        return Ok(Opened::Finished(past));
+    }
     let Some(fence) = taken else {
         let left = lease_left(session, schema, run).await?;
         session.batch("rollback").await?;
         return Ok(Opened::Busy(left));
     };
-    record_start(session, schema, run).await?;
+    history::record_start(session, schema, run).await?;
     let checkpoints = read_checkpoints(session, schema, run.pipeline).await?;
     session.batch("commit").await?;
     Ok(Opened::Run(Lease::granted(run.pipeline, fence), checkpoints))
+}
+
+/// Makes or upgrades the state tables where that is needed; the versions before and after.
+pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), PostgresError> {
+    let stored = stored_version(session, schema).await?;
+    if stored < migrate::VERSION {
+        migrate::upgrade(session, schema).await?;
+    }
+    Ok((stored, migrate::VERSION.max(stored)))
 }
 
 async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
@@ -114,34 +129,6 @@ async fn lease_left(
     Ok(Duration::from_secs(left.unsigned_abs()))
 }
 
-/// Records the start. A run of this pipeline that is still said to be running has died: its lease
-/// is ours now.
-async fn record_start(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<(), PostgresError> {
-    let schema = sql::ident(schema);
-    let close_dead = format!(
-        "update {schema}.sync_metadata set sync_status = 'interrupted', \
-             error = 'The run ended without a word; what it saved stays saved' \
-         where pipeline = $1 and sync_status = 'running'"
-    );
-    let start = format!(
-        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status) \
-         values ($1, $2, $3, 'running')"
-    );
-    let pipeline = run.pipeline;
-    let (closed, started) = tokio::join!(
-        session.query(&close_dead, [pipeline.into()]),
-        session
-            .query(&start, [run.id.as_str().into(), pipeline.into(), run.trigger.name().into(),],),
-    );
-    closed?;
-    started?;
-    Ok(())
-}
-
 /// The checkpoints as they are; none where there are no state tables yet.
 pub async fn checkpoints(
     session: &Session,
@@ -197,23 +184,9 @@ pub async fn save_page(
     batch: &Batch<'_>,
     tally: &Tally,
 ) -> Result<(), PostgresError> {
-    let count = format!(
-        "update {}.sync_metadata set records_synced = records_synced + $2, tables = jsonb_set(\
-             tables, array[$3], (select jsonb_object_agg(n.name, n.value + \
-                 coalesce((tables -> $3 ->> n.name)::int8, 0)) from jsonb_to_recordset($4::jsonb) \
-                 as n(name text, value int8))) \
-         where run_id = $1",
-        sql::ident(schema)
-    );
-    let table = batch.shape.table.to_string();
-    let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
-    let counts = wire::counts(tally);
     let (saved, counted) = tokio::join!(
         save_checkpoint(session, schema, lease, &batch.shape.table, batch.checkpoint),
-        session.query(
-            &count,
-            [batch.run.as_str().into(), written.into(), table.into(), counts.into(),],
-        ),
+        history::count(session, schema, batch, tally),
     );
     saved?;
     counted?;
@@ -271,31 +244,17 @@ pub async fn close(
     lease: Lease,
     closed: &ClosedRun<'_>,
 ) -> Result<(), PostgresError> {
-    let schema = sql::ident(schema);
     let release = format!(
-        "update {schema}.sync_state set updated_at = now(), \
+        "update {}.sync_state set updated_at = now(), \
              value = value || jsonb_build_object('expires_at', clock_timestamp()) \
-         where key = $1 and (value ->> 'fence')::int8 = $2"
+         where key = $1 and (value ->> 'fence')::int8 = $2",
+        sql::ident(schema)
     );
-    let end = format!(
-        "update {schema}.sync_metadata set sync_status = $2, error = $3, \
-             last_sync_timestamp = case when $4 then clock_timestamp() end \
-         where run_id = $1 and sync_status = 'running'"
-    );
-    let succeeded = closed.end == RunEnd::Success;
     let (key, fence) = (lease_key(lease.pipeline()), lease.fence());
     let (begun, released, ended, committed) = tokio::join!(
         session.begin(Purpose::Write),
         session.query(&release, [key.into(), fence.into()]),
-        session.query(
-            &end,
-            [
-                closed.id.as_str().into(),
-                closed.end.name().into(),
-                closed.error.into(),
-                succeeded.into(),
-            ],
-        ),
+        history::record_end(session, schema, closed),
         session.batch("commit"),
     );
     begun?;

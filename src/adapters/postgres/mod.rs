@@ -11,6 +11,7 @@ mod copy;
 mod database;
 mod describe;
 mod fault;
+mod history;
 mod ledger;
 mod migrate;
 mod read;

@@ -132,6 +132,7 @@ macro_rules! parameter {
 parameter! {
     bool => BOOL,
     i64 => INT8,
+    Option<i64> => INT8,
     String => TEXT,
     Option<String> => TEXT,
     Vec<String> => TEXT_ARRAY,

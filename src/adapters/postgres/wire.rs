@@ -1,10 +1,12 @@
 //! The stored form of a checkpoint, as JSON in `sync_state`. A promise to every later version.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen};
 use crate::engine::model::cursor::{CursorValue, Pass, Position};
-use crate::engine::model::run::Tally;
+use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::table::TableName;
 
 /// A page's counts as the rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
@@ -19,6 +21,33 @@ pub fn counts(tally: &Tally) -> String {
     ];
     let rows = named.map(|(name, value)| serde_json::json!({ "name": name, "value": value }));
     serde_json::Value::from(rows.to_vec()).to_string()
+}
+
+/// A run's counts as the history keeps them: `{"public.orders": {"inserted": 1, ...}}`.
+pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
+    let stored: BTreeMap<String, StoredTally> = serde_json::from_str(json)?;
+    let known = stored.into_iter().filter_map(|(name, tally)| {
+        // Written by `Display`, which `parse` reads back.
+        Some((TableName::parse(&name).ok()?, tally.into_model()))
+    });
+    Ok(known.collect())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StoredTally {
+    inserted: u64,
+    updated: u64,
+    unchanged: u64,
+    rejected: u64,
+    deleted: u64,
+}
+
+impl StoredTally {
+    fn into_model(self) -> Tally {
+        let Self { inserted, updated, unchanged, rejected, deleted } = self;
+        Tally { inserted, updated, unchanged, rejected, deleted }
+    }
 }
 
 /// A checkpoint as it is stored, with the table it belongs to.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::output::{self, Exit};
 use super::{Selection, opened, plan, selected};
+use crate::engine::model::delivery::{Chain, Stalled};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
@@ -55,10 +56,19 @@ pub async fn run(arguments: &RunArguments) -> Exit {
                 return Exit::Busy;
             }
             Ok(Outcome::Continue(report)) if !arguments.once => {
+                match job.chain.next(report.total().read() > 0) {
+                    Ok(next) => job.chain = next,
+                    Err(stalled) => {
+                        let fault = too_small(stalled);
+                        return output::fault(&fault, &run, arguments.json);
+                    }
+                }
                 earlier = Some(report.after(earlier));
                 run = app.new_run();
                 job.run = run.clone();
             }
+            // A chain is named after its first run: nobody else can have worked it.
+            Ok(Outcome::Repeated(_)) => return Exit::Done,
             Ok(Outcome::Done(report) | Outcome::Continue(report)) => {
                 return output::report(&report.after(earlier), arguments.json);
             }
@@ -82,7 +92,19 @@ pub fn asked(app: &App, selection: &Selection, run: &RunId) -> Result<SyncTables
             ..Pipeline::clone(&served.pipeline)
         }),
     };
-    Ok(SyncTables { pipeline, trigger: Trigger::Manual, run: run.clone() })
+    let chain = Chain::begun(run.as_str());
+    Ok(SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() })
+}
+
+fn too_small(stalled: Stalled) -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Operator,
+        "stalled",
+        "The sync does not get on",
+        "raise or unset SYNC_BUDGET_SECONDS, or make pages smaller with SYNC_PAGE_ROWS",
+    )
+    .caused_by(stalled)
 }
 
 fn parsed(text: &str) -> Result<TableName, Fault> {

@@ -8,9 +8,10 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::wire::{ErrorAnswer, SyncAnswer};
+use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
+use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
-use crate::engine::model::run::{RunId, Trigger};
+use crate::engine::model::run::{PastRun, RunId, Trigger};
 use crate::jobs::Outcome;
 use crate::jobs::sync_tables::SyncReport;
 
@@ -20,23 +21,66 @@ const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-
 /// Makes answers.
 pub struct Answer;
 
+/// What became of the request for the next slice.
+#[derive(Debug)]
+pub enum Continued {
+    /// There is nothing left to do, or the queue tries this call again.
+    NotNeeded,
+    /// The queue will call.
+    Published(MessageId),
+    /// There is no queue; whoever called calls again.
+    Off(Fault),
+    /// The queue did not take it.
+    Failed(Fault),
+}
+
 impl Answer {
     /// What a slice came to.
-    pub fn outcome(outcome: &Outcome, trigger: Trigger, run: &RunId) -> Response {
+    pub fn outcome(
+        outcome: &Outcome,
+        trigger: Trigger,
+        run: &RunId,
+        continued: &Continued,
+    ) -> Response {
         match outcome {
-            Outcome::Done(report) | Outcome::Continue(report) => Self::report(report, trigger),
+            Outcome::Done(report) | Outcome::Continue(report) => {
+                Self::report(report, trigger, continued)
+            }
             Outcome::Busy(left) => Self::busy(*left, run),
+            Outcome::Repeated(past) => Self::repeated(past, trigger, continued),
         }
     }
 
-    fn report(report: &SyncReport, trigger: Trigger) -> Response {
+    fn report(report: &SyncReport, trigger: Trigger, continued: &Continued) -> Response {
         log(report);
-        let body = Json(SyncAnswer::of(report, trigger));
-        match report.first_fault() {
-            Some(fault) => with_remedy(fault.remedy, body),
-            None if report.problems().next().is_some() => with_remedy(Remedy::Operator, body),
-            None => body.into_response(),
+        log_continued(&report.run, continued);
+        let body = Json(SyncAnswer::of(report, trigger).continued(continued));
+        match (remedy_of(report), continued) {
+            (Some(remedy), _) => with_remedy(remedy, body),
+            (None, Continued::Failed(fault)) => with_remedy(fault.remedy, body),
+            (None, _) => body.into_response(),
         }
+    }
+
+    /// Whether this report's answer makes the queue try the same call again.
+    pub fn asks_for_retry(report: &SyncReport) -> bool {
+        matches!(remedy_of(report), Some(Remedy::Retry | Remedy::Report))
+    }
+
+    /// A piece of work that was done before: what happened then.
+    fn repeated(past: &PastRun, trigger: Trigger, continued: &Continued) -> Response {
+        tracing::info!(run_id = %past.id, "A repeated delivery: this run did the work already");
+        log_continued(&past.id, continued);
+        let body = Json(SyncAnswer::repeated(past, trigger).continued(continued));
+        match continued {
+            Continued::Failed(fault) => with_remedy(fault.remedy, body),
+            _ => body.into_response(),
+        }
+    }
+
+    /// A lost message was recorded.
+    pub fn failure(answer: &FailureAnswer) -> Response {
+        Json(answer).into_response()
     }
 
     /// A fault before anything was begun.
@@ -48,13 +92,19 @@ impl Answer {
             "{}",
             fault.chain()
         );
-        with_remedy(fault.remedy, Json(ErrorAnswer::of(fault, run)))
+        let body = Json(ErrorAnswer::of(fault, run));
+        match fault.code {
+            "no_schedule" => (StatusCode::NOT_FOUND, body).into_response(),
+            "not_ours" => (StatusCode::FORBIDDEN, body).into_response(),
+            _ => with_remedy(fault.remedy, body),
+        }
     }
 
     /// Another run holds the lease: later, please.
     fn busy(left: Duration, run: &RunId) -> Response {
         tracing::info!(run_id = %run, left_ms = left.as_millis(), "Another run holds the lease");
-        let seconds = left.as_secs().max(1).to_string();
+        // A second more than the lease has: whoever comes on the dot would be too early.
+        let seconds = left.as_secs().saturating_add(1).to_string();
         let body = Json(ErrorAnswer::refused(
             "busy",
             "Another run of this pipeline is at work",
@@ -88,6 +138,27 @@ impl Answer {
         let hint = "report it with the log's line; what was saved stays saved";
         let body = ErrorAnswer::refused("defect", "The call met a defect", hint, true);
         (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+    }
+}
+
+/// Who must act on what the slice itself came to.
+fn remedy_of(report: &SyncReport) -> Option<Remedy> {
+    let problem = || report.problems().next().map(|_| Remedy::Operator);
+    report.first_fault().map(|fault| fault.remedy).or_else(problem)
+}
+
+fn log_continued(run: &RunId, continued: &Continued) {
+    match continued {
+        Continued::NotNeeded => {}
+        Continued::Published(message) => {
+            tracing::info!(run_id = %run, message_id = %message, "QStash will call for the rest");
+        }
+        Continued::Off(fault) => {
+            tracing::warn!(run_id = %run, code = fault.code, "The rest waits: {}", fault.chain());
+        }
+        Continued::Failed(fault) => {
+            tracing::error!(run_id = %run, code = fault.code, "The rest waits: {}", fault.chain());
+        }
     }
 }
 

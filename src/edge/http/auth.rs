@@ -1,14 +1,14 @@
 //! Who calls: QStash by its signature, a person by the admin token. Nobody else.
 
-use std::time::SystemTime;
+use axum::http::Method;
 
-use axum::http::{HeaderMap, Method};
-
-use super::call::header;
+use super::call::Call;
 use super::secret::{BadSecret, Secret};
 use super::signature::{self, BadKey, SigningKeys};
-use crate::engine::model::run::Trigger;
 use crate::wiring::App;
+
+/// The header that a signed call carries.
+const SIGNATURE: &str = "upstash-signature";
 
 /// What callers are checked with.
 pub struct Keys {
@@ -26,6 +26,15 @@ pub enum BadDoor {
     /// The admin token.
     #[error("SYNC_ADMIN_TOKEN cannot be used")]
     Token(#[from] BadSecret),
+}
+
+/// Who was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// QStash, which tries again what failed.
+    Queue,
+    /// A person with the admin token, whom nobody tries again for.
+    Person,
 }
 
 /// The call is not let in. The answer says nothing of why; the log has said it.
@@ -47,37 +56,36 @@ impl Keys {
         Ok(Self { signing, admin, url: app.url.clone() })
     }
 
-    /// Why the call was made, if it may be made: a signature decides alone where there is one;
-    /// without one a `POST` needs `x-manual-trigger: true` and any call the admin token.
-    pub fn trigger(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: SystemTime,
-    ) -> Result<Trigger, Unknown> {
-        match header(headers, "upstash-signature") {
-            Some(token) => self.signed(path, token, body, now),
-            None => self.manual(method, headers),
+    /// Who calls for a sync, if they may: a signature decides alone where there is one; without
+    /// one a `POST` needs `x-manual-trigger: true` and any call the admin token.
+    pub fn caller(&self, call: &Call) -> Result<Caller, Unknown> {
+        if call.header(SIGNATURE).is_some() {
+            return self.queue(call).map(|()| Caller::Queue);
         }
+        let is_meant =
+            call.method == Method::GET || call.header("x-manual-trigger") == Some("true");
+        if !is_meant {
+            tracing::warn!("Refused a call with neither a signature nor x-manual-trigger");
+            return Err(Unknown);
+        }
+        self.person(call).map(|()| Caller::Person)
     }
 
-    fn signed(
-        &self,
-        path: &str,
-        token: &str,
-        body: &[u8],
-        now: SystemTime,
-    ) -> Result<Trigger, Unknown> {
+    /// Lets QStash in alone.
+    pub fn queue(&self, call: &Call) -> Result<(), Unknown> {
+        let Some(token) = call.header(SIGNATURE) else {
+            tracing::warn!("Refused a call without a signature");
+            return Err(Unknown);
+        };
         let (Some(keys), Some(url)) = (&self.signing, &self.url) else {
             tracing::warn!("Refused a signed call: APP_URL or the signing keys are not set");
             return Err(Unknown);
         };
-        match signature::verify(keys, token, &format!("{url}{path}"), body, now) {
+        let url = format!("{url}{}", call.path);
+        match signature::verify(keys, token, &url, &call.body, call.now) {
             Ok(verified) => {
                 tracing::debug!(key = %verified.signed_with(), "Accepted a signed call");
-                Ok(Trigger::Scheduled)
+                Ok(())
             }
             Err(refusal) => {
                 tracing::warn!(reason = %refusal, "Refused a signed call");
@@ -86,25 +94,18 @@ impl Keys {
         }
     }
 
-    fn manual(&self, method: &Method, headers: &HeaderMap) -> Result<Trigger, Unknown> {
-        let asked = method == Method::GET || header(headers, "x-manual-trigger") == Some("true");
+    /// Lets a person with the admin token in alone.
+    pub fn person(&self, call: &Call) -> Result<(), Unknown> {
         let Some(admin) = &self.admin else {
             tracing::warn!("Refused a manual call: SYNC_ADMIN_TOKEN is not set");
             return Err(Unknown);
         };
-        let shown = header(headers, "authorization").and_then(bearer);
-        let known = shown.is_some_and(|token| admin.matches(token));
-        match (asked, known) {
-            (true, true) => Ok(Trigger::Manual),
-            (false, _) => {
-                tracing::warn!("Refused a call with neither a signature nor x-manual-trigger");
-                Err(Unknown)
-            }
-            (true, false) => {
-                tracing::warn!("Refused a manual call: the admin token is missing or wrong");
-                Err(Unknown)
-            }
+        let shown = call.header("authorization").and_then(bearer);
+        if shown.is_some_and(|token| admin.matches(token)) {
+            return Ok(());
         }
+        tracing::warn!("Refused a manual call: the admin token is missing or wrong");
+        Err(Unknown)
     }
 }
 

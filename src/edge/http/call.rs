@@ -1,24 +1,101 @@
-//! What a call tells besides its body: who says to have sent it, and until when it may run.
+//! A call as it came in: who says to have sent it, what it holds, and until when it may run.
 
 use std::time::{Duration, SystemTime};
 
-use axum::http::{Extensions, HeaderMap};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode};
+use axum::response::Response;
+
+use super::answer::Answer;
+use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 
 /// What must remain of an invocation for the answer to leave, and for a commit that takes longer
 /// than the ones before it.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(2);
 
+/// What must remain for the answer alone.
+const ANSWER_MARGIN: Duration = Duration::from_millis(300);
+
 /// A deadline that lies further back is no deadline: `cargo lambda watch` sends one of 1970.
 const ABSURD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The value of a header that is text.
-pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+/// How long the queue may take to accept a message where no deadline presses.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A call, read whole.
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// The path as it was sent, without its query.
+    pub path: String,
+    /// The headers; only text counts.
+    pub headers: HeaderMap,
+    /// The body, after Lambda's base64.
+    pub body: Bytes,
+    /// When it came in.
+    pub now: SystemTime,
+    /// When the invocation ends, whatever it does; none outside Lambda.
+    deadline: Option<SystemTime>,
 }
 
-/// Until when the work of this invocation may go on; none outside Lambda and where the deadline
-/// makes no sense.
-pub fn deadline(extensions: &Extensions, now: SystemTime) -> Option<SystemTime> {
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let now = SystemTime::now();
+        let (parts, body) = request.into_parts();
+        let (method, headers, path) =
+            (parts.method.clone(), parts.headers.clone(), parts.uri.path().to_owned());
+        let deadline = deadline(&parts.extensions, now);
+        let request = Request::from_parts(parts, body);
+        let body = Bytes::from_request(request, state).await.map_err(|bad| unreadable(&bad))?;
+        Ok(Self { method, path, headers, body, now, deadline })
+    }
+}
+
+impl Call {
+    /// The value of a header that is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Until when the work may go on, for the answer to leave in time.
+    pub fn work_until(&self) -> Option<SystemTime> {
+        self.deadline.map(|deadline| deadline - DEADLINE_MARGIN)
+    }
+
+    /// How long something that is done after the work may take from now on.
+    pub fn patience(&self, now: SystemTime) -> Duration {
+        let Some(deadline) = self.deadline else { return LONGEST_PATIENCE };
+        let left = (deadline - ANSWER_MARGIN).duration_since(now).unwrap_or_default();
+        left.min(LONGEST_PATIENCE)
+    }
+
+    /// What the queue says of its message. None of it is signed, so it is believed only of a call
+    /// whose signature was checked, and decides nothing that the body could decide.
+    pub fn delivery(&self) -> Option<Delivery> {
+        let message = MessageId::parse(self.header("upstash-message-id")?).ok()?;
+        let retried = self.header("upstash-retried").and_then(|text| text.parse().ok());
+        let schedule =
+            self.header("upstash-schedule-id").and_then(|text| ScheduleId::parse(text).ok());
+        Some(Delivery { message, retried: retried.unwrap_or(0), schedule })
+    }
+}
+
+fn unreadable(rejected: &BytesRejection) -> Response {
+    match rejected.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Answer::refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The body is larger than any that this path takes",
+        ),
+        _ => Answer::refused(StatusCode::BAD_REQUEST, "bad_body", "The body was cut on its way"),
+    }
+}
+
+fn deadline(extensions: &Extensions, now: SystemTime) -> Option<SystemTime> {
     let context = extensions.get::<lambda_http::Context>()?;
     usable(context.deadline, now)
 }
@@ -29,12 +106,26 @@ fn usable(deadline_ms: u64, now: SystemTime) -> Option<SystemTime> {
         tracing::debug!(deadline_ms, "The invocation's deadline makes no sense and is not used");
         return None;
     }
-    Some(deadline - DEADLINE_MARGIN)
+    Some(deadline)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn call(deadline: Option<SystemTime>, headers: &[(&'static str, &str)]) -> Call {
+        let headers = headers.iter().map(|(name, value)| {
+            (name.parse().expect("a header's name"), value.parse().expect("a header's value"))
+        });
+        Call {
+            method: Method::POST,
+            path: "/".to_owned(),
+            headers: HeaderMap::from_iter(headers),
+            body: Bytes::new(),
+            now: SystemTime::UNIX_EPOCH,
+            deadline,
+        }
+    }
 
     #[test]
     fn a_deadline_of_1970_counts_as_unknown() {
@@ -42,9 +133,31 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_kept_with_its_margin() {
+    fn a_deadline_is_kept_with_its_margins() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        assert_eq!(usable(1_000_000_060_000, now), Some(now + Duration::from_secs(58)));
+        let call = call(usable(1_000_000_060_000, now), &[]);
+        assert_eq!(call.work_until(), Some(now + Duration::from_secs(58)));
+        let late = now + Duration::from_secs(59);
+        assert_eq!(call.patience(late), Duration::from_millis(700));
+        assert_eq!(call.patience(now), LONGEST_PATIENCE);
+        assert_eq!(call.patience(late + Duration::from_secs(9)), Duration::ZERO);
         assert!(usable(999_999_999_000, now).is_some(), "one that has just passed is one");
+    }
+
+    #[test]
+    fn what_the_queue_says_is_taken_as_far_as_it_makes_sense() {
+        let of = |headers: &[(&'static str, &str)]| call(None, headers).delivery();
+        let full = of(&[
+            ("upstash-message-id", "msg_1"),
+            ("upstash-retried", "2"),
+            ("upstash-schedule-id", "syncline-a"),
+        ]);
+        let full = full.unwrap();
+        assert_eq!((full.message.as_str(), full.retried), ("msg_1", 2));
+        assert_eq!(full.schedule.unwrap().as_str(), "syncline-a");
+        let odd = [("upstash-message-id", "msg_1"), ("upstash-retried", "-1")];
+        assert_eq!(of(&odd).unwrap().retried, 0);
+        assert_eq!(of(&[("upstash-message-id", "a b")]), None);
+        assert_eq!(of(&[("upstash-retried", "1")]), None);
     }
 }

@@ -3,7 +3,9 @@
 mod answer;
 mod auth;
 mod call;
+mod failure;
 mod health;
+pub mod schedule;
 pub mod secret;
 pub mod signature;
 mod sync;
@@ -16,18 +18,23 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::edge::calling::{FAILURE_PATH, SCHEDULE_PATH, SYNC_PREFIX};
 use crate::wiring::App;
 use answer::Answer;
 use auth::{BadDoor, Keys};
 
-/// Where QStash and people ask for the incremental sync.
+/// Where QStash and people ask for the incremental sync of the pipeline that needs no file.
 pub const SYNC_PATH: &str = "/api/background/sync/slave-to-prod";
 
-/// Lambda takes no more in one request; axum's own limit would be lower.
+/// Lambda takes no more in one request; axum's own limit would be lower. A failure callback holds
+/// what was sent and what was answered, each in base64.
 const LARGEST_BODY: usize = 6 << 20;
+
+/// QStash's smallest plan carries no larger message, and ours have a line.
+const LARGEST_MESSAGE: usize = 1 << 20;
 
 /// What every route works with.
 pub struct Door {
@@ -38,8 +45,12 @@ pub struct Door {
 /// The router over an application. The fault names a key or token that cannot be used.
 pub fn router(app: App) -> Result<Router, BadDoor> {
     let keys = Keys::of(&app)?;
+    let sync_path = format!("{SYNC_PREFIX}{{pipeline}}");
     let routes = Router::new()
-        .route(SYNC_PATH, get(sync::sync).post(sync::sync))
+        .route(&sync_path, get(sync::sync).post(sync::sync))
+        .route(SCHEDULE_PATH, get(schedule::schedule).post(schedule::schedule))
+        .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
+        .route(FAILURE_PATH, post(failure::failure))
         .route("/healthz", get(health::healthz))
         .fallback(async || Answer::refused(StatusCode::NOT_FOUND, "not_found", "No such path"))
         .method_not_allowed_fallback(async || {

@@ -1,12 +1,14 @@
 //! The bodies of answers: a promise to whoever reads them.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::answer::Continued;
+use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
-use crate::engine::model::run::{RunId, Tally, Trigger};
+use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
 use crate::jobs::sync_tables::SyncReport;
 
 /// What a sync came to.
@@ -22,10 +24,33 @@ pub struct SyncAnswer {
     next_cursor: Option<String>,
     run_id: String,
     duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continuation: Option<ContinuationBody>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    repeated: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody>,
+}
+
+/// What became of the rest.
+#[derive(Debug, Serialize)]
+struct ContinuationBody {
+    published: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What became of a failure callback.
+#[derive(Debug, Serialize)]
+pub struct FailureAnswer {
+    success: bool,
+    message: String,
+    timestamp: String,
+    notified: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,12 +116,82 @@ impl SyncAnswer {
                     })
                     .collect(),
             },
+            continuation: None,
+            repeated: false,
             done: report.done && report.fault.is_none(),
             next_cursor: report.next_cursor.clone(),
             run_id: report.run.to_string(),
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            duration_ms: milliseconds(duration),
             warnings: report.notes.iter().map(ToString::to_string).collect(),
             error: report.first_fault().map(ErrorBody::of).or_else(|| problem(report)),
+        }
+    }
+}
+
+impl SyncAnswer {
+    /// The answer for a delivery whose work a run of the past did.
+    pub fn repeated(past: &PastRun, trigger: Trigger) -> Self {
+        let PastRun { id, done, began, ended, tallies } = past;
+        let mut total = Tally::default();
+        tallies.values().for_each(|tally| total += *tally);
+        let tables = tallies.iter().map(|(name, tally)| (name, TableStatistics::of(tally, None)));
+        Self {
+            success: true,
+            message: "This message was worked before; nothing was done again".to_owned(),
+            timestamp: timestamp(SystemTime::now()),
+            kind: trigger.name(),
+            statistics: Statistics {
+                total_records: total.written(),
+                sync_completed_at: timestamp(*ended),
+                tables: tables.map(|(name, of)| (name.to_string(), of)).collect(),
+            },
+            done: *done,
+            next_cursor: None,
+            run_id: id.to_string(),
+            duration_ms: milliseconds(ended.duration_since(*began).unwrap_or_default()),
+            continuation: None,
+            repeated: true,
+            warnings: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// The same answer with what became of the rest.
+    pub fn continued(mut self, continued: &Continued) -> Self {
+        let not = |fault: &Fault| ContinuationBody {
+            published: false,
+            message_id: None,
+            reason: Some(format!("{}; {}", fault.chain(), fault.hint)),
+        };
+        match continued {
+            Continued::NotNeeded => {}
+            Continued::Published(message) => {
+                let message_id = Some(message.to_string());
+                let body = ContinuationBody { published: true, message_id, reason: None };
+                self.continuation = Some(body);
+            }
+            Continued::Off(fault) => self.continuation = Some(not(fault)),
+            Continued::Failed(fault) => {
+                self.continuation = Some(not(fault));
+                self.error.get_or_insert_with(|| ErrorBody::of(fault));
+                if self.success {
+                    self.success = false;
+                    self.message.push_str(", and QStash was not asked to go on");
+                }
+            }
+        }
+        self
+    }
+}
+
+impl FailureAnswer {
+    /// The message is in the history.
+    pub fn recorded(message: &MessageId, notified: bool) -> Self {
+        Self {
+            success: true,
+            message: format!("Recorded that {message} was given up"),
+            timestamp: timestamp(SystemTime::now()),
+            notified,
         }
     }
 }
@@ -164,7 +259,11 @@ impl ErrorBody {
     }
 }
 
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp(instant: SystemTime) -> String {
+pub fn timestamp(instant: SystemTime) -> String {
     humantime::format_rfc3339_millis(instant).to_string()
 }

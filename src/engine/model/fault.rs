@@ -21,6 +21,10 @@ pub enum Step {
     Read,
     /// Writing rows with their checkpoint.
     Write,
+    /// Talking to the queue.
+    Queue,
+    /// Telling people.
+    Notify,
 }
 
 impl Step {
@@ -34,6 +38,8 @@ impl Step {
             Self::Plan => "plan",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Queue => "queue",
+            Self::Notify => "notify",
         }
     }
 }
@@ -122,7 +128,7 @@ impl Fault {
     pub fn stops_the_run(&self) -> bool {
         match self.step {
             Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
-            Step::Plan | Step::Read | Step::Write => {
+            Step::Plan | Step::Read | Step::Write | Step::Queue | Step::Notify => {
                 matches!(self.code, LEASE_LOST | "unreachable" | "silent" | "unavailable")
             }
         }
@@ -131,3 +137,6 @@ impl Fault {
 
 /// The code of a run whose lease was taken over.
 pub const LEASE_LOST: &str = "lease_lost";
+
+/// The code of a call that the queue is needed for, where none is set up.
+pub const NO_QUEUE: &str = "no_queue";

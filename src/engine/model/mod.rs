@@ -2,9 +2,11 @@
 
 pub mod budget;
 pub mod checkpoint;
+pub mod cron;
 pub mod cursor;
 pub mod database;
 mod database_url;
+pub mod delivery;
 pub mod facts;
 pub mod fault;
 pub mod lease;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cron::Cron;
 use super::table::TableName;
 
 /// What a run of a pipeline is asked to keep in step, and within which limits.
@@ -9,6 +10,8 @@ use super::table::TableName;
 pub struct Pipeline {
     /// Its name: the key of its lease and checkpoints.
     pub name: String,
+    /// When its schedule ticks.
+    pub cron: Cron,
     /// The tables by name; none for every table of the source's `public` schema with a key.
     pub tables: Option<Vec<TableName>>,
     /// What the operator decided for single tables.

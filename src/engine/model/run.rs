@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
+use std::time::SystemTime;
 
 use super::table::TableName;
 
@@ -13,6 +14,8 @@ pub enum Trigger {
     Scheduled,
     /// A person with the admin token, or the terminal.
     Manual,
+    /// A slice before it, through the queue.
+    Continuation,
 }
 
 impl Trigger {
@@ -21,6 +24,7 @@ impl Trigger {
         match self {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
+            Self::Continuation => "continuation",
         }
     }
 }
@@ -42,6 +46,11 @@ impl RunId {
             text.push_str(&format!("{byte:02x}"));
         }
         Self(text)
+    }
+
+    /// An id that was recorded before.
+    pub fn recorded(text: impl Into<String>) -> Self {
+        Self(text.into())
     }
 
     /// The text.
@@ -117,6 +126,21 @@ impl RunEnd {
             Self::Failed => "failed",
         }
     }
+}
+
+/// A run of the past, as the history has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRun {
+    /// Its id.
+    pub id: RunId,
+    /// Whether it left nothing to do; else the next slice was to go on.
+    pub done: bool,
+    /// When it began.
+    pub began: SystemTime,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// What became of each table's rows.
+    pub tallies: Tallies,
 }
 
 #[cfg(test)]

@@ -221,6 +221,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::engine::model::cron::Cron;
     use crate::engine::model::facts::Privileges;
 
     fn all() -> Privileges {
@@ -252,6 +253,7 @@ mod tests {
 
     fn pipeline(tables: Option<&[&str]>) -> Pipeline {
         Pipeline {
+            cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
             name: "p".into(),
             tables: tables
                 .map(|all| all.iter().map(|&name| TableName::new("public", name)).collect()),

@@ -11,6 +11,7 @@ pub use plan::{Intent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
 use crate::engine::model::budget::Budget;
+use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
@@ -30,6 +31,10 @@ pub struct SyncTables {
     pub pipeline: Arc<Pipeline>,
     /// Why it is asked.
     pub trigger: Trigger,
+    /// Where in a chain of slices it stands.
+    pub chain: Chain,
+    /// The queue's message that asks for it, if one does.
+    pub delivery: Option<Delivery>,
     /// The id that the run is recorded under.
     pub run: RunId,
 }
@@ -51,6 +56,8 @@ impl SyncTables {
             id: &self.run,
             pipeline: &self.pipeline.name,
             trigger: self.trigger,
+            chain: &self.chain,
+            delivery: self.delivery.as_ref(),
             lease: self.pipeline.lease,
         };
         if let Ok(here) = &here {
@@ -58,6 +65,7 @@ impl SyncTables {
         }
         let (lease, checkpoints) = match ledger.open(&new).await? {
             Opened::Busy(left) => return Ok(Outcome::Busy(left)),
+            Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
             Opened::Run(lease, checkpoints) => (lease, checkpoints),
         };
         let mut report = SyncReport::begun(&self.run, started);

@@ -1,0 +1,178 @@
+//! The history: a row a run, and one for each message that the queue gave up.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql::{self, Purpose};
+use super::wire;
+use crate::engine::model::run::{PastRun, RunEnd, RunId, Tally};
+use crate::engine::ports::{Batch, ClosedRun, LostMessage, NewRun};
+
+/// The run that did this piece of work already, if one did. It stands in the history with the
+/// work's chain and slice; one that failed or died did not do it.
+pub async fn finished(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Option<PastRun>, PostgresError> {
+    let statement = format!(
+        "select run_id, sync_status = 'success', created_at, coalesce(ended_at, created_at), \
+             tables::text \
+         from {}.sync_metadata \
+         where pipeline = $1 and chain = $2 and slice = $3 and sync_status in ('success', 'partial') \
+         order by id desc limit 1",
+        sql::ident(schema)
+    );
+    let (chain, slice) = (run.chain.id(), i64::from(run.chain.slice()));
+    let rows = session.query(&statement, [run.pipeline.into(), chain.into(), slice.into()]).await?;
+    rows.first().map(past_run).transpose()
+}
+
+fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
+    Ok(PastRun {
+        id: RunId::recorded(row.get::<_, String>(0)),
+        done: row.get(1),
+        began: row.get::<_, SystemTime>(2),
+        ended: row.get::<_, SystemTime>(3),
+        tallies: wire::tallies(row.get(4))?,
+    })
+}
+
+/// Records the start. A run of this pipeline that is still said to be running has died: its lease
+/// is ours now.
+pub async fn record_start(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<(), PostgresError> {
+    let schema = sql::ident(schema);
+    let close_dead = format!(
+        "update {schema}.sync_metadata set sync_status = 'interrupted', ended_at = now(), \
+             error = 'The run ended without a word; what it saved stays saved' \
+         where pipeline = $1 and sync_status = 'running'"
+    );
+    let start = format!(
+        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status, \
+             message_id, retried, schedule_id, chain, slice) \
+         values ($1, $2, $3, 'running', $4, $5, $6, $7, $8)"
+    );
+    let NewRun { id, pipeline, trigger, chain, delivery, lease: _ } = *run;
+    let (closed, started) = tokio::join!(
+        session.query(&close_dead, [pipeline.into()]),
+        session.query(
+            &start,
+            [
+                id.as_str().into(),
+                pipeline.into(),
+                trigger.name().into(),
+                delivery.map(|of| of.message.as_str()).into(),
+                delivery.map(|of| i64::from(of.retried)).into(),
+                delivery.and_then(|of| of.schedule.as_ref()).map(|id| id.as_str()).into(),
+                chain.id().into(),
+                i64::from(chain.slice()).into(),
+            ],
+        ),
+    );
+    closed?;
+    started?;
+    Ok(())
+}
+
+/// Adds a page's counts, in the transaction that saves its rows.
+pub async fn count(
+    session: &Session,
+    schema: &str,
+    batch: &Batch<'_>,
+    tally: &Tally,
+) -> Result<(), PostgresError> {
+    let statement = format!(
+        "update {}.sync_metadata set records_synced = records_synced + $2, tables = jsonb_set(\
+             tables, array[$3], (select jsonb_object_agg(n.name, n.value + \
+                 coalesce((tables -> $3 ->> n.name)::int8, 0)) from jsonb_to_recordset($4::jsonb) \
+                 as n(name text, value int8))) \
+         where run_id = $1",
+        sql::ident(schema)
+    );
+    let table = batch.shape.table.to_string();
+    let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
+    let counts = wire::counts(tally);
+    session
+        .query(&statement, [batch.run.as_str().into(), written.into(), table.into(), counts.into()])
+        .await?;
+    Ok(())
+}
+
+/// Records the end, unless the run was declared dead meanwhile.
+pub async fn record_end(
+    session: &Session,
+    schema: &str,
+    closed: &ClosedRun<'_>,
+) -> Result<(), PostgresError> {
+    let statement = format!(
+        "update {}.sync_metadata set sync_status = $2, error = $3, ended_at = clock_timestamp(), \
+             last_sync_timestamp = case when $4 then clock_timestamp() end \
+         where run_id = $1 and sync_status = 'running'",
+        sql::ident(schema)
+    );
+    let succeeded = closed.end == RunEnd::Success;
+    session
+        .query(
+            &statement,
+            [
+                closed.id.as_str().into(),
+                closed.end.name().into(),
+                closed.error.into(),
+                succeeded.into(),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Records a message that the queue gave up, once however often it is told. True when no other
+/// message of its chain was lost before.
+pub async fn record_lost(
+    session: &Session,
+    schema: &str,
+    lost: &LostMessage<'_>,
+) -> Result<bool, PostgresError> {
+    let schema = sql::ident(schema);
+    let others = format!(
+        "select 1 from {schema}.sync_metadata \
+         where pipeline = $1 and chain = $2 and sync_status = 'lost' and message_id <> $3 limit 1"
+    );
+    let record = format!(
+        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status, \
+             message_id, retried, schedule_id, chain, slice, error, ended_at) \
+         values ('lost-' || $1, $2, $3, 'lost', $1, $4, $5, $6, $7, $8, now()) \
+         on conflict (run_id) do nothing"
+    );
+    let LostMessage { pipeline, trigger, chain, delivery, reason } = *lost;
+    let message = delivery.message.as_str();
+    let (begun, others, recorded, committed) = tokio::join!(
+        session.begin(Purpose::Write),
+        session.query(&others, [pipeline.into(), chain.id().into(), message.into()]),
+        session.query(
+            &record,
+            [
+                message.into(),
+                pipeline.into(),
+                trigger.name().into(),
+                i64::from(delivery.retried).into(),
+                delivery.schedule.as_ref().map(|id| id.as_str()).into(),
+                chain.id().into(),
+                i64::from(chain.slice()).into(),
+                reason.into(),
+            ],
+        ),
+        session.batch("commit"),
+    );
+    begun?;
+    let first = others?.is_empty();
+    recorded?;
+    committed?;
+    Ok(first)
+}

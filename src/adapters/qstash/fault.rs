@@ -1,0 +1,167 @@
+//! What QStash refuses, and who must act.
+
+use std::time::SystemTime;
+
+use crate::adapters::http::{Answered, NoAnswer, retry_after};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+
+/// Why a call of QStash's API came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum QStashError {
+    /// It did not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// It is out of order.
+    #[error("QStash answered {0}")]
+    Broken(u16),
+    /// Too many calls in a short time.
+    #[error("QStash takes no more calls for {0} s")]
+    Busy(u64),
+    /// The plan's messages of the day are used up.
+    #[error("The messages of the day are used up")]
+    Quota,
+    /// The token is not of this account, region or right.
+    #[error("QStash does not accept the token ({0})")]
+    Token(u16),
+    /// Nothing of that name.
+    #[error("QStash has nothing of this name")]
+    NotFound,
+    /// The plan's limit of schedules, queues or parallelism.
+    #[error("A limit of the plan is reached: {0}")]
+    Plan(String),
+    /// The call is not as QStash wants it.
+    #[error("QStash answered {status}: {text}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// QStash's own words.
+        text: String,
+    },
+    /// The answer is not what the API promises.
+    #[error("The answer cannot be read: {0}")]
+    Answer(String),
+}
+
+/// More of an error's text is of no use.
+const LONGEST_TEXT: usize = 300;
+
+impl QStashError {
+    /// Why an answer with this status is none.
+    pub fn of(answered: &Answered) -> Self {
+        let Answered { status, headers, body } = answered;
+        match status.as_u16() {
+            401 | 403 => Self::Token(status.as_u16()),
+            404 => Self::NotFound,
+            412 => Self::Plan(text_of(body)),
+            // The daily quota has this header, the limit on calls in a second has others
+            // (facts/qstash.md, section 1).
+            429 if headers.contains_key("RateLimit-Limit") => Self::Quota,
+            429 => Self::Busy(retry_after(headers, SystemTime::now()).map_or(1, |of| of.as_secs())),
+            status @ 500.. => Self::Broken(status),
+            status => Self::Refused { status, text: text_of(body) },
+        }
+    }
+
+    /// The one table from what QStash said to who must act.
+    pub fn into_fault(self) -> Fault {
+        let (remedy, code, hint) = match &self {
+            Self::NoAnswer(_) | Self::Broken(_) => (
+                Remedy::Retry,
+                "qstash_unavailable",
+                "nothing to do if it passes; check QSTASH_URL and the network if it does not",
+            ),
+            Self::Busy(_) => (Remedy::Retry, "qstash_busy", "nothing to do: it passes"),
+            Self::Quota => (
+                Remedy::Operator,
+                "qstash_quota",
+                "wait until the quota of the day begins anew, or choose a larger plan",
+            ),
+            Self::Token(_) => (
+                Remedy::Operator,
+                "qstash_token",
+                "set QSTASH_TOKEN and QSTASH_URL of the same region, as the Upstash console shows \
+                 them; a read-only token is not enough",
+            ),
+            Self::NotFound => (
+                Remedy::Caller,
+                "no_schedule",
+                "list the schedules to see their ids; somebody may have deleted it",
+            ),
+            Self::Plan(_) => (
+                Remedy::Operator,
+                "qstash_limit",
+                "delete schedules that nobody needs, or choose a larger plan",
+            ),
+            Self::Refused { .. } => (
+                Remedy::Operator,
+                "qstash_refused",
+                "check APP_URL and the settings of the schedule against QStash's words",
+            ),
+            Self::Answer(_) => (
+                Remedy::Operator,
+                "qstash_answer",
+                "check that QSTASH_URL is QStash's; if it is, report this",
+            ),
+        };
+        Fault::new(Step::Queue, remedy, code, "Cannot use QStash", hint).caused_by(self)
+    }
+}
+
+/// QStash says `{"error": "..."}`; of anything else only its length is told.
+fn text_of(body: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: String,
+    }
+    match serde_json::from_str::<Said>(body) {
+        Ok(said) => said.error.chars().take(LONGEST_TEXT).collect(),
+        Err(_) => format!("a body of {} bytes", body.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderMap;
+
+    fn judged(status: u16, headers: &[(&'static str, &str)], body: &str) -> Fault {
+        let headers = headers.iter().map(|(name, value)| {
+            (name.parse().expect("a header's name"), value.parse().expect("a header's value"))
+        });
+        let answered = Answered {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::from_iter(headers),
+            body: body.to_owned(),
+        };
+        QStashError::of(&answered).into_fault()
+    }
+
+    #[test]
+    fn every_refusal_has_its_remedy() {
+        for (status, headers, remedy, code) in [
+            (500, &[][..], Remedy::Retry, "qstash_unavailable"),
+            (503, &[], Remedy::Retry, "qstash_unavailable"),
+            (429, &[("Retry-After", "3")], Remedy::Retry, "qstash_busy"),
+            (429, &[("RateLimit-Limit", "1000")], Remedy::Operator, "qstash_quota"),
+            (401, &[], Remedy::Operator, "qstash_token"),
+            (403, &[], Remedy::Operator, "qstash_token"),
+            (404, &[], Remedy::Caller, "no_schedule"),
+            (412, &[], Remedy::Operator, "qstash_limit"),
+            (400, &[], Remedy::Operator, "qstash_refused"),
+            (302, &[], Remedy::Operator, "qstash_refused"),
+        ] {
+            let fault = judged(status, headers, "");
+            assert_eq!((fault.remedy, fault.code), (remedy, code), "{status}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_qstash_are_told_and_other_bodies_are_not() {
+        let told = |body: &str| judged(400, &[], body).chain();
+        assert!(
+            told(r#"{"error":"invalid destination url"}"#).ends_with("invalid destination url")
+        );
+        assert!(told("<html>hunter2</html>").ends_with("QStash answered 400: a body of 20 bytes"));
+    }
+}

@@ -1,0 +1,147 @@
+//! QStash's API: messages that call this function, and the schedules that make them.
+
+mod fault;
+mod wire;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Method, RequestBuilder};
+
+use super::http::{Answered, Http};
+use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::secret::SecretText;
+use crate::engine::ports::Queue;
+use crate::jobs::schedules::ports::{Found, Schedules, Wanted};
+
+use fault::QStashError;
+
+/// How long a call about schedules may take in all; a person waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// QStash as one account knows it.
+pub struct QStash {
+    http: Http,
+    url: String,
+    token: SecretText,
+}
+
+impl QStash {
+    /// QStash at its base URL, without a slash at its end. It is reached when it is needed.
+    pub fn new(url: impl Into<String>, token: SecretText) -> Self {
+        Self { http: Http::default(), url: url.into(), token }
+    }
+
+    /// The destination of a message stands in the path as it is, query and all.
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}/v2/{path}", self.url);
+        self.http.client().request(method, url).bearer_auth(self.token.expose())
+    }
+
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        patience: Duration,
+    ) -> Result<Answered, QStashError> {
+        let answered = self.http.send(request, patience).await?;
+        match answered.status.is_success() {
+            true => Ok(answered),
+            false => Err(QStashError::of(&answered)),
+        }
+    }
+
+    async fn schedule(&self, method: Method, path: &str) -> Result<(), Fault> {
+        let request = self.request(method, &format!("schedules/{path}"));
+        self.send(request, PATIENCE).await.map_err(QStashError::into_fault)?;
+        Ok(())
+    }
+}
+
+/// What every message carries, whether a schedule makes it or we do.
+fn with_terms(request: RequestBuilder, terms: &Terms) -> RequestBuilder {
+    let Terms { retries, retry_delay, timeout, failure_url, flow, label } = terms;
+    let request = request
+        .header("Content-Type", "application/json")
+        .header("Upstash-Method", "POST")
+        .header("Upstash-Retries", retries.to_string())
+        .header("Upstash-Timeout", seconds(*timeout))
+        .header("Upstash-Failure-Callback", failure_url)
+        .header("Upstash-Flow-Control-Key", flow)
+        .header("Upstash-Flow-Control-Value", "parallelism=1")
+        .header("Upstash-Label", label);
+    match retry_delay {
+        Some(expression) => request.header("Upstash-Retry-Delay", expression),
+        None => request,
+    }
+}
+
+/// A duration as QStash writes it.
+fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
+}
+
+#[async_trait]
+impl Queue for QStash {
+    async fn publish(&self, message: &Message, patience: Duration) -> Result<MessageId, Fault> {
+        let Message { url, body, once, delay, terms } = message;
+        let mut request = self.request(Method::POST, &format!("publish/{url}"));
+        request = with_terms(request, terms).body(body.clone());
+        if !delay.is_zero() {
+            request = request.header("Upstash-Delay", seconds(*delay));
+        }
+        if let Some(once) = once {
+            request = request.header("Upstash-Deduplication-Id", once);
+        }
+        let published = async { wire::message_id(&self.send(request, patience).await?.body) };
+        published.await.map_err(QStashError::into_fault)
+    }
+}
+
+#[async_trait]
+impl Schedules for QStash {
+    async fn list(&self) -> Result<Vec<Found>, Fault> {
+        let request = self.request(Method::GET, "schedules");
+        let listed = async { wire::schedules(&self.send(request, PATIENCE).await?.body) };
+        listed.await.map_err(QStashError::into_fault)
+    }
+
+    async fn find(&self, id: &ScheduleId) -> Result<Option<Found>, Fault> {
+        let request = self.request(Method::GET, &format!("schedules/{id}"));
+        match self.send(request, PATIENCE).await {
+            Ok(answered) => wire::schedule(&answered.body).map(Some),
+            Err(QStashError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+        .map_err(QStashError::into_fault)
+    }
+
+    async fn put(&self, wanted: &Wanted) -> Result<(), Fault> {
+        let Wanted { pipeline: _, id, cron, url, body, terms } = wanted;
+        let request = self
+            .request(Method::POST, &format!("schedules/{url}"))
+            .header("Upstash-Cron", cron.to_string())
+            .header("Upstash-Schedule-Id", id.as_str());
+        let request = with_terms(request, terms).body(body.clone());
+        self.send(request, PATIENCE).await.map_err(QStashError::into_fault)?;
+        Ok(())
+    }
+
+    async fn pause(&self, id: &ScheduleId) -> Result<(), Fault> {
+        self.schedule(Method::PATCH, &format!("{id}/pause")).await
+    }
+
+    async fn resume(&self, id: &ScheduleId) -> Result<(), Fault> {
+        self.schedule(Method::PATCH, &format!("{id}/resume")).await
+    }
+
+    async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
+        self.schedule(Method::DELETE, id.as_str()).await
+    }
+
+    async fn signing_keys(&self) -> Result<[SecretText; 2], Fault> {
+        let request = self.request(Method::GET, "keys");
+        let keys = async { wire::keys(&self.send(request, PATIENCE).await?.body) };
+        keys.await.map_err(QStashError::into_fault)
+    }
+}

@@ -1,0 +1,185 @@
+//! How QStash calls this deployment: which addresses, with which bodies, on which terms, and under
+//! which schedule's id. Doors and terminal both ask here, so that what is scheduled is exactly what
+//! the signature is checked against.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::model::delivery::{Chain, Message, ScheduleId, Terms};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::run::Trigger;
+use crate::jobs::Served;
+use crate::jobs::schedules::ports::Wanted;
+use crate::wiring::App;
+
+/// Where QStash and people ask for the incremental sync of a pipeline; its name follows.
+pub const SYNC_PREFIX: &str = "/api/background/sync/";
+
+/// Where people manage the schedules.
+pub const SCHEDULE_PATH: &str = "/api/background/sync/schedule";
+
+/// What QStash calls when it gives a message up.
+pub const FAILURE_PATH: &str = "/api/background/sync/failure";
+
+/// Lets a burst of commits settle, and the slice before it answer first.
+const CONTINUATION_DELAY: Duration = Duration::from_secs(1);
+
+/// The path of a pipeline.
+pub fn sync_path(pipeline: &str) -> String {
+    format!("{SYNC_PREFIX}{pipeline}")
+}
+
+/// What the body of a call asks for. It is signed; the headers are not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Asked {
+    /// A schedule's tick.
+    Scheduled,
+    /// A person, through the queue.
+    Manual,
+    /// The slice before it.
+    Continuation {
+        /// What all slices of the chain have in common.
+        chain: String,
+        /// How many slices went before.
+        slice: u32,
+        /// How many of them moved nothing, counted back from the last.
+        #[serde(default)]
+        idle: u32,
+    },
+}
+
+impl Asked {
+    /// The body that asks so.
+    pub fn body(&self) -> String {
+        serde_json::to_string(self).expect("our own shapes are JSON")
+    }
+
+    /// What a signed body asks for. A schedule that was made by hand may send anything.
+    pub fn signed(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or(Self::Scheduled)
+    }
+
+    /// Why the run begins.
+    pub fn trigger(&self) -> Trigger {
+        match self {
+            Self::Scheduled => Trigger::Scheduled,
+            Self::Manual => Trigger::Manual,
+            Self::Continuation { .. } => Trigger::Continuation,
+        }
+    }
+
+    /// Where the call stands in a chain; a call that begins one names it.
+    pub fn chain(self, begins: &str) -> Chain {
+        match self {
+            Self::Scheduled | Self::Manual => Chain::begun(begins),
+            Self::Continuation { chain, slice, idle } => Chain::carried(chain, slice, idle),
+        }
+    }
+}
+
+/// The schedules that this deployment's pipelines ought to have.
+pub fn wanted(app: &App) -> Result<Vec<Wanted>, Fault> {
+    app.all().map(|served| wanted_by(app, served)).collect()
+}
+
+fn wanted_by(app: &App, served: &Served) -> Result<Wanted, Fault> {
+    let pipeline = &served.pipeline;
+    Ok(Wanted {
+        pipeline: pipeline.name.clone(),
+        id: schedule_id(app, &pipeline.name),
+        cron: pipeline.cron.clone(),
+        url: url_of(app, &sync_path(&pipeline.name))?,
+        body: Asked::Scheduled.body(),
+        terms: terms(app, served)?,
+    })
+}
+
+/// The id stays, whatever else is set: creating a schedule twice replaces it.
+fn schedule_id(app: &App, pipeline: &str) -> ScheduleId {
+    let id = match &app.calls.deployment {
+        Some(deployment) => format!("syncline-{deployment}-{pipeline}"),
+        None => format!("syncline-{pipeline}"),
+    };
+    ScheduleId::parse(&id).expect("the settings let no other names pass")
+}
+
+/// The message that asks for a slice after this one.
+pub fn continuation(app: &App, served: &Served, next: &Chain) -> Result<Message, Fault> {
+    let (chain, slice, idle) = (next.id().to_owned(), next.slice(), next.idle());
+    // The queue keeps it apart from other messages of the account; colons and blanks are not allowed.
+    let once = format!("{}-{chain}-{slice}", schedule_id(app, &served.pipeline.name));
+    Ok(Message {
+        url: url_of(app, &sync_path(&served.pipeline.name))?,
+        body: Asked::Continuation { chain, slice, idle }.body(),
+        once: Some(once),
+        delay: CONTINUATION_DELAY,
+        terms: terms(app, served)?,
+    })
+}
+
+/// The message that does what a tick does, now.
+pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
+    Ok(Message {
+        url: url_of(app, &sync_path(&served.pipeline.name))?,
+        body: Asked::Manual.body(),
+        once: None,
+        delay: Duration::ZERO,
+        terms: terms(app, served)?,
+    })
+}
+
+fn terms(app: &App, served: &Served) -> Result<Terms, Fault> {
+    Ok(Terms {
+        retries: app.calls.retries,
+        retry_delay: app.calls.retry_delay.clone(),
+        timeout: app.calls.timeout,
+        failure_url: url_of(app, FAILURE_PATH)?,
+        // Ticks, continuations and manual messages of a pipeline wait for one another.
+        flow: schedule_id(app, &served.pipeline.name).to_string(),
+        label: format!("syncline-{}", served.mark),
+    })
+}
+
+/// The public address of a path.
+pub fn url_of(app: &App, path: &str) -> Result<String, Fault> {
+    Ok(format!("{}{path}", home(app)?))
+}
+
+/// The public URL of this deployment, without a slash at its end.
+pub fn home(app: &App) -> Result<&str, Fault> {
+    app.url.as_deref().ok_or_else(|| {
+        Fault::new(
+            Step::Ask,
+            Remedy::Operator,
+            "no_app_url",
+            "Nothing can call this function, since its public URL is not known",
+            "set APP_URL to the address at which QStash reaches it",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_survives_the_way() {
+        let last = Asked::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1 };
+        for asked in [Asked::Scheduled, Asked::Manual, last.clone()] {
+            assert_eq!(Asked::signed(asked.body().as_bytes()), asked);
+        }
+        assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1));
+        assert_eq!(Asked::Manual.chain("msg_2"), Chain::begun("msg_2"));
+    }
+
+    #[test]
+    fn a_body_that_we_did_not_write_is_a_tick() {
+        for body in
+            ["", "{}", "[]", "nonsense", r#"{"type":"other"}"#, r#"{"type":"continuation"}"#]
+        {
+            assert_eq!(Asked::signed(body.as_bytes()), Asked::Scheduled, "{body}");
+        }
+    }
+}

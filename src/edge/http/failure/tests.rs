@@ -1,0 +1,96 @@
+//! Callbacks as QStash sends them, and as it does not.
+
+use serde_json::json;
+
+use super::*;
+
+const HOME: &str = "https://sync.example.com";
+
+fn callback(more: Value) -> Value {
+    let mut callback = json!({
+        "status": 503,
+        "header": {"Content-Type": ["application/json"]},
+        "body": STANDARD.encode(r#"{"error":{"code":"silent","message":"Cannot read","hint":"wait"}}"#),
+        "retried": 2,
+        "maxRetries": 2,
+        "sourceMessageId": "msg_1",
+        "url": "https://sync.example.com/api/background/sync/slave-to-prod",
+        "method": "POST",
+        "sourceHeader": {"Content-Type": "application/json"},
+        "sourceBody": STANDARD.encode(r#"{"type":"scheduled"}"#),
+        "notBefore": "1760000000000",
+        "createdAt": 1_760_000_000_000_u64,
+        "scheduleId": "syncline-slave-to-prod",
+        "dlqId": "1760000000000-0",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        callback[name] = value.clone();
+    }
+    callback
+}
+
+fn parsed(more: Value) -> Result<Callback, Fault> {
+    Callback::parse(callback(more).to_string().as_bytes(), HOME)
+}
+
+#[test]
+fn a_callback_tells_what_was_lost_and_why() {
+    let Callback { pipeline, asked, delivery, reason } = parsed(json!({})).unwrap();
+
+    assert_eq!((pipeline.as_str(), asked), ("slave-to-prod", Asked::Scheduled));
+    assert_eq!((delivery.message.as_str(), delivery.retried), ("msg_1", 2));
+    assert_eq!(delivery.schedule.unwrap().as_str(), "syncline-slave-to-prod");
+    let expected = "QStash gave up after 3 attempts; the last was answered 503 (silent): Cannot \
+        read; wait";
+    assert_eq!(reason, expected);
+}
+
+#[test]
+fn a_lost_continuation_keeps_its_chain() {
+    let source = STANDARD.encode(r#"{"type":"continuation","chain":"msg_0","slice":4,"idle":1}"#);
+    let asked = parsed(json!({ "sourceBody": source })).unwrap().asked;
+    assert_eq!(asked.chain("msg_1").slice(), 4);
+}
+
+#[test]
+fn what_others_answered_is_not_repeated() {
+    let reason = |more| parsed(more).unwrap().reason;
+    let html = STANDARD.encode("<html>hunter2</html>");
+    assert!(!reason(json!({ "body": html })).contains("hunter2"));
+    assert!(reason(json!({ "status": 0 })).ends_with("the last was not answered in time"));
+    let long = format!(r#"{{"error":{{"code":"a","message":"{}","hint":""}}}}"#, "m".repeat(9_000));
+    assert_eq!(reason(json!({ "body": STANDARD.encode(long) })).len(), LONGEST_REASON);
+}
+
+#[test]
+fn numbers_may_stand_in_quotes_and_parts_may_be_missing() {
+    let odd = parsed(json!({
+        "status": "504", "retried": "0", "body": null, "sourceBody": "%%%", "scheduleId": 7,
+    }));
+    let odd = odd.unwrap();
+    assert_eq!(
+        (odd.delivery.retried, odd.asked, odd.delivery.schedule),
+        (0, Asked::Scheduled, None)
+    );
+    assert!(
+        odd.reason.starts_with("QStash gave up after the first attempt; the last was answered")
+    );
+}
+
+#[test]
+fn a_malformed_callback_is_refused_for_good() {
+    let refused = |fault: Fault| {
+        assert_eq!((fault.remedy, fault.code), (Remedy::Operator, "bad_callback"));
+    };
+    for body in ["", "{}", "[]", "null", "nonsense", r#"{"url": 1, "sourceMessageId": 2}"#] {
+        refused(Callback::parse(body.as_bytes(), HOME).unwrap_err());
+    }
+    for more in [
+        json!({ "sourceMessageId": "" }),
+        json!({ "sourceMessageId": "a'; drop table users" }),
+        json!({ "url": "https://sync.example.com.evil.example/api/background/sync/slave-to-prod" }),
+        json!({ "url": "https://sync.example.com/api/background/other" }),
+    ] {
+        refused(parsed(more).unwrap_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! Messages of the queue: the one that handed us a call, the chain that a call belongs to, and
+//! the one that asks for the next call.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One attempt by the queue to hand us a message. None of it is signed: it is recorded, and
+/// decides nothing but which run a repeated delivery is told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The same in every attempt of one message.
+    pub message: MessageId,
+    /// How many attempts went before.
+    pub retried: u32,
+    /// The schedule that made the message, if one did.
+    pub schedule: Option<ScheduleId>,
+}
+
+/// Names a message of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageId(String);
+
+/// Names a schedule of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ScheduleId(String);
+
+/// Longer than any id that QStash mints, short enough for an index.
+const LONGEST_ID: usize = 200;
+
+/// A text that is no id of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("An id has 1 to {LONGEST_ID} of the characters A-Z, a-z, 0-9, `.`, `_` and `-`")]
+pub struct BadId;
+
+impl MessageId {
+    /// Takes an id as QStash mints them.
+    pub fn parse(text: &str) -> Result<Self, BadId> {
+        checked(text).map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ScheduleId {
+    /// Takes an id as QStash allows them. An empty one would turn a call for one schedule into a
+    /// call for all of them.
+    pub fn parse(text: &str) -> Result<Self, BadId> {
+        checked(text).map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn checked(text: &str) -> Result<String, BadId> {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_id = (1..=LONGEST_ID).contains(&text.len()) && text.chars().all(is_known);
+    // Dots alone would be a step in a path.
+    let is_path = text.chars().all(|c| c == '.');
+    if is_id && !is_path { Ok(text.to_owned()) } else { Err(BadId) }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ScheduleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a call stands in a chain of slices: the first is asked by a schedule or a person, each
+/// other by the one before it. Chain and slice together name a piece of work, so that a message
+/// that comes twice finds what the first one did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    id: String,
+    slice: u32,
+    idle: u32,
+}
+
+/// A slice that its budget cuts before its first page moves nothing, and the next one will not
+/// either. A busy moment may cost one or two.
+const MOST_IDLE_SLICES: u32 = 3;
+
+/// A chain that goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{MOST_IDLE_SLICES} slices in a row moved nothing within their budget")]
+pub struct Stalled;
+
+impl Chain {
+    /// A chain whose first slice this is, named after the message or the run that asks for it.
+    pub fn begun(id: impl Into<String>) -> Self {
+        Self { id: id.into(), slice: 0, idle: 0 }
+    }
+
+    /// A chain as a continuation carries it.
+    pub fn carried(id: impl Into<String>, slice: u32, idle: u32) -> Self {
+        Self { id: id.into(), slice, idle }
+    }
+
+    /// The slice after this one, if it may be asked for.
+    pub fn next(&self, progressed: bool) -> Result<Self, Stalled> {
+        let idle = if progressed { 0 } else { self.idle.saturating_add(1) };
+        if idle >= MOST_IDLE_SLICES {
+            return Err(Stalled);
+        }
+        Ok(Self { id: self.id.clone(), slice: self.slice.saturating_add(1), idle })
+    }
+
+    /// What all slices of the chain have in common.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How many slices went before.
+    pub fn slice(&self) -> u32 {
+        self.slice
+    }
+
+    /// How many of them moved nothing, counted back from the last.
+    pub fn idle(&self) -> u32 {
+        self.idle
+    }
+}
+
+/// How the queue is to call this deployment, as the operator set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// Attempts after the first.
+    pub retries: u32,
+    /// The queue's expression for the milliseconds between attempts; none for its own.
+    pub retry_delay: Option<String>,
+    /// When the queue gives an attempt up.
+    pub timeout: Duration,
+    /// What tells this deployment's schedules from those of another in the same account.
+    pub deployment: Option<String>,
+}
+
+/// How the queue is to deliver a call of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Attempts after the first.
+    pub retries: u32,
+    /// The queue's expression for the milliseconds between attempts; none for its own.
+    pub retry_delay: Option<String>,
+    /// When the queue gives an attempt up.
+    pub timeout: Duration,
+    /// What the queue calls when it gives a message up.
+    pub failure_url: String,
+    /// Messages with the same key are delivered one at a time.
+    pub flow: String,
+    /// What the message is found by in the queue's log.
+    pub label: String,
+}
+
+/// A message that calls this function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The address that the signature will cover.
+    pub url: String,
+    /// JSON, which the signature covers too.
+    pub body: String,
+    /// Of messages with the same text here, published within minutes, the queue delivers one.
+    pub once: Option<String>,
+    /// When it is delivered at the soonest, from now.
+    pub delay: Duration,
+    /// How it is delivered.
+    pub terms: Terms,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_word_and_no_path() {
+        for good in ["msg_26hZ", "scd-1.2", "a"] {
+            assert_eq!(ScheduleId::parse(good).unwrap().as_str(), good);
+            assert_eq!(MessageId::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "ä", "a\n", "a?b", &"a".repeat(201)] {
+            assert_eq!(ScheduleId::parse(bad), Err(BadId), "{bad:?}");
+            assert_eq!(MessageId::parse(bad), Err(BadId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_goes_on_as_long_as_something_moves() {
+        let mut chain = Chain::begun("msg_1");
+        for slice in 1..100 {
+            chain = chain.next(true).unwrap();
+            assert_eq!((chain.id(), chain.slice(), chain.idle()), ("msg_1", slice, 0));
+        }
+    }
+
+    #[test]
+    fn three_slices_that_move_nothing_end_a_chain() {
+        let once = Chain::begun("msg_1").next(false).unwrap();
+        let twice = once.next(false).unwrap();
+        assert_eq!(twice.next(false), Err(Stalled));
+        assert_eq!(twice.next(true).unwrap().idle(), 0, "one that moves something saves it");
+    }
+}

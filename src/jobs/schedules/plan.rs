@@ -1,0 +1,81 @@
+//! Which schedules are ours, and what is different about them.
+
+use super::ports::{Found, Wanted};
+
+/// A schedule of this deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The pipeline whose schedule it is; none for one that was made by hand.
+    pub wanted: Option<Wanted>,
+    /// What the queue has; none if somebody deleted it, or nobody made it yet.
+    pub found: Option<Found>,
+    /// How the two compare.
+    pub standing: Standing,
+}
+
+/// How a schedule compares with what it ought to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As it ought to be.
+    InOrder,
+    /// Different in these points.
+    Outdated(Vec<&'static str>),
+    /// Not there.
+    Missing,
+    /// It calls this deployment, and nobody here made it.
+    Foreign,
+}
+
+/// What ought to be, each with what there is, and then whatever else calls this deployment.
+pub fn listed(wanted: &[Wanted], found: Vec<Found>, home: &str) -> Vec<Listed> {
+    let (named, others): (Vec<Found>, Vec<Found>) = found
+        .into_iter()
+        .filter(|of| is_ours(of, wanted, home))
+        .partition(|of| wanted.iter().any(|wanted| wanted.id.as_str() == of.id));
+    let own = wanted.iter().map(|wanted| {
+        let found = named.iter().find(|of| of.id == wanted.id.as_str()).cloned();
+        let standing = match &found {
+            None => Standing::Missing,
+            Some(found) => match differences(wanted, found) {
+                none if none.is_empty() => Standing::InOrder,
+                some => Standing::Outdated(some),
+            },
+        };
+        Listed { wanted: Some(wanted.clone()), found, standing }
+    });
+    let others = others.into_iter().map(|found| Listed {
+        wanted: None,
+        found: Some(found),
+        standing: Standing::Foreign,
+    });
+    own.chain(others).collect()
+}
+
+/// Whether a schedule belongs to this deployment: it calls it, or it carries the label that stays
+/// when the public URL changes.
+pub fn is_ours(found: &Found, wanted: &[Wanted], home: &str) -> bool {
+    let below = found.destination.strip_prefix(home);
+    let calls_us = below.is_some_and(|path| path.is_empty() || path.starts_with(['/', '?']));
+    calls_us || wanted.iter().any(|wanted| found.labels.contains(&wanted.terms.label))
+}
+
+/// The points in which a schedule is not what it ought to be, by the names people know them by.
+pub fn differences(wanted: &Wanted, found: &Found) -> Vec<&'static str> {
+    let Wanted { pipeline: _, id: _, cron, url, body, terms } = wanted;
+    let points = [
+        ("cron", found.cron == cron.to_string()),
+        ("destination", found.destination == *url),
+        ("method", found.method == "POST"),
+        ("body", found.body.as_deref() == Some(body)),
+        ("retries", found.retries == Some(terms.retries)),
+        ("retry delay", found.retry_delay == terms.retry_delay),
+        ("timeout", found.timeout == Some(terms.timeout)),
+        ("failure callback", found.failure_url.as_deref() == Some(&terms.failure_url)),
+        (
+            "flow control",
+            found.flow.as_deref() == Some(&terms.flow) && found.parallelism == Some(1),
+        ),
+        ("label", found.labels.contains(&terms.label)),
+    ];
+    points.into_iter().filter(|(_, is_equal)| !is_equal).map(|(name, _)| name).collect()
+}
