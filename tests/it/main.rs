@@ -2,6 +2,7 @@
 
 mod cli;
 mod cli_demo;
+mod deliveries;
 mod demo_cluster;
 mod demo_data;
 mod economy;

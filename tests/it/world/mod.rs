@@ -4,6 +4,7 @@ pub mod door;
 pub mod pair;
 pub mod process;
 pub mod proxy;
+pub mod queued;
 pub mod runtime_api;
 
 use std::sync::OnceLock;

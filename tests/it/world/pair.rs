@@ -17,7 +17,8 @@ use tower::Service;
 
 use super::{Database, connect, fresh_database};
 
-const TOKEN: &str = "a-token-of-the-tests-alone";
+/// The token that manual callers show.
+pub const TOKEN: &str = "a-token-of-the-tests-alone";
 
 /// A source and a target of one test's own.
 pub struct Pair {
