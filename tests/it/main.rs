@@ -2,11 +2,13 @@
 
 mod cli;
 mod cli_demo;
+mod day;
 mod deliveries;
 mod demo_cluster;
 mod demo_data;
 mod economy;
 mod http;
+mod killed;
 mod lambda;
 mod readme;
 #[path = "../rooms.rs"]

@@ -1,6 +1,7 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
 pub mod door;
+pub mod killable;
 pub mod pair;
 pub mod process;
 pub mod proxy;
