@@ -178,7 +178,7 @@ pub struct LostMessage<'a> {
     pub reason: &'a str,
 }
 
-/// Whether no other message of the same chain was lost before; people are told once a chain.
+/// Whether no message of the same chain was known to be lost before; people are told once a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstOfChain(pub bool);
 

@@ -1,10 +1,10 @@
 //! The door: who is let in, and what is answered.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::json;
 use syncline::edge::http::{SYNC_PATH, guarded};
 
 use crate::world::door::{ADMIN_TOKEN, Door, client, serve, told};
@@ -106,41 +106,6 @@ async fn without_an_admin_token_manual_calls_are_refused() {
     let empty = door.request("POST", SYNC_PATH).header("x-manual-trigger", "true");
     assert_eq!(empty.bearer_auth("").send().await.unwrap().status(), 401);
     assert_eq!(door.scheduled("{}").await.status(), 200);
-}
-
-#[tokio::test]
-async fn every_hostile_signature_gets_the_same_answer() {
-    let door = door().await;
-    let url = format!("{}{SYNC_PATH}", door.public_url);
-    let now = SystemTime::now();
-    let sign = |url: &str, body: &str, at| door.signer.sign(url, body.as_bytes(), at);
-    let good = sign(&url, "{}", now);
-    let (unsigned, _) = good.rsplit_once('.').unwrap();
-    let none = door.signer.sign_claims(r#"{"alg":"none","typ":"JWT"}"#, "{}");
-    let stranger = syncline::demo::Signer::new(&syncline::demo::random_key());
-
-    let mut answers: Vec<(u16, Value)> = Vec::new();
-    for token in [
-        sign(&url, r#"{"other":"body"}"#, now),
-        sign("https://sync.example.com/another/path", "{}", now),
-        sign(&format!("{url}?a=1"), "{}", now),
-        sign(&url, "{}", now - Duration::from_secs(400)),
-        sign(&url, "{}", now + Duration::from_secs(1_000)),
-        stranger.sign(&url, b"{}", now),
-        format!("{unsigned}."),
-        unsigned.to_owned(),
-        format!("{good}x"),
-        none,
-        "not a token".to_owned(),
-        "x".repeat(9_000),
-    ] {
-        answers.push(told(door.with_token(&token, "{}").await).await);
-    }
-
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
-    assert_eq!(answers[0].0, 401);
-    let nothing_told = answers[0].1["error"]["message"].as_str().unwrap();
-    assert_eq!(nothing_told, "This call is not authorized");
 }
 
 #[tokio::test]

@@ -2,14 +2,19 @@
 
 mod cli;
 mod cli_demo;
+mod cli_local_qstash;
 mod day;
 mod deliveries;
 mod demo_cluster;
 mod demo_data;
 mod economy;
+mod given_up;
+mod hostile;
 mod http;
 mod killed;
 mod lambda;
+mod local_qstash;
+mod local_qstash_api;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;

@@ -132,8 +132,8 @@ pub async fn record_end(
     Ok(())
 }
 
-/// Records a message that the queue gave up, once however often it is told. True when no other
-/// message of its chain was lost before.
+/// Records a message that the queue gave up, once however often it is told. True when no message
+/// of its chain was known to be lost before.
 pub async fn record_lost(
     session: &Session,
     schema: &str,
@@ -142,7 +142,7 @@ pub async fn record_lost(
     let schema = sql::ident(schema);
     let others = format!(
         "select 1 from {schema}.sync_metadata \
-         where pipeline = $1 and chain = $2 and sync_status = 'lost' and message_id <> $3 limit 1"
+         where pipeline = $1 and chain = $2 and sync_status = 'lost' limit 1"
     );
     let record = format!(
         "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status, \
@@ -154,7 +154,7 @@ pub async fn record_lost(
     let message = delivery.message.as_str();
     let (begun, others, recorded, committed) = tokio::join!(
         session.begin(Purpose::Write),
-        session.query(&others, [pipeline.into(), chain.id().into(), message.into()]),
+        session.query(&others, [pipeline.into(), chain.id().into()]),
         session.query(
             &record,
             [

@@ -1,11 +1,15 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
 pub mod door;
+pub mod function;
+pub mod hostile;
 pub mod killable;
 pub mod pair;
+pub mod post;
 pub mod process;
 pub mod proxy;
 pub mod queued;
+pub mod receiver;
 pub mod runtime_api;
 
 use std::sync::OnceLock;
