@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod demo;
+mod local_qstash;
 mod output;
 mod plan;
 mod progress;
@@ -38,6 +39,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Shows all of it on this machine, with real data in two throwaway databases
     Demo(demo::DemoArguments),
+    /// Serves a QStash on this machine: its API, schedules, retries and signatures
+    LocalQstash(local_qstash::LocalQstashArguments),
 }
 
 /// The pipeline and the tables of it that a command is about.
@@ -66,6 +69,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,
+        Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,
     };
     exit.into()
 }

@@ -1,0 +1,172 @@
+//! What steers deliveries: `queues`, `topics`, `flowControl` and `keys`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, no_route, number, segments};
+use crate::demo::qstash::desk::Desk;
+use crate::demo::qstash::state::{Endpoint, Flow};
+use crate::demo::qstash::terms;
+use crate::demo::qstash::{Millis, Named, Refused, wire};
+
+/// What the answer tells as the limit of everything; nothing here enforces it.
+const GLOBAL_PARALLELISM: u32 = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueueBody {
+    queue_name: String,
+    parallelism: Option<u32>,
+    paused: Option<bool>,
+}
+
+pub(super) fn queues(
+    desk: &Desk,
+    call: &Call,
+    rest: Option<&str>,
+    now: Millis,
+) -> Result<Answer, Refused> {
+    let named = segments(rest.filter(|rest| !rest.is_empty()));
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let mut state = desk.state();
+    match (call.method.as_str(), named.as_slice()) {
+        ("GET", []) => {
+            let told = state.queues().map(|queue| wire::queue(queue, state.lag(&queue.name)));
+            Ok(Answer::with(told.collect()))
+        }
+        ("GET", [name]) => {
+            state.queue(name).map(|found| Answer::with(wire::queue(found, state.lag(name))))
+        }
+        ("POST", []) => {
+            let QueueBody { queue_name, parallelism, paused } = parsed(call.json()?)?;
+            state.upsert_queue(&queue_name, parallelism, paused, now);
+            Ok(Answer::empty())
+        }
+        ("DELETE", [name]) => state.delete_queue(name).map(|()| Answer::empty()),
+        ("POST", [name, "pause"]) => state.pause_queue(name, true).map(|()| Answer::empty()),
+        ("POST", [name, "resume"]) => state.pause_queue(name, false).map(|()| Answer::empty()),
+        _ => Err(no_route()),
+    }
+}
+
+#[derive(Deserialize)]
+struct EndpointsBody {
+    endpoints: Vec<EndpointBody>,
+}
+
+#[derive(Deserialize)]
+struct EndpointBody {
+    name: Option<String>,
+    url: Option<String>,
+}
+
+pub(super) fn groups(
+    desk: &Desk,
+    call: &Call,
+    rest: Option<&str>,
+    now: Millis,
+) -> Result<Answer, Refused> {
+    let named = segments(rest.filter(|rest| !rest.is_empty()));
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let mut state = desk.state();
+    match (call.method.as_str(), named.as_slice()) {
+        ("GET", []) => Ok(Answer::with(state.groups().map(wire::group).collect())),
+        ("GET", [name]) => state.group(name).map(|found| Answer::with(wire::group(found))),
+        ("DELETE", [name]) => state.delete_group(name).map(|()| Answer::empty()),
+        ("POST", [name, "endpoints"]) => {
+            let EndpointsBody { endpoints } = parsed(call.json()?)?;
+            let endpoints = endpoints.into_iter().map(|EndpointBody { name, url }| {
+                let url = url.ok_or_else(|| Refused::bad("an endpoint needs a url"))?;
+                Ok(Endpoint { name, url })
+            });
+            let endpoints: Vec<Endpoint> = endpoints.collect::<Result<_, Refused>>()?;
+            state.add_endpoints(name, endpoints, now).map(|()| Answer::empty())
+        }
+        ("DELETE", [name, "endpoints"]) => {
+            let EndpointsBody { endpoints } = parsed(call.json()?)?;
+            let named: Vec<_> = endpoints.into_iter().map(|of| (of.name, of.url)).collect();
+            state.remove_endpoints(name, &named, now).map(|()| Answer::empty())
+        }
+        _ => Err(no_route()),
+    }
+}
+
+pub(super) fn flows(desk: &Desk, call: &Call, rest: Option<&str>) -> Result<Answer, Refused> {
+    let named = segments(rest.filter(|rest| !rest.is_empty()));
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let mut state = desk.state();
+    match (call.method.as_str(), named.as_slice()) {
+        ("GET", []) => {
+            let told = state.flows().map(|flow| wire::flow(flow, state.flow_load(flow.key())));
+            Ok(Answer::with(told.collect()))
+        }
+        ("GET", [key]) => {
+            let load = state.flow_load(key);
+            state.flow(key).map(|flow| Answer::with(wire::flow(flow, load)))
+        }
+        ("POST", [key, "pause"]) => {
+            state.flow_on_demand(key).is_paused = true;
+            Ok(Answer::empty())
+        }
+        ("POST", [key, "resume"]) => {
+            state.flow(key)?.is_paused = false;
+            Ok(Answer::empty())
+        }
+        ("POST", [key, "pin"]) => {
+            pin(state.flow_on_demand(key), &call.asked()).map(|()| Answer::empty())
+        }
+        ("POST", [key, "unpin"]) => {
+            let (flow, asked) = (state.flow(key)?, call.asked());
+            let is_asked = |name: &str| asked.named(name) == Some("true");
+            flow.pins_parallelism &= !is_asked("parallelism");
+            flow.pins_rate &= !is_asked("rate");
+            Ok(Answer::empty())
+        }
+        ("POST", [key, "resetRate"]) => {
+            state.flow(key)?.begun = 0;
+            Ok(Answer::empty())
+        }
+        _ => Err(no_route()),
+    }
+}
+
+/// Sets limits that messages do not change any more.
+fn pin(flow: &mut Flow, asked: &[(String, String)]) -> Result<(), Refused> {
+    let count = |name: &str| {
+        let number = number(asked, name)?;
+        Ok::<_, Refused>(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
+    };
+    let (parallelism, rate) = (count("parallelism")?, count("rate")?);
+    let period = asked.named("period").map(terms::period).transpose()?;
+    if parallelism.is_some() {
+        flow.limits.parallelism = parallelism;
+        flow.pins_parallelism = true;
+    }
+    if rate.is_some() {
+        flow.limits.rate = rate;
+        flow.limits.period = period.unwrap_or(flow.limits.period);
+        flow.pins_rate = true;
+    }
+    Ok(())
+}
+
+pub(super) fn global(desk: &Desk) -> Answer {
+    let active = desk.state().active();
+    Answer::with(json!({
+        "parallelismMax": GLOBAL_PARALLELISM,
+        "parallelismCount": active,
+    }))
+}
+
+pub(super) fn keys(desk: &Desk, call: &Call, rest: Option<&str>) -> Result<Answer, Refused> {
+    let keys = match (call.method.as_str(), rest) {
+        ("GET", None) => desk.keys(),
+        ("POST", Some("rotate")) => desk.rotate(),
+        _ => return Err(no_route()),
+    };
+    Ok(Answer::with(json!({ "current": keys.current, "next": keys.next })))
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Refused> {
+    serde_json::from_value(body).map_err(|why| Refused::bad(format!("invalid body: {why}")))
+}

@@ -1,0 +1,39 @@
+//! `schedules`.
+
+use super::{Answer, Call, no_route, segments};
+use crate::demo::qstash::desk::Desk;
+use crate::demo::qstash::state::Order;
+use crate::demo::qstash::{Millis, Refused, wire};
+use serde_json::json;
+
+use super::publish::check_size;
+
+pub(super) fn route(
+    desk: &Desk,
+    call: &Call,
+    rest: Option<&str>,
+    now: Millis,
+) -> Result<Answer, Refused> {
+    let named = segments(rest.filter(|rest| !rest.is_empty()));
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let mut state = desk.state();
+    match (call.method.as_str(), named.as_slice()) {
+        ("GET", []) => Ok(Answer::with(state.schedules().map(wire::schedule).collect())),
+        ("GET", [id]) => state.schedule_of(id).map(|found| Answer::with(wire::schedule(found))),
+        ("DELETE", [id]) => state.unschedule(id).map(|()| Answer::empty()),
+        // A destination has slashes as well, but a scheme before them.
+        ("POST" | "PATCH", [id, "pause"]) => state.pause_schedule(id).map(|()| Answer::empty()),
+        ("POST" | "PATCH", [id, "resume"]) => {
+            state.resume_schedule(id, now).map(|()| Answer::empty())
+        }
+        ("POST", [_, ..]) => {
+            check_size(&call.body)?;
+            let destination = call.destination(rest.unwrap_or_default());
+            let (headers, body) = (call.headers.clone(), call.body.clone());
+            let order = Order { destination, headers, body, queue: None };
+            let id = state.schedule(order, now)?;
+            Ok(Answer::with(json!({ "scheduleId": id })))
+        }
+        _ => Err(no_route()),
+    }
+}

@@ -1,0 +1,79 @@
+//! What was accepted for delivery. A message never changes; how far it came is kept in `state`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Millis;
+use super::Named;
+use super::courier::Attempt;
+use super::terms::Terms;
+
+/// A body, its destination and the terms between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The id that all attempts carry.
+    pub id: String,
+    /// The message that this one is about, or its own id.
+    pub root: String,
+    /// The destination.
+    pub url: String,
+    /// The URL group that it was published to.
+    pub group: Option<String>,
+    /// What the group calls the destination.
+    pub endpoint: Option<String>,
+    /// The schedule that produced it.
+    pub schedule_id: Option<String>,
+    /// The queue that it waits in.
+    pub queue: Option<String>,
+    /// The bytes as they were published.
+    pub body: Bytes,
+    /// How it is delivered.
+    pub terms: Terms,
+    /// The headers of the call that brought it, from which a dead letter is published again.
+    pub asked: Vec<(String, String)>,
+    /// Unix milliseconds.
+    pub created_at: Millis,
+    /// No attempt is made earlier.
+    pub not_before: Millis,
+    /// Tells of another message's delivery; it has no callbacks itself.
+    pub is_callback: bool,
+}
+
+/// Who calls: there is nobody but this machine.
+pub const CALLER_IP: &str = "127.0.0.1";
+
+/// The region that the service serves where nothing is said.
+const REGION: &str = "EU-CENTRAL-1";
+
+impl Message {
+    /// The next delivery of it, not signed yet.
+    pub fn attempt(&self, retried: u32) -> Attempt {
+        let mut headers = self.terms.headers.clone();
+        if headers.named("user-agent").is_none() {
+            headers.push(("User-Agent".to_owned(), "Upstash-QStash".to_owned()));
+        }
+        let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
+        add("Upstash-Message-Id", &self.id);
+        add("Upstash-Retried", &retried.to_string());
+        add("Upstash-Caller-Ip", CALLER_IP);
+        add("Upstash-Region", REGION);
+        let optional =
+            [("Upstash-Schedule-Id", &self.schedule_id), ("Upstash-Topic-Name", &self.group)];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                add(name, value);
+            }
+        }
+        Attempt {
+            message_id: self.id.clone(),
+            schedule_id: self.schedule_id.clone(),
+            retried,
+            url: self.url.clone(),
+            method: self.terms.method.clone(),
+            headers,
+            body: self.body.clone(),
+            timeout: Duration::from_millis(self.terms.timeout),
+        }
+    }
+}

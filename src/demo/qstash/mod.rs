@@ -1,0 +1,71 @@
+//! A QStash on this machine, written from the public description of the API alone: publish, batch,
+//! schedules with real ticks, retries, deduplication, flow control, callbacks, dead letters, logs and
+//! signatures. What it knows and decides is in [`state`], how it is asked in [`api`], what carries
+//! its deliveries out in [`driver`]; [`LocalQStash`] is how the rest holds all of it.
+//!
+//! Where the public description says nothing, the reading here is: a schedule made again with the
+//! same id ticks again even if it was paused; the newest entries of logs and dead letters come first;
+//! a message is at most a million bytes; redaction is accepted and not done.
+
+mod api;
+mod backoff;
+mod courier;
+mod cron;
+mod desk;
+mod driver;
+mod expression;
+mod handle;
+mod message;
+mod options;
+mod spans;
+mod state;
+mod terms;
+mod wire;
+
+pub use courier::{Attempt, Courier, Delivered, HttpCourier};
+pub use handle::LocalQStash;
+pub use message::Message;
+pub use options::{
+    Error, Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY, PUBLIC_TOKEN, SignWith, Time,
+};
+pub use state::{DeadLetter, LogEntry, LogState, Response, Schedule, TickState};
+pub use terms::Terms;
+
+/// Unix milliseconds, or a number of them: what the API tells time in.
+pub type Millis = u64;
+
+/// Why the API refuses a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// The text of the answer.
+    pub error: String,
+}
+
+impl Refused {
+    fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+
+    fn bad(error: impl Into<String>) -> Self {
+        Self::new(400, error)
+    }
+
+    fn not_found(error: impl Into<String>) -> Self {
+        Self::new(404, error)
+    }
+}
+
+/// Headers, which are found by name in any case.
+trait Named {
+    /// The first value of a header.
+    fn named(&self, name: &str) -> Option<&str>;
+}
+
+impl Named for [(String, String)] {
+    fn named(&self, name: &str) -> Option<&str> {
+        let found = self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}

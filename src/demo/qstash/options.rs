@@ -1,0 +1,90 @@
+//! What a local QStash can be told at its start.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::courier::Courier;
+
+/// The token of the public development server, which SDKs in development mode use. No secret.
+pub const PUBLIC_TOKEN: &str =
+    "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=";
+/// The current signing key of the public development server.
+pub const PUBLIC_CURRENT_KEY: &str = "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r";
+/// The next signing key of the public development server.
+pub const PUBLIC_NEXT_KEY: &str = "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs";
+
+/// How it starts. The default is a free port, random credentials and the real time.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// The port of the API on this machine; 0 is a free one.
+    pub port: u16,
+    /// The token that calls must carry; random if none.
+    pub token: Option<String>,
+    /// The current and the next signing key; random if none.
+    pub keys: Option<(String, String)>,
+    /// What its clock shows.
+    pub time: Time,
+    /// Which time is in the signatures.
+    pub sign_with: SignWith,
+    /// By how many seconds the clock that signs is fast.
+    pub skew: i64,
+    /// Who delivers; over HTTP if none.
+    pub courier: Option<Arc<dyn Courier>>,
+}
+
+/// What a clock shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Time {
+    /// What the clock of the machine shows.
+    #[default]
+    Real,
+    /// This, until it is stepped. Nothing is delivered but in a step.
+    SteppedFrom(SystemTime),
+}
+
+/// Which time is in the signatures of a stepped clock's deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignWith {
+    /// The machine's, for destinations that check it against theirs.
+    #[default]
+    RealTime,
+    /// The stepped one.
+    VirtualTime,
+}
+
+impl Options {
+    /// With a clock that stands until it is stepped.
+    pub fn stepped(start: SystemTime) -> Self {
+        Self { time: Time::SteppedFrom(start), ..Self::default() }
+    }
+
+    /// With the token and keys that everybody knows, which SDKs in development mode expect.
+    pub fn with_public_credentials(mut self) -> Self {
+        self.token = Some(PUBLIC_TOKEN.to_owned());
+        self.keys = Some((PUBLIC_CURRENT_KEY.to_owned(), PUBLIC_NEXT_KEY.to_owned()));
+        self
+    }
+
+    /// With somebody else to deliver.
+    pub fn with_courier(mut self, courier: Arc<dyn Courier>) -> Self {
+        self.courier = Some(courier);
+        self
+    }
+}
+
+/// Why a local QStash does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken, or may not be had.
+    #[error("Cannot listen on 127.0.0.1:{port}")]
+    Port {
+        /// The one that was asked for.
+        port: u16,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nothing could be delivered.
+    #[error("Cannot call over HTTP")]
+    Courier(#[from] reqwest::Error),
+}

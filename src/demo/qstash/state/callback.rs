@@ -1,0 +1,79 @@
+//! Messages about messages: what a callback and a failure callback are told.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{Response, State, Underway};
+use crate::demo::qstash::message::{CALLER_IP, Message};
+use crate::demo::qstash::terms::Callback;
+use crate::demo::qstash::wire::header_map;
+use crate::demo::qstash::{Millis, Named};
+
+impl State {
+    /// Sends the outcome of an attempt to who asked for it: a message of its own, signed and retried.
+    pub(super) fn call_back(
+        &mut self,
+        callback: &Callback,
+        about: &Underway,
+        response: &Response,
+        dlq_id: Option<&str>,
+        now: Millis,
+    ) {
+        let source = &about.message;
+        let mut terms = (*callback.terms).clone();
+        if terms.headers.named("content-type").is_none() {
+            terms.headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        }
+        let message = Message {
+            id: self.ids.mint("msg_"),
+            root: source.root.clone(),
+            url: callback.url.clone(),
+            group: None,
+            endpoint: None,
+            schedule_id: source.schedule_id.clone(),
+            queue: source.queue.clone(),
+            body: Bytes::from(told(about, response, dlq_id).to_string()),
+            terms,
+            asked: Vec::new(),
+            created_at: now,
+            not_before: now,
+            is_callback: true,
+        };
+        // The message that it tells of holds the place in the queue.
+        self.accept(message, true, now);
+    }
+}
+
+fn told(about: &Underway, response: &Response, dlq_id: Option<&str>) -> Value {
+    let source = &about.message;
+    let mut told = json!({
+        "status": response.status,
+        "header": header_map(&response.headers),
+        "body": STANDARD.encode(&response.body),
+        "retried": about.retried,
+        "maxRetries": source.terms.retries,
+        "sourceMessageId": source.id,
+        "url": source.url,
+        "method": source.terms.method,
+        "sourceHeader": header_map(&source.terms.headers),
+        "sourceBody": STANDARD.encode(&source.body),
+        "notBefore": source.not_before,
+        "createdAt": source.created_at,
+        "callerIP": CALLER_IP,
+    });
+    let optional = [
+        ("topicName", source.group.as_deref()),
+        ("endpointName", source.endpoint.as_deref()),
+        ("scheduleId", source.schedule_id.as_deref()),
+        ("dlqId", dlq_id),
+    ];
+    let fields: &mut Map<String, Value> = told.as_object_mut().expect("made as an object above");
+    for (name, value) in optional {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), value.into());
+        }
+    }
+    told
+}

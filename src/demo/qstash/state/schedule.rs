@@ -1,0 +1,179 @@
+//! Schedules: what ticks, what a tick produces, and what became of the last one. A tick waits for
+//! nothing; one that falls into a pause is dropped.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::publish::{Draft, Order};
+use super::{Published, State};
+use crate::demo::qstash::cron::Ticks;
+use crate::demo::qstash::message::Message;
+use crate::demo::qstash::terms::{Terms, check_url};
+use crate::demo::qstash::{Millis, Named, Refused};
+
+/// A message that is published again and again.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Chosen by who made it, or minted.
+    pub id: String,
+    /// A URL, or the name of a URL group.
+    pub destination: String,
+    /// When.
+    pub ticks: Ticks,
+    /// How each message is delivered.
+    pub terms: Terms,
+    /// The headers that it was made with.
+    pub asked: Vec<(String, String)>,
+    /// The bytes of each message.
+    pub body: Bytes,
+    /// Unix milliseconds.
+    pub created_at: Millis,
+    /// Its ticks are dropped.
+    pub is_paused: bool,
+    /// The next tick.
+    pub next: Option<Millis>,
+    /// The tick before.
+    pub last: Option<Millis>,
+    /// What became of the messages of the last tick.
+    pub last_states: BTreeMap<String, TickState>,
+    /// Why the last tick produced nothing.
+    pub error: Option<String>,
+}
+
+/// What became of a message of the last tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TickState {
+    /// It is under way.
+    InProgress,
+    /// It was delivered.
+    Success,
+    /// It was given up.
+    Fail,
+}
+
+impl Schedule {
+    /// When it will produce messages next.
+    pub fn next_tick(&self) -> Option<Millis> {
+        self.next.filter(|_| !self.is_paused)
+    }
+}
+
+impl State {
+    /// Makes a schedule, or replaces all of the one with this id, and gives the id.
+    pub fn schedule(&mut self, order: Order, now: Millis) -> Result<String, Refused> {
+        let Order { destination, headers, body, queue: _ } = order;
+        let ticks = Ticks::parse(headers.named("upstash-cron").unwrap_or_default())?;
+        let terms = Terms { not_before: None, ..Terms::read(&headers)? };
+        if !self.groups.contains_key(&destination) {
+            check_url(&destination)
+                .map_err(|why| Refused::bad(format!("invalid destination url: {why}")))?;
+        }
+        let id = match headers.named("upstash-schedule-id") {
+            Some(id) => checked_id(id)?,
+            None => self.ids.mint("scd_"),
+        };
+        let created_at = self.schedules.get(&id).map_or(now, |replaced| replaced.created_at);
+        let schedule = Schedule {
+            id: id.clone(),
+            destination,
+            next: ticks.after(now),
+            ticks,
+            terms,
+            asked: headers,
+            body,
+            created_at,
+            is_paused: false,
+            last: None,
+            last_states: BTreeMap::new(),
+            error: None,
+        };
+        self.schedules.insert(id.clone(), schedule);
+        Ok(id)
+    }
+
+    /// All schedules.
+    pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
+        self.schedules.values()
+    }
+
+    /// The schedule with this id.
+    pub fn schedule_of(&self, id: &str) -> Result<&Schedule, Refused> {
+        self.schedules.get(id).ok_or_else(|| not_found(id))
+    }
+
+    /// Deletes a schedule; what it has produced is still delivered.
+    pub fn unschedule(&mut self, id: &str) -> Result<(), Refused> {
+        self.schedules.remove(id).map(|_| ()).ok_or_else(|| not_found(id))
+    }
+
+    /// Pauses a schedule. Doing so twice is doing it once.
+    pub fn pause_schedule(&mut self, id: &str) -> Result<(), Refused> {
+        let schedule = self.schedules.get_mut(id).ok_or_else(|| not_found(id))?;
+        schedule.is_paused = true;
+        Ok(())
+    }
+
+    /// Lets a schedule tick again, from now on: what fell into the pause is lost.
+    pub fn resume_schedule(&mut self, id: &str, now: Millis) -> Result<(), Refused> {
+        let schedule = self.schedules.get_mut(id).ok_or_else(|| not_found(id))?;
+        if schedule.is_paused {
+            schedule.next = schedule.ticks.after(now);
+            schedule.is_paused = false;
+        }
+        Ok(())
+    }
+
+    pub(super) fn tick(&mut self, now: Millis) {
+        let is_due = |schedule: &&Schedule| schedule.next_tick().is_some_and(|next| next <= now);
+        let due: Vec<Schedule> = self.schedules.values().filter(is_due).cloned().collect();
+        for schedule in due {
+            let produced = self.send(draft_of(&schedule), now);
+            let Some(ticked) = self.schedules.get_mut(&schedule.id) else {
+                continue;
+            };
+            ticked.last = ticked.next;
+            ticked.next = ticked.ticks.after(now);
+            ticked.error = produced.as_ref().err().map(|refused| refused.error.clone());
+            let receipts = match produced {
+                Ok(Published::One(receipt)) => vec![receipt],
+                Ok(Published::Group(receipts)) => receipts,
+                Err(_) => Vec::new(),
+            };
+            let fresh = receipts.into_iter().filter(|receipt| !receipt.deduplicated);
+            let states = fresh.map(|receipt| (receipt.message_id, TickState::InProgress));
+            ticked.last_states = states.collect();
+        }
+    }
+
+    pub(super) fn tick_ended(&mut self, message: &Message, ended: TickState) {
+        let schedule = message.schedule_id.as_ref().and_then(|id| self.schedules.get_mut(id));
+        let state = schedule.and_then(|schedule| schedule.last_states.get_mut(&message.id));
+        if let Some(state) = state {
+            *state = ended;
+        }
+    }
+}
+
+fn draft_of(schedule: &Schedule) -> Draft {
+    Draft {
+        destination: schedule.destination.clone(),
+        terms: schedule.terms.clone(),
+        asked: schedule.asked.clone(),
+        body: schedule.body.clone(),
+        queue: schedule.terms.queue.clone(),
+        schedule_id: Some(schedule.id.clone()),
+    }
+}
+
+fn checked_id(id: &str) -> Result<String, Refused> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match !id.is_empty() && id.chars().all(is_legal) {
+        true => Ok(id.to_owned()),
+        false => Err(Refused::bad(format!("invalid schedule id {id}"))),
+    }
+}
+
+fn not_found(id: &str) -> Refused {
+    Refused::not_found(format!("schedule {id} not found"))
+}

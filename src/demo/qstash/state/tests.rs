@@ -1,0 +1,320 @@
+//! What follows from calls, ticks and outcomes, told in seconds after an invented morning.
+
+mod pace;
+mod schedules;
+
+use serde_json::Value;
+
+use super::*;
+use crate::demo::qstash::courier::Delivered;
+use crate::demo::qstash::{Named, Refused};
+
+/// 2026-03-01T00:00:00Z.
+const MORNING: Millis = 1_772_323_200_000;
+const DESTINATION: &str = "http://host/a";
+
+type Asked<'a> = &'a [(&'a str, &'a str)];
+
+/// A state, and a clock that is set by hand.
+struct Scene {
+    state: State,
+    now: Millis,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { state: State::new("t"), now: MORNING }
+    }
+
+    fn at(&mut self, seconds: u64) -> &mut Self {
+        self.now = MORNING + seconds * 1000;
+        self
+    }
+
+    fn publish(&mut self, headers: &[(&str, &str)]) -> String {
+        match self.state.publish(order(DESTINATION, headers), self.now).unwrap() {
+            Published::One(receipt) => receipt.message_id,
+            Published::Group(receipts) => panic!("{receipts:?}"),
+        }
+    }
+
+    fn enqueue(&mut self, queue: &str, headers: &[(&str, &str)]) -> String {
+        let order = Order { queue: Some(queue.to_owned()), ..order(DESTINATION, headers) };
+        self.state.publish(order, self.now).unwrap();
+        self.state.messages().last().unwrap().id.clone()
+    }
+
+    fn schedule(&mut self, headers: &[(&str, &str)]) -> Result<String, Refused> {
+        self.state.schedule(order(DESTINATION, headers), self.now)
+    }
+
+    fn due(&mut self) -> Vec<Attempt> {
+        self.state.due(self.now)
+    }
+
+    fn due_ids(&mut self) -> Vec<String> {
+        self.due().into_iter().map(|attempt| attempt.message_id).collect()
+    }
+
+    fn ends(&mut self, id: &str, delivered: Delivered) {
+        self.state.finished(id, &delivered, self.now);
+    }
+
+    /// Seconds from the morning to the next event.
+    fn next(&self) -> Option<u64> {
+        self.state.next_event(self.now).map(|moment| (moment - MORNING) / 1000)
+    }
+
+    fn log_of(&self, id: &str) -> Vec<&'static str> {
+        let of = self.state.log().iter().filter(|entry| entry.message.id == id);
+        of.map(|entry| entry.state.name()).collect()
+    }
+
+    /// Lets every attempt fail, and tells at which seconds they were made.
+    fn fails_at(&mut self, id: &str, delivered: Delivered) -> Vec<u64> {
+        let mut seconds = Vec::new();
+        while let Some(next) = self.next() {
+            for attempt in self.at(next).due() {
+                if attempt.message_id == id {
+                    seconds.push(next);
+                }
+                self.ends(&attempt.message_id, delivered.clone());
+            }
+        }
+        seconds
+    }
+}
+
+fn order(destination: &str, headers: &[(&str, &str)]) -> Order {
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    Order {
+        destination: destination.to_owned(),
+        headers: headers.collect(),
+        body: "body".into(),
+        queue: None,
+    }
+}
+
+fn failed(status: u16, headers: &[(&str, &str)]) -> Delivered {
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    Delivered::Answered { status, headers: headers.collect(), body: b"why".to_vec() }
+}
+
+#[test]
+fn a_message_is_due_at_once_and_goes_when_it_is_delivered() {
+    let mut scene = Scene::new();
+    let id = scene.publish(&[]);
+
+    let attempts = scene.due();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].retried, attempts[0].url.as_str()), (0, DESTINATION));
+    assert_eq!(scene.due().len(), 0, "it is under way");
+    scene.ends(&id, Delivered::status(204));
+
+    assert_eq!(scene.log_of(&id), ["CREATED", "ACTIVE", "DELIVERED"]);
+    assert_eq!((scene.next(), scene.state.messages().count()), (None, 0));
+}
+
+#[test]
+fn attempts_fall_at_the_documented_seconds_and_then_the_message_is_dead() {
+    let cases: [(Asked, &[u64]); 6] = [
+        (&[], &[0, 12, 160, 1968]),
+        (&[("upstash-retries", "0")], &[0]),
+        (&[("upstash-delay", "1m"), ("upstash-retries", "1")], &[60, 72]),
+        (&[("upstash-not-before", "1772323300"), ("upstash-retries", "0")], &[100]),
+        (&[("upstash-retry-delay", "5000"), ("upstash-retries", "2")], &[0, 5, 10]),
+        (&[("upstash-delay", "1h"), ("upstash-not-before", "1"), ("upstash-retries", "0")], &[0]),
+    ];
+    for (headers, expected) in cases {
+        let mut scene = Scene::new();
+        let id = scene.publish(headers);
+        assert_eq!(scene.fails_at(&id, Delivered::status(500)), expected, "{headers:?}");
+        let letter = scene.state.dead_letters().next().expect("it is dead");
+        assert_eq!((&letter.message.id, letter.response.status), (&id, 500));
+    }
+}
+
+#[test]
+fn only_489_with_the_header_is_final() {
+    let header = ("Upstash-NonRetryable-Error", "true");
+    let cases = [
+        (failed(489, &[header]), 1),
+        (failed(489, &[]), 4),
+        (failed(500, &[header]), 4),
+        (failed(301, &[]), 4),
+        (Delivered::Failed { why: "refused".to_owned() }, 4),
+    ];
+    for (delivered, attempts) in cases {
+        let mut scene = Scene::new();
+        let id = scene.publish(&[]);
+        assert_eq!(scene.fails_at(&id, delivered.clone()).len(), attempts, "{delivered:?}");
+    }
+}
+
+#[test]
+fn an_answer_chooses_when_it_is_tried_again() {
+    let mut scene = Scene::new();
+    let id = scene.publish(&[("upstash-retries", "2")]);
+    assert_eq!(scene.fails_at(&id, failed(429, &[("retry-after", "30")])), [0, 30, 60]);
+    assert_eq!(
+        scene.log_of(&id),
+        [
+            "CREATED", "ACTIVE", "ERROR", "RETRY", "ACTIVE", "ERROR", "RETRY", "ACTIVE", "ERROR",
+            "FAILED"
+        ]
+    );
+}
+
+#[test]
+fn a_key_of_deduplication_counts_for_ten_minutes() {
+    let mut scene = Scene::new();
+    let with_id = [("upstash-deduplication-id", "d")];
+    let first = scene.publish(&with_id);
+    for id in scene.due_ids() {
+        scene.ends(&id, Delivered::status(200));
+    }
+    assert_eq!(scene.at(599).publish(&with_id), first, "also after its delivery");
+    assert_ne!(scene.at(600).publish(&with_id), first);
+}
+
+#[test]
+fn content_is_the_same_where_destination_body_and_headers_are() {
+    let mut scene = Scene::new();
+    let by_content = ("upstash-content-based-deduplication", "True");
+    let first = scene.publish(&[by_content]);
+    assert_eq!(scene.publish(&[by_content]), first);
+    assert_ne!(scene.publish(&[by_content, ("upstash-forward-a", "1")]), first);
+    let other = order("http://host/b", &[by_content]);
+    assert!(
+        matches!(scene.state.publish(other, MORNING), Ok(Published::One(r)) if !r.deduplicated)
+    );
+}
+
+#[test]
+fn a_callback_tells_of_each_attempt_and_a_failure_callback_of_the_last() {
+    let mut scene = Scene::new();
+    let id = scene.publish(&[
+        ("upstash-retries", "1"),
+        ("upstash-callback", "http://host/c"),
+        ("upstash-failure-callback", "http://host/f"),
+        ("content-type", "text/plain"),
+    ]);
+    let mut told = Vec::new();
+    while let Some(next) = scene.next() {
+        for attempt in scene.at(next).due() {
+            let is_message = attempt.message_id == id;
+            let delivered = if is_message { failed(503, &[]) } else { Delivered::status(200) };
+            if !is_message {
+                let body: Value = serde_json::from_slice(&attempt.body).unwrap();
+                told.push((attempt.url.clone(), body));
+            }
+            scene.ends(&attempt.message_id, delivered);
+        }
+    }
+    let urls: Vec<&str> = told.iter().map(|(url, _)| url.as_str()).collect();
+    assert_eq!(urls, ["http://host/c", "http://host/c", "http://host/f"]);
+    let last = &told[2].1;
+    assert_eq!(last["sourceMessageId"], id);
+    assert_eq!(
+        (&last["status"], &last["retried"], &last["maxRetries"]),
+        (&503.into(), &1.into(), &1.into())
+    );
+    assert_eq!((&last["body"], &last["sourceBody"]), (&"d2h5".into(), &"Ym9keQ==".into()));
+    assert_eq!(last["sourceHeader"]["Content-Type"][0], "text/plain");
+    assert_eq!(last["dlqId"], scene.state.dead_letters().next().unwrap().dlq_id);
+}
+
+#[test]
+fn a_failure_callback_that_fails_is_retried_and_calls_nobody_back() {
+    let mut scene = Scene::new();
+    let failure = [("upstash-failure-callback", "http://host/f"), ("upstash-retries", "0")];
+    let with_retries = ("upstash-failure-callback-retries", "1");
+    let id = scene.publish(&[failure[0], failure[1], with_retries]);
+    let mut urls = Vec::new();
+    while let Some(next) = scene.next() {
+        for attempt in scene.at(next).due() {
+            urls.push(attempt.url.clone());
+            scene.ends(&attempt.message_id, Delivered::status(500));
+        }
+    }
+    assert_eq!(urls, [DESTINATION, "http://host/f", "http://host/f"]);
+    assert_eq!(scene.state.dead_letters().count(), 2);
+    assert_eq!(scene.log_of(&id).last(), Some(&"FAILED"));
+}
+
+#[test]
+fn a_group_gets_a_message_for_each_endpoint() {
+    let mut scene = Scene::new();
+    let endpoint = |name: Option<&str>, url: &str| Endpoint {
+        name: name.map(str::to_owned),
+        url: url.to_owned(),
+    };
+    let endpoints = vec![endpoint(Some("one"), "http://host/1"), endpoint(None, "http://host/2")];
+    scene.state.add_endpoints("g", endpoints, MORNING).unwrap();
+
+    let published = scene.state.publish(order("g", &[("upstash-deduplication-id", "d")]), MORNING);
+    let Published::Group(receipts) = published.unwrap() else { panic!("one message") };
+    assert_eq!(receipts.len(), 2);
+    assert!(receipts.iter().all(|receipt| !receipt.deduplicated));
+    let attempts = scene.due();
+    let urls: Vec<&str> = attempts.iter().map(|attempt| attempt.url.as_str()).collect();
+    assert_eq!(urls, ["http://host/1", "http://host/2"]);
+    assert_eq!(attempts[0].headers.named("upstash-topic-name"), Some("g"));
+    scene.state.remove_endpoints("g", &[(Some("one".to_owned()), None)], MORNING).unwrap();
+    assert_eq!(scene.state.group("g").unwrap().endpoints.len(), 1);
+}
+
+#[test]
+fn a_cancelled_message_begins_no_attempt_and_one_under_way_no_other() {
+    let mut scene = Scene::new();
+    let active = scene.publish(&[]);
+    scene.due();
+    let waiting = scene.publish(&[("upstash-delay", "1h")]);
+
+    assert!(scene.state.cancel(&active, MORNING) && scene.state.cancel(&waiting, MORNING));
+    assert!(!scene.state.cancel(&waiting, MORNING), "it is gone");
+    scene.ends(&active, Delivered::status(500));
+
+    assert_eq!(scene.log_of(&active), ["CREATED", "ACTIVE", "CANCEL_REQUESTED", "CANCELLED"]);
+    assert_eq!(scene.log_of(&waiting), ["CREATED", "CANCELLED"]);
+    assert_eq!(scene.next(), None);
+}
+
+#[test]
+fn a_bulk_cancel_takes_what_its_filter_meets_and_without_one_everything() {
+    let mut scene = Scene::new();
+    let labelled = [("upstash-label", "a,b"), ("upstash-delay", "1h")];
+    for headers in [&labelled[..], &labelled[1..], &labelled[1..]] {
+        scene.publish(headers);
+    }
+    let by_label = Filter { label: Some("b".to_owned()), ..Filter::default() };
+    assert_eq!(scene.state.cancel_all(&by_label, 500, MORNING), 1);
+    assert_eq!(scene.state.cancel_all(&Filter::default(), 500, MORNING), 2);
+}
+
+#[test]
+fn a_dead_letter_is_retried_as_a_new_message_with_the_terms_it_had() {
+    let mut scene = Scene::new();
+    let headers = [("upstash-retries", "0"), ("upstash-method", "PUT")];
+    let id = scene.publish(&[headers[0], headers[1], ("upstash-deduplication-id", "d")]);
+    scene.fails_at(&id, Delivered::status(500));
+    let dlq_id = scene.state.dead_letters().next().unwrap().dlq_id.clone();
+
+    let changes = [("upstash-retries".to_owned(), "5".to_owned())];
+    let new = scene.state.retry_dead(&dlq_id, &changes, scene.now).unwrap();
+
+    assert_ne!(new, id);
+    let message = scene.state.message(&new).unwrap();
+    assert_eq!((message.terms.retries, message.terms.method.as_str()), (5, "PUT"));
+    assert_eq!(scene.state.dead_letters().count(), 0);
+    assert_eq!(scene.state.retry_dead(&dlq_id, &[], scene.now).unwrap_err().status, 404);
+}
+
+#[test]
+fn a_destination_without_a_scheme_is_refused_in_the_service_s_words() {
+    let refused = Scene::new().state.publish(order("host/a", &[]), MORNING).unwrap_err();
+    assert_eq!(
+        (refused.status, refused.error.as_str()),
+        (400, "invalid destination url: endpoint has invalid scheme, add http:// or https://")
+    );
+}

@@ -1,0 +1,348 @@
+//! On what terms a message is delivered: everything that the `Upstash-` headers of a publish, a batch
+//! item or a schedule say. Redaction is accepted and not done: here is nobody to hide anything from.
+
+use super::spans::{DAY, span};
+use super::{Millis, Named, Refused, expression};
+
+/// How long a destination may take to answer where the message does not say: the free plan's limit.
+const LONGEST_ANSWER: Millis = 15 * 60 * 1000;
+
+/// What QStash retries where the message does not say.
+const RETRIES: u32 = 3;
+
+/// How a message is to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The method of the delivery.
+    pub method: String,
+    /// Between the publish, or a schedule's tick, and the first attempt.
+    pub delay: Option<Millis>,
+    /// The moment of the first attempt; beats the delay.
+    pub not_before: Option<Millis>,
+    /// How often a failed delivery is tried again.
+    pub retries: u32,
+    /// The expression for the time between attempts.
+    pub retry_delay: Option<String>,
+    /// How long one attempt may take.
+    pub timeout: Millis,
+    /// Who is told of each attempt.
+    pub callback: Option<Callback>,
+    /// Who is told of a final failure.
+    pub failure_callback: Option<Callback>,
+    /// What makes another message the same.
+    pub deduplication: Option<Deduplication>,
+    /// With whom the deliveries share their pace.
+    pub flow: Option<FlowTerms>,
+    /// What the destination gets beside QStash's own headers, names as `Content-Type`.
+    pub headers: Vec<(String, String)>,
+    /// By what it is found in the logs.
+    pub labels: Vec<String>,
+    /// The queue of what a schedule produces.
+    pub queue: Option<String>,
+}
+
+/// A message about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// Where it goes.
+    pub url: String,
+    /// Its own terms.
+    pub terms: Box<Terms>,
+}
+
+/// What makes two messages the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deduplication {
+    /// An id that the publisher chose.
+    Id(String),
+    /// Destination, body, content type and forwarded headers.
+    Content,
+}
+
+/// The pace of all messages with the same key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowTerms {
+    /// What they share.
+    pub key: String,
+    /// How many are under way at the same time.
+    pub parallelism: Option<u32>,
+    /// How many begin within a period.
+    pub rate: Option<u32>,
+    /// The period of the rate.
+    pub period: Millis,
+}
+
+impl Terms {
+    /// Reads the headers of a call, or refuses them as the service would.
+    pub fn read(headers: &[(String, String)]) -> Result<Self, Refused> {
+        let not_before = match headers.named("upstash-not-before") {
+            None => None,
+            Some(text) => Some(number::<Millis>("Upstash-Not-Before", text)? * 1000),
+        };
+        let mut terms = Self::for_prefix("upstash-", headers, RETRIES)?;
+        terms.not_before = not_before;
+        terms.deduplication = deduplication(headers);
+        terms.flow = flow(headers)?;
+        terms.callback = Callback::read("upstash-callback", headers, terms.retries)?;
+        terms.failure_callback =
+            Callback::read("upstash-failure-callback", headers, terms.retries)?;
+        terms.queue = headers.named("upstash-queue-name").map(str::to_owned);
+        let labels = headers.named("upstash-label").unwrap_or_default().split(',');
+        terms.labels = labels.map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+        terms.add_forwarded(headers);
+        Ok(terms)
+    }
+
+    /// The part that a message and its callbacks have in common, each under its own prefix.
+    fn for_prefix(
+        prefix: &str,
+        headers: &[(String, String)],
+        retries: u32,
+    ) -> Result<Self, Refused> {
+        let own = |name: &str| headers.named(&format!("{prefix}{name}"));
+        let method = own("method").unwrap_or("POST").to_uppercase();
+        if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
+            return Err(Refused::bad(format!("invalid method {method}")));
+        }
+        let retry_delay = own("retry-delay").map(str::to_owned);
+        if let Some(text) = &retry_delay {
+            expression::evaluate(text, 0)
+                .map_err(|why| Refused::bad(format!("invalid retry delay expression: {why}")))?;
+        }
+        let timeout = own("timeout").map(|text| length("timeout", text)).transpose()?;
+        let mut terms = Self {
+            method,
+            delay: own("delay").map(|text| length("delay", text)).transpose()?,
+            not_before: None,
+            retries: own("retries").map_or(Ok(retries), |text| number("Upstash-Retries", text))?,
+            retry_delay,
+            timeout: timeout.unwrap_or(LONGEST_ANSWER).min(LONGEST_ANSWER),
+            callback: None,
+            failure_callback: None,
+            deduplication: None,
+            flow: None,
+            headers: Vec::new(),
+            labels: Vec::new(),
+            queue: None,
+        };
+        let forwarded = format!("{prefix}forward-");
+        for (name, value) in headers {
+            if let Some(name) = name.to_lowercase().strip_prefix(&forwarded) {
+                terms.headers.push((canonical(name), value.clone()));
+            }
+        }
+        Ok(terms)
+    }
+
+    /// The timeout, where the message is about one.
+    pub fn said_timeout(&self) -> Option<Millis> {
+        Some(self.timeout).filter(|timeout| *timeout != LONGEST_ANSWER)
+    }
+
+    /// Adds the content type, and where it is asked for, every header of the call that is not for
+    /// QStash or for the connection to it.
+    fn add_forwarded(&mut self, headers: &[(String, String)]) {
+        const NOT_FORWARDED: [&str; 6] = [
+            "authorization",
+            "host",
+            "connection",
+            "content-length",
+            "transfer-encoding",
+            "expect",
+        ];
+        let all = is_true(headers.named("upstash-header-forward"));
+        for (name, value) in headers {
+            let name = name.to_lowercase();
+            let is_ours = name.starts_with("upstash-") || NOT_FORWARDED.contains(&name.as_str());
+            let is_wanted = name == "content-type" || (all && !is_ours);
+            if is_wanted && self.headers.named(&name).is_none() {
+                self.headers.push((canonical(&name), value.clone()));
+            }
+        }
+    }
+}
+
+impl Callback {
+    fn read(
+        name: &str,
+        headers: &[(String, String)],
+        retries: u32,
+    ) -> Result<Option<Self>, Refused> {
+        let Some(url) = headers.named(name) else {
+            return Ok(None);
+        };
+        check_url(url).map_err(|error| Refused::bad(format!("invalid callback url: {error}")))?;
+        let terms = Terms::for_prefix(&format!("{name}-"), headers, retries)?;
+        if terms.delay.is_some() {
+            return Err(Refused::bad("callbacks cannot be delayed"));
+        }
+        Ok(Some(Self { url: url.to_owned(), terms: Box::new(terms) }))
+    }
+}
+
+/// Says what is wrong with a destination, in the service's words.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let lower = url.get(..8).unwrap_or(url).to_lowercase();
+    if !lower.starts_with("http://") && !lower.starts_with("https://") {
+        return Err("endpoint has invalid scheme, add http:// or https://".to_owned());
+    }
+    match url::Url::parse(url) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(format!("endpoint is not a URL: {why}")),
+    }
+}
+
+fn deduplication(headers: &[(String, String)]) -> Option<Deduplication> {
+    let id = headers.named("upstash-deduplication-id").filter(|id| !id.is_empty());
+    let by_content = is_true(headers.named("upstash-content-based-deduplication"));
+    let id = id.map(|id| Deduplication::Id(id.to_owned()));
+    id.or_else(|| by_content.then_some(Deduplication::Content))
+}
+
+fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refused> {
+    let value = headers.named("upstash-flow-control-value");
+    let Some(key) = headers.named("upstash-flow-control-key") else {
+        return match value {
+            None => Ok(None),
+            Some(_) => Err(Refused::bad("flow control value without a key")),
+        };
+    };
+    let mut flow = FlowTerms { key: key.to_owned(), parallelism: None, rate: None, period: 1000 };
+    for part in value.unwrap_or_default().split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+            Some(("parallelism", count)) => flow.parallelism = Some(number("parallelism", count)?),
+            Some(("rate", count)) => flow.rate = Some(number("rate", count)?),
+            Some(("period", text)) => flow.period = period(text)?,
+            _ => return Err(Refused::bad(format!("invalid flow control value {part}"))),
+        }
+    }
+    let none_allowed = flow.parallelism == Some(0) || flow.rate == Some(0);
+    match (flow.parallelism, flow.rate) {
+        (None, None) => Err(Refused::bad("flow control needs a parallelism or a rate")),
+        _ if none_allowed => Err(Refused::bad("flow control parallelism and rate are at least 1")),
+        _ => Ok(Some(flow)),
+    }
+}
+
+/// A period; a bare number is one of seconds.
+pub fn period(text: &str) -> Result<Millis, Refused> {
+    let period = text.parse::<u64>().map(|seconds| seconds * 1000).ok().or_else(|| span(text));
+    let period = period.filter(|period| (1..=7 * DAY).contains(period));
+    period.ok_or_else(|| Refused::bad(format!("invalid flow control period {text}")))
+}
+
+fn length(what: &str, text: &str) -> Result<Millis, Refused> {
+    span(text.trim()).ok_or_else(|| Refused::bad(format!("invalid {what} {text}")))
+}
+
+/// A whole number of a header or a query.
+pub fn number<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Refused> {
+    text.trim().parse().map_err(|_| Refused::bad(format!("invalid {what} {text}")))
+}
+
+/// The Python client says `True`.
+fn is_true(value: Option<&str>) -> bool {
+    value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+/// `content-type` as `Content-Type`, which is how the service tells header names.
+pub fn canonical(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters.map(|letter| letter.to_ascii_lowercase())).collect()
+    });
+    words.collect::<Vec<String>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&str, &str)]) -> Result<Terms, Refused> {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        Terms::read(&headers)
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_documented() {
+        let terms = read(&[]).unwrap();
+        assert_eq!((terms.method.as_str(), terms.retries, terms.timeout), ("POST", 3, 900_000));
+        assert_eq!((terms.delay, terms.flow, terms.deduplication), (None, None, None));
+    }
+
+    #[test]
+    fn the_headers_of_a_message_are_read() {
+        let terms = read(&[
+            ("Upstash-Method", "put"),
+            ("Upstash-Delay", "1m30s"),
+            ("Upstash-Not-Before", "1772323200"),
+            ("Upstash-Retries", "0"),
+            ("Upstash-Timeout", "30s"),
+            ("Upstash-Label", "a, b"),
+            ("content-type", "text/plain"),
+            ("upstash-forward-x-api-key", "k"),
+            ("x-ignored", "1"),
+        ]);
+        let terms = terms.unwrap();
+        assert_eq!((terms.method.as_str(), terms.retries, terms.timeout), ("PUT", 0, 30_000));
+        assert_eq!((terms.delay, terms.not_before), (Some(90_000), Some(1_772_323_200_000)));
+        assert_eq!(terms.labels, ["a", "b"]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(terms.headers, [pair("X-Api-Key", "k"), pair("Content-Type", "text/plain")]);
+    }
+
+    #[test]
+    fn flow_control_is_read_with_and_without_blanks() {
+        let flow = |value| {
+            let of = [("Upstash-Flow-Control-Key", "k"), ("Upstash-Flow-Control-Value", value)];
+            read(&of).map(|terms| terms.flow.map(|f| (f.parallelism, f.rate, f.period)))
+        };
+        assert_eq!(flow("parallelism=5,rate=10,period=1m"), Ok(Some((Some(5), Some(10), 60_000))));
+        assert_eq!(flow("parallelism=5, rate=10"), Ok(Some((Some(5), Some(10), 1000))));
+        assert_eq!(flow("rate=1, period=20"), Ok(Some((None, Some(1), 20_000))));
+        for value in ["", "parallelism=0", "rate=x", "speed=1", "rate=1,period=8d"] {
+            assert_eq!(flow(value).unwrap_err().status, 400, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_callback_has_terms_of_its_own_and_the_message_s_retries() {
+        let terms = read(&[
+            ("Upstash-Retries", "1"),
+            ("Upstash-Callback", "http://host/c"),
+            ("Upstash-Callback-Method", "PUT"),
+            ("Upstash-Callback-Forward-X-A", "1"),
+            ("Upstash-Failure-Callback", "https://host/f"),
+            ("Upstash-Failure-Callback-Retries", "7"),
+        ]);
+        let terms = terms.unwrap();
+        let callback = terms.callback.unwrap();
+        let failure = terms.failure_callback.unwrap();
+        assert_eq!((callback.terms.method.as_str(), callback.terms.retries), ("PUT", 1));
+        assert_eq!(callback.terms.headers, [("X-A".to_owned(), "1".to_owned())]);
+        assert_eq!((failure.url.as_str(), failure.terms.retries), ("https://host/f", 7));
+    }
+
+    #[test]
+    fn all_headers_are_forwarded_on_request_but_never_the_token() {
+        let headers = [("upstash-header-forward", "true"), ("authorization", "t"), ("x-a", "1")];
+        assert_eq!(read(&headers).unwrap().headers, [("X-A".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let bad = [
+            ("upstash-method", "TRACE"),
+            ("upstash-delay", "10"),
+            ("upstash-retries", "-1"),
+            ("upstash-not-before", "1.5"),
+            ("upstash-retry-delay", "boom("),
+            ("upstash-callback", "host/c"),
+            ("upstash-flow-control-value", "rate=1"),
+        ];
+        for header in bad {
+            assert_eq!(read(&[header]).unwrap_err().status, 400, "{header:?}");
+        }
+    }
+}

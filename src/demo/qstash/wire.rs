@@ -1,0 +1,232 @@
+//! The shapes of the API's answers. A field that has nothing to say is left out, as the service does.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::message::{CALLER_IP, Message};
+use super::state::{
+    DeadLetter, Flow, Group, LogEntry, LogState, Published, Queue, Receipt, Response, Schedule,
+    TickState,
+};
+use super::terms::{Terms, canonical};
+
+/// What was accepted.
+pub fn published(published: &Published) -> Value {
+    match published {
+        Published::One(receipt) => {
+            let mut told = json!({ "messageId": receipt.message_id });
+            if receipt.deduplicated {
+                told["deduplicated"] = true.into();
+            }
+            told
+        }
+        Published::Group(receipts) => receipts.iter().map(of_endpoint).collect(),
+    }
+}
+
+fn of_endpoint(receipt: &Receipt) -> Value {
+    let mut told = json!({ "messageId": receipt.message_id, "url": receipt.url });
+    if receipt.deduplicated {
+        told["deduplicated"] = true.into();
+    }
+    told
+}
+
+/// A message.
+pub fn message(message: &Message) -> Value {
+    Value::Object(message_fields(message))
+}
+
+fn message_fields(message: &Message) -> Map<String, Value> {
+    let mut told = terms_fields(&message.terms);
+    told.extend(fields([
+        ("messageId", message.id.as_str().into()),
+        ("url", message.url.as_str().into()),
+        ("topicName", message.group.clone().into()),
+        ("endpointName", message.endpoint.clone().into()),
+        ("scheduleId", message.schedule_id.clone().into()),
+        ("queueName", message.queue.clone().into()),
+        ("maxRetries", message.terms.retries.into()),
+        ("notBefore", message.not_before.into()),
+        ("createdAt", message.created_at.into()),
+    ]));
+    told.extend([bytes("body", "bodyBase64", &message.body)]);
+    told
+}
+
+/// A dead letter: the message, and why it is dead.
+pub fn dead_letter(letter: &DeadLetter) -> Value {
+    let mut told = message_fields(&letter.message);
+    told.insert("dlqId".to_owned(), letter.dlq_id.as_str().into());
+    told.extend(response_fields(&letter.response));
+    told.extend([bytes("responseBody", "responseBodyBase64", &letter.response.body)]);
+    Value::Object(told)
+}
+
+/// A step in the log, whose body is base64 always.
+pub fn log_entry(entry: &LogEntry) -> Value {
+    let mut told = message_fields(&entry.message);
+    let body = STANDARD.encode(&entry.message.body);
+    told.remove("bodyBase64");
+    let renamed = [
+        ("callbackHeader", "callbackHeaders"),
+        ("failureCallbackHeader", "failureCallbackHeaders"),
+        ("retryDelayExpression", "retryDelayExpr"),
+    ];
+    for (of_message, of_log) in renamed {
+        let value = told.remove(of_message);
+        told.extend(value.map(|value| (of_log.to_owned(), value)));
+    }
+    told.extend(fields([
+        ("time", entry.time.into()),
+        ("state", entry.state.name().into()),
+        ("body", body.into()),
+        ("retried", entry.retried.into()),
+        ("nextDeliveryTime", entry.next_delivery.into()),
+    ]));
+    if let Some(response) = &entry.response {
+        told.extend(response_fields(response));
+        let text = String::from_utf8_lossy(&response.body);
+        told.insert("responseBody".to_owned(), text.clone().into());
+        if matches!(entry.state, LogState::Error | LogState::Retry | LogState::Failed) {
+            let error = response.error.clone().unwrap_or_else(|| text.into_owned());
+            told.insert("error".to_owned(), error.into());
+        }
+    }
+    Value::Object(told)
+}
+
+/// A schedule.
+pub fn schedule(schedule: &Schedule) -> Value {
+    let mut told = terms_fields(&schedule.terms);
+    let delay = schedule.terms.delay.map(|delay| delay / 1000);
+    told.extend(fields([
+        ("scheduleId", schedule.id.as_str().into()),
+        ("cron", schedule.ticks.text().into()),
+        ("createdAt", schedule.created_at.into()),
+        ("destination", schedule.destination.as_str().into()),
+        ("retries", schedule.terms.retries.into()),
+        ("delay", delay.into()),
+        ("queueName", schedule.terms.queue.clone().into()),
+        ("isPaused", schedule.is_paused.into()),
+        ("lastScheduleTime", schedule.last.into()),
+        ("nextScheduleTime", schedule.next_tick().into()),
+        ("error", schedule.error.clone().into()),
+    ]));
+    let states = schedule.last_states.iter().map(|(id, state)| (id.clone(), tick(*state)));
+    if schedule.last.is_some() {
+        told.insert("lastScheduleStates".to_owned(), Value::Object(states.collect()));
+    }
+    told.extend([bytes("body", "bodyBase64", &schedule.body)]);
+    Value::Object(told)
+}
+
+fn tick(state: TickState) -> Value {
+    match state {
+        TickState::InProgress => "IN_PROGRESS".into(),
+        TickState::Success => "SUCCESS".into(),
+        TickState::Fail => "FAIL".into(),
+    }
+}
+
+/// A queue and how many messages it has.
+pub fn queue(queue: &Queue, lag: usize) -> Value {
+    json!({
+        "name": queue.name,
+        "parallelism": queue.parallelism,
+        "paused": queue.is_paused,
+        "createdAt": queue.created_at,
+        "updatedAt": queue.updated_at,
+        "lag": lag,
+    })
+}
+
+/// A URL group.
+pub fn group(group: &Group) -> Value {
+    let endpoints = group.endpoints.iter().map(|endpoint| {
+        let told = [("name", endpoint.name.clone().into()), ("url", endpoint.url.as_str().into())];
+        Value::Object(fields(told).collect())
+    });
+    json!({
+        "name": group.name,
+        "createdAt": group.created_at,
+        "updatedAt": group.updated_at,
+        "endpoints": endpoints.collect::<Value>(),
+    })
+}
+
+/// A flow, how many of its messages wait, and how many are under way.
+pub fn flow(flow: &Flow, (waiting, active): (usize, usize)) -> Value {
+    json!({
+        "flowControlKey": flow.limits.key,
+        "waitListSize": waiting,
+        "parallelismMax": flow.limits.parallelism.unwrap_or(0),
+        "parallelismCount": active,
+        "rateMax": flow.limits.rate.unwrap_or(0),
+        "rateCount": flow.begun,
+        "ratePeriod": flow.limits.period / 1000,
+        "ratePeriodStart": flow.period_start / 1000,
+        "isPaused": flow.is_paused,
+        "isPinnedParallelism": flow.pins_parallelism,
+        "isPinnedRate": flow.pins_rate,
+    })
+}
+
+/// Headers as the service tells them: canonical name to a list of values.
+pub fn header_map(headers: &[(String, String)]) -> Value {
+    let mut map: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, value) in headers {
+        map.entry(canonical(name)).or_default().push(value);
+    }
+    json!(map)
+}
+
+/// What messages and schedules have in common.
+fn terms_fields(terms: &Terms) -> Map<String, Value> {
+    let flow = terms.flow.as_ref();
+    let callback = terms.callback.as_ref();
+    let failure = terms.failure_callback.as_ref();
+    let labels = (!terms.labels.is_empty()).then(|| json!(terms.labels));
+    let told = fields([
+        ("method", terms.method.as_str().into()),
+        ("header", header_map(&terms.headers)),
+        ("callerIP", CALLER_IP.into()),
+        ("timeout", terms.said_timeout().map(|timeout| timeout / 1000).into()),
+        ("callback", callback.map(|callback| callback.url.clone()).into()),
+        ("failureCallback", failure.map(|callback| callback.url.clone()).into()),
+        ("callbackHeader", callback.map(|of| header_map(&of.terms.headers)).into()),
+        ("failureCallbackHeader", failure.map(|of| header_map(&of.terms.headers)).into()),
+        ("flowControlKey", flow.map(|flow| flow.key.clone()).into()),
+        ("parallelism", flow.and_then(|flow| flow.parallelism).into()),
+        ("rate", flow.and_then(|flow| flow.rate).into()),
+        ("period", flow.map(|flow| flow.period / 1000).into()),
+        ("retryDelayExpression", terms.retry_delay.clone().into()),
+        ("label", terms.labels.first().cloned().into()),
+        ("labels", labels.into()),
+    ]);
+    told.collect()
+}
+
+fn response_fields(response: &Response) -> Map<String, Value> {
+    let told = [
+        ("responseStatus", response.status.into()),
+        ("responseHeader", header_map(&response.headers)),
+    ];
+    fields(told).collect()
+}
+
+fn fields<const N: usize>(of: [(&str, Value); N]) -> impl Iterator<Item = (String, Value)> {
+    let said = of.into_iter().filter(|(_, value)| !value.is_null());
+    said.map(|(name, value)| (name.to_owned(), value))
+}
+
+/// Bytes as text where they are text, or else as base64 under the other name.
+fn bytes(text: &str, base64: &str, bytes: &[u8]) -> (String, Value) {
+    match std::str::from_utf8(bytes) {
+        Ok(body) => (text.to_owned(), body.into()),
+        Err(_) => (base64.to_owned(), STANDARD.encode(bytes).into()),
+    }
+}
