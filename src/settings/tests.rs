@@ -242,7 +242,9 @@ fn each_pipeline_has_its_own_cron_and_the_environments_where_there_is_one() {
     let zone = hourly.replace("Asia/Tokyo", "Asia");
     assert!(crons(&zone, &[]).unwrap_err().contains("toml line 4, `time_zone`: There is no time"));
     let fields = hourly.replace("0 * * * *", "0 * * *");
-    assert!(crons(&fields, &[]).unwrap_err().contains("toml line 3, `cron`: A cron expression has"));
+    assert!(
+        crons(&fields, &[]).unwrap_err().contains("toml line 3, `cron`: A cron expression has")
+    );
 }
 
 #[test]
