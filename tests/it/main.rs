@@ -2,6 +2,7 @@
 
 mod cli;
 mod cli_demo;
+mod cli_schedule;
 mod demo_cluster;
 mod demo_data;
 mod economy;
