@@ -11,6 +11,7 @@ mod lambda;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
+mod schedules;
 mod sql_text;
 mod sync_basics;
 mod sync_crash;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Door;
 use super::answer::Answer;
@@ -42,6 +43,17 @@ enum Action {
     },
 }
 
+impl Action {
+    /// A list of values in the order of the fields would do for an action as well, if it were not
+    /// refused: whoever deletes must have said so.
+    fn parse(body: &[u8]) -> Result<Self, Fault> {
+        let object: Result<Map<String, Value>, _> = serde_json::from_slice(body);
+        object
+            .and_then(|object| serde_json::from_value(Value::Object(object)))
+            .map_err(|_| unknown_action())
+    }
+}
+
 /// Lists on GET, acts on POST.
 pub async fn schedule(State(door): State<Arc<Door>>, call: Call) -> Response {
     if door.keys.person(&call).is_err() {
@@ -55,8 +67,7 @@ pub async fn schedule(State(door): State<Arc<Door>>, call: Call) -> Response {
 }
 
 async fn acted(app: &App, call: &Call) -> Result<Acted, Fault> {
-    let action: Action = serde_json::from_slice(&call.body).map_err(|_| unknown_action())?;
-    match action {
+    match Action::parse(&call.body)? {
         Action::Create { pipeline } => {
             Ok(Acted::created(&create(app, pipeline.as_deref()).await?, SystemTime::now()))
         }
