@@ -119,12 +119,14 @@ pub fn continuation(app: &App, served: &Served, next: &Chain) -> Result<Message,
     })
 }
 
-/// The message that does what a tick does, now.
+/// The message that does what a tick does, now. Each is one of its own, but the same one stays the
+/// same when the answer to it is lost and it is published again.
 pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
+    let id = schedule_id(app, &served.pipeline.name);
     Ok(Message {
         url: url_of(app, &sync_path(&served.pipeline.name))?,
         body: Asked::Manual.body(),
-        once: None,
+        once: Some(format!("{id}-manual-{}", app.new_run())),
         delay: Duration::ZERO,
         terms: terms(app, served)?,
     })

@@ -4,3 +4,4 @@ pub mod calling;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod http;
+pub mod schedules;

@@ -3,6 +3,7 @@
 mod cli;
 mod cli_demo;
 mod cli_local_qstash;
+mod cli_schedule;
 mod day;
 mod deliveries;
 mod demo_cluster;
@@ -18,6 +19,7 @@ mod local_qstash_api;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;
+mod schedules;
 mod sql_text;
 mod sync_basics;
 mod sync_crash;

@@ -136,7 +136,12 @@ impl Schedules for QStash {
     }
 
     async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
-        self.schedule(Method::DELETE, id.as_str()).await
+        let request = self.request(Method::DELETE, &format!("schedules/{id}"));
+        match self.send(request, PATIENCE).await {
+            // The answer to the first attempt may have been lost.
+            Ok(_) | Err(QStashError::NotFound) => Ok(()),
+            Err(error) => Err(error.into_fault()),
+        }
     }
 
     async fn signing_keys(&self) -> Result<[SecretText; 2], Fault> {

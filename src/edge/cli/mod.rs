@@ -6,6 +6,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod schedule;
 mod serve;
 
 use std::fmt::Display;
@@ -35,6 +36,8 @@ enum Command {
     Run(run::RunArguments),
     /// Prints what a run would do and what is wrong with the set-up; changes nothing
     Plan(plan::PlanArguments),
+    /// Manages the schedules that call the function
+    Schedule(schedule::ScheduleArguments),
     /// Serves the function's routes on a plain port
     Serve(serve::ServeArguments),
     /// Shows all of it on this machine, with real data in two throwaway databases
@@ -67,6 +70,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,
         Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,

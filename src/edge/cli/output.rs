@@ -98,7 +98,21 @@ pub fn print_json(value: &impl serde::Serialize) {
     println!("{}", serde_json::to_string(value).expect("our own shapes are JSON"));
 }
 
-fn sentence(fault: &Fault) -> String {
+/// Columns of texts, each as wide as its widest.
+pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A fault as a person reads it.
+pub fn sentence(fault: &Fault) -> String {
     format!("{}\n  {}", fault.chain(), fault.hint)
 }
 

@@ -5,10 +5,10 @@ mod auth;
 mod call;
 mod failure;
 mod health;
-pub mod schedule;
+mod schedule;
 pub mod secret;
 pub mod signature;
-mod sync;
+pub(in crate::edge) mod sync;
 pub mod wire;
 
 use std::any::Any;

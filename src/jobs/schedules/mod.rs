@@ -61,7 +61,7 @@ impl ManageSchedules<'_> {
         self.schedules.put(wanted).await?;
         if was_paused {
             // Whoever paused it had a reason, which a changed setting does not take away.
-            self.schedules.pause(&wanted.id).await?;
+            self.schedules.pause(&wanted.id).await.map_err(|fault| awake(wanted, fault))?;
         }
         Ok(created(was_paused))
     }
@@ -108,6 +108,19 @@ impl ManageSchedules<'_> {
     }
 }
 
+/// Between the two calls the schedule ticks. A retry would find it in order, and leave it so.
+fn awake(wanted: &Wanted, fault: Fault) -> Fault {
+    let id = &wanted.id;
+    Fault::new(
+        Step::Queue,
+        Remedy::Operator,
+        "not_paused",
+        format!("Schedule {id} was paused, is brought up to date, and may tick now"),
+        format!("pause it again: syncline schedule pause {id}"),
+    )
+    .caused_by(fault)
+}
+
 /// The id is somebody else's, or ours under a public URL and a target that have both changed.
 fn taken(found: &Found) -> Fault {
     Fault::new(
@@ -119,3 +132,6 @@ fn taken(found: &Found) -> Fault {
          old one of yours, delete it in the Upstash console",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,23 +32,34 @@ impl Door {
     /// Opens the door over two databases, with further settings.
     pub async fn open(source: &str, target: &str, more: &[(&str, &str)]) -> Self {
         let (current, next) = (random_key(), random_key());
-        let public_url = "https://sync.example.com".to_owned();
-        let mut set: BTreeMap<&str, &str> = BTreeMap::from([
+        let usual = [
             ("SOURCE_DATABASE_URL", source),
             ("TARGET_DATABASE_URL", target),
-            ("APP_URL", &public_url),
+            ("APP_URL", "https://sync.example.com"),
             ("SYNC_ADMIN_TOKEN", ADMIN_TOKEN),
             ("QSTASH_CURRENT_SIGNING_KEY", &current),
             ("QSTASH_NEXT_SIGNING_KEY", &next),
-        ]);
-        set.extend(more.iter().copied());
-        let read = |name: &str| set.get(name).map(|&value| value.to_owned());
-        let app = App::function(&read).expect("the settings are right");
+        ];
+        let set =
+            usual.iter().chain(more).map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        Self::with(Port::free().await, &set.collect()).await
+    }
+
+    /// Opens the door on a port, with these settings and no others.
+    pub async fn with(port: Port, set: &BTreeMap<String, String>) -> Self {
+        let app = App::function(&|name| set.get(name).cloned()).expect("the settings are right");
         let routes = router(app).expect("the keys are right");
-        let (url, server) = serve(routes).await;
-        let (signer, next_signer) = (Signer::new(&current), Signer::new(&next));
-        let client = client();
-        Self { public_url, signer, next_signer, client, url, server }
+        let Port { listener, url } = port;
+        let server = serve_on(listener, routes);
+        let signer = |name: &str| Signer::new(set.get(name).map_or("", String::as_str));
+        Self {
+            public_url: set.get("APP_URL").cloned().unwrap_or_default(),
+            signer: signer("QSTASH_CURRENT_SIGNING_KEY"),
+            next_signer: signer("QSTASH_NEXT_SIGNING_KEY"),
+            client: client(),
+            url,
+            server,
+        }
     }
 
     /// A request to a path, without any credential.
@@ -83,14 +94,32 @@ impl Drop for Door {
     }
 }
 
+/// A port of this machine that is ours already, for whoever must know it before it is served.
+pub struct Port {
+    /// Where it is reached.
+    pub url: String,
+    listener: TcpListener,
+}
+
+impl Port {
+    /// Takes any.
+    pub async fn free() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound address"));
+        Self { url, listener }
+    }
+}
+
 /// Serves routes on a free port.
 pub async fn serve(routes: axum::Router) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("a bound address"));
-    let server = tokio::spawn(async move {
+    let Port { url, listener } = Port::free().await;
+    (url, serve_on(listener, routes))
+}
+
+fn serve_on(listener: TcpListener, routes: axum::Router) -> JoinHandle<()> {
+    tokio::spawn(async move {
         axum::serve(listener, routes).await.expect("the server runs");
-    });
-    (url, server)
+    })
 }
 
 /// An HTTP client for loopback.

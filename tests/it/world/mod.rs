@@ -1,5 +1,6 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
+pub mod deployment;
 pub mod door;
 pub mod function;
 pub mod hostile;

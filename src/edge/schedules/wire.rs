@@ -94,6 +94,7 @@ impl ScheduleList {
             message: match (schedules.len(), amiss) {
                 (1, 0) => "The schedule is in order".to_owned(),
                 (all, 0) => format!("All {all} schedules are in order"),
+                (_, 1) => "1 schedule needs a look".to_owned(),
                 (_, amiss) => format!("{amiss} schedules need a look"),
             },
             timestamp: timestamp(now),
@@ -137,19 +138,21 @@ impl ScheduleAnswer {
         }
     }
 
-    /// What a person does about it, if anything.
-    pub fn remedy(&self) -> Option<String> {
-        match self.status {
+    /// What a person does about it; nothing where it is in order.
+    pub fn remedies(&self) -> Vec<String> {
+        let id = &self.schedule_id;
+        let of_status = match self.status {
             "missing" => Some("create it: syncline schedule create".to_owned()),
             "outdated" => {
                 Some(format!("{} differs: syncline schedule create", self.outdated.join(", ")))
             }
-            "foreign" => Some("made by hand; delete it if it calls twice".to_owned()),
-            _ if self.paused => {
-                Some(format!("paused: syncline schedule resume {}", self.schedule_id))
-            }
+            "foreign" => Some(format!(
+                "it is of no pipeline here; if it calls for nothing: syncline schedule delete {id}"
+            )),
             _ => None,
-        }
+        };
+        let of_pause = self.paused.then(|| format!("paused: syncline schedule resume {id}"));
+        of_status.into_iter().chain(of_pause).collect()
     }
 }
 
@@ -233,6 +236,7 @@ fn sentence(created: &Created) -> String {
 impl CreatedAnswer {
     fn of(created: &Created, now: SystemTime) -> Self {
         let Created { wanted, new, changed, paused } = created;
+        let told = if *paused { 0 } else { TICKS_TOLD };
         Self {
             schedule_id: wanted.id.to_string(),
             pipeline: wanted.pipeline.clone(),
@@ -242,7 +246,7 @@ impl CreatedAnswer {
             created: *new,
             changed: changed.clone(),
             paused: *paused,
-            next_runs: wanted.cron.after(now).take(TICKS_TOLD).map(timestamp).collect(),
+            next_runs: wanted.cron.after(now).take(told).map(timestamp).collect(),
         }
     }
 }

@@ -1,0 +1,132 @@
+//! `syncline schedule`: what a person at a terminal does with the schedules. The function's route
+//! does the same; with `--json` both tell it in the same words.
+
+use std::time::SystemTime;
+
+use super::opened;
+use super::output::{self, Exit};
+use crate::edge::schedules::wire::{Acted, ScheduleAnswer, ScheduleList};
+use crate::edge::schedules::{Change, change, create, listed, trigger};
+use crate::engine::model::fault::Fault;
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct ScheduleArguments {
+    #[command(subcommand)]
+    action: Action,
+    /// Print one JSON object, as the function's route answers
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Lists the schedules that call this deployment, and those that ought to
+    List,
+    /// Makes the schedules what the settings say; in order they are left alone
+    Create {
+        /// This pipeline's alone
+        #[arg(long, value_name = "NAME")]
+        pipeline: Option<String>,
+    },
+    /// Lets no more ticks of a schedule through, until it is resumed
+    Pause {
+        /// Its id, as `list` tells it
+        id: String,
+    },
+    /// Lets the ticks of a schedule through again
+    Resume {
+        /// Its id, as `list` tells it
+        id: String,
+    },
+    /// Takes a schedule away
+    Delete {
+        /// Its id, as `list` tells it
+        id: String,
+    },
+    /// Lets QStash call now, as a tick would
+    Trigger {
+        /// The pipeline, if there are several
+        #[arg(long, value_name = "NAME")]
+        pipeline: Option<String>,
+    },
+}
+
+/// Does one thing with the schedules and tells what came of it.
+pub async fn schedule(arguments: &ScheduleArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    match done(&app, arguments).await {
+        Ok(()) => Exit::Done,
+        Err(fault) => output::fault(&fault, &app.new_run(), arguments.json),
+    }
+}
+
+async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
+    let acted = match &arguments.action {
+        Action::List => {
+            let list = listed(app).await?;
+            match arguments.json {
+                true => output::print_json(&list),
+                false => print!("{}", table(&list)),
+            }
+            return Ok(());
+        }
+        Action::Create { pipeline } => {
+            Acted::created(&create(app, pipeline.as_deref()).await?, SystemTime::now())
+        }
+        Action::Pause { id } => change(app, id, Change::Pause).await?,
+        Action::Resume { id } => change(app, id, Change::Resume).await?,
+        Action::Delete { id } => change(app, id, Change::Delete).await?,
+        Action::Trigger { pipeline } => trigger(app, pipeline.as_deref()).await?,
+    };
+    match arguments.json {
+        true => output::print_json(&acted),
+        false => print!("{}", told(&acted)),
+    }
+    Ok(())
+}
+
+/// A line a schedule, and below them what to do about those that need it.
+fn table(list: &ScheduleList) -> String {
+    let head = ["pipeline", "schedule", "cron", "next run", "paused", "last outcome", "status"];
+    let rows = list.schedules.iter().map(row);
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let mut text = output::columns(&rows);
+    for of in &list.schedules {
+        for remedy in of.remedies() {
+            text.push_str(&format!("{}: {remedy}\n", of.schedule_id));
+        }
+    }
+    text
+}
+
+fn row(of: &ScheduleAnswer) -> [String; 7] {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        or_none(&of.pipeline),
+        of.schedule_id.clone(),
+        of.cron.clone(),
+        of.next_run.as_deref().map_or_else(|| "-".to_owned(), minute),
+        if of.paused { "yes" } else { "no" }.to_owned(),
+        or_none(&of.last_outcome),
+        of.status.to_owned(),
+    ]
+}
+
+/// The sentence, and when each schedule that was made ticks.
+fn told(acted: &Acted) -> String {
+    let mut text = format!("{}\n", acted.message);
+    for (id, runs) in acted.next_runs().filter(|(_, runs)| !runs.is_empty()) {
+        let runs: Vec<String> = runs.iter().map(|run| minute(run)).collect();
+        text.push_str(&format!("{id} runs next at {}\n", runs.join(", ")));
+    }
+    text
+}
+
+/// A tick has no seconds.
+pub fn minute(timestamp: &str) -> String {
+    timestamp.strip_suffix(":00.000Z").map_or(timestamp.to_owned(), |minute| format!("{minute}Z"))
+}

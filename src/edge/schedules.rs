@@ -1,0 +1,96 @@
+//! What people do with the schedules of this deployment, whether they call the function or sit at a
+//! terminal: both doors ask here, and tell the same of it.
+
+pub mod wire;
+
+use std::time::{Duration, SystemTime};
+
+use crate::edge::calling;
+use crate::edge::http::sync::named;
+use crate::engine::model::delivery::ScheduleId;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::jobs::schedules::ports::Wanted;
+use crate::jobs::schedules::{Created, ManageSchedules};
+use crate::wiring::App;
+use wire::{Acted, ScheduleList};
+
+/// A person waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be done to a schedule that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its ticks are dropped.
+    Pause,
+    /// Its ticks come again.
+    Resume,
+    /// It is gone.
+    Delete,
+}
+
+/// The schedules of this deployment, with what is wrong with them.
+pub async fn listed(app: &App) -> Result<ScheduleList, Fault> {
+    let wanted = calling::wanted(app)?;
+    Ok(ScheduleList::of(&manage(app, &wanted)?.list().await?, SystemTime::now()))
+}
+
+/// Makes the schedules of all pipelines, or of one, what they ought to be.
+pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<Created>, Fault> {
+    let wanted = calling::wanted(app)?;
+    let manage = manage(app, &wanted)?;
+    let chosen = chosen(&wanted, pipeline)?;
+    let mut created = Vec::with_capacity(chosen.len());
+    for wanted in chosen {
+        created.push(manage.create(wanted).await?);
+    }
+    Ok(created)
+}
+
+/// Changes one of our schedules.
+pub async fn change(app: &App, id: &str, change: Change) -> Result<Acted, Fault> {
+    let id = ScheduleId::parse(id).map_err(|bad| {
+        let hint = "list the schedules to see their ids";
+        Fault::new(Step::Ask, Remedy::Caller, "bad_id", "This is no schedule's id", hint)
+            .caused_by(bad)
+    })?;
+    let wanted = calling::wanted(app)?;
+    let manage = manage(app, &wanted)?;
+    match change {
+        Change::Pause => manage.pause(&id).await?,
+        Change::Resume => manage.resume(&id).await?,
+        Change::Delete => manage.delete(&id).await?,
+    }
+    Ok(Acted::changed(&id, change))
+}
+
+/// Publishes the message that does what a tick does.
+pub async fn trigger(app: &App, pipeline: Option<&str>) -> Result<Acted, Fault> {
+    let served = match pipeline {
+        Some(name) => named(app, name).map_err(|_| no_pipeline(name))?,
+        None => app.only().ok_or_else(several)?,
+    };
+    let message = calling::by_hand(app, served)?;
+    let id = app.queue()?.publish(&message, PATIENCE).await?;
+    Ok(Acted::triggered(&served.pipeline.name, &id))
+}
+
+fn manage<'a>(app: &'a App, wanted: &'a [Wanted]) -> Result<ManageSchedules<'a>, Fault> {
+    Ok(ManageSchedules { wanted, home: calling::home(app)?, schedules: app.schedules()? })
+}
+
+fn chosen<'a>(wanted: &'a [Wanted], pipeline: Option<&str>) -> Result<Vec<&'a Wanted>, Fault> {
+    let Some(name) = pipeline else { return Ok(wanted.iter().collect()) };
+    let found = wanted.iter().find(|of| of.pipeline == name);
+    Ok(vec![found.ok_or_else(|| no_pipeline(name))?])
+}
+
+fn no_pipeline(name: &str) -> Fault {
+    let hint = "leave the pipeline out, or name one of syncline.toml";
+    let message = format!("There is no pipeline {name:?}");
+    Fault::new(Step::Ask, Remedy::Caller, "no_pipeline", message, hint)
+}
+
+fn several() -> Fault {
+    let hint = "say which one with `pipeline`";
+    Fault::new(Step::Ask, Remedy::Caller, "no_pipeline", "There are several pipelines", hint)
+}

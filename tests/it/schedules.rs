@@ -1,0 +1,397 @@
+//! The schedules over HTTP, against a QStash that remembers: what is made, what is left alone, and
+//! what is said when QStash does not want to.
+
+use serde_json::{Value, json};
+use syncline::adapters::qstash::QStash;
+use syncline::demo::qstash::LocalQStash;
+use syncline::edge::calling::SCHEDULE_PATH;
+use syncline::edge::http::SYNC_PATH;
+use syncline::engine::model::delivery::ScheduleId;
+use syncline::engine::model::secret::SecretText;
+use syncline::jobs::schedules::ports::Schedules;
+
+use crate::world::deployment::{Deployment, HOME, ID, account, console, only, strangers};
+use crate::world::door::{ADMIN_TOKEN, told};
+use crate::world::pair::Pair;
+
+const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null)";
+
+/// Nothing here needs the databases: they are not even there.
+async fn deployed() -> (LocalQStash, Deployment) {
+    let qstash = account().await;
+    let nowhere = [
+        ("SOURCE_DATABASE_URL", "postgres://nobody@127.0.0.1:1/source"),
+        ("TARGET_DATABASE_URL", "postgres://nobody@127.0.0.1:2/target"),
+    ];
+    let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let deployment = Deployment::among(nowhere.into(), &qstash);
+    (qstash, deployment)
+}
+
+fn create() -> Value {
+    json!({ "action": "create" })
+}
+
+fn on(action: &str, id: &str) -> Value {
+    json!({ "action": action, "scheduleId": id })
+}
+
+fn code(answer: &(u16, Value)) -> (u16, &str) {
+    (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
+}
+
+/// How the first schedule of the list stands.
+fn status(listed: &(u16, Value)) -> &str {
+    assert_eq!(listed.0, 200, "{}", listed.1);
+    listed.1["schedules"][0]["status"].as_str().expect("a status")
+}
+
+#[tokio::test]
+async fn creating_sets_everything_that_a_schedule_has() {
+    let (qstash, deployment) = deployed().await;
+    let deployment =
+        deployment.set("SYNC_TIME_ZONE", "Europe/Berlin").set("SYNC_RETRY_DELAY", "1000");
+
+    let (status, answer) = deployment.acts(create()).await;
+
+    assert_eq!((status, &answer["scheduleId"]), (200, &json!(ID)), "{answer}");
+    assert_eq!(answer["schedules"][0]["created"], true);
+    assert_eq!(answer["schedules"][0]["nextRuns"].as_array().map(Vec::len), Some(3));
+    let made = only(&qstash);
+    assert_eq!(made.id, ID);
+    assert_eq!(made.destination, format!("{HOME}{SYNC_PATH}"));
+    assert_eq!(made.ticks.text(), "CRON_TZ=Europe/Berlin 0 */6 * * *");
+    assert_eq!(made.body, r#"{"type":"scheduled"}"#);
+    assert!(!made.is_paused);
+    let terms = &made.terms;
+    assert_eq!((terms.method.as_str(), terms.retries, terms.timeout), ("POST", 2, 30_000));
+    assert_eq!(terms.retry_delay.as_deref(), Some("1000"));
+    let failure = terms.failure_callback.as_ref().map(|of| of.url.as_str());
+    assert_eq!(failure, Some("https://sync.example.com/api/background/sync/failure"));
+    let flow = terms.flow.as_ref().expect("a flow control key");
+    assert_eq!((flow.key.as_str(), flow.parallelism, flow.rate), (ID, Some(1), None));
+    assert_eq!(terms.labels.len(), 1, "{:?}", terms.labels);
+    assert!(terms.labels[0].starts_with("syncline-"), "{:?}", terms.labels);
+}
+
+#[tokio::test]
+async fn the_list_says_when_it_ticks_and_what_is_missing() {
+    let (_qstash, deployment) = deployed().await;
+
+    let before = deployment.listed().await;
+    deployment.acts(create()).await;
+    let (_, after) = deployment.listed().await;
+
+    assert_eq!(status(&before), "missing");
+    assert_eq!(before.1["message"], "1 schedule needs a look");
+    assert_eq!(after["message"], "The schedule is in order");
+    let listed = &after["schedules"][0];
+    assert_eq!((&listed["scheduleId"], &listed["pipeline"]), (&json!(ID), &json!("slave-to-prod")));
+    assert_eq!((&listed["cron"], &listed["paused"]), (&json!("0 */6 * * *"), &json!(false)));
+    let next = listed["nextRun"].as_str().expect("a next run");
+    assert!(next.ends_with(":00:00.000Z") && listed["nextRuns"][0] == *next, "{listed}");
+}
+
+#[tokio::test]
+async fn creating_again_from_anywhere_leaves_one_schedule_as_it_was() {
+    let (qstash, deployment) = deployed().await;
+    deployment.acts(create()).await;
+    let first = format!("{:?}", only(&qstash));
+
+    let (_, again) = deployment.acts(create()).await;
+    let at_the_terminal = deployment.terminal(&["schedule", "create", "--json"]).await;
+    let both = tokio::join!(deployment.acts(create()), deployment.acts(create()));
+
+    assert_eq!(again["schedules"][0]["created"], false, "{again}");
+    assert_eq!(again["message"], format!("Schedule {ID} was in order already"));
+    assert_eq!(at_the_terminal.json()["message"], again["message"]);
+    assert_eq!((both.0.0, both.1.0), (200, 200));
+    assert_eq!(format!("{:?}", only(&qstash)), first);
+}
+
+#[tokio::test]
+async fn two_that_create_at_once_leave_one_schedule() {
+    let (qstash, deployment) = deployed().await;
+    let terminal = deployment.terminal(&["schedule", "create"]);
+    let (over_http, again, terminal) =
+        tokio::join!(deployment.acts(create()), deployment.acts(create()), terminal);
+    assert_eq!((over_http.0, again.0, terminal.code), (200, 200, 0), "{terminal:?}");
+    assert_eq!(only(&qstash).id, ID);
+    assert_eq!(status(&deployment.listed().await), "in-order");
+}
+
+#[tokio::test]
+async fn a_changed_setting_is_told_and_brought_up_to_date() {
+    let (qstash, mut deployment) = deployed().await;
+    deployment.acts(create()).await;
+    let moved = json!(["destination", "failure callback"]);
+    for (name, value, changed) in [
+        ("SYNC_CRON", "30 9 * * MON-FRI", json!(["cron"])),
+        ("SYNC_TIME_ZONE", "America/New_York", json!(["cron"])),
+        ("SYNC_RETRIES", "0", json!(["retries"])),
+        ("SYNC_RETRY_DELAY", "pow(2, retried) * 1000", json!(["retry delay"])),
+        ("SYNC_RETRY_DELAY", "", json!(["retry delay"])),
+        ("SYNC_TIMEOUT_SECONDS", "120", json!(["timeout"])),
+        ("APP_URL", "https://moved.example.com", moved),
+    ] {
+        deployment = deployment.set(name, value);
+        let (_, listed) = deployment.listed().await;
+        assert_eq!(listed["schedules"][0]["status"], "outdated", "{name}: {listed}");
+        assert_eq!(listed["schedules"][0]["outdated"], changed, "{name}");
+
+        let (_, answer) = deployment.acts(create()).await;
+
+        assert_eq!(answer["schedules"][0]["changed"], changed, "{name}: {answer}");
+        assert_eq!(status(&deployment.listed().await), "in-order", "{name}");
+    }
+    let made = only(&qstash);
+    assert_eq!(made.ticks.text(), "CRON_TZ=America/New_York 30 9 * * MON-FRI");
+    assert_eq!(made.destination, format!("https://moved.example.com{SYNC_PATH}"));
+    assert_eq!((made.terms.retries, made.terms.timeout), (0, 120_000));
+    assert_eq!(made.terms.retry_delay, None);
+}
+
+#[tokio::test]
+async fn pausing_resuming_and_deleting_do_what_they_say() {
+    let (qstash, deployment) = deployed().await;
+    deployment.acts(create()).await;
+
+    for _ in 0..2 {
+        let (status, answer) = deployment.acts(on("pause", ID)).await;
+        assert_eq!((status, &answer["scheduleId"]), (200, &json!(ID)), "{answer}");
+        assert!(only(&qstash).is_paused);
+    }
+    let (_, listed) = deployment.listed().await;
+    assert_eq!(
+        (&listed["schedules"][0]["paused"], &listed["schedules"][0]["nextRun"]),
+        (&json!(true), &Value::Null)
+    );
+    assert_eq!(deployment.acts(on("resume", ID)).await.0, 200);
+    assert!(!only(&qstash).is_paused);
+    assert_eq!(deployment.acts(on("delete", ID)).await.0, 200);
+    assert!(qstash.schedules().is_empty());
+    for action in ["delete", "pause", "resume"] {
+        assert_eq!(code(&deployment.acts(on(action, ID)).await), (404, "no_schedule"), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_console_did_shows_and_a_pause_outlives_an_update() {
+    let (qstash, deployment) = deployed().await;
+    deployment.acts(create()).await;
+    console(&qstash, "POST", &format!("{ID}/pause")).send().await.unwrap();
+
+    let (_, listed) = deployment.listed().await;
+    assert_eq!(listed["schedules"][0]["paused"], true, "{listed}");
+    let (_, same) = deployment.acts(create()).await;
+    assert_eq!(same["message"], format!("Schedule {ID} was in order already, and still paused"));
+    let deployment = deployment.set("SYNC_CRON", "0 0 * * *");
+    let (_, updated) = deployment.acts(create()).await;
+    assert_eq!(updated["schedules"][0]["paused"], true, "{updated}");
+    assert_eq!(updated["schedules"][0]["nextRuns"], json!([]), "a paused schedule has none");
+    assert!(only(&qstash).is_paused);
+    assert_eq!(only(&qstash).ticks.text(), "0 0 * * *");
+
+    console(&qstash, "DELETE", ID).send().await.unwrap();
+    assert_eq!(status(&deployment.listed().await), "missing");
+}
+
+#[tokio::test]
+async fn a_schedule_made_by_hand_is_shown_and_can_be_taken_away() {
+    let (qstash, deployment) = deployed().await;
+    deployment.acts(create()).await;
+    strangers(&qstash, "by-hand", &format!("{HOME}{SYNC_PATH}")).await;
+
+    let (_, listed) = deployment.listed().await;
+    let schedules = listed["schedules"].as_array().unwrap();
+    assert_eq!(schedules.len(), 2, "{listed}");
+    assert_eq!(
+        (&schedules[1]["status"], &schedules[1]["pipeline"]),
+        (&json!("foreign"), &Value::Null)
+    );
+    assert_eq!(deployment.acts(on("delete", "by-hand")).await.0, 200);
+    assert_eq!(only(&qstash).id, ID);
+}
+
+#[tokio::test]
+async fn somebody_elses_schedule_is_neither_shown_nor_touched() {
+    let (qstash, deployment) = deployed().await;
+    for (id, destination) in [
+        ("other", "https://other.example.com/api/background/sync/slave-to-prod"),
+        ("alike", "https://sync.example.com.evil.example/api/background/sync/slave-to-prod"),
+        ("port", "https://sync.example.com:8443/api/background/sync/slave-to-prod"),
+    ] {
+        strangers(&qstash, id, destination).await;
+    }
+    let before = format!("{:?}", qstash.schedules());
+
+    for id in ["other", "alike", "port"] {
+        for action in ["pause", "resume", "delete"] {
+            let answer = deployment.acts(on(action, id)).await;
+            assert_eq!(code(&answer), (403, "not_ours"), "{action} {id}");
+        }
+    }
+    let (_, listed) = deployment.listed().await;
+
+    assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(format!("{:?}", qstash.schedules()), before);
+}
+
+#[tokio::test]
+async fn an_id_that_another_deployment_has_is_not_taken_from_it() {
+    let (qstash, deployment) = deployed().await;
+    strangers(&qstash, ID, "https://other.example.com/api/background/sync/slave-to-prod").await;
+    let before = format!("{:?}", qstash.schedules());
+
+    let refused = deployment.acts(create()).await;
+
+    assert_eq!(code(&refused), (489, "id_taken"), "{}", refused.1);
+    assert!(refused.1["error"]["hint"].as_str().unwrap().contains("SYNC_DEPLOYMENT"));
+    assert_eq!(status(&deployment.listed().await), "missing");
+    assert_eq!(format!("{:?}", qstash.schedules()), before);
+    let (status, _) = deployment.set("SYNC_DEPLOYMENT", "second").acts(create()).await;
+    assert_eq!((status, qstash.schedules().len()), (200, 2));
+}
+
+#[tokio::test]
+async fn what_qstash_refuses_is_told_and_nothing_is_half_made() {
+    let (qstash, deployment) = deployed().await;
+    qstash.set_down(true);
+    assert_eq!(code(&deployment.acts(create()).await), (503, "qstash_unavailable"));
+    qstash.set_down(false);
+    for (attempts, status, headers, expected) in [
+        (4, 500, &[][..], (503, "qstash_unavailable")),
+        (1, 429, &[("Retry-After", "3600")], (503, "qstash_busy")),
+        (4, 429, &[("RateLimit-Limit", "1000")], (489, "qstash_quota")),
+        (1, 412, &[], (489, "qstash_limit")),
+        (1, 400, &[], (489, "qstash_refused")),
+    ] {
+        qstash.refuse_next(attempts, status, headers);
+        let refused = deployment.acts(create()).await;
+        assert_eq!(code(&refused), expected, "{status}: {}", refused.1);
+        assert!(!refused.1["error"]["hint"].as_str().unwrap().is_empty(), "{}", refused.1);
+    }
+    let token = "a-token-of-another-region";
+    let refused = deployment.clone().set("QSTASH_TOKEN", token).acts(create()).await;
+    assert_eq!(code(&refused), (489, "qstash_token"));
+    assert!(!refused.1.to_string().contains(token));
+    assert!(qstash.schedules().is_empty(), "{:?}", qstash.schedules());
+}
+
+#[tokio::test]
+async fn a_call_that_fails_once_is_made_again() {
+    let (qstash, deployment) = deployed().await;
+    qstash.refuse_next(1, 503, &[]);
+    assert_eq!(deployment.acts(create()).await.0, 200);
+    qstash.refuse_next(1, 429, &[("Retry-After", "0")]);
+    assert_eq!(deployment.acts(on("pause", ID)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_delete_whose_answer_is_lost_is_done() {
+    let (qstash, deployment) = deployed().await;
+    deployment.acts(create()).await;
+    let api = QStash::new(qstash.url(), SecretText::new(qstash.token()));
+    qstash.lose_answers(1);
+    api.delete(&ScheduleId::parse(ID).unwrap()).await.unwrap();
+    assert!(qstash.schedules().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_set_is_named() {
+    let (_qstash, deployment) = deployed().await;
+    for (name, expected) in [("QSTASH_TOKEN", "no_queue"), ("APP_URL", "no_app_url")] {
+        let deployment = deployment.clone().set(name, "");
+        let deployment = deployment.set("QSTASH_CURRENT_SIGNING_KEY", "");
+        let deployment = deployment.set("QSTASH_NEXT_SIGNING_KEY", "");
+        for answer in [deployment.acts(create()).await, deployment.listed().await] {
+            assert_eq!(code(&answer), (489, expected), "{}", answer.1);
+            assert!(answer.1["error"]["hint"].as_str().unwrap().contains(name), "{}", answer.1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_action_is_says_what_one_would_be() {
+    let (qstash, deployment) = deployed().await;
+    let door = deployment.door().await;
+    for body in [
+        "",
+        "nonsense",
+        "{}",
+        r#"{"action":"walk"}"#,
+        r#"{"action":"pause"}"#,
+        r#"{"action":"delete","scheduleId":7}"#,
+        r#"["create", null]"#,
+        r#"["delete", "syncline-slave-to-prod"]"#,
+    ] {
+        let request = door.request("POST", SCHEDULE_PATH).bearer_auth(ADMIN_TOKEN);
+        let answer = told(request.body(body).send().await.unwrap()).await;
+        assert_eq!(code(&answer), (400, "bad_action"), "{body}");
+    }
+    for (body, expected) in [
+        (on("delete", ""), "bad_id"),
+        (on("pause", "a/b"), "bad_id"),
+        (json!({ "action": "create", "pipeline": "other" }), "no_pipeline"),
+        (json!({ "action": "trigger-manual", "pipeline": "other" }), "no_pipeline"),
+    ] {
+        let answer = deployment.acts(body.clone()).await;
+        assert_eq!(code(&answer), (400, expected), "{body}");
+    }
+    assert!(qstash.schedules().is_empty());
+    assert_eq!(door.request("PUT", SCHEDULE_PATH).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn only_a_person_with_the_token_may() {
+    let (qstash, deployment) = deployed().await;
+    let door = deployment.door().await;
+    let body = create().to_string();
+    let signed = door.signer.sign(
+        &format!("{HOME}{SCHEDULE_PATH}"),
+        body.as_bytes(),
+        std::time::SystemTime::now(),
+    );
+    let post = || door.request("POST", SCHEDULE_PATH).body(body.clone());
+    for request in [
+        post(),
+        post().bearer_auth("another-token-of-the-same-kind"),
+        post().header("x-manual-trigger", "true"),
+        post().header("Upstash-Signature", signed),
+        door.request("GET", SCHEDULE_PATH),
+    ] {
+        let sent = format!("{request:?}");
+        assert_eq!(request.send().await.unwrap().status(), 401, "{sent}");
+    }
+    let tokenless = deployment.set("SYNC_ADMIN_TOKEN", "");
+    assert_eq!(tokenless.acts(create()).await.0, 401);
+    assert!(qstash.schedules().is_empty());
+}
+
+#[tokio::test]
+async fn a_manual_trigger_comes_back_signed_and_moves_the_rows() {
+    let pair = Pair::with(ITEMS).await;
+    pair.sql_source("insert into items values (1, now())").await;
+    let qstash = account().await;
+    let (deployment, _door) = Deployment::of(&pair, &qstash).reachable().await;
+
+    let (status, answer) = deployment.acts(json!({ "action": "trigger-manual" })).await;
+    assert_eq!(status, 200, "{answer}");
+    let message = answer["messageId"].as_str().expect("a message").to_owned();
+    qstash.settle().await;
+
+    assert_eq!(qstash.dead_letters().len(), 0, "{:?}", qstash.dead_letters());
+    pair.assert_equal(&["items"]).await;
+    let recorded = "select string_agg(sync_type || ' ' || message_id, ', ') from sync_metadata";
+    assert_eq!(pair.text_target(recorded).await, format!("manual {message}"));
+}
+
+#[tokio::test]
+async fn a_trigger_whose_answer_is_lost_is_published_once() {
+    let (qstash, deployment) = deployed().await;
+    qstash.lose_answers(1);
+    assert_eq!(deployment.acts(json!({ "action": "trigger-manual" })).await.0, 200);
+    assert_eq!(qstash.pending(), 1);
+    assert_eq!(deployment.acts(json!({ "action": "trigger-manual" })).await.0, 200);
+    assert_eq!(qstash.pending(), 2, "one that is asked for again is another");
+}
