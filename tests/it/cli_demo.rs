@@ -87,22 +87,26 @@ fn the_demo_measures_what_it_claims_and_leaves_nothing() {
     assert_eq!(code, Some(0), "{told}\n{said}");
     let times = |sentence: &str| told.matches(sentence).count();
     for (sentence, expected) in [
-        ("signed as QStash signs it", 3),
-        ("answered 200 OK after", 4),
-        (": Synced 57915 rows.\n", 1),
+        ("Schedule syncline-slave-to-prod is created", 1),
+        ("QStash signs and posts to", 3),
+        ("is answered 200, success", 3),
         ("flights      27004        0          0\n", 1),
         ("slave and prod are equal: 57915 rows in 5 tables, compared in", 1),
         ("The same comparison sees it: 5 of 5 tables are different", 1),
-        (": Synced 526 rows.\n", 1),
         ("slave and prod are equal: 57957 rows in 5 tables, compared in", 2),
-        (": Nothing had changed.\n", 2),
+        (": Nothing had changed.\n", 1),
         ("The same call without a signature\n   is answered 401 Unauthorized after", 1),
         ("{\"success\":false,\"error\":{\"code\":\"unauthorized\"", 1),
         ("is answered 401 Unauthorized after", 2),
-        ("The function and both databases are stopped, and their files are removed.\n", 1),
+        ("The function, QStash and both databases are stopped, and their files are removed.\n", 1),
     ] {
         assert_eq!(times(sentence), expected, "{sentence}\n{told}");
     }
+    let slices = |kind: &str, done: &str| {
+        told.lines().filter(|line| line.contains(kind) && line.contains(done)).count()
+    };
+    assert_ne!(slices(" scheduled  ", "  false  "), 0, "the backlog's first slice\n{told}");
+    assert_ne!(slices("  continuation  ", "  true  "), 0, "the backlog's last slice\n{told}");
     assert!(!told.contains('\u{1b}'), "no colours in a pipe");
     assert_eq!(said.lines().count(), 2, "the log has the two refusals, and nothing else:\n{said}");
     assert!(!is_listening(demo.word_after("listens on ")));
@@ -150,7 +154,7 @@ async fn posted(curl: &str) -> Value {
 
 #[test]
 fn ctrl_c_ends_the_demo_wherever_it_is() {
-    for step in ["start", "3. The schedule calls", "7. Others call"] {
+    for step in ["start", "4. The schedule ticks", "8. Others call"] {
         let mut demo = Demo::start(&[]);
         // Its server's files exist once the start is under way.
         let directory = demo.directory();

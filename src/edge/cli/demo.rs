@@ -1,6 +1,6 @@
 //! `syncline demo`: the whole of it on this machine, told step by step to somebody who has never
-//! seen it. The steps are in [`steps`], what they happen on in [`stage`], who calls in [`caller`],
-//! and how it reads in [`story`].
+//! seen it. The steps are in [`steps`], what they happen on in [`stage`], who calls in [`caller`]
+//! and [`ticks`], and how it reads in [`story`].
 
 mod caller;
 mod page;
@@ -9,6 +9,7 @@ mod steps;
 mod story;
 #[cfg(test)]
 mod tests;
+mod ticks;
 
 use std::error::Error;
 use std::future::Future;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 use super::output::Exit;
 use super::serve::interrupted;
 use crate::demo::data::DataError;
+use crate::demo::qstash;
 use crate::demo::{Cluster, ClusterError, ClusterOptions};
 use story::Story;
 
@@ -46,6 +48,9 @@ enum DemoError {
     /// A database does not do what the demo itself asks of it.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// There is nothing to call the function.
+    #[error("Cannot start the local QStash")]
+    QStash(#[from] qstash::Error),
     /// The function cannot be opened.
     #[error("Cannot open the function: {0}")]
     Door(String),
@@ -93,7 +98,10 @@ async fn told(
     };
     if arguments.keep {
         story.invitation(&stage)?;
-        interrupted.await;
+        tokio::select! {
+            () = stage.tick_on() => {}
+            () = interrupted => {}
+        }
     }
     let left = stage.clear().await;
     if left.exists() {
@@ -142,7 +150,10 @@ fn failed(error: &DemoError) -> Exit {
         DemoError::Unexpected(_) | DemoError::Door(_) | DemoError::Call(_) => {
             "\n  This is a defect of Syncline: please report it, with what is written above"
         }
-        DemoError::Cluster(_) | DemoError::Data(_) | DemoError::Output(_) => "",
+        DemoError::Cluster(_)
+        | DemoError::Data(_)
+        | DemoError::QStash(_)
+        | DemoError::Output(_) => "",
     };
     // Where stdout has gone, stderr may have gone too.
     let _ = io::Write::write_all(&mut io::stderr(), format!("\n{text}{hint}\n").as_bytes());

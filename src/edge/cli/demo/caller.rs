@@ -1,5 +1,5 @@
-//! Who calls the function: a schedule of QStash, a stranger, a person. What comes back is read as
-//! any reader of the answer would read it, not with the types it was written from.
+//! Who calls the function besides QStash: a stranger, and a person. What comes back is read as any
+//! reader of the answer would read it, not with the types it was written from.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,27 +9,19 @@ use serde::Deserialize;
 
 use super::DemoError;
 use crate::demo::{Signer, random_key};
+use crate::edge::calling::SCHEDULE_PATH;
 use crate::edge::http::SYNC_PATH;
 
 /// What a schedule sends that was made without a body of its own.
 const BODY: &str = "{}";
-
-/// What the function checks its callers with.
-pub struct Keys {
-    /// Signs today.
-    pub current: String,
-    /// Signs after the next rotation.
-    pub next: String,
-    /// What a person shows.
-    pub admin_token: String,
-}
 
 /// Calls the function over HTTP.
 pub struct Caller {
     client: Client,
     /// Where the function is asked to sync.
     pub sync_url: String,
-    keys: Keys,
+    signing_key: String,
+    admin_token: String,
 }
 
 /// What came back, and how long it took.
@@ -42,8 +34,29 @@ pub struct Answered {
     pub took: Duration,
 }
 
-/// The part of a sync's answer that the demo shows.
+/// What is said of a schedule that was made.
 #[derive(Debug, Deserialize)]
+pub struct Scheduled {
+    /// The same as a sentence.
+    pub message: String,
+    /// One for the only pipeline.
+    pub schedules: Vec<Schedule>,
+}
+
+/// The schedule of the only pipeline.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// When it ticks.
+    pub cron: String,
+    /// What it calls.
+    pub destination: String,
+    /// The next ticks.
+    pub next_runs: Vec<String>,
+}
+
+/// The part of a sync's answer that the demo shows.
+#[derive(Clone, Debug, Deserialize)]
 pub struct Synced {
     /// Whether all went well.
     pub success: bool,
@@ -61,7 +74,7 @@ pub struct Synced {
 }
 
 /// What was moved.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Statistics {
     /// Rows that were written.
     pub total_records: u64,
@@ -70,7 +83,7 @@ pub struct Statistics {
 }
 
 /// The rows of one table that were read, by what became of them.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct Counted {
     /// They were new.
     pub inserted: u64,
@@ -80,32 +93,19 @@ pub struct Counted {
     pub unchanged: u64,
 }
 
-impl Keys {
-    /// Keys that nobody else knows.
-    pub fn random() -> Self {
-        Self { current: random_key(), next: random_key(), admin_token: random("demo_") }
-    }
-}
-
 impl Caller {
-    /// Calls the function that listens at `url`.
-    pub fn new(url: &str, keys: Keys) -> Result<Self, DemoError> {
+    /// Calls the function that listens at `url`, and forges with the key that QStash signs with.
+    pub fn new(url: &str, signing_key: String, admin_token: String) -> Result<Self, DemoError> {
         // The client is built for TLS even where none is spoken.
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
         // A proxy of this machine cannot reach what listens on this machine alone.
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).build()?;
-        Ok(Self { client, sync_url: format!("{url}{SYNC_PATH}"), keys })
+        Ok(Self { client, sync_url: format!("{url}{SYNC_PATH}"), signing_key, admin_token })
     }
 
     /// The token of a manual call.
     pub fn admin_token(&self) -> &str {
-        &self.keys.admin_token
-    }
-
-    /// Calls as a schedule of QStash does.
-    pub async fn scheduled(&self) -> Result<Answered, DemoError> {
-        let token = self.signed(BODY);
-        self.send(self.delivery().header("Upstash-Signature", token)).await
+        &self.admin_token
     }
 
     /// Calls with all that QStash sends, but for the signature.
@@ -115,7 +115,8 @@ impl Caller {
 
     /// Calls with a genuine signature, but of another body.
     pub async fn forged(&self) -> Result<Answered, DemoError> {
-        let token = self.signed(r#"{"another":"body"}"#);
+        let body = br#"{"another":"body"}"#;
+        let token = Signer::new(&self.signing_key).sign(&self.sync_url, body, SystemTime::now());
         self.send(self.delivery().header("Upstash-Signature", token)).await
     }
 
@@ -125,9 +126,15 @@ impl Caller {
         self.send(call.bearer_auth(self.admin_token())).await
     }
 
-    fn signed(&self, body: &str) -> String {
-        let signer = Signer::new(&self.keys.current);
-        signer.sign(&self.sync_url, body.as_bytes(), SystemTime::now())
+    /// Makes the function's schedule, as an operator does.
+    pub async fn schedule(&self, url: &str) -> Result<Scheduled, DemoError> {
+        let call = self.client.post(format!("{url}{SCHEDULE_PATH}")).bearer_auth(&self.admin_token);
+        let call = call.header("Content-Type", "application/json").body(r#"{"action":"create"}"#);
+        let Answered { status, body, .. } = self.send(call).await?;
+        let scheduled = serde_json::from_str(&body).ok().filter(|_| status == StatusCode::OK);
+        scheduled.ok_or_else(|| {
+            DemoError::Unexpected(format!("no schedule was made; the answer was {status}: {body}"))
+        })
     }
 
     fn delivery(&self) -> RequestBuilder {
@@ -154,24 +161,30 @@ impl Caller {
 impl Answered {
     /// The answer of a sync that found everything done.
     pub fn synced(&self) -> Result<Synced, DemoError> {
-        let unexpected = |what: &str| {
-            let Self { status, body, .. } = self;
-            DemoError::Unexpected(format!("{what}; the answer was {status}: {body}"))
-        };
+        let synced = self.slice()?;
+        match synced.done {
+            true => Ok(synced),
+            false => Err(self.unexpected("not all is synced")),
+        }
+    }
+
+    /// The answer of a slice that went well, and may have left more to do.
+    pub fn slice(&self) -> Result<Synced, DemoError> {
         if self.status != StatusCode::OK {
-            return Err(unexpected("the sync was not done"));
+            return Err(self.unexpected("the sync was not done"));
         }
         let synced: Synced = serde_json::from_str(&self.body)
-            .map_err(|error| unexpected(&format!("the answer cannot be read ({error})")))?;
-        if synced.success && synced.done {
-            Ok(synced)
-        } else {
-            Err(unexpected("not all is synced"))
-        }
+            .map_err(|error| self.unexpected(&format!("the answer cannot be read ({error})")))?;
+        if synced.success { Ok(synced) } else { Err(self.unexpected("the sync failed")) }
+    }
+
+    fn unexpected(&self, what: &str) -> DemoError {
+        let Self { status, body, .. } = self;
+        DemoError::Unexpected(format!("{what}; the answer was {status}: {body}"))
     }
 }
 
 /// A random text behind a prefix.
-fn random(prefix: &str) -> String {
+pub fn random(prefix: &str) -> String {
     random_key().replacen("sig_", prefix, 1)
 }

@@ -1,17 +1,19 @@
-//! What the demo happens on: a server with two databases, and the function's routes on a port.
+//! What the demo happens on: a server with two databases, the function's routes on a port, and a
+//! QStash that calls them.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::DemoError;
-use super::caller::{Caller, Keys};
+use super::caller::{Caller, random};
 use crate::demo::Cluster;
+use crate::demo::qstash::LocalQStash;
 use crate::edge::http::router;
 use crate::wiring::App;
 
@@ -27,10 +29,16 @@ const USUAL_PORT: u16 = 8787;
 /// What calls that are under way at the end are waited for; the databases go in any case.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The function is cut after a second, and its pages are small: a backlog of a moment stands for one
+/// of hours.
+const SMALL_SLICES: [(&str, &str); 2] = [("SYNC_BUDGET_SECONDS", "1"), ("SYNC_PAGE_ROWS", "100")];
+
 /// Everything that runs. Dropping it stops it, the function before its databases.
 pub struct Stage {
-    /// Calls the function.
+    /// Calls the function, as people and strangers do.
     pub caller: Caller,
+    /// Calls it on its schedule.
+    pub qstash: LocalQStash,
     function: Function,
     /// Has both databases.
     pub cluster: Cluster,
@@ -49,16 +57,21 @@ impl Stage {
     pub async fn open(cluster: Cluster, keep: bool) -> Result<Self, DemoError> {
         let listener = listen(keep).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let keys = Keys::random();
+        let qstash = LocalQStash::stepped(SystemTime::now()).await?;
+        let (api, current, next) = (qstash.url(), qstash.current_key(), qstash.next_key());
+        let admin_token = random("demo_");
         let (source, target) = (cluster.url(SOURCE), cluster.url(TARGET));
-        let set = BTreeMap::from([
+        let mut set = BTreeMap::from([
             ("SOURCE_DATABASE_URL", source.as_str()),
             ("TARGET_DATABASE_URL", &target),
             ("APP_URL", &url),
-            ("QSTASH_CURRENT_SIGNING_KEY", &keys.current),
-            ("QSTASH_NEXT_SIGNING_KEY", &keys.next),
-            ("SYNC_ADMIN_TOKEN", &keys.admin_token),
+            ("QSTASH_URL", &api),
+            ("QSTASH_TOKEN", qstash.token()),
+            ("QSTASH_CURRENT_SIGNING_KEY", &current),
+            ("QSTASH_NEXT_SIGNING_KEY", &next),
+            ("SYNC_ADMIN_TOKEN", &admin_token),
         ]);
+        set.extend(SMALL_SLICES);
         let app = App::function(&|name| set.get(name).map(|&value| value.to_owned()))
             .map_err(|problems| DemoError::Door(problems.to_string()))?;
         let routes = router(app).map_err(|bad| DemoError::Door(bad.to_string()))?;
@@ -69,7 +82,7 @@ impl Stage {
             let _ = axum::serve(listener, routes).with_graceful_shutdown(asked_to_stop).await;
         });
         let function = Function { url: url.clone(), stop: Some(stop), task };
-        Ok(Self { caller: Caller::new(&url, keys)?, function, cluster })
+        Ok(Self { caller: Caller::new(&url, current, admin_token)?, qstash, function, cluster })
     }
 
     /// Where the function listens.
@@ -77,11 +90,20 @@ impl Stage {
         &self.function.url
     }
 
+    /// Lets the schedule's clock go on as ours does; never returns.
+    pub async fn tick_on(&self) {
+        const STEP: Duration = Duration::from_secs(1);
+        loop {
+            tokio::time::sleep(STEP).await;
+            self.qstash.advance(STEP).await;
+        }
+    }
+
     /// Stops everything, and tells where its files were.
     pub async fn clear(self) -> PathBuf {
-        let Self { caller, mut function, cluster } = self;
-        // Its connections are kept open otherwise, and the function waits for their end.
-        drop(caller);
+        let Self { caller, qstash, mut function, cluster } = self;
+        // Their connections are kept open otherwise, and the function waits for their end.
+        drop((caller, qstash));
         drop(function.stop.take());
         let _ = tokio::time::timeout(PATIENCE, &mut function.task).await;
         let data = cluster.data_dir();

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 
 use super::DemoError;
-use super::caller::{Answered, Synced};
+use super::caller::{Answered, Statistics};
 use super::stage::{SOURCE, Stage, TARGET};
 use super::story::Story;
+use super::ticks::tick;
 use crate::demo::Cluster;
 use crate::demo::compare::{self, Compared};
 use crate::demo::data::{self, Change, Changed, Loaded, TABLES};
@@ -28,6 +29,7 @@ pub async fn show(
     let loaded = fill(&cluster, story).await?;
     let stage = Stage::open(cluster, keep).await?;
     story.function(&stage)?;
+    story.qstash(&stage, &stage.caller.schedule(stage.url()).await?)?;
     first_call(&stage, story, &loaded).await?;
     second_call(&stage, story).await?;
     third_call(&stage, story).await?;
@@ -57,12 +59,14 @@ async fn fill(cluster: &Cluster, story: &mut Story) -> Result<Vec<Loaded>, DemoE
 }
 
 async fn first_call(stage: &Stage, story: &mut Story, loaded: &[Loaded]) -> Result<(), DemoError> {
-    story.schedule_calls(stage, "everything is new")?;
-    let answered = stage.caller.scheduled().await?;
-    let synced = answered.synced()?;
-    story.synced(&answered, &synced)?;
+    story.schedule_ticks(stage, "a backlog")?;
+    let tick = tick(stage).await?;
+    story.ticked(&tick)?;
+    if tick.slices.len() > 1 {
+        story.continued()?;
+    }
     let expected = loaded.iter().map(|of| (qualified(of.table), (of.rows, 0))).collect();
-    check_written(&synced, expected)?;
+    check_written(&tick.statistics(), expected)?;
     story.how_compared()?;
     let (found, took) = compared(&stage.cluster).await?;
     story.compared(&found)?;
@@ -80,11 +84,10 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
     if !found.iter().all(is_seen) {
         return unexpected("the comparison was to find the tables that were changed");
     }
-    story.schedule_calls(stage, "only what changed is written")?;
-    let answered = stage.caller.scheduled().await?;
-    let synced = answered.synced()?;
-    story.synced(&answered, &synced)?;
-    check_written(&synced, expected(&changed))?;
+    story.schedule_ticks(stage, "only what changed is written")?;
+    let tick = tick(stage).await?;
+    story.ticked(&tick)?;
+    check_written(&tick.statistics(), expected(&changed))?;
     story.unchanged_explained()?;
     let (found, took) = compared(&stage.cluster).await?;
     story.compared(&found)?;
@@ -93,11 +96,10 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
 }
 
 async fn third_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
-    story.schedule_calls(stage, "nothing has changed")?;
-    let answered = stage.caller.scheduled().await?;
-    let synced = answered.synced()?;
-    story.synced(&answered, &synced)?;
-    check_written(&synced, Written::new())?;
+    story.schedule_ticks(stage, "nothing has changed")?;
+    let tick = tick(stage).await?;
+    story.ticked(&tick)?;
+    check_written(&tick.statistics(), Written::new())?;
     let (found, took) = compared(&stage.cluster).await?;
     check_equal(&found)?;
     Ok(story.equal(&found, took)?)
@@ -140,14 +142,15 @@ pub fn qualified(table: &str) -> String {
 }
 
 /// What the function says to have written must be what there was to write, row for row.
-pub(super) fn check_written(synced: &Synced, expected: Written) -> Result<(), DemoError> {
-    let tables = synced.statistics.tables.iter();
+pub(super) fn check_written(told: &Statistics, expected: Written) -> Result<(), DemoError> {
+    let Statistics { total_records, tables } = told;
+    let tables = tables.iter();
     let told: Written = tables
         .map(|(table, of)| (table.clone(), (of.inserted, of.updated)))
         .filter(|(_, written)| *written != (0, 0))
         .collect();
     let sum: u64 = expected.values().map(|(inserted, updated)| inserted + updated).sum();
-    if told == expected && synced.statistics.total_records == sum {
+    if told == expected && *total_records == sum {
         return Ok(());
     }
     unexpected(&format!(

@@ -4,13 +4,15 @@
 use std::io;
 use std::time::Duration;
 
-use super::caller::{Answered, Synced};
+use super::caller::{Answered, Schedule, Scheduled, Synced};
 use super::page::{Page, spent};
 use super::stage::{SOURCE, Stage, TARGET};
 use super::steps::qualified;
+use super::ticks::{Slice, Tick};
 use crate::demo::Cluster;
 use crate::demo::compare::Compared;
 use crate::demo::data::{BY_HAND, Change, Changed, TABLES};
+use crate::edge::calling::SCHEDULE_PATH;
 
 /// Tells the story on stdout.
 #[derive(Default)]
@@ -61,22 +63,51 @@ impl Story {
         ))
     }
 
-    /// Begins a step in which the schedule calls, and names the call.
-    pub fn schedule_calls(&mut self, stage: &Stage, what: &str) -> io::Result<()> {
-        self.page.heading(&format!("The schedule calls: {what}"))?;
-        self.page.say(&format!("POST {}\nsigned as QStash signs it", stage.caller.sync_url))
+    /// What calls the function, and when.
+    pub fn qstash(&mut self, stage: &Stage, made: &Scheduled) -> io::Result<()> {
+        self.page.heading("The schedule")?;
+        self.page.say(&format!(
+            "A local QStash listens on {}. Its clock stands until the demo steps it:\n\
+             hours pass in a moment. The function was asked to make its schedule, and answers:\n\
+             {}.",
+            stage.qstash.url(),
+            made.message
+        ))?;
+        for Schedule { cron, destination, next_runs } in &made.schedules {
+            self.page.say(&format!(
+                "It calls {destination}\nat {cron}, next at {}.",
+                next_runs.join(", ")
+            ))?;
+        }
+        Ok(())
     }
 
-    /// What a sync answered: the sentence, the figures, the rows of each table.
-    pub fn synced(&mut self, answered: &Answered, synced: &Synced) -> io::Result<()> {
-        let Synced { success, message, kind: _, done, duration_ms, statistics } = synced;
-        self.page.go_on(&format!(
-            "is answered {} after {}: {message}.\n\
-             success: {success}, done: {done}, total_records: {}, duration_ms: {duration_ms}",
-            answered.status,
-            spent(answered.took),
-            statistics.total_records
-        ))?;
+    /// Begins a step in which the schedule ticks.
+    pub fn schedule_ticks(&mut self, stage: &Stage, what: &str) -> io::Result<()> {
+        self.page.heading(&format!("The schedule ticks: {what}"))?;
+        self.page.say(&format!("QStash signs and posts to {}", stage.caller.sync_url))
+    }
+
+    /// What each slice of a tick answered, and the rows of each table.
+    pub fn ticked(&mut self, tick: &Tick) -> io::Result<()> {
+        let rows = tick.slices.iter().map(|Slice { at, synced }| {
+            let Synced { success: _, message: _, kind, done, duration_ms, statistics } = synced;
+            vec![
+                humantime::format_rfc3339_seconds(*at).to_string(),
+                kind.clone(),
+                statistics.total_records.to_string(),
+                done.to_string(),
+                spent(Duration::from_millis(*duration_ms)),
+            ]
+        });
+        let answers = tick.slices.len();
+        self.page.say(&match answers {
+            1 => "and is answered 200, success:".to_owned(),
+            more => format!("and is answered 200, success, {more} times:"),
+        })?;
+        self.page
+            .table(&["QStash's clock", "type", "total_records", "done", "took"], rows.collect())?;
+        let statistics = tick.statistics();
         if statistics.tables.is_empty() {
             return Ok(());
         }
@@ -89,6 +120,15 @@ impl Story {
             )
         });
         self.page.table(&["table", "inserted", "updated", "unchanged"], rows.collect())
+    }
+
+    /// How a backlog drains.
+    pub fn continued(&mut self) -> io::Result<()> {
+        self.page.say(
+            "Each slice stopped in time and published its own continuation: what does not fit into\n\
+             one call does not wait for the next tick. (The demo gives a slice a second, and 100\n\
+             rows to a page, so that there is a backlog to see.)",
+        )
     }
 
     /// How the databases are compared.
@@ -195,6 +235,7 @@ impl Story {
         let [source, target] = [SOURCE, TARGET].map(|database| cluster.url(database));
         let [look, check] = [SOURCE, TARGET].map(|database| cluster.psql(database));
         let (url, sync_url, token) = (stage.url(), &caller.sync_url, caller.admin_token());
+        let schedule_url = format!("{url}{SCHEDULE_PATH}");
         self.page.text(&format!(
             "\nAll of it keeps running until you press Ctrl-C. For another terminal:\n\n\
              Is the function there?\n  \
@@ -203,6 +244,9 @@ impl Story {
              Change something, and call the function as a person may:\n  \
                {look} -c \"{BY_HAND}\"\n  \
                curl -X POST -H 'x-manual-trigger: true' -H 'Authorization: Bearer {token}' {sync_url}\n\n\
+             QStash's clock goes on now; have it call at once, and list what it is to do:\n  \
+               curl -X POST -H 'Authorization: Bearer {token}' -d '{{\"action\":\"trigger-manual\"}}' {schedule_url}\n  \
+               curl -H 'Authorization: Bearer {token}' {schedule_url}\n\n\
              Or work on the databases from the terminal, without the function:\n  \
                export SOURCE_DATABASE_URL='{source}'\n  \
                export TARGET_DATABASE_URL='{target}'\n  \
@@ -213,8 +257,9 @@ impl Story {
 
     /// That all is cleared away, and what to do next.
     pub fn ending(&mut self, took: Duration, kept: bool) -> io::Result<()> {
-        self.page
-            .text("\nThe function and both databases are stopped, and their files are removed.")?;
+        self.page.text(
+            "\nThe function, QStash and both databases are stopped, and their files are removed.",
+        )?;
         if kept {
             return Ok(());
         }

@@ -1,0 +1,92 @@
+//! QStash calls: a tick of the schedule, and the continuations that follow of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+
+use super::DemoError;
+use super::caller::{Answered, Counted, Statistics, Synced};
+use super::stage::Stage;
+use crate::demo::qstash::{LogEntry, LogState, Response};
+
+/// What a chain of continuations may take of QStash's time; each follows in a second.
+const CHAIN: Duration = Duration::from_secs(300);
+
+/// One delivery, as QStash logged it.
+#[derive(Debug)]
+pub struct Slice {
+    /// When it was answered, by QStash's clock.
+    pub at: SystemTime,
+    /// What was answered.
+    pub synced: Synced,
+}
+
+/// A tick with all that followed of it.
+#[derive(Debug)]
+pub struct Tick {
+    /// In the order of their deliveries; the first is the tick's own.
+    pub slices: Vec<Slice>,
+}
+
+/// Lets QStash's clock go on to the schedule's next tick, and until nothing more follows of it.
+pub async fn tick(stage: &Stage) -> Result<Tick, DemoError> {
+    let qstash = &stage.qstash;
+    let before = qstash.logs().len();
+    let schedules = qstash.schedules();
+    let next = schedules.first().and_then(|schedule| schedule.next);
+    let next = next.ok_or_else(|| DemoError::Unexpected("the schedule has no next tick".into()))?;
+    let next = SystemTime::UNIX_EPOCH + Duration::from_millis(next);
+    let until = next.duration_since(qstash.now()).unwrap_or_default() + CHAIN;
+    qstash.advance(until).await;
+    let slices: Result<Vec<Slice>, DemoError> =
+        qstash.logs().iter().skip(before).filter_map(slice).collect();
+    Tick::checked(slices?)
+}
+
+/// What a line of QStash's log tells of a slice; lines of another kind tell nothing.
+fn slice(entry: &LogEntry) -> Option<Result<Slice, DemoError>> {
+    let answered = |response: &Response| Answered {
+        status: StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY),
+        body: String::from_utf8_lossy(&response.body).into_owned(),
+        took: Duration::ZERO,
+    };
+    if !matches!(entry.state, LogState::Delivered | LogState::Error) {
+        return None;
+    }
+    let answered = answered(entry.response.as_ref()?);
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(entry.time);
+    Some(answered.slice().map(|synced| Slice { at, synced }))
+}
+
+impl Tick {
+    /// A tick is a scheduled slice and then continuations, of which the last finds all done.
+    pub(super) fn checked(slices: Vec<Slice>) -> Result<Self, DemoError> {
+        let kinds = slices.iter().map(|of| of.synced.kind.as_str());
+        let expected = std::iter::once("scheduled").chain(std::iter::repeat("continuation"));
+        let in_order = kinds.zip(expected).all(|(kind, expected)| kind == expected);
+        let Some((last, before)) = slices.split_last() else {
+            return Err(DemoError::Unexpected("the tick called nobody".to_owned()));
+        };
+        if !in_order || !last.synced.done || before.iter().any(|of| of.synced.done) {
+            return Err(DemoError::Unexpected(format!("these slices are no chain: {slices:?}")));
+        }
+        Ok(Self { slices })
+    }
+
+    /// What all slices wrote.
+    pub fn statistics(&self) -> Statistics {
+        let mut total = Statistics { total_records: 0, tables: BTreeMap::new() };
+        for Slice { synced, .. } in &self.slices {
+            total.total_records += synced.statistics.total_records;
+            for (table, of) in &synced.statistics.tables {
+                let Counted { inserted, updated, unchanged } =
+                    total.tables.entry(table.clone()).or_default();
+                *inserted += of.inserted;
+                *updated += of.updated;
+                *unchanged += of.unchanged;
+            }
+        }
+        total
+    }
+}
