@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::world::pair::{Answer, Pair, call};
@@ -118,8 +120,14 @@ async fn held_between_pages(pair: &Pair) -> (Proxy, JoinHandle<Answer>) {
     proxy.holds().await;
     let at_work = "select count(*)::text from pg_stat_activity where datname = current_database() \
         and application_name = 'syncline' and state <> 'idle'";
-    while pair.text_target(at_work).await != "0" || pair.recorded("public.items").await.0 == 0 {
-        tokio::task::yield_now().await;
+    // The write of the page before begins at about the time of the hold: a target that is idle may
+    // be about to get it. It is taken to be idle for good once it was so for a while.
+    let mut idle = 0;
+    while idle < 20 {
+        let rests = pair.text_target(at_work).await == "0";
+        let has_saved = pair.recorded("public.items").await.0 > 0;
+        idle = if rests && has_saved { idle + 1 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     (proxy, running)
 }
