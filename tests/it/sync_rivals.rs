@@ -1,7 +1,6 @@
 //! Several at once: calls beside calls, a lock in the way, a lease that another run takes.
 
 use std::collections::BTreeMap;
-
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
