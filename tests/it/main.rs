@@ -2,12 +2,15 @@
 
 mod cli;
 mod cli_demo;
+mod cli_local_qstash;
 mod cli_schedule;
 mod demo_cluster;
 mod demo_data;
 mod economy;
 mod http;
 mod lambda;
+mod local_qstash;
+mod local_qstash_api;
 mod readme;
 #[path = "../rooms.rs"]
 mod rooms;

@@ -32,9 +32,12 @@ pub async fn local_qstash(arguments: &LocalQstashArguments) -> Exit {
             return Exit::Failed;
         }
     };
-    print!("{}", exports(&qstash));
-    eprintln!("A local QStash serves {} until Ctrl-C", qstash.url());
-    interrupted().await;
+    let told = async {
+        print!("{}", exports(&qstash));
+        eprintln!("A local QStash serves {} until Ctrl-C", qstash.url());
+    };
+    // The signals are watched first: a script may send one as soon as it has read the exports.
+    tokio::join!(interrupted(), told);
     Exit::Done
 }
 

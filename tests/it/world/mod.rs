@@ -3,8 +3,10 @@
 pub mod deployment;
 pub mod door;
 pub mod pair;
+pub mod post;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod runtime_api;
 
 use std::sync::OnceLock;

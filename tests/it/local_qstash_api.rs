@@ -1,0 +1,269 @@
+//! The local QStash's API, as a client without an SDK meets it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use syncline::demo::qstash::{Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY};
+
+use crate::world::door::told;
+use crate::world::post::{Post, morning};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A message that was given up, and its answers.
+async fn a_dead_letter(post: &Post) -> String {
+    post.receiver.answer_next(&[(418, &[("X-Why", "tea")])]);
+    post.publish("/sync", &[("Upstash-Retries", "0"), ("Upstash-Label", "mine")]).await;
+    post.qstash.settle().await;
+    let (_, dead) = post.asked("GET", "dlq?label=mine&responseStatus=418").await;
+    assert_eq!(dead["messages"][0]["responseHeader"]["X-Why"], json!(["tea"]));
+    dead["messages"][0]["dlqId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn nothing_is_told_or_done_without_the_token() {
+    let post = Post::open().await;
+    let url = &post.receiver.url;
+    for path in ["keys", "schedules", &format!("publish/{url}")] {
+        for call in [post.stranger("POST", path), post.stranger("GET", path).bearer_auth("x")] {
+            let (status, told) = told(call.send().await.unwrap()).await;
+            assert_eq!((status, told["error"].is_string()), (401, true), "{path}");
+        }
+    }
+    let token = post.qstash.token();
+    let with_token = format!("publish/{url}/a?qstash_token={token}&b=1");
+    assert_eq!(post.stranger("POST", &with_token).send().await.unwrap().status(), 200);
+    assert_eq!(post.qstash.messages()[0].url, format!("{url}/a?b=1"));
+}
+
+#[tokio::test]
+async fn the_public_keys_are_told_where_they_were_asked_for() {
+    let post = Post::with(Options::stepped(morning()).with_public_credentials()).await;
+    let keys = json!({ "current": PUBLIC_CURRENT_KEY, "next": PUBLIC_NEXT_KEY });
+    assert_eq!(post.asked("GET", "keys").await, (200, keys));
+}
+
+#[tokio::test]
+async fn a_call_may_be_refused_on_request() {
+    let post = Post::open().await;
+    let quota = [("Retry-After", "3"), ("RateLimit-Limit", "1000")];
+    post.qstash.refuse_next(1, 429, &quota);
+    post.qstash.refuse_next(1, 500, &[]);
+
+    let url = format!("publish/{}", post.receiver.url);
+    let answer = post.call("POST", &url).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (429, &"3".parse().unwrap())
+    );
+    assert_eq!(answer.headers()["ratelimit-limit"], "1000");
+    assert_eq!(post.publish("/sync", &[]).await.0, 500);
+    assert_eq!(post.qstash.pending(), 0);
+    assert_eq!(post.publish("/sync", &[]).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_qstash_that_is_down_closes_connections_and_does_nothing() {
+    let post = Post::open().await;
+    let call = || post.call("POST", &format!("publish/{}", post.receiver.url)).send();
+    post.qstash.set_down(true);
+    assert!(call().await.is_err());
+    post.qstash.set_down(false);
+    assert_eq!((post.qstash.pending(), call().await.unwrap().status().as_u16()), (0, 200));
+}
+
+#[tokio::test]
+async fn a_publish_whose_answer_was_lost_is_deduplicated_by_its_id() {
+    let post = Post::open().await;
+    let call = || {
+        let call = post.call("POST", &format!("publish/{}", post.receiver.url));
+        call.header("Upstash-Deduplication-Id", "run-1").send()
+    };
+    post.qstash.lose_answers(1);
+    assert!(call().await.is_err());
+    let (status, again) = told(call().await.unwrap()).await;
+    assert_eq!((status, &again["deduplicated"]), (202, &true.into()));
+    assert_eq!(again["messageId"], post.qstash.messages()[0].id);
+    assert_eq!(post.qstash.pending(), 1);
+}
+
+#[tokio::test]
+async fn a_message_of_more_than_a_megabyte_is_refused() {
+    let post = Post::open().await;
+    for (length, expected) in [(1_000_000, 200), (1_000_001, 413)] {
+        let call = post.call("POST", &format!("publish/{}", post.receiver.url));
+        let (status, told) = told(call.body("x".repeat(length)).send().await.unwrap()).await;
+        assert_eq!(status, expected, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_answers_for_each_item_in_its_order() {
+    let post = Post::open().await;
+    let url = &post.receiver.url;
+    let endpoints = json!({ "endpoints": [{ "url": url }, { "url": format!("{url}/2") }] });
+    let added = post.call("POST", "topics/g/endpoints").json(&endpoints).send().await.unwrap();
+    assert_eq!(added.status(), 200);
+    let items = json!([
+        { "destination": format!("{url}/1"), "headers": { "Upstash-Method": "PUT" }, "body": "b" },
+        { "destination": "nowhere" },
+        { "destination": "g", "headers": {}, "body": null, "queue": "q" },
+    ]);
+    let (status, answers) =
+        told(post.call("POST", "batch").json(&items).send().await.unwrap()).await;
+    assert_eq!(status, 200);
+    assert!(answers[0]["messageId"].is_string() && answers[1]["error"].is_string(), "{answers}");
+    assert_eq!(answers[2].as_array().map(Vec::len), Some(2));
+    post.qstash.settle().await;
+    assert_eq!(post.receiver.arrived().len(), 3);
+    assert_eq!(post.asked("GET", "queues/q").await.1["lag"], 0);
+}
+
+#[tokio::test]
+async fn a_schedule_is_told_as_the_service_tells_it() {
+    let post = Post::open().await;
+    let headers = [("Upstash-Schedule-Id", "s"), ("Upstash-Delay", "1m"), ("Content-Type", "a/b")];
+    let id = post.schedule("/sync", " 0 */6 * * * ", &headers).await;
+    let (status, told) = post.asked("GET", "schedules/s").await;
+    assert_eq!((status, id.as_str()), (200, "s"));
+    let expected = json!({
+        "scheduleId": "s",
+        "cron": "0 */6 * * *",
+        "createdAt": 1_772_323_200_000_u64,
+        "destination": format!("{}/sync", post.receiver.url),
+        "method": "POST",
+        "header": { "Content-Type": ["a/b"] },
+        "body": "{}",
+        "retries": 3,
+        "delay": 60,
+        "isPaused": false,
+        "callerIP": "127.0.0.1",
+        "nextScheduleTime": 1_772_344_800_000_u64,
+    });
+    assert_eq!(told, expected);
+    assert_eq!(post.asked("GET", "schedules").await.1, json!([expected]));
+}
+
+#[tokio::test]
+async fn a_schedule_is_paused_with_either_method_and_deleted_once() {
+    let post = Post::open().await;
+    let id = post.schedule("/pause", "* * * * *", &[]).await;
+    for (method, verb, is_paused) in
+        [("PATCH", "pause", true), ("POST", "pause", true), ("POST", "resume", false)]
+    {
+        assert_eq!(post.asked(method, &format!("schedules/{id}/{verb}")).await.0, 200);
+        assert_eq!(post.qstash.schedules()[0].is_paused, is_paused);
+    }
+    let path = format!("schedules/{id}");
+    assert_eq!(post.asked("DELETE", &path).await.0, 200);
+    assert_eq!(post.asked("DELETE", &path).await.0, 404);
+    assert_eq!(post.asked("POST", &format!("{path}/pause")).await.0, 404);
+    assert_eq!(post.asked("GET", "schedules").await.1, json!([]));
+}
+
+#[tokio::test]
+async fn a_cron_that_is_none_is_refused_in_the_service_s_words() {
+    let post = Post::open().await;
+    let call = post.call("POST", &format!("schedules/{}", post.receiver.url));
+    let (status, answer) = told(call.send().await.unwrap()).await;
+    assert_eq!(
+        (status, &answer["error"]),
+        (400, &"Invalid cron expression empty spec string".into())
+    );
+}
+
+#[tokio::test]
+async fn a_message_is_told_and_cancelled_and_then_gone() {
+    let post = Post::open().await;
+    let (_, published) = post.publish("/sync", &[("Upstash-Delay", "1h")]).await;
+    let path = format!("messages/{}", published["messageId"].as_str().unwrap());
+    let (status, message) = post.asked("GET", &path).await;
+    assert_eq!((status, &message["notBefore"]), (200, &1_772_326_800_000_u64.into()));
+    assert_eq!((&message["maxRetries"], &message["body"]), (&3.into(), &"{\"a\": 1}".into()));
+    assert_eq!(post.asked("DELETE", &path).await.0, 200);
+    assert_eq!(post.asked("DELETE", &path).await.0, 404);
+    assert_eq!(post.asked("GET", &path).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_empty_id_cancels_everything_as_it_does_at_the_service() {
+    let post = Post::open().await;
+    for _ in 0..3 {
+        post.publish("/sync", &[]).await;
+    }
+    assert_eq!(post.asked("DELETE", "messages/").await, (200, json!({ "cancelled": 3 })));
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_retried_with_other_headers_or_deleted() {
+    let post = Post::open().await;
+    let dlq_id = a_dead_letter(&post).await;
+    let retry = post.call("POST", &format!("dlq/retry/{dlq_id}"));
+    let (status, retried) =
+        told(retry.header("Upstash-Method", "PATCH").send().await.unwrap()).await;
+    assert_eq!((status, retried["messageId"].is_string()), (201, true));
+    post.qstash.settle().await;
+    assert_eq!(post.receiver.arrived()[1].method, "PATCH");
+
+    let dlq_id = a_dead_letter(&post).await;
+    let many = post.asked("POST", &format!("dlq/retry?dlqIds={dlq_id}&dlqIds=dlq_none")).await;
+    assert_eq!((many.0, many.1["responses"].as_array().map(Vec::len)), (201, Some(1)));
+    let path = format!("dlq/{}", a_dead_letter(&post).await);
+    assert_eq!(post.asked("GET", &path).await.1["responseStatus"], 418);
+    assert_eq!(post.asked("DELETE", &path).await.0, 200);
+    assert_eq!(post.asked("DELETE", &path).await.0, 404);
+    a_dead_letter(&post).await;
+    assert_eq!(post.asked("DELETE", "dlq?label=mine").await.1["deleted"], 1);
+}
+
+#[tokio::test]
+async fn pages_of_the_log_meet_without_a_gap_newest_first() {
+    let post = Post::open().await;
+    post.receiver.answer_next(&[(500, &[])]);
+    post.publish("/sync", &[]).await;
+    post.qstash.advance(HOUR).await;
+
+    let (mut states, mut path) = (Vec::new(), "logs?count=2".to_owned());
+    loop {
+        let (_, page) = post.asked("GET", &path).await;
+        let events = page["events"].as_array().unwrap();
+        states.extend(events.iter().map(|event| event["state"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        path = format!("logs?count=2&cursor={cursor}");
+    }
+    let expected = ["DELIVERED", "ACTIVE", "RETRY", "ERROR", "ACTIVE", "CREATED"];
+    assert_eq!(states, expected);
+    let (_, retry) = post.asked("GET", "events?state=RETRY").await;
+    assert_eq!(retry["events"][0]["nextDeliveryTime"], 1_772_323_212_000_u64);
+    assert_eq!(retry["events"][0]["error"], "answered 500");
+    assert_eq!(retry["events"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_flow_is_told_paused_and_pinned() {
+    let post = Post::open().await;
+    let flow = ("Upstash-Flow-Control-Value", "parallelism=2, rate=5, period=1m");
+    post.publish("/sync", &[("Upstash-Flow-Control-Key", "k"), flow]).await;
+    assert_eq!(post.asked("POST", "flowControl/k/pause").await.0, 200);
+    post.qstash.settle().await;
+
+    let (_, told) = post.asked("GET", "flowControl/k").await;
+    let numbers = ["waitListSize", "parallelismMax", "rateMax", "ratePeriod"];
+    assert_eq!(numbers.map(|name| told[name].as_u64()), [Some(1), Some(2), Some(5), Some(60)]);
+    assert_eq!((&told["isPaused"], post.receiver.arrived().len()), (&Value::Bool(true), 0));
+    post.asked("POST", "flowControl/k/pin?parallelism=7").await;
+    post.asked("POST", "flowControl/k/resume").await;
+    post.qstash.settle().await;
+    assert_eq!(post.receiver.arrived().len(), 1);
+    assert_eq!(post.asked("GET", "flowControl").await.1[0]["parallelismMax"], 7);
+    assert_eq!(post.asked("GET", "globalParallelism").await.1["parallelismCount"], 0);
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_not_found() {
+    let post = Post::open().await;
+    for (method, path) in [("GET", "nothing"), ("PUT", "schedules/a"), ("GET", "publish/x")] {
+        let (status, told) = post.asked(method, path).await;
+        assert!([404, 405].contains(&status) && told["error"].is_string(), "{path}: {told}");
+    }
+}
