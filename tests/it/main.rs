@@ -4,6 +4,7 @@ mod cli;
 mod cli_demo;
 mod cli_local_qstash;
 mod cli_schedule;
+mod cli_setup;
 mod demo_cluster;
 mod demo_data;
 mod economy;
