@@ -141,13 +141,17 @@ fn made(created: &Created) -> Check {
     Check::ok("schedule", format!("{done}{}", next.unwrap_or_default()))
 }
 
-/// A second schedule that calls this function makes it run more often than anybody set.
+/// Another schedule makes rows move more often, or from elsewhere, than anybody here has set.
 async fn others(app: &App, checks: &mut Checks) {
     let list: Result<_, Fault> = listed(app).await;
     let schedules = list.map(|list| list.schedules).unwrap_or_default();
+    let home = calling::home(app).unwrap_or_default();
     for other in schedules.iter().filter(|of| of.pipeline.is_none()) {
-        let id = &other.schedule_id;
-        let found = format!("{id} calls this function too, and is of no pipeline here");
+        let (id, destination) = (&other.schedule_id, &other.destination);
+        let found = match destination.starts_with(home) {
+            true => format!("{id} calls this function too, and is of no pipeline here"),
+            false => format!("{id} calls {destination}, which writes the same target"),
+        };
         let remedy = format!("if nobody needs it: syncline schedule delete {id}");
         checks.add(Check::warn("schedule", found, remedy));
     }
