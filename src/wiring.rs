@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
@@ -18,7 +19,7 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
-use crate::jobs::schedules::ports::Schedules;
+use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
     Limits, PipelineSettings, QueueSettings, Settings, SettingsErrors, TableOverride,
@@ -30,6 +31,7 @@ pub struct App {
     budget: Option<Duration>,
     qstash: Option<QStash>,
     webhook: Option<Webhook>,
+    function: PublicFunction,
     /// How the queue is to call.
     pub calls: Calls,
     /// The public URL, without a slash at its end.
@@ -73,6 +75,7 @@ impl App {
             budget: limits.budget,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
             webhook: notify_url.map(Webhook::new),
+            function: PublicFunction::default(),
             calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
             admin_token: edge.admin_token,
@@ -119,6 +122,11 @@ impl App {
     /// What tells people, if anything does.
     pub fn notifier(&self) -> Option<&dyn Notifier> {
         self.webhook.as_ref().map(|of| of as &dyn Notifier)
+    }
+
+    /// The function as whoever calls it finds it.
+    pub fn function_outside(&self) -> &dyn Function {
+        &self.function
     }
 
     /// The pipelines' names.

@@ -1,6 +1,7 @@
 //! The outsides, one folder each. An adapter knows its outside and none of the others; what two of
-//! them say over HTTP goes through [`http`].
+//! them say over HTTP goes through `http`.
 
+pub mod function;
 mod http;
 pub mod notify;
 pub mod postgres;

@@ -22,6 +22,9 @@ pub const SCHEDULE_PATH: &str = "/api/background/sync/schedule";
 /// What QStash calls when it gives a message up.
 pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 
+/// Where anyone asks whether the function is there.
+pub const HEALTH_PATH: &str = "/healthz";
+
 /// Lets a burst of commits settle, and the slice before it answer first.
 const CONTINUATION_DELAY: Duration = Duration::from_secs(1);
 

@@ -49,7 +49,8 @@ impl Drop for Running {
     }
 }
 
-#[tokio::test]
+// Reading a line blocks a thread, and the receiver needs another one.
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_prints_what_a_shell_needs_and_tells_each_delivery() {
     let receiver = Receiver::open().await;
     let mut running = Running::start(&["--port", "0"]);

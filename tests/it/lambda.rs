@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::world::deployment::account;
 use crate::world::door::ADMIN_TOKEN;
 use crate::world::function::{Function, event, in_a_minute};
 use crate::world::text;
@@ -50,6 +51,39 @@ async fn the_manual_events_need_the_admin_token() {
         event["headers"]["authorization"] = json!(format!("Bearer {ADMIN_TOKEN}"));
         assert_eq!(function.invoke(&event, in_a_minute()).await.0, 200, "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_schedule_events_make_a_schedule_and_list_it() {
+    let qstash = account().await;
+    let (url, token) = (qstash.url(), qstash.token().to_owned());
+    let function = Function::start(1, &[("QSTASH_URL", &url), ("QSTASH_TOKEN", &token)]).await;
+    for (name, expected) in [
+        ("schedule-create", "Schedule syncline-slave-to-prod is created"),
+        ("schedule-list", "The schedule is in order"),
+    ] {
+        let mut event = event(name);
+        assert_eq!(function.invoke(&event, in_a_minute()).await.0, 401, "{name}");
+        event["headers"]["authorization"] = json!(format!("Bearer {ADMIN_TOKEN}"));
+        let (status, body) = function.invoke(&event, in_a_minute()).await;
+        assert_eq!((status, &body["message"]), (200, &json!(expected)), "{body}");
+    }
+    assert_eq!(qstash.schedules().len(), 1);
+}
+
+#[tokio::test]
+async fn the_failure_callbacks_event_is_recorded_once_signed() {
+    let function = Function::start(1, &[]).await;
+    let (status, _) = function.invoke(&event("failure-callback"), in_a_minute()).await;
+    assert_eq!(status, 401);
+    for _ in 0..2 {
+        let signed = function.signed("failure-callback");
+        let (status, body) = function.invoke(&signed, in_a_minute()).await;
+        assert_eq!((status, &body["success"]), (200, &json!(true)), "{body}");
+    }
+    let lost = "select string_agg(sync_type || ' ' || sync_status || ' ' || retried, ', ') \
+        from sync_metadata";
+    assert_eq!(text(&function.target.url, lost).await, "scheduled lost 2");
 }
 
 #[tokio::test]

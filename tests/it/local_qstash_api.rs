@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use syncline::demo::qstash::{Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY};
 
@@ -9,6 +10,10 @@ use crate::world::door::told;
 use crate::world::post::{Post, morning};
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+async fn told_of(call: RequestBuilder) -> (u16, Value) {
+    told(call.send().await.unwrap()).await
+}
 
 /// A message that was given up, and its answers.
 async fn a_dead_letter(post: &Post) -> String {
@@ -180,7 +185,7 @@ async fn a_message_is_told_and_cancelled_and_then_gone() {
     let (status, message) = post.asked("GET", &path).await;
     assert_eq!((status, &message["notBefore"]), (200, &1_772_326_800_000_u64.into()));
     assert_eq!((&message["maxRetries"], &message["body"]), (&3.into(), &"{\"a\": 1}".into()));
-    assert_eq!(post.asked("DELETE", &path).await.0, 200);
+    assert_eq!(post.asked("DELETE", &path).await, (200, json!({ "cancelled": 1 })));
     assert_eq!(post.asked("DELETE", &path).await.0, 404);
     assert_eq!(post.asked("GET", &path).await.0, 404);
 }
@@ -214,6 +219,32 @@ async fn a_dead_letter_is_retried_with_other_headers_or_deleted() {
     assert_eq!(post.asked("DELETE", &path).await.0, 404);
     a_dead_letter(&post).await;
     assert_eq!(post.asked("DELETE", "dlq?label=mine").await.1["deleted"], 1);
+}
+
+#[tokio::test]
+async fn a_bulk_call_is_about_those_that_its_query_or_its_body_names() {
+    let post = Post::open().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(a_dead_letter(&post).await);
+    }
+    let (_, page) = post.asked("GET", "dlq?count=2").await;
+    let cursor = page["cursor"].as_str().unwrap();
+    let (_, rest) = post.asked("GET", &format!("dlq?count=2&cursor={cursor}")).await;
+    let id = |page: &Value, at: usize| page["messages"][at]["dlqId"].clone();
+    assert_eq!([id(&page, 0), id(&page, 1), id(&rest, 0)], [&*ids[2], &ids[1], &ids[0]]);
+
+    let body = json!({ "dlqIds": [ids[0]] });
+    let (_, deleted) = told_of(post.call("DELETE", "dlq").json(&body)).await;
+    assert_eq!(deleted["deleted"], 1);
+    let (_, deleted) = post.asked("DELETE", &format!("dlq?dlqIds={}", ids[1])).await;
+    assert_eq!((&deleted["deleted"], post.qstash.dead_letters().len()), (&1.into(), 1));
+
+    let (_, sent) = post.publish("/sync", &[]).await;
+    post.publish("/sync", &[]).await;
+    let body = json!({ "messageIds": [sent["messageId"]] });
+    let (_, cancelled) = told_of(post.call("DELETE", "messages").json(&body)).await;
+    assert_eq!((&cancelled["cancelled"], post.qstash.pending()), (&1.into(), 1));
 }
 
 #[tokio::test]

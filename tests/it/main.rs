@@ -4,6 +4,7 @@ mod cli;
 mod cli_demo;
 mod cli_local_qstash;
 mod cli_schedule;
+mod cli_setup;
 mod day;
 mod deliveries;
 mod demo_cluster;

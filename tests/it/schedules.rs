@@ -1,17 +1,13 @@
 //! The schedules over HTTP, against a QStash that remembers: what is made, what is left alone, and
-//! what is said when QStash does not want to.
+//! what is said of it. What is refused is in `refused`.
+
+mod refused;
 
 use serde_json::{Value, json};
-use syncline::adapters::qstash::QStash;
 use syncline::demo::qstash::LocalQStash;
-use syncline::edge::calling::SCHEDULE_PATH;
 use syncline::edge::http::SYNC_PATH;
-use syncline::engine::model::delivery::ScheduleId;
-use syncline::engine::model::secret::SecretText;
-use syncline::jobs::schedules::ports::Schedules;
 
 use crate::world::deployment::{Deployment, HOME, ID, account, console, only, strangers};
-use crate::world::door::{ADMIN_TOKEN, told};
 use crate::world::pair::Pair;
 
 const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null)";
@@ -254,118 +250,42 @@ async fn an_id_that_another_deployment_has_is_not_taken_from_it() {
 }
 
 #[tokio::test]
-async fn what_qstash_refuses_is_told_and_nothing_is_half_made() {
+async fn each_pipeline_has_a_schedule_of_its_own() {
     let (qstash, deployment) = deployed().await;
-    qstash.set_down(true);
-    assert_eq!(code(&deployment.acts(create()).await), (503, "qstash_unavailable"));
-    qstash.set_down(false);
-    for (attempts, status, headers, expected) in [
-        (4, 500, &[][..], (503, "qstash_unavailable")),
-        (1, 429, &[("Retry-After", "3600")], (503, "qstash_busy")),
-        (4, 429, &[("RateLimit-Limit", "1000")], (489, "qstash_quota")),
-        (1, 412, &[], (489, "qstash_limit")),
-        (1, 400, &[], (489, "qstash_refused")),
-    ] {
-        qstash.refuse_next(attempts, status, headers);
-        let refused = deployment.acts(create()).await;
-        assert_eq!(code(&refused), expected, "{status}: {}", refused.1);
-        assert!(!refused.1["error"]["hint"].as_str().unwrap().is_empty(), "{}", refused.1);
-    }
-    let token = "a-token-of-another-region";
-    let refused = deployment.clone().set("QSTASH_TOKEN", token).acts(create()).await;
-    assert_eq!(code(&refused), (489, "qstash_token"));
-    assert!(!refused.1.to_string().contains(token));
-    assert!(qstash.schedules().is_empty(), "{:?}", qstash.schedules());
-}
+    let text = "[[pipeline]]\nname = \"items\"\nsource = \"env:A\"\ntarget = \"env:B\"\n\
+        [[pipeline]]\nname = \"users\"\nsource = \"env:A\"\ntarget = \"env:C\"\n\
+        cron = \"0 0 * * SUN\"\n";
+    let file = format!("schedules-{}.toml", std::process::id());
+    let path = std::env::temp_dir().join(file);
+    std::fs::write(&path, text).unwrap();
+    let deployment = deployment
+        .set("SYNC_CONFIG", path.to_string_lossy())
+        .set("SOURCE_DATABASE_URL", "")
+        .set("TARGET_DATABASE_URL", "")
+        .set("A", "postgres://nobody@127.0.0.1:1/a")
+        .set("B", "postgres://nobody@127.0.0.1:1/b")
+        .set("C", "postgres://nobody@127.0.0.1:1/c");
 
-#[tokio::test]
-async fn a_call_that_fails_once_is_made_again() {
-    let (qstash, deployment) = deployed().await;
-    qstash.refuse_next(1, 503, &[]);
-    assert_eq!(deployment.acts(create()).await.0, 200);
-    qstash.refuse_next(1, 429, &[("Retry-After", "0")]);
-    assert_eq!(deployment.acts(on("pause", ID)).await.0, 200);
-}
+    let (_, one) = deployment.acts(json!({ "action": "create", "pipeline": "users" })).await;
+    let after_one = qstash.schedules().len();
+    let (_, all) = deployment.acts(create()).await;
+    let (_, listed) = deployment.listed().await;
+    let undecided = deployment.acts(json!({ "action": "trigger-manual" })).await;
+    let chosen = json!({ "action": "trigger-manual", "pipeline": "users" });
+    let chosen = deployment.acts(chosen).await;
+    std::fs::remove_file(&path).unwrap();
 
-#[tokio::test]
-async fn a_delete_whose_answer_is_lost_is_done() {
-    let (qstash, deployment) = deployed().await;
-    deployment.acts(create()).await;
-    let api = QStash::new(qstash.url(), SecretText::new(qstash.token()));
-    qstash.lose_answers(1);
-    api.delete(&ScheduleId::parse(ID).unwrap()).await.unwrap();
-    assert!(qstash.schedules().is_empty());
-}
-
-#[tokio::test]
-async fn what_is_not_set_is_named() {
-    let (_qstash, deployment) = deployed().await;
-    for (name, expected) in [("QSTASH_TOKEN", "no_queue"), ("APP_URL", "no_app_url")] {
-        let deployment = deployment.clone().set(name, "");
-        let deployment = deployment.set("QSTASH_CURRENT_SIGNING_KEY", "");
-        let deployment = deployment.set("QSTASH_NEXT_SIGNING_KEY", "");
-        for answer in [deployment.acts(create()).await, deployment.listed().await] {
-            assert_eq!(code(&answer), (489, expected), "{}", answer.1);
-            assert!(answer.1["error"]["hint"].as_str().unwrap().contains(name), "{}", answer.1);
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_no_action_is_says_what_one_would_be() {
-    let (qstash, deployment) = deployed().await;
-    let door = deployment.door().await;
-    for body in [
-        "",
-        "nonsense",
-        "{}",
-        r#"{"action":"walk"}"#,
-        r#"{"action":"pause"}"#,
-        r#"{"action":"delete","scheduleId":7}"#,
-        r#"["create", null]"#,
-        r#"["delete", "syncline-slave-to-prod"]"#,
-    ] {
-        let request = door.request("POST", SCHEDULE_PATH).bearer_auth(ADMIN_TOKEN);
-        let answer = told(request.body(body).send().await.unwrap()).await;
-        assert_eq!(code(&answer), (400, "bad_action"), "{body}");
-    }
-    for (body, expected) in [
-        (on("delete", ""), "bad_id"),
-        (on("pause", "a/b"), "bad_id"),
-        (json!({ "action": "create", "pipeline": "other" }), "no_pipeline"),
-        (json!({ "action": "trigger-manual", "pipeline": "other" }), "no_pipeline"),
-    ] {
-        let answer = deployment.acts(body.clone()).await;
-        assert_eq!(code(&answer), (400, expected), "{body}");
-    }
-    assert!(qstash.schedules().is_empty());
-    assert_eq!(door.request("PUT", SCHEDULE_PATH).send().await.unwrap().status(), 405);
-}
-
-#[tokio::test]
-async fn only_a_person_with_the_token_may() {
-    let (qstash, deployment) = deployed().await;
-    let door = deployment.door().await;
-    let body = create().to_string();
-    let signed = door.signer.sign(
-        &format!("{HOME}{SCHEDULE_PATH}"),
-        body.as_bytes(),
-        std::time::SystemTime::now(),
-    );
-    let post = || door.request("POST", SCHEDULE_PATH).body(body.clone());
-    for request in [
-        post(),
-        post().bearer_auth("another-token-of-the-same-kind"),
-        post().header("x-manual-trigger", "true"),
-        post().header("Upstash-Signature", signed),
-        door.request("GET", SCHEDULE_PATH),
-    ] {
-        let sent = format!("{request:?}");
-        assert_eq!(request.send().await.unwrap().status(), 401, "{sent}");
-    }
-    let tokenless = deployment.set("SYNC_ADMIN_TOKEN", "");
-    assert_eq!(tokenless.acts(create()).await.0, 401);
-    assert!(qstash.schedules().is_empty());
+    assert_eq!((&one["scheduleId"], after_one), (&json!("syncline-users"), 1), "{one}");
+    let made = all["schedules"].as_array().unwrap();
+    let made: Vec<_> = made.iter().map(|of| (&of["pipeline"], &of["created"])).collect();
+    assert_eq!(made, [(&json!("items"), &json!(true)), (&json!("users"), &json!(false))]);
+    assert_eq!(listed["message"], "All 2 schedules are in order");
+    let crons: Vec<String> =
+        qstash.schedules().iter().map(|of| of.ticks.text().to_owned()).collect();
+    assert_eq!(crons, ["0 */6 * * *", "0 0 * * SUN"]);
+    assert_eq!(code(&undecided), (400, "no_pipeline"));
+    assert_eq!((chosen.0, qstash.pending()), (200, 1), "{}", chosen.1);
+    assert!(qstash.messages()[0].url.ends_with("/api/background/sync/users"));
 }
 
 #[tokio::test]
@@ -384,14 +304,4 @@ async fn a_manual_trigger_comes_back_signed_and_moves_the_rows() {
     pair.assert_equal(&["items"]).await;
     let recorded = "select string_agg(sync_type || ' ' || message_id, ', ') from sync_metadata";
     assert_eq!(pair.text_target(recorded).await, format!("manual {message}"));
-}
-
-#[tokio::test]
-async fn a_trigger_whose_answer_is_lost_is_published_once() {
-    let (qstash, deployment) = deployed().await;
-    qstash.lose_answers(1);
-    assert_eq!(deployment.acts(json!({ "action": "trigger-manual" })).await.0, 200);
-    assert_eq!(qstash.pending(), 1);
-    assert_eq!(deployment.acts(json!({ "action": "trigger-manual" })).await.0, 200);
-    assert_eq!(qstash.pending(), 2, "one that is asked for again is another");
 }

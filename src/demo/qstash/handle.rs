@@ -165,8 +165,6 @@ impl LocalQStash {
 
 impl Drop for LocalQStash {
     fn drop(&mut self) {
-        // Connections that a client keeps have tasks of their own and would go on answering.
-        self.desk.faults.set_down(true);
         for task in &self.tasks {
             task.abort();
         }

@@ -8,6 +8,7 @@ mod progress;
 mod run;
 mod schedule;
 mod serve;
+mod setup;
 
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -36,6 +37,8 @@ enum Command {
     Run(run::RunArguments),
     /// Prints what a run would do and what is wrong with the set-up; changes nothing
     Plan(plan::PlanArguments),
+    /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
+    Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
     Schedule(schedule::ScheduleArguments),
     /// Serves the function's routes on a plain port
@@ -61,7 +64,8 @@ impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let watched = std::io::stderr().is_terminal();
-        (watched && matches!(self.command, Command::Run(_))).then(progress::layer)
+        let moves_rows = matches!(self.command, Command::Run(_) | Command::Setup(_));
+        (watched && moves_rows).then(progress::layer)
     }
 }
 
@@ -70,6 +74,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::output::{self, Exit};
-use super::{Selection, opened, run, selected};
+use super::{Selection, opened, run};
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
 use crate::wiring::App;
@@ -29,8 +29,8 @@ pub async fn plan(arguments: &PlanArguments) -> Exit {
 pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
     let id = app.new_run();
     let planned = async {
-        let job = run::asked(app, selection, &id)?;
-        let ports = &selected(app, selection)?.ports;
+        let (served, job) = run::asked(app, selection, &id)?;
+        let ports = &served.ports;
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
     };
     let plan = match planned.await {

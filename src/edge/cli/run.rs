@@ -1,7 +1,7 @@
 //! `syncline run`: one slice after the other until caught up.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::output::{self, Exit};
 use super::{Selection, opened, plan, selected};
@@ -10,8 +10,8 @@ use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::table::TableName;
-use crate::jobs::sync_tables::SyncTables;
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::sync_tables::{SyncReport, SyncTables};
+use crate::jobs::{self, Job, Outcome, Served};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -38,52 +38,79 @@ pub async fn run(arguments: &RunArguments) -> Exit {
     if arguments.dry_run {
         return plan::print(&app, &arguments.selection, arguments.json).await;
     }
-    let mut run = app.new_run();
-    let mut job = match asked(&app, &arguments.selection, &run) {
-        Ok(job) => job,
+    let run = app.new_run();
+    let asked = asked(&app, &arguments.selection, &run);
+    let (served, mut job) = match asked {
+        Ok(asked) => asked,
         Err(fault) => return output::fault(&fault, &run, arguments.json),
     };
+    let extent = if arguments.once { Extent::Slice } else { Extent::UntilCaughtUp };
+    match slices(&app, served, &mut job, extent).await {
+        Err(fault) => output::fault(&fault, &job.run, arguments.json),
+        Ok(Ended::Busy(left)) => {
+            eprintln!(
+                "Another run of this pipeline is at work.\n  Wait for it, or if it has died, \
+                 for its lease to end in {} s",
+                left.as_secs()
+            );
+            Exit::Busy
+        }
+        Ok(Ended::Repeated) => Exit::Done,
+        Ok(Ended::Report(report)) => output::report(&report, arguments.json),
+    }
+}
+
+/// How far a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// To the end of its first slice.
+    Slice,
+    /// Until nothing is left to do.
+    UntilCaughtUp,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With this, all slices together.
+    Report(Box<SyncReport>),
+    /// Another run holds the lease, for that long unless it commits or ends.
+    Busy(Duration),
+    /// A chain is named after its first run: nobody else can have worked it.
+    Repeated,
+}
+
+/// Does one slice after the other. The job's run is that of the slice at work.
+pub async fn slices(
+    app: &App,
+    served: &Served,
+    job: &mut SyncTables,
+    extent: Extent,
+) -> Result<Ended, Fault> {
     let mut earlier = None;
     loop {
-        match slice(&app, &arguments.selection, job.clone()).await {
-            Err(fault) => return output::fault(&fault, &run, arguments.json),
-            Ok(Outcome::Busy(left)) => {
-                eprintln!(
-                    "Another run of this pipeline is at work.\n  Wait for it, or if it has died, \
-                     for its lease to end in {} s",
-                    left.as_secs()
-                );
-                return Exit::Busy;
-            }
-            Ok(Outcome::Continue(report)) if !arguments.once => {
-                match job.chain.next(report.total().read() > 0) {
-                    Ok(next) => job.chain = next,
-                    Err(stalled) => {
-                        let fault = too_small(stalled);
-                        return output::fault(&fault, &run, arguments.json);
-                    }
-                }
+        let budget = app.budget(SystemTime::now(), None);
+        match jobs::run(&Job::SyncTables(job.clone()), &served.ports, &budget).await? {
+            Outcome::Busy(left) => return Ok(Ended::Busy(left)),
+            Outcome::Repeated(_) => return Ok(Ended::Repeated),
+            Outcome::Continue(report) if extent == Extent::UntilCaughtUp => {
+                job.chain = job.chain.next(report.total().read() > 0).map_err(too_small)?;
+                job.run = app.new_run();
                 earlier = Some(report.after(earlier));
-                run = app.new_run();
-                job.run = run.clone();
             }
-            // A chain is named after its first run: nobody else can have worked it.
-            Ok(Outcome::Repeated(_)) => return Exit::Done,
-            Ok(Outcome::Done(report) | Outcome::Continue(report)) => {
-                return output::report(&report.after(earlier), arguments.json);
+            Outcome::Done(report) | Outcome::Continue(report) => {
+                return Ok(Ended::Report(Box::new(report.after(earlier))));
             }
         }
     }
 }
 
-async fn slice(app: &App, selection: &Selection, job: SyncTables) -> Result<Outcome, Fault> {
-    let served = selected(app, selection)?;
-    let budget = app.budget(SystemTime::now(), None);
-    jobs::run(&Job::SyncTables(job), &served.ports, &budget).await
-}
-
-/// The job that the arguments ask for.
-pub fn asked(app: &App, selection: &Selection, run: &RunId) -> Result<SyncTables, Fault> {
+/// The job that the arguments ask for, and whose it is.
+pub fn asked<'a>(
+    app: &'a App,
+    selection: &Selection,
+    run: &RunId,
+) -> Result<(&'a Served, SyncTables), Fault> {
     let served = selected(app, selection)?;
     let pipeline = match selection.tables.as_slice() {
         [] => Arc::clone(&served.pipeline),
@@ -92,8 +119,13 @@ pub fn asked(app: &App, selection: &Selection, run: &RunId) -> Result<SyncTables
             ..Pipeline::clone(&served.pipeline)
         }),
     };
+    Ok((served, by_person(pipeline, run)))
+}
+
+/// The job of somebody at a terminal.
+pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
     let chain = Chain::begun(run.as_str());
-    Ok(SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() })
+    SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() }
 }
 
 fn too_small(stalled: Stalled) -> Fault {

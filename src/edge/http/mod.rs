@@ -21,7 +21,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::edge::calling::{FAILURE_PATH, SCHEDULE_PATH, SYNC_PREFIX};
+use crate::edge::calling::{FAILURE_PATH, HEALTH_PATH, SCHEDULE_PATH, SYNC_PREFIX};
 use crate::wiring::App;
 use answer::Answer;
 use auth::{BadDoor, Keys};
@@ -51,7 +51,7 @@ pub fn router(app: App) -> Result<Router, BadDoor> {
         .route(SCHEDULE_PATH, get(schedule::schedule).post(schedule::schedule))
         .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .route(FAILURE_PATH, post(failure::failure))
-        .route("/healthz", get(health::healthz))
+        .route(HEALTH_PATH, get(health::healthz))
         .fallback(async || Answer::refused(StatusCode::NOT_FOUND, "not_found", "No such path"))
         .method_not_allowed_fallback(async || {
             Answer::refused(StatusCode::METHOD_NOT_ALLOWED, "method", "No such method on this path")

@@ -87,3 +87,24 @@ pub struct Found {
     /// What became of its last messages, in the queue's words.
     pub outcomes: Vec<String>,
 }
+
+/// This deployment as whoever calls it finds it.
+#[async_trait]
+pub trait Function: Send + Sync {
+    /// Which version of this program answers at the address of its health.
+    async fn version(&self, url: &str) -> Result<String, NotThere>;
+}
+
+/// Why the function was not found where it ought to be.
+#[derive(Debug, thiserror::Error)]
+pub enum NotThere {
+    /// No answer.
+    #[error("Nothing answers: {0}")]
+    Silent(String),
+    /// An answer that is none of health.
+    #[error("What answers says {0}")]
+    Refused(u16),
+    /// An answer that this program does not give.
+    #[error("What answers is another program")]
+    Stranger,
+}

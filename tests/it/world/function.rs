@@ -14,7 +14,6 @@ use super::{Database, connect, fresh_database};
 
 /// Where the function believes to be reached.
 pub const APP_URL: &str = "https://sync.example.com";
-const PATH: &str = "/api/background/sync/slave-to-prod";
 
 /// A function that has asked for work, over two databases.
 pub struct Function {
@@ -73,11 +72,21 @@ impl Function {
         (status, serde_json::from_slice(&body).expect("a JSON body"))
     }
 
-    /// The shipped event of a scheduled call, signed afresh over its raw body.
+    /// The shipped event of a scheduled call, signed afresh.
     pub fn scheduled(&self) -> Value {
-        let mut event = event("scheduled-sync");
-        let body = STANDARD.decode(event["body"].as_str().unwrap()).unwrap();
-        let token = self.signer.sign(&format!("{APP_URL}{PATH}"), &body, SystemTime::now());
+        self.signed("scheduled-sync")
+    }
+
+    /// A shipped event of QStash's, signed afresh over its raw body.
+    pub fn signed(&self, name: &str) -> Value {
+        let mut event = event(name);
+        let body = event["body"].as_str().unwrap();
+        let body = match event["isBase64Encoded"].as_bool() {
+            Some(true) => STANDARD.decode(body).unwrap(),
+            _ => body.as_bytes().to_vec(),
+        };
+        let url = format!("{APP_URL}{}", event["rawPath"].as_str().unwrap());
+        let token = self.signer.sign(&url, &body, SystemTime::now());
         event["headers"]["upstash-signature"] = json!(token);
         event
     }

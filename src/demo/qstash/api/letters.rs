@@ -28,12 +28,13 @@ pub(super) fn messages(
             None => Err(Refused::not_found(format!("message {id} not found"))),
         },
         ("DELETE", [id]) => match state.cancel(id, now) {
-            true => Ok(Answer::empty()),
+            // The JavaScript client reads the count here, too.
+            true => Ok(Answer::with(json!({ "cancelled": 1 }))),
             false => Err(Refused::not_found(format!("message {id} not found"))),
         },
         ("DELETE", []) => {
             let mut filter = filter_of(&call.asked())?;
-            filter.message_ids.extend(ids_in_body(call));
+            filter.message_ids.extend(ids_in_body(call, "messageIds"));
             let count = count_of(&call.asked(), MOST_CANCELLED)?;
             let cancelled = state.cancel_all(&filter, count, now);
             Ok(Answer::with(json!({ "cancelled": cancelled })))
@@ -42,10 +43,11 @@ pub(super) fn messages(
     }
 }
 
-/// Older clients name the messages to cancel in the body.
-fn ids_in_body(call: &Call) -> Vec<String> {
+/// The Python client names what a bulk call is about in the body, the JavaScript client in the query.
+/// Who reads the query alone takes a call about some for one about all.
+fn ids_in_body(call: &Call, name: &str) -> Vec<String> {
     let named = call.json().ok();
-    let ids = named.as_ref().and_then(|body| body["messageIds"].as_array());
+    let ids = named.as_ref().and_then(|body| body[name].as_array());
     let ids = ids.into_iter().flatten().filter_map(Value::as_str);
     ids.map(str::to_owned).collect()
 }
@@ -80,21 +82,23 @@ pub(super) fn dead(
             let told = json!({ "messageId": message_id });
             Ok(Answer { status: 201, body: Some(told) })
         }
-        ("POST", ["retry"]) => {
-            let (letters, cursor) = dead_page(&state, call)?;
-            let retried = letters.iter().map(|letter| {
-                let retried = state.retry_dead(&letter.dlq_id, &changes(call), now);
-                retried.map_or_else(
-                    |refused| json!({ "error": refused.error }),
-                    |id| json!({ "messageId": id }),
-                )
-            });
-            let responses: Value = retried.collect();
-            let told = json!({ "responses": responses, "cursor": cursor.unwrap_or_default() });
-            Ok(Answer { status: 201, body: Some(told) })
-        }
+        ("POST", ["retry"]) => retry_page(&mut state, call, now),
         _ => Err(no_route()),
     }
+}
+
+fn retry_page(state: &mut State, call: &Call, now: Millis) -> Result<Answer, Refused> {
+    let (letters, cursor) = dead_page(state, call)?;
+    let retried = letters.iter().map(|letter| {
+        let retried = state.retry_dead(&letter.dlq_id, &changes(call), now);
+        retried.map_or_else(
+            |refused| json!({ "error": refused.error }),
+            |id| json!({ "messageId": id }),
+        )
+    });
+    let responses: Value = retried.collect();
+    let told = json!({ "responses": responses, "cursor": cursor.unwrap_or_default() });
+    Ok(Answer { status: 201, body: Some(told) })
 }
 
 /// The headers of a retry that go over those of the original.
@@ -109,7 +113,8 @@ fn changes(call: &Call) -> Vec<(String, String)> {
 fn dead_page(state: &State, call: &Call) -> Result<(Vec<DeadLetter>, Option<String>), Refused> {
     let asked = call.asked();
     let filter = filter_of(&asked)?;
-    let ids = list(&asked, "dlqIds");
+    let mut ids = list(&asked, "dlqIds");
+    ids.extend(ids_in_body(call, "dlqIds"));
     let status = number(&asked, "responseStatus")?;
     let cursor = asked.named("cursor").filter(|cursor| !cursor.is_empty());
     let is_meant = |letter: &&DeadLetter| {

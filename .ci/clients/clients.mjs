@@ -1,0 +1,318 @@
+// Drives a local QStash with the official JavaScript client, and checks what it delivers with the
+// official receiver. Prints `ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them.
+
+import assert from "node:assert/strict";
+import http from "node:http";
+import { Client, Receiver } from "@upstash/qstash";
+
+const { QSTASH_URL, QSTASH_TOKEN, QSTASH_CURRENT_SIGNING_KEY, QSTASH_NEXT_SIGNING_KEY } =
+  process.env;
+const client = new Client({ baseUrl: QSTASH_URL, token: QSTASH_TOKEN });
+const receiver = new Receiver({
+  currentSigningKey: QSTASH_CURRENT_SIGNING_KEY,
+  nextSigningKey: QSTASH_NEXT_SIGNING_KEY,
+});
+
+// The destination: remembers what it gets, and fails where its path says so.
+const arrived = [];
+const server = http.createServer(async (request, response) => {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const { method, url, headers } = request;
+  arrived.push({ method, path: url, headers, body: Buffer.concat(chunks).toString() });
+  if (url.startsWith("/final")) response.setHeader("Upstash-NonRetryable-Error", "true");
+  response.statusCode = url.startsWith("/final") ? 489 : url.startsWith("/fail") ? 500 : 200;
+  response.end(`answer to ${url}`);
+});
+await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+const here = `http://127.0.0.1:${server.address().port}`;
+
+async function until(what, found) {
+  for (const begun = Date.now(); Date.now() - begun < 10_000; ) {
+    const value = await found();
+    if (value) return value;
+    await new Promise((later) => setTimeout(later, 10));
+  }
+  throw new Error(`not in time: ${what}`);
+}
+
+// What arrived at a path, once there is as much of it, and all of it signed for its URL.
+async function arrivals(path, count = 1) {
+  const at = () => arrived.filter((one) => one.path === path);
+  await until(`${count} at ${path}`, () => at().length >= count);
+  for (const one of at()) {
+    const signature = one.headers["upstash-signature"];
+    await receiver.verify({ signature, body: one.body, url: here + path });
+  }
+  assert.equal(at().length, count);
+  return at();
+}
+
+const deadLetter = (messageId) =>
+  until("a dead letter", async () => {
+    const { messages } = await client.dlq.listMessages({ filter: { messageId } });
+    return messages[0];
+  });
+
+const fails = (status) => (error) => {
+  assert.equal(error.status, status, String(error));
+  return true;
+};
+
+let failed = false;
+async function check(name, body) {
+  try {
+    await body();
+    console.log(`ok js: ${name}`);
+  } catch (error) {
+    failed = true;
+    console.log(`FAILED js: ${name}: ${String(error.stack ?? error).replaceAll("\n", " | ")}`);
+  }
+}
+
+await check("a message is delivered as it was published", async () => {
+  const { messageId } = await client.publish({
+    url: `${here}/plain//a%2Fb/?q=1&r=%20`,
+    method: "PUT",
+    body: "ä raw body",
+    headers: { "Content-Type": "text/plain", "X-Own": "mine" },
+  });
+  const [one] = await arrivals("/plain//a%2Fb/?q=1&r=%20");
+  assert.deepEqual([one.method, one.body], ["PUT", "ä raw body"]);
+  assert.equal(one.headers["x-own"], "mine");
+  assert.equal(one.headers["content-type"], "text/plain");
+  assert.equal(one.headers["upstash-message-id"], messageId);
+  assert.equal(one.headers["upstash-retried"], "0");
+  assert.equal(one.headers.authorization, undefined);
+});
+
+await check("JSON is delivered as JSON", async () => {
+  await client.publishJSON({ url: `${here}/json`, body: { a: [1, null] } });
+  const [one] = await arrivals("/json");
+  assert.equal(one.body, '{"a":[1,null]}');
+  assert.equal(one.headers["content-type"], "application/json");
+});
+
+await check("the receiver refuses another body and another URL", async () => {
+  await client.publish({ url: `${here}/forged`, body: "genuine" });
+  const [one] = await arrivals("/forged");
+  const signature = one.headers["upstash-signature"];
+  await assert.rejects(receiver.verify({ signature, body: "another" }));
+  await assert.rejects(receiver.verify({ signature, body: "genuine", url: `${here}/other` }));
+});
+
+await check("the same id and the same content are delivered once", async () => {
+  const url = `${here}/once`;
+  const first = await client.publish({ url, deduplicationId: "js-1" });
+  const second = await client.publish({ url, deduplicationId: "js-1" });
+  assert.deepEqual([second.messageId, second.deduplicated], [first.messageId, true]);
+  await client.publish({ url, body: "x", contentBasedDeduplication: true });
+  const third = await client.publish({ url, body: "x", contentBasedDeduplication: true });
+  assert.equal(third.deduplicated, true);
+  await arrivals("/once", 2);
+});
+
+await check("a delayed message is told, and cancelled", async () => {
+  const publish = (more) => client.publish({ url: `${here}/late`, delay: 3600, ...more });
+  const { messageId } = await publish({ label: "mine", retries: 2, body: "x" });
+  const message = await client.messages.get(messageId);
+  assert.equal(message.url, `${here}/late`);
+  assert.deepEqual([message.maxRetries, message.body, message.label], [2, "x", "mine"]);
+  assert.equal(message.notBefore - message.createdAt, 3_600_000);
+  await client.messages.cancel(messageId);
+  await assert.rejects(client.messages.get(messageId), fails(404));
+  const ids = [(await publish()).messageId, (await publish()).messageId];
+  assert.equal((await client.messages.cancel(ids)).cancelled, 2);
+  await publish({ label: "js-many" });
+  const filter = { label: "js-many" };
+  assert.equal((await client.messages.cancel({ filter })).cancelled, 1);
+  await publish();
+  assert.equal((await client.messages.cancel({ all: true })).cancelled, 1);
+});
+
+await check("a batch answers in its order", async () => {
+  const url = `${here}/batch`;
+  const first = { url, body: "one", retries: 0, method: "PATCH" };
+  const answers = await client.batch([first, { url, body: "two", queueName: "js-batch" }]);
+  assert.equal(answers.length, 2);
+  const both = await arrivals("/batch", 2);
+  assert.deepEqual(both.map((one) => one.body).sort(), ["one", "two"]);
+  assert.ok(both.some((one) => one.headers["upstash-message-id"] === answers[0].messageId));
+  await client.batchJSON([{ url: `${here}/batch-json`, body: { a: 1 } }]);
+  assert.equal((await arrivals("/batch-json"))[0].body, '{"a":1}');
+});
+
+await check("a queue keeps its order, and waits while it is paused", async () => {
+  const queue = client.queue({ queueName: "js-queue" });
+  await queue.upsert({ parallelism: 1 });
+  await queue.pause();
+  for (const body of ["1", "2", "3"]) await queue.enqueue({ url: `${here}/queue`, body });
+  await queue.enqueueJSON({ url: `${here}/queue`, body: 4 });
+  const told = await queue.get();
+  assert.deepEqual([told.name, told.parallelism, told.lag, told.paused], ["js-queue", 1, 4, true]);
+  assert.equal(arrived.filter((one) => one.path === "/queue").length, 0);
+  await queue.resume();
+  const bodies = (await arrivals("/queue", 4)).map((one) => one.body);
+  assert.deepEqual(bodies, ["1", "2", "3", "4"]);
+  assert.ok((await queue.list()).some((one) => one.name === "js-queue"));
+  await queue.delete();
+  await assert.rejects(queue.get(), fails(404));
+});
+
+await check("a failing message is retried, called back about, and dead", async () => {
+  const { messageId } = await client.publish({
+    url: `${here}/fail/js`,
+    body: "source",
+    retries: 1,
+    retryDelay: "50 * (1 + retried)",
+    callback: `${here}/callback`,
+    failureCallback: `${here}/failure`,
+  });
+  const attempts = await arrivals("/fail/js", 2);
+  assert.deepEqual(attempts.map((one) => one.headers["upstash-retried"]), ["0", "1"]);
+  assert.equal(new Set(attempts.map((one) => one.headers["upstash-message-id"])).size, 1);
+  assert.equal(new Set(attempts.map((one) => one.headers["upstash-signature"])).size, 2);
+  const callbacks = (await arrivals("/callback", 2)).map((one) => JSON.parse(one.body));
+  assert.deepEqual(callbacks.map((one) => one.retried), [0, 1]);
+  const failure = JSON.parse((await arrivals("/failure"))[0].body);
+  const letter = await deadLetter(messageId);
+  assert.equal(failure.sourceMessageId, messageId);
+  assert.deepEqual([failure.status, failure.maxRetries, failure.dlqId], [500, 1, letter.dlqId]);
+  assert.equal(atob(failure.body), "answer to /fail/js");
+  assert.equal(atob(failure.sourceBody), "source");
+  assert.deepEqual([letter.responseStatus, letter.responseBody], [500, "answer to /fail/js"]);
+  await client.dlq.delete(letter.dlqId);
+  await assert.rejects(client.dlq.delete(letter.dlqId), fails(404));
+});
+
+await check("489 with its header is final, and a dead letter is retried anew", async () => {
+  const { messageId } = await client.publish({ url: `${here}/final/js`, label: "js-dead" });
+  const { dlqId } = await deadLetter(messageId);
+  const { responses } = await client.dlq.retry(dlqId);
+  assert.equal(responses.length, 1);
+  assert.notEqual(responses[0].messageId, messageId);
+  await arrivals("/final/js", 2);
+  await deadLetter(responses[0].messageId);
+  const { deleted } = await client.dlq.delete({ filter: { label: "js-dead" } });
+  assert.equal(deleted, 1);
+});
+
+await check("dead letters and logs come in pages", async () => {
+  const url = `${here}/final/paged`;
+  for (let n = 0; n < 3; n += 1) await client.publish({ url });
+  await until("three", async () => {
+    return (await client.dlq.listMessages({ filter: { url } })).messages.length === 3;
+  });
+  const first = await client.dlq.listMessages({ count: 2, filter: { url } });
+  const next = await client.dlq.listMessages({ count: 2, filter: { url }, cursor: first.cursor });
+  assert.deepEqual([first.messages.length, next.messages.length, next.cursor], [2, 1, undefined]);
+  const states = [];
+  let cursor;
+  do {
+    const page = await client.logs({ count: 2, cursor, filter: { url, state: "FAILED" } });
+    states.push(...page.logs.map((log) => log.state));
+    cursor = page.cursor;
+  } while (cursor);
+  assert.deepEqual(states, ["FAILED", "FAILED", "FAILED"]);
+  const dlqIds = [...first.messages, ...next.messages].map((message) => message.dlqId);
+  assert.equal((await client.dlq.delete(dlqIds)).deleted, 3);
+});
+
+await check("the log tells each step of a message", async () => {
+  const { messageId } = await client.publish({ url: `${here}/logged`, body: "x" });
+  await arrivals("/logged");
+  const { logs } = await until("its end", async () => {
+    const page = await client.logs({ filter: { messageId } });
+    return page.logs.some((log) => log.state === "DELIVERED") && page;
+  });
+  assert.deepEqual(logs.map((log) => log.state), ["DELIVERED", "ACTIVE", "CREATED"]);
+  assert.deepEqual([logs[0].url, logs[0].messageId], [`${here}/logged`, messageId]);
+  assert.equal((await client.logs({ messageIds: [messageId] })).logs.length, 3);
+});
+
+await check("a schedule is made, replaced, paused, resumed and deleted", async () => {
+  const scheduleId = "js.schedule-1";
+  const made = { scheduleId, destination: `${here}/tick`, cron: "0 */6 * * *" };
+  assert.deepEqual(await client.schedules.create({ ...made, body: "old" }), { scheduleId });
+  await client.schedules.create({
+    ...made,
+    cron: "CRON_TZ=Europe/Berlin 5 4 * * *",
+    body: '{"a":1}',
+    retries: 1,
+    delay: 60,
+    timeout: 30,
+    label: "js",
+    flowControl: { key: "js-flow", parallelism: 1 },
+    failureCallback: `${here}/failure`,
+  });
+  const told = await client.schedules.get(scheduleId);
+  assert.equal(told.cron, "CRON_TZ=Europe/Berlin 5 4 * * *");
+  assert.deepEqual([told.destination, told.method, told.body], [`${here}/tick`, "POST", '{"a":1}']);
+  assert.deepEqual([told.retries, told.delay, told.isPaused], [1, 60, false]);
+  assert.deepEqual([told.flowControlKey, told.parallelism, told.label], ["js-flow", 1, "js"]);
+  assert.deepEqual(told.header["Content-Type"], ["application/json"]);
+  await client.schedules.pause({ schedule: scheduleId });
+  assert.equal((await client.schedules.get(scheduleId)).isPaused, true);
+  await client.schedules.resume({ schedule: scheduleId });
+  assert.equal((await client.schedules.get(scheduleId)).isPaused, false);
+  const all = await client.schedules.list();
+  assert.deepEqual(all.map((one) => one.scheduleId), [scheduleId]);
+  await client.schedules.delete(scheduleId);
+  await assert.rejects(client.schedules.get(scheduleId), fails(404));
+  const bad = client.schedules.create({ destination: here, cron: "every day" });
+  await assert.rejects(bad, fails(400));
+});
+
+await check("a URL group gets a message for each endpoint", async () => {
+  const name = "js-group";
+  const endpoints = [{ name: "one", url: `${here}/g/1` }, { url: `${here}/g/2` }];
+  await client.urlGroups.addEndpoints({ name, endpoints });
+  assert.deepEqual((await client.urlGroups.get(name)).endpoints, endpoints);
+  const sent = await client.publish({ urlGroup: name, body: "all" });
+  assert.deepEqual(sent.map((one) => one.url), endpoints.map((one) => one.url));
+  const [one] = await arrivals("/g/1");
+  assert.equal(one.headers["upstash-topic-name"], name);
+  await arrivals("/g/2");
+  await client.urlGroups.removeEndpoints({ name, endpoints: [{ name: "one" }] });
+  assert.equal((await client.urlGroups.list())[0].endpoints.length, 1);
+  await client.urlGroups.delete(name);
+  await assert.rejects(client.urlGroups.get(name), fails(404));
+});
+
+await check("a flow is told, paused, pinned and resumed", async () => {
+  const flowControl = { key: "js-pace", parallelism: 3, rate: 7, period: "1m" };
+  await client.flowControl.pause("js-pace");
+  await client.publish({ url: `${here}/flow`, flowControl });
+  const told = await client.flowControl.get("js-pace");
+  assert.deepEqual([told.parallelismMax, told.rateMax, told.ratePeriod], [3, 7, 60]);
+  assert.deepEqual([told.waitListSize, told.isPaused], [1, true]);
+  await client.flowControl.pin("js-pace", { parallelism: 9 });
+  assert.equal((await client.flowControl.get("js-pace")).isPinnedParallelism, true);
+  await client.flowControl.unpin("js-pace", { parallelism: true });
+  await client.flowControl.resetRate("js-pace");
+  await client.flowControl.resume("js-pace");
+  await arrivals("/flow");
+  assert.ok((await client.flowControl.getGlobalParallelism()).parallelismMax > 0);
+});
+
+await check("a wrong token and a wrong destination are refused", async () => {
+  const stranger = new Client({ baseUrl: QSTASH_URL, token: "another", retry: false });
+  await assert.rejects(stranger.publish({ url: here }), fails(401));
+  await assert.rejects(client.publish({ url: "host/without/scheme" }), fails(400));
+});
+
+await check("a client in development mode finds it by its keys", async () => {
+  process.env.QSTASH_DEV_PORT = new URL(QSTASH_URL).port;
+  const log = console.log;
+  console.log = () => {}; // The client says that it found a server.
+  try {
+    await new Client({ devMode: true }).publish({ url: `${here}/development` });
+  } finally {
+    console.log = log;
+  }
+  await arrivals("/development");
+});
+
+server.closeAllConnections();
+server.close();
+process.exitCode = failed ? 1 : 0;

@@ -1,0 +1,309 @@
+"""Drives a local QStash with the official Python client, and checks what it delivers with the official
+receiver. Prints `ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them."""
+
+import base64
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from qstash import QStash, Receiver
+from qstash.errors import QStashError, SignatureError
+from qstash.log import LogState
+
+URL = os.environ["QSTASH_URL"]
+TOKEN = os.environ["QSTASH_TOKEN"]
+KEYS = os.environ["QSTASH_CURRENT_SIGNING_KEY"], os.environ["QSTASH_NEXT_SIGNING_KEY"]
+
+arrived = []
+
+
+class Destination(BaseHTTPRequestHandler):
+    """Remembers what it gets, and fails where its path says so."""
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        arrived.append((self.command, self.path, self.headers, body))
+        answer = f"answer to {self.path}".encode()
+        final = self.path.startswith("/final")
+        self.send_response(489 if final else 500 if self.path.startswith("/fail") else 200)
+        if final:
+            self.send_header("Upstash-NonRetryable-Error", "true")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+    def log_message(self, *_):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Destination)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+HERE = f"http://127.0.0.1:{server.server_address[1]}"
+
+client = QStash(TOKEN, base_url=URL)
+receiver = Receiver(*KEYS)
+NOBODY = "sig_of_nobody_at_all_00000000000"
+failed = False
+
+
+def until(what, found):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not in time: {what}")
+
+
+def arrivals(path, count=1, by=receiver):
+    """What arrived at a path, once there is as much of it, and all of it signed for its URL."""
+
+    def at():
+        return [one for one in arrived if one[1] == path]
+
+    until(f"{count} at {path}", lambda: len(at()) >= count)
+    for _, _, headers, body in at():
+        by.verify(signature=headers["Upstash-Signature"], body=body, url=HERE + path)
+    same(len(at()), count)
+    return at()
+
+
+def same(found, expected):
+    assert found == expected, f"{found!r} is not {expected!r}"
+
+
+def refused(call, status):
+    try:
+        call()
+    except QStashError as error:
+        assert f"status: {status}" in str(error), error
+        return
+    raise AssertionError("it was not refused")
+
+
+def dead_letter(message_id):
+    listed = lambda: client.dlq.list(filter={"message_id": message_id}).messages
+    return until("a dead letter", listed)[0]
+
+
+def check(body):
+    global failed
+    name = body.__name__.replace("_", " ")
+    try:
+        body()
+        print(f"ok python: {name}")
+    except Exception:
+        failed = True
+        print(f"FAILED python: {name}: {traceback.format_exc().strip()}".replace("\n", " | "))
+
+
+@check
+def a_message_is_delivered_as_it_was_published():
+    sent = client.message.publish(
+        url=f"{HERE}/plain//a%2Fb/?q=1",
+        method="PUT",
+        body="raw body",
+        content_type="text/plain",
+        headers={"X-Own": "mine"},
+    )
+    method, _, headers, body = arrivals("/plain//a%2Fb/?q=1")[0]
+    same((method, body, headers["X-Own"]), ("PUT", "raw body", "mine"))
+    same(headers["Content-Type"], "text/plain")
+    same(headers["Upstash-Message-Id"], sent.message_id)
+    same(headers["Authorization"], None)
+
+
+@check
+def json_is_delivered_as_json():
+    client.message.publish_json(url=f"{HERE}/json", body={"a": [1, None]})
+    _, _, headers, body = arrivals("/json")[0]
+    same((headers["Content-Type"], json.loads(body)), ("application/json", {"a": [1, None]}))
+
+
+@check
+def the_receiver_refuses_another_body():
+    client.message.publish(url=f"{HERE}/forged", body="genuine")
+    _, _, headers, _ = arrivals("/forged")[0]
+    try:
+        receiver.verify(signature=headers["Upstash-Signature"], body="another")
+    except SignatureError:
+        return
+    raise AssertionError("it was accepted")
+
+
+@check
+def the_same_id_and_the_same_content_are_delivered_once():
+    url = f"{HERE}/once"
+    first = client.message.publish(url=url, deduplication_id="py-1")
+    second = client.message.publish(url=url, deduplication_id="py-1")
+    same((second.message_id, second.deduplicated), (first.message_id, True))
+    for expected in (False, True):
+        sent = client.message.publish(url=url, body="x", content_based_deduplication=True)
+        same(sent.deduplicated, expected)
+    arrivals("/once", 2)
+
+
+@check
+def a_delayed_message_is_told_and_cancelled():
+    def publish(**more):
+        return client.message.publish(url=f"{HERE}/late", delay="1h", **more).message_id
+
+    message_id = publish(retries=2, label="mine", flow_control={"key": "py", "rate": 5, "period": "2m"})
+    message = client.message.get(message_id)
+    same((message.url, message.max_retries, message.label), (f"{HERE}/late", 2, "mine"))
+    same(message.not_before - message.created_at, 3_600_000)
+    same((message.flow_control.key, message.flow_control.rate, message.flow_control.period), ("py", 5, 120))
+    client.message.cancel(message_id)
+    refused(lambda: client.message.get(message_id), 404)
+    kept = publish()
+    same(client.message.cancel_many([publish(), publish()]), 2)
+    same(client.message.get(kept).message_id, kept)
+    same(client.message.cancel_all(), 1)
+
+
+@check
+def a_batch_answers_in_its_order():
+    url = f"{HERE}/batch"
+    answers = client.message.batch([{"url": url, "body": "one"}, {"url": url, "body": "two", "queue": "py-batch"}])
+    same(len(answers), 2)
+    same(sorted(body for _, _, _, body in arrivals("/batch", 2)), ["one", "two"])
+    client.message.batch_json([{"url": f"{HERE}/batch-json", "body": {"a": 1}}])
+    same(json.loads(arrivals("/batch-json")[0][3]), {"a": 1})
+
+
+@check
+def a_queue_keeps_its_order_and_waits_while_it_is_paused():
+    client.queue.upsert("py-queue", parallelism=1, paused=True)
+    for body in ("1", "2", "3"):
+        client.message.enqueue(queue="py-queue", url=f"{HERE}/queue", body=body)
+    client.message.enqueue_json(queue="py-queue", url=f"{HERE}/queue", body=4)
+    told = client.queue.get("py-queue")
+    same((told.name, told.parallelism, told.lag, told.paused), ("py-queue", 1, 4, True))
+    client.queue.resume("py-queue")
+    same([body for _, _, _, body in arrivals("/queue", 4)], ["1", "2", "3", "4"])
+    client.queue.pause("py-queue")
+    same(client.queue.get("py-queue").paused, True)
+    assert "py-queue" in [queue.name for queue in client.queue.list()]
+    client.queue.delete("py-queue")
+    refused(lambda: client.queue.get("py-queue"), 404)
+
+
+@check
+def a_failing_message_is_retried_called_back_about_and_dead():
+    sent = client.message.publish(
+        url=f"{HERE}/fail/py",
+        body="source",
+        retries=1,
+        retry_delay="50",
+        callback=f"{HERE}/callback",
+        failure_callback=f"{HERE}/failure",
+    )
+    attempts = arrivals("/fail/py", 2)
+    same([headers["Upstash-Retried"] for _, _, headers, _ in attempts], ["0", "1"])
+    same([json.loads(body)["retried"] for _, _, _, body in arrivals("/callback", 2)], [0, 1])
+    failure = json.loads(arrivals("/failure")[0][3])
+    letter = dead_letter(sent.message_id)
+    same((failure["sourceMessageId"], failure["status"]), (sent.message_id, 500))
+    same((failure["dlqId"], base64.b64decode(failure["sourceBody"])), (letter.dlq_id, b"source"))
+    same((letter.response_status, letter.response_body), (500, "answer to /fail/py"))
+    same(client.dlq.get(letter.dlq_id).message_id, sent.message_id)
+    client.dlq.delete(letter.dlq_id)
+    refused(lambda: client.dlq.get(letter.dlq_id), 404)
+
+
+@check
+def of_several_dead_letters_those_that_are_named_are_deleted():
+    url = f"{HERE}/final/py"
+    ids = [client.message.publish(url=url).message_id for _ in range(3)]
+    letters = [dead_letter(message_id).dlq_id for message_id in ids]
+    page = client.dlq.list(count=2, filter={"url": url, "response_status": 489})
+    rest = client.dlq.list(count=2, filter={"url": url}, cursor=page.cursor)
+    same((len(page.messages), len(rest.messages), rest.cursor), (2, 1, None))
+    same(client.dlq.delete_many(letters[:2]), 2)
+    same([letter.dlq_id for letter in client.dlq.list(filter={"url": url}).messages], letters[2:])
+
+
+@check
+def the_log_tells_each_step_of_a_message():
+    message_id = client.message.publish(url=f"{HERE}/logged").message_id
+    delivered = {"message_id": message_id, "state": LogState.DELIVERED}
+    until("its end", lambda: client.log.list(filter=delivered).logs)
+    states = [log.state.value for log in client.log.list(filter={"message_id": message_id}).logs]
+    same(states, ["DELIVERED", "ACTIVE", "CREATED"])
+    assert client.log.list(count=1).cursor
+
+
+@check
+def a_schedule_is_made_replaced_paused_resumed_and_deleted():
+    made = {"schedule_id": "py.schedule-1", "destination": f"{HERE}/tick"}
+    same(client.schedule.create(cron="0 */6 * * *", body="old", **made), "py.schedule-1")
+    client.schedule.create_json(cron="5 4 * * *", body={"a": 1}, retries=1, delay=60, queue="py-ticks", **made)
+    told = client.schedule.get("py.schedule-1")
+    same((told.cron, told.destination, told.method), ("5 4 * * *", f"{HERE}/tick", "POST"))
+    same((json.loads(told.body), told.retries, told.delay), ({"a": 1}, 1, 60))
+    same((told.queue, told.paused), ("py-ticks", False))
+    same(told.headers["Content-Type"], ["application/json"])
+    client.schedule.pause("py.schedule-1")
+    same(client.schedule.get("py.schedule-1").paused, True)
+    client.schedule.resume("py.schedule-1")
+    same([schedule.schedule_id for schedule in client.schedule.list()], ["py.schedule-1"])
+    client.schedule.delete("py.schedule-1")
+    refused(lambda: client.schedule.get("py.schedule-1"), 404)
+    refused(lambda: client.schedule.create(cron="every day", **made), 400)
+
+
+@check
+def a_url_group_gets_a_message_for_each_endpoint():
+    endpoints = [{"name": "one", "url": f"{HERE}/g/1"}, {"url": f"{HERE}/g/2"}]
+    client.url_group.upsert_endpoints("py-group", endpoints)
+    sent = client.message.publish(url_group="py-group", body="all")
+    same([one.url for one in sent], [f"{HERE}/g/1", f"{HERE}/g/2"])
+    arrivals("/g/1")
+    arrivals("/g/2")
+    client.url_group.remove_endpoints("py-group", [{"name": "one"}])
+    same([one.url for one in client.url_group.get("py-group").endpoints], [f"{HERE}/g/2"])
+    assert "py-group" in [group.name for group in client.url_group.list()]
+    client.url_group.delete("py-group")
+    refused(lambda: client.url_group.get("py-group"), 404)
+
+
+@check
+def a_flow_is_told_paused_and_resumed():
+    client.flow_control.pause("py-pace")
+    pace = {"key": "py-pace", "parallelism": 3, "rate": 7, "period": 60}
+    client.message.publish(url=f"{HERE}/flow", flow_control=pace)
+    told = client.flow_control.get("py-pace")
+    same((told.parallelism_max, told.rate_max, told.rate_period), (3, 7, 60))
+    same((told.wait_list_size, told.is_paused), (1, True))
+    client.flow_control.resume("py-pace")
+    arrivals("/flow")
+    assert client.flow_control.get_global_parallelism().parallelism_max > 0
+
+
+@check
+def a_wrong_token_is_refused():
+    refused(lambda: QStash("another", base_url=URL).message.publish(url=HERE), 401)
+
+
+@check
+def keys_are_told_and_rotated():
+    # Last, since nobody knows the new next key.
+    keys = client.signing_key.get()
+    same((keys.current, keys.next), KEYS)
+    rotated = client.signing_key.rotate()
+    same(rotated.current, keys.next)
+    client.message.publish(url=f"{HERE}/rotated")
+    arrivals("/rotated", by=Receiver(NOBODY, keys.next))
+    client.signing_key.rotate()
+    client.message.publish(url=f"{HERE}/rotated-twice")
+    arrivals("/rotated-twice", by=Receiver(rotated.next, NOBODY))
+
+
+server.shutdown()
+sys.exit(1 if failed else 0)

@@ -1,0 +1,39 @@
+//! The function at its public URL, as QStash finds it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::http::Http;
+use crate::jobs::schedules::ports::{Function, NotThere};
+
+/// A cold start is over by then.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The function over HTTP.
+#[derive(Debug, Default)]
+pub struct PublicFunction {
+    http: Http,
+}
+
+#[async_trait]
+impl Function for PublicFunction {
+    async fn version(&self, url: &str) -> Result<String, NotThere> {
+        #[derive(Deserialize)]
+        struct Health {
+            status: String,
+            version: String,
+        }
+        let request = self.http.client().get(url);
+        let answered = self.http.send(request, PATIENCE).await;
+        let answered = answered.map_err(|none| NotThere::Silent(none.to_string()))?;
+        if !answered.status.is_success() {
+            return Err(NotThere::Refused(answered.status.as_u16()));
+        }
+        match serde_json::from_str(&answered.body) {
+            Ok(Health { status, version }) if status == "ok" => Ok(version),
+            _ => Err(NotThere::Stranger),
+        }
+    }
+}

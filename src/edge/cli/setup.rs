@@ -1,0 +1,106 @@
+//! `syncline setup`: check by check, each with what was found and how to mend it; what is missing is
+//! made on the way, and a run ends it. Repeating it finds everything in order and changes nothing.
+
+mod calls;
+mod check;
+mod pipeline;
+
+use super::output::Exit;
+use crate::edge::calling::{sync_path, url_of};
+use crate::wiring::App;
+use check::{Check, Checks, Later};
+
+#[derive(Debug, clap::Args)]
+pub struct SetupArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks everything, makes what is missing, syncs once.
+pub async fn setup(arguments: &SetupArguments) -> Exit {
+    let mut checks = Checks::begun(arguments.json);
+    let app = match App::from_process() {
+        Ok(app) => app,
+        Err(problems) => {
+            unusable(&problems.to_string()).into_iter().for_each(|check| {
+                checks.add(check);
+            });
+            checks.end(&[]);
+            return Exit::Usage;
+        }
+    };
+    checks.among(app.names());
+    checks.add(settings(&app));
+    let mut ready = Vec::new();
+    for served in app.all() {
+        ready.push((served, pipeline::prepare(&app, served, &mut checks).await));
+    }
+    calls::check(&app, &mut checks).await;
+    for (served, needs) in ready {
+        pipeline::run(&app, served, needs, &mut checks).await;
+    }
+    let exit = if checks.failed() == 0 { Exit::Done } else { Exit::Failed };
+    checks.end(&later(&app));
+    exit
+}
+
+/// The settings name themselves what is wrong with them, a line each after the first.
+fn unusable(problems: &str) -> Vec<Check> {
+    let remedy = "`syncline --help` tells what each setting is";
+    let each = problems.lines().skip(1).map(str::trim);
+    each.map(|problem| Check::fail("settings", problem, remedy)).collect()
+}
+
+fn settings(app: &App) -> Check {
+    let pipelines: Vec<&str> = app.names().collect();
+    let is_set = |set: bool| if set { "set" } else { "not set" };
+    let found = format!(
+        "pipelines {}; APP_URL {}; SYNC_ADMIN_TOKEN {}; QSTASH_TOKEN {}; signing keys {}",
+        pipelines.join(", "),
+        app.url.as_deref().unwrap_or("not set"),
+        is_set(app.admin_token.is_some()),
+        is_set(app.queue().is_ok()),
+        is_set(app.current_key.is_some()),
+    );
+    match app.admin_token {
+        Some(_) => Check::ok("settings", found),
+        None => Check::warn(
+            "settings",
+            found,
+            "set SYNC_ADMIN_TOKEN to a random text (openssl rand -hex 16), here and for the \
+             function, or nobody can call it by hand",
+        ),
+    }
+}
+
+/// What people do from now on.
+fn later(app: &App) -> Vec<Later> {
+    let later = |does: String, command: String| Later { does, command };
+    let mut all = vec![
+        later("See the schedules".to_owned(), "syncline schedule list".to_owned()),
+        later(
+            "Pause one: its ticks are dropped".to_owned(),
+            "syncline schedule pause ID".to_owned(),
+        ),
+        later("Resume it".to_owned(), "syncline schedule resume ID".to_owned()),
+    ];
+    for name in app.names() {
+        let of = if app.only().is_some() { String::new() } else { format!(" --pipeline {name}") };
+        all.extend([
+            later(format!("See what a run of {name} would do"), format!("syncline plan{of}")),
+            later(format!("Run {name} on this machine"), format!("syncline run{of}")),
+            later(
+                format!("Let QStash call for {name} now"),
+                format!("syncline schedule trigger{of}"),
+            ),
+        ]);
+        // A shell fills the token in: it is not for a screen.
+        let headers = r#"-H 'x-manual-trigger: true' -H "Authorization: Bearer $SYNC_ADMIN_TOKEN""#;
+        let url = url_of(app, &sync_path(name)).ok();
+        all.extend(url.map(|url| {
+            later(format!("Call for {name} yourself"), format!("curl -X POST {headers} {url}"))
+        }));
+    }
+    all
+}

@@ -1,0 +1,182 @@
+//! The checks of what calls the function: QStash, the keys it signs with, the function's public
+//! address, and the schedules.
+
+use super::check::{Check, Checks};
+use crate::edge::calling::{self, HEALTH_PATH};
+use crate::edge::cli::schedule::minute;
+use crate::edge::http::wire::timestamp;
+use crate::edge::schedules::{create, listed};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::secret::SecretText;
+use crate::jobs::schedules::Created;
+use crate::wiring::App;
+
+const KEYS: &str = "signing keys";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Checks all of it, and makes the schedules what they ought to be.
+pub async fn check(app: &App, checks: &mut Checks) {
+    let keys = async { app.schedules()?.signing_keys().await }.await;
+    let reached = match &keys {
+        Ok(_) => Check::ok("QStash", "reached, and it accepts the token"),
+        Err(fault) => Check::fault("QStash", fault),
+    };
+    let has_qstash = checks.add(reached);
+    let has_keys = checks.add(signing_keys(app, keys.ok().as_ref()));
+    let has_url = function(app, checks).await;
+    let needs = match (has_qstash, has_keys, has_url) {
+        (false, ..) => Some("QStash"),
+        (true, false, _) => Some(KEYS),
+        (true, true, false) => Some("APP_URL"),
+        (true, true, true) => None,
+    };
+    for name in app.names() {
+        checks.add(match needs {
+            None => schedule(app, name).await.of(name),
+            Some(needs) => Check::skipped("schedule", needs).of(name),
+        });
+    }
+    if needs.is_none() {
+        others(app, checks).await;
+    }
+}
+
+fn signing_keys(app: &App, qstash: Option<&[SecretText; 2]>) -> Check {
+    let set = [&app.current_key, &app.next_key].map(|key| key.as_ref().map(SecretText::expose));
+    let Some(current) = set[0] else {
+        let found = "QSTASH_CURRENT_SIGNING_KEY is not set: scheduled calls are refused";
+        return Check::fail(KEYS, found, SET_KEYS);
+    };
+    match qstash {
+        None => Check::skipped(KEYS, "QStash"),
+        Some(theirs) => compared(current, set[1], theirs.each_ref().map(SecretText::expose)),
+    }
+}
+
+const SET_KEYS: &str = "set QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY as the Upstash \
+    console shows them, here and for the function";
+
+/// The keys that are set against QStash's own. No key is ever told.
+fn compared(current: &str, next: Option<&str>, theirs: [&str; 2]) -> Check {
+    let [their_current, their_next] = theirs;
+    let found = match (current == their_current, next) {
+        (true, Some(next)) if next == their_next => {
+            return Check::ok(KEYS, "current and next are QStash's own");
+        }
+        (true, None) => {
+            let found = "QSTASH_NEXT_SIGNING_KEY is not set: calls are refused after a rotation";
+            return Check::warn(KEYS, found, SET_KEYS);
+        }
+        (true, Some(_)) => "the next key is not QStash's: calls are refused after a rotation",
+        (false, Some(next)) if next == their_current && current == their_next => {
+            "current and next are set the wrong way round"
+        }
+        (false, Some(next)) if next == their_current => {
+            "QStash's keys were rotated: it signs with the one that is set as the next, and a second \
+             rotation locks it out"
+        }
+        (false, _) => {
+            "QStash signs with another key, which the function refuses; these are of another \
+             account or region, or the keys were rotated twice"
+        }
+    };
+    Check::fail(KEYS, found, SET_KEYS)
+}
+
+/// Whether the function is where QStash will call it. It may be deployed later, or be behind a door
+/// that this machine cannot pass; so that it does not answer here is no failure.
+async fn function(app: &App, checks: &mut Checks) -> bool {
+    const NAME: &str = "function";
+    let url = match calling::url_of(app, HEALTH_PATH) {
+        Ok(url) => url,
+        Err(fault) => {
+            checks.add(Check::fault(NAME, &fault));
+            checks.add(Check::skipped("version", "APP_URL"));
+            return false;
+        }
+    };
+    match app.function_outside().version(&url).await {
+        Ok(version) => {
+            checks.add(Check::ok(NAME, format!("it answers at {url}")));
+            checks.add(match version == VERSION {
+                true => Check::ok("version", format!("the function's is ours, {VERSION}")),
+                false => Check::warn(
+                    "version",
+                    format!("the function's is {version}, ours is {VERSION}"),
+                    "deploy the function anew, or use the program of its version",
+                ),
+            });
+        }
+        Err(none) => {
+            let remedy = "deploy the function, and check that APP_URL is its public URL; scheduled \
+                calls fail until it answers";
+            checks.add(Check::warn(NAME, format!("{url}: {none}"), remedy));
+            checks.add(Check::skipped("version", "function"));
+        }
+    }
+    true
+}
+
+async fn schedule(app: &App, pipeline: &str) -> Check {
+    match create(app, Some(pipeline)).await {
+        Ok(created) => created.iter().map(made).next().expect("a pipeline has one schedule"),
+        Err(fault) => Check::fault("schedule", &fault),
+    }
+}
+
+fn made(created: &Created) -> Check {
+    let Created { wanted, new, changed, paused } = created;
+    let id = &wanted.id;
+    let done = match (new, changed.as_slice()) {
+        (true, _) => format!("{id} is created"),
+        (false, []) => format!("{id} is in order"),
+        (false, points) => format!("{id} is brought up to date ({})", points.join(", ")),
+    };
+    if *paused {
+        let found = format!("{done}, but paused: nothing is scheduled");
+        return Check::warn("schedule", found, format!("syncline schedule resume {id}"));
+    }
+    let next = wanted.cron.after(std::time::SystemTime::now()).next().map(timestamp);
+    let next = next.map(|next| format!("; it runs next at {}", minute(&next)));
+    Check::ok("schedule", format!("{done}{}", next.unwrap_or_default()))
+}
+
+/// Another schedule makes rows move more often, or from elsewhere, than anybody here has set.
+async fn others(app: &App, checks: &mut Checks) {
+    let list: Result<_, Fault> = listed(app).await;
+    let schedules = list.map(|list| list.schedules).unwrap_or_default();
+    let home = calling::home(app).unwrap_or_default();
+    for other in schedules.iter().filter(|of| of.pipeline.is_none()) {
+        let (id, destination) = (&other.schedule_id, &other.destination);
+        let found = match destination.starts_with(home) {
+            true => format!("{id} calls this function too, and is of no pipeline here"),
+            false => format!("{id} calls {destination}, which writes the same target"),
+        };
+        let remedy = format!("if nobody needs it: syncline schedule delete {id}");
+        checks.add(Check::warn("schedule", found, remedy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::cli::setup::check::Mark;
+
+    #[test]
+    fn keys_that_are_not_qstashs_are_told_by_what_is_wrong_and_never_by_their_text() {
+        for (current, next, mark, told) in [
+            ("sig_1", Some("sig_2"), Mark::Ok, "QStash's own"),
+            ("sig_1", None, Mark::Warn, "is not set"),
+            ("sig_1", Some("sig_0"), Mark::Fail, "the next key is not"),
+            ("sig_2", Some("sig_1"), Mark::Fail, "wrong way round"),
+            ("sig_0", Some("sig_1"), Mark::Fail, "rotated"),
+            ("sig_2", None, Mark::Fail, "another key"),
+            ("sig_3", Some("sig_4"), Mark::Fail, "another key"),
+        ] {
+            let check = compared(current, next, ["sig_1", "sig_2"]);
+            assert_eq!(check.mark, mark, "{current} {next:?}");
+            assert!(check.found.contains(told), "{check:?}");
+            assert!(!format!("{check:?}").contains("sig_"), "{check:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A pipeline's checks: both databases, the plan, the state tables, and one run.
+
+use super::check::{Check, Checks};
+use crate::edge::cli::run::{Ended, Extent, by_person, slices};
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::run::Tally;
+use crate::engine::plan::note::{Note, Weight};
+use crate::engine::ports::StateVersion;
+use crate::jobs::Served;
+use crate::jobs::sync_tables::{Intent, SyncPlan, SyncReport};
+use crate::wiring::App;
+
+/// What a run of a pipeline waits for; none if it can begin.
+pub type Needs = Option<&'static str>;
+
+/// Reaches both databases, plans, and makes the state tables.
+pub async fn prepare(app: &App, served: &Served, checks: &mut Checks) -> Needs {
+    let name = &served.pipeline.name;
+    let tables = served.pipeline.tables.as_deref();
+    let ports = &served.ports;
+    let (source, target) =
+        tokio::join!(ports.source.describe(tables), ports.target.describe(tables));
+    let has_source = checks.add(side("source", &source).of(name));
+    let has_target = checks.add(side("target", &target).of(name));
+    let needs = match (has_source, has_target) {
+        (true, true) => None,
+        (false, _) => Some("source"),
+        (true, false) => Some("target"),
+    };
+    let needs = match needs {
+        None => plan(app, served, checks).await,
+        Some(needs) => {
+            checks.add(Check::skipped("plan", needs).of(name));
+            Some(needs)
+        }
+    };
+    let state = match has_target {
+        true => state(served).await,
+        false => Check::skipped("state tables", "target"),
+    };
+    let has_state = checks.add(state.of(name));
+    needs.or(if has_state { None } else { Some("state tables") })
+}
+
+fn side(name: &'static str, facts: &Result<Facts, Fault>) -> Check {
+    match facts {
+        Ok(facts) => {
+            let tables = counted(facts.tables.len() as u64, "table");
+            Check::ok(name, format!("reached: Postgres {}, {tables}", facts.major))
+        }
+        Err(fault) => Check::fault(name, fault),
+    }
+}
+
+/// What a run would do, in numbers, and every sentence of the plan that asks for somebody.
+async fn plan(app: &App, served: &Served, checks: &mut Checks) -> Needs {
+    let name = &served.pipeline.name;
+    let job = by_person(served.pipeline.clone(), &app.new_run());
+    let ports = &served.ports;
+    let plan = match job.plan(&*ports.source, &*ports.target, &*ports.ledger).await {
+        Ok(plan) => plan,
+        Err(fault) => {
+            checks.add(Check::fault("plan", &fault).of(name));
+            return Some("plan");
+        }
+    };
+    checks.add(planned(&plan).of(name));
+    let notes = plan.notes.iter().filter_map(note);
+    notes.for_each(|check| {
+        checks.add(check.of(name));
+    });
+    None
+}
+
+fn planned(plan: &SyncPlan) -> Check {
+    let count = |is: fn(&Intent) -> bool| plan.tables.iter().filter(|of| is(&of.intent)).count();
+    let (loaded, quiet) =
+        (count(|of| *of == Intent::FirstLoad), count(|of| *of == Intent::Nothing));
+    let read = plan.tables.len() - loaded - quiet;
+    let found = format!(
+        "{} to sync: {loaded} to load, {read} to read, {quiet} unchanged",
+        counted(plan.tables.len() as u64, "table")
+    );
+    match plan.tables.is_empty() && !plan.has_problems() {
+        true => {
+            Check::warn("plan", found, "make tables with a key in the source, or set SYNC_TABLES")
+        }
+        false => Check::ok("plan", found),
+    }
+}
+
+fn note(note: &Note) -> Option<Check> {
+    let Note { weight, table, text, remedy } = note;
+    let found = format!("{table}: {text}");
+    match weight {
+        Weight::Info => None,
+        Weight::Warning => Some(Check::warn("plan", found, remedy)),
+        Weight::Problem => Some(Check::fail("plan", found, remedy)),
+    }
+}
+
+async fn state(served: &Served) -> Check {
+    const NAME: &str = "state tables";
+    match served.ports.ledger.prepare().await {
+        Err(fault) => Check::fault(NAME, &fault),
+        Ok(StateVersion { before: 0, now }) => Check::ok(NAME, format!("made, version {now}")),
+        Ok(StateVersion { before, now }) if before < now => {
+            Check::ok(NAME, format!("upgraded from version {before} to {now}"))
+        }
+        Ok(StateVersion { before: _, now }) => Check::ok(NAME, format!("in order, version {now}")),
+    }
+}
+
+/// Syncs until caught up.
+pub async fn run(app: &App, served: &Served, needs: Needs, checks: &mut Checks) {
+    let name = &served.pipeline.name;
+    if let Some(needs) = needs {
+        checks.add(Check::skipped("run", needs).of(name));
+        return;
+    }
+    let mut job = by_person(served.pipeline.clone(), &app.new_run());
+    match slices(app, served, &mut job, Extent::UntilCaughtUp).await {
+        Err(fault) => {
+            checks.add(Check::fault("run", &fault).of(name));
+        }
+        Ok(Ended::Busy(left)) => {
+            let found = format!("another run is at work, for {} s at most", left.as_secs() + 1);
+            let remedy = "nothing to do: it moves the same rows";
+            checks.add(Check::warn("run", found, remedy).of(name));
+        }
+        Ok(Ended::Repeated) => {
+            checks.add(Check::ok("run", "done already").of(name));
+        }
+        Ok(Ended::Report(report)) => ran(&report).into_iter().for_each(|check| {
+            checks.add(check.of(name));
+        }),
+    }
+}
+
+/// What the run came to, and why where it did not come to its end.
+fn ran(report: &SyncReport) -> Vec<Check> {
+    let Tally { inserted, updated, unchanged, rejected, deleted: _ } = report.total();
+    let found = match inserted + updated + rejected {
+        0 => "caught up: nothing had changed".to_owned(),
+        _ => {
+            format!("caught up: {inserted} rows inserted, {updated} updated, {unchanged} unchanged")
+        }
+    };
+    let of_tables = report.tables.iter().filter_map(|(name, of)| Some((name, of.fault.as_ref()?)));
+    let of_tables = of_tables.map(|(table, fault)| {
+        Check::fail("run", format!("{table}: {}", fault.chain()), &fault.hint)
+    });
+    let of_run = report.fault.iter().map(|fault| Check::fault("run", fault));
+    let mut failed: Vec<Check> = of_run.chain(of_tables).collect();
+    let left_out = report.problems().count();
+    if failed.is_empty() {
+        failed.push(match (left_out, rejected) {
+            (0, 0) => Check::ok("run", found),
+            (0, _) => Check::warn(
+                "run",
+                format!("{found}; the target refused {}", counted(rejected, "row")),
+                "mend the rows in the source, or what the target asks of them; later runs try again",
+            ),
+            _ => Check::fail(
+                "run",
+                format!("{found}; {} left out", counted(left_out as u64, "table")),
+                "mend what the plan says above",
+            ),
+        });
+    }
+    failed
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
