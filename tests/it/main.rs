@@ -18,6 +18,7 @@ mod lambda;
 mod local_qstash;
 mod local_qstash_api;
 mod readme;
+mod review;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;
