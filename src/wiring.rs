@@ -153,15 +153,16 @@ fn no_queue() -> Fault {
 }
 
 /// Tells this deployment's schedules from others', also after its public URL has changed: where it
-/// writes. Nobody learns the database's address from it.
-fn mark(target: &DatabaseUrl) -> String {
-    let digest = Sha256::digest(target.label());
+/// writes, and as whom, since behind a pooler the user tells the projects apart. Nobody learns the
+/// database's address from it.
+fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
+    let digest = Sha256::digest(format!("{} {} {state_schema}", target.user, target.label()));
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
     let PipelineSettings { name, source, target, tables, overrides, cron } = set;
-    let mark = mark(&target);
+    let mark = mark(&target, state_schema);
     // One connection for rows and ledger alike: both work on the same database.
     let database = PostgresTarget::new(target, state_schema);
     Served {

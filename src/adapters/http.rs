@@ -69,7 +69,10 @@ impl Http {
         let until = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            let again = request.try_clone().expect("the body is no stream");
+            // None of a request that could not be built; the call says why.
+            let Some(again) = request.try_clone() else {
+                return once(request, patience, patience).await;
+            };
             let left = until.saturating_duration_since(Instant::now());
             let answered = once(again, left, patience).await;
             let wait = match &answered {
@@ -90,7 +93,8 @@ impl Http {
     }
 }
 
-async fn once(
+/// Sends a request that must not be repeated.
+pub async fn once(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::http::{Http, NoAnswer};
+use super::http::{Http, NoAnswer, once};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Notifier;
@@ -35,7 +35,7 @@ impl Webhook {
 impl Notifier for Webhook {
     async fn notify(&self, text: &str) -> Result<(), Fault> {
         let request = self.http.client().post(self.url.expose()).json(&json!({ "text": text }));
-        match self.http.send(request, PATIENCE).await {
+        match once(request, PATIENCE, PATIENCE).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
                 let passes = answered.status.is_server_error() || answered.status.as_u16() == 429;

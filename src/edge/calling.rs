@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::model::delivery::{Chain, Message, ScheduleId, Terms};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
+use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::run::Trigger;
 use crate::jobs::Served;
 use crate::jobs::schedules::ports::Wanted;
@@ -25,8 +25,14 @@ pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 /// Where anyone asks whether the function is there.
 pub const HEALTH_PATH: &str = "/healthz";
 
+/// The pipeline that needs no name: its path serves the only one there is.
+const DEFAULT_PIPELINE: &str = "slave-to-prod";
+
 /// Lets a burst of commits settle, and the slice before it answer first.
-const CONTINUATION_DELAY: Duration = Duration::from_secs(1);
+pub const CONTINUATION_DELAY: Duration = Duration::from_secs(1);
+
+/// More slices than a year has seconds; what counts further was not written here.
+const MOST_SLICES: u32 = 100_000_000;
 
 /// The path of a pipeline.
 pub fn sync_path(pipeline: &str) -> String {
@@ -50,6 +56,9 @@ pub enum Asked {
         /// How many of them moved nothing, counted back from the last.
         #[serde(default)]
         idle: u32,
+        /// How often this slice found another run at work.
+        #[serde(default)]
+        waits: u32,
     },
 }
 
@@ -61,7 +70,19 @@ impl Asked {
 
     /// What a signed body asks for. A schedule that was made by hand may send anything.
     pub fn signed(body: &[u8]) -> Self {
-        serde_json::from_slice(body).unwrap_or(Self::Scheduled)
+        let asked = serde_json::from_slice(body).ok();
+        asked.filter(Self::makes_sense).unwrap_or(Self::Scheduled)
+    }
+
+    /// A chain's name becomes a header and a row.
+    fn makes_sense(&self) -> bool {
+        match self {
+            Self::Scheduled | Self::Manual => true,
+            Self::Continuation { chain, slice, idle, waits } => {
+                let counts = [slice, idle, waits];
+                MessageId::parse(chain).is_ok() && counts.iter().all(|of| **of <= MOST_SLICES)
+            }
+        }
     }
 
     /// Why the run begins.
@@ -77,7 +98,9 @@ impl Asked {
     pub fn chain(self, begins: &str) -> Chain {
         match self {
             Self::Scheduled | Self::Manual => Chain::begun(begins),
-            Self::Continuation { chain, slice, idle } => Chain::carried(chain, slice, idle),
+            Self::Continuation { chain, slice, idle, waits } => {
+                Chain::carried(chain, slice, idle, waits)
+            }
         }
     }
 }
@@ -108,23 +131,73 @@ fn schedule_id(app: &App, pipeline: &str) -> ScheduleId {
     ScheduleId::parse(&id).expect("the settings let no other names pass")
 }
 
-/// The message that asks for a slice after this one.
-pub fn continuation(app: &App, served: &Served, next: &Chain) -> Result<Message, Fault> {
-    let (chain, slice, idle) = (next.id().to_owned(), next.slice(), next.idle());
+/// The message that asks for a slice of a chain, after a while at the soonest.
+pub fn continuation(
+    app: &App,
+    served: &Served,
+    next: &Chain,
+    delay: Duration,
+) -> Result<Message, Fault> {
+    signing_keys(app)?;
+    let (chain, slice) = (next.id().to_owned(), next.slice());
+    let (idle, waits) = (next.idle(), next.waits());
     // The queue keeps it apart from other messages of the account; colons and blanks are not allowed.
-    let once = format!("{}-{chain}-{slice}", schedule_id(app, &served.pipeline.name));
+    let once = format!("{}-{chain}-{slice}-{waits}", schedule_id(app, &served.pipeline.name));
     Ok(Message {
         url: url_of(app, &sync_path(&served.pipeline.name))?,
-        body: Asked::Continuation { chain, slice, idle }.body(),
+        body: Asked::Continuation { chain, slice, idle, waits }.body(),
         once: Some(once),
-        delay: CONTINUATION_DELAY,
+        delay,
         terms: terms(app, served)?,
     })
+}
+
+/// What QStash signs, nobody could check without the keys: every tick would be refused.
+pub fn signing_keys(app: &App) -> Result<(), Fault> {
+    match app.current_key {
+        Some(_) => Ok(()),
+        None => Err(Fault::new(
+            Step::Queue,
+            Remedy::Operator,
+            NO_QUEUE,
+            "QStash's calls would all be refused, since its signing keys are not known",
+            "set QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY, as the Upstash console \
+             shows them",
+        )),
+    }
+}
+
+/// The pipeline of that name; the default name is good for the only one there is.
+pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
+    let only = || (name == DEFAULT_PIPELINE).then(|| app.only()).flatten();
+    app.named(name).or_else(only).ok_or_else(|| {
+        Fault::new(
+            Step::Ask,
+            Remedy::Operator,
+            "no_pipeline",
+            "No pipeline has the name that this path ends in",
+            "call the path of one of the pipelines in syncline.toml",
+        )
+    })
+}
+
+/// A chain that its budget cuts before anything moves.
+pub fn stalled(cause: Stalled) -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Operator,
+        "stalled",
+        "The sync does not get on",
+        "give a slice more time (SYNC_BUDGET_SECONDS, SYNC_TIMEOUT_SECONDS, the function's own \
+         timeout) or make pages smaller (SYNC_PAGE_ROWS)",
+    )
+    .caused_by(cause)
 }
 
 /// The message that does what a tick does, now. Each is one of its own, but the same one stays the
 /// same when the answer to it is lost and it is published again.
 pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
+    signing_keys(app)?;
     let id = schedule_id(app, &served.pipeline.name);
     Ok(Message {
         url: url_of(app, &sync_path(&served.pipeline.name))?,
@@ -171,19 +244,27 @@ mod tests {
 
     #[test]
     fn what_is_asked_survives_the_way() {
-        let last = Asked::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1 };
+        let last = Asked::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1, waits: 2 };
         for asked in [Asked::Scheduled, Asked::Manual, last.clone()] {
             assert_eq!(Asked::signed(asked.body().as_bytes()), asked);
         }
-        assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1));
+        assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1, 2));
         assert_eq!(Asked::Manual.chain("msg_2"), Chain::begun("msg_2"));
     }
 
     #[test]
     fn a_body_that_we_did_not_write_is_a_tick() {
-        for body in
-            ["", "{}", "[]", "nonsense", r#"{"type":"other"}"#, r#"{"type":"continuation"}"#]
-        {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "nonsense",
+            r#"{"type":"other"}"#,
+            r#"{"type":"continuation","chain":"a\\nb","slice":1}"#,
+            r#"{"type":"continuation","chain":"","slice":1}"#,
+            r#"{"type":"continuation","chain":"a","slice":4000000000}"#,
+            r#"{"type":"continuation"}"#,
+        ] {
             assert_eq!(Asked::signed(body.as_bytes()), Asked::Scheduled, "{body}");
         }
     }

@@ -5,8 +5,7 @@ pub mod wire;
 
 use std::time::{Duration, SystemTime};
 
-use crate::edge::calling;
-use crate::edge::http::sync::named;
+use crate::edge::calling::{self, SYNC_PREFIX, named, url_of};
 use crate::engine::model::delivery::ScheduleId;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::jobs::schedules::ports::Wanted;
@@ -31,14 +30,17 @@ pub enum Change {
 /// The schedules of this deployment, with what is wrong with them.
 pub async fn listed(app: &App) -> Result<ScheduleList, Fault> {
     let wanted = calling::wanted(app)?;
-    Ok(ScheduleList::of(&manage(app, &wanted)?.list().await?, SystemTime::now()))
+    let syncs = url_of(app, SYNC_PREFIX)?;
+    Ok(ScheduleList::of(&manage(app, &wanted, &syncs)?.list().await?, SystemTime::now()))
 }
 
 /// Makes the schedules of all pipelines, or of one, what they ought to be.
 pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<Created>, Fault> {
     let wanted = calling::wanted(app)?;
-    let manage = manage(app, &wanted)?;
-    let chosen = chosen(&wanted, pipeline)?;
+    let syncs = url_of(app, SYNC_PREFIX)?;
+    let manage = manage(app, &wanted, &syncs)?;
+    calling::signing_keys(app)?;
+    let chosen = chosen(app, &wanted, pipeline)?;
     let mut created = Vec::with_capacity(chosen.len());
     for wanted in chosen {
         created.push(manage.create(wanted).await?);
@@ -54,7 +56,8 @@ pub async fn change(app: &App, id: &str, change: Change) -> Result<Acted, Fault>
             .caused_by(bad)
     })?;
     let wanted = calling::wanted(app)?;
-    let manage = manage(app, &wanted)?;
+    let syncs = url_of(app, SYNC_PREFIX)?;
+    let manage = manage(app, &wanted, &syncs)?;
     match change {
         Change::Pause => manage.pause(&id).await?,
         Change::Resume => manage.resume(&id).await?,
@@ -69,19 +72,27 @@ pub async fn trigger(app: &App, pipeline: Option<&str>) -> Result<Acted, Fault> 
         Some(name) => named(app, name).map_err(|_| no_pipeline(name))?,
         None => app.only().ok_or_else(several)?,
     };
-    let message = calling::by_hand(app, served)?;
-    let id = app.queue()?.publish(&message, PATIENCE).await?;
+    let queue = app.queue()?;
+    let id = queue.publish(&calling::by_hand(app, served)?, PATIENCE).await?;
     Ok(Acted::triggered(&served.pipeline.name, &id))
 }
 
-fn manage<'a>(app: &'a App, wanted: &'a [Wanted]) -> Result<ManageSchedules<'a>, Fault> {
-    Ok(ManageSchedules { wanted, home: calling::home(app)?, schedules: app.schedules()? })
+fn manage<'a>(
+    app: &'a App,
+    wanted: &'a [Wanted],
+    syncs: &'a str,
+) -> Result<ManageSchedules<'a>, Fault> {
+    Ok(ManageSchedules { wanted, syncs, schedules: app.schedules()? })
 }
 
-fn chosen<'a>(wanted: &'a [Wanted], pipeline: Option<&str>) -> Result<Vec<&'a Wanted>, Fault> {
+fn chosen<'a>(
+    app: &App,
+    wanted: &'a [Wanted],
+    pipeline: Option<&str>,
+) -> Result<Vec<&'a Wanted>, Fault> {
     let Some(name) = pipeline else { return Ok(wanted.iter().collect()) };
-    let found = wanted.iter().find(|of| of.pipeline == name);
-    Ok(vec![found.ok_or_else(|| no_pipeline(name))?])
+    let served = named(app, name).map_err(|_| no_pipeline(name))?;
+    Ok(wanted.iter().filter(|of| of.pipeline == served.pipeline.name).collect())
 }
 
 fn no_pipeline(name: &str) -> Fault {

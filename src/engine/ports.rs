@@ -117,7 +117,7 @@ pub trait Ledger: Send + Sync {
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
 
     /// Records a message that the queue gave up; telling it again changes nothing.
-    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<FirstOfChain, Fault>;
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault>;
 
     /// The checkpoints as they are, without taking or making anything.
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
@@ -147,11 +147,22 @@ pub struct NewRun<'a> {
 #[derive(Debug)]
 pub enum Opened {
     /// The lease is ours.
-    Run(Lease, Checkpoints),
+    Run(Begun),
     /// Another run holds it, for that long unless it commits or ends.
     Busy(Duration),
     /// This run did the same piece of work before.
     Finished(PastRun),
+}
+
+/// What a run begins with.
+#[derive(Debug)]
+pub struct Begun {
+    /// The right to save.
+    pub lease: Lease,
+    /// Where each table stands.
+    pub checkpoints: Checkpoints,
+    /// The tables that earlier slices of the same chain have brought up to date.
+    pub done: BTreeSet<TableName>,
 }
 
 /// The version of the state tables, as it was found and as it is now.
@@ -178,9 +189,10 @@ pub struct LostMessage<'a> {
     pub reason: &'a str,
 }
 
-/// Whether no message of the same chain was known to be lost before; people are told once a chain.
+/// Whether people do not know yet: nothing of the pipeline was lost since its last success, or not
+/// for a day. A fault that stays is told once, and then once a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FirstOfChain(pub bool);
+pub struct News(pub bool);
 
 /// A run that has ended.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! What can be asked, and what comes of it: the only list of jobs.
 
+pub mod losses;
 pub mod schedules;
 pub mod sync_tables;
 

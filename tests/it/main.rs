@@ -17,8 +17,8 @@ mod killed;
 mod lambda;
 mod local_qstash;
 mod local_qstash_api;
+mod mishaps;
 mod readme;
-mod review;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;

@@ -20,8 +20,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Checkpoints, ClosedRun, Committed, FirstOfChain, Ledger, LostMessage, NewRun, Opened,
-    ReadPage, Settled, Source, StateVersion, Target,
+    Batch, Checkpoints, ClosedRun, Committed, Ledger, LostMessage, NewRun, News, Opened, ReadPage,
+    Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -151,14 +151,14 @@ impl Ledger for PostgresTarget {
         Ok(StateVersion { before: versions.0, now: versions.1 })
     }
 
-    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<FirstOfChain, Fault> {
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault> {
         let session = self.session().await?;
         let recorded = async {
             ledger::prepare(&session, &self.schema).await?;
             history::record_lost(&session, &self.schema, lost).await
         };
         let result = recorded.await;
-        keep(&self.pool, session, result, Step::State).map(FirstOfChain)
+        keep(&self.pool, session, result, Step::State).map(News)
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {

@@ -103,12 +103,13 @@ fn column_of_copy(context: &str) -> Option<&str> {
 pub fn to_fault(error: PostgresError, step: Step) -> Fault {
     let (remedy, code, hint) = judged(&error);
     let message = match step {
-        Step::Ask | Step::Plan | Step::Queue | Step::Notify => "Cannot compare the two databases",
+        Step::Plan => "Cannot compare the two databases",
         Step::ConnectSource => "Cannot reach the source",
         Step::ConnectTarget => "Cannot reach the target",
         Step::State => "Cannot use the state tables in the target",
         Step::Read => "Cannot read from the source",
         Step::Write => "Cannot write to the target",
+        Step::Ask | Step::Queue | Step::Notify => "Cannot use the database",
     };
     Fault::new(step, remedy, code, message, hint).caused_by(error)
 }

@@ -12,19 +12,23 @@ use crate::engine::model::run::{PastRun, RunEnd, RunId, Tally};
 use crate::engine::ports::{Batch, ClosedRun, LostMessage, NewRun};
 
 /// The run that did this piece of work already, if one did. It stands in the history with the
-/// work's chain and slice; one that failed or died did not do it.
+/// work's chain and slice; one that died did not do it, nor did one that failed, unless the chain
+/// has gone on since.
 pub async fn finished(
     session: &Session,
     schema: &str,
     run: &NewRun<'_>,
 ) -> Result<Option<PastRun>, PostgresError> {
     let statement = format!(
-        "select run_id, sync_status = 'success', created_at, coalesce(ended_at, created_at), \
-             tables::text \
-         from {}.sync_metadata \
-         where pipeline = $1 and chain = $2 and slice = $3 and sync_status in ('success', 'partial') \
+        "select run_id, sync_status = 'success', later, created_at, \
+             coalesce(ended_at, created_at), tables::text \
+         from {schema}.sync_metadata, (select exists (select from {schema}.sync_metadata \
+             where pipeline = $1 and chain = $2 and slice > $3 and sync_status <> 'lost')) \
+             as rest (later) \
+         where pipeline = $1 and chain = $2 and slice = $3 and (sync_status in ('success', 'partial') \
+             or sync_status = 'failed' and later) \
          order by id desc limit 1",
-        sql::ident(schema)
+        schema = sql::ident(schema)
     );
     let (chain, slice) = (run.chain.id(), i64::from(run.chain.slice()));
     let rows = session.query(&statement, [run.pipeline.into(), chain.into(), slice.into()]).await?;
@@ -35,9 +39,10 @@ fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
     Ok(PastRun {
         id: RunId::recorded(row.get::<_, String>(0)),
         done: row.get(1),
-        began: row.get::<_, SystemTime>(2),
-        ended: row.get::<_, SystemTime>(3),
-        tallies: wire::tallies(row.get(4))?,
+        continued: row.get(2),
+        began: row.get::<_, SystemTime>(3),
+        ended: row.get::<_, SystemTime>(4),
+        tallies: wire::tallies(row.get(5))?,
     })
 }
 
@@ -132,8 +137,8 @@ pub async fn record_end(
     Ok(())
 }
 
-/// Records a message that the queue gave up, once however often it is told. True when no message
-/// of its chain was known to be lost before.
+/// Records a message that the queue gave up, once however often it is told. True when nothing was
+/// lost since the pipeline's last success, or not for a day.
 pub async fn record_lost(
     session: &Session,
     schema: &str,
@@ -142,7 +147,9 @@ pub async fn record_lost(
     let schema = sql::ident(schema);
     let others = format!(
         "select 1 from {schema}.sync_metadata \
-         where pipeline = $1 and chain = $2 and sync_status = 'lost' limit 1"
+         where pipeline = $1 and sync_status = 'lost' and created_at > now() - interval '1 day' \
+             and id > coalesce((select max(id) from {schema}.sync_metadata \
+                 where pipeline = $1 and sync_status = 'success'), 0) limit 1"
     );
     let record = format!(
         "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status, \
@@ -154,7 +161,7 @@ pub async fn record_lost(
     let message = delivery.message.as_str();
     let (begun, others, recorded, committed) = tokio::join!(
         session.begin(Purpose::Write),
-        session.query(&others, [pipeline.into(), chain.id().into()]),
+        session.query(&others, [pipeline.into()]),
         session.query(
             &record,
             [

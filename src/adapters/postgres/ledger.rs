@@ -1,5 +1,6 @@
 //! Our state tables: the lease and the checkpoints. The history is beside it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -14,7 +15,7 @@ use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::run::Tally;
 use crate::engine::model::table::TableName;
-use crate::engine::ports::{Batch, Checkpoints, ClosedRun, NewRun, Opened, Settled};
+use crate::engine::ports::{Batch, Begun, Checkpoints, ClosedRun, NewRun, Opened, Settled};
 
 /// Takes the lease and records the start, in a constant number of round trips once the state
 /// tables are there.
@@ -33,7 +34,7 @@ pub async fn open(
         // The holder is saving a page right now and has the row locked.
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
             session.batch("rollback").await?;
-            return Ok(Opened::Busy(run.lease));
+            return Ok(Opened::Busy(run.lease.min(ONE_PAGE)));
         }
         taken => taken?,
     };
@@ -47,9 +48,21 @@ pub async fn open(
         return Ok(Opened::Busy(left));
     };
     history::record_start(session, schema, run).await?;
-    let checkpoints = read_checkpoints(session, schema, run.pipeline).await?;
-    session.batch("commit").await?;
-    Ok(Opened::Run(Lease::granted(run.pipeline, fence), checkpoints))
+    let (checkpoints, done, committed) = tokio::join!(
+        read_checkpoints(session, schema, run.pipeline),
+        done_by_chain(session, schema, run),
+        session.batch("commit"),
+    );
+    let (checkpoints, done) = (checkpoints?, done?);
+    committed?;
+    let done = checkpoints
+        .iter()
+        .filter(|(table, of)| {
+            of.scan.is_none() && done.contains(&checkpoint_key(run.pipeline, table))
+        })
+        .map(|(table, _)| table.clone())
+        .collect();
+    Ok(Opened::Run(Begun { lease: Lease::granted(run.pipeline, fence), checkpoints, done }))
 }
 
 /// Makes or upgrades the state tables where that is needed; the versions before and after.
@@ -60,6 +73,9 @@ pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), Post
     }
     Ok((stored, migrate::VERSION.max(stored)))
 }
+
+/// How long a page's transaction usually holds the lease's row, at most.
+const ONE_PAGE: Duration = Duration::from_secs(10);
 
 async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
     let statement = format!(
@@ -139,6 +155,25 @@ pub async fn checkpoints(
         Err(error) if is_missing(&error) => Ok(Checkpoints::new()),
         result => result,
     }
+}
+
+/// The keys of the checkpoints that earlier runs of the same chain have saved.
+async fn done_by_chain(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<BTreeSet<String>, PostgresError> {
+    let statement = format!(
+        "select key from {schema}.sync_state where starts_with(key, $1) and updated_at > \
+             (select min(created_at) from {schema}.sync_metadata \
+              where pipeline = $2 and chain = $3 and run_id <> $4)",
+        schema = sql::ident(schema)
+    );
+    let prefix = format!("checkpoint:{}:", run.pipeline);
+    let parameters =
+        [prefix.into(), run.pipeline.into(), run.chain.id().into(), run.id.as_str().into()];
+    let rows = session.query(&statement, parameters).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn read_checkpoints(

@@ -1,4 +1,5 @@
-//! The stored form of a checkpoint, as JSON in `sync_state`. A promise to every later version.
+//! The stored forms, as JSON: a checkpoint in `sync_state`, a run's counts in `sync_metadata`. A
+//! promise to every later version.
 
 use std::collections::BTreeMap;
 

@@ -82,20 +82,15 @@ impl QStashError {
                 "set QSTASH_TOKEN and QSTASH_URL of the same region, as the Upstash console shows \
                  them; a read-only token is not enough",
             ),
-            Self::NotFound => (
-                Remedy::Caller,
-                "no_schedule",
-                "list the schedules to see their ids; somebody may have deleted it",
-            ),
             Self::Plan(_) => (
                 Remedy::Operator,
                 "qstash_limit",
                 "delete schedules that nobody needs, or choose a larger plan",
             ),
-            Self::Refused { .. } => (
+            Self::Refused { .. } | Self::NotFound => (
                 Remedy::Operator,
                 "qstash_refused",
-                "check APP_URL and the settings of the schedule against QStash's words",
+                "check QSTASH_URL, and APP_URL and the schedule's settings against QStash's words",
             ),
             Self::Answer(_) => (
                 Remedy::Operator,
@@ -146,7 +141,7 @@ mod tests {
             (429, &[("RateLimit-Limit", "1000")], Remedy::Operator, "qstash_quota"),
             (401, &[], Remedy::Operator, "qstash_token"),
             (403, &[], Remedy::Operator, "qstash_token"),
-            (404, &[], Remedy::Caller, "no_schedule"),
+            (404, &[], Remedy::Operator, "qstash_refused"),
             (412, &[], Remedy::Operator, "qstash_limit"),
             (400, &[], Remedy::Operator, "qstash_refused"),
             (302, &[], Remedy::Operator, "qstash_refused"),

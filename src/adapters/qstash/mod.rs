@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder};
 
 use super::http::{Answered, Http};
 use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Queue;
 use crate::jobs::schedules::ports::{Found, Schedules, Wanted};
@@ -51,11 +51,25 @@ impl QStash {
         }
     }
 
+    /// Changes a schedule that was there a moment ago.
     async fn schedule(&self, method: Method, path: &str) -> Result<(), Fault> {
         let request = self.request(method, &format!("schedules/{path}"));
-        self.send(request, PATIENCE).await.map_err(QStashError::into_fault)?;
-        Ok(())
+        match self.send(request, PATIENCE).await {
+            Ok(_) => Ok(()),
+            Err(QStashError::NotFound) => Err(no_schedule()),
+            Err(error) => Err(error.into_fault()),
+        }
     }
+}
+
+fn no_schedule() -> Fault {
+    Fault::new(
+        Step::Queue,
+        Remedy::Caller,
+        "no_schedule",
+        "The schedule is gone",
+        "list the schedules to see what is left; somebody has deleted it",
+    )
 }
 
 /// What every message carries, whether a schedule makes it or we do.

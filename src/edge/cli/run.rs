@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::output::{self, Exit};
 use super::{Selection, opened, plan, selected};
-use crate::engine::model::delivery::{Chain, Stalled};
+use crate::edge::calling;
+use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
@@ -94,7 +95,7 @@ pub async fn slices(
             Outcome::Busy(left) => return Ok(Ended::Busy(left)),
             Outcome::Repeated(_) => return Ok(Ended::Repeated),
             Outcome::Continue(report) if extent == Extent::UntilCaughtUp => {
-                job.chain = job.chain.next(report.total().read() > 0).map_err(too_small)?;
+                job.chain = job.chain.next(report.total().read() > 0).map_err(calling::stalled)?;
                 job.run = app.new_run();
                 earlier = Some(report.after(earlier));
             }
@@ -126,17 +127,6 @@ pub fn asked<'a>(
 pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
     let chain = Chain::begun(run.as_str());
     SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() }
-}
-
-fn too_small(stalled: Stalled) -> Fault {
-    Fault::new(
-        Step::Ask,
-        Remedy::Operator,
-        "stalled",
-        "The sync does not get on",
-        "raise or unset SYNC_BUDGET_SECONDS, or make pages smaller with SYNC_PAGE_ROWS",
-    )
-    .caused_by(stalled)
 }
 
 fn parsed(text: &str) -> Result<TableName, Fault> {

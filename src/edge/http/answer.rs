@@ -1,6 +1,7 @@
-//! From what came of a call to status, headers and body. The status follows from the remedy
-//! alone, because QStash reads nothing else: 2xx is done, 489 with its header is never tried
-//! again, everything else is.
+//! From what came of a call to status, headers and body. The status follows from the remedy,
+//! because QStash reads nothing else: 2xx is done, 489 with its header is never tried again,
+//! everything else is. 202 says that something failed, and that a further call was asked for which
+//! tries it again. People who manage schedules get 403 and 404 besides.
 
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ impl Answer {
             Outcome::Done(report) | Outcome::Continue(report) => {
                 Self::report(report, trigger, continued)
             }
-            Outcome::Busy(left) => Self::busy(*left, run),
+            Outcome::Busy(left) => Self::busy(*left, run, continued),
             Outcome::Repeated(past) => Self::repeated(past, trigger, continued),
         }
     }
@@ -56,15 +57,18 @@ impl Answer {
         log_continued(&report.run, continued);
         let body = Json(SyncAnswer::of(report, trigger).continued(continued));
         match (remedy_of(report), continued) {
+            (Some(_), Continued::Published(_)) => (StatusCode::ACCEPTED, body).into_response(),
+            (of_slice, Continued::Failed(fault)) => {
+                with_remedy(of_slice.filter(is_passing).unwrap_or(fault.remedy), body)
+            }
             (Some(remedy), _) => with_remedy(remedy, body),
-            (None, Continued::Failed(fault)) => with_remedy(fault.remedy, body),
             (None, _) => body.into_response(),
         }
     }
 
     /// Whether this report's answer makes the queue try the same call again.
     pub fn asks_for_retry(report: &SyncReport) -> bool {
-        matches!(remedy_of(report), Some(Remedy::Retry | Remedy::Report))
+        remedy_of(report).as_ref().is_some_and(is_passing)
     }
 
     /// A piece of work that was done before: what happened then.
@@ -100,8 +104,10 @@ impl Answer {
         }
     }
 
-    /// Another run holds the lease: later, please.
-    fn busy(left: Duration, run: &RunId) -> Response {
+    /// Another run holds the lease: later, please. Where the queue was asked to call later, this
+    /// message is done with.
+    fn busy(left: Duration, run: &RunId, continued: &Continued) -> Response {
+        log_continued(run, continued);
         tracing::info!(run_id = %run, left_ms = left.as_millis(), "Another run holds the lease");
         // A second more than the lease has: whoever comes on the dot would be too early.
         let seconds = left.as_secs().saturating_add(1).to_string();
@@ -111,6 +117,9 @@ impl Answer {
             "nothing to do: that run moves the same rows; a call after it finds what is left",
             true,
         ));
+        if let Continued::Published(_) = continued {
+            return (StatusCode::ACCEPTED, body).into_response();
+        }
         let value = HeaderValue::from_str(&seconds).expect("digits are a header value");
         (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, value)], body).into_response()
     }
@@ -139,6 +148,11 @@ impl Answer {
         let body = ErrorAnswer::refused("defect", "The call met a defect", hint, true);
         (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
     }
+}
+
+/// The same call may succeed later.
+fn is_passing(remedy: &Remedy) -> bool {
+    matches!(remedy, Remedy::Retry | Remedy::Report)
 }
 
 /// Who must act on what the slice itself came to.

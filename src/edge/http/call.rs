@@ -24,6 +24,9 @@ const ABSURD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the queue may take to accept a message where no deadline presses.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
+/// No plan has more; a larger number is nobody's count, and the header is not signed.
+pub const MOST_RETRIES: u32 = 1_000;
+
 /// A call, read whole.
 pub struct Call {
     /// The method.
@@ -78,6 +81,7 @@ impl Call {
     pub fn delivery(&self) -> Option<Delivery> {
         let message = MessageId::parse(self.header("upstash-message-id")?).ok()?;
         let retried = self.header("upstash-retried").and_then(|text| text.parse().ok());
+        let retried = retried.filter(|count| *count <= MOST_RETRIES);
         let schedule =
             self.header("upstash-schedule-id").and_then(|text| ScheduleId::parse(text).ok());
         Some(Delivery { message, retried: retried.unwrap_or(0), schedule })

@@ -1,25 +1,22 @@
 //! What QStash calls when it gives a message up: the lost attempt is recorded, and people are told.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::Door;
 use super::answer::Answer;
-use super::call::Call;
-use super::sync::named;
+use super::call::{Call, MOST_RETRIES};
 use super::wire::FailureAnswer;
-use crate::edge::calling::{Asked, SYNC_PREFIX, home};
+use crate::edge::calling::{Asked, SYNC_PREFIX, home, named};
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::ports::{FirstOfChain, LostMessage};
+use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
 
 /// More of an answer's words is of no use in the history.
@@ -37,40 +34,22 @@ pub async fn failure(State(door): State<Arc<Door>>, call: Call) -> Response {
 }
 
 async fn recorded(app: &App, call: &Call) -> Result<Response, Fault> {
-    let Callback { pipeline, asked, delivery, reason } = Callback::parse(&call.body, home(app)?)?;
+    let Callback { pipeline, asked, delivery, reason, matters } =
+        Callback::parse(&call.body, home(app)?)?;
     let served = named(app, &pipeline)?;
-    let trigger = asked.trigger();
-    let chain = asked.chain(delivery.message.as_str());
-    let name = &served.pipeline.name;
-    let lost = LostMessage {
-        pipeline: name,
-        trigger,
-        chain: &chain,
-        delivery: &delivery,
-        reason: &reason,
+    let job = RecordLoss {
+        pipeline: served.pipeline.name.clone(),
+        trigger: asked.trigger(),
+        chain: asked.chain(delivery.message.as_str()),
+        delivery,
+        reason,
+        matters,
+        first: call.delivery().is_none_or(|of| of.retried == 0),
     };
-    let FirstOfChain(first) = served.ports.ledger.record_lost(&lost).await?;
-    tracing::error!(pipeline = %name, message_id = %delivery.message, "QStash gave a message up: {reason}");
-    // A callback that comes again was not answered with 200: people may not have been told.
-    let again = call.delivery().is_some_and(|of| of.retried > 0);
-    let Some(notifier) = app.notifier().filter(|_| first || again) else {
-        return Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, false)));
-    };
-    notifier.notify(&told(name, &reason, &delivery)).await?;
-    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, true)))
-}
-
-fn told(pipeline: &str, reason: &str, delivery: &Delivery) -> String {
-    let mut text = format!("Syncline: a sync of {pipeline} was given up.\n{reason}");
-    let _ = write!(
-        text,
-        "\nNothing is lost: the next call goes on from the last checkpoint. Message {}",
-        delivery.message
-    );
-    if let Some(schedule) = &delivery.schedule {
-        let _ = write!(text, " of schedule {schedule}");
-    }
-    text
+    let RecordLoss { pipeline, delivery, reason, .. } = &job;
+    tracing::error!(%pipeline, message_id = %delivery.message, "QStash gave a message up: {reason}");
+    let told = job.run(&*served.ports.ledger, app.notifier()).await?;
+    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, told)))
 }
 
 /// What is used of a failure callback (facts/qstash.md, section 8).
@@ -80,6 +59,8 @@ struct Callback {
     asked: Asked,
     delivery: Delivery,
     reason: String,
+    /// Another run was at work all the time: nobody has to do anything.
+    matters: bool,
 }
 
 impl Callback {
@@ -106,12 +87,14 @@ impl Callback {
         let pipeline = path.ok_or_else(|| malformed("it is of a message to somebody else"))?;
         let message = MessageId::parse(&wire.source_message_id)
             .map_err(|_| malformed("it names no message"))?;
-        let retried = number(&wire.retried).unwrap_or(0);
+        let retried = number(&wire.retried).filter(|count| *count <= MOST_RETRIES).unwrap_or(0);
+        let answer = Answered::parse(&decoded(&wire.body));
         let schedule = wire.schedule_id.as_str().and_then(|id| ScheduleId::parse(id).ok());
         Ok(Self {
             pipeline: pipeline.to_owned(),
             asked: Asked::signed(&decoded(&wire.source_body)),
-            reason: reason(retried, number(&wire.status), &decoded(&wire.body)),
+            reason: reason(retried, number(&wire.status), answer.as_ref()),
+            matters: answer.is_none_or(|of| of.error.code != "busy"),
             delivery: Delivery { message, retried, schedule },
         })
     }
@@ -142,34 +125,44 @@ fn decoded(value: &Value) -> Vec<u8> {
     value.as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default()
 }
 
+/// Our own answer, as far as it is told.
+#[derive(Deserialize)]
+struct Answered {
+    error: Refusal,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+    hint: String,
+}
+
+impl Answered {
+    fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}
+
 /// How the last attempt ended. Only our own words are repeated: whatever else answered may have
 /// said anything.
-fn reason(retried: u32, status: Option<u32>, answer: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Ours {
-        error: Error,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        code: String,
-        message: String,
-        hint: String,
-    }
+fn reason(retried: u32, status: Option<u32>, answer: Option<&Answered>) -> String {
     let attempts = match retried {
         0 => "QStash gave up after the first attempt".to_owned(),
-        retried => format!("QStash gave up after {} attempts", retried.saturating_add(1)),
+        retried => format!("QStash gave up after {} attempts", retried + 1),
     };
     let status = status.filter(|status| *status > 0);
-    let ended = match (status, serde_json::from_slice::<Ours>(answer)) {
-        (Some(status), Ok(Ours { error: Error { code, message, hint } })) => {
+    let ended = match (status, answer) {
+        (Some(status), Some(Answered { error: Refusal { code, message, hint } })) => {
             format!("the last was answered {status} ({code}): {message}; {hint}")
         }
-        (Some(status), Err(_)) => {
+        (Some(status), None) => {
             format!("the last was answered {status}, and not by this function's code")
         }
         (None, _) => "the last was not answered in time".to_owned(),
     };
-    format!("{attempts}; {ended}").chars().take(LONGEST_REASON).collect()
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    format!("{attempts}; {ended}").chars().map(line).take(LONGEST_REASON).collect()
 }
 
 #[cfg(test)]

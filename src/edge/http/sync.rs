@@ -1,7 +1,7 @@
 //! The incremental sync over HTTP.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::{Path, State};
 use axum::http::Method;
@@ -11,17 +11,14 @@ use super::Door;
 use super::answer::{Answer, Continued};
 use super::auth::Caller;
 use super::call::Call;
-use crate::edge::calling::{self, Asked};
+use crate::edge::calling::{self, Asked, CONTINUATION_DELAY, named};
 use crate::engine::model::budget::Budget;
-use crate::engine::model::delivery::Chain;
+use crate::engine::model::delivery::{Chain, Stalled};
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::run::RunId;
 use crate::jobs::sync_tables::SyncTables;
 use crate::jobs::{self, Job, Outcome, Served};
 use crate::wiring::App;
-
-/// The pipeline that needs no name: the path of the only one there is.
-const DEFAULT_PIPELINE: &str = "slave-to-prod";
 
 /// Who calls, what is asked, one slice of it, what is left goes back to the queue, and what came
 /// of it.
@@ -49,25 +46,12 @@ async fn slice(
     let job = asked(served, call, caller, run)?;
     let outcome =
         jobs::run(&Job::SyncTables(job.clone()), &served.ports, &budget(app, call, caller)).await?;
-    let continued = match left(&outcome, caller) {
-        Some(progressed) => goes_on(app, served, call, job.chain.next(progressed)).await,
-        None => Continued::NotNeeded,
+    let continued = match rest(&outcome, &job, caller, app.calls.retries) {
+        Rest::Nothing => Continued::NotNeeded,
+        Rest::Stalled(stalled) => Continued::Failed(calling::stalled(stalled)),
+        Rest::Slice(next, delay) => published(app, served, call, &next, delay).await,
     };
     Ok(Answer::outcome(&outcome, job.trigger, run, &continued))
-}
-
-/// The pipeline of that name; the default name is good for the only one there is.
-pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
-    let only = || (name == DEFAULT_PIPELINE).then(|| app.only()).flatten();
-    app.named(name).or_else(only).ok_or_else(|| {
-        Fault::new(
-            Step::Ask,
-            Remedy::Operator,
-            "no_pipeline",
-            "No pipeline has the name that this path ends in",
-            "call the path of one of the pipelines in syncline.toml",
-        )
-    })
 }
 
 /// A signed body says what is asked; so does a person's, who gets to know when it is wrong.
@@ -116,36 +100,53 @@ fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
     }
 }
 
-/// Whether there is more to do, and if so, whether this slice moved something. What QStash will
-/// try again by itself goes on by that, and is not asked for twice.
-fn left(outcome: &Outcome, caller: Caller) -> Option<bool> {
+/// What the queue is to be asked for after a call.
+enum Rest {
+    /// All is done, or the queue tries this call again by itself.
+    Nothing,
+    /// A slice, after a while.
+    Slice(Chain, Duration),
+    /// The chain goes nowhere.
+    Stalled(Stalled),
+}
+
+/// What is left to do after a call. Where rows moved, the next slice is the retry of what failed
+/// beside them, whatever failed: it is asked for, and this call is not tried again.
+fn rest(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Rest {
+    let next = |progressed| match job.chain.next(progressed) {
+        Ok(next) => Rest::Slice(next, CONTINUATION_DELAY),
+        Err(stalled) => Rest::Stalled(stalled),
+    };
     match outcome {
+        Outcome::Continue(report) if report.total().read() > 0 => next(true),
         Outcome::Continue(report) => {
             let tried_again = caller == Caller::Queue && Answer::asks_for_retry(report);
-            (!tried_again).then(|| report.total().read() > 0)
+            if tried_again { Rest::Nothing } else { next(false) }
         }
+        Outcome::Done(report) if report.was_cut_short() => next(true),
         // Its continuation may have been lost with its answer; the queue knows a second one by
         // its deduplication id.
-        Outcome::Repeated(past) if !past.done => {
-            Some(past.tallies.values().any(|tally| tally.read() > 0))
+        Outcome::Repeated(past) if !past.done && !past.continued => {
+            next(past.tallies.values().any(|tally| tally.read() > 0))
         }
-        Outcome::Repeated(_) | Outcome::Done(_) | Outcome::Busy(_) => None,
+        // The last of the message's attempts: the queue would give it up.
+        Outcome::Busy(left) if job.delivery.as_ref().is_some_and(|of| of.retried >= retries) => {
+            job.chain.later(*left).map_or(Rest::Nothing, |(later, pause)| Rest::Slice(later, pause))
+        }
+        Outcome::Done(_) | Outcome::Busy(_) | Outcome::Repeated(_) => Rest::Nothing,
     }
 }
 
-async fn goes_on(
+async fn published(
     app: &App,
     served: &Served,
     call: &Call,
-    next: Result<Chain, impl std::error::Error + Send + Sync + 'static>,
+    next: &Chain,
+    delay: Duration,
 ) -> Continued {
-    let next = match next {
-        Ok(next) => next,
-        Err(stalled) => return Continued::Failed(too_small(stalled)),
-    };
     let published = async {
         let queue = app.queue()?;
-        let message = calling::continuation(app, served, &next)?;
+        let message = calling::continuation(app, served, next, delay)?;
         queue.publish(&message, call.patience(SystemTime::now())).await
     };
     match published.await {
@@ -153,16 +154,4 @@ async fn goes_on(
         Err(fault) if fault.code == NO_QUEUE => Continued::Off(fault),
         Err(fault) => Continued::Failed(fault),
     }
-}
-
-fn too_small(stalled: impl std::error::Error + Send + Sync + 'static) -> Fault {
-    Fault::new(
-        Step::Queue,
-        Remedy::Operator,
-        "stalled",
-        "The sync does not get on",
-        "give a slice more time (SYNC_BUDGET_SECONDS, SYNC_TIMEOUT_SECONDS, the function's own \
-         timeout) or smaller pages (SYNC_PAGE_ROWS); the next tick tries again",
-    )
-    .caused_by(stalled)
 }

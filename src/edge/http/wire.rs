@@ -131,7 +131,7 @@ impl SyncAnswer {
 impl SyncAnswer {
     /// The answer for a delivery whose work a run of the past did.
     pub fn repeated(past: &PastRun, trigger: Trigger) -> Self {
-        let PastRun { id, done, began, ended, tallies } = past;
+        let PastRun { id, done, continued: _, began, ended, tallies } = past;
         let mut total = Tally::default();
         tallies.values().for_each(|tally| total += *tally);
         let tables = tallies.iter().map(|(name, tally)| (name, TableStatistics::of(tally, None)));

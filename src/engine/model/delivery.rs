@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// One attempt by the queue to hand us a message. None of it is signed: it is recorded, and
-/// decides nothing but which run a repeated delivery is told of.
+/// One attempt by the queue to hand us a message. None of it is signed: it is recorded, names the
+/// chain that a first slice begins, and says whether another attempt will follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The same in every attempt of one message.
@@ -85,11 +85,19 @@ pub struct Chain {
     id: String,
     slice: u32,
     idle: u32,
+    waits: u32,
 }
 
 /// A slice that its budget cuts before its first page moves nothing, and the next one will not
 /// either. A busy moment may cost one or two.
 const MOST_IDLE_SLICES: u32 = 3;
+
+/// The first pause of a slice that found another run at work, and the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// Pauses of 1, 2, 4, 8, 16, 32 minutes and two of an hour.
+const MOST_WAITS: u32 = 8;
 
 /// A chain that goes nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,12 +107,12 @@ pub struct Stalled;
 impl Chain {
     /// A chain whose first slice this is, named after the message or the run that asks for it.
     pub fn begun(id: impl Into<String>) -> Self {
-        Self { id: id.into(), slice: 0, idle: 0 }
+        Self { id: id.into(), slice: 0, idle: 0, waits: 0 }
     }
 
     /// A chain as a continuation carries it.
-    pub fn carried(id: impl Into<String>, slice: u32, idle: u32) -> Self {
-        Self { id: id.into(), slice, idle }
+    pub fn carried(id: impl Into<String>, slice: u32, idle: u32, waits: u32) -> Self {
+        Self { id: id.into(), slice, idle, waits }
     }
 
     /// The slice after this one, if it may be asked for.
@@ -113,7 +121,16 @@ impl Chain {
         if idle >= MOST_IDLE_SLICES {
             return Err(Stalled);
         }
-        Ok(Self { id: self.id.clone(), slice: self.slice.saturating_add(1), idle })
+        Ok(Self { id: self.id.clone(), slice: self.slice.saturating_add(1), idle, waits: 0 })
+    }
+
+    /// The same slice again, because another run was at work all the time, and after how long: twice
+    /// as long each time. A run at the terminal may take hours; after that the next tick is near.
+    pub fn later(&self, left: Duration) -> Option<(Self, Duration)> {
+        let waits = self.waits + 1;
+        let pause = FIRST_WAIT.saturating_mul(1 << self.waits.min(MOST_WAITS)).min(LONGEST_WAIT);
+        let later = Self { waits, ..self.clone() };
+        (waits <= MOST_WAITS).then_some((later, pause.max(left)))
     }
 
     /// What all slices of the chain have in common.
@@ -129,6 +146,11 @@ impl Chain {
     /// How many of them moved nothing, counted back from the last.
     pub fn idle(&self) -> u32 {
         self.idle
+    }
+
+    /// How often this slice found another run at work.
+    pub fn waits(&self) -> u32 {
+        self.waits
     }
 }
 
@@ -208,5 +230,19 @@ mod tests {
         let twice = once.next(false).unwrap();
         assert_eq!(twice.next(false), Err(Stalled));
         assert_eq!(twice.next(true).unwrap().idle(), 0, "one that moves something saves it");
+    }
+
+    #[test]
+    fn a_slice_that_finds_another_run_at_work_waits_longer_each_time_and_not_for_ever() {
+        let (mut chain, mut pauses) = (Chain::begun("msg_1"), Vec::new());
+        while let Some((later, pause)) = chain.later(Duration::ZERO) {
+            assert_eq!(later.slice(), 0);
+            pauses.push(pause.as_secs() / 60);
+            chain = later;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(chain.next(true).unwrap().waits(), 0);
+        let left = Duration::from_secs(300);
+        assert_eq!(Chain::begun("a").later(left).unwrap().1, left, "not before the lease is over");
     }
 }

@@ -135,6 +135,8 @@ pub struct PastRun {
     pub id: RunId,
     /// Whether it left nothing to do; else the next slice was to go on.
     pub done: bool,
+    /// Whether a later slice of its chain has begun.
+    pub continued: bool,
     /// When it began.
     pub began: SystemTime,
     /// When it ended.

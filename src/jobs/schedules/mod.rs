@@ -27,8 +27,8 @@ pub struct Created {
 pub struct ManageSchedules<'a> {
     /// What ought to be.
     pub wanted: &'a [Wanted],
-    /// The public URL of this deployment, without a slash at its end.
-    pub home: &'a str,
+    /// What the addresses of this deployment's syncs begin with.
+    pub syncs: &'a str,
     /// Where the schedules are.
     pub schedules: &'a dyn Schedules,
 }
@@ -37,13 +37,25 @@ impl ManageSchedules<'_> {
     /// The schedules that call this deployment, and those that ought to and are not there.
     pub async fn list(&self) -> Result<Vec<Listed>, Fault> {
         let found = self.schedules.list().await?;
-        Ok(plan::listed(self.wanted, found, self.home))
+        Ok(plan::listed(self.wanted, found, self.syncs))
     }
 
-    /// Makes the schedule of a pipeline what it ought to be, and leaves it alone if it is.
+    /// Makes the schedule of a pipeline what it ought to be, leaves it alone if it is, and takes away
+    /// what an earlier name of this deployment left.
     pub async fn create(&self, wanted: &Wanted) -> Result<Created, Fault> {
+        let created = self.put(wanted).await?;
+        for old in plan::superseded(wanted, self.schedules.list().await?) {
+            if let Ok(old) = ScheduleId::parse(&old) {
+                self.schedules.delete(&old).await?;
+            }
+        }
+        Ok(created)
+    }
+
+    async fn put(&self, wanted: &Wanted) -> Result<Created, Fault> {
         let before = self.schedules.find(&wanted.id).await?;
-        if let Some(found) = before.as_ref().filter(|of| !plan::is_ours(of, self.wanted, self.home))
+        if let Some(found) =
+            before.as_ref().filter(|of| !plan::is_ours(of, self.wanted, self.syncs))
         {
             return Err(taken(found));
         }
@@ -95,7 +107,7 @@ impl ManageSchedules<'_> {
                 "list the schedules to see their ids; somebody may have deleted it",
             ));
         };
-        if plan::is_ours(&found, self.wanted, self.home) {
+        if plan::is_ours(&found, self.wanted, self.syncs) {
             return Ok(());
         }
         Err(Fault::new(

@@ -27,10 +27,10 @@ pub enum Standing {
 }
 
 /// What ought to be, each with what there is, and then whatever else calls this deployment.
-pub fn listed(wanted: &[Wanted], found: Vec<Found>, home: &str) -> Vec<Listed> {
+pub fn listed(wanted: &[Wanted], found: Vec<Found>, syncs: &str) -> Vec<Listed> {
     let (named, others): (Vec<Found>, Vec<Found>) = found
         .into_iter()
-        .filter(|of| is_ours(of, wanted, home))
+        .filter(|of| is_ours(of, wanted, syncs))
         .partition(|of| wanted.iter().any(|wanted| wanted.id.as_str() == of.id));
     let own = wanted.iter().map(|wanted| {
         let found = named.iter().find(|of| of.id == wanted.id.as_str()).cloned();
@@ -51,12 +51,22 @@ pub fn listed(wanted: &[Wanted], found: Vec<Found>, home: &str) -> Vec<Listed> {
     own.chain(others).collect()
 }
 
-/// Whether a schedule belongs to this deployment: it calls it, or it carries the label that stays
-/// when the public URL changes.
-pub fn is_ours(found: &Found, wanted: &[Wanted], home: &str) -> bool {
-    let below = found.destination.strip_prefix(home);
-    let calls_us = below.is_some_and(|path| path.is_empty() || path.starts_with(['/', '?']));
-    calls_us || wanted.iter().any(|wanted| found.labels.contains(&wanted.terms.label))
+/// Whether a schedule belongs to this deployment: it calls for a sync here, or it carries the label
+/// that stays when the public URL changes. Other jobs of the same application are not ours.
+pub fn is_ours(found: &Found, wanted: &[Wanted], syncs: &str) -> bool {
+    let carries_ours = |wanted: &Wanted| found.labels.contains(&wanted.terms.label);
+    found.destination.starts_with(syncs) || wanted.iter().any(carries_ours)
+}
+
+/// Schedules of the same pipeline that an earlier name of this deployment left: made here, as the
+/// label says, and calling what the wanted one calls.
+pub fn superseded(wanted: &Wanted, found: Vec<Found>) -> Vec<String> {
+    let is_old = |of: &Found| {
+        of.id != wanted.id.as_str()
+            && of.destination == wanted.url
+            && of.labels.contains(&wanted.terms.label)
+    };
+    found.into_iter().filter(is_old).map(|of| of.id).collect()
 }
 
 /// The points in which a schedule is not what it ought to be, by the names people know them by.

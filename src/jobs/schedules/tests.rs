@@ -9,6 +9,7 @@ use crate::engine::model::delivery::Terms;
 use crate::engine::model::secret::SecretText;
 
 const HOME: &str = "https://sync.example.com";
+const SYNCS: &str = "https://sync.example.com/api/background/sync/";
 
 fn wanted(retries: u32) -> Wanted {
     Wanted {
@@ -81,7 +82,7 @@ impl Schedules for Sleepless {
 async fn a_pause_that_an_update_took_away_and_cannot_restore_is_told() {
     let queue = Sleepless(Mutex::default());
     let all = [wanted(2)];
-    let manage = ManageSchedules { wanted: &all, home: HOME, schedules: &queue };
+    let manage = ManageSchedules { wanted: &all, syncs: SYNCS, schedules: &queue };
     assert!(manage.create(&all[0]).await.unwrap().new);
     queue.0.lock().unwrap().as_mut().unwrap().paused = true;
 

@@ -18,7 +18,7 @@ use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
+use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
 
 use super::Outcome;
 use slice::Slice;
@@ -63,10 +63,10 @@ impl SyncTables {
         if let Ok(here) = &here {
             refuse(here, &there)?;
         }
-        let (lease, checkpoints) = match ledger.open(&new).await? {
+        let Begun { lease, checkpoints, done } = match ledger.open(&new).await? {
             Opened::Busy(left) => return Ok(Outcome::Busy(left)),
             Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
-            Opened::Run(lease, checkpoints) => (lease, checkpoints),
+            Opened::Run(begun) => begun,
         };
         let mut report = SyncReport::begun(&self.run, started);
         let worked = match here {
@@ -74,8 +74,11 @@ impl SyncTables {
             Ok(here) => {
                 let plan = tables::plan(&self.pipeline, &here, &there);
                 report.notes = plan.notes;
+                let mut shapes = plan.shapes;
+                // A table that changes all the time would keep the chain alive for ever.
+                shapes.retain(|shape| !done.contains(&shape.table));
                 Slice { job: self, source, target, clock, budget, lease: &lease }
-                    .work(plan.shapes, checkpoints, &mut report)
+                    .work(shapes, checkpoints, &mut report)
                     .await
             }
         };

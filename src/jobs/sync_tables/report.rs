@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::engine::model::cursor::Position;
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
@@ -114,10 +114,19 @@ impl SyncReport {
         total
     }
 
-    /// The fault that speaks for the run: the one that ended it, else the first of a table.
+    /// The fault that speaks for the run: the one that ended it, else one of a table, and of these
+    /// rather one that a retry can mend: it must not be given up for the others.
     pub fn first_fault(&self) -> Option<&Fault> {
-        let of_tables = || self.tables.values().find_map(|table| table.fault.as_ref());
-        self.fault.as_ref().or_else(of_tables)
+        let mut of_tables = self.tables.values().filter_map(|table| table.fault.as_ref());
+        let is_passing = |fault: &&Fault| matches!(fault.remedy, Remedy::Retry | Remedy::Report);
+        let first = of_tables.clone().next();
+        self.fault.as_ref().or_else(|| of_tables.find(is_passing)).or(first)
+    }
+
+    /// The run was ended by something that may pass, and had got on until then.
+    pub fn was_cut_short(&self) -> bool {
+        let passes = |fault: &Fault| fault.remedy == Remedy::Retry && fault.code != LEASE_LOST;
+        self.fault.as_ref().is_some_and(passes) && self.total().read() > 0
     }
 
     /// The notes that leave a table out.

@@ -35,7 +35,8 @@ fn parsed(more: Value) -> Result<Callback, Fault> {
 
 #[test]
 fn a_callback_tells_what_was_lost_and_why() {
-    let Callback { pipeline, asked, delivery, reason } = parsed(json!({})).unwrap();
+    let Callback { pipeline, asked, delivery, reason, matters } = parsed(json!({})).unwrap();
+    assert!(matters);
 
     assert_eq!((pipeline.as_str(), asked), ("slave-to-prod", Asked::Scheduled));
     assert_eq!((delivery.message.as_str(), delivery.retried), ("msg_1", 2));
@@ -43,6 +44,12 @@ fn a_callback_tells_what_was_lost_and_why() {
     let expected = "QStash gave up after 3 attempts; the last was answered 503 (silent): Cannot \
         read; wait";
     assert_eq!(reason, expected);
+}
+
+#[test]
+fn a_run_that_another_one_kept_waiting_needs_nobody() {
+    let busy = r#"{"error":{"code":"busy","message":"Another run","hint":"wait"}}"#;
+    assert!(!parsed(json!({ "body": STANDARD.encode(busy) })).unwrap().matters);
 }
 
 #[test]
@@ -58,6 +65,8 @@ fn what_others_answered_is_not_repeated() {
     let html = STANDARD.encode("<html>hunter2</html>");
     assert!(!reason(json!({ "body": html })).contains("hunter2"));
     assert!(reason(json!({ "status": 0 })).ends_with("the last was not answered in time"));
+    let lines = r#"{"error":{"code":"a","message":"b\nc\u0000d","hint":""}}"#;
+    assert!(reason(json!({ "body": STANDARD.encode(lines) })).contains("b c d"));
     let long = format!(r#"{{"error":{{"code":"a","message":"{}","hint":""}}}}"#, "m".repeat(9_000));
     assert_eq!(reason(json!({ "body": STANDARD.encode(long) })).len(), LONGEST_REASON);
 }
