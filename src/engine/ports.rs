@@ -11,6 +11,7 @@ use super::model::facts::Facts;
 use super::model::fault::Fault;
 use super::model::lease::Lease;
 use super::model::page::{Page, PageLimit};
+use super::model::reject::{Reject, RowKey};
 use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
@@ -34,6 +35,21 @@ pub trait Source: Send + Sync {
     /// at most `limit`. `Page::complete` promises that the pass held no further row in the
     /// snapshot of this read.
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault>;
+
+    /// The rows that have these values, each once, in key order; values that no row has give none,
+    /// and the table's filter applies. The page has no bound: the caller asks for few rows.
+    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault>;
+}
+
+/// Which rows are read by the values of some columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch<'a> {
+    /// The table's agreement.
+    pub shape: &'a Shape,
+    /// The columns: the key's, or those that a foreign key points to.
+    pub columns: &'a [String],
+    /// Their values, a row each, as text that the source casts to the columns' types.
+    pub values: &'a [Vec<String>],
 }
 
 /// What a page is read for.
@@ -58,10 +74,15 @@ pub trait Target: Send + Sync {
     /// Which of the tables have no row.
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;
 
-    /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. A
-    /// lease that was taken over saves nothing and is the fault `lease_lost`. Saving the same
-    /// batch again changes no row.
+    /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. Rows
+    /// that are refused are set aside with the reason, in the same transaction, and the others
+    /// saved. A lease that was taken over saves nothing and is the fault `lease_lost`. Saving the
+    /// same batch again changes no row.
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault>;
+
+    /// Tries rows again that were set aside, all or nothing as above. Those of the keys that the
+    /// page has not, or that are not refused again, are set aside no more.
+    async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault>;
 
     /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
     /// way to save one without rows, and it takes nothing but such tables.
@@ -83,6 +104,19 @@ pub struct Batch<'a> {
     pub fresh: bool,
 }
 
+/// Rows that were set aside, as the source has them now.
+#[derive(Debug)]
+pub struct Again<'a> {
+    /// The run that counts them.
+    pub run: &'a RunId,
+    /// The table's agreement.
+    pub shape: &'a Shape,
+    /// What the source has of the keys.
+    pub page: &'a Page,
+    /// The rows that were set aside.
+    pub keys: &'a [RowKey],
+}
+
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
@@ -90,6 +124,8 @@ pub struct Committed {
     pub tally: Tally,
     /// The rows went straight in; after a clash the rest of the scan goes the compared way.
     pub straight: bool,
+    /// How many rows of the table are set aside now, those of other pages and runs among them.
+    pub set_aside: u64,
 }
 
 /// A table in which nothing was to be read, and the checkpoint that follows from that.
@@ -118,6 +154,22 @@ pub trait Ledger: Send + Sync {
 
     /// Records a message that the queue gave up; telling it again changes nothing.
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault>;
+
+    /// Rows that are set aside, of a table or of all, those first that were tried longest ago.
+    async fn rejects(
+        &self,
+        pipeline: &str,
+        table: Option<&TableName>,
+        most: u32,
+    ) -> Result<Vec<Reject>, Fault>;
+
+    /// Lets rows go that are set aside, whatever becomes of them; how many there were.
+    async fn discard(
+        &self,
+        pipeline: &str,
+        table: &TableName,
+        keys: &[RowKey],
+    ) -> Result<u64, Fault>;
 
     /// The checkpoints as they are, without taking or making anything.
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
@@ -163,7 +215,12 @@ pub struct Begun {
     pub checkpoints: Checkpoints,
     /// The tables that earlier slices of the same chain have brought up to date.
     pub done: BTreeSet<TableName>,
+    /// How many rows of each table are set aside.
+    pub set_aside: RejectCounts,
 }
+
+/// How many rows are set aside, by table; tables without one are left out.
+pub type RejectCounts = BTreeMap<TableName, u64>;
 
 /// The version of the state tables, as it was found and as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

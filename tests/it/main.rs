@@ -3,6 +3,7 @@
 mod cli;
 mod cli_demo;
 mod cli_local_qstash;
+mod cli_rejects;
 mod cli_schedule;
 mod cli_setup;
 mod day;
@@ -19,6 +20,7 @@ mod local_qstash;
 mod local_qstash_api;
 mod mishaps;
 mod readme;
+mod rejects;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;

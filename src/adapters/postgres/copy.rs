@@ -1,6 +1,8 @@
 //! The framing of COPY streams: where a row ends, and the few values of the last row that its
 //! position is made of. All other bytes pass through unread.
 
+use std::ops::Range;
+
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::page::Encoding;
 
@@ -26,6 +28,37 @@ pub fn row_of_message(encoding: Encoding, message: &[u8]) -> Option<&[u8]> {
             (!row.is_empty() && row != BINARY_TRAILER).then_some(row)
         }
     }
+}
+
+/// Where each row of a page lies in its bytes.
+pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFrame> {
+    let mut rows = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let length = match encoding {
+            // A line's end inside of a value is escaped.
+            Encoding::Text => {
+                let end = bytes[at..].iter().position(|&byte| byte == b'\n');
+                1 + end.ok_or(BadFrame("a line without an end"))?
+            }
+            Encoding::Binary => binary_row(&bytes[at..])?,
+        };
+        rows.push(at..at + length);
+        at += length;
+    }
+    Ok(rows)
+}
+
+/// The length of the binary row that the bytes begin with.
+fn binary_row(bytes: &[u8]) -> Result<usize, BadFrame> {
+    let (fields, mut rest) =
+        bytes.split_first_chunk::<2>().ok_or(BadFrame("a row without a field count"))?;
+    for _ in 0..i16::from_be_bytes(*fields) {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or(BadFrame("a missing field"))?;
+        let size = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        rest = after.get(size..).ok_or(BadFrame("a field that ends early"))?;
+    }
+    Ok(bytes.len() - rest.len())
 }
 
 /// A column to read from a row: its place, and the source's type where the form is binary.
@@ -232,6 +265,22 @@ mod tests {
         }
         assert_eq!(date(59), "2000-02-29");
         assert_eq!(date(i32::MIN), "-infinity");
+    }
+
+    #[test]
+    fn a_page_is_cut_into_its_rows_and_never_past_them() {
+        assert_eq!(rows(Encoding::Text, b"a\tb\\n\nc\n").unwrap(), [0..6, 6..8]);
+        assert!(rows(Encoding::Text, b"a\nb").is_err());
+        let mut page = vec![0, 2];
+        page.extend([0xff; 4]);
+        page.extend(1_i32.to_be_bytes());
+        page.push(b'x');
+        let one = page.len();
+        page.extend([0, 0]);
+        assert_eq!(rows(Encoding::Binary, &page).unwrap(), [0..one, one..one + 2]);
+        for end in 1..one {
+            assert!(rows(Encoding::Binary, &page[..end]).is_err(), "{end}");
+        }
     }
 
     #[test]

@@ -10,18 +10,19 @@ use async_trait::async_trait;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{describe, history, ledger, read, survey, write};
+use super::{describe, history, ledger, read, rejects, survey, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
+use crate::engine::model::reject::{Reject, RowKey};
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Checkpoints, ClosedRun, Committed, Ledger, LostMessage, NewRun, News, Opened, ReadPage,
-    Settled, Source, StateVersion, Target,
+    Again, Batch, Checkpoints, ClosedRun, Committed, Fetch, Ledger, LostMessage, NewRun, News,
+    Opened, ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -100,6 +101,13 @@ impl Source for PostgresSource {
         keep(&self.pool, session, result, Step::Read)
             .map_err(|fault| fault.of_table(&read.shape.table))
     }
+
+    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
+        let session = self.session().await?;
+        let result = read::fetch(&session, fetch).await;
+        keep(&self.pool, session, result, Step::Read)
+            .map_err(|fault| fault.of_table(&fetch.shape.table))
+    }
 }
 
 #[async_trait]
@@ -121,6 +129,13 @@ impl Target for PostgresTarget {
         let result = write::commit(&session, &self.schema, lease, batch).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&batch.shape.table))
+    }
+
+    async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault> {
+        let session = self.session().await?;
+        let result = write::retry(&session, &self.schema, lease, again).await;
+        keep(&self.pool, session, result, Step::Write)
+            .map_err(|fault| fault.of_table(&again.shape.table))
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {
@@ -159,6 +174,28 @@ impl Ledger for PostgresTarget {
         };
         let result = recorded.await;
         keep(&self.pool, session, result, Step::State).map(News)
+    }
+
+    async fn rejects(
+        &self,
+        pipeline: &str,
+        table: Option<&TableName>,
+        most: u32,
+    ) -> Result<Vec<Reject>, Fault> {
+        let session = self.session().await?;
+        let result = rejects::list(&session, &self.schema, pipeline, table, most).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn discard(
+        &self,
+        pipeline: &str,
+        table: &TableName,
+        keys: &[RowKey],
+    ) -> Result<u64, Fault> {
+        let session = self.session().await?;
+        let result = rejects::clear(&session, &self.schema, pipeline, table, keys).await;
+        keep(&self.pool, session, result, Step::State)
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {

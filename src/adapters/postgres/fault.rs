@@ -32,6 +32,9 @@ pub enum PostgresError {
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
+    /// A page of which so many rows are refused has a cause of its own.
+    #[error("The target refuses more than {0} rows of one page")]
+    TooManyRefused(usize),
 }
 
 impl From<tokio_postgres::Error> for PostgresError {
@@ -59,6 +62,16 @@ impl PostgresError {
         match self {
             Self::Refused(refused) => Some(refused.code()),
             _ => None,
+        }
+    }
+}
+
+impl PostgresError {
+    /// What the server said of a row, if a row was at fault; the error itself if not.
+    pub fn refusal_of_a_row(self) -> Result<Box<DbError>, Self> {
+        match self {
+            Self::Refused(refused) if of_a_row(refused.code()) => Ok(refused),
+            other => Err(other),
         }
     }
 }
@@ -153,6 +166,12 @@ fn judged(error: &PostgresError) -> Judgement {
             "the state was written by another version; upgrade this one, or delete the row from \
              sync_state to start that table over",
         ),
+        PostgresError::TooManyRefused(_) => (
+            Remedy::Operator,
+            "rows_refused",
+            "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
+             the reason of others; correct the rule or the rows, then run again",
+        ),
         PostgresError::LeaseLost => (
             Remedy::Retry,
             crate::engine::model::fault::LEASE_LOST,
@@ -201,12 +220,6 @@ fn judged_code(code: &SqlState) -> Judgement {
             Remedy::Retry,
             "unavailable",
             "the server is starting, stopping or out of connections; try again",
-        ),
-        "23503" => (
-            Remedy::Retry,
-            "missing_parent",
-            "the row that this page points to is not in the target yet: the next run finds it, \
-             unless the source lacks it too or its table is not synced",
         ),
         code if of_a_row(&SqlState::from_code(code)) => (
             Remedy::Operator,

@@ -9,7 +9,8 @@ use super::session::Session;
 use super::sql::{self, Purpose};
 use super::wire;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, Tally};
-use crate::engine::ports::{Batch, ClosedRun, LostMessage, NewRun};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 
 /// The run that did this piece of work already, if one did. It stands in the history with the
 /// work's chain and slice; one that died did not do it, nor did one that failed, unless the chain
@@ -86,28 +87,31 @@ pub async fn record_start(
     Ok(())
 }
 
-/// Adds a page's counts, in the transaction that saves its rows.
+/// Adds a page's counts, in the transaction that saves its rows; how many rows of the table are set
+/// aside now is told and not added up, since a row leaves again.
 pub async fn count(
     session: &Session,
     schema: &str,
-    batch: &Batch<'_>,
+    run: &RunId,
+    table: &TableName,
     tally: &Tally,
-) -> Result<(), PostgresError> {
+) -> Result<u64, PostgresError> {
     let statement = format!(
-        "update {}.sync_metadata set records_synced = records_synced + $2, tables = jsonb_set(\
-             tables, array[$3], (select jsonb_object_agg(n.name, n.value + \
-                 coalesce((tables -> $3 ->> n.name)::int8, 0)) from jsonb_to_recordset($4::jsonb) \
-                 as n(name text, value int8))) \
-         where run_id = $1",
-        sql::ident(schema)
+        "update {schema}.sync_metadata as m set records_synced = records_synced + $2, \
+             tables = jsonb_set(tables, array[$3], \
+                 (select jsonb_object_agg(n.name, n.value + \
+                     coalesce((m.tables -> $3 ->> n.name)::int8, 0)) \
+                     from jsonb_to_recordset($4::jsonb) as n(name text, value int8)) \
+                 || jsonb_build_object('rejected', (select count(*) from {schema}.sync_rejects as r \
+                     where r.pipeline = m.pipeline and r.table_name = $3))) \
+         where run_id = $1 returning (tables -> $3 ->> 'rejected')::int8",
+        schema = sql::ident(schema)
     );
-    let table = batch.shape.table.to_string();
     let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
     let counts = wire::counts(tally);
-    session
-        .query(&statement, [batch.run.as_str().into(), written.into(), table.into(), counts.into()])
-        .await?;
-    Ok(())
+    let parameters = [run.as_str().into(), written.into(), table.to_string().into(), counts.into()];
+    let rows = session.query(&statement, parameters).await?;
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
 /// Records the end, unless the run was declared dead meanwhile.

@@ -10,12 +10,11 @@ use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
 use super::wire::StoredCheckpoint;
-use super::{history, migrate};
+use super::{history, migrate, rejects};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::run::Tally;
 use crate::engine::model::table::TableName;
-use crate::engine::ports::{Batch, Begun, Checkpoints, ClosedRun, NewRun, Opened, Settled};
+use crate::engine::ports::{Begun, Checkpoints, ClosedRun, NewRun, Opened, Settled};
 
 /// Takes the lease and records the start, in a constant number of round trips once the state
 /// tables are there.
@@ -47,13 +46,15 @@ pub async fn open(
         session.batch("rollback").await?;
         return Ok(Opened::Busy(left));
     };
-    history::record_start(session, schema, run).await?;
-    let (checkpoints, done, committed) = tokio::join!(
+    let (started, checkpoints, done, set_aside, committed) = tokio::join!(
+        history::record_start(session, schema, run),
         read_checkpoints(session, schema, run.pipeline),
         done_by_chain(session, schema, run),
+        rejects::counts(session, schema, run.pipeline),
         session.batch("commit"),
     );
-    let (checkpoints, done) = (checkpoints?, done?);
+    started?;
+    let (checkpoints, done, set_aside) = (checkpoints?, done?, set_aside?);
     committed?;
     let done = checkpoints
         .iter()
@@ -62,7 +63,8 @@ pub async fn open(
         })
         .map(|(table, _)| table.clone())
         .collect();
-    Ok(Opened::Run(Begun { lease: Lease::granted(run.pipeline, fence), checkpoints, done }))
+    let lease = Lease::granted(run.pipeline, fence);
+    Ok(Opened::Run(Begun { lease, checkpoints, done, set_aside }))
 }
 
 /// Makes or upgrades the state tables where that is needed; the versions before and after.
@@ -89,7 +91,8 @@ async fn stored_version(session: &Session, schema: &str) -> Result<i64, Postgres
     }
 }
 
-fn is_missing(error: &PostgresError) -> bool {
+/// Whether the state tables are not there.
+pub fn is_missing(error: &PostgresError) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
     })
@@ -211,24 +214,8 @@ pub async fn prove(session: &Session, schema: &str, lease: &Lease) -> Result<(),
     if rows.is_empty() { Err(PostgresError::LeaseLost) } else { Ok(()) }
 }
 
-/// Saves a page's checkpoint and counts, in the transaction that saves its rows.
-pub async fn save_page(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
-    batch: &Batch<'_>,
-    tally: &Tally,
-) -> Result<(), PostgresError> {
-    let (saved, counted) = tokio::join!(
-        save_checkpoint(session, schema, lease, &batch.shape.table, batch.checkpoint),
-        history::count(session, schema, batch, tally),
-    );
-    saved?;
-    counted?;
-    Ok(())
-}
-
-async fn save_checkpoint(
+/// Saves a table's checkpoint, in the transaction that saves the rows it stands for.
+pub async fn save_checkpoint(
     session: &Session,
     schema: &str,
     lease: &Lease,

@@ -6,6 +6,7 @@
 //! the same transaction.
 
 mod apply;
+mod bisect;
 mod connect;
 mod copy;
 mod database;
@@ -15,6 +16,7 @@ mod history;
 mod ledger;
 mod migrate;
 mod read;
+mod rejects;
 mod session;
 pub mod sql;
 mod survey;

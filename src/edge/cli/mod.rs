@@ -5,6 +5,7 @@ mod local_qstash;
 mod output;
 mod plan;
 mod progress;
+mod rejects;
 mod run;
 mod schedule;
 mod serve;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::{Layer, Registry};
 
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::table::TableName;
 use crate::jobs::Served;
 use crate::wiring::App;
 
@@ -37,6 +39,8 @@ enum Command {
     Run(run::RunArguments),
     /// Prints what a run would do and what is wrong with the set-up; changes nothing
     Plan(plan::PlanArguments),
+    /// Shows the rows that the target refuses, and what to do about them
+    Rejects(rejects::RejectsArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
@@ -60,6 +64,26 @@ struct Selection {
     tables: Vec<String>,
 }
 
+impl Selection {
+    /// The tables that were named.
+    fn parsed(&self) -> Result<Vec<TableName>, Fault> {
+        self.tables.iter().map(|text| parsed(text)).collect()
+    }
+}
+
+fn parsed(text: &str) -> Result<TableName, Fault> {
+    TableName::parse(text).map_err(|error| {
+        Fault::new(
+            Step::Ask,
+            Remedy::Caller,
+            "bad_table",
+            format!("--table {text} is no table's name"),
+            "write it as SQL does: orders, sales.orders, \"Order Lines\"",
+        )
+        .caused_by(error)
+    })
+}
+
 impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
@@ -74,6 +98,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::edge::http::wire::{ErrorAnswer, SyncAnswer};
 use crate::engine::model::fault::{Fault, Remedy};
-use crate::engine::model::run::{RunId, Trigger};
+use crate::engine::model::run::{RunId, Tally, Trigger};
 use crate::jobs::sync_tables::SyncReport;
 
 /// How a command ends; scripts rely on the numbers.
@@ -45,7 +45,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The exit of a run that ended with this report.
     pub fn of(report: &SyncReport) -> Self {
-        match (report.succeeded(), report.done, report.total().rejected) {
+        match (report.succeeded(), report.done, report.set_aside()) {
             (false, ..) => Self::Failed,
             (true, false, _) => Self::More,
             (true, true, 0) => Self::Done,
@@ -90,6 +90,12 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
     if let Some(fault) = &report.fault {
         eprintln!("{}", sentence(fault));
     }
+    if report.set_aside() > 0 {
+        eprintln!(
+            "The target refuses {} rows, which are set aside.\n  See why: syncline rejects list",
+            report.set_aside()
+        );
+    }
     Exit::of(report)
 }
 
@@ -126,16 +132,25 @@ fn table(report: &SyncReport) -> String {
     }
     let width = report.tables.keys().map(|name| name.to_string().chars().count()).max();
     let width = width.unwrap_or(0).max("total".len());
-    let mut text =
-        format!("{:width$}  {:>10} {:>10} {:>10}\n", "table", "inserted", "updated", "unchanged");
-    let total = report.total();
-    let rows = report.tables.iter().map(|(name, of)| (name.to_string(), of.tally));
-    for (name, tally) in rows.chain([("total".to_owned(), total)]) {
-        text.push_str(&format!(
-            "{name:width$}  {:>10} {:>10} {:>10}\n",
-            tally.inserted, tally.updated, tally.unchanged
-        ));
+    let mut text = String::new();
+    let any_set_aside = report.set_aside() > 0;
+    let mut line = |name: &str, counts: [String; 4]| {
+        let [inserted, updated, unchanged, rejected] = counts;
+        let mut line = format!("{name:width$}  {inserted:>10} {updated:>10} {unchanged:>10}");
+        if any_set_aside {
+            line.push_str(&format!(" {rejected:>10}"));
+        }
+        text.push_str(&line);
+        text.push('\n');
+    };
+    line("table", ["inserted", "updated", "unchanged", "rejected"].map(str::to_owned));
+    let counts = |tally: &Tally, set_aside: u64| {
+        [tally.inserted, tally.updated, tally.unchanged, set_aside].map(|count| count.to_string())
+    };
+    for (name, of) in &report.tables {
+        line(&name.to_string(), counts(&of.tally, of.set_aside));
     }
+    line("total", counts(&report.total(), report.set_aside()));
     let took = report.ended.duration_since(report.started).unwrap_or_default();
     text.push_str(&format!("in {:.1} s\n", took.as_secs_f64()));
     text

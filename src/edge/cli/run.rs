@@ -7,10 +7,9 @@ use super::output::{self, Exit};
 use super::{Selection, opened, plan, selected};
 use crate::edge::calling;
 use crate::engine::model::delivery::Chain;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
-use crate::engine::model::table::TableName;
 use crate::jobs::sync_tables::{SyncReport, SyncTables};
 use crate::jobs::{self, Job, Outcome, Served};
 use crate::wiring::App;
@@ -48,7 +47,14 @@ pub async fn run(arguments: &RunArguments) -> Exit {
     let extent = if arguments.once { Extent::Slice } else { Extent::UntilCaughtUp };
     match slices(&app, served, &mut job, extent).await {
         Err(fault) => output::fault(&fault, &job.run, arguments.json),
-        Ok(Ended::Busy(left)) => {
+        Ok(end) => ended(end, arguments.json),
+    }
+}
+
+/// Tells how a run ended.
+pub fn ended(end: Ended, json: bool) -> Exit {
+    match end {
+        Ended::Busy(left) => {
             eprintln!(
                 "Another run of this pipeline is at work.\n  Wait for it, or if it has died, \
                  for its lease to end in {} s",
@@ -56,8 +62,8 @@ pub async fn run(arguments: &RunArguments) -> Exit {
             );
             Exit::Busy
         }
-        Ok(Ended::Repeated) => Exit::Done,
-        Ok(Ended::Report(report)) => output::report(&report, arguments.json),
+        Ended::Repeated => Exit::Done,
+        Ended::Report(report) => output::report(&report, json),
     }
 }
 
@@ -113,12 +119,13 @@ pub fn asked<'a>(
     run: &RunId,
 ) -> Result<(&'a Served, SyncTables), Fault> {
     let served = selected(app, selection)?;
-    let pipeline = match selection.tables.as_slice() {
-        [] => Arc::clone(&served.pipeline),
-        listed => Arc::new(Pipeline {
-            tables: Some(listed.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?),
-            ..Pipeline::clone(&served.pipeline)
-        }),
+    let tables = selection.parsed()?;
+    let pipeline = match tables.is_empty() {
+        true => Arc::clone(&served.pipeline),
+        false => {
+            let pipeline = Pipeline::clone(&served.pipeline);
+            Arc::new(Pipeline { tables: Some(tables), ..pipeline })
+        }
     };
     Ok((served, by_person(pipeline, run)))
 }
@@ -127,17 +134,4 @@ pub fn asked<'a>(
 pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
     let chain = Chain::begun(run.as_str());
     SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() }
-}
-
-fn parsed(text: &str) -> Result<TableName, Fault> {
-    TableName::parse(text).map_err(|error| {
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
-            "bad_table",
-            format!("--table {text} is no table's name"),
-            "write it as SQL does: orders, sales.orders, \"Order Lines\"",
-        )
-        .caused_by(error)
-    })
 }

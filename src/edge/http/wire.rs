@@ -112,7 +112,10 @@ impl SyncAnswer {
                     .iter()
                     .map(|(name, table)| {
                         let error = table.fault.as_ref().map(ErrorBody::of);
-                        (name.to_string(), TableStatistics::of(&table.tally, error))
+                        (
+                            name.to_string(),
+                            TableStatistics::of(&table.tally, table.set_aside, error),
+                        )
                     })
                     .collect(),
             },
@@ -134,7 +137,9 @@ impl SyncAnswer {
         let PastRun { id, done, continued: _, began, ended, tallies } = past;
         let mut total = Tally::default();
         tallies.values().for_each(|tally| total += *tally);
-        let tables = tallies.iter().map(|(name, tally)| (name, TableStatistics::of(tally, None)));
+        let tables = tallies
+            .iter()
+            .map(|(name, tally)| (name, TableStatistics::of(tally, tally.rejected, None)));
         Self {
             success: true,
             message: "This message was worked before; nothing was done again".to_owned(),
@@ -198,9 +203,13 @@ impl FailureAnswer {
 
 fn message(report: &SyncReport, total: &Tally) -> String {
     let rows = total.written();
+    let set_aside = match report.set_aside() {
+        0 => String::new(),
+        count => format!("; the target refuses {count} rows, which are set aside"),
+    };
     match (report.succeeded(), report.done) {
-        (true, true) if rows == 0 => "Nothing had changed".to_owned(),
-        (true, true) => format!("Synced {rows} rows"),
+        (true, true) if rows == 0 && set_aside.is_empty() => "Nothing had changed".to_owned(),
+        (true, true) => format!("Synced {rows} rows{set_aside}"),
         (true, false) => format!("Synced {rows} rows; there is more to do"),
         (false, _) => format!("Synced {rows} rows before something failed; nothing is lost"),
     }
@@ -220,8 +229,8 @@ fn problem(report: &SyncReport) -> Option<ErrorBody> {
 }
 
 impl TableStatistics {
-    fn of(tally: &Tally, error: Option<ErrorBody>) -> Self {
-        let Tally { inserted, updated, unchanged, rejected, deleted } = *tally;
+    fn of(tally: &Tally, rejected: u64, error: Option<ErrorBody>) -> Self {
+        let Tally { inserted, updated, unchanged, rejected: _, deleted } = *tally;
         Self { inserted, updated, unchanged, rejected, deleted, error }
     }
 }

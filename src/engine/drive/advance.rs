@@ -38,6 +38,8 @@ pub struct Advance<'a> {
 pub struct Advanced {
     /// The rows of this slice.
     pub tally: Tally,
+    /// How many rows of the table are set aside now; none if no page was saved.
+    pub set_aside: Option<u64>,
     /// What is left of the scan; none when it is done.
     pub left: Option<Scan>,
 }
@@ -47,6 +49,8 @@ pub struct Advanced {
 pub struct Stopped {
     /// The rows that were saved.
     pub tally: Tally,
+    /// How many rows of the table are set aside now; none if no page was saved.
+    pub set_aside: Option<u64>,
     /// Why it went no further.
     pub fault: Fault,
 }
@@ -62,16 +66,16 @@ impl Advance<'_> {
         mut scan: Scan,
         first: bool,
     ) -> Result<Advanced, Stopped> {
-        let mut tally = Tally::default();
+        let (mut tally, mut set_aside) = (Tally::default(), None);
         let mut slowest = Duration::ZERO;
         let mut limit = PageLimit::first(self.pipeline.page_rows);
         if !first && !self.fits(slowest) {
-            return Ok(Advanced { tally, left: Some(scan) });
+            return Ok(Advanced { tally, set_aside, left: Some(scan) });
         }
         let mut begun = self.clock.now();
         let mut page = match self.read(shape, &scan, limit).await {
             Ok(page) => page,
-            Err(fault) => return Err(Stopped { tally, fault }),
+            Err(fault) => return Err(Stopped { tally, set_aside, fault }),
         };
         loop {
             let left = window::after_page(&scan, &page);
@@ -91,21 +95,22 @@ impl Advance<'_> {
             );
             let committed = match written {
                 Ok(committed) => committed,
-                Err(fault) => return Err(Stopped { tally, fault }),
+                Err(fault) => return Err(Stopped { tally, set_aside, fault }),
             };
             tally += committed.tally;
+            set_aside = Some(committed.set_aside);
             self.tell(shape, &tally);
             slowest = slowest.max(elapsed(begun, self.clock.now()));
             begun = self.clock.now();
             let (mut rest, next) = match (left, ahead) {
-                (None, _) => return Ok(Advanced { tally, left: None }),
-                (Some(_), Err(fault)) => return Err(Stopped { tally, fault }),
+                (None, _) => return Ok(Advanced { tally, set_aside, left: None }),
+                (Some(_), Err(fault)) => return Err(Stopped { tally, set_aside, fault }),
                 (Some(rest), Ok(next)) => (rest, next),
             };
             rest.fresh = rest.fresh && committed.straight;
             match next {
                 Some(next) if self.fits(slowest) => (scan, page) = (rest, next),
-                _ => return Ok(Advanced { tally, left: Some(rest) }),
+                _ => return Ok(Advanced { tally, set_aside, left: Some(rest) }),
             }
         }
     }

@@ -1,3 +1,4 @@
 //! Does and decides nothing: the loops that carry out what `plan` decided.
 
 pub mod advance;
+pub mod rejects;

@@ -63,22 +63,20 @@ impl SyncTables {
         if let Ok(here) = &here {
             refuse(here, &there)?;
         }
-        let Begun { lease, checkpoints, done } = match ledger.open(&new).await? {
+        let Begun { lease, checkpoints, done, set_aside } = match ledger.open(&new).await? {
             Opened::Busy(left) => return Ok(Outcome::Busy(left)),
             Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
             Opened::Run(begun) => begun,
         };
         let mut report = SyncReport::begun(&self.run, started);
+        report.began_with(&set_aside);
         let worked = match here {
             Err(fault) => Err(fault),
             Ok(here) => {
                 let plan = tables::plan(&self.pipeline, &here, &there);
                 report.notes = plan.notes;
-                let mut shapes = plan.shapes;
-                // A table that changes all the time would keep the chain alive for ever.
-                shapes.retain(|shape| !done.contains(&shape.table));
-                Slice { job: self, source, target, clock, budget, lease: &lease }
-                    .work(shapes, checkpoints, &mut report)
+                Slice { job: self, source, target, ledger, clock, budget, lease: &lease }
+                    .work(&plan.shapes, &done, checkpoints, &mut report)
                     .await
             }
         };

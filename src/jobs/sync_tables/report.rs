@@ -8,6 +8,7 @@ use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
+use crate::engine::ports::RejectCounts;
 
 /// What a slice came to, table by table.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct SyncReport {
 pub struct TableReport {
     /// Its rows.
     pub tally: Tally,
+    /// How many of its rows are set aside, because the target refuses them.
+    pub set_aside: u64,
     /// Why it went no further.
     pub fault: Option<Fault>,
 }
@@ -56,12 +59,21 @@ impl SyncReport {
 
     /// No page has been worked yet.
     pub fn is_untouched(&self) -> bool {
-        self.tables.is_empty()
+        self.total() == Tally::default()
     }
 
-    /// Adds a table's rows.
-    pub fn add(&mut self, table: &TableName, tally: Tally) {
-        self.tables.entry(table.clone()).or_default().tally += tally;
+    /// Adds a table's rows, and says how many are set aside now if that is known.
+    pub fn add(&mut self, table: &TableName, tally: Tally, set_aside: Option<u64>) {
+        let of = self.tables.entry(table.clone()).or_default();
+        of.tally += tally;
+        of.set_aside = set_aside.unwrap_or(of.set_aside);
+    }
+
+    /// Says how many rows were set aside before the run; tables that it does not get to keep that.
+    pub fn began_with(&mut self, set_aside: &RejectCounts) {
+        for (table, count) in set_aside {
+            self.tables.entry(table.clone()).or_default().set_aside = *count;
+        }
     }
 
     /// Says that the budget ended in a table, and where.
@@ -96,7 +108,7 @@ impl SyncReport {
             self.started = earlier.started;
             for (table, of) in earlier.tables {
                 let came_here = self.tables.contains_key(&table);
-                self.add(&table, of.tally);
+                self.add(&table, of.tally, (!came_here).then_some(of.set_aside));
                 if let (false, Some(fault)) = (came_here, of.fault) {
                     self.fail(&table, fault);
                 }
@@ -112,6 +124,11 @@ impl SyncReport {
             total += table.tally;
         }
         total
+    }
+
+    /// How many rows are set aside, in all tables.
+    pub fn set_aside(&self) -> u64 {
+        self.tables.values().map(|of| of.set_aside).sum()
     }
 
     /// The fault that speaks for the run: the one that ended it, else one of a table, and of these

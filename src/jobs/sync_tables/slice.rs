@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
+use crate::engine::drive::rejects::TryAgain;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
 use crate::engine::model::fault::Fault;
@@ -12,7 +13,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::window::{self, Move};
-use crate::engine::ports::{Checkpoints, Clock, Settled, Source, Target};
+use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
 use super::{SyncReport, SyncTables};
 
@@ -36,6 +37,8 @@ pub struct Slice<'a> {
     pub source: &'a dyn Source,
     /// The side that is written.
     pub target: &'a dyn Target,
+    /// Our state.
+    pub ledger: &'a dyn Ledger,
     /// Time.
     pub clock: &'a dyn Clock,
     /// The time there is.
@@ -69,10 +72,14 @@ impl Slice<'_> {
     /// go on; what is wrong with a single table is in the report.
     pub async fn work(
         &self,
-        mut shapes: Vec<Shape>,
+        all: &[Shape],
+        done: &BTreeSet<TableName>,
         mut checkpoints: Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
+        // A table that changes all the time would keep the chain alive for ever.
+        let is_left = |shape: &&Shape| !done.contains(&shape.table);
+        let mut shapes: Vec<Shape> = all.iter().filter(is_left).cloned().collect();
         // A chain leaves to the next tick what came while it was at work, or it might not end.
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
         for _ in 0..rounds {
@@ -80,6 +87,28 @@ impl Slice<'_> {
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
+            }
+        }
+        if report.done { self.try_again(all, report).await } else { Ok(()) }
+    }
+
+    /// Tries what is set aside again, parents' tables first: what the pages before brought may be
+    /// what was missing.
+    async fn try_again(&self, shapes: &[Shape], report: &mut SyncReport) -> Result<(), Fault> {
+        let Self { job, source, target, ledger, lease, .. } = *self;
+        let again = TryAgain { source, target, ledger, lease, run: &job.run };
+        for shape in shapes {
+            let is_waiting = |report: &SyncReport| {
+                let of = report.tables.get(&shape.table);
+                of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())
+            };
+            if !is_waiting(report) || !self.budget.allows(self.clock.now(), Duration::ZERO) {
+                continue;
+            }
+            match again.table(shape).await {
+                Ok(saved) => report.add(&shape.table, saved.tally, Some(saved.set_aside)),
+                Err(fault) if fault.stops_the_run() => return Err(fault),
+                Err(fault) => report.fail(&shape.table, fault),
             }
         }
         Ok(())
@@ -106,8 +135,8 @@ impl Slice<'_> {
             let advanced = self.advance().table(shape, &reached, scan, first).await;
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
             match advanced {
-                Ok(Advanced { tally, left: None }) => {
-                    report.add(&shape.table, tally);
+                Ok(Advanced { tally, set_aside, left: None }) => {
+                    report.add(&shape.table, tally, set_aside);
                     let text = window::shape_text(shape);
                     let done = Checkpoint { shape: text, reached: goal, scan: None };
                     checkpoints.insert(shape.table.clone(), done);
@@ -115,13 +144,13 @@ impl Slice<'_> {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Advanced { tally, left: Some(left) }) => {
-                    report.add(&shape.table, tally);
+                Ok(Advanced { tally, set_aside, left: Some(left) }) => {
+                    report.add(&shape.table, tally, set_aside);
                     report.cut(&shape.table, left.after.as_ref());
                     return Ok(BTreeSet::new());
                 }
-                Err(Stopped { tally, fault }) => {
-                    report.add(&shape.table, tally);
+                Err(Stopped { tally, set_aside, fault }) => {
+                    report.add(&shape.table, tally, set_aside);
                     if fault.stops_the_run() {
                         return Err(fault);
                     }

@@ -1,0 +1,191 @@
+//! `syncline rejects`: the rows that the target refuses, and what a person does about them.
+
+use serde::Serialize;
+
+use super::output::{self, Exit, columns};
+use super::run::{Extent, asked, ended, slices};
+use super::{Selection, opened, selected};
+use crate::edge::http::wire::timestamp;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::reject::Reject;
+use crate::engine::model::table::TableName;
+use crate::jobs::Served;
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct RejectsArguments {
+    #[command(subcommand)]
+    action: Action,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Lists the rows that are set aside, with their keys and the target's reasons
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// The most rows to list
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Syncs the tables that have such rows, which tries them again, as every run does
+    Retry {
+        #[command(flatten)]
+        selection: Selection,
+    },
+    /// Forgets rows that are set aside: nothing tries them again until they change at the source
+    Discard {
+        #[command(flatten)]
+        selection: Selection,
+        /// A value of the row's key; once for each column of a composite key, in its order
+        #[arg(long = "key", value_name = "VALUE", required_unless_present = "all")]
+        key: Vec<String>,
+        /// All rows of the table
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
+    },
+}
+
+/// Enough to name every table that has rejects, and to discard a table's at once.
+const ALL: u32 = 1_000_000;
+
+/// Does one thing with the rows that are set aside.
+pub async fn rejects(arguments: &RejectsArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let done = match &arguments.action {
+        Action::List { selection, limit } => list(&app, selection, *limit, arguments.json).await,
+        Action::Retry { selection } => retry(&app, selection, arguments.json).await,
+        Action::Discard { selection, key, all } => {
+            let key = (!all).then_some(key.as_slice());
+            discard(&app, selection, key, arguments.json).await
+        }
+    };
+    done.unwrap_or_else(|fault| output::fault(&fault, &app.new_run(), arguments.json))
+}
+
+async fn found(served: &Served, selection: &Selection, most: u32) -> Result<Vec<Reject>, Fault> {
+    let tables = selection.parsed()?;
+    let (pipeline, ledger) = (&served.pipeline.name, &served.ports.ledger);
+    let mut rejects = Vec::new();
+    match tables.as_slice() {
+        [] => rejects = ledger.rejects(pipeline, None, most).await?,
+        tables => {
+            for table in tables {
+                rejects.extend(ledger.rejects(pipeline, Some(table), most).await?);
+            }
+        }
+    }
+    Ok(rejects)
+}
+
+#[derive(Serialize)]
+struct Listed {
+    table: String,
+    key: Vec<String>,
+    code: String,
+    reason: String,
+    attempts: u64,
+    first_seen: String,
+    last_seen: String,
+}
+
+#[derive(Serialize)]
+struct List {
+    rejects: Vec<Listed>,
+}
+
+async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result<Exit, Fault> {
+    let served = selected(app, selection)?;
+    let rejects = found(served, selection, most).await?;
+    let exit = if rejects.is_empty() { Exit::Done } else { Exit::Rejected };
+    let rejects: Vec<Listed> = rejects.into_iter().map(Listed::of).collect();
+    if json {
+        output::print_json(&List { rejects });
+        return Ok(exit);
+    }
+    if rejects.is_empty() {
+        println!("No row is set aside.");
+        return Ok(exit);
+    }
+    let titles = ["table", "key", "code", "tried", "first", "last"].map(str::to_owned);
+    let rows = rejects.iter().map(|of| {
+        let Listed { table, key, code, reason: _, attempts, first_seen, last_seen } = of;
+        let (first, last) = (first_seen.clone(), last_seen.clone());
+        [table.clone(), key.join(", "), code.clone(), attempts.to_string(), first, last]
+    });
+    print!("{}", columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>()));
+    println!();
+    for Listed { table, key, reason, .. } in &rejects {
+        println!("{table} {}: {reason}", key.join(", "));
+    }
+    if rejects.len() as u64 >= u64::from(most) {
+        eprintln!("There may be more; see them with --limit");
+    }
+    Ok(exit)
+}
+
+impl Listed {
+    fn of(reject: Reject) -> Self {
+        let Reject { table, key, code, reason, attempts, first_seen, last_seen } = reject;
+        Self {
+            table: table.to_string(),
+            key,
+            code,
+            reason,
+            attempts,
+            first_seen: timestamp(first_seen),
+            last_seen: timestamp(last_seen),
+        }
+    }
+}
+
+async fn retry(app: &App, selection: &Selection, json: bool) -> Result<Exit, Fault> {
+    let served = selected(app, selection)?;
+    let mut tables: Vec<String> =
+        found(served, selection, ALL).await?.iter().map(|of| of.table.to_string()).collect();
+    tables.sort();
+    tables.dedup();
+    if tables.is_empty() {
+        println!("No row is set aside.");
+        return Ok(Exit::Done);
+    }
+    let chosen = Selection { pipeline: selection.pipeline.clone(), tables };
+    let (served, mut job) = asked(app, &chosen, &app.new_run())?;
+    Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
+}
+
+async fn discard(
+    app: &App,
+    selection: &Selection,
+    key: Option<&[String]>,
+    json: bool,
+) -> Result<Exit, Fault> {
+    let served = selected(app, selection)?;
+    let [table] = selection.parsed()?.try_into().map_err(|_| one_table())?;
+    let keys = match key {
+        Some(key) => vec![key.to_vec()],
+        None => found(served, selection, ALL).await?.into_iter().map(|of| of.key).collect(),
+    };
+    let pipeline = &served.pipeline.name;
+    let discarded = served.ports.ledger.discard(pipeline, &table, &keys).await?;
+    tell(&table, discarded, json);
+    Ok(Exit::Done)
+}
+
+fn tell(table: &TableName, discarded: u64, json: bool) {
+    match json {
+        true => output::print_json(&serde_json::json!({ "discarded": discarded })),
+        false => println!("{discarded} rows of {table} are set aside no more."),
+    }
+}
+
+fn one_table() -> Fault {
+    let hint = "name one with --table; `syncline rejects list` tells which have rows";
+    Fault::new(Step::Ask, Remedy::Caller, "no_table", "Rows are discarded of one table", hint)
+}

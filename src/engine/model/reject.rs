@@ -1,0 +1,28 @@
+//! A row that the target refused.
+
+use std::time::SystemTime;
+
+use super::table::TableName;
+
+/// The values of a row's key columns, in the key's order, as text that the source casts back.
+pub type RowKey = Vec<String>;
+
+/// A row that was set aside, as the ledger keeps it. Its key and reason may hold values of the row:
+/// they go to people who ask for them, never to a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The table.
+    pub table: TableName,
+    /// The row.
+    pub key: RowKey,
+    /// The database's code for the reason (SQLSTATE).
+    pub code: String,
+    /// The reason in the database's own words.
+    pub reason: String,
+    /// How often the row was refused.
+    pub attempts: u64,
+    /// When it was refused first.
+    pub first_seen: SystemTime,
+    /// When it was refused last.
+    pub last_seen: SystemTime,
+}

@@ -1,0 +1,244 @@
+//! Rows that the target refuses: set aside with the reason, tried again by every run, never in the
+//! way of the others, and never forgotten.
+
+use crate::world::pair::{Answer, Pair};
+
+const ITEMS: &str = "create table items (id int primary key, name text, n int, \
+    updated_at timestamptz not null); create index on items (updated_at, id);";
+
+/// Items 1 to `rows`; item i has n = i.
+async fn items(rows: u32, target: &str) -> Pair {
+    let pair = Pair::of(ITEMS, &format!("{ITEMS}{target}")).await;
+    pair.sql_source(&format!(
+        "insert into items select i, 'item ' || i, i, timestamptz '2026-01-01' + i * interval '1 s' \
+         from generate_series(1, {rows}) i"
+    ))
+    .await;
+    pair
+}
+
+/// The keys that are set aside, with the codes and how often they were tried.
+async fn set_aside(pair: &Pair) -> String {
+    let rows = "select coalesce(string_agg(table_name || ' ' || array_to_string(key, ',') || ' ' || \
+        code || ' x' || attempts, '; ' order by table_name, key), '') from sync_rejects";
+    pair.text_target(rows).await
+}
+
+fn rejected(answer: &Answer, table: &str) -> u64 {
+    answer.body["statistics"]["tables"][table]["rejected"].as_u64().expect("the table is told")
+}
+
+#[tokio::test]
+async fn one_refused_row_is_set_aside_and_the_others_go_in() {
+    let pair = items(5_000, "alter table items add constraint small check (n <> 4321);").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.items"), [4_999, 0, 0]);
+    assert_eq!(rejected(&answer, "public.items"), 1);
+    assert_eq!(answer.body["done"], true);
+    assert!(answer.body["message"].as_str().unwrap().contains("refuses 1 row"), "{}", answer.body);
+    let reject = "select concat_ws(' | ', table_name, key::text, code, reason) from sync_rejects";
+    let told = pair.text_target(reject).await;
+    assert!(told.starts_with("public.items | {4321} | 23514 | new row for relation"), "{told}");
+    assert!(told.contains("\"small\": Failing row contains (4321,"), "{told}");
+    assert!(!answer.body.to_string().contains("item 4321"), "{}", answer.body);
+    let recorded = "select tables -> 'public.items' ->> 'rejected' from sync_metadata";
+    assert_eq!(pair.text_target(recorded).await, "1");
+}
+
+#[tokio::test]
+async fn a_refused_row_goes_in_once_the_target_takes_it() {
+    let pair = items(100, "alter table items add constraint small check (n <> 50);").await;
+    pair.sync().await.success();
+    let again = pair.sync().await.success();
+    assert_eq!(rejected(&again, "public.items"), 1, "shown until it is solved");
+    assert_eq!(set_aside(&pair).await, "public.items 50 23514 x3", "twice in the first run");
+
+    pair.sql_target("alter table items drop constraint small").await;
+    let mended = pair.sync().await.success();
+
+    assert_eq!((mended.rows("public.items"), rejected(&mended, "public.items")), ([1, 0, 0], 0));
+    assert_eq!(set_aside(&pair).await, "");
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn a_refused_row_that_the_source_corrects_or_deletes_is_let_go() {
+    let pair = items(100, "alter table items add check (n not in (7, 8));").await;
+    pair.sync().await.success();
+    assert_eq!(set_aside(&pair).await.matches("23514").count(), 2);
+
+    pair.sql_source(
+        "update items set n = 70, updated_at = now() where id = 7; delete from items where id = 8",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+
+    assert_eq!(rejected(&answer, "public.items"), 0);
+    assert_eq!(set_aside(&pair).await, "");
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn many_refused_rows_of_a_page_are_each_set_aside() {
+    let pair = items(3_000, "alter table items add check (n % 100 <> 0);").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(rejected(&answer, "public.items"), 30);
+    assert_eq!(answer.rows("public.items"), [2_970, 0, 0]);
+    let keys = "select string_agg(key[1], ',' order by key[1]::int) from sync_rejects";
+    assert!(pair.text_target(keys).await.starts_with("100,200,300,"));
+}
+
+#[tokio::test]
+async fn a_rule_that_refuses_most_rows_stops_the_table_and_loses_nothing() {
+    let pair = items(3_000, "alter table items add constraint never check (n < 0);").await;
+    let answer = pair.sync().await;
+    assert_eq!(
+        (answer.status, answer.error().0.as_str()),
+        (489, "rows_refused"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(pair.text_target("select count(*)::text from items").await, "0");
+
+    pair.sql_target("alter table items drop constraint never").await;
+    pair.sync().await.success();
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn an_enum_value_that_the_target_lacks_is_a_refused_row() {
+    let table = |values: &str| {
+        format!(
+            "create type mood as enum ({values}); create table people (id int primary key, \
+             mood mood, updated_at timestamptz not null default now());"
+        )
+    };
+    let pair = Pair::of(&table("'glad', 'sad', 'numb'"), &table("'glad', 'sad'")).await;
+    pair.sql_source("insert into people values (1, 'glad'), (2, 'numb'), (3, 'sad')").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!((answer.rows("public.people"), rejected(&answer, "public.people")), ([2, 0, 0], 1));
+    assert_eq!(set_aside(&pair).await, "public.people 2 22P02 x2");
+    pair.sql_target("alter type mood add value 'numb'").await;
+    pair.sync().await.success();
+    pair.assert_settled(&["people"]).await;
+}
+
+#[tokio::test]
+async fn a_second_row_of_a_unique_value_is_set_aside_until_the_first_lets_go() {
+    let pair = items(10, "create unique index on items (name);").await;
+    pair.sql_source("update items set name = 'item 3' where id = 7").await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.items"), rejected(&answer, "public.items")), ([9, 0, 0], 1));
+    assert_eq!(set_aside(&pair).await, "public.items 7 23505 x2");
+
+    pair.sql_source("update items set name = 'free', updated_at = now() where id = 3").await;
+    let answer = pair.sync().await.success();
+    let [inserted, updated, _] = answer.rows("public.items");
+    assert_eq!((inserted, updated, rejected(&answer, "public.items")), (1, 1, 0));
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn an_orphan_waits_for_its_parent() {
+    let tables = "create table parents (id int primary key, updated_at timestamptz not null); \
+        create table children (id int primary key, parent int, updated_at timestamptz not null);";
+    let checked = "alter table children add foreign key (parent) references parents;";
+    let pair = Pair::of(tables, &format!("{tables}{checked}")).await;
+    pair.sql_source(
+        "insert into children select i, i % 3, '2026-01-01' from generate_series(1, 9) i; \
+        insert into parents values (1, '2026-01-01'), (2, '2026-01-01')",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!(rejected(&answer, "public.children"), 3, "those of parent 0");
+
+    pair.sql_source("insert into parents values (0, '2026-01-02')").await;
+    let answer = pair.sync().await.success();
+
+    assert_eq!(
+        (answer.rows("public.children"), rejected(&answer, "public.children")),
+        ([3, 0, 0], 0)
+    );
+    pair.assert_settled(&["parents", "children"]).await;
+}
+
+#[tokio::test]
+async fn a_constraint_that_speaks_at_the_end_of_the_transaction_refuses_its_row_alone() {
+    let tables =
+        "create table nodes (id int primary key, next int, updated_at timestamptz not null);";
+    let checked = "alter table nodes add foreign key (next) references nodes \
+        deferrable initially deferred;";
+    let pair = Pair::of(tables, &format!("{tables}{checked}")).await;
+    pair.sql_source("insert into nodes values (1, 2, '2026-01-01'), (2, 1, '2026-01-01')").await;
+    let cycle = pair.sync().await.success();
+    assert_eq!((cycle.rows("public.nodes"), rejected(&cycle, "public.nodes")), ([2, 0, 0], 0));
+    pair.sql_source("insert into nodes values (3, 99, now()), (4, 1, now())").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(rejected(&answer, "public.nodes"), 1, "{}", answer.body);
+    assert_eq!(set_aside(&pair).await, "public.nodes 3 23503 x2");
+    assert_eq!(pair.text_target("select count(*)::text from nodes").await, "3");
+}
+
+#[tokio::test]
+async fn a_composite_key_of_odd_texts_is_kept_as_it_is() {
+    let table = "create table odd (a text, b text, n int, updated_at timestamptz not null, \
+        primary key (a, b));";
+    let pair = Pair::of(table, &format!("{table} alter table odd add check (n > 0);")).await;
+    pair.sql_source(
+        "insert into odd values ('it''s, \"{x}\\', E'tab\\there\\nline', 0, '2026-01-01'), \
+         ('', 'NULL', 0, '2026-01-01'), ('ok', 'ok', 1, '2026-01-01')",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!(rejected(&answer, "public.odd"), 2);
+    pair.sql_target("alter table odd drop constraint odd_n_check").await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.odd"), rejected(&answer, "public.odd")), ([2, 0, 0], 0));
+    pair.assert_settled(&["odd"]).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_role_or_the_connection_never_lands_among_the_rejects() {
+    let pair = items(100, "").await;
+    pair.sync().await.success();
+    pair.sql_source("insert into items values (101, 'x', 1, now())").await;
+    for (code, expected) in
+        [("42501", "no_privilege"), ("40001", "conflict"), ("53100", "disk_full")]
+    {
+        pair.sql_target(&format!(
+            "create or replace function refuse() returns trigger language plpgsql as \
+             $$ begin raise exception using errcode = '{code}'; end $$; \
+             create or replace trigger refuse before insert on items execute function refuse();"
+        ))
+        .await;
+        let answer = pair.sync().await;
+        assert_eq!(answer.error().0, expected, "{}", answer.body);
+        assert_eq!(set_aside(&pair).await, "", "{code}");
+    }
+    pair.sql_target("drop trigger refuse on items").await;
+    pair.sync().await.success();
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn a_refused_row_does_not_hold_up_the_tables_after_it() {
+    let more = "create table later (id int primary key, updated_at timestamptz not null);";
+    let pair = Pair::of(
+        &format!("{ITEMS}{more}"),
+        &format!("{ITEMS}{more} alter table items add check (n > 1);"),
+    )
+    .await;
+    pair.sql_source(
+        "insert into items values (1, 'x', 1, now()); insert into later values (1, now())",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!(rejected(&answer, "public.items"), 1);
+    assert_eq!(answer.rows("public.later"), [1, 0, 0]);
+}
