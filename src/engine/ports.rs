@@ -34,6 +34,21 @@ pub trait Source: Send + Sync {
     /// at most `limit`. `Page::complete` promises that the pass held no further row in the
     /// snapshot of this read.
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault>;
+
+    /// The rows that have these values, each once, in key order; values that no row has give none,
+    /// and the table's filter applies. The page has no bound: the caller asks for few rows.
+    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault>;
+}
+
+/// Which rows are read by the values of some columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch<'a> {
+    /// The table's agreement.
+    pub shape: &'a Shape,
+    /// The columns: the key's, or those that a foreign key points to.
+    pub columns: &'a [String],
+    /// Their values, a row each, as text that the source casts to the columns' types.
+    pub values: &'a [Vec<String>],
 }
 
 /// What a page is read for.

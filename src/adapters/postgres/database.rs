@@ -20,8 +20,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Checkpoints, ClosedRun, Committed, FirstOfChain, Ledger, LostMessage, NewRun, Opened,
-    ReadPage, Settled, Source, StateVersion, Target,
+    Batch, Checkpoints, ClosedRun, Committed, Fetch, FirstOfChain, Ledger, LostMessage, NewRun,
+    Opened, ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -99,6 +99,13 @@ impl Source for PostgresSource {
         };
         keep(&self.pool, session, result, Step::Read)
             .map_err(|fault| fault.of_table(&read.shape.table))
+    }
+
+    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
+        let session = self.session().await?;
+        let result = read::fetch(&session, fetch).await;
+        keep(&self.pool, session, result, Step::Read)
+            .map_err(|fault| fault.of_table(&fetch.shape.table))
     }
 }
 

@@ -14,7 +14,7 @@ use super::survey::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::ReadPage;
+use crate::engine::ports::{Fetch, ReadPage};
 
 /// A page, and whether its connection can be used again.
 pub struct PageRead {
@@ -35,6 +35,22 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
         session.batch("rollback").await?;
     }
     Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
+}
+
+/// Reads the rows that have certain values, in one transaction.
+pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<Page, PostgresError> {
+    session.begin(Purpose::Read).await?;
+    let mut stream = pin!(within(session.client().copy_out(&fetch_sql(fetch))).await?);
+    let mut page = Page { bytes: Bytes::new(), rows: 0, last: None, complete: true };
+    let mut bytes = Vec::new();
+    while let Some(message) = within(stream.try_next()).await? {
+        let Some(row) = copy::row_of_message(fetch.shape.encoding, &message) else { continue };
+        bytes.extend_from_slice(row);
+        page.rows += 1;
+    }
+    session.batch("rollback").await?;
+    page.bytes = bytes.into();
+    Ok(page)
 }
 
 /// Ends the COPY of a cut page: without the cancel request the server would send all the rest.
@@ -116,10 +132,32 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
 /// The statement of a page. Values stand in it as literals, because COPY takes no parameters.
 fn copy_sql(read: &ReadPage<'_>) -> String {
     let shape = read.shape;
-    let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
-    let only = if shape.partitioned { "" } else { "only " };
     let mut conditions = pass_conditions(read);
     conditions.extend(read.scan.after.as_ref().map(|after| after_condition(read, after)));
+    let order = order_columns(shape, read.scan.pass);
+    let limit = format!(" limit {}", read.limit.rows);
+    rows_sql(shape, conditions, &order, &limit)
+}
+
+/// The statement of rows with certain values. A value may stand there twice and give its row once.
+fn fetch_sql(fetch: &Fetch<'_>) -> String {
+    let Fetch { shape, columns, values } = *fetch;
+    let named = columns.iter().map(|column| ordered(shape, column)).collect::<Vec<_>>().join(", ");
+    let rows = values.iter().map(|row| {
+        let cast = |(column, value): (&String, &String)| {
+            as_ordered(shape, column, &CursorValue::new(value.clone()))
+        };
+        format!("({})", columns.iter().zip(row).map(cast).collect::<Vec<_>>().join(", "))
+    });
+    let among = format!("({named}) in ({})", rows.collect::<Vec<_>>().join(", "));
+    let order = order_columns(shape, Pass::ByKey);
+    rows_sql(shape, vec![among], &order, "")
+}
+
+/// The table's rows that meet the conditions and its filter, as a COPY in its encoding.
+fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit: &str) -> String {
+    let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
+    let only = if shape.partitioned { "" } else { "only " };
     conditions.extend(shape.filter.as_deref().map(sql::condition));
     let matching = match conditions.is_empty() {
         true => String::new(),
@@ -130,11 +168,10 @@ fn copy_sql(read: &ReadPage<'_>) -> String {
         Encoding::Text => "text",
     };
     format!(
-        "copy (select {columns} from {only}{table} as r{matching} order by {order} limit {limit}) \
+        "copy (select {columns} from {only}{table} as r{matching} order by {order}{limit}) \
          to stdout (format {format})",
         table = sql::table(&shape.table),
-        order = order_columns(shape, read.scan.pass).join(", "),
-        limit = read.limit.rows,
+        order = order.join(", "),
     )
 }
 
