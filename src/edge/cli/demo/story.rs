@@ -236,6 +236,7 @@ impl Story {
         let [look, check] = [SOURCE, TARGET].map(|database| cluster.psql(database));
         let (url, sync_url, token) = (stage.url(), &caller.sync_url, caller.admin_token());
         let schedule_url = format!("{url}{SCHEDULE_PATH}");
+        let (qstash, qstash_token) = (stage.qstash.url(), stage.qstash.token());
         self.page.text(&format!(
             "\nAll of it keeps running until you press Ctrl-C. For another terminal:\n\n\
              Is the function there?\n  \
@@ -247,10 +248,15 @@ impl Story {
              QStash's clock goes on now; have it call at once, and list what it is to do:\n  \
                curl -X POST -H 'Authorization: Bearer {token}' -d '{{\"action\":\"trigger-manual\"}}' {schedule_url}\n  \
                curl -H 'Authorization: Bearer {token}' {schedule_url}\n\n\
-             Or work on the databases from the terminal, without the function:\n  \
+             Or give the terminal the same settings, and work on the databases and the schedule\n\
+             without the function; any client of QStash understands them, too:\n  \
                export SOURCE_DATABASE_URL='{source}'\n  \
                export TARGET_DATABASE_URL='{target}'\n  \
+               export APP_URL='{url}'\n  \
+               export QSTASH_URL='{qstash}'\n  \
+               export QSTASH_TOKEN='{qstash_token}'\n  \
                cargo run -- plan\n  \
+               cargo run -- schedule list\n  \
                cargo run -- run"
         ))
     }
