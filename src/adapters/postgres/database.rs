@@ -7,21 +7,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{describe, history, ledger, read, survey, write};
+use super::{describe, digest, history, ledger, read, survey, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
+use crate::engine::model::range::{
+    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+};
+use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Checkpoints, ClosedRun, Committed, Fetch, FirstOfChain, Ledger, LostMessage, NewRun,
-    Opened, ReadPage, Settled, Source, StateVersion, Target,
+    Batch, Checkpoints, ClosedRun, Committed, Digests, Fetch, FirstOfChain, Ledger, LostMessage,
+    NewRun, Opened, ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -70,6 +75,70 @@ fn keep<T>(
     }
     result.map_err(|error| to_fault(error, step))
 }
+
+/// Both sides answer with the same statements.
+macro_rules! digests {
+    ($of:ty, $side:expr) => {
+        #[async_trait]
+        impl Digests for $of {
+            async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
+                let session = self.session().await?;
+                let result = digest::takes_filter(&session, shape).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&shape.table))
+            }
+
+            async fn digest(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+            ) -> Result<Vec<RangeDigest>, Fault> {
+                let session = self.session().await?;
+                let result = digest::ranges(&session, Rows::of($side, of), ranges).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+
+            async fn borders(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+                every: u64,
+            ) -> Result<Vec<(usize, RowKey)>, Fault> {
+                let session = self.session().await?;
+                let result = digest::borders(&session, Rows::of($side, of), ranges, every).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+
+            async fn rows(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+                most: u64,
+            ) -> Result<Option<Vec<RowDigest>>, Fault> {
+                let session = self.session().await?;
+                let result = digest::rows(&session, Rows::of($side, of), ranges, most).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+
+            async fn columns(
+                &self,
+                of: Comparison<'_>,
+                keys: &[RowKey],
+            ) -> Result<Vec<ColumnDigests>, Fault> {
+                let session = self.session().await?;
+                let result = digest::columns(&session, Rows::of($side, of), keys).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+        }
+    };
+}
+
+digests!(PostgresSource, Side::Source);
+digests!(PostgresTarget, Side::Target);
 
 #[async_trait]
 impl Source for PostgresSource {

@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod database;
 mod describe;
+mod digest;
 mod fault;
 mod history;
 mod ledger;
