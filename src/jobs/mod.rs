@@ -2,6 +2,7 @@
 
 pub mod schedules;
 pub mod sync_tables;
+pub mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -29,4 +29,5 @@ mod sync_cuts;
 mod sync_faults;
 mod sync_rivals;
 mod sync_rounds;
+mod verify;
 mod world;

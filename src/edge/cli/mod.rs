@@ -9,6 +9,7 @@ mod run;
 mod schedule;
 mod serve;
 mod setup;
+mod verify;
 
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -37,6 +38,8 @@ enum Command {
     Run(run::RunArguments),
     /// Prints what a run would do and what is wrong with the set-up; changes nothing
     Plan(plan::PlanArguments),
+    /// Compares both sides without moving rows, and names the keys that differ
+    Verify(verify::VerifyArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
@@ -74,6 +77,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Verify(arguments) => verify::verify(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
