@@ -30,4 +30,5 @@ mod sync_faults;
 mod sync_rivals;
 mod sync_rounds;
 mod verify;
+mod verify_moving;
 mod world;
