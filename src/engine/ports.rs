@@ -119,6 +119,10 @@ pub trait Target: Digests {
     /// batch again changes no row.
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault>;
 
+    /// Deletes the rows of these keys, all or nothing, counts them and renews the lease; gives back
+    /// how many there were. A lease that was taken over deletes nothing.
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault>;
+
     /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
     /// way to save one without rows, and it takes nothing but such tables.
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault>;
@@ -146,6 +150,17 @@ pub struct Committed {
     pub tally: Tally,
     /// The rows went straight in; after a clash the rest of the scan goes the compared way.
     pub straight: bool,
+}
+
+/// Rows that the source has no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Deletion<'a> {
+    /// The run that counts them.
+    pub run: &'a RunId,
+    /// The table's agreement, with the filter that the target's rows must meet.
+    pub shape: &'a Shape,
+    /// Their keys.
+    pub keys: &'a [RowKey],
 }
 
 /// A table in which nothing was to be read, and the checkpoint that follows from that.

@@ -31,4 +31,5 @@ mod sync_rivals;
 mod sync_rounds;
 mod verify;
 mod verify_moving;
+mod verify_repair;
 mod world;

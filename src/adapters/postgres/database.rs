@@ -11,7 +11,7 @@ use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{describe, digest, history, ledger, read, survey, write};
+use super::{delete, describe, digest, history, ledger, read, survey, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
@@ -25,8 +25,8 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Checkpoints, ClosedRun, Committed, Digests, Fetch, FirstOfChain, Ledger, LostMessage,
-    NewRun, Opened, ReadPage, Settled, Source, StateVersion, Target,
+    Batch, Checkpoints, ClosedRun, Committed, Deletion, Digests, Fetch, FirstOfChain, Ledger,
+    LostMessage, NewRun, Opened, ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -197,6 +197,13 @@ impl Target for PostgresTarget {
         let result = write::commit(&session, &self.schema, lease, batch).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&batch.shape.table))
+    }
+
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault> {
+        let session = self.session().await?;
+        let result = delete::rows(&session, &self.schema, lease, deletion).await;
+        keep(&self.pool, session, result, Step::Write)
+            .map_err(|fault| fault.of_table(&deletion.shape.table))
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {

@@ -148,11 +148,11 @@ fn place_of(row: &Row) -> usize {
 
 /// The values that a statement is bound to.
 #[derive(Default)]
-pub struct Values(Vec<Parameter>);
+pub struct Values(pub Vec<Parameter>);
 
 impl Values {
     /// Binds another; gives back what stands for it in the text.
-    fn bind(&mut self, value: impl Into<Parameter>) -> String {
+    pub fn bind(&mut self, value: impl Into<Parameter>) -> String {
         self.0.push(value.into());
         format!("${}", self.0.len())
     }

@@ -9,7 +9,8 @@ use super::session::Session;
 use super::sql::{self, Purpose};
 use super::wire;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, Tally};
-use crate::engine::ports::{Batch, ClosedRun, LostMessage, NewRun};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 
 /// The run that did this piece of work already, if one did. It stands in the history with the
 /// work's chain and slice; one that failed or died did not do it.
@@ -85,7 +86,8 @@ pub async fn record_start(
 pub async fn count(
     session: &Session,
     schema: &str,
-    batch: &Batch<'_>,
+    run: &RunId,
+    table: &TableName,
     tally: &Tally,
 ) -> Result<(), PostgresError> {
     let statement = format!(
@@ -96,12 +98,10 @@ pub async fn count(
          where run_id = $1",
         sql::ident(schema)
     );
-    let table = batch.shape.table.to_string();
     let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
     let counts = wire::counts(tally);
-    session
-        .query(&statement, [batch.run.as_str().into(), written.into(), table.into(), counts.into()])
-        .await?;
+    let parameters = [run.as_str().into(), written.into(), table.to_string().into(), counts.into()];
+    session.query(&statement, parameters).await?;
     Ok(())
 }
 

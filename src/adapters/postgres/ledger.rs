@@ -186,7 +186,7 @@ pub async fn save_page(
 ) -> Result<(), PostgresError> {
     let (saved, counted) = tokio::join!(
         save_checkpoint(session, schema, lease, &batch.shape.table, batch.checkpoint),
-        history::count(session, schema, batch, tally),
+        history::count(session, schema, batch.run, &batch.shape.table, tally),
     );
     saved?;
     counted?;

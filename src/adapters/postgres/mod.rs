@@ -9,6 +9,7 @@ mod apply;
 mod connect;
 mod copy;
 mod database;
+mod delete;
 mod describe;
 mod digest;
 mod fault;

@@ -94,7 +94,7 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// Rows are written under the role's own search path: the table's triggers may name tables without
 /// a schema, and the operators of an extension's types, citext's `=` say, are found through it. The
 /// values were printed under the pinned path and name everything in full.
-const OWN_SEARCH_PATH: &str = "set local search_path to default";
+pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
 
 /// Stages the rows and writes those that differ from the table's in a byte.
 async fn compared(session: &Session, batch: &Batch<'_>) -> Result<Tally, PostgresError> {

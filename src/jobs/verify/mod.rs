@@ -7,15 +7,19 @@
 //!    both sides, because the next sync brings it;
 //! 2. the suspects are looked at again, after a short wait for whoever was writing in the source;
 //! 3. what differs in both looks is reported.
+//!
+//! A repair writes, and so it takes the lease, once the comparison has found something.
 
 mod compare;
 mod plan;
+mod repair;
 mod report;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use plan::{Extras, Kept};
 pub use report::{DifferenceCounts, SideRows, TableVerified, VerifyReport};
 
 use crate::engine::model::checkpoint::have_ended;
@@ -27,6 +31,7 @@ use crate::engine::plan::tables;
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
 
 use compare::Compare;
+use repair::Repair;
 
 /// How long the second look waits for the writers that the source had at the first: most
 /// transactions last milliseconds, and nobody wants to wait for an idle one.
@@ -42,7 +47,9 @@ pub struct VerifyTables {
     pub pipeline: Arc<Pipeline>,
     /// How many rows of a table are named at most.
     pub most: u64,
-    /// The id that it is reported under.
+    /// What is done with the rows that only the target has, if what differs is to be mended.
+    pub repair: Option<Extras>,
+    /// The id that it is reported under, and that a repair is recorded under.
     pub run: RunId,
 }
 
@@ -74,15 +81,20 @@ impl VerifyTables {
         let plan = tables::plan(&self.pipeline, &here, &there);
         report.notes = plan.notes;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
+        let mut asked = Vec::new();
         for shape in plan.shapes {
             let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
             let table = shape.table.clone();
             let compared = async {
                 let compared = compared(target, shape, partitioned, &checkpoints).await?;
-                self.table(source, target, clock, compared).await
+                let verified = self.table(source, target, clock, &compared).await?;
+                Ok::<_, Fault>((compared, verified))
             };
             match compared.await {
-                Ok(verified) => report.tables.push(verified),
+                Ok((compared, verified)) => {
+                    asked.push(compared);
+                    report.tables.push(verified);
+                }
                 Err(fault) => {
                     let stops = fault.stops_the_run();
                     report.faults.push(fault.of_table(&table));
@@ -91,6 +103,10 @@ impl VerifyTables {
                     }
                 }
             }
+        }
+        if let (Some(extras), false) = (self.repair, report.is_equal()) {
+            let repair = Repair { job: self, source, target, ledger, extras };
+            repair.tables(&asked, &mut report).await?;
         }
         report.ended = clock.now();
         Ok(report)
@@ -102,9 +118,9 @@ impl VerifyTables {
         source: &dyn Source,
         target: &dyn Target,
         clock: &dyn Clock,
-        compared: Compared,
+        compared: &Compared,
     ) -> Result<TableVerified, Fault> {
-        let compare = Compare { source, target, compared: &compared };
+        let compare = Compare { source, target, compared };
         let mut found = compare.narrow(self.most).await?;
         if !found.rows.is_empty() {
             writers_end(source, clock).await?;
@@ -113,14 +129,16 @@ impl VerifyTables {
         }
         let target_filtered = compared.source.filter == compared.target.filter;
         Ok(TableVerified {
-            table: compared.source.table,
-            key: compared.source.key,
-            settled_to: compared.settled_to,
+            table: compared.source.table.clone(),
+            key: compared.source.key.clone(),
+            settled_to: compared.settled_to.clone(),
             target_filtered,
             source: found.source,
             target: found.target,
             rows: found.rows,
             more: found.more,
+            mended: Vec::new(),
+            kept: None,
         })
     }
 }

@@ -1,12 +1,14 @@
 //! What a comparison came to.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow, RangeDigest};
 use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
+
+use super::plan::Kept;
 
 /// What a comparison of a pipeline's tables came to.
 #[derive(Debug)]
@@ -21,8 +23,10 @@ pub struct VerifyReport {
     pub tables: Vec<TableVerified>,
     /// What planning said.
     pub notes: Vec<Note>,
-    /// Why tables could not be compared.
+    /// Why tables could not be compared or mended.
     pub faults: Vec<Fault>,
+    /// Nothing was mended, because another run holds the lease for that long.
+    pub busy: Option<Duration>,
 }
 
 /// What the comparison of one table came to.
@@ -40,10 +44,14 @@ pub struct TableVerified {
     pub source: SideRows,
     /// The target's.
     pub target: SideRows,
-    /// The rows that differed in both looks.
+    /// The rows that differed in both looks, and were not mended.
     pub rows: Vec<DifferingRow>,
     /// There may be more: the comparison stopped at its limit.
     pub more: bool,
+    /// The rows that were mended: written, or deleted where only the target had them.
+    pub mended: Vec<DifferingRow>,
+    /// Why rows that only the target has were not deleted, where a repair was asked for.
+    pub kept: Option<Kept>,
 }
 
 /// One side's rows: how many, and the sum of their digests.
@@ -105,6 +113,7 @@ impl VerifyReport {
             tables: Vec::new(),
             notes: Vec::new(),
             faults: Vec::new(),
+            busy: None,
         }
     }
 

@@ -104,37 +104,53 @@ impl<'a> Rows<'a> {
 
     /// The asked key of a row as an array, and `from ...` over the rows of these keys.
     pub fn with_keys(&self, keys: &[RowKey], values: &mut Values) -> (String, String) {
-        let name = |place: usize| format!("asked.syncline_key_{place}");
-        let places = || 0..self.shape.key.len();
-        let lists = places().map(|place| {
-            let texts = keys.iter().filter_map(|key| key.values().get(place).cloned());
-            format!("{}::text[]", values.bind(texts.collect::<Vec<String>>()))
-        });
-        let lists: Vec<String> = lists.collect();
-        let names: Vec<String> = places().map(|place| format!("syncline_key_{place}")).collect();
-        let matches: Vec<String> = self
-            .keys()
-            .enumerate()
-            .map(|(place, column)| {
-                let own = self.own_type(column);
-                let quoted = format!("r.{}", sql::ident(&column.name));
-                match sql::built_in(own) {
-                    true => format!("{quoted} = {}::{own}", name(place)),
-                    false => format!("{quoted}::text = {}", name(place)),
-                }
-            })
-            .collect();
-        let asked: Vec<String> = places().map(name).collect();
+        let names: Vec<String> = (0..self.shape.key.len()).map(asked).collect();
         let matching = self.shape.filter.as_deref().map(sql::condition);
-        let matching = matching.map_or(String::new(), |filter| format!(" where {filter}"));
         let from = format!(
-            "from unnest({lists}) as asked({names}) join {table} as r on {matches}{matching}",
-            lists = lists.join(", "),
-            names = names.join(", "),
+            "from {asked} join {table} as r on {matches}{matching}",
+            asked = self.asked(keys, values),
             table = self.table(),
-            matches = matches.join(" and "),
+            matches = self.matches(),
+            matching = matching.map_or(String::new(), |filter| format!(" where {filter}")),
         );
-        (format!("array[{}]", asked.join(", ")), from)
+        (format!("array[{}]", names.join(", ")), from)
+    }
+
+    /// Deletes the rows of these keys that meet the filter.
+    pub fn delete(&self, keys: &[RowKey], values: &mut Values) -> String {
+        let mut conditions = vec![self.matches()];
+        conditions.extend(self.shape.filter.as_deref().map(sql::condition));
+        format!(
+            "with gone as (delete from {table} as r using {asked} where {conditions} returning 1) \
+             select count(*) from gone",
+            table = self.table(),
+            asked = self.asked(keys, values),
+            conditions = conditions.join(" and "),
+        )
+    }
+
+    /// Keys as rows of texts. The names are none that the operator's condition could mean.
+    fn asked(&self, keys: &[RowKey], values: &mut Values) -> String {
+        let (mut lists, mut names) = (Vec::new(), Vec::new());
+        for place in 0..self.shape.key.len() {
+            let texts = keys.iter().filter_map(|key| key.values().get(place).cloned());
+            lists.push(values.bind(texts.collect::<Vec<String>>()));
+            names.push(format!("syncline_key_{place}"));
+        }
+        format!("unnest({}) as asked({})", lists.join(", "), names.join(", "))
+    }
+
+    /// A row has an asked key.
+    fn matches(&self) -> String {
+        let pairs = self.keys().enumerate().map(|(place, column)| {
+            let own = self.own_type(column);
+            let (quoted, asked) = (format!("r.{}", sql::ident(&column.name)), asked(place));
+            match sql::built_in(own) {
+                true => format!("{quoted} = {asked}::{own}"),
+                false => format!("{quoted}::text = {asked}"),
+            }
+        });
+        pairs.collect::<Vec<_>>().join(" and ")
     }
 
     fn table(&self) -> String {
@@ -221,6 +237,10 @@ impl<'a> Rows<'a> {
         let ends: Vec<String> = after.into_iter().chain(upto).collect();
         (!ends.is_empty()).then(|| format!("({})", ends.join(" and ")))
     }
+}
+
+fn asked(place: usize) -> String {
+    format!("asked.syncline_key_{place}")
 }
 
 fn hash(values: &str) -> String {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::edge::cli::output;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow};
-use crate::jobs::verify::{SideRows, TableVerified, VerifyReport};
+use crate::jobs::verify::{Kept, SideRows, TableVerified, VerifyReport};
 
 /// A line a table, below it the rows that differ, and the sum.
 pub fn text(report: &VerifyReport) -> String {
@@ -19,13 +19,20 @@ pub fn text(report: &VerifyReport) -> String {
         true => String::new(),
         false => output::columns(&lines),
     };
-    for table in report.tables.iter().filter(|table| !table.is_equal()) {
+    for table in report.tables.iter().filter(|table| !table.is_equal() || !table.mended.is_empty())
+    {
         let _ = writeln!(text, "\n{}", table.table);
+        table.mended.iter().for_each(|row| {
+            let _ = writeln!(text, "  repaired: {}", row_text(table, row));
+        });
         table.rows.iter().for_each(|row| {
             let _ = writeln!(text, "  {}", row_text(table, row));
         });
         if table.more {
             let _ = writeln!(text, "  and perhaps more: --limit names more rows of a table");
+        }
+        if let Some(kept) = table.kept {
+            let _ = writeln!(text, "  {}", kept.sentence());
         }
     }
     if report.is_complete() && report.is_equal() {
@@ -66,6 +73,7 @@ pub fn json(report: &VerifyReport) -> Value {
     json!({
         "success": report.is_complete(),
         "equal": report.is_complete() && report.is_equal(),
+        "busy_seconds": report.busy.map(|left| left.as_secs()),
         "run_id": report.run.as_str(),
         "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "tables": report.tables.iter().map(table_json).collect::<Vec<_>>(),
@@ -87,6 +95,8 @@ fn table_json(of: &TableVerified) -> Value {
         "extra": counts.extra,
         "different": counts.different,
         "at_least": of.more,
+        "repaired": of.mended.iter().map(|row| row_json(of, row)).collect::<Vec<_>>(),
+        "not_deleted": of.kept.map(Kept::sentence),
         "rows": of.rows.iter().map(|row| row_json(of, row)).collect::<Vec<_>>(),
     })
 }
