@@ -76,6 +76,33 @@ async fn a_table_that_is_written_and_synced_meanwhile_gives_no_false_difference(
 }
 
 #[tokio::test]
+async fn a_difference_that_ends_with_the_transaction_that_made_it_is_not_told() {
+    let pair = Pair::with("create table items (id int primary key)").await;
+    pair.sql_source("insert into items values (1), (2)").await;
+    pair.sql_target("insert into items values (1)").await;
+    let writer = pair.writer().await;
+    writer.batch_execute("begin; delete from items where id = 2").await.unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_syncline"));
+    command.args(["verify", "--json"]).env_clear().envs(pair.settings());
+    let ends = async {
+        // It asks for the writers after its first look.
+        let waits = "select count(*)::text from pg_stat_activity where datname = current_database() \
+            and application_name = 'syncline' and query like '%virtualtransaction%'";
+        while pair.text_source(waits).await == "0" {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        writer.batch_execute("commit").await.unwrap();
+    };
+
+    let (verified, ()) = tokio::join!(command.output(), ends);
+
+    let verified = verified.expect("the executable runs");
+    let answer: Value = serde_json::from_slice(&verified.stdout).expect("one JSON object");
+    assert_eq!((code(&verified), rows(&answer)), (0, &json!([])));
+    assert_eq!(answer["tables"][0]["source"]["rows"], 2, "the first look saw the row");
+}
+
+#[tokio::test]
 async fn a_condition_of_the_pipeline_leaves_out_rows_on_both_sides() {
     let schema = "create table items (id int primary key, name text, demo boolean not null)";
     let pair = Pair::with(schema).await.rules("name = \"items\"\nwhere = \"not demo -- ours\"");

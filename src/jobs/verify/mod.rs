@@ -127,6 +127,8 @@ impl VerifyTables {
             let keys: Vec<_> = found.rows.iter().map(|row| row.key.clone()).collect();
             found.rows = compare.rows(&keys).await?;
         }
+        let (table, rows) = (&compared.source.table, found.source.rows);
+        tracing::info!(%table, rows, differing = found.rows.len(), "Compared {rows} rows of {table}");
         let target_filtered = compared.source.filter == compared.target.filter;
         Ok(TableVerified {
             table: compared.source.table.clone(),

@@ -311,11 +311,91 @@ fn native(column: &MovedColumn) -> Option<&'static str> {
 /// the source.
 fn compared_as(target_type: &str) -> Option<&str> {
     match base(target_type) {
-        "text" => None,
-        "character varying" => None,
+        _ if !sql::built_in(target_type) => None,
+        _ if target_type.ends_with("[]") => Some(target_type),
+        "text" | "character varying" => None,
         "character" => Some("bpchar"),
         "bit" | "bit varying" => Some("bit varying"),
-        _ if !sql::built_in(target_type) => None,
         _ => Some(target_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(source_type: &str, target_type: &str) -> MovedColumn {
+        MovedColumn {
+            name: "c".into(),
+            source_type: source_type.into(),
+            target_type: target_type.into(),
+            fixed: false,
+        }
+    }
+
+    fn key(value: &str) -> RowKey {
+        RowKey::new(vec![value.to_owned()])
+    }
+
+    #[test]
+    fn a_place_is_searched_by_halves() {
+        let ends = ["a", "b", "c"].map(|end| Some(end.to_owned()));
+        assert_eq!(search(0, &[]), "0");
+        assert_eq!(search(0, &[None]), "0");
+        let open = [&ends[..2], &[None]].concat();
+        let expected = "case when b then case when a then 0 else 1 end else 2 end";
+        assert_eq!(search(0, &open), expected);
+        assert_eq!(search(0, &ends), expected, "what lies behind the last is asked for by nobody");
+    }
+
+    #[test]
+    fn neighbours_are_read_as_one_span_and_gaps_stay_gaps() {
+        let range = |after: Option<&str>, upto: Option<&str>| KeyRange {
+            after: after.map(key),
+            upto: upto.map(key),
+        };
+        let ranges = [
+            range(None, Some("a")),
+            range(Some("a"), Some("b")),
+            range(Some("c"), Some("d")),
+            range(Some("d"), None),
+        ];
+        assert_eq!(hulls(&ranges), [range(None, Some("b")), range(Some("c"), None)]);
+        assert_eq!(hulls(&[KeyRange::ALL]), [KeyRange::ALL]);
+    }
+
+    #[test]
+    fn keys_are_ordered_natively_only_where_the_order_is_the_same_everywhere() {
+        for (source, target, order) in [
+            ("integer", "bigint", Some("bigint")),
+            ("uuid", "uuid", Some("uuid")),
+            ("numeric(10,2)", "numeric", Some("numeric")),
+            (
+                "timestamp(3) with time zone",
+                "timestamp with time zone",
+                Some("timestamp with time zone"),
+            ),
+            ("timestamp without time zone", "timestamp with time zone", None),
+            ("integer", "numeric", None),
+            ("text", "text", None),
+            ("character varying(3)", "character varying(3)", None),
+            ("public.mood", "public.mood", None),
+        ] {
+            assert_eq!(native(&column(source, target)), order, "{source} {target}");
+        }
+    }
+
+    #[test]
+    fn a_length_cuts_nothing_off_what_is_compared() {
+        for (target, compared) in [
+            ("character varying(3)", None),
+            ("character(3)", Some("bpchar")),
+            ("bit(3)", Some("bit varying")),
+            ("bit(3)[]", Some("bit(3)[]")),
+            ("numeric(4,1)", Some("numeric(4,1)")),
+            ("public.mood", None),
+        ] {
+            assert_eq!(compared_as(target), compared, "{target}");
+        }
     }
 }
