@@ -221,11 +221,11 @@ async fn many_text_keys_are_narrowed_down_across_collations() {
     pair.sql_source(fill).await;
     pair.sql_target(fill).await;
     assert_eq!(verify(&pair, &[]).0, 0);
-    pair.sql_target("update t set v = 0 where v in (1, 2500, 4999)").await;
+    pair.sql_target("update t set v = 0 where v % 50 = 0").await;
 
     let (exit, answer) = verify(&pair, &[]);
 
-    assert_eq!((exit, &answer["tables"][0]["different"]), (5, &json!(3)));
+    assert_eq!((exit, &answer["tables"][0]["different"]), (5, &json!(100)));
 }
 
 #[tokio::test]
