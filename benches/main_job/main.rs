@@ -12,6 +12,7 @@ mod quiet;
 mod report;
 mod runtime_api;
 mod tables;
+mod verify;
 mod world;
 
 use std::process::ExitCode;
@@ -20,10 +21,11 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
+    ("verify", verify::measure),
     ("quiet", quiet::measure),
     ("function", function::measure),
 ];

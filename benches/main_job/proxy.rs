@@ -1,4 +1,4 @@
-//! A wire between program and server that counts how often they wait for each other.
+//! A wire between program and server that counts its bytes, and how often they wait for each other.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -15,6 +15,7 @@ const DISTANCE: Duration = Duration::from_millis(20);
 pub struct Proxy {
     port: u16,
     trips: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -22,19 +23,25 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let trips = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&trips);
+        let bytes = Arc::new(AtomicU64::new(0));
+        let (counted, carried) = (Arc::clone(&trips), Arc::clone(&bytes));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server));
-                forward(client, server.expect("the server listens"), &counted);
+                forward(client, server.expect("the server listens"), &counted, &carried);
             }
         });
-        Self { port, trips }
+        Self { port, trips, bytes }
     }
 
     /// The same database through this wire.
     pub fn instead_of(&self, server: u16, url: &str) -> String {
         url.replace(&format!(":{server}/"), &format!(":{}/", self.port))
+    }
+
+    /// The bytes that were carried either way so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
     }
 
     /// The round trips since the last call.
@@ -45,7 +52,8 @@ impl Proxy {
 
 /// A round trip begins when the client speaks after the server did; what it sends without waiting
 /// for an answer belongs to the same one.
-fn forward(client: TcpStream, server: TcpStream, trips: &Arc<AtomicU64>) {
+fn forward(client: TcpStream, server: TcpStream, trips: &Arc<AtomicU64>, bytes: &Arc<AtomicU64>) {
+    let (sent, received) = (Arc::clone(bytes), Arc::clone(bytes));
     let clients_turn = Arc::new(AtomicBool::new(true));
     let (asked, trips) = (Arc::clone(&clients_turn), Arc::clone(trips));
     let twin = |stream: &TcpStream| stream.try_clone().expect("a second handle");
@@ -54,23 +62,24 @@ fn forward(client: TcpStream, server: TcpStream, trips: &Arc<AtomicU64>) {
         stream.set_nodelay(true).expect("a TCP option");
     }
     thread::spawn(move || {
-        pump(from, to, || {
+        pump(from, to, &sent, || {
             if asked.swap(false, Ordering::SeqCst) {
                 trips.fetch_add(1, Ordering::SeqCst);
             }
         });
     });
     thread::spawn(move || {
-        pump(server, client, || {
+        pump(server, client, &received, || {
             thread::sleep(DISTANCE);
             clients_turn.store(true, Ordering::SeqCst);
         });
     });
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, passed: impl Fn()) {
+fn pump(mut from: TcpStream, mut to: TcpStream, bytes: &AtomicU64, passed: impl Fn()) {
     let mut buffer = [0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
+        bytes.fetch_add(length as u64, Ordering::SeqCst);
         passed();
         if to.write_all(&buffer[..length]).is_err() {
             break;

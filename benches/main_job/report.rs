@@ -174,7 +174,8 @@ impl Report {
              with psql: `copy ... to stdout (format binary)` piped into `copy ... from stdin (format\n\
              binary)`. For a first load it goes straight into the same indexed table; for a change it\n\
              takes only the changed rows, found by the cursor's index, into a staging table, and then\n\
-             one `insert ... on conflict do update`. Memory is the kernel's high-water mark of the\n\
+             one `insert ... on conflict do update`. For verify it is a sum of `md5` over the rows' text on\n\
+             both servers at once. Memory is the kernel's high-water mark of the\n\
              program's process. The servers run with `fsync` off, for both alike.\n\n\
              {self}"
         )

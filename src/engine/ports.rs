@@ -11,15 +11,56 @@ use super::model::facts::Facts;
 use super::model::fault::Fault;
 use super::model::lease::Lease;
 use super::model::page::{Page, PageLimit};
-use super::model::reject::{Reject, RowKey};
+use super::model::range::{ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey};
+use super::model::reject::Reject;
 use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
 use super::model::table::TableName;
 
+/// A side that tells what it holds without giving a row away. The same rows give the same answers on
+/// both sides, whatever their versions, locales and settings. Nothing is written, and nothing is
+/// kept between two calls: each sees the rows of its own moment.
+#[async_trait]
+pub trait Digests: Send + Sync {
+    /// Whether the table's filter can be evaluated here; it may name columns that are not moved.
+    async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault>;
+
+    /// Counts and digests the settled rows of spans, which lie apart and in the order of keys.
+    async fn digest(
+        &self,
+        of: Comparison<'_>,
+        ranges: &[KeyRange],
+    ) -> Result<Vec<RangeDigest>, Fault>;
+
+    /// Each `every`-th key of the settled rows of these spans, counted through, with the place of
+    /// its span; in the order of keys.
+    async fn borders(
+        &self,
+        of: Comparison<'_>,
+        ranges: &[KeyRange],
+        every: u64,
+    ) -> Result<Vec<(usize, RowKey)>, Fault>;
+
+    /// Each settled row of these spans; none at all if they are more than `most`.
+    async fn rows(
+        &self,
+        of: Comparison<'_>,
+        ranges: &[KeyRange],
+        most: u64,
+    ) -> Result<Option<Vec<RowDigest>>, Fault>;
+
+    /// The rows of these keys that exist and meet the filter, settled or not, column by column.
+    async fn columns(
+        &self,
+        of: Comparison<'_>,
+        keys: &[RowKey],
+    ) -> Result<Vec<ColumnDigests>, Fault>;
+}
+
 /// The side that is read and never written.
 #[async_trait]
-pub trait Source: Send + Sync {
+pub trait Source: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
@@ -67,7 +108,7 @@ pub struct ReadPage<'a> {
 
 /// The side that is written.
 #[async_trait]
-pub trait Target: Send + Sync {
+pub trait Target: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
@@ -83,6 +124,10 @@ pub trait Target: Send + Sync {
     /// Tries rows again that were set aside, all or nothing as above. Those of the keys that the
     /// page has not, or that are not refused again, are set aside no more.
     async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault>;
+
+    /// Deletes the rows of these keys, all or nothing, counts them and renews the lease; gives back
+    /// how many there were. A lease that was taken over deletes nothing.
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault>;
 
     /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
     /// way to save one without rows, and it takes nothing but such tables.
@@ -126,6 +171,17 @@ pub struct Committed {
     pub straight: bool,
     /// How many rows of the table are set aside now, those of other pages and runs among them.
     pub set_aside: u64,
+}
+
+/// Rows that the source has no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Deletion<'a> {
+    /// The run that counts them.
+    pub run: &'a RunId,
+    /// The table's agreement, with the filter that the target's rows must meet.
+    pub shape: &'a Shape,
+    /// Their keys.
+    pub keys: &'a [RowKey],
 }
 
 /// A table in which nothing was to be read, and the checkpoint that follows from that.

@@ -3,6 +3,7 @@
 pub mod losses;
 pub mod schedules;
 pub mod sync_tables;
+pub mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;

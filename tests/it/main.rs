@@ -32,4 +32,7 @@ mod sync_cuts;
 mod sync_faults;
 mod sync_rivals;
 mod sync_rounds;
+mod verify;
+mod verify_moving;
+mod verify_repair;
 mod world;

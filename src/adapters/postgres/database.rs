@@ -7,22 +7,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{describe, history, ledger, read, rejects, survey, write};
+use super::{delete, describe, digest, history, ledger, read, rejects, survey, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
-use crate::engine::model::reject::{Reject, RowKey};
+use crate::engine::model::range::{
+    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+};
+use crate::engine::model::reject::Reject;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Again, Batch, Checkpoints, ClosedRun, Committed, Fetch, Ledger, LostMessage, NewRun, News,
-    Opened, ReadPage, Settled, Source, StateVersion, Target,
+    Again, Batch, Checkpoints, ClosedRun, Committed, Deletion, Digests, Fetch, Ledger, LostMessage,
+    NewRun, News, Opened, ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -71,6 +76,70 @@ fn keep<T>(
     }
     result.map_err(|error| to_fault(error, step))
 }
+
+/// Both sides answer with the same statements.
+macro_rules! digests {
+    ($of:ty, $side:expr) => {
+        #[async_trait]
+        impl Digests for $of {
+            async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
+                let session = self.session().await?;
+                let result = digest::takes_filter(&session, shape).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&shape.table))
+            }
+
+            async fn digest(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+            ) -> Result<Vec<RangeDigest>, Fault> {
+                let session = self.session().await?;
+                let result = digest::ranges(&session, Rows::of($side, of), ranges).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+
+            async fn borders(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+                every: u64,
+            ) -> Result<Vec<(usize, RowKey)>, Fault> {
+                let session = self.session().await?;
+                let result = digest::borders(&session, Rows::of($side, of), ranges, every).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+
+            async fn rows(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+                most: u64,
+            ) -> Result<Option<Vec<RowDigest>>, Fault> {
+                let session = self.session().await?;
+                let result = digest::rows(&session, Rows::of($side, of), ranges, most).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+
+            async fn columns(
+                &self,
+                of: Comparison<'_>,
+                keys: &[RowKey],
+            ) -> Result<Vec<ColumnDigests>, Fault> {
+                let session = self.session().await?;
+                let result = digest::columns(&session, Rows::of($side, of), keys).await;
+                keep(&self.pool, session, result, Step::Compare)
+                    .map_err(|fault| fault.of_table(&of.shape.table))
+            }
+        }
+    };
+}
+
+digests!(PostgresSource, Side::Source);
+digests!(PostgresTarget, Side::Target);
 
 #[async_trait]
 impl Source for PostgresSource {
@@ -136,6 +205,13 @@ impl Target for PostgresTarget {
         let result = write::retry(&session, &self.schema, lease, again).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&again.shape.table))
+    }
+
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault> {
+        let session = self.session().await?;
+        let result = delete::rows(&session, &self.schema, lease, deletion).await;
+        keep(&self.pool, session, result, Step::Write)
+            .map_err(|fault| fault.of_table(&deletion.shape.table))
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {

@@ -119,6 +119,7 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
         Step::Plan => "Cannot compare the two databases",
         Step::ConnectSource => "Cannot reach the source",
         Step::ConnectTarget => "Cannot reach the target",
+        Step::Compare => "Cannot compare the rows of the two databases",
         Step::State => "Cannot use the state tables in the target",
         Step::Read => "Cannot read from the source",
         Step::Write => "Cannot write to the target",

@@ -236,7 +236,7 @@ fn order_columns(shape: &Shape, pass: Pass) -> Vec<String> {
 /// pinned `search_path`; its text in byte order is an order, too, if not an indexed one.
 fn ordered(shape: &Shape, column: &str) -> String {
     let quoted = format!("r.{}", sql::ident(column));
-    if built_in(shape.source_type(column)) {
+    if sql::built_in(shape.source_type(column)) {
         quoted
     } else {
         format!("({quoted}::text collate \"C\")")
@@ -245,11 +245,6 @@ fn ordered(shape: &Shape, column: &str) -> String {
 
 fn as_ordered(shape: &Shape, column: &str, value: &CursorValue) -> String {
     let type_name = shape.source_type(column);
-    let cast = if built_in(type_name) { type_name } else { "text" };
+    let cast = if sql::built_in(type_name) { type_name } else { "text" };
     format!("{}::{cast}", sql::literal(value.as_str()))
-}
-
-/// Under the pinned `search_path`, `format_type` prints any other type with its schema.
-fn built_in(type_name: &str) -> bool {
-    !type_name.contains('.')
 }

@@ -6,7 +6,8 @@ use tokio_postgres::error::DbError;
 use super::fault::PostgresError;
 use super::session::Session;
 use super::{ledger, sql};
-use crate::engine::model::reject::{Reject, RowKey};
+use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::RejectCounts;
 
@@ -59,7 +60,7 @@ pub async fn set_aside(
     if refused.is_empty() {
         return Ok(());
     }
-    let keys = refused.iter().map(|of| serde_json::to_string(&of.key));
+    let keys = refused.iter().map(|of| serde_json::to_string(of.key.values()));
     let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
     let codes: Vec<String> = refused.iter().map(|of| of.error.code().code().to_owned()).collect();
     let reasons: Vec<String> = refused.iter().map(Refusal::reason).collect();
@@ -92,7 +93,10 @@ pub async fn clear(
     if keys.is_empty() {
         return Ok(0);
     }
-    let keys = keys.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    let keys = keys
+        .iter()
+        .map(|key| serde_json::to_string(key.values()))
+        .collect::<Result<Vec<_>, _>>()?;
     let statement = format!(
         "with gone as (delete from {}.sync_rejects where pipeline = $1 and table_name = $2 and key in \
          (select {KEY_OF_JSON} from unnest($3::text[]) as n(key)) returning 1) \
@@ -131,7 +135,7 @@ pub async fn list(
 fn reject(row: &Row) -> Option<Reject> {
     Some(Reject {
         table: TableName::parse(row.get(0)).ok()?,
-        key: row.get(1),
+        key: RowKey::new(row.get(1)),
         code: row.get(2),
         reason: row.get(3),
         attempts: u64::try_from(row.get::<_, i64>(4)).unwrap_or(0),

@@ -45,6 +45,12 @@ pub fn condition(filter: &str) -> String {
     format!("({filter}\n)")
 }
 
+/// Whether a type is Postgres' own: under the pinned `search_path`, `format_type` prints any other
+/// with its schema.
+pub fn built_in(type_name: &str) -> bool {
+    !type_name.contains('.')
+}
+
 /// What a transaction is for; it decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

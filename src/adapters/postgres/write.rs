@@ -18,7 +18,7 @@ use super::sql::{self, Purpose};
 use super::{apply, bisect, history, ledger, rejects};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
-use crate::engine::model::reject::RowKey;
+use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Again, Batch, Committed};
@@ -152,7 +152,7 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
         let value = copy::value(shape.encoding, row, field)?;
         Ok(value.expect("key columns are not null").as_str().to_owned())
     };
-    shape.key.iter().map(value).collect()
+    Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, PostgresError>>()?))
 }
 
 /// Copies the rows straight into the table. A row that is there already (it was updated on the
@@ -179,7 +179,7 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// Rows are written under the role's own search path: the table's triggers may name tables without
 /// a schema, and the operators of an extension's types, citext's `=` say, are found through it. The
 /// values were printed under the pinned path and name everything in full.
-const OWN_SEARCH_PATH: &str = "set local search_path to default";
+pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
 
 /// Stages the rows and writes those that differ from the table's in a byte, behind a savepoint.
 pub async fn compared(

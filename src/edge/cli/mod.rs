@@ -10,6 +10,7 @@ mod run;
 mod schedule;
 mod serve;
 mod setup;
+mod verify;
 
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -41,6 +42,8 @@ enum Command {
     Plan(plan::PlanArguments),
     /// Shows the rows that the target refuses, and what to do about them
     Rejects(rejects::RejectsArguments),
+    /// Compares both sides without moving rows, and names the keys that differ
+    Verify(verify::VerifyArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
@@ -99,6 +102,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
+        Command::Verify(arguments) => verify::verify(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,

@@ -21,6 +21,8 @@ pub enum Exit {
     More,
     /// Done, but the target refused rows.
     Rejected,
+    /// `verify` found differences.
+    Differs,
     /// Another run holds the lease.
     Busy,
     /// Stopped by Ctrl-C before its end.
@@ -35,6 +37,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::More => 3,
             Exit::Rejected => 4,
+            Exit::Differs => 5,
             Exit::Busy => 75,
             // What a shell reports of a command that the signal ended.
             Exit::Interrupted => 130,

@@ -7,6 +7,7 @@ use super::run::{Extent, asked, ended, slices};
 use super::{Selection, opened, selected};
 use crate::edge::http::wire::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::jobs::Served;
@@ -135,7 +136,7 @@ impl Listed {
         let Reject { table, key, code, reason, attempts, first_seen, last_seen } = reject;
         Self {
             table: table.to_string(),
-            key,
+            key: key.values().to_vec(),
             code,
             reason,
             attempts,
@@ -169,7 +170,7 @@ async fn discard(
     let served = selected(app, selection)?;
     let [table] = selection.parsed()?.try_into().map_err(|_| one_table())?;
     let keys = match key {
-        Some(key) => vec![key.to_vec()],
+        Some(key) => vec![RowKey::new(key.to_vec())],
         None => found(served, selection, ALL).await?.into_iter().map(|of| of.key).collect(),
     };
     let pipeline = &served.pipeline.name;

@@ -118,6 +118,15 @@ pub fn asked<'a>(
     selection: &Selection,
     run: &RunId,
 ) -> Result<(&'a Served, SyncTables), Fault> {
+    let (served, pipeline) = asked_of(app, selection)?;
+    Ok((served, by_person(pipeline, run)))
+}
+
+/// The pipeline that the arguments ask for, with no other tables than theirs.
+pub fn asked_of<'a>(
+    app: &'a App,
+    selection: &Selection,
+) -> Result<(&'a Served, Arc<Pipeline>), Fault> {
     let served = selected(app, selection)?;
     let tables = selection.parsed()?;
     let pipeline = match tables.is_empty() {
@@ -127,7 +136,7 @@ pub fn asked<'a>(
             Arc::new(Pipeline { tables: Some(tables), ..pipeline })
         }
     };
-    Ok((served, by_person(pipeline, run)))
+    Ok((served, pipeline))
 }
 
 /// The job of somebody at a terminal.

@@ -3,7 +3,7 @@
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::reject::RowKey;
+use crate::engine::model::range::RowKey;
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Again, Committed, Fetch, Ledger, Source, Target};
@@ -35,8 +35,9 @@ impl TryAgain<'_> {
         let keys: Vec<RowKey> = rejects.into_iter().map(|reject| reject.key).collect();
         // A key of another length is one of before the table's key was changed; the table is read
         // anew since then, and the row with it.
-        let fits = |key: &&RowKey| key.len() == shape.key.len();
-        let values: Vec<RowKey> = keys.iter().filter(fits).cloned().collect();
+        let fits = |values: &&[String]| values.len() == shape.key.len();
+        let values = keys.iter().map(RowKey::values).filter(fits).map(<[String]>::to_vec);
+        let values: Vec<Vec<String>> = values.collect();
         let fetch = Fetch { shape, columns: &shape.key, values: &values };
         let page = self.source.fetch(&fetch).await?;
         self.target

@@ -17,6 +17,8 @@ pub enum Step {
     State,
     /// Comparing what the two sides have.
     Plan,
+    /// Comparing the rows of the two sides.
+    Compare,
     /// Reading rows.
     Read,
     /// Writing rows with their checkpoint.
@@ -36,6 +38,7 @@ impl Step {
             Self::ConnectTarget => "connect_target",
             Self::State => "state",
             Self::Plan => "plan",
+            Self::Compare => "compare",
             Self::Read => "read",
             Self::Write => "write",
             Self::Queue => "queue",
@@ -128,7 +131,7 @@ impl Fault {
     pub fn stops_the_run(&self) -> bool {
         match self.step {
             Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
-            Step::Plan | Step::Read | Step::Write | Step::Queue | Step::Notify => {
+            Step::Plan | Step::Compare | Step::Read | Step::Write | Step::Queue | Step::Notify => {
                 matches!(self.code, LEASE_LOST | "unreachable" | "silent" | "unavailable")
             }
         }

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod lease;
 pub mod page;
 pub mod pipeline;
+pub mod range;
 pub mod reject;
 pub mod run;
 pub mod secret;

@@ -2,10 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::range::RowKey;
 use super::table::TableName;
-
-/// The values of a row's key columns, in the key's order, as text that the source casts back.
-pub type RowKey = Vec<String>;
 
 /// A row that was set aside, as the ledger keeps it. Its key and reason may hold values of the row:
 /// they go to people who ask for them, never to a log.

@@ -6,5 +6,6 @@ pub mod drift;
 pub mod encoding;
 pub mod note;
 pub mod order;
+pub mod ranges;
 pub mod tables;
 pub mod window;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::facts::{Column, Facts, TableFacts};
+use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::table::TableName;
@@ -58,6 +59,30 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
     let ordered = order::parents_first(&parents);
     plan.shapes = ordered.iter().filter_map(|name| shapes.remove(name)).collect();
     plan
+}
+
+/// Two databases that no plan can be made for. Syncing a database with itself would at best do
+/// nothing and at worst mark its rows as synced. A standby shows none of its primary's open
+/// transactions, so a row that one of them commits late would be lost.
+pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
+    let refused = |code, message: &str, hint: &str| {
+        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
+    };
+    if source.identity == target.identity {
+        return refused(
+            "same_database",
+            "Source and target are the same database",
+            "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
+        );
+    }
+    if source.standby {
+        return refused(
+            "standby_source",
+            "The source is a standby, whose primary's open transactions cannot be seen",
+            "set SOURCE_DATABASE_URL to the primary",
+        );
+    }
+    Ok(())
 }
 
 fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {

@@ -13,7 +13,7 @@ pub use report::{SyncReport, TableReport};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
@@ -61,7 +61,7 @@ impl SyncTables {
             lease: self.pipeline.lease,
         };
         if let Ok(here) = &here {
-            refuse(here, &there)?;
+            tables::refuse(here, &there)?;
         }
         let Begun { lease, checkpoints, done, set_aside } = match ledger.open(&new).await? {
             Opened::Busy(left) => return Ok(Outcome::Busy(left)),
@@ -98,7 +98,7 @@ impl SyncTables {
     ) -> Result<SyncPlan, Fault> {
         let (here, there) = self.describe(source, target).await;
         let (here, there) = (here?, there?);
-        refuse(&here, &there)?;
+        tables::refuse(&here, &there)?;
         let plan = tables::plan(&self.pipeline, &here, &there);
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         if plan.shapes.is_empty() {
@@ -117,28 +117,4 @@ impl SyncTables {
         let tables = self.pipeline.tables.as_deref();
         tokio::join!(source.describe(tables), target.describe(tables))
     }
-}
-
-/// Two databases that no plan can be made for. Syncing a database with itself would at best do
-/// nothing and at worst mark its rows as synced. A standby shows none of its primary's open
-/// transactions, so a row that one of them commits late would be lost.
-fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
-    let refused = |code, message: &str, hint: &str| {
-        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
-    };
-    if source.identity == target.identity {
-        return refused(
-            "same_database",
-            "Source and target are the same database",
-            "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
-        );
-    }
-    if source.standby {
-        return refused(
-            "standby_source",
-            "The source is a standby, whose primary's open transactions cannot be seen",
-            "set SOURCE_DATABASE_URL to the primary",
-        );
-    }
-    Ok(())
 }

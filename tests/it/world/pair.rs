@@ -138,6 +138,12 @@ impl Pair {
         answer
     }
 
+    /// One call of a fresh function while others write the source; whether it went well.
+    pub async fn sync_moving(&self) -> bool {
+        let answer = call(self.function(&[])).await;
+        answer.body["success"] == true
+    }
+
     /// Calls until there is no more to do; the answers in their order.
     pub async fn sync_until_done(&self, set: &[(&str, &str)]) -> Vec<Answer> {
         let mut answers = Vec::new();

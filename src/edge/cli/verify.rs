@@ -1,0 +1,101 @@
+//! `syncline verify`: whether both sides hold the same rows, and which differ.
+
+mod told;
+
+use std::path::PathBuf;
+
+use super::output::{self, Exit};
+use super::{Selection, opened, run};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::run::RunId;
+use crate::jobs::verify::{Extras, VerifyReport, VerifyTables};
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct VerifyArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Write the rows that the target lacks or has otherwise, as the source has them now
+    #[arg(long)]
+    repair: bool,
+    /// Delete the rows that only the target has, each asked for in the source once more
+    #[arg(long, requires = "repair")]
+    delete_extra: bool,
+    /// Delete them even if they are more than a tenth of the target's rows
+    #[arg(long, requires = "delete_extra")]
+    yes: bool,
+    /// How many differing rows of a table are named at most
+    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    limit: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Write the JSON object to a file, too
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Compares, tells, and exits 5 when something differs.
+pub async fn verify(arguments: &VerifyArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let run = app.new_run();
+    match verified(&app, arguments, &run).await {
+        Ok(report) => tell(&report, arguments),
+        Err(fault) => output::fault(&fault, &run, arguments.json),
+    }
+}
+
+async fn verified(
+    app: &App,
+    arguments: &VerifyArguments,
+    run: &RunId,
+) -> Result<VerifyReport, Fault> {
+    let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
+    let ports = &served.ports;
+    let extras = match (arguments.delete_extra, arguments.yes) {
+        (false, _) => Extras::Keep,
+        (true, false) => Extras::DeleteFew,
+        (true, true) => Extras::DeleteAny,
+    };
+    let repair = arguments.repair.then_some(extras);
+    VerifyTables { pipeline, most: arguments.limit, repair, run: run.clone() }
+        .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock)
+        .await
+}
+
+fn tell(report: &VerifyReport, arguments: &VerifyArguments) -> Exit {
+    let json = told::json(report);
+    if arguments.json {
+        output::print_json(&json);
+    } else {
+        for note in &report.notes {
+            eprintln!("{note}");
+        }
+        print!("{}", told::text(report));
+        for fault in &report.faults {
+            match &fault.table {
+                Some(table) => eprintln!("{table}: {}", output::sentence(fault)),
+                None => eprintln!("{}", output::sentence(fault)),
+            }
+        }
+    }
+    if let Some(path) = &arguments.report
+        && let Err(error) = std::fs::write(path, format!("{json:#}\n"))
+    {
+        eprintln!("Cannot write {}: {error}", path.display());
+        return Exit::Failed;
+    }
+    if let (Some(left), false) = (report.busy, arguments.json) {
+        let seconds = left.as_secs();
+        eprintln!("Nothing was repaired: another run is at work, for {seconds} s at most.");
+    }
+    match (report.is_complete(), report.is_equal()) {
+        _ if report.busy.is_some() => Exit::Busy,
+        (false, _) => Exit::Failed,
+        (true, false) => Exit::Differs,
+        (true, true) => Exit::Done,
+    }
+}

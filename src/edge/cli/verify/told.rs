@@ -1,0 +1,129 @@
+//! A comparison as a person reads it and as a script does. The keys of differing rows stand in
+//! both: that is what they are for. They stand in no log and no error.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::edge::cli::output;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::range::{Difference, DifferingRow};
+use crate::jobs::verify::{Kept, SideRows, TableVerified, VerifyReport};
+
+/// A line a table, below it the rows that differ, and the sum.
+pub fn text(report: &VerifyReport) -> String {
+    let mut lines =
+        vec![["table", "source", "target", "missing", "extra", "different"].map(str::to_owned)];
+    lines.extend(report.tables.iter().map(line));
+    let mut text = match report.tables.is_empty() {
+        true => String::new(),
+        false => output::columns(&lines),
+    };
+    for table in report.tables.iter().filter(|table| !table.is_equal() || !table.mended.is_empty())
+    {
+        let _ = writeln!(text, "\n{}", table.table);
+        table.mended.iter().for_each(|row| {
+            let _ = writeln!(text, "  repaired: {}", row_text(table, row));
+        });
+        table.rows.iter().for_each(|row| {
+            let _ = writeln!(text, "  {}", row_text(table, row));
+        });
+        if table.more {
+            let _ = writeln!(text, "  and perhaps more: --limit names more rows of a table");
+        }
+        if let Some(kept) = table.kept {
+            let _ = writeln!(text, "  {}", kept.sentence());
+        }
+    }
+    if report.is_complete() && report.is_equal() {
+        let rows: u64 = report.tables.iter().map(|table| table.source.rows).sum();
+        let _ = writeln!(text, "All {rows} rows are the same on both sides.");
+    }
+    text
+}
+
+fn line(table: &TableVerified) -> [String; 6] {
+    let counts = table.counts();
+    // A comparison that stopped at its limit knows no more than what it has seen.
+    let counted = |rows: u64| if table.more { format!("{rows}+") } else { rows.to_string() };
+    [
+        table.table.to_string(),
+        table.source.rows.to_string(),
+        table.target.rows.to_string(),
+        counted(counts.missing),
+        counted(counts.extra),
+        counted(counts.different),
+    ]
+}
+
+fn row_text(table: &TableVerified, row: &DifferingRow) -> String {
+    let pairs = table.key.iter().zip(row.key.values());
+    let key: Vec<String> = pairs.map(|(column, value)| format!("{column}={value}")).collect();
+    let key = key.join(" ");
+    match &row.difference {
+        Difference::Missing => format!("missing    {key}"),
+        Difference::Extra => format!("extra      {key}"),
+        Difference::Different(columns) => format!("different  {key}: {}", columns.join(", ")),
+    }
+}
+
+/// The comparison as one JSON object.
+pub fn json(report: &VerifyReport) -> Value {
+    let took = report.ended.duration_since(report.started).unwrap_or_default();
+    json!({
+        "success": report.is_complete(),
+        "equal": report.is_complete() && report.is_equal(),
+        "busy_seconds": report.busy.map(|left| left.as_secs()),
+        "run_id": report.run.as_str(),
+        "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "tables": report.tables.iter().map(table_json).collect::<Vec<_>>(),
+        "warnings": report.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "errors": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
+    })
+}
+
+fn table_json(of: &TableVerified) -> Value {
+    let counts = of.counts();
+    json!({
+        "table": of.table.to_string(),
+        "equal": of.is_equal(),
+        "settled_to": of.settled_to,
+        "target_filtered": of.target_filtered,
+        "source": side_json(&of.source),
+        "target": side_json(&of.target),
+        "missing": counts.missing,
+        "extra": counts.extra,
+        "different": counts.different,
+        "at_least": of.more,
+        "repaired": of.mended.iter().map(|row| row_json(of, row)).collect::<Vec<_>>(),
+        "not_deleted": of.kept.map(Kept::sentence),
+        "rows": of.rows.iter().map(|row| row_json(of, row)).collect::<Vec<_>>(),
+    })
+}
+
+/// The digest as hexadecimal digits: as a number it would not fit a reader's double.
+fn side_json(side: &SideRows) -> Value {
+    json!({ "rows": side.rows, "digest": format!("{:032x}", side.digest) })
+}
+
+fn row_json(table: &TableVerified, row: &DifferingRow) -> Value {
+    let pairs = table.key.iter().zip(row.key.values());
+    let key: Map<String, Value> =
+        pairs.map(|(column, value)| (column.clone(), Value::from(value.as_str()))).collect();
+    match &row.difference {
+        Difference::Missing => json!({ "difference": "missing", "key": key }),
+        Difference::Extra => json!({ "difference": "extra", "key": key }),
+        Difference::Different(columns) => {
+            json!({ "difference": "different", "key": key, "columns": columns })
+        }
+    }
+}
+
+fn fault_json(fault: &Fault) -> Value {
+    json!({
+        "table": fault.table.as_ref().map(ToString::to_string),
+        "code": fault.code,
+        "message": fault.chain(),
+        "hint": fault.hint,
+    })
+}

@@ -1,0 +1,149 @@
+//! Asks both sides at once, as the plan of spans says, until the rows that differ are known.
+
+use super::Compared;
+use super::report::SideRows;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::range::{
+    Comparison, DifferingRow, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+};
+use crate::engine::plan::ranges::{self, FEW_ROWS, Step, Suspects};
+use crate::engine::ports::Digests;
+
+/// The rows that one fetch of digests may bring: what was counted, and as many again that came
+/// meanwhile.
+const MOST_ROWS: u64 = FEW_ROWS * 16;
+
+/// The rows whose columns are asked for at once: some kilobytes of keys and hashes a column.
+const KEYS_AT_ONCE: usize = 256;
+
+/// The two sides of a table.
+pub struct Compare<'a, S: ?Sized, T: ?Sized> {
+    /// The side that is read.
+    pub source: &'a S,
+    /// The side that is written.
+    pub target: &'a T,
+    /// What they are asked for.
+    pub compared: &'a Compared,
+}
+
+/// What a first look found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The source's settled rows.
+    pub source: SideRows,
+    /// The target's.
+    pub target: SideRows,
+    /// The rows that differ.
+    pub rows: Vec<DifferingRow>,
+    /// There may be more of them: the comparison stopped at the limit.
+    pub more: bool,
+}
+
+impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
+    /// Compares the whole table, then narrows down what differs until it has found as many rows as
+    /// are wanted.
+    pub async fn narrow(&self, most: u64) -> Result<Found, Fault> {
+        let mut found = Found::default();
+        let mut suspects = self.whole(&mut found).await?;
+        loop {
+            match suspects.next_step() {
+                Step::Done => return Ok(found),
+                Step::Cut { ranges, side, every } => {
+                    let pieces = ranges::pieces(&ranges, self.borders(&ranges, side, every).await?);
+                    let (here, there) = self.digests(&pieces).await?;
+                    suspects.compare(pieces, &here, &there);
+                }
+                Step::Fetch(ranges) => {
+                    let (Some(here), Some(there)) = self.row_digests(&ranges).await? else {
+                        suspects.put_back(ranges);
+                        continue;
+                    };
+                    let keys = ranges::differing_keys(here, there);
+                    found.rows.extend(self.rows(&keys).await?);
+                }
+            }
+            if found.rows.len() as u64 >= most {
+                found.more = found.rows.len() as u64 > most || !suspects.is_empty();
+                found.rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+                return Ok(found);
+            }
+        }
+    }
+
+    /// How the rows of these keys differ now.
+    pub async fn rows(&self, keys: &[RowKey]) -> Result<Vec<DifferingRow>, Fault> {
+        let mut rows = Vec::new();
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            let (here, there) = tokio::join!(
+                self.source.columns(self.here(), keys),
+                self.target.columns(self.there(), keys)
+            );
+            rows.extend(ranges::differences(&self.compared.source, keys, here?, there?));
+        }
+        Ok(rows)
+    }
+
+    /// Digests the whole table, in as many statements as it needs.
+    async fn whole(&self, found: &mut Found) -> Result<Suspects, Fault> {
+        let all = vec![KeyRange::ALL];
+        let ranges = match ranges::cut_first(self.compared.source.estimated_rows) {
+            None => all,
+            Some(every) => ranges::pieces(&all, self.borders(&all, Side::Source, every).await?),
+        };
+        let mut digests = (Vec::new(), Vec::new());
+        for range in &ranges {
+            let (here, there) = self.digests(std::slice::from_ref(range)).await?;
+            digests.0.extend(here);
+            digests.1.extend(there);
+        }
+        digests.0.iter().for_each(|digest| found.source.add(*digest));
+        digests.1.iter().for_each(|digest| found.target.add(*digest));
+        let mut suspects = Suspects::default();
+        suspects.compare(ranges, &digests.0, &digests.1);
+        Ok(suspects)
+    }
+
+    async fn digests(
+        &self,
+        ranges: &[KeyRange],
+    ) -> Result<(Vec<RangeDigest>, Vec<RangeDigest>), Fault> {
+        let (here, there) = tokio::join!(
+            self.source.digest(self.here(), ranges),
+            self.target.digest(self.there(), ranges)
+        );
+        Ok((here?, there?))
+    }
+
+    async fn borders(
+        &self,
+        ranges: &[KeyRange],
+        side: Side,
+        every: u64,
+    ) -> Result<Vec<(usize, RowKey)>, Fault> {
+        match side {
+            Side::Source => self.source.borders(self.here(), ranges, every).await,
+            Side::Target => self.target.borders(self.there(), ranges, every).await,
+        }
+    }
+
+    async fn row_digests(
+        &self,
+        ranges: &[KeyRange],
+    ) -> Result<(Option<Vec<RowDigest>>, Option<Vec<RowDigest>>), Fault> {
+        let (here, there) = tokio::join!(
+            self.source.rows(self.here(), ranges, MOST_ROWS),
+            self.target.rows(self.there(), ranges, MOST_ROWS)
+        );
+        Ok((here?, there?))
+    }
+
+    fn here(&self) -> Comparison<'_> {
+        let Compared { source, settled_to, .. } = self.compared;
+        Comparison { shape: source, settled_to: settled_to.as_deref() }
+    }
+
+    fn there(&self) -> Comparison<'_> {
+        let Compared { target, settled_to, .. } = self.compared;
+        Comparison { shape: target, settled_to: settled_to.as_deref() }
+    }
+}

@@ -1,0 +1,174 @@
+//! Compares the tables of both sides without moving their rows, and names the keys that differ.
+//!
+//! It takes no lease and stops nobody: the tables move while they are compared. So a difference is
+//! a suspect at first:
+//!
+//! 1. a row above the cursor that the target had reached when the comparison began is left out on
+//!    both sides, because the next sync brings it;
+//! 2. the suspects are looked at again, after a short wait for whoever was writing in the source;
+//! 3. what differs in both looks is reported.
+//!
+//! A repair writes, and so it takes the lease, once the comparison has found something.
+
+mod compare;
+mod plan;
+mod repair;
+mod report;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use plan::{Extras, Kept};
+pub use report::{DifferenceCounts, SideRows, TableVerified, VerifyReport};
+
+use crate::engine::model::checkpoint::have_ended;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::run::RunId;
+use crate::engine::model::shape::Shape;
+use crate::engine::plan::tables;
+use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
+
+use compare::Compare;
+use repair::Repair;
+
+/// How long the second look waits for the writers that the source had at the first: most
+/// transactions last milliseconds, and nobody wants to wait for an idle one.
+const WRITERS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits between two questions for them.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks whether the tables of a pipeline are the same on both sides.
+#[derive(Clone, Debug)]
+pub struct VerifyTables {
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// How many rows of a table are named at most.
+    pub most: u64,
+    /// What is done with the rows that only the target has, if what differs is to be mended.
+    pub repair: Option<Extras>,
+    /// The id that it is reported under, and that a repair is recorded under.
+    pub run: RunId,
+}
+
+/// A table as both sides are asked for it.
+struct Compared {
+    /// What the source is asked for, and what is moved.
+    source: Shape,
+    /// What the target is asked for.
+    target: Shape,
+    /// The greatest cursor that the target has reached.
+    settled_to: Option<String>,
+}
+
+impl VerifyTables {
+    /// Compares table by table. The fault says that nothing could be begun; what is wrong with
+    /// single tables is in the report.
+    pub async fn run(
+        &self,
+        source: &dyn Source,
+        target: &dyn Target,
+        ledger: &dyn Ledger,
+        clock: &dyn Clock,
+    ) -> Result<VerifyReport, Fault> {
+        let mut report = VerifyReport::begun(&self.run, clock.now());
+        let tables = self.pipeline.tables.as_deref();
+        let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
+        let (here, there) = (here?, there?);
+        tables::refuse(&here, &there)?;
+        let plan = tables::plan(&self.pipeline, &here, &there);
+        report.notes = plan.notes;
+        let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
+        let mut asked = Vec::new();
+        for shape in plan.shapes {
+            let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
+            let table = shape.table.clone();
+            let compared = async {
+                let compared = compared(target, shape, partitioned, &checkpoints).await?;
+                let verified = self.table(source, target, clock, &compared).await?;
+                Ok::<_, Fault>((compared, verified))
+            };
+            match compared.await {
+                Ok((compared, verified)) => {
+                    asked.push(compared);
+                    report.tables.push(verified);
+                }
+                Err(fault) => {
+                    let stops = fault.stops_the_run();
+                    report.faults.push(fault.of_table(&table));
+                    if stops {
+                        break;
+                    }
+                }
+            }
+        }
+        if let (Some(extras), false) = (self.repair, report.is_equal()) {
+            let repair = Repair { job: self, source, target, ledger, extras };
+            repair.tables(&asked, &mut report).await?;
+        }
+        report.ended = clock.now();
+        Ok(report)
+    }
+
+    /// Two looks at one table.
+    async fn table(
+        &self,
+        source: &dyn Source,
+        target: &dyn Target,
+        clock: &dyn Clock,
+        compared: &Compared,
+    ) -> Result<TableVerified, Fault> {
+        let compare = Compare { source, target, compared };
+        let mut found = compare.narrow(self.most).await?;
+        if !found.rows.is_empty() {
+            writers_end(source, clock).await?;
+            let keys: Vec<_> = found.rows.iter().map(|row| row.key.clone()).collect();
+            found.rows = compare.rows(&keys).await?;
+        }
+        let (table, rows) = (&compared.source.table, found.source.rows);
+        tracing::info!(%table, rows, differing = found.rows.len(), "Compared {rows} rows of {table}");
+        let target_filtered = compared.source.filter == compared.target.filter;
+        Ok(TableVerified {
+            table: compared.source.table.clone(),
+            key: compared.source.key.clone(),
+            settled_to: compared.settled_to.clone(),
+            target_filtered,
+            source: found.source,
+            target: found.target,
+            rows: found.rows,
+            more: found.more,
+            mended: Vec::new(),
+            kept: None,
+        })
+    }
+}
+
+/// What each side is asked for. The operator's condition speaks of the source's rows; on the target
+/// it leaves out the same ones where it can be evaluated there.
+async fn compared(
+    target: &dyn Target,
+    shape: Shape,
+    partitioned: bool,
+    checkpoints: &Checkpoints,
+) -> Result<Compared, Fault> {
+    let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
+    let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
+    let filter = shape.filter.clone().filter(|_| takes_filter);
+    let there = Shape { partitioned, filter, ..shape.clone() };
+    Ok(Compared { source: shape, target: there, settled_to })
+}
+
+/// Returns when the source's writers of this moment have ended, or when it has been patient.
+async fn writers_end(source: &dyn Source, clock: &dyn Clock) -> Result<(), Fault> {
+    let seen = source.writers().await?;
+    let mut waited = Duration::ZERO;
+    let mut open: BTreeSet<_> = seen.clone();
+    while !have_ended(&seen, &open) && waited < WRITERS_PATIENCE {
+        clock.sleep(PAUSE).await;
+        waited += PAUSE;
+        open = source.writers().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Mends what a comparison has named, and nothing else: rows that the target lacks or has otherwise
+//! are read from the source by key and written as a sync writes them; rows that only the target has
+//! are deleted where that is asked for and nothing speaks against it.
+//!
+//! It works under the lease. The table's checkpoint is saved as it was: no cursor moves.
+
+use std::collections::BTreeSet;
+
+use super::compare::Compare;
+use super::plan::{self, Extras};
+use super::{Compared, TableVerified, VerifyReport, VerifyTables};
+use crate::engine::model::checkpoint::Checkpoint;
+use crate::engine::model::delivery::Chain;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::range::{Comparison, Difference, KeyRange, RowKey};
+use crate::engine::model::run::{RunEnd, Trigger};
+use crate::engine::model::shape::Shape;
+use crate::engine::plan::window;
+use crate::engine::ports::{
+    Batch, Begun, Checkpoints, ClosedRun, Deletion, Fetch, Ledger, NewRun, Opened, Source, Target,
+};
+
+/// How many rows are fetched, and how many deleted, in one transaction. A fetched page is bounded
+/// by its rows alone, and 32 rows of a megabyte fit the smallest function.
+const ROWS_AT_ONCE: usize = 32;
+
+/// What a repair needs.
+pub struct Repair<'a> {
+    /// What is asked.
+    pub job: &'a VerifyTables,
+    /// Where rows come from.
+    pub source: &'a dyn Source,
+    /// Where they go.
+    pub target: &'a dyn Target,
+    /// Gives the lease and records the repair.
+    pub ledger: &'a dyn Ledger,
+    /// What is done with the rows that only the target has.
+    pub extras: Extras,
+}
+
+impl Repair<'_> {
+    /// Mends all tables and says in the report what is left.
+    pub async fn tables(
+        &self,
+        compared: &[Compared],
+        report: &mut VerifyReport,
+    ) -> Result<(), Fault> {
+        let new = NewRun {
+            id: &self.job.run,
+            pipeline: &self.job.pipeline.name,
+            trigger: Trigger::Manual,
+            chain: &Chain::begun(self.job.run.as_str()),
+            delivery: None,
+            lease: self.job.pipeline.lease,
+        };
+        let Begun { lease, checkpoints, .. } = match self.ledger.open(&new).await? {
+            Opened::Run(begun) => begun,
+            Opened::Busy(left) => {
+                report.busy = Some(left);
+                return Ok(());
+            }
+            // The chain is named after this very run: nobody else can have worked it.
+            Opened::Finished(_) => return Ok(()),
+        };
+        let before = report.faults.len();
+        self.mend(&lease, &checkpoints, compared, report).await;
+        let error = report.faults.get(before).map(Fault::chain);
+        let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
+        let closed = ClosedRun { id: &self.job.run, end, error: error.as_deref() };
+        self.ledger.close(lease, &closed).await
+    }
+
+    /// Parents are written before their children, and deleted after them.
+    async fn mend(
+        &self,
+        lease: &Lease,
+        checkpoints: &Checkpoints,
+        compared: &[Compared],
+        report: &mut VerifyReport,
+    ) {
+        let VerifyReport { tables, faults, .. } = report;
+        let mut failed = |compared: &Compared, result: Result<(), Fault>| {
+            if let Err(fault) = result {
+                faults.push(fault.of_table(&compared.source.table));
+            }
+        };
+        for (compared, table) in compared.iter().zip(tables.iter()) {
+            let checkpoint = checkpoints.get(&table.table);
+            failed(compared, self.write(lease, checkpoint, &compared.source, table).await);
+        }
+        for (compared, table) in compared.iter().zip(tables.iter_mut()).rev() {
+            failed(compared, self.delete(lease, compared, table).await);
+        }
+        for (compared, table) in compared.iter().zip(tables.iter_mut()) {
+            failed(compared, self.look_again(compared, table).await);
+        }
+    }
+
+    /// Writes what the target lacks or has otherwise.
+    async fn write(
+        &self,
+        lease: &Lease,
+        checkpoint: Option<&Checkpoint>,
+        shape: &Shape,
+        table: &TableVerified,
+    ) -> Result<(), Fault> {
+        let keys: Vec<Vec<String>> = table
+            .rows
+            .iter()
+            .filter(|row| row.difference != Difference::Extra)
+            .map(|row| row.key.values().to_vec())
+            .collect();
+        let begun = || Checkpoint { shape: window::shape_text(shape), ..Checkpoint::default() };
+        let checkpoint = checkpoint.cloned().unwrap_or_else(begun);
+        for values in keys.chunks(ROWS_AT_ONCE) {
+            let page = self.source.fetch(&Fetch { shape, columns: &shape.key, values }).await?;
+            let run = &self.job.run;
+            let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false };
+            if page.rows > 0 {
+                self.target.commit(lease, &batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what only the target has. Right before that the source is asked once more, without
+    /// the pipeline's condition: a row that merely left the condition is not gone.
+    async fn delete(
+        &self,
+        lease: &Lease,
+        compared: &Compared,
+        table: &mut TableVerified,
+    ) -> Result<(), Fault> {
+        let extra = table.rows.iter().filter(|row| row.difference == Difference::Extra);
+        let keys: Vec<RowKey> = extra.map(|row| row.key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        if let Err(kept) = plan::may_delete(self.extras, table) {
+            table.kept = Some(kept);
+            return Ok(());
+        }
+        let whole = Shape { filter: None, ..compared.source.clone() };
+        let whole = Comparison { shape: &whole, settled_to: None };
+        for keys in keys.chunks(ROWS_AT_ONCE) {
+            let has_rows = self.source.rows(whole, &[KeyRange::ALL], 0).await?.is_none();
+            if !has_rows {
+                table.kept = Some(plan::Kept::EmptySource);
+                return Ok(());
+            }
+            let here = self.source.columns(whole, keys).await?;
+            let is_gone = |key: &&RowKey| here.iter().all(|row| row.key != **key);
+            let gone: Vec<RowKey> = keys.iter().filter(is_gone).cloned().collect();
+            let deletion = Deletion { run: &self.job.run, shape: &compared.target, keys: &gone };
+            if !gone.is_empty() {
+                self.target.delete(lease, &deletion).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What still differs stays in the list; the rest is mended.
+    async fn look_again(
+        &self,
+        compared: &Compared,
+        table: &mut TableVerified,
+    ) -> Result<(), Fault> {
+        let keys: Vec<RowKey> = table.rows.iter().map(|row| row.key.clone()).collect();
+        let compare = Compare { source: self.source, target: self.target, compared };
+        let left = compare.rows(&keys).await?;
+        let named = std::mem::take(&mut table.rows);
+        let left_keys: BTreeSet<&RowKey> = left.iter().map(|row| &row.key).collect();
+        let mended = named.into_iter().filter(|row| !left_keys.contains(&row.key));
+        table.mended = mended.collect();
+        table.rows = left;
+        Ok(())
+    }
+}
