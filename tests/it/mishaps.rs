@@ -35,22 +35,23 @@ async fn moved(queued: &Queued) -> String {
     queued.pair.text_target("select count(*)::text from items").await
 }
 
-const CHILD: &str = "create table a_parents (id int primary key, updated_at timestamptz not null); \
-    create table b_children (id int primary key, parent int, updated_at timestamptz not null);";
-const CHECKED: &str =
-    "alter table b_children add foreign key (parent) references a_parents deferrable;";
-const ORPHAN: &str = "insert into a_parents values (1, '2026-01-01'); \
-    insert into b_children values (1, 99, '2026-01-01');";
+/// A table that fails in a way that a retry might mend, and never does.
+const FAILING: &str =
+    "create table a_failing (id int primary key, updated_at timestamptz not null);";
+const FAILS: &str = "create function fail() returns trigger language plpgsql as \
+    $$ begin raise exception using errcode = '40001'; end $$; \
+    create trigger fail before insert on a_failing execute function fail();";
+const A_ROW: &str = "insert into a_failing values (1, '2026-01-01');";
 
 #[tokio::test]
-async fn a_table_whose_parent_never_comes_does_not_hold_up_the_backlog_of_others() {
+async fn a_table_that_fails_in_every_slice_does_not_hold_up_the_backlog_of_others() {
     let each = |sql: &str| (1..=8).map(|n| sql.replace('#', &n.to_string())).collect::<String>();
     let tables = each("create table c# (id int primary key, updated_at timestamptz not null);");
-    let pair = Pair::of(&format!("{CHILD}{tables}"), &format!("{CHILD}{CHECKED}{tables}")).await;
+    let pair = Pair::of(&format!("{FAILING}{tables}"), &format!("{FAILING}{FAILS}{tables}")).await;
     let pair = pair.set("SYNC_PAGE_ROWS", "5").set("SYNC_BUDGET_SECONDS", "1");
     let rows = "insert into c# select i, timestamptz '2026-01-01' + i * interval '1 s' \
         from generate_series(1, 6) i;";
-    pair.sql_source(&format!("{ORPHAN}{}", each(rows))).await;
+    pair.sql_source(&format!("{A_ROW}{}", each(rows))).await;
     let slow = "create function slow() returns trigger language plpgsql as \
         $$ begin perform pg_sleep(0.06); return null; end $$;";
     let each_row = "create trigger slow after insert on c# for each row execute function slow();";
@@ -91,18 +92,25 @@ async fn a_problem_of_one_table_does_not_make_a_failed_publication_final() {
 
 #[tokio::test]
 async fn what_a_retry_mends_is_retried_although_another_table_needs_a_person() {
-    let refused =
-        "create table a_refused (id int primary key, n int, updated_at timestamptz not null);";
-    let pair = Pair::of(
-        &format!("{refused}{CHILD}"),
-        &format!("{refused}{CHILD}{CHECKED} alter table a_refused add check (n < 5);"),
-    )
-    .await;
-    pair.sql_source(&format!("{ORPHAN} insert into a_refused values (1, 7, '2026-01-01')")).await;
+    let tables = "create table a (id int primary key, updated_at timestamptz not null); \
+        create table b (id int primary key, updated_at timestamptz not null);";
+    let fails = |table: &str, code: &str| {
+        format!(
+            "create function fail_{table}() returns trigger language plpgsql as \
+             $$ begin raise exception using errcode = '{code}'; end $$; \
+             create trigger fail before insert on {table} execute function fail_{table}();"
+        )
+    };
+    let (no_privilege, conflict) = (fails("a", "42501"), fails("b", "40001"));
+    let pair = Pair::of(tables, &format!("{tables}{no_privilege}{conflict}")).await;
+    pair.sql_source("insert into a values (1, now()); insert into b values (1, now())").await;
+
     let answer = pair.sync().await;
+
     let tables = &answer.body["statistics"]["tables"];
-    assert_eq!(tables["public.b_children"]["error"]["retry"], true, "{}", answer.body);
-    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert_eq!(tables["public.a"]["error"]["retry"], false, "{}", answer.body);
+    assert_eq!(tables["public.b"]["error"]["retry"], true, "{}", answer.body);
+    assert_eq!((answer.status, answer.error().0.as_str()), (503, "conflict"), "{}", answer.body);
 }
 
 #[tokio::test]
