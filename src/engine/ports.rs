@@ -80,6 +80,9 @@ pub trait Source: Digests {
     /// The rows that have these values, each once, in key order; values that no row has give none,
     /// and the table's filter applies. The page has no bound: the caller asks for few rows.
     async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault>;
+
+    /// The rows that others point to, each once, in key order; otherwise as `fetch`.
+    async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault>;
 }
 
 /// Which rows are read by the values of some columns.
@@ -91,6 +94,21 @@ pub struct Fetch<'a> {
     pub columns: &'a [String],
     /// Their values, a row each, as text that the source casts to the columns' types.
     pub values: &'a [Vec<String>],
+}
+
+/// The rows that some rows of another table point to.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchParents<'a> {
+    /// The agreement of the table that is pointed to.
+    pub parent: &'a Shape,
+    /// Its columns that are pointed to.
+    pub referenced: &'a [String],
+    /// The agreement of the table that points.
+    pub child: &'a Shape,
+    /// Its columns that point, in the same order.
+    pub columns: &'a [String],
+    /// The keys of the rows that point.
+    pub keys: &'a [Vec<String>],
 }
 
 /// What a page is read for.

@@ -26,8 +26,8 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Again, Batch, Checkpoints, ClosedRun, Committed, Deletion, Digests, Fetch, Ledger, LostMessage,
-    NewRun, News, Opened, ReadPage, Settled, Source, StateVersion, Target,
+    Again, Batch, Checkpoints, ClosedRun, Committed, Deletion, Digests, Fetch, FetchParents,
+    Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source, StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -176,6 +176,13 @@ impl Source for PostgresSource {
         let result = read::fetch(&session, fetch).await;
         keep(&self.pool, session, result, Step::Read)
             .map_err(|fault| fault.of_table(&fetch.shape.table))
+    }
+
+    async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
+        let session = self.session().await?;
+        let result = read::parents(&session, fetch).await;
+        keep(&self.pool, session, result, Step::Read)
+            .map_err(|fault| fault.of_table(&fetch.parent.table))
     }
 }
 

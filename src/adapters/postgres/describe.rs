@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
-use crate::engine::model::facts::{Column, Facts, Privileges, TableFacts};
+use crate::engine::model::facts::{Column, Facts, Privileges, Reference, TableFacts};
 use crate::engine::model::table::TableName;
 
 /// Our own tables are state of the side they are in and never travel.
@@ -61,8 +61,17 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
                 and i.indpred is null and i.indexprs is null
             group by i.indexrelid, i.indisprimary, ic.relname, i.indnkeyatts) as k
         where k.complete),
-    'parents', (
-        select coalesce(jsonb_agg(jsonb_build_array(pn.nspname, pc.relname)), '[]')
+    'references', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'schema', pn.nspname,
+            'table', pc.relname,
+            'columns', (select jsonb_agg(a.attname order by p.place)
+                from unnest(f.conkey) with ordinality as p(attnum, place)
+                join pg_attribute a on a.attrelid = f.conrelid and a.attnum = p.attnum),
+            'referenced', (select jsonb_agg(a.attname order by p.place)
+                from unnest(f.confkey) with ordinality as p(attnum, place)
+                join pg_attribute a on a.attrelid = f.confrelid and a.attnum = p.attnum)
+        ) order by f.conname), '[]')
         from pg_constraint f
         join pg_class pc on pc.oid = f.confrelid
         join pg_namespace pn on pn.oid = pc.relnamespace
@@ -154,7 +163,7 @@ struct CatalogTable {
     estimated_rows: u64,
     columns: Vec<CatalogColumn>,
     keys: Vec<Vec<String>>,
-    parents: Vec<(String, String)>,
+    references: Vec<CatalogReference>,
     index_starts: Vec<String>,
     select: bool,
     insert: bool,
@@ -174,17 +183,28 @@ struct CatalogColumn {
     identity_always: bool,
 }
 
+#[derive(Deserialize)]
+struct CatalogReference {
+    schema: String,
+    table: String,
+    columns: Vec<String>,
+    referenced: Vec<String>,
+}
+
+impl CatalogReference {
+    fn into_model(self) -> Reference {
+        let Self { schema, table, columns, referenced } = self;
+        Reference { columns, parent: TableName::new(schema, table), referenced }
+    }
+}
+
 impl CatalogTable {
     fn into_model(self) -> TableFacts {
         TableFacts {
             partitioned: self.partitioned,
             columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
             keys: self.keys,
-            parents: self
-                .parents
-                .into_iter()
-                .map(|(schema, name)| TableName::new(schema, name))
-                .collect(),
+            references: self.references.into_iter().map(CatalogReference::into_model).collect(),
             index_starts: self.index_starts,
             estimated_rows: self.estimated_rows,
             privileges: Privileges {

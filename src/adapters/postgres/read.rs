@@ -14,7 +14,7 @@ use super::survey::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Fetch, ReadPage};
+use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
 /// A page, and whether its connection can be used again.
 pub struct PageRead {
@@ -39,12 +39,22 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
 
 /// Reads the rows that have certain values, in one transaction.
 pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<Page, PostgresError> {
+    whole(session, fetch.shape, &fetch_sql(fetch)).await
+}
+
+/// Reads the rows that others point to, in one transaction.
+pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page, PostgresError> {
+    whole(session, fetch.parent, &parents_sql(fetch)).await
+}
+
+/// All that a statement gives, as one page.
+async fn whole(session: &Session, shape: &Shape, copy: &str) -> Result<Page, PostgresError> {
     session.begin(Purpose::Read).await?;
-    let mut stream = pin!(within(session.client().copy_out(&fetch_sql(fetch))).await?);
+    let mut stream = pin!(within(session.client().copy_out(copy)).await?);
     let mut page = Page { bytes: Bytes::new(), rows: 0, last: None, complete: true };
     let mut bytes = Vec::new();
     while let Some(message) = within(stream.try_next()).await? {
-        let Some(row) = copy::row_of_message(fetch.shape.encoding, &message) else { continue };
+        let Some(row) = copy::row_of_message(shape.encoding, &message) else { continue };
         bytes.extend_from_slice(row);
         page.rows += 1;
     }
@@ -142,6 +152,25 @@ fn copy_sql(read: &ReadPage<'_>) -> String {
 /// The statement of rows with certain values. A value may stand there twice and give its row once.
 fn fetch_sql(fetch: &Fetch<'_>) -> String {
     let Fetch { shape, columns, values } = *fetch;
+    rows_sql(shape, vec![among(shape, columns, values)], &order_columns(shape, Pass::ByKey), "")
+}
+
+/// The statement of rows that certain rows of another table point to.
+fn parents_sql(fetch: &FetchParents<'_>) -> String {
+    let FetchParents { parent, referenced, child, columns, keys } = *fetch;
+    let only = if child.partitioned { "" } else { "only " };
+    let pointed = format!(
+        "({to}) in (select {from} from {only}{table} as r where {among})",
+        to = sql::prefixed("r.", referenced.iter().map(String::as_str)),
+        from = sql::prefixed("r.", columns.iter().map(String::as_str)),
+        table = sql::table(&child.table),
+        among = among(child, &child.key, keys),
+    );
+    rows_sql(parent, vec![pointed], &order_columns(parent, Pass::ByKey), "")
+}
+
+/// The condition that a row has one of these values.
+fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
     let named = columns.iter().map(|column| ordered(shape, column)).collect::<Vec<_>>().join(", ");
     let rows = values.iter().map(|row| {
         let cast = |(column, value): (&String, &String)| {
@@ -149,9 +178,7 @@ fn fetch_sql(fetch: &Fetch<'_>) -> String {
         };
         format!("({})", columns.iter().zip(row).map(cast).collect::<Vec<_>>().join(", "))
     });
-    let among = format!("({named}) in ({})", rows.collect::<Vec<_>>().join(", "));
-    let order = order_columns(shape, Pass::ByKey);
-    rows_sql(shape, vec![among], &order, "")
+    format!("({named}) in ({})", rows.collect::<Vec<_>>().join(", "))
 }
 
 /// The table's rows that meet the conditions and its filter, as a COPY in its encoding.

@@ -1,16 +1,25 @@
-//! Tries rows again that were set aside: the cause may have gone, a parent have come, or the row
-//! have changed or gone at the source.
+//! Tries rows again that were set aside: the cause may have gone, or the row have changed or gone at
+//! the source. A row whose parent is not in the target yet brings it along.
 
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use crate::engine::model::facts::Reference;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
-use crate::engine::model::run::RunId;
+use crate::engine::model::reject::{MISSING_PARENT, Reject};
+use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Again, Committed, Fetch, Ledger, Source, Target};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{Again, Committed, Fetch, FetchParents, Ledger, Source, Target};
 
 /// How many rows of a table a run tries again. Those that were tried longest ago come first, so
 /// that each has its turn; a refused row costs a dozen statements.
 const MOST_AT_A_TIME: u32 = 500;
+
+/// How many generations a row brings along. A longer line goes on in the next run.
+const MOST_GENERATIONS: usize = 64;
 
 /// What trying again needs.
 #[derive(Clone, Copy)]
@@ -25,23 +34,90 @@ pub struct TryAgain<'a> {
     pub lease: &'a Lease,
     /// The run that counts the rows.
     pub run: &'a RunId,
+    /// The tables that rows may be brought along from.
+    pub family: &'a Family,
 }
 
+/// Tables, and what points to what.
+#[derive(Clone, Debug, Default)]
+pub struct Family {
+    /// The agreements of the tables.
+    pub shapes: BTreeMap<TableName, Shape>,
+    /// Their foreign keys in the target.
+    pub references: BTreeMap<TableName, Vec<Reference>>,
+}
+
+/// What became of the tables that were tried or brought along: the rows, and how many are set aside.
+pub type Tried = BTreeMap<TableName, (Tally, u64)>;
+
 impl TryAgain<'_> {
-    /// Tries a table's rows again.
-    pub async fn table(&self, shape: &Shape) -> Result<Committed, Fault> {
-        let rejects =
-            self.ledger.rejects(self.lease.pipeline(), Some(&shape.table), MOST_AT_A_TIME).await?;
-        let keys: Vec<RowKey> = rejects.into_iter().map(|reject| reject.key).collect();
-        // A key of another length is one of before the table's key was changed; the table is read
-        // anew since then, and the row with it.
-        let fits = |values: &&[String]| values.len() == shape.key.len();
-        let values = keys.iter().map(RowKey::values).filter(fits).map(<[String]>::to_vec);
-        let values: Vec<Vec<String>> = values.collect();
-        let fetch = Fetch { shape, columns: &shape.key, values: &values };
-        let page = self.source.fetch(&fetch).await?;
-        self.target
-            .retry(self.lease, &Again { run: self.run, shape, page: &page, keys: &keys })
-            .await
+    /// Tries a table's rows again, after the parents that they lack.
+    pub async fn table(&self, shape: &Shape, tried: &mut Tried) -> Result<(), Fault> {
+        self.generation(shape, MOST_GENERATIONS, tried).await
     }
+
+    fn generation<'t>(
+        &'t self,
+        shape: &'t Shape,
+        left: usize,
+        tried: &'t mut Tried,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 't>> {
+        Box::pin(async move {
+            let table = Some(&shape.table);
+            let rejects = self.ledger.rejects(self.lease.pipeline(), table, MOST_AT_A_TIME).await?;
+            let orphans = values(shape, rejects.iter().filter(|of| of.code == MISSING_PARENT));
+            if !orphans.is_empty() && left > 0 {
+                self.bring_parents(shape, &orphans, left - 1, tried).await?;
+            }
+            let keys: Vec<RowKey> = rejects.iter().map(|reject| reject.key.clone()).collect();
+            let known = values(shape, rejects.iter());
+            let fetch = Fetch { shape, columns: &shape.key, values: &known };
+            let page = self.source.fetch(&fetch).await?;
+            let again = Again { run: self.run, shape, page: &page, keys: &keys };
+            let saved = self.target.retry(self.lease, &again).await?;
+            note(tried, &shape.table, &saved);
+            Ok(())
+        })
+    }
+
+    /// Brings the parents of rows along. Those that are refused for parents of their own are set
+    /// aside, and bring them along in their turn; so do the other orphans of their table.
+    async fn bring_parents(
+        &self,
+        child: &Shape,
+        keys: &[Vec<String>],
+        left: usize,
+        tried: &mut Tried,
+    ) -> Result<(), Fault> {
+        for reference in self.family.references.get(&child.table).into_iter().flatten() {
+            let Reference { columns, parent, referenced } = reference;
+            let Some(parent) = self.family.shapes.get(parent) else { continue };
+            let fetch = FetchParents { parent, referenced, child, columns, keys };
+            let page = self.source.parents(&fetch).await?;
+            if page.rows == 0 {
+                continue;
+            }
+            let again = Again { run: self.run, shape: parent, page: &page, keys: &[] };
+            let saved = self.target.retry(self.lease, &again).await?;
+            note(tried, &parent.table, &saved);
+            // Where none of them was refused, there is no further generation.
+            if saved.tally.rejected > 0 {
+                self.generation(parent, left, tried).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note(tried: &mut Tried, table: &TableName, saved: &Committed) {
+    let (tally, set_aside) = tried.entry(table.clone()).or_default();
+    *tally += saved.tally;
+    *set_aside = saved.set_aside;
+}
+
+/// The keys of rows as the source takes them. A key of another length is one of before the table's
+/// key was changed; the table is read anew since then, and the row with it.
+fn values<'r>(shape: &Shape, rejects: impl Iterator<Item = &'r Reject>) -> Vec<Vec<String>> {
+    let fits = |values: &&[String]| values.len() == shape.key.len();
+    rejects.map(|reject| reject.key.values()).filter(fits).map(<[String]>::to_vec).collect()
 }

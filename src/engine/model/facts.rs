@@ -26,8 +26,8 @@ pub struct TableFacts {
     pub columns: Vec<Column>,
     /// Its keys: the primary key first, then unique, non-null, immediate, complete indexes.
     pub keys: Vec<Vec<String>>,
-    /// The tables that its foreign keys point to.
-    pub parents: Vec<TableName>,
+    /// Its foreign keys.
+    pub references: Vec<Reference>,
     /// The first columns of its indexes that can serve an order.
     pub index_starts: Vec<String>,
     /// The rows that the planner believes it has.
@@ -41,6 +41,17 @@ impl TableFacts {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The columns that point.
+    pub columns: Vec<String>,
+    /// The table they point to.
+    pub parent: TableName,
+    /// The parent's columns, in the same order.
+    pub referenced: Vec<String>,
 }
 
 /// What one column is.

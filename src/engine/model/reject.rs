@@ -5,6 +5,9 @@ use std::time::SystemTime;
 use super::range::RowKey;
 use super::table::TableName;
 
+/// The code of a row that points to one that is not there (SQLSTATE 23503).
+pub const MISSING_PARENT: &str = "23503";
+
 /// A row that was set aside, as the ledger keeps it. Its key and reason may hold values of the row:
 /// they go to people who ask for them, never to a log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,7 +52,8 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             continue;
         }
         if let Some(shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
-            parents.insert(name.clone(), there.parents.clone());
+            let references = there.references.iter().map(|of| of.parent.clone());
+            parents.insert(name.clone(), references.collect());
             shapes.insert(name, shape);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
-use crate::engine::drive::rejects::TryAgain;
+use crate::engine::drive::rejects::{Tried, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
 use crate::engine::model::fault::Fault;
@@ -15,6 +15,7 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
+use super::family::family;
 use super::{SyncReport, SyncTables};
 
 /// How long a run waits for the writers it saw to end before it reads. Most transactions last
@@ -96,17 +97,27 @@ impl Slice<'_> {
     /// what was missing.
     async fn try_again(&self, shapes: &[Shape], report: &mut SyncReport) -> Result<(), Fault> {
         let Self { job, source, target, ledger, lease, .. } = *self;
-        let again = TryAgain { source, target, ledger, lease, run: &job.run };
+        let is_waiting = |report: &SyncReport, shape: &Shape| {
+            let of = report.tables.get(&shape.table);
+            of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())
+        };
+        if !shapes.iter().any(|shape| is_waiting(report, shape)) {
+            return Ok(());
+        }
+        let family = family(&job.pipeline, source, target, shapes).await?;
+        let again = TryAgain { source, target, ledger, lease, run: &job.run, family: &family };
         for shape in shapes {
-            let is_waiting = |report: &SyncReport| {
-                let of = report.tables.get(&shape.table);
-                of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())
-            };
-            if !is_waiting(report) || !self.budget.allows(self.clock.now(), Duration::ZERO) {
+            let fits = self.budget.allows(self.clock.now(), Duration::ZERO);
+            if !is_waiting(report, shape) || !fits {
                 continue;
             }
-            match again.table(shape).await {
-                Ok(saved) => report.add(&shape.table, saved.tally, Some(saved.set_aside)),
+            let mut tried = Tried::new();
+            let ended = again.table(shape, &mut tried).await;
+            for (table, (tally, set_aside)) in tried {
+                report.add(&table, tally, Some(set_aside));
+            }
+            match ended {
+                Ok(()) => {}
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
