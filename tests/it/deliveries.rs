@@ -1,15 +1,17 @@
 //! Deliveries as they really are: at least once, late, at the same time, retried, cut short, and
 //! signed by a clock and with keys that change.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::json;
-use syncline::demo::qstash::LogState;
+use syncline::demo::qstash::{Attempt, Courier, Delivered, HttpCourier, LogState};
 use syncline::edge::http::SYNC_PATH;
 
 use crate::world::door::told;
-use crate::world::pair::Pair;
+use crate::world::pair::{Pair, TOKEN};
 use crate::world::queued::{Queued, SIX_HOURS};
 
 /// Rows that take the target a while for each page, so that a budget of a second cuts them.
@@ -309,13 +311,63 @@ async fn an_unknown_pipeline_is_told_to_those_who_may_know() {
     assert_eq!((status, &body["error"]["code"]), (489, &json!("no_pipeline")), "{body}");
 }
 
+/// Carries each delivery for two and a half minutes of QStash's clock.
+struct Slow(HttpCourier);
+
+#[async_trait]
+impl Courier for Slow {
+    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+        let then = Box::new(self.0.deliver(attempt).await);
+        Delivered::Late { after: Duration::from_secs(150), then }
+    }
+}
+
 #[tokio::test]
 async fn ticks_wait_for_the_run_before_them() {
-    let queued = Queued::over(backlog(40).await, &[("SYNC_CRON", "* * * * *")]).await;
+    let slow: Arc<dyn Courier> = Arc::new(Slow(HttpCourier::new().unwrap()));
+    let every_minute = [("SYNC_CRON", "* * * * *")];
+    let queued = Queued::with_courier(items(40).await, &every_minute, Some(slow)).await;
     queued.schedule().await;
-    queued.qstash.advance(Duration::from_secs(10 * 60)).await;
+
+    queued.qstash.advance(Duration::from_secs(15 * 60)).await;
+
+    let mut under_way = 0;
+    for entry in queued.qstash.logs() {
+        match entry.state {
+            LogState::Active => under_way += 1,
+            LogState::Delivered | LogState::Error => under_way -= 1,
+            _ => {}
+        }
+        assert!(under_way <= 1, "a tick did not wait at {}", entry.time);
+    }
+    assert!(queued.answers().len() > 3, "{:?}", queued.answers());
     assert!(queued.answers().iter().all(|status| *status == 200), "{:?}", queued.answers());
-    let lost = queued.qstash.logs().iter().any(|entry| entry.state == LogState::Failed);
-    assert!(!lost);
     queued.pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn the_list_tells_the_last_run_and_what_became_of_it() {
+    let queued = Queued::over(items(10).await, &[]).await;
+    queued.schedule().await;
+    let listed = async || {
+        let call = queued.request("GET", "/api/background/sync/schedule").bearer_auth(TOKEN);
+        let (status, body) = told(call.send().await.unwrap()).await;
+        assert_eq!(status, 200, "{body}");
+        body["schedules"][0].clone()
+    };
+    let before = listed().await;
+    assert!(before["lastRun"].is_null() && before["lastOutcome"].is_null(), "{before}");
+    let next = before["nextRun"].as_str().unwrap().to_owned();
+
+    queued.qstash.advance(SIX_HOURS).await;
+    let after = listed().await;
+    assert_eq!(
+        (after["lastRun"].as_str(), &after["lastOutcome"]),
+        (Some(&*next), &json!("success"))
+    );
+
+    queued.pair.sql_target("alter table items add column needed int not null default 0").await;
+    queued.pair.sql_target("alter table items alter column needed drop default").await;
+    queued.qstash.advance(SIX_HOURS).await;
+    assert_eq!(listed().await["lastOutcome"], "fail");
 }
