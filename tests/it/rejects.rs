@@ -64,6 +64,19 @@ async fn a_refused_row_goes_in_once_the_target_takes_it() {
 }
 
 #[tokio::test]
+async fn all_refused_rows_go_in_with_one_run_once_the_target_takes_them() {
+    let pair = items(1_200, "alter table items add constraint small check (n > 700);").await;
+    let refused = pair.sync().await.success();
+    assert_eq!(rejected(&refused, "public.items"), 700);
+
+    pair.sql_target("alter table items drop constraint small").await;
+    let mended = pair.sync().await.success();
+
+    assert_eq!((mended.rows("public.items"), rejected(&mended, "public.items")), ([700, 0, 0], 0));
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
 async fn a_refused_row_that_the_source_corrects_or_deletes_is_let_go() {
     let pair = items(100, "alter table items add check (n not in (7, 8));").await;
     pair.sync().await.success();

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::time::Duration;
 
+use crate::engine::model::budget::Budget;
 use crate::engine::model::facts::Reference;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
@@ -12,10 +14,11 @@ use crate::engine::model::reject::{MISSING_PARENT, Reject};
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
-use crate::engine::ports::{Again, Committed, Fetch, FetchParents, Ledger, Source, Target};
+use crate::engine::ports::{Again, Clock, Committed, Fetch, FetchParents, Ledger, Source, Target};
 
-/// How many rows of a table a run tries again. Those that were tried longest ago come first, so
-/// that each has its turn; a refused row costs a dozen statements.
+/// How many rows of a table are tried again at once. Those that were tried longest ago come first;
+/// a run goes on with the next ones as long as some go in and the budget allows. Where all are
+/// refused again, the others most likely are, too, and each costs a dozen statements.
 const MOST_AT_A_TIME: u32 = 500;
 
 /// How many generations a row brings along. A longer line goes on in the next run.
@@ -30,6 +33,10 @@ pub struct TryAgain<'a> {
     pub target: &'a dyn Target,
     /// Where the keys are kept.
     pub ledger: &'a dyn Ledger,
+    /// Measures the time that is left.
+    pub clock: &'a dyn Clock,
+    /// The time there is.
+    pub budget: &'a Budget,
     /// The right to save.
     pub lease: &'a Lease,
     /// The run that counts the rows.
@@ -63,21 +70,43 @@ impl TryAgain<'_> {
         tried: &'t mut Tried,
     ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 't>> {
         Box::pin(async move {
-            let table = Some(&shape.table);
-            let rejects = self.ledger.rejects(self.lease.pipeline(), table, MOST_AT_A_TIME).await?;
-            let orphans = values(shape, rejects.iter().filter(|of| of.code == MISSING_PARENT));
-            if !orphans.is_empty() && left > 0 {
-                self.bring_parents(shape, &orphans, left - 1, tried).await?;
+            loop {
+                let table = Some(&shape.table);
+                let pipeline = self.lease.pipeline();
+                let rejects = self.ledger.rejects(pipeline, table, MOST_AT_A_TIME).await?;
+                if rejects.is_empty() {
+                    return Ok(());
+                }
+                let orphans = values(shape, rejects.iter().filter(|of| of.code == MISSING_PARENT));
+                if !orphans.is_empty() && left > 0 {
+                    self.bring_parents(shape, &orphans, left - 1, tried).await?;
+                }
+                let refused = self.once_more(shape, &rejects, tried).await?;
+                let all = rejects.len() < MOST_AT_A_TIME as usize;
+                let none_went_in = refused >= rejects.len() as u64;
+                let fits = self.budget.allows(self.clock.now(), Duration::ZERO);
+                if all || none_went_in || !fits {
+                    return Ok(());
+                }
             }
-            let keys: Vec<RowKey> = rejects.iter().map(|reject| reject.key.clone()).collect();
-            let known = values(shape, rejects.iter());
-            let fetch = Fetch { shape, columns: &shape.key, values: &known };
-            let page = self.source.fetch(&fetch).await?;
-            let again = Again { run: self.run, shape, page: &page, keys: &keys };
-            let saved = self.target.retry(self.lease, &again).await?;
-            note(tried, &shape.table, &saved);
-            Ok(())
         })
+    }
+
+    /// Tries these rows again, as the source has them now; how many are refused again.
+    async fn once_more(
+        &self,
+        shape: &Shape,
+        rejects: &[Reject],
+        tried: &mut Tried,
+    ) -> Result<u64, Fault> {
+        let keys: Vec<RowKey> = rejects.iter().map(|reject| reject.key.clone()).collect();
+        let known = values(shape, rejects.iter());
+        let fetch = Fetch { shape, columns: &shape.key, values: &known };
+        let page = self.source.fetch(&fetch).await?;
+        let again = Again { run: self.run, shape, page: &page, keys: &keys };
+        let saved = self.target.retry(self.lease, &again).await?;
+        note(tried, &shape.table, &saved);
+        Ok(saved.tally.rejected)
     }
 
     /// Brings the parents of rows along. Those that are refused for parents of their own are set

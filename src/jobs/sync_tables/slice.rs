@@ -96,7 +96,7 @@ impl Slice<'_> {
     /// Tries what is set aside again, parents' tables first: what the pages before brought may be
     /// what was missing.
     async fn try_again(&self, shapes: &[Shape], report: &mut SyncReport) -> Result<(), Fault> {
-        let Self { job, source, target, ledger, lease, .. } = *self;
+        let Self { job, source, target, ledger, clock, lease, budget } = *self;
         let is_waiting = |report: &SyncReport, shape: &Shape| {
             let of = report.tables.get(&shape.table);
             of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())
@@ -105,7 +105,8 @@ impl Slice<'_> {
             return Ok(());
         }
         let family = family(&job.pipeline, source, target, shapes).await?;
-        let again = TryAgain { source, target, ledger, lease, run: &job.run, family: &family };
+        let (run, family) = (&job.run, &family);
+        let again = TryAgain { source, target, ledger, clock, budget, lease, run, family };
         for shape in shapes {
             let fits = self.budget.allows(self.clock.now(), Duration::ZERO);
             if !is_waiting(report, shape) || !fits {
