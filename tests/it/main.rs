@@ -33,6 +33,7 @@ mod sync_cuts;
 mod sync_faults;
 mod sync_rivals;
 mod sync_rounds;
+mod unique_values;
 mod verify;
 mod verify_moving;
 mod verify_repair;

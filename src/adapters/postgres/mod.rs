@@ -6,6 +6,7 @@
 //! the same transaction.
 
 mod apply;
+mod aside;
 mod bisect;
 mod connect;
 mod copy;
