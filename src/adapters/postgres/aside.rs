@@ -20,13 +20,13 @@ use super::session::Session;
 use super::sql;
 use crate::engine::model::shape::Shape;
 
-/// The unique indexes of a table, each with its parts, its condition, and the column that is freed:
-/// rather one that takes NULL. `$2` are the columns that an update may set and that find no row.
+/// The unique indexes of a table, each with its parts, its condition, and the columns that could be
+/// freed, those first that take NULL. `$2` are the columns that an update may set and that find no row.
 const UNIQUE_INDEXES: &str = "\
-    select array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, false) \
+    select i.indexrelid::int8, array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, false) \
             from pg_catalog.generate_series(1, i.indnkeyatts::int4) as n), \
         pg_catalog.pg_get_expr(i.indpred, i.indrelid), free.attname::text, free.type, free.takes_null \
-    from pg_catalog.pg_index i cross join lateral (\
+    from pg_catalog.pg_index i left join lateral (\
         select a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) as type, t.typcategory, \
             not a.attnotnull and not t.typnotnull \
                 and coalesce(pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'false' as takes_null \
@@ -37,50 +37,63 @@ const UNIQUE_INDEXES: &str = "\
                     and d.objid = i.indexrelid and d.refobjid = i.indrelid and d.refobjsubid = a.attnum)) \
             and not exists (select from pg_catalog.pg_constraint f where f.contype = 'f' \
                 and f.confrelid = i.indrelid and a.attnum = any (f.confkey))\
-        ) as free \
+        ) as free on true \
     where i.indrelid = $1::pg_catalog.regclass and i.indisunique and i.indisvalid \
     order by i.indexrelid, free.takes_null desc, free.typcategory <> 'S'";
 
 /// A unique index and how its values are freed.
-struct Unique {
+pub struct Unique {
+    index: i64,
     /// What it compares: columns and expressions.
     parts: Vec<String>,
     /// The rows that it covers; none for all.
     condition: Option<String>,
-    /// The column that is set.
-    column: String,
-    /// What it is set to.
-    value: String,
+    /// The column that is set, and to what; none where nothing can be.
+    freed: Option<(String, String)>,
 }
 
-/// Moves the holders aside among the rows that the staged page brings anew; how many they were.
-pub async fn free(session: &Session, shape: &Shape) -> Result<u64, PostgresError> {
+/// The unique indexes of the table, which the statements below name columns of without a table.
+pub async fn uniques(session: &Session, shape: &Shape) -> Result<Vec<Unique>, PostgresError> {
     let table = sql::table(&shape.table);
     let settable = shape.changeable().map(|column| &column.name);
     let settable: Vec<String> =
         settable.filter(|name| !shape.key.contains(name)).cloned().collect();
     let found = session.query(UNIQUE_INDEXES, [table.as_str().into(), settable.into()]).await?;
-    let mut moved = 0;
-    let mut done: Vec<Vec<String>> = Vec::new();
-    for unique in found.iter().filter_map(|row| unique(shape, row)) {
-        // The first of an index's columns that can be freed is enough.
-        if done.contains(&unique.parts) {
-            continue;
+    let mut uniques: Vec<Unique> = Vec::new();
+    for row in &found {
+        let index = row.get(0);
+        if uniques.last().is_none_or(|last| last.index != index) {
+            uniques.push(Unique { index, parts: row.get(1), condition: row.get(2), freed: None });
         }
-        moved += session.execute(&free_sql(shape, &unique)).await?;
-        done.push(unique.parts);
+        let unique = uniques.last_mut().expect("one was just added if there was none");
+        unique.freed = unique.freed.take().or_else(|| freed(&table, row));
+    }
+    Ok(uniques)
+}
+
+/// Moves the holders aside among the rows that the staged page brings anew; how many they were.
+pub async fn free(
+    session: &Session,
+    shape: &Shape,
+    uniques: &[Unique],
+) -> Result<u64, PostgresError> {
+    let mut moved = 0;
+    for unique in uniques {
+        if let Some((column, value)) = &unique.freed {
+            moved += session.execute(&unique.free_sql(shape, column, value)).await?;
+        }
     }
     Ok(moved)
 }
 
-fn unique(shape: &Shape, row: &Row) -> Option<Unique> {
-    let (column, type_name): (String, String) = (row.get(2), row.get(3));
-    let value = if row.get(4) {
-        "null".to_owned()
-    } else {
-        free_value(&sql::table(&shape.table), &sql::ident(&column), &type_name)?
+fn freed(table: &str, row: &Row) -> Option<(String, String)> {
+    let (column, type_name): (Option<String>, Option<String>) = (row.get(3), row.get(4));
+    let (column, type_name) = (sql::ident(&column?), type_name?);
+    let value = match row.get(5) {
+        true => "null".to_owned(),
+        false => free_value(table, &column, &type_name)?,
     };
-    Some(Unique { parts: row.get(0), condition: row.get(1), column, value })
+    Some((column, value))
 }
 
 /// A value of the type that no row has, neither in the table nor in the page; `held.place` counts
@@ -108,32 +121,76 @@ fn free_value(table: &str, column: &str, type_name: &str) -> Option<String> {
     }
 }
 
-/// The holders are rows of the table whose key is in the page, and whose value another row of the
-/// page is to have. Their index's own text finds the values, and each names its columns alone: so each
-/// side is a subselect of its own.
-fn free_sql(shape: &Shape, unique: &Unique) -> String {
-    let Unique { parts, condition, column, value } = unique;
-    let table = sql::table(&shape.table);
-    let key = sql::idents(shape.key.iter().map(String::as_str));
-    let values: Vec<String> =
-        parts.iter().enumerate().map(|(at, part)| format!("({part}) as part_{at}")).collect();
-    let values = values.join(", ");
-    let covered = condition.as_ref().map_or(String::new(), |of| format!(" where {of}"));
-    let meets: Vec<String> =
-        (0..parts.len()).map(|at| format!("h.part_{at} = w.part_{at}")).collect();
-    let same = |one: &str, other: &str| same_key(shape, one, other);
-    format!(
-        "with stored as (select t.* from {table} as t where exists (select from {STAGED} as s where {stored})), \
-         holding as (select {key}, {values} from stored{covered}), \
-         wanted as (select {key}, {values} from {STAGED}{covered}), \
-         held as (select {keys}, row_number() over () as place from holding as h where exists (\
-           select from wanted as w where {meets} and not ({own}))) \
-         update {table} as t set {column} = {value} from held where {moved}",
-        keys = sql::prefixed("h.", shape.key.iter().map(String::as_str)),
-        meets = meets.join(" and "),
-        stored = same("t", "s"),
-        own = same("h", "w"),
-        moved = same("t", "held"),
-        column = sql::ident(column),
-    )
+impl Unique {
+    /// The holders are rows of the table whose key is in the page, and whose value another row of
+    /// the page is to have. The index's own text finds the values, and names its columns alone: so
+    /// each side is a subselect of its own.
+    fn free_sql(&self, shape: &Shape, column: &str, value: &str) -> String {
+        let table = sql::table(&shape.table);
+        let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
+        format!(
+            "with stored as (select t.* from {table} as t where exists (\
+               select from {STAGED} as s where {stored})), \
+             holding as (select {key}, {values} from stored where {covered}), \
+             wanted as (select {key}, {values} from {STAGED} where {covered}), \
+             held as (select {keys}, row_number() over () as place from holding as h where exists (\
+               select from wanted as w where {meets} and not ({own}))) \
+             update {table} as t set {column} = {value} from held where {moved}",
+            keys = self::key(shape, "h."),
+            meets = self.meets("h", "w"),
+            stored = same_key(shape, "t", "s"),
+            own = same_key(shape, "h", "w"),
+            moved = same_key(shape, "t", "held"),
+        )
+    }
+
+    /// Takes those rows out of a staged table whose value a row keeps that is not staged, or is
+    /// staged for the same value; where nothing can be freed, whoever has it.
+    pub fn delete_clashes(&self, shape: &Shape, staged: &str) -> String {
+        let table = sql::table(&shape.table);
+        let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
+        let stays = match &self.freed {
+            Some(_) => {
+                let own = same_key(shape, "o", "h");
+                format!(" and not exists (select from {staged} as o where {own})")
+            }
+            None => String::new(),
+        };
+        let stored: Vec<String> = (self.parts.iter().enumerate())
+            .map(|(at, part)| format!("({part}) = w.part_{at}"))
+            .collect();
+        format!(
+            "with wanted as materialized (select {key}, {values} from {staged} where {covered}), \
+             clashing as materialized (select {keys} from wanted as w where exists (\
+               select from {table} as h where {covered} and {stored} and not ({other}){stays}) \
+               or exists (select from wanted as o where {meets} and not ({own}))) \
+             delete from {staged} as s using clashing as c where {gone}",
+            keys = self::key(shape, "w."),
+            stored = stored.join(" and "),
+            other = same_key(shape, "h", "w"),
+            meets = self.meets("o", "w"),
+            own = same_key(shape, "o", "w"),
+            gone = same_key(shape, "s", "c"),
+        )
+    }
+
+    fn values(&self) -> String {
+        let values = self.parts.iter().enumerate();
+        let values: Vec<String> =
+            values.map(|(at, part)| format!("({part}) as part_{at}")).collect();
+        values.join(", ")
+    }
+
+    fn covered(&self) -> &str {
+        self.condition.as_deref().unwrap_or("true")
+    }
+
+    fn meets(&self, one: &str, other: &str) -> String {
+        let pairs = (0..self.parts.len()).map(|at| format!("{one}.part_{at} = {other}.part_{at}"));
+        pairs.collect::<Vec<_>>().join(" and ")
+    }
+}
+
+fn key(shape: &Shape, prefix: &str) -> String {
+    sql::prefixed(prefix, shape.key.iter().map(String::as_str))
 }

@@ -205,7 +205,8 @@ async fn freed(
 ) -> Result<Option<Tally>, PostgresError> {
     let tried = async {
         stage(session, shape, page).await?;
-        match aside::free(session, shape).await? {
+        let uniques = aside::uniques(session, shape).await?;
+        match aside::free(session, shape, &uniques).await? {
             0 => Ok(None),
             _ => apply::apply(session, shape, page.rows).await.map(Some),
         }
@@ -236,7 +237,7 @@ async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), Post
 }
 
 /// Sends a page's bytes as they are.
-async fn copy_in(
+pub async fn copy_in(
     session: &Session,
     into: &str,
     shape: &Shape,
