@@ -143,6 +143,15 @@ pub trait Target: Digests {
     /// page has not, or that are not refused again, are set aside no more.
     async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault>;
 
+    /// Tries rows of several tables again that wait for each other, all or nothing as above: those
+    /// that need nothing but the target and one another go in and are set aside no more. The others
+    /// stay as they are. One answer a table, in their order.
+    async fn retry_together(
+        &self,
+        lease: &Lease,
+        all: &[Again<'_>],
+    ) -> Result<Vec<Committed>, Fault>;
+
     /// Deletes the rows of these keys, all or nothing, counts them and renews the lease; gives back
     /// how many there were. A lease that was taken over deletes nothing.
     async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault>;

@@ -132,7 +132,8 @@ fn sets(shape: &Shape, from: &str) -> String {
     set.collect::<Vec<_>>().join(", ")
 }
 
-fn same_key(shape: &Shape, one: &str, other: &str) -> String {
+/// Whether two rows have the same key, in SQL.
+pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
     let pairs = shape.key.iter().map(|name| {
         let name = sql::ident(name);
         format!("{one}.{name} = {other}.{name}")

@@ -11,7 +11,7 @@ use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{delete, describe, digest, history, ledger, read, rejects, survey, write};
+use super::{delete, describe, digest, history, ledger, read, rejects, survey, together, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
@@ -212,6 +212,16 @@ impl Target for PostgresTarget {
         let result = write::retry(&session, &self.schema, lease, again).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&again.shape.table))
+    }
+
+    async fn retry_together(
+        &self,
+        lease: &Lease,
+        all: &[Again<'_>],
+    ) -> Result<Vec<Committed>, Fault> {
+        let session = self.session().await?;
+        let result = together::retry(&session, &self.schema, lease, all).await;
+        keep(&self.pool, session, result, Step::Write)
     }
 
     async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault> {

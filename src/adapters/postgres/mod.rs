@@ -6,6 +6,7 @@
 //! the same transaction.
 
 mod apply;
+mod aside;
 mod bisect;
 mod connect;
 mod copy;
@@ -16,12 +17,14 @@ mod digest;
 mod fault;
 mod history;
 mod ledger;
+mod legs;
 mod migrate;
 mod read;
 mod rejects;
 mod session;
 pub mod sql;
 mod survey;
+mod together;
 mod wire;
 mod write;
 

@@ -15,7 +15,7 @@ use super::fault::PostgresError;
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
-use super::{apply, bisect, history, ledger, rejects};
+use super::{apply, aside, bisect, history, ledger, rejects};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::range::RowKey;
@@ -132,8 +132,13 @@ async fn put(
     };
     match whole.await {
         Err(error) => {
-            PostgresError::refusal_of_a_row(error)?;
+            let refused = PostgresError::refusal_of_a_row(error)?;
             session.batch(&format!("rollback to savepoint {PART}")).await?;
+            if *refused.code() == SqlState::UNIQUE_VIOLATION
+                && let Some(tally) = freed(session, shape, page).await?
+            {
+                return Ok(all_in(tally, false));
+            }
             let (tally, refused) = bisect::put(session, shape, page).await?;
             Ok(Put { tally, straight: false, refused })
         }
@@ -187,6 +192,37 @@ pub async fn compared(
     shape: &Shape,
     page: &Page,
 ) -> Result<Tally, PostgresError> {
+    stage(session, shape, page).await?;
+    apply::apply(session, shape, page.rows).await
+}
+
+/// The same after the unique values are freed that the page's rows hand on to each other; none
+/// where that is not what the page is refused for.
+async fn freed(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<Option<Tally>, PostgresError> {
+    let tried = async {
+        stage(session, shape, page).await?;
+        let uniques = aside::uniques(session, shape).await?;
+        match aside::free(session, shape, &uniques).await? {
+            0 => Ok(None),
+            _ => apply::apply(session, shape, page.rows).await.map(Some),
+        }
+    };
+    let written = match tried.await {
+        Err(error) => error.refusal_of_a_row().map(|_| None)?,
+        Ok(written) => written,
+    };
+    if written.is_none() {
+        session.batch(&format!("rollback to savepoint {PART}")).await?;
+    }
+    Ok(written)
+}
+
+/// Makes the table that holds the page, behind a savepoint, and fills it.
+async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let table = sql::table(&shape.table);
     session
@@ -197,12 +233,11 @@ pub async fn compared(
             staged = apply::STAGED,
         ))
         .await?;
-    copy_in(session, apply::STAGED, shape, page).await?;
-    apply::apply(session, shape, page.rows).await
+    copy_in(session, apply::STAGED, shape, page).await
 }
 
 /// Sends a page's bytes as they are.
-async fn copy_in(
+pub async fn copy_in(
     session: &Session,
     into: &str,
     shape: &Shape,

@@ -54,13 +54,48 @@ pub struct Family {
     pub references: BTreeMap<TableName, Vec<Reference>>,
 }
 
-/// What became of the tables that were tried or brought along: the rows, and how many are set aside.
-pub type Tried = BTreeMap<TableName, (Tally, u64)>;
+/// What became of the tables that were tried or brought along.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// The rows, and how many are set aside.
+    pub tables: BTreeMap<TableName, (Tally, u64)>,
+    /// Whose parents were brought along last: a cycle comes back to the same rows for ever.
+    orphans: BTreeMap<TableName, Vec<Vec<String>>>,
+}
 
 impl TryAgain<'_> {
     /// Tries a table's rows again, after the parents that they lack.
     pub async fn table(&self, shape: &Shape, tried: &mut Tried) -> Result<(), Fault> {
         self.generation(shape, MOST_GENERATIONS, tried).await
+    }
+
+    /// Tries rows of all these tables together that may wait for each other, once each has been
+    /// tried by itself.
+    pub async fn together(&self, tables: &[&Shape], tried: &mut Tried) -> Result<(), Fault> {
+        let mut waiting = Vec::new();
+        for &shape in tables {
+            let table = Some(&shape.table);
+            let rejects = self.ledger.rejects(self.lease.pipeline(), table, MOST_AT_A_TIME).await?;
+            let rows = rejects.iter().filter(|reject| reject.waits_for_a_row());
+            let known = values(shape, rows);
+            if !known.is_empty() {
+                let fetch = Fetch { shape, columns: &shape.key, values: &known };
+                waiting.push((shape, self.source.fetch(&fetch).await?));
+            }
+        }
+        // A row that waits alone waits for none of these.
+        if waiting.iter().map(|(_, page)| page.rows).sum::<u64>() < 2 {
+            return Ok(());
+        }
+        let again: Vec<Again<'_>> = waiting
+            .iter()
+            .map(|(shape, page)| Again { run: self.run, shape, page, keys: &[] })
+            .collect();
+        let saved = self.target.retry_together(self.lease, &again).await?;
+        for (again, saved) in again.iter().zip(&saved) {
+            note(tried, &again.shape.table, saved);
+        }
+        Ok(())
     }
 
     fn generation<'t>(
@@ -78,7 +113,9 @@ impl TryAgain<'_> {
                     return Ok(());
                 }
                 let orphans = values(shape, rejects.iter().filter(|of| of.code == MISSING_PARENT));
-                if !orphans.is_empty() && left > 0 {
+                let goes_round = tried.orphans.get(&shape.table) == Some(&orphans);
+                tried.orphans.insert(shape.table.clone(), orphans.clone());
+                if !orphans.is_empty() && !goes_round && left > 0 {
                     self.bring_parents(shape, &orphans, left - 1, tried).await?;
                 }
                 let refused = self.once_more(shape, &rejects, tried).await?;
@@ -139,7 +176,7 @@ impl TryAgain<'_> {
 }
 
 fn note(tried: &mut Tried, table: &TableName, saved: &Committed) {
-    let (tally, set_aside) = tried.entry(table.clone()).or_default();
+    let (tally, set_aside) = tried.tables.entry(table.clone()).or_default();
     *tally += saved.tally;
     *set_aside = saved.set_aside;
 }

@@ -8,6 +8,9 @@ use super::table::TableName;
 /// The code of a row that points to one that is not there (SQLSTATE 23503).
 pub const MISSING_PARENT: &str = "23503";
 
+/// The code of a row whose unique value another row has (SQLSTATE 23505).
+pub const TAKEN_VALUE: &str = "23505";
+
 /// A row that was set aside, as the ledger keeps it. Its key and reason may hold values of the row:
 /// they go to people who ask for them, never to a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,4 +29,11 @@ pub struct Reject {
     pub first_seen: SystemTime,
     /// When it was refused last.
     pub last_seen: SystemTime,
+}
+
+impl Reject {
+    /// It may wait for another row that waits in its turn.
+    pub fn waits_for_a_row(&self) -> bool {
+        self.code == MISSING_PARENT || self.code == TAKEN_VALUE
+    }
 }

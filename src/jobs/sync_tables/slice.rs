@@ -107,23 +107,29 @@ impl Slice<'_> {
         let family = family(&job.pipeline, source, target, shapes).await?;
         let (run, family) = (&job.run, &family);
         let again = TryAgain { source, target, ledger, clock, budget, lease, run, family };
+        let fits = || budget.allows(clock.now(), Duration::ZERO);
         for shape in shapes {
-            let fits = self.budget.allows(self.clock.now(), Duration::ZERO);
-            if !is_waiting(report, shape) || !fits {
+            if !is_waiting(report, shape) || !fits() {
                 continue;
             }
-            let mut tried = Tried::new();
+            let mut tried = Tried::default();
             let ended = again.table(shape, &mut tried).await;
-            for (table, (tally, set_aside)) in tried {
-                report.add(&table, tally, Some(set_aside));
-            }
+            tell(tried, report);
             match ended {
                 Ok(()) => {}
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
         }
-        Ok(())
+        let left: Vec<&Shape> =
+            family.shapes.values().filter(|shape| is_waiting(report, shape)).collect();
+        if left.is_empty() || !fits() {
+            return Ok(());
+        }
+        let mut tried = Tried::default();
+        let ended = again.together(&left, &mut tried).await;
+        tell(tried, report);
+        ended
     }
 
     /// One look at all tables and the scans that follow from it. Gives back the tables whose scan
@@ -256,5 +262,11 @@ impl Slice<'_> {
                 .collect();
         }
         Ok(open)
+    }
+}
+
+fn tell(tried: Tried, report: &mut SyncReport) {
+    for (table, (tally, set_aside)) in tried.tables {
+        report.add(&table, tally, Some(set_aside));
     }
 }

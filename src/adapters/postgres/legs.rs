@@ -1,0 +1,89 @@
+//! The foreign keys of a table, as the SQL that looks after rows which wait for each other.
+
+use tokio_postgres::Row;
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql;
+use crate::engine::model::table::TableName;
+
+/// A foreign key: what points, to what.
+pub struct Leg {
+    /// The columns that point.
+    columns: Vec<String>,
+    /// Those of them that take NULL.
+    nullable: Vec<String>,
+    /// The table that they point to.
+    pub parent: TableName,
+    /// Its columns, in the same order.
+    pub referenced: Vec<String>,
+    /// It may be checked at the end of the transaction.
+    deferrable: bool,
+}
+
+const LEGS: &str = "\
+    select n.nspname::text, c.relname::text, f.condeferrable, \
+        array(select a.attname::text from unnest(f.conkey) with ordinality as p(attnum, place) \
+            join pg_catalog.pg_attribute a on a.attrelid = f.conrelid and a.attnum = p.attnum order by p.place), \
+        array(select a.attname::text from unnest(f.confkey) with ordinality as p(attnum, place) \
+            join pg_catalog.pg_attribute a on a.attrelid = f.confrelid and a.attnum = p.attnum order by p.place), \
+        array(select a.attname::text from pg_catalog.pg_attribute a where a.attrelid = f.conrelid \
+            and a.attnum = any (f.conkey) and not a.attnotnull) \
+    from pg_catalog.pg_constraint f \
+    join pg_catalog.pg_class c on c.oid = f.confrelid \
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+    where f.conrelid = $1::pg_catalog.regclass and f.contype = 'f' and f.conparentid = 0 \
+    order by f.conname";
+
+/// The foreign keys of a table.
+pub async fn of(session: &Session, table: &TableName) -> Result<Vec<Leg>, PostgresError> {
+    let found = session.query(LEGS, [sql::table(table).into()]).await?;
+    let leg = |row: &Row| Leg {
+        parent: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
+        deferrable: row.get(2),
+        columns: row.get(3),
+        referenced: row.get(4),
+        nullable: row.get(5),
+    };
+    Ok(found.iter().map(leg).collect())
+}
+
+impl Leg {
+    /// Takes those rows out of a staged table whose parent is neither in the target nor staged
+    /// itself, in `beside`.
+    pub fn delete_orphans(&self, staged: &str, beside: Option<&str>) -> String {
+        let mut text = format!("delete from {staged} as s where {}", self.points("s"));
+        for parents in [Some(sql::table(&self.parent).as_str()), beside].into_iter().flatten() {
+            let found = self.finds("s");
+            text.push_str(&format!(" and not exists (select from {parents} as p where {found})"));
+        }
+        text
+    }
+
+    /// Makes staged rows point nowhere whose parent is not in the target yet; none where the
+    /// constraint can wait, or no column of it may be left out.
+    pub fn leave_out(&self, staged: &str, settable: impl Fn(&str) -> bool) -> Option<String> {
+        let column = self.nullable.iter().find(|name| !self.deferrable && settable(name))?;
+        Some(format!(
+            "update {staged} as s set {column} = null where {points} \
+             and not exists (select from {parents} as p where {found})",
+            column = sql::ident(column),
+            points = self.points("s"),
+            parents = sql::table(&self.parent),
+            found = self.finds("s"),
+        ))
+    }
+
+    /// The row points somewhere: a NULL in any of its columns points nowhere.
+    fn points(&self, row: &str) -> String {
+        let set = self.columns.iter().map(|name| format!("{row}.{} is not null", sql::ident(name)));
+        set.collect::<Vec<_>>().join(" and ")
+    }
+
+    fn finds(&self, row: &str) -> String {
+        let pairs = self.columns.iter().zip(&self.referenced);
+        let pairs =
+            pairs.map(|(own, of)| format!("p.{} = {row}.{}", sql::ident(of), sql::ident(own)));
+        pairs.collect::<Vec<_>>().join(" and ")
+    }
+}

@@ -1,0 +1,240 @@
+//! Writes rows that wait for each other: cycles of rows that point to one another, across tables, and
+//! unique values that are handed on between rows which were refused one by one.
+//!
+//! 1. All of them are staged. Those that need a row which is neither in the target nor among
+//!    them are left out, and so are those whose unique value somebody else keeps; and again, until what
+//!    is left needs nothing but itself.
+//! 2. Constraints that may wait for the end do. Where a foreign key may not, its column is NULL at
+//!    first, if it takes NULL, and the row is written once more when the others are there.
+//! 3. A table whose rows are refused all the same is left out, and the rest begins anew.
+//!
+//! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
+
+use super::apply::{self, STAGED};
+use super::aside::{self, Unique};
+use super::copy;
+use super::fault::PostgresError;
+use super::legs::{self, Leg};
+use super::session::Session;
+use super::sql::{self, Purpose};
+use super::write::{self, OWN_SEARCH_PATH, PART};
+use super::{history, ledger, rejects};
+use crate::engine::model::lease::Lease;
+use crate::engine::model::range::RowKey;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+use crate::engine::ports::{Again, Committed};
+
+/// How often what is left is looked through. Each look leaves out a generation of rows that wait in
+/// vain; a longer line waits on.
+const MOST_LOOKS: usize = 64;
+
+/// The column that says which row of the page a staged row is.
+const PLACE: &str = "\"syncline_place\"";
+
+/// One table's rows.
+struct Waiting<'a> {
+    again: &'a Again<'a>,
+    /// The table that they are staged in.
+    staged: String,
+    uniques: Vec<Unique>,
+    legs: Vec<Leg>,
+    /// How many are in the table for the first time.
+    inserted: u64,
+}
+
+/// Writes what can be written, and lets it go; what became of each table.
+pub async fn retry(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    all: &[Again<'_>],
+) -> Result<Vec<Committed>, PostgresError> {
+    session.begin(Purpose::Write).await?;
+    ledger::prove(session, schema, lease).await?;
+    session.batch("set constraints all deferred").await?;
+    let mut waiting = Vec::with_capacity(all.len());
+    for (at, again) in all.iter().enumerate() {
+        waiting.push(stage(session, at, again).await?);
+    }
+    session.batch(OWN_SEARCH_PATH).await?;
+    for of in &mut waiting {
+        of.uniques = aside::uniques(session, of.again.shape).await?;
+        of.legs = legs::of(session, &of.again.shape.table).await?;
+    }
+    session.batch("savepoint staged").await?;
+    close(session, &waiting).await?;
+    while let Err(refused) = write(session, &mut waiting).await? {
+        session.batch("rollback to savepoint staged").await?;
+        for at in refused {
+            // Emptied before the savepoint is renewed, so that a later rollback leaves it empty.
+            session.batch(&format!("delete from {}", waiting[at].staged)).await?;
+        }
+        session.batch("savepoint staged").await?;
+        close(session, &waiting).await?;
+    }
+    let mut saved = Vec::with_capacity(waiting.len());
+    for of in &waiting {
+        saved.push(let_go(session, schema, lease, of).await?);
+    }
+    session.batch("commit").await?;
+    Ok(saved)
+}
+
+/// Stages a page in a table of its own, whose rows know their place.
+async fn stage<'a>(
+    session: &Session,
+    at: usize,
+    again: &'a Again<'a>,
+) -> Result<Waiting<'a>, PostgresError> {
+    let staged = format!("pg_temp.syncline_waiting_{at}");
+    let shape = again.shape;
+    session
+        .batch(&format!(
+            "create temporary table syncline_waiting_{at} on commit drop as \
+             select {columns} from {table} with no data; \
+             alter table {staged} add column {PLACE} serial",
+            columns = columns(shape),
+            table = sql::table(&shape.table),
+        ))
+        .await?;
+    write::copy_in(session, &staged, shape, again.page).await?;
+    Ok(Waiting { again, staged, uniques: Vec::new(), legs: Vec::new(), inserted: 0 })
+}
+
+fn columns(shape: &Shape) -> String {
+    sql::idents(shape.columns.iter().map(|column| column.name.as_str()))
+}
+
+/// Leaves out what waits for anything else than what is staged, until nothing is left out any more.
+async fn close(session: &Session, waiting: &[Waiting<'_>]) -> Result<(), PostgresError> {
+    for _ in 0..MOST_LOOKS {
+        let mut left_out = 0;
+        for of in waiting {
+            let shape = of.again.shape;
+            for leg in &of.legs {
+                let beside = beside(waiting, leg).map(|of| of.staged.as_str());
+                left_out += session.execute(&leg.delete_orphans(&of.staged, beside)).await?;
+            }
+            for unique in &of.uniques {
+                left_out += session.execute(&unique.delete_clashes(shape, &of.staged)).await?;
+            }
+        }
+        if left_out == 0 {
+            return Ok(());
+        }
+    }
+    for of in waiting {
+        session.batch(&format!("delete from {}", of.staged)).await?;
+    }
+    Ok(())
+}
+
+/// The staged rows of the table that a leg points to, if they have what it points to.
+fn beside<'w, 'a>(waiting: &'w [Waiting<'a>], leg: &Leg) -> Option<&'w Waiting<'a>> {
+    waiting.iter().find(|of| {
+        let shape = of.again.shape;
+        shape.table == leg.parent && leg.referenced.iter().all(|name| shape.place(name).is_some())
+    })
+}
+
+/// Writes all that is staged; the inner error names the tables whose rows are refused.
+async fn write(
+    session: &Session,
+    waiting: &mut [Waiting<'_>],
+) -> Result<Result<(), Vec<usize>>, PostgresError> {
+    let mut left: Vec<usize> = (0..waiting.len()).collect();
+    while !left.is_empty() {
+        let before = left.len();
+        let mut refused = Vec::new();
+        for at in left {
+            let legs: Vec<String> = without_legs(waiting, &waiting[at]);
+            match put(session, &waiting[at], &legs).await? {
+                Some(tally) => waiting[at].inserted = tally.inserted,
+                None => refused.push(at),
+            }
+        }
+        if refused.len() == before {
+            return Ok(Err(refused));
+        }
+        left = refused;
+    }
+    for (at, of) in waiting.iter().enumerate() {
+        let whole = without_legs(waiting, of).is_empty();
+        if !whole && put(session, of, &[]).await?.is_none() {
+            return Ok(Err(vec![at]));
+        }
+    }
+    // What speaks at the end is asked to speak now, when the rows can still be left out.
+    match session.batch("set constraints all immediate; set constraints all deferred").await {
+        Ok(()) => Ok(Ok(())),
+        Err(error) => {
+            error.refusal_of_a_row()?;
+            Ok(Err((0..waiting.len()).collect()))
+        }
+    }
+}
+
+/// The statements that leave out, at first, where staged rows point to rows that are staged too.
+fn without_legs(waiting: &[Waiting<'_>], of: &Waiting<'_>) -> Vec<String> {
+    let settable = |name: &str| {
+        let shape = of.again.shape;
+        !shape.key.iter().any(|key| key == name) && shape.changeable().any(|of| of.name == name)
+    };
+    let legs = of.legs.iter().filter(|leg| beside(waiting, leg).is_some());
+    legs.filter_map(|leg| leg.leave_out(STAGED, settable)).collect()
+}
+
+/// Writes one table's staged rows behind a savepoint; none where they are refused.
+async fn put(
+    session: &Session,
+    of: &Waiting<'_>,
+    without: &[String],
+) -> Result<Option<Tally>, PostgresError> {
+    let shape = of.again.shape;
+    let tried = async {
+        session
+            .batch(&format!(
+                "savepoint {PART}; drop table if exists {STAGED}; \
+                 create temporary table syncline_page on commit drop as \
+                 select {columns} from {staged}; {without}",
+                columns = columns(shape),
+                staged = of.staged,
+                without = without.join(";"),
+            ))
+            .await?;
+        aside::free(session, shape, &of.uniques).await?;
+        apply::apply(session, shape, of.again.page.rows).await
+    };
+    match tried.await {
+        Ok(tally) => Ok(Some(tally)),
+        Err(error) => {
+            error.refusal_of_a_row()?;
+            session.batch(&format!("rollback to savepoint {PART}")).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// What is staged still is in the target: it is set aside no more, and counted.
+async fn let_go(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    of: &Waiting<'_>,
+) -> Result<Committed, PostgresError> {
+    let Again { run, shape, page, .. } = *of.again;
+    let rows = copy::rows(shape.encoding, &page.bytes)?;
+    let places = session.query(&format!("select {PLACE} from {}", of.staged), []).await?;
+    let place = |row: &tokio_postgres::Row| usize::try_from(row.get::<_, i32>(0) - 1).ok();
+    let keys: Vec<RowKey> = places
+        .iter()
+        .filter_map(|row| rows.get(place(row)?))
+        .map(|row| write::key_of(shape, &page.bytes[row.clone()]))
+        .collect::<Result<_, _>>()?;
+    rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
+    let updated = (keys.len() as u64).saturating_sub(of.inserted);
+    let tally = Tally { inserted: of.inserted, updated, ..Tally::default() };
+    let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+    Ok(Committed { tally, straight: false, set_aside })
+}
