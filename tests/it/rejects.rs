@@ -77,6 +77,19 @@ async fn all_refused_rows_go_in_with_one_run_once_the_target_takes_them() {
 }
 
 #[tokio::test]
+async fn a_refused_row_that_comes_with_a_page_is_let_go_with_it() {
+    let pair = items(1_000, "alter table items add constraint small check (n <> 900);").await;
+    pair.sync().await.success();
+    pair.sql_target("alter table items drop constraint small").await;
+    pair.sql_source("update items set name = name || '!', updated_at = now()").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(rejected(&answer, "public.items"), 0);
+    assert_eq!(answer.rows("public.items"), [1, 999, 0], "it is not read once more");
+}
+
+#[tokio::test]
 async fn a_refused_row_that_the_source_corrects_or_deletes_is_let_go() {
     let pair = items(100, "alter table items add check (n not in (7, 8));").await;
     pair.sync().await.success();

@@ -5,6 +5,8 @@
 //! process that dies at any point leaves nothing, and a page that is sent twice finds its rows
 //! equal the second time.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
@@ -65,9 +67,24 @@ async fn attempt(
     let Put { tally, straight, refused } = put(session, shape, page, fresh).await?;
     ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
     rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
-    let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+    let mut set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+    // Others are set aside than those of this page: some of them may have come with it.
+    if set_aside > refused.len() as u64 {
+        let went_in = went_in(shape, page, &refused)?;
+        set_aside -=
+            rejects::clear(session, schema, lease.pipeline(), &shape.table, &went_in).await?;
+    }
     session.batch("commit").await?;
     Ok(Committed { tally, straight, set_aside })
+}
+
+/// The keys of a page's rows, but for those that were refused.
+fn went_in(shape: &Shape, page: &Page, refused: &[Refusal]) -> Result<Vec<RowKey>, PostgresError> {
+    let refused: BTreeSet<&RowKey> = refused.iter().map(|of| &of.key).collect();
+    let rows = copy::rows(shape.encoding, &page.bytes)?;
+    let keys = rows.into_iter().map(|row| key_of(shape, &page.bytes[row]));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    Ok(keys.into_iter().filter(|key| !refused.contains(key)).collect())
 }
 
 async fn begin(
