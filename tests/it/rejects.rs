@@ -77,6 +77,23 @@ async fn all_refused_rows_go_in_with_one_run_once_the_target_takes_them() {
 }
 
 #[tokio::test]
+async fn refused_rows_that_a_budget_left_out_go_in_with_the_next_slices() {
+    let slow = "create function slow() returns trigger language plpgsql as \
+        $$ begin perform pg_sleep(0.002); return new; end $$; \
+        create trigger slow before insert on items for each row execute function slow(); \
+        alter table items add constraint small check (n > 700);";
+    let pair = items(701, slow).await.set("SYNC_BUDGET_SECONDS", "1");
+    pair.sync_until_done(&[]).await;
+    pair.sql_target("alter table items drop constraint small").await;
+
+    let slices = pair.sync_until_done(&[]).await;
+
+    assert!(slices.len() > 1, "500 rows take a second");
+    assert_eq!(rejected(&slices[slices.len() - 1], "public.items"), 0);
+    pair.assert_equal(&["items"]).await;
+}
+
+#[tokio::test]
 async fn a_refused_row_that_comes_with_a_page_is_let_go_with_it() {
     let pair = items(1_000, "alter table items add constraint small check (n <> 900);").await;
     pair.sync().await.success();

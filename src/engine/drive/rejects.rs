@@ -63,9 +63,18 @@ pub struct Tried {
     orphans: BTreeMap<TableName, Vec<Vec<String>>>,
 }
 
+/// How far the rows of a table were tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tries {
+    /// All that are likely to go in.
+    End,
+    /// Some went in, and the budget ended before the next ones.
+    Budget,
+}
+
 impl TryAgain<'_> {
     /// Tries a table's rows again, after the parents that they lack.
-    pub async fn table(&self, shape: &Shape, tried: &mut Tried) -> Result<(), Fault> {
+    pub async fn table(&self, shape: &Shape, tried: &mut Tried) -> Result<Tries, Fault> {
         self.generation(shape, MOST_GENERATIONS, tried).await
     }
 
@@ -103,14 +112,14 @@ impl TryAgain<'_> {
         shape: &'t Shape,
         left: usize,
         tried: &'t mut Tried,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 't>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Tries, Fault>> + Send + 't>> {
         Box::pin(async move {
             loop {
                 let table = Some(&shape.table);
                 let pipeline = self.lease.pipeline();
                 let rejects = self.ledger.rejects(pipeline, table, MOST_AT_A_TIME).await?;
                 if rejects.is_empty() {
-                    return Ok(());
+                    return Ok(Tries::End);
                 }
                 let orphans = values(shape, rejects.iter().filter(|of| of.code == MISSING_PARENT));
                 let goes_round = tried.orphans.get(&shape.table) == Some(&orphans);
@@ -121,9 +130,11 @@ impl TryAgain<'_> {
                 let refused = self.once_more(shape, &rejects, tried).await?;
                 let all = rejects.len() < MOST_AT_A_TIME as usize;
                 let none_went_in = refused >= rejects.len() as u64;
-                let fits = self.budget.allows(self.clock.now(), Duration::ZERO);
-                if all || none_went_in || !fits {
-                    return Ok(());
+                if all || none_went_in {
+                    return Ok(Tries::End);
+                }
+                if !self.budget.allows(self.clock.now(), Duration::ZERO) {
+                    return Ok(Tries::Budget);
                 }
             }
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
-use crate::engine::drive::rejects::{Tried, TryAgain};
+use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
 use crate::engine::model::fault::Fault;
@@ -108,21 +108,31 @@ impl Slice<'_> {
         let (run, family) = (&job.run, &family);
         let again = TryAgain { source, target, ledger, clock, budget, lease, run, family };
         let fits = || budget.allows(clock.now(), Duration::ZERO);
+        let mut cut = None;
         for shape in shapes {
-            if !is_waiting(report, shape) || !fits() {
+            if !is_waiting(report, shape) {
                 continue;
+            }
+            if !fits() {
+                cut = Some(&shape.table);
+                break;
             }
             let mut tried = Tried::default();
             let ended = again.table(shape, &mut tried).await;
             tell(tried, report);
             match ended {
-                Ok(()) => {}
+                Ok(Tries::End) => {}
+                Ok(Tries::Budget) => cut = Some(&shape.table),
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
         }
         let left: Vec<&Shape> =
             family.shapes.values().filter(|shape| is_waiting(report, shape)).collect();
+        // A slice that brought nothing in would most likely be followed by one that does not, either.
+        if let Some(table) = cut.filter(|_| report.total().written() > 0) {
+            report.cut(table, None);
+        }
         if left.is_empty() || !fits() {
             return Ok(());
         }
