@@ -10,7 +10,6 @@
 //!
 //! A repair writes, and so it takes the lease, once the comparison has found something.
 
-mod compare;
 mod plan;
 mod repair;
 mod report;
@@ -20,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use plan::{Extras, Kept};
-pub use report::{DifferenceCounts, SideRows, TableVerified, VerifyReport};
+pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 
+use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::checkpoint::have_ended;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
@@ -30,7 +30,6 @@ use crate::engine::model::shape::Shape;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
 
-use compare::Compare;
 use repair::Repair;
 
 /// How long the second look waits for the writers that the source had at the first: most
@@ -51,16 +50,6 @@ pub struct VerifyTables {
     pub repair: Option<Extras>,
     /// The id that it is reported under, and that a repair is recorded under.
     pub run: RunId,
-}
-
-/// A table as both sides are asked for it.
-struct Compared {
-    /// What the source is asked for, and what is moved.
-    source: Shape,
-    /// What the target is asked for.
-    target: Shape,
-    /// The greatest cursor that the target has reached.
-    settled_to: Option<String>,
 }
 
 impl VerifyTables {
@@ -121,14 +110,17 @@ impl VerifyTables {
         compared: &Compared,
     ) -> Result<TableVerified, Fault> {
         let compare = Compare { source, target, compared };
-        let mut found = compare.narrow(self.most).await?;
-        if !found.rows.is_empty() {
+        let mut found = compare.whole().await?;
+        let mut differing = compare.narrow(&mut found, self.most).await?;
+        let more = differing.len() as u64 > self.most || !found.is_all();
+        differing.truncate(usize::try_from(self.most).unwrap_or(usize::MAX));
+        if !differing.is_empty() {
             writers_end(source, clock).await?;
-            let keys: Vec<_> = found.rows.iter().map(|row| row.key.clone()).collect();
-            found.rows = compare.rows(&keys).await?;
+            let keys: Vec<_> = differing.iter().map(|row| row.key.clone()).collect();
+            differing = compare.rows(&keys).await?;
         }
         let (table, rows) = (&compared.source.table, found.source.rows);
-        tracing::info!(%table, rows, differing = found.rows.len(), "Compared {rows} rows of {table}");
+        tracing::info!(%table, rows, differing = differing.len(), "Compared {rows} rows of {table}");
         let target_filtered = compared.source.filter == compared.target.filter;
         Ok(TableVerified {
             table: compared.source.table.clone(),
@@ -137,8 +129,8 @@ impl VerifyTables {
             target_filtered,
             source: found.source,
             target: found.target,
-            rows: found.rows,
-            more: found.more,
+            rows: differing,
+            more,
             mended: Vec::new(),
             kept: None,
         })

@@ -82,9 +82,8 @@ pub fn may_delete(extras: Extras, verified: &TableVerified) -> Result<(), Kept> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::model::range::{Difference, DifferingRow, RowKey};
+    use crate::engine::model::range::{Difference, DifferingRow, RowKey, SideRows};
     use crate::engine::model::table::TableName;
-    use crate::jobs::verify::SideRows;
 
     fn verified(source: u64, target: u64, extra: usize) -> TableVerified {
         let row =

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::compare::Compare;
 use super::plan::{self, Extras};
-use super::{Compared, TableVerified, VerifyReport, VerifyTables};
+use super::{TableVerified, VerifyReport, VerifyTables};
+use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
