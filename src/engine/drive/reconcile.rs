@@ -27,6 +27,27 @@ pub struct Compared {
     pub settled_to: Option<String>,
 }
 
+impl Compared {
+    /// What each side is asked for. The operator's condition speaks of the source's rows; on the
+    /// target it leaves out the same ones where it can be evaluated there.
+    pub async fn of(
+        target: &(impl Digests + ?Sized),
+        shape: Shape,
+        partitioned: bool,
+        settled_to: Option<String>,
+    ) -> Result<Self, Fault> {
+        let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
+        let filter = shape.filter.clone().filter(|_| takes_filter);
+        let there = Shape { partitioned, filter, ..shape.clone() };
+        Ok(Self { source: shape, target: there, settled_to })
+    }
+
+    /// The condition, if there is one, leaves out rows of the target, too.
+    pub fn is_filtered(&self) -> bool {
+        self.source.filter == self.target.filter
+    }
+}
+
 /// The two sides of a table.
 pub struct Compare<'a, S: ?Sized, T: ?Sized> {
     /// The side that is read.

@@ -26,9 +26,8 @@ use crate::engine::model::checkpoint::have_ended;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
-use crate::engine::model::shape::Shape;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
+use crate::engine::ports::{Clock, Ledger, Source, Target};
 
 use repair::Repair;
 
@@ -75,7 +74,8 @@ impl VerifyTables {
             let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
             let table = shape.table.clone();
             let compared = async {
-                let compared = compared(target, shape, partitioned, &checkpoints).await?;
+                let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
+                let compared = Compared::of(target, shape, partitioned, settled_to).await?;
                 let verified = self.table(source, target, clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };
@@ -121,12 +121,11 @@ impl VerifyTables {
         }
         let (table, rows) = (&compared.source.table, found.source.rows);
         tracing::info!(%table, rows, differing = differing.len(), "Compared {rows} rows of {table}");
-        let target_filtered = compared.source.filter == compared.target.filter;
         Ok(TableVerified {
             table: compared.source.table.clone(),
             key: compared.source.key.clone(),
             settled_to: compared.settled_to.clone(),
-            target_filtered,
+            target_filtered: compared.is_filtered(),
             source: found.source,
             target: found.target,
             rows: differing,
@@ -135,21 +134,6 @@ impl VerifyTables {
             kept: None,
         })
     }
-}
-
-/// What each side is asked for. The operator's condition speaks of the source's rows; on the target
-/// it leaves out the same ones where it can be evaluated there.
-async fn compared(
-    target: &dyn Target,
-    shape: Shape,
-    partitioned: bool,
-    checkpoints: &Checkpoints,
-) -> Result<Compared, Fault> {
-    let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
-    let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
-    let filter = shape.filter.clone().filter(|_| takes_filter);
-    let there = Shape { partitioned, filter, ..shape.clone() };
-    Ok(Compared { source: shape, target: there, settled_to })
 }
 
 /// Returns when the source's writers of this moment have ended, or when it has been patient.
