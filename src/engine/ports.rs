@@ -152,9 +152,14 @@ pub trait Target: Digests {
         all: &[Again<'_>],
     ) -> Result<Vec<Committed>, Fault>;
 
-    /// Deletes the rows of these keys, all or nothing, counts them and renews the lease; gives back
-    /// how many there were. A lease that was taken over deletes nothing.
-    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault>;
+    /// Deletes the rows of these keys, or marks them where the agreement says so, counts them and
+    /// renews the lease. Rows that the target does not let go are kept and told, and the others go,
+    /// in one transaction. A lease that was taken over deletes nothing.
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<Deleted, Fault>;
+
+    /// Remembers for the later slices of a chain that a table's deletes are done, and renews the
+    /// lease.
+    async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault>;
 
     /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
     /// way to save one without rows, and it takes nothing but such tables.
@@ -209,6 +214,24 @@ pub struct Deletion<'a> {
     pub shape: &'a Shape,
     /// Their keys.
     pub keys: &'a [RowKey],
+}
+
+/// What became of a deletion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many rows went, or were marked.
+    pub rows: u64,
+    /// Those that the target does not let go.
+    pub kept: Vec<KeptRow>,
+}
+
+/// A row that the target does not let go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRow {
+    /// Its key.
+    pub key: RowKey,
+    /// What holds it, without a value of the row: a constraint and its table.
+    pub by: String,
 }
 
 /// A table in which nothing was to be read, and the checkpoint that follows from that.
@@ -298,6 +321,8 @@ pub struct Begun {
     pub checkpoints: Checkpoints,
     /// The tables that earlier slices of the same chain have brought up to date.
     pub done: BTreeSet<TableName>,
+    /// The tables whose deletes they have done.
+    pub reconciled: BTreeSet<TableName>,
     /// How many rows of each table are set aside.
     pub set_aside: RejectCounts,
 }

@@ -132,6 +132,12 @@ pub enum Problem {
     /// No column has such a name.
     #[error("A column's name has 1 to {LONGEST_NAME} bytes and no NUL")]
     ColumnName,
+    /// Rows are to be marked, and nobody said where.
+    #[error("Rows are to be marked, and no column is named; set `mark` to a column of the target")]
+    NoMark,
+    /// A column for marks where nothing is marked.
+    #[error("It stands without deletes = \"mark\" beside it; add that, or take this away")]
+    IdleMark,
     /// Settings for a table that is not synced.
     #[error("{0} is not among the pipeline's `tables`; add it there or take this away")]
     NotListed(TableName),

@@ -3,17 +3,22 @@
 //! The document is walked by hand instead of derived: a derived reader stops at the first problem,
 //! and its messages repeat the value that it did not expect, which may be a URL with a password.
 
+mod deletes;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::engine::model::deletes::Deletes;
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
 use super::databases::Placed;
 use super::errors::{Problem, Problems};
 use super::pipelines::TableOverride;
+
+pub(super) use deletes::How;
 
 /// A `[[pipeline]]` as it is written; the environment is not looked at yet.
 pub(super) struct FilePipeline {
@@ -25,12 +30,15 @@ pub(super) struct FilePipeline {
     pub overrides: Vec<TableOverride>,
     pub cron: Option<Placed>,
     pub time_zone: Option<Placed>,
+    pub deletes: Option<Deletes>,
+    /// The column for marks, which the environment may ask for.
+    pub mark: Option<String>,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 7] =
-    ["name", "source", "target", "cron", "time_zone", "tables", "table"];
-const TABLE_KEYS: [&str; 5] = ["name", "cursor", "key", "columns", "where"];
+const PIPELINE_KEYS: [&str; 9] =
+    ["name", "source", "target", "cron", "time_zone", "deletes", "mark", "tables", "table"];
+const TABLE_KEYS: [&str; 7] = ["name", "cursor", "key", "columns", "where", "deletes", "mark"];
 
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
 const LONGEST_PIPELINE_NAME: usize = 63;
@@ -98,14 +106,26 @@ impl Walk<'_> {
         let cron = self.placed(section, "cron");
         let time_zone = self.placed(section, "time_zone");
         let tables = self.tables(section);
-        let overrides = self.overrides(section, tables.as_deref());
+        let mark = self.mark(section);
+        let deletes = self.deletes(section, span, None);
+        let overrides = self.overrides(section, tables.as_deref(), mark.as_deref());
         let (name, span) = name?;
         if !is_pipeline_name(&name) {
             self.report(&span, Some("name"), Problem::PipelineName);
         } else if RESERVED_NAMES.contains(&name.as_str()) {
             self.report(&span, Some("name"), Problem::ReservedName(name.clone()));
         }
-        Some(FilePipeline { name, source, target, tables, overrides, cron, time_zone })
+        Some(FilePipeline {
+            name,
+            source,
+            target,
+            tables,
+            overrides,
+            cron,
+            time_zone,
+            deletes,
+            mark,
+        })
     }
 
     fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {
@@ -131,10 +151,11 @@ impl Walk<'_> {
         &mut self,
         section: &DeTable<'_>,
         listed: Option<&[TableName]>,
+        mark: Option<&str>,
     ) -> Vec<TableOverride> {
         let mut overrides: Vec<TableOverride> = Vec::new();
         for (section, span) in self.sections(section, "table") {
-            let Some((table, name_span)) = self.table(section, &span) else { continue };
+            let Some((table, name_span)) = self.table(section, &span, mark) else { continue };
             if overrides.iter().any(|other| other.table == table.table) {
                 let twice = Problem::Twice(table.table.to_string());
                 self.report(&name_span, Some("name"), twice);
@@ -151,6 +172,7 @@ impl Walk<'_> {
         &mut self,
         section: &DeTable<'_>,
         span: &Range<usize>,
+        mark: Option<&str>,
     ) -> Option<(TableOverride, Range<usize>)> {
         self.refuse_unknown(section, &TABLE_KEYS);
         let name = self.required_text(section, span, "name");
@@ -158,6 +180,9 @@ impl Walk<'_> {
         let key = self.columns(section, "key");
         let columns = self.columns(section, "columns");
         let filter = self.text(section, "where").map(|(filter, _)| filter);
+        self.mark(section);
+        let deletes = self.deletes(section, span, mark);
+        self.refuse_idle_mark(section, deletes.as_ref());
         if let (Some(key), Some(columns)) = (&key, &columns)
             && let Some(missing) = key.iter().find(|column| !columns.contains(column))
         {
@@ -165,7 +190,9 @@ impl Walk<'_> {
         }
         let (name, span) = name?;
         match TableName::parse(&name) {
-            Ok(table) => Some((TableOverride { table, cursor, key, columns, filter }, span)),
+            Ok(table) => {
+                Some((TableOverride { table, cursor, key, columns, filter, deletes }, span))
+            }
             Err(bad) => {
                 self.report(&span, Some("name"), bad.into());
                 None

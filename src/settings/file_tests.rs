@@ -22,6 +22,7 @@ fn everything_that_a_file_may_say_is_read() {
         name = "old-to-new"
         source = "env:OLD_URL"
         target = "postgres://u@h/d"
+        deletes = "mirror"
         tables = ["public.jobs", 'app."We""ird, t.able"']
 
         [[pipeline.table]]
@@ -30,6 +31,8 @@ fn everything_that_a_file_may_say_is_read() {
         key = ["id"]
         columns = ["id", "State", "updated_at"]
         where = "not is_demo"
+        deletes = "mark"
+        mark = "gone"
 
         [[pipeline]]
         name = "2"
@@ -41,6 +44,7 @@ fn everything_that_a_file_may_say_is_read() {
     assert_eq!(first.name, "old-to-new");
     assert_eq!(first.source.as_ref().unwrap().text, "env:OLD_URL");
     assert_eq!(first.target.as_ref().unwrap().place, "sync.toml line 5, `target`");
+    assert_eq!((&first.deletes, &second.deletes), (&Some(Deletes::Mirror), &None));
     let tables = [TableName::new("public", "jobs"), TableName::new("app", "We\"ird, t.able")];
     assert_eq!(first.tables.as_deref(), Some(&tables[..]));
     let jobs = TableOverride {
@@ -49,6 +53,7 @@ fn everything_that_a_file_may_say_is_read() {
         key: Some(vec!["id".into()]),
         columns: Some(vec!["id".into(), "State".into(), "updated_at".into()]),
         filter: Some("not is_demo".into()),
+        deletes: Some(Deletes::Mark("gone".into())),
     };
     assert_eq!(first.overrides, [jobs]);
     assert!(second.source.is_none() && second.tables.is_none() && second.overrides.is_empty());
@@ -94,6 +99,14 @@ fn each_problem_is_named_with_its_line() {
         (format!("{table}cursor = \"{long}\""), "line 5, `cursor`: A column's name has 1 to 63"),
         (format!("{table}columns = [\"a\\u0000\"]"), "line 5, `columns`: A column's name has"),
         (format!("{table}where = \"\""), "line 5, `where`: This must be a text"),
+        (format!("{head}deletes = \"yes\""), "line 3, `deletes`: This must be off, mirror or mark"),
+        (format!("{head}deletes = \"mark\""), "line 1, `mark`: Rows are to be marked"),
+        (format!("{table}deletes = \"mark\""), "line 3, `mark`: Rows are to be marked"),
+        (format!("{table}mark = \"gone\""), "line 5, `mark`: It stands without deletes"),
+        (
+            format!("{table}deletes = \"mirror\"\nmark = \"gone\""),
+            "line 6, `mark`: It stands without deletes",
+        ),
         (
             format!("{head}tables = [\"a\"]\n[[pipeline.table]]\nname = \"b\""),
             "line 5, `name`: public.b is not among the pipeline's `tables`",
@@ -103,6 +116,20 @@ fn each_problem_is_named_with_its_line() {
         let messages = refused(&text);
         let [message] = &messages[..] else { panic!("{text}: one problem, not {messages:?}") };
         assert!(message.starts_with("sync.toml") && message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_table_is_marked_in_the_pipelines_column_unless_it_names_its_own() {
+    let head = "[[pipeline]]\nname = \"a\"\nmark = \"outer\"\n[[pipeline.table]]\nname = \"t\"\n";
+    for (table, expected) in [
+        ("", None),
+        ("deletes = \"off\"", Some(Deletes::Off)),
+        ("deletes = \"mark\"", Some(Deletes::Mark("outer".into()))),
+        ("deletes = \"mark\"\nmark = \"own\"", Some(Deletes::Mark("own".into()))),
+    ] {
+        let pipelines = parsed(&format!("{head}{table}")).unwrap();
+        assert_eq!(pipelines[0].overrides[0].deletes, expected, "{table}");
     }
 }
 

@@ -3,12 +3,13 @@
 
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::deletes::Deletes;
 use crate::engine::model::table::TableName;
 
 use super::databases::{Placed, refuse_same, side};
 use super::errors::{Problem, Problems};
-use super::file::{self, FilePipeline};
-use super::variables::{CONFIG, CRON, Environment, SOURCE, TABLES, TARGET};
+use super::file::{self, FilePipeline, How};
+use super::variables::{CONFIG, CRON, DELETES, Environment, SOURCE, TABLES, TARGET};
 
 /// The pipeline that needs no file; the function's path is named after it.
 pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
@@ -28,6 +29,9 @@ pub struct PipelineSettings {
     pub overrides: Vec<TableOverride>,
     /// When it is to run.
     pub cron: Cron,
+    /// What becomes of rows that are gone from the source, in tables that have no setting of their
+    /// own.
+    pub deletes: Deletes,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -43,6 +47,8 @@ pub struct TableOverride {
     pub columns: Option<Vec<String>>,
     /// The condition in SQL that a row must meet to be synced: `where` in the file.
     pub filter: Option<String>,
+    /// What becomes of rows that are gone from the source.
+    pub deletes: Option<Deletes>,
 }
 
 pub(super) fn read(
@@ -60,13 +66,26 @@ pub(super) fn read(
             overrides: Vec::new(),
             cron: None,
             time_zone: None,
+            deletes: None,
+            mark: None,
         }],
     };
     let alone = pipelines.len() == 1;
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for pipeline in pipelines {
-        let FilePipeline { name, source, target, tables, overrides, cron, time_zone } = pipeline;
+        let FilePipeline {
+            name,
+            source,
+            target,
+            tables,
+            overrides,
+            cron,
+            time_zone,
+            deletes,
+            mark,
+        } = pipeline;
+        let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
         let source = side(env, SOURCE, source.as_ref(), alone, problems);
@@ -74,7 +93,7 @@ pub(super) fn read(
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);
-        complete.push(PipelineSettings { name, source, target, tables, overrides, cron });
+        complete.push(PipelineSettings { name, source, target, tables, overrides, cron, deletes });
     }
     complete
 }
@@ -97,6 +116,27 @@ fn own_cron(
         let is_zone = bad == BadCron::Zone;
         problems.at(zone_place.filter(|_| is_zone).unwrap_or(place), bad);
         default.clone()
+    })
+}
+
+/// The environment's word, which replaces the file's where it is clear whose, and stands where the
+/// file says nothing. A table's own word is nearer than both.
+fn own_deletes(
+    env: Environment<'_>,
+    own: Option<Deletes>,
+    mark: Option<&str>,
+    alone: bool,
+    problems: &mut Problems,
+) -> Deletes {
+    let word = env.get(DELETES).filter(|_| alone || own.is_none());
+    let Some(word) = word else { return own.unwrap_or_default() };
+    let Some(how) = How::parse(&word) else {
+        problems.of(DELETES, Problem::Expected(How::WORDS));
+        return Deletes::Off;
+    };
+    how.with(mark).unwrap_or_else(|| {
+        problems.of(DELETES, Problem::NoMark);
+        Deletes::Off
     })
 }
 

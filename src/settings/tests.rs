@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use crate::engine::model::deletes::Deletes;
 use crate::engine::model::table::TableName;
 
 use super::*;
@@ -219,6 +220,27 @@ fn a_files_problems_are_said_with_the_others() {
     assert!(message.contains("toml line 4, `x`: This key is not known"), "{message}");
     assert!(message.contains("SYNC_PAGE_ROWS: "), "{message}");
     assert!(!message.contains("hunter2"));
+}
+
+#[test]
+fn deletes_are_off_unless_the_environment_or_the_file_says_otherwise() {
+    let deletes = |text: &str, word: &'static str| {
+        let file = ConfigFile::new("deletes", text);
+        let env = [file.variable(), SOURCE, TARGET, ("SYNC_DELETES", word)];
+        let settings = settings(&env).map_err(|errors| errors.to_string())?;
+        Ok::<_, String>(settings.pipelines.iter().map(|of| of.deletes.clone()).collect::<Vec<_>>())
+    };
+    let head = "[[pipeline]]\nname = \"a\"\nmark = \"gone\"\n";
+    let mirrored = format!("{head}deletes = \"mirror\"\n");
+    let two = format!("{mirrored}[[pipeline]]\nname = \"b\"\n");
+    let mark = || Deletes::Mark("gone".into());
+
+    assert_eq!(deletes(head, "").unwrap(), [Deletes::Off]);
+    assert_eq!(deletes(&mirrored, "").unwrap(), [Deletes::Mirror]);
+    assert_eq!(deletes(&mirrored, "mark").unwrap(), [mark()], "the environment wins");
+    assert_eq!(deletes(&two, "off").unwrap(), [Deletes::Mirror, Deletes::Off]);
+    assert!(deletes(&two, "mark").unwrap_err().contains("SYNC_DELETES: Rows are to be marked"));
+    assert!(deletes(head, "yes").unwrap_err().contains("SYNC_DELETES: This must be off, mirror"));
 }
 
 #[test]

@@ -51,6 +51,11 @@ pub(super) const OVERLAP: Variable = variable(
     Some("300"),
     "how much before the cursor is read again, for rows with late stamps",
 );
+pub(super) const DELETES: Variable = variable(
+    "SYNC_DELETES",
+    Some("off"),
+    "what becomes of rows that are gone from the source: off, mirror or mark",
+);
 pub(super) const STATE_SCHEMA: Variable =
     variable("SYNC_STATE_SCHEMA", Some("public"), "the target's schema for our state tables");
 pub(super) const LOG: Variable = variable(
@@ -123,7 +128,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 25] = [
+pub const VARIABLES: [Variable; 26] = [
     SOURCE,
     TARGET,
     TABLES,
@@ -132,6 +137,7 @@ pub const VARIABLES: [Variable; 25] = [
     PAGE_ROWS,
     LEASE,
     OVERLAP,
+    DELETES,
     STATE_SCHEMA,
     APP_URL,
     PUBLIC_APP_URL,

@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 use super::fault::PostgresError;
 use super::session::Session;
 use super::sql;
+use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
@@ -51,14 +52,12 @@ fn count(row: &Row, place: usize) -> u64 {
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
 fn merge_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, stored, order, .. } = &Names::of(shape);
+    let names = Names::of(shape);
+    let Names { table, moved, staged, order, .. } = &names;
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
         true => String::new(),
-        false => format!(
-            "when matched and row({staged})::record operator(pg_catalog.*<>) \
-             row({stored})::record then update set {sets} "
-        ),
+        false => format!("when matched and ({}) then update set {sets} ", names.differ(shape)),
     };
     format!(
         "merge into {table} as t using (select {moved} from {STAGED} as s order by {order}) as s \
@@ -71,7 +70,8 @@ fn merge_sql(shape: &Shape) -> String {
 /// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, stored, order, fresh } = &Names::of(shape);
+    let names = Names::of(shape);
+    let Names { table, moved, staged, order, fresh, .. } = &names;
     let known = unused_name(shape);
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
@@ -86,12 +86,13 @@ fn update_and_insert_sql(shape: &Shape) -> String {
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
            from {STAGED} as s left join {table} as t on {matches} \
-           where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record \
+           where t.ctid is null or {differ} \
            order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({moved}) overriding system value \
            select {fresh} from differing as d where not d.{known} returning 1) \
          select (select count(*) from inserted), (select count(*) from updated)",
+        differ = names.differ(shape),
         matches = same_key(shape, "t", "s"),
     )
 }
@@ -124,12 +125,36 @@ impl Names {
     }
 }
 
+impl Names {
+    /// A row of the page and the table's are not the same, or the table's is marked as gone.
+    fn differ(&self, shape: &Shape) -> String {
+        let Self { staged, stored, .. } = self;
+        let marked = match &shape.mark {
+            None => String::new(),
+            Some(Mark { column, kind: MarkKind::Time }) => {
+                format!(" or t.{} is not null", sql::ident(column))
+            }
+            Some(Mark { column, kind: MarkKind::Flag }) => {
+                format!(" or t.{} is true", sql::ident(column))
+            }
+        };
+        format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record{marked}")
+    }
+}
+
 fn sets(shape: &Shape, from: &str) -> String {
+    let unmark = shape.mark.iter().map(|Mark { column, kind }| {
+        let value = match kind {
+            MarkKind::Time => "null",
+            MarkKind::Flag => "false",
+        };
+        format!("{} = {value}", sql::ident(column))
+    });
     let set = shape.changeable().map(|column| {
         let name = sql::ident(&column.name);
         format!("{name} = {from}.{name}")
     });
-    set.collect::<Vec<_>>().join(", ")
+    set.chain(unmark).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether two rows have the same key, in SQL.

@@ -26,8 +26,9 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Again, Batch, Checkpoints, ClosedRun, Committed, Deletion, Digests, Fetch, FetchParents,
-    Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source, StateVersion, Target,
+    Again, Batch, Checkpoints, ClosedRun, Committed, Deleted, Deletion, Digests, Fetch,
+    FetchParents, Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source,
+    StateVersion, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -224,11 +225,17 @@ impl Target for PostgresTarget {
         keep(&self.pool, session, result, Step::Write)
     }
 
-    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault> {
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<Deleted, Fault> {
         let session = self.session().await?;
         let result = delete::rows(&session, &self.schema, lease, deletion).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&deletion.shape.table))
+    }
+
+    async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::reconciled(&session, &self.schema, lease, table).await;
+        keep(&self.pool, session, result, Step::Write)
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {

@@ -86,6 +86,7 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
     'select', has_table_privilege(c.oid, 'select'),
     'insert', has_table_privilege(c.oid, 'insert'),
     'update', has_table_privilege(c.oid, 'update'),
+    'delete', has_table_privilege(c.oid, 'delete'),
     'rows_hidden', row_security_active(c.oid)
 )::text
 from pg_class c
@@ -168,6 +169,7 @@ struct CatalogTable {
     select: bool,
     insert: bool,
     update: bool,
+    delete: bool,
     rows_hidden: bool,
 }
 
@@ -211,6 +213,7 @@ impl CatalogTable {
                 select: self.select,
                 insert: self.insert,
                 update: self.update,
+                delete: self.delete,
                 rows_hidden: self.rows_hidden,
             },
         }

@@ -56,6 +56,7 @@ pub async fn open(
     started?;
     let (checkpoints, done, set_aside) = (checkpoints?, done?, set_aside?);
     committed?;
+    let reconciled = reconciled_of(run.pipeline, &done);
     let done = checkpoints
         .iter()
         .filter(|(table, of)| {
@@ -64,7 +65,7 @@ pub async fn open(
         .map(|(table, _)| table.clone())
         .collect();
     let lease = Lease::granted(run.pipeline, fence);
-    Ok(Opened::Run(Begun { lease, checkpoints, done, set_aside }))
+    Ok(Opened::Run(Begun { lease, checkpoints, done, reconciled, set_aside }))
 }
 
 /// Makes or upgrades the state tables where that is needed; the versions before and after.
@@ -104,6 +105,18 @@ fn lease_key(pipeline: &str) -> String {
 
 fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
     format!("checkpoint:{pipeline}:{table}")
+}
+
+/// The key of what is remembered of a table's deletes.
+fn deletes_key(pipeline: &str, table: &str) -> String {
+    format!("deletes:{pipeline}:{table}")
+}
+
+/// The tables that these keys say the deletes of are done.
+fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
+    let prefix = deletes_key(pipeline, "");
+    let names = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
+    names.filter_map(|name| TableName::parse(name).ok()).collect()
 }
 
 /// Takes the lease if nobody has it or its time is over by this database's clock; the fence grows
@@ -160,21 +173,27 @@ pub async fn checkpoints(
     }
 }
 
-/// The keys of the checkpoints that earlier runs of the same chain have saved.
+/// The keys of what earlier runs of the same chain have saved of tables.
 async fn done_by_chain(
     session: &Session,
     schema: &str,
     run: &NewRun<'_>,
 ) -> Result<BTreeSet<String>, PostgresError> {
     let statement = format!(
-        "select key from {schema}.sync_state where starts_with(key, $1) and updated_at > \
+        "select key from {schema}.sync_state \
+         where (starts_with(key, $1) or starts_with(key, $5)) and updated_at > \
              (select min(created_at) from {schema}.sync_metadata \
               where pipeline = $2 and chain = $3 and run_id <> $4)",
         schema = sql::ident(schema)
     );
     let prefix = format!("checkpoint:{}:", run.pipeline);
-    let parameters =
-        [prefix.into(), run.pipeline.into(), run.chain.id().into(), run.id.as_str().into()];
+    let parameters = [
+        prefix.into(),
+        run.pipeline.into(),
+        run.chain.id().into(),
+        run.id.as_str().into(),
+        deletes_key(run.pipeline, "").into(),
+    ];
     let rows = session.query(&statement, parameters).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -256,6 +275,24 @@ pub async fn settle(
         sql::ident(schema)
     );
     session.query(&statement, [keys.into(), values.into()]).await?;
+    session.batch("commit").await
+}
+
+/// Remembers that a table's deletes are done, and renews the lease.
+pub async fn reconciled(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    table: &TableName,
+) -> Result<(), PostgresError> {
+    session.begin(Purpose::Write).await?;
+    prove(session, schema, lease).await?;
+    let statement = format!(
+        "insert into {}.sync_state (key, value) values ($1, '{{}}') \
+         on conflict (key) do update set updated_at = now()",
+        sql::ident(schema)
+    );
+    session.query(&statement, [deletes_key(lease.pipeline(), &table.to_string()).into()]).await?;
     session.batch("commit").await
 }
 

@@ -136,19 +136,24 @@ fn table(report: &SyncReport) -> String {
     let width = report.tables.keys().map(|name| name.to_string().chars().count()).max();
     let width = width.unwrap_or(0).max("total".len());
     let mut text = String::new();
-    let any_set_aside = report.set_aside() > 0;
-    let mut line = |name: &str, counts: [String; 4]| {
-        let [inserted, updated, unchanged, rejected] = counts;
+    let (any_set_aside, any_deleted) = (report.set_aside() > 0, report.total().deleted > 0);
+    let mut line = |name: &str, counts: [String; 5]| {
+        let [inserted, updated, unchanged, deleted, rejected] = counts;
         let mut line = format!("{name:width$}  {inserted:>10} {updated:>10} {unchanged:>10}");
+        if any_deleted {
+            line.push_str(&format!(" {deleted:>10}"));
+        }
         if any_set_aside {
             line.push_str(&format!(" {rejected:>10}"));
         }
         text.push_str(&line);
         text.push('\n');
     };
-    line("table", ["inserted", "updated", "unchanged", "rejected"].map(str::to_owned));
+    let heads = ["inserted", "updated", "unchanged", "deleted", "rejected"];
+    line("table", heads.map(str::to_owned));
     let counts = |tally: &Tally, set_aside: u64| {
-        [tally.inserted, tally.updated, tally.unchanged, set_aside].map(|count| count.to_string())
+        let Tally { inserted, updated, unchanged, rejected: _, deleted } = *tally;
+        [inserted, updated, unchanged, deleted, set_aside].map(|count| count.to_string())
     };
     for (name, of) in &report.tables {
         line(&name.to_string(), counts(&of.tally, of.set_aside));

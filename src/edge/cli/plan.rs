@@ -1,11 +1,11 @@
 //! `syncline plan`: what a run would do, and what is wrong with the set-up.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::output::{self, Exit};
 use super::{Selection, opened, run};
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
+use crate::jobs::sync_tables::{DeletesIntent, Intent, SyncPlan, SyncTables, TableIntent};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -20,16 +20,22 @@ pub struct PlanArguments {
 /// Prints the plan; the exit says whether a table would be left out.
 pub async fn plan(arguments: &PlanArguments) -> Exit {
     match opened(App::from_process()) {
-        Ok(app) => print(&app, &arguments.selection, arguments.json).await,
+        Ok(app) => print(&app, &arguments.selection, arguments.json, |job| job).await,
         Err(exit) => exit,
     }
 }
 
-/// Prints the plan of a selection.
-pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
+/// Prints the plan of a selection, of the job as the command's other arguments change it.
+pub async fn print(
+    app: &App,
+    selection: &Selection,
+    json: bool,
+    change: impl FnOnce(SyncTables) -> SyncTables,
+) -> Exit {
     let id = app.new_run();
     let planned = async {
         let (served, job) = run::asked(app, selection, &id)?;
+        let job = change(job);
         let ports = &served.ports;
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
     };
@@ -46,10 +52,11 @@ pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
 }
 
 fn as_json(plan: &SyncPlan) -> Value {
-    let SyncPlan { tables, notes } = plan;
+    let SyncPlan { tables, deletes, notes } = plan;
     json!({
         "success": !plan.has_problems(),
         "tables": tables.iter().map(table_json).collect::<Vec<_>>(),
+        "deletes": deletes.iter().map(deletes_json).collect::<Vec<_>>(),
         "notes": notes.iter().map(note_json).collect::<Vec<_>>(),
     })
 }
@@ -70,6 +77,23 @@ fn table_json(of: &TableIntent) -> Value {
         "estimated_rows": estimated_rows,
         "action": action,
         "since": since,
+    })
+}
+
+/// Keys stand here, as in a comparison: they are printed for whoever asked at the terminal.
+fn deletes_json(of: &DeletesIntent) -> Value {
+    let DeletesIntent { table, key, rows, more, keys, marks, refused } = of;
+    let named = |values: &[String]| -> Map<String, Value> {
+        let pairs = key.iter().zip(values);
+        pairs.map(|(column, value)| (column.clone(), Value::from(value.as_str()))).collect()
+    };
+    json!({
+        "table": table.to_string(),
+        "action": if *marks { "mark" } else { "delete" },
+        "rows": rows,
+        "at_least": more,
+        "keys": keys.iter().map(|key| named(key.values())).collect::<Vec<_>>(),
+        "refused": refused,
     })
 }
 

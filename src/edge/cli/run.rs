@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::output::{self, Exit};
 use super::{Selection, opened, plan, selected};
 use crate::edge::calling;
+use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
@@ -24,9 +25,28 @@ pub struct RunArguments {
     /// Stop after one slice, at the budget of SYNC_BUDGET_SECONDS; exit 3 says that there is more
     #[arg(long)]
     once: bool,
+    /// Delete the rows that are gone from the source, also in tables that are not set to that
+    #[arg(long)]
+    deletes: bool,
+    /// Delete them even if they are more than a tenth of a table's rows, or than 10,000
+    #[arg(long)]
+    yes: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl RunArguments {
+    /// The job as the arguments on deletes change it, for this run alone.
+    fn change(&self, mut job: SyncTables) -> SyncTables {
+        if self.deletes {
+            job.pipeline = Arc::new(Pipeline::clone(&job.pipeline).mirrored());
+        }
+        if self.yes {
+            job.cap = Cap::Lifted;
+        }
+        job
+    }
 }
 
 /// Runs until caught up, or says why not.
@@ -36,12 +56,13 @@ pub async fn run(arguments: &RunArguments) -> Exit {
         Err(exit) => return exit,
     };
     if arguments.dry_run {
-        return plan::print(&app, &arguments.selection, arguments.json).await;
+        let change = |job| arguments.change(job);
+        return plan::print(&app, &arguments.selection, arguments.json, change).await;
     }
     let run = app.new_run();
     let asked = asked(&app, &arguments.selection, &run);
     let (served, mut job) = match asked {
-        Ok(asked) => asked,
+        Ok((served, job)) => (served, arguments.change(job)),
         Err(fault) => return output::fault(&fault, &run, arguments.json),
     };
     let extent = if arguments.once { Extent::Slice } else { Extent::UntilCaughtUp };
@@ -101,7 +122,7 @@ pub async fn slices(
             Outcome::Busy(left) => return Ok(Ended::Busy(left)),
             Outcome::Repeated(_) => return Ok(Ended::Repeated),
             Outcome::Continue(report) if extent == Extent::UntilCaughtUp => {
-                job.chain = job.chain.next(report.total().read() > 0).map_err(calling::stalled)?;
+                job.chain = job.chain.next(report.got_on()).map_err(calling::stalled)?;
                 job.run = app.new_run();
                 earlier = Some(report.after(earlier));
             }
@@ -142,5 +163,12 @@ pub fn asked_of<'a>(
 /// The job of somebody at a terminal.
 pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
     let chain = Chain::begun(run.as_str());
-    SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() }
+    SyncTables {
+        pipeline,
+        trigger: Trigger::Manual,
+        chain,
+        delivery: None,
+        run: run.clone(),
+        cap: Cap::Kept,
+    }
 }

@@ -187,6 +187,7 @@ fn log(report: &SyncReport) {
                 inserted = tally.inserted,
                 updated = tally.updated,
                 unchanged = tally.unchanged,
+                deleted = tally.deleted,
                 "Synced {} rows of {table}",
                 tally.written()
             ),

@@ -13,6 +13,7 @@ use super::auth::Caller;
 use super::call::Call;
 use crate::edge::calling::{self, Asked, CONTINUATION_DELAY, named};
 use crate::engine::model::budget::Budget;
+use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Stalled};
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::run::RunId;
@@ -65,7 +66,8 @@ fn asked(served: &Served, call: &Call, caller: Caller, run: &RunId) -> Result<Sy
     let begins = delivery.as_ref().map_or(run.as_str(), |of| of.message.as_str());
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
-    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone() })
+    // Nobody looks on who could say that many deletes are meant.
+    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap: Cap::Kept })
 }
 
 fn by_person(call: &Call) -> Result<Asked, Fault> {
@@ -118,7 +120,7 @@ fn rest(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Re
         Err(stalled) => Rest::Stalled(stalled),
     };
     match outcome {
-        Outcome::Continue(report) if report.total().read() > 0 => next(true),
+        Outcome::Continue(report) if report.got_on() => next(true),
         Outcome::Continue(report) => {
             let tried_again = caller == Caller::Queue && Answer::asks_for_retry(report);
             if tried_again { Rest::Nothing } else { next(false) }
@@ -127,7 +129,7 @@ fn rest(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Re
         // Its continuation may have been lost with its answer; the queue knows a second one by
         // its deduplication id.
         Outcome::Repeated(past) if !past.done && !past.continued => {
-            next(past.tallies.values().any(|tally| tally.read() > 0))
+            next(past.tallies.values().any(|tally| tally.read() + tally.deleted > 0))
         }
         // The last of the message's attempts: the queue would give it up.
         Outcome::Busy(left) if job.delivery.as_ref().is_some_and(|of| of.retried >= retries) => {

@@ -1,4 +1,6 @@
 //! Does and decides nothing: the loops that carry out what `plan` decided.
 
 pub mod advance;
+pub mod deletes;
+pub mod reconcile;
 pub mod rejects;

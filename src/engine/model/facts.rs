@@ -85,6 +85,8 @@ pub struct Privileges {
     pub insert: bool,
     /// Change rows.
     pub update: bool,
+    /// Take rows away.
+    pub delete: bool,
     /// Row-level security hides rows from the role.
     pub rows_hidden: bool,
 }

@@ -6,6 +6,7 @@ pub mod cron;
 pub mod cursor;
 pub mod database;
 mod database_url;
+pub mod deletes;
 pub mod delivery;
 pub mod facts;
 pub mod fault;

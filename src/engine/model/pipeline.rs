@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cron::Cron;
+use super::deletes::Deletes;
 use super::table::TableName;
 
 /// What a run of a pipeline is asked to keep in step, and within which limits.
@@ -22,6 +23,8 @@ pub struct Pipeline {
     pub overlap: Duration,
     /// How long the lease lives after the last commit.
     pub lease: Duration,
+    /// What becomes of rows that are gone from the source, where no rule says otherwise.
+    pub deletes: Deletes,
 }
 
 /// What the operator decided for one table.
@@ -37,11 +40,72 @@ pub struct TableRule {
     pub columns: Option<Vec<String>>,
     /// A condition on the source's rows.
     pub filter: Option<String>,
+    /// What becomes of its rows that are gone from the source.
+    pub deletes: Option<Deletes>,
 }
 
 impl Pipeline {
     /// The rule for a table, if there is one.
     pub fn rule(&self, table: &TableName) -> Option<&TableRule> {
         self.rules.iter().find(|rule| rule.table == *table)
+    }
+
+    /// What becomes of a table's rows that are gone from the source.
+    pub fn deletes(&self, table: &TableName) -> &Deletes {
+        self.rule(table).and_then(|rule| rule.deletes.as_ref()).unwrap_or(&self.deletes)
+    }
+
+    /// The same pipeline with every table mirrored that is not marked.
+    #[must_use]
+    pub fn mirrored(mut self) -> Self {
+        let own = self.rules.iter_mut().filter_map(|rule| rule.deletes.as_mut());
+        for deletes in own.chain([&mut self.deletes]) {
+            if *deletes == Deletes::Off {
+                *deletes = Deletes::Mirror;
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipeline(deletes: Deletes, own: Option<Deletes>) -> Pipeline {
+        let rule = TableRule {
+            table: TableName::new("public", "t"),
+            cursor: None,
+            key: None,
+            columns: None,
+            filter: None,
+            deletes: own,
+        };
+        Pipeline {
+            name: "p".into(),
+            cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
+            tables: None,
+            rules: vec![rule],
+            page_rows: 1,
+            overlap: Duration::ZERO,
+            lease: Duration::ZERO,
+            deletes,
+        }
+    }
+
+    #[test]
+    fn a_tables_own_word_is_nearer_and_a_mark_is_not_mirrored() {
+        let mark = || Deletes::Mark("gone".into());
+        let (ruled, other) = (TableName::new("public", "t"), TableName::new("public", "u"));
+        for (outer, own, of_ruled, mirrored) in [
+            (Deletes::Off, None, Deletes::Off, Deletes::Mirror),
+            (Deletes::Mirror, Some(Deletes::Off), Deletes::Off, Deletes::Mirror),
+            (mark(), None, mark(), mark()),
+            (Deletes::Off, Some(mark()), mark(), mark()),
+        ] {
+            let pipeline = pipeline(outer.clone(), own);
+            assert_eq!((pipeline.deletes(&ruled), pipeline.deletes(&other)), (&of_ruled, &outer));
+            assert_eq!(pipeline.mirrored().deletes(&ruled), &mirrored);
+        }
     }
 }

@@ -79,6 +79,24 @@ pub struct RangeDigest {
     pub sum: i128,
 }
 
+/// One side's rows: how many, and the sum of their digests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SideRows {
+    /// How many.
+    pub rows: u64,
+    /// The sum, as it is on both sides where the rows are the same.
+    pub digest: i128,
+}
+
+impl SideRows {
+    /// Adds a span's.
+    pub fn add(&mut self, of: RangeDigest) {
+        let RangeDigest { rows, sum } = of;
+        self.rows += rows;
+        self.digest += sum;
+    }
+}
+
 /// One row of a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowDigest {

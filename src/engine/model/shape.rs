@@ -1,6 +1,7 @@
 //! What of a table is moved, and in which form: the agreement of both sides.
 
 use super::cursor::Cursor;
+use super::deletes::Mark;
 use super::page::Encoding;
 use super::table::TableName;
 
@@ -23,6 +24,9 @@ pub struct Shape {
     pub partitioned: bool,
     /// The rows that the source's planner believes it has.
     pub estimated_rows: u64,
+    /// Where rows are marked that are gone from the source, instead of being deleted. A marked row
+    /// counts as none when the sides are compared, and loses its mark when it is written.
+    pub mark: Option<Mark>,
 }
 
 /// A column that exists on both sides.
@@ -51,6 +55,14 @@ impl Shape {
             .find(|moved| moved.name == column)
             .map(|moved| moved.source_type.as_str())
             .expect("key and cursor columns are among the moved ones")
+    }
+
+    /// The same agreement on nothing but the key, for comparing which rows there are.
+    #[must_use]
+    pub fn keys_only(&self) -> Self {
+        let is_key = |column: &&MovedColumn| self.key.contains(&column.name);
+        let columns = self.columns.iter().filter(is_key).cloned().collect();
+        Self { columns, cursor: Cursor::Whole, ..self.clone() }
     }
 
     /// The columns that an update sets. The key is among them: 1.0 and 1.00 are one key and two

@@ -2,6 +2,7 @@
 //! cases.
 
 pub mod choose;
+pub mod deletes;
 pub mod drift;
 pub mod encoding;
 pub mod note;

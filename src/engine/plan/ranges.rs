@@ -1,5 +1,5 @@
 //! How two tables are narrowed down to the keys that differ: which spans to ask for next, how they
-//! are cut, and what two lists of row digests say. The asking is `jobs/verify`'s.
+//! are cut, and what two lists of row digests say. The asking is `drive/reconcile`'s.
 //!
 //! The first question is one digest of the whole table on each side, so that equal tables cost one
 //! scan and a few hundred bytes. Where the answers differ, the span is cut at every k-th key of the

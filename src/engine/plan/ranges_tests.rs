@@ -171,6 +171,7 @@ fn shape() -> Shape {
         encoding: Encoding::Text,
         partitioned: false,
         estimated_rows: 0,
+        mark: None,
     }
 }
 

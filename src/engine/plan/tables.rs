@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
+use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
@@ -11,7 +12,7 @@ use crate::engine::model::table::TableName;
 
 use super::choose::{self, Obstacle};
 use super::note::{Note, Weight};
-use super::{drift, encoding, order};
+use super::{deletes, drift, encoding, order};
 
 /// What is moved, in the order it is worked, and what there is to say.
 #[derive(Clone, Debug, Default)]
@@ -114,17 +115,24 @@ fn shape(
     let rule = pipeline.rule(name);
     let drift = drift::compare(name, source, target, rule);
     let mut found = drift.notes;
-    found.extend(privileges(name, source, target));
+    let deletes = pipeline.deletes(name);
+    found.extend(privileges(name, source, target, deletes));
     let shared: Vec<&str> = drift.shared.iter().map(|(column, _)| column.name.as_str()).collect();
     let decided = choose::key(source, target, rule)
         .and_then(|key| key_travels(&shared, key))
-        .and_then(|key| Ok((choose::cursor(source, &shared, &key, rule)?, key)));
+        .and_then(|key| Ok((choose::cursor(source, &shared, &key, rule)?, key)))
+        .and_then(|(cursor, key)| match deletes {
+            Deletes::Mark(column) => {
+                Ok((cursor, key, Some(deletes::mark(column, &shared, target)?)))
+            }
+            Deletes::Off | Deletes::Mirror => Ok((cursor, key, None)),
+        });
     let shape = match decided {
         Err(Obstacle { text, remedy }) => {
             found.push(Note::new(Weight::Problem, name, text, remedy));
             None
         }
-        Ok((cursor, key)) => {
+        Ok((cursor, key, mark)) => {
             found.extend(remark(name, source, &cursor, &key));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
@@ -136,6 +144,7 @@ fn shape(
                 encoding,
                 partitioned: source.partitioned,
                 estimated_rows: source.estimated_rows,
+                mark,
             })
         }
     };
@@ -163,7 +172,12 @@ fn key_travels(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacl
     }
 }
 
-fn privileges(name: &TableName, source: &TableFacts, target: &TableFacts) -> Vec<Note> {
+fn privileges(
+    name: &TableName,
+    source: &TableFacts,
+    target: &TableFacts,
+    deletes: &Deletes,
+) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut refuse = |text: String, remedy: String| {
         notes.push(Note::new(Weight::Problem, name, text, remedy));
@@ -191,6 +205,12 @@ fn privileges(name: &TableName, source: &TableFacts, target: &TableFacts) -> Vec
         refuse(
             "the target's role may not read and write it".into(),
             format!("grant select, insert, update on {name} to that role"),
+        );
+    }
+    if *deletes == Deletes::Mirror && !writable.delete {
+        refuse(
+            "the target's role may not delete from it".into(),
+            format!("grant delete on {name} to that role, or set deletes = \"off\" for it"),
         );
     }
     notes
@@ -251,7 +271,7 @@ mod tests {
     use crate::engine::model::facts::Privileges;
 
     fn all() -> Privileges {
-        Privileges { select: true, insert: true, update: true, rows_hidden: false }
+        Privileges { select: true, insert: true, update: true, delete: true, rows_hidden: false }
     }
 
     fn table(keyed: bool) -> TableFacts {
@@ -287,6 +307,7 @@ mod tests {
             page_rows: 1_000,
             overlap: Duration::ZERO,
             lease: Duration::from_secs(60),
+            deletes: Deletes::Off,
         }
     }
 
@@ -345,6 +366,41 @@ mod tests {
         }
         let read_only = may(|of| (of.insert, of.update) = (false, false));
         assert!(plan(&pipeline(None), &read_only, &fine()).problems().next().is_none());
+    }
+
+    #[test]
+    fn the_right_to_delete_is_needed_only_where_deletes_are_mirrored() {
+        let mut facts = table(true);
+        facts.privileges.delete = false;
+        let both = side(&[("t", facts)]);
+        for (deletes, problems) in [(Deletes::Off, 0), (Deletes::Mirror, 1)] {
+            let plan = plan(&Pipeline { deletes, ..pipeline(None) }, &both, &both);
+            assert_eq!(plan.problems().count(), problems, "{:?}", plan.notes);
+        }
+    }
+
+    #[test]
+    fn a_table_is_marked_in_its_column_or_refused_for_it() {
+        let column = |name: &str, type_name: &str| Column {
+            name: name.into(),
+            type_name: type_name.into(),
+            ..Column::default()
+        };
+        let mut there = table(true);
+        there.columns.push(column("gone", "boolean"));
+        there.columns.push(column("name", "text"));
+        let (source, target) = (side(&[("t", table(true))]), side(&[("t", there)]));
+        let marked = |by: &str| {
+            let deletes = Deletes::Mark(by.into());
+            plan(&Pipeline { deletes, ..pipeline(None) }, &source, &target)
+        };
+        let shape = marked("gone").shapes.remove(0);
+        assert_eq!(shape.mark.map(|of| of.column).as_deref(), Some("gone"));
+        assert_eq!(shape.columns.len(), 2, "a mark does not travel");
+        for wrong in ["name", "updated_at", "nowhere"] {
+            let plan = marked(wrong);
+            assert_eq!((plan.shapes.len(), plan.problems().count()), (0, 1), "{wrong}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn shape_by(cursor: Cursor) -> Shape {
         encoding: Encoding::Binary,
         partitioned: false,
         estimated_rows: 0,
+        mark: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
+mod deletes;
 mod family;
 mod plan;
 mod report;
@@ -8,10 +9,11 @@ mod slice;
 
 use std::sync::Arc;
 
-pub use plan::{Intent, SyncPlan, TableIntent};
+pub use plan::{DeletesIntent, Intent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
 use crate::engine::model::budget::Budget;
+use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -38,6 +40,8 @@ pub struct SyncTables {
     pub delivery: Option<Delivery>,
     /// The id that the run is recorded under.
     pub run: RunId,
+    /// How many rows may be deleted.
+    pub cap: Cap,
 }
 
 impl SyncTables {
@@ -64,11 +68,12 @@ impl SyncTables {
         if let Ok(here) = &here {
             tables::refuse(here, &there)?;
         }
-        let Begun { lease, checkpoints, done, set_aside } = match ledger.open(&new).await? {
-            Opened::Busy(left) => return Ok(Outcome::Busy(left)),
-            Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
-            Opened::Run(begun) => begun,
-        };
+        let Begun { lease, checkpoints, done, reconciled, set_aside } =
+            match ledger.open(&new).await? {
+                Opened::Busy(left) => return Ok(Outcome::Busy(left)),
+                Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
+                Opened::Run(begun) => begun,
+            };
         let mut report = SyncReport::begun(&self.run, started);
         report.began_with(&set_aside);
         let worked = match here {
@@ -76,9 +81,18 @@ impl SyncTables {
             Ok(here) => {
                 let plan = tables::plan(&self.pipeline, &here, &there);
                 report.notes = plan.notes;
-                Slice { job: self, source, target, ledger, clock, budget, lease: &lease }
-                    .work(&plan.shapes, &done, checkpoints, &mut report)
-                    .await
+                let slice = Slice {
+                    job: self,
+                    source,
+                    target,
+                    ledger,
+                    clock,
+                    budget,
+                    lease: &lease,
+                    there: &there,
+                    reconciled: &reconciled,
+                };
+                slice.work(&plan.shapes, &done, checkpoints, &mut report).await
             }
         };
         report.finish(clock.now(), worked.err());
@@ -107,7 +121,8 @@ impl SyncTables {
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        Ok(SyncPlan::of(plan, &checkpoints, &survey))
+        let deletes = deletes::intents(self, source, target, &plan.shapes, &there).await?;
+        Ok(SyncPlan { deletes, ..SyncPlan::of(plan, &checkpoints, &survey) })
     }
 
     async fn describe(

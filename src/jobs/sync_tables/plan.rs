@@ -5,6 +5,7 @@ use std::fmt;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
@@ -18,9 +19,33 @@ use crate::engine::ports::Checkpoints;
 pub struct SyncPlan {
     /// The tables in the order they would be worked.
     pub tables: Vec<TableIntent>,
+    /// The tables of which rows are gone from the source, in the order they would be worked.
+    pub deletes: Vec<DeletesIntent>,
     /// What planning says.
     pub notes: Vec<Note>,
 }
+
+/// What a run would do with the rows of a table that are gone from the source.
+#[derive(Debug)]
+pub struct DeletesIntent {
+    /// The table.
+    pub table: TableName,
+    /// Its key's columns.
+    pub key: Vec<String>,
+    /// How many rows are gone.
+    pub rows: u64,
+    /// There are more of them: the search stopped.
+    pub more: bool,
+    /// The keys of some of them.
+    pub keys: Vec<RowKey>,
+    /// They would be marked, and stay.
+    pub marks: bool,
+    /// Why none of them would go, and what to do.
+    pub refused: Option<String>,
+}
+
+/// How many keys a plan names of a table.
+pub const KEYS_NAMED: usize = 20;
 
 /// What a run would do with one table.
 #[derive(Debug)]
@@ -67,13 +92,14 @@ impl SyncPlan {
                 TableIntent::of(shape, intent(shape, checkpoint, &moved))
             })
             .collect();
-        Self { tables, notes }
+        Self { tables, deletes: Vec::new(), notes }
     }
 
     /// Nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        let Self { tables, notes } = self;
-        let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
+        let Self { tables, deletes, notes } = self;
+        let quiet =
+            deletes.is_empty() && tables.iter().all(|table| table.intent == Intent::Nothing);
         quiet && notes.iter().all(|note| note.weight != Weight::Problem)
     }
 
@@ -113,6 +139,9 @@ impl fmt::Display for SyncPlan {
         for table in &self.tables {
             writeln!(f, "{table}")?;
         }
+        for deletes in &self.deletes {
+            write!(f, "{deletes}")?;
+        }
         for note in &self.notes {
             writeln!(f, "{note}")?;
         }
@@ -120,6 +149,24 @@ impl fmt::Display for SyncPlan {
             writeln!(f, "Nothing to do: every table is as it was at the last run.")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for DeletesIntent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, key, rows, more, keys, marks, refused } = self;
+        let done = if *marks { "marked" } else { "deleted" };
+        let least = if *more { "at least " } else { "" };
+        writeln!(f, "{table}: {least}{rows} rows are gone from the source, to be {done}")?;
+        for of in keys {
+            let pairs = key.iter().zip(of.values());
+            let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
+            writeln!(f, "  {}", pairs.join(" "))?;
+        }
+        if *rows > keys.len() as u64 {
+            writeln!(f, "  ...")?;
+        }
+        refused.iter().try_for_each(|why| writeln!(f, "  {why}"))
     }
 }
 

@@ -23,7 +23,9 @@ pub struct SyncReport {
     pub done: bool,
     /// What each worked table came to.
     pub tables: BTreeMap<TableName, TableReport>,
-    /// What planning said.
+    /// The tables whose rows were compared for deletes, to their end.
+    pub reconciled: u64,
+    /// What planning said, and what was found on the way.
     pub notes: Vec<Note>,
     /// Where the next slice goes on.
     pub next_cursor: Option<String>,
@@ -51,6 +53,7 @@ impl SyncReport {
             ended: started,
             done: true,
             tables: BTreeMap::new(),
+            reconciled: 0,
             notes: Vec::new(),
             next_cursor: None,
             fault: None,
@@ -60,6 +63,12 @@ impl SyncReport {
     /// No page has been worked yet.
     pub fn is_untouched(&self) -> bool {
         self.total() == Tally::default()
+    }
+
+    /// It has done something that the next slice need not do again.
+    pub fn got_on(&self) -> bool {
+        let total = self.total();
+        total.read() > 0 || total.deleted > 0 || self.reconciled > 0
     }
 
     /// Adds a table's rows, and says how many are set aside now if that is known.
@@ -113,6 +122,9 @@ impl SyncReport {
                     self.fail(&table, fault);
                 }
             }
+            let new = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
+            let new: Vec<Note> = new.collect();
+            self.notes.extend(new);
         }
         self
     }
@@ -143,7 +155,7 @@ impl SyncReport {
     /// The run was ended by something that may pass, and had got on until then.
     pub fn was_cut_short(&self) -> bool {
         let passes = |fault: &Fault| fault.remedy == Remedy::Retry && fault.code != LEASE_LOST;
-        self.fault.as_ref().is_some_and(passes) && self.total().read() > 0
+        self.fault.as_ref().is_some_and(passes) && self.got_on()
     }
 
     /// The notes that leave a table out.

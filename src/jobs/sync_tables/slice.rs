@@ -7,6 +7,7 @@ use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
@@ -46,6 +47,10 @@ pub struct Slice<'a> {
     pub budget: &'a Budget,
     /// The right to save.
     pub lease: &'a Lease,
+    /// What the target has.
+    pub there: &'a Facts,
+    /// The tables whose deletes earlier slices of the chain have done.
+    pub reconciled: &'a BTreeSet<TableName>,
 }
 
 /// A table with a scan to carry forward.
@@ -90,13 +95,20 @@ impl Slice<'_> {
                 break;
             }
         }
-        if report.done { self.try_again(all, report).await } else { Ok(()) }
+        if !report.done {
+            return Ok(());
+        }
+        self.try_again(all, report).await?;
+        let before = report.total().deleted;
+        self.deletes(all, report).await?;
+        // A row whose unique value another one has, that was gone, goes in now.
+        if report.total().deleted > before { self.try_again(all, report).await } else { Ok(()) }
     }
 
     /// Tries what is set aside again, parents' tables first: what the pages before brought may be
     /// what was missing.
     async fn try_again(&self, shapes: &[Shape], report: &mut SyncReport) -> Result<(), Fault> {
-        let Self { job, source, target, ledger, clock, lease, budget } = *self;
+        let Self { job, source, target, ledger, clock, lease, budget, .. } = *self;
         let is_waiting = |report: &SyncReport, shape: &Shape| {
             let of = report.tables.get(&shape.table);
             of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())

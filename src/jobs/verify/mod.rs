@@ -10,7 +10,6 @@
 //!
 //! A repair writes, and so it takes the lease, once the comparison has found something.
 
-mod compare;
 mod plan;
 mod repair;
 mod report;
@@ -20,17 +19,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use plan::{Extras, Kept};
-pub use report::{DifferenceCounts, SideRows, TableVerified, VerifyReport};
+pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 
+use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::checkpoint::have_ended;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
-use crate::engine::model::shape::Shape;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
+use crate::engine::ports::{Clock, Ledger, Source, Target};
 
-use compare::Compare;
 use repair::Repair;
 
 /// How long the second look waits for the writers that the source had at the first: most
@@ -51,16 +49,6 @@ pub struct VerifyTables {
     pub repair: Option<Extras>,
     /// The id that it is reported under, and that a repair is recorded under.
     pub run: RunId,
-}
-
-/// A table as both sides are asked for it.
-struct Compared {
-    /// What the source is asked for, and what is moved.
-    source: Shape,
-    /// What the target is asked for.
-    target: Shape,
-    /// The greatest cursor that the target has reached.
-    settled_to: Option<String>,
 }
 
 impl VerifyTables {
@@ -86,7 +74,8 @@ impl VerifyTables {
             let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
             let table = shape.table.clone();
             let compared = async {
-                let compared = compared(target, shape, partitioned, &checkpoints).await?;
+                let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
+                let compared = Compared::of(target, shape, partitioned, settled_to).await?;
                 let verified = self.table(source, target, clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };
@@ -121,43 +110,30 @@ impl VerifyTables {
         compared: &Compared,
     ) -> Result<TableVerified, Fault> {
         let compare = Compare { source, target, compared };
-        let mut found = compare.narrow(self.most).await?;
-        if !found.rows.is_empty() {
+        let mut found = compare.whole().await?;
+        let mut differing = compare.narrow(&mut found, self.most).await?;
+        let more = differing.len() as u64 > self.most || !found.is_all();
+        differing.truncate(usize::try_from(self.most).unwrap_or(usize::MAX));
+        if !differing.is_empty() {
             writers_end(source, clock).await?;
-            let keys: Vec<_> = found.rows.iter().map(|row| row.key.clone()).collect();
-            found.rows = compare.rows(&keys).await?;
+            let keys: Vec<_> = differing.iter().map(|row| row.key.clone()).collect();
+            differing = compare.rows(&keys).await?;
         }
         let (table, rows) = (&compared.source.table, found.source.rows);
-        tracing::info!(%table, rows, differing = found.rows.len(), "Compared {rows} rows of {table}");
-        let target_filtered = compared.source.filter == compared.target.filter;
+        tracing::info!(%table, rows, differing = differing.len(), "Compared {rows} rows of {table}");
         Ok(TableVerified {
             table: compared.source.table.clone(),
             key: compared.source.key.clone(),
             settled_to: compared.settled_to.clone(),
-            target_filtered,
+            target_filtered: compared.is_filtered(),
             source: found.source,
             target: found.target,
-            rows: found.rows,
-            more: found.more,
+            rows: differing,
+            more,
             mended: Vec::new(),
             kept: None,
         })
     }
-}
-
-/// What each side is asked for. The operator's condition speaks of the source's rows; on the target
-/// it leaves out the same ones where it can be evaluated there.
-async fn compared(
-    target: &dyn Target,
-    shape: Shape,
-    partitioned: bool,
-    checkpoints: &Checkpoints,
-) -> Result<Compared, Fault> {
-    let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
-    let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
-    let filter = shape.filter.clone().filter(|_| takes_filter);
-    let there = Shape { partitioned, filter, ..shape.clone() };
-    Ok(Compared { source: shape, target: there, settled_to })
 }
 
 /// Returns when the source's writers of this moment have ended, or when it has been patient.

@@ -1,7 +1,9 @@
 //! What is compared, and what may be deleted: decisions on values.
 
 use crate::engine::model::checkpoint::Checkpoint;
+use crate::engine::model::deletes::Cap;
 use crate::engine::model::shape::Shape;
+use crate::engine::plan::deletes::{self, Extent, Refusal};
 use crate::engine::plan::window;
 
 use super::TableVerified;
@@ -15,23 +17,15 @@ pub fn settled_to(shape: &Shape, checkpoint: Option<&Checkpoint>) -> Option<Stri
     reached.kept.as_ref().or(pending).map(|value| value.as_str().to_owned())
 }
 
-/// The largest share of a target's rows that is deleted without a second yes: more is rather a
-/// source that lost its rows than a target with too many.
-const LARGEST_SHARE: f64 = 0.1;
-
 /// Why rows that only the target has are not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// It was not asked for.
     NotAsked,
-    /// The source's table is empty, and the target's is not.
-    EmptySource,
     /// The comparison stopped at its limit: nobody knows how many they are.
     Incomplete,
-    /// The pipeline's condition cannot be evaluated on the target, which may have rows of its own.
-    Unfiltered,
-    /// They are a large share of the target's rows.
-    LargeShare,
+    /// The same reason holds for a sync.
+    Refused(Refusal),
 }
 
 impl Kept {
@@ -39,13 +33,18 @@ impl Kept {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::NotAsked => "rows that only the target has stay; --delete-extra deletes them",
-            Self::EmptySource => "the source has no row: rows that only the target has stay",
             Self::Incomplete => "the list is cut: raise --limit before extra rows are deleted",
-            Self::Unfiltered => {
+            Self::Refused(Refusal::EmptySource) => {
+                "the source has no row: rows that only the target has stay"
+            }
+            Self::Refused(Refusal::Unfiltered) => {
                 "the condition cannot be evaluated on the target, whose extra rows may be its own"
             }
-            Self::LargeShare => {
+            Self::Refused(Refusal::LargeShare) => {
                 "more than a tenth of the target's rows would be deleted; --yes says that it is meant"
+            }
+            Self::Refused(Refusal::Many) => {
+                "more than 10,000 rows would be deleted; --yes says that it is meant"
             }
         }
     }
@@ -62,29 +61,31 @@ pub enum Extras {
     DeleteAny,
 }
 
-/// Whether a table's extra rows may be deleted.
+/// Whether a table's extra rows may be deleted: as a sync decides it, once the list is whole.
 pub fn may_delete(extras: Extras, verified: &TableVerified) -> Result<(), Kept> {
-    let extra = verified.counts().extra;
-    let share = extra as f64 / verified.target.rows.max(1) as f64;
-    let refused = [
-        (extras == Extras::Keep, Kept::NotAsked),
-        (verified.source.rows == 0, Kept::EmptySource),
-        (verified.more, Kept::Incomplete),
-        (!verified.target_filtered, Kept::Unfiltered),
-        (share > LARGEST_SHARE && extras != Extras::DeleteAny, Kept::LargeShare),
-    ];
-    match refused.into_iter().find(|(applies, _)| *applies) {
-        Some((_, reason)) => Err(reason),
-        None => Ok(()),
+    let cap = match extras {
+        Extras::Keep => return Err(Kept::NotAsked),
+        Extras::DeleteFew => Cap::Kept,
+        Extras::DeleteAny => Cap::Lifted,
+    };
+    let extent = Extent {
+        source: verified.source.rows,
+        target: verified.target.rows,
+        gone: verified.counts().extra,
+        filtered: verified.target_filtered,
+    };
+    match deletes::may_go(extent, cap) {
+        Err(refusal) => Err(Kept::Refused(refusal)),
+        Ok(()) if verified.more => Err(Kept::Incomplete),
+        Ok(()) => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::model::range::{Difference, DifferingRow, RowKey};
+    use crate::engine::model::range::{Difference, DifferingRow, RowKey, SideRows};
     use crate::engine::model::table::TableName;
-    use crate::jobs::verify::SideRows;
 
     fn verified(source: u64, target: u64, extra: usize) -> TableVerified {
         let row =
@@ -113,11 +114,11 @@ mod tests {
         for (extras, table, expected) in [
             (Extras::Keep, few(), Err(Kept::NotAsked)),
             (Extras::DeleteFew, few(), Ok(())),
-            (Extras::DeleteFew, verified(89, 100, 11), Err(Kept::LargeShare)),
+            (Extras::DeleteFew, verified(89, 100, 11), Err(Kept::Refused(Refusal::LargeShare))),
             (Extras::DeleteAny, most(), Ok(())),
-            (Extras::DeleteAny, verified(0, 100, 1), Err(Kept::EmptySource)),
+            (Extras::DeleteAny, verified(0, 100, 1), Err(Kept::Refused(Refusal::EmptySource))),
             (Extras::DeleteAny, cut, Err(Kept::Incomplete)),
-            (Extras::DeleteAny, unfiltered, Err(Kept::Unfiltered)),
+            (Extras::DeleteAny, unfiltered, Err(Kept::Refused(Refusal::Unfiltered))),
         ] {
             assert_eq!(may_delete(extras, &table), expected, "{extras:?} {table:?}");
         }

@@ -6,23 +6,25 @@
 
 use std::collections::BTreeSet;
 
-use super::compare::Compare;
-use super::plan::{self, Extras};
-use super::{Compared, TableVerified, VerifyReport, VerifyTables};
+use super::plan::{self, Extras, Kept};
+use super::{TableVerified, VerifyReport, VerifyTables};
+use crate::engine::drive::deletes::{self, Removal};
+use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::range::{Comparison, Difference, KeyRange, RowKey};
+use crate::engine::model::range::{Difference, RowKey};
 use crate::engine::model::run::{RunEnd, Trigger};
 use crate::engine::model::shape::Shape;
+use crate::engine::plan::deletes::Refusal;
 use crate::engine::plan::window;
 use crate::engine::ports::{
-    Batch, Begun, Checkpoints, ClosedRun, Deletion, Fetch, Ledger, NewRun, Opened, Source, Target,
+    Batch, Begun, Checkpoints, ClosedRun, Fetch, Ledger, NewRun, Opened, Source, Target,
 };
 
-/// How many rows are fetched, and how many deleted, in one transaction. A fetched page is bounded
-/// by its rows alone, and 32 rows of a megabyte fit the smallest function.
+/// How many rows are fetched and written in one transaction. A fetched page is bounded by its rows
+/// alone, and 32 rows of a megabyte fit the smallest function.
 const ROWS_AT_ONCE: usize = 32;
 
 /// What a repair needs.
@@ -124,8 +126,8 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Deletes what only the target has. Right before that the source is asked once more, without
-    /// the pipeline's condition: a row that merely left the condition is not gone.
+    /// Deletes what only the target has, or marks it where the table is set to that. What the
+    /// target does not let go still differs, and stays in the list.
     async fn delete(
         &self,
         lease: &Lease,
@@ -141,20 +143,12 @@ impl Repair<'_> {
             table.kept = Some(kept);
             return Ok(());
         }
-        let whole = Shape { filter: None, ..compared.source.clone() };
-        let whole = Comparison { shape: &whole, settled_to: None };
-        for keys in keys.chunks(ROWS_AT_ONCE) {
-            let has_rows = self.source.rows(whole, &[KeyRange::ALL], 0).await?.is_none();
-            if !has_rows {
-                table.kept = Some(plan::Kept::EmptySource);
+        let Self { source, target, .. } = *self;
+        let removal = Removal { source, target, lease, run: &self.job.run };
+        for keys in keys.chunks(deletes::ROWS_AT_ONCE) {
+            if removal.rows(compared, keys).await?.empty_source {
+                table.kept = Some(Kept::Refused(Refusal::EmptySource));
                 return Ok(());
-            }
-            let here = self.source.columns(whole, keys).await?;
-            let is_gone = |key: &&RowKey| here.iter().all(|row| row.key != **key);
-            let gone: Vec<RowKey> = keys.iter().filter(is_gone).cloned().collect();
-            let deletion = Deletion { run: &self.job.run, shape: &compared.target, keys: &gone };
-            if !gone.is_empty() {
-                self.target.delete(lease, &deletion).await?;
             }
         }
         Ok(())

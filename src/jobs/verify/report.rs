@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::engine::model::fault::Fault;
-use crate::engine::model::range::{Difference, DifferingRow, RangeDigest};
+use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
@@ -52,24 +52,6 @@ pub struct TableVerified {
     pub mended: Vec<DifferingRow>,
     /// Why rows that only the target has were not deleted, where a repair was asked for.
     pub kept: Option<Kept>,
-}
-
-/// One side's rows: how many, and the sum of their digests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SideRows {
-    /// How many.
-    pub rows: u64,
-    /// The sum, as it is on both sides where the rows are the same.
-    pub digest: i128,
-}
-
-impl SideRows {
-    /// Adds a span's.
-    pub fn add(&mut self, of: RangeDigest) {
-        let RangeDigest { rows, sum } = of;
-        self.rows += rows;
-        self.digest += sum;
-    }
 }
 
 /// How many rows of each kind.

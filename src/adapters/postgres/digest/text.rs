@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use super::Values;
 use crate::adapters::postgres::sql;
 use crate::engine::model::cursor::Cursor;
+use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::range::{Comparison, KeyRange, RowKey, Side};
 use crate::engine::model::shape::{MovedColumn, Shape};
 
@@ -76,6 +77,7 @@ impl<'a> Rows<'a> {
         if !spans.is_empty() {
             conditions.push(format!("({})", spans.join(" or ")));
         }
+        conditions.extend(self.unmarked());
         conditions.extend(self.shape.filter.as_deref().map(sql::condition));
         conditions.retain(|condition| condition != "true");
         let matching = match conditions.is_empty() {
@@ -105,28 +107,53 @@ impl<'a> Rows<'a> {
     /// The asked key of a row as an array, and `from ...` over the rows of these keys.
     pub fn with_keys(&self, keys: &[RowKey], values: &mut Values) -> (String, String) {
         let names: Vec<String> = (0..self.shape.key.len()).map(asked).collect();
-        let matching = self.shape.filter.as_deref().map(sql::condition);
         let from = format!(
-            "from {asked} join {table} as r on {matches}{matching}",
+            "from {asked} join {table} as r on {matching}",
             asked = self.asked(keys, values),
             table = self.table(),
-            matches = self.matches(),
-            matching = matching.map_or(String::new(), |filter| format!(" where {filter}")),
+            matching = self.meant(),
         );
         (format!("array[{}]", names.join(", ")), from)
     }
 
-    /// Deletes the rows of these keys that meet the filter.
+    /// Deletes the rows of these keys that meet the filter, or marks those that are not marked.
     pub fn delete(&self, keys: &[RowKey], values: &mut Values) -> String {
+        let (table, meant) = (self.table(), self.meant());
+        let asked = self.asked(keys, values);
+        let gone = match &self.shape.mark {
+            None => format!("delete from {table} as r using {asked} where {meant} returning 1"),
+            Some(Mark { column, kind }) => {
+                let column = sql::ident(column);
+                let value = match kind {
+                    MarkKind::Time => "now()",
+                    MarkKind::Flag => "true",
+                };
+                format!(
+                    "update {table} as r set {column} = {value} from {asked} where {meant} \
+                     returning 1"
+                )
+            }
+        };
+        format!("with gone as ({gone}) select count(*) from gone")
+    }
+
+    /// A row has an asked key, meets the filter and is not marked.
+    fn meant(&self) -> String {
         let mut conditions = vec![self.matches()];
+        conditions.extend(self.unmarked());
         conditions.extend(self.shape.filter.as_deref().map(sql::condition));
-        format!(
-            "with gone as (delete from {table} as r using {asked} where {conditions} returning 1) \
-             select count(*) from gone",
-            table = self.table(),
-            asked = self.asked(keys, values),
-            conditions = conditions.join(" and "),
-        )
+        conditions.join(" and ")
+    }
+
+    /// A row of the target is not marked as gone.
+    fn unmarked(&self) -> Option<String> {
+        let Mark { column, kind } = self.shape.mark.as_ref()?;
+        let column = format!("r.{}", sql::ident(column));
+        let unmarked = match kind {
+            MarkKind::Time => format!("{column} is null"),
+            MarkKind::Flag => format!("{column} is not true"),
+        };
+        (self.side == Side::Target).then_some(unmarked)
     }
 
     /// Keys as rows of texts. The names are none that the operator's condition could mean.

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::edge::cli::output;
 use crate::engine::model::fault::Fault;
-use crate::engine::model::range::{Difference, DifferingRow};
-use crate::jobs::verify::{Kept, SideRows, TableVerified, VerifyReport};
+use crate::engine::model::range::{Difference, DifferingRow, SideRows};
+use crate::jobs::verify::{Kept, TableVerified, VerifyReport};
 
 /// A line a table, below it the rows that differ, and the sum.
 pub fn text(report: &VerifyReport) -> String {

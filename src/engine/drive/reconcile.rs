@@ -1,11 +1,11 @@
-//! Asks both sides at once, as the plan of spans says, until the rows that differ are known.
+//! Asks both sides at once, as the plan of spans says, until the rows that differ are known. Whoever
+//! asks decides what becomes of them.
 
-use super::Compared;
-use super::report::SideRows;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{
-    Comparison, DifferingRow, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+    Comparison, DifferingRow, KeyRange, RangeDigest, RowDigest, RowKey, Side, SideRows,
 };
+use crate::engine::model::shape::Shape;
 use crate::engine::plan::ranges::{self, FEW_ROWS, Step, Suspects};
 use crate::engine::ports::Digests;
 
@@ -15,6 +15,38 @@ const MOST_ROWS: u64 = FEW_ROWS * 16;
 
 /// The rows whose columns are asked for at once: some kilobytes of keys and hashes a column.
 const KEYS_AT_ONCE: usize = 256;
+
+/// A table as both sides are asked for it.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// What the source is asked for, and what is moved.
+    pub source: Shape,
+    /// What the target is asked for.
+    pub target: Shape,
+    /// The greatest cursor that the target has reached; none if every row is compared.
+    pub settled_to: Option<String>,
+}
+
+impl Compared {
+    /// What each side is asked for. The operator's condition speaks of the source's rows; on the
+    /// target it leaves out the same ones where it can be evaluated there.
+    pub async fn of(
+        target: &(impl Digests + ?Sized),
+        shape: Shape,
+        partitioned: bool,
+        settled_to: Option<String>,
+    ) -> Result<Self, Fault> {
+        let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
+        let filter = shape.filter.clone().filter(|_| takes_filter);
+        let there = Shape { partitioned, filter, ..shape.clone() };
+        Ok(Self { source: shape, target: there, settled_to })
+    }
+
+    /// The condition, if there is one, leaves out rows of the target, too.
+    pub fn is_filtered(&self) -> bool {
+        self.source.filter == self.target.filter
+    }
+}
 
 /// The two sides of a table.
 pub struct Compare<'a, S: ?Sized, T: ?Sized> {
@@ -26,28 +58,52 @@ pub struct Compare<'a, S: ?Sized, T: ?Sized> {
     pub compared: &'a Compared,
 }
 
-/// What a first look found.
+/// What a first look at a table found, and what of it is not narrowed down to rows yet.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The source's settled rows.
     pub source: SideRows,
     /// The target's.
     pub target: SideRows,
-    /// The rows that differ.
-    pub rows: Vec<DifferingRow>,
-    /// There may be more of them: the comparison stopped at the limit.
-    pub more: bool,
+    suspects: Suspects,
+}
+
+impl Found {
+    /// Every row that differs has been named.
+    pub fn is_all(&self) -> bool {
+        self.suspects.is_empty()
+    }
 }
 
 impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
-    /// Compares the whole table, then narrows down what differs until it has found as many rows as
-    /// are wanted.
-    pub async fn narrow(&self, most: u64) -> Result<Found, Fault> {
+    /// Digests the whole table, in as many statements as it needs.
+    pub async fn whole(&self) -> Result<Found, Fault> {
+        let all = vec![KeyRange::ALL];
+        let ranges = match ranges::cut_first(self.compared.source.estimated_rows) {
+            None => all,
+            Some(every) => ranges::pieces(&all, self.borders(&all, Side::Source, every).await?),
+        };
+        let mut digests = (Vec::new(), Vec::new());
+        for range in &ranges {
+            let (here, there) = self.digests(std::slice::from_ref(range)).await?;
+            digests.0.extend(here);
+            digests.1.extend(there);
+        }
         let mut found = Found::default();
-        let mut suspects = self.whole(&mut found).await?;
-        loop {
+        digests.0.iter().for_each(|digest| found.source.add(*digest));
+        digests.1.iter().for_each(|digest| found.target.add(*digest));
+        found.suspects.compare(ranges, &digests.0, &digests.1);
+        Ok(found)
+    }
+
+    /// Narrows down what differs until at least as many rows are known as are wanted, or all of
+    /// them. Asked again, it goes on where it stopped.
+    pub async fn narrow(&self, found: &mut Found, most: u64) -> Result<Vec<DifferingRow>, Fault> {
+        let suspects = &mut found.suspects;
+        let mut rows = Vec::new();
+        while (rows.len() as u64) < most {
             match suspects.next_step() {
-                Step::Done => return Ok(found),
+                Step::Done => break,
                 Step::Cut { ranges, side, every } => {
                     let pieces = ranges::pieces(&ranges, self.borders(&ranges, side, every).await?);
                     let (here, there) = self.digests(&pieces).await?;
@@ -59,15 +115,11 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
                         continue;
                     };
                     let keys = ranges::differing_keys(here, there);
-                    found.rows.extend(self.rows(&keys).await?);
+                    rows.extend(self.rows(&keys).await?);
                 }
             }
-            if found.rows.len() as u64 >= most {
-                found.more = found.rows.len() as u64 > most || !suspects.is_empty();
-                found.rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-                return Ok(found);
-            }
         }
+        Ok(rows)
     }
 
     /// How the rows of these keys differ now.
@@ -81,26 +133,6 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
             rows.extend(ranges::differences(&self.compared.source, keys, here?, there?));
         }
         Ok(rows)
-    }
-
-    /// Digests the whole table, in as many statements as it needs.
-    async fn whole(&self, found: &mut Found) -> Result<Suspects, Fault> {
-        let all = vec![KeyRange::ALL];
-        let ranges = match ranges::cut_first(self.compared.source.estimated_rows) {
-            None => all,
-            Some(every) => ranges::pieces(&all, self.borders(&all, Side::Source, every).await?),
-        };
-        let mut digests = (Vec::new(), Vec::new());
-        for range in &ranges {
-            let (here, there) = self.digests(std::slice::from_ref(range)).await?;
-            digests.0.extend(here);
-            digests.1.extend(there);
-        }
-        digests.0.iter().for_each(|digest| found.source.add(*digest));
-        digests.1.iter().for_each(|digest| found.target.add(*digest));
-        let mut suspects = Suspects::default();
-        suspects.compare(ranges, &digests.0, &digests.1);
-        Ok(suspects)
     }
 
     async fn digests(

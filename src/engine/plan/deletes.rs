@@ -1,0 +1,209 @@
+//! Whether rows that are gone from the source may be taken off the target, and where marks go.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::engine::model::deletes::{Cap, Mark, MarkKind};
+use crate::engine::model::facts::TableFacts;
+
+use super::choose::Obstacle;
+
+/// The most rows of a table that go without a second yes.
+pub const MOST_ROWS: u64 = 10_000;
+
+/// The largest share of a table that goes without a second yes, as one in so many.
+const LARGEST_SHARE: u64 = 10;
+
+/// How many keys a second both sides digest at least. Twice the slowest seen with whole rows, which
+/// are longer.
+const KEYS_A_SECOND: u64 = 200_000;
+
+/// What a comparison knows when it asks whether rows may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The source's rows.
+    pub source: u64,
+    /// The target's, without those that are marked already.
+    pub target: u64,
+    /// How many of them are gone from the source.
+    pub gone: u64,
+    /// The pipeline's condition, if there is one, leaves out rows of the target, too.
+    pub filtered: bool,
+}
+
+/// Why no row of a table may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The source's table is empty, and the target's is not.
+    EmptySource,
+    /// The pipeline's condition cannot be evaluated on the target, which may have rows of its own.
+    Unfiltered,
+    /// They are a large share of the target's rows.
+    LargeShare,
+    /// They are many.
+    Many,
+}
+
+/// Whether the rows that are gone may go. Nobody can lift the first two refusals: a table that was
+/// emptied, or that keeps rows of its own, is for a person to look at.
+pub fn may_go(of: Extent, cap: Cap) -> Result<(), Refusal> {
+    let Extent { source, target, gone, filtered } = of;
+    let capped = cap == Cap::Kept;
+    let refused = [
+        (source == 0 && target > 0, Refusal::EmptySource),
+        (gone > 0 && !filtered, Refusal::Unfiltered),
+        (capped && gone > MOST_ROWS, Refusal::Many),
+        (capped && gone.saturating_mul(LARGEST_SHARE) > target, Refusal::LargeShare),
+    ];
+    match refused.into_iter().find(|(applies, _)| *applies) {
+        Some((_, refusal)) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+/// The sentence that tells a refusal with its numbers.
+pub struct Told(pub Refusal, pub Extent);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(refusal, Extent { target, gone, .. }) = self;
+        match refusal {
+            Refusal::EmptySource => {
+                write!(f, "The source's table is empty and the target's has {target} rows")
+            }
+            Refusal::Unfiltered => {
+                write!(f, "The table's condition cannot be evaluated on the target")
+            }
+            Refusal::LargeShare => {
+                write!(f, "{gone} of the target's {target} rows are gone from the source, ")?;
+                write!(f, "more than a tenth")
+            }
+            Refusal::Many => {
+                write!(f, "More than {MOST_ROWS} of the target's {target} rows are gone from ")?;
+                write!(f, "the source")
+            }
+        }?;
+        write!(f, "; none of them was touched")
+    }
+}
+
+impl Refusal {
+    /// What to do.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::EmptySource => "if that is meant, empty the target's table by hand",
+            Self::Unfiltered => {
+                "add the columns that `where` names to the target, or set deletes = \"off\" for \
+                 the table"
+            }
+            Self::LargeShare | Self::Many => {
+                "look at them with `syncline run --deletes --dry-run`; if that is meant, \
+                 `syncline run --deletes --yes`"
+            }
+        }
+    }
+}
+
+/// How long comparing the keys of so many rows may take: less is seldom seen.
+pub fn likely_time(rows: u64) -> Duration {
+    Duration::from_millis(rows.saturating_mul(1_000) / KEYS_A_SECOND)
+}
+
+/// The column that marks rows as gone. It must be the target's alone, or the next row that moves
+/// would write over it.
+pub fn mark(column: &str, moved: &[&str], target: &TableFacts) -> Result<Mark, Obstacle> {
+    let obstacle = |text: String, remedy: &str| Err(Obstacle { text, remedy: remedy.to_owned() });
+    let Some(found) = target.column(column) else {
+        return obstacle(
+            format!("the target lacks the column {column} that marks deleted rows"),
+            "add it there as timestamptz or boolean, or correct `mark` in syncline.toml",
+        );
+    };
+    if moved.contains(&column) {
+        return obstacle(
+            format!("the column {column} that marks deleted rows is synced itself"),
+            "name another with `mark`, or leave this one out with `columns`",
+        );
+    }
+    let kind = match found.type_name.split('(').next().unwrap_or_default() {
+        "boolean" => Some(MarkKind::Flag),
+        of if (of == "date" || of.starts_with("timestamp")) && !found.not_null => {
+            Some(MarkKind::Time)
+        }
+        _ => None,
+    };
+    match kind.filter(|_| !found.generated) {
+        Some(kind) => Ok(Mark { column: column.to_owned(), kind }),
+        None => obstacle(
+            format!("the column {column} cannot mark deleted rows"),
+            "make it a timestamptz, timestamp or date that takes NULL, or a boolean",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::facts::Column;
+
+    #[test]
+    fn rows_go_only_if_they_are_few_and_nothing_speaks_against_it() {
+        use Cap::{Kept, Lifted};
+        let of = |source, target, gone| Extent { source, target, gone, filtered: true };
+        let own = Extent { filtered: false, ..of(90, 100, 1) };
+        for (extent, cap, expected) in [
+            (of(90, 100, 10), Kept, Ok(())),
+            (of(89, 100, 11), Kept, Err(Refusal::LargeShare)),
+            (of(89, 100, 11), Lifted, Ok(())),
+            (of(4, 5, 1), Kept, Err(Refusal::LargeShare)),
+            (of(900_000, 1_000_000, MOST_ROWS), Kept, Ok(())),
+            (of(900_000, 1_000_000, MOST_ROWS + 1), Kept, Err(Refusal::Many)),
+            (of(900_000, 1_000_000, MOST_ROWS + 1), Lifted, Ok(())),
+            (of(0, 100, 0), Kept, Err(Refusal::EmptySource)),
+            (of(0, 1, 1), Lifted, Err(Refusal::EmptySource)),
+            (of(0, 0, 0), Kept, Ok(())),
+            (own, Kept, Err(Refusal::Unfiltered)),
+            (own, Lifted, Err(Refusal::Unfiltered)),
+            (Extent { gone: 0, ..own }, Kept, Ok(())),
+        ] {
+            assert_eq!(may_go(extent, cap), expected, "{extent:?} {cap:?}");
+        }
+    }
+
+    fn target(type_name: &str, change: fn(&mut Column)) -> TableFacts {
+        let mut column =
+            Column { name: "gone".into(), type_name: type_name.into(), ..Column::default() };
+        change(&mut column);
+        TableFacts { columns: vec![column], ..TableFacts::default() }
+    }
+
+    #[test]
+    fn a_mark_is_a_time_that_takes_null_or_a_flag() {
+        for (type_name, kind) in [
+            ("timestamp with time zone", Some(MarkKind::Time)),
+            ("timestamp(3) without time zone", Some(MarkKind::Time)),
+            ("date", Some(MarkKind::Time)),
+            ("boolean", Some(MarkKind::Flag)),
+            ("integer", None),
+            ("text", None),
+        ] {
+            let marked = mark("gone", &["id"], &target(type_name, |_| ()));
+            assert_eq!(marked.ok().map(|of| of.kind), kind, "{type_name}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_cannot_mark_says_why() {
+        let stamp = "timestamp with time zone";
+        for (column, moved, facts, said) in [
+            ("away", vec!["id"], target(stamp, |_| ()), "lacks the column away"),
+            ("gone", vec!["id", "gone"], target(stamp, |_| ()), "is synced itself"),
+            ("gone", vec![], target(stamp, |of| of.not_null = true), "cannot mark"),
+            ("gone", vec![], target("boolean", |of| of.generated = true), "cannot mark"),
+        ] {
+            let obstacle = mark(column, &moved, &facts).unwrap_err();
+            assert!(obstacle.text.contains(said), "{obstacle:?}");
+        }
+        assert!(mark("gone", &[], &target("boolean", |of| of.not_null = true)).is_ok());
+    }
+}
