@@ -98,11 +98,17 @@ impl Slice<'_> {
         if !report.done {
             return Ok(());
         }
-        self.try_again(all, report).await?;
+        // What waits may use up the budget, and may wait for a row to go: so the deletes come first
+        // in the slices after the first, or their turn would never come.
+        let first = self.job.chain.slice() == 0;
+        if first {
+            self.try_again(all, report).await?;
+        }
         let before = report.total().deleted;
         self.deletes(all, report).await?;
         // A row whose unique value another one has, that was gone, goes in now.
-        if report.total().deleted > before { self.try_again(all, report).await } else { Ok(()) }
+        let freed = report.total().deleted > before;
+        if report.done && (freed || !first) { self.try_again(all, report).await } else { Ok(()) }
     }
 
     /// Tries what is set aside again, parents' tables first: what the pages before brought may be
