@@ -82,14 +82,30 @@ async fn a_row_that_comes_back_loses_its_mark() {
     assert_moved(&pair).await;
 }
 
+/// Partitions are written without MERGE, and the name needs its quotes.
 #[tokio::test]
-async fn a_flag_is_taken_off_by_setting_it_false() {
-    let pair = marked_by("gone", "boolean not null default false", 100).await;
-    pair.sql_source("delete from items where id = 3").await;
+async fn a_flag_is_taken_off_a_partitioned_table_by_setting_it_false() {
+    let there = "create table items (id int primary key, name text, updated_at timestamptz not null, \
+            \"Go \"\"ne\" boolean not null default false) partition by range (id); \
+        create table low partition of items for values from (0) to (50); \
+        create table high partition of items default;";
+    let rule = "name = \"items\"\ndeletes = \"mark\"\nmark = 'Go \"ne'";
+    let pair = Pair::of(SOURCE, there).await.rules(rule).set("SYNC_TABLES", "items");
+    pair.sql_source(&filled("items", 100)).await;
     pair.sync().await.success();
-    pair.sql_source("insert into items values (3, 'back', now())").await;
-    assert_eq!(pair.sync().await.success().rows("public.items")[..2], [0, 1]);
-    assert_eq!(pair.text_target("select count(*)::text from items where gone").await, "0");
+    pair.sql_source(
+        "create schema bin; create table bin.items as select * from items where id in (3, 70)",
+    )
+    .await;
+    pair.sql_source("delete from items where id in (3, 70)").await;
+    assert_eq!(deleted(&pair.sync().await.success(), "public.items"), 2);
+    let marked = "select count(*)::text from items where \"Go \"\"ne\"";
+    assert_eq!(pair.text_target(marked).await, "2");
+
+    pair.sql_source("insert into items select * from bin.items").await;
+
+    assert_eq!(pair.sync().await.success().rows("public.items")[..2], [0, 2]);
+    assert_eq!(pair.text_target(marked).await, "0");
     assert_moved(&pair).await;
 }
 
