@@ -1,1 +1,250 @@
+//! Rows that are to go and that something of the target points to, and runs that end in between.
 
+use std::time::Duration;
+
+use crate::deletes::{count, deleted, synced};
+use crate::world::pair::Pair;
+use crate::world::queued::{Queued, SIX_HOURS};
+
+const FAMILY: &str = "create table a_parents (x int, y text, primary key (x, y)); \
+    create table b_children (id int primary key, py text, px int, \
+        foreign key (px, py) references a_parents (x, y)); \
+    create table c_grandchildren (id int primary key, child int not null references b_children);";
+
+async fn family() -> Pair {
+    let pair = Pair::with(FAMILY).await.set("SYNC_DELETES", "mirror");
+    pair.sql_source(
+        "insert into a_parents select i, 'p' || i from generate_series(1, 100) i; \
+         insert into b_children select i, 'p' || i, i from generate_series(1, 100) i; \
+         insert into c_grandchildren select i, i from generate_series(1, 100) i",
+    )
+    .await;
+    pair.sync().await.success();
+    pair
+}
+
+#[tokio::test]
+async fn children_go_before_their_parents() {
+    let pair = family().await;
+    pair.sql_source(
+        "delete from c_grandchildren where id <= 5; delete from b_children where id <= 5; \
+         delete from a_parents where x <= 5",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    for table in ["public.a_parents", "public.b_children", "public.c_grandchildren"] {
+        assert_eq!(deleted(&answer, table), 5, "{}", answer.body);
+    }
+    assert!(!answer.warnings().contains("stay"), "{}", answer.warnings());
+    pair.assert_equal(&["a_parents", "b_children", "c_grandchildren"]).await;
+}
+
+#[tokio::test]
+async fn a_row_that_another_table_points_to_is_kept_and_told_and_the_others_go() {
+    let pair = family().await;
+    pair.sql_target(
+        "create table own (id int primary key, px int, py text, \
+             constraint own_points foreign key (px, py) references a_parents); \
+         insert into own values (1, 3, 'p3'), (2, 5, 'p5')",
+    )
+    .await;
+    pair.sql_source(
+        "delete from c_grandchildren where id <= 8; delete from b_children where id <= 8",
+    )
+    .await;
+    pair.sql_source("delete from a_parents where x <= 8").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.a_parents"), 6);
+    let left = "select string_agg(x::text, ',' order by x) from a_parents where x <= 8";
+    assert_eq!(pair.text_target(left).await, "3,5");
+    let warned = answer.warnings();
+    let expected = "public.a_parents: 2 rows that are gone from the source stay, held by the \
+        constraint own_points of public.own";
+    assert!(warned.contains(expected), "{warned}");
+    assert!(!warned.contains("p3"), "{warned}");
+
+    pair.sql_target("delete from own").await;
+    assert_eq!(deleted(&pair.sync().await.success(), "public.a_parents"), 2);
+    pair.assert_equal(&["a_parents"]).await;
+}
+
+#[tokio::test]
+async fn a_trigger_that_refuses_keeps_its_row_and_says_no_value() {
+    let pair = synced(100).await;
+    pair.sql_target(
+        "create function keeps() returns trigger language plpgsql as $$ begin \
+             if old.id = 4 then raise exception 'keep %', old.name; end if; return old; end $$; \
+         create trigger keeps before delete on items for each row execute function keeps()",
+    )
+    .await;
+    pair.sql_source("delete from items where id <= 9").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(deleted(&answer, "public.items"), 8);
+    let warned = answer.warnings();
+    assert!(warned.contains("1 rows") && warned.contains("a trigger or rule (SQLSTATE P0001)"));
+    assert!(!answer.body.to_string().contains("row 4"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_line_of_rows_that_is_longer_than_a_transaction_goes_whole() {
+    let table = "create table nodes (id int primary key, up int references nodes);";
+    let pair = Pair::with(table).await.set("SYNC_DELETES", "mirror");
+    pair.sql_source(
+        "insert into nodes select i, nullif(i - 1, 0) from generate_series(1, 13000) i",
+    )
+    .await;
+    pair.sync().await.success();
+    pair.sql_source("delete from nodes where id > 11800").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.nodes"), 1_200, "{}", answer.body);
+    assert!(!answer.warnings().contains("stay"), "{}", answer.warnings());
+    pair.assert_equal(&["nodes"]).await;
+}
+
+#[tokio::test]
+async fn tables_that_point_to_each_other_let_go_in_turns() {
+    let tables = "create table a (id int primary key, b int); \
+        create table b (id int primary key, a int references a); \
+        alter table a add constraint to_b foreign key (b) references b;";
+    let pair = Pair::with(tables).await.set("SYNC_DELETES", "mirror");
+    pair.sql_source(
+        "insert into a select i from generate_series(1, 50) i; \
+         insert into b select i from generate_series(1, 50) i; \
+         update a set b = 1 where id = 1; update b set a = 2 where id = 2",
+    )
+    .await;
+    pair.sync_until_done(&[]).await;
+    pair.assert_equal(&["a", "b"]).await;
+    // Whichever is worked first, one of its rows is held by one that goes later.
+    pair.sql_source(
+        "delete from b where id = 2; delete from a where id in (1, 2); delete from b where id = 1",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!((deleted(&answer, "public.a"), deleted(&answer, "public.b")), (2, 2));
+    assert!(!answer.warnings().contains("stay"), "{}", answer.warnings());
+    pair.assert_equal(&["a", "b"]).await;
+}
+
+#[tokio::test]
+async fn the_targets_own_cascades_do_what_they_do() {
+    let pair = synced(100).await;
+    pair.sql_target(
+        "create table notes (id int primary key, item int references items on delete cascade); \
+         insert into notes values (1, 3), (2, 50)",
+    )
+    .await;
+    pair.sql_source("delete from items where id = 3").await;
+    assert_eq!(deleted(&pair.sync().await.success(), "public.items"), 1);
+    assert_eq!(pair.text_target("select string_agg(id::text, ',') from notes").await, "2");
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_between_two_deletes_is_finished_by_the_next() {
+    let pair = synced(12_000).await;
+    // A sequence remembers what a rollback takes back.
+    pair.sql_target(
+        "create sequence cuts; \
+         create function cut() returns trigger language plpgsql as $$ begin \
+             if old.id = 700 and nextval('cuts') = 1 then \
+                 perform pg_terminate_backend(pg_backend_pid()); end if; return old; end $$; \
+         create trigger cut before delete on items for each row execute function cut()",
+    )
+    .await;
+    pair.sql_source("delete from items where id <= 1200").await;
+
+    let function = pair.function(&[]);
+    let cut = crate::world::pair::call(function).await;
+    assert_eq!(cut.status, 503, "{}", cut.body);
+    assert_eq!(count(&pair, "items").await, "11500", "the first transaction stands");
+    pair.sql_target(
+        "update sync_state set value = value || jsonb_build_object('expires_at', clock_timestamp()) \
+         where key like 'lease:%'",
+    )
+    .await;
+
+    assert_eq!(deleted(&pair.sync().await.success(), "public.items"), 700);
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_overtaken_deletes_nothing() {
+    let pair = synced(100).await;
+    // As if another run had taken the lease right after this one's only page.
+    pair.sql_target(
+        "create function overtake() returns trigger language plpgsql as $$ begin \
+             update sync_state set value = jsonb_set(value, '{fence}', '1000') \
+                 where key like 'lease:%'; return new; end $$; \
+         create trigger overtake after insert on items for each row execute function overtake()",
+    )
+    .await;
+    pair.sql_source("delete from items where id <= 5; insert into items values (1000, 'n', now())")
+        .await;
+    let answer = crate::world::pair::call(pair.function(&[])).await;
+    assert_eq!((answer.status, answer.error().0.as_str()), (503, "lease_lost"), "{}", answer.body);
+    assert_eq!(count(&pair, "items").await, "101");
+}
+
+#[tokio::test]
+async fn a_scheduled_run_deletes_and_keeps_the_cap() {
+    let queued = Queued::over(synced(100).await, &[]).await;
+    queued.schedule().await;
+    queued.pair.sql_source("delete from items where id <= 10").await;
+    queued.qstash.advance(SIX_HOURS).await;
+    assert_eq!(count(&queued.pair, "items").await, "90");
+
+    queued.pair.sql_source("delete from items where id <= 20").await;
+    queued.qstash.advance(SIX_HOURS).await;
+
+    assert_eq!(count(&queued.pair, "items").await, "90");
+    assert_eq!(queued.answers()[..2], [200, 489], "and the failure callback");
+    queued.pair.assert_closed().await;
+}
+
+/// Keys come and go while they are compared: some in one transaction, which nobody sees, and some
+/// for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_the_source_has_all_the_time_never_go() {
+    let pair = synced(3_000).await;
+    pair.sql_target(
+        "create table went (id int); \
+         create function note() returns trigger language plpgsql as \
+             $$ begin insert into went values (old.id); return old; end $$; \
+         create trigger note before delete on items for each row execute function note()",
+    )
+    .await;
+    let writer = pair.writer().await;
+    let writing = tokio::spawn(async move {
+        for round in 0..40 {
+            let blink = format!(
+                "begin; create temporary table kept on commit drop as \
+                     select * from items where id % 7 = {}; \
+                 delete from items where id in (select id from kept); \
+                 insert into items select * from kept; commit; \
+                 delete from items where id = {}; \
+                 insert into items values ({}, 'new', clock_timestamp())",
+                round % 7,
+                2_900 + round,
+                10_000 + round,
+            );
+            writer.batch_execute(&blink).await.expect("the source takes it");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    while !writing.is_finished() {
+        assert!(pair.sync_moving().await, "a run fails");
+    }
+    writing.await.expect("the writer ends");
+    pair.sync().await.success();
+
+    let wrong = "select count(*)::text from went where id not between 2900 and 2939";
+    assert_eq!(pair.text_target(wrong).await, "0");
+    assert_eq!(count(&pair, "went").await, "40");
+    pair.assert_equal(&["items"]).await;
+}

@@ -1,6 +1,7 @@
 //! Black-box tests over real Postgres, with `world` as their harness, and the rules of the house.
 
 mod cli;
+mod cli_deletes;
 mod cli_demo;
 mod cli_local_qstash;
 mod cli_rejects;

@@ -285,15 +285,20 @@ pub async fn reconciled(
     lease: &Lease,
     table: &TableName,
 ) -> Result<(), PostgresError> {
-    session.begin(Purpose::Write).await?;
-    prove(session, schema, lease).await?;
     let statement = format!(
         "insert into {}.sync_state (key, value) values ($1, '{{}}') \
          on conflict (key) do update set updated_at = now()",
         sql::ident(schema)
     );
-    session.query(&statement, [deletes_key(lease.pipeline(), &table.to_string()).into()]).await?;
-    session.batch("commit").await
+    let key = deletes_key(lease.pipeline(), &table.to_string());
+    let (begun, proved) =
+        tokio::join!(session.begin(Purpose::Write), prove(session, schema, lease));
+    begun?;
+    proved?;
+    let (noted, committed) =
+        tokio::join!(session.query(&statement, [key.into()]), session.batch("commit"));
+    noted?;
+    committed
 }
 
 /// Gives the lease back, if it is still ours, and records the end.

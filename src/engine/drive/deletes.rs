@@ -6,6 +6,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::range::{Comparison, Difference, KeyRange, RowKey};
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
+use crate::engine::plan::deletes::Extent;
 use crate::engine::ports::{Deletion, KeptRow, Source, Target};
 
 use super::reconcile::{Compare, Compared, Found};
@@ -45,25 +46,28 @@ impl<'a> Search<'a> {
         Ok(Self { source, target, compared, found })
     }
 
-    /// The next keys that differ: at least so many that are gone, if there are so many. Each was
-    /// looked at twice, and asked for in the source without the pipeline's condition: a row that
-    /// merely left the condition is not gone.
-    pub async fn next(&mut self, most: u64) -> Result<Differing, Fault> {
+    /// The next keys that differ, some hundreds at most. Each was looked at twice, and asked for in
+    /// the source without the pipeline's condition: a row that merely left the condition is not
+    /// gone.
+    pub async fn next(&mut self) -> Result<Differing, Fault> {
         let Self { source, target, compared, found } = self;
         let compare = Compare { source: *source, target: *target, compared };
-        let mut differing = Differing::default();
-        while (differing.gone.len() as u64) < most && !found.is_all() {
-            let mut extra = Vec::new();
-            for row in compare.narrow(found, 1).await? {
-                match row.difference {
-                    Difference::Extra => extra.push(row.key),
-                    Difference::Missing => differing.missing.push(row.key),
-                    Difference::Different(_) => {}
-                }
+        let (mut extra, mut missing) = (Vec::new(), Vec::new());
+        for row in compare.narrow(found, 1).await? {
+            match row.difference {
+                Difference::Extra => extra.push(row.key),
+                Difference::Missing => missing.push(row.key),
+                Difference::Different(_) => {}
             }
-            differing.gone.extend(gone(*source, compared, &extra).await?.unwrap_or_default());
         }
-        Ok(differing)
+        let gone = gone(*source, compared, &extra).await?.unwrap_or_default();
+        Ok(Differing { gone, missing })
+    }
+
+    /// What is known of the table, once so many of its rows are known to be gone.
+    pub fn extent(&self, gone: u64) -> Extent {
+        let (source, target) = (self.found.source.rows, self.found.target.rows);
+        Extent { source, target, gone, filtered: self.compared.is_filtered() }
     }
 }
 

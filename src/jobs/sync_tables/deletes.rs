@@ -5,21 +5,21 @@
 //! are worked before the tables that they point to. What a row is held by may go later in the same
 //! run, so rows that were held are tried again once the other tables are done.
 
-use crate::engine::drive::deletes::{Differing, ROWS_AT_ONCE, Removal, Search};
+use std::time::Duration;
+
+use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search};
 use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::deletes::{Cap, Deletes, Mark};
-use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::range::{Comparison, RowKey};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use crate::engine::plan::deletes::{self, Extent, MOST_ROWS, Told};
+use crate::engine::plan::deletes::{self, MOST_ROWS, Told};
 use crate::engine::plan::note::{Note, Weight};
-use crate::engine::ports::{Again, Fetch, KeptRow, Source, Target};
+use crate::engine::ports::{Again, Fetch, KeptRow};
 
-use super::plan::{DeletesIntent, KEYS_NAMED};
+use super::SyncReport;
 use super::slice::Slice;
-use super::{SyncReport, SyncTables};
 
 /// How many rows are read by key in one page: they are bounded by their number alone, and 32 rows of
 /// a megabyte fit the smallest function.
@@ -88,12 +88,13 @@ impl Slice<'_> {
         worked
     }
 
-    /// A slice that has done nothing yet works one table in any case, or a budget smaller than a
-    /// comparison would never get anywhere.
     fn has_time_for(&self, shape: &Shape, report: &SyncReport) -> bool {
-        let first = report.is_untouched() && report.reconciled == 0;
         let likely = deletes::likely_time(shape.estimated_rows);
-        first || self.budget.allows(self.clock.now(), likely)
+        is_first(report) || self.budget.allows(self.clock.now(), likely)
+    }
+
+    fn goes_on(&self) -> bool {
+        self.budget.allows(self.clock.now(), Duration::ZERO)
     }
 
     /// Finds a table's rows that are gone, and lets them go if they may.
@@ -105,20 +106,28 @@ impl Slice<'_> {
     ) -> Result<Worked, Fault> {
         let partitioned = self.there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
         let mut search = Search::begin(self.source, self.target, shape, partitioned).await?;
-        let mut held = Vec::new();
+        let first = is_first(report);
+        let (mut gone, mut held) = (Vec::new(), Vec::new());
         let worked = loop {
-            let Differing { gone, missing } = search.next(MOST_ROWS + 1).await?;
-            self.unmark(shape, &search.compared, &missing, report).await?;
-            may_go(&search, &gone, self.job.cap)?;
-            if self.remove(shape, &search.compared, &gone, &mut held, report).await? == Worked::Cut
-            {
+            if !first && !self.goes_on() {
                 break Worked::Cut;
             }
-            if search.found.is_all() {
-                self.target.reconciled(self.lease, &shape.table).await?;
-                break Worked::Whole;
+            let differing = search.next().await?;
+            self.unmark(shape, &search.compared, &differing.missing, report).await?;
+            gone.extend(differing.gone);
+            if gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
+                continue;
             }
+            may_go(&search, &gone, self.job.cap)?;
+            let removed = self.remove(shape, &search.compared, &gone, &mut held, report).await?;
+            if removed == Worked::Cut || search.found.is_all() {
+                break removed;
+            }
+            gone.clear();
         };
+        if worked == Worked::Whole {
+            self.target.reconciled(self.lease, &shape.table).await?;
+        }
         kept.push(Kept { shape, compared: search.compared, rows: held });
         Ok(worked)
     }
@@ -135,7 +144,7 @@ impl Slice<'_> {
         let Self { source, target, lease, .. } = *self;
         let removal = Removal { source, target, lease, run: &self.job.run };
         for (at, keys) in gone.chunks(ROWS_AT_ONCE).enumerate() {
-            if at > 0 && !self.budget.allows(self.clock.now(), Default::default()) {
+            if at > 0 && !self.goes_on() {
                 return Ok(Worked::Cut);
             }
             let removed = removal.rows(compared, keys).await?;
@@ -157,7 +166,7 @@ impl Slice<'_> {
         while goes_on {
             goes_on = false;
             for of in kept.iter_mut().filter(|of| !of.rows.is_empty()) {
-                if !self.budget.allows(self.clock.now(), Default::default()) {
+                if !self.goes_on() {
                     return Ok(());
                 }
                 let keys: Vec<RowKey> = of.rows.iter().map(|row| row.key.clone()).collect();
@@ -203,54 +212,21 @@ impl Slice<'_> {
     }
 }
 
-/// What a run would do with rows that are gone. Nothing is taken or changed.
-pub(super) async fn intents(
-    job: &SyncTables,
-    source: &dyn Source,
-    target: &dyn Target,
-    shapes: &[Shape],
-    there: &Facts,
-) -> Result<Vec<DeletesIntent>, Fault> {
-    let mut intents = Vec::new();
-    let wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
-    for shape in shapes.iter().rev().filter(wanted) {
-        let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
-        let mut search = Search::begin(source, target, shape, partitioned).await?;
-        let Differing { mut gone, .. } = search.next(MOST_ROWS + 1).await?;
-        let extent = extent(&search, gone.len() as u64);
-        let refusal = deletes::may_go(extent, job.cap).err();
-        if gone.is_empty() && refusal.is_none() {
-            continue;
-        }
-        gone.truncate(KEYS_NAMED);
-        intents.push(DeletesIntent {
-            table: shape.table.clone(),
-            key: shape.key.clone(),
-            rows: extent.gone,
-            more: !search.found.is_all(),
-            keys: gone,
-            marks: shape.mark.is_some(),
-            refused: refusal.map(|of| format!("{}; {}", Told(of, extent), of.remedy())),
-        });
-    }
-    Ok(intents)
+/// A slice that has done nothing yet works one table in any case, or a budget smaller than a
+/// comparison would never get anywhere.
+fn is_first(report: &SyncReport) -> bool {
+    report.is_untouched() && report.reconciled == 0
 }
 
 /// Whether rows may go, as a fault of their table.
 fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
-    let extent = extent(search, gone.len() as u64);
+    let extent = search.extent(gone.len() as u64);
     deletes::may_go(extent, cap).map_err(|refusal| {
         let message = Told(refusal, extent).to_string();
         let table = &search.compared.source.table;
         Fault::new(Step::Compare, Remedy::Operator, DELETES_REFUSED, message, refusal.remedy())
             .of_table(table)
     })
-}
-
-/// What a search knows of a table.
-fn extent(search: &Search<'_>, gone: u64) -> Extent {
-    let (source, target) = (search.found.source.rows, search.found.target.rows);
-    Extent { source, target, gone, filtered: search.compared.is_filtered() }
 }
 
 /// The warning for rows that the target holds.

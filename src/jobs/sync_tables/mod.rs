@@ -3,13 +3,15 @@
 
 mod deletes;
 mod family;
+mod foresee;
 mod plan;
 mod report;
 mod slice;
 
 use std::sync::Arc;
 
-pub use plan::{DeletesIntent, Intent, SyncPlan, TableIntent};
+pub use foresee::DeletesIntent;
+pub use plan::{Intent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
 use crate::engine::model::budget::Budget;
@@ -121,7 +123,7 @@ impl SyncTables {
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        let deletes = deletes::intents(self, source, target, &plan.shapes, &there).await?;
+        let deletes = foresee::deletes(self, source, target, &plan.shapes, &there).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, &checkpoints, &survey) })
     }
 

@@ -5,7 +5,6 @@ use std::fmt;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::Encoding;
-use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
@@ -13,6 +12,8 @@ use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables::TablesPlan;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::Checkpoints;
+
+use super::foresee::DeletesIntent;
 
 /// What a run would do now.
 #[derive(Debug, Default)]
@@ -24,28 +25,6 @@ pub struct SyncPlan {
     /// What planning says.
     pub notes: Vec<Note>,
 }
-
-/// What a run would do with the rows of a table that are gone from the source.
-#[derive(Debug)]
-pub struct DeletesIntent {
-    /// The table.
-    pub table: TableName,
-    /// Its key's columns.
-    pub key: Vec<String>,
-    /// How many rows are gone.
-    pub rows: u64,
-    /// There are more of them: the search stopped.
-    pub more: bool,
-    /// The keys of some of them.
-    pub keys: Vec<RowKey>,
-    /// They would be marked, and stay.
-    pub marks: bool,
-    /// Why none of them would go, and what to do.
-    pub refused: Option<String>,
-}
-
-/// How many keys a plan names of a table.
-pub const KEYS_NAMED: usize = 20;
 
 /// What a run would do with one table.
 #[derive(Debug)]
@@ -149,24 +128,6 @@ impl fmt::Display for SyncPlan {
             writeln!(f, "Nothing to do: every table is as it was at the last run.")?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for DeletesIntent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, key, rows, more, keys, marks, refused } = self;
-        let done = if *marks { "marked" } else { "deleted" };
-        let least = if *more { "at least " } else { "" };
-        writeln!(f, "{table}: {least}{rows} rows are gone from the source, to be {done}")?;
-        for of in keys {
-            let pairs = key.iter().zip(of.values());
-            let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
-            writeln!(f, "  {}", pairs.join(" "))?;
-        }
-        if *rows > keys.len() as u64 {
-            writeln!(f, "  ...")?;
-        }
-        refused.iter().try_for_each(|why| writeln!(f, "  {why}"))
     }
 }
 

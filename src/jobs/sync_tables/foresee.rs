@@ -1,0 +1,92 @@
+//! What a run would do with the rows that are gone from the source, for a plan: it looks as a run
+//! does, and takes nothing.
+
+use std::fmt;
+
+use crate::engine::drive::deletes::Search;
+use crate::engine::model::deletes::Deletes;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::range::RowKey;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::table::TableName;
+use crate::engine::plan::deletes::{self as plan, MOST_ROWS, Told};
+use crate::engine::ports::{Source, Target};
+
+use super::SyncTables;
+
+/// How many keys a plan names of a table.
+const KEYS_NAMED: usize = 20;
+
+/// What a run would do with the rows of a table that are gone from the source.
+#[derive(Debug)]
+pub struct DeletesIntent {
+    /// The table.
+    pub table: TableName,
+    /// Its key's columns.
+    pub key: Vec<String>,
+    /// How many rows are gone.
+    pub rows: u64,
+    /// There are more of them: the search stopped.
+    pub more: bool,
+    /// The keys of some of them.
+    pub keys: Vec<RowKey>,
+    /// They would be marked, and stay.
+    pub marks: bool,
+    /// Why none of them would go, and what to do.
+    pub refused: Option<String>,
+}
+
+/// What a run would do with rows that are gone. Nothing is taken or changed.
+pub async fn deletes(
+    job: &SyncTables,
+    source: &dyn Source,
+    target: &dyn Target,
+    shapes: &[Shape],
+    there: &Facts,
+) -> Result<Vec<DeletesIntent>, Fault> {
+    let mut intents = Vec::new();
+    let wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
+    for shape in shapes.iter().rev().filter(wanted) {
+        let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
+        let mut search = Search::begin(source, target, shape, partitioned).await?;
+        let mut gone = Vec::new();
+        while gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
+            gone.extend(search.next().await?.gone);
+        }
+        let extent = search.extent(gone.len() as u64);
+        let refusal = plan::may_go(extent, job.cap).err();
+        if gone.is_empty() && refusal.is_none() {
+            continue;
+        }
+        gone.truncate(KEYS_NAMED);
+        intents.push(DeletesIntent {
+            table: shape.table.clone(),
+            key: shape.key.clone(),
+            rows: extent.gone,
+            more: !search.found.is_all(),
+            keys: gone,
+            marks: shape.mark.is_some(),
+            refused: refusal.map(|of| format!("{}; {}", Told(of, extent), of.remedy())),
+        });
+    }
+    Ok(intents)
+}
+
+impl fmt::Display for DeletesIntent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, key, rows, more, keys, marks, refused } = self;
+        let done = if *marks { "marked" } else { "deleted" };
+        let least = if *more { "at least " } else { "" };
+        writeln!(f, "{table}: {least}{rows} rows are gone from the source, to be {done}")?;
+        for of in keys {
+            let pairs = key.iter().zip(of.values());
+            let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
+            writeln!(f, "  {}", pairs.join(" "))?;
+        }
+        if *rows > keys.len() as u64 {
+            writeln!(f, "  ...")?;
+        }
+        refused.iter().try_for_each(|why| writeln!(f, "  {why}"))
+    }
+}
