@@ -34,6 +34,7 @@ mod sync_cuts;
 mod sync_faults;
 mod sync_rivals;
 mod sync_rounds;
+mod target_triggers;
 mod unique_values;
 mod verify;
 mod verify_moving;

@@ -162,17 +162,16 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
 
 /// Copies the rows straight into the table. A row that is there already (it was updated on the
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
-/// so does row-level security, which COPY refuses to work under.
+/// so do row-level security, which COPY refuses to work under, and a trigger that drops a row.
 async fn straight(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
     session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}")).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
-        Ok(()) => Ok(true),
-        Err(error) if compares_instead(&error) => {
-            session.batch(&format!("rollback to savepoint {PART}")).await?;
-            Ok(false)
-        }
-        Err(error) => Err(error),
+        Ok(copied) if copied == page.rows => return Ok(true),
+        Err(error) if !compares_instead(&error) => return Err(error),
+        Ok(_) | Err(_) => {}
     }
+    session.batch(&format!("rollback to savepoint {PART}")).await?;
+    Ok(false)
 }
 
 fn compares_instead(error: &PostgresError) -> bool {
@@ -233,16 +232,17 @@ async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), Post
             staged = apply::STAGED,
         ))
         .await?;
-    copy_in(session, apply::STAGED, shape, page).await
+    copy_in(session, apply::STAGED, shape, page).await?;
+    Ok(())
 }
 
-/// Sends a page's bytes as they are.
+/// Sends a page's bytes as they are; how many rows the server has taken.
 pub async fn copy_in(
     session: &Session,
     into: &str,
     shape: &Shape,
     page: &Page,
-) -> Result<(), PostgresError> {
+) -> Result<u64, PostgresError> {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let format = match shape.encoding {
         Encoding::Binary => "binary",
@@ -263,6 +263,5 @@ pub async fn copy_in(
     if shape.encoding == Encoding::Binary {
         within(sink.feed(Bytes::from_static(&BINARY_TRAILER))).await?;
     }
-    within(sink.as_mut().finish()).await?;
-    Ok(())
+    within(sink.as_mut().finish()).await
 }

@@ -1,0 +1,82 @@
+//! Triggers of the target: one that drops rows, one that rewrites them, and triggers that are not to
+//! fire.
+
+use crate::world::pair::{Answer, Pair};
+
+const ITEMS: &str =
+    "create table items (id int primary key, n int, updated_at timestamptz not null);";
+
+/// Items 1 to 10; item i has n = i.
+async fn items(target: &str) -> Pair {
+    let pair = Pair::of(ITEMS, &format!("{ITEMS}{target}")).await;
+    pair.sql_source("insert into items select i, i, '2026-01-01' from generate_series(1, 10) i")
+        .await;
+    pair
+}
+
+fn rejected(answer: &Answer, table: &str) -> u64 {
+    answer.body["statistics"]["tables"][table]["rejected"].as_u64().unwrap_or(0)
+}
+
+async fn set_aside(pair: &Pair) -> String {
+    let rows = "select coalesce(string_agg(table_name || ' ' || key[1] || ' ' || code, ', ' \
+        order by table_name, key), '') from sync_rejects";
+    pair.text_target(rows).await
+}
+
+/// A function that drops the row of n = 3, before `what`.
+fn drops(what: &str) -> String {
+    format!(
+        "create function drop_three() returns trigger language plpgsql as \
+         $$ begin if new.n = 3 then return null; end if; return new; end $$; \
+         create trigger drop_three before {what} on items for each row execute function drop_three();"
+    )
+}
+
+#[tokio::test]
+async fn a_row_that_a_trigger_drops_is_set_aside_and_not_counted_as_synced() {
+    let pair = items(&drops("insert")).await;
+    // A first load copies straight in; the second way is that of every later page.
+    pair.sql_target("insert into items values (1, 1, '2026-01-01')").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!((answer.rows("public.items"), rejected(&answer, "public.items")), ([8, 0, 1], 1));
+    assert_eq!(set_aside(&pair).await, "public.items 3 P0001");
+    let reason = pair.text_target("select reason from sync_rejects").await;
+    assert!(reason.contains("trigger of the target dropped the row"), "{reason}");
+    pair.sql_target("drop trigger drop_three on items").await;
+    pair.sync().await.success();
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn a_row_that_a_trigger_drops_in_a_first_load_is_set_aside_too() {
+    let pair = items(&drops("insert")).await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.items"), rejected(&answer, "public.items")), ([9, 0, 0], 1));
+}
+
+#[tokio::test]
+async fn an_update_that_a_trigger_drops_is_set_aside_too() {
+    let pair = items("").await;
+    pair.sync().await.success();
+    pair.sql_target(&drops("update")).await;
+    pair.sql_source("update items set n = 3, updated_at = now() where id in (5, 3)").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(rejected(&answer, "public.items"), 2, "{}", answer.body);
+    assert_eq!(set_aside(&pair).await, "public.items 3 P0001, public.items 5 P0001");
+}
+
+#[tokio::test]
+async fn a_row_that_a_partitions_own_trigger_drops_is_set_aside_too() {
+    let split = "create table items (id int primary key, n int, updated_at timestamptz not null) \
+        partition by range (id); create table items_low partition of items for values from (0) to (100);";
+    let of_partition = drops("insert").replace("on items", "on items_low");
+    let pair = Pair::of(ITEMS, &format!("{split}{of_partition}")).await;
+    pair.sql_source("insert into items select i, i, '2026-01-01' from generate_series(1, 10) i")
+        .await;
+    pair.sql_target("insert into items values (1, 1, '2026-01-01')").await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (8, 1));
+}
