@@ -161,10 +161,10 @@ fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
 }
 
 fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
-    let PipelineSettings { name, source, target, tables, overrides, cron } = set;
+    let PipelineSettings { name, source, target, tables, overrides, cron, triggers } = set;
     let mark = mark(&target, state_schema);
     // One connection for rows and ledger alike: both work on the same database.
-    let database = PostgresTarget::new(target, state_schema);
+    let database = PostgresTarget::new(target, state_schema, triggers);
     Served {
         mark,
         pipeline: Arc::new(Pipeline {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
 use super::databases::Placed;
@@ -25,12 +26,16 @@ pub(super) struct FilePipeline {
     pub overrides: Vec<TableOverride>,
     pub cron: Option<Placed>,
     pub time_zone: Option<Placed>,
+    pub triggers: TargetTriggers,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 7] =
-    ["name", "source", "target", "cron", "time_zone", "tables", "table"];
+const PIPELINE_KEYS: [&str; 8] =
+    ["name", "source", "target", "cron", "time_zone", "triggers", "tables", "table"];
 const TABLE_KEYS: [&str; 5] = ["name", "cursor", "key", "columns", "where"];
+
+const TRIGGERS: [(&str, TargetTriggers); 2] =
+    [("fire", TargetTriggers::Fire), ("suppress", TargetTriggers::Suppress)];
 
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
 const LONGEST_PIPELINE_NAME: usize = 63;
@@ -97,6 +102,7 @@ impl Walk<'_> {
         let target = self.placed(section, "target");
         let cron = self.placed(section, "cron");
         let time_zone = self.placed(section, "time_zone");
+        let triggers = self.choice(section, "triggers", &TRIGGERS).unwrap_or_default();
         let tables = self.tables(section);
         let overrides = self.overrides(section, tables.as_deref());
         let (name, span) = name?;
@@ -105,7 +111,23 @@ impl Walk<'_> {
         } else if RESERVED_NAMES.contains(&name.as_str()) {
             self.report(&span, Some("name"), Problem::ReservedName(name.clone()));
         }
-        Some(FilePipeline { name, source, target, tables, overrides, cron, time_zone })
+        Some(FilePipeline { name, source, target, tables, overrides, cron, time_zone, triggers })
+    }
+
+    /// One of a few words; none where the key is left out or says something else.
+    fn choice<T: Copy>(
+        &mut self,
+        section: &DeTable<'_>,
+        key: &str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let (text, span) = self.text(section, key)?;
+        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, of)| *of);
+        if chosen.is_none() {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.report(&span, Some(key), Problem::Choice(words.join(", ")));
+        }
+        chosen
     }
 
     fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {

@@ -22,6 +22,7 @@ fn everything_that_a_file_may_say_is_read() {
         name = "old-to-new"
         source = "env:OLD_URL"
         target = "postgres://u@h/d"
+        triggers = "suppress"
         tables = ["public.jobs", 'app."We""ird, t.able"']
 
         [[pipeline.table]]
@@ -51,6 +52,7 @@ fn everything_that_a_file_may_say_is_read() {
         filter: Some("not is_demo".into()),
     };
     assert_eq!(first.overrides, [jobs]);
+    assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));
     assert!(second.source.is_none() && second.tables.is_none() && second.overrides.is_empty());
 }
 

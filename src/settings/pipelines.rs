@@ -3,6 +3,7 @@
 
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::TableName;
 
 use super::databases::{Placed, refuse_same, side};
@@ -28,6 +29,8 @@ pub struct PipelineSettings {
     pub overrides: Vec<TableOverride>,
     /// When it is to run.
     pub cron: Cron,
+    /// What becomes of the target's triggers.
+    pub triggers: TargetTriggers,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -60,13 +63,15 @@ pub(super) fn read(
             overrides: Vec::new(),
             cron: None,
             time_zone: None,
+            triggers: TargetTriggers::default(),
         }],
     };
     let alone = pipelines.len() == 1;
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for pipeline in pipelines {
-        let FilePipeline { name, source, target, tables, overrides, cron, time_zone } = pipeline;
+        let FilePipeline { name, source, target, tables, overrides, cron, time_zone, triggers } =
+            pipeline;
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
         let source = side(env, SOURCE, source.as_ref(), alone, problems);
@@ -74,7 +79,7 @@ pub(super) fn read(
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);
-        complete.push(PipelineSettings { name, source, target, tables, overrides, cron });
+        complete.push(PipelineSettings { name, source, target, tables, overrides, cron, triggers });
     }
     complete
 }

@@ -80,3 +80,77 @@ async fn a_row_that_a_partitions_own_trigger_drops_is_set_aside_too() {
     let answer = pair.sync().await.success();
     assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (8, 1));
 }
+
+/// A trigger that notes in `seen` each row that fires it.
+const NOTES: &str = "create table seen (id int); \
+    create function note() returns trigger language plpgsql as \
+    $$ begin insert into seen values (new.id); return new; end $$; \
+    create trigger note before insert or update on items for each row execute function note();";
+
+#[tokio::test]
+async fn suppressed_triggers_do_not_fire() {
+    let pair = items(NOTES).await.pipeline("triggers = \"suppress\"");
+    let answer = pair.sync().await.success();
+    assert_eq!(answer.rows("public.items"), [10, 0, 0]);
+    pair.sql_source("update items set n = 0, updated_at = now() where id = 1").await;
+    assert_eq!(pair.sync().await.success().rows("public.items")[1], 1);
+    assert_eq!(pair.text_target("select count(*)::text from seen").await, "0");
+    pair.assert_settled(&["items"]).await;
+}
+
+const FAMILY: &str = "create table parents (id int primary key, updated_at timestamptz not null); \
+    create table children (id int primary key, parent int references parents, \
+        up int references children, updated_at timestamptz not null);";
+
+#[tokio::test]
+async fn foreign_keys_hold_while_triggers_are_suppressed() {
+    let loose = FAMILY.replace("references parents", "").replace("references children", "");
+    let pair = Pair::of(&loose, FAMILY).await.pipeline("triggers = \"suppress\"");
+    pair.sql_source(
+        "insert into parents values (1, '2026-01-01'); \
+         insert into children values (1, 1, 4, '2026-01-01'), (2, 77, null, '2026-01-01'), \
+             (3, null, null, '2026-01-01'), (4, 1, 3, '2026-01-01'), (5, 1, 99, '2026-01-01')",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!((answer.rows("public.children")[0], rejected(&answer, "public.children")), (3, 2));
+    assert_eq!(set_aside(&pair).await, "public.children 2 23503, public.children 5 23503");
+    pair.sql_source("insert into parents values (77, '2020-01-01')").await;
+    pair.sync().await.success();
+    assert_eq!(set_aside(&pair).await, "public.children 5 23503", "its parent came along");
+}
+
+#[tokio::test]
+async fn a_table_whose_rules_are_kept_by_triggers_keeps_them() {
+    let table =
+        "create table items (id int primary key, n int not null, updated_at timestamptz not null);";
+    let rule = "alter table items add unique (n) deferrable initially deferred;";
+    let pair =
+        Pair::of(table, &format!("{table}{rule}{NOTES}")).await.pipeline("triggers = \"suppress\"");
+    pair.sql_source("insert into items values (1, 7, '2026-01-01'), (2, 7, '2026-01-01')").await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_suppress_triggers_is_told_before_a_row_moves() {
+    let pair = items("").await.pipeline("triggers = \"suppress\"");
+    let role = format!("writer_of_{}", pair.target.name);
+    pair.sql_target(&format!(
+        "create role {role} login password 'x'; grant all on schema public to {role}; \
+         grant all on items to {role}"
+    ))
+    .await;
+    let (_, place) = pair.target.url.rsplit_once('@').expect("the URL names a user");
+    let url = format!("postgres://{role}:x@{place}");
+
+    let answer = pair.sync_with(&[("TARGET_DATABASE_URL", &url)]).await;
+
+    assert_eq!(answer.error().0, "no_privilege", "{}", answer.body);
+    assert!(answer.body.to_string().contains("session_replication_role"), "{}", answer.body);
+    pair.sql_target(&format!("grant set on parameter session_replication_role to {role}")).await;
+    let answer = pair.sync_with(&[("TARGET_DATABASE_URL", &url)]).await.success();
+    assert_eq!(answer.rows("public.items"), [10, 0, 0]);
+}

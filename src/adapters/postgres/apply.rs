@@ -27,11 +27,20 @@ const MERGEABLE: &str = "\
         (relhastriggers or relkind = 'p') and exists (\
             select from pg_catalog.pg_trigger as t where (t.tgrelid = c.oid or t.tgrelid in (\
                 select relid from pg_catalog.pg_partition_tree(c.oid))) \
-            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3) \
+            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3), \
+        current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
+/// What writing a page came to.
+pub struct Applied {
+    /// Its counts.
+    pub tally: Tally,
+    /// Triggers were suppressed, those that keep foreign keys among them.
+    pub suppressed: bool,
+}
+
 /// Applies the staged page, which has `rows` rows.
-pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Tally, PostgresError> {
+pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applied, PostgresError> {
     let table = sql::table(&shape.table);
     let before = session.query(MERGEABLE, [table.as_str().into()]).await?;
     let expected = match before[0].get(2) {
@@ -53,7 +62,8 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Tally,
         session.batch(DROPPED).await?;
     }
     let unchanged = rows.saturating_sub(inserted + updated);
-    Ok(Tally { inserted, updated, unchanged, ..Tally::default() })
+    let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
+    Ok(Applied { tally, suppressed: before[0].get(3) })
 }
 
 /// What is said of a row that is not written although nothing refused it. The server says it, so

@@ -23,6 +23,7 @@ mod read;
 mod rejects;
 mod session;
 pub mod sql;
+mod suppress;
 mod survey;
 mod together;
 mod wire;

@@ -10,14 +10,16 @@ use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
 use tokio_postgres::error::SqlState;
 
+use super::apply::Applied;
 use super::copy::{self, BINARY_HEADER, BINARY_TRAILER, Field};
 use super::fault::PostgresError;
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
-use super::{apply, aside, bisect, history, ledger, rejects};
+use super::{apply, aside, bisect, history, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
@@ -35,34 +37,42 @@ enum Constraints {
     AtOnce,
 }
 
+/// Where and how rows are written.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    /// The connection.
+    pub session: &'a Session,
+    /// The schema of the state tables.
+    pub schema: &'a str,
+    /// The right to save.
+    pub lease: &'a Lease,
+    /// What becomes of the table's triggers.
+    pub triggers: TargetTriggers,
+}
+
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
 /// already; then the page is tried once more, with its constraints checked at once.
-pub async fn commit(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
-    batch: &Batch<'_>,
-) -> Result<Committed, PostgresError> {
-    match attempt(session, schema, lease, batch, Constraints::AsDeclared).await {
+pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
+    match attempt(to, batch, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
-            session.batch("rollback").await?;
-            attempt(session, schema, lease, batch, Constraints::AtOnce).await
+            to.session.batch("rollback").await?;
+            attempt(to, batch, Constraints::AtOnce).await
         }
         saved => saved,
     }
 }
 
 async fn attempt(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
+    to: Writing<'_>,
     batch: &Batch<'_>,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
-    begin(session, schema, lease, constraints).await?;
+    let Writing { session, schema, lease, .. } = to;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
-    let Put { tally, straight, refused } = put(session, shape, page, fresh).await?;
+    let suppressed = begin(to, shape, constraints).await?;
+    // Foreign keys are looked after here then, and that needs the page to be staged.
+    let Put { tally, straight, refused } = put(session, shape, page, fresh && !suppressed).await?;
     ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
     rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
     let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
@@ -70,30 +80,26 @@ async fn attempt(
     Ok(Committed { tally, straight, set_aside })
 }
 
+/// Begins the transaction of a table's rows; whether its triggers are suppressed.
 async fn begin(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
+    to: Writing<'_>,
+    shape: &Shape,
     constraints: Constraints,
-) -> Result<(), PostgresError> {
-    session.begin(Purpose::Write).await?;
-    ledger::prove(session, schema, lease).await?;
-    match constraints {
-        Constraints::AsDeclared => Ok(()),
-        Constraints::AtOnce => session.batch("set constraints all immediate").await,
+) -> Result<bool, PostgresError> {
+    to.session.begin(Purpose::Write).await?;
+    ledger::prove(to.session, to.schema, to.lease).await?;
+    if constraints == Constraints::AtOnce {
+        to.session.batch("set constraints all immediate").await?;
     }
+    suppress::begin(to, &[shape]).await
 }
 
 /// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes in, and
 /// what is gone, is let go; what is refused again stays.
-pub async fn retry(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
-    again: &Again<'_>,
-) -> Result<Committed, PostgresError> {
-    begin(session, schema, lease, Constraints::AtOnce).await?;
+pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, PostgresError> {
+    let Writing { session, schema, lease, .. } = to;
     let Again { run, shape, page, keys } = *again;
+    begin(to, shape, Constraints::AtOnce).await?;
     let Put { tally, straight, refused } = put(session, shape, page, false).await?;
     let gone: Vec<RowKey> =
         keys.iter().filter(|key| !refused.iter().any(|of| of.key == **key)).cloned().collect();
@@ -192,7 +198,20 @@ pub async fn compared(
     page: &Page,
 ) -> Result<Tally, PostgresError> {
     stage(session, shape, page).await?;
-    apply::apply(session, shape, page.rows).await
+    apply_checked(session, shape, page).await
+}
+
+/// Writes the staged page, and looks after its foreign keys where the server does not.
+async fn apply_checked(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<Tally, PostgresError> {
+    let Applied { tally, suppressed } = apply::apply(session, shape, page.rows).await?;
+    if suppressed {
+        suppress::refuse_orphans(session, shape).await?;
+    }
+    Ok(tally)
 }
 
 /// The same after the unique values are freed that the page's rows hand on to each other; none
@@ -207,7 +226,7 @@ async fn freed(
         let uniques = aside::uniques(session, shape).await?;
         match aside::free(session, shape, &uniques).await? {
             0 => Ok(None),
-            _ => apply::apply(session, shape, page.rows).await.map(Some),
+            _ => apply_checked(session, shape, page).await.map(Some),
         }
     };
     let written = match tried.await {

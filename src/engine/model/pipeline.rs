@@ -24,6 +24,16 @@ pub struct Pipeline {
     pub lease: Duration,
 }
 
+/// What becomes of the target's triggers when rows are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetTriggers {
+    /// They fire, as for anybody who writes.
+    #[default]
+    Fire,
+    /// They do not fire, where they are ordinary ones and the role may say so.
+    Suppress,
+}
+
 /// What the operator decided for one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRule {

@@ -76,6 +76,14 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
             "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
         );
     }
+    if target.keeps_triggers {
+        return refused(
+            "no_privilege",
+            "The target's role may not suppress triggers",
+            "grant set on parameter session_replication_role to it (from Postgres 15 on), or \
+             leave `triggers` out of syncline.toml",
+        );
+    }
     if source.standby {
         return refused(
             "standby_source",
