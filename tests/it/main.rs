@@ -19,6 +19,7 @@ mod killed;
 mod lambda;
 mod local_qstash;
 mod local_qstash_api;
+mod locks;
 mod mishaps;
 mod parents;
 mod readme;

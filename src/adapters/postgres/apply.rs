@@ -123,6 +123,22 @@ fn update_and_insert_sql(shape: &Shape) -> String {
     )
 }
 
+/// The places in the page of rows that an update would wait for. The rows that it would not wait for
+/// are locked until the transaction's end, or the savepoint before.
+pub fn locked_sql(shape: &Shape) -> String {
+    let Names { table, staged, stored, .. } = &Names::of(shape);
+    let matches = same_key(shape, "t", "s");
+    let differs = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
+    format!(
+        "with free as materialized (select s.ctid as place from {STAGED} as s \
+           join {table} as t on {matches} where {differs} for no key update of t skip locked), \
+         page as (select s.*, s.ctid as place, row_number() over (order by s.ctid) as number \
+           from {STAGED} as s) \
+         select s.number from page as s join {table} as t on {matches} \
+         where {differs} and s.place not in (select place from free)"
+    )
+}
+
 /// How many rows of the page are not in the table as they are in the page.
 fn differing_sql(shape: &Shape) -> String {
     let Names { table, staged, stored, .. } = &Names::of(shape);

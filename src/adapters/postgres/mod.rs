@@ -18,6 +18,7 @@ mod fault;
 mod history;
 mod ledger;
 mod legs;
+mod locks;
 mod migrate;
 mod read;
 mod rejects;

@@ -208,7 +208,9 @@ async fn put(
     match tried.await {
         Ok(applied) => Ok(Some(applied.tally)),
         Err(error) => {
-            error.refusal_of_a_row()?;
+            if !error.is_of_a_lock() {
+                error.refusal_of_a_row()?;
+            }
             session.batch(&format!("rollback to savepoint {PART}")).await?;
             Ok(None)
         }

@@ -13,10 +13,11 @@ use tokio_postgres::error::SqlState;
 use super::apply::Applied;
 use super::copy::{self, BINARY_HEADER, BINARY_TRAILER, Field};
 use super::fault::PostgresError;
+use super::locks::Parted;
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
-use super::{apply, aside, bisect, history, ledger, rejects, suppress};
+use super::{apply, aside, bisect, history, ledger, locks, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -110,6 +111,34 @@ pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, Post
     Ok(Committed { tally, straight, set_aside })
 }
 
+/// How often a page is tried again without the rows that are locked. Others may be locked meanwhile.
+const MOST_PARTINGS: usize = 3;
+
+/// Puts the rows in, but for those that somebody holds locked: they are set aside, and tried
+/// again like refused ones.
+async fn put(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    fresh: bool,
+) -> Result<Put, PostgresError> {
+    let (mut page, mut left) = (page.clone(), Vec::new());
+    for _ in 0..MOST_PARTINGS {
+        let waited = match put_free(session, shape, &page, fresh).await {
+            Err(error) if error.is_of_a_lock() => error,
+            put => return put.map(|put| put.beside(left)),
+        };
+        session.batch(&format!("rollback to savepoint {PART}")).await?;
+        let Some(Parted { free, locked }) = locks::part(session, shape, &page).await? else {
+            return Err(waited);
+        };
+        let waited = waited.refusal()?;
+        left.extend(locked.into_iter().map(|key| Refusal { key, error: waited.clone() }));
+        page = free;
+    }
+    put_free(session, shape, &page, fresh).await.map(|put| put.beside(left))
+}
+
 /// What became of a page's rows.
 struct Put {
     tally: Tally,
@@ -117,9 +146,18 @@ struct Put {
     refused: Vec<Refusal>,
 }
 
+impl Put {
+    /// The same with rows that were left out before.
+    fn beside(mut self, mut left: Vec<Refusal>) -> Self {
+        self.tally.rejected += left.len() as u64;
+        self.refused.append(&mut left);
+        self
+    }
+}
+
 /// Puts the rows in: straight into a table that was empty, otherwise staged and compared. Where the
 /// page is refused for a row, the others go in without it.
-async fn put(
+async fn put_free(
     session: &Session,
     shape: &Shape,
     page: &Page,
@@ -240,7 +278,7 @@ async fn freed(
 }
 
 /// Makes the table that holds the page, behind a savepoint, and fills it.
-async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
+pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let table = sql::table(&shape.table);
     session
