@@ -81,6 +81,38 @@ async fn a_row_that_a_partitions_own_trigger_drops_is_set_aside_too() {
     assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (8, 1));
 }
 
+/// What Supabase's projects have on half of their tables.
+const STAMPS: &str = "create function stamp() returns trigger language plpgsql as \
+    $$ begin new.updated_at = '2030-01-01'; return new; end $$; \
+    create trigger stamp before update on items for each row execute function stamp();";
+
+#[tokio::test]
+async fn a_trigger_that_rewrites_rows_is_told_of() {
+    let pair = items(STAMPS).await;
+    let first = pair.sync().await.success();
+    assert!(!first.warnings().contains("otherwise"), "it fires for updates alone");
+    pair.sql_source("update items set n = 0, updated_at = now() where id < 4").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(answer.rows("public.items")[1], 3);
+    let told = "a trigger of the target wrote 3 of its rows otherwise";
+    assert!(answer.warnings().contains(told), "{}", answer.body);
+    assert!(answer.warnings().contains("triggers = \"suppress\""), "{}", answer.body);
+    let again = pair.sync().await.success();
+    assert_eq!(again.rows("public.items"), [0, 0, 0], "a quiet run");
+    assert!(!again.warnings().contains("otherwise"), "{}", again.body);
+}
+
+#[tokio::test]
+async fn a_trigger_that_would_rewrite_rows_is_suppressed_where_that_is_asked_for() {
+    let pair = items(STAMPS).await.pipeline("triggers = \"suppress\"");
+    pair.sync().await.success();
+    pair.sql_source("update items set n = 0, updated_at = now() where id < 4").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(answer.rows("public.items")[1], 3);
+    assert!(!answer.warnings().contains("otherwise"), "{}", answer.body);
+    pair.assert_settled(&["items"]).await;
+}
+
 /// A trigger that notes in `seen` each row that fires it.
 const NOTES: &str = "create table seen (id int); \
     create function note() returns trigger language plpgsql as \

@@ -62,7 +62,11 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applie
         session.batch(DROPPED).await?;
     }
     let unchanged = rows.saturating_sub(inserted + updated);
-    let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
+    let rewritten = match expected {
+        Some(1..) => count(&session.query(&differing_sql(shape), []).await?[0], 0),
+        _ => 0,
+    };
+    let tally = Tally { inserted, updated, unchanged, rewritten, ..Tally::default() };
     Ok(Applied { tally, suppressed: before[0].get(3) })
 }
 

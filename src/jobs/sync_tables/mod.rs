@@ -81,6 +81,7 @@ impl SyncTables {
                     .await
             }
         };
+        report.note_rewritten();
         report.finish(clock.now(), worked.err());
         let error = report.error_text();
         let closed = ClosedRun { id: &self.run, end: report.end(), error: error.as_deref() };
