@@ -186,8 +186,8 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
 }
 
 fn rule(set: TableOverride) -> TableRule {
-    let TableOverride { table, cursor, key, columns, filter } = set;
-    TableRule { table, cursor, key, columns, filter }
+    let TableOverride { table, cursor, key, columns, filter, policy } = set;
+    TableRule { table, cursor, key, columns, filter, policy }
 }
 
 /// This machine's clock.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::pipeline::{Policy, TargetTriggers};
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
 use super::databases::Placed;
@@ -32,10 +32,13 @@ pub(super) struct FilePipeline {
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
 const PIPELINE_KEYS: [&str; 8] =
     ["name", "source", "target", "cron", "time_zone", "triggers", "tables", "table"];
-const TABLE_KEYS: [&str; 5] = ["name", "cursor", "key", "columns", "where"];
+const TABLE_KEYS: [&str; 6] = ["name", "cursor", "key", "columns", "where", "policy"];
 
 const TRIGGERS: [(&str, TargetTriggers); 2] =
     [("fire", TargetTriggers::Fire), ("suppress", TargetTriggers::Suppress)];
+
+const POLICIES: [(&str, Policy); 2] =
+    [("source-wins", Policy::SourceWins), ("newest-wins", Policy::NewestWins)];
 
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
 const LONGEST_PIPELINE_NAME: usize = 63;
@@ -180,6 +183,7 @@ impl Walk<'_> {
         let key = self.columns(section, "key");
         let columns = self.columns(section, "columns");
         let filter = self.text(section, "where").map(|(filter, _)| filter);
+        let policy = self.choice(section, "policy", &POLICIES).unwrap_or_default();
         if let (Some(key), Some(columns)) = (&key, &columns)
             && let Some(missing) = key.iter().find(|column| !columns.contains(column))
         {
@@ -187,7 +191,9 @@ impl Walk<'_> {
         }
         let (name, span) = name?;
         match TableName::parse(&name) {
-            Ok(table) => Some((TableOverride { table, cursor, key, columns, filter }, span)),
+            Ok(table) => {
+                Some((TableOverride { table, cursor, key, columns, filter, policy }, span))
+            }
             Err(bad) => {
                 self.report(&span, Some("name"), bad.into());
                 None

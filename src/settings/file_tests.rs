@@ -31,6 +31,7 @@ fn everything_that_a_file_may_say_is_read() {
         key = ["id"]
         columns = ["id", "State", "updated_at"]
         where = "not is_demo"
+        policy = "newest-wins"
 
         [[pipeline]]
         name = "2"
@@ -50,6 +51,7 @@ fn everything_that_a_file_may_say_is_read() {
         key: Some(vec!["id".into()]),
         columns: Some(vec!["id".into(), "State".into(), "updated_at".into()]),
         filter: Some("not is_demo".into()),
+        policy: Policy::NewestWins,
     };
     assert_eq!(first.overrides, [jobs]);
     assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));

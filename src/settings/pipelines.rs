@@ -3,7 +3,7 @@
 
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::database::DatabaseUrl;
-use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::pipeline::{Policy, TargetTriggers};
 use crate::engine::model::table::TableName;
 
 use super::databases::{Placed, refuse_same, side};
@@ -46,6 +46,8 @@ pub struct TableOverride {
     pub columns: Option<Vec<String>>,
     /// The condition in SQL that a row must meet to be synced: `where` in the file.
     pub filter: Option<String>,
+    /// Who wins where both sides have a row.
+    pub policy: Policy,
 }
 
 pub(super) fn read(

@@ -21,6 +21,7 @@ mod local_qstash;
 mod local_qstash_api;
 mod locks;
 mod mishaps;
+mod newest_wins;
 mod parents;
 mod readme;
 mod rejects;

@@ -82,14 +82,11 @@ fn count(row: &Row, place: usize) -> u64 {
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
 fn merge_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, stored, order, .. } = &Names::of(shape);
+    let Names { table, moved, staged, order, .. } = &Names::of(shape);
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
         true => String::new(),
-        false => format!(
-            "when matched and row({staged})::record operator(pg_catalog.*<>) \
-             row({stored})::record then update set {sets} "
-        ),
+        false => format!("when matched and {} then update set {sets} ", differs(shape)),
     };
     format!(
         "merge into {table} as t using (select {moved} from {STAGED} as s order by {order}) as s \
@@ -102,7 +99,7 @@ fn merge_sql(shape: &Shape) -> String {
 /// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, stored, order, fresh } = &Names::of(shape);
+    let Names { table, moved, staged, order, fresh } = &Names::of(shape);
     let known = unused_name(shape);
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
@@ -117,12 +114,12 @@ fn update_and_insert_sql(shape: &Shape) -> String {
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
            from {STAGED} as s left join {table} as t on {matches} \
-           where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record \
-           order by {order}), \
+           where t.ctid is null or {differs} order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({moved}) overriding system value \
            select {fresh} from differing as d where not d.{known} returning 1) \
          select (select count(*) from inserted), (select count(*) from updated)",
+        differs = differs(shape),
         matches = same_key(shape, "t", "s"),
     )
 }
@@ -130,9 +127,8 @@ fn update_and_insert_sql(shape: &Shape) -> String {
 /// The places in the page of rows that an update would wait for. The rows that it would not wait for
 /// are locked until the transaction's end, or the savepoint before.
 pub fn locked_sql(shape: &Shape) -> String {
-    let Names { table, staged, stored, .. } = &Names::of(shape);
-    let matches = same_key(shape, "t", "s");
-    let differs = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
+    let table = sql::table(&shape.table);
+    let (matches, differs) = (same_key(shape, "t", "s"), differs(shape));
     format!(
         "with free as materialized (select s.ctid as place from {STAGED} as s \
            join {table} as t on {matches} where {differs} for no key update of t skip locked), \
@@ -145,11 +141,12 @@ pub fn locked_sql(shape: &Shape) -> String {
 
 /// How many rows of the page are not in the table as they are in the page.
 fn differing_sql(shape: &Shape) -> String {
-    let Names { table, staged, stored, .. } = &Names::of(shape);
+    let table = sql::table(&shape.table);
     format!(
         "select count(*) from {STAGED} as s left join {table} as t on {matches} \
-         where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record",
+         where t.ctid is null or {differs}",
         matches = same_key(shape, "t", "s"),
+        differs = differs(shape),
     )
 }
 
@@ -159,8 +156,6 @@ struct Names {
     moved: String,
     /// In the page.
     staged: String,
-    /// In the table.
-    stored: String,
     /// The page's key.
     order: String,
     /// In what differs.
@@ -174,9 +169,22 @@ impl Names {
             table: sql::table(&shape.table),
             moved: sql::idents(moved()),
             staged: sql::prefixed("s.", moved()),
-            stored: sql::prefixed("t.", moved()),
             order: sql::prefixed("s.", shape.key.iter().map(String::as_str)),
             fresh: sql::prefixed("d.", moved()),
+        }
+    }
+}
+
+/// A row of the page, `s`, is to be written over the one in the table, `t`.
+fn differs(shape: &Shape) -> String {
+    let moved = || shape.columns.iter().map(|column| column.name.as_str());
+    let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
+    let image = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
+    match shape.newest_by() {
+        None => image,
+        Some(stamp) => {
+            let stamp = sql::ident(stamp);
+            format!("{image} and (t.{stamp} is null or s.{stamp} >= t.{stamp})")
         }
     }
 }

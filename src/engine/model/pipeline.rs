@@ -47,6 +47,18 @@ pub struct TableRule {
     pub columns: Option<Vec<String>>,
     /// A condition on the source's rows.
     pub filter: Option<String>,
+    /// Who wins where both sides have a row.
+    pub policy: Policy,
+}
+
+/// Who wins where both sides have a row and the two differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The source, always.
+    #[default]
+    SourceWins,
+    /// The target where its cursor is greater, otherwise the source. No cursor is the oldest.
+    NewestWins,
 }
 
 impl Pipeline {

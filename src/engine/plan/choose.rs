@@ -158,6 +158,7 @@ mod tests {
             key: None,
             columns: None,
             filter: None,
+            policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let facts = table(&[("id", "uuid"), ("changed", STAMP)], &[&["id"]]);
         let key = ["id".to_owned()];

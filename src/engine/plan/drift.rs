@@ -141,6 +141,7 @@ mod tests {
             key: None,
             columns: Some(vec!["id".into(), "gone".into()]),
             filter: None,
+            policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let both = table(vec![column("id", "uuid"), column("other", "text")]);
         let drift = compare(&name, &both, &both, Some(&rule));

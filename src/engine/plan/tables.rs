@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pipeline::{Pipeline, Policy};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::table::TableName;
 
@@ -134,6 +134,8 @@ fn shape(
         }
         Ok((cursor, key)) => {
             found.extend(remark(name, source, &cursor, &key));
+            let policy = rule.map(|rule| rule.policy).unwrap_or_default();
+            found.extend(compares(name, policy, &cursor, target));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
@@ -141,6 +143,7 @@ fn shape(
                 key,
                 cursor,
                 filter: rule.and_then(|rule| rule.filter.clone()),
+                policy,
                 encoding,
                 partitioned: source.partitioned,
                 estimated_rows: source.estimated_rows,
@@ -237,6 +240,36 @@ fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]
         }
         Cursor::Column { .. } => Vec::new(),
     }
+}
+
+/// Which row is newer can be said of stamps alone: a number that grows on both sides says nothing.
+fn compares(
+    name: &TableName,
+    policy: Policy,
+    cursor: &Cursor,
+    target: &TableFacts,
+) -> Option<Note> {
+    if policy == Policy::SourceWins {
+        return None;
+    }
+    let kind_there = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
+    let is_stamp = |kind: CursorKind| kind != CursorKind::Sequence;
+    let comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
+        if is_stamp(*kind) && kind_there(column).is_some_and(is_stamp));
+    Some(match comparable {
+        true => Note::new(
+            Weight::Info,
+            name,
+            "rows that are newer on the target stay as they are; `verify` names them as different",
+            "",
+        ),
+        false => Note::new(
+            Weight::Problem,
+            name,
+            "the newest row is to win, and it has no stamp on both sides to tell",
+            "name a timestamp or date with `cursor`, or leave `policy` out",
+        ),
+    })
 }
 
 fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
