@@ -161,10 +161,10 @@ fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
 }
 
 fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
-    let PipelineSettings { name, source, target, tables, overrides, cron, deletes } = set;
+    let PipelineSettings { name, source, target, tables, overrides, cron, deletes, triggers } = set;
     let mark = mark(&target, state_schema);
     // One connection for rows and ledger alike: both work on the same database.
-    let database = PostgresTarget::new(target, state_schema);
+    let database = PostgresTarget::new(target, state_schema, triggers);
     Served {
         mark,
         pipeline: Arc::new(Pipeline {
@@ -187,8 +187,8 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
 }
 
 fn rule(set: TableOverride) -> TableRule {
-    let TableOverride { table, cursor, key, columns, filter, deletes } = set;
-    TableRule { table, cursor, key, columns, filter, deletes }
+    let TableOverride { table, cursor, key, columns, filter, deletes, policy } = set;
+    TableRule { table, cursor, key, columns, filter, deletes, policy }
 }
 
 /// This machine's clock.

@@ -55,6 +55,9 @@ pub enum Problem {
     /// Not a number, or not in its range.
     #[error("It must be a whole number from {} to {}", .0.start(), .0.end())]
     Number(RangeInclusive<u64>),
+    /// Not one of the words there are.
+    #[error("It must be one of {0}")]
+    Choice(String),
     /// Neither on nor off.
     #[error("It must be 1 or 0")]
     Switch,

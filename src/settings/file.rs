@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::engine::model::deletes::Deletes;
+use crate::engine::model::pipeline::{Policy, TargetTriggers};
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
 use super::databases::Placed;
@@ -33,12 +34,30 @@ pub(super) struct FilePipeline {
     pub deletes: Option<Deletes>,
     /// The column for marks, which the environment may ask for.
     pub mark: Option<String>,
+    pub triggers: TargetTriggers,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 9] =
-    ["name", "source", "target", "cron", "time_zone", "deletes", "mark", "tables", "table"];
-const TABLE_KEYS: [&str; 7] = ["name", "cursor", "key", "columns", "where", "deletes", "mark"];
+const PIPELINE_KEYS: [&str; 10] = [
+    "name",
+    "source",
+    "target",
+    "cron",
+    "time_zone",
+    "deletes",
+    "mark",
+    "triggers",
+    "tables",
+    "table",
+];
+const TABLE_KEYS: [&str; 8] =
+    ["name", "cursor", "key", "columns", "where", "deletes", "mark", "policy"];
+
+const TRIGGERS: [(&str, TargetTriggers); 2] =
+    [("fire", TargetTriggers::Fire), ("suppress", TargetTriggers::Suppress)];
+
+const POLICIES: [(&str, Policy); 2] =
+    [("source-wins", Policy::SourceWins), ("newest-wins", Policy::NewestWins)];
 
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
 const LONGEST_PIPELINE_NAME: usize = 63;
@@ -105,6 +124,7 @@ impl Walk<'_> {
         let target = self.placed(section, "target");
         let cron = self.placed(section, "cron");
         let time_zone = self.placed(section, "time_zone");
+        let triggers = self.choice(section, "triggers", &TRIGGERS).unwrap_or_default();
         let tables = self.tables(section);
         let mark = self.mark(section);
         let deletes = self.deletes(section, span, None);
@@ -125,7 +145,24 @@ impl Walk<'_> {
             time_zone,
             deletes,
             mark,
+            triggers,
         })
+    }
+
+    /// One of a few words; none where the key is left out or says something else.
+    fn choice<T: Copy>(
+        &mut self,
+        section: &DeTable<'_>,
+        key: &str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let (text, span) = self.text(section, key)?;
+        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, of)| *of);
+        if chosen.is_none() {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.report(&span, Some(key), Problem::Choice(words.join(", ")));
+        }
+        chosen
     }
 
     fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {
@@ -183,6 +220,7 @@ impl Walk<'_> {
         self.mark(section);
         let deletes = self.deletes(section, span, mark);
         self.refuse_idle_mark(section, deletes.as_ref());
+        let policy = self.choice(section, "policy", &POLICIES).unwrap_or_default();
         if let (Some(key), Some(columns)) = (&key, &columns)
             && let Some(missing) = key.iter().find(|column| !columns.contains(column))
         {
@@ -191,7 +229,7 @@ impl Walk<'_> {
         let (name, span) = name?;
         match TableName::parse(&name) {
             Ok(table) => {
-                Some((TableOverride { table, cursor, key, columns, filter, deletes }, span))
+                Some((TableOverride { table, cursor, key, columns, filter, deletes, policy }, span))
             }
             Err(bad) => {
                 self.report(&span, Some("name"), bad.into());

@@ -23,6 +23,7 @@ fn everything_that_a_file_may_say_is_read() {
         source = "env:OLD_URL"
         target = "postgres://u@h/d"
         deletes = "mirror"
+        triggers = "suppress"
         tables = ["public.jobs", 'app."We""ird, t.able"']
 
         [[pipeline.table]]
@@ -33,6 +34,7 @@ fn everything_that_a_file_may_say_is_read() {
         where = "not is_demo"
         deletes = "mark"
         mark = "gone"
+        policy = "newest-wins"
 
         [[pipeline]]
         name = "2"
@@ -54,8 +56,10 @@ fn everything_that_a_file_may_say_is_read() {
         columns: Some(vec!["id".into(), "State".into(), "updated_at".into()]),
         filter: Some("not is_demo".into()),
         deletes: Some(Deletes::Mark("gone".into())),
+        policy: Policy::NewestWins,
     };
     assert_eq!(first.overrides, [jobs]);
+    assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));
     assert!(second.source.is_none() && second.tables.is_none() && second.overrides.is_empty());
 }
 

@@ -4,6 +4,7 @@
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::deletes::Deletes;
+use crate::engine::model::pipeline::{Policy, TargetTriggers};
 use crate::engine::model::table::TableName;
 
 use super::databases::{Placed, refuse_same, side};
@@ -32,6 +33,8 @@ pub struct PipelineSettings {
     /// What becomes of rows that are gone from the source, in tables that have no setting of their
     /// own.
     pub deletes: Deletes,
+    /// What becomes of the target's triggers.
+    pub triggers: TargetTriggers,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -49,6 +52,8 @@ pub struct TableOverride {
     pub filter: Option<String>,
     /// What becomes of rows that are gone from the source.
     pub deletes: Option<Deletes>,
+    /// Who wins where both sides have a row.
+    pub policy: Policy,
 }
 
 pub(super) fn read(
@@ -68,6 +73,7 @@ pub(super) fn read(
             time_zone: None,
             deletes: None,
             mark: None,
+            triggers: TargetTriggers::default(),
         }],
     };
     let alone = pipelines.len() == 1;
@@ -84,6 +90,7 @@ pub(super) fn read(
             time_zone,
             deletes,
             mark,
+            triggers,
         } = pipeline;
         let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
         let cron =
@@ -93,7 +100,16 @@ pub(super) fn read(
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);
-        complete.push(PipelineSettings { name, source, target, tables, overrides, cron, deletes });
+        complete.push(PipelineSettings {
+            name,
+            source,
+            target,
+            tables,
+            overrides,
+            cron,
+            deletes,
+            triggers,
+        });
     }
     complete
 }

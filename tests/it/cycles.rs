@@ -93,8 +93,8 @@ async fn rows_of_one_table_in_a_cycle_get_past_a_third_that_is_refused() {
     let rules = "alter table nodes add foreign key (next) references nodes, add check (id <> 3);";
     let pair = Pair::of(table, &format!("{table}{rules}")).await;
     pair.sql_source(
-        "insert into nodes values (1, 2, '2026-01-01'), (2, 1, '2026-01-01'), (3, 1, '2026-01-01'), \
-         (4, 4, '2026-01-01'), (5, 99, '2026-01-01'), (6, 5, '2026-01-01')",
+        "insert into nodes values (1, 4, '2026-01-01'), (4, 1, '2026-01-01'), (3, 1, '2026-01-01'), \
+         (2, 2, '2026-01-01'), (5, 99, '2026-01-01'), (6, 5, '2026-01-01')",
     )
     .await;
     let answer = pair.sync().await.success();

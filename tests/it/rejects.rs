@@ -251,9 +251,12 @@ async fn what_is_wrong_with_the_role_or_the_connection_never_lands_among_the_rej
     let pair = items(100, "").await;
     pair.sync().await.success();
     pair.sql_source("insert into items values (101, 'x', 1, now())").await;
-    for (code, expected) in
-        [("42501", "no_privilege"), ("40001", "conflict"), ("53100", "disk_full")]
-    {
+    for (code, expected) in [
+        ("42501", "no_privilege"),
+        ("40001", "conflict"),
+        ("53100", "disk_full"),
+        ("25006", "read_only"),
+    ] {
         pair.sql_target(&format!(
             "create or replace function refuse() returns trigger language plpgsql as \
              $$ begin raise exception using errcode = '{code}'; end $$; \
@@ -284,4 +287,67 @@ async fn a_refused_row_does_not_hold_up_the_tables_after_it() {
     let answer = pair.sync().await.success();
     assert_eq!(rejected(&answer, "public.items"), 1);
     assert_eq!(answer.rows("public.later"), [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_target_that_was_made_read_only_is_not_overruled() {
+    let pair = items(10, "").await;
+    pair.sync().await.success();
+    pair.sql_source("update items set n = 0, updated_at = now() where id = 1").await;
+    let name = &pair.target.name;
+    pair.sql_target(&format!("alter database {name} set default_transaction_read_only = on")).await;
+
+    let answer = pair.sync().await;
+
+    assert_eq!(answer.error().0, "read_only", "{}", answer.body);
+    assert_eq!(pair.text_target("select n::text from items where id = 1").await, "1");
+    pair.sql_target(&format!("alter database {name} reset default_transaction_read_only")).await;
+    pair.sync().await.success();
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn rules_of_every_kind_refuse_their_row_alone() {
+    for (rule, code) in [
+        ("alter table items add exclude using gist (int4range(n, n + 1) with &&);", "23P01"),
+        ("alter table items alter name set not null;", "23502"),
+        (
+            "create domain small as int check (value <> 7); alter table items alter n type small;",
+            "23514",
+        ),
+        ("alter table items alter name type varchar(6);", "22001"),
+    ] {
+        let pair = items(8, rule).await;
+        pair.sql_source(
+            "update items set name = case id when 5 then null else left(name, 6) end; \
+             update items set n = 5 where id = 6; update items set name = 'too long' where id = 8",
+        )
+        .await;
+        let answer = pair.sync().await.success();
+        assert_eq!(
+            (answer.rows("public.items")[0], rejected(&answer, "public.items")),
+            (7, 1),
+            "{rule}"
+        );
+        assert!(set_aside(&pair).await.contains(code), "{rule} {}", set_aside(&pair).await);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_no_partition_takes_is_set_aside_until_there_is_one() {
+    let split = "create table items (id int primary key, name text, n int, updated_at timestamptz not null) \
+        partition by range (id); create table low partition of items for values from (0) to (6);";
+    let pair = Pair::of(ITEMS, split).await;
+    pair.sql_source(
+        "insert into items select i, 'x', i, '2026-01-01' from generate_series(1, 8) i",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (5, 3));
+    assert_eq!(set_aside(&pair).await.matches("23514").count(), 3);
+
+    pair.sql_target("create table high partition of items for values from (6) to (100)").await;
+    pair.sync().await.success();
+    assert_eq!(set_aside(&pair).await, "");
+    pair.assert_equal(&["items"]).await;
 }

@@ -16,20 +16,38 @@ use crate::engine::model::shape::Shape;
 /// The table that holds the page; `write` makes it.
 pub const STAGED: &str = "pg_temp.syncline_page";
 
-/// Whether MERGE can do it and its counts can be told, and how many rows this transaction has
-/// inserted so far. MERGE came with 15, knows no rules, and before 17 says only how many rows it
-/// wrote; how many of them it inserted is told by the transaction's own counters, which exist
-/// where counting is not switched off, and for a table that is not partitioned.
+/// Whether MERGE can do it and its counts can be told, how many rows this transaction has
+/// inserted so far, and whether something in the target may drop a row in silence: a trigger before
+/// the row, of the table or a partition. (A rule that would is refused beside others, in WITH.) MERGE came with 15, knows no rules, and before 17
+/// says only how many rows it wrote; how many of them it inserted is told by the transaction's own
+/// counters, which exist where counting is not switched off, and for a table that is not partitioned.
 const MERGEABLE: &str = "\
     select current_setting('server_version_num')::int4 >= 150000 \
         and current_setting('track_counts')::bool and relkind = 'r' and not relhasrules, \
-        pg_catalog.pg_stat_get_xact_tuples_inserted(oid) \
-    from pg_catalog.pg_class where oid = $1::pg_catalog.regclass";
+        pg_catalog.pg_stat_get_xact_tuples_inserted(oid), \
+        (relhastriggers or relkind = 'p') and exists (\
+            select from pg_catalog.pg_trigger as t where (t.tgrelid = c.oid or t.tgrelid in (\
+                select relid from pg_catalog.pg_partition_tree(c.oid))) \
+            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3), \
+        current_setting('session_replication_role') = 'replica' \
+    from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
+
+/// What writing a page came to.
+pub struct Applied {
+    /// Its counts.
+    pub tally: Tally,
+    /// Triggers were suppressed, those that keep foreign keys among them.
+    pub suppressed: bool,
+}
 
 /// Applies the staged page, which has `rows` rows.
-pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Tally, PostgresError> {
+pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applied, PostgresError> {
     let table = sql::table(&shape.table);
     let before = session.query(MERGEABLE, [table.as_str().into()]).await?;
+    let expected = match before[0].get(2) {
+        true => Some(count(&session.query(&differing_sql(shape), []).await?[0], 0)),
+        false => None,
+    };
     let (inserted, updated) = if before[0].get(0) {
         let (text, asks) = (merge_sql(shape), [table.as_str().into()]);
         let (written, after) = tokio::join!(session.execute(&text), session.query(MERGEABLE, asks));
@@ -41,9 +59,22 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Tally,
         let counted = session.query(&update_and_insert_sql(shape), []).await?;
         (count(&counted[0], 0), count(&counted[0], 1))
     };
+    if expected.is_some_and(|expected| inserted + updated < expected) {
+        session.batch(DROPPED).await?;
+    }
     let unchanged = rows.saturating_sub(inserted + updated);
-    Ok(Tally { inserted, updated, unchanged, ..Tally::default() })
+    let rewritten = match expected {
+        Some(1..) => count(&session.query(&differing_sql(shape), []).await?[0], 0),
+        _ => 0,
+    };
+    let tally = Tally { inserted, updated, unchanged, rewritten, ..Tally::default() };
+    Ok(Applied { tally, suppressed: before[0].get(3) })
 }
+
+/// What is said of a row that is not written although nothing refused it. The server says it, so
+/// that it comes the way that other refusals come, and its row is found as theirs are.
+const DROPPED: &str = "do $$ begin raise exception \
+    'A trigger of the target dropped the row without a word'; end $$";
 
 fn count(row: &Row, place: usize) -> u64 {
     u64::try_from(row.get::<_, i64>(place)).unwrap_or(0)
@@ -52,12 +83,11 @@ fn count(row: &Row, place: usize) -> u64 {
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
 fn merge_sql(shape: &Shape) -> String {
-    let names = Names::of(shape);
-    let Names { table, moved, staged, order, .. } = &names;
+    let Names { table, moved, staged, order, .. } = &Names::of(shape);
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
         true => String::new(),
-        false => format!("when matched and ({}) then update set {sets} ", names.differ(shape)),
+        false => format!("when matched and {} then update set {sets} ", differs(shape)),
     };
     format!(
         "merge into {table} as t using (select {moved} from {STAGED} as s order by {order}) as s \
@@ -70,8 +100,7 @@ fn merge_sql(shape: &Shape) -> String {
 /// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
-    let names = Names::of(shape);
-    let Names { table, moved, staged, order, fresh, .. } = &names;
+    let Names { table, moved, staged, order, fresh } = &Names::of(shape);
     let known = unused_name(shape);
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
@@ -86,14 +115,39 @@ fn update_and_insert_sql(shape: &Shape) -> String {
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
            from {STAGED} as s left join {table} as t on {matches} \
-           where t.ctid is null or {differ} \
-           order by {order}), \
+           where t.ctid is null or {differs} order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({moved}) overriding system value \
            select {fresh} from differing as d where not d.{known} returning 1) \
          select (select count(*) from inserted), (select count(*) from updated)",
-        differ = names.differ(shape),
+        differs = differs(shape),
         matches = same_key(shape, "t", "s"),
+    )
+}
+
+/// The places in the page of rows that an update would wait for. The rows that it would not wait for
+/// are locked until the transaction's end, or the savepoint before.
+pub fn locked_sql(shape: &Shape) -> String {
+    let table = sql::table(&shape.table);
+    let (matches, differs) = (same_key(shape, "t", "s"), differs(shape));
+    format!(
+        "with free as materialized (select s.ctid as place from {STAGED} as s \
+           join {table} as t on {matches} where {differs} for no key update of t skip locked), \
+         page as (select s.*, s.ctid as place, row_number() over (order by s.ctid) as number \
+           from {STAGED} as s) \
+         select s.number from page as s join {table} as t on {matches} \
+         where {differs} and s.place not in (select place from free)"
+    )
+}
+
+/// How many rows of the page are not in the table as they are in the page.
+fn differing_sql(shape: &Shape) -> String {
+    let table = sql::table(&shape.table);
+    format!(
+        "select count(*) from {STAGED} as s left join {table} as t on {matches} \
+         where t.ctid is null or {differs}",
+        matches = same_key(shape, "t", "s"),
+        differs = differs(shape),
     )
 }
 
@@ -103,8 +157,6 @@ struct Names {
     moved: String,
     /// In the page.
     staged: String,
-    /// In the table.
-    stored: String,
     /// The page's key.
     order: String,
     /// In what differs.
@@ -118,27 +170,33 @@ impl Names {
             table: sql::table(&shape.table),
             moved: sql::idents(moved()),
             staged: sql::prefixed("s.", moved()),
-            stored: sql::prefixed("t.", moved()),
             order: sql::prefixed("s.", shape.key.iter().map(String::as_str)),
             fresh: sql::prefixed("d.", moved()),
         }
     }
 }
 
-impl Names {
-    /// A row of the page and the table's are not the same, or the table's is marked as gone.
-    fn differ(&self, shape: &Shape) -> String {
-        let Self { staged, stored, .. } = self;
-        let marked = match &shape.mark {
-            None => String::new(),
-            Some(Mark { column, kind: MarkKind::Time }) => {
-                format!(" or t.{} is not null", sql::ident(column))
-            }
-            Some(Mark { column, kind: MarkKind::Flag }) => {
-                format!(" or t.{} is true", sql::ident(column))
-            }
-        };
-        format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record{marked}")
+/// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the same, or
+/// the table's is marked as gone.
+fn differs(shape: &Shape) -> String {
+    let moved = || shape.columns.iter().map(|column| column.name.as_str());
+    let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
+    let image = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
+    let marked = match &shape.mark {
+        None => String::new(),
+        Some(Mark { column, kind: MarkKind::Time }) => {
+            format!(" or t.{} is not null", sql::ident(column))
+        }
+        Some(Mark { column, kind: MarkKind::Flag }) => {
+            format!(" or t.{} is true", sql::ident(column))
+        }
+    };
+    match shape.newest_by() {
+        None => format!("({image}{marked})"),
+        Some(stamp) => {
+            let stamp = sql::ident(stamp);
+            format!("({image}{marked}) and (t.{stamp} is null or s.{stamp} >= t.{stamp})")
+        }
     }
 }
 

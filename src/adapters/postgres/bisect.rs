@@ -76,11 +76,14 @@ async fn attempt(
             Ok(Ok(tally))
         }
         Err(error) => {
-            let refused = error.refusal_of_a_row()?;
-            session
-                .batch(&format!("rollback to savepoint {PART}; release savepoint {PART}"))
-                .await?;
-            Ok(Err(refused))
+            let answer = match error.is_of_a_lock() {
+                // Whoever parts the page by its locks begins anew, before its first half.
+                true => Err(error),
+                false => Ok(Err(error.refusal_of_a_row()?)),
+            };
+            let undo = format!("rollback to savepoint {PART}; release savepoint {PART}");
+            session.batch(&undo).await?;
+            answer
         }
     }
 }

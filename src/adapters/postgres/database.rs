@@ -11,6 +11,7 @@ use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
+use super::write::Writing;
 use super::{delete, describe, digest, history, ledger, read, rejects, survey, together, write};
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
@@ -18,6 +19,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
@@ -52,12 +54,24 @@ impl PostgresSource {
 pub struct PostgresTarget {
     pool: Arc<Pool>,
     schema: String,
+    triggers: TargetTriggers,
 }
 
 impl PostgresTarget {
-    /// A target that is reached when it is first needed, with the schema of the state tables.
-    pub fn new(url: DatabaseUrl, state_schema: impl Into<String>) -> Self {
-        Self { pool: Arc::new(Pool::new(url)), schema: state_schema.into() }
+    /// A target that is reached when it is first needed, with the schema of the state tables, and
+    /// what becomes of the triggers there.
+    pub fn new(
+        url: DatabaseUrl,
+        state_schema: impl Into<String>,
+        triggers: TargetTriggers,
+    ) -> Self {
+        Self { pool: Arc::new(Pool::new(url)), schema: state_schema.into(), triggers }
+    }
+
+    /// Where rows are written under the lease.
+    fn writing<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Writing<'a> {
+        let Self { schema, triggers, .. } = self;
+        Writing { session, schema, lease, triggers: *triggers }
     }
 
     async fn session(&self) -> Result<Session, Fault> {
@@ -146,7 +160,7 @@ digests!(PostgresTarget, Side::Target);
 impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
-        let result = describe::facts(&session, tables).await;
+        let result = describe::facts(&session, tables, TargetTriggers::Fire).await;
         keep(&self.pool, session, result, Step::Plan)
     }
 
@@ -191,7 +205,7 @@ impl Source for PostgresSource {
 impl Target for PostgresTarget {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
-        let result = describe::facts(&session, tables).await;
+        let result = describe::facts(&session, tables, self.triggers).await;
         keep(&self.pool, session, result, Step::Plan)
     }
 
@@ -203,14 +217,14 @@ impl Target for PostgresTarget {
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
         let session = self.session().await?;
-        let result = write::commit(&session, &self.schema, lease, batch).await;
+        let result = write::commit(self.writing(&session, lease), batch).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&batch.shape.table))
     }
 
     async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault> {
         let session = self.session().await?;
-        let result = write::retry(&session, &self.schema, lease, again).await;
+        let result = write::retry(self.writing(&session, lease), again).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&again.shape.table))
     }
@@ -221,7 +235,7 @@ impl Target for PostgresTarget {
         all: &[Again<'_>],
     ) -> Result<Vec<Committed>, Fault> {
         let session = self.session().await?;
-        let result = together::retry(&session, &self.schema, lease, all).await;
+        let result = together::retry(self.writing(&session, lease), all).await;
         keep(&self.pool, session, result, Step::Write)
     }
 

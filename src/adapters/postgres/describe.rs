@@ -7,7 +7,9 @@ use serde::Deserialize;
 use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
+use super::suppress;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, TableFacts};
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::TableName;
 
 /// Our own tables are state of the side they are in and never travel.
@@ -102,6 +104,7 @@ order by 1, 2"#;
 pub async fn facts(
     session: &Session,
     tables: Option<&[TableName]>,
+    triggers: TargetTriggers,
 ) -> Result<Facts, PostgresError> {
     let listed = |part: fn(&TableName) -> &str| {
         tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
@@ -115,10 +118,13 @@ pub async fn facts(
     );
     begun?;
     let (identity, rows) = (identity?, rows?);
-    session.batch("commit").await?;
+    let keeps_triggers =
+        triggers == TargetTriggers::Suppress && !suppress::is_allowed(session).await?;
+    session.batch("rollback").await?;
     let mut facts = Facts {
         identity: identity[0].get(0),
         standby: identity[0].get(2),
+        keeps_triggers,
         major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
         ..Facts::default()
     };

@@ -67,6 +67,19 @@ impl PostgresError {
 }
 
 impl PostgresError {
+    /// Somebody held a lock for longer than we wait.
+    pub fn is_of_a_lock(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// What the server said, if it refused; the error itself if not.
+    pub fn refusal(self) -> Result<Box<DbError>, Self> {
+        match self {
+            Self::Refused(refused) => Ok(refused),
+            other => Err(other),
+        }
+    }
+
     /// What the server said of a row, if a row was at fault; the error itself if not.
     pub fn refusal_of_a_row(self) -> Result<Box<DbError>, Self> {
         match self {

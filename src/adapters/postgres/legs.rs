@@ -9,6 +9,7 @@ use crate::engine::model::table::TableName;
 
 /// A foreign key: what points, to what.
 pub struct Leg {
+    name: String,
     /// The columns that point.
     columns: Vec<String>,
     /// Those of them that take NULL.
@@ -22,7 +23,7 @@ pub struct Leg {
 }
 
 const LEGS: &str = "\
-    select n.nspname::text, c.relname::text, f.condeferrable, \
+    select n.nspname::text, c.relname::text, f.condeferrable, f.conname::text, \
         array(select a.attname::text from unnest(f.conkey) with ordinality as p(attnum, place) \
             join pg_catalog.pg_attribute a on a.attrelid = f.conrelid and a.attnum = p.attnum order by p.place), \
         array(select a.attname::text from unnest(f.confkey) with ordinality as p(attnum, place) \
@@ -41,9 +42,10 @@ pub async fn of(session: &Session, table: &TableName) -> Result<Vec<Leg>, Postgr
     let leg = |row: &Row| Leg {
         parent: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
         deferrable: row.get(2),
-        columns: row.get(3),
-        referenced: row.get(4),
-        nullable: row.get(5),
+        name: row.get(3),
+        columns: row.get(4),
+        referenced: row.get(5),
+        nullable: row.get(6),
     };
     Ok(found.iter().map(leg).collect())
 }
@@ -58,6 +60,23 @@ impl Leg {
             text.push_str(&format!(" and not exists (select from {parents} as p where {found})"));
         }
         text
+    }
+
+    /// Refuses the staged rows, as the constraint would, where one of them has no parent in the
+    /// target. The server says it, so that the row is found as others are.
+    pub fn refuse_orphans(&self, staged: &str) -> String {
+        let parents = sql::table(&self.parent);
+        let message = format!("The row points to a row that {parents} does not have");
+        format!(
+            "do $syncline$ begin if exists (select from {staged} as s where {points} \
+               and not exists (select from {parents} as p where {found})) then \
+             raise foreign_key_violation using message = {message}, constraint = {name}; \
+             end if; end $syncline$",
+            points = self.points("s"),
+            found = self.finds("s"),
+            message = sql::literal(&message),
+            name = sql::literal(&self.name),
+        )
     }
 
     /// Makes staged rows point nowhere whose parent is not in the target yet; none where the

@@ -1,7 +1,7 @@
 //! Rows that the target refused: where they are kept, and how they leave.
 
 use tokio_postgres::Row;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::fault::PostgresError;
 use super::session::Session;
@@ -23,6 +23,9 @@ pub struct Refusal {
 impl Refusal {
     /// The server's words: its message, and its detail where it has one.
     fn reason(&self) -> String {
+        if *self.error.code() == SqlState::LOCK_NOT_AVAILABLE {
+            return "Somebody holds the row locked; it is tried again by every run".to_owned();
+        }
         match self.error.detail() {
             Some(detail) => format!("{}: {detail}", self.error.message()),
             None => self.error.message().to_owned(),

@@ -78,7 +78,8 @@ pub fn begin(purpose: Purpose) -> String {
     let mut text = String::from(match purpose {
         Purpose::Read => "begin isolation level repeatable read read only;",
         Purpose::Look => "begin isolation level read committed read only;",
-        Purpose::Write => "begin isolation level read committed read write;",
+        // Whoever made the database read only, a full disk say, is not overruled.
+        Purpose::Write => "begin isolation level read committed;",
     });
     let timeouts = [
         ("statement_timeout", STATEMENT_TIMEOUT),

@@ -17,8 +17,8 @@ use super::fault::PostgresError;
 use super::legs::{self, Leg};
 use super::session::Session;
 use super::sql::{self, Purpose};
-use super::write::{self, OWN_SEARCH_PATH, PART};
-use super::{history, ledger, rejects};
+use super::write::{self, OWN_SEARCH_PATH, PART, Writing};
+use super::{history, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
@@ -44,15 +44,13 @@ struct Waiting<'a> {
 }
 
 /// Writes what can be written, and lets it go; what became of each table.
-pub async fn retry(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
-    all: &[Again<'_>],
-) -> Result<Vec<Committed>, PostgresError> {
+pub async fn retry(to: Writing<'_>, all: &[Again<'_>]) -> Result<Vec<Committed>, PostgresError> {
+    let Writing { session, schema, lease, .. } = to;
     session.begin(Purpose::Write).await?;
     ledger::prove(session, schema, lease).await?;
     session.batch("set constraints all deferred").await?;
+    let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
+    suppress::begin(to, &shapes).await?;
     let mut waiting = Vec::with_capacity(all.len());
     for (at, again) in all.iter().enumerate() {
         waiting.push(stage(session, at, again).await?);
@@ -204,12 +202,15 @@ async fn put(
             ))
             .await?;
         aside::free(session, shape, &of.uniques).await?;
+        // What is staged needs nothing but itself: no orphan is among it.
         apply::apply(session, shape, of.again.page.rows).await
     };
     match tried.await {
-        Ok(tally) => Ok(Some(tally)),
+        Ok(applied) => Ok(Some(applied.tally)),
         Err(error) => {
-            error.refusal_of_a_row()?;
+            if !error.is_of_a_lock() {
+                error.refusal_of_a_row()?;
+            }
             session.batch(&format!("rollback to savepoint {PART}")).await?;
             Ok(None)
         }

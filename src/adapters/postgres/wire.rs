@@ -12,7 +12,8 @@ use crate::engine::model::table::TableName;
 
 /// A page's counts as the rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
 pub fn counts(tally: &Tally) -> String {
-    let Tally { inserted, updated, unchanged, rejected, deleted } = tally;
+    // What was rewritten is for whoever asked for the run, not for the history.
+    let Tally { inserted, updated, unchanged, rejected, deleted, rewritten: _ } = tally;
     let named = [
         ("inserted", inserted),
         ("updated", updated),
@@ -47,7 +48,7 @@ struct StoredTally {
 impl StoredTally {
     fn into_model(self) -> Tally {
         let Self { inserted, updated, unchanged, rejected, deleted } = self;
-        Tally { inserted, updated, unchanged, rejected, deleted }
+        Tally { inserted, updated, unchanged, rejected, deleted, rewritten: 0 }
     }
 }
 

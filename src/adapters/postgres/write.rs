@@ -12,14 +12,17 @@ use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
 use tokio_postgres::error::SqlState;
 
+use super::apply::Applied;
 use super::copy::{self, BINARY_HEADER, BINARY_TRAILER, Field};
 use super::fault::PostgresError;
+use super::locks::Parted;
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
-use super::{apply, aside, bisect, history, ledger, rejects};
+use super::{apply, aside, bisect, history, ledger, locks, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
@@ -37,34 +40,42 @@ enum Constraints {
     AtOnce,
 }
 
+/// Where and how rows are written.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    /// The connection.
+    pub session: &'a Session,
+    /// The schema of the state tables.
+    pub schema: &'a str,
+    /// The right to save.
+    pub lease: &'a Lease,
+    /// What becomes of the table's triggers.
+    pub triggers: TargetTriggers,
+}
+
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
 /// already; then the page is tried once more, with its constraints checked at once.
-pub async fn commit(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
-    batch: &Batch<'_>,
-) -> Result<Committed, PostgresError> {
-    match attempt(session, schema, lease, batch, Constraints::AsDeclared).await {
+pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
+    match attempt(to, batch, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
-            session.batch("rollback").await?;
-            attempt(session, schema, lease, batch, Constraints::AtOnce).await
+            to.session.batch("rollback").await?;
+            attempt(to, batch, Constraints::AtOnce).await
         }
         saved => saved,
     }
 }
 
 async fn attempt(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
+    to: Writing<'_>,
     batch: &Batch<'_>,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
-    begin(session, schema, lease, constraints).await?;
+    let Writing { session, schema, lease, .. } = to;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
-    let Put { tally, straight, refused } = put(session, shape, page, fresh).await?;
+    let suppressed = begin(to, shape, constraints).await?;
+    // Foreign keys are looked after here then, and that needs the page to be staged.
+    let Put { tally, straight, refused } = put(session, shape, page, fresh && !suppressed).await?;
     ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
     rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
     let mut set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
@@ -87,30 +98,26 @@ fn went_in(shape: &Shape, page: &Page, refused: &[Refusal]) -> Result<Vec<RowKey
     Ok(keys.into_iter().filter(|key| !refused.contains(key)).collect())
 }
 
+/// Begins the transaction of a table's rows; whether its triggers are suppressed.
 async fn begin(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
+    to: Writing<'_>,
+    shape: &Shape,
     constraints: Constraints,
-) -> Result<(), PostgresError> {
-    session.begin(Purpose::Write).await?;
-    ledger::prove(session, schema, lease).await?;
-    match constraints {
-        Constraints::AsDeclared => Ok(()),
-        Constraints::AtOnce => session.batch("set constraints all immediate").await,
+) -> Result<bool, PostgresError> {
+    to.session.begin(Purpose::Write).await?;
+    ledger::prove(to.session, to.schema, to.lease).await?;
+    if constraints == Constraints::AtOnce {
+        to.session.batch("set constraints all immediate").await?;
     }
+    suppress::begin(to, &[shape]).await
 }
 
 /// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes in, and
 /// what is gone, is let go; what is refused again stays.
-pub async fn retry(
-    session: &Session,
-    schema: &str,
-    lease: &Lease,
-    again: &Again<'_>,
-) -> Result<Committed, PostgresError> {
-    begin(session, schema, lease, Constraints::AtOnce).await?;
+pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, PostgresError> {
+    let Writing { session, schema, lease, .. } = to;
     let Again { run, shape, page, keys } = *again;
+    begin(to, shape, Constraints::AtOnce).await?;
     let Put { tally, straight, refused } = put(session, shape, page, false).await?;
     let gone: Vec<RowKey> =
         keys.iter().filter(|key| !refused.iter().any(|of| of.key == **key)).cloned().collect();
@@ -121,6 +128,34 @@ pub async fn retry(
     Ok(Committed { tally, straight, set_aside })
 }
 
+/// How often a page is tried again without the rows that are locked. Others may be locked meanwhile.
+const MOST_PARTINGS: usize = 3;
+
+/// Puts the rows in, but for those that somebody holds locked: they are set aside, and tried
+/// again like refused ones.
+async fn put(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    fresh: bool,
+) -> Result<Put, PostgresError> {
+    let (mut page, mut left) = (page.clone(), Vec::new());
+    for _ in 0..MOST_PARTINGS {
+        let waited = match put_free(session, shape, &page, fresh).await {
+            Err(error) if error.is_of_a_lock() => error,
+            put => return put.map(|put| put.beside(left)),
+        };
+        session.batch(&format!("rollback to savepoint {PART}")).await?;
+        let Some(Parted { free, locked }) = locks::part(session, shape, &page).await? else {
+            return Err(waited);
+        };
+        let waited = waited.refusal()?;
+        left.extend(locked.into_iter().map(|key| Refusal { key, error: waited.clone() }));
+        page = free;
+    }
+    put_free(session, shape, &page, fresh).await.map(|put| put.beside(left))
+}
+
 /// What became of a page's rows.
 struct Put {
     tally: Tally,
@@ -128,9 +163,18 @@ struct Put {
     refused: Vec<Refusal>,
 }
 
+impl Put {
+    /// The same with rows that were left out before.
+    fn beside(mut self, mut left: Vec<Refusal>) -> Self {
+        self.tally.rejected += left.len() as u64;
+        self.refused.append(&mut left);
+        self
+    }
+}
+
 /// Puts the rows in: straight into a table that was empty, otherwise staged and compared. Where the
 /// page is refused for a row, the others go in without it.
-async fn put(
+async fn put_free(
     session: &Session,
     shape: &Shape,
     page: &Page,
@@ -151,7 +195,9 @@ async fn put(
         Err(error) => {
             let refused = PostgresError::refusal_of_a_row(error)?;
             session.batch(&format!("rollback to savepoint {PART}")).await?;
+            // A step between could look newer than the row that is to follow it.
             if *refused.code() == SqlState::UNIQUE_VIOLATION
+                && shape.newest_by().is_none()
                 && let Some(tally) = freed(session, shape, page).await?
             {
                 return Ok(all_in(tally, false));
@@ -179,17 +225,16 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
 
 /// Copies the rows straight into the table. A row that is there already (it was updated on the
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
-/// so does row-level security, which COPY refuses to work under.
+/// so do row-level security, which COPY refuses to work under, and a trigger that drops a row.
 async fn straight(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
     session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}")).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
-        Ok(()) => Ok(true),
-        Err(error) if compares_instead(&error) => {
-            session.batch(&format!("rollback to savepoint {PART}")).await?;
-            Ok(false)
-        }
-        Err(error) => Err(error),
+        Ok(copied) if copied == page.rows => return Ok(true),
+        Err(error) if !compares_instead(&error) => return Err(error),
+        Ok(_) | Err(_) => {}
     }
+    session.batch(&format!("rollback to savepoint {PART}")).await?;
+    Ok(false)
 }
 
 fn compares_instead(error: &PostgresError) -> bool {
@@ -210,7 +255,20 @@ pub async fn compared(
     page: &Page,
 ) -> Result<Tally, PostgresError> {
     stage(session, shape, page).await?;
-    apply::apply(session, shape, page.rows).await
+    apply_checked(session, shape, page).await
+}
+
+/// Writes the staged page, and looks after its foreign keys where the server does not.
+async fn apply_checked(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<Tally, PostgresError> {
+    let Applied { tally, suppressed } = apply::apply(session, shape, page.rows).await?;
+    if suppressed {
+        suppress::refuse_orphans(session, shape).await?;
+    }
+    Ok(tally)
 }
 
 /// The same after the unique values are freed that the page's rows hand on to each other; none
@@ -225,7 +283,7 @@ async fn freed(
         let uniques = aside::uniques(session, shape).await?;
         match aside::free(session, shape, &uniques).await? {
             0 => Ok(None),
-            _ => apply::apply(session, shape, page.rows).await.map(Some),
+            _ => apply_checked(session, shape, page).await.map(Some),
         }
     };
     let written = match tried.await {
@@ -239,7 +297,7 @@ async fn freed(
 }
 
 /// Makes the table that holds the page, behind a savepoint, and fills it.
-async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
+pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let table = sql::table(&shape.table);
     session
@@ -250,16 +308,17 @@ async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), Post
             staged = apply::STAGED,
         ))
         .await?;
-    copy_in(session, apply::STAGED, shape, page).await
+    copy_in(session, apply::STAGED, shape, page).await?;
+    Ok(())
 }
 
-/// Sends a page's bytes as they are.
+/// Sends a page's bytes as they are; how many rows the server has taken.
 pub async fn copy_in(
     session: &Session,
     into: &str,
     shape: &Shape,
     page: &Page,
-) -> Result<(), PostgresError> {
+) -> Result<u64, PostgresError> {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let format = match shape.encoding {
         Encoding::Binary => "binary",
@@ -280,6 +339,5 @@ pub async fn copy_in(
     if shape.encoding == Encoding::Binary {
         within(sink.feed(Bytes::from_static(&BINARY_TRAILER))).await?;
     }
-    within(sink.as_mut().finish()).await?;
-    Ok(())
+    within(sink.as_mut().finish()).await
 }

@@ -152,7 +152,7 @@ fn table(report: &SyncReport) -> String {
     let heads = ["inserted", "updated", "unchanged", "deleted", "rejected"];
     line("table", heads.map(str::to_owned));
     let counts = |tally: &Tally, set_aside: u64| {
-        let Tally { inserted, updated, unchanged, rejected: _, deleted } = *tally;
+        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
         [inserted, updated, unchanged, deleted, set_aside].map(|count| count.to_string())
     };
     for (name, of) in &report.tables {

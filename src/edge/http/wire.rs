@@ -230,7 +230,7 @@ fn problem(report: &SyncReport) -> Option<ErrorBody> {
 
 impl TableStatistics {
     fn of(tally: &Tally, rejected: u64, error: Option<ErrorBody>) -> Self {
-        let Tally { inserted, updated, unchanged, rejected: _, deleted } = *tally;
+        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
         Self { inserted, updated, unchanged, rejected, deleted, error }
     }
 }

@@ -82,7 +82,8 @@ impl TryAgain<'_> {
     /// tried by itself.
     pub async fn together(&self, tables: &[&Shape], tried: &mut Tried) -> Result<(), Fault> {
         let mut waiting = Vec::new();
-        for &shape in tables {
+        // It takes two steps, and the first could look newer than the second.
+        for &shape in tables.iter().filter(|shape| shape.newest_by().is_none()) {
             let table = Some(&shape.table);
             let rejects = self.ledger.rejects(self.lease.pipeline(), table, MOST_AT_A_TIME).await?;
             let rows = rejects.iter().filter(|reject| reject.waits_for_a_row());

@@ -11,6 +11,8 @@ pub struct Facts {
     pub identity: String,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
+    /// Triggers are to be suppressed there, and the role may not.
+    pub keeps_triggers: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.

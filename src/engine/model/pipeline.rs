@@ -27,6 +27,16 @@ pub struct Pipeline {
     pub deletes: Deletes,
 }
 
+/// What becomes of the target's triggers when rows are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetTriggers {
+    /// They fire, as for anybody who writes.
+    #[default]
+    Fire,
+    /// They do not fire, where they are ordinary ones and the role may say so.
+    Suppress,
+}
+
 /// What the operator decided for one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRule {
@@ -42,6 +52,18 @@ pub struct TableRule {
     pub filter: Option<String>,
     /// What becomes of its rows that are gone from the source.
     pub deletes: Option<Deletes>,
+    /// Who wins where both sides have a row.
+    pub policy: Policy,
+}
+
+/// Who wins where both sides have a row and the two differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The source, always.
+    #[default]
+    SourceWins,
+    /// The target where its cursor is greater, otherwise the source. No cursor is the oldest.
+    NewestWins,
 }
 
 impl Pipeline {
@@ -79,6 +101,7 @@ mod tests {
             key: None,
             columns: None,
             filter: None,
+            policy: Policy::default(),
             deletes: own,
         };
         Pipeline {

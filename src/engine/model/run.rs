@@ -78,6 +78,8 @@ pub struct Tally {
     pub rejected: u64,
     /// Rows that were gone from the source.
     pub deleted: u64,
+    /// Rows among the written ones that a trigger of the target wrote otherwise.
+    pub rewritten: u64,
 }
 
 impl Tally {
@@ -94,12 +96,13 @@ impl Tally {
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        let Self { inserted, updated, unchanged, rejected, deleted } = other;
+        let Self { inserted, updated, unchanged, rejected, deleted, rewritten } = other;
         self.inserted += inserted;
         self.updated += updated;
         self.unchanged += unchanged;
         self.rejected += rejected;
         self.deleted += deleted;
+        self.rewritten += rewritten;
     }
 }
 

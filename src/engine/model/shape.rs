@@ -3,6 +3,7 @@
 use super::cursor::Cursor;
 use super::deletes::Mark;
 use super::page::Encoding;
+use super::pipeline::Policy;
 use super::table::TableName;
 
 /// One table's agreement: the same columns, in the same order, on both sides.
@@ -18,6 +19,8 @@ pub struct Shape {
     pub cursor: Cursor,
     /// A condition on the source's rows, as the operator wrote it.
     pub filter: Option<String>,
+    /// Who wins where both sides have a row.
+    pub policy: Policy,
     /// The byte form of a page.
     pub encoding: Encoding,
     /// The source's rows lie in partitions.
@@ -43,6 +46,14 @@ pub struct MovedColumn {
 }
 
 impl Shape {
+    /// The column that says which row is newer, where the newer one wins.
+    pub fn newest_by(&self) -> Option<&str> {
+        match self.policy {
+            Policy::SourceWins => None,
+            Policy::NewestWins => self.cursor.column(),
+        }
+    }
+
     /// Where a moved column stands in a row.
     pub fn place(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|moved| moved.name == column)

@@ -159,6 +159,7 @@ mod tests {
             columns: None,
             filter: None,
             deletes: None,
+            policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let facts = table(&[("id", "uuid"), ("changed", STAMP)], &[&["id"]]);
         let key = ["id".to_owned()];

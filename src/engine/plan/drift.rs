@@ -142,6 +142,7 @@ mod tests {
             columns: Some(vec!["id".into(), "gone".into()]),
             filter: None,
             deletes: None,
+            policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let both = table(vec![column("id", "uuid"), column("other", "text")]);
         let drift = compare(&name, &both, &both, Some(&rule));

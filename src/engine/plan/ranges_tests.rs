@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::table::TableName;
 
@@ -168,6 +169,7 @@ fn shape() -> Shape {
         key: vec!["id".into()],
         cursor: Cursor::Whole,
         filter: None,
+        policy: Policy::SourceWins,
         encoding: Encoding::Text,
         partitioned: false,
         estimated_rows: 0,

@@ -6,7 +6,7 @@ use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pipeline::{Pipeline, Policy};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::table::TableName;
 
@@ -77,6 +77,14 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
             "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
         );
     }
+    if target.keeps_triggers {
+        return refused(
+            "no_privilege",
+            "The target's role may not suppress triggers",
+            "grant set on parameter session_replication_role to it (from Postgres 15 on), or \
+             leave `triggers` out of syncline.toml",
+        );
+    }
     if source.standby {
         return refused(
             "standby_source",
@@ -134,6 +142,8 @@ fn shape(
         }
         Ok((cursor, key, mark)) => {
             found.extend(remark(name, source, &cursor, &key));
+            let policy = rule.map(|rule| rule.policy).unwrap_or_default();
+            found.extend(compares(name, policy, &cursor, target));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
@@ -141,6 +151,7 @@ fn shape(
                 key,
                 cursor,
                 filter: rule.and_then(|rule| rule.filter.clone()),
+                policy,
                 encoding,
                 partitioned: source.partitioned,
                 estimated_rows: source.estimated_rows,
@@ -249,6 +260,36 @@ fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]
         }
         Cursor::Column { .. } => Vec::new(),
     }
+}
+
+/// Which row is newer can be said of stamps alone: a number that grows on both sides says nothing.
+fn compares(
+    name: &TableName,
+    policy: Policy,
+    cursor: &Cursor,
+    target: &TableFacts,
+) -> Option<Note> {
+    if policy == Policy::SourceWins {
+        return None;
+    }
+    let kind_there = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
+    let is_stamp = |kind: CursorKind| kind != CursorKind::Sequence;
+    let comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
+        if is_stamp(*kind) && kind_there(column).is_some_and(is_stamp));
+    Some(match comparable {
+        true => Note::new(
+            Weight::Info,
+            name,
+            "rows that are newer on the target stay as they are; `verify` names them as different",
+            "",
+        ),
+        false => Note::new(
+            Weight::Problem,
+            name,
+            "the newest row is to win, and it has no stamp on both sides to tell",
+            "name a timestamp or date with `cursor`, or leave `policy` out",
+        ),
+    })
 }
 
 fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {

@@ -42,7 +42,9 @@ pub fn shape_text(shape: &Shape) -> String {
         Cursor::Column { name, type_name, .. } => format!("{name} {type_name}"),
         Cursor::Whole => String::new(),
     };
-    format!("{names:?} {key:?} {cursor:?} {filter:?}")
+    // The source is to win again where it did not, once the policy says so.
+    let policy = shape.newest_by().map_or("", |_| " newest wins");
+    format!("{names:?} {key:?} {cursor:?} {filter:?}{policy}")
 }
 
 /// The checkpoint, unless it was made for another shape.

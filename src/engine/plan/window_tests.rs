@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::engine::model::cursor::{CursorKind, CursorValue, Position};
 use crate::engine::model::page::Encoding;
+use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::table::TableName;
 
@@ -31,6 +32,7 @@ fn shape_by(cursor: Cursor) -> Shape {
         key: vec!["id".to_owned()],
         cursor,
         filter: None,
+        policy: Policy::SourceWins,
         encoding: Encoding::Binary,
         partitioned: false,
         estimated_rows: 0,

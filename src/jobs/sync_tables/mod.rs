@@ -97,6 +97,7 @@ impl SyncTables {
                 slice.work(&plan.shapes, &done, checkpoints, &mut report).await
             }
         };
+        report.note_rewritten();
         report.finish(clock.now(), worked.err());
         let error = report.error_text();
         let closed = ClosedRun { id: &self.run, end: report.end(), error: error.as_deref() };

@@ -100,6 +100,25 @@ impl SyncReport {
         self.tables.entry(table.clone()).or_default().fault = Some(fault);
     }
 
+    /// Says which tables have rows that a trigger of the target wrote otherwise: they differ from
+    /// the source at once, and nothing here can tell that from a change that is still to come.
+    pub fn note_rewritten(&mut self) {
+        for (table, of) in &self.tables {
+            let rows = of.tally.rewritten;
+            if rows > 0 {
+                self.notes.push(Note::new(
+                    Weight::Warning,
+                    table,
+                    format!(
+                        "a trigger of the target wrote {rows} of its rows otherwise: they differ from the \
+                         source, and are written again whenever they are read"
+                    ),
+                    "set triggers = \"suppress\" in syncline.toml, or leave the column out with `columns`",
+                ));
+            }
+        }
+    }
+
     /// Ends the report.
     pub fn finish(&mut self, ended: SystemTime, fault: Option<Fault>) {
         self.ended = ended;

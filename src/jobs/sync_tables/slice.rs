@@ -157,7 +157,11 @@ impl Slice<'_> {
         let mut tried = Tried::default();
         let ended = again.together(&left, &mut tried).await;
         tell(tried, report);
-        ended
+        match ended {
+            Err(fault) if !fault.stops_the_run() => report.fail(&left[0].table, fault),
+            ended => return ended,
+        }
+        Ok(())
     }
 
     /// One look at all tables and the scans that follow from it. Gives back the tables whose scan

@@ -77,9 +77,15 @@ impl Pair {
     /// The same pair with rules for a table, as `syncline.toml` has them.
     #[must_use]
     pub fn rules(self, table: &str) -> Self {
+        self.pipeline(&format!("[[pipeline.table]]\n{table}"))
+    }
+
+    /// The same pair with settings of the pipeline, as `syncline.toml` has them.
+    #[must_use]
+    pub fn pipeline(self, settings: &str) -> Self {
         let path: PathBuf = std::env::temp_dir().join(format!("{}.toml", self.source.name));
         let path = path.with_extension(format!("{}.toml", std::process::id()));
-        let text = format!("[[pipeline]]\nname = \"slave-to-prod\"\n[[pipeline.table]]\n{table}\n");
+        let text = format!("[[pipeline]]\nname = \"slave-to-prod\"\n{settings}\n");
         std::fs::write(&path, text).expect("the temporary directory takes a file");
         self.set("SYNC_CONFIG", path.to_string_lossy())
     }

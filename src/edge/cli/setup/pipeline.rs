@@ -140,7 +140,8 @@ pub async fn run(app: &App, served: &Served, needs: Needs, checks: &mut Checks) 
 
 /// What the run came to, and why where it did not come to its end.
 fn ran(report: &SyncReport) -> Vec<Check> {
-    let Tally { inserted, updated, unchanged, rejected: _, deleted: _ } = report.total();
+    let Tally { inserted, updated, unchanged, rejected: _, deleted: _, rewritten: _ } =
+        report.total();
     let rejected = report.set_aside();
     let found = match inserted + updated + rejected {
         0 => "caught up: nothing had changed".to_owned(),
