@@ -26,6 +26,7 @@ mod rejects;
 mod rooms;
 mod schedules;
 mod sql_text;
+mod standby;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;

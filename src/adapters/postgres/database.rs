@@ -12,7 +12,6 @@ use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::{delete, describe, digest, history, ledger, read, rejects, survey, write};
-use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -25,6 +24,7 @@ use crate::engine::model::reject::Reject;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
+use crate::engine::model::writer::Writer;
 use crate::engine::ports::{
     Again, Batch, Checkpoints, ClosedRun, Committed, Deletion, Digests, Fetch, FetchParents,
     Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source, StateVersion, Target,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, TryAgain};
 use crate::engine::model::budget::Budget;
-use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
+use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
+use crate::engine::model::writer::{Writer, is_nobody, still_open};
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
@@ -243,16 +244,11 @@ impl Slice<'_> {
         let mut open = seen.clone();
         let mut pause = FIRST_PAUSE;
         let mut waited = Duration::ZERO;
-        while !open.is_empty() && waited < WRITERS_PATIENCE {
+        while !is_nobody(&open) && waited < WRITERS_PATIENCE {
             self.clock.sleep(pause).await;
             waited += pause;
             pause *= 2;
-            let now = self.source.writers().await?;
-            // A writer that was seen may have prepared its transaction meanwhile.
-            open = now
-                .into_iter()
-                .filter(|writer| seen.contains(writer) || writer.starts_with(PREPARED))
-                .collect();
+            open = still_open(seen, self.source.writers().await?);
         }
         Ok(open)
     }

@@ -22,11 +22,11 @@ use std::time::Duration;
 pub use plan::{Extras, Kept};
 pub use report::{DifferenceCounts, SideRows, TableVerified, VerifyReport};
 
-use crate::engine::model::checkpoint::have_ended;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::writer::have_ended;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
 
