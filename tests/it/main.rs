@@ -19,6 +19,7 @@ mod lambda;
 mod local_qstash;
 mod local_qstash_api;
 mod mishaps;
+mod page_sizes;
 mod parents;
 mod readme;
 mod rejects;

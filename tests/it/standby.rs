@@ -3,7 +3,7 @@
 use syncline::demo::{Cluster, ClusterOptions};
 
 use crate::verify::verify;
-use crate::world::pair::Pair;
+use crate::world::pair::{Pair, call};
 use crate::world::{Database, connect, fresh_database, text};
 
 const ITEMS: &str = "create table items (id int primary key, name text, \
@@ -135,4 +135,44 @@ async fn a_standby_that_is_promoted_goes_on_as_a_primary() {
     assert_eq!(followed.there().await, "kept,after");
     let again = pair.sync().await.success();
     assert_eq!(again.body["statistics"]["total_records"], 0, "{}", again.body);
+}
+
+/// Returns when a session of ours sleeps on the standby.
+async fn asleep(standby: &Cluster) {
+    let sleeping = "select (count(*) > 0)::text from pg_stat_activity where wait_event = 'PgSleep'";
+    while text(&standby.url("app"), sleeping).await != "true" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+/// The filter falls asleep at a row, at the look or at the page, until the primary has opened the
+/// gate. By then it has cleaned up what a sleeper's snapshot still sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_standby_ends_for_its_primarys_sake_is_read_again() {
+    for isolation in ["read committed", "repeatable read"] {
+        let gate = "create table gate (open boolean not null); insert into gate values (false); \
+            create function passes(id int) returns boolean language plpgsql as $$ begin \
+                if id = 300 and current_setting('transaction_isolation') = 'ISOLATION' \
+                    and not (select open from public.gate) then perform pg_sleep(600); end if; \
+                return true; end $$; ";
+        let followed = Followed::with(&(gate.replace("ISOLATION", isolation) + ITEMS)).await;
+        let Followed { pair, standby, primary } = followed;
+        pair.sql_source("insert into items select i, '', now() from generate_series(1, 1000) i")
+            .await;
+        let pair = pair.rules("name = \"items\"\nwhere = \"public.passes(id)\"");
+        let followed = Followed { pair, standby, primary };
+        followed.caught_up().await;
+
+        let running = tokio::spawn(call(followed.pair.function(&[("SYNC_TABLES", "items")])));
+        asleep(&followed.standby).await;
+        followed.pair.sql_source("update gate set open = true").await;
+        followed.pair.sql_source("vacuum gate").await;
+        let answer = running.await.unwrap().success();
+
+        assert_eq!(answer.rows("public.items"), [1000, 0, 0], "{isolation}");
+        let ended = "select confl_snapshot::text from pg_stat_database_conflicts \
+            where datname = current_database()";
+        assert_ne!(text(&followed.standby.url("app"), ended).await, "0", "{isolation}");
+        followed.pair.assert_equal(&["items"]).await;
+    }
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::copy::BadFrame;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{CONFLICT, Fault, LEASE_LOST, Remedy, STATEMENT_TIMEOUT, Step};
 
 /// What went wrong while talking to one database.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +175,7 @@ fn judged(error: &PostgresError) -> Judgement {
         ),
         PostgresError::LeaseLost => (
             Remedy::Retry,
-            crate::engine::model::fault::LEASE_LOST,
+            LEASE_LOST,
             "nothing of this page was saved; the run that holds the lease goes on",
         ),
     }
@@ -210,12 +210,12 @@ fn judged_code(code: &SqlState) -> Judgement {
         ),
         "57014" => (
             Remedy::Retry,
-            "statement_timeout",
+            STATEMENT_TIMEOUT,
             "the statement ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
         ),
         "40001" | "40P01" => {
-            (Remedy::Retry, "conflict", "another transaction was in the way; try again")
+            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
         }
         code if code.starts_with("08") || code.starts_with("57") || code.starts_with("53") => (
             Remedy::Retry,

@@ -7,7 +7,7 @@ use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{CONFLICT, Fault};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
@@ -30,6 +30,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// A scan that was cut in an earlier slice is finished with the watermark of its start. One more
 /// look after that finds what came meanwhile.
 const MOST_ROUNDS: usize = 2;
+
+/// How often it looks at the tables before it gives up.
+const MOST_LOOKS: usize = 5;
 
 /// What a slice needs.
 pub struct Slice<'a> {
@@ -137,8 +140,7 @@ impl Slice<'_> {
         if shapes.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let overlap = self.job.pipeline.overlap;
-        let survey = self.source.survey(&asks(shapes, checkpoints), overlap).await?;
+        let survey = self.look(&asks(shapes, checkpoints)).await?;
         let works = self.decide(shapes, checkpoints, &survey).await?;
         let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
@@ -171,6 +173,28 @@ impl Slice<'_> {
             }
         }
         Ok(finished)
+    }
+
+    /// Looks at the tables, and again where the look was in somebody's way: a standby ends what reads
+    /// rows that its primary has cleaned up.
+    async fn look(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
+        let overlap = self.job.pipeline.overlap;
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..MOST_LOOKS - 1 {
+            let begun = self.clock.now();
+            match self.source.survey(asks, overlap).await {
+                Err(fault) if fault.code == CONFLICT => {
+                    let took = self.clock.now().duration_since(begun).unwrap_or_default();
+                    if !self.budget.allows(self.clock.now(), took) {
+                        return Err(fault);
+                    }
+                }
+                looked => return looked,
+            }
+            self.clock.sleep(pause).await;
+            pause *= 2;
+        }
+        self.source.survey(asks, overlap).await
     }
 
     fn advance(&self) -> Advance<'_> {
