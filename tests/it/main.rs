@@ -21,6 +21,7 @@ mod local_qstash_api;
 mod mishaps;
 mod page_sizes;
 mod parents;
+mod pooler;
 mod readme;
 mod rejects;
 #[path = "../rooms.rs"]

@@ -277,7 +277,7 @@ impl Ledger for PostgresTarget {
         keys: &[RowKey],
     ) -> Result<u64, Fault> {
         let session = self.session().await?;
-        let result = rejects::clear(&session, &self.schema, pipeline, table, keys).await;
+        let result = rejects::discard(&session, &self.schema, pipeline, table, keys).await;
         keep(&self.pool, session, result, Step::State)
     }
 

@@ -84,7 +84,7 @@ async fn stored_version(session: &Session, schema: &str) -> Result<i64, Postgres
         "select (value ->> 'version')::int8 from {}.sync_state where key = 'version'",
         sql::ident(schema)
     );
-    match session.query(&statement, []).await {
+    match session.alone(Purpose::Look, &statement, []).await {
         Ok(rows) => Ok(rows.first().map_or(0, |row| row.get(0))),
         Err(error) if is_missing(&error) => Ok(0),
         Err(error) => Err(error),
@@ -154,10 +154,18 @@ pub async fn checkpoints(
     schema: &str,
     pipeline: &str,
 ) -> Result<Checkpoints, PostgresError> {
-    match read_checkpoints(session, schema, pipeline).await {
-        Err(error) if is_missing(&error) => Ok(Checkpoints::new()),
-        result => result,
-    }
+    let (begun, read, ended) = tokio::join!(
+        session.begin(Purpose::Look),
+        read_checkpoints(session, schema, pipeline),
+        session.batch("commit"),
+    );
+    begun?;
+    let read = match read {
+        Err(error) if is_missing(&error) => Checkpoints::new(),
+        read => read?,
+    };
+    ended?;
+    Ok(read)
 }
 
 /// The keys of the checkpoints that earlier runs of the same chain have saved.

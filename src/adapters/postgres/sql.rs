@@ -54,13 +54,18 @@ pub fn built_in(type_name: &str) -> bool {
 /// What a transaction is for; it decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// One snapshot of the source.
+    /// One snapshot.
     Read,
+    /// The same for a COPY, which has a savepoint before it.
+    Copy,
     /// Several looks at a side, each with a snapshot of its own.
     Look,
     /// Writing to the target.
     Write,
 }
+
+/// The savepoint before a COPY, for the driver's sake; `session.rs` tells why.
+pub const BEFORE_COPY: &str = "before_copy";
 
 /// How long one statement may run: below the two minutes after which Supabase ends it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(110);
@@ -76,7 +81,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// transaction pooler nothing of it outlives the transaction.
 pub fn begin(purpose: Purpose) -> String {
     let mut text = String::from(match purpose {
-        Purpose::Read => "begin isolation level repeatable read read only;",
+        Purpose::Read | Purpose::Copy => "begin isolation level repeatable read read only;",
         Purpose::Look => "begin isolation level read committed read only;",
         Purpose::Write => "begin isolation level read committed read write;",
     });
@@ -89,8 +94,12 @@ pub fn begin(purpose: Purpose) -> String {
         let _ = write!(text, "set local {name} = {};", value.as_millis());
     }
     text.push_str(PINS);
-    if purpose == Purpose::Write {
-        text.push_str(WRITE_PINS);
+    match purpose {
+        Purpose::Write => text.push_str(WRITE_PINS),
+        Purpose::Copy => {
+            let _ = write!(text, "savepoint {BEFORE_COPY};");
+        }
+        Purpose::Read | Purpose::Look => {}
     }
     text
 }

@@ -91,15 +91,7 @@ pub async fn look(
 
 /// Samples the writers alone, in a transaction of its own.
 pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresError> {
-    let (begun, open, ended) = tokio::join!(
-        session.begin(Purpose::Look),
-        session.query(WRITERS, []),
-        session.batch("commit"),
-    );
-    begun?;
-    let open = names(&open?);
-    ended?;
-    Ok(open)
+    Ok(names(&session.alone(Purpose::Look, WRITERS, []).await?))
 }
 
 fn names(rows: &[Row]) -> BTreeSet<Writer> {

@@ -7,14 +7,13 @@
 
 use bytes::Bytes;
 use futures_util::SinkExt;
-use tokio_postgres::CopyInSink;
 use tokio_postgres::error::SqlState;
 
 use super::copy::{self, BINARY_HEADER, BINARY_TRAILER, Field};
 use super::fault::PostgresError;
 use super::rejects::Refusal;
 use super::session::{Session, within};
-use super::sql::{self, Purpose};
+use super::sql::{self, BEFORE_COPY, Purpose};
 use super::{apply, bisect, history, ledger, rejects};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
@@ -159,7 +158,7 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
 /// so does row-level security, which COPY refuses to work under.
 async fn straight(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
-    session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}")).await?;
+    session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}; savepoint {BEFORE_COPY}")).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
         Ok(()) => Ok(true),
         Err(error) if compares_instead(&error) => {
@@ -193,7 +192,8 @@ pub async fn compared(
         .batch(&format!(
             "savepoint {PART}; drop table if exists {staged}; \
              create temporary table syncline_page on commit drop as \
-             select {columns} from {table} with no data; {OWN_SEARCH_PATH}",
+             select {columns} from {table} with no data; {OWN_SEARCH_PATH}; \
+             savepoint {BEFORE_COPY}",
             staged = apply::STAGED,
         ))
         .await?;
@@ -214,8 +214,7 @@ async fn copy_in(
         Encoding::Text => "text",
     };
     let statement = format!("copy {into} ({columns}) from stdin (format {format})");
-    let sink: CopyInSink<Bytes> = within(session.client().copy_in(&statement)).await?;
-    let mut sink = std::pin::pin!(sink);
+    let mut sink = std::pin::pin!(session.copy_in(&statement).await?);
     if shape.encoding == Encoding::Binary {
         within(sink.feed(Bytes::from_static(&BINARY_HEADER))).await?;
     }
