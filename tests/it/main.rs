@@ -27,6 +27,7 @@ mod rejects;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;
+mod session_defaults;
 mod sql_text;
 mod standby;
 mod sync_basics;

@@ -113,6 +113,8 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
     set local extra_float_digits = 3;\
     set local bytea_output = 'hex';\
     set local standard_conforming_strings = on;\
+    set local array_nulls = on;\
+    set local quote_all_identifiers = off;\
     set local lc_monetary = 'C';\
     set local xmloption = 'content';\
     set local row_security = off;\
