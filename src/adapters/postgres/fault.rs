@@ -156,7 +156,12 @@ fn judged(error: &PostgresError) -> Judgement {
             "root_certificate",
             "point sslrootcert at a readable file of PEM certificates",
         ),
-        PostgresError::Frame(_) => (
+        PostgresError::Frame(BadFrame::NotUtf8) => (
+            Remedy::Operator,
+            "key_encoding",
+            "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
+        ),
+        PostgresError::Frame(BadFrame::Broken(_)) => (
             Remedy::Report,
             "bad_frame",
             "report it with the server's version; nothing was saved for this page",

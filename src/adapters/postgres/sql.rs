@@ -95,9 +95,11 @@ pub fn begin(purpose: Purpose) -> String {
     }
     text.push_str(PINS);
     match purpose {
-        Purpose::Write => text.push_str(WRITE_PINS),
+        Purpose::Write => {
+            let _ = write!(text, "{WRITE_PINS}{BYTES_AS_THEY_ARE}");
+        }
         Purpose::Copy => {
-            let _ = write!(text, "savepoint {BEFORE_COPY};");
+            let _ = write!(text, "{BYTES_AS_THEY_ARE}savepoint {BEFORE_COPY};");
         }
         Purpose::Read | Purpose::Look => {}
     }
@@ -119,6 +121,12 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
     set local xmloption = 'content';\
     set local row_security = off;\
     set local jit = off;";
+
+/// A database without an encoding gives and takes bytes as they are. A source that is asked for UTF-8
+/// would refuse the whole page for one row that is none; so it is the target that refuses it, and that
+/// row alone.
+const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
+    case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, true);";
 
 /// A page's rows are found by key, one index look-up each: its cost follows the page, never the
 /// table. The planner knows nothing of a table made a moment ago and would sometimes read the
