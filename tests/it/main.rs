@@ -25,6 +25,7 @@ mod parents;
 mod pooler;
 mod readme;
 mod rejects;
+mod roles;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;

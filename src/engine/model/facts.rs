@@ -11,6 +11,10 @@ pub struct Facts {
     pub identity: String,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
+    /// Its server is set read-only for everybody, by its configuration.
+    pub read_only: bool,
+    /// The role may make no temporary tables.
+    pub no_temporary_tables: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.

@@ -78,6 +78,28 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A target that cannot be written by the role, whatever the table.
+pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
+    let refused = |code, message: &str, hint: &str| {
+        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
+    };
+    if target.standby {
+        let hint = "set TARGET_DATABASE_URL to the primary";
+        return refused("read_only", "The target is a standby, which takes no writes", hint);
+    }
+    if target.read_only {
+        let hint = "make room on its disk, or whatever else it was set so for, and set it read-write; \
+            it is not overridden";
+        return refused("read_only", "The target's server is set read-only", hint);
+    }
+    if target.no_temporary_tables {
+        let hint = "grant temporary on that database to that role";
+        let message = "The target's role may not make temporary tables, which pages are staged in";
+        return refused("no_privilege", message, hint);
+    }
+    Ok(())
+}
+
 fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     match &pipeline.tables {
         Some(listed) => listed.clone(),
@@ -163,7 +185,10 @@ fn privileges(name: &TableName, source: &TableFacts, target: &TableFacts) -> Vec
     if !source.privileges.select {
         refuse(
             "the source's role may not read it".into(),
-            format!("grant select on {name} to that role"),
+            format!(
+                "grant select on {name} to that role; grants of single columns do not do, since \
+                 changes are told by row versions"
+            ),
         );
     }
     if source.privileges.rows_hidden {

@@ -78,6 +78,9 @@ impl VerifyTables {
         let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
+        if self.repair.is_some() {
+            tables::refuse_to_write(&there)?;
+        }
         let plan = tables::plan(&self.pipeline, &here, &there);
         report.notes = plan.notes;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
