@@ -218,6 +218,9 @@ pub trait Ledger: Send + Sync {
     /// Makes or upgrades the state tables where that is needed; any number of calls at once.
     async fn prepare(&self) -> Result<StateVersion, Fault>;
 
+    /// Says whether `prepare` could do its work; makes nothing.
+    async fn check_place(&self) -> Result<(), Fault>;
+
     /// Takes the pipeline's lease and records the start of a run; prepares the state tables first.
     /// Of two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and
     /// takes nothing.

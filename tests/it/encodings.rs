@@ -131,3 +131,14 @@ async fn a_key_that_is_not_in_utf8_stops_its_table_with_a_word_of_it() {
     );
     assert_eq!(bodies(&pair).await, "1=plain");
 }
+
+#[tokio::test]
+async fn a_key_that_the_target_lacks_stops_its_table() {
+    let more = format!("{WORDS}{NOTES}");
+    let pair = pair("UTF8", "LATIN1", &more, &more).await;
+    pair.sql_source("insert into words values ('a', 1), ('€', 1), ('z', 1)").await;
+    pair.sql_source(&note(1, "'plain'")).await;
+    let answer = pair.sync().await;
+    assert_eq!((answer.status, answer.error().0.as_str()), (489, "row_refused"), "{}", answer.body);
+    assert_eq!(bodies(&pair).await, "1=plain");
+}

@@ -33,8 +33,13 @@ async fn through_roles(pair: Pair, on_source: &str, on_target: &str) -> Pair {
 
 /// What `syncline plan` says, and its exit.
 fn planned(pair: &Pair) -> (Option<i32>, String) {
+    planned_with(pair, &[])
+}
+
+fn planned_with(pair: &Pair, set: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
-    let output = command.arg("plan").env_clear().envs(pair.settings()).output().unwrap();
+    command.arg("plan").env_clear().envs(pair.settings()).envs(set.iter().copied());
+    let output = command.output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&told).into_owned())
 }
@@ -66,6 +71,20 @@ async fn a_role_that_may_make_no_temporary_tables_is_told_so() {
     assert!(answer.error().1.contains("temporary tables"), "{}", answer.body);
     let (exit, told) = planned(&pair);
     assert!(exit == Some(1) && told.contains("grant temporary"), "{told}");
+}
+
+#[tokio::test]
+async fn a_plan_says_that_the_state_tables_cannot_be_made() {
+    let grants = "grant select, insert, update on items, more to ROLE";
+    let pair = through_roles(pair().await, ON_SOURCE, grants).await;
+    for schema in ["public", "its_own"] {
+        let pair = &pair;
+        let (exit, told) = planned_with(pair, &[("SYNC_STATE_SCHEMA", schema)]);
+        assert!(exit == Some(1) && told.contains(&format!("in schema {schema}")), "{told}");
+    }
+    pair.sync_with(&[]).await.refused(489, "no_privilege", "state");
+    pair.sql_target("grant create on schema public to public").await;
+    assert_eq!(planned(&pair).0, Some(0));
 }
 
 #[tokio::test]

@@ -242,6 +242,12 @@ impl Ledger for PostgresTarget {
         keep(&self.pool, session, result, Step::State)
     }
 
+    async fn check_place(&self) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::check_place(&session, &self.schema).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
     async fn prepare(&self) -> Result<StateVersion, Fault> {
         let session = self.session().await?;
         let result = ledger::prepare(&session, &self.schema).await;

@@ -29,6 +29,9 @@ pub enum PostgresError {
     /// What is stored is not what we store.
     #[error("The stored state cannot be read")]
     State(#[from] serde_json::Error),
+    /// The state tables are not there and the role may not make them.
+    #[error("The role may not create tables in schema {0}")]
+    NoPlace(String),
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
@@ -171,6 +174,11 @@ fn judged(error: &PostgresError) -> Judgement {
             "bad_state",
             "the state was written by another version; upgrade this one, or delete the row from \
              sync_state to start that table over",
+        ),
+        PostgresError::NoPlace(_) => (
+            Remedy::Operator,
+            "no_privilege",
+            "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
         ),
         PostgresError::TooManyRefused(_) => (
             Remedy::Operator,

@@ -76,6 +76,21 @@ pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), Post
     Ok((stored, migrate::VERSION.max(stored)))
 }
 
+/// Whether the state tables are up to date or may be made by the role.
+pub async fn check_place(session: &Session, schema: &str) -> Result<(), PostgresError> {
+    if stored_version(session, schema).await? >= migrate::VERSION {
+        return Ok(());
+    }
+    let asked = "select case when to_regnamespace($1) is null \
+        then has_database_privilege(current_database(), 'create') \
+        else has_schema_privilege(to_regnamespace($1), 'create') end";
+    let rows = session.alone(Purpose::Look, asked, [sql::ident(schema).into()]).await?;
+    match rows.first().is_some_and(|row| row.get(0)) {
+        true => Ok(()),
+        false => Err(PostgresError::NoPlace(schema.to_owned())),
+    }
+}
+
 /// How long a page's transaction usually holds the lease's row, at most.
 const ONE_PAGE: Duration = Duration::from_secs(10);
 

@@ -102,6 +102,7 @@ impl SyncTables {
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
         tables::refuse_to_write(&there)?;
+        ledger.check_place().await?;
         let plan = tables::plan(&self.pipeline, &here, &there);
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         if plan.shapes.is_empty() {
