@@ -99,7 +99,13 @@ impl Cluster {
     ///
     /// Blocks for a second or two. Several can be started at once.
     pub fn start(options: &ClusterOptions) -> Result<Self, ClusterError> {
-        Self::start_on(options, free_port)
+        Self::start_on(options, None, free_port)
+    }
+
+    /// A hot standby of this server: a copy of all its databases that follows it ever after, with
+    /// the same password. It must not outlive this one's port.
+    pub fn standby(&self, options: &ClusterOptions) -> Result<Self, ClusterError> {
+        Self::start_on(options, Some(self), free_port)
     }
 
     /// A port that was free may be taken before the server binds it:
@@ -111,13 +117,14 @@ impl Cluster {
     /// So all is begun again, with another port, and only for this reason.
     fn start_on(
         options: &ClusterOptions,
+        primary: Option<&Self>,
         mut port: impl FnMut() -> io::Result<u16>,
     ) -> Result<Self, ClusterError> {
         let binaries = find_or_fetch(options.binaries.as_deref(), options.say)?;
         let mut attempt = 1;
         loop {
             let port = port().map_err(|error| ClusterError::System("no free port", error))?;
-            match Self::launch(options, &binaries, port)?.ready() {
+            match Self::launch(options, primary, &binaries, port)?.ready() {
                 Err(ClusterError::NotStarted(log))
                     if attempt < PORT_ATTEMPTS && log.contains("could not bind") =>
                 {
@@ -128,13 +135,20 @@ impl Cluster {
         }
     }
 
-    fn launch(options: &ClusterOptions, binaries: &Path, port: u16) -> Result<Self, ClusterError> {
+    fn launch(
+        options: &ClusterOptions,
+        primary: Option<&Self>,
+        binaries: &Path,
+        port: u16,
+    ) -> Result<Self, ClusterError> {
         let failed = |what| move |error| ClusterError::System(what, error);
         let account = Account::for_server().map_err(failed("no account for it"))?;
         let name = format!("syncline-postgres-{}-{}", std::process::id(), random_hex(4));
         let directory = temporary(account).join(name);
-        let password = random_hex(16);
-        prepare(&directory, account, options, port, &password)
+        let password = primary.map_or_else(|| random_hex(16), |of| of.password.clone());
+        let primary = primary
+            .map(|of| format!("host=127.0.0.1 port={} user=syncline dbname=postgres", of.port));
+        prepare(&directory, account, options, port, &password, primary.as_deref())
             .and_then(|()| supervise(&directory, account, binaries))
             .map(|supervisor| Self {
                 supervisor,
@@ -249,6 +263,7 @@ fn prepare(
     options: &ClusterOptions,
     port: u16,
     password: &str,
+    primary: Option<&str>,
 ) -> io::Result<()> {
     let lend = |path: &Path| match account {
         Some(Account { uid, gid }) => chown(path, Some(uid), Some(gid)),
@@ -262,6 +277,9 @@ fn prepare(
         lend(&path)
     };
     write("password", password)?;
+    if let Some(primary) = primary {
+        write("primary", primary)?;
+    }
     write("supervisor.sh", include_str!("supervisor.sh"))?;
     write("settings", &settings(options, directory, port))?;
     write("hba", &options.hba.iter().map(|line| format!("{line}\n")).collect::<String>())?;
@@ -340,7 +358,8 @@ mod tests {
         let mut ports = vec![free_port().unwrap(), taken.local_addr().unwrap().port()];
         let free = ports[0];
 
-        let started = Cluster::start_on(&ClusterOptions::default(), || Ok(ports.pop().unwrap()));
+        let started =
+            Cluster::start_on(&ClusterOptions::default(), None, || Ok(ports.pop().unwrap()));
 
         assert_eq!(started.unwrap().port(), free);
     }

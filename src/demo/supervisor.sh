@@ -3,8 +3,8 @@
 # The parent holds the other end of our standard input and never writes. However it ends, SIGKILL
 # included, the system closes that end; then the server is stopped and the directory removed.
 #
-# The directory holds what the parent prepared (password, settings, hba) and what we tell it:
-# `server` is the number of the server's process, `ended` appears when there is no server any more.
+# The directory holds what the parent prepared (password, settings, hba, and `primary` where the server
+# is to be a standby: how to reach the one it follows) and what we tell it: `server` is the number of the server's process, `ended` appears when there is no server any more.
 
 trap '' HUP INT TERM
 dir=$1 bin=$2
@@ -29,8 +29,18 @@ stop() {
 ) &
 exec 3<&-
 
-if "$bin/initdb" --pgdata="$dir/data" --username=syncline --pwfile="$dir/password" \
-    --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync; then
+fill() {
+    if [ -e "$dir/primary" ]; then
+        # Its password goes into the copy, which follows it ever after.
+        PGPASSWORD=$(cat "$dir/password") "$bin/pg_basebackup" --pgdata="$dir/data" \
+            --dbname="$(cat "$dir/primary")" --write-recovery-conf --checkpoint=fast --no-sync
+    else
+        "$bin/initdb" --pgdata="$dir/data" --username=syncline --pwfile="$dir/password" \
+            --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync
+    fi
+}
+
+if fill; then
     rm "$dir/password"
     cat "$dir/settings" >>"$dir/data/postgresql.conf"
     cat "$dir/data/pg_hba.conf" >>"$dir/hba"

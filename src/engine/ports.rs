@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::model::checkpoint::{Checkpoint, Scan, Writer};
+use super::model::checkpoint::{Checkpoint, Scan};
 use super::model::delivery::{Chain, Delivery, Message, MessageId};
 use super::model::facts::Facts;
 use super::model::fault::Fault;
@@ -17,6 +17,7 @@ use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
 use super::model::table::TableName;
+use super::model::writer::Writer;
 
 /// A side that tells what it holds without giving a row away. The same rows give the same answers on
 /// both sides, whatever their versions, locales and settings. Nothing is written, and nothing is
@@ -248,6 +249,9 @@ pub struct Settled<'a> {
 pub trait Ledger: Send + Sync {
     /// Makes or upgrades the state tables where that is needed; any number of calls at once.
     async fn prepare(&self) -> Result<StateVersion, Fault>;
+
+    /// Says whether `prepare` could do its work; makes nothing.
+    async fn check_place(&self) -> Result<(), Fault>;
 
     /// Takes the pipeline's lease and records the start of a run; prepares the state tables first.
     /// Of two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and

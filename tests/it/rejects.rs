@@ -290,23 +290,6 @@ async fn a_refused_row_does_not_hold_up_the_tables_after_it() {
 }
 
 #[tokio::test]
-async fn a_target_that_was_made_read_only_is_not_overruled() {
-    let pair = items(10, "").await;
-    pair.sync().await.success();
-    pair.sql_source("update items set n = 0, updated_at = now() where id = 1").await;
-    let name = &pair.target.name;
-    pair.sql_target(&format!("alter database {name} set default_transaction_read_only = on")).await;
-
-    let answer = pair.sync().await;
-
-    assert_eq!(answer.error().0, "read_only", "{}", answer.body);
-    assert_eq!(pair.text_target("select n::text from items where id = 1").await, "1");
-    pair.sql_target(&format!("alter database {name} reset default_transaction_read_only")).await;
-    pair.sync().await.success();
-    pair.assert_settled(&["items"]).await;
-}
-
-#[tokio::test]
 async fn rules_of_every_kind_refuse_their_row_alone() {
     for (rule, code) in [
         ("alter table items add exclude using gist (int4range(n, n + 1) with &&);", "23P01"),

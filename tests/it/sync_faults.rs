@@ -24,7 +24,7 @@ async fn pair() -> Pair {
 
 impl Answer {
     /// A fault of one side, and whether a retry may help.
-    fn refused(&self, status: u16, code: &str, step: &str) {
+    pub fn refused(&self, status: u16, code: &str, step: &str) {
         let error = &self.body["error"];
         assert_eq!((self.status, self.error().0.as_str()), (status, code), "{}", self.body);
         assert_eq!((&error["step"], &error["retry"]), (&step.into(), &(status == 503).into()));
@@ -34,7 +34,7 @@ impl Answer {
     }
 
     /// The table left out, in the answer's words.
-    fn left_out(&self, table: &str, because: &str) {
+    pub fn left_out(&self, table: &str, because: &str) {
         let found = self.body["error"]["table"].as_str();
         assert_eq!((self.status, found), (489, Some(table)), "{}", self.body);
         assert!(self.error().1.contains(because), "{}", self.body);
@@ -167,7 +167,7 @@ async fn a_database_is_not_synced_with_itself_whatever_its_url() {
 }
 
 /// The URL of a role of its own, which may do no more in that database than is granted.
-async fn role(url: &str, grants: &str) -> String {
+pub async fn role(url: &str, grants: &str) -> String {
     let client = connect(url).await.unwrap();
     let database = text(url, "select current_database()::text").await;
     let name = format!("role_of_{database}");

@@ -13,10 +13,16 @@ pub const BINARY_HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What a binary stream ends with: a field count of -1.
 pub const BINARY_TRAILER: [u8; 2] = [0xff, 0xff];
 
-/// A row or a value that is not framed as documented.
+/// A row or a value that cannot be read from a page's bytes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The COPY stream is not framed as documented: {0}")]
-pub struct BadFrame(&'static str);
+pub enum BadFrame {
+    /// It is not framed as documented.
+    #[error("The COPY stream is not framed as documented: {0}")]
+    Broken(&'static str),
+    /// It comes from a database without an encoding, and cannot be asked for again.
+    #[error("A key or a cursor is not valid in UTF-8")]
+    NotUtf8,
+}
 
 /// The rows in one message of the server, which sends a row a message: the binary header is glued
 /// to the first row, and the trailer is no row.
@@ -39,7 +45,7 @@ pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFr
             // A line's end inside of a value is escaped.
             Encoding::Text => {
                 let end = bytes[at..].iter().position(|&byte| byte == b'\n');
-                1 + end.ok_or(BadFrame("a line without an end"))?
+                1 + end.ok_or(BadFrame::Broken("a line without an end"))?
             }
             Encoding::Binary => binary_row(&bytes[at..])?,
         };
@@ -52,11 +58,12 @@ pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFr
 /// The length of the binary row that the bytes begin with.
 fn binary_row(bytes: &[u8]) -> Result<usize, BadFrame> {
     let (fields, mut rest) =
-        bytes.split_first_chunk::<2>().ok_or(BadFrame("a row without a field count"))?;
+        bytes.split_first_chunk::<2>().ok_or(BadFrame::Broken("a row without a field count"))?;
     for _ in 0..i16::from_be_bytes(*fields) {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or(BadFrame("a missing field"))?;
+        let (length, after) =
+            rest.split_first_chunk::<4>().ok_or(BadFrame::Broken("a missing field"))?;
         let size = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        rest = after.get(size..).ok_or(BadFrame("a field that ends early"))?;
+        rest = after.get(size..).ok_or(BadFrame::Broken("a field that ends early"))?;
     }
     Ok(bytes.len() - rest.len())
 }
@@ -87,8 +94,9 @@ pub fn value(
 }
 
 fn text_field(row: &[u8], place: usize) -> Result<Option<String>, BadFrame> {
-    let line = row.strip_suffix(b"\n").ok_or(BadFrame("a line without an end"))?;
-    let field = line.split(|&byte| byte == b'\t').nth(place).ok_or(BadFrame("a missing field"))?;
+    let line = row.strip_suffix(b"\n").ok_or(BadFrame::Broken("a line without an end"))?;
+    let field =
+        line.split(|&byte| byte == b'\t').nth(place).ok_or(BadFrame::Broken("a missing field"))?;
     if field == b"\\N" {
         return Ok(None);
     }
@@ -96,13 +104,13 @@ fn text_field(row: &[u8], place: usize) -> Result<Option<String>, BadFrame> {
     let mut rest = field.iter();
     while let Some(&byte) = rest.next() {
         let plain = if byte == b'\\' {
-            unescaped(*rest.next().ok_or(BadFrame("a lone backslash"))?)
+            unescaped(*rest.next().ok_or(BadFrame::Broken("a lone backslash"))?)
         } else {
             byte
         };
         bytes.push(plain);
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| BadFrame("text that is not UTF-8"))
+    String::from_utf8(bytes).map(Some).map_err(|_| BadFrame::NotUtf8)
 }
 
 /// The server writes these escapes and no others (documentation of COPY, "Text Format").
@@ -119,16 +127,17 @@ fn unescaped(letter: u8) -> u8 {
 }
 
 fn binary_field(row: &[u8], place: usize) -> Result<Option<&[u8]>, BadFrame> {
-    let mut rest = row.get(2..).ok_or(BadFrame("a row without a field count"))?;
+    let mut rest = row.get(2..).ok_or(BadFrame::Broken("a row without a field count"))?;
     for at in 0.. {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or(BadFrame("a missing field"))?;
+        let (length, after) =
+            rest.split_first_chunk::<4>().ok_or(BadFrame::Broken("a missing field"))?;
         let length = i32::from_be_bytes(*length);
         let size = usize::try_from(length).unwrap_or(0);
         if at == place {
-            let value = after.get(..size).ok_or(BadFrame("a field that ends early"))?;
+            let value = after.get(..size).ok_or(BadFrame::Broken("a field that ends early"))?;
             return Ok((length >= 0).then_some(value));
         }
-        rest = after.get(size..).ok_or(BadFrame("a field that ends early"))?;
+        rest = after.get(size..).ok_or(BadFrame::Broken("a field that ends early"))?;
     }
     unreachable!("the loop ends by returning")
 }
@@ -143,12 +152,12 @@ fn binary_text(type_name: &str, bytes: &[u8]) -> Result<String, BadFrame> {
         "uuid" => uuid(fixed(bytes)?),
         "date" => date(i32::from_be_bytes(fixed(bytes)?)),
         _ if base.starts_with("timestamp") => stamp(i64::from_be_bytes(fixed(bytes)?)),
-        _ => std::str::from_utf8(bytes).map_err(|_| BadFrame("text that is not UTF-8"))?.to_owned(),
+        _ => std::str::from_utf8(bytes).map_err(|_| BadFrame::NotUtf8)?.to_owned(),
     })
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], BadFrame> {
-    bytes.try_into().map_err(|_| BadFrame("a value of another length than its type's"))
+    bytes.try_into().map_err(|_| BadFrame::Broken("a value of another length than its type's"))
 }
 
 fn uuid(bytes: [u8; 16]) -> String {

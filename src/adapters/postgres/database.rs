@@ -13,7 +13,6 @@ use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::write::Writing;
 use super::{delete, describe, digest, history, ledger, read, rejects, survey, together, write};
-use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -27,6 +26,7 @@ use crate::engine::model::reject::Reject;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
+use crate::engine::model::writer::Writer;
 use crate::engine::ports::{
     Again, Batch, Checkpoints, ClosedRun, Committed, Deleted, Deletion, Digests, Fetch,
     FetchParents, Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source,
@@ -273,6 +273,12 @@ impl Ledger for PostgresTarget {
         keep(&self.pool, session, result, Step::State)
     }
 
+    async fn check_place(&self) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::check_place(&session, &self.schema).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
     async fn prepare(&self) -> Result<StateVersion, Fault> {
         let session = self.session().await?;
         let result = ledger::prepare(&session, &self.schema).await;
@@ -308,7 +314,7 @@ impl Ledger for PostgresTarget {
         keys: &[RowKey],
     ) -> Result<u64, Fault> {
         let session = self.session().await?;
-        let result = rejects::clear(&session, &self.schema, pipeline, table, keys).await;
+        let result = rejects::discard(&session, &self.schema, pipeline, table, keys).await;
         keep(&self.pool, session, result, Step::State)
     }
 

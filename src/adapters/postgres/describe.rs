@@ -26,8 +26,16 @@ const OWN_TABLES: [&str; 8] = [
 
 /// The same text for the same database however it was reached: a server starts at a microsecond
 /// of its own, and a database's object id is its own on the server. Any role may read both.
+///
+/// Beside it, what decides whether it can be written. A transaction of ours is read-write whatever a
+/// role, a database or a pooler's session has as its default; a whole server that was set read-only,
+/// as hosts do when a disk is full, was meant to be.
 const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
-     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery() \
+     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), \
+     case current_setting('default_transaction_read_only') when 'on' then exists (\
+         select from pg_settings where name = 'default_transaction_read_only' \
+         and source = 'configuration file') else false end, \
+     has_database_privilege(oid, 'temporary') \
      from pg_database where datname = current_database()";
 
 /// A table a row, its parts as JSON. `pg_index.indimmediate` leaves out deferrable keys, which
@@ -125,6 +133,8 @@ pub async fn facts(
         identity: identity[0].get(0),
         standby: identity[0].get(2),
         keeps_triggers,
+        read_only: identity[0].get(3),
+        no_temporary_tables: !identity[0].get::<_, bool>(4),
         major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
         ..Facts::default()
     };

@@ -3,7 +3,7 @@
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::copy::BadFrame;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{CONFLICT, Fault, LEASE_LOST, Remedy, STATEMENT_TIMEOUT, Step};
 
 /// What went wrong while talking to one database.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum PostgresError {
     /// What is stored is not what we store.
     #[error("The stored state cannot be read")]
     State(#[from] serde_json::Error),
+    /// The state tables are not there and the role may not make them.
+    #[error("The role may not create tables in schema {0}")]
+    NoPlace(String),
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
@@ -169,7 +172,12 @@ fn judged(error: &PostgresError) -> Judgement {
             "root_certificate",
             "point sslrootcert at a readable file of PEM certificates",
         ),
-        PostgresError::Frame(_) => (
+        PostgresError::Frame(BadFrame::NotUtf8) => (
+            Remedy::Operator,
+            "key_encoding",
+            "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
+        ),
+        PostgresError::Frame(BadFrame::Broken(_)) => (
             Remedy::Report,
             "bad_frame",
             "report it with the server's version; nothing was saved for this page",
@@ -180,6 +188,11 @@ fn judged(error: &PostgresError) -> Judgement {
             "the state was written by another version; upgrade this one, or delete the row from \
              sync_state to start that table over",
         ),
+        PostgresError::NoPlace(_) => (
+            Remedy::Operator,
+            "no_privilege",
+            "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
+        ),
         PostgresError::TooManyRefused(_) => (
             Remedy::Operator,
             "rows_refused",
@@ -188,7 +201,7 @@ fn judged(error: &PostgresError) -> Judgement {
         ),
         PostgresError::LeaseLost => (
             Remedy::Retry,
-            crate::engine::model::fault::LEASE_LOST,
+            LEASE_LOST,
             "nothing of this page was saved; the run that holds the lease goes on",
         ),
     }
@@ -223,12 +236,12 @@ fn judged_code(code: &SqlState) -> Judgement {
         ),
         "57014" => (
             Remedy::Retry,
-            "statement_timeout",
+            STATEMENT_TIMEOUT,
             "the statement ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
         ),
         "40001" | "40P01" => {
-            (Remedy::Retry, "conflict", "another transaction was in the way; try again")
+            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
         }
         code if code.starts_with("08") || code.starts_with("57") || code.starts_with("53") => (
             Remedy::Retry,

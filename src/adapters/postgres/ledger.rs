@@ -77,6 +77,21 @@ pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), Post
     Ok((stored, migrate::VERSION.max(stored)))
 }
 
+/// Whether the state tables are up to date or may be made by the role.
+pub async fn check_place(session: &Session, schema: &str) -> Result<(), PostgresError> {
+    if stored_version(session, schema).await? >= migrate::VERSION {
+        return Ok(());
+    }
+    let asked = "select case when to_regnamespace($1) is null \
+        then has_database_privilege(current_database(), 'create') \
+        else has_schema_privilege(to_regnamespace($1), 'create') end";
+    let rows = session.alone(Purpose::Look, asked, [sql::ident(schema).into()]).await?;
+    match rows.first().is_some_and(|row| row.get(0)) {
+        true => Ok(()),
+        false => Err(PostgresError::NoPlace(schema.to_owned())),
+    }
+}
+
 /// How long a page's transaction usually holds the lease's row, at most.
 const ONE_PAGE: Duration = Duration::from_secs(10);
 
@@ -85,7 +100,7 @@ async fn stored_version(session: &Session, schema: &str) -> Result<i64, Postgres
         "select (value ->> 'version')::int8 from {}.sync_state where key = 'version'",
         sql::ident(schema)
     );
-    match session.query(&statement, []).await {
+    match session.alone(Purpose::Look, &statement, []).await {
         Ok(rows) => Ok(rows.first().map_or(0, |row| row.get(0))),
         Err(error) if is_missing(&error) => Ok(0),
         Err(error) => Err(error),
@@ -167,10 +182,18 @@ pub async fn checkpoints(
     schema: &str,
     pipeline: &str,
 ) -> Result<Checkpoints, PostgresError> {
-    match read_checkpoints(session, schema, pipeline).await {
-        Err(error) if is_missing(&error) => Ok(Checkpoints::new()),
-        result => result,
-    }
+    let (begun, read, ended) = tokio::join!(
+        session.begin(Purpose::Look),
+        read_checkpoints(session, schema, pipeline),
+        session.batch("commit"),
+    );
+    begun?;
+    let read = match read {
+        Err(error) if is_missing(&error) => Checkpoints::new(),
+        read => read?,
+    };
+    ended?;
+    Ok(read)
 }
 
 /// The keys of what earlier runs of the same chain have saved of tables.

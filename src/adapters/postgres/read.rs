@@ -27,8 +27,8 @@ pub struct PageRead {
 /// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
-    session.begin(Purpose::Read).await?;
-    let mut stream = pin!(within(session.client().copy_out(&copy_sql(read))).await?);
+    session.begin(Purpose::Copy).await?;
+    let mut stream = pin!(session.copy_out(&copy_sql(read)).await?);
     let collected = collect(stream.as_mut(), read).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
     if !cancel_at_large {
@@ -49,8 +49,8 @@ pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page
 
 /// All that a statement gives, as one page.
 async fn whole(session: &Session, shape: &Shape, copy: &str) -> Result<Page, PostgresError> {
-    session.begin(Purpose::Read).await?;
-    let mut stream = pin!(within(session.client().copy_out(copy)).await?);
+    session.begin(Purpose::Copy).await?;
+    let mut stream = pin!(session.copy_out(copy).await?);
     let mut page = Page { bytes: Bytes::new(), rows: 0, last: None, complete: true };
     let mut bytes = Vec::new();
     while let Some(message) = within(stream.try_next()).await? {

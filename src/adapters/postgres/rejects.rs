@@ -4,8 +4,9 @@ use tokio_postgres::Row;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::fault::PostgresError;
+use super::ledger;
 use super::session::Session;
-use super::{ledger, sql};
+use super::sql::{self, Purpose};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
@@ -111,6 +112,20 @@ pub async fn clear(
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
+/// The same in a transaction of its own, for a person who asked for it.
+pub async fn discard(
+    session: &Session,
+    schema: &str,
+    pipeline: &str,
+    table: &TableName,
+    keys: &[RowKey],
+) -> Result<u64, PostgresError> {
+    session.begin(Purpose::Write).await?;
+    let gone = clear(session, schema, pipeline, table, keys).await?;
+    session.batch("commit").await?;
+    Ok(gone)
+}
+
 /// The rows that are set aside, of one table or of all, those first that were tried longest ago.
 pub async fn list(
     session: &Session,
@@ -127,7 +142,7 @@ pub async fn list(
     );
     let table = table.map(ToString::to_string);
     let parameters = [pipeline.into(), table.into(), i64::from(most).into()];
-    match session.query(&statement, parameters).await {
+    match session.alone(Purpose::Look, &statement, parameters).await {
         Ok(rows) => Ok(rows.iter().filter_map(reject).collect()),
         // There are no state tables yet, or older ones.
         Err(error) if ledger::is_missing(&error) => Ok(Vec::new()),

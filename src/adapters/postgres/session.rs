@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
 
 use super::connect::{Connection, connect};
 use super::fault::PostgresError;
@@ -100,6 +102,32 @@ impl Session {
         within(answered).await
     }
 
+    /// Runs one unnamed statement in a transaction of its own, with its settings pinned, in one round
+    /// trip. A statement that fails leaves no transaction open.
+    pub async fn alone(
+        &self,
+        purpose: Purpose,
+        text: &str,
+        parameters: impl IntoIterator<Item = Parameter>,
+    ) -> Result<Vec<Row>, PostgresError> {
+        let (begun, answered, ended) =
+            tokio::join!(self.begin(purpose), self.query(text, parameters), self.batch("commit"));
+        begun?;
+        let rows = answered?;
+        ended?;
+        Ok(rows)
+    }
+
+    /// Begins to read what a COPY sends.
+    pub async fn copy_out(&self, text: &str) -> Result<CopyOutStream, PostgresError> {
+        past_taken_names(self, || within(self.client().copy_out(text))).await
+    }
+
+    /// Begins to write what a COPY takes.
+    pub async fn copy_in(&self, text: &str) -> Result<CopyInSink<Bytes>, PostgresError> {
+        past_taken_names(self, || within(self.client().copy_in(text))).await
+    }
+
     /// Runs one unnamed statement that answers nothing but how many rows it wrote.
     pub async fn execute(&self, text: &str) -> Result<u64, PostgresError> {
         within(self.client().execute_typed(text, &[])).await
@@ -111,6 +139,29 @@ impl Session {
         let token = self.client().cancel_token();
         within(token.cancel_query(self.connection.tls.clone())).await
     }
+}
+
+/// How many names in a row may be taken.
+const MOST_TAKEN: usize = 1_000;
+
+/// The driver prepares a COPY under a name, counted up from s0 by each process. Behind a transaction
+/// pooler another program's statement may have that name already: then the next one is tried.
+async fn past_taken_names<T, F>(
+    session: &Session,
+    attempt: impl Fn() -> F,
+) -> Result<T, PostgresError>
+where
+    F: Future<Output = Result<T, PostgresError>>,
+{
+    for _ in 0..MOST_TAKEN {
+        match attempt().await {
+            Err(error) if error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => {
+                session.batch(&format!("rollback to savepoint {}", sql::BEFORE_COPY)).await?;
+            }
+            answered => return answered,
+        }
+    }
+    attempt().await
 }
 
 /// A value for a statement's `$n`, with the type that saves the server the guess.

@@ -54,13 +54,18 @@ pub fn built_in(type_name: &str) -> bool {
 /// What a transaction is for; it decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// One snapshot of the source.
+    /// One snapshot.
     Read,
+    /// The same for a COPY, which has a savepoint before it.
+    Copy,
     /// Several looks at a side, each with a snapshot of its own.
     Look,
     /// Writing to the target.
     Write,
 }
+
+/// The savepoint before a COPY, for the driver's sake; `session.rs` tells why.
+pub const BEFORE_COPY: &str = "before_copy";
 
 /// How long one statement may run: below the two minutes after which Supabase ends it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(110);
@@ -76,10 +81,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// transaction pooler nothing of it outlives the transaction.
 pub fn begin(purpose: Purpose) -> String {
     let mut text = String::from(match purpose {
-        Purpose::Read => "begin isolation level repeatable read read only;",
+        Purpose::Read | Purpose::Copy => "begin isolation level repeatable read read only;",
         Purpose::Look => "begin isolation level read committed read only;",
-        // Whoever made the database read only, a full disk say, is not overruled.
-        Purpose::Write => "begin isolation level read committed;",
+        Purpose::Write => "begin isolation level read committed read write;",
     });
     let timeouts = [
         ("statement_timeout", STATEMENT_TIMEOUT),
@@ -90,8 +94,14 @@ pub fn begin(purpose: Purpose) -> String {
         let _ = write!(text, "set local {name} = {};", value.as_millis());
     }
     text.push_str(PINS);
-    if purpose == Purpose::Write {
-        text.push_str(WRITE_PINS);
+    match purpose {
+        Purpose::Write => {
+            let _ = write!(text, "{WRITE_PINS}{BYTES_AS_THEY_ARE}");
+        }
+        Purpose::Copy => {
+            let _ = write!(text, "{BYTES_AS_THEY_ARE}savepoint {BEFORE_COPY};");
+        }
+        Purpose::Read | Purpose::Look => {}
     }
     text
 }
@@ -105,10 +115,18 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
     set local extra_float_digits = 3;\
     set local bytea_output = 'hex';\
     set local standard_conforming_strings = on;\
+    set local array_nulls = on;\
+    set local quote_all_identifiers = off;\
     set local lc_monetary = 'C';\
     set local xmloption = 'content';\
     set local row_security = off;\
     set local jit = off;";
+
+/// A database without an encoding gives and takes bytes as they are. A source that is asked for UTF-8
+/// would refuse the whole page for one row that is none; so it is the target that refuses it, and that
+/// row alone.
+const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
+    case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, true);";
 
 /// A page's rows are found by key, one index look-up each: its cost follows the page, never the
 /// table. The planner knows nothing of a table made a moment ago and would sometimes read the

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::SinkExt;
-use tokio_postgres::CopyInSink;
 use tokio_postgres::error::SqlState;
 
 use super::apply::Applied;
@@ -18,7 +17,7 @@ use super::fault::PostgresError;
 use super::locks::Parted;
 use super::rejects::Refusal;
 use super::session::{Session, within};
-use super::sql::{self, Purpose};
+use super::sql::{self, BEFORE_COPY, Purpose};
 use super::{apply, aside, bisect, history, ledger, locks, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
@@ -227,7 +226,7 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
 /// so do row-level security, which COPY refuses to work under, and a trigger that drops a row.
 async fn straight(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
-    session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}")).await?;
+    session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}; savepoint {BEFORE_COPY}")).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
         Ok(copied) if copied == page.rows => return Ok(true),
         Err(error) if !compares_instead(&error) => return Err(error),
@@ -304,7 +303,8 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
         .batch(&format!(
             "savepoint {PART}; drop table if exists {staged}; \
              create temporary table syncline_page on commit drop as \
-             select {columns} from {table} with no data; {OWN_SEARCH_PATH}",
+             select {columns} from {table} with no data; {OWN_SEARCH_PATH}; \
+             savepoint {BEFORE_COPY}",
             staged = apply::STAGED,
         ))
         .await?;
@@ -325,8 +325,7 @@ pub async fn copy_in(
         Encoding::Text => "text",
     };
     let statement = format!("copy {into} ({columns}) from stdin (format {format})");
-    let sink: CopyInSink<Bytes> = within(session.client().copy_in(&statement)).await?;
-    let mut sink = std::pin::pin!(sink);
+    let mut sink = std::pin::pin!(session.copy_in(&statement).await?);
     if shape.encoding == Encoding::Binary {
         within(sink.feed(Bytes::from_static(&BINARY_HEADER))).await?;
     }

@@ -1,5 +1,6 @@
 //! Carries one table's scan forward, page by page: one is read while one is written, and after
-//! each commit the scan could stop for good and lose nothing.
+//! each commit the scan could stop for good and lose nothing. A page that fails for its size or for what
+//! else goes on is tried again, smaller.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +12,9 @@ use crate::engine::model::page::{Page, PageLimit};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
+use crate::engine::plan::pace::{Pace, SHRINK};
 use crate::engine::plan::window;
-use crate::engine::ports::{Batch, Clock, ReadPage, Source, Target};
+use crate::engine::ports::{Batch, Clock, Committed, ReadPage, Source, Target};
 
 /// What carrying a scan forward needs.
 #[derive(Clone, Copy)]
@@ -63,55 +65,75 @@ impl Advance<'_> {
         &self,
         shape: &Shape,
         reached: &Reached,
-        mut scan: Scan,
+        scan: Scan,
         first: bool,
     ) -> Result<Advanced, Stopped> {
-        let (mut tally, mut set_aside) = (Tally::default(), None);
-        let mut slowest = Duration::ZERO;
-        let mut limit = PageLimit::first(self.pipeline.page_rows);
-        if !first && !self.fits(slowest) {
-            return Ok(Advanced { tally, set_aside, left: Some(scan) });
+        let mut done = Done { tally: Tally::default(), set_aside: None };
+        if !first && !self.fits(Duration::ZERO) {
+            return Ok(done.advanced(Some(scan)));
         }
+        match self.pages(shape, reached, scan, &mut done).await {
+            Ok(left) => Ok(done.advanced(left)),
+            Err(fault) => Err(done.stopped(fault)),
+        }
+    }
+
+    /// Gives back what is left of the scan.
+    async fn pages(
+        &self,
+        shape: &Shape,
+        reached: &Reached,
+        mut scan: Scan,
+        done: &mut Done,
+    ) -> Result<Option<Scan>, Fault> {
+        let mut slowest = Duration::ZERO;
+        let mut pace = Pace::first(self.pipeline.page_rows);
         let mut begun = self.clock.now();
-        let mut page = match self.read(shape, &scan, limit).await {
+        let mut page = match self.read(shape, &scan, pace.limit()).await {
             Ok(page) => page,
-            Err(fault) => return Err(Stopped { tally, set_aside, fault }),
+            Err(fault) => {
+                self.read_again(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
+            }
         };
         loop {
             let left = window::after_page(&scan, &page);
-            limit = PageLimit::after(&page, limit, self.pipeline.page_rows);
+            let limit = pace.limit();
+            pace.read(&page);
             let checkpoint = window::checkpoint(shape, reached, &scan, left.as_ref());
-            let batch = Batch {
-                run: self.run,
-                shape,
-                page: &page,
-                checkpoint: &checkpoint,
-                fresh: scan.fresh,
-            };
+            let fresh = scan.fresh;
+            let batch = Batch { run: self.run, shape, page: &page, checkpoint: &checkpoint, fresh };
             // The next page is read for nothing if the budget ends here; that costs a read.
             let (written, ahead) = tokio::join!(
                 self.target.commit(self.lease, &batch),
-                self.read_ahead(shape, left.as_ref(), limit),
+                self.read_ahead(shape, left.as_ref(), pace.limit()),
             );
             let committed = match written {
                 Ok(committed) => committed,
-                Err(fault) => return Err(Stopped { tally, set_aside, fault }),
+                Err(fault) => {
+                    pace.back_to(limit);
+                    let failed = Failed { fault, rows: Some(page.rows), begun };
+                    begun = self.clock.now();
+                    page = self.read_again(shape, &scan, &mut pace, failed).await?;
+                    continue;
+                }
             };
-            tally += committed.tally;
-            set_aside = Some(committed.set_aside);
-            self.tell(shape, &tally);
+            done.add(&committed);
+            self.tell(shape, &done.tally);
             slowest = slowest.max(elapsed(begun, self.clock.now()));
-            begun = self.clock.now();
-            let (mut rest, next) = match (left, ahead) {
-                (None, _) => return Ok(Advanced { tally, set_aside, left: None }),
-                (Some(_), Err(fault)) => return Err(Stopped { tally, set_aside, fault }),
-                (Some(rest), Ok(next)) => (rest, next),
-            };
+            let (Some(mut rest), Some(ahead)) = (left, ahead) else { return Ok(None) };
             rest.fresh = rest.fresh && committed.straight;
-            match next {
-                Some(next) if self.fits(slowest) => (scan, page) = (rest, next),
-                _ => return Ok(Advanced { tally, set_aside, left: Some(rest) }),
+            if !self.fits(slowest) {
+                return Ok(Some(rest));
             }
+            pace.saved();
+            scan = rest;
+            page = match ahead {
+                Ok(page) => page,
+                Err(fault) => {
+                    self.read_again(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
+                }
+            };
+            begun = self.clock.now();
         }
     }
 
@@ -119,15 +141,46 @@ impl Advance<'_> {
         self.budget.allows(self.clock.now(), slowest)
     }
 
+    /// Reads a page that failed once more, smaller each time, until it comes, or another try would
+    /// not help or not fit.
+    async fn read_again(
+        &self,
+        shape: &Shape,
+        scan: &Scan,
+        pace: &mut Pace,
+        mut failed: Failed,
+    ) -> Result<Page, Fault> {
+        loop {
+            let Failed { fault, rows, begun } = failed;
+            let took = elapsed(begun, self.clock.now());
+            let pause = match pace.failed(&fault, rows) {
+                Some(pause) if self.fits(took / SHRINK) => pause,
+                _ => return Err(fault),
+            };
+            tracing::warn!(
+                table = %shape.table,
+                code = fault.code,
+                rows = pace.limit().rows,
+                "Tries a page of {} again with {} rows", shape.table, pace.limit().rows
+            );
+            self.clock.sleep(pause).await;
+            let begun = self.clock.now();
+            match self.read(shape, scan, pace.limit()).await {
+                Ok(page) => return Ok(page),
+                Err(fault) => failed = Failed::read(fault, begun),
+            }
+        }
+    }
+
     async fn read_ahead(
         &self,
         shape: &Shape,
         left: Option<&Scan>,
         limit: PageLimit,
-    ) -> Result<Option<Page>, Fault> {
+    ) -> Option<Result<Page, Fault>> {
         match left {
-            Some(scan) => self.read(shape, scan, limit).await.map(Some),
-            None => Ok(None),
+            Some(scan) => Some(self.read(shape, scan, limit).await),
+            None => None,
         }
     }
 
@@ -145,6 +198,43 @@ impl Advance<'_> {
             expected = shape.estimated_rows,
             "Committed a page"
         );
+    }
+}
+
+/// What was saved.
+struct Done {
+    tally: Tally,
+    set_aside: Option<u64>,
+}
+
+impl Done {
+    fn add(&mut self, committed: &Committed) {
+        self.tally += committed.tally;
+        self.set_aside = Some(committed.set_aside);
+    }
+
+    fn advanced(self, left: Option<Scan>) -> Advanced {
+        let Self { tally, set_aside } = self;
+        Advanced { tally, set_aside, left }
+    }
+
+    fn stopped(self, fault: Fault) -> Stopped {
+        let Self { tally, set_aside } = self;
+        Stopped { tally, set_aside, fault }
+    }
+}
+
+/// A page that could not be read or written.
+struct Failed {
+    fault: Fault,
+    /// How many rows it had, if it was read.
+    rows: Option<u64>,
+    begun: SystemTime,
+}
+
+impl Failed {
+    fn read(fault: Fault, begun: SystemTime) -> Self {
+        Self { fault, rows: None, begun }
     }
 }
 

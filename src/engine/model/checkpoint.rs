@@ -3,21 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::cursor::{CursorValue, Pass, Position};
-
-/// A transaction of the source that was open when it was looked at: a virtual transaction id, or
-/// the name of a prepared transaction behind [`PREPARED`].
-pub type Writer = String;
-
-/// What the name of a prepared transaction begins with.
-pub const PREPARED: &str = "prepared ";
-
-/// Whether all of these writers have ended, given who is open now. A writer that prepares its
-/// transaction goes on under another name, so no writer counts as ended while any prepared
-/// transaction is open.
-pub fn have_ended(writers: &BTreeSet<Writer>, open: &BTreeSet<Writer>) -> bool {
-    let prepared = || open.iter().any(|writer| writer.starts_with(PREPARED));
-    writers.is_empty() || writers.is_disjoint(open) && !prepared()
-}
+use super::writer::Writer;
 
 /// How far a table has come. It is saved only with the rows it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,10 @@ pub struct Facts {
     pub standby: bool,
     /// Triggers are to be suppressed there, and the role may not.
     pub keeps_triggers: bool,
+    /// Its server is set read-only for everybody, by its configuration.
+    pub read_only: bool,
+    /// The role may make no temporary tables.
+    pub no_temporary_tables: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.

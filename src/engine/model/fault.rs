@@ -127,6 +127,17 @@ impl Fault {
         text
     }
 
+    /// Fewer rows at a time may go through: the statement took too long, or was in the way of another
+    /// transaction or, on a standby, of what is replayed.
+    pub fn may_pass_smaller(&self) -> bool {
+        self.took_too_long() || self.code == CONFLICT
+    }
+
+    /// The server or somebody there ended the statement, most likely for the time that it took.
+    pub fn took_too_long(&self) -> bool {
+        self.code == STATEMENT_TIMEOUT
+    }
+
     /// Other tables cannot go on either: the connection, the lease or the whole side is gone.
     pub fn stops_the_run(&self) -> bool {
         match self.step {
@@ -140,6 +151,12 @@ impl Fault {
 
 /// The code of a run whose lease was taken over.
 pub const LEASE_LOST: &str = "lease_lost";
+
+/// The code of a statement that was ended because it ran too long.
+pub const STATEMENT_TIMEOUT: &str = "statement_timeout";
+
+/// The code of a statement that was in another transaction's way.
+pub const CONFLICT: &str = "conflict";
 
 /// The code of a call that the queue is needed for, where none is set up.
 pub const NO_QUEUE: &str = "no_queue";

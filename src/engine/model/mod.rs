@@ -20,3 +20,4 @@ pub mod secret;
 pub mod shape;
 pub mod survey;
 pub mod table;
+pub mod writer;

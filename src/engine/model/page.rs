@@ -50,17 +50,22 @@ impl PageLimit {
         Self { rows: FIRST_PAGE_ROWS.min(most_rows), bytes: PAGE_BYTES }
     }
 
+    /// The limit that no page exceeds.
+    pub fn most(most_rows: u32) -> Self {
+        Self { rows: most_rows, bytes: PAGE_BYTES }
+    }
+
     /// The limit of the page after this one: as many rows as are likely to fill the bytes, at
     /// most four times as many as before, so that one page of short rows does not ask for a flood.
-    pub fn after(page: &Page, before: Self, most_rows: u32) -> Self {
+    pub fn after(page: &Page, before: Self, most: Self) -> Self {
         if page.rows == 0 {
             return before;
         }
         let row_bytes = (page.bytes.len() as u64 / page.rows).max(1);
-        let fitting = (PAGE_BYTES as u64 / row_bytes).max(1);
+        let fitting = (most.bytes as u64 / row_bytes).max(1);
         let growing = u64::from(before.rows).saturating_mul(4);
-        let rows = fitting.min(growing).min(u64::from(most_rows)).max(1);
-        Self { rows: u32::try_from(rows).unwrap_or(u32::MAX), bytes: PAGE_BYTES }
+        let rows = fitting.min(growing).min(u64::from(most.rows)).max(1);
+        Self { rows: u32::try_from(rows).unwrap_or(u32::MAX), bytes: most.bytes }
     }
 }
 
@@ -76,22 +81,22 @@ mod tests {
     fn a_page_grows_towards_its_bytes_by_four_at_most() {
         let first = PageLimit::first(20_000);
         assert_eq!(first.rows, FIRST_PAGE_ROWS);
-        let second = PageLimit::after(&page(500, 50_000), first, 20_000);
+        let second = PageLimit::after(&page(500, 50_000), first, PageLimit::most(20_000));
         assert_eq!(second.rows, 2_000);
-        let third = PageLimit::after(&page(2_000, 200_000), second, 3_000);
+        let third = PageLimit::after(&page(2_000, 200_000), second, PageLimit::most(3_000));
         assert_eq!(third.rows, 3_000);
     }
 
     #[test]
     fn long_rows_shrink_the_page_to_one_row_and_never_to_none() {
         let first = PageLimit::first(20_000);
-        let second = PageLimit::after(&page(4, 4 * PAGE_BYTES), first, 20_000);
+        let second = PageLimit::after(&page(4, 4 * PAGE_BYTES), first, PageLimit::most(20_000));
         assert_eq!(second.rows, 1);
     }
 
     #[test]
     fn an_empty_page_says_nothing_of_the_next() {
         let first = PageLimit::first(100);
-        assert_eq!(PageLimit::after(&page(0, 0), first, 100), first);
+        assert_eq!(PageLimit::after(&page(0, 0), first, PageLimit::most(100)), first);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::checkpoint::{Checkpoint, Writer};
+use super::checkpoint::Checkpoint;
 use super::cursor::CursorValue;
 use super::shape::Shape;
+use super::writer::Writer;
 
 /// One table to look at.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod encoding;
 pub mod note;
 pub mod order;
+pub mod pace;
 pub mod ranges;
 pub mod tables;
 pub mod window;

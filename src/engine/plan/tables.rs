@@ -53,6 +53,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             continue;
         }
         if let Some(shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
+            plan.notes.extend(source.standby.then(|| blind_spot(&shape)).flatten());
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
             shapes.insert(name, shape);
@@ -64,33 +65,43 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
 }
 
 /// Two databases that no plan can be made for. Syncing a database with itself would at best do
-/// nothing and at worst mark its rows as synced. A standby shows none of its primary's open
-/// transactions, so a row that one of them commits late would be lost.
+/// nothing and at worst mark its rows as synced.
 pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
-    let refused = |code, message: &str, hint: &str| {
-        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
-    };
     if source.identity == target.identity {
-        return refused(
+        return Err(Fault::new(
+            Step::Plan,
+            Remedy::Operator,
             "same_database",
             "Source and target are the same database",
             "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
-        );
+        ));
+    }
+    Ok(())
+}
+
+/// A target that cannot be written by the role, whatever the table.
+pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
+    let refused = |code, message: &str, hint: &str| {
+        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
+    };
+    if target.standby {
+        let hint = "set TARGET_DATABASE_URL to the primary";
+        return refused("read_only", "The target is a standby, which takes no writes", hint);
+    }
+    if target.read_only {
+        let hint = "make room on its disk, or whatever else it was set so for, and set it read-write; \
+            it is not overridden";
+        return refused("read_only", "The target's server is set read-only", hint);
+    }
+    if target.no_temporary_tables {
+        let hint = "grant temporary on that database to that role";
+        let message = "The target's role may not make temporary tables, which pages are staged in";
+        return refused("no_privilege", message, hint);
     }
     if target.keeps_triggers {
-        return refused(
-            "no_privilege",
-            "The target's role may not suppress triggers",
-            "grant set on parameter session_replication_role to it (from Postgres 15 on), or \
-             leave `triggers` out of syncline.toml",
-        );
-    }
-    if source.standby {
-        return refused(
-            "standby_source",
-            "The source is a standby, whose primary's open transactions cannot be seen",
-            "set SOURCE_DATABASE_URL to the primary",
-        );
+        let hint = "grant set on parameter session_replication_role to it (from Postgres 15 on), or \
+            leave `triggers` out of syncline.toml";
+        return refused("no_privilege", "The target's role may not suppress triggers", hint);
     }
     Ok(())
 }
@@ -196,7 +207,10 @@ fn privileges(
     if !source.privileges.select {
         refuse(
             "the source's role may not read it".into(),
-            format!("grant select on {name} to that role"),
+            format!(
+                "grant select on {name} to that role; grants of single columns do not do, since \
+                 changes are told by row versions"
+            ),
         );
     }
     if source.privileges.rows_hidden {
@@ -290,6 +304,29 @@ fn compares(
             "name a timestamp or date with `cursor`, or leave `policy` out",
         ),
     })
+}
+
+/// What a standby cannot know: a transaction of its primary that has drawn a stamp or a number and
+/// has written nothing yet.
+fn blind_spot(shape: &Shape) -> Option<Note> {
+    let (text, remedy) = match &shape.cursor {
+        Cursor::Whole => return None,
+        Cursor::Column { kind: CursorKind::Sequence, name, .. } => (
+            format!(
+                "the source is a standby, which knows a transaction from its first write on: one \
+                 that draws {name} long before that may be missed"
+            ),
+            "read from the primary, or let `syncline verify` find such rows",
+        ),
+        Cursor::Column { name, .. } => (
+            format!(
+                "the source is a standby, which knows a transaction from its first write on: one \
+                 that stamps {name} earlier than that by more than the overlap may be missed"
+            ),
+            "set SYNC_OVERLAP_SECONDS to more than that takes; `syncline verify` finds such rows",
+        ),
+    };
+    Some(Note::new(Weight::Warning, &shape.table, text, remedy))
 }
 
 fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
@@ -453,5 +490,19 @@ mod tests {
         assert_eq!(plan.notes[0].weight, Weight::Warning);
         let index = "create index concurrently on public.t (\"updated_at\", \"id\")";
         assert_eq!(plan.notes[0].remedy, index);
+    }
+
+    #[test]
+    fn a_standby_says_of_each_cursor_what_it_cannot_see() {
+        let mut whole = table(true);
+        whole.columns.pop();
+        let target = side(&[("stamped", table(true)), ("whole", whole)]);
+        let source = Facts { standby: true, ..target.clone() };
+        let told = |source: &Facts| {
+            let plan = plan(&pipeline(None), source, &target);
+            assert_eq!(plan.shapes.len(), 2);
+            plan.notes.iter().filter(|note| note.text.contains("standby")).count()
+        };
+        assert_eq!((told(&source), told(&target)), (1, 0));
     }
 }

@@ -12,13 +12,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::model::checkpoint::{
-    Checkpoint, Pending, Reached, Scan, Seen, Writer, have_ended,
-};
+use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen};
 use crate::engine::model::cursor::{Cursor, Pass};
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::TableSurvey;
+use crate::engine::model::writer::{Writer, have_ended, is_comparable, is_nobody};
 
 /// What is to be done with a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,11 +141,13 @@ pub fn promise(
     survey: &TableSurvey,
     open: &BTreeSet<Writer>,
 ) -> Scan {
-    scan.goal = match (&shape.cursor, &survey.max, &reached.pending) {
+    // What another kind of server has to wait for begins anew at this one.
+    let pending = reached.pending.as_ref().filter(|of| is_comparable(&of.writers, open));
+    scan.goal = match (&shape.cursor, &survey.max, pending) {
         (Cursor::Whole, ..) => Reached { kept: None, pending: None, seen: seen_tail(survey) },
         (_, None, pending) => Reached {
             kept: reached.kept.clone(),
-            pending: pending.clone(),
+            pending: pending.cloned(),
             seen: Some(Seen {
                 max: None,
                 digest: survey
@@ -155,7 +156,7 @@ pub fn promise(
                     .or_else(|| survey.next.clone().filter(|_| reached.kept.is_none())),
             }),
         },
-        (_, Some(max), _) if open.is_empty() => Reached {
+        (_, Some(max), _) if is_nobody(open) => Reached {
             kept: Some(max.clone()),
             pending: None,
             seen: Some(Seen { max: Some(max.clone()), digest: survey.next.clone() }),

@@ -320,6 +320,24 @@ fn the_kept_cursor_and_what_it_waits_for_stay_while_one_of_its_writers_is_open()
 }
 
 #[test]
+fn what_a_server_of_another_kind_waits_for_begins_anew() {
+    let (primary, standby) = (["3/1"], ["numbers 740 to 743"]);
+    for (asked, now) in [(&primary, &standby), (&standby, &primary)] {
+        let before = Reached { pending: pending("15", asked), ..kept("10", seen("15", "d")) };
+        let goal = promised(&shape(), &before, &look("20", "t", "n"), now);
+        let expected = Reached { pending: pending("20", now), ..kept("10", seen("20", "t")) };
+        assert_eq!(goal, expected, "{now:?}");
+    }
+}
+
+#[test]
+fn a_standby_on_which_every_number_has_ended_holds_nothing_back() {
+    let before = Reached { pending: pending("15", &["3/1"]), ..kept("10", seen("15", "d")) };
+    let goal = promised(&shape(), &before, &look("20", "t", "n"), &["numbers 743 to 743"]);
+    assert_eq!(goal, kept("20", seen("20", "n")));
+}
+
+#[test]
 fn a_table_without_a_past_row_keeps_its_cursor_and_what_it_waits_for() {
     let waiting = Reached { pending: pending("15", &["a"]), ..kept("10", seen("15", "d")) };
     for (before, look, digest) in [

@@ -59,6 +59,7 @@ impl SyncTables {
         let started = clock.now();
         let (here, there) = self.describe(source, target).await;
         let there = there?;
+        tables::refuse_to_write(&there)?;
         let new = NewRun {
             id: &self.run,
             pipeline: &self.pipeline.name,
@@ -117,6 +118,8 @@ impl SyncTables {
         let (here, there) = self.describe(source, target).await;
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
+        tables::refuse_to_write(&there)?;
+        ledger.check_place().await?;
         let plan = tables::plan(&self.pipeline, &here, &there);
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         if plan.shapes.is_empty() {

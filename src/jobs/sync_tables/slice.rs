@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
 use crate::engine::model::budget::Budget;
-use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
+use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{CONFLICT, Fault};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
+use crate::engine::model::writer::{Writer, is_nobody, still_open};
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
@@ -30,6 +31,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// A scan that was cut in an earlier slice is finished with the watermark of its start. One more
 /// look after that finds what came meanwhile.
 const MOST_ROUNDS: usize = 2;
+
+/// How often it looks at the tables before it gives up.
+const MOST_LOOKS: usize = 5;
 
 /// What a slice needs.
 pub struct Slice<'a> {
@@ -175,8 +179,7 @@ impl Slice<'_> {
         if shapes.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let overlap = self.job.pipeline.overlap;
-        let survey = self.source.survey(&asks(shapes, checkpoints), overlap).await?;
+        let survey = self.look(&asks(shapes, checkpoints)).await?;
         let works = self.decide(shapes, checkpoints, &survey).await?;
         let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
@@ -209,6 +212,28 @@ impl Slice<'_> {
             }
         }
         Ok(finished)
+    }
+
+    /// Looks at the tables, and again where the look was in somebody's way: a standby ends what reads
+    /// rows that its primary has cleaned up.
+    async fn look(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
+        let overlap = self.job.pipeline.overlap;
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..MOST_LOOKS - 1 {
+            let begun = self.clock.now();
+            match self.source.survey(asks, overlap).await {
+                Err(fault) if fault.code == CONFLICT => {
+                    let took = self.clock.now().duration_since(begun).unwrap_or_default();
+                    if !self.budget.allows(self.clock.now(), took) {
+                        return Err(fault);
+                    }
+                }
+                looked => return looked,
+            }
+            self.clock.sleep(pause).await;
+            pause *= 2;
+        }
+        self.source.survey(asks, overlap).await
     }
 
     fn advance(&self) -> Advance<'_> {
@@ -282,16 +307,11 @@ impl Slice<'_> {
         let mut open = seen.clone();
         let mut pause = FIRST_PAUSE;
         let mut waited = Duration::ZERO;
-        while !open.is_empty() && waited < WRITERS_PATIENCE {
+        while !is_nobody(&open) && waited < WRITERS_PATIENCE {
             self.clock.sleep(pause).await;
             waited += pause;
             pause *= 2;
-            let now = self.source.writers().await?;
-            // A writer that was seen may have prepared its transaction meanwhile.
-            open = now
-                .into_iter()
-                .filter(|writer| seen.contains(writer) || writer.starts_with(PREPARED))
-                .collect();
+            open = still_open(seen, self.source.writers().await?);
         }
         Ok(open)
     }

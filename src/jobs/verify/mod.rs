@@ -22,10 +22,10 @@ pub use plan::{Extras, Kept};
 pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 
 use crate::engine::drive::reconcile::{Compare, Compared};
-use crate::engine::model::checkpoint::have_ended;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
+use crate::engine::model::writer::have_ended;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Clock, Ledger, Source, Target};
 
@@ -66,6 +66,9 @@ impl VerifyTables {
         let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
+        if self.repair.is_some() {
+            tables::refuse_to_write(&there)?;
+        }
         let plan = tables::plan(&self.pipeline, &here, &there);
         report.notes = plan.notes;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;

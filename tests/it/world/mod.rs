@@ -6,6 +6,7 @@ pub mod function;
 pub mod hostile;
 pub mod killable;
 pub mod pair;
+pub mod pooler;
 pub mod post;
 pub mod process;
 pub mod proxy;

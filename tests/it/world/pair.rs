@@ -51,6 +51,16 @@ impl Pair {
     /// Two databases with a schema each.
     pub async fn of(source_schema: &str, target_schema: &str) -> Self {
         let (source, target) = (fresh_database("source").await, fresh_database("target").await);
+        Self::between(source, target, source_schema, target_schema).await
+    }
+
+    /// Two databases that exist already and get a schema each.
+    pub async fn between(
+        source: Database,
+        target: Database,
+        source_schema: &str,
+        target_schema: &str,
+    ) -> Self {
         let here = connect(&source.url).await.expect("the source accepts us");
         let there = connect(&target.url).await.expect("the target accepts us");
         let settings = [

@@ -270,8 +270,12 @@ fn asked(place: usize) -> String {
     format!("asked.syncline_key_{place}")
 }
 
+/// What a row's text is hashed in; a database without an encoding has its bytes alone.
+const ENCODING: &str = "(select case current_setting('server_encoding') \
+    when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)::name";
+
 fn hash(values: &str) -> String {
-    format!("left(md5(convert_to(row({values})::text, 'UTF8')), 16)")
+    format!("left(md5(convert_to(row({values})::text, {ENCODING})), 16)")
 }
 
 /// The place of the first end that is not before the row.
