@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search};
 use crate::engine::drive::reconcile::Compared;
-use crate::engine::model::deletes::{Cap, Deletes, Mark};
+use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::range::{Comparison, RowKey};
 use crate::engine::model::run::Tally;
@@ -194,7 +194,7 @@ impl Slice<'_> {
         if shape.mark.is_none() {
             return Ok(());
         }
-        let any = Shape { mark: None::<Mark>, ..compared.target.clone() };
+        let any = Shape { mark: None, ..compared.target.clone() };
         let any = Comparison { shape: &any, settled_to: None };
         for keys in missing.chunks(PAGE_ROWS) {
             let marked = self.target.columns(any, keys).await?;
