@@ -34,16 +34,18 @@ pub fn choose<'a>(
         let same = source.type_oid == target.type_oid && source.type_name == target.type_name;
         let positional = key.contains(&source.name) || cursor.column() == Some(&source.name);
         same && source.type_oid < FIRST_OWN_OID
-            && !names_an_object(&source.type_name)
+            && has_binary_form(&source.type_name)
             && (!positional || readable(&source.type_name))
     });
     if binary { Encoding::Binary } else { Encoding::Text }
 }
 
-/// `regclass` and its kin are object ids in binary, which mean something else in another
-/// database, and names in text; `aclitem` has no binary form.
-fn names_an_object(type_name: &str) -> bool {
-    type_name.starts_with("reg") || type_name.starts_with("aclitem")
+/// Whether the target makes the same value of a value's binary form. `regclass` and its kin are
+/// object ids in it, which mean something else in another database, and names in text; `aclitem` has
+/// none; and a server sends empty values of the others and refuses to take them (XX000, 22P03).
+fn has_binary_form(type_name: &str) -> bool {
+    let without = ["reg", "aclitem", "tsquery", "int2vector", "oidvector"];
+    !without.iter().any(|kind| type_name.starts_with(kind))
 }
 
 fn readable(type_name: &str) -> bool {
@@ -83,9 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn names_of_objects_travel_as_text() {
-        for (oid, name) in [(2205, "regclass"), (2210, "regclass[]"), (1033, "aclitem")] {
-            let column = column("a", oid, name);
+    fn types_without_a_true_binary_form_travel_as_text() {
+        let names = ["regclass", "regclass[]", "aclitem", "tsquery", "int2vector[]", "oidvector"];
+        for name in names {
+            let column = column("a", 2205, name);
             assert_eq!(choose_for(&column, &column, &[]), Encoding::Text, "{name}");
         }
     }
