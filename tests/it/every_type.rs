@@ -1,7 +1,7 @@
 //! A value of every type: it arrives in every byte, is left alone when nothing changed, and verify
 //! finds it equal; as a key, it finds its row again.
 
-mod samples;
+pub mod samples;
 
 use std::fmt::Write as _;
 

@@ -11,6 +11,7 @@ mod deliveries;
 mod demo_cluster;
 mod demo_data;
 mod economy;
+mod every_key;
 mod every_type;
 mod given_up;
 mod hostile;

@@ -1,5 +1,7 @@
 //! Cursors: what grows when a row changes, a value of it, and a position in a scan.
 
+use super::type_name::unmodified;
+
 /// A value of a cursor or key column, as the source prints it under the pinned settings.
 ///
 /// It is kept as text and compared on the source alone, in the column's own type: another
@@ -35,11 +37,9 @@ pub enum CursorKind {
 impl CursorKind {
     /// The kind of a column of the type that `format_type` prints, if it can be a cursor at all.
     pub fn of_type(type_name: &str) -> Option<Self> {
-        let base = type_name.split('(').next().unwrap_or(type_name).trim_end();
-        match base {
-            "timestamp" if type_name.ends_with("with time zone") => Some(Self::Instant),
+        match unmodified(type_name).as_ref() {
             "timestamp with time zone" => Some(Self::Instant),
-            "timestamp" | "timestamp without time zone" => Some(Self::WallClock),
+            "timestamp without time zone" => Some(Self::WallClock),
             "date" => Some(Self::Day),
             "smallint" | "integer" | "bigint" | "numeric" => Some(Self::Sequence),
             _ => None,
@@ -116,6 +116,8 @@ mod tests {
             ("numeric(20,0)", Some(CursorKind::Sequence)),
             ("text", None),
             ("uuid", None),
+            ("numeric(20,0)[]", None),
+            ("timestamp(3) with time zone[]", None),
         ] {
             assert_eq!(CursorKind::of_type(name), kind, "{name}");
         }

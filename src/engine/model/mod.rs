@@ -19,3 +19,4 @@ pub mod secret;
 pub mod shape;
 pub mod survey;
 pub mod table;
+pub mod type_name;

@@ -3,19 +3,22 @@
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::facts::Column;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::type_name::unmodified;
 
 /// The first object id that a database gives out itself (Postgres' `FirstNormalObjectId`). Types
 /// below it are built in and the same in every database.
 const FIRST_OWN_OID: u32 = 16_384;
 
 /// Types whose binary form the position of a page's last row can be read from.
-const READABLE: [&str; 10] = [
+const READABLE: [&str; 12] = [
     "smallint",
     "integer",
     "bigint",
     "boolean",
     "uuid",
     "date",
+    "timestamp with time zone",
+    "timestamp without time zone",
     "text",
     "character varying",
     "character",
@@ -49,8 +52,7 @@ fn has_binary_form(type_name: &str) -> bool {
 }
 
 fn readable(type_name: &str) -> bool {
-    let base = type_name.split('(').next().unwrap_or(type_name);
-    READABLE.contains(&base) || type_name.starts_with("timestamp")
+    READABLE.contains(&unmodified(type_name).as_ref())
 }
 
 #[cfg(test)]
@@ -105,6 +107,8 @@ mod tests {
         for name in ["timestamp(3) with time zone", "timestamp without time zone"] {
             assert!(readable(name), "{name}");
         }
-        assert!(!readable("time with time zone"));
+        for name in ["time with time zone", "timestamp(3) with time zone[]", "character(5)[]"] {
+            assert!(!readable(name), "{name}");
+        }
     }
 }
