@@ -21,6 +21,7 @@ mod lambda;
 mod local_qstash;
 mod local_qstash_api;
 mod mishaps;
+mod own_types;
 mod parents;
 mod readme;
 mod rejects;

@@ -51,6 +51,16 @@ pub fn built_in(type_name: &str) -> bool {
     !type_name.contains('.')
 }
 
+/// The schema of a type that is not built in, quoted as `format_type` has quoted it.
+pub fn schema_of(type_name: &str) -> Option<&str> {
+    let mut quoted = false;
+    let dot = type_name.find(|letter| {
+        quoted ^= letter == '"';
+        letter == '.' && !quoted
+    });
+    dot.map(|at| &type_name[..at])
+}
+
 /// What a transaction is for; it decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -126,6 +136,13 @@ mod tests {
         assert_eq!(ident("a\"b"), "\"a\"\"b\"");
         assert_eq!(table(&TableName::new("My Schema", "ünï")), "\"My Schema\".\"ünï\"");
         assert_eq!(prefixed("t.", ["a", "B"]), "t.\"a\", t.\"B\"");
+    }
+
+    #[test]
+    fn a_types_schema_ends_at_the_first_dot_outside_quotes() {
+        assert_eq!(schema_of("integer"), None);
+        assert_eq!(schema_of("extensions.vector(3)"), Some("extensions"));
+        assert_eq!(schema_of("\"My.\"\"Types\".\"a.b\"[]"), Some("\"My.\"\"Types\""));
     }
 
     #[test]

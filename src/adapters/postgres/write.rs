@@ -181,6 +181,24 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// values were printed under the pinned path and name everything in full.
 pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
 
+/// The role's own search path and, behind it, the schemas that the types of the key lie in. Without
+/// the schema of `citext` its `=` would be text's: Bob and BOB would be two keys, looked up without the
+/// index. Other types of an extension have no `=` at all then.
+fn path_to_operators(shape: &Shape) -> String {
+    let keys = shape.columns.iter().filter(|column| shape.key.contains(&column.name));
+    let mut schemas: Vec<&str> =
+        keys.filter_map(|column| sql::schema_of(&column.target_type)).collect();
+    schemas.dedup();
+    if schemas.is_empty() {
+        return OWN_SEARCH_PATH.to_owned();
+    }
+    format!(
+        "{OWN_SEARCH_PATH}; select set_config('search_path', \
+         concat_ws(', ', nullif(current_setting('search_path'), ''), {}), true)",
+        sql::literal(&schemas.join(", "))
+    )
+}
+
 /// Stages the rows and writes those that differ from the table's in a byte, behind a savepoint.
 pub async fn compared(
     session: &Session,
@@ -193,8 +211,9 @@ pub async fn compared(
         .batch(&format!(
             "savepoint {PART}; drop table if exists {staged}; \
              create temporary table syncline_page on commit drop as \
-             select {columns} from {table} with no data; {OWN_SEARCH_PATH}",
+             select {columns} from {table} with no data; {path}",
             staged = apply::STAGED,
+            path = path_to_operators(shape),
         ))
         .await?;
     copy_in(session, apply::STAGED, shape, page).await?;
