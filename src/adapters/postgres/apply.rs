@@ -51,7 +51,7 @@ fn count(row: &Row, place: usize) -> u64 {
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
 fn merge_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, stored, order, .. } = &Names::of(shape);
+    let Names { own_rows, moved, staged, stored, order, .. } = &Names::of(shape);
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
         true => String::new(),
@@ -61,7 +61,7 @@ fn merge_sql(shape: &Shape) -> String {
         ),
     };
     format!(
-        "merge into {table} as t using (select {moved} from {STAGED} as s order by {order}) as s \
+        "merge into {own_rows} as t using (select {moved} from {STAGED} as s order by {order}) as s \
          on {matches} {update}\
          when not matched then insert ({moved}) overriding system value values ({staged})",
         matches = same_key(shape, "t", "s"),
@@ -71,13 +71,13 @@ fn merge_sql(shape: &Shape) -> String {
 /// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, stored, order, fresh } = &Names::of(shape);
+    let Names { table, own_rows, moved, staged, stored, order, fresh } = &Names::of(shape);
     let known = unused_name(shape);
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
         true => "select 1 where false".to_owned(),
         false => format!(
-            "update {table} as t set {sets} from differing as d where d.{known} and {matches} \
+            "update {own_rows} as t set {sets} from differing as d where d.{known} and {matches} \
              returning 1",
             matches = same_key(shape, "t", "d"),
         ),
@@ -85,7 +85,7 @@ fn update_and_insert_sql(shape: &Shape) -> String {
     format!(
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
-           from {STAGED} as s left join {table} as t on {matches} \
+           from {STAGED} as s left join {own_rows} as t on {matches} \
            where t.ctid is null or row({staged})::record operator(pg_catalog.*<>) row({stored})::record \
            order by {order}), \
          updated as ({updated}), \
@@ -99,6 +99,8 @@ fn update_and_insert_sql(shape: &Shape) -> String {
 /// The lists of names that both statements are made of.
 struct Names {
     table: String,
+    /// The table without those that inherit from it: their rows may have the same keys.
+    own_rows: String,
     moved: String,
     /// In the page.
     staged: String,
@@ -115,6 +117,7 @@ impl Names {
         let moved = || shape.columns.iter().map(|column| column.name.as_str());
         Self {
             table: sql::table(&shape.table),
+            own_rows: sql::rows_of(&shape.table, shape.target),
             moved: sql::idents(moved()),
             staged: sql::prefixed("s.", moved()),
             stored: sql::prefixed("t.", moved()),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
-use crate::engine::model::facts::{Column, Facts, Privileges, Reference, TableFacts};
+use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::table::TableName;
 
 /// Our own tables are state of the side they are in and never travel.
@@ -32,7 +32,7 @@ const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::t
 /// cannot find a row again while they are violated.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
-    'partitioned', c.relkind = 'p',
+    'kind', c.relkind,
     'estimated_rows', greatest(c.reltuples, 0)::int8,
     'columns', (
         select coalesce(jsonb_agg(jsonb_build_object(
@@ -159,7 +159,7 @@ pub async fn empty(
 /// A table as the statement above writes it.
 #[derive(Deserialize)]
 struct CatalogTable {
-    partitioned: bool,
+    kind: Kind,
     estimated_rows: u64,
     columns: Vec<CatalogColumn>,
     keys: Vec<Vec<String>>,
@@ -169,6 +169,33 @@ struct CatalogTable {
     insert: bool,
     update: bool,
     rows_hidden: bool,
+}
+
+/// The letters of `pg_class.relkind`.
+#[derive(Clone, Copy, Deserialize)]
+enum Kind {
+    #[serde(rename = "r")]
+    Table,
+    #[serde(rename = "p")]
+    Partitioned,
+    #[serde(rename = "m")]
+    Materialized,
+    #[serde(rename = "v")]
+    View,
+    #[serde(rename = "f")]
+    Foreign,
+}
+
+impl Kind {
+    fn into_model(self) -> Relation {
+        match self {
+            Self::Table => Relation::Table,
+            Self::Partitioned => Relation::Partitioned,
+            Self::Materialized => Relation::Materialized,
+            Self::View => Relation::View,
+            Self::Foreign => Relation::Foreign,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -201,7 +228,7 @@ impl CatalogReference {
 impl CatalogTable {
     fn into_model(self) -> TableFacts {
         TableFacts {
-            partitioned: self.partitioned,
+            relation: self.kind.into_model(),
             columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
             keys: self.keys,
             references: self.references.into_iter().map(CatalogReference::into_model).collect(),

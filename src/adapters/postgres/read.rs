@@ -158,12 +158,11 @@ fn fetch_sql(fetch: &Fetch<'_>) -> String {
 /// The statement of rows that certain rows of another table point to.
 fn parents_sql(fetch: &FetchParents<'_>) -> String {
     let FetchParents { parent, referenced, child, columns, keys } = *fetch;
-    let only = if child.partitioned { "" } else { "only " };
     let pointed = format!(
-        "({to}) in (select {from} from {only}{table} as r where {among})",
+        "({to}) in (select {from} from {table} as r where {among})",
         to = sql::prefixed("r.", referenced.iter().map(String::as_str)),
         from = sql::prefixed("r.", columns.iter().map(String::as_str)),
-        table = sql::table(&child.table),
+        table = sql::rows_of(&child.table, child.source),
         among = among(child, &child.key, keys),
     );
     rows_sql(parent, vec![pointed], &order_columns(parent, Pass::ByKey), "")
@@ -184,7 +183,6 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
 /// The table's rows that meet the conditions and its filter, as a COPY in its encoding.
 fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit: &str) -> String {
     let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
-    let only = if shape.partitioned { "" } else { "only " };
     conditions.extend(shape.filter.as_deref().map(sql::condition));
     let matching = match conditions.is_empty() {
         true => String::new(),
@@ -195,9 +193,9 @@ fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit:
         Encoding::Text => "text",
     };
     format!(
-        "copy (select {columns} from {only}{table} as r{matching} order by {order}{limit}) \
+        "copy (select {columns} from {table} as r{matching} order by {order}{limit}) \
          to stdout (format {format})",
-        table = sql::table(&shape.table),
+        table = sql::rows_of(&shape.table, shape.source),
         order = order.join(", "),
     )
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
 
 /// A name, quoted: capitals, spaces, quotes and keywords survive.
@@ -13,6 +14,13 @@ pub fn ident(name: &str) -> String {
 /// A table with its schema, quoted.
 pub fn table(name: &TableName) -> String {
     format!("{}.{}", ident(name.schema()), ident(name.name()))
+}
+
+/// A table's own rows: without those of the tables that inherit from it, with those of its
+/// partitions.
+pub fn rows_of(name: &TableName, relation: Relation) -> String {
+    let only = if relation == Relation::Table { "only " } else { "" };
+    format!("{only}{}", table(name))
 }
 
 /// Names, quoted and separated by commas.

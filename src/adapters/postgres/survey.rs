@@ -167,8 +167,7 @@ fn look_sql(
 
 /// `from ... where ...` over the rows that are synced, as `r`.
 fn rows_sql(shape: &Shape) -> String {
-    let only = if shape.partitioned { "" } else { "only " };
-    let mut text = format!("from {only}{} as r where ", sql::table(&shape.table));
+    let mut text = format!("from {} as r where ", sql::rows_of(&shape.table, shape.source));
     match &shape.filter {
         Some(filter) => text.push_str(&sql::condition(filter)),
         None => text.push_str("true"),

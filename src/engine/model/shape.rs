@@ -1,6 +1,7 @@
 //! What of a table is moved, and in which form: the agreement of both sides.
 
 use super::cursor::Cursor;
+use super::facts::Relation;
 use super::page::Encoding;
 use super::table::TableName;
 
@@ -19,8 +20,10 @@ pub struct Shape {
     pub filter: Option<String>,
     /// The byte form of a page.
     pub encoding: Encoding,
-    /// The source's rows lie in partitions.
-    pub partitioned: bool,
+    /// Where the source's rows lie.
+    pub source: Relation,
+    /// Where the target's rows lie.
+    pub target: Relation,
     /// The rows that the source's planner believes it has.
     pub estimated_rows: u64,
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::model::cursor::Cursor;
+use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::table::TableName;
@@ -169,7 +170,8 @@ fn shape() -> Shape {
         cursor: Cursor::Whole,
         filter: None,
         encoding: Encoding::Text,
-        partitioned: false,
+        source: Relation::Table,
+        target: Relation::Table,
         estimated_rows: 0,
     }
 }

@@ -134,7 +134,8 @@ fn shape(
                 cursor,
                 filter: rule.and_then(|rule| rule.filter.clone()),
                 encoding,
-                partitioned: source.partitioned,
+                source: source.relation,
+                target: target.relation,
                 estimated_rows: source.estimated_rows,
             })
         }

@@ -83,10 +83,9 @@ impl VerifyTables {
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         let mut asked = Vec::new();
         for shape in plan.shapes {
-            let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
             let table = shape.table.clone();
             let compared = async {
-                let compared = compared(target, shape, partitioned, &checkpoints).await?;
+                let compared = compared(target, shape, &checkpoints).await?;
                 let verified = self.table(source, target, clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };
@@ -150,13 +149,12 @@ impl VerifyTables {
 async fn compared(
     target: &dyn Target,
     shape: Shape,
-    partitioned: bool,
     checkpoints: &Checkpoints,
 ) -> Result<Compared, Fault> {
     let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
     let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
     let filter = shape.filter.clone().filter(|_| takes_filter);
-    let there = Shape { partitioned, filter, ..shape.clone() };
+    let there = Shape { filter, ..shape.clone() };
     Ok(Compared { source: shape, target: there, settled_to })
 }
 

@@ -157,8 +157,11 @@ impl<'a> Rows<'a> {
     }
 
     fn table(&self) -> String {
-        let only = if self.shape.partitioned { "" } else { "only " };
-        format!("{only}{}", sql::table(&self.shape.table))
+        let relation = match self.side {
+            Side::Source => self.shape.source,
+            Side::Target => self.shape.target,
+        };
+        sql::rows_of(&self.shape.table, relation)
     }
 
     fn keys(&self) -> impl Iterator<Item = &'a MovedColumn> {
