@@ -40,4 +40,5 @@ mod sync_rounds;
 mod verify;
 mod verify_moving;
 mod verify_repair;
+mod views;
 mod world;

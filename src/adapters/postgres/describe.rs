@@ -28,7 +28,7 @@ const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::t
      current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery() \
      from pg_database where datname = current_database()";
 
-/// A table a row, its parts as JSON. `pg_index.indimmediate` leaves out deferrable keys, which
+/// A table a row, its parts as JSON; views of all kinds only where they are asked for by name. `pg_index.indimmediate` leaves out deferrable keys, which
 /// cannot find a row again while they are violated.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
@@ -90,9 +90,11 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
 )::text
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p') and case
-    when $1::text[] is null then n.nspname = 'public' and not c.relispartition and c.relname <> all ($3::text[])
-    else (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
+where case
+    when $1::text[] is null then c.relkind in ('r', 'p') and n.nspname = 'public'
+        and not c.relispartition and c.relname <> all ($3::text[])
+    else c.relkind in ('r', 'p', 'v', 'm', 'f')
+        and (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
 end
 order by 1, 2"#;
 

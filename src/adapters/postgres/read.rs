@@ -28,6 +28,9 @@ pub struct PageRead {
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
     session.begin(Purpose::Read).await?;
+    if !read.shape.source.is_table() && read.scan.after.is_none() {
+        prove_key(session, read.shape).await?;
+    }
     let mut stream = pin!(within(session.client().copy_out(&copy_sql(read))).await?);
     let collected = collect(stream.as_mut(), read).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
@@ -35,6 +38,20 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
         session.batch("rollback").await?;
     }
     Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
+}
+
+/// No index of the source holds the rows of a view to their key. Two with the same one would be one row
+/// of the target, and at a page's border the second would not even be read.
+async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
+    let key = sql::prefixed("r.", shape.key.iter().map(String::as_str));
+    let filter = shape.filter.as_deref().map(sql::condition);
+    let text = format!(
+        "select exists (select from {rows} as r where {filter} group by {key} having count(*) > 1)",
+        rows = sql::rows_of(&shape.table, shape.source),
+        filter = filter.as_deref().unwrap_or("true"),
+    );
+    let rows = session.query(&text, []).await?;
+    if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
 }
 
 /// Reads the rows that have certain values, in one transaction.
@@ -134,7 +151,7 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
     let key = shape
         .key
         .iter()
-        .map(|column| Ok(value(column)?.expect("key columns are not null")))
+        .map(|column| value(column)?.ok_or_else(|| PostgresError::NoKey(column.clone())))
         .collect::<Result<_, PostgresError>>()?;
     Ok(Position { cursor, key })
 }

@@ -115,7 +115,7 @@ fn look_sql(
     let Cursor::Column { name, type_name, kind, nullable, .. } = &shape.cursor else {
         return format!(
             "select {at}, null::text, {digest}, null::text, false, false",
-            digest = digest_sql(&rows, "true")
+            digest = digest_sql(shape, "true")
         );
     };
     let column = format!("r.{}", sql::ident(name));
@@ -126,12 +126,12 @@ fn look_sql(
     let seen_max = format!("${}", parameters.len());
     let tail = match reached.and_then(|reached| reached.kept.as_ref()) {
         _ if seen.is_none() => "null::text".to_owned(),
-        None => digest_sql(&rows, "true"),
+        None => digest_sql(shape, "true"),
         Some(kept) => {
             parameters.push(text(kept).into());
             let kept = format!("${}::{type_name}", parameters.len());
             let from = minus_overlap(&kept, *kind, overlap);
-            digest_sql(&rows, &format!("({column} >= {from}{nulls})"))
+            digest_sql(shape, &format!("({column} >= {from}{nulls})"))
         }
     };
     let from = minus_overlap("w.m", *kind, overlap);
@@ -139,8 +139,8 @@ fn look_sql(
     let window = format!("({column} >= {from} and {column} <= {to}{nulls})");
     let next = format!(
         "case when w.m is null then {all} else {tail} end",
-        all = digest_sql(&rows, "true"),
-        tail = digest_sql(&rows, &window)
+        all = digest_sql(shape, "true"),
+        tail = digest_sql(shape, &window)
     );
     let unchanged = format!("w.m::text is not distinct from {seen_max}");
     let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
@@ -177,14 +177,22 @@ fn rows_sql(shape: &Shape) -> String {
 
 /// A digest over row versions, not over values: a version has its own place (`ctid`) and its own
 /// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
-/// rewrite of the table changes it too, which costs a re-read and loses nothing.
-fn digest_expression() -> &'static str {
-    "concat(count(*), ':', coalesce(sum(hashtextextended(\
-     concat(r.tableoid, r.ctid, r.xmin), 0)), 0))"
+/// rewrite of the table changes it too, which costs a re-read and loses nothing. Where rows have no
+/// versions, their values are read.
+fn digest_expression(shape: &Shape) -> String {
+    let version = match shape.source.has_versions() {
+        true => "concat(r.tableoid, r.ctid, r.xmin)".to_owned(),
+        false => {
+            let moved = shape.columns.iter().map(|column| column.name.as_str());
+            format!("row({})::text", sql::prefixed("r.", moved))
+        }
+    };
+    format!("concat(count(*), ':', coalesce(sum(hashtextextended({version}, 0)), 0))")
 }
 
-fn digest_sql(rows: &str, condition: &str) -> String {
-    format!("(select {} {rows} and {condition})", digest_expression())
+fn digest_sql(shape: &Shape, condition: &str) -> String {
+    let rows = rows_sql(shape);
+    format!("(select {digest} {rows} and {condition})", digest = digest_expression(shape))
 }
 
 /// A cursor less the overlap, in the column's own type.

@@ -150,7 +150,8 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
         let place = shape.place(column).expect("key columns are among the moved ones");
         let field = Field { place, type_name: shape.source_type(column) };
         let value = copy::value(shape.encoding, row, field)?;
-        Ok(value.expect("key columns are not null").as_str().to_owned())
+        let value = value.ok_or_else(|| PostgresError::NoKey(column.clone()))?;
+        Ok(value.as_str().to_owned())
     };
     Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, PostgresError>>()?))
 }
