@@ -6,6 +6,7 @@ mod cli_local_qstash;
 mod cli_rejects;
 mod cli_schedule;
 mod cli_setup;
+mod cursor_values;
 mod day;
 mod deliveries;
 mod demo_cluster;

@@ -144,11 +144,11 @@ fn look_sql(
     );
     let unchanged = format!("w.m::text is not distinct from {seen_max}");
     let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
-    let beyond = match kind {
-        CursorKind::Sequence => "false".to_owned(),
-        _ => format!(
-            "exists (select {rows} and {column} > coalesce(w.m, '-infinity') and {column} <= {to})"
-        ),
+    let beyond = match horizon(*kind) {
+        None => "false".to_owned(),
+        Some(horizon) => {
+            format!("exists (select {rows} and {column} > {horizon} and {column} <= {to})")
+        }
     };
     let without = match nullable {
         true => format!("exists (select {rows} and {column} is null)"),
@@ -205,7 +205,7 @@ pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String
             format!("{value} - interval '{seconds} seconds'")
         }
         CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
-        CursorKind::Sequence => value.to_owned(),
+        CursorKind::Sequence | CursorKind::Decimal => value.to_owned(),
     }
 }
 
@@ -216,6 +216,7 @@ pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String
 fn greatest(kind: CursorKind) -> &'static str {
     match kind {
         CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "'infinity'",
+        CursorKind::Decimal => "'NaN'",
         CursorKind::Sequence => "w.m",
     }
 }
@@ -230,6 +231,9 @@ fn horizon(kind: CursorKind) -> Option<&'static str> {
              (select reset_val from pg_settings where name = 'TimeZone'))",
         ),
         CursorKind::Day => Some("(now() at time zone 'UTC')::date"),
+        // NaN and Infinity are greater than any number, and so is, for this, what is near the end of
+        // the type's range; servers before 14 know no Infinity to compare with.
+        CursorKind::Decimal => Some("1e131071"),
         CursorKind::Sequence => None,
     }
 }

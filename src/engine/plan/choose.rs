@@ -115,7 +115,7 @@ pub fn cursor(
     let stamp = ["updated_at", "created_at"].into_iter().filter(|name| shared.contains(name));
     let by_stamp = stamp
         .filter_map(|name| as_cursor(source, name))
-        .find(|cursor| !matches!(cursor, Cursor::Column { kind: CursorKind::Sequence, .. }));
+        .find(|cursor| matches!(cursor, Cursor::Column { kind, .. } if kind.is_of_time()));
     let by_key = || match key {
         [only] if source.column(only).is_some_and(|column| column.serial) => {
             as_cursor(source, only)

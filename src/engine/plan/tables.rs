@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::cursor::{Cursor, CursorKind};
+use crate::engine::model::cursor::Cursor;
 use crate::engine::model::facts::{Column, Facts, Relation, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
@@ -238,8 +238,10 @@ fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]
             "its cursor created_at does not change when a row is updated",
             "add an updated_at column that a trigger sets".into(),
         ),
-        Cursor::Column { kind: CursorKind::Sequence, name: column, .. }
-            if key.contains(column) && source.column(column).is_some_and(|of| of.serial) =>
+        Cursor::Column { kind, name: column, .. }
+            if !kind.is_of_time()
+                && key.contains(column)
+                && source.column(column).is_some_and(|of| of.serial) =>
         {
             note(
                 Weight::Warning,
