@@ -213,6 +213,10 @@ fn civil(days: i64) -> (String, &'static str) {
 }
 
 #[cfg(test)]
+#[path = "copy_fuzz_tests.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
