@@ -135,12 +135,21 @@ fn sets(shape: &Shape, from: &str) -> String {
     set.collect::<Vec<_>>().join(", ")
 }
 
+/// Where the source's type is built in and the target's is not, the target may call two of the
+/// source's keys the same: Bob and BOB are, once they are `citext`. They are told apart by their bytes
+/// then, so that the second is refused by the target's index and not written over the first.
 fn same_key(shape: &Shape, one: &str, other: &str) -> String {
-    let pairs = shape.key.iter().map(|name| {
-        let name = sql::ident(name);
-        format!("{one}.{name} = {other}.{name}")
-    });
-    pairs.collect::<Vec<_>>().join(" and ")
+    let mut pairs = Vec::new();
+    for column in shape.columns.iter().filter(|column| shape.key.contains(&column.name)) {
+        let name = sql::ident(&column.name);
+        pairs.push(format!("{one}.{name} = {other}.{name}"));
+        if sql::built_in(&column.source_type) && !sql::built_in(&column.target_type) {
+            pairs.push(format!(
+                "row({one}.{name})::record operator(pg_catalog.*=) row({other}.{name})::record"
+            ));
+        }
+    }
+    pairs.join(" and ")
 }
 
 /// A name that no moved column has, quoted.
