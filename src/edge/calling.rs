@@ -240,6 +240,8 @@ pub fn home(app: &App) -> Result<&str, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -266,6 +268,24 @@ mod tests {
             r#"{"type":"continuation"}"#,
         ] {
             assert_eq!(Asked::signed(body.as_bytes()), Asked::Scheduled, "{body}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_body_makes_the_reader_panic_or_counts_beyond_reason(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            chain in "\\PC{0,80}",
+            counts in any::<(u32, u32, u32)>(),
+        ) {
+            prop_assert_eq!(Asked::signed(&bytes), Asked::Scheduled);
+            let (slice, idle, waits) = counts;
+            let body = Asked::Continuation { chain, slice, idle, waits }.body();
+            if let Asked::Continuation { slice, .. } = Asked::signed(body.as_bytes()) {
+                prop_assert!(slice <= MOST_SLICES);
+            }
         }
     }
 }

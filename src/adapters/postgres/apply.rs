@@ -83,14 +83,14 @@ fn count(row: &Row, place: usize) -> u64 {
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
 fn merge_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, order, .. } = &Names::of(shape);
+    let Names { own_rows, moved, staged, order, .. } = &Names::of(shape);
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
         true => String::new(),
         false => format!("when matched and {} then update set {sets} ", differs(shape)),
     };
     format!(
-        "merge into {table} as t using (select {moved} from {STAGED} as s order by {order}) as s \
+        "merge into {own_rows} as t using (select {moved} from {STAGED} as s order by {order}) as s \
          on {matches} {update}\
          when not matched then insert ({moved}) overriding system value values ({staged})",
         matches = same_key(shape, "t", "s"),
@@ -100,13 +100,13 @@ fn merge_sql(shape: &Shape) -> String {
 /// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
-    let Names { table, moved, staged, order, fresh } = &Names::of(shape);
+    let Names { table, own_rows, moved, staged, order, fresh } = &Names::of(shape);
     let known = unused_name(shape);
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
         true => "select 1 where false".to_owned(),
         false => format!(
-            "update {table} as t set {sets} from differing as d where d.{known} and {matches} \
+            "update {own_rows} as t set {sets} from differing as d where d.{known} and {matches} \
              returning 1",
             matches = same_key(shape, "t", "d"),
         ),
@@ -114,7 +114,7 @@ fn update_and_insert_sql(shape: &Shape) -> String {
     format!(
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
-           from {STAGED} as s left join {table} as t on {matches} \
+           from {STAGED} as s left join {own_rows} as t on {matches} \
            where t.ctid is null or {differs} order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({moved}) overriding system value \
@@ -154,6 +154,8 @@ fn differing_sql(shape: &Shape) -> String {
 /// The lists of names that both statements are made of.
 struct Names {
     table: String,
+    /// The table without those that inherit from it: their rows may have the same keys.
+    own_rows: String,
     moved: String,
     /// In the page.
     staged: String,
@@ -168,6 +170,7 @@ impl Names {
         let moved = || shape.columns.iter().map(|column| column.name.as_str());
         Self {
             table: sql::table(&shape.table),
+            own_rows: sql::rows_of(&shape.table, shape.target),
             moved: sql::idents(moved()),
             staged: sql::prefixed("s.", moved()),
             order: sql::prefixed("s.", shape.key.iter().map(String::as_str)),
@@ -215,13 +218,21 @@ fn sets(shape: &Shape, from: &str) -> String {
     set.chain(unmark).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether two rows have the same key, in SQL.
+/// Where the source's type is built in and the target's is not, the target may call two of the
+/// source's keys the same: Bob and BOB are, once they are `citext`. They are told apart by their bytes
+/// then, so that the second is refused by the target's index and not written over the first.
 pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
-    let pairs = shape.key.iter().map(|name| {
-        let name = sql::ident(name);
-        format!("{one}.{name} = {other}.{name}")
-    });
-    pairs.collect::<Vec<_>>().join(" and ")
+    let mut pairs = Vec::new();
+    for column in shape.columns.iter().filter(|column| shape.key.contains(&column.name)) {
+        let name = sql::ident(&column.name);
+        pairs.push(format!("{one}.{name} = {other}.{name}"));
+        if sql::built_in(&column.source_type) && !sql::built_in(&column.target_type) {
+            pairs.push(format!(
+                "row({one}.{name})::record operator(pg_catalog.*=) row({other}.{name})::record"
+            ));
+        }
+    }
+    pairs.join(" and ")
 }
 
 /// A name that no moved column has, quoted.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::type_name::unmodified;
 
 /// What a binary stream begins with: signature, flags and the length of a header extension
 /// (PostgreSQL documentation, COPY, "Binary Format").
@@ -143,15 +144,16 @@ fn binary_field(row: &[u8], place: usize) -> Result<Option<&[u8]>, BadFrame> {
 }
 
 fn binary_text(type_name: &str, bytes: &[u8]) -> Result<String, BadFrame> {
-    let base = type_name.split('(').next().unwrap_or(type_name);
-    Ok(match base {
+    Ok(match unmodified(type_name).as_ref() {
         "boolean" => if fixed::<1>(bytes)? == [0] { "false" } else { "true" }.to_owned(),
         "smallint" => i16::from_be_bytes(fixed(bytes)?).to_string(),
         "integer" => i32::from_be_bytes(fixed(bytes)?).to_string(),
         "bigint" => i64::from_be_bytes(fixed(bytes)?).to_string(),
         "uuid" => uuid(fixed(bytes)?),
         "date" => date(i32::from_be_bytes(fixed(bytes)?)),
-        _ if base.starts_with("timestamp") => stamp(i64::from_be_bytes(fixed(bytes)?)),
+        "timestamp with time zone" | "timestamp without time zone" => {
+            stamp(i64::from_be_bytes(fixed(bytes)?))
+        }
         _ => std::str::from_utf8(bytes).map_err(|_| BadFrame::NotUtf8)?.to_owned(),
     })
 }
@@ -218,6 +220,10 @@ fn civil(days: i64) -> (String, &'static str) {
         (format!("{:04}-{month:02}-{day:02}", 1 - year), " BC")
     }
 }
+
+#[cfg(test)]
+#[path = "copy_fuzz_tests.rs"]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
 use super::suppress;
-use crate::engine::model::facts::{Column, Facts, Privileges, Reference, TableFacts};
+use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::TableName;
 
@@ -38,11 +38,11 @@ const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::t
      has_database_privilege(oid, 'temporary') \
      from pg_database where datname = current_database()";
 
-/// A table a row, its parts as JSON. `pg_index.indimmediate` leaves out deferrable keys, which
+/// A table a row, its parts as JSON; views of all kinds only where they are asked for by name. `pg_index.indimmediate` leaves out deferrable keys, which
 /// cannot find a row again while they are violated.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
-    'partitioned', c.relkind = 'p',
+    'kind', c.relkind,
     'estimated_rows', greatest(c.reltuples, 0)::int8,
     'columns', (
         select coalesce(jsonb_agg(jsonb_build_object(
@@ -101,9 +101,11 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
 )::text
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p') and case
-    when $1::text[] is null then n.nspname = 'public' and not c.relispartition and c.relname <> all ($3::text[])
-    else (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
+where case
+    when $1::text[] is null then c.relkind in ('r', 'p') and n.nspname = 'public'
+        and not c.relispartition and c.relname <> all ($3::text[])
+    else c.relkind in ('r', 'p', 'v', 'm', 'f')
+        and (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
 end
 order by 1, 2"#;
 
@@ -176,7 +178,7 @@ pub async fn empty(
 /// A table as the statement above writes it.
 #[derive(Deserialize)]
 struct CatalogTable {
-    partitioned: bool,
+    kind: Kind,
     estimated_rows: u64,
     columns: Vec<CatalogColumn>,
     keys: Vec<Vec<String>>,
@@ -187,6 +189,33 @@ struct CatalogTable {
     update: bool,
     delete: bool,
     rows_hidden: bool,
+}
+
+/// The letters of `pg_class.relkind`.
+#[derive(Clone, Copy, Deserialize)]
+enum Kind {
+    #[serde(rename = "r")]
+    Table,
+    #[serde(rename = "p")]
+    Partitioned,
+    #[serde(rename = "m")]
+    Materialized,
+    #[serde(rename = "v")]
+    View,
+    #[serde(rename = "f")]
+    Foreign,
+}
+
+impl Kind {
+    fn into_model(self) -> Relation {
+        match self {
+            Self::Table => Relation::Table,
+            Self::Partitioned => Relation::Partitioned,
+            Self::Materialized => Relation::Materialized,
+            Self::View => Relation::View,
+            Self::Foreign => Relation::Foreign,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -219,7 +248,7 @@ impl CatalogReference {
 impl CatalogTable {
     fn into_model(self) -> TableFacts {
         TableFacts {
-            partitioned: self.partitioned,
+            relation: self.kind.into_model(),
             columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
             keys: self.keys,
             references: self.references.into_iter().map(CatalogReference::into_model).collect(),

@@ -35,6 +35,12 @@ pub enum PostgresError {
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
+    /// A row has no value in a key column, so it cannot be found again.
+    #[error("A row has no value in its key column {0}")]
+    NoKey(String),
+    /// Rows of a source that is no table have the same key.
+    #[error("Several rows have the same key ({0})")]
+    KeyNotUnique(String),
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),
@@ -192,6 +198,16 @@ fn judged(error: &PostgresError) -> Judgement {
             Remedy::Operator,
             "no_privilege",
             "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
+        ),
+        PostgresError::NoKey(_) => (
+            Remedy::Operator,
+            "no_key",
+            "leave such rows out with `where`, or choose a `key` that every row has",
+        ),
+        PostgresError::KeyNotUnique(_) => (
+            Remedy::Operator,
+            "key_not_unique",
+            "choose a `key` that tells the source's rows apart",
         ),
         PostgresError::TooManyRefused(_) => (
             Remedy::Operator,

@@ -28,6 +28,9 @@ pub struct PageRead {
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
     session.begin(Purpose::Copy).await?;
+    if !read.shape.source.is_table() && read.scan.after.is_none() {
+        prove_key(session, read.shape).await?;
+    }
     let mut stream = pin!(session.copy_out(&copy_sql(read)).await?);
     let collected = collect(stream.as_mut(), read).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
@@ -35,6 +38,20 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
         session.batch("rollback").await?;
     }
     Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
+}
+
+/// No index of the source holds the rows of a view to their key. Two with the same one would be one row
+/// of the target, and at a page's border the second would not even be read.
+async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
+    let key = sql::prefixed("r.", shape.key.iter().map(String::as_str));
+    let filter = shape.filter.as_deref().map(sql::condition);
+    let text = format!(
+        "select exists (select from {rows} as r where {filter} group by {key} having count(*) > 1)",
+        rows = sql::rows_of(&shape.table, shape.source),
+        filter = filter.as_deref().unwrap_or("true"),
+    );
+    let rows = session.query(&text, []).await?;
+    if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
 }
 
 /// Reads the rows that have certain values, in one transaction.
@@ -134,7 +151,7 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
     let key = shape
         .key
         .iter()
-        .map(|column| Ok(value(column)?.expect("key columns are not null")))
+        .map(|column| value(column)?.ok_or_else(|| PostgresError::NoKey(column.clone())))
         .collect::<Result<_, PostgresError>>()?;
     Ok(Position { cursor, key })
 }
@@ -158,12 +175,11 @@ fn fetch_sql(fetch: &Fetch<'_>) -> String {
 /// The statement of rows that certain rows of another table point to.
 fn parents_sql(fetch: &FetchParents<'_>) -> String {
     let FetchParents { parent, referenced, child, columns, keys } = *fetch;
-    let only = if child.partitioned { "" } else { "only " };
     let pointed = format!(
-        "({to}) in (select {from} from {only}{table} as r where {among})",
+        "({to}) in (select {from} from {table} as r where {among})",
         to = sql::prefixed("r.", referenced.iter().map(String::as_str)),
         from = sql::prefixed("r.", columns.iter().map(String::as_str)),
-        table = sql::table(&child.table),
+        table = sql::rows_of(&child.table, child.source),
         among = among(child, &child.key, keys),
     );
     rows_sql(parent, vec![pointed], &order_columns(parent, Pass::ByKey), "")
@@ -184,7 +200,6 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
 /// The table's rows that meet the conditions and its filter, as a COPY in its encoding.
 fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit: &str) -> String {
     let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
-    let only = if shape.partitioned { "" } else { "only " };
     conditions.extend(shape.filter.as_deref().map(sql::condition));
     let matching = match conditions.is_empty() {
         true => String::new(),
@@ -195,9 +210,9 @@ fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit:
         Encoding::Text => "text",
     };
     format!(
-        "copy (select {columns} from {only}{table} as r{matching} order by {order}{limit}) \
+        "copy (select {columns} from {table} as r{matching} order by {order}{limit}) \
          to stdout (format {format})",
-        table = sql::table(&shape.table),
+        table = sql::rows_of(&shape.table, shape.source),
         order = order.join(", "),
     )
 }

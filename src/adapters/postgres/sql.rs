@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
 
 /// A name, quoted: capitals, spaces, quotes and keywords survive.
@@ -13,6 +14,13 @@ pub fn ident(name: &str) -> String {
 /// A table with its schema, quoted.
 pub fn table(name: &TableName) -> String {
     format!("{}.{}", ident(name.schema()), ident(name.name()))
+}
+
+/// A table's own rows: without those of the tables that inherit from it, with those of its
+/// partitions.
+pub fn rows_of(name: &TableName, relation: Relation) -> String {
+    let only = if relation == Relation::Table { "only " } else { "" };
+    format!("{only}{}", table(name))
 }
 
 /// Names, quoted and separated by commas.
@@ -49,6 +57,16 @@ pub fn condition(filter: &str) -> String {
 /// with its schema.
 pub fn built_in(type_name: &str) -> bool {
     !type_name.contains('.')
+}
+
+/// The schema of a type that is not built in, quoted as `format_type` has quoted it.
+pub fn schema_of(type_name: &str) -> Option<&str> {
+    let mut quoted = false;
+    let dot = type_name.find(|letter| {
+        quoted ^= letter == '"';
+        letter == '.' && !quoted
+    });
+    dot.map(|at| &type_name[..at])
 }
 
 /// What a transaction is for; it decides what it may do and for how long.
@@ -145,6 +163,13 @@ mod tests {
         assert_eq!(ident("a\"b"), "\"a\"\"b\"");
         assert_eq!(table(&TableName::new("My Schema", "ünï")), "\"My Schema\".\"ünï\"");
         assert_eq!(prefixed("t.", ["a", "B"]), "t.\"a\", t.\"B\"");
+    }
+
+    #[test]
+    fn a_types_schema_ends_at_the_first_dot_outside_quotes() {
+        assert_eq!(schema_of("integer"), None);
+        assert_eq!(schema_of("extensions.vector(3)"), Some("extensions"));
+        assert_eq!(schema_of("\"My.\"\"Types\".\"a.b\"[]"), Some("\"My.\"\"Types\""));
     }
 
     #[test]

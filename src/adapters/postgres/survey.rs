@@ -129,7 +129,7 @@ fn look_sql(
     let Cursor::Column { name, type_name, kind, nullable, .. } = &shape.cursor else {
         return format!(
             "select {at}, null::text, {digest}, null::text, false, false",
-            digest = digest_sql(&rows, "true")
+            digest = digest_sql(shape, "true")
         );
     };
     let column = format!("r.{}", sql::ident(name));
@@ -140,12 +140,12 @@ fn look_sql(
     let seen_max = format!("${}", parameters.len());
     let tail = match reached.and_then(|reached| reached.kept.as_ref()) {
         _ if seen.is_none() => "null::text".to_owned(),
-        None => digest_sql(&rows, "true"),
+        None => digest_sql(shape, "true"),
         Some(kept) => {
             parameters.push(text(kept).into());
             let kept = format!("${}::{type_name}", parameters.len());
             let from = minus_overlap(&kept, *kind, overlap);
-            digest_sql(&rows, &format!("({column} >= {from}{nulls})"))
+            digest_sql(shape, &format!("({column} >= {from}{nulls})"))
         }
     };
     let from = minus_overlap("w.m", *kind, overlap);
@@ -153,16 +153,16 @@ fn look_sql(
     let window = format!("({column} >= {from} and {column} <= {to}{nulls})");
     let next = format!(
         "case when w.m is null then {all} else {tail} end",
-        all = digest_sql(&rows, "true"),
-        tail = digest_sql(&rows, &window)
+        all = digest_sql(shape, "true"),
+        tail = digest_sql(shape, &window)
     );
     let unchanged = format!("w.m::text is not distinct from {seen_max}");
     let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
-    let beyond = match kind {
-        CursorKind::Sequence => "false".to_owned(),
-        _ => format!(
-            "exists (select {rows} and {column} > coalesce(w.m, '-infinity') and {column} <= {to})"
-        ),
+    let beyond = match horizon(*kind) {
+        None => "false".to_owned(),
+        Some(horizon) => {
+            format!("exists (select {rows} and {column} > {horizon} and {column} <= {to})")
+        }
     };
     let without = match nullable {
         true => format!("exists (select {rows} and {column} is null)"),
@@ -181,8 +181,7 @@ fn look_sql(
 
 /// `from ... where ...` over the rows that are synced, as `r`.
 fn rows_sql(shape: &Shape) -> String {
-    let only = if shape.partitioned { "" } else { "only " };
-    let mut text = format!("from {only}{} as r where ", sql::table(&shape.table));
+    let mut text = format!("from {} as r where ", sql::rows_of(&shape.table, shape.source));
     match &shape.filter {
         Some(filter) => text.push_str(&sql::condition(filter)),
         None => text.push_str("true"),
@@ -192,14 +191,22 @@ fn rows_sql(shape: &Shape) -> String {
 
 /// A digest over row versions, not over values: a version has its own place (`ctid`) and its own
 /// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
-/// rewrite of the table changes it too, which costs a re-read and loses nothing.
-fn digest_expression() -> &'static str {
-    "concat(count(*), ':', coalesce(sum(hashtextextended(\
-     concat(r.tableoid, r.ctid, r.xmin), 0)), 0))"
+/// rewrite of the table changes it too, which costs a re-read and loses nothing. Where rows have no
+/// versions, their values are read.
+fn digest_expression(shape: &Shape) -> String {
+    let version = match shape.source.has_versions() {
+        true => "concat(r.tableoid, r.ctid, r.xmin)".to_owned(),
+        false => {
+            let moved = shape.columns.iter().map(|column| column.name.as_str());
+            format!("row({})::text", sql::prefixed("r.", moved))
+        }
+    };
+    format!("concat(count(*), ':', coalesce(sum(hashtextextended({version}, 0)), 0))")
 }
 
-fn digest_sql(rows: &str, condition: &str) -> String {
-    format!("(select {} {rows} and {condition})", digest_expression())
+fn digest_sql(shape: &Shape, condition: &str) -> String {
+    let rows = rows_sql(shape);
+    format!("(select {digest} {rows} and {condition})", digest = digest_expression(shape))
 }
 
 /// A cursor less the overlap, in the column's own type.
@@ -212,7 +219,7 @@ pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String
             format!("{value} - interval '{seconds} seconds'")
         }
         CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
-        CursorKind::Sequence => value.to_owned(),
+        CursorKind::Sequence | CursorKind::Decimal => value.to_owned(),
     }
 }
 
@@ -223,6 +230,7 @@ pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String
 fn greatest(kind: CursorKind) -> &'static str {
     match kind {
         CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "'infinity'",
+        CursorKind::Decimal => "'NaN'",
         CursorKind::Sequence => "w.m",
     }
 }
@@ -237,6 +245,9 @@ fn horizon(kind: CursorKind) -> Option<&'static str> {
              (select reset_val from pg_settings where name = 'TimeZone'))",
         ),
         CursorKind::Day => Some("(now() at time zone 'UTC')::date"),
+        // NaN and Infinity are greater than any number, and so is, for this, what is near the end of
+        // the type's range; servers before 14 know no Infinity to compare with.
+        CursorKind::Decimal => Some("1e131071"),
         CursorKind::Sequence => None,
     }
 }

@@ -273,7 +273,48 @@ mod tests {
         })
     }
 
+    /// JSON of any shape, and often of the shapes that a checkpoint is made of.
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let names = ["shape", "kept", "pending", "seen", "scan", "pass", "after", "key", "goal"];
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+            proptest::sample::select(vec!["window", "by_key", "a.b"]).prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 24, 4, move |inner| {
+            let name = proptest::sample::select(names.to_vec()).prop_map(str::to_owned);
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                proptest::collection::vec((name, inner), 0..6)
+                    .prop_map(|pairs| serde_json::Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn no_stored_text_makes_the_reader_panic(
+            scan in scan(),
+            reached in reached(),
+            place in any::<proptest::sample::Index>(),
+            other in json(),
+            text in any::<String>(),
+        ) {
+            let table = TableName::new("public", "t");
+            let checkpoint = Checkpoint { shape: String::new(), reached, scan: Some(scan) };
+            let mut json = serde_json::to_value(StoredCheckpoint::of(&table, &checkpoint)).unwrap();
+            let fields = json.as_object_mut().unwrap();
+            let place = place.index(fields.len());
+            *fields.values_mut().nth(place).unwrap() = other;
+            for text in [json.to_string(), text] {
+                if let Ok(stored) = serde_json::from_str::<StoredCheckpoint>(&text) {
+                    let _ = stored.into_model();
+                }
+            }
+        }
+
         #[test]
         fn a_stored_checkpoint_reads_back_as_it_was(
             shape in any::<String>(),

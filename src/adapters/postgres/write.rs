@@ -217,7 +217,8 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
         let place = shape.place(column).expect("key columns are among the moved ones");
         let field = Field { place, type_name: shape.source_type(column) };
         let value = copy::value(shape.encoding, row, field)?;
-        Ok(value.expect("key columns are not null").as_str().to_owned())
+        let value = value.ok_or_else(|| PostgresError::NoKey(column.clone()))?;
+        Ok(value.as_str().to_owned())
     };
     Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, PostgresError>>()?))
 }
@@ -246,6 +247,24 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// a schema, and the operators of an extension's types, citext's `=` say, are found through it. The
 /// values were printed under the pinned path and name everything in full.
 pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
+
+/// The role's own search path and, behind it, the schemas that the types of the key lie in. Without
+/// the schema of `citext` its `=` would be text's: Bob and BOB would be two keys, looked up without the
+/// index. Other types of an extension have no `=` at all then.
+fn path_to_operators(shape: &Shape) -> String {
+    let keys = shape.columns.iter().filter(|column| shape.key.contains(&column.name));
+    let mut schemas: Vec<&str> =
+        keys.filter_map(|column| sql::schema_of(&column.target_type)).collect();
+    schemas.dedup();
+    if schemas.is_empty() {
+        return OWN_SEARCH_PATH.to_owned();
+    }
+    format!(
+        "{OWN_SEARCH_PATH}; select set_config('search_path', \
+         concat_ws(', ', nullif(current_setting('search_path'), ''), {}), true)",
+        sql::literal(&schemas.join(", "))
+    )
+}
 
 /// Stages the rows and writes those that differ from the table's in a byte, behind a savepoint.
 pub async fn compared(
@@ -303,9 +322,9 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
         .batch(&format!(
             "savepoint {PART}; drop table if exists {staged}; \
              create temporary table syncline_page on commit drop as \
-             select {columns} from {table} with no data; {OWN_SEARCH_PATH}; \
-             savepoint {BEFORE_COPY}",
+             select {columns} from {table} with no data; {path}; savepoint {BEFORE_COPY}",
             staged = apply::STAGED,
+            path = path_to_operators(shape),
         ))
         .await?;
     copy_in(session, apply::STAGED, shape, page).await?;

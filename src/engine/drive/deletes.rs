@@ -39,9 +39,8 @@ impl<'a> Search<'a> {
         source: &'a dyn Source,
         target: &'a dyn Target,
         shape: &Shape,
-        partitioned: bool,
     ) -> Result<Self, Fault> {
-        let compared = Compared::of(target, shape.keys_only(), partitioned, None).await?;
+        let compared = Compared::of(target, shape.keys_only(), None).await?;
         let found = Compare { source, target, compared: &compared }.whole().await?;
         Ok(Self { source, target, compared, found })
     }

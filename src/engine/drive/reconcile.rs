@@ -33,12 +33,11 @@ impl Compared {
     pub async fn of(
         target: &(impl Digests + ?Sized),
         shape: Shape,
-        partitioned: bool,
         settled_to: Option<String>,
     ) -> Result<Self, Fault> {
         let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
         let filter = shape.filter.clone().filter(|_| takes_filter);
-        let there = Shape { partitioned, filter, ..shape.clone() };
+        let there = Shape { filter, ..shape.clone() };
         Ok(Self { source: shape, target: there, settled_to })
     }
 

@@ -116,6 +116,8 @@ fn has_known_names(field: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ticks(expression: &str, zone: &str, after: &str) -> Vec<String> {
@@ -173,5 +175,27 @@ mod tests {
             assert!(Cron::parse(expression, "UTC").is_err(), "{expression:?}");
         }
         assert_eq!(Cron::parse("0 0 * * *", "Mars/Olympus").unwrap_err(), BadCron::Zone);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_expression_makes_the_reader_panic_and_ticks_grow(
+            fields in proptest::collection::vec("[0-9*/,A-Za-z#?-]{1,6}|[0-9]{1,2}|\\*", 4..7),
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "Asia/Kathmandu", ""]),
+            from in 0_u64..4_000_000_000,
+            text in "\\PC{0,30}",
+        ) {
+            let _ = Cron::parse(&text, zone);
+            let Ok(cron) = Cron::parse(&fields.join(" "), zone) else { return Ok(()) };
+            let mut before = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(from);
+            for tick in cron.after(before).take(5) {
+                prop_assert!(tick > before, "{cron} stands still");
+                before = tick;
+            }
+            let again = Cron::parse(cron.expression(), cron.zone()).unwrap();
+            prop_assert_eq!(again.to_string(), cron.to_string());
+        }
     }
 }

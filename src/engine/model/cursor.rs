@@ -1,5 +1,7 @@
 //! Cursors: what grows when a row changes, a value of it, and a position in a scan.
 
+use super::type_name::unmodified;
+
 /// A value of a cursor or key column, as the source prints it under the pinned settings.
 ///
 /// It is kept as text and compared on the source alone, in the column's own type: another
@@ -28,20 +30,26 @@ pub enum CursorKind {
     WallClock,
     /// `date`.
     Day,
-    /// A number or another type without a clock: no overlap and no future.
+    /// A whole number: no overlap and no future.
     Sequence,
+    /// `numeric`: the same, but for what no number comes after.
+    Decimal,
 }
 
 impl CursorKind {
+    /// Its values are times.
+    pub fn is_of_time(self) -> bool {
+        matches!(self, Self::Instant | Self::WallClock | Self::Day)
+    }
+
     /// The kind of a column of the type that `format_type` prints, if it can be a cursor at all.
     pub fn of_type(type_name: &str) -> Option<Self> {
-        let base = type_name.split('(').next().unwrap_or(type_name).trim_end();
-        match base {
-            "timestamp" if type_name.ends_with("with time zone") => Some(Self::Instant),
+        match unmodified(type_name).as_ref() {
             "timestamp with time zone" => Some(Self::Instant),
-            "timestamp" | "timestamp without time zone" => Some(Self::WallClock),
+            "timestamp without time zone" => Some(Self::WallClock),
             "date" => Some(Self::Day),
-            "smallint" | "integer" | "bigint" | "numeric" => Some(Self::Sequence),
+            "smallint" | "integer" | "bigint" => Some(Self::Sequence),
+            "numeric" => Some(Self::Decimal),
             _ => None,
         }
     }
@@ -113,9 +121,11 @@ mod tests {
             ("timestamp(6) without time zone", Some(CursorKind::WallClock)),
             ("date", Some(CursorKind::Day)),
             ("bigint", Some(CursorKind::Sequence)),
-            ("numeric(20,0)", Some(CursorKind::Sequence)),
+            ("numeric(20,0)", Some(CursorKind::Decimal)),
             ("text", None),
             ("uuid", None),
+            ("numeric(20,0)[]", None),
+            ("timestamp(3) with time zone[]", None),
         ] {
             assert_eq!(CursorKind::of_type(name), kind, "{name}");
         }

@@ -26,8 +26,8 @@ pub struct Facts {
 /// What one table is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableFacts {
-    /// Its own rows only, or those of its partitions too.
-    pub partitioned: bool,
+    /// Where its rows lie.
+    pub relation: Relation,
     /// Its columns in their order.
     pub columns: Vec<Column>,
     /// Its keys: the primary key first, then unique, non-null, immediate, complete indexes.
@@ -40,6 +40,34 @@ pub struct TableFacts {
     pub estimated_rows: u64,
     /// What the role may do with it.
     pub privileges: Privileges,
+}
+
+/// Where the rows lie that a name gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relation {
+    /// In a table. Those of the tables that inherit from it are not its own.
+    #[default]
+    Table,
+    /// In the partitions of a table.
+    Partitioned,
+    /// In a materialized view, as of when it was refreshed.
+    Materialized,
+    /// In other tables: a query makes them each time.
+    View,
+    /// In another server, whose open transactions are out of sight.
+    Foreign,
+}
+
+impl Relation {
+    /// Rows are written to it one by one, under its own keys.
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Partitioned)
+    }
+
+    /// Each row has a version that another write of it changes.
+    pub fn has_versions(self) -> bool {
+        !matches!(self, Self::View | Self::Foreign)
+    }
 }
 
 impl TableFacts {

@@ -20,4 +20,5 @@ pub mod secret;
 pub mod shape;
 pub mod survey;
 pub mod table;
+pub mod type_name;
 pub mod writer;

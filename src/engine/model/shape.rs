@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::deletes::Mark;
+use super::facts::Relation;
 use super::page::Encoding;
 use super::pipeline::Policy;
 use super::table::TableName;
@@ -23,8 +24,10 @@ pub struct Shape {
     pub policy: Policy,
     /// The byte form of a page.
     pub encoding: Encoding,
-    /// The source's rows lie in partitions.
-    pub partitioned: bool,
+    /// Where the source's rows lie.
+    pub source: Relation,
+    /// Where the target's rows lie.
+    pub target: Relation,
     /// The rows that the source's planner believes it has.
     pub estimated_rows: u64,
     /// Where rows are marked that are gone from the source, instead of being deleted. A marked row

@@ -1,7 +1,7 @@
 //! Which columns identify a row, and which one grows when a row changes.
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
-use crate::engine::model::facts::TableFacts;
+use crate::engine::model::facts::{Relation, TableFacts};
 use crate::engine::model::pipeline::TableRule;
 
 /// Why a table cannot be worked as it is: what is so, and what to do.
@@ -26,7 +26,11 @@ pub fn key(
     target: &TableFacts,
     rule: Option<&TableRule>,
 ) -> Result<Vec<String>, Obstacle> {
-    if let Some(chosen) = rule.and_then(|rule| rule.key.as_ref()) {
+    let chosen = rule.and_then(|rule| rule.key.as_ref());
+    if !source.relation.is_table() {
+        return key_of_target(source, target, chosen);
+    }
+    if let Some(chosen) = chosen {
         let is_key_of = |side: &TableFacts| side.keys.iter().any(|key| same_columns(key, chosen));
         return match (is_key_of(source), is_key_of(target)) {
             (true, true) => Ok(chosen.clone()),
@@ -55,6 +59,27 @@ pub fn key(
     })
 }
 
+/// The key of rows that have none at the source: a view's, or another server's. It is the operator's
+/// word that they differ in it; where they do not, the page is refused.
+fn key_of_target(
+    source: &TableFacts,
+    target: &TableFacts,
+    chosen: Option<&Vec<String>>,
+) -> Result<Vec<String>, Obstacle> {
+    let has_all = |key: &Vec<String>| key.iter().all(|column| source.column(column).is_some());
+    let wanted = |key: &&Vec<String>| match chosen {
+        Some(chosen) => same_columns(key, chosen),
+        None => has_all(key),
+    };
+    let found = target.keys.iter().find(wanted).map(|key| chosen.unwrap_or(key).clone());
+    found.ok_or_else(|| {
+        Obstacle::new(
+            "it is no table on the source, and no key of the target's table fits it",
+            "create a primary key on the target over columns that tell its rows apart",
+        )
+    })
+}
+
 fn same_columns(one: &[String], other: &[String]) -> bool {
     one.len() == other.len() && one.iter().all(|column| other.contains(column))
 }
@@ -69,6 +94,12 @@ pub fn cursor(
     rule: Option<&TableRule>,
 ) -> Result<Cursor, Obstacle> {
     if let Some(chosen) = rule.and_then(|rule| rule.cursor.as_deref()) {
+        if matches!(source.relation, Relation::Materialized | Relation::Foreign) {
+            return Err(Obstacle::new(
+                "its rows appear with stamps of any age, so no cursor finds them all",
+                "leave out `cursor`; it is compared whole",
+            ));
+        }
         let travels = shared.contains(&chosen);
         return travels.then(|| as_cursor(source, chosen)).flatten().ok_or_else(|| {
             Obstacle::new(
@@ -77,10 +108,14 @@ pub fn cursor(
             )
         });
     }
+    // A view's stamp may be that of one table among several.
+    if !source.relation.is_table() {
+        return Ok(Cursor::Whole);
+    }
     let stamp = ["updated_at", "created_at"].into_iter().filter(|name| shared.contains(name));
     let by_stamp = stamp
         .filter_map(|name| as_cursor(source, name))
-        .find(|cursor| !matches!(cursor, Cursor::Column { kind: CursorKind::Sequence, .. }));
+        .find(|cursor| matches!(cursor, Cursor::Column { kind, .. } if kind.is_of_time()));
     let by_key = || match key {
         [only] if source.column(only).is_some_and(|column| column.serial) => {
             as_cursor(source, only)
@@ -165,6 +200,32 @@ mod tests {
         let key = ["id".to_owned()];
         assert!(cursor(&facts, &["id"], &key, Some(&rule)).is_err());
         assert!(cursor(&facts, &["id", "changed"], &key, Some(&rule)).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_table_takes_its_key_from_the_target_and_no_cursor_unasked() {
+        let columns = [("id", "bigint"), ("updated_at", STAMP)];
+        let target = table(&columns, &[&["other"], &["id"]]);
+        let rule = |cursor: Option<&str>, key: Option<&str>| TableRule {
+            table: crate::engine::model::table::TableName::new("public", "t"),
+            cursor: cursor.map(str::to_owned),
+            key: key.map(|column| vec![column.to_owned()]),
+            columns: None,
+            filter: None,
+            deletes: None,
+            policy: crate::engine::model::pipeline::Policy::SourceWins,
+        };
+        let (stamp, shared, id) =
+            (rule(Some("updated_at"), None), ["id", "updated_at"], ["id".to_owned()]);
+        for (relation, may_have_a_cursor) in
+            [(Relation::View, true), (Relation::Materialized, false), (Relation::Foreign, false)]
+        {
+            let source = TableFacts { relation, ..table(&columns, &[]) };
+            assert_eq!(key(&source, &target, None), Ok(id.to_vec()));
+            assert!(key(&source, &target, Some(&rule(None, Some("updated_at")))).is_err());
+            assert_eq!(cursor(&source, &shared, &id, None), Ok(Cursor::Whole));
+            assert_eq!(cursor(&source, &shared, &id, Some(&stamp)).is_ok(), may_have_a_cursor);
+        }
     }
 
     #[test]

@@ -3,19 +3,22 @@
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::facts::Column;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::type_name::unmodified;
 
 /// The first object id that a database gives out itself (Postgres' `FirstNormalObjectId`). Types
 /// below it are built in and the same in every database.
 const FIRST_OWN_OID: u32 = 16_384;
 
 /// Types whose binary form the position of a page's last row can be read from.
-const READABLE: [&str; 10] = [
+const READABLE: [&str; 12] = [
     "smallint",
     "integer",
     "bigint",
     "boolean",
     "uuid",
     "date",
+    "timestamp with time zone",
+    "timestamp without time zone",
     "text",
     "character varying",
     "character",
@@ -34,21 +37,22 @@ pub fn choose<'a>(
         let same = source.type_oid == target.type_oid && source.type_name == target.type_name;
         let positional = key.contains(&source.name) || cursor.column() == Some(&source.name);
         same && source.type_oid < FIRST_OWN_OID
-            && !names_an_object(&source.type_name)
+            && has_binary_form(&source.type_name)
             && (!positional || readable(&source.type_name))
     });
     if binary { Encoding::Binary } else { Encoding::Text }
 }
 
-/// `regclass` and its kin are object ids in binary, which mean something else in another
-/// database, and names in text; `aclitem` has no binary form.
-fn names_an_object(type_name: &str) -> bool {
-    type_name.starts_with("reg") || type_name.starts_with("aclitem")
+/// Whether the target makes the same value of a value's binary form. `regclass` and its kin are
+/// object ids in it, which mean something else in another database, and names in text; `aclitem` has
+/// none; and a server sends empty values of the others and refuses to take them (XX000, 22P03).
+fn has_binary_form(type_name: &str) -> bool {
+    let without = ["reg", "aclitem", "tsquery", "int2vector", "oidvector"];
+    !without.iter().any(|kind| type_name.starts_with(kind))
 }
 
 fn readable(type_name: &str) -> bool {
-    let base = type_name.split('(').next().unwrap_or(type_name);
-    READABLE.contains(&base) || type_name.starts_with("timestamp")
+    READABLE.contains(&unmodified(type_name).as_ref())
 }
 
 #[cfg(test)]
@@ -83,9 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn names_of_objects_travel_as_text() {
-        for (oid, name) in [(2205, "regclass"), (2210, "regclass[]"), (1033, "aclitem")] {
-            let column = column("a", oid, name);
+    fn types_without_a_true_binary_form_travel_as_text() {
+        let names = ["regclass", "regclass[]", "aclitem", "tsquery", "int2vector[]", "oidvector"];
+        for name in names {
+            let column = column("a", 2205, name);
             assert_eq!(choose_for(&column, &column, &[]), Encoding::Text, "{name}");
         }
     }
@@ -102,6 +107,8 @@ mod tests {
         for name in ["timestamp(3) with time zone", "timestamp without time zone"] {
             assert!(readable(name), "{name}");
         }
-        assert!(!readable("time with time zone"));
+        for name in ["time with time zone", "timestamp(3) with time zone[]", "character(5)[]"] {
+            assert!(!readable(name), "{name}");
+        }
     }
 }

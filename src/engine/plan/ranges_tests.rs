@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::model::cursor::Cursor;
+use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::MovedColumn;
@@ -171,7 +172,8 @@ fn shape() -> Shape {
         filter: None,
         policy: Policy::SourceWins,
         encoding: Encoding::Text,
-        partitioned: false,
+        source: Relation::Table,
+        target: Relation::Table,
         estimated_rows: 0,
         mark: None,
     }

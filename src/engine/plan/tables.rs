@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::facts::{Column, Facts, TableFacts};
+use crate::engine::model::facts::{Column, Facts, Relation, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::{Pipeline, Policy};
 use crate::engine::model::shape::{MovedColumn, Shape};
@@ -164,7 +164,8 @@ fn shape(
                 filter: rule.and_then(|rule| rule.filter.clone()),
                 policy,
                 encoding,
-                partitioned: source.partitioned,
+                source: source.relation,
+                target: target.relation,
                 estimated_rows: source.estimated_rows,
                 mark,
             })
@@ -245,6 +246,25 @@ fn privileges(
 fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
     let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
     match cursor {
+        Cursor::Whole if source.relation == Relation::View => note(
+            Weight::Warning,
+            "it is a view on the source: each run reads it whole, and it is compared whenever a \
+             value changed",
+            "sync the tables it reads, or name a column with `cursor` that grows whenever any of \
+             its values changes"
+                .into(),
+        ),
+        Cursor::Whole if !source.relation.has_versions() => note(
+            Weight::Warning,
+            "it is a foreign table on the source: each run reads it whole, and it is compared \
+             whenever a value changed",
+            "sync it from its own server".into(),
+        ),
+        Cursor::Whole if !source.relation.is_table() => note(
+            Weight::Info,
+            "it is a materialized view on the source and is compared whole when it was refreshed",
+            String::new(),
+        ),
         Cursor::Whole => note(
             Weight::Warning,
             "it has no cursor column and is compared whole whenever it changed",
@@ -263,8 +283,10 @@ fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]
             "its cursor created_at does not change when a row is updated",
             "add an updated_at column that a trigger sets".into(),
         ),
-        Cursor::Column { kind: CursorKind::Sequence, name: column, .. }
-            if key.contains(column) && source.column(column).is_some_and(|of| of.serial) =>
+        Cursor::Column { kind, name: column, .. }
+            if !kind.is_of_time()
+                && key.contains(column)
+                && source.column(column).is_some_and(|of| of.serial) =>
         {
             note(
                 Weight::Warning,

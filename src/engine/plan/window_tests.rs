@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::engine::model::cursor::{CursorKind, CursorValue, Position};
+use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::MovedColumn;
@@ -34,7 +35,8 @@ fn shape_by(cursor: Cursor) -> Shape {
         filter: None,
         policy: Policy::SourceWins,
         encoding: Encoding::Binary,
-        partitioned: false,
+        source: Relation::Table,
+        target: Relation::Table,
         estimated_rows: 0,
         mark: None,
     }
@@ -147,7 +149,7 @@ fn what_does_not_change_the_rows_keeps_the_checkpoint() {
     let mut same = shape_by(cursor(false));
     same.table = TableName::new("public", "renamed");
     same.encoding = Encoding::Text;
-    same.partitioned = true;
+    (same.source, same.target) = (Relation::Partitioned, Relation::Partitioned);
     same.estimated_rows = 9;
     same.columns[1].target_type = "numeric".to_owned();
     assert!(usable(&same, Some(&checkpoint)).is_some());

@@ -104,8 +104,7 @@ impl Slice<'_> {
         report: &mut SyncReport,
         kept: &mut Vec<Kept<'s>>,
     ) -> Result<Worked, Fault> {
-        let partitioned = self.there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
-        let mut search = Search::begin(self.source, self.target, shape, partitioned).await?;
+        let mut search = Search::begin(self.source, self.target, shape).await?;
         let first = is_first(report);
         let (mut gone, mut held) = (Vec::new(), Vec::new());
         let worked = loop {

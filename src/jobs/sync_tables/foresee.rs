@@ -5,7 +5,6 @@ use std::fmt;
 
 use crate::engine::drive::deletes::Search;
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
@@ -43,13 +42,11 @@ pub async fn deletes(
     source: &dyn Source,
     target: &dyn Target,
     shapes: &[Shape],
-    there: &Facts,
 ) -> Result<Vec<DeletesIntent>, Fault> {
     let mut intents = Vec::new();
     let wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
     for shape in shapes.iter().rev().filter(wanted) {
-        let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
-        let mut search = Search::begin(source, target, shape, partitioned).await?;
+        let mut search = Search::begin(source, target, shape).await?;
         let mut gone = Vec::new();
         while gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
             gone.extend(search.next().await?.gone);

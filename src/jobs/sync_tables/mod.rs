@@ -92,7 +92,6 @@ impl SyncTables {
                     clock,
                     budget,
                     lease: &lease,
-                    there: &there,
                     reconciled: &reconciled,
                 };
                 slice.work(&plan.shapes, &done, checkpoints, &mut report).await
@@ -127,7 +126,7 @@ impl SyncTables {
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        let deletes = foresee::deletes(self, source, target, &plan.shapes, &there).await?;
+        let deletes = foresee::deletes(self, source, target, &plan.shapes).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, &checkpoints, &survey) })
     }
 

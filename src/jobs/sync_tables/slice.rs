@@ -7,7 +7,6 @@ use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
-use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{CONFLICT, Fault};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
@@ -51,8 +50,6 @@ pub struct Slice<'a> {
     pub budget: &'a Budget,
     /// The right to save.
     pub lease: &'a Lease,
-    /// What the target has.
-    pub there: &'a Facts,
     /// The tables whose deletes earlier slices of the chain have done.
     pub reconciled: &'a BTreeSet<TableName>,
 }

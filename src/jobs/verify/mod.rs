@@ -74,11 +74,10 @@ impl VerifyTables {
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         let mut asked = Vec::new();
         for shape in plan.shapes {
-            let partitioned = there.tables.get(&shape.table).is_some_and(|of| of.partitioned);
             let table = shape.table.clone();
             let compared = async {
                 let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
-                let compared = Compared::of(target, shape, partitioned, settled_to).await?;
+                let compared = Compared::of(target, shape, settled_to).await?;
                 let verified = self.table(source, target, clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };

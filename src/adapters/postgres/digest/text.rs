@@ -13,6 +13,7 @@ use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::range::{Comparison, KeyRange, RowKey, Side};
 use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::type_name::unmodified;
 
 /// The rows of a table on one side.
 #[derive(Clone, Copy)]
@@ -172,7 +173,9 @@ impl<'a> Rows<'a> {
         let pairs = self.keys().enumerate().map(|(place, column)| {
             let own = self.own_type(column);
             let (quoted, asked) = (format!("r.{}", sql::ident(&column.name)), asked(place));
-            match sql::built_in(own) {
+            // A text that is cast to `regclass` is looked up, and no table is called -, which stands
+            // for none.
+            match sql::built_in(own) && !own.starts_with("reg") {
                 true => format!("{quoted} = {asked}::{own}"),
                 false => format!("{quoted}::text = {asked}"),
             }
@@ -181,8 +184,11 @@ impl<'a> Rows<'a> {
     }
 
     fn table(&self) -> String {
-        let only = if self.shape.partitioned { "" } else { "only " };
-        format!("{only}{}", sql::table(&self.shape.table))
+        let relation = match self.side {
+            Side::Source => self.shape.source,
+            Side::Target => self.shape.target,
+        };
+        sql::rows_of(&self.shape.table, relation)
     }
 
     fn keys(&self) -> impl Iterator<Item = &'a MovedColumn> {
@@ -222,7 +228,7 @@ impl<'a> Rows<'a> {
     /// A key column as text. Numbers that are equal are one key, however they are spelled.
     fn key_text(&self, column: &MovedColumn) -> String {
         let quoted = format!("r.{}", sql::ident(&column.name));
-        match base(&column.source_type) {
+        match unmodified(&column.source_type).as_ref() {
             _ if column.source_type != column.target_type => self.value(column),
             "numeric" => format!("trim_scale({quoted})::text"),
             "real" | "double precision" => format!("({quoted} + 0)::text"),
@@ -310,38 +316,33 @@ fn hulls(ranges: &[KeyRange]) -> Vec<KeyRange> {
     joined
 }
 
-/// A type without its modifiers.
-fn base(type_name: &str) -> &str {
-    type_name.split('(').next().unwrap_or(type_name).trim_end()
-}
-
 /// The type that a key column is ordered in, if its order is the same in every database.
 fn native(column: &MovedColumn) -> Option<&'static str> {
-    let (source, target) = (base(&column.source_type), base(&column.target_type));
+    let (source, target) = (unmodified(&column.source_type), unmodified(&column.target_type));
     let whole = ["smallint", "integer", "bigint"];
-    if whole.contains(&source) && whole.contains(&target) {
+    if whole.contains(&source.as_ref()) && whole.contains(&target.as_ref()) {
         return Some("bigint");
     }
-    let same = ["uuid", "date", "boolean", "bytea", "numeric", "real", "double precision", "oid"];
-    let stamp = |zone: &str| {
-        source.starts_with("timestamp")
-            && column.source_type.ends_with(zone)
-            && target.starts_with("timestamp")
-            && column.target_type.ends_with(zone)
-    };
-    match source {
-        _ if stamp("with time zone") => Some("timestamp with time zone"),
-        _ if stamp("without time zone") => Some("timestamp without time zone"),
-        _ if source != target => None,
-        _ => same.into_iter().find(|name| *name == source),
-    }
+    let same = [
+        "uuid",
+        "date",
+        "boolean",
+        "bytea",
+        "numeric",
+        "real",
+        "double precision",
+        "oid",
+        "timestamp with time zone",
+        "timestamp without time zone",
+    ];
+    same.into_iter().find(|name| *name == source && *name == target)
 }
 
 /// The type that a text is read as before it is compared with a column of the target's. A length
 /// would cut in a cast what it refuses in a row, and a type of the database's own may be unknown on
 /// the source.
 fn compared_as(target_type: &str) -> Option<&str> {
-    match base(target_type) {
+    match unmodified(target_type).as_ref() {
         _ if !sql::built_in(target_type) => None,
         _ if target_type.ends_with("[]") => Some(target_type),
         "text" | "character varying" => None,
@@ -407,6 +408,7 @@ mod tests {
                 Some("timestamp with time zone"),
             ),
             ("timestamp without time zone", "timestamp with time zone", None),
+            ("numeric(10,2)[]", "numeric(10,2)[]", None),
             ("integer", "numeric", None),
             ("text", "text", None),
             ("character varying(3)", "character varying(3)", None),

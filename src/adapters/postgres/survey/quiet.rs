@@ -60,7 +60,7 @@ fn look_sql(
     parameters: &mut Vec<Parameter>,
 ) -> String {
     let rows = rows_sql(ask.shape);
-    let digest = digest_expression();
+    let digest = digest_expression(ask.shape);
     let Cursor::Column { name, type_name, kind, nullable, .. } = &ask.shape.cursor else {
         return format!("select {at}, null::text, {digest} {rows}");
     };

@@ -1,5 +1,6 @@
 //! Callbacks as QStash sends them, and as it does not.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -101,5 +102,41 @@ fn a_malformed_callback_is_refused_for_good() {
         json!({ "url": "https://sync.example.com/api/background/other" }),
     ] {
         refused(parsed(more).unwrap_err());
+    }
+}
+
+/// JSON of any kind, and texts that look like what stands there.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,30}".prop_map(Value::from),
+        proptest::collection::vec(any::<u8>(), 0..40)
+            .prop_map(|bytes| Value::from(STANDARD.encode(bytes))),
+        "\\PC{0,40}".prop_map(|text| Value::from(STANDARD.encode(text))),
+        Just(json!("https://sync.example.com/api/background/sync/")),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        proptest::collection::vec(inner, 0..3).prop_map(Value::from)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_callback_makes_the_reader_panic_or_speaks_at_length(
+        name in prop::sample::select(vec![
+            "url", "sourceMessageId", "status", "retried", "body", "sourceBody", "scheduleId",
+        ]),
+        other in any_value(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..80),
+    ) {
+        prop_assert!(Callback::parse(&bytes, HOME).is_err());
+        if let Ok(callback) = parsed(json!({ name: other })) {
+            prop_assert!(callback.reason.chars().count() <= LONGEST_REASON + 80);
+            prop_assert!(callback.delivery.retried <= MOST_RETRIES);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! library that reads it would share its mistakes.
 
 mod accepted;
+mod any;
 mod refused;
 mod spelling;
 
