@@ -103,6 +103,14 @@ async fn a_trigger_that_rewrites_rows_is_told_of() {
 }
 
 #[tokio::test]
+async fn a_trigger_that_rewrites_rows_in_a_first_load_is_told_of_too() {
+    let pair = items(&STAMPS.replace("before update", "before insert")).await;
+    let first = pair.sync().await.success();
+    assert_eq!(first.rows("public.items"), [10, 0, 0]);
+    assert!(first.warnings().contains("wrote 10 of its rows otherwise"), "{}", first.body);
+}
+
+#[tokio::test]
 async fn a_trigger_that_would_rewrite_rows_is_suppressed_where_that_is_asked_for() {
     let pair = items(STAMPS).await.pipeline("triggers = \"suppress\"");
     pair.sync().await.success();

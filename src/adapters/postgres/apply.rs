@@ -32,6 +32,19 @@ const MERGEABLE: &str = "\
         current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
+/// Whether triggers look at rows before they are inserted. What they drop or write otherwise can only
+/// be told of rows that are staged.
+const LOOKED_AT: &str = "\
+    select exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
+        or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+        and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
+
+/// Whether the table's rows can be copied straight in.
+pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
+    let asked = session.query(LOOKED_AT, [sql::table(&shape.table).into()]).await?;
+    Ok(!asked[0].get::<_, bool>(0))
+}
+
 /// What writing a page came to.
 pub struct Applied {
     /// Its counts.

@@ -75,6 +75,7 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
         select coalesce(jsonb_agg(jsonb_build_object(
             'schema', pn.nspname,
             'table', pc.relname,
+            'deferrable', f.condeferrable,
             'columns', (select jsonb_agg(a.attname order by p.place)
                 from unnest(f.conkey) with ordinality as p(attnum, place)
                 join pg_attribute a on a.attrelid = f.conrelid and a.attnum = p.attnum),
@@ -234,14 +235,15 @@ struct CatalogColumn {
 struct CatalogReference {
     schema: String,
     table: String,
+    deferrable: bool,
     columns: Vec<String>,
     referenced: Vec<String>,
 }
 
 impl CatalogReference {
     fn into_model(self) -> Reference {
-        let Self { schema, table, columns, referenced } = self;
-        Reference { columns, parent: TableName::new(schema, table), referenced }
+        let Self { schema, table, deferrable, columns, referenced } = self;
+        Reference { columns, parent: TableName::new(schema, table), referenced, deferrable }
     }
 }
 

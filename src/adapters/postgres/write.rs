@@ -74,7 +74,8 @@ async fn attempt(
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
     let suppressed = begin(to, shape, constraints).await?;
     // Foreign keys are looked after here then, and that needs the page to be staged.
-    let Put { tally, straight, refused } = put(session, shape, page, fresh && !suppressed).await?;
+    let straight = fresh && !suppressed && apply::takes_copy(session, shape).await?;
+    let Put { tally, straight, refused } = put(session, shape, page, straight).await?;
     ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
     rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
     let mut set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
@@ -225,16 +226,17 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
 
 /// Copies the rows straight into the table. A row that is there already (it was updated on the
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
-/// so do row-level security, which COPY refuses to work under, and a trigger that drops a row.
+/// so does row-level security, which COPY refuses to work under.
 async fn straight(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
     session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}; savepoint {BEFORE_COPY}")).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
-        Ok(copied) if copied == page.rows => return Ok(true),
-        Err(error) if !compares_instead(&error) => return Err(error),
-        Ok(_) | Err(_) => {}
+        Ok(()) => Ok(true),
+        Err(error) if compares_instead(&error) => {
+            session.batch(&format!("rollback to savepoint {PART}")).await?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
-    session.batch(&format!("rollback to savepoint {PART}")).await?;
-    Ok(false)
 }
 
 fn compares_instead(error: &PostgresError) -> bool {
@@ -327,17 +329,16 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
             path = path_to_operators(shape),
         ))
         .await?;
-    copy_in(session, apply::STAGED, shape, page).await?;
-    Ok(())
+    copy_in(session, apply::STAGED, shape, page).await
 }
 
-/// Sends a page's bytes as they are; how many rows the server has taken.
+/// Sends a page's bytes as they are.
 pub async fn copy_in(
     session: &Session,
     into: &str,
     shape: &Shape,
     page: &Page,
-) -> Result<u64, PostgresError> {
+) -> Result<(), PostgresError> {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let format = match shape.encoding {
         Encoding::Binary => "binary",
@@ -357,5 +358,6 @@ pub async fn copy_in(
     if shape.encoding == Encoding::Binary {
         within(sink.feed(Bytes::from_static(&BINARY_TRAILER))).await?;
     }
-    within(sink.as_mut().finish()).await
+    within(sink.as_mut().finish()).await?;
+    Ok(())
 }

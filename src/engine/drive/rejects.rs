@@ -168,7 +168,7 @@ impl TryAgain<'_> {
         tried: &mut Tried,
     ) -> Result<(), Fault> {
         for reference in self.family.references.get(&child.table).into_iter().flatten() {
-            let Reference { columns, parent, referenced } = reference;
+            let Reference { columns, parent, referenced, deferrable: _ } = reference;
             let Some(parent) = self.family.shapes.get(parent) else { continue };
             let fetch = FetchParents { parent, referenced, child, columns, keys };
             let page = self.source.parents(&fetch).await?;

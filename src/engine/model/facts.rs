@@ -71,6 +71,17 @@ impl Relation {
 }
 
 impl TableFacts {
+    /// The tables that a row of it must find a row of when it is written: neither may a column of the
+    /// foreign key be NULL, nor can its check wait.
+    pub fn needed_at_once(&self) -> impl Iterator<Item = &TableName> {
+        let takes_null = |name: &String| self.column(name).is_none_or(|column| !column.not_null);
+        let needed = self
+            .references
+            .iter()
+            .filter(move |of| !of.deferrable && !of.columns.iter().any(takes_null));
+        needed.map(|of| &of.parent)
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -86,6 +97,8 @@ pub struct Reference {
     pub parent: TableName,
     /// The parent's columns, in the same order.
     pub referenced: Vec<String>,
+    /// It may be checked at the end of the transaction.
+    pub deferrable: bool,
 }
 
 /// What one column is.

@@ -27,6 +27,26 @@ pub fn parents_first(parents: &BTreeMap<TableName, Vec<TableName>>) -> Vec<Table
     ordered
 }
 
+/// The tables from which the edges lead back to them over another table.
+pub fn in_circles(parents: &BTreeMap<TableName, Vec<TableName>>) -> BTreeSet<TableName> {
+    let leads_back = |start: &&TableName| {
+        let mut walked = BTreeSet::from([*start]);
+        let mut left = vec![*start];
+        while let Some(at) = left.pop() {
+            for parent in parents.get(at).into_iter().flatten().filter(|parent| *parent != at) {
+                if parent == *start {
+                    return true;
+                }
+                if walked.insert(parent) {
+                    left.push(parent);
+                }
+            }
+        }
+        false
+    };
+    parents.keys().filter(leads_back).cloned().collect()
+}
+
 /// The first table without a waiting parent. Where there is none, a table on a cycle: one that
 /// its own parents lead back to, found by walking up from the first table.
 fn next_ready<'a>(waiting: &BTreeMap<&'a TableName, BTreeSet<&'a TableName>>) -> &'a TableName {
@@ -63,6 +83,17 @@ mod tests {
     #[test]
     fn a_reference_to_itself_or_outside_does_not_hold_a_table_back() {
         assert_eq!(order(&[("a", &["a", "elsewhere"])]), ["a"]);
+    }
+
+    #[test]
+    fn a_circle_is_found_from_each_of_its_tables_and_from_no_other() {
+        let name = |text: &str| TableName::new("public", text);
+        let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("e", "e"), ("a", "f")];
+        let mut parents: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (table, parent) in edges {
+            parents.entry(name(table)).or_default().push(name(parent));
+        }
+        assert_eq!(in_circles(&parents), ["a", "b", "c"].map(name).into());
     }
 
     #[test]

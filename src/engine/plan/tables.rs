@@ -37,6 +37,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
     let mut plan = TablesPlan::default();
     let mut shapes = BTreeMap::new();
     let mut parents = BTreeMap::new();
+    let mut needed = BTreeMap::new();
     for name in wanted(pipeline, source) {
         let sides = (source.tables.get(&name), target.tables.get(&name));
         let (Some(here), Some(there)) = sides else {
@@ -56,12 +57,24 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             plan.notes.extend(source.standby.then(|| blind_spot(&shape)).flatten());
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
+            needed.insert(name.clone(), there.needed_at_once().cloned().collect());
             shapes.insert(name, shape);
         }
     }
+    plan.notes.extend(order::in_circles(&needed).iter().map(closed_circle));
     let ordered = order::parents_first(&parents);
     plan.shapes = ordered.iter().filter_map(|name| shapes.remove(name)).collect();
     plan
+}
+
+fn closed_circle(name: &TableName) -> Note {
+    Note::new(
+        Weight::Warning,
+        name,
+        "its foreign keys lead back to it, and none of them takes NULL or can wait: rows that point to \
+         one another in such a circle have no first one, and are set aside",
+        "alter table ... alter constraint ... deferrable, for one of them on the target",
+    )
 }
 
 /// Two databases that no plan can be made for. Syncing a database with itself would at best do
