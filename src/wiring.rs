@@ -161,7 +161,7 @@ fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
 }
 
 fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
-    let PipelineSettings { name, source, target, tables, overrides, cron } = set;
+    let PipelineSettings { name, source, target, tables, overrides, cron, add_columns } = set;
     let mark = mark(&target, state_schema);
     // One connection for rows and ledger alike: both work on the same database.
     let database = PostgresTarget::new(target, state_schema);
@@ -175,6 +175,7 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             page_rows: limits.page_rows.get(),
             overlap: limits.overlap,
             lease: limits.lease,
+            add_columns,
         }),
         ports: Ports {
             source: Box::new(PostgresSource::new(source)),

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::model::addition::Addition;
 use super::model::checkpoint::{Checkpoint, Scan, Writer};
 use super::model::delivery::{Chain, Delivery, Message, MessageId};
 use super::model::facts::Facts;
@@ -132,6 +133,14 @@ pub trait Target: Digests {
 
     /// Which of the tables have no row.
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;
+
+    /// Which of these types, as the source names them, the target does not know.
+    async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault>;
+
+    /// Adds columns to a table, all or none, and renews the lease; columns that are there stay as
+    /// they are. It gives up soon where the table is in use. A lease that was taken over adds
+    /// nothing.
+    async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault>;
 
     /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. Rows
     /// that are refused are set aside with the reason, in the same transaction, and the others

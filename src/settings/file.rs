@@ -25,11 +25,12 @@ pub(super) struct FilePipeline {
     pub overrides: Vec<TableOverride>,
     pub cron: Option<Placed>,
     pub time_zone: Option<Placed>,
+    pub add_columns: Option<bool>,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 7] =
-    ["name", "source", "target", "cron", "time_zone", "tables", "table"];
+const PIPELINE_KEYS: [&str; 8] =
+    ["name", "source", "target", "cron", "time_zone", "add_columns", "tables", "table"];
 const TABLE_KEYS: [&str; 5] = ["name", "cursor", "key", "columns", "where"];
 
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
@@ -97,6 +98,7 @@ impl Walk<'_> {
         let target = self.placed(section, "target");
         let cron = self.placed(section, "cron");
         let time_zone = self.placed(section, "time_zone");
+        let add_columns = self.switch(section, "add_columns");
         let tables = self.tables(section);
         let overrides = self.overrides(section, tables.as_deref());
         let (name, span) = name?;
@@ -105,7 +107,7 @@ impl Walk<'_> {
         } else if RESERVED_NAMES.contains(&name.as_str()) {
             self.report(&span, Some("name"), Problem::ReservedName(name.clone()));
         }
-        Some(FilePipeline { name, source, target, tables, overrides, cron, time_zone })
+        Some(FilePipeline { name, source, target, tables, overrides, cron, time_zone, add_columns })
     }
 
     fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {
@@ -236,6 +238,15 @@ impl Walk<'_> {
             self.report(&value.span(), Some(key), Problem::Expected("a text that is not empty"));
         }
         text
+    }
+
+    fn switch(&mut self, section: &DeTable<'_>, key: &str) -> Option<bool> {
+        let value = section.get(key)?;
+        let switch = value.get_ref().as_bool();
+        if switch.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("true or false"));
+        }
+        switch
     }
 
     fn texts(&mut self, section: &DeTable<'_>, key: &str) -> Option<Vec<(String, Range<usize>)>> {

@@ -22,6 +22,7 @@ fn everything_that_a_file_may_say_is_read() {
         name = "old-to-new"
         source = "env:OLD_URL"
         target = "postgres://u@h/d"
+        add_columns = true
         tables = ["public.jobs", 'app."We""ird, t.able"']
 
         [[pipeline.table]]
@@ -41,6 +42,7 @@ fn everything_that_a_file_may_say_is_read() {
     assert_eq!(first.name, "old-to-new");
     assert_eq!(first.source.as_ref().unwrap().text, "env:OLD_URL");
     assert_eq!(first.target.as_ref().unwrap().place, "sync.toml line 5, `target`");
+    assert_eq!((first.add_columns, second.add_columns), (Some(true), None));
     let tables = [TableName::new("public", "jobs"), TableName::new("app", "We\"ird, t.able")];
     assert_eq!(first.tables.as_deref(), Some(&tables[..]));
     let jobs = TableOverride {

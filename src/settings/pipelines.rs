@@ -8,7 +8,7 @@ use crate::engine::model::table::TableName;
 use super::databases::{Placed, refuse_same, side};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline};
-use super::variables::{CONFIG, CRON, Environment, SOURCE, TABLES, TARGET};
+use super::variables::{ADD_COLUMNS, CONFIG, CRON, Environment, SOURCE, TABLES, TARGET};
 
 /// The pipeline that needs no file; the function's path is named after it.
 pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
@@ -28,6 +28,8 @@ pub struct PipelineSettings {
     pub overrides: Vec<TableOverride>,
     /// When it is to run.
     pub cron: Cron,
+    /// Whether columns that only the source has are added to the target.
+    pub add_columns: bool,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -60,13 +62,16 @@ pub(super) fn read(
             overrides: Vec::new(),
             cron: None,
             time_zone: None,
+            add_columns: None,
         }],
     };
     let alone = pipelines.len() == 1;
+    let adds = add_columns(env, problems);
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for pipeline in pipelines {
-        let FilePipeline { name, source, target, tables, overrides, cron, time_zone } = pipeline;
+        let FilePipeline { name, source, target, tables, overrides, cron, time_zone, add_columns } =
+            pipeline;
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
         let source = side(env, SOURCE, source.as_ref(), alone, problems);
@@ -74,7 +79,16 @@ pub(super) fn read(
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);
-        complete.push(PipelineSettings { name, source, target, tables, overrides, cron });
+        let add_columns = adds.or(add_columns).unwrap_or(false);
+        complete.push(PipelineSettings {
+            name,
+            source,
+            target,
+            tables,
+            overrides,
+            cron,
+            add_columns,
+        });
     }
     complete
 }
@@ -98,6 +112,18 @@ fn own_cron(
         problems.at(zone_place.filter(|_| is_zone).unwrap_or(place), bad);
         default.clone()
     })
+}
+
+/// The environment's word on all pipelines, which wins over the file's.
+fn add_columns(env: Environment<'_>, problems: &mut Problems) -> Option<bool> {
+    match env.get(ADD_COLUMNS)?.as_str() {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => {
+            problems.of(ADD_COLUMNS, Problem::Switch);
+            None
+        }
+    }
 }
 
 /// The environment's list, which replaces the file's where it is clear whose.

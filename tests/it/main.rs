@@ -1,5 +1,6 @@
 //! Black-box tests over real Postgres, with `world` as their harness, and the rules of the house.
 
+mod add_columns;
 mod cli;
 mod cli_demo;
 mod cli_local_qstash;

@@ -11,7 +11,8 @@ use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{delete, describe, digest, history, ledger, read, rejects, survey, write};
+use super::{alter, delete, describe, digest, history, ledger, read, rejects, survey, write};
+use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
@@ -198,6 +199,19 @@ impl Target for PostgresTarget {
         let session = self.session().await?;
         let result = describe::empty(&session, tables).await;
         keep(&self.pool, session, result, Step::Plan)
+    }
+
+    async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault> {
+        let session = self.session().await?;
+        let result = alter::unknown_types(&session, types).await;
+        keep(&self.pool, session, result, Step::Plan)
+    }
+
+    async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = alter::add_columns(&session, &self.schema, lease, addition).await;
+        keep(&self.pool, session, result, Step::Alter)
+            .map_err(|fault| fault.of_table(&addition.table))
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {

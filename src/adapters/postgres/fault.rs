@@ -121,6 +121,7 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
         Step::ConnectTarget => "Cannot reach the target",
         Step::Compare => "Cannot compare the rows of the two databases",
         Step::State => "Cannot use the state tables in the target",
+        Step::Alter => "Cannot alter the target's table",
         Step::Read => "Cannot read from the source",
         Step::Write => "Cannot write to the target",
         Step::Ask | Step::Queue | Step::Notify => "Cannot use the database",

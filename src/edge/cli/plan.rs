@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::output::{self, Exit};
-use super::{Selection, opened, run};
+use super::{Besides, Selection, opened, run};
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
 use crate::wiring::App;
@@ -12,6 +12,8 @@ use crate::wiring::App;
 pub struct PlanArguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    besides: Besides,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -20,16 +22,16 @@ pub struct PlanArguments {
 /// Prints the plan; the exit says whether a table would be left out.
 pub async fn plan(arguments: &PlanArguments) -> Exit {
     match opened(App::from_process()) {
-        Ok(app) => print(&app, &arguments.selection, arguments.json).await,
+        Ok(app) => print(&app, &arguments.selection, arguments.besides, arguments.json).await,
         Err(exit) => exit,
     }
 }
 
 /// Prints the plan of a selection.
-pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
+pub async fn print(app: &App, selection: &Selection, besides: Besides, json: bool) -> Exit {
     let id = app.new_run();
     let planned = async {
-        let (served, job) = run::asked(app, selection, &id)?;
+        let (served, job) = run::asked(app, selection, besides, &id)?;
         let ports = &served.ports;
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
     };
@@ -46,9 +48,10 @@ pub async fn print(app: &App, selection: &Selection, json: bool) -> Exit {
 }
 
 fn as_json(plan: &SyncPlan) -> Value {
-    let SyncPlan { tables, notes } = plan;
+    let SyncPlan { additions, tables, notes } = plan;
     json!({
         "success": !plan.has_problems(),
+        "statements": additions.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "tables": tables.iter().map(table_json).collect::<Vec<_>>(),
         "notes": notes.iter().map(note_json).collect::<Vec<_>>(),
     })
@@ -59,6 +62,7 @@ fn table_json(of: &TableIntent) -> Value {
     let (action, since) = match intent {
         Intent::Nothing => ("nothing", None),
         Intent::FirstLoad => ("first_load", None),
+        Intent::Anew => ("anew", None),
         Intent::Since(from) => ("since", Some(from)),
         Intent::Compare => ("compare", None),
         Intent::Resume => ("resume", None),

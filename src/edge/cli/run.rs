@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::output::{self, Exit};
-use super::{Selection, opened, plan, selected};
+use super::{Besides, Selection, opened, plan, selected};
 use crate::edge::calling;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
@@ -18,6 +18,8 @@ use crate::wiring::App;
 pub struct RunArguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    besides: Besides,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -36,10 +38,10 @@ pub async fn run(arguments: &RunArguments) -> Exit {
         Err(exit) => return exit,
     };
     if arguments.dry_run {
-        return plan::print(&app, &arguments.selection, arguments.json).await;
+        return plan::print(&app, &arguments.selection, arguments.besides, arguments.json).await;
     }
     let run = app.new_run();
-    let asked = asked(&app, &arguments.selection, &run);
+    let asked = asked(&app, &arguments.selection, arguments.besides, &run);
     let (served, mut job) = match asked {
         Ok(asked) => asked,
         Err(fault) => return output::fault(&fault, &run, arguments.json),
@@ -116,9 +118,13 @@ pub async fn slices(
 pub fn asked<'a>(
     app: &'a App,
     selection: &Selection,
+    besides: Besides,
     run: &RunId,
 ) -> Result<(&'a Served, SyncTables), Fault> {
-    let (served, pipeline) = asked_of(app, selection)?;
+    let (served, mut pipeline) = asked_of(app, selection)?;
+    if besides.add_columns {
+        pipeline = Arc::new(Pipeline { add_columns: true, ..Pipeline::clone(&pipeline) });
+    }
     Ok((served, by_person(pipeline, run)))
 }
 

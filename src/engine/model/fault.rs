@@ -19,6 +19,8 @@ pub enum Step {
     Plan,
     /// Comparing the rows of the two sides.
     Compare,
+    /// Adding columns to the target.
+    Alter,
     /// Reading rows.
     Read,
     /// Writing rows with their checkpoint.
@@ -39,6 +41,7 @@ impl Step {
             Self::State => "state",
             Self::Plan => "plan",
             Self::Compare => "compare",
+            Self::Alter => "alter",
             Self::Read => "read",
             Self::Write => "write",
             Self::Queue => "queue",
@@ -131,7 +134,13 @@ impl Fault {
     pub fn stops_the_run(&self) -> bool {
         match self.step {
             Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
-            Step::Plan | Step::Compare | Step::Read | Step::Write | Step::Queue | Step::Notify => {
+            Step::Plan
+            | Step::Compare
+            | Step::Alter
+            | Step::Read
+            | Step::Write
+            | Step::Queue
+            | Step::Notify => {
                 matches!(self.code, LEASE_LOST | "unreachable" | "silent" | "unavailable")
             }
         }

@@ -1,5 +1,6 @@
 //! What things are: plain values that every room may speak of. No I/O, no clock, no adapter.
 
+pub mod addition;
 pub mod budget;
 pub mod checkpoint;
 pub mod cron;

@@ -22,6 +22,8 @@ pub struct Pipeline {
     pub overlap: Duration,
     /// How long the lease lives after the last commit.
     pub lease: Duration,
+    /// Columns that only the source has are added to the target.
+    pub add_columns: bool,
 }
 
 /// What the operator decided for one table.

@@ -1,6 +1,7 @@
 //! Decides and touches nothing: functions from values to values, each testable with a table of
 //! cases.
 
+pub mod additions;
 pub mod choose;
 pub mod drift;
 pub mod encoding;

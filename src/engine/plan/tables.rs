@@ -86,7 +86,8 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
     Ok(())
 }
 
-fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
+/// The tables that a run is about.
+pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     match &pipeline.tables {
         Some(listed) => listed.clone(),
         None => source.tables.keys().cloned().collect(),
@@ -287,6 +288,7 @@ mod tests {
             page_rows: 1_000,
             overlap: Duration::ZERO,
             lease: Duration::from_secs(60),
+            add_columns: false,
         }
     }
 

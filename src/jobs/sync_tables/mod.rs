@@ -1,6 +1,7 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
+mod columns;
 mod family;
 mod plan;
 mod report;
@@ -74,11 +75,9 @@ impl SyncTables {
         let worked = match here {
             Err(fault) => Err(fault),
             Ok(here) => {
-                let plan = tables::plan(&self.pipeline, &here, &there);
-                report.notes = plan.notes;
-                Slice { job: self, source, target, ledger, clock, budget, lease: &lease }
-                    .work(&plan.shapes, &done, checkpoints, &mut report)
-                    .await
+                let slice =
+                    Slice { job: self, source, target, ledger, clock, budget, lease: &lease };
+                slice.run(&here, there, &done, checkpoints, &mut report).await
             }
         };
         report.finish(clock.now(), worked.err());
@@ -100,14 +99,16 @@ impl SyncTables {
         let (here, there) = self.describe(source, target).await;
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
-        let plan = tables::plan(&self.pipeline, &here, &there);
+        let additions = columns::plan(&self.pipeline, target, &here, &there).await?;
+        let plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
+        let additions = additions.tables;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         if plan.shapes.is_empty() {
-            return Ok(SyncPlan::of(plan, &checkpoints, &Survey::default()));
+            return Ok(SyncPlan::of(plan, additions, &checkpoints, &Survey::default()));
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        Ok(SyncPlan::of(plan, &checkpoints, &survey))
+        Ok(SyncPlan::of(plan, additions, &checkpoints, &survey))
     }
 
     async fn describe(

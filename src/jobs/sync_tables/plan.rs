@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::Encoding;
@@ -16,6 +17,8 @@ use crate::engine::ports::Checkpoints;
 /// What a run would do now.
 #[derive(Debug, Default)]
 pub struct SyncPlan {
+    /// What would be added to the target's tables first.
+    pub additions: Vec<Addition>,
     /// The tables in the order they would be worked.
     pub tables: Vec<TableIntent>,
     /// What planning says.
@@ -46,6 +49,8 @@ pub enum Intent {
     Nothing,
     /// The first load: everything.
     FirstLoad,
+    /// Everything is read again: what is synced of the table is not what it was.
+    Anew,
     /// What changed since that cursor, and what lies within the overlap before it.
     Since(String),
     /// Everything is compared, because it has no cursor or is not safe to keep one yet.
@@ -56,25 +61,30 @@ pub enum Intent {
 
 impl SyncPlan {
     /// The plan that follows from what both sides have, the checkpoints and a look at the source.
-    pub fn of(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
+    pub fn of(
+        plan: TablesPlan,
+        additions: Vec<Addition>,
+        checkpoints: &Checkpoints,
+        survey: &Survey,
+    ) -> Self {
         let TablesPlan { shapes, notes } = plan;
         let tables = shapes
             .iter()
             .zip(&survey.tables)
             .map(|(shape, look)| {
-                let checkpoint = window::usable(shape, checkpoints.get(&shape.table));
-                let moved = window::decide(shape, checkpoint, look, &survey.writers_before);
-                TableIntent::of(shape, intent(shape, checkpoint, &moved))
+                let stored = checkpoints.get(&shape.table);
+                let moved = window::decide(shape, stored, look, &survey.writers_before);
+                TableIntent::of(shape, intent(shape, stored, &moved))
             })
             .collect();
-        Self { tables, notes }
+        Self { additions, tables, notes }
     }
 
     /// Nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        let Self { tables, notes } = self;
+        let Self { additions, tables, notes } = self;
         let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
-        quiet && notes.iter().all(|note| note.weight != Weight::Problem)
+        quiet && additions.is_empty() && notes.iter().all(|note| note.weight != Weight::Problem)
     }
 
     /// A table is left out until somebody acts.
@@ -83,11 +93,12 @@ impl SyncPlan {
     }
 }
 
-fn intent(shape: &Shape, checkpoint: Option<&Checkpoint>, moved: &Move) -> Intent {
-    match (moved, checkpoint) {
+fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
+    match (moved, stored) {
         (Move::Quiet | Move::Settle(_), _) => Intent::Nothing,
         (Move::Resume(_), _) => Intent::Resume,
         (Move::Scan(_), None) => Intent::FirstLoad,
+        (Move::Scan(_), stored) if window::usable(shape, stored).is_none() => Intent::Anew,
         (Move::Scan(scan), Some(_)) => match (&shape.cursor, &scan.from) {
             (Cursor::Column { .. }, Some(from)) => Intent::Since(from.as_str().to_owned()),
             _ => Intent::Compare,
@@ -110,6 +121,9 @@ impl TableIntent {
 
 impl fmt::Display for SyncPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for addition in &self.additions {
+            writeln!(f, "{addition}")?;
+        }
         for table in &self.tables {
             writeln!(f, "{table}")?;
         }
@@ -130,6 +144,7 @@ impl fmt::Display for TableIntent {
         match intent {
             Intent::Nothing => write!(f, "nothing changed")?,
             Intent::FirstLoad => write!(f, "first load, about {estimated_rows} rows")?,
+            Intent::Anew => write!(f, "read from the start, about {estimated_rows} rows")?,
             Intent::Since(from) => write!(f, "what changed since {from}")?,
             Intent::Compare => write!(f, "compare about {estimated_rows} rows")?,
             Intent::Resume => write!(f, "go on with the scan that the last run began")?,

@@ -7,6 +7,7 @@ use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
@@ -15,6 +16,7 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
+use super::columns;
 use super::family::family;
 use super::{SyncReport, SyncTables};
 
@@ -69,9 +71,23 @@ pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<Survey
 }
 
 impl Slice<'_> {
+    /// Brings the target's columns up where that is asked for, plans, and works the tables.
+    pub async fn run(
+        &self,
+        here: &Facts,
+        there: Facts,
+        done: &BTreeSet<TableName>,
+        checkpoints: Checkpoints,
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
+        let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
+        report.notes = plan.notes;
+        self.work(&plan.shapes, done, checkpoints, report).await
+    }
+
     /// Works the tables in order and fills the report. The fault is one after which no table can
     /// go on; what is wrong with a single table is in the report.
-    pub async fn work(
+    async fn work(
         &self,
         all: &[Shape],
         done: &BTreeSet<TableName>,
