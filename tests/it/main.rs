@@ -11,6 +11,7 @@ mod day;
 mod deliveries;
 mod demo_cluster;
 mod demo_data;
+mod drift;
 mod economy;
 mod given_up;
 mod hostile;

@@ -25,14 +25,24 @@ const OWN_TABLES: [&str; 8] = [
 /// The same text for the same database however it was reached: a server starts at a microsecond
 /// of its own, and a database's object id is its own on the server. Any role may read both.
 const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
-     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery() \
+     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), oid::text \
      from pg_database where datname = current_database()";
+
+/// The cluster, which its standbys share, and its timeline, which ends
+/// where another server takes over or a backup is restored to a point in time.
+///
+/// Any role may call these functions unless somebody has revoked it. So it is asked outside of the
+/// transaction, which a refusal would end; without an answer one database is told from the others
+/// of its server alone.
+const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
+     from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
 
 /// A table a row, its parts as JSON. `pg_index.indimmediate` leaves out deferrable keys, which
 /// cannot find a row again while they are violated.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
     'partitioned', c.relkind = 'p',
+    'storage', concat_ws(' ', c.oid, c.relfilenode),
     'estimated_rows', greatest(c.reltuples, 0)::int8,
     'columns', (
         select coalesce(jsonb_agg(jsonb_build_object(
@@ -107,7 +117,8 @@ pub async fn facts(
     };
     let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
     let own = OWN_TABLES.map(str::to_owned).to_vec();
-    let (begun, identity, rows) = tokio::join!(
+    let (history, begun, identity, rows) = tokio::join!(
+        session.query(HISTORY, []),
         session.begin(Purpose::Look),
         session.query(IDENTITY, []),
         session.query(TABLES, [schemas.into(), names.into(), own.into(),],),
@@ -115,7 +126,13 @@ pub async fn facts(
     begun?;
     let (identity, rows) = (identity?, rows?);
     session.batch("commit").await?;
+    let history = match history {
+        Ok(rows) => rows[0].get(0),
+        Err(PostgresError::Refused(_)) => String::new(),
+        Err(error) => return Err(error),
+    };
     let mut facts = Facts {
+        history: format!("{history} {}", identity[0].get::<_, &str>(3)),
         identity: identity[0].get(0),
         standby: identity[0].get(2),
         major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
@@ -160,6 +177,7 @@ pub async fn empty(
 #[derive(Deserialize)]
 struct CatalogTable {
     partitioned: bool,
+    storage: String,
     estimated_rows: u64,
     columns: Vec<CatalogColumn>,
     keys: Vec<Vec<String>>,
@@ -201,6 +219,7 @@ impl CatalogReference {
 impl CatalogTable {
     fn into_model(self) -> TableFacts {
         TableFacts {
+            storage: self.storage,
             partitioned: self.partitioned,
             columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
             keys: self.keys,

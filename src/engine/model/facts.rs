@@ -9,6 +9,9 @@ use super::table::TableName;
 pub struct Facts {
     /// The same text for the same database, however it was reached.
     pub identity: String,
+    /// The same text as long as its rows can only have changed by being written: it outlives
+    /// restarts, and ends where the server was promoted, restored or replaced.
+    pub history: String,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
     /// The server's major version.
@@ -20,6 +23,9 @@ pub struct Facts {
 /// What one table is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableFacts {
+    /// The same text as long as its rows can only have changed one by one: it ends where the table
+    /// is dropped and made again, truncated or rewritten.
+    pub storage: String,
     /// Its own rows only, or those of its partitions too.
     pub partitioned: bool,
     /// Its columns in their order.

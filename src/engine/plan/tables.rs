@@ -51,7 +51,8 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             ));
             continue;
         }
-        if let Some(shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
+        if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
+            shape.origin = format!("{} {} {}", source.history, here.storage, there.storage);
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
             shapes.insert(name, shape);
@@ -130,6 +131,7 @@ fn shape(
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
+                origin: String::new(),
                 columns: drift.shared.iter().map(|(here, there)| moved(here, there)).collect(),
                 key,
                 cursor,

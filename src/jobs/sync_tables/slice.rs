@@ -237,7 +237,7 @@ impl Slice<'_> {
             if begins { self.still_writing(&survey.writers_after).await? } else { BTreeSet::new() };
         let unknown: Vec<TableName> = works
             .iter()
-            .filter(|(work, _)| !work.resumed && !checkpoints.contains_key(&work.shape.table))
+            .filter(|(work, _)| !work.resumed && work.reached == Reached::default())
             .map(|(work, _)| work.shape.table.clone())
             .collect();
         let empty =
