@@ -12,6 +12,7 @@ mod deliveries;
 mod demo_cluster;
 mod demo_data;
 mod drift;
+mod drift_midway;
 mod economy;
 mod given_up;
 mod hostile;

@@ -47,6 +47,7 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
     'columns', (
         select coalesce(jsonb_agg(jsonb_build_object(
             'name', a.attname,
+            'number', a.attnum,
             'type_oid', a.atttypid::int8,
             'type_name', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull,
@@ -191,6 +192,7 @@ struct CatalogTable {
 
 #[derive(Deserialize)]
 struct CatalogColumn {
+    number: i16,
     name: String,
     type_oid: u32,
     type_name: String,
@@ -239,6 +241,7 @@ impl CatalogTable {
 impl CatalogColumn {
     fn into_model(self) -> Column {
         Column {
+            number: self.number,
             name: self.name,
             type_oid: self.type_oid,
             type_name: self.type_name,

@@ -3,7 +3,7 @@
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::copy::BadFrame;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Remedy, SCHEMA_CHANGED, Step};
 
 /// What went wrong while talking to one database.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum PostgresError {
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
+    /// A table's columns are no longer those that the run was planned for.
+    #[error("The table was altered while it was being worked")]
+    Altered,
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),
@@ -174,6 +177,12 @@ fn judged(error: &PostgresError) -> Judgement {
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),
+        PostgresError::Altered => (
+            Remedy::Retry,
+            SCHEMA_CHANGED,
+            "nothing of this page was saved; the next run reads the table as it is then, and \
+             `syncline plan` tells what differs",
+        ),
         PostgresError::LeaseLost => (
             Remedy::Retry,
             crate::engine::model::fault::LEASE_LOST,
@@ -195,7 +204,7 @@ fn judged_code(code: &SqlState) -> Judgement {
         ),
         "42P01" | "42703" | "42704" => (
             Remedy::Operator,
-            "schema_changed",
+            SCHEMA_CHANGED,
             "a table or column is gone or was renamed; `syncline plan` tells which",
         ),
         "25006" => (

@@ -5,6 +5,7 @@
 //! exception is COPY, which the driver prepares under a name; the name lives and is closed inside
 //! the same transaction.
 
+mod agreed;
 mod alter;
 mod apply;
 mod bisect;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use tokio_postgres::error::SqlState;
 
+use super::agreed;
 use super::copy::{self, Field};
 use super::fault::PostgresError;
 use super::session::{Session, within};
@@ -13,6 +14,7 @@ use super::sql::{self, Purpose};
 use super::survey::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
@@ -27,7 +29,7 @@ pub struct PageRead {
 /// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
-    session.begin(Purpose::Read).await?;
+    begin(session, read.shape).await?;
     let mut stream = pin!(within(session.client().copy_out(&copy_sql(read))).await?);
     let collected = collect(stream.as_mut(), read).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
@@ -35,6 +37,13 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
         session.batch("rollback").await?;
     }
     Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
+}
+
+async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
+    let (begun, held) =
+        tokio::join!(session.begin(Purpose::Read), agreed::hold(session, shape, Side::Source));
+    begun?;
+    held
 }
 
 /// Reads the rows that have certain values, in one transaction.
@@ -49,7 +58,7 @@ pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page
 
 /// All that a statement gives, as one page.
 async fn whole(session: &Session, shape: &Shape, copy: &str) -> Result<Page, PostgresError> {
-    session.begin(Purpose::Read).await?;
+    begin(session, shape).await?;
     let mut stream = pin!(within(session.client().copy_out(copy)).await?);
     let mut page = Page { bytes: Bytes::new(), rows: 0, last: None, complete: true };
     let mut bytes = Vec::new();

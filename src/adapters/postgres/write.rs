@@ -1,6 +1,6 @@
 //! One page into the target: rows, checkpoint, counts and lease in one transaction.
 //!
-//! The order inside it: prove the lease, stage the rows, write those that differ, set aside those that
+//! The order inside it: prove the lease and that the table is still what was agreed on, stage the rows, write those that differ, set aside those that
 //! are refused, save the checkpoint and the counts, commit. A run whose lease was taken over fails at the first step, a
 //! process that dies at any point leaves nothing, and a page that is sent twice finds its rows
 //! equal the second time.
@@ -15,10 +15,10 @@ use super::fault::PostgresError;
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
-use super::{apply, bisect, history, ledger, rejects};
+use super::{agreed, apply, bisect, history, ledger, rejects};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
-use crate::engine::model::range::RowKey;
+use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Again, Batch, Committed};
@@ -60,7 +60,7 @@ async fn attempt(
     batch: &Batch<'_>,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
-    begin(session, schema, lease, constraints).await?;
+    begin(session, schema, lease, batch.shape, constraints).await?;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
     let Put { tally, straight, refused } = put(session, shape, page, fresh).await?;
     ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
@@ -74,10 +74,16 @@ async fn begin(
     session: &Session,
     schema: &str,
     lease: &Lease,
+    shape: &Shape,
     constraints: Constraints,
 ) -> Result<(), PostgresError> {
     session.begin(Purpose::Write).await?;
-    ledger::prove(session, schema, lease).await?;
+    let (proved, held) = tokio::join!(
+        ledger::prove(session, schema, lease),
+        agreed::hold(session, shape, Side::Target),
+    );
+    proved?;
+    held?;
     match constraints {
         Constraints::AsDeclared => Ok(()),
         Constraints::AtOnce => session.batch("set constraints all immediate").await,
@@ -92,7 +98,7 @@ pub async fn retry(
     lease: &Lease,
     again: &Again<'_>,
 ) -> Result<Committed, PostgresError> {
-    begin(session, schema, lease, Constraints::AtOnce).await?;
+    begin(session, schema, lease, again.shape, Constraints::AtOnce).await?;
     let Again { run, shape, page, keys } = *again;
     let Put { tally, straight, refused } = put(session, shape, page, false).await?;
     let gone: Vec<RowKey> =

@@ -63,6 +63,8 @@ pub struct Reference {
 /// What one column is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Column {
+    /// Its number in the table, which no other column of it ever has.
+    pub number: i16,
     /// Its name.
     pub name: String,
     /// Its type's object id; the same in every database for a built-in type.

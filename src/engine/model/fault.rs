@@ -150,5 +150,8 @@ impl Fault {
 /// The code of a run whose lease was taken over.
 pub const LEASE_LOST: &str = "lease_lost";
 
+/// The code of a table whose columns are not what the plan found.
+pub const SCHEMA_CHANGED: &str = "schema_changed";
+
 /// The code of a call that the queue is needed for, where none is set up.
 pub const NO_QUEUE: &str = "no_queue";

@@ -52,7 +52,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             continue;
         }
         if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
-            shape.origin = format!("{} {} {}", source.history, here.storage, there.storage);
+            shape.origin = origin(&source.history, &shape, here, there);
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
             shapes.insert(name, shape);
@@ -145,6 +145,17 @@ fn shape(
     let refused = found.iter().any(|note| note.weight == Weight::Problem);
     notes.append(&mut found);
     shape.filter(|_| !refused)
+}
+
+/// Names the tables and the columns of both sides by what the databases never give out twice.
+fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> String {
+    let numbers = |side: &TableFacts| {
+        let number = |name: &str| side.column(name).map_or(0, |column| column.number).to_string();
+        let numbers: Vec<String> = shape.columns.iter().map(|of| number(&of.name)).collect();
+        numbers.join(",")
+    };
+    let side = |side: &TableFacts| format!("{}: {}", side.storage, numbers(side));
+    format!("{history}; {}; {}", side(source), side(target))
 }
 
 fn moved(source: &Column, target: &Column) -> MovedColumn {

@@ -8,7 +8,7 @@ use crate::engine::drive::rejects::{Tried, TryAgain};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{Fault, SCHEMA_CHANGED};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
@@ -71,8 +71,27 @@ pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<Survey
 }
 
 impl Slice<'_> {
-    /// Brings the target's columns up where that is asked for, plans, and works the tables.
+    /// Plans and works the tables. One look at the rows is for all tables, and fails where one of them
+    /// was altered since the catalog was read; then both are looked at once more.
     pub async fn run(
+        &self,
+        here: &Facts,
+        there: Facts,
+        done: &BTreeSet<TableName>,
+        checkpoints: Checkpoints,
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
+        match self.attempt(here, there, done, checkpoints.clone(), report).await {
+            Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
+                let (here, there) = self.job.describe(self.source, self.target).await;
+                self.attempt(&here?, there?, done, checkpoints, report).await
+            }
+            worked => worked,
+        }
+    }
+
+    /// Brings the target's columns up where that is asked for, plans, and works the tables.
+    async fn attempt(
         &self,
         here: &Facts,
         there: Facts,
