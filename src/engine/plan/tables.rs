@@ -95,6 +95,30 @@ pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     }
 }
 
+/// Tables that were synced before, and that the target has while the source has not. Where tables are
+/// listed, one that is missing is named by the plan.
+pub fn gone<'a>(
+    pipeline: &Pipeline,
+    source: &Facts,
+    target: &Facts,
+    synced: impl Iterator<Item = &'a TableName>,
+) -> Vec<Note> {
+    let is_gone = |name: &&TableName| {
+        pipeline.tables.is_none()
+            && !source.tables.contains_key(*name)
+            && target.tables.contains_key(*name)
+    };
+    let note = |name| {
+        Note::new(
+            Weight::Warning,
+            name,
+            "it was synced before and does not exist on the source any more",
+            "rename it on the target if it was renamed, or drop it there too",
+        )
+    };
+    synced.filter(is_gone).map(note).collect()
+}
+
 fn missing(name: &TableName, on_source: bool) -> Note {
     let side = if on_source { "source" } else { "target" };
     Note::new(

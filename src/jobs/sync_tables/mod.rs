@@ -100,9 +100,10 @@ impl SyncTables {
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
         let additions = columns::plan(&self.pipeline, target, &here, &there).await?;
-        let plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
+        let mut plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
         let additions = additions.tables;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
+        plan.notes.extend(tables::gone(&self.pipeline, &here, &there, checkpoints.keys()));
         if plan.shapes.is_empty() {
             return Ok(SyncPlan::of(plan, additions, &checkpoints, &Survey::default()));
         }

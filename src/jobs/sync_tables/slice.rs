@@ -13,6 +13,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
+use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
@@ -99,8 +100,10 @@ impl Slice<'_> {
         checkpoints: Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
+        let gone = tables::gone(&self.job.pipeline, here, &there, checkpoints.keys());
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
+        report.notes.extend(gone);
         self.work(&plan.shapes, done, checkpoints, report).await
     }
 
