@@ -15,6 +15,7 @@ use super::model::page::{Page, PageLimit};
 use super::model::range::{ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey};
 use super::model::reject::Reject;
 use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
+use super::model::sequence::{Sequence, SequenceStep};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
 use super::model::table::TableName;
@@ -64,6 +65,9 @@ pub trait Digests: Send + Sync {
 pub trait Source: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
+
+    /// The sequences that fill columns of these tables, and how far they and the columns are.
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
 
     /// Looks at all tables in a constant number of round trips. The writers before are sampled
     /// before the first look's snapshot, the writers after when the last look is done.
@@ -155,6 +159,13 @@ pub trait Target: Digests {
     /// Deletes the rows of these keys, all or nothing, counts them and renews the lease; gives back
     /// how many there were. A lease that was taken over deletes nothing.
     async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<u64, Fault>;
+
+    /// The sequences that fill columns of these tables, and how far they and the columns are.
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
+
+    /// Advances a sequence, unless it is as far already, and renews the lease. It is not undone by
+    /// anything that fails later. A lease that was taken over advances nothing.
+    async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault>;
 
     /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
     /// way to save one without rows, and it takes nothing but such tables.

@@ -28,6 +28,7 @@ mod rejects;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;
+mod sequences;
 mod sql_text;
 mod sync_basics;
 mod sync_crash;

@@ -11,7 +11,9 @@ use super::digest::Rows;
 use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
-use super::{alter, delete, describe, digest, history, ledger, read, rejects, survey, write};
+use super::{
+    alter, delete, describe, digest, history, ledger, read, rejects, sequences, survey, write,
+};
 use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Writer;
 use crate::engine::model::database::DatabaseUrl;
@@ -23,6 +25,7 @@ use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
 use crate::engine::model::reject::Reject;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
@@ -150,6 +153,12 @@ impl Source for PostgresSource {
         keep(&self.pool, session, result, Step::Plan)
     }
 
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.session().await?;
+        let result = sequences::of_tables(&session, tables).await;
+        keep(&self.pool, session, result, Step::Read)
+    }
+
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
         let session = self.session().await?;
         let result = survey::look(&session, asks, overlap).await;
@@ -233,6 +242,18 @@ impl Target for PostgresTarget {
         let result = delete::rows(&session, &self.schema, lease, deletion).await;
         keep(&self.pool, session, result, Step::Write)
             .map_err(|fault| fault.of_table(&deletion.shape.table))
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.session().await?;
+        let result = sequences::of_tables(&session, tables).await;
+        keep(&self.pool, session, result, Step::Plan)
+    }
+
+    async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = sequences::advance(&session, &self.schema, lease, step).await;
+        keep(&self.pool, session, result, Step::Write)
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {

@@ -21,6 +21,7 @@ mod ledger;
 mod migrate;
 mod read;
 mod rejects;
+mod sequences;
 mod session;
 pub mod sql;
 mod survey;

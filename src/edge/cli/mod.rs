@@ -73,6 +73,9 @@ struct Besides {
     /// Add columns that only the source has to the target, nullable, and fill them
     #[arg(long)]
     add_columns: bool,
+    /// When all tables are done, advance the target's sequences past what was synced
+    #[arg(long)]
+    sequences: bool,
 }
 
 impl Selection {

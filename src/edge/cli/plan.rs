@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Exit};
 use super::{Besides, Selection, opened, run};
+use crate::edge::http::wire::SequenceStatistics;
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
 use crate::wiring::App;
@@ -48,11 +49,12 @@ pub async fn print(app: &App, selection: &Selection, besides: Besides, json: boo
 }
 
 fn as_json(plan: &SyncPlan) -> Value {
-    let SyncPlan { additions, tables, notes } = plan;
+    let SyncPlan { additions, tables, sequences, notes } = plan;
     json!({
         "success": !plan.has_problems(),
         "statements": additions.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "tables": tables.iter().map(table_json).collect::<Vec<_>>(),
+        "sequences": sequences.iter().flatten().map(SequenceStatistics::of).collect::<Vec<_>>(),
         "notes": notes.iter().map(note_json).collect::<Vec<_>>(),
     })
 }

@@ -125,7 +125,8 @@ pub fn asked<'a>(
     if besides.add_columns {
         pipeline = Arc::new(Pipeline { add_columns: true, ..Pipeline::clone(&pipeline) });
     }
-    Ok((served, by_person(pipeline, run)))
+    let job = SyncTables { sequences: besides.sequences, ..by_person(pipeline, run) };
+    Ok((served, job))
 }
 
 /// The pipeline that the arguments ask for, with no other tables than theirs.
@@ -148,5 +149,6 @@ pub fn asked_of<'a>(
 /// The job of somebody at a terminal.
 pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
     let chain = Chain::begun(run.as_str());
-    SyncTables { pipeline, trigger: Trigger::Manual, chain, delivery: None, run: run.clone() }
+    let trigger = Trigger::Manual;
+    SyncTables { pipeline, trigger, chain, delivery: None, sequences: false, run: run.clone() }
 }

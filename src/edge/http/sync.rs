@@ -65,7 +65,7 @@ fn asked(served: &Served, call: &Call, caller: Caller, run: &RunId) -> Result<Sy
     let begins = delivery.as_ref().map_or(run.as_str(), |of| of.message.as_str());
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
-    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone() })
+    Ok(SyncTables { pipeline, trigger, chain, delivery, sequences: false, run: run.clone() })
 }
 
 fn by_person(call: &Call) -> Result<Asked, Fault> {

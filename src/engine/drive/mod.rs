@@ -2,3 +2,4 @@
 
 pub mod advance;
 pub mod rejects;
+pub mod sequences;

@@ -17,6 +17,7 @@ pub mod range;
 pub mod reject;
 pub mod run;
 pub mod secret;
+pub mod sequence;
 pub mod shape;
 pub mod survey;
 pub mod table;

@@ -8,5 +8,6 @@ pub mod encoding;
 pub mod note;
 pub mod order;
 pub mod ranges;
+pub mod sequences;
 pub mod tables;
 pub mod window;

@@ -9,9 +9,11 @@ mod slice;
 
 use std::sync::Arc;
 
+use plan::Ahead;
 pub use plan::{Intent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
+use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::facts::Facts;
@@ -19,6 +21,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
+use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
 
@@ -37,6 +40,8 @@ pub struct SyncTables {
     pub chain: Chain,
     /// The queue's message that asks for it, if one does.
     pub delivery: Option<Delivery>,
+    /// Whether the target's sequences are advanced once the tables are up to date.
+    pub sequences: bool,
     /// The id that the run is recorded under.
     pub run: RunId,
 }
@@ -102,14 +107,22 @@ impl SyncTables {
         let additions = columns::plan(&self.pipeline, target, &here, &there).await?;
         let mut plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
         let additions = additions.tables;
+        let mut advanced = None;
+        if self.sequences {
+            let tables: Vec<_> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
+            let SequencesPlan { steps, notes } = sequences::plan(source, target, &tables).await?;
+            plan.notes.extend(notes);
+            advanced = Some(steps);
+        }
+        let ahead = Ahead { additions, sequences: advanced };
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         plan.notes.extend(tables::gone(&self.pipeline, &here, &there, checkpoints.keys()));
         if plan.shapes.is_empty() {
-            return Ok(SyncPlan::of(plan, additions, &checkpoints, &Survey::default()));
+            return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        Ok(SyncPlan::of(plan, additions, &checkpoints, &survey))
+        Ok(SyncPlan::of(plan, ahead, &checkpoints, &survey))
     }
 
     async fn describe(

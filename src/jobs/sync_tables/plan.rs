@@ -6,6 +6,7 @@ use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
@@ -21,8 +22,19 @@ pub struct SyncPlan {
     pub additions: Vec<Addition>,
     /// The tables in the order they would be worked.
     pub tables: Vec<TableIntent>,
+    /// The sequences that would be advanced, where that is asked for.
+    pub sequences: Option<Vec<SequenceStep>>,
     /// What planning says.
     pub notes: Vec<Note>,
+}
+
+/// What would be done beside the tables' rows.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// What would be added to the target's tables.
+    pub additions: Vec<Addition>,
+    /// The sequences that would be advanced.
+    pub sequences: Option<Vec<SequenceStep>>,
 }
 
 /// What a run would do with one table.
@@ -61,12 +73,7 @@ pub enum Intent {
 
 impl SyncPlan {
     /// The plan that follows from what both sides have, the checkpoints and a look at the source.
-    pub fn of(
-        plan: TablesPlan,
-        additions: Vec<Addition>,
-        checkpoints: &Checkpoints,
-        survey: &Survey,
-    ) -> Self {
+    pub fn of(plan: TablesPlan, ahead: Ahead, checkpoints: &Checkpoints, survey: &Survey) -> Self {
         let TablesPlan { shapes, notes } = plan;
         let tables = shapes
             .iter()
@@ -77,14 +84,19 @@ impl SyncPlan {
                 TableIntent::of(shape, intent(shape, stored, &moved))
             })
             .collect();
-        Self { additions, tables, notes }
+        let Ahead { additions, sequences } = ahead;
+        Self { additions, tables, sequences, notes }
     }
 
     /// Nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        let Self { additions, tables, notes } = self;
+        let Self { additions, tables, sequences, notes } = self;
         let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
-        quiet && additions.is_empty() && notes.iter().all(|note| note.weight != Weight::Problem)
+        let still = sequences.iter().flatten().next().is_none();
+        quiet
+            && still
+            && additions.is_empty()
+            && notes.iter().all(|note| note.weight != Weight::Problem)
     }
 
     /// A table is left out until somebody acts.
@@ -126,6 +138,9 @@ impl fmt::Display for SyncPlan {
         }
         for table in &self.tables {
             writeln!(f, "{table}")?;
+        }
+        for step in self.sequences.iter().flatten() {
+            writeln!(f, "{step}")?;
         }
         for note in &self.notes {
             writeln!(f, "{note}")?;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::engine::model::cursor::Position;
 use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
+use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::RejectCounts;
@@ -25,6 +26,8 @@ pub struct SyncReport {
     pub tables: BTreeMap<TableName, TableReport>,
     /// What planning said.
     pub notes: Vec<Note>,
+    /// The sequences that were advanced, where that was asked for and all tables were done.
+    pub sequences: Option<Vec<SequenceStep>>,
     /// Where the next slice goes on.
     pub next_cursor: Option<String>,
     /// What ended the run before its time.
@@ -52,6 +55,7 @@ impl SyncReport {
             done: true,
             tables: BTreeMap::new(),
             notes: Vec::new(),
+            sequences: None,
             next_cursor: None,
             fault: None,
         }

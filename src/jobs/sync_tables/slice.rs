@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, TryAgain};
+use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, PREPARED, Reached, Scan, Writer};
 use crate::engine::model::facts::Facts;
@@ -13,6 +14,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
+use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
@@ -104,7 +106,16 @@ impl Slice<'_> {
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
-        self.work(&plan.shapes, done, checkpoints, report).await
+        self.work(&plan.shapes, done, checkpoints, report).await?;
+        if !(self.job.sequences && report.done) {
+            return Ok(());
+        }
+        let tables: Vec<TableName> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
+        let SequencesPlan { steps, notes } =
+            sequences::advance(self.source, self.target, self.lease, &tables).await?;
+        report.notes.extend(notes);
+        report.sequences = Some(steps);
+        Ok(())
     }
 
     /// Works the tables in order and fills the report. The fault is one after which no table can
