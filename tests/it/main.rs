@@ -4,6 +4,7 @@ mod add_columns;
 mod cli;
 mod cli_demo;
 mod cli_local_qstash;
+mod cli_plan;
 mod cli_rejects;
 mod cli_schedule;
 mod cli_setup;

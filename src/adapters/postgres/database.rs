@@ -150,7 +150,8 @@ impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
         let result = describe::facts(&session, tables).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let facts = keep(&self.pool, session, result, Step::Plan)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), ..facts })
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
@@ -201,7 +202,8 @@ impl Target for PostgresTarget {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
         let result = describe::facts(&session, tables).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let facts = keep(&self.pool, session, result, Step::Plan)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), ..facts })
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {

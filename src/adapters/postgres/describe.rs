@@ -25,7 +25,8 @@ const OWN_TABLES: [&str; 8] = [
 /// The same text for the same database however it was reached: a server starts at a microsecond
 /// of its own, and a database's object id is its own on the server. Any role may read both.
 const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
-     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), oid::text \
+     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), oid::text, \
+     has_database_privilege(oid, 'temporary') \
      from pg_database where datname = current_database()";
 
 /// The cluster, which its standbys share, and its timeline, which ends
@@ -136,6 +137,7 @@ pub async fn facts(
         history: format!("{history} {}", identity[0].get::<_, &str>(3)),
         identity: identity[0].get(0),
         standby: identity[0].get(2),
+        temporary: identity[0].get(4),
         major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
         ..Facts::default()
     };

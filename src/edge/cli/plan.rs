@@ -6,7 +6,7 @@ use super::output::{self, Exit};
 use super::{Besides, Selection, opened, run};
 use crate::edge::http::wire::SequenceStatistics;
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::sync_tables::{Intent, SyncPlan, TableIntent};
+use crate::jobs::sync_tables::{Intent, SideIntent, SyncPlan, TableIntent};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -49,14 +49,21 @@ pub async fn print(app: &App, selection: &Selection, besides: Besides, json: boo
 }
 
 fn as_json(plan: &SyncPlan) -> Value {
-    let SyncPlan { additions, tables, sequences, notes } = plan;
+    let SyncPlan { source, target, additions, tables, sequences, notes } = plan;
     json!({
         "success": !plan.has_problems(),
+        "source": side_json(source),
+        "target": side_json(target),
         "statements": additions.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "tables": tables.iter().map(table_json).collect::<Vec<_>>(),
         "sequences": sequences.iter().flatten().map(SequenceStatistics::of).collect::<Vec<_>>(),
         "notes": notes.iter().map(note_json).collect::<Vec<_>>(),
     })
+}
+
+fn side_json(of: &SideIntent) -> Value {
+    let SideIntent { major, pooled } = of;
+    json!({ "major": major, "transaction_pooler": pooled })
 }
 
 fn table_json(of: &TableIntent) -> Value {

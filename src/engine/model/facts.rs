@@ -14,6 +14,11 @@ pub struct Facts {
     pub history: String,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
+    /// The role may make temporary tables, which a page is compared in.
+    pub temporary: bool,
+    /// It is reached through a pooler that gives each transaction a server of its own, as far as its
+    /// address tells.
+    pub pooled: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.

@@ -31,60 +31,53 @@ fn fill_the_same(one: &Sequence, other: &Sequence) -> bool {
 
 impl SequencesPlan {
     fn add(&mut self, sequence: &Sequence, counterparts: &[&Sequence]) {
-        let Sequence { name, increment, min, max, cycles, readable, settable, last, .. } = sequence;
-        let descends = *increment < 0;
-        let mut say = |weight, text: String, remedy: String| {
+        let name = &sequence.name;
+        let mut say = |weight, text: &str, remedy: String| {
             self.notes.push(Note::new(weight, name, text, remedy));
         };
-        if *cycles {
-            say(
-                Weight::Info,
-                "it begins anew at its end and is left as it is".into(),
-                String::new(),
-            );
-            return;
+        if sequence.cycles {
+            let text = "it begins anew at its end and is left as it is";
+            return say(Weight::Info, text, String::new());
         }
-        if !readable {
-            say(
-                Weight::Problem,
-                "the target's role may not read how far it is".into(),
-                format!("grant select, update on sequence {name} to that role"),
-            );
-            return;
+        if !sequence.readable {
+            let remedy = format!("grant select, update on sequence {name} to that role");
+            let text = "the target's role may not read how far it is";
+            return say(Weight::Problem, text, remedy);
         }
         for other in counterparts.iter().filter(|other| !other.readable) {
-            say(
-                Weight::Warning,
-                format!(
-                    "the source's role may not read how far {} is, so ids of deleted rows may be \
-                     given out again",
-                    other.name
-                ),
-                format!("grant select on sequence {} to that role", other.name),
-            );
+            let text = "the source's role may not read how far its own is, so keys of deleted \
+                rows may be given out again";
+            let remedy = format!("grant select on sequence {} to that role", other.name);
+            say(Weight::Warning, text, remedy);
         }
-        let Some(to) = wanted(sequence, counterparts) else { return };
-        let is_behind = |from: i64| if descends { to < from } else { from < to };
-        let begins_behind = if descends { to > *max } else { to < *min };
-        if begins_behind || last.is_some_and(|last| !is_behind(last)) {
-            return;
-        }
-        if to < *min || to > *max {
-            say(
-                Weight::Problem,
-                "what was synced lies beyond its end".into(),
-                format!("alter sequence {name} to end later"),
-            );
-        } else if !settable {
-            say(
-                Weight::Problem,
-                "the target's role may not advance it".into(),
-                format!("grant update on sequence {name} to that role"),
-            );
-        } else {
-            self.steps.push(SequenceStep { sequence: name.clone(), from: *last, to, descends });
+        match wanted(sequence, counterparts).and_then(|to| step(sequence, to)) {
+            Some(Ok(step)) => self.steps.push(step),
+            Some(Err(note)) => self.notes.push(note),
+            None => {}
         }
     }
+}
+
+/// The step to a value, or why it cannot be made; none where the sequence is as far already or does
+/// not even begin before it.
+fn step(sequence: &Sequence, to: i64) -> Option<Result<SequenceStep, Note>> {
+    let Sequence { name, increment, min, max, settable, last, .. } = sequence;
+    let descends = *increment < 0;
+    let is_behind = |from: i64| if descends { to < from } else { from < to };
+    let begins_behind = if descends { to > *max } else { to < *min };
+    if begins_behind || last.is_some_and(|last| !is_behind(last)) {
+        return None;
+    }
+    let problem = |text: &str, remedy| Some(Err(Note::new(Weight::Problem, name, text, remedy)));
+    if to < *min || to > *max {
+        let remedy = format!("alter sequence {name} to end later");
+        return problem("what was synced lies beyond its end", remedy);
+    }
+    if !settable {
+        let remedy = format!("grant update on sequence {name} to that role");
+        return problem("the target's role may not advance it", remedy);
+    }
+    Some(Ok(SequenceStep { sequence: name.clone(), from: *last, to, descends }))
 }
 
 /// The value furthest in the sequence's direction that its columns hold or its counterparts gave
@@ -124,7 +117,7 @@ mod tests {
     }
 
     /// Where the target's sequence goes on, if it is advanced.
-    fn step(source: &Sequence, target: &Sequence) -> Option<i64> {
+    fn goes_on(source: &Sequence, target: &Sequence) -> Option<i64> {
         let plan = plan(std::slice::from_ref(source), std::slice::from_ref(target));
         assert_eq!(plan.notes, []);
         plan.steps.first().map(|step| step.to)
@@ -141,29 +134,29 @@ mod tests {
             ((Some(70), Some(60)), (Some(71), Some(60)), None),
         ] {
             let (source, target) = (sequence(source.0, source.1), sequence(target.0, target.1));
-            assert_eq!(step(&source, &target), to, "{source:?} {target:?}");
+            assert_eq!(goes_on(&source, &target), to, "{source:?} {target:?}");
         }
     }
 
     #[test]
     fn a_sequence_that_counts_backwards_goes_on_below() {
         let source = backwards(Some(-70), Some(-60));
-        assert_eq!(step(&source, &backwards(Some(-3), Some(-60))), Some(-70));
-        assert_eq!(step(&source, &backwards(Some(-71), Some(-60))), None);
-        assert_eq!(step(&sequence(Some(70), None), &backwards(None, Some(-5))), Some(-5));
+        assert_eq!(goes_on(&source, &backwards(Some(-3), Some(-60))), Some(-70));
+        assert_eq!(goes_on(&source, &backwards(Some(-71), Some(-60))), None);
+        assert_eq!(goes_on(&sequence(Some(70), None), &backwards(None, Some(-5))), Some(-5));
     }
 
     #[test]
     fn values_in_front_of_its_beginning_do_not_move_it() {
-        assert_eq!(step(&sequence(None, Some(-5)), &sequence(None, Some(0))), None);
-        assert_eq!(step(&sequence(None, None), &backwards(None, Some(4))), None);
+        assert_eq!(goes_on(&sequence(None, Some(-5)), &sequence(None, Some(0))), None);
+        assert_eq!(goes_on(&sequence(None, None), &backwards(None, Some(4))), None);
     }
 
     #[test]
     fn a_counterpart_fills_the_same_column() {
         let mut other = sequence(Some(70), None);
         other.fills[0].column = "number".into();
-        assert_eq!(step(&other, &sequence(Some(5), None)), None);
+        assert_eq!(goes_on(&other, &sequence(Some(5), None)), None);
     }
 
     #[test]

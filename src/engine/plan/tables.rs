@@ -87,6 +87,28 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A target that takes no rows, whatever its tables permit.
+pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
+    let refused = |code, message: &str, hint: &str| {
+        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
+    };
+    if target.standby {
+        return refused(
+            "read_only",
+            "The target is a standby, which takes no writes",
+            "set TARGET_DATABASE_URL to the primary",
+        );
+    }
+    if !target.temporary {
+        return refused(
+            "no_privilege",
+            "The target's role may not make temporary tables, in which pages are compared",
+            "grant temporary on that database to the role",
+        );
+    }
+    Ok(())
+}
+
 /// The tables that a run is about.
 pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     match &pipeline.tables {

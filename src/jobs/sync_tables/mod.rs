@@ -10,7 +10,7 @@ mod slice;
 use std::sync::Arc;
 
 use plan::Ahead;
-pub use plan::{Intent, SyncPlan, TableIntent};
+pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
 use crate::engine::drive::sequences;
@@ -70,6 +70,7 @@ impl SyncTables {
         if let Ok(here) = &here {
             tables::refuse(here, &there)?;
         }
+        tables::refuse_to_write(&there)?;
         let Begun { lease, checkpoints, done, set_aside } = match ledger.open(&new).await? {
             Opened::Busy(left) => return Ok(Outcome::Busy(left)),
             Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
@@ -104,6 +105,7 @@ impl SyncTables {
         let (here, there) = self.describe(source, target).await;
         let (here, there) = (here?, there?);
         tables::refuse(&here, &there)?;
+        tables::refuse_to_write(&there)?;
         let additions = columns::plan(&self.pipeline, target, &here, &there).await?;
         let mut plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
         let additions = additions.tables;
@@ -114,7 +116,9 @@ impl SyncTables {
             plan.notes.extend(notes);
             advanced = Some(steps);
         }
-        let ahead = Ahead { additions, sequences: advanced };
+        let [source_side, target_side] = [&here, &there].map(SideIntent::of);
+        let ahead =
+            Ahead { source: source_side, target: target_side, additions, sequences: advanced };
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         plan.notes.extend(tables::gone(&self.pipeline, &here, &there, checkpoints.keys()));
         if plan.shapes.is_empty() {

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
+use crate::engine::model::facts::Facts;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::shape::Shape;
@@ -18,6 +19,10 @@ use crate::engine::ports::Checkpoints;
 /// What a run would do now.
 #[derive(Debug, Default)]
 pub struct SyncPlan {
+    /// The side that is read.
+    pub source: SideIntent,
+    /// The side that is written.
+    pub target: SideIntent,
     /// What would be added to the target's tables first.
     pub additions: Vec<Addition>,
     /// The tables in the order they would be worked.
@@ -28,9 +33,29 @@ pub struct SyncPlan {
     pub notes: Vec<Note>,
 }
 
-/// What would be done beside the tables' rows.
+/// A server that a run would talk to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SideIntent {
+    /// Its major version.
+    pub major: u32,
+    /// It is reached through a transaction pooler, as far as its address tells.
+    pub pooled: bool,
+}
+
+impl SideIntent {
+    /// What a side's facts say of its server.
+    pub fn of(facts: &Facts) -> Self {
+        Self { major: facts.major, pooled: facts.pooled }
+    }
+}
+
+/// What a plan says beside the tables.
 #[derive(Debug, Default)]
 pub struct Ahead {
+    /// The side that is read.
+    pub source: SideIntent,
+    /// The side that is written.
+    pub target: SideIntent,
     /// What would be added to the target's tables.
     pub additions: Vec<Addition>,
     /// The sequences that would be advanced.
@@ -84,13 +109,13 @@ impl SyncPlan {
                 TableIntent::of(shape, intent(shape, stored, &moved))
             })
             .collect();
-        let Ahead { additions, sequences } = ahead;
-        Self { additions, tables, sequences, notes }
+        let Ahead { source, target, additions, sequences } = ahead;
+        Self { source, target, additions, tables, sequences, notes }
     }
 
     /// Nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        let Self { additions, tables, sequences, notes } = self;
+        let Self { source: _, target: _, additions, tables, sequences, notes } = self;
         let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
         let still = sequences.iter().flatten().next().is_none();
         quiet
@@ -133,6 +158,8 @@ impl TableIntent {
 
 impl fmt::Display for SyncPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "source: {}", self.source)?;
+        writeln!(f, "target: {}", self.target)?;
         for addition in &self.additions {
             writeln!(f, "{addition}")?;
         }
@@ -149,6 +176,16 @@ impl fmt::Display for SyncPlan {
             writeln!(f, "Nothing to do: every table is as it was at the last run.")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for SideIntent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres {}", self.major)?;
+        match self.pooled {
+            true => write!(f, ", through a transaction pooler, which is fine"),
+            false => Ok(()),
+        }
     }
 }
 
