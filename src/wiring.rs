@@ -161,7 +161,17 @@ fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
 }
 
 fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
-    let PipelineSettings { name, source, target, tables, overrides, cron, deletes, triggers } = set;
+    let PipelineSettings {
+        name,
+        source,
+        target,
+        tables,
+        overrides,
+        cron,
+        deletes,
+        triggers,
+        add_columns,
+    } = set;
     let mark = mark(&target, state_schema);
     // One connection for rows and ledger alike: both work on the same database.
     let database = PostgresTarget::new(target, state_schema, triggers);
@@ -176,6 +186,7 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             overlap: limits.overlap,
             lease: limits.lease,
             deletes,
+            add_columns,
         }),
         ports: Ports {
             source: Box::new(PostgresSource::new(source)),

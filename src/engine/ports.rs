@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::model::addition::Addition;
 use super::model::checkpoint::{Checkpoint, Scan};
 use super::model::delivery::{Chain, Delivery, Message, MessageId};
 use super::model::facts::Facts;
@@ -14,6 +15,7 @@ use super::model::page::{Page, PageLimit};
 use super::model::range::{ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey};
 use super::model::reject::Reject;
 use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
+use super::model::sequence::{Sequence, SequenceStep};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
 use super::model::table::TableName;
@@ -64,6 +66,9 @@ pub trait Digests: Send + Sync {
 pub trait Source: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
+
+    /// The sequences that fill columns of these tables, and how far they and the columns are.
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
 
     /// Looks at all tables in a constant number of round trips. The writers before are sampled
     /// before the first look's snapshot, the writers after when the last look is done.
@@ -134,6 +139,14 @@ pub trait Target: Digests {
     /// Which of the tables have no row.
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;
 
+    /// Which of these types, as the source names them, the target does not know.
+    async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault>;
+
+    /// Adds columns to a table, all or none, and renews the lease; columns that are there stay as
+    /// they are. It gives up soon where the table is in use. A lease that was taken over adds
+    /// nothing.
+    async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault>;
+
     /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. Rows
     /// that are refused are set aside with the reason, in the same transaction, and the others
     /// saved. A lease that was taken over saves nothing and is the fault `lease_lost`. Saving the
@@ -161,6 +174,13 @@ pub trait Target: Digests {
     /// Remembers for the later slices of a chain that a table's deletes are done, and renews the
     /// lease.
     async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault>;
+
+    /// The sequences that fill columns of these tables, and how far they and the columns are.
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
+
+    /// Advances a sequence, unless it is as far already, and renews the lease. It is not undone by
+    /// anything that fails later. A lease that was taken over advances nothing.
+    async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault>;
 
     /// Saves the checkpoints of tables in which a survey found nothing to read. It is the only
     /// way to save one without rows, and it takes nothing but such tables.

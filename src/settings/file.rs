@@ -35,10 +35,11 @@ pub(super) struct FilePipeline {
     /// The column for marks, which the environment may ask for.
     pub mark: Option<String>,
     pub triggers: TargetTriggers,
+    pub add_columns: Option<bool>,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 10] = [
+const PIPELINE_KEYS: [&str; 11] = [
     "name",
     "source",
     "target",
@@ -47,6 +48,7 @@ const PIPELINE_KEYS: [&str; 10] = [
     "deletes",
     "mark",
     "triggers",
+    "add_columns",
     "tables",
     "table",
 ];
@@ -125,6 +127,7 @@ impl Walk<'_> {
         let cron = self.placed(section, "cron");
         let time_zone = self.placed(section, "time_zone");
         let triggers = self.choice(section, "triggers", &TRIGGERS).unwrap_or_default();
+        let add_columns = self.switch(section, "add_columns");
         let tables = self.tables(section);
         let mark = self.mark(section);
         let deletes = self.deletes(section, span, None);
@@ -146,6 +149,7 @@ impl Walk<'_> {
             deletes,
             mark,
             triggers,
+            add_columns,
         })
     }
 
@@ -301,6 +305,15 @@ impl Walk<'_> {
             self.report(&value.span(), Some(key), Problem::Expected("a text that is not empty"));
         }
         text
+    }
+
+    fn switch(&mut self, section: &DeTable<'_>, key: &str) -> Option<bool> {
+        let value = section.get(key)?;
+        let switch = value.get_ref().as_bool();
+        if switch.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("true or false"));
+        }
+        switch
     }
 
     fn texts(&mut self, section: &DeTable<'_>, key: &str) -> Option<Vec<(String, Range<usize>)>> {

@@ -24,6 +24,7 @@ fn everything_that_a_file_may_say_is_read() {
         target = "postgres://u@h/d"
         deletes = "mirror"
         triggers = "suppress"
+        add_columns = true
         tables = ["public.jobs", 'app."We""ird, t.able"']
 
         [[pipeline.table]]
@@ -47,6 +48,7 @@ fn everything_that_a_file_may_say_is_read() {
     assert_eq!(first.source.as_ref().unwrap().text, "env:OLD_URL");
     assert_eq!(first.target.as_ref().unwrap().place, "sync.toml line 5, `target`");
     assert_eq!((&first.deletes, &second.deletes), (&Some(Deletes::Mirror), &None));
+    assert_eq!((first.add_columns, second.add_columns), (Some(true), None));
     let tables = [TableName::new("public", "jobs"), TableName::new("app", "We\"ird, t.able")];
     assert_eq!(first.tables.as_deref(), Some(&tables[..]));
     let jobs = TableOverride {

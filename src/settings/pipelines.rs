@@ -10,7 +10,7 @@ use crate::engine::model::table::TableName;
 use super::databases::{Placed, refuse_same, side};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline, How};
-use super::variables::{CONFIG, CRON, DELETES, Environment, SOURCE, TABLES, TARGET};
+use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, SOURCE, TABLES, TARGET};
 
 /// The pipeline that needs no file; the function's path is named after it.
 pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
@@ -35,6 +35,8 @@ pub struct PipelineSettings {
     pub deletes: Deletes,
     /// What becomes of the target's triggers.
     pub triggers: TargetTriggers,
+    /// Whether columns that only the source has are added to the target.
+    pub add_columns: bool,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -74,9 +76,11 @@ pub(super) fn read(
             deletes: None,
             mark: None,
             triggers: TargetTriggers::default(),
+            add_columns: None,
         }],
     };
     let alone = pipelines.len() == 1;
+    let adds = add_columns(env, problems);
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for pipeline in pipelines {
@@ -91,6 +95,7 @@ pub(super) fn read(
             deletes,
             mark,
             triggers,
+            add_columns,
         } = pipeline;
         let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
         let cron =
@@ -100,6 +105,7 @@ pub(super) fn read(
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);
+        let add_columns = adds.or(add_columns).unwrap_or(false);
         complete.push(PipelineSettings {
             name,
             source,
@@ -109,6 +115,7 @@ pub(super) fn read(
             cron,
             deletes,
             triggers,
+            add_columns,
         });
     }
     complete
@@ -154,6 +161,18 @@ fn own_deletes(
         problems.of(DELETES, Problem::NoMark);
         Deletes::Off
     })
+}
+
+/// The environment's word on all pipelines, which wins over the file's.
+fn add_columns(env: Environment<'_>, problems: &mut Problems) -> Option<bool> {
+    match env.get(ADD_COLUMNS)?.as_str() {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => {
+            problems.of(ADD_COLUMNS, Problem::Switch);
+            None
+        }
+    }
 }
 
 /// The environment's list, which replaces the file's where it is clear whose.

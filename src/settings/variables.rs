@@ -34,6 +34,11 @@ pub(super) const CONFIG: Variable = variable(
     Some("no file"),
     "the path of syncline.toml, for several pipelines and settings of single tables",
 );
+pub(super) const ADD_COLUMNS: Variable = variable(
+    "SYNC_ADD_COLUMNS",
+    Some("0"),
+    "1 where columns that only the source has are to be added to the target",
+);
 pub(super) const BUDGET: Variable = variable(
     "SYNC_BUDGET_SECONDS",
     Some("the invocation's deadline; none at the terminal"),
@@ -128,11 +133,12 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 26] = [
+pub const VARIABLES: [Variable; 27] = [
     SOURCE,
     TARGET,
     TABLES,
     CONFIG,
+    ADD_COLUMNS,
     BUDGET,
     PAGE_ROWS,
     LEASE,

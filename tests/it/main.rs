@@ -1,9 +1,11 @@
 //! Black-box tests over real Postgres, with `world` as their harness, and the rules of the house.
 
+mod add_columns;
 mod cli;
 mod cli_deletes;
 mod cli_demo;
 mod cli_local_qstash;
+mod cli_plan;
 mod cli_rejects;
 mod cli_schedule;
 mod cli_setup;
@@ -16,6 +18,8 @@ mod deletes_marked;
 mod deliveries;
 mod demo_cluster;
 mod demo_data;
+mod drift;
+mod drift_midway;
 mod economy;
 mod encodings;
 mod every_key;
@@ -40,6 +44,7 @@ mod roles;
 #[path = "../rooms.rs"]
 mod rooms;
 mod schedules;
+mod sequences;
 mod session_defaults;
 mod shapes;
 mod sql_text;

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use syncline::demo::{Cluster, ClusterOptions};
 
-use crate::sync_faults::role;
 use crate::verify::{verify, verify_with};
 use crate::world::pair::Pair;
+use crate::world::role;
 use crate::world::{Database, connect, fresh_database};
 
 const TABLES: &str = "create table items (id int primary key, name text, \

@@ -8,7 +8,7 @@ use syncline::demo::{Cluster, ClusterOptions, TlsFiles};
 
 use crate::world::pair::{Answer, Pair};
 use crate::world::proxy::Proxy;
-use crate::world::{cluster, connect, text};
+use crate::world::{cluster, role};
 
 const TABLES: &str = "create table items (id int primary key, updated_at timestamptz not null); \
     create table more (id int primary key, updated_at timestamptz not null);";
@@ -164,16 +164,6 @@ async fn a_database_is_not_synced_with_itself_whatever_its_url() {
     answer.refused(489, "same_database", "plan");
     let created = "select count(*)::text from pg_class where relname like 'sync%'";
     assert_eq!(pair.text_target(created).await, "0");
-}
-
-/// The URL of a role of its own, which may do no more in that database than is granted.
-pub async fn role(url: &str, grants: &str) -> String {
-    let client = connect(url).await.unwrap();
-    let database = text(url, "select current_database()::text").await;
-    let name = format!("role_of_{database}");
-    let create = format!("create role {name} login password 'a-role-s-own'; ");
-    client.batch_execute(&(create + &grants.replace("ROLE", &name))).await.unwrap();
-    url.replace(&format!("syncline:{}", cluster().password()), &format!("{name}:a-role-s-own"))
 }
 
 #[tokio::test]

@@ -12,7 +12,11 @@ use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::write::Writing;
-use super::{delete, describe, digest, history, ledger, read, rejects, survey, together, write};
+use super::{
+    alter, delete, describe, digest, history, ledger, read, rejects, sequences, survey, together,
+    write,
+};
+use crate::engine::model::addition::Addition;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -23,6 +27,7 @@ use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
 use crate::engine::model::reject::Reject;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
@@ -161,7 +166,14 @@ impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
         let result = describe::facts(&session, tables, TargetTriggers::Fire).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let facts = keep(&self.pool, session, result, Step::Plan)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), ..facts })
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.session().await?;
+        let result = sequences::of_tables(&session, tables).await;
+        keep(&self.pool, session, result, Step::Read)
     }
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
@@ -206,13 +218,27 @@ impl Target for PostgresTarget {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let session = self.session().await?;
         let result = describe::facts(&session, tables, self.triggers).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let facts = keep(&self.pool, session, result, Step::Plan)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), ..facts })
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
         let session = self.session().await?;
         let result = describe::empty(&session, tables).await;
         keep(&self.pool, session, result, Step::Plan)
+    }
+
+    async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault> {
+        let session = self.session().await?;
+        let result = alter::unknown_types(&session, types).await;
+        keep(&self.pool, session, result, Step::Plan)
+    }
+
+    async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = alter::add_columns(&session, &self.schema, lease, addition).await;
+        keep(&self.pool, session, result, Step::Alter)
+            .map_err(|fault| fault.of_table(&addition.table))
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
@@ -249,6 +275,18 @@ impl Target for PostgresTarget {
     async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault> {
         let session = self.session().await?;
         let result = ledger::reconciled(&session, &self.schema, lease, table).await;
+        keep(&self.pool, session, result, Step::Write)
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.session().await?;
+        let result = sequences::of_tables(&session, tables).await;
+        keep(&self.pool, session, result, Step::Plan)
+    }
+
+    async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = sequences::advance(&session, &self.schema, lease, step).await;
         keep(&self.pool, session, result, Step::Write)
     }
 

@@ -35,18 +35,30 @@ const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::t
      case current_setting('default_transaction_read_only') when 'on' then exists (\
          select from pg_settings where name = 'default_transaction_read_only' \
          and source = 'configuration file') else false end, \
-     has_database_privilege(oid, 'temporary') \
+     has_database_privilege(oid, 'temporary'), oid::text \
      from pg_database where datname = current_database()";
 
-/// A table a row, its parts as JSON; views of all kinds only where they are asked for by name. `pg_index.indimmediate` leaves out deferrable keys, which
-/// cannot find a row again while they are violated.
+/// The cluster, which its standbys share, and its timeline, which ends
+/// where another server takes over or a backup is restored to a point in time.
+///
+/// Any role may call these functions unless somebody has revoked it. So it is asked outside of the
+/// transaction, which a refusal would end; without an answer one database is told from the others
+/// of its server alone.
+const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
+     from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
+
+/// A table a row, its parts as JSON; views of all kinds only where they are asked for by name.
+/// `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again while they are
+/// violated.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
     'kind', c.relkind,
+    'storage', concat_ws(' ', c.oid, c.relfilenode),
     'estimated_rows', greatest(c.reltuples, 0)::int8,
     'columns', (
         select coalesce(jsonb_agg(jsonb_build_object(
             'name', a.attname,
+            'number', a.attnum,
             'type_oid', a.atttypid::int8,
             'type_name', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull,
@@ -122,7 +134,8 @@ pub async fn facts(
     };
     let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
     let own = OWN_TABLES.map(str::to_owned).to_vec();
-    let (begun, identity, rows) = tokio::join!(
+    let (history, begun, identity, rows) = tokio::join!(
+        session.query(HISTORY, []),
         session.begin(Purpose::Look),
         session.query(IDENTITY, []),
         session.query(TABLES, [schemas.into(), names.into(), own.into(),],),
@@ -132,7 +145,13 @@ pub async fn facts(
     let keeps_triggers =
         triggers == TargetTriggers::Suppress && !suppress::is_allowed(session).await?;
     session.batch("rollback").await?;
+    let history = match history {
+        Ok(rows) => rows[0].get(0),
+        Err(PostgresError::Refused(_)) => String::new(),
+        Err(error) => return Err(error),
+    };
     let mut facts = Facts {
+        history: format!("{history} {}", identity[0].get::<_, &str>(5)),
         identity: identity[0].get(0),
         standby: identity[0].get(2),
         keeps_triggers,
@@ -180,6 +199,7 @@ pub async fn empty(
 #[derive(Deserialize)]
 struct CatalogTable {
     kind: Kind,
+    storage: String,
     estimated_rows: u64,
     columns: Vec<CatalogColumn>,
     keys: Vec<Vec<String>>,
@@ -221,6 +241,7 @@ impl Kind {
 
 #[derive(Deserialize)]
 struct CatalogColumn {
+    number: i16,
     name: String,
     type_oid: u32,
     type_name: String,
@@ -251,6 +272,7 @@ impl CatalogTable {
     fn into_model(self) -> TableFacts {
         TableFacts {
             relation: self.kind.into_model(),
+            storage: self.storage,
             columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
             keys: self.keys,
             references: self.references.into_iter().map(CatalogReference::into_model).collect(),
@@ -270,6 +292,7 @@ impl CatalogTable {
 impl CatalogColumn {
     fn into_model(self) -> Column {
         Column {
+            number: self.number,
             name: self.name,
             type_oid: self.type_oid,
             type_name: self.type_name,

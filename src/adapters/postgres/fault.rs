@@ -3,7 +3,9 @@
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::copy::BadFrame;
-use crate::engine::model::fault::{CONFLICT, Fault, LEASE_LOST, Remedy, STATEMENT_TIMEOUT, Step};
+use crate::engine::model::fault::{
+    CONFLICT, Fault, LEASE_LOST, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
+};
 
 /// What went wrong while talking to one database.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,9 @@ pub enum PostgresError {
     /// Rows of a source that is no table have the same key.
     #[error("Several rows have the same key ({0})")]
     KeyNotUnique(String),
+    /// A table's columns are no longer those that the run was planned for.
+    #[error("The table was altered while it was being worked")]
+    Altered,
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),
@@ -143,6 +148,7 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
         Step::ConnectTarget => "Cannot reach the target",
         Step::Compare => "Cannot compare the rows of the two databases",
         Step::State => "Cannot use the state tables in the target",
+        Step::Alter => "Cannot alter the target's table",
         Step::Read => "Cannot read from the source",
         Step::Write => "Cannot write to the target",
         Step::Ask | Step::Queue | Step::Notify => "Cannot use the database",
@@ -215,6 +221,12 @@ fn judged(error: &PostgresError) -> Judgement {
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),
+        PostgresError::Altered => (
+            Remedy::Retry,
+            SCHEMA_CHANGED,
+            "nothing of this page was saved; the next run reads the table as it is then, and \
+             `syncline plan` tells what differs",
+        ),
         PostgresError::LeaseLost => (
             Remedy::Retry,
             LEASE_LOST,
@@ -236,7 +248,7 @@ fn judged_code(code: &SqlState) -> Judgement {
         ),
         "42P01" | "42703" | "42704" => (
             Remedy::Operator,
-            "schema_changed",
+            SCHEMA_CHANGED,
             "a table or column is gone or was renamed; `syncline plan` tells which",
         ),
         "25006" => (

@@ -5,6 +5,8 @@
 //! exception is COPY, which the driver prepares under a name; the name lives and is closed inside
 //! the same transaction.
 
+mod agreed;
+mod alter;
 mod apply;
 mod aside;
 mod bisect;
@@ -22,6 +24,7 @@ mod locks;
 mod migrate;
 mod read;
 mod rejects;
+mod sequences;
 mod session;
 pub mod sql;
 mod suppress;

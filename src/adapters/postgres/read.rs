@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use tokio_postgres::error::SqlState;
 
+use super::agreed;
 use super::copy::{self, Field};
 use super::fault::PostgresError;
 use super::session::{Session, within};
@@ -13,6 +14,7 @@ use super::sql::{self, Purpose};
 use super::survey::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
@@ -27,7 +29,7 @@ pub struct PageRead {
 /// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
-    session.begin(Purpose::Copy).await?;
+    begin(session, read.shape).await?;
     if !read.shape.source.is_table() && read.scan.after.is_none() {
         prove_key(session, read.shape).await?;
     }
@@ -54,6 +56,13 @@ async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError
     if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
 }
 
+async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
+    let (begun, held) =
+        tokio::join!(session.begin(Purpose::Copy), agreed::hold(session, shape, Side::Source));
+    begun?;
+    held
+}
+
 /// Reads the rows that have certain values, in one transaction.
 pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<Page, PostgresError> {
     whole(session, fetch.shape, &fetch_sql(fetch)).await
@@ -66,7 +75,7 @@ pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page
 
 /// All that a statement gives, as one page.
 async fn whole(session: &Session, shape: &Shape, copy: &str) -> Result<Page, PostgresError> {
-    session.begin(Purpose::Copy).await?;
+    begin(session, shape).await?;
     let mut stream = pin!(session.copy_out(copy).await?);
     let mut page = Page { bytes: Bytes::new(), rows: 0, last: None, complete: true };
     let mut bytes = Vec::new();

@@ -46,6 +46,11 @@ impl Pool {
         Self { url, idle: Mutex::new(None) }
     }
 
+    /// Whether its address is that of a transaction pooler.
+    pub fn is_pooled(&self) -> bool {
+        self.url.is_transaction_pooler()
+    }
+
     /// The kept connection, or a new one.
     pub async fn take(&self) -> Result<Session, PostgresError> {
         let kept = self.idle.lock().expect("no holder panics").take();

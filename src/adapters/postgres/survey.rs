@@ -61,9 +61,11 @@ pub async fn look(
         session.query(WRITERS, []),
     );
     begun?;
-    survey.writers_before = names(&before?);
+    // A look that failed ends the transaction, and what comes behind it is told no more than that.
+    let (before, quick) = (before?, quick?);
+    survey.writers_before = names(&before);
     survey.writers_after = names(&after?);
-    for (at, table) in quick? {
+    for (at, table) in quick {
         survey.tables[at] = table;
         changed.retain(|other| *other != at);
     }

@@ -1,6 +1,6 @@
 //! One page into the target: rows, checkpoint, counts and lease in one transaction.
 //!
-//! The order inside it: prove the lease, stage the rows, write those that differ, set aside those that
+//! The order inside it: prove the lease and that the table is still what was agreed on, stage the rows, write those that differ, set aside those that
 //! are refused, save the checkpoint and the counts, commit. A run whose lease was taken over fails at the first step, a
 //! process that dies at any point leaves nothing, and a page that is sent twice finds its rows
 //! equal the second time.
@@ -18,11 +18,11 @@ use super::locks::Parted;
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, BEFORE_COPY, Purpose};
-use super::{apply, aside, bisect, history, ledger, locks, rejects, suppress};
+use super::{agreed, apply, aside, bisect, history, ledger, locks, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::pipeline::TargetTriggers;
-use crate::engine::model::range::RowKey;
+use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Again, Batch, Committed};
@@ -105,7 +105,12 @@ async fn begin(
     constraints: Constraints,
 ) -> Result<bool, PostgresError> {
     to.session.begin(Purpose::Write).await?;
-    ledger::prove(to.session, to.schema, to.lease).await?;
+    let (proved, held) = tokio::join!(
+        ledger::prove(to.session, to.schema, to.lease),
+        agreed::hold(to.session, shape, Side::Target),
+    );
+    proved?;
+    held?;
     if constraints == Constraints::AtOnce {
         to.session.batch("set constraints all immediate").await?;
     }

@@ -67,6 +67,17 @@ struct Selection {
     tables: Vec<String>,
 }
 
+/// What a run does besides moving rows.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+struct Besides {
+    /// Add columns that only the source has to the target, nullable, and fill them
+    #[arg(long)]
+    add_columns: bool,
+    /// When all tables are done, advance the target's sequences past what was synced
+    #[arg(long)]
+    sequences: bool,
+}
+
 impl Selection {
     /// The tables that were named.
     fn parsed(&self) -> Result<Vec<TableName>, Fault> {

@@ -85,6 +85,12 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
         eprintln!("{note}");
     }
     print!("{}", table(report));
+    for step in report.sequences.iter().flatten() {
+        println!("{step}");
+    }
+    if report.sequences.as_ref().is_some_and(Vec::is_empty) {
+        println!("No sequence had to be advanced.");
+    }
     for (name, of) in &report.tables {
         if let Some(fault) = &of.fault {
             eprintln!("{name}: {}", sentence(fault));

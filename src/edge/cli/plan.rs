@@ -3,15 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use super::output::{self, Exit};
-use super::{Selection, opened, run};
+use super::{Besides, Selection, opened, run};
+use crate::edge::http::wire::SequenceStatistics;
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::sync_tables::{DeletesIntent, Intent, SyncPlan, SyncTables, TableIntent};
+use crate::jobs::sync_tables::{
+    DeletesIntent, Intent, SideIntent, SyncPlan, SyncTables, TableIntent,
+};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    besides: Besides,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -20,7 +25,10 @@ pub struct PlanArguments {
 /// Prints the plan; the exit says whether a table would be left out.
 pub async fn plan(arguments: &PlanArguments) -> Exit {
     match opened(App::from_process()) {
-        Ok(app) => print(&app, &arguments.selection, arguments.json, |job| job).await,
+        Ok(app) => {
+            let PlanArguments { selection, besides, json } = arguments;
+            print(&app, selection, *besides, *json, |job| job).await
+        }
         Err(exit) => exit,
     }
 }
@@ -29,12 +37,13 @@ pub async fn plan(arguments: &PlanArguments) -> Exit {
 pub async fn print(
     app: &App,
     selection: &Selection,
+    besides: Besides,
     json: bool,
     change: impl FnOnce(SyncTables) -> SyncTables,
 ) -> Exit {
     let id = app.new_run();
     let planned = async {
-        let (served, job) = run::asked(app, selection, &id)?;
+        let (served, job) = run::asked(app, selection, besides, &id)?;
         let job = change(job);
         let ports = &served.ports;
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
@@ -52,13 +61,22 @@ pub async fn print(
 }
 
 fn as_json(plan: &SyncPlan) -> Value {
-    let SyncPlan { tables, deletes, notes } = plan;
+    let SyncPlan { source, target, additions, tables, deletes, sequences, notes } = plan;
     json!({
         "success": !plan.has_problems(),
+        "source": side_json(source),
+        "target": side_json(target),
+        "statements": additions.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "tables": tables.iter().map(table_json).collect::<Vec<_>>(),
         "deletes": deletes.iter().map(deletes_json).collect::<Vec<_>>(),
+        "sequences": sequences.iter().flatten().map(SequenceStatistics::of).collect::<Vec<_>>(),
         "notes": notes.iter().map(note_json).collect::<Vec<_>>(),
     })
+}
+
+fn side_json(of: &SideIntent) -> Value {
+    let SideIntent { major, pooled } = of;
+    json!({ "major": major, "transaction_pooler": pooled })
 }
 
 fn table_json(of: &TableIntent) -> Value {
@@ -66,6 +84,7 @@ fn table_json(of: &TableIntent) -> Value {
     let (action, since) = match intent {
         Intent::Nothing => ("nothing", None),
         Intent::FirstLoad => ("first_load", None),
+        Intent::Anew => ("anew", None),
         Intent::Since(from) => ("since", Some(from)),
         Intent::Compare => ("compare", None),
         Intent::Resume => ("resume", None),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::output::{self, Exit, columns};
 use super::run::{Extent, asked, ended, slices};
-use super::{Selection, opened, selected};
+use super::{Besides, Selection, opened, selected};
 use crate::edge::http::wire::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::range::RowKey;
@@ -157,7 +157,7 @@ async fn retry(app: &App, selection: &Selection, json: bool) -> Result<Exit, Fau
         return Ok(Exit::Done);
     }
     let chosen = Selection { pipeline: selection.pipeline.clone(), tables };
-    let (served, mut job) = asked(app, &chosen, &app.new_run())?;
+    let (served, mut job) = asked(app, &chosen, Besides::default(), &app.new_run())?;
     Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 

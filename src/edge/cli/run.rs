@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::output::{self, Exit};
-use super::{Selection, opened, plan, selected};
+use super::{Besides, Selection, opened, plan, selected};
 use crate::edge::calling;
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::Chain;
@@ -19,6 +19,8 @@ use crate::wiring::App;
 pub struct RunArguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    besides: Besides,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,11 +58,11 @@ pub async fn run(arguments: &RunArguments) -> Exit {
         Err(exit) => return exit,
     };
     if arguments.dry_run {
-        let change = |job| arguments.change(job);
-        return plan::print(&app, &arguments.selection, arguments.json, change).await;
+        let RunArguments { selection, besides, json, .. } = arguments;
+        return plan::print(&app, selection, *besides, *json, |job| arguments.change(job)).await;
     }
     let run = app.new_run();
-    let asked = asked(&app, &arguments.selection, &run);
+    let asked = asked(&app, &arguments.selection, arguments.besides, &run);
     let (served, mut job) = match asked {
         Ok((served, job)) => (served, arguments.change(job)),
         Err(fault) => return output::fault(&fault, &run, arguments.json),
@@ -137,10 +139,15 @@ pub async fn slices(
 pub fn asked<'a>(
     app: &'a App,
     selection: &Selection,
+    besides: Besides,
     run: &RunId,
 ) -> Result<(&'a Served, SyncTables), Fault> {
-    let (served, pipeline) = asked_of(app, selection)?;
-    Ok((served, by_person(pipeline, run)))
+    let (served, mut pipeline) = asked_of(app, selection)?;
+    if besides.add_columns {
+        pipeline = Arc::new(Pipeline { add_columns: true, ..Pipeline::clone(&pipeline) });
+    }
+    let job = SyncTables { sequences: besides.sequences, ..by_person(pipeline, run) };
+    Ok((served, job))
 }
 
 /// The pipeline that the arguments ask for, with no other tables than theirs.
@@ -170,5 +177,6 @@ pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
         delivery: None,
         run: run.clone(),
         cap: Cap::Kept,
+        sequences: false,
     }
 }

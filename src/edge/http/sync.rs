@@ -67,7 +67,8 @@ fn asked(served: &Served, call: &Call, caller: Caller, run: &RunId) -> Result<Sy
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
     // Nobody looks on who could say that many deletes are meant.
-    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap: Cap::Kept })
+    let (cap, sequences) = (Cap::Kept, false);
+    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences })
 }
 
 fn by_person(call: &Call) -> Result<Asked, Fault> {

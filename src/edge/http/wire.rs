@@ -9,6 +9,7 @@ use super::answer::Continued;
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
+use crate::engine::model::sequence::SequenceStep;
 use crate::jobs::sync_tables::SyncReport;
 
 /// What a sync came to.
@@ -20,6 +21,8 @@ pub struct SyncAnswer {
     #[serde(rename = "type")]
     kind: &'static str,
     statistics: Statistics,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequences: Option<Vec<SequenceStatistics>>,
     done: bool,
     next_cursor: Option<String>,
     run_id: String,
@@ -71,6 +74,14 @@ struct TableStatistics {
     error: Option<ErrorBody>,
 }
 
+/// A sequence that is advanced.
+#[derive(Debug, Serialize)]
+pub struct SequenceStatistics {
+    sequence: String,
+    from: Option<i64>,
+    to: i64,
+}
+
 /// Why a call failed.
 #[derive(Debug, Serialize)]
 pub struct ErrorAnswer {
@@ -119,6 +130,10 @@ impl SyncAnswer {
                     })
                     .collect(),
             },
+            sequences: report
+                .sequences
+                .as_ref()
+                .map(|steps| steps.iter().map(SequenceStatistics::of).collect()),
             continuation: None,
             repeated: false,
             done: report.done && report.fault.is_none(),
@@ -150,6 +165,7 @@ impl SyncAnswer {
                 sync_completed_at: timestamp(*ended),
                 tables: tables.map(|(name, of)| (name.to_string(), of)).collect(),
             },
+            sequences: None,
             done: *done,
             next_cursor: None,
             run_id: id.to_string(),
@@ -232,6 +248,14 @@ impl TableStatistics {
     fn of(tally: &Tally, rejected: u64, error: Option<ErrorBody>) -> Self {
         let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
         Self { inserted, updated, unchanged, rejected, deleted, error }
+    }
+}
+
+impl SequenceStatistics {
+    /// A step as it is told.
+    pub fn of(step: &SequenceStep) -> Self {
+        let SequenceStep { sequence, from, to, descends: _ } = step;
+        Self { sequence: sequence.to_string(), from: *from, to: *to }
     }
 }
 

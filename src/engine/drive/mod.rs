@@ -4,3 +4,4 @@ pub mod advance;
 pub mod deletes;
 pub mod reconcile;
 pub mod rejects;
+pub mod sequences;

@@ -81,6 +81,17 @@ impl DatabaseUrl {
         format!("{}:{}/{}", self.host, self.port, self.database)
     }
 
+    /// Whether the address is one at which each transaction gets a server of its own: Supabase's
+    /// poolers do so at this port, and in session mode at 5432. Other poolers do not tell.
+    pub fn is_transaction_pooler(&self) -> bool {
+        const TRANSACTION_MODE: u16 = 6543;
+        let is_supabase = |host: &str| {
+            let host = host.to_ascii_lowercase();
+            host.ends_with(".supabase.com") || host.ends_with(".supabase.co")
+        };
+        matches!(&self.host, Host::Tcp(host) if is_supabase(host)) && self.port == TRANSACTION_MODE
+    }
+
     /// Whether the connection stays on this machine, so that TLS would protect nothing.
     pub fn is_local(&self) -> bool {
         match &self.host {

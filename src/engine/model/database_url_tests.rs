@@ -28,6 +28,20 @@ fn a_full_url_is_taken_apart() {
 }
 
 #[test]
+fn a_transaction_pooler_is_known_by_its_address() {
+    for (address, pooled) in [
+        ("aws-0-eu-central-1.pooler.supabase.com:6543", true),
+        ("db.abcdefgh.supabase.co:6543", true),
+        ("aws-0-eu-central-1.pooler.supabase.com:5432", false),
+        ("db.example.com:6543", false),
+        ("notsupabase.com:6543", false),
+    ] {
+        let url = parse(&format!("postgres://app@{address}/postgres")).unwrap();
+        assert_eq!(url.is_transaction_pooler(), pooled, "{address}");
+    }
+}
+
+#[test]
 fn what_a_short_url_leaves_out_has_a_default() {
     let url = parse("postgres://app@h").unwrap();
 

@@ -9,6 +9,9 @@ use super::table::TableName;
 pub struct Facts {
     /// The same text for the same database, however it was reached.
     pub identity: String,
+    /// The same text as long as its rows can only have changed by being written: it outlives
+    /// restarts, and ends where the server was promoted, restored or replaced.
+    pub history: String,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
     /// Triggers are to be suppressed there, and the role may not.
@@ -17,6 +20,9 @@ pub struct Facts {
     pub read_only: bool,
     /// The role may make no temporary tables.
     pub no_temporary_tables: bool,
+    /// It is reached through a pooler that gives each transaction a server of its own, as far as its
+    /// address tells.
+    pub pooled: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.
@@ -28,6 +34,9 @@ pub struct Facts {
 pub struct TableFacts {
     /// Where its rows lie.
     pub relation: Relation,
+    /// The same text as long as its rows can only have changed one by one: it ends where the table
+    /// is dropped and made again, truncated or rewritten.
+    pub storage: String,
     /// Its columns in their order.
     pub columns: Vec<Column>,
     /// Its keys: the primary key first, then unique, non-null, immediate, complete indexes.
@@ -104,6 +113,8 @@ pub struct Reference {
 /// What one column is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Column {
+    /// Its number in the table, which no other column of it ever has.
+    pub number: i16,
     /// Its name.
     pub name: String,
     /// Its type's object id; the same in every database for a built-in type.

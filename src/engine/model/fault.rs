@@ -19,6 +19,8 @@ pub enum Step {
     Plan,
     /// Comparing the rows of the two sides.
     Compare,
+    /// Adding columns to the target.
+    Alter,
     /// Reading rows.
     Read,
     /// Writing rows with their checkpoint.
@@ -39,6 +41,7 @@ impl Step {
             Self::State => "state",
             Self::Plan => "plan",
             Self::Compare => "compare",
+            Self::Alter => "alter",
             Self::Read => "read",
             Self::Write => "write",
             Self::Queue => "queue",
@@ -142,7 +145,13 @@ impl Fault {
     pub fn stops_the_run(&self) -> bool {
         match self.step {
             Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
-            Step::Plan | Step::Compare | Step::Read | Step::Write | Step::Queue | Step::Notify => {
+            Step::Plan
+            | Step::Compare
+            | Step::Alter
+            | Step::Read
+            | Step::Write
+            | Step::Queue
+            | Step::Notify => {
                 matches!(self.code, LEASE_LOST | "unreachable" | "silent" | "unavailable")
             }
         }
@@ -157,6 +166,8 @@ pub const STATEMENT_TIMEOUT: &str = "statement_timeout";
 
 /// The code of a statement that was in another transaction's way.
 pub const CONFLICT: &str = "conflict";
+/// The code of a table whose columns are not what the plan found.
+pub const SCHEMA_CHANGED: &str = "schema_changed";
 
 /// The code of a call that the queue is needed for, where none is set up.
 pub const NO_QUEUE: &str = "no_queue";

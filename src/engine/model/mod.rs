@@ -1,5 +1,6 @@
 //! What things are: plain values that every room may speak of. No I/O, no clock, no adapter.
 
+pub mod addition;
 pub mod budget;
 pub mod checkpoint;
 pub mod cron;
@@ -17,6 +18,7 @@ pub mod range;
 pub mod reject;
 pub mod run;
 pub mod secret;
+pub mod sequence;
 pub mod shape;
 pub mod survey;
 pub mod table;

@@ -25,6 +25,8 @@ pub struct Pipeline {
     pub lease: Duration,
     /// What becomes of rows that are gone from the source, where no rule says otherwise.
     pub deletes: Deletes,
+    /// Columns that only the source has are added to the target.
+    pub add_columns: bool,
 }
 
 /// What becomes of the target's triggers when rows are written.
@@ -113,6 +115,7 @@ mod tests {
             overlap: Duration::ZERO,
             lease: Duration::ZERO,
             deletes,
+            add_columns: false,
         }
     }
 

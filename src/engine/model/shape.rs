@@ -12,6 +12,9 @@ use super::table::TableName;
 pub struct Shape {
     /// The table.
     pub table: TableName,
+    /// Which rows it has held until now on either side: those of one table of one database, which
+    /// were written one by one since.
+    pub origin: String,
     /// The columns that are moved, in the order they travel in.
     pub columns: Vec<MovedColumn>,
     /// The names of the key columns; each is among the moved ones.

@@ -54,13 +54,7 @@ pub fn compare<'a>(
 impl<'a> Drift<'a> {
     fn add_source_column(&mut self, table: &TableName, column: &'a Column, target: &'a TableFacts) {
         let Some(counterpart) = target.column(&column.name) else {
-            self.notes.push(Note::new(
-                Weight::Warning,
-                table,
-                format!("the column {} exists only on the source and is not synced", column.name),
-                "add it to the target (the table is then read again from the start), \
-                 or leave it out with `columns`",
-            ));
+            self.notes.push(only_on_source(table, &column.name));
             return;
         };
         if counterpart.generated {
@@ -80,6 +74,17 @@ impl<'a> Drift<'a> {
         }
         self.shared.push((column, counterpart));
     }
+}
+
+/// What is said of a column that the target lacks.
+pub fn only_on_source(table: &TableName, column: &str) -> Note {
+    Note::new(
+        Weight::Warning,
+        table,
+        format!("the column {column} exists only on the source and is not synced"),
+        "add it to the target with `syncline run --add-columns` (the table is then read again \
+         from the start), or leave it out with `columns`",
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Decides and touches nothing: functions from values to values, each testable with a table of
 //! cases.
 
+pub mod additions;
 pub mod choose;
 pub mod deletes;
 pub mod drift;
@@ -9,5 +10,6 @@ pub mod note;
 pub mod order;
 pub mod pace;
 pub mod ranges;
+pub mod sequences;
 pub mod tables;
 pub mod window;

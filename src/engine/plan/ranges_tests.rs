@@ -166,6 +166,7 @@ fn shape() -> Shape {
     };
     Shape {
         table: TableName::new("public", "t"),
+        origin: String::new(),
         columns: ["id", "a", "b"].map(column).to_vec(),
         key: vec!["id".into()],
         cursor: Cursor::Whole,

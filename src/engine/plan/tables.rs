@@ -53,7 +53,8 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             ));
             continue;
         }
-        if let Some(shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
+        if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
+            shape.origin = origin(&source.history, &shape, here, there);
             plan.notes.extend(source.standby.then(|| blind_spot(&shape)).flatten());
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
@@ -119,11 +120,36 @@ pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
     Ok(())
 }
 
-fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
+/// The tables that a run is about.
+pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     match &pipeline.tables {
         Some(listed) => listed.clone(),
         None => source.tables.keys().cloned().collect(),
     }
+}
+
+/// Tables that were synced before, and that the target has while the source has not. Where tables are
+/// listed, one that is missing is named by the plan.
+pub fn gone<'a>(
+    pipeline: &Pipeline,
+    source: &Facts,
+    target: &Facts,
+    synced: impl Iterator<Item = &'a TableName>,
+) -> Vec<Note> {
+    let is_gone = |name: &&TableName| {
+        pipeline.tables.is_none()
+            && !source.tables.contains_key(*name)
+            && target.tables.contains_key(*name)
+    };
+    let note = |name| {
+        Note::new(
+            Weight::Warning,
+            name,
+            "it was synced before and does not exist on the source any more",
+            "rename it on the target if it was renamed, or drop it there too",
+        )
+    };
+    synced.filter(is_gone).map(note).collect()
 }
 
 fn missing(name: &TableName, on_source: bool) -> Note {
@@ -171,6 +197,7 @@ fn shape(
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
+                origin: String::new(),
                 columns: drift.shared.iter().map(|(here, there)| moved(here, there)).collect(),
                 key,
                 cursor,
@@ -187,6 +214,17 @@ fn shape(
     let refused = found.iter().any(|note| note.weight == Weight::Problem);
     notes.append(&mut found);
     shape.filter(|_| !refused)
+}
+
+/// Names the tables and the columns of both sides by what the databases never give out twice.
+fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> String {
+    let numbers = |side: &TableFacts| {
+        let number = |name: &str| side.column(name).map_or(0, |column| column.number).to_string();
+        let numbers: Vec<String> = shape.columns.iter().map(|of| number(&of.name)).collect();
+        numbers.join(",")
+    };
+    let side = |side: &TableFacts| format!("{}: {}", side.storage, numbers(side));
+    format!("{history}; {}; {}", side(source), side(target))
 }
 
 fn moved(source: &Column, target: &Column) -> MovedColumn {
@@ -421,6 +459,7 @@ mod tests {
             overlap: Duration::ZERO,
             lease: Duration::from_secs(60),
             deletes: Deletes::Off,
+            add_columns: false,
         }
     }
 

@@ -33,9 +33,10 @@ pub enum Move {
 }
 
 /// Says what of a table was read and how. A checkpoint of another shape starts over, because its
-/// rows lack the new columns or its cursor belongs to another column.
+/// rows lack the new columns, its cursor belongs to another column, or the table is not the one that
+/// it was made for: the kept cursor would hide rows that lie below it.
 pub fn shape_text(shape: &Shape) -> String {
-    let Shape { table: _, columns, key, cursor, filter, .. } = shape;
+    let Shape { table: _, origin, columns, key, cursor, filter, .. } = shape;
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let cursor = match cursor {
         Cursor::Column { name, type_name, .. } => format!("{name} {type_name}"),
@@ -43,7 +44,7 @@ pub fn shape_text(shape: &Shape) -> String {
     };
     // The source is to win again where it did not, once the policy says so.
     let policy = shape.newest_by().map_or("", |_| " newest wins");
-    format!("{names:?} {key:?} {cursor:?} {filter:?}{policy}")
+    format!("{names:?} {key:?} {cursor:?} {filter:?} {origin:?}{policy}")
 }
 
 /// The checkpoint, unless it was made for another shape.

@@ -29,6 +29,7 @@ fn column(name: &str, source_type: &str) -> MovedColumn {
 fn shape_by(cursor: Cursor) -> Shape {
     Shape {
         table: TableName::new("public", "items"),
+        origin: String::new(),
         columns: vec![column("id", "integer"), column("at", "bigint")],
         key: vec!["id".to_owned()],
         cursor,
@@ -135,8 +136,19 @@ fn a_checkpoint_is_usable_only_for_the_shape_it_was_made_for() {
     if let Cursor::Column { name, .. } = &mut other_column.cursor {
         *name = "id".to_owned();
     }
-    for other in [more_columns, other_order, other_key, filtered, other_type, other_column, whole()]
-    {
+    let mut other_table = shape();
+    other_table.origin = "another".to_owned();
+    let others = [
+        more_columns,
+        other_order,
+        other_key,
+        filtered,
+        other_type,
+        other_column,
+        other_table,
+        whole(),
+    ];
+    for other in others {
         assert_eq!(usable(&other, Some(&checkpoint)), None, "{other:?}");
         let scan = begun(decide(&other, Some(&checkpoint), &look("20", "", ""), &writers(&[])));
         assert_eq!((scan.from, scan.goal), (None, Reached::default()), "{other:?}");

@@ -1,6 +1,7 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
+mod columns;
 mod deletes;
 mod family;
 mod foresee;
@@ -11,9 +12,11 @@ mod slice;
 use std::sync::Arc;
 
 pub use foresee::DeletesIntent;
-pub use plan::{Intent, SyncPlan, TableIntent};
+use plan::Ahead;
+pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
 pub use report::{SyncReport, TableReport};
 
+use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Delivery};
@@ -22,6 +25,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
+use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
 
@@ -40,6 +44,8 @@ pub struct SyncTables {
     pub chain: Chain,
     /// The queue's message that asks for it, if one does.
     pub delivery: Option<Delivery>,
+    /// Whether the target's sequences are advanced once the tables are up to date.
+    pub sequences: bool,
     /// The id that the run is recorded under.
     pub run: RunId,
     /// How many rows may be deleted.
@@ -82,8 +88,6 @@ impl SyncTables {
         let worked = match here {
             Err(fault) => Err(fault),
             Ok(here) => {
-                let plan = tables::plan(&self.pipeline, &here, &there);
-                report.notes = plan.notes;
                 let slice = Slice {
                     job: self,
                     source,
@@ -94,7 +98,7 @@ impl SyncTables {
                     lease: &lease,
                     reconciled: &reconciled,
                 };
-                slice.work(&plan.shapes, &done, checkpoints, &mut report).await
+                slice.run(&here, there, &done, checkpoints, &mut report).await
             }
         };
         report.note_rewritten();
@@ -119,15 +123,28 @@ impl SyncTables {
         tables::refuse(&here, &there)?;
         tables::refuse_to_write(&there)?;
         ledger.check_place().await?;
-        let plan = tables::plan(&self.pipeline, &here, &there);
+        let additions = columns::plan(&self.pipeline, target, &here, &there).await?;
+        let mut plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
+        let additions = additions.tables;
+        let mut advanced = None;
+        if self.sequences {
+            let tables: Vec<_> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
+            let SequencesPlan { steps, notes } = sequences::plan(source, target, &tables).await?;
+            plan.notes.extend(notes);
+            advanced = Some(steps);
+        }
+        let [source_side, target_side] = [&here, &there].map(SideIntent::of);
+        let ahead =
+            Ahead { source: source_side, target: target_side, additions, sequences: advanced };
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
+        plan.notes.extend(tables::gone(&self.pipeline, &here, &there, checkpoints.keys()));
         if plan.shapes.is_empty() {
-            return Ok(SyncPlan::of(plan, &checkpoints, &Survey::default()));
+            return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
         let deletes = foresee::deletes(self, source, target, &plan.shapes).await?;
-        Ok(SyncPlan { deletes, ..SyncPlan::of(plan, &checkpoints, &survey) })
+        Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
     }
 
     async fn describe(

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
+use crate::engine::model::facts::Facts;
 use crate::engine::model::page::Encoding;
+use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
@@ -18,12 +21,49 @@ use super::foresee::DeletesIntent;
 /// What a run would do now.
 #[derive(Debug, Default)]
 pub struct SyncPlan {
+    /// The side that is read.
+    pub source: SideIntent,
+    /// The side that is written.
+    pub target: SideIntent,
+    /// What would be added to the target's tables first.
+    pub additions: Vec<Addition>,
     /// The tables in the order they would be worked.
     pub tables: Vec<TableIntent>,
     /// The tables of which rows are gone from the source, in the order they would be worked.
     pub deletes: Vec<DeletesIntent>,
+    /// The sequences that would be advanced, where that is asked for.
+    pub sequences: Option<Vec<SequenceStep>>,
     /// What planning says.
     pub notes: Vec<Note>,
+}
+
+/// A server that a run would talk to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SideIntent {
+    /// Its major version.
+    pub major: u32,
+    /// It is reached through a transaction pooler, as far as its address tells.
+    pub pooled: bool,
+}
+
+impl SideIntent {
+    /// What a side's facts say of its server.
+    pub fn of(facts: &Facts) -> Self {
+        Self { major: facts.major, pooled: facts.pooled }
+    }
+}
+
+/// What a plan says beside the tables.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// The side that is read.
+    pub source: SideIntent,
+    /// The side that is written.
+    pub target: SideIntent,
+    /// What would be added to the target's tables.
+    pub additions: Vec<Addition>,
+    /// The sequences that would be advanced.
+    pub sequences: Option<Vec<SequenceStep>>,
 }
 
 /// What a run would do with one table.
@@ -50,6 +90,8 @@ pub enum Intent {
     Nothing,
     /// The first load: everything.
     FirstLoad,
+    /// Everything is read again: what is synced of the table is not what it was.
+    Anew,
     /// What changed since that cursor, and what lies within the overlap before it.
     Since(String),
     /// Everything is compared, because it has no cursor or is not safe to keep one yet.
@@ -60,26 +102,31 @@ pub enum Intent {
 
 impl SyncPlan {
     /// The plan that follows from what both sides have, the checkpoints and a look at the source.
-    pub fn of(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
+    pub fn of(plan: TablesPlan, ahead: Ahead, checkpoints: &Checkpoints, survey: &Survey) -> Self {
         let TablesPlan { shapes, notes } = plan;
         let tables = shapes
             .iter()
             .zip(&survey.tables)
             .map(|(shape, look)| {
-                let checkpoint = window::usable(shape, checkpoints.get(&shape.table));
-                let moved = window::decide(shape, checkpoint, look, &survey.writers_before);
-                TableIntent::of(shape, intent(shape, checkpoint, &moved))
+                let stored = checkpoints.get(&shape.table);
+                let moved = window::decide(shape, stored, look, &survey.writers_before);
+                TableIntent::of(shape, intent(shape, stored, &moved))
             })
             .collect();
-        Self { tables, deletes: Vec::new(), notes }
+        let Ahead { source, target, additions, sequences } = ahead;
+        Self { source, target, additions, tables, deletes: Vec::new(), sequences, notes }
     }
 
     /// Nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        let Self { tables, deletes, notes } = self;
-        let quiet =
-            deletes.is_empty() && tables.iter().all(|table| table.intent == Intent::Nothing);
-        quiet && notes.iter().all(|note| note.weight != Weight::Problem)
+        let Self { source: _, target: _, additions, tables, deletes, sequences, notes } = self;
+        let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
+        let still = sequences.iter().flatten().next().is_none();
+        quiet
+            && still
+            && deletes.is_empty()
+            && additions.is_empty()
+            && notes.iter().all(|note| note.weight != Weight::Problem)
     }
 
     /// A table is left out until somebody acts.
@@ -88,11 +135,12 @@ impl SyncPlan {
     }
 }
 
-fn intent(shape: &Shape, checkpoint: Option<&Checkpoint>, moved: &Move) -> Intent {
-    match (moved, checkpoint) {
+fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
+    match (moved, stored) {
         (Move::Quiet | Move::Settle(_), _) => Intent::Nothing,
         (Move::Resume(_), _) => Intent::Resume,
         (Move::Scan(_), None) => Intent::FirstLoad,
+        (Move::Scan(_), stored) if window::usable(shape, stored).is_none() => Intent::Anew,
         (Move::Scan(scan), Some(_)) => match (&shape.cursor, &scan.from) {
             (Cursor::Column { .. }, Some(from)) => Intent::Since(from.as_str().to_owned()),
             _ => Intent::Compare,
@@ -115,11 +163,19 @@ impl TableIntent {
 
 impl fmt::Display for SyncPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "source: {}", self.source)?;
+        writeln!(f, "target: {}", self.target)?;
+        for addition in &self.additions {
+            writeln!(f, "{addition}")?;
+        }
         for table in &self.tables {
             writeln!(f, "{table}")?;
         }
         for deletes in &self.deletes {
             write!(f, "{deletes}")?;
+        }
+        for step in self.sequences.iter().flatten() {
+            writeln!(f, "{step}")?;
         }
         for note in &self.notes {
             writeln!(f, "{note}")?;
@@ -131,6 +187,16 @@ impl fmt::Display for SyncPlan {
     }
 }
 
+impl fmt::Display for SideIntent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres {}", self.major)?;
+        match self.pooled {
+            true => write!(f, ", through a transaction pooler, which is fine"),
+            false => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for TableIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, cursor, key, encoding, estimated_rows, intent } = self;
@@ -138,6 +204,7 @@ impl fmt::Display for TableIntent {
         match intent {
             Intent::Nothing => write!(f, "nothing changed")?,
             Intent::FirstLoad => write!(f, "first load, about {estimated_rows} rows")?,
+            Intent::Anew => write!(f, "read from the start, about {estimated_rows} rows")?,
             Intent::Since(from) => write!(f, "what changed since {from}")?,
             Intent::Compare => write!(f, "compare about {estimated_rows} rows")?,
             Intent::Resume => write!(f, "go on with the scan that the last run began")?,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::engine::model::cursor::Position;
 use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
+use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::RejectCounts;
@@ -27,6 +28,8 @@ pub struct SyncReport {
     pub reconciled: u64,
     /// What planning said, and what was found on the way.
     pub notes: Vec<Note>,
+    /// The sequences that were advanced, where that was asked for and all tables were done.
+    pub sequences: Option<Vec<SequenceStep>>,
     /// Where the next slice goes on.
     pub next_cursor: Option<String>,
     /// What ended the run before its time.
@@ -55,6 +58,7 @@ impl SyncReport {
             tables: BTreeMap::new(),
             reconciled: 0,
             notes: Vec::new(),
+            sequences: None,
             next_cursor: None,
             fault: None,
         }

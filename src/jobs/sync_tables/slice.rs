@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
+use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
-use crate::engine::model::fault::{CONFLICT, Fault};
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{CONFLICT, Fault, SCHEMA_CHANGED};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::{Writer, is_nobody, still_open};
+use crate::engine::plan::sequences::SequencesPlan;
+use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
+use super::columns;
 use super::family::family;
 use super::{SyncReport, SyncTables};
 
@@ -75,9 +80,53 @@ pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<Survey
 }
 
 impl Slice<'_> {
+    /// Plans and works the tables. One look at the rows is for all tables, and fails where one of them
+    /// was altered since the catalog was read; then both are looked at once more.
+    pub async fn run(
+        &self,
+        here: &Facts,
+        there: Facts,
+        done: &BTreeSet<TableName>,
+        checkpoints: Checkpoints,
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
+        match self.attempt(here, there, done, checkpoints.clone(), report).await {
+            Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
+                let (here, there) = self.job.describe(self.source, self.target).await;
+                self.attempt(&here?, there?, done, checkpoints, report).await
+            }
+            worked => worked,
+        }
+    }
+
+    /// Brings the target's columns up where that is asked for, plans, and works the tables.
+    async fn attempt(
+        &self,
+        here: &Facts,
+        there: Facts,
+        done: &BTreeSet<TableName>,
+        checkpoints: Checkpoints,
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
+        let gone = tables::gone(&self.job.pipeline, here, &there, checkpoints.keys());
+        let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
+        report.notes = plan.notes;
+        report.notes.extend(gone);
+        self.work(&plan.shapes, done, checkpoints, report).await?;
+        if !(self.job.sequences && report.done) {
+            return Ok(());
+        }
+        let tables: Vec<TableName> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
+        let SequencesPlan { steps, notes } =
+            sequences::advance(self.source, self.target, self.lease, &tables).await?;
+        report.notes.extend(notes);
+        report.sequences = Some(steps);
+        Ok(())
+    }
+
     /// Works the tables in order and fills the report. The fault is one after which no table can
     /// go on; what is wrong with a single table is in the report.
-    pub async fn work(
+    async fn work(
         &self,
         all: &[Shape],
         done: &BTreeSet<TableName>,
@@ -282,7 +331,7 @@ impl Slice<'_> {
             if begins { self.still_writing(&survey.writers_after).await? } else { BTreeSet::new() };
         let unknown: Vec<TableName> = works
             .iter()
-            .filter(|(work, _)| !work.resumed && !checkpoints.contains_key(&work.shape.table))
+            .filter(|(work, _)| !work.resumed && work.reached == Reached::default())
             .map(|(work, _)| work.shape.table.clone())
             .collect();
         let empty =

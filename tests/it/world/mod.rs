@@ -67,6 +67,16 @@ pub async fn text(url: &str, query: &str) -> String {
     client.query_one(query, &[]).await.expect("there is one row").get(0)
 }
 
+/// The URL of a role of its own, which may do no more in that database than is granted.
+pub async fn role(url: &str, grants: &str) -> String {
+    let client = connect(url).await.unwrap();
+    let database = text(url, "select current_database()::text").await;
+    let name = format!("role_of_{database}");
+    let create = format!("create role {name} login password 'a-role-s-own'; ");
+    client.batch_execute(&(create + &grants.replace("ROLE", &name))).await.unwrap();
+    url.replace(&format!("syncline:{}", cluster().password()), &format!("{name}:a-role-s-own"))
+}
+
 fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))

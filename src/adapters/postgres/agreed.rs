@@ -1,0 +1,44 @@
+//! Holds a table to what was agreed on when the run began. Between the look at the catalog and a page
+//! anybody may alter it, and bytes of one type are often bytes of another: eight of a bigint make a
+//! point in time, four of an integer a short text.
+
+use super::fault::PostgresError;
+use super::session::Session;
+use super::sql;
+use crate::engine::model::range::Side;
+use crate::engine::model::shape::Shape;
+
+/// Locks the table against changes of its columns, as reading or writing it does anyway, and fails
+/// where a column is not what it was. The lock is taken first, and both travel at once. To be called
+/// under the pinned `search_path`, by which types are named.
+pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), PostgresError> {
+    let mode = match side {
+        Side::Source => "access share",
+        Side::Target => "row exclusive",
+    };
+    let table = sql::table(&shape.table);
+    let lock = format!("lock table only {table} in {mode} mode");
+    let (mut names, mut types) = (Vec::new(), Vec::new());
+    for column in &shape.columns {
+        names.push(column.name.clone());
+        types.push(match side {
+            Side::Source => column.source_type.clone(),
+            Side::Target => column.target_type.clone(),
+        });
+    }
+    let (locked, rows) = tokio::join!(
+        session.batch(&lock),
+        session.query(AS_AGREED, [table.into(), names.into(), types.into()]),
+    );
+    locked?;
+    match rows?[0].get::<_, i64>(0) == i64::try_from(shape.columns.len()).unwrap_or(-1) {
+        true => Ok(()),
+        false => Err(PostgresError::Altered),
+    }
+}
+
+/// How many of the columns are there with these types.
+const AS_AGREED: &str = "select count(*) from pg_attribute as a \
+     join unnest($2::text[], $3::text[]) as agreed(name, type) on agreed.name = a.attname \
+     where a.attrelid = to_regclass($1) and not a.attisdropped \
+         and format_type(a.atttypid, a.atttypmod) = agreed.type";

@@ -1,0 +1,51 @@
+//! Columns added to a table, under the lease: the only statement that changes the target's schema.
+
+use std::collections::BTreeSet;
+
+use super::fault::PostgresError;
+use super::ledger;
+use super::session::Session;
+use super::sql::{self, Purpose};
+use crate::engine::model::addition::Addition;
+use crate::engine::model::lease::Lease;
+
+/// While `alter table` waits for its lock, every reader of the table waits behind it. So it waits
+/// for less than people notice, and a later run tries again.
+const ALTER_LOCK_TIMEOUT: &str = "set local lock_timeout = 500";
+
+/// Adds the columns, all or none. Columns that are there are left as they are.
+pub async fn add_columns(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    addition: &Addition,
+) -> Result<(), PostgresError> {
+    let columns: Vec<String> = addition
+        .columns
+        .iter()
+        .map(|of| format!("add column if not exists {} {}", sql::ident(&of.name), of.type_name))
+        .collect();
+    let table = sql::table(&addition.table);
+    session.begin(Purpose::Write).await?;
+    ledger::prove(session, schema, lease).await?;
+    let alter = format!("alter table {table} {}", columns.join(", "));
+    session.batch(&format!("{ALTER_LOCK_TIMEOUT}; {alter}; commit")).await
+}
+
+/// Which of the types, named as `format_type` names them, this database does not know.
+pub async fn unknown_types(
+    session: &Session,
+    types: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, PostgresError> {
+    let names: Vec<String> = types.iter().cloned().collect();
+    let unknown = "select t from unnest($1::text[]) as t where to_regtype(t) is null";
+    let (begun, rows, ended) = tokio::join!(
+        session.begin(Purpose::Look),
+        session.query(unknown, [names.into()]),
+        session.batch("commit"),
+    );
+    begun?;
+    let rows = rows?;
+    ended?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

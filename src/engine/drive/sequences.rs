@@ -1,0 +1,42 @@
+//! Advances the target's sequences past what was synced. To be done when the rows are in: a
+//! sequence that lags behind gives out a key that is taken.
+
+use crate::engine::model::fault::Fault;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::table::TableName;
+use crate::engine::plan::note::{Note, Weight};
+use crate::engine::plan::sequences::{self, SequencesPlan};
+use crate::engine::ports::{Source, Target};
+
+/// What would be advanced for these tables.
+pub async fn plan(
+    source: &dyn Source,
+    target: &dyn Target,
+    tables: &[TableName],
+) -> Result<SequencesPlan, Fault> {
+    let (here, there) = tokio::join!(source.sequences(tables), target.sequences(tables));
+    Ok(sequences::plan(&here?, &there?))
+}
+
+/// Advances what is behind, and gives back what was done. A sequence that cannot be advanced is
+/// named, and the others go on.
+pub async fn advance(
+    source: &dyn Source,
+    target: &dyn Target,
+    lease: &Lease,
+    tables: &[TableName],
+) -> Result<SequencesPlan, Fault> {
+    let SequencesPlan { steps, mut notes } = plan(source, target, tables).await?;
+    let mut done = Vec::new();
+    for step in steps {
+        match target.advance_sequence(lease, &step).await {
+            Ok(()) => done.push(step),
+            Err(fault) if fault.stops_the_run() => return Err(fault),
+            Err(fault) => {
+                let text = format!("it was not advanced: {}", fault.chain());
+                notes.push(Note::new(Weight::Problem, &step.sequence, text, fault.hint));
+            }
+        }
+    }
+    Ok(SequencesPlan { steps: done, notes })
+}

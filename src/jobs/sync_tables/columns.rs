@@ -1,0 +1,74 @@
+//! Columns that only the source has, added to the target where that is asked for.
+
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::plan::additions::{self, Additions};
+use crate::engine::plan::tables::{self, TablesPlan};
+use crate::engine::ports::Target;
+
+/// What would be added. The target is asked for nothing but the types of new columns, and not at
+/// all where there are none.
+pub async fn plan(
+    pipeline: &Pipeline,
+    target: &dyn Target,
+    here: &Facts,
+    there: &Facts,
+) -> Result<Additions, Fault> {
+    let types = additions::types(pipeline, here, there);
+    if types.is_empty() {
+        return Ok(Additions::default());
+    }
+    let unknown = target.unknown_types(&types).await?;
+    Ok(additions::plan(pipeline, here, there, &unknown))
+}
+
+/// Adds what is to be added, and plans the tables with what the target has then. A table that
+/// cannot be altered goes on as it is.
+pub async fn add(
+    pipeline: &Pipeline,
+    target: &dyn Target,
+    lease: &Lease,
+    here: &Facts,
+    mut there: Facts,
+) -> Result<TablesPlan, Fault> {
+    let additions = plan(pipeline, target, here, &there).await?;
+    let (mut added, mut refused) = (Vec::new(), Vec::new());
+    for addition in &additions.tables {
+        match target.add_columns(lease, addition).await {
+            Ok(()) => added.push(addition),
+            Err(fault) if fault.stops_the_run() => return Err(fault),
+            Err(fault) => refused.push((addition, fault)),
+        }
+    }
+    if !added.is_empty() {
+        let changed: Vec<_> = added.iter().map(|of| of.table.clone()).collect();
+        there.tables.extend(target.describe(Some(&changed)).await?.tables);
+    }
+    let mut plan = told(tables::plan(pipeline, here, &there), &additions);
+    plan.notes.extend(added.into_iter().map(additions::added));
+    for (addition, fault) in &refused {
+        additions::explain(&mut plan.notes, addition, additions::refused(addition, fault));
+    }
+    Ok(plan)
+}
+
+/// The plan as if everything were added already.
+pub fn as_if_added(
+    pipeline: &Pipeline,
+    here: &Facts,
+    there: &Facts,
+    additions: &Additions,
+) -> TablesPlan {
+    told(tables::plan(pipeline, here, &additions.applied(there)), additions)
+}
+
+fn told(mut plan: TablesPlan, additions: &Additions) -> TablesPlan {
+    let Additions { tables: _, unknown, remarks } = additions;
+    for addition in unknown {
+        additions::explain(&mut plan.notes, addition, additions::unknown(addition));
+    }
+    plan.notes.extend(remarks.iter().cloned());
+    plan
+}
