@@ -1,25 +1,31 @@
 //! What the engine needs of the outside, as traits with their contracts. Adapters implement them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ledger;
+
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
 use super::model::addition::Addition;
 use super::model::checkpoint::{Checkpoint, Scan};
-use super::model::delivery::{Chain, Delivery, Message, MessageId};
+use super::model::delivery::{Message, MessageId};
 use super::model::facts::Facts;
 use super::model::fault::Fault;
 use super::model::lease::Lease;
 use super::model::page::{Page, PageLimit};
 use super::model::range::{ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey};
-use super::model::reject::Reject;
-use super::model::run::{PastRun, RunEnd, RunId, Tally, Trigger};
+use super::model::run::{RunId, Tally};
 use super::model::sequence::{Sequence, SequenceStep};
 use super::model::shape::Shape;
 use super::model::survey::{Survey, SurveyAsk};
 use super::model::table::TableName;
 use super::model::writer::Writer;
+
+pub use ledger::{
+    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, News, Opened, RejectCounts,
+    StateVersion,
+};
 
 /// A side that tells what it holds without giving a row away. The same rows give the same answers on
 /// both sides, whatever their versions, locales and settings. Nothing is written, and nothing is
@@ -262,136 +268,6 @@ pub struct Settled<'a> {
     pub table: &'a TableName,
     /// Its checkpoint.
     pub checkpoint: Checkpoint,
-}
-
-/// Our state tables: leases, checkpoints and the history.
-#[async_trait]
-pub trait Ledger: Send + Sync {
-    /// Makes or upgrades the state tables where that is needed; any number of calls at once.
-    async fn prepare(&self) -> Result<StateVersion, Fault>;
-
-    /// Says whether `prepare` could do its work; makes nothing.
-    async fn check_place(&self) -> Result<(), Fault>;
-
-    /// Takes the pipeline's lease and records the start of a run; prepares the state tables first.
-    /// Of two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and
-    /// takes nothing.
-    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault>;
-
-    /// Gives the lease back and records the end. A lease that was taken over meanwhile leaves
-    /// the new holder's alone.
-    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
-
-    /// Records a message that the queue gave up; telling it again changes nothing.
-    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault>;
-
-    /// Rows that are set aside, of a table or of all, those first that were tried longest ago.
-    async fn rejects(
-        &self,
-        pipeline: &str,
-        table: Option<&TableName>,
-        most: u32,
-    ) -> Result<Vec<Reject>, Fault>;
-
-    /// Lets rows go that are set aside, whatever becomes of them; how many there were.
-    async fn discard(
-        &self,
-        pipeline: &str,
-        table: &TableName,
-        keys: &[RowKey],
-    ) -> Result<u64, Fault>;
-
-    /// The checkpoints as they are, without taking or making anything.
-    async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
-}
-
-/// Checkpoints by table.
-pub type Checkpoints = BTreeMap<TableName, Checkpoint>;
-
-/// A run that is about to begin.
-#[derive(Clone, Copy, Debug)]
-pub struct NewRun<'a> {
-    /// Its id.
-    pub id: &'a RunId,
-    /// The pipeline.
-    pub pipeline: &'a str,
-    /// Why it begins.
-    pub trigger: Trigger,
-    /// Where in a chain of slices it stands; with the slice it names the piece of work.
-    pub chain: &'a Chain,
-    /// The queue's message that asks for it, if one does.
-    pub delivery: Option<&'a Delivery>,
-    /// How long the lease lives without a commit.
-    pub lease: Duration,
-}
-
-/// What came of opening a run.
-#[derive(Debug)]
-pub enum Opened {
-    /// The lease is ours.
-    Run(Begun),
-    /// Another run holds it, for that long unless it commits or ends.
-    Busy(Duration),
-    /// This run did the same piece of work before.
-    Finished(PastRun),
-}
-
-/// What a run begins with.
-#[derive(Debug)]
-pub struct Begun {
-    /// The right to save.
-    pub lease: Lease,
-    /// Where each table stands.
-    pub checkpoints: Checkpoints,
-    /// The tables that earlier slices of the same chain have brought up to date.
-    pub done: BTreeSet<TableName>,
-    /// The tables whose deletes they have done.
-    pub reconciled: BTreeSet<TableName>,
-    /// How many rows of each table are set aside.
-    pub set_aside: RejectCounts,
-}
-
-/// How many rows are set aside, by table; tables without one are left out.
-pub type RejectCounts = BTreeMap<TableName, u64>;
-
-/// The version of the state tables, as it was found and as it is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StateVersion {
-    /// 0 where there were none.
-    pub before: i64,
-    /// What this program works with, or what a later one left.
-    pub now: i64,
-}
-
-/// A message that the queue gave up, after its last attempt.
-#[derive(Clone, Copy, Debug)]
-pub struct LostMessage<'a> {
-    /// The pipeline it asked to sync.
-    pub pipeline: &'a str,
-    /// Why it asked.
-    pub trigger: Trigger,
-    /// Where in a chain it stood.
-    pub chain: &'a Chain,
-    /// Which message it was, and how often it was tried again.
-    pub delivery: &'a Delivery,
-    /// What became of the last attempt, as it may be told.
-    pub reason: &'a str,
-}
-
-/// Whether people do not know yet: nothing of the pipeline was lost since its last success, or not
-/// for a day. A fault that stays is told once, and then once a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct News(pub bool);
-
-/// A run that has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct ClosedRun<'a> {
-    /// Its id.
-    pub id: &'a RunId,
-    /// How it ended.
-    pub end: RunEnd,
-    /// What went wrong, as it may be told.
-    pub error: Option<&'a str>,
 }
 
 /// What calls this function again.

@@ -44,7 +44,11 @@ async fn a_plan_names_the_index_and_the_drift() {
 async fn a_plan_names_the_privileges_that_lack_on_either_side() {
     let pair = Pair::with(ITEMS).await;
     let reader = role(&pair.source.url, "grant usage on schema public to ROLE").await;
-    let writer = role(&pair.target.url, "grant select, insert on items to ROLE").await;
+    let writer = role(
+        &pair.target.url,
+        "grant create on schema public to ROLE; grant select, insert on items to ROLE",
+    );
+    let writer = writer.await;
     let set = [("SOURCE_DATABASE_URL", reader.as_str()), ("TARGET_DATABASE_URL", &writer)];
 
     let (code, told) = plan(&pair, &[], &set);
@@ -68,7 +72,7 @@ async fn a_role_that_may_not_make_temporary_tables_is_told_before_anything_is_do
     let (code, told) = plan(&pair, &[], &set);
     let answer = pair.sync_with(&set).await;
 
-    assert!(told.contains("grant temporary on that database to the role"), "{told}");
+    assert!(told.contains("grant temporary on that database to that role"), "{told}");
     assert_eq!((code, answer.error().0.as_str()), (1, "no_privilege"), "{}", answer.body);
     assert_eq!(answer.body["error"]["step"], "plan");
 }

@@ -10,6 +10,7 @@ pub mod note;
 pub mod order;
 pub mod pace;
 pub mod ranges;
+mod remarks;
 pub mod sequences;
 pub mod tables;
 pub mod window;

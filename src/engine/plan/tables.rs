@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::facts::{Column, Facts, Relation, TableFacts};
+use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::pipeline::{Pipeline, Policy};
+use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::table::TableName;
 
 use super::choose::{self, Obstacle};
 use super::note::{Note, Weight};
-use super::{deletes, drift, encoding, order};
+use super::{deletes, drift, encoding, order, remarks};
 
 /// What is moved, in the order it is worked, and what there is to say.
 #[derive(Clone, Debug, Default)]
@@ -55,27 +54,17 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
         }
         if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
             shape.origin = origin(&source.history, &shape, here, there);
-            plan.notes.extend(source.standby.then(|| blind_spot(&shape)).flatten());
+            plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
             needed.insert(name.clone(), there.needed_at_once().cloned().collect());
             shapes.insert(name, shape);
         }
     }
-    plan.notes.extend(order::in_circles(&needed).iter().map(closed_circle));
+    plan.notes.extend(order::in_circles(&needed).iter().map(remarks::closed_circle));
     let ordered = order::parents_first(&parents);
     plan.shapes = ordered.iter().filter_map(|name| shapes.remove(name)).collect();
     plan
-}
-
-fn closed_circle(name: &TableName) -> Note {
-    Note::new(
-        Weight::Warning,
-        name,
-        "its foreign keys lead back to it, and none of them takes NULL or can wait: rows that point to \
-         one another in such a circle have no first one, and are set aside",
-        "alter table ... alter constraint ... deferrable, for one of them on the target",
-    )
 }
 
 /// Two databases that no plan can be made for. Syncing a database with itself would at best do
@@ -174,7 +163,7 @@ fn shape(
     let drift = drift::compare(name, source, target, rule);
     let mut found = drift.notes;
     let deletes = pipeline.deletes(name);
-    found.extend(privileges(name, source, target, deletes));
+    found.extend(remarks::privileges(name, source, target, deletes));
     let shared: Vec<&str> = drift.shared.iter().map(|(column, _)| column.name.as_str()).collect();
     let decided = choose::key(source, target, rule)
         .and_then(|key| key_travels(&shared, key))
@@ -191,9 +180,9 @@ fn shape(
             None
         }
         Ok((cursor, key, mark)) => {
-            found.extend(remark(name, source, &cursor, &key));
+            found.extend(remarks::remark(name, source, &cursor, &key));
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
-            found.extend(compares(name, policy, &cursor, target));
+            found.extend(remarks::compares(name, policy, &cursor, target));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
@@ -244,173 +233,6 @@ fn key_travels(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacl
             remedy: "add it to `columns`, or to the target".into(),
         }),
     }
-}
-
-fn privileges(
-    name: &TableName,
-    source: &TableFacts,
-    target: &TableFacts,
-    deletes: &Deletes,
-) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mut refuse = |text: String, remedy: String| {
-        notes.push(Note::new(Weight::Problem, name, text, remedy));
-    };
-    if !source.privileges.select {
-        refuse(
-            "the source's role may not read it".into(),
-            format!(
-                "grant select on {name} to that role; grants of single columns do not do, since \
-                 changes are told by row versions"
-            ),
-        );
-    }
-    if source.privileges.rows_hidden {
-        refuse(
-            "row-level security hides rows of the source from the role".into(),
-            "use a role with BYPASSRLS, or the table's owner".into(),
-        );
-    }
-    if target.privileges.rows_hidden {
-        refuse(
-            "row-level security of the target applies to the role".into(),
-            "use a role with BYPASSRLS, or the table's owner".into(),
-        );
-    }
-    let writable = target.privileges;
-    if !(writable.select && writable.insert && writable.update) {
-        refuse(
-            "the target's role may not read and write it".into(),
-            format!("grant select, insert, update on {name} to that role"),
-        );
-    }
-    if *deletes == Deletes::Mirror && !writable.delete {
-        refuse(
-            "the target's role may not delete from it".into(),
-            format!("grant delete on {name} to that role, or set deletes = \"off\" for it"),
-        );
-    }
-    notes
-}
-
-/// What works but could be better: no index for the cursor, no cursor, a cursor that misses updates.
-fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
-    let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
-    match cursor {
-        Cursor::Whole if source.relation == Relation::View => note(
-            Weight::Warning,
-            "it is a view on the source: each run reads it whole, and it is compared whenever a \
-             value changed",
-            "sync the tables it reads, or name a column with `cursor` that grows whenever any of \
-             its values changes"
-                .into(),
-        ),
-        Cursor::Whole if !source.relation.has_versions() => note(
-            Weight::Warning,
-            "it is a foreign table on the source: each run reads it whole, and it is compared \
-             whenever a value changed",
-            "sync it from its own server".into(),
-        ),
-        Cursor::Whole if !source.relation.is_table() => note(
-            Weight::Info,
-            "it is a materialized view on the source and is compared whole when it was refreshed",
-            String::new(),
-        ),
-        Cursor::Whole => note(
-            Weight::Warning,
-            "it has no cursor column and is compared whole whenever it changed",
-            "add an updated_at column, or name one with `cursor`".into(),
-        ),
-        Cursor::Column { indexed: false, name: column, .. } => {
-            let quoted = quoted_list(std::iter::once(column).chain(key));
-            note(
-                Weight::Warning,
-                &format!("its cursor column {column} has no index, so each run reads it whole"),
-                format!("create index concurrently on {name} ({quoted})"),
-            )
-        }
-        Cursor::Column { name: column, .. } if column == "created_at" => note(
-            Weight::Warning,
-            "its cursor created_at does not change when a row is updated",
-            "add an updated_at column that a trigger sets".into(),
-        ),
-        Cursor::Column { kind, name: column, .. }
-            if !kind.is_of_time()
-                && key.contains(column)
-                && source.column(column).is_some_and(|of| of.serial) =>
-        {
-            note(
-                Weight::Warning,
-                "its cursor is its key: new rows are found, changed ones are not",
-                "add an updated_at column, or name one with `cursor`".into(),
-            )
-        }
-        Cursor::Column { .. } => Vec::new(),
-    }
-}
-
-/// Which row is newer can be said of stamps alone: a number that grows on both sides says nothing.
-fn compares(
-    name: &TableName,
-    policy: Policy,
-    cursor: &Cursor,
-    target: &TableFacts,
-) -> Option<Note> {
-    if policy == Policy::SourceWins {
-        return None;
-    }
-    let kind_there = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
-    let is_stamp = |kind: CursorKind| kind != CursorKind::Sequence;
-    let comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
-        if is_stamp(*kind) && kind_there(column).is_some_and(is_stamp));
-    Some(match comparable {
-        true => Note::new(
-            Weight::Info,
-            name,
-            "rows that are newer on the target stay as they are; `verify` names them as different",
-            "",
-        ),
-        false => Note::new(
-            Weight::Problem,
-            name,
-            "the newest row is to win, and it has no stamp on both sides to tell",
-            "name a timestamp or date with `cursor`, or leave `policy` out",
-        ),
-    })
-}
-
-/// What a standby cannot know: a transaction of its primary that has drawn a stamp or a number and
-/// has written nothing yet.
-fn blind_spot(shape: &Shape) -> Option<Note> {
-    let (text, remedy) = match &shape.cursor {
-        Cursor::Whole => return None,
-        Cursor::Column { kind: CursorKind::Sequence, name, .. } => (
-            format!(
-                "the source is a standby, which knows a transaction from its first write on: one \
-                 that draws {name} long before that may be missed"
-            ),
-            "read from the primary, or let `syncline verify` find such rows",
-        ),
-        Cursor::Column { name, .. } => (
-            format!(
-                "the source is a standby, which knows a transaction from its first write on: one \
-                 that stamps {name} earlier than that by more than the overlap may be missed"
-            ),
-            "set SYNC_OVERLAP_SECONDS to more than that takes; `syncline verify` finds such rows",
-        ),
-    };
-    Some(Note::new(Weight::Warning, &shape.table, text, remedy))
-}
-
-fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
-    let mut seen = Vec::new();
-    for column in columns {
-        let quoted = format!("\"{}\"", column.replace('"', "\"\""));
-        if !seen.contains(&quoted) {
-            seen.push(quoted);
-        }
-    }
-    seen.join(", ")
 }
 
 #[cfg(test)]

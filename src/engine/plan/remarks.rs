@@ -1,0 +1,190 @@
+//! What is said of a table that can be compared with its twin: what the roles lack, and what works but could
+//! be better.
+
+use crate::engine::model::cursor::{Cursor, CursorKind};
+use crate::engine::model::deletes::Deletes;
+use crate::engine::model::facts::{Relation, TableFacts};
+use crate::engine::model::pipeline::Policy;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::table::TableName;
+
+use super::note::{Note, Weight};
+
+/// A circle of foreign keys of which no row can be the first.
+pub fn closed_circle(name: &TableName) -> Note {
+    Note::new(
+        Weight::Warning,
+        name,
+        "its foreign keys lead back to it, and none of them takes NULL or can wait: rows that point to \
+         one another in such a circle have no first one, and are set aside",
+        "alter table ... alter constraint ... deferrable, for one of them on the target",
+    )
+}
+
+/// What the roles lack.
+pub fn privileges(
+    name: &TableName,
+    source: &TableFacts,
+    target: &TableFacts,
+    deletes: &Deletes,
+) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut refuse = |text: String, remedy: String| {
+        notes.push(Note::new(Weight::Problem, name, text, remedy));
+    };
+    if !source.privileges.select {
+        refuse(
+            "the source's role may not read it".into(),
+            format!(
+                "grant select on {name} to that role; grants of single columns do not do, since \
+                 changes are told by row versions"
+            ),
+        );
+    }
+    if source.privileges.rows_hidden {
+        refuse(
+            "row-level security hides rows of the source from the role".into(),
+            "use a role with BYPASSRLS, or the table's owner".into(),
+        );
+    }
+    if target.privileges.rows_hidden {
+        refuse(
+            "row-level security of the target applies to the role".into(),
+            "use a role with BYPASSRLS, or the table's owner".into(),
+        );
+    }
+    let writable = target.privileges;
+    if !(writable.select && writable.insert && writable.update) {
+        refuse(
+            "the target's role may not read and write it".into(),
+            format!("grant select, insert, update on {name} to that role"),
+        );
+    }
+    if *deletes == Deletes::Mirror && !writable.delete {
+        refuse(
+            "the target's role may not delete from it".into(),
+            format!("grant delete on {name} to that role, or set deletes = \"off\" for it"),
+        );
+    }
+    notes
+}
+
+/// What works but could be better: no index for the cursor, no cursor, a cursor that misses updates.
+pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
+    let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
+    match cursor {
+        Cursor::Whole if source.relation == Relation::View => note(
+            Weight::Warning,
+            "it is a view on the source: each run reads it whole, and it is compared whenever a \
+             value changed",
+            "sync the tables it reads, or name a column with `cursor` that grows whenever any of \
+             its values changes"
+                .into(),
+        ),
+        Cursor::Whole if !source.relation.has_versions() => note(
+            Weight::Warning,
+            "it is a foreign table on the source: each run reads it whole, and it is compared \
+             whenever a value changed",
+            "sync it from its own server".into(),
+        ),
+        Cursor::Whole if !source.relation.is_table() => note(
+            Weight::Info,
+            "it is a materialized view on the source and is compared whole when it was refreshed",
+            String::new(),
+        ),
+        Cursor::Whole => note(
+            Weight::Warning,
+            "it has no cursor column and is compared whole whenever it changed",
+            "add an updated_at column, or name one with `cursor`".into(),
+        ),
+        Cursor::Column { indexed: false, name: column, .. } => {
+            let quoted = quoted_list(std::iter::once(column).chain(key));
+            note(
+                Weight::Warning,
+                &format!("its cursor column {column} has no index, so each run reads it whole"),
+                format!("create index concurrently on {name} ({quoted})"),
+            )
+        }
+        Cursor::Column { name: column, .. } if column == "created_at" => note(
+            Weight::Warning,
+            "its cursor created_at does not change when a row is updated",
+            "add an updated_at column that a trigger sets".into(),
+        ),
+        Cursor::Column { kind, name: column, .. }
+            if !kind.is_of_time()
+                && key.contains(column)
+                && source.column(column).is_some_and(|of| of.serial) =>
+        {
+            note(
+                Weight::Warning,
+                "its cursor is its key: new rows are found, changed ones are not",
+                "add an updated_at column, or name one with `cursor`".into(),
+            )
+        }
+        Cursor::Column { .. } => Vec::new(),
+    }
+}
+
+/// Which row is newer can be said of stamps alone: a number that grows on both sides says nothing.
+pub fn compares(
+    name: &TableName,
+    policy: Policy,
+    cursor: &Cursor,
+    target: &TableFacts,
+) -> Option<Note> {
+    if policy == Policy::SourceWins {
+        return None;
+    }
+    let kind_there = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
+    let is_stamp = |kind: CursorKind| kind != CursorKind::Sequence;
+    let comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
+        if is_stamp(*kind) && kind_there(column).is_some_and(is_stamp));
+    Some(match comparable {
+        true => Note::new(
+            Weight::Info,
+            name,
+            "rows that are newer on the target stay as they are; `verify` names them as different",
+            "",
+        ),
+        false => Note::new(
+            Weight::Problem,
+            name,
+            "the newest row is to win, and it has no stamp on both sides to tell",
+            "name a timestamp or date with `cursor`, or leave `policy` out",
+        ),
+    })
+}
+
+/// What a standby cannot know: a transaction of its primary that has drawn a stamp or a number and
+/// has written nothing yet.
+pub fn blind_spot(shape: &Shape) -> Option<Note> {
+    let (text, remedy) = match &shape.cursor {
+        Cursor::Whole => return None,
+        Cursor::Column { kind: CursorKind::Sequence, name, .. } => (
+            format!(
+                "the source is a standby, which knows a transaction from its first write on: one \
+                 that draws {name} long before that may be missed"
+            ),
+            "read from the primary, or let `syncline verify` find such rows",
+        ),
+        Cursor::Column { name, .. } => (
+            format!(
+                "the source is a standby, which knows a transaction from its first write on: one \
+                 that stamps {name} earlier than that by more than the overlap may be missed"
+            ),
+            "set SYNC_OVERLAP_SECONDS to more than that takes; `syncline verify` finds such rows",
+        ),
+    };
+    Some(Note::new(Weight::Warning, &shape.table, text, remedy))
+}
+
+fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
+    let mut seen = Vec::new();
+    for column in columns {
+        let quoted = format!("\"{}\"", column.replace('"', "\"\""));
+        if !seen.contains(&quoted) {
+            seen.push(quoted);
+        }
+    }
+    seen.join(", ")
+}
