@@ -164,12 +164,14 @@ pub trait Target: Digests {
     async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault>;
 
     /// Tries rows of several tables again that wait for each other, all or nothing as above: those
-    /// that need nothing but the target and one another go in and are set aside no more. The others
-    /// stay as they are. One answer a table, in their order.
+    /// that need nothing but the target and one another go in and are set aside no more. Rows that are
+    /// gone and that these alone hold, or wait for, leave with them. The others stay as they are. One
+    /// answer a table, in their order, those of the rows that are gone last.
     async fn retry_together(
         &self,
         lease: &Lease,
         all: &[Again<'_>],
+        gone: &[Deletion<'_>],
     ) -> Result<Vec<Committed>, Fault>;
 
     /// Deletes the rows of these keys, or marks them where the agreement says so, counts them and

@@ -248,3 +248,81 @@ async fn rows_that_the_source_has_all_the_time_never_go() {
     assert_eq!(count(&pair, "went").await, "40");
     pair.assert_equal(&["items"]).await;
 }
+
+/// People with an address each, who may be another's boss, and their orders.
+const PEOPLE: &str = "create table people (id int primary key, email text not null unique, \
+        boss int references people, at timestamptz default now()); \
+    create table orders (id int primary key, person int not null references people, \
+        at timestamptz default now());";
+
+async fn people() -> Pair {
+    let pair = Pair::with(PEOPLE).await.set("SYNC_DELETES", "mirror");
+    pair.sql_source(
+        "insert into people (id, email) select i, i || '@example.com' from generate_series(1, 100) i; \
+         update people set boss = 2 where id = 1; \
+         insert into orders (id, person) select i, i from generate_series(1, 100) i",
+    )
+    .await;
+    pair.sync().await.success();
+    pair
+}
+
+/// The person gets another key, and the orders follow.
+fn another_key(id: u32, new: u32) -> String {
+    format!(
+        "insert into people select {new}, 'on the way', boss, clock_timestamp() from people where id = {id}; \
+         update orders set person = {new}, at = clock_timestamp() where person = {id}; \
+         update people set boss = {new}, at = clock_timestamp() where boss = {id}; \
+         delete from people where id = {id}; \
+         update people set email = '{id}@example.com', at = clock_timestamp() where id = {new}"
+    )
+}
+
+#[tokio::test]
+async fn a_parent_whose_key_changed_takes_its_value_and_its_children_along() {
+    let pair = people().await;
+    pair.sql_source(&another_key(2, 102)).await;
+    pair.sql_source(&another_key(3, 103)).await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.people"), 2, "{}", answer.body);
+    assert_eq!(answer.body["statistics"]["tables"]["public.people"]["rejected"], 0);
+    assert!(!answer.warnings().contains("stay"), "{}", answer.warnings());
+    pair.assert_settled(&["people", "orders"]).await;
+}
+
+#[tokio::test]
+async fn a_child_that_takes_over_the_value_of_its_parent_that_goes_gets_it() {
+    let pair = people().await;
+    pair.sql_source(
+        "update orders set person = 1, at = now() where person = 2; \
+         update people set boss = null, at = now() where id = 1; delete from people where id = 2; \
+         update people set email = '2@example.com', at = now() where id = 1",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.people"), 1, "{}", answer.body);
+    pair.assert_settled(&["people", "orders"]).await;
+}
+
+#[tokio::test]
+async fn a_parent_that_something_else_holds_keeps_its_value_and_its_successor_waits() {
+    let pair = people().await;
+    pair.sql_target("create table own (person int references people); insert into own values (2)")
+        .await;
+    pair.sql_source(&another_key(2, 102)).await;
+    pair.sql_source(&another_key(3, 103)).await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.people"), 1, "the other one goes: {}", answer.body);
+    let kept = "select email from people where id = 2";
+    assert_eq!(pair.text_target(kept).await, "2@example.com");
+    assert!(answer.warnings().contains("public.people: 1 rows"), "{}", answer.warnings());
+    pair.sql_target("drop table own").await;
+    pair.sync().await.success();
+    pair.assert_settled(&["people", "orders"]).await;
+}

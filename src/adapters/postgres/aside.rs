@@ -122,6 +122,11 @@ fn free_value(table: &str, column: &str, type_name: &str) -> Option<String> {
 }
 
 impl Unique {
+    /// The column whose value is freed, quoted, and what it is set to, in SQL; none where nothing can be.
+    pub fn freed(&self) -> Option<(&str, &str)> {
+        self.freed.as_ref().map(|(column, value)| (column.as_str(), value.as_str()))
+    }
+
     /// The holders are rows of the table whose key is in the page, and whose value another row of
     /// the page is to have. The index's own text finds the values, and names its columns alone: so
     /// each side is a subselect of its own.
@@ -146,13 +151,17 @@ impl Unique {
 
     /// Takes those rows out of a staged table whose value a row keeps that is not staged, or is
     /// staged for the same value; where nothing can be freed, whoever has it.
-    pub fn delete_clashes(&self, shape: &Shape, staged: &str) -> String {
+    /// Rows of `leaving` keep no value that can be freed.
+    pub fn delete_clashes(&self, shape: &Shape, staged: &str, leaving: Option<&str>) -> String {
         let table = sql::table(&shape.table);
         let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
         let stays = match &self.freed {
             Some(_) => {
                 let own = same_key(shape, "o", "h");
-                format!(" and not exists (select from {staged} as o where {own})")
+                let moved = [Some(staged), leaving].into_iter().flatten();
+                moved
+                    .map(|of| format!(" and not exists (select from {of} as o where {own})"))
+                    .collect()
             }
             None => String::new(),
         };

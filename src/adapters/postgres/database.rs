@@ -259,9 +259,10 @@ impl Target for PostgresTarget {
         &self,
         lease: &Lease,
         all: &[Again<'_>],
+        gone: &[Deletion<'_>],
     ) -> Result<Vec<Committed>, Fault> {
         let session = self.session().await?;
-        let result = together::retry(self.writing(&session, lease), all).await;
+        let result = together::retry(self.writing(&session, lease), all, gone).await;
         keep(&self.pool, session, result, Step::Write)
     }
 

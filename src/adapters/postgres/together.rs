@@ -6,7 +6,8 @@
 //!    is left needs nothing but itself.
 //! 2. Constraints that may wait for the end do. Where a foreign key may not, its column is NULL at
 //!    first, if it takes NULL, and the row is written once more when the others are there.
-//! 3. A table whose rows are refused all the same is left out, and the rest begins anew.
+//! 3. Rows that are gone from the source, and that only such rows hold, leave in the same transaction.
+//! 4. A table whose rows are refused all the same is left out, and the rest begins anew.
 //!
 //! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
 
@@ -14,6 +15,7 @@ use super::apply::{self, STAGED};
 use super::aside::{self, Unique};
 use super::copy;
 use super::fault::PostgresError;
+use super::leaving::{self, Leaving, Written};
 use super::legs::{self, Leg};
 use super::session::Session;
 use super::sql::{self, Purpose};
@@ -23,7 +25,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Again, Committed};
+use crate::engine::ports::{Again, Committed, Deletion};
 
 /// How often what is left is looked through. Each look leaves out a generation of rows that wait in
 /// vain; a longer line waits on.
@@ -43,37 +45,60 @@ struct Waiting<'a> {
     inserted: u64,
 }
 
-/// Writes what can be written, and lets it go; what became of each table.
-pub async fn retry(to: Writing<'_>, all: &[Again<'_>]) -> Result<Vec<Committed>, PostgresError> {
+/// What is refused after all, by its place.
+struct RefusedTables {
+    waiting: Vec<usize>,
+    leaving: Vec<usize>,
+}
+
+/// Writes what can be written and takes off what can leave; what became of each table, of those that wait
+/// first.
+pub async fn retry(
+    to: Writing<'_>,
+    all: &[Again<'_>],
+    gone: &[Deletion<'_>],
+) -> Result<Vec<Committed>, PostgresError> {
     let Writing { session, schema, lease, .. } = to;
     session.begin(Purpose::Write).await?;
     ledger::prove(session, schema, lease).await?;
     session.batch("set constraints all deferred").await?;
     let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
-    suppress::begin(to, &shapes).await?;
+    // Without triggers nothing would hold a row that others point to.
+    let gone = if suppress::begin(to, &shapes).await? { &[] } else { gone };
     let mut waiting = Vec::with_capacity(all.len());
     for (at, again) in all.iter().enumerate() {
         waiting.push(stage(session, at, again).await?);
     }
+    let mut leaving = leaving::stage(session, gone).await?;
     session.batch(OWN_SEARCH_PATH).await?;
     for of in &mut waiting {
         of.uniques = aside::uniques(session, of.again.shape).await?;
         of.legs = legs::of(session, &of.again.shape.table).await?;
     }
+    for of in &mut leaving {
+        of.look_up(session).await?;
+    }
     session.batch("savepoint staged").await?;
-    close(session, &waiting).await?;
-    while let Err(refused) = write(session, &mut waiting).await? {
+    close(session, &waiting, &leaving).await?;
+    while let Err(refused) = write(session, &mut waiting, &mut leaving).await? {
         session.batch("rollback to savepoint staged").await?;
-        for at in refused {
+        let staged = refused.waiting.iter().map(|&at| &waiting[at].staged);
+        for staged in staged.chain(refused.leaving.iter().map(|&at| &leaving[at].staged)) {
             // Emptied before the savepoint is renewed, so that a later rollback leaves it empty.
-            session.batch(&format!("delete from {}", waiting[at].staged)).await?;
+            session.batch(&format!("delete from {staged}")).await?;
         }
         session.batch("savepoint staged").await?;
-        close(session, &waiting).await?;
+        close(session, &waiting, &leaving).await?;
     }
-    let mut saved = Vec::with_capacity(waiting.len());
+    let mut saved = Vec::with_capacity(waiting.len() + leaving.len());
     for of in &waiting {
         saved.push(let_go(session, schema, lease, of).await?);
+    }
+    for of in &leaving {
+        let Deletion { run, shape, .. } = *of.deletion;
+        let tally = Tally { deleted: of.deleted, ..Tally::default() };
+        let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+        saved.push(Committed { tally, straight: false, set_aside });
     }
     session.batch("commit").await?;
     Ok(saved)
@@ -105,25 +130,36 @@ fn columns(shape: &Shape) -> String {
 }
 
 /// Leaves out what waits for anything else than what is staged, until nothing is left out any more.
-async fn close(session: &Session, waiting: &[Waiting<'_>]) -> Result<(), PostgresError> {
+async fn close(
+    session: &Session,
+    waiting: &[Waiting<'_>],
+    leaving: &[Leaving<'_>],
+) -> Result<(), PostgresError> {
+    let written: Vec<Written<'_>> = waiting
+        .iter()
+        .map(|of| Written { shape: of.again.shape, staged: of.staged.as_str() })
+        .collect();
     for _ in 0..MOST_LOOKS {
-        let mut left_out = 0;
+        let mut left_out = leaving::keep_held(session, leaving, &written).await?;
         for of in waiting {
             let shape = of.again.shape;
             for leg in &of.legs {
                 let beside = beside(waiting, leg).map(|of| of.staged.as_str());
                 left_out += session.execute(&leg.delete_orphans(&of.staged, beside)).await?;
             }
+            let leaving = leaving.iter().find(|of| of.deletion.shape.table == shape.table);
+            let leaving = leaving.map(|of| of.staged.as_str());
             for unique in &of.uniques {
-                left_out += session.execute(&unique.delete_clashes(shape, &of.staged)).await?;
+                let clashes = unique.delete_clashes(shape, &of.staged, leaving);
+                left_out += session.execute(&clashes).await?;
             }
         }
         if left_out == 0 {
             return Ok(());
         }
     }
-    for of in waiting {
-        session.batch(&format!("delete from {}", of.staged)).await?;
+    for staged in waiting.iter().map(|of| &of.staged).chain(leaving.iter().map(|of| &of.staged)) {
+        session.batch(&format!("delete from {staged}")).await?;
     }
     Ok(())
 }
@@ -136,11 +172,53 @@ fn beside<'w, 'a>(waiting: &'w [Waiting<'a>], leg: &Leg) -> Option<&'w Waiting<'
     })
 }
 
-/// Writes all that is staged; the inner error names the tables whose rows are refused.
+/// Writes all that is staged and takes off what leaves; the inner error names the tables of which rows
+/// are refused.
 async fn write(
     session: &Session,
     waiting: &mut [Waiting<'_>],
-) -> Result<Result<(), Vec<usize>>, PostgresError> {
+    leaving: &mut [Leaving<'_>],
+) -> Result<Result<(), RefusedTables>, PostgresError> {
+    let refused_leaving = |at| Ok(Err(RefusedTables { waiting: Vec::new(), leaving: vec![at] }));
+    for (at, of) in leaving.iter().enumerate() {
+        let written = waiting.iter().find(|one| one.again.shape.table == of.deletion.shape.table);
+        if of.free(session, written.map(|of| of.staged.as_str())).await?.is_none() {
+            return refused_leaving(at);
+        }
+    }
+    if let Some(waiting) = write_waiting(session, waiting).await? {
+        return Ok(Err(RefusedTables { waiting, leaving: Vec::new() }));
+    }
+    let mut left: Vec<usize> = (0..leaving.len()).collect();
+    while let Some(&first) = left.first() {
+        let before = left.len();
+        let mut held = Vec::new();
+        for at in left {
+            if leaving[at].delete(session).await?.is_none() {
+                held.push(at);
+            }
+        }
+        if held.len() == before {
+            return refused_leaving(first);
+        }
+        left = held;
+    }
+    // What speaks at the end is asked to speak now, when the rows can still be left out.
+    match session.batch("set constraints all immediate; set constraints all deferred").await {
+        Ok(()) => Ok(Ok(())),
+        Err(error) => {
+            error.refusal_of_a_row()?;
+            let (waiting, leaving) = ((0..waiting.len()).collect(), (0..leaving.len()).collect());
+            Ok(Err(RefusedTables { waiting, leaving }))
+        }
+    }
+}
+
+/// Writes the rows that wait; the tables of which they are refused, if there are any.
+async fn write_waiting(
+    session: &Session,
+    waiting: &mut [Waiting<'_>],
+) -> Result<Option<Vec<usize>>, PostgresError> {
     let mut left: Vec<usize> = (0..waiting.len()).collect();
     while !left.is_empty() {
         let before = left.len();
@@ -153,24 +231,17 @@ async fn write(
             }
         }
         if refused.len() == before {
-            return Ok(Err(refused));
+            return Ok(Some(refused));
         }
         left = refused;
     }
     for (at, of) in waiting.iter().enumerate() {
         let whole = without_legs(waiting, of).is_empty();
         if !whole && put(session, of, &[]).await?.is_none() {
-            return Ok(Err(vec![at]));
+            return Ok(Some(vec![at]));
         }
     }
-    // What speaks at the end is asked to speak now, when the rows can still be left out.
-    match session.batch("set constraints all immediate; set constraints all deferred").await {
-        Ok(()) => Ok(Ok(())),
-        Err(error) => {
-            error.refusal_of_a_row()?;
-            Ok(Err((0..waiting.len()).collect()))
-        }
-    }
+    Ok(None)
 }
 
 /// The statements that leave out, at first, where staged rows point to rows that are staged too.

@@ -71,7 +71,7 @@ impl<'a> Search<'a> {
 }
 
 /// Those of the keys that the source has no more; none at all if its table is empty.
-async fn gone(
+pub async fn gone(
     source: &dyn Source,
     compared: &Compared,
     keys: &[RowKey],

@@ -14,7 +14,9 @@ use crate::engine::model::reject::{MISSING_PARENT, Reject};
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
-use crate::engine::ports::{Again, Clock, Committed, Fetch, FetchParents, Ledger, Source, Target};
+use crate::engine::ports::{
+    Again, Clock, Committed, Deletion, Fetch, FetchParents, Ledger, Source, Target,
+};
 
 /// How many rows of a table are tried again at once. Those that were tried longest ago come first;
 /// a run goes on with the next ones as long as some go in and the budget allows. Where all are
@@ -79,8 +81,13 @@ impl TryAgain<'_> {
     }
 
     /// Tries rows of all these tables together that may wait for each other, once each has been
-    /// tried by itself.
-    pub async fn together(&self, tables: &[&Shape], tried: &mut Tried) -> Result<(), Fault> {
+    /// tried by itself, or for rows to leave that are gone from the source.
+    pub async fn together(
+        &self,
+        tables: &[&Shape],
+        gone: &[Deletion<'_>],
+        tried: &mut Tried,
+    ) -> Result<(), Fault> {
         let mut waiting = Vec::new();
         // It takes two steps, and the first could look newer than the second.
         for &shape in tables.iter().filter(|shape| shape.newest_by().is_none()) {
@@ -94,16 +101,18 @@ impl TryAgain<'_> {
             }
         }
         // A row that waits alone waits for none of these.
-        if waiting.iter().map(|(_, page)| page.rows).sum::<u64>() < 2 {
+        let rows = waiting.iter().map(|(_, page)| page.rows).sum::<u64>();
+        if rows == 0 || rows == 1 && gone.is_empty() {
             return Ok(());
         }
         let again: Vec<Again<'_>> = waiting
             .iter()
             .map(|(shape, page)| Again { run: self.run, shape, page, keys: &[] })
             .collect();
-        let saved = self.target.retry_together(self.lease, &again).await?;
-        for (again, saved) in again.iter().zip(&saved) {
-            note(tried, &again.shape.table, saved);
+        let saved = self.target.retry_together(self.lease, &again, gone).await?;
+        let tables = again.iter().map(|of| of.shape).chain(gone.iter().map(|of| of.shape));
+        for (shape, saved) in tables.zip(&saved) {
+            note(tried, &shape.table, saved);
         }
         Ok(())
     }

@@ -7,16 +7,16 @@
 
 use std::time::Duration;
 
-use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search};
+use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search, gone};
 use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::range::{Comparison, RowKey};
-use crate::engine::model::run::Tally;
+use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::{self, MOST_ROWS, Told};
 use crate::engine::plan::note::{Note, Weight};
-use crate::engine::ports::{Again, Fetch, KeptRow};
+use crate::engine::ports::{Again, Deletion, Fetch, KeptRow};
 
 use super::SyncReport;
 use super::slice::Slice;
@@ -32,10 +32,30 @@ const MOST_KEPT: usize = 1_000;
 pub const DELETES_REFUSED: &str = "deletes_refused";
 
 /// What is left of a table's rows that are gone from the source.
-struct Kept<'a> {
+pub(super) struct Kept<'a> {
     shape: &'a Shape,
     compared: Compared,
     rows: Vec<KeptRow>,
+}
+
+impl Kept<'_> {
+    /// Some row of the table is held.
+    pub fn is_held(&self) -> bool {
+        !self.rows.is_empty()
+    }
+}
+
+/// Rows that are gone from the source and still held, each asked for once more.
+pub(super) struct Held {
+    shape: Shape,
+    keys: Vec<RowKey>,
+}
+
+impl Held {
+    /// What is to be done about them.
+    pub fn deletion<'a>(&'a self, run: &'a RunId) -> Deletion<'a> {
+        Deletion { run, shape: &self.shape, keys: &self.keys }
+    }
 }
 
 /// How far a table was worked.
@@ -47,14 +67,14 @@ enum Worked {
 }
 
 impl Slice<'_> {
-    /// Works the tables that are up to date, children first, as long as the budget lasts. The fault
-    /// is one after which no table can go on.
-    pub(super) async fn deletes(
+    /// Works the tables that are up to date, children first, as long as the budget lasts, and fills in
+    /// what is held. The fault is one after which no table can go on.
+    pub(super) async fn deletes<'s>(
         &self,
-        shapes: &[Shape],
+        shapes: &'s [Shape],
+        kept: &mut Vec<Kept<'s>>,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        let mut kept = Vec::new();
         let wanted = |shape: &&Shape| {
             *self.job.pipeline.deletes(&shape.table) != Deletes::Off
                 && !self.reconciled.contains(&shape.table)
@@ -68,7 +88,7 @@ impl Slice<'_> {
                 report.cut(&shape.table, None);
                 break;
             }
-            match self.table(shape, report, &mut kept).await {
+            match self.table(shape, report, kept).await {
                 Ok(Worked::Whole) => report.reconciled += 1,
                 Ok(Worked::Cut) => {
                     report.cut(&shape.table, None);
@@ -82,10 +102,25 @@ impl Slice<'_> {
             }
         }
         if worked.is_ok() {
-            worked = self.once_more(&mut kept, report).await;
+            worked = self.once_more(kept, report).await;
         }
-        kept.iter().filter(|of| !of.rows.is_empty()).for_each(|of| report.notes.push(told(of)));
         worked
+    }
+
+    /// What is held of tables whose rows are deleted, as the source says it now.
+    pub(super) async fn held(&self, kept: &[Kept<'_>]) -> Result<Vec<Held>, Fault> {
+        let mut held = Vec::new();
+        for Kept { shape, compared, rows } in kept {
+            let keys: Vec<RowKey> = rows.iter().map(|row| row.key.clone()).collect();
+            if keys.is_empty() || shape.mark.is_some() {
+                continue;
+            }
+            let keys = gone(self.source, compared, &keys).await?.unwrap_or_default();
+            // The target's rows must meet the condition as it is put there.
+            let filter = compared.target.filter.clone();
+            held.push(Held { shape: Shape { filter, ..(*shape).clone() }, keys });
+        }
+        Ok(held)
     }
 
     fn has_time_for(&self, shape: &Shape, report: &SyncReport) -> bool {
@@ -160,7 +195,11 @@ impl Slice<'_> {
     }
 
     /// Tries the rows again that were held, as long as others go.
-    async fn once_more(&self, kept: &mut [Kept<'_>], report: &mut SyncReport) -> Result<(), Fault> {
+    pub(super) async fn once_more(
+        &self,
+        kept: &mut [Kept<'_>],
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
         let mut goes_on = report.total().deleted > 0;
         while goes_on {
             goes_on = false;
@@ -228,9 +267,12 @@ fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
     })
 }
 
-/// The warning for rows that the target holds.
-fn told(kept: &Kept<'_>) -> Note {
+/// The warning for rows that the target holds; none where it holds none.
+pub(super) fn told(kept: &Kept<'_>) -> Option<Note> {
     let Kept { shape, rows, .. } = kept;
+    if rows.is_empty() {
+        return None;
+    }
     let mut holders: Vec<&str> = rows.iter().map(|row| row.by.as_str()).collect();
     holders.sort_unstable();
     holders.dedup();
@@ -241,5 +283,5 @@ fn told(kept: &Kept<'_>) -> Note {
     );
     let remedy = "sync and mirror the table that points to them, or give its foreign key an action \
                   on delete";
-    Note::new(Weight::Warning, &shape.table, text, remedy)
+    Some(Note::new(Weight::Warning, &shape.table, text, remedy))
 }

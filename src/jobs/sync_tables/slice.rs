@@ -21,6 +21,7 @@ use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
 use super::columns;
+use super::deletes::{self, Kept};
 use super::family::family;
 use super::{SyncReport, SyncTables};
 
@@ -152,18 +153,27 @@ impl Slice<'_> {
         // in the slices after the first, or their turn would never come.
         let first = self.job.chain.slice() == 0;
         if first {
-            self.try_again(all, report).await?;
+            self.try_again(all, &mut [], report).await?;
         }
-        let before = report.total().deleted;
-        self.deletes(all, report).await?;
+        let (before, mut kept) = (report.total().deleted, Vec::new());
+        let mut worked = self.deletes(all, &mut kept, report).await;
         // A row whose unique value another one has, that was gone, goes in now.
-        let freed = report.total().deleted > before;
-        if report.done && (freed || !first) { self.try_again(all, report).await } else { Ok(()) }
+        let freed = report.total().deleted > before || kept.iter().any(Kept::is_held);
+        if worked.is_ok() && report.done && (freed || !first) {
+            worked = self.try_again(all, &mut kept, report).await;
+        }
+        report.notes.extend(kept.iter().filter_map(deletes::told));
+        worked
     }
 
     /// Tries what is set aside again, parents' tables first: what the pages before brought may be
-    /// what was missing.
-    async fn try_again(&self, shapes: &[Shape], report: &mut SyncReport) -> Result<(), Fault> {
+    /// what was missing. Rows that are gone, and held, may leave with it.
+    async fn try_again(
+        &self,
+        shapes: &[Shape],
+        kept: &mut [Kept<'_>],
+        report: &mut SyncReport,
+    ) -> Result<(), Fault> {
         let Self { job, source, target, ledger, clock, lease, budget, .. } = *self;
         let is_waiting = |report: &SyncReport, shape: &Shape| {
             let of = report.tables.get(&shape.table);
@@ -204,12 +214,16 @@ impl Slice<'_> {
         if left.is_empty() || !fits() {
             return Ok(());
         }
+        let held = self.held(kept).await?;
+        let gone: Vec<_> = held.iter().map(|of| of.deletion(&job.run)).collect();
         let mut tried = Tried::default();
-        let ended = again.together(&left, &mut tried).await;
+        let ended = again.together(&left, &gone, &mut tried).await;
         tell(tried, report);
         match ended {
             Err(fault) if !fault.stops_the_run() => report.fail(&left[0].table, fault),
-            ended => return ended,
+            Err(fault) => return Err(fault),
+            // What was held by these rows alone is held no more.
+            Ok(()) => self.once_more(kept, report).await?,
         }
         Ok(())
     }
