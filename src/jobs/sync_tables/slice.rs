@@ -187,10 +187,12 @@ impl Slice<'_> {
         let again = TryAgain { source, target, ledger, clock, budget, lease, run, family };
         let fits = || budget.allows(clock.now(), Duration::ZERO);
         let mut cut = None;
-        for shape in shapes {
-            if !is_waiting(report, shape) {
-                continue;
-            }
+        let mut waiting: Vec<_> = shapes.iter().filter(|of| is_waiting(report, of)).collect();
+        let tables = waiting.len() as u64;
+        // Each slice begins with another table, or the first could use up the budget of all.
+        let slice = u64::from(job.chain.slice());
+        waiting.rotate_left((slice.saturating_sub(1) % tables.max(1)) as usize);
+        for shape in waiting {
             if !fits() {
                 cut = Some(&shape.table);
                 break;
@@ -207,8 +209,9 @@ impl Slice<'_> {
         }
         let left: Vec<&Shape> =
             family.shapes.values().filter(|shape| is_waiting(report, shape)).collect();
-        // A slice that brought nothing in would most likely be followed by one that does not, either.
-        if let Some(table) = cut.filter(|_| report.total().written() > 0) {
+        // Once each table has had its turn, a slice that brought nothing in would most likely be
+        // followed by one that does not, either.
+        if let Some(table) = cut.filter(|_| report.total().written() > 0 || slice < tables) {
             report.cut(table, None);
         }
         if left.is_empty() || !fits() {
