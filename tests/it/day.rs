@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::Client;
 
 use crate::world::connect;
+use crate::world::dice::{Dice, seed};
 use crate::world::door::{client, told};
 use crate::world::killable::Killable;
 use crate::world::pair::{Pair, TOKEN};
@@ -39,27 +40,15 @@ const DECK: [(Fate, usize); 5] = [
     (Fate::Fine, 88),
 ];
 
-/// Numbers that a seed decides: splitmix64, as Steele, Lea and Flood describe it.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
+/// A deck in the order that the dice decide.
+fn shuffled(dice: &mut Dice) -> Vec<Fate> {
+    let mut deck: Vec<Fate> =
+        DECK.iter().flat_map(|(fate, count)| std::iter::repeat_n(*fate, *count)).collect();
+    for at in (1..deck.len()).rev() {
+        let other = usize::try_from(dice.roll(at as u64 + 1)).expect("a small number");
+        deck.swap(at, other);
     }
-
-    fn shuffled(&mut self) -> Vec<Fate> {
-        let mut deck: Vec<Fate> =
-            DECK.iter().flat_map(|(fate, count)| std::iter::repeat_n(*fate, *count)).collect();
-        for at in (1..deck.len()).rev() {
-            let other = usize::try_from(self.roll(at as u64 + 1)).expect("a small number");
-            deck.swap(at, other);
-        }
-        deck
-    }
+    deck
 }
 
 /// Carries deliveries as a bad day does.
@@ -75,7 +64,7 @@ impl Rough {
     async fn fate(&self) -> Fate {
         let (dice, deck) = &mut *self.deck.lock().await;
         if deck.is_empty() {
-            *deck = dice.shuffled();
+            *deck = shuffled(dice);
         }
         let fate = deck.pop().expect("the deck was filled");
         self.counts[fate as usize].fetch_add(1, Ordering::Relaxed);
@@ -181,12 +170,6 @@ async fn pair() -> Pair {
     pair
 }
 
-fn seed() -> u64 {
-    let set = std::env::var("SYNCLINE_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").subsec_nanos();
-    set.unwrap_or_else(|| u64::from(now()))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rough_day_ends_with_equal_databases() {
     let seed = seed();
@@ -198,7 +181,7 @@ async fn a_rough_day_ends_with_equal_databases() {
         courier: HttpCourier::new().unwrap(),
         function: OnceCell::new(),
         target: connect(&pair.target.url).await.unwrap(),
-        deck: Mutex::new((Dice(seed), Vec::new())),
+        deck: Mutex::new((Dice::new(seed), Vec::new())),
         counts: Default::default(),
     });
     let options = Options { keys: Some(keys.clone()), ..Options::stepped(SystemTime::now()) };
@@ -219,7 +202,7 @@ async fn a_rough_day_ends_with_equal_databases() {
 
     let stop = Arc::new(AtomicBool::new(false));
     let writers = [4_001, 4_002].map(|first| {
-        let dice = Dice(seed.wrapping_add(first as u64));
+        let dice = Dice::new(seed).other(first as u64);
         tokio::spawn(write(pair.source.url.clone(), first, Arc::clone(&stop), dice))
     });
     qstash.advance(Duration::from_secs(24 * 60 * 60)).await;

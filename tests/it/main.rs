@@ -38,6 +38,7 @@ mod own_types;
 mod page_sizes;
 mod parents;
 mod pooler;
+mod proof;
 mod readme;
 mod rejects;
 mod roles;

@@ -1,6 +1,7 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
 pub mod deployment;
+pub mod dice;
 pub mod door;
 pub mod function;
 pub mod hostile;

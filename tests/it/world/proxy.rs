@@ -79,6 +79,11 @@ impl Proxy {
         self.shared.plan.lock().expect("no holder panics").is_some()
     }
 
+    /// Forgets the plan.
+    pub fn relent(&self) {
+        *self.shared.plan.lock().expect("no holder panics") = None;
+    }
+
     /// Returns when a connection is held.
     pub async fn holds(&self) {
         let mut held = self.shared.held.subscribe();
