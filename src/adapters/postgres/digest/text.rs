@@ -173,9 +173,15 @@ impl<'a> Rows<'a> {
         let pairs = self.keys().enumerate().map(|(place, column)| {
             let own = self.own_type(column);
             let (quoted, asked) = (format!("r.{}", sql::ident(&column.name)), asked(place));
+            // The target's text of a key is not the source's where it is spelled or cut otherwise there:
+            // a row would be taken for gone that the source has. Whole numbers have one spelling.
+            let converted = self.side == Side::Source && column.source_type != column.target_type;
             // A text that is cast to `regclass` is looked up, and no table is called -, which stands
             // for none.
             match sql::built_in(own) && !own.starts_with("reg") {
+                _ if converted && native(column).is_none() => {
+                    format!("{} = {asked}", self.key_text(column))
+                }
                 true => format!("{quoted} = {asked}::{own}"),
                 false => format!("{quoted}::text = {asked}"),
             }
