@@ -7,7 +7,10 @@
 
 use std::fmt::Write as _;
 
+use tokio_postgres::Row;
+
 use super::Values;
+use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::{Mark, MarkKind};
@@ -50,6 +53,15 @@ impl<'a> Rows<'a> {
     pub fn key(&self) -> String {
         let texts: Vec<String> = self.keys().map(|column| self.key_text(column)).collect();
         format!("array[{}]", texts.join(", "))
+    }
+
+    /// The key that stands in an answer. A view's may be NULL.
+    pub fn key_in(&self, row: &Row, at: usize) -> Result<RowKey, PostgresError> {
+        let texts = row.get::<_, Vec<Option<String>>>(at).into_iter().zip(&self.shape.key);
+        let text = |(text, column): (Option<String>, &String)| {
+            text.ok_or_else(|| PostgresError::NoKey(column.clone()))
+        };
+        Ok(RowKey::new(texts.map(text).collect::<Result<_, _>>()?))
     }
 
     /// What both sides order the rows by.
