@@ -185,13 +185,10 @@ impl<'a> Rows<'a> {
         let pairs = self.keys().enumerate().map(|(place, column)| {
             let own = self.own_type(column);
             let (quoted, asked) = (format!("r.{}", sql::ident(&column.name)), asked(place));
-            // The target's text of a key is not the source's where it is spelled or cut otherwise there:
-            // a row would be taken for gone that the source has. Whole numbers have one spelling.
-            let converted = self.side == Side::Source && column.source_type != column.target_type;
             // A text that is cast to `regclass` is looked up, and no table is called -, which stands
             // for none.
             match sql::built_in(own) && !own.starts_with("reg") {
-                _ if converted && native(column).is_none() => {
+                _ if self.side == Side::Source && is_respelled(column) => {
                     format!("{} = {asked}", self.key_text(column))
                 }
                 true => format!("{quoted} = {asked}::{own}"),
@@ -354,6 +351,15 @@ fn native(column: &MovedColumn) -> Option<&'static str> {
         "timestamp without time zone",
     ];
     same.into_iter().find(|name| *name == source && *name == target)
+}
+
+/// The target's text of a key may be another one than the source's: spelled otherwise, or rounded. A row
+/// would be taken for gone that the source has. Whole numbers have one spelling, and texts keep theirs.
+fn is_respelled(key: &MovedColumn) -> bool {
+    let is_text = |name: &str| ["text", "character varying"].contains(&unmodified(name).as_ref());
+    key.source_type != key.target_type
+        && native(key) != Some("bigint")
+        && !(is_text(&key.source_type) && is_text(&key.target_type))
 }
 
 /// The type that a text is read as before it is compared with a column of the target's. A length
