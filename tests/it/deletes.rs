@@ -284,3 +284,12 @@ async fn a_key_that_ignores_case_and_is_spelled_anew_loses_no_row() {
     assert_eq!(deleted(&answer, "public.items"), 0, "{}", answer.body);
     pair.assert_settled(&["items"]).await;
 }
+
+#[tokio::test]
+async fn rows_that_the_target_lost_come_back_however_small_the_budget() {
+    let pair = synced(1_000).await;
+    pair.sql_target("delete from items where id % 2 = 0").await;
+    pair.sql_source("delete from items where id = 1").await;
+    pair.sync_until_done(&[("SYNC_BUDGET_SECONDS", "1")]).await;
+    pair.assert_settled(&["items"]).await;
+}
