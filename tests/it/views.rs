@@ -153,3 +153,20 @@ async fn a_view_that_is_replaced_is_read_from_the_start() {
     pair.sync().await.success();
     settled(&pair).await;
 }
+
+#[tokio::test]
+async fn a_view_that_fails_is_named_and_the_others_go_on() {
+    let source = format!(
+        "{ORDERS} create view told as select id, 1 / (n - 9) as n, name, updated_at from orders left join names using (id)"
+    );
+    let orders = "create table orders (id int primary key, n int, updated_at timestamptz not null)";
+    let pair = Pair::of(&source, &format!("{TOLD}; {orders}")).await;
+    let pair = pair.set("SYNC_TABLES", "told, orders");
+
+    let answer = pair.sync().await;
+
+    assert_eq!(answer.rows("public.orders")[0], 20, "{}", answer.body);
+    assert_eq!(answer.body["success"], false);
+    let error = &answer.body["statistics"]["tables"]["public.told"]["error"];
+    assert!(error["message"].to_string().contains("22012"), "{}", answer.body);
+}
