@@ -262,3 +262,34 @@ async fn a_chain_compares_each_table_once_however_small_its_budget() {
     queued.pair.assert_closed().await;
     queued.pair.assert_equal(&names).await;
 }
+
+#[tokio::test]
+async fn a_row_whose_key_changed_without_a_new_stamp_is_not_lost() {
+    let pair = synced(50).await;
+    pair.sql_source("update items set id = 1000 where id = 7").await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.items")[0], deleted(&answer, "public.items")), (1, 1));
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_ignores_case_and_is_spelled_anew_loses_no_row() {
+    let table = "create extension citext; create table items (id citext primary key, name text, \
+        updated_at timestamptz not null);";
+    let pair = Pair::with(table).await.set("SYNC_DELETES", "mirror");
+    pair.sql_source(&filled("items", 50).replace("select i,", "select 'Key ' || i,")).await;
+    pair.sync().await.success();
+    pair.sql_source("update items set id = 'KEY 7' where id = 'key 7'").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(deleted(&answer, "public.items"), 0, "{}", answer.body);
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn rows_that_the_target_lost_come_back_however_small_the_budget() {
+    let pair = synced(1_000).await;
+    pair.sql_target("delete from items where id % 2 = 0").await;
+    pair.sql_source("delete from items where id = 1").await;
+    pair.sync_until_done(&[("SYNC_BUDGET_SECONDS", "1")]).await;
+    pair.assert_settled(&["items"]).await;
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::deletes::{count, deleted, synced};
+use crate::world::connect;
 use crate::world::pair::Pair;
 use crate::world::queued::{Queued, SIX_HOURS};
 
@@ -87,6 +88,38 @@ async fn a_trigger_that_refuses_keeps_its_row_and_says_no_value() {
     let warned = answer.warnings();
     assert!(warned.contains("1 rows") && warned.contains("a trigger or rule (SQLSTATE P0001)"));
     assert!(!answer.body.to_string().contains("row 4"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_row_that_a_trigger_keeps_in_silence_is_told_too() {
+    let pair = synced(100).await;
+    pair.sql_target(
+        "create function keeps() returns trigger language plpgsql as $$ begin \
+             if old.id = 4 then return null; end if; return old; end $$; \
+         create trigger keeps before delete on items for each row execute function keeps()",
+    )
+    .await;
+    pair.sql_source("delete from items where id <= 9").await;
+    let answer = pair.sync().await.success();
+    assert_eq!(deleted(&answer, "public.items"), 8);
+    let warned = answer.warnings();
+    assert!(warned.contains("1 rows") && warned.contains("drops the delete"), "{warned}");
+}
+
+#[tokio::test]
+async fn a_row_that_is_locked_is_left_for_the_next_run_and_the_others_go() {
+    let pair = synced(100).await;
+    pair.sql_source("delete from items where id <= 9").await;
+    let user = connect(&pair.target.url).await.expect("the target accepts us");
+    user.batch_execute("begin; select from items where id in (4, 7) for update").await.unwrap();
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.items"), 7, "{}", answer.body);
+    assert!(answer.warnings().contains("2 rows"), "{}", answer.warnings());
+    user.batch_execute("commit").await.unwrap();
+    assert_eq!(deleted(&pair.sync().await.success(), "public.items"), 2);
+    pair.assert_settled(&["items"]).await;
 }
 
 #[tokio::test]

@@ -146,3 +146,30 @@ async fn verify_takes_a_marked_row_for_gone_and_a_repair_marks_too() {
     assert_eq!((exit, answer["tables"][0]["missing"].as_u64()), (0, Some(0)), "{answer}");
     assert_eq!(pair.text_target(MARKED).await, "");
 }
+
+/// The target's own `updated_at` trigger dates a row anew when it is marked.
+#[tokio::test]
+async fn a_row_that_comes_back_loses_its_mark_where_the_newest_wins_and_stays_as_it_is() {
+    let touch = "create function touch() returns trigger language plpgsql as \
+        'begin new.updated_at := now(); return new; end'; \
+        create trigger touch before update of gone on items for each row execute function touch();";
+    let there = format!("{SOURCE} alter table items add gone timestamptz; {touch}");
+    let rule = "name = \"items\"\ndeletes = \"mark\"\nmark = \"gone\"\npolicy = \"newest-wins\"";
+    let pair = Pair::of(SOURCE, &there).await.rules(rule);
+    pair.sql_source(&filled("items", 100)).await;
+    pair.sync().await.success();
+    pair.sql_source(
+        "create schema bin; create table bin.items as select * from items where id = 3",
+    )
+    .await;
+    pair.sql_source("delete from items where id = 3").await;
+    pair.sync().await.success();
+    pair.sql_target("update items set name = 'ours' where id = 3").await;
+    assert_ne!(pair.text_target(MARKED).await, "");
+
+    pair.sql_source("insert into items select * from bin.items").await;
+    pair.sync().await.success();
+
+    assert_eq!(pair.text_target(MARKED).await, "");
+    assert_eq!(pair.text_target("select name from items where id = 3").await, "ours");
+}

@@ -171,3 +171,12 @@ async fn a_source_that_hides_its_sequences_is_warned_of_and_the_rows_decide() {
     assert_eq!(answer["success"], true, "{answer}");
     assert_eq!(next(&pair, "serials_id_seq").await, "11");
 }
+
+#[tokio::test]
+async fn a_sequence_that_is_to_begin_further_on_is_not_set_back() {
+    let pair =
+        pair(TABLES, "insert into serials (name) select 'x' from generate_series(1, 30)").await;
+    pair.sql_target("alter sequence serials_id_seq restart with 5000").await;
+    assert_eq!(run(&pair, &[])["sequences"], json!([]));
+    assert_eq!(next(&pair, "serials_id_seq").await, "5000");
+}

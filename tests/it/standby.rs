@@ -176,3 +176,16 @@ async fn what_a_standby_ends_for_its_primarys_sake_is_read_again() {
         followed.pair.assert_equal(&["items"]).await;
     }
 }
+
+/// Nothing of an unlogged table is on a standby.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlogged_table_is_named_on_a_standby_and_the_others_go_on() {
+    let unlogged =
+        ITEMS.replace("items", "queued").replace("create table", "create unlogged table");
+    let followed = Followed::with(&format!("{ITEMS}{unlogged}")).await;
+    followed.pair.sql_source(&item(1, "one", 0)).await;
+    followed.caught_up().await;
+    let answer = followed.pair.sync().await;
+    assert_eq!(answer.rows("public.items"), [1, 0, 0], "{}", answer.body);
+    assert!(!answer.body["statistics"]["tables"]["public.queued"]["error"].is_null());
+}

@@ -191,3 +191,32 @@ async fn a_row_that_the_target_refuses_still_differs_and_is_set_aside() {
     assert_eq!(pair.text_target(rejects).await, "2 23514");
     pair.assert_closed().await;
 }
+
+#[tokio::test]
+async fn a_key_that_the_target_spells_otherwise_is_not_extra() {
+    let table = |kind: &str| {
+        format!("create table t (id {kind} primary key, n int, updated_at timestamptz not null)")
+    };
+    let pair = Pair::of(&table("text"), &table("uuid")).await;
+    pair.sql_source(
+        "insert into t select upper(md5(i::text)::uuid::text), i, '2026-01-01' \
+         from generate_series(1, 50) i",
+    )
+    .await;
+    pair.sync().await.success();
+    pair.sql_target("update t set n = -1 where n = 7").await;
+    let (exit, answer) = verify(&pair, &["--repair", "--delete-extra"]);
+    assert_eq!(pair.text_target("select count(*)::text from t").await, "50", "{answer}");
+    assert_eq!(exit, 5, "it is not found by that spelling, and still differs");
+}
+
+#[tokio::test]
+async fn a_key_that_the_target_rounds_is_not_extra() {
+    let table = |kind: &str| format!("create table t (at {kind} primary key, n int)");
+    let pair = Pair::of(&table("timestamptz"), &table("timestamptz(0)")).await;
+    pair.sql_source("insert into t select timestamptz '2026-01-01' + i * interval '1.4 s', i from generate_series(1, 50) i").await;
+    pair.sync().await.success();
+    pair.sql_target("update t set n = -1 where n = 7").await;
+    let (_, answer) = verify(&pair, &["--repair", "--delete-extra"]);
+    assert_eq!(pair.text_target("select count(*)::text from t").await, "50", "{answer}");
+}

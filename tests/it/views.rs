@@ -121,3 +121,52 @@ async fn a_view_with_a_row_without_a_key_is_refused_and_says_so() {
     pair.sync().await.success();
     settled(&pair).await;
 }
+
+#[tokio::test]
+async fn a_row_without_a_key_that_a_views_cursor_hides_is_told_by_whoever_compares() {
+    let pair = told(
+        "create view told as select nullif(id, 9) as id, n, 'x' as name, updated_at from orders \
+         where id <> 9 or exists (select from names where id = 100)",
+    )
+    .await;
+    let pair = pair.rules("name = 'told'\ncursor = 'updated_at'\ndeletes = 'mirror'");
+    pair.sql_source("update orders set updated_at = '2025-01-01' where id < 10").await;
+    pair.sync().await.success();
+    pair.sql_source("insert into names values (100, 'x')").await;
+
+    let answer = pair.sync().await;
+
+    assert_eq!((answer.status, answer.error().0.as_str()), (489, "no_key"), "{}", answer.body);
+    let (exit, answer) = verify(&pair, &[]);
+    assert_eq!(exit, 1, "{answer}");
+    assert!(answer.to_string().contains("no_key"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_view_that_is_replaced_is_read_from_the_start() {
+    let pair = told(&format!("create view told as {JOINED}")).await;
+    let pair = pair.rules("name = 'told'\ncursor = 'updated_at'");
+    pair.sql_source("update orders set updated_at = '2025-01-01' where id < 10").await;
+    pair.sync().await.success();
+    let other = JOINED.replace(" n,", " n * 2 as n,");
+    pair.sql_source(&format!("create or replace view told as {other}")).await;
+    pair.sync().await.success();
+    settled(&pair).await;
+}
+
+#[tokio::test]
+async fn a_view_that_fails_is_named_and_the_others_go_on() {
+    let source = format!(
+        "{ORDERS} create view told as select id, 1 / (n - 9) as n, name, updated_at from orders left join names using (id)"
+    );
+    let orders = "create table orders (id int primary key, n int, updated_at timestamptz not null)";
+    let pair = Pair::of(&source, &format!("{TOLD}; {orders}")).await;
+    let pair = pair.set("SYNC_TABLES", "told, orders");
+
+    let answer = pair.sync().await;
+
+    assert_eq!(answer.rows("public.orders")[0], 20, "{}", answer.body);
+    assert_eq!(answer.body["success"], false);
+    let error = &answer.body["statistics"]["tables"]["public.told"]["error"];
+    assert!(error["message"].to_string().contains("22012"), "{}", answer.body);
+}

@@ -193,7 +193,7 @@ impl Names {
 }
 
 /// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the same, or
-/// the table's is marked as gone.
+/// the table's is marked as gone. Where the newest wins, a newer row loses its mark and nothing else.
 fn differs(shape: &Shape) -> String {
     let moved = || shape.columns.iter().map(|column| column.name.as_str());
     let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
@@ -207,13 +207,16 @@ fn differs(shape: &Shape) -> String {
             format!(" or t.{} is true", sql::ident(column))
         }
     };
-    match shape.newest_by() {
+    match is_newer(shape, "s") {
         None => format!("({image}{marked})"),
-        Some(stamp) => {
-            let stamp = sql::ident(stamp);
-            format!("({image}{marked}) and (t.{stamp} is null or s.{stamp} >= t.{stamp})")
-        }
+        Some(is_newer) => format!("({image} and {is_newer}{marked})"),
     }
+}
+
+/// The new row is no older than the one in the table, `t`; none where that does not matter.
+fn is_newer(shape: &Shape, new: &str) -> Option<String> {
+    let stamp = sql::ident(shape.newest_by()?);
+    Some(format!("(t.{stamp} is null or {new}.{stamp} >= t.{stamp})"))
 }
 
 fn sets(shape: &Shape, from: &str) -> String {
@@ -224,9 +227,15 @@ fn sets(shape: &Shape, from: &str) -> String {
         };
         format!("{} = {value}", sql::ident(column))
     });
+    let is_newer = is_newer(shape, from).filter(|_| shape.mark.is_some());
     let set = shape.changeable().map(|column| {
         let name = sql::ident(&column.name);
-        format!("{name} = {from}.{name}")
+        match &is_newer {
+            None => format!("{name} = {from}.{name}"),
+            Some(newer) => {
+                format!("{name} = case when {newer} then {from}.{name} else t.{name} end")
+            }
+        }
     });
     set.chain(unmark).collect::<Vec<_>>().join(", ")
 }

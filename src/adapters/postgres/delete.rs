@@ -2,6 +2,8 @@
 //! they may go is decided by whoever asks; a row that the target does not let go stays, with what
 //! holds it.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::error::DbError;
 
 use super::digest::{Rows, Values};
@@ -38,16 +40,33 @@ pub async fn rows(
     let set = format!("{OWN_SEARCH_PATH}; set constraints all immediate; {BY_TEXT_TOO}");
     session.batch(&set).await?;
     let mut deleted = Deleted::default();
-    let mut left = Vec::from([keys]);
-    while let Some(part) = left.pop() {
-        match (attempt(session, shape, part).await?, part) {
-            (Ok(rows), _) => deleted.rows += rows,
-            (Err(refused), [key]) => {
-                deleted.kept.push(KeptRow { key: key.clone(), by: holder(&refused) });
+    let mut left = Vec::from([keys.to_vec()]);
+    while let Some(mut part) = left.pop() {
+        match attempt(session, shape, &part).await? {
+            Attempt::Went(rows) => {
+                deleted.rows += rows;
+                if rows < part.len() as u64 {
+                    let stay = there(session, shape, &part, "").await?;
+                    deleted.kept.extend(stay.into_iter().map(|key| kept(key, IN_SILENCE)));
+                }
             }
-            (Err(_), _) => {
-                let (first, second) = part.split_at(part.len() / 2);
-                left.extend([second, first]);
+            Attempt::Locked(error) => {
+                let free = there(session, shape, &part, locking(shape)).await?;
+                part.retain(|key| !free.contains(key));
+                let locked = there(session, shape, &part, "").await?;
+                // Somebody holds the table then, or a row that points to these.
+                if locked.is_empty() {
+                    return Err(error);
+                }
+                deleted.kept.extend(locked.into_iter().map(|key| kept(key, BY_A_LOCK)));
+                left.push(free.into_iter().collect());
+            }
+            Attempt::Refused(refused) if part.len() == 1 => {
+                deleted.kept.push(kept(part.remove(0), &holder(&refused)));
+            }
+            Attempt::Refused(_) => {
+                let second = part.split_off(part.len() / 2);
+                left.extend([second, part]);
             }
         }
     }
@@ -57,28 +76,69 @@ pub async fn rows(
     Ok(deleted)
 }
 
-/// How many rows of these keys went, or why none did.
+/// What holds a row that is still there although nothing refused to delete it.
+const IN_SILENCE: &str = "a trigger that drops the delete without a word";
+
+/// What holds a row that could not be waited for.
+const BY_A_LOCK: &str = "somebody's lock; the next run tries again";
+
+fn kept(key: RowKey, by: &str) -> KeptRow {
+    KeptRow { key, by: by.to_owned() }
+}
+
+/// What became of rows that were to go together.
+enum Attempt {
+    Went(u64),
+    /// None of them went.
+    Refused(Box<DbError>),
+    /// None of them went, and one was waited for.
+    Locked(PostgresError),
+}
+
 async fn attempt(
     session: &Session,
     shape: &Shape,
     keys: &[RowKey],
-) -> Result<Result<u64, Box<DbError>>, PostgresError> {
+) -> Result<Attempt, PostgresError> {
     let mut values = Values::default();
-    let text =
-        Rows::of(Side::Target, Comparison { shape, settled_to: None }).delete(keys, &mut values);
+    let text = rows_of(shape).delete(keys, &mut values);
     session.batch(&format!("savepoint {PART}")).await?;
-    match session.query(&text, values.0).await {
+    let attempt = match session.query(&text, values.0).await {
         Ok(counted) => {
             session.batch(&format!("release savepoint {PART}")).await?;
-            Ok(Ok(u64::try_from(counted[0].get::<_, i64>(0)).unwrap_or(0)))
+            return Ok(Attempt::Went(u64::try_from(counted[0].get::<_, i64>(0)).unwrap_or(0)));
         }
-        Err(error) => {
-            let refused = error.refusal_of_a_row()?;
-            let back = format!("rollback to savepoint {PART}; release savepoint {PART}");
-            session.batch(&back).await?;
-            Ok(Err(refused))
-        }
+        Err(error) if error.is_of_a_lock() => Attempt::Locked(error),
+        Err(error) => Attempt::Refused(error.refusal_of_a_row()?),
+    };
+    let back = format!("rollback to savepoint {PART}; release savepoint {PART}");
+    session.batch(&back).await?;
+    Ok(attempt)
+}
+
+/// The keys of those rows that are there and could go, locked as the last words say.
+async fn there(
+    session: &Session,
+    shape: &Shape,
+    keys: &[RowKey],
+    locking: &str,
+) -> Result<BTreeSet<RowKey>, PostgresError> {
+    let mut values = Values::default();
+    let (asked, from) = rows_of(shape).with_keys(keys, &mut values);
+    let found = session.query(&format!("select {asked} {from} {locking}"), values.0).await?;
+    Ok(found.iter().map(|row| RowKey::new(row.get(0))).collect())
+}
+
+/// The lock that a delete or a mark takes, of those rows that nobody else holds.
+fn locking(shape: &Shape) -> &'static str {
+    match shape.mark {
+        None => "for update of r skip locked",
+        Some(_) => "for no key update of r skip locked",
     }
+}
+
+fn rows_of(shape: &Shape) -> Rows<'_> {
+    Rows::of(Side::Target, Comparison { shape, settled_to: None })
 }
 
 /// What holds a row, by name. The server's sentence would hold values of the row.

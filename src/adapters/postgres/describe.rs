@@ -53,7 +53,8 @@ const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.t
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
     'kind', c.relkind,
-    'storage', concat_ws(' ', c.oid, c.relfilenode),
+    'storage', concat_ws(' ', c.oid, c.relfilenode,
+        case c.relkind when 'v' then md5(pg_get_viewdef(c.oid)) end),
     'estimated_rows', greatest(c.reltuples, 0)::int8,
     'columns', (
         select coalesce(jsonb_agg(jsonb_build_object(

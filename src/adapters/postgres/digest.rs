@@ -86,7 +86,7 @@ pub async fn borders(
         order = rows.order(),
     );
     let answers = answer(session, &text, values).await?;
-    Ok(answers.iter().map(|row| (place_of(row), RowKey::new(row.get(1)))).collect())
+    answers.iter().map(|row| Ok((place_of(row), rows.key_in(row, 1)?))).collect()
 }
 
 /// Each row of ranges, if they are not too many.
@@ -105,9 +105,11 @@ pub async fn rows(
         limit = most + 1,
     );
     let answers = answer(session, &text, values).await?;
-    let row = |row: &Row| RowDigest { key: RowKey::new(row.get(0)), digest: row.get(1) };
-    let few = answers.len() as u64 <= most;
-    Ok(few.then(|| answers.iter().map(row).collect()))
+    if answers.len() as u64 > most {
+        return Ok(None);
+    }
+    let row = |row: &Row| Ok(RowDigest { key: rows.key_in(row, 0)?, digest: row.get(1) });
+    answers.iter().map(row).collect::<Result<_, _>>().map(Some)
 }
 
 /// The rows of these keys, column by column.

@@ -18,8 +18,10 @@ select n.nspname::text, s.relname::text, jsonb_build_object(
     'increment', q.seqincrement,
     'min', q.seqmin,
     'max', q.seqmax,
+    'start', q.seqstart,
     'cycles', q.seqcycle,
     'readable', has_sequence_privilege(s.oid, 'select, usage'),
+    'selectable', has_sequence_privilege(s.oid, 'select'),
     'settable', has_sequence_privilege(s.oid, 'update'),
     'last', case when has_sequence_privilege(s.oid, 'select, usage')
         then pg_sequence_last_value(s.oid::regclass) end,
@@ -47,7 +49,7 @@ join pg_class t on t.oid = f.relid
 join pg_namespace tn on tn.oid = t.relnamespace
 join pg_attribute a on a.attrelid = f.relid and a.attnum = f.attnum
 where (tn.nspname, t.relname) in (select * from unnest($1::text[], $2::text[]))
-group by s.oid, n.nspname, s.relname, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle
+group by s.oid, n.nspname, s.relname, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle
 order by 1, 2"#;
 
 /// The sequences of these tables, in the order of their names, with how far their columns are.
@@ -65,15 +67,17 @@ pub async fn of_tables(
     let mut looks = Vec::new();
     for row in rows? {
         let stored: CatalogSequence = serde_json::from_str(row.get(2))?;
-        looks.extend(stored.furthest_sql().map(|sql| format!("select {}, {sql}", sequences.len())));
         let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let (at, furthest, first) =
+            (sequences.len(), stored.furthest_sql(), stored.first_sql(&name));
+        looks.push(format!("select {at}, {furthest}::int8, {first}::int8"));
         sequences.push(stored.into_model(name));
     }
     if !looks.is_empty() {
         for row in session.query(&looks.join(" union all "), []).await? {
             let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX);
             if let Some(sequence) = sequences.get_mut(at) {
-                sequence.reached = row.get(1);
+                (sequence.reached, sequence.first) = (row.get(1), row.get(2));
             }
         }
     }
@@ -108,8 +112,10 @@ struct CatalogSequence {
     increment: i64,
     min: i64,
     max: i64,
+    start: i64,
     cycles: bool,
     readable: bool,
+    selectable: bool,
     settable: bool,
     last: Option<i64>,
     fills: Vec<CatalogColumn>,
@@ -126,7 +132,7 @@ struct CatalogColumn {
 impl CatalogSequence {
     /// The value furthest in its direction; none where no column holds whole numbers: a text's
     /// greatest is another one.
-    fn furthest_sql(&self) -> Option<String> {
+    fn furthest_sql(&self) -> String {
         let (of_rows, of_columns) =
             if self.increment < 0 { ("min", "least") } else { ("max", "greatest") };
         let column = |of: &CatalogColumn| {
@@ -135,7 +141,20 @@ impl CatalogSequence {
         };
         let columns: Vec<String> =
             self.fills.iter().filter(|of| of.whole_number).map(column).collect();
-        (!columns.is_empty()).then(|| format!("{of_columns}({})::int8", columns.join(", ")))
+        match columns.is_empty() {
+            true => "null".to_owned(),
+            false => format!("{of_columns}({})", columns.join(", ")),
+        }
+    }
+
+    /// The value that it is to begin with, if it gave none out. Only the sequence itself knows of a
+    /// `restart`.
+    fn first_sql(&self, name: &TableName) -> String {
+        match (self.last, self.selectable) {
+            (Some(_), _) => "null".to_owned(),
+            (None, true) => format!("(select last_value from {})", sql::table(name)),
+            (None, false) => self.start.to_string(),
+        }
     }
 
     fn into_model(self, name: TableName) -> Sequence {
@@ -153,6 +172,7 @@ impl CatalogSequence {
             readable: self.readable,
             settable: self.settable,
             last: self.last,
+            first: None,
             reached: None,
         }
     }

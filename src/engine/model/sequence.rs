@@ -25,6 +25,8 @@ pub struct Sequence {
     pub settable: bool,
     /// The last value that it gave out; none if it gave none, or may not be read.
     pub last: Option<i64>,
+    /// The value that it is to begin with, while it gave none out.
+    pub first: Option<i64>,
     /// The value furthest in its direction that one of the columns holds; none if none holds one.
     pub reached: Option<i64>,
 }

@@ -61,10 +61,11 @@ impl SequencesPlan {
 /// The step to a value, or why it cannot be made; none where the sequence is as far already or does
 /// not even begin before it.
 fn step(sequence: &Sequence, to: i64) -> Option<Result<SequenceStep, Note>> {
-    let Sequence { name, increment, min, max, settable, last, .. } = sequence;
+    let Sequence { name, increment, min, max, settable, last, first, .. } = sequence;
     let descends = *increment < 0;
     let is_behind = |from: i64| if descends { to < from } else { from < to };
-    let begins_behind = if descends { to > *max } else { to < *min };
+    let first = first.unwrap_or(if descends { *max } else { *min });
+    let begins_behind = if descends { to > first } else { to < first };
     if begins_behind || last.is_some_and(|last| !is_behind(last)) {
         return None;
     }
@@ -108,6 +109,7 @@ mod tests {
             readable: true,
             settable: true,
             last,
+            first: None,
             reached,
         }
     }

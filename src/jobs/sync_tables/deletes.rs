@@ -5,13 +5,14 @@
 //! are worked before the tables that they point to. What a row is held by may go later in the same
 //! run, so rows that were held are tried again once the other tables are done.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search, gone};
 use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::range::{Comparison, RowKey};
+use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::{self, MOST_ROWS, Told};
@@ -27,6 +28,9 @@ const PAGE_ROWS: usize = 32;
 
 /// More rows that the target holds have one cause, and each costs some statements in every run.
 const MOST_KEPT: usize = 1_000;
+
+/// How many of the rows that are set aside are told from those that are missing for another reason.
+const MOST_WAITING: u32 = 10_000;
 
 /// The code of a table of which more rows are gone than may go.
 pub const DELETES_REFUSED: &str = "deletes_refused";
@@ -140,14 +144,18 @@ impl Slice<'_> {
         kept: &mut Vec<Kept<'s>>,
     ) -> Result<Worked, Fault> {
         let mut search = Search::begin(self.source, self.target, shape).await?;
-        let first = is_first(report);
+        let is_first = is_first(report);
         let (mut gone, mut held) = (Vec::new(), Vec::new());
         let worked = loop {
-            if !first && !self.goes_on() {
+            // What was brought is saved, and the next slice need not do it again.
+            let counts = !is_first || !report.is_untouched();
+            if counts && !self.goes_on() {
                 break Worked::Cut;
             }
             let differing = search.next().await?;
-            self.unmark(shape, &search.compared, &differing.missing, report).await?;
+            if self.bring(shape, differing.missing, report).await? == Worked::Cut {
+                break Worked::Cut;
+            }
             gone.extend(differing.gone);
             if gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
                 continue;
@@ -221,32 +229,38 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Takes the marks off rows that the source has again: they are written as a sync writes them.
-    async fn unmark(
+    /// Writes rows that the source has and the target lacks, or has marked, as a sync writes them. No
+    /// cursor finds a row whose key became another one, or that came back, without a new stamp; and its
+    /// old row goes now. What is set aside has its own turn.
+    async fn bring(
         &self,
         shape: &Shape,
-        compared: &Compared,
-        missing: &[RowKey],
+        mut missing: Vec<RowKey>,
         report: &mut SyncReport,
-    ) -> Result<(), Fault> {
-        if shape.mark.is_none() {
-            return Ok(());
+    ) -> Result<Worked, Fault> {
+        let waits = report.tables.get(&shape.table).is_some_and(|of| of.set_aside > 0);
+        if waits && !missing.is_empty() {
+            let pipeline = self.lease.pipeline();
+            let waiting = self.ledger.rejects(pipeline, Some(&shape.table), MOST_WAITING).await?;
+            let waiting: BTreeSet<RowKey> = waiting.into_iter().map(|of| of.key).collect();
+            missing.retain(|key| !waiting.contains(key));
         }
-        let any = Shape { mark: None, ..compared.target.clone() };
-        let any = Comparison { shape: &any, settled_to: None };
-        for keys in missing.chunks(PAGE_ROWS) {
-            let marked = self.target.columns(any, keys).await?;
-            let values: Vec<_> = marked.iter().map(|row| row.key.values().to_vec()).collect();
-            if values.is_empty() {
-                continue;
+        for (at, keys) in missing.chunks(PAGE_ROWS).enumerate() {
+            if at > 0 && !self.goes_on() {
+                return Ok(Worked::Cut);
             }
+            let values: Vec<_> = keys.iter().map(|key| key.values().to_vec()).collect();
             let fetch = Fetch { shape, columns: &shape.key, values: &values };
             let page = self.source.fetch(&fetch).await?;
             let again = Again { run: &self.job.run, shape, page: &page, keys: &[] };
             let saved = self.target.retry(self.lease, &again).await?;
             report.add(&shape.table, saved.tally, Some(saved.set_aside));
+            // What refuses all of a page most likely refuses the rest.
+            if page.rows > 0 && saved.tally.rejected == page.rows {
+                break;
+            }
         }
-        Ok(())
+        Ok(Worked::Whole)
     }
 }
 

@@ -5,6 +5,7 @@ mod columns;
 mod deletes;
 mod family;
 mod foresee;
+mod look;
 mod plan;
 mod report;
 mod slice;

@@ -9,7 +9,7 @@ use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{CONFLICT, Fault, SCHEMA_CHANGED};
+use crate::engine::model::fault::{Fault, SCHEMA_CHANGED};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
@@ -23,6 +23,7 @@ use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 use super::columns;
 use super::deletes::{self, Kept};
 use super::family::family;
+use super::look::Looked;
 use super::{SyncReport, SyncTables};
 
 /// How long a run waits for the writers it saw to end before it reads. Most transactions last
@@ -31,14 +32,11 @@ use super::{SyncReport, SyncTables};
 const WRITERS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long it waits before it looks for the first time; then twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// A scan that was cut in an earlier slice is finished with the watermark of its start. One more
 /// look after that finds what came meanwhile.
 const MOST_ROUNDS: usize = 2;
-
-/// How often it looks at the tables before it gives up.
-const MOST_LOOKS: usize = 5;
 
 /// What a slice needs.
 pub struct Slice<'a> {
@@ -242,8 +240,8 @@ impl Slice<'_> {
         if shapes.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let survey = self.look(&asks(shapes, checkpoints)).await?;
-        let works = self.decide(shapes, checkpoints, &survey).await?;
+        let Looked { shapes, survey } = self.look(shapes, checkpoints, report).await?;
+        let works = self.decide(&shapes, checkpoints, &survey).await?;
         let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
             let goal = scan.goal.clone();
@@ -275,28 +273,6 @@ impl Slice<'_> {
             }
         }
         Ok(finished)
-    }
-
-    /// Looks at the tables, and again where the look was in somebody's way: a standby ends what reads
-    /// rows that its primary has cleaned up.
-    async fn look(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
-        let overlap = self.job.pipeline.overlap;
-        let mut pause = FIRST_PAUSE;
-        for _ in 0..MOST_LOOKS - 1 {
-            let begun = self.clock.now();
-            match self.source.survey(asks, overlap).await {
-                Err(fault) if fault.code == CONFLICT => {
-                    let took = self.clock.now().duration_since(begun).unwrap_or_default();
-                    if !self.budget.allows(self.clock.now(), took) {
-                        return Err(fault);
-                    }
-                }
-                looked => return looked,
-            }
-            self.clock.sleep(pause).await;
-            pause *= 2;
-        }
-        self.source.survey(asks, overlap).await
     }
 
     fn advance(&self) -> Advance<'_> {

@@ -7,7 +7,10 @@
 
 use std::fmt::Write as _;
 
+use tokio_postgres::Row;
+
 use super::Values;
+use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::{Mark, MarkKind};
@@ -50,6 +53,15 @@ impl<'a> Rows<'a> {
     pub fn key(&self) -> String {
         let texts: Vec<String> = self.keys().map(|column| self.key_text(column)).collect();
         format!("array[{}]", texts.join(", "))
+    }
+
+    /// The key that stands in an answer. A view's may be NULL.
+    pub fn key_in(&self, row: &Row, at: usize) -> Result<RowKey, PostgresError> {
+        let texts = row.get::<_, Vec<Option<String>>>(at).into_iter().zip(&self.shape.key);
+        let text = |(text, column): (Option<String>, &String)| {
+            text.ok_or_else(|| PostgresError::NoKey(column.clone()))
+        };
+        Ok(RowKey::new(texts.map(text).collect::<Result<_, _>>()?))
     }
 
     /// What both sides order the rows by.
@@ -176,6 +188,9 @@ impl<'a> Rows<'a> {
             // A text that is cast to `regclass` is looked up, and no table is called -, which stands
             // for none.
             match sql::built_in(own) && !own.starts_with("reg") {
+                _ if self.side == Side::Source && is_respelled(column) => {
+                    format!("{} = {asked}", self.key_text(column))
+                }
                 true => format!("{quoted} = {asked}::{own}"),
                 false => format!("{quoted}::text = {asked}"),
             }
@@ -336,6 +351,15 @@ fn native(column: &MovedColumn) -> Option<&'static str> {
         "timestamp without time zone",
     ];
     same.into_iter().find(|name| *name == source && *name == target)
+}
+
+/// The target's text of a key may be another one than the source's: spelled otherwise, or rounded. A row
+/// would be taken for gone that the source has. Whole numbers have one spelling, and texts keep theirs.
+fn is_respelled(key: &MovedColumn) -> bool {
+    let is_text = |name: &str| ["text", "character varying"].contains(&unmodified(name).as_ref());
+    key.source_type != key.target_type
+        && native(key) != Some("bigint")
+        && !(is_text(&key.source_type) && is_text(&key.target_type))
 }
 
 /// The type that a text is read as before it is compared with a column of the target's. A length
