@@ -17,7 +17,7 @@ use super::fault::PostgresError;
 use super::legs::{self, Leg};
 use super::session::Session;
 use super::sql::{self, Purpose};
-use super::write::{self, OWN_SEARCH_PATH, PART, Writing};
+use super::write::{self, PART, Writing};
 use super::{history, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
@@ -55,10 +55,10 @@ pub async fn retry(to: Writing<'_>, all: &[Again<'_>]) -> Result<Vec<Committed>,
     for (at, again) in all.iter().enumerate() {
         waiting.push(stage(session, at, again).await?);
     }
-    session.batch(OWN_SEARCH_PATH).await?;
+    session.batch(&write::path_to_operators(shapes.iter().copied())).await?;
     for of in &mut waiting {
         of.uniques = aside::uniques(session, of.again.shape).await?;
-        of.legs = legs::of(session, &of.again.shape.table).await?;
+        of.legs = legs::of(session, of.again.shape).await?;
     }
     session.batch("savepoint staged").await?;
     close(session, &waiting).await?;
