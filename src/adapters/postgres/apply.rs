@@ -141,7 +141,7 @@ fn update_and_insert_sql(shape: &Shape) -> String {
 /// The places in the page of rows that an update would wait for. The rows that it would not wait for
 /// are locked until the transaction's end, or the savepoint before.
 pub fn locked_sql(shape: &Shape) -> String {
-    let table = sql::table(&shape.table);
+    let table = sql::rows_of(&shape.table, shape.target);
     let (matches, differs) = (same_key(shape, "t", "s"), differs(shape));
     format!(
         "with free as materialized (select s.ctid as place from {STAGED} as s \
@@ -155,7 +155,7 @@ pub fn locked_sql(shape: &Shape) -> String {
 
 /// How many rows of the page are not in the table as they are in the page.
 fn differing_sql(shape: &Shape) -> String {
-    let table = sql::table(&shape.table);
+    let table = sql::rows_of(&shape.table, shape.target);
     format!(
         "select count(*) from {STAGED} as s left join {table} as t on {matches} \
          where t.ctid is null or {differs}",
