@@ -1,6 +1,7 @@
 //! Rows that wait for another row: hundreds of them leave their page in a few steps, and only they.
 
 use crate::world::pair::{Answer, Pair};
+use crate::world::role;
 
 const FAMILY: &str = "create table parents (id int primary key, updated_at timestamptz not null); \
     create table children (id int primary key, parent int, mail text, updated_at timestamptz not null);";
@@ -165,4 +166,64 @@ async fn a_trigger_that_finds_a_parent_for_some_rows_is_still_asked_for_each() {
     .await;
     let answer = pair.sync().await.success();
     assert_eq!((answer.rows("public.children")[0], rejected(&answer, "public.children")), (5, 5));
+}
+
+#[tokio::test]
+async fn orphans_wait_although_the_role_may_not_read_their_parents() {
+    let pair = family(&format!(
+        "{POINTS} alter table children drop constraint of_parent; create schema hidden; \
+         create table hidden.parents (id int primary key); insert into hidden.parents values (1); \
+         alter table children add foreign key (parent) references hidden.parents;"
+    ))
+    .await
+    .set("SYNC_TABLES", "children");
+    let grants = "grant create on schema public to ROLE; \
+        grant select, insert, update on children to ROLE";
+    let target = role(&pair.target.url, grants).await;
+    let pair = pair.set("TARGET_DATABASE_URL", target);
+    pair.sql_source(
+        "insert into children select i, case when i < 5 then 70 + i else 1 end, 'a', '2026-01-01' \
+         from generate_series(1, 9) i",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!((answer.rows("public.children")[0], rejected(&answer, "public.children")), (5, 4));
+    pair.sql_target("insert into hidden.parents select i from generate_series(71, 74) i").await;
+    pair.sync().await.success();
+    pair.assert_equal(&["children"]).await;
+}
+
+#[tokio::test]
+async fn constraints_on_columns_that_only_the_target_has_are_left_to_the_server() {
+    let own = "create table owners (id int primary key); insert into owners values (1); \
+        alter table children add owner int default 1 references owners, add own serial unique; \
+        create unique index on children (mail);";
+    for triggers in ["fire", "suppress"] {
+        let pair = family(&format!("{POINTS}{own}")).await;
+        let pair = pair.pipeline(&format!("triggers = \"{triggers}\""));
+        pair.sql_source(
+            "insert into children values (1, null, 'a', '2026-01-01'), (2, null, 'a', '2026-01-01'), \
+             (3, 7, 'c', '2026-01-01'), (4, 8, 'd', '2026-01-01')",
+        )
+        .await;
+        let answer = pair.sync().await.success();
+        let counted = (answer.rows("public.children")[0], rejected(&answer, "public.children"));
+        assert_eq!(counted, (1, 3), "{triggers}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_an_extensions_type_is_kept_whatever_schema_the_type_lies_in() {
+    let table = "create schema ext; create extension ltree schema ext; create extension citext schema ext; \
+        create table places (id int primary key, at ext.ltree, mail ext.citext, updated_at timestamptz not null);";
+    let unique = "create unique index on places (at); create unique index on places (mail);";
+    let pair = Pair::of(table, &format!("{table}{unique}")).await;
+    pair.sql_source(
+        "insert into places values (1, 'a.b', 'Bob', now()), (2, 'a.b', 'Ann', now()), (3, 'c', 'BOB', now())",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.places")[0], rejected(&answer, "public.places")), (1, 2));
 }

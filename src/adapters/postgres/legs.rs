@@ -24,6 +24,8 @@ pub struct Leg {
     lies: Relation,
     /// Its columns, in the same order.
     pub referenced: Vec<String>,
+    /// The role may look for parents. The server's own check needs no such right.
+    pub readable: bool,
     /// It may be checked at the end of the transaction.
     deferrable: bool,
 }
@@ -36,7 +38,9 @@ const LEGS: &str = "\
             join pg_catalog.pg_attribute a on a.attrelid = f.confrelid and a.attnum = p.attnum order by p.place), \
         array(select a.attname::text from pg_catalog.pg_attribute a where a.attrelid = f.conrelid \
             and a.attnum = any (f.conkey) and not a.attnotnull), \
-        c.relkind = 'p' \
+        c.relkind = 'p', \
+        pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') \
+            and not pg_catalog.row_security_active(c.oid) \
     from pg_catalog.pg_constraint f \
     join pg_catalog.pg_class c on c.oid = f.confrelid \
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
@@ -55,6 +59,7 @@ pub async fn of(session: &Session, shape: &Shape) -> Result<Vec<Leg>, PostgresEr
         columns: row.get(4),
         referenced: row.get(5),
         nullable: row.get(6),
+        readable: row.get(8),
         lies: if row.get(7) { Relation::Partitioned } else { Relation::Table },
     };
     let moved = |leg: &Leg| leg.columns.iter().all(|name| shape.place(name).is_some());

@@ -8,6 +8,9 @@
 //!    first, if it takes NULL, and the row is written once more when the others are there.
 //! 3. A table whose rows are refused all the same is left out, and the rest begins anew.
 //!
+//! A foreign key whose parents the role may not read is left to the server: it refuses the table's rows, and
+//! they are tried one by one as ever.
+//!
 //! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
 
 use super::apply::{self, STAGED};
@@ -110,7 +113,7 @@ async fn close(session: &Session, waiting: &[Waiting<'_>]) -> Result<(), Postgre
         let mut left_out = 0;
         for of in waiting {
             let shape = of.again.shape;
-            for leg in &of.legs {
+            for leg in of.legs.iter().filter(|leg| leg.readable) {
                 let beside = beside(waiting, leg).map(|of| of.staged.as_str());
                 left_out += session.execute(&leg.delete_orphans(&of.staged, beside)).await?;
             }
@@ -179,7 +182,7 @@ fn without_legs(waiting: &[Waiting<'_>], of: &Waiting<'_>) -> Vec<String> {
         let shape = of.again.shape;
         !shape.key.iter().any(|key| key == name) && shape.changeable().any(|of| of.name == name)
     };
-    let legs = of.legs.iter().filter(|leg| beside(waiting, leg).is_some());
+    let legs = of.legs.iter().filter(|leg| leg.readable && beside(waiting, leg).is_some());
     legs.filter_map(|leg| leg.leave_out(STAGED, settable)).collect()
 }
 

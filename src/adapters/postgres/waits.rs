@@ -51,7 +51,7 @@ pub async fn part(
         return Ok(None);
     }
     let reasons = match look(session, shape, page, refused).await {
-        // The role may not read the parents, say: the constraint itself needs no such right.
+        // A type has no operator on the search path, say, or there is no room for a column.
         Err(error) if error.is_of_the_statement() => BTreeMap::new(),
         looked => looked?,
     };
@@ -83,7 +83,7 @@ async fn look(
     let mut statements = Vec::new();
     if *refused.code() == SqlState::FOREIGN_KEY_VIOLATION {
         let legs = legs::of(session, shape).await?;
-        for leg in legs.iter().filter(|leg| spoke(&leg.name)) {
+        for leg in legs.iter().filter(|leg| leg.readable && spoke(&leg.name)) {
             statements.push((leg.take_orphans(shape), leg.said(shape)));
         }
     // Where the newest wins, who keeps a value depends on which rows are written.
