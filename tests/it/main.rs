@@ -63,4 +63,5 @@ mod verify;
 mod verify_moving;
 mod verify_repair;
 mod views;
+mod waits;
 mod world;

@@ -198,6 +198,26 @@ async fn a_parents_rows_and_its_childrens_rows_are_kept_apart_on_both_sides() {
 }
 
 #[tokio::test]
+async fn a_row_of_a_parent_is_not_held_up_by_its_namesake_in_a_child_table() {
+    let schema = format!(
+        "create table cities (id int primary key, name text, {STAMP}); \
+         create table capitals (primary key (id)) inherits (cities);"
+    );
+    let looks = "create function looks() returns trigger language plpgsql as $$ begin return new; end $$; \
+        create trigger looks before insert or update on cities for each row execute function looks();";
+    let pair = Pair::of(&schema, &format!("{schema}{looks}")).await;
+    pair.sql_source("insert into cities values (1, 'Lyon'), (2, 'Bonn')").await;
+    pair.sql_target("insert into capitals values (1, 'Rome'), (2, 'Oslo')").await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.cities"), [2, 0, 0], "{}", answer.body);
+    pair.sql_source("update only cities set name = 'new', updated_at = '2026-01-02'").await;
+    assert_eq!(pair.sync().await.success().rows("public.cities"), [0, 2, 0]);
+    assert_eq!(pair.text_target("select count(*)::text from sync_rejects").await, "0");
+}
+
+#[tokio::test]
 async fn columns_in_another_order_and_dropped_ones_meet_by_name() {
     let pair = Pair::of(
         &format!("create table t (gone int, b int, a int, v text, {STAMP}, primary key (b, a)); alter table t drop gone"),

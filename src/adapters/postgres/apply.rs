@@ -114,7 +114,7 @@ fn merge_sql(shape: &Shape) -> String {
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
     let Names { table, own_rows, moved, staged, order, fresh } = &Names::of(shape);
-    let known = unused_name(shape);
+    let known = unused_name(shape, "known");
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
         true => "select 1 where false".to_owned(),
@@ -141,7 +141,7 @@ fn update_and_insert_sql(shape: &Shape) -> String {
 /// The places in the page of rows that an update would wait for. The rows that it would not wait for
 /// are locked until the transaction's end, or the savepoint before.
 pub fn locked_sql(shape: &Shape) -> String {
-    let table = sql::table(&shape.table);
+    let table = sql::rows_of(&shape.table, shape.target);
     let (matches, differs) = (same_key(shape, "t", "s"), differs(shape));
     format!(
         "with free as materialized (select s.ctid as place from {STAGED} as s \
@@ -155,7 +155,7 @@ pub fn locked_sql(shape: &Shape) -> String {
 
 /// How many rows of the page are not in the table as they are in the page.
 fn differing_sql(shape: &Shape) -> String {
-    let table = sql::table(&shape.table);
+    let table = sql::rows_of(&shape.table, shape.target);
     format!(
         "select count(*) from {STAGED} as s left join {table} as t on {matches} \
          where t.ctid is null or {differs}",
@@ -194,7 +194,7 @@ impl Names {
 
 /// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the same, or
 /// the table's is marked as gone. Where the newest wins, a newer row loses its mark and nothing else.
-fn differs(shape: &Shape) -> String {
+pub fn differs(shape: &Shape) -> String {
     let moved = || shape.columns.iter().map(|column| column.name.as_str());
     let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
     let image = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
@@ -257,9 +257,9 @@ pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
     pairs.join(" and ")
 }
 
-/// A name that no moved column has, quoted.
-fn unused_name(shape: &Shape) -> String {
-    let mut name = String::from("known");
+/// A name that no moved column has, quoted: the stem, lengthened where one has it.
+pub fn unused_name(shape: &Shape, stem: &str) -> String {
+    let mut name = String::from(stem);
     while shape.place(&name).is_some() {
         name.push('_');
     }

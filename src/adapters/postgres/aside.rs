@@ -17,16 +17,19 @@ use tokio_postgres::Row;
 use super::apply::{STAGED, same_key};
 use super::fault::PostgresError;
 use super::session::Session;
-use super::sql;
+use super::{sql, waits};
 use crate::engine::model::shape::Shape;
 
 /// The unique indexes of a table, each with its parts, its condition, and the columns that could be
-/// freed, those first that take NULL. `$2` are the columns that an update may set and that find no row.
+/// freed, those first that take NULL. `$2` are the columns that an update may set and that find no row,
+/// `$3` those that are moved: an index on others says nothing of a page.
 const UNIQUE_INDEXES: &str = "\
     select i.indexrelid::int8, array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, false) \
             from pg_catalog.generate_series(1, i.indnkeyatts::int4) as n), \
-        pg_catalog.pg_get_expr(i.indpred, i.indrelid), free.attname::text, free.type, free.takes_null \
-    from pg_catalog.pg_index i left join lateral (\
+        pg_catalog.pg_get_expr(i.indpred, i.indrelid), free.attname::text, free.type, free.takes_null, \
+        array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, true) \
+            from pg_catalog.generate_series(1, i.indnkeyatts::int4) as n), ic.relname::text \
+    from pg_catalog.pg_index i join pg_catalog.pg_class ic on ic.oid = i.indexrelid left join lateral (\
         select a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) as type, t.typcategory, \
             not a.attnotnull and not t.typnotnull \
                 and coalesce(pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'false' as takes_null \
@@ -39,13 +42,22 @@ const UNIQUE_INDEXES: &str = "\
                 and f.confrelid = i.indrelid and a.attnum = any (f.confkey))\
         ) as free on true \
     where i.indrelid = $1::pg_catalog.regclass and i.indisunique and i.indisvalid \
+        and not exists (select from pg_catalog.pg_attribute a where a.attrelid = i.indrelid and a.attnum > 0 \
+            and a.attname <> all ($3) \
+            and (a.attnum = any (i.indkey[0:i.indnkeyatts - 1]) or exists (\
+                select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+                    and d.objid = i.indexrelid and d.refobjid = i.indrelid and d.refobjsubid = a.attnum))) \
     order by i.indexrelid, free.takes_null desc, free.typcategory <> 'S'";
 
 /// A unique index and how its values are freed.
 pub struct Unique {
+    /// The index's name, which is the constraint's.
+    pub name: String,
     index: i64,
     /// What it compares: columns and expressions.
     parts: Vec<String>,
+    /// The same as the server's messages name it.
+    named: Vec<String>,
     /// The rows that it covers; none for all.
     condition: Option<String>,
     /// The column that is set, and to what; none where nothing can be.
@@ -58,12 +70,16 @@ pub async fn uniques(session: &Session, shape: &Shape) -> Result<Vec<Unique>, Po
     let settable = shape.changeable().map(|column| &column.name);
     let settable: Vec<String> =
         settable.filter(|name| !shape.key.contains(name)).cloned().collect();
-    let found = session.query(UNIQUE_INDEXES, [table.as_str().into(), settable.into()]).await?;
+    let moved: Vec<String> = shape.columns.iter().map(|column| column.name.clone()).collect();
+    let asks = [table.as_str().into(), settable.into(), moved.into()];
+    let found = session.query(UNIQUE_INDEXES, asks).await?;
     let mut uniques: Vec<Unique> = Vec::new();
     for row in &found {
         let index = row.get(0);
         if uniques.last().is_none_or(|last| last.index != index) {
-            uniques.push(Unique { index, parts: row.get(1), condition: row.get(2), freed: None });
+            let (parts, condition) = (row.get(1), row.get(2));
+            let (named, name) = (row.get(6), row.get(7));
+            uniques.push(Unique { name, index, parts, named, condition, freed: None });
         }
         let unique = uniques.last_mut().expect("one was just added if there was none");
         unique.freed = unique.freed.take().or_else(|| freed(&table, row));
@@ -131,7 +147,7 @@ impl Unique {
     /// the page is to have. The index's own text finds the values, and names its columns alone: so
     /// each side is a subselect of its own.
     fn free_sql(&self, shape: &Shape, column: &str, value: &str) -> String {
-        let table = sql::table(&shape.table);
+        let table = sql::rows_of(&shape.table, shape.target);
         let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
         format!(
             "with stored as (select t.* from {table} as t where exists (\
@@ -153,7 +169,7 @@ impl Unique {
     /// staged for the same value; where nothing can be freed, whoever has it.
     /// Rows of `leaving` keep no value that can be freed.
     pub fn delete_clashes(&self, shape: &Shape, staged: &str, leaving: Option<&str>) -> String {
-        let table = sql::table(&shape.table);
+        let table = sql::rows_of(&shape.table, shape.target);
         let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
         let stays = match &self.freed {
             Some(_) => {
@@ -165,9 +181,6 @@ impl Unique {
             }
             None => String::new(),
         };
-        let stored: Vec<String> = (self.parts.iter().enumerate())
-            .map(|(at, part)| format!("({part}) = w.part_{at}"))
-            .collect();
         format!(
             "with wanted as materialized (select {key}, {values} from {staged} where {covered}), \
              clashing as materialized (select {keys} from wanted as w where exists (\
@@ -175,12 +188,58 @@ impl Unique {
                or exists (select from wanted as o where {meets} and not ({own}))) \
              delete from {staged} as s using clashing as c where {gone}",
             keys = self::key(shape, "w."),
-            stored = stored.join(" and "),
+            stored = self.has("w"),
             other = same_key(shape, "h", "w"),
             meets = self.meets("o", "w"),
             own = same_key(shape, "o", "w"),
             gone = same_key(shape, "s", "c"),
         )
+    }
+
+    /// Takes those rows out of the staged page whose value a row of the table keeps that is not
+    /// staged, or a row before them is staged for; returns their places and values.
+    pub fn take_clashes(&self, shape: &Shape) -> String {
+        let (place, covered) = (waits::place(shape), self.covered());
+        let parts =
+            |of: &str| (0..self.parts.len()).map(|at| format!("{of}part_{at}")).collect::<Vec<_>>();
+        let set: Vec<String> =
+            parts("w.").iter().map(|part| format!("{part} is not null")).collect();
+        format!(
+            "with valued as materialized (\
+               select {place}, {key}, {values} from {STAGED} where {covered}), \
+             wanted as materialized (select *, row_number() over (\
+               partition by {parted} order by {place}) as turn from valued), \
+             clashing as materialized (select w.* from wanted as w where {set} and (w.turn > 1 \
+               or exists (select from {stored} as h where {covered} and {has} and not ({other}) \
+                 and not exists (select from {STAGED} as o where {own})))) \
+             delete from {STAGED} as s using clashing as c \
+             where s.{place} = c.{place}{returning}",
+            key = key(shape, ""),
+            values = self.values(),
+            parted = parts("").join(", "),
+            set = set.join(" and "),
+            stored = sql::rows_of(&shape.table, shape.target),
+            has = self.has("w"),
+            other = same_key(shape, "h", "w"),
+            own = same_key(shape, "o", "h"),
+            returning = waits::returning(shape, &waits::shown(parts("c.").into_iter())),
+        )
+    }
+
+    /// What the server says of such a row, before and behind its values.
+    pub fn said(&self) -> (String, String) {
+        let (name, named) = (&self.name, self.named.join(", "));
+        let start =
+            format!("duplicate key value violates unique constraint \"{name}\": Key ({named})=(");
+        (start, ") already exists.".to_owned())
+    }
+
+    /// A row of the table has the values of a wanted one.
+    fn has(&self, wanted: &str) -> String {
+        let parts = self.parts.iter().enumerate();
+        let parts: Vec<String> =
+            parts.map(|(at, part)| format!("({part}) = {wanted}.part_{at}")).collect();
+        parts.join(" and ")
     }
 
     fn values(&self) -> String {

@@ -17,7 +17,7 @@ use crate::engine::model::shape::Shape;
 
 /// More refused rows in one page have a common cause that a person must mend, and each costs a
 /// dozen statements.
-const MOST_REFUSED: usize = 1_000;
+pub const MOST_REFUSED: usize = 1_000;
 
 /// Puts in what goes in, and gives back what does not. The whole page has been refused before.
 pub async fn put(
@@ -36,7 +36,7 @@ pub async fn put(
             Ok(written) => tally += written,
             Err(error) if range.len() == 1 => {
                 let key = write::key_of(shape, &part.bytes)?;
-                refused.push(Refusal { key, error });
+                refused.push(Refusal::told(key, &error));
                 if refused.len() > MOST_REFUSED {
                     return Err(PostgresError::TooManyRefused(MOST_REFUSED));
                 }

@@ -86,6 +86,12 @@ impl PostgresError {
         self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
+    /// The server could not run the statement as it stands: a right or an operator is missing, or it
+    /// has too many columns.
+    pub fn is_of_the_statement(&self) -> bool {
+        self.code().is_some_and(|code| code.code().starts_with("42") || code.code() == "54011")
+    }
+
     /// What the server said, if it refused; the error itself if not.
     pub fn refusal(self) -> Result<Box<DbError>, Self> {
         match self {

@@ -2,22 +2,30 @@
 
 use tokio_postgres::Row;
 
+use super::apply::STAGED;
 use super::fault::PostgresError;
 use super::session::Session;
-use super::sql;
+use super::{sql, waits};
+use crate::engine::model::facts::Relation;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
 /// A foreign key: what points, to what.
 pub struct Leg {
-    name: String,
+    /// The constraint's name.
+    pub name: String,
     /// The columns that point.
     columns: Vec<String>,
     /// Those of them that take NULL.
     nullable: Vec<String>,
     /// The table that they point to.
     pub parent: TableName,
+    /// Where its rows lie: those of tables that inherit from it are not pointed to.
+    lies: Relation,
     /// Its columns, in the same order.
     pub referenced: Vec<String>,
+    /// The role may look for parents. The server's own check needs no such right.
+    pub readable: bool,
     /// It may be checked at the end of the transaction.
     deferrable: bool,
 }
@@ -29,16 +37,21 @@ const LEGS: &str = "\
         array(select a.attname::text from unnest(f.confkey) with ordinality as p(attnum, place) \
             join pg_catalog.pg_attribute a on a.attrelid = f.confrelid and a.attnum = p.attnum order by p.place), \
         array(select a.attname::text from pg_catalog.pg_attribute a where a.attrelid = f.conrelid \
-            and a.attnum = any (f.conkey) and not a.attnotnull) \
+            and a.attnum = any (f.conkey) and not a.attnotnull), \
+        c.relkind = 'p', \
+        pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') \
+            and not pg_catalog.row_security_active(c.oid) \
     from pg_catalog.pg_constraint f \
     join pg_catalog.pg_class c on c.oid = f.confrelid \
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
     where f.conrelid = $1::pg_catalog.regclass and f.contype = 'f' and f.conparentid = 0 \
+        and coalesce(pg_catalog.to_jsonb(f) ->> 'conenforced', 'true') = 'true' \
     order by f.conname";
 
-/// The foreign keys of a table.
-pub async fn of(session: &Session, table: &TableName) -> Result<Vec<Leg>, PostgresError> {
-    let found = session.query(LEGS, [sql::table(table).into()]).await?;
+/// The foreign keys of a table that point with columns which are moved. What points with others follows
+/// from no row of a page.
+pub async fn of(session: &Session, shape: &Shape) -> Result<Vec<Leg>, PostgresError> {
+    let found = session.query(LEGS, [sql::table(&shape.table).into()]).await?;
     let leg = |row: &Row| Leg {
         parent: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
         deferrable: row.get(2),
@@ -46,8 +59,11 @@ pub async fn of(session: &Session, table: &TableName) -> Result<Vec<Leg>, Postgr
         columns: row.get(4),
         referenced: row.get(5),
         nullable: row.get(6),
+        readable: row.get(8),
+        lies: if row.get(7) { Relation::Partitioned } else { Relation::Table },
     };
-    Ok(found.iter().map(leg).collect())
+    let moved = |leg: &Leg| leg.columns.iter().all(|name| shape.place(name).is_some());
+    Ok(found.iter().map(leg).filter(moved).collect())
 }
 
 impl Leg {
@@ -55,18 +71,41 @@ impl Leg {
     /// itself, in `beside`.
     pub fn delete_orphans(&self, staged: &str, beside: Option<&str>) -> String {
         let mut text = format!("delete from {staged} as s where {}", self.points("s"));
-        for parents in [Some(sql::table(&self.parent).as_str()), beside].into_iter().flatten() {
+        for parents in [Some(self.parents().as_str()), beside].into_iter().flatten() {
             let found = self.finds("s");
             text.push_str(&format!(" and not exists (select from {parents} as p where {found})"));
         }
         text
     }
 
+    /// Takes those rows out of the staged page that the constraint would refuse, and returns their
+    /// places and values.
+    pub fn take_orphans(&self, shape: &Shape) -> String {
+        let of_itself = self.parent == shape.table
+            && self.referenced.iter().all(|name| shape.place(name).is_some());
+        let orphans = self.delete_orphans(STAGED, of_itself.then_some(STAGED));
+        let values = self.columns.iter().map(|name| format!("s.{}", sql::ident(name)));
+        let (left_alone, shown) = (waits::left_alone(shape, &self.columns), waits::shown(values));
+        format!("{orphans} and not {left_alone}{}", waits::returning(shape, &shown))
+    }
+
+    /// What the server says of such a row, before and behind its values.
+    pub fn said(&self, shape: &Shape) -> (String, String) {
+        let Self { name, columns, parent, .. } = self;
+        let start = format!(
+            "insert or update on table \"{}\" violates foreign key constraint \"{name}\": Key ({})=(",
+            shape.table.name(),
+            columns.join(", ")
+        );
+        (start, format!(") is not present in table \"{}\".", parent.name()))
+    }
+
     /// Refuses the staged rows, as the constraint would, where one of them has no parent in the
     /// target. The server says it, so that the row is found as others are.
     pub fn refuse_orphans(&self, staged: &str) -> String {
-        let parents = sql::table(&self.parent);
-        let message = format!("The row points to a row that {parents} does not have");
+        let parents = self.parents();
+        let message =
+            format!("The row points to a row that {} does not have", sql::table(&self.parent));
         format!(
             "do $syncline$ begin if exists (select from {staged} as s where {points} \
                and not exists (select from {parents} as p where {found})) then \
@@ -88,9 +127,13 @@ impl Leg {
              and not exists (select from {parents} as p where {found})",
             column = sql::ident(column),
             points = self.points("s"),
-            parents = sql::table(&self.parent),
+            parents = self.parents(),
             found = self.finds("s"),
         ))
+    }
+
+    fn parents(&self) -> String {
+        sql::rows_of(&self.parent, self.lies)
     }
 
     /// The row points somewhere: a NULL in any of its columns points nowhere.

@@ -23,6 +23,8 @@ mod ledger;
 mod legs;
 mod locks;
 mod migrate;
+mod part;
+mod put;
 mod read;
 mod rejects;
 mod sequences;
@@ -31,6 +33,7 @@ pub mod sql;
 mod suppress;
 mod survey;
 mod together;
+mod waits;
 mod wire;
 mod write;
 

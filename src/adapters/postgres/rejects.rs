@@ -17,20 +17,23 @@ use crate::engine::ports::RejectCounts;
 pub struct Refusal {
     /// The row.
     pub key: RowKey,
-    /// What the server said.
-    pub error: Box<DbError>,
+    /// The SQLSTATE.
+    pub code: String,
+    /// Why, in the server's words.
+    pub reason: String,
 }
 
 impl Refusal {
-    /// The server's words: its message, and its detail where it has one.
-    fn reason(&self) -> String {
-        if *self.error.code() == SqlState::LOCK_NOT_AVAILABLE {
-            return "Somebody holds the row locked; it is tried again by every run".to_owned();
-        }
-        match self.error.detail() {
-            Some(detail) => format!("{}: {detail}", self.error.message()),
-            None => self.error.message().to_owned(),
-        }
+    /// A row that the server spoke of: its message, and its detail where it has one.
+    pub fn told(key: RowKey, error: &DbError) -> Self {
+        let reason = match (error.code(), error.detail()) {
+            (&SqlState::LOCK_NOT_AVAILABLE, _) => {
+                "Somebody holds the row locked; it is tried again by every run".to_owned()
+            }
+            (_, Some(detail)) => format!("{}: {detail}", error.message()),
+            (_, None) => error.message().to_owned(),
+        };
+        Self { key, code: error.code().code().to_owned(), reason }
     }
 }
 
@@ -66,8 +69,8 @@ pub async fn set_aside(
     }
     let keys = refused.iter().map(|of| serde_json::to_string(of.key.values()));
     let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
-    let codes: Vec<String> = refused.iter().map(|of| of.error.code().code().to_owned()).collect();
-    let reasons: Vec<String> = refused.iter().map(Refusal::reason).collect();
+    let codes: Vec<String> = refused.iter().map(|of| of.code.clone()).collect();
+    let reasons: Vec<String> = refused.iter().map(|of| of.reason.clone()).collect();
     let statement = format!(
         "insert into {}.sync_rejects as r (pipeline, table_name, key, code, reason) \
          select $1, $2, {KEY_OF_JSON}, n.code, n.reason \

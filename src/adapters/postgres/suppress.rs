@@ -55,7 +55,7 @@ pub async fn begin(to: Writing<'_>, shapes: &[&Shape]) -> Result<bool, PostgresE
 
 /// Refuses the page that was just written for its rows without a parent.
 pub async fn refuse_orphans(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    for leg in legs::of(session, &shape.table).await? {
+    for leg in legs::of(session, shape).await? {
         session.batch(&leg.refuse_orphans(STAGED)).await?;
     }
     Ok(())

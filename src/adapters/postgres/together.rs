@@ -9,6 +9,9 @@
 //! 3. Rows that are gone from the source, and that only such rows hold, leave in the same transaction.
 //! 4. A table whose rows are refused all the same is left out, and the rest begins anew.
 //!
+//! A foreign key whose parents the role may not read is left to the server: it refuses the table's rows, and
+//! they are tried one by one as ever.
+//!
 //! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
 
 use super::apply::{self, STAGED};
@@ -19,7 +22,7 @@ use super::leaving::{self, Leaving, Written};
 use super::legs::{self, Leg};
 use super::session::Session;
 use super::sql::{self, Purpose};
-use super::write::{self, OWN_SEARCH_PATH, PART, Writing};
+use super::write::{self, PART, Writing};
 use super::{history, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
@@ -70,10 +73,10 @@ pub async fn retry(
         waiting.push(stage(session, at, again).await?);
     }
     let mut leaving = leaving::stage(session, gone).await?;
-    session.batch(OWN_SEARCH_PATH).await?;
+    session.batch(&write::path_to_operators(shapes.iter().copied())).await?;
     for of in &mut waiting {
         of.uniques = aside::uniques(session, of.again.shape).await?;
-        of.legs = legs::of(session, &of.again.shape.table).await?;
+        of.legs = legs::of(session, of.again.shape).await?;
     }
     for of in &mut leaving {
         of.look_up(session).await?;
@@ -143,7 +146,7 @@ async fn close(
         let mut left_out = leaving::keep_held(session, leaving, &written).await?;
         for of in waiting {
             let shape = of.again.shape;
-            for leg in &of.legs {
+            for leg in of.legs.iter().filter(|leg| leg.readable) {
                 let beside = beside(waiting, leg).map(|of| of.staged.as_str());
                 left_out += session.execute(&leg.delete_orphans(&of.staged, beside)).await?;
             }
@@ -250,7 +253,7 @@ fn without_legs(waiting: &[Waiting<'_>], of: &Waiting<'_>) -> Vec<String> {
         let shape = of.again.shape;
         !shape.key.iter().any(|key| key == name) && shape.changeable().any(|of| of.name == name)
     };
-    let legs = of.legs.iter().filter(|leg| beside(waiting, leg).is_some());
+    let legs = of.legs.iter().filter(|leg| leg.readable && beside(waiting, leg).is_some());
     legs.filter_map(|leg| leg.leave_out(STAGED, settable)).collect()
 }
 

@@ -14,11 +14,11 @@ use tokio_postgres::error::SqlState;
 use super::apply::Applied;
 use super::copy::{self, BINARY_HEADER, BINARY_TRAILER, Field};
 use super::fault::PostgresError;
-use super::locks::Parted;
+use super::put::{Put, put};
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, BEFORE_COPY, Purpose};
-use super::{agreed, apply, aside, bisect, history, ledger, locks, rejects, suppress};
+use super::{agreed, apply, aside, history, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -133,87 +133,6 @@ pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, Post
     Ok(Committed { tally, straight, set_aside })
 }
 
-/// How often a page is tried again without the rows that are locked. Others may be locked meanwhile.
-const MOST_PARTINGS: usize = 3;
-
-/// Puts the rows in, but for those that somebody holds locked: they are set aside, and tried
-/// again like refused ones.
-async fn put(
-    session: &Session,
-    shape: &Shape,
-    page: &Page,
-    fresh: bool,
-) -> Result<Put, PostgresError> {
-    let (mut page, mut left) = (page.clone(), Vec::new());
-    for _ in 0..MOST_PARTINGS {
-        let waited = match put_free(session, shape, &page, fresh).await {
-            Err(error) if error.is_of_a_lock() => error,
-            put => return put.map(|put| put.beside(left)),
-        };
-        session.batch(&format!("rollback to savepoint {PART}")).await?;
-        let Some(Parted { free, locked }) = locks::part(session, shape, &page).await? else {
-            return Err(waited);
-        };
-        let waited = waited.refusal()?;
-        left.extend(locked.into_iter().map(|key| Refusal { key, error: waited.clone() }));
-        page = free;
-    }
-    put_free(session, shape, &page, fresh).await.map(|put| put.beside(left))
-}
-
-/// What became of a page's rows.
-struct Put {
-    tally: Tally,
-    straight: bool,
-    refused: Vec<Refusal>,
-}
-
-impl Put {
-    /// The same with rows that were left out before.
-    fn beside(mut self, mut left: Vec<Refusal>) -> Self {
-        self.tally.rejected += left.len() as u64;
-        self.refused.append(&mut left);
-        self
-    }
-}
-
-/// Puts the rows in: straight into a table that was empty, otherwise staged and compared. Where the
-/// page is refused for a row, the others go in without it.
-async fn put_free(
-    session: &Session,
-    shape: &Shape,
-    page: &Page,
-    fresh: bool,
-) -> Result<Put, PostgresError> {
-    let all_in = |tally, straight| Put { tally, straight, refused: Vec::new() };
-    if page.rows == 0 {
-        return Ok(all_in(Tally::default(), fresh));
-    }
-    let whole = async {
-        if fresh && straight(session, shape, page).await? {
-            let tally = Tally { inserted: page.rows, ..Tally::default() };
-            return Ok(all_in(tally, true));
-        }
-        Ok(all_in(compared(session, shape, page).await?, false))
-    };
-    match whole.await {
-        Err(error) => {
-            let refused = PostgresError::refusal_of_a_row(error)?;
-            session.batch(&format!("rollback to savepoint {PART}")).await?;
-            // A step between could look newer than the row that is to follow it.
-            if *refused.code() == SqlState::UNIQUE_VIOLATION
-                && shape.newest_by().is_none()
-                && let Some(tally) = freed(session, shape, page).await?
-            {
-                return Ok(all_in(tally, false));
-            }
-            let (tally, refused) = bisect::put(session, shape, page).await?;
-            Ok(Put { tally, straight: false, refused })
-        }
-        put => put,
-    }
-}
-
 /// The savepoint before each attempt at rows.
 pub const PART: &str = "part";
 
@@ -232,7 +151,11 @@ pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, PostgresError> {
 /// Copies the rows straight into the table. A row that is there already (it was updated on the
 /// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
 /// so does row-level security, which COPY refuses to work under.
-async fn straight(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
+pub async fn straight(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<bool, PostgresError> {
     session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}; savepoint {BEFORE_COPY}")).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
         Ok(()) => Ok(true),
@@ -255,14 +178,14 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// values were printed under the pinned path and name everything in full.
 pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
 
-/// The role's own search path and, behind it, the schemas that the types of the key lie in. Without
-/// the schema of `citext` its `=` would be text's: Bob and BOB would be two keys, looked up without the
-/// index. Other types of an extension have no `=` at all then.
-fn path_to_operators(shape: &Shape) -> String {
-    let keys = shape.columns.iter().filter(|column| shape.key.contains(&column.name));
-    let mut schemas: Vec<&str> =
-        keys.filter_map(|column| sql::schema_of(&column.target_type)).collect();
-    schemas.dedup();
+/// The role's own search path and, behind it, the schemas that the columns' types lie in: keys, unique
+/// values and foreign keys are compared. Without the schema of `citext` its `=` would be text's: Bob and
+/// BOB would be two keys, looked up without the index. Other types of an extension have no `=` at all then.
+pub fn path_to_operators<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> String {
+    let columns = shapes.into_iter().flat_map(|shape| &shape.columns);
+    let schemas: BTreeSet<&str> =
+        columns.filter_map(|column| sql::schema_of(&column.target_type)).collect();
+    let schemas: Vec<&str> = schemas.into_iter().collect();
     if schemas.is_empty() {
         return OWN_SEARCH_PATH.to_owned();
     }
@@ -298,7 +221,7 @@ async fn apply_checked(
 
 /// The same after the unique values are freed that the page's rows hand on to each other; none
 /// where that is not what the page is refused for.
-async fn freed(
+pub async fn freed(
     session: &Session,
     shape: &Shape,
     page: &Page,
@@ -331,7 +254,7 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
              create temporary table syncline_page on commit drop as \
              select {columns} from {table} with no data; {path}; savepoint {BEFORE_COPY}",
             staged = apply::STAGED,
-            path = path_to_operators(shape),
+            path = path_to_operators([shape]),
         ))
         .await?;
     copy_in(session, apply::STAGED, shape, page).await
