@@ -40,10 +40,11 @@ const DECK: [(Fate, usize); 5] = [
 ];
 
 /// Numbers that a seed decides: splitmix64, as Steele, Lea and Flood describe it.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    /// A number below that.
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -181,7 +182,8 @@ async fn pair() -> Pair {
     pair
 }
 
-fn seed() -> u64 {
+/// The seed that is set, or another one each time.
+pub fn seed() -> u64 {
     let set = std::env::var("SYNCLINE_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").subsec_nanos();
     set.unwrap_or_else(|| u64::from(now()))

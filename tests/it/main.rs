@@ -49,6 +49,7 @@ mod session_defaults;
 mod shapes;
 mod sql_text;
 mod standby;
+mod storm;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;
