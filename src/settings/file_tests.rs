@@ -181,4 +181,25 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        text in "\\PC{0,80}|[a-z0-9\\[\\]{}\"'=.,# \n]{0,120}",
+        at in 0_usize..400,
+        cut in 0_usize..40,
+    ) {
+        let _ = parsed(&text);
+        let whole: Vec<char> = WHOLE.chars().collect();
+        let (from, to) = (at.min(whole.len()), (at + cut).min(whole.len()));
+        let spliced: String =
+            whole[..from].iter().copied().chain(text.chars()).chain(whole[to..].iter().copied()).collect();
+        let _ = parsed(&spliced);
+    }
 }
+
+/// A file that says a bit of everything, to be cut into.
+const WHOLE: &str = "[[pipeline]]\nname = \"a\"\nsource = \"env:OLD\"\ntables = [\"jobs\", 'a.\"B, c\"']\n\
+    cron = \"0 9 * * MON\"\ntime_zone = \"Europe/Berlin\"\ndeletes = \"mirror\"\n\
+    triggers = \"suppress\"\nadd_columns = true\n[[pipeline.table]]\nname = \"jobs\"\n\
+    cursor = \"at\"\nkey = [\"id\"]\ncolumns = [\"id\", \"at\"]\nwhere = \"not demo\"\n\
+    deletes = \"mark\"\nmark = \"gone\"\npolicy = \"newest-wins\"\n";

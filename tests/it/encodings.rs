@@ -1,5 +1,6 @@
 //! Databases that are not in UTF-8: with another encoding, and with none.
 
+use crate::deletes::deleted;
 use crate::verify::{rows, verify};
 use crate::world::pair::Pair;
 use crate::world::{Database, connect, fresh_database};
@@ -141,4 +142,20 @@ async fn a_key_that_the_target_lacks_stops_its_table() {
     let answer = pair.sync().await;
     assert_eq!((answer.status, answer.error().0.as_str()), (489, "row_refused"), "{}", answer.body);
     assert_eq!(bodies(&pair).await, "1=plain");
+}
+
+#[tokio::test]
+async fn keys_of_another_encoding_are_the_same_keys_when_rows_go() {
+    let words = "create table words (word text primary key, updated_at timestamptz not null);";
+    for (source, other) in [("LATIN1", "UTF8"), ("UTF8", "LATIN1")] {
+        let pair = pair(source, other, words, words).await.set("SYNC_DELETES", "mirror");
+        pair.sql_source(
+            "insert into words select 'größe ' || i, now() from generate_series(1, 50) i",
+        )
+        .await;
+        pair.sync().await.success();
+        pair.sql_source("delete from words where word in ('größe 7', 'größe 8')").await;
+        assert_eq!(deleted(&pair.sync().await.success(), "public.words"), 2, "{source} to {other}");
+        assert_eq!(verify(&pair, &[]).0, 0);
+    }
 }

@@ -273,6 +273,25 @@ async fn what_is_wrong_with_the_role_or_the_connection_never_lands_among_the_rej
 }
 
 #[tokio::test]
+async fn a_trigger_that_refuses_in_a_code_of_its_own_refuses_its_row_alone() {
+    for code in ["PT409", "45000", "P0002", "U0001"] {
+        let pair = items(
+            8,
+            &format!(
+                "create function refuse() returns trigger language plpgsql as $$ begin \
+                     if new.id = 5 then raise exception 'not %', new.name using errcode = '{code}'; \
+                     end if; return new; end $$; \
+                 create trigger refuse before insert on items for each row execute function refuse();"
+            ),
+        )
+        .await;
+        let answer = pair.sync().await.success();
+        assert_eq!(answer.rows("public.items"), [7, 0, 0], "{code}: {}", answer.body);
+        assert_eq!(rejected(&answer, "public.items"), 1, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_row_does_not_hold_up_the_tables_after_it() {
     let more = "create table later (id int primary key, updated_at timestamptz not null);";
     let pair = Pair::of(

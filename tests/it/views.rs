@@ -1,5 +1,6 @@
 //! Sources that are no tables: views of all kinds and foreign tables, by the target's key.
 
+use crate::deletes::{deleted, failure};
 use crate::verify::verify;
 use crate::world::pair::Pair;
 
@@ -169,4 +170,51 @@ async fn a_view_that_fails_is_named_and_the_others_go_on() {
     assert_eq!(answer.body["success"], false);
     let error = &answer.body["statistics"]["tables"]["public.told"]["error"];
     assert!(error["message"].to_string().contains("22012"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn rows_that_are_gone_from_a_view_go_from_the_target() {
+    for source in ["create view", "create materialized view"] {
+        let pair = told(&format!("{source} told as {JOINED}")).await.set("SYNC_DELETES", "mirror");
+        pair.sync().await.success();
+        pair.sql_source(
+            "delete from orders where id = 9; update names set name = 'x' where id = 3",
+        )
+        .await;
+        if source.contains("materialized") {
+            assert_eq!(deleted(&pair.sync().await.success(), "public.told"), 0);
+            pair.sql_source("refresh materialized view told").await;
+        }
+        let answer = pair.sync().await.success();
+        assert_eq!((answer.rows("public.told")[1], deleted(&answer, "public.told")), (1, 1));
+        settled(&pair).await;
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_was_emptied_deletes_nothing() {
+    let pair = told(&format!("create view told as {JOINED} where n > 0")).await;
+    let pair = pair.set("SYNC_DELETES", "mirror");
+    pair.sync().await.success();
+    pair.sql_source("update orders set n = 0").await;
+    assert_eq!(failure(&pair.sync().await, "public.told")["code"], "deletes_refused");
+    assert_eq!(pair.text_target("select count(*)::text from told").await, "20");
+}
+
+#[tokio::test]
+async fn a_view_is_read_whose_owner_may_read_single_columns() {
+    let pair = told(&format!("create view told as {JOINED}")).await;
+    let role = format!("reader_{}", pair.source.name);
+    pair.sql_source(&format!(
+        "create role {role} login password 'invented'; grant select on told to {role}; \
+         create role owner_{role}; grant create, usage on schema public to owner_{role}; \
+         grant select (id, n, updated_at) on orders to owner_{role}; \
+         grant select (id, name) on names to owner_{role}; alter view told owner to owner_{role}"
+    ))
+    .await;
+    let (head, rest) = pair.source.url.split_once("://").unwrap();
+    let (_, host) = rest.rsplit_once('@').unwrap();
+    let url = format!("{head}://{role}:invented@{host}");
+    let answer = pair.sync_with(&[("SOURCE_DATABASE_URL", &url)]).await.success();
+    assert_eq!(answer.rows("public.told"), [20, 0, 0]);
 }

@@ -5,7 +5,6 @@
 use super::fault::PostgresError;
 use super::session::Session;
 use super::sql;
-use crate::engine::model::facts::Relation;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 
@@ -13,7 +12,8 @@ use crate::engine::model::shape::Shape;
 /// where a column is not what it was. The lock is taken first, and both travel at once. To be called
 /// under the pinned `search_path`, by which types are named.
 ///
-/// A materialized view and a foreign table take no such lock; a look that finds no row takes the same one.
+/// A materialized view and a foreign table take no such lock, and a view takes it only where its owner
+/// may read the whole of each table below; a look that finds no row takes the same one.
 pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), PostgresError> {
     let mode = match side {
         Side::Source => "access share",
@@ -21,7 +21,7 @@ pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), Po
     };
     let table = sql::table(&shape.table);
     let lock = match (side, shape.source) {
-        (Side::Source, Relation::Materialized | Relation::Foreign) => {
+        (Side::Source, relation) if !relation.is_table() => {
             format!("select from {table} where false")
         }
         _ => format!("lock table only {table} in {mode} mode"),

@@ -240,15 +240,17 @@ fn sets(shape: &Shape, from: &str) -> String {
     set.chain(unmark).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the source's type is built in and the target's is not, the target may call two of the
-/// source's keys the same: Bob and BOB are, once they are `citext`. They are told apart by their bytes
-/// then, so that the second is refused by the target's index and not written over the first.
+/// Where the source's type is built in and the target's is not, or the target's collation folds, the
+/// target may call two of the source's keys the same: Bob and BOB are, once they are `citext`. They are
+/// told apart by their bytes then, so that the second is refused by the target's index and not
+/// written over the first.
 pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
     let mut pairs = Vec::new();
     for column in shape.columns.iter().filter(|column| shape.key.contains(&column.name)) {
         let name = sql::ident(&column.name);
         pairs.push(format!("{one}.{name} = {other}.{name}"));
-        if sql::built_in(&column.source_type) && !sql::built_in(&column.target_type) {
+        let is_own = sql::built_in(&column.source_type) && !sql::built_in(&column.target_type);
+        if is_own || column.merges {
             pairs.push(format!(
                 "row({one}.{name})::record operator(pg_catalog.*=) row({other}.{name})::record"
             ));

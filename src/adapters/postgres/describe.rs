@@ -49,7 +49,7 @@ const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.t
 
 /// A table a row, its parts as JSON; views of all kinds only where they are asked for by name.
 /// `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again while they are
-/// violated.
+/// violated. A collation that folds is somebody's own: those of the server have lower numbers.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
     'kind', c.relkind,
@@ -66,6 +66,8 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
             'has_default', a.atthasdef or a.attidentity <> '',
             'generated', a.attgenerated <> '',
             'identity_always', a.attidentity = 'a',
+            'folds', case when a.attcollation < 16384 then false else (
+                select not l.collisdeterministic from pg_collation l where l.oid = a.attcollation) end,
             'serial', a.attidentity <> '' or coalesce(pg_get_expr(d.adbin, d.adrelid) like 'nextval(%', false)
         ) order by a.attnum), '[]')
         from pg_attribute a
@@ -251,6 +253,7 @@ struct CatalogColumn {
     generated: bool,
     serial: bool,
     identity_always: bool,
+    folds: bool,
 }
 
 #[derive(Deserialize)]
@@ -302,6 +305,7 @@ impl CatalogColumn {
             generated: self.generated,
             serial: self.serial,
             identity_always: self.identity_always,
+            folds: self.folds,
         }
     }
 }

@@ -103,7 +103,7 @@ impl PostgresError {
     /// What the server said of a row, if a row was at fault; the error itself if not.
     pub fn refusal_of_a_row(self) -> Result<Box<DbError>, Self> {
         match self {
-            Self::Refused(refused) if of_a_row(refused.code()) => Ok(refused),
+            Self::Refused(refused) if of_a_row(&refused) => Ok(refused),
             other => Err(other),
         }
     }
@@ -111,18 +111,36 @@ impl PostgresError {
 
 /// A row is at fault, not the statement, the role or the connection: a bad value, a broken
 /// constraint, a trigger that refused, a row too large.
-fn of_a_row(code: &SqlState) -> bool {
-    let code = code.code();
-    code.starts_with("22") || code.starts_with("23") || code == "P0001" || code == "54000"
+fn of_a_row(refused: &DbError) -> bool {
+    let code = refused.code().code();
+    let of_a_rule = ["22", "23", "P0"].iter().any(|class| code.starts_with(class));
+    of_a_rule || code == "54000" || (is_raised(refused) && !is_of_the_server(code))
+}
+
+/// A function of the database's own said so, in a code of its choice. The name of the server's routine
+/// is the same in every language.
+fn is_raised(refused: &DbError) -> bool {
+    refused.routine() == Some("exec_stmt_raise")
+}
+
+/// Of the classes in which the server tells of itself, a role, a statement or a transaction.
+fn is_of_the_server(code: &str) -> bool {
+    const CLASSES: [&str; 16] = [
+        "08", "0A", "25", "28", "2D", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "F0",
+        "XX",
+    ];
+    CLASSES.iter().any(|class| code.starts_with(class))
 }
 
 /// The server's own sentence, unless it could hold a row's value: those name the column and the
 /// constraint instead.
 fn told(refused: &DbError) -> String {
     let code = refused.code();
-    // A function's own message may hold what it was given.
-    let of_a_function = refused.where_().is_some_and(|context| context.contains("function"));
-    if !of_a_row(code) && !of_a_function {
+    // A function's own message may hold what it was given. Its language's name is never translated.
+    let of_a_function = refused
+        .where_()
+        .is_some_and(|context| context.contains("function") || context.contains("PL/"));
+    if !of_a_row(refused) && !of_a_function && !is_raised(refused) {
         return format!("{} (SQLSTATE {})", refused.message(), code.code());
     }
     let mut text = format!("A value was refused (SQLSTATE {}", code.code());
@@ -166,7 +184,7 @@ type Judgement = (Remedy, &'static str, &'static str);
 
 fn judged(error: &PostgresError) -> Judgement {
     match error {
-        PostgresError::Refused(refused) => judged_code(refused.code()),
+        PostgresError::Refused(refused) => judged_refusal(refused),
         PostgresError::Connection(_) => (
             Remedy::Retry,
             "unreachable",
@@ -241,8 +259,8 @@ fn judged(error: &PostgresError) -> Judgement {
     }
 }
 
-fn judged_code(code: &SqlState) -> Judgement {
-    match code.code() {
+fn judged_refusal(refused: &DbError) -> Judgement {
+    match refused.code().code() {
         "28P01" | "28000" => {
             (Remedy::Operator, "login_refused", "check user and password in the database's URL")
         }
@@ -282,7 +300,7 @@ fn judged_code(code: &SqlState) -> Judgement {
             "unavailable",
             "the server is starting, stopping or out of connections; try again",
         ),
-        code if of_a_row(&SqlState::from_code(code)) => (
+        _ if of_a_row(refused) => (
             Remedy::Operator,
             "row_refused",
             "the target refuses a row of this page; correct the row on the source or the rule on \

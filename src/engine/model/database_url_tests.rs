@@ -201,4 +201,11 @@ proptest! {
             prop_assert!(!shown.contains("QzWx"));
         }
     }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        text in "\\PC*|(postgres|postgresql|https|)://[a-z0-9%@:/?#&=\\[\\],. é]{0,40}",
+    ) {
+        let _ = parse(&text);
+    }
 }

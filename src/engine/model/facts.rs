@@ -132,6 +132,8 @@ pub struct Column {
     /// It is an identity that is generated always: it takes a value when a row is inserted with
     /// the override, and refuses every update.
     pub identity_always: bool,
+    /// Its collation calls texts the same whose bytes differ.
+    pub folds: bool,
 }
 
 /// What the role may do with a table.

@@ -49,6 +49,8 @@ pub struct MovedColumn {
     pub target_type: String,
     /// The target takes a value when a row is inserted and refuses every update.
     pub fixed: bool,
+    /// Its collation on the target calls texts the same that the source's tells apart.
+    pub merges: bool,
 }
 
 impl Shape {

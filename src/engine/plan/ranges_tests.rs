@@ -163,6 +163,7 @@ fn shape() -> Shape {
         source_type: "text".into(),
         target_type: "text".into(),
         fixed: false,
+        merges: false,
     };
     Shape {
         table: TableName::new("public", "t"),

@@ -222,6 +222,7 @@ fn moved(source: &Column, target: &Column) -> MovedColumn {
         source_type: source.type_name.clone(),
         target_type: target.type_name.clone(),
         fixed: target.identity_always,
+        merges: target.folds && !source.folds,
     }
 }
 

@@ -386,6 +386,7 @@ mod tests {
             source_type: source_type.into(),
             target_type: target_type.into(),
             fixed: false,
+            merges: false,
         }
     }
 
