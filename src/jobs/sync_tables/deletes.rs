@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search};
+use crate::engine::drive::fetch;
 use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
@@ -198,14 +199,15 @@ impl Slice<'_> {
         for keys in missing.chunks(PAGE_ROWS) {
             let marked = self.target.columns(any, keys).await?;
             let values: Vec<_> = marked.iter().map(|row| row.key.values().to_vec()).collect();
-            if values.is_empty() {
-                continue;
+            let mut left = &values[..];
+            while !left.is_empty() {
+                let fetch = Fetch { shape, columns: &shape.key, values: left };
+                let (page, taken) = fetch::first(self.source, &fetch).await?;
+                let again = Again { run: &self.job.run, shape, page: &page, keys: &[] };
+                let saved = self.target.retry(self.lease, &again).await?;
+                report.add(&shape.table, saved.tally, Some(saved.set_aside));
+                left = &left[taken..];
             }
-            let fetch = Fetch { shape, columns: &shape.key, values: &values };
-            let page = self.source.fetch(&fetch).await?;
-            let again = Again { run: &self.job.run, shape, page: &page, keys: &[] };
-            let saved = self.target.retry(self.lease, &again).await?;
-            report.add(&shape.table, saved.tally, Some(saved.set_aside));
         }
         Ok(())
     }
