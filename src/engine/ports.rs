@@ -90,7 +90,8 @@ pub trait Source: Digests {
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault>;
 
     /// The rows that have these values, each once, in key order; values that no row has give none,
-    /// and the table's filter applies. The page has no bound: the caller asks for few rows.
+    /// and the table's filter applies. The page ends before its bytes exceed `PAGE_BYTES`, after one row at
+    /// least, and is not complete then: whoever asks does so through `drive::fetch`.
     async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault>;
 
     /// The rows that others point to, each once, in key order; otherwise as `fetch`.

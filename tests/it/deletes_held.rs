@@ -342,6 +342,23 @@ async fn a_child_that_takes_over_the_value_of_its_parent_that_goes_gets_it() {
 }
 
 #[tokio::test]
+async fn a_row_goes_once_the_one_that_held_it_got_the_value_it_waited_for() {
+    let pair = people().await;
+    pair.sql_source(
+        "delete from orders where person in (2, 3); \
+         update people set boss = null, at = now() where id = 1; \
+         delete from people where id in (2, 3); \
+         update people set email = '3@example.com', at = now() where id = 1",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(deleted(&answer, "public.people"), 2, "{}", answer.body);
+    pair.assert_settled(&["people", "orders"]).await;
+}
+
+#[tokio::test]
 async fn a_parent_that_something_else_holds_keeps_its_value_and_its_successor_waits() {
     let pair = people().await;
     pair.sql_target("create table own (person int references people); insert into own values (2)")

@@ -353,3 +353,43 @@ async fn a_row_that_no_partition_takes_is_set_aside_until_there_is_one() {
     assert_eq!(set_aside(&pair).await, "");
     pair.assert_equal(&["items"]).await;
 }
+
+#[tokio::test]
+async fn long_rows_that_were_refused_are_tried_again_a_few_at_a_time() {
+    let pair = items(0, "alter table items add constraint never check (n < 0);").await;
+    pair.sql_source(
+        "insert into items select i, repeat('x', 1000000), i, '2026-01-01' from generate_series(1, 40) i",
+    )
+    .await;
+    assert_eq!(rejected(&pair.sync().await.success(), "public.items"), 40);
+    pair.sql_target(
+        "alter table items drop constraint never; create table tries (rows bigint); \
+         create function counts() returns trigger language plpgsql as \
+            $$ begin insert into tries select count(*) from fresh; return null; end $$; \
+         create trigger counts after insert on items referencing new table as fresh \
+            for each statement execute function counts();",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (40, 0));
+    let most: u64 = pair.text_target("select max(rows)::text from tries").await.parse().unwrap();
+    assert!(most < 10, "{most} rows of a megabyte at once");
+    pair.assert_settled(&["items"]).await;
+}
+
+#[tokio::test]
+async fn refused_rows_of_an_earlier_key_are_let_go_with_it() {
+    let pair = items(5, "alter table items add constraint odd check (n <> 3);").await;
+    assert_eq!(rejected(&pair.sync().await.success(), "public.items"), 1);
+    let other_key =
+        "alter table items drop constraint items_pkey; alter table items add primary key (id, n);";
+    pair.sql_source(other_key).await;
+    pair.sql_target(&format!("alter table items drop constraint odd; {other_key}")).await;
+
+    pair.sync().await.success();
+
+    assert_eq!(set_aside(&pair).await, "");
+    pair.assert_equal(&["items"]).await;
+}

@@ -200,14 +200,20 @@ impl Source for PostgresSource {
 
     async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
         let session = self.session().await?;
-        let result = read::fetch(&session, fetch).await;
+        let result = match read::fetch(&session, fetch).await {
+            Ok(PageRead { page, cancel_at_large: true }) => return Ok(page),
+            result => result.map(|of| of.page),
+        };
         keep(&self.pool, session, result, Step::Read)
             .map_err(|fault| fault.of_table(&fetch.shape.table))
     }
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         let session = self.session().await?;
-        let result = read::parents(&session, fetch).await;
+        let result = match read::parents(&session, fetch).await {
+            Ok(PageRead { page, cancel_at_large: true }) => return Ok(page),
+            result => result.map(|of| of.page),
+        };
         keep(&self.pool, session, result, Step::Read)
             .map_err(|fault| fault.of_table(&fetch.parent.table))
     }

@@ -13,7 +13,7 @@ use super::session::{Session, within};
 use super::sql::{self, Purpose};
 use super::survey::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
-use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::page::{Encoding, PAGE_BYTES, Page};
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
@@ -34,7 +34,7 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
         prove_key(session, read.shape).await?;
     }
     let mut stream = pin!(session.copy_out(&copy_sql(read)).await?);
-    let collected = collect(stream.as_mut(), read).await?;
+    let collected = collect(stream.as_mut(), read.shape.encoding, read.limit.bytes).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
     if !cancel_at_large {
         session.batch("rollback").await?;
@@ -64,29 +64,30 @@ async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
 }
 
 /// Reads the rows that have certain values, in one transaction.
-pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<Page, PostgresError> {
-    whole(session, fetch.shape, &fetch_sql(fetch)).await
+pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<PageRead, PostgresError> {
+    those(session, fetch.shape, &fetch_sql(fetch)).await
 }
 
 /// Reads the rows that others point to, in one transaction.
-pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page, PostgresError> {
-    whole(session, fetch.parent, &parents_sql(fetch)).await
+pub async fn parents(
+    session: &Session,
+    fetch: &FetchParents<'_>,
+) -> Result<PageRead, PostgresError> {
+    those(session, fetch.parent, &parents_sql(fetch)).await
 }
 
-/// All that a statement gives, as one page.
-async fn whole(session: &Session, shape: &Shape, copy: &str) -> Result<Page, PostgresError> {
+/// What a statement gives, as one page.
+async fn those(session: &Session, shape: &Shape, copy: &str) -> Result<PageRead, PostgresError> {
     begin(session, shape).await?;
     let mut stream = pin!(session.copy_out(copy).await?);
-    let mut page = Page { bytes: Bytes::new(), rows: 0, last: None, complete: true };
-    let mut bytes = Vec::new();
-    while let Some(message) = within(stream.try_next()).await? {
-        let Some(row) = copy::row_of_message(shape.encoding, &message) else { continue };
-        bytes.extend_from_slice(row);
-        page.rows += 1;
+    let collected = collect(stream.as_mut(), shape.encoding, PAGE_BYTES).await?;
+    let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
+    if !cancel_at_large {
+        session.batch("rollback").await?;
     }
-    session.batch("rollback").await?;
-    page.bytes = bytes.into();
-    Ok(page)
+    let Collected { bytes, rows, cut, last_row: _ } = collected;
+    let page = Page { bytes: bytes.into(), rows, last: None, complete: !cut };
+    Ok(PageRead { page, cancel_at_large })
 }
 
 /// Ends the COPY of a cut page: without the cancel request the server would send all the rest.
@@ -122,12 +123,13 @@ struct Collected {
 
 async fn collect(
     mut stream: impl Stream<Item = Result<Bytes, tokio_postgres::Error>> + Unpin,
-    read: &ReadPage<'_>,
+    encoding: Encoding,
+    most_bytes: usize,
 ) -> Result<Collected, PostgresError> {
     let mut page = Collected { bytes: Vec::new(), rows: 0, last_row: 0, cut: false };
     while let Some(message) = within(stream.try_next()).await? {
-        let Some(row) = copy::row_of_message(read.shape.encoding, &message) else { continue };
-        if page.rows > 0 && page.bytes.len() + row.len() > read.limit.bytes {
+        let Some(row) = copy::row_of_message(encoding, &message) else { continue };
+        if page.rows > 0 && page.bytes.len() + row.len() > most_bytes {
             page.cut = true;
             break;
         }

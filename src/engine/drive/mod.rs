@@ -2,6 +2,7 @@
 
 pub mod advance;
 pub mod deletes;
+pub mod fetch;
 pub mod reconcile;
 pub mod rejects;
 pub mod sequences;

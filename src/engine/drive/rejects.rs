@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::fetch;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::facts::Reference;
 use crate::engine::model::fault::Fault;
@@ -97,7 +98,7 @@ impl TryAgain<'_> {
             let known = values(shape, rows);
             if !known.is_empty() {
                 let fetch = Fetch { shape, columns: &shape.key, values: &known };
-                waiting.push((shape, self.source.fetch(&fetch).await?));
+                waiting.push((shape, fetch::first(self.source, &fetch).await?.0));
             }
         }
         // A row that waits alone waits for none of these.
@@ -157,14 +158,25 @@ impl TryAgain<'_> {
         rejects: &[Reject],
         tried: &mut Tried,
     ) -> Result<u64, Fault> {
-        let keys: Vec<RowKey> = rejects.iter().map(|reject| reject.key.clone()).collect();
         let known = values(shape, rejects.iter());
-        let fetch = Fetch { shape, columns: &shape.key, values: &known };
-        let page = self.source.fetch(&fetch).await?;
-        let again = Again { run: self.run, shape, page: &page, keys: &keys };
-        let saved = self.target.retry(self.lease, &again).await?;
-        note(tried, &shape.table, &saved);
-        Ok(saved.tally.rejected)
+        // Keys of before the table's key was changed are let go with the first.
+        let of_old = |of: &&Reject| of.key.values().len() != shape.key.len();
+        let mut keys: Vec<RowKey> =
+            rejects.iter().filter(of_old).map(|of| of.key.clone()).collect();
+        let (mut left, mut refused) = (&known[..], 0);
+        while !left.is_empty() || !keys.is_empty() {
+            let fetch = Fetch { shape, columns: &shape.key, values: left };
+            let (page, taken) = fetch::first(self.source, &fetch).await?;
+            let (these, others) = left.split_at(taken);
+            keys.extend(these.iter().cloned().map(RowKey::new));
+            let again = Again { run: self.run, shape, page: &page, keys: &keys };
+            let saved = self.target.retry(self.lease, &again).await?;
+            note(tried, &shape.table, &saved);
+            refused += saved.tally.rejected;
+            keys.clear();
+            left = others;
+        }
+        Ok(refused)
     }
 
     /// Brings the parents of rows along. Those that are refused for parents of their own are set
@@ -179,16 +191,20 @@ impl TryAgain<'_> {
         for reference in self.family.references.get(&child.table).into_iter().flatten() {
             let Reference { columns, parent, referenced, deferrable: _ } = reference;
             let Some(parent) = self.family.shapes.get(parent) else { continue };
-            let fetch = FetchParents { parent, referenced, child, columns, keys };
-            let page = self.source.parents(&fetch).await?;
-            if page.rows == 0 {
-                continue;
+            let (mut orphans, mut refused) = (keys, 0);
+            while !orphans.is_empty() {
+                let fetch = FetchParents { parent, referenced, child, columns, keys: orphans };
+                let (page, taken) = fetch::first_parents(self.source, &fetch).await?;
+                orphans = &orphans[taken..];
+                if page.rows > 0 {
+                    let again = Again { run: self.run, shape: parent, page: &page, keys: &[] };
+                    let saved = self.target.retry(self.lease, &again).await?;
+                    note(tried, &parent.table, &saved);
+                    refused += saved.tally.rejected;
+                }
             }
-            let again = Again { run: self.run, shape: parent, page: &page, keys: &[] };
-            let saved = self.target.retry(self.lease, &again).await?;
-            note(tried, &parent.table, &saved);
             // Where none of them was refused, there is no further generation.
-            if saved.tally.rejected > 0 {
+            if refused > 0 {
                 self.generation(parent, left, tried).await?;
             }
         }

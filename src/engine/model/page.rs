@@ -27,6 +27,13 @@ pub struct Page {
     pub complete: bool,
 }
 
+impl Page {
+    /// A page of no rows, with none after it.
+    pub fn empty() -> Self {
+        Self { bytes: Bytes::new(), rows: 0, last: None, complete: true }
+    }
+}
+
 /// The upper bounds of the next page. It closes at whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search, gone};
+use crate::engine::drive::fetch;
 use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
@@ -21,10 +22,6 @@ use crate::engine::ports::{Again, Deletion, Fetch, KeptRow};
 
 use super::SyncReport;
 use super::slice::Slice;
-
-/// How many rows are read by key in one page: they are bounded by their number alone, and 32 rows of
-/// a megabyte fit the smallest function.
-const PAGE_ROWS: usize = 32;
 
 /// More rows that the target holds have one cause, and each costs some statements in every run.
 const MOST_KEPT: usize = 1_000;
@@ -208,7 +205,7 @@ impl Slice<'_> {
         kept: &mut [Kept<'_>],
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        let mut goes_on = report.total().deleted > 0;
+        let mut goes_on = report.total().written() > 0;
         while goes_on {
             goes_on = false;
             for of in kept.iter_mut().filter(|of| !of.rows.is_empty()) {
@@ -245,13 +242,15 @@ impl Slice<'_> {
             let waiting: BTreeSet<RowKey> = waiting.into_iter().map(|of| of.key).collect();
             missing.retain(|key| !waiting.contains(key));
         }
-        for (at, keys) in missing.chunks(PAGE_ROWS).enumerate() {
-            if at > 0 && !self.goes_on() {
+        let values: Vec<_> = missing.iter().map(|key| key.values().to_vec()).collect();
+        let mut left = &values[..];
+        while !left.is_empty() {
+            if left.len() < values.len() && !self.goes_on() {
                 return Ok(Worked::Cut);
             }
-            let values: Vec<_> = keys.iter().map(|key| key.values().to_vec()).collect();
-            let fetch = Fetch { shape, columns: &shape.key, values: &values };
-            let page = self.source.fetch(&fetch).await?;
+            let some = &left[..left.len().min(ROWS_AT_ONCE)];
+            let fetch = Fetch { shape, columns: &shape.key, values: some };
+            let (page, taken) = fetch::first(self.source, &fetch).await?;
             let again = Again { run: &self.job.run, shape, page: &page, keys: &[] };
             let saved = self.target.retry(self.lease, &again).await?;
             report.add(&shape.table, saved.tally, Some(saved.set_aside));
@@ -259,6 +258,7 @@ impl Slice<'_> {
             if page.rows > 0 && saved.tally.rejected == page.rows {
                 break;
             }
+            left = &left[taken..];
         }
         Ok(Worked::Whole)
     }

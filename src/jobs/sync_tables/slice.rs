@@ -213,7 +213,7 @@ impl Slice<'_> {
             report.cut(table, None);
         }
         if left.is_empty() || !fits() {
-            return Ok(());
+            return self.once_more(kept, report).await;
         }
         let held = self.held(kept).await?;
         let gone: Vec<_> = held.iter().map(|of| of.deletion(&job.run)).collect();

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::plan::{self, Extras, Kept};
 use super::{TableVerified, VerifyReport, VerifyTables};
 use crate::engine::drive::deletes::{self, Removal};
+use crate::engine::drive::fetch;
 use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::Chain;
@@ -115,8 +116,12 @@ impl Repair<'_> {
             .collect();
         let begun = || Checkpoint { shape: window::shape_text(shape), ..Checkpoint::default() };
         let checkpoint = checkpoint.cloned().unwrap_or_else(begun);
-        for values in keys.chunks(ROWS_AT_ONCE) {
-            let page = self.source.fetch(&Fetch { shape, columns: &shape.key, values }).await?;
+        let mut left = &keys[..];
+        while !left.is_empty() {
+            let values = &left[..left.len().min(ROWS_AT_ONCE)];
+            let fetch = Fetch { shape, columns: &shape.key, values };
+            let (page, taken) = fetch::first(self.source, &fetch).await?;
+            left = &left[taken..];
             let run = &self.job.run;
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false };
             if page.rows > 0 {
