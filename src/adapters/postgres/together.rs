@@ -23,9 +23,9 @@ use super::legs::{self, Leg};
 use super::session::Session;
 use super::sql::{self, Purpose};
 use super::write::{self, PART, Writing};
-use super::{history, ledger, rejects, suppress};
+use super::{agreed, history, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
-use crate::engine::model::range::RowKey;
+use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Again, Committed, Deletion};
@@ -66,6 +66,9 @@ pub async fn retry(
     ledger::prove(session, schema, lease).await?;
     session.batch("set constraints all deferred").await?;
     let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
+    for shape in &shapes {
+        agreed::hold(session, shape, Side::Target).await?;
+    }
     // Without triggers nothing would hold a row that others point to.
     let gone = if suppress::begin(to, &shapes).await? { &[] } else { gone };
     let mut waiting = Vec::with_capacity(all.len());
