@@ -14,6 +14,7 @@ pub mod fault;
 pub mod lease;
 pub mod page;
 pub mod pipeline;
+pub mod project;
 pub mod range;
 pub mod reject;
 pub mod run;
