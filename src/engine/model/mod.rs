@@ -1,6 +1,7 @@
 //! What things are: plain values that every room may speak of. No I/O, no clock, no adapter.
 
 pub mod addition;
+pub mod address;
 pub mod budget;
 pub mod checkpoint;
 pub mod cron;
@@ -12,6 +13,7 @@ pub mod delivery;
 pub mod facts;
 pub mod fault;
 pub mod lease;
+pub mod meter;
 pub mod page;
 pub mod pipeline;
 pub mod project;
