@@ -11,10 +11,12 @@ use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
+use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
@@ -173,8 +175,10 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    let meter = Meter::default();
     // One connection for rows and ledger alike: both work on the same database.
-    let database = PostgresTarget::new(target, state_schema, triggers);
+    let database =
+        PostgresTarget::new(Address::Postgres(target), state_schema, triggers, meter.clone());
     Served {
         mark,
         pipeline: Arc::new(Pipeline {
@@ -189,7 +193,7 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             add_columns,
         }),
         ports: Ports {
-            source: Box::new(PostgresSource::new(source)),
+            source: Box::new(PostgresSource::new(Address::Postgres(source), meter)),
             target: Box::new(database.clone()),
             ledger: Box::new(database),
             clock: Box::new(SystemClock),

@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use rustls::{ClientConfig, RootCertStore};
@@ -33,6 +34,24 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// The body, as far as it is text.
     pub body: String,
+}
+
+/// The same before anybody has looked at the body.
+#[derive(Debug)]
+pub struct Received {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Received {
+    fn into_text(self) -> Answered {
+        let Self { status, headers, body } = self;
+        Answered { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
 }
 
 /// No answer.
@@ -66,25 +85,41 @@ impl Http {
         request: RequestBuilder,
         patience: Duration,
     ) -> Result<Answered, NoAnswer> {
+        let passes = |received: &Result<Received, NoAnswer>| match received {
+            Ok(received) => is_passing(received.status),
+            Err(NoAnswer::Cut(_)) => true,
+            Err(NoAnswer::Silent(_)) => false,
+        };
+        self.receive(request, patience, passes, || {}).await.map(Received::into_text)
+    }
+
+    /// Sends a request, and again as long as what came of it passes by itself and patience is not
+    /// over. A `Retry-After` that patience allows is kept. Each attempt is counted before it is
+    /// made.
+    pub async fn receive(
+        &self,
+        request: RequestBuilder,
+        patience: Duration,
+        passes: impl Fn(&Result<Received, NoAnswer>) -> bool,
+        count: impl Fn(),
+    ) -> Result<Received, NoAnswer> {
         let until = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
+            count();
             // None of a request that could not be built; the call says why.
             let Some(again) = request.try_clone() else {
-                return once(request, patience, patience).await;
+                return attempted(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let answered = once(again, left, patience).await;
-            let wait = match &answered {
-                Ok(Answered { status, headers, .. }) if is_passing(*status) => {
-                    retry_after(headers, SystemTime::now()).unwrap_or(pause)
-                }
-                Err(NoAnswer::Cut(_)) => pause,
-                _ => return answered,
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            if attempt >= MOST_ATTEMPTS || wait >= left {
-                return answered;
+            let received = attempted(again, left, patience).await;
+            if attempt >= MOST_ATTEMPTS || !passes(&received) {
+                return received;
+            }
+            let asked = received.as_ref().ok().map(|received| &received.headers);
+            let wait = asked.and_then(|of| retry_after(of, SystemTime::now())).unwrap_or(pause);
+            if wait >= until.saturating_duration_since(Instant::now()) {
+                return received;
             }
             tokio::time::sleep(wait).await;
             pause *= 2;
@@ -99,6 +134,14 @@ pub async fn once(
     left: Duration,
     patience: Duration,
 ) -> Result<Answered, NoAnswer> {
+    attempted(request, left, patience).await.map(Received::into_text)
+}
+
+async fn attempted(
+    request: RequestBuilder,
+    left: Duration,
+    patience: Duration,
+) -> Result<Received, NoAnswer> {
     let silent = || NoAnswer::Silent(patience.as_millis());
     let cut = |error: reqwest::Error| match error.is_timeout() {
         true => silent(),
@@ -107,8 +150,8 @@ pub async fn once(
     let call = async {
         let response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.text().await.map_err(cut)?;
-        Ok(Answered { status, headers, body })
+        let body = response.bytes().await.map_err(cut)?;
+        Ok(Received { status, headers, body })
     };
     tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(silent()))
 }

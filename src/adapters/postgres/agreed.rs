@@ -39,7 +39,7 @@ pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), Po
         session.query(AS_AGREED, [table.into(), names.into(), types.into()]),
     );
     locked?;
-    match rows?[0].get::<_, i64>(0) == i64::try_from(shape.columns.len()).unwrap_or(-1) {
+    match rows?[0].get::<i64>(0) == i64::try_from(shape.columns.len()).unwrap_or(-1) {
         true => Ok(()),
         false => Err(PostgresError::Altered),
     }

@@ -4,7 +4,7 @@
 //! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written in
 //! key order, so that two writers meet in the same order.
 
-use tokio_postgres::Row;
+use super::row::Row;
 
 use super::fault::PostgresError;
 use super::session::Session;
@@ -42,7 +42,7 @@ const LOOKED_AT: &str = "\
 /// Whether the table's rows can be copied straight in.
 pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let asked = session.query(LOOKED_AT, [sql::table(&shape.table).into()]).await?;
-    Ok(!asked[0].get::<_, bool>(0))
+    Ok(!asked[0].get::<bool>(0))
 }
 
 /// What writing a page came to.
@@ -90,7 +90,7 @@ const DROPPED: &str = "do $$ begin raise exception \
     'A trigger of the target dropped the row without a word'; end $$";
 
 fn count(row: &Row, place: usize) -> u64 {
-    u64::try_from(row.get::<_, i64>(place)).unwrap_or(0)
+    u64::try_from(row.get::<i64>(place)).unwrap_or(0)
 }
 
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as

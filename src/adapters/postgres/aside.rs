@@ -12,7 +12,7 @@
 //! Left alone are columns that another table points to, whose rows would follow the value, and types
 //! of which no free value is known; such rows are set aside.
 
-use tokio_postgres::Row;
+use super::row::Row;
 
 use super::apply::{STAGED, same_key};
 use super::fault::PostgresError;

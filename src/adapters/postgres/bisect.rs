@@ -63,7 +63,7 @@ fn part(page: &Page, rows: &[Range<usize>], range: &Range<usize>) -> Page {
     }
 }
 
-type Refused = Box<tokio_postgres::error::DbError>;
+type Refused = Box<super::refused::Refused>;
 
 async fn attempt(
     session: &Session,

@@ -17,10 +17,11 @@ use super::{
     write,
 };
 use crate::engine::model::addition::Addition;
-use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
+use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
@@ -45,8 +46,9 @@ pub struct PostgresSource {
 
 impl PostgresSource {
     /// A source that is reached when it is first needed.
-    pub fn new(url: DatabaseUrl) -> Self {
-        Self { pool: Pool::new(url) }
+    /// Calls of an API count in the meter.
+    pub fn new(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter) }
     }
 
     async fn session(&self) -> Result<Session, Fault> {
@@ -64,13 +66,14 @@ pub struct PostgresTarget {
 
 impl PostgresTarget {
     /// A target that is reached when it is first needed, with the schema of the state tables, and
-    /// what becomes of the triggers there.
+    /// what becomes of the triggers there. Calls of an API count in the meter.
     pub fn new(
-        url: DatabaseUrl,
+        address: Address,
         state_schema: impl Into<String>,
         triggers: TargetTriggers,
+        meter: Meter,
     ) -> Self {
-        Self { pool: Arc::new(Pool::new(url)), schema: state_schema.into(), triggers }
+        Self { pool: Arc::new(Pool::new(address, meter)), schema: state_schema.into(), triggers }
     }
 
     /// Where rows are written under the lease.

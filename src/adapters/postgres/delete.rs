@@ -4,10 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::error::DbError;
-
 use super::digest::{Rows, Values};
 use super::fault::PostgresError;
+use super::refused::Refused;
 use super::session::Session;
 use super::sql::Purpose;
 use super::write::{OWN_SEARCH_PATH, PART};
@@ -90,7 +89,7 @@ fn kept(key: RowKey, by: &str) -> KeptRow {
 enum Attempt {
     Went(u64),
     /// None of them went.
-    Refused(Box<DbError>),
+    Refused(Box<Refused>),
     /// None of them went, and one was waited for.
     Locked(PostgresError),
 }
@@ -106,7 +105,7 @@ async fn attempt(
     let attempt = match session.query(&text, values.0).await {
         Ok(counted) => {
             session.batch(&format!("release savepoint {PART}")).await?;
-            return Ok(Attempt::Went(u64::try_from(counted[0].get::<_, i64>(0)).unwrap_or(0)));
+            return Ok(Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0)));
         }
         Err(error) if error.is_of_a_lock() => Attempt::Locked(error),
         Err(error) => Attempt::Refused(error.refusal_of_a_row()?),
@@ -142,12 +141,12 @@ fn rows_of(shape: &Shape) -> Rows<'_> {
 }
 
 /// What holds a row, by name. The server's sentence would hold values of the row.
-fn holder(refused: &DbError) -> String {
-    match (refused.constraint(), refused.schema(), refused.table()) {
+fn holder(refused: &Refused) -> String {
+    match (refused.constraint.as_deref(), refused.schema.as_deref(), refused.table.as_deref()) {
         (Some(constraint), Some(schema), Some(table)) => {
             format!("the constraint {constraint} of {}", TableName::new(schema, table))
         }
         (Some(constraint), ..) => format!("the constraint {constraint}"),
-        (None, ..) => format!("a trigger or rule (SQLSTATE {})", refused.code().code()),
+        (None, ..) => format!("a trigger or rule (SQLSTATE {})", refused.code.code()),
     }
 }

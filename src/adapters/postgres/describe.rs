@@ -154,18 +154,18 @@ pub async fn facts(
         Err(error) => return Err(error),
     };
     let mut facts = Facts {
-        history: format!("{history} {}", identity[0].get::<_, &str>(5)),
+        history: format!("{history} {}", identity[0].get::<String>(5)),
         identity: identity[0].get(0),
         standby: identity[0].get(2),
         keeps_triggers,
         read_only: identity[0].get(3),
-        no_temporary_tables: !identity[0].get::<_, bool>(4),
-        major: u32::try_from(identity[0].get::<_, i32>(1)).unwrap_or(0),
+        no_temporary_tables: !identity[0].get::<bool>(4),
+        major: u32::try_from(identity[0].get::<i32>(1)).unwrap_or(0),
         ..Facts::default()
     };
     for row in rows {
-        let stored: CatalogTable = serde_json::from_str(row.get(2))?;
-        let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let stored: CatalogTable = serde_json::from_str(&row.get::<String>(2))?;
+        let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
         facts.tables.insert(name, stored.into_model());
     }
     Ok(facts)
@@ -194,7 +194,7 @@ pub async fn empty(
     session.batch("commit").await?;
     Ok(rows
         .iter()
-        .filter_map(|row| tables.get(usize::try_from(row.get::<_, i32>(0)).ok()?).cloned())
+        .filter_map(|row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned())
         .collect())
 }
 

@@ -3,7 +3,7 @@
 
 mod text;
 
-use tokio_postgres::Row;
+use super::row::Row;
 use tokio_postgres::error::SqlState;
 
 use super::fault::PostgresError;
@@ -61,8 +61,8 @@ pub async fn ranges(
     );
     for row in answer(session, &text, values).await? {
         if let Some(digest) = digests.get_mut(place_of(&row)) {
-            let sum = row.get::<_, String>(2).parse().expect("a sum of 64-bit numbers fits");
-            *digest = RangeDigest { rows: u64::try_from(row.get::<_, i64>(1)).unwrap_or(0), sum };
+            let sum = row.get::<String>(2).parse().expect("a sum of 64-bit numbers fits");
+            *digest = RangeDigest { rows: u64::try_from(row.get::<i64>(1)).unwrap_or(0), sum };
         }
     }
     Ok(digests)
@@ -145,7 +145,7 @@ async fn answer(
 }
 
 fn place_of(row: &Row) -> usize {
-    usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX)
+    usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX)
 }
 
 /// The values that a statement is bound to.

@@ -1,8 +1,10 @@
 //! What can go wrong with Postgres, and what it means for whoever must act.
 
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::SqlState;
 
 use super::copy::BadFrame;
+use super::refused::Refused;
+use crate::adapters::project::ApiError;
 use crate::engine::model::fault::{
     CONFLICT, Fault, LEASE_LOST, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
 };
@@ -12,7 +14,7 @@ use crate::engine::model::fault::{
 pub enum PostgresError {
     /// The server refused, with its code and words.
     #[error("{}", told(.0))]
-    Refused(Box<DbError>),
+    Refused(Box<Refused>),
     /// The connection could not be made or broke.
     #[error("The connection failed")]
     Connection(#[source] tokio_postgres::Error),
@@ -46,6 +48,15 @@ pub enum PostgresError {
     /// A table's columns are no longer those that the run was planned for.
     #[error("The table was altered while it was being worked")]
     Altered,
+    /// A statement of a transaction that is run again answers otherwise than before.
+    #[error("The database changed in the middle of a transaction")]
+    Changed,
+    /// Behind an API there is no connection to copy over.
+    #[error("COPY needs a connection")]
+    NoWire,
+    /// The API before the database answered instead of it.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),
@@ -54,7 +65,7 @@ pub enum PostgresError {
 impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(refused) = error.as_db_error() {
-            return Self::Refused(Box::new(refused.clone()));
+            return Self::Refused(Box::new(refused.into()));
         }
         let tls = std::error::Error::source(&error).is_some_and(|cause| {
             cause
@@ -74,7 +85,7 @@ impl PostgresError {
     /// The server's code, if the server refused.
     pub fn code(&self) -> Option<&SqlState> {
         match self {
-            Self::Refused(refused) => Some(refused.code()),
+            Self::Refused(refused) => Some(&refused.code),
             _ => None,
         }
     }
@@ -93,7 +104,7 @@ impl PostgresError {
     }
 
     /// What the server said, if it refused; the error itself if not.
-    pub fn refusal(self) -> Result<Box<DbError>, Self> {
+    pub fn refusal(self) -> Result<Box<Refused>, Self> {
         match self {
             Self::Refused(refused) => Ok(refused),
             other => Err(other),
@@ -101,7 +112,7 @@ impl PostgresError {
     }
 
     /// What the server said of a row, if a row was at fault; the error itself if not.
-    pub fn refusal_of_a_row(self) -> Result<Box<DbError>, Self> {
+    pub fn refusal_of_a_row(self) -> Result<Box<Refused>, Self> {
         match self {
             Self::Refused(refused) if of_a_row(&refused) => Ok(refused),
             other => Err(other),
@@ -111,16 +122,16 @@ impl PostgresError {
 
 /// A row is at fault, not the statement, the role or the connection: a bad value, a broken
 /// constraint, a trigger that refused, a row too large.
-fn of_a_row(refused: &DbError) -> bool {
-    let code = refused.code().code();
+fn of_a_row(refused: &Refused) -> bool {
+    let code = refused.code.code();
     let of_a_rule = ["22", "23", "P0"].iter().any(|class| code.starts_with(class));
     of_a_rule || code == "54000" || (is_raised(refused) && !is_of_the_server(code))
 }
 
 /// A function of the database's own said so, in a code of its choice. The name of the server's routine
 /// is the same in every language.
-fn is_raised(refused: &DbError) -> bool {
-    refused.routine() == Some("exec_stmt_raise")
+fn is_raised(refused: &Refused) -> bool {
+    refused.raised
 }
 
 /// Of the classes in which the server tells of itself, a role, a statement or a transaction.
@@ -134,20 +145,23 @@ fn is_of_the_server(code: &str) -> bool {
 
 /// The server's own sentence, unless it could hold a row's value: those name the column and the
 /// constraint instead.
-fn told(refused: &DbError) -> String {
-    let code = refused.code();
+fn told(refused: &Refused) -> String {
+    let code = &refused.code;
     // A function's own message may hold what it was given. Its language's name is never translated.
     let of_a_function = refused
-        .where_()
+        .context
+        .as_deref()
         .is_some_and(|context| context.contains("function") || context.contains("PL/"));
     if !of_a_row(refused) && !of_a_function && !is_raised(refused) {
-        return format!("{} (SQLSTATE {})", refused.message(), code.code());
+        return format!("{} (SQLSTATE {})", refused.message, code.code());
     }
     let mut text = format!("A value was refused (SQLSTATE {}", code.code());
-    if let Some(constraint) = refused.constraint() {
+    if let Some(constraint) = &refused.constraint {
         text.push_str(&format!(", constraint {constraint}"));
     }
-    if let Some(column) = refused.column().or_else(|| column_of_copy(refused.where_()?)) {
+    if let Some(column) =
+        refused.column.as_deref().or_else(|| column_of_copy(refused.context.as_deref()?))
+    {
         text.push_str(&format!(", column {column}"));
     }
     text.push(')');
@@ -245,6 +259,15 @@ fn judged(error: &PostgresError) -> Judgement {
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),
+        PostgresError::Changed => {
+            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
+        }
+        PostgresError::NoWire => (
+            Remedy::Report,
+            "no_connection",
+            "report it with the table's definition; nothing was saved",
+        ),
+        PostgresError::Api(error) => judged_api(error),
         PostgresError::Altered => (
             Remedy::Retry,
             SCHEMA_CHANGED,
@@ -259,8 +282,68 @@ fn judged(error: &PostgresError) -> Judgement {
     }
 }
 
-fn judged_refusal(refused: &DbError) -> Judgement {
-    match refused.code().code() {
+fn judged_api(error: &ApiError) -> Judgement {
+    match error {
+        ApiError::NoAnswer(_) => (
+            Remedy::Retry,
+            "unreachable",
+            "check the project's URL and the network; the next run goes on where this one stopped",
+        ),
+        ApiError::Refused { code, .. } if code == "PGRST202" => (
+            Remedy::Operator,
+            "no_function",
+            "run what `syncline setup --print-sql` prints in the project's SQL editor, once",
+        ),
+        ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
+            Remedy::Retry,
+            "unavailable",
+            "the project's database is starting, stopping or out of connections; try again",
+        ),
+        ApiError::Refused { .. } => {
+            (Remedy::Operator, "refused", "the API refused the call; the message says why")
+        }
+        ApiError::Key(_) => (
+            Remedy::Operator,
+            "login_refused",
+            "check the service-role key, and that it is this project's: the project's settings, \
+             API keys",
+        ),
+        ApiError::Paused => (
+            Remedy::Operator,
+            "paused",
+            "restore the project in its dashboard; the next run goes on where the last one stopped",
+        ),
+        ApiError::Quota => (
+            Remedy::Operator,
+            "quota_used_up",
+            "wait for the plan's next month or upgrade it; what the API no longer gives, \
+             `syncline gap sql` and `syncline gap import` bring over as files",
+        ),
+        ApiError::Busy(_) => {
+            (Remedy::Retry, "busy", "the API is called too often; the next run goes on from here")
+        }
+        ApiError::GatewayTimeout => (
+            Remedy::Retry,
+            STATEMENT_TIMEOUT,
+            "the call ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
+             `syncline plan` names",
+        ),
+        ApiError::Gateway(_) => (
+            Remedy::Retry,
+            "unavailable",
+            "the project's gateway is out of order; the provider's status page tells more",
+        ),
+        ApiError::Answer(_) => (
+            Remedy::Report,
+            "bad_answer",
+            "check that the URL is a project's and that `syncline setup --print-sql` was run there \
+             as this version prints it",
+        ),
+    }
+}
+
+fn judged_refusal(refused: &Refused) -> Judgement {
+    match refused.code.code() {
         "28P01" | "28000" => {
             (Remedy::Operator, "login_refused", "check user and password in the database's URL")
         }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use tokio_postgres::Row;
+use super::row::Row;
 
 use super::fault::PostgresError;
 use super::session::Session;
@@ -38,12 +38,12 @@ pub async fn finished(
 
 fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
     Ok(PastRun {
-        id: RunId::recorded(row.get::<_, String>(0)),
+        id: RunId::recorded(row.get::<String>(0)),
         done: row.get(1),
         continued: row.get(2),
-        began: row.get::<_, SystemTime>(3),
-        ended: row.get::<_, SystemTime>(4),
-        tallies: wire::tallies(row.get(5))?,
+        began: row.get::<SystemTime>(3),
+        ended: row.get::<SystemTime>(4),
+        tallies: wire::tallies(&row.get::<String>(5))?,
     })
 }
 
@@ -111,7 +111,7 @@ pub async fn count(
     let counts = wire::counts(tally);
     let parameters = [run.as_str().into(), written.into(), table.to_string().into(), counts.into()];
     let rows = session.query(&statement, parameters).await?;
-    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
 /// Records the end, unless the run was declared dead meanwhile.

@@ -9,7 +9,7 @@
 //! So they go in the transaction that writes the rows which wait: their values are freed first, and they
 //! are deleted when nothing points to them any more. A row that anything else points to stays as it is.
 
-use tokio_postgres::Row;
+use super::row::Row;
 
 use super::apply::{STAGED, same_key};
 use super::aside::{self, Unique};
@@ -104,7 +104,7 @@ pub async fn stage<'a>(
 
 fn holder(row: &Row) -> Holder {
     Holder {
-        child: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
+        child: TableName::new(row.get::<String>(0), row.get::<String>(1)),
         columns: row.get(2),
         referenced: row.get(3),
     }

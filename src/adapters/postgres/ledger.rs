@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio_postgres::Row;
+use super::row::Row;
 use tokio_postgres::error::SqlState;
 
 use super::fault::PostgresError;
@@ -172,7 +172,7 @@ async fn lease_left(
         sql::ident(schema)
     );
     let rows = session.query(&statement, [lease_key(run.pipeline).into()]).await?;
-    let left = rows.first().map_or(1, |row| row.get::<_, i64>(0));
+    let left = rows.first().map_or(1, |row| row.get::<i64>(0));
     Ok(Duration::from_secs(left.unsigned_abs()))
 }
 
@@ -236,7 +236,7 @@ async fn read_checkpoints(
 }
 
 fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> {
-    let stored: StoredCheckpoint = serde_json::from_str(row.get(0))?;
+    let stored: StoredCheckpoint = serde_json::from_str(&row.get::<String>(0))?;
     Ok(stored.into_model())
 }
 

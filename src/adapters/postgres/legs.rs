@@ -1,6 +1,6 @@
 //! The foreign keys of a table, as the SQL that looks after rows which wait for each other.
 
-use tokio_postgres::Row;
+use super::row::Row;
 
 use super::apply::STAGED;
 use super::fault::PostgresError;
@@ -53,7 +53,7 @@ const LEGS: &str = "\
 pub async fn of(session: &Session, shape: &Shape) -> Result<Vec<Leg>, PostgresError> {
     let found = session.query(LEGS, [sql::table(&shape.table).into()]).await?;
     let leg = |row: &Row| Leg {
-        parent: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
+        parent: TableName::new(row.get::<String>(0), row.get::<String>(1)),
         deferrable: row.get(2),
         name: row.get(3),
         columns: row.get(4),

@@ -1,12 +1,13 @@
 //! Puts a page's rows into the table, inside the transaction that `write` has begun, and tells those that
 //! cannot go in: somebody holds them locked, they wait for another row, or the target refuses them.
 
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::SqlState;
 
 use super::bisect::{self, MOST_REFUSED};
 use super::fault::PostgresError;
 use super::locks;
 use super::part::Parted;
+use super::refused::Refused;
 use super::rejects::Refusal;
 use super::session::Session;
 use super::waits::{self, MOST_LOOKS, Waiting};
@@ -97,7 +98,7 @@ async fn put_whole(
     shape: &Shape,
     page: &Page,
     fresh: bool,
-) -> Result<Result<Put, Box<DbError>>, PostgresError> {
+) -> Result<Result<Put, Box<Refused>>, PostgresError> {
     let all_in = |tally, straight| Ok(Put { tally, straight, refused: Vec::new() });
     if page.rows == 0 {
         return Ok(all_in(Tally::default(), fresh));
@@ -115,7 +116,7 @@ async fn put_whole(
     };
     session.batch(&format!("rollback to savepoint {PART}")).await?;
     // A step between could look newer than the row that is to follow it.
-    if *refused.code() == SqlState::UNIQUE_VIOLATION
+    if refused.code == SqlState::UNIQUE_VIOLATION
         && shape.newest_by().is_none()
         && let Some(tally) = write::freed(session, shape, page).await?
     {

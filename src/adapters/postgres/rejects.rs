@@ -1,10 +1,11 @@
 //! Rows that the target refused: where they are kept, and how they leave.
 
-use tokio_postgres::Row;
-use tokio_postgres::error::{DbError, SqlState};
+use super::row::Row;
+use tokio_postgres::error::SqlState;
 
 use super::fault::PostgresError;
 use super::ledger;
+use super::refused::Refused;
 use super::session::Session;
 use super::sql::{self, Purpose};
 use crate::engine::model::range::RowKey;
@@ -25,15 +26,15 @@ pub struct Refusal {
 
 impl Refusal {
     /// A row that the server spoke of: its message, and its detail where it has one.
-    pub fn told(key: RowKey, error: &DbError) -> Self {
-        let reason = match (error.code(), error.detail()) {
+    pub fn told(key: RowKey, error: &Refused) -> Self {
+        let reason = match (&error.code, &error.detail) {
             (&SqlState::LOCK_NOT_AVAILABLE, _) => {
                 "Somebody holds the row locked; it is tried again by every run".to_owned()
             }
-            (_, Some(detail)) => format!("{}: {detail}", error.message()),
-            (_, None) => error.message().to_owned(),
+            (_, Some(detail)) => format!("{}: {detail}", error.message),
+            (_, None) => error.message.clone(),
         };
-        Self { key, code: error.code().code().to_owned(), reason }
+        Self { key, code: error.code.code().to_owned(), reason }
     }
 }
 
@@ -49,8 +50,8 @@ pub async fn counts(
     );
     let rows = session.query(&statement, [pipeline.into()]).await?;
     let count = |row: &Row| {
-        let table = TableName::parse(row.get(0)).ok()?;
-        Some((table, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0)))
+        let table = TableName::parse(&row.get::<String>(0)).ok()?;
+        Some((table, u64::try_from(row.get::<i64>(1)).unwrap_or(0)))
     };
     Ok(rows.iter().filter_map(count).collect())
 }
@@ -112,7 +113,7 @@ pub async fn clear(
     );
     let parameters = [pipeline.into(), table.to_string().into(), keys.into()];
     let rows = session.query(&statement, parameters).await?;
-    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
 /// The same in a transaction of its own, for a person who asked for it.
@@ -155,11 +156,11 @@ pub async fn list(
 
 fn reject(row: &Row) -> Option<Reject> {
     Some(Reject {
-        table: TableName::parse(row.get(0)).ok()?,
+        table: TableName::parse(&row.get::<String>(0)).ok()?,
         key: RowKey::new(row.get(1)),
         code: row.get(2),
         reason: row.get(3),
-        attempts: u64::try_from(row.get::<_, i64>(4)).unwrap_or(0),
+        attempts: u64::try_from(row.get::<i64>(4)).unwrap_or(0),
         first_seen: row.get(5),
         last_seen: row.get(6),
     })

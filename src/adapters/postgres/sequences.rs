@@ -66,8 +66,8 @@ pub async fn of_tables(
     let mut sequences = Vec::new();
     let mut looks = Vec::new();
     for row in rows? {
-        let stored: CatalogSequence = serde_json::from_str(row.get(2))?;
-        let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let stored: CatalogSequence = serde_json::from_str(&row.get::<String>(2))?;
+        let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
         let (at, furthest, first) =
             (sequences.len(), stored.furthest_sql(), stored.first_sql(&name));
         looks.push(format!("select {at}, {furthest}::int8, {first}::int8"));
@@ -75,7 +75,7 @@ pub async fn of_tables(
     }
     if !looks.is_empty() {
         for row in session.query(&looks.join(" union all "), []).await? {
-            let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX);
+            let at = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
             if let Some(sequence) = sequences.get_mut(at) {
                 (sequence.reached, sequence.first) = (row.get(1), row.get(2));
             }

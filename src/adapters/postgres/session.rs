@@ -1,19 +1,24 @@
 //! A connection in use: its calls, each with a deadline, and how it comes back.
 
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
+use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use super::connect::{Connection, connect};
 use super::fault::PostgresError;
+use super::row::Row;
+use super::script::Script;
 use super::sql::{self, Purpose};
+use crate::adapters::project::Api;
+use crate::engine::model::address::Address;
 use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::meter::Meter;
 
 /// After how long we stop waiting for an answer: a little after the server should have ended the
 /// statement by itself.
@@ -30,36 +35,60 @@ const PING_DEADLINE: Duration = Duration::from_secs(2);
 /// takes it, uses it for one transaction and gives it back. A call that fails drops it, and the
 /// server rolls back whatever was open.
 pub struct Pool {
-    url: DatabaseUrl,
+    place: Place,
     idle: Mutex<Option<Session>>,
+}
+
+/// Where a database is reached.
+enum Place {
+    /// At its server.
+    Server(DatabaseUrl),
+    /// Behind an API.
+    Project(Arc<Api>),
 }
 
 /// A connection that one call has for itself.
 pub struct Session {
-    connection: Connection,
+    via: Via,
     used: Instant,
+}
+
+enum Via {
+    Wire(Connection),
+    Script(Script),
 }
 
 impl Pool {
     /// A database that is not reached yet.
-    pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, idle: Mutex::new(None) }
+    pub fn new(address: Address, meter: Meter) -> Self {
+        let place = match address {
+            Address::Postgres(url) => Place::Server(url),
+            Address::Project(project) => Place::Project(Arc::new(Api::new(project, meter))),
+        };
+        Self { place, idle: Mutex::new(None) }
     }
 
     /// Whether its address is that of a transaction pooler.
     pub fn is_pooled(&self) -> bool {
-        self.url.is_transaction_pooler()
+        matches!(&self.place, Place::Server(url) if url.is_transaction_pooler())
     }
 
     /// The kept connection, or a new one.
     pub async fn take(&self) -> Result<Session, PostgresError> {
+        let url = match &self.place {
+            Place::Server(url) => url,
+            Place::Project(api) => {
+                let via = Via::Script(Script::new(api.clone()));
+                return Ok(Session { via, used: Instant::now() });
+            }
+        };
         let kept = self.idle.lock().expect("no holder panics").take();
         if let Some(session) = kept
             && session.is_alive().await
         {
             return Ok(session);
         }
-        Ok(Session { connection: connect(&self.url).await?, used: Instant::now() })
+        Ok(Session { via: Via::Wire(connect(url).await?), used: Instant::now() })
     }
 
     /// Keeps the connection for the next call. It has no transaction open.
@@ -71,27 +100,47 @@ impl Pool {
 
 impl Session {
     async fn is_alive(&self) -> bool {
-        if self.client().is_closed() {
+        let Via::Wire(Connection { client, .. }) = &self.via else { return true };
+        if client.is_closed() {
             return false;
         }
-        let ping = self.client().batch_execute("");
+        let ping = client.batch_execute("");
         self.used.elapsed() < TRUSTED_IDLE
             || matches!(tokio::time::timeout(PING_DEADLINE, ping).await, Ok(Ok(())))
     }
 
-    /// The driver's client.
-    pub fn client(&self) -> &Client {
-        &self.connection.client
+    /// The script, where there is no connection.
+    pub fn script(&self) -> Option<&Script> {
+        match &self.via {
+            Via::Wire(_) => None,
+            Via::Script(script) => Some(script),
+        }
+    }
+
+    fn wire(&self) -> Result<&Connection, PostgresError> {
+        match &self.via {
+            Via::Wire(connection) => Ok(connection),
+            Via::Script(_) => Err(PostgresError::NoWire),
+        }
     }
 
     /// Begins a transaction for a purpose, with its settings pinned.
     pub async fn begin(&self, purpose: Purpose) -> Result<(), PostgresError> {
-        self.batch(&sql::begin(purpose)).await
+        match &self.via {
+            Via::Wire(_) => self.batch(&sql::begin(purpose)).await,
+            Via::Script(script) => {
+                script.begin(purpose);
+                Ok(())
+            }
+        }
     }
 
     /// Runs statements without parameters or answers in one round trip.
     pub async fn batch(&self, text: &str) -> Result<(), PostgresError> {
-        within(self.client().batch_execute(text)).await
+        match &self.via {
+            Via::Wire(Connection { client, .. }) => within(client.batch_execute(text)).await,
+            Via::Script(script) => script.batch(text).await,
+        }
     }
 
     /// Runs one unnamed statement. Calls that are joined travel together, in their order.
@@ -100,9 +149,15 @@ impl Session {
         text: &str,
         parameters: impl IntoIterator<Item = Parameter>,
     ) -> Result<Vec<Row>, PostgresError> {
-        let bound: Vec<_> = parameters.into_iter().map(|of| (of.value, of.kind)).collect();
+        let client = match &self.via {
+            Via::Wire(Connection { client, .. }) => client,
+            Via::Script(script) => {
+                return script.query(text, parameters.into_iter().collect()).await;
+            }
+        };
+        let bound: Vec<_> = parameters.into_iter().map(Parameter::bound).collect();
         let answered = async {
-            self.client().query_typed_raw(text, bound).await?.try_collect::<Vec<Row>>().await
+            client.query_typed_raw(text, bound).await?.map_ok(Row::Wire).try_collect().await
         };
         within(answered).await
     }
@@ -125,24 +180,29 @@ impl Session {
 
     /// Begins to read what a COPY sends.
     pub async fn copy_out(&self, text: &str) -> Result<CopyOutStream, PostgresError> {
-        past_taken_names(self, || within(self.client().copy_out(text))).await
+        let Connection { client, .. } = self.wire()?;
+        past_taken_names(self, || within(client.copy_out(text))).await
     }
 
     /// Begins to write what a COPY takes.
     pub async fn copy_in(&self, text: &str) -> Result<CopyInSink<Bytes>, PostgresError> {
-        past_taken_names(self, || within(self.client().copy_in(text))).await
+        let Connection { client, .. } = self.wire()?;
+        past_taken_names(self, || within(client.copy_in(text))).await
     }
 
     /// Runs one unnamed statement that answers nothing but how many rows it wrote.
     pub async fn execute(&self, text: &str) -> Result<u64, PostgresError> {
-        within(self.client().execute_typed(text, &[])).await
+        match &self.via {
+            Via::Wire(Connection { client, .. }) => within(client.execute_typed(text, &[])).await,
+            Via::Script(script) => script.execute(text).await,
+        }
     }
 
     /// Asks the server to end the running statement. It is a hint on a connection of its own; the
     /// caller still has to wait for the statement's end.
     pub async fn cancel(&self) -> Result<(), PostgresError> {
-        let token = self.client().cancel_token();
-        within(token.cancel_query(self.connection.tls.clone())).await
+        let Connection { client, tls } = self.wire()?;
+        within(client.cancel_token().cancel_query(tls.clone())).await
     }
 }
 
@@ -170,29 +230,86 @@ where
 }
 
 /// A value for a statement's `$n`, with the type that saves the server the guess.
-pub struct Parameter {
-    value: Box<dyn ToSql + Sync + Send>,
-    kind: Type,
+#[derive(Clone, Debug)]
+pub enum Parameter {
+    /// A `boolean`.
+    Bool(bool),
+    /// A `bigint`, or NULL.
+    Int(Option<i64>),
+    /// A `text`, or NULL.
+    Text(Option<String>),
+    /// A `text[]`, or NULL.
+    Texts(Option<Vec<String>>),
+}
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `boolean`.
+    Bool,
+    /// `bigint`.
+    Int,
+    /// `text`.
+    Text,
+    /// `text[]`.
+    Texts,
+}
+
+impl Parameter {
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Bool(_) => Kind::Bool,
+            Self::Int(_) => Kind::Int,
+            Self::Text(_) => Kind::Text,
+            Self::Texts(_) => Kind::Texts,
+        }
+    }
+
+    /// As the driver takes it.
+    fn bound(self) -> (Box<dyn ToSql + Sync + Send>, Type) {
+        match self {
+            Self::Bool(value) => (Box::new(value), Type::BOOL),
+            Self::Int(value) => (Box::new(value), Type::INT8),
+            Self::Text(value) => (Box::new(value), Type::TEXT),
+            Self::Texts(value) => (Box::new(value), Type::TEXT_ARRAY),
+        }
+    }
+
+    /// As text that a cast to its type takes; none for NULL.
+    pub fn into_text(self) -> Option<String> {
+        match self {
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Int(value) => value.map(|number| number.to_string()),
+            Self::Text(value) => value,
+            Self::Texts(value) => value.map(|texts| {
+                let quoted = texts
+                    .iter()
+                    .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+                format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+            }),
+        }
+    }
 }
 
 macro_rules! parameter {
-    ($($rust:ty => $kind:ident),+ $(,)?) => {
+    ($($rust:ty => |$value:ident| $parameter:expr),+ $(,)?) => {
         $(impl From<$rust> for Parameter {
-            fn from(value: $rust) -> Self {
-                Self { value: Box::new(value), kind: Type::$kind }
+            fn from($value: $rust) -> Self {
+                $parameter
             }
         })+
     };
 }
 
 parameter! {
-    bool => BOOL,
-    i64 => INT8,
-    Option<i64> => INT8,
-    String => TEXT,
-    Option<String> => TEXT,
-    Vec<String> => TEXT_ARRAY,
-    Option<Vec<String>> => TEXT_ARRAY,
+    bool => |value| Self::Bool(value),
+    i64 => |value| Self::Int(Some(value)),
+    Option<i64> => |value| Self::Int(value),
+    String => |value| Self::Text(Some(value)),
+    Option<String> => |value| Self::Text(value),
+    Vec<String> => |value| Self::Texts(Some(value)),
+    Option<Vec<String>> => |value| Self::Texts(value),
 }
 
 impl From<&str> for Parameter {

@@ -103,15 +103,7 @@ pub fn begin(purpose: Purpose) -> String {
         Purpose::Look => "begin isolation level read committed read only;",
         Purpose::Write => "begin isolation level read committed read write;",
     });
-    let timeouts = [
-        ("statement_timeout", STATEMENT_TIMEOUT),
-        ("lock_timeout", LOCK_TIMEOUT),
-        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
-    ];
-    for (name, value) in timeouts {
-        let _ = write!(text, "set local {name} = {};", value.as_millis());
-    }
-    text.push_str(PINS);
+    text.push_str(&settings());
     match purpose {
         Purpose::Write => {
             let _ = write!(text, "{WRITE_PINS}{BYTES_AS_THEY_ARE}");
@@ -121,6 +113,29 @@ pub fn begin(purpose: Purpose) -> String {
         }
         Purpose::Read | Purpose::Look => {}
     }
+    text
+}
+
+/// Pins the same inside of a transaction that somebody else has begun.
+pub fn pins(purpose: Purpose) -> String {
+    let own = match purpose {
+        Purpose::Write => WRITE_PINS,
+        Purpose::Copy | Purpose::Read | Purpose::Look => "set local transaction_read_only = on;",
+    };
+    format!("{}{own}", settings())
+}
+
+fn settings() -> String {
+    let mut text = String::new();
+    let timeouts = [
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", LOCK_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
+    ];
+    for (name, value) in timeouts {
+        let _ = write!(text, "set local {name} = {};", value.as_millis());
+    }
+    text.push_str(PINS);
     text
 }
 

@@ -6,7 +6,7 @@ mod quiet;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio_postgres::Row;
+use super::row::Row;
 
 use super::fault::PostgresError;
 use super::session::{Parameter, Session};
@@ -77,7 +77,7 @@ pub async fn look(
         let (rows, after) =
             tokio::join!(session.query(&text, parameters), session.query(WRITERS, []));
         for row in &rows? {
-            let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(usize::MAX);
+            let at = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
             if let (Some(table), Some(ask)) = (survey.tables.get_mut(at), asks.get(at)) {
                 *table = table_survey(row, ask);
             }
@@ -101,7 +101,7 @@ fn names(rows: &[Row]) -> BTreeSet<Writer> {
 }
 
 fn table_survey(row: &Row, ask: &SurveyAsk<'_>) -> TableSurvey {
-    let max: Option<CursorValue> = row.get::<_, Option<String>>(1).map(CursorValue::new);
+    let max: Option<CursorValue> = row.get::<Option<String>>(1).map(CursorValue::new);
     let tail: Option<String> = row.get(2);
     let next: Option<String> = row.get(3);
     // The same window once: with nothing pending, the window from the kept cursor on is the one

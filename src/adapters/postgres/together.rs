@@ -20,6 +20,7 @@ use super::copy;
 use super::fault::PostgresError;
 use super::leaving::{self, Leaving, Written};
 use super::legs::{self, Leg};
+use super::row::Row;
 use super::session::Session;
 use super::sql::{self, Purpose};
 use super::write::{self, PART, Writing};
@@ -304,7 +305,7 @@ async fn let_go(
     let Again { run, shape, page, .. } = *of.again;
     let rows = copy::rows(shape.encoding, &page.bytes)?;
     let places = session.query(&format!("select {PLACE} from {}", of.staged), []).await?;
-    let place = |row: &tokio_postgres::Row| usize::try_from(row.get::<_, i32>(0) - 1).ok();
+    let place = |row: &Row| usize::try_from(row.get::<i32>(0) - 1).ok();
     let keys: Vec<RowKey> = places
         .iter()
         .filter_map(|row| rows.get(place(row)?))

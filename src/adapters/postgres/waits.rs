@@ -11,14 +11,15 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::Row;
-use tokio_postgres::error::{DbError, SqlState};
+use super::row::Row;
+use tokio_postgres::error::SqlState;
 
 use super::apply::{self, STAGED};
 use super::aside;
 use super::fault::PostgresError;
 use super::legs;
 use super::part::{self, Parted};
+use super::refused::Refused;
 use super::rejects::Refusal;
 use super::session::Session;
 use super::sql;
@@ -43,9 +44,9 @@ pub async fn part(
     session: &Session,
     shape: &Shape,
     page: &Page,
-    refused: &DbError,
+    refused: &Refused,
 ) -> Result<Option<Waiting>, PostgresError> {
-    let code = refused.code();
+    let code = &refused.code;
     let waits = *code == SqlState::FOREIGN_KEY_VIOLATION || *code == SqlState::UNIQUE_VIOLATION;
     if !waits || !apply::takes_copy(session, shape).await? {
         return Ok(None);
@@ -73,15 +74,16 @@ async fn look(
     session: &Session,
     shape: &Shape,
     page: &Page,
-    refused: &DbError,
+    refused: &Refused,
 ) -> Result<BTreeMap<i64, String>, PostgresError> {
     write::stage(session, shape, page).await?;
     // Filled in the order of the rows, which is that of the page.
     let place = place(shape);
     session.batch(&format!("alter table {STAGED} add column {place} serial")).await?;
-    let spoke = |name: &str| refused.constraint().is_none_or(|constraint| constraint == name);
+    let spoke =
+        |name: &str| refused.constraint.as_deref().is_none_or(|constraint| constraint == name);
     let mut statements = Vec::new();
-    if *refused.code() == SqlState::FOREIGN_KEY_VIOLATION {
+    if refused.code == SqlState::FOREIGN_KEY_VIOLATION {
         let legs = legs::of(session, shape).await?;
         for leg in legs.iter().filter(|leg| leg.readable && spoke(&leg.name)) {
             statements.push((leg.take_orphans(shape), leg.said(shape)));
@@ -109,7 +111,7 @@ async fn look(
 
 /// The place of a row that was taken out, and the server's sentence about its values.
 fn reason(row: &Row, start: &str, end: &str) -> (i64, String) {
-    (row.get(0), format!("{start}{}{end}", row.get::<_, String>(1)))
+    (row.get(0), format!("{start}{}{end}", row.get::<String>(1)))
 }
 
 /// Values as the server shows them in such a sentence: as their types print them.

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use tokio_postgres::Row;
+use super::super::row::Row;
 
 use super::Values;
 use crate::adapters::postgres::fault::PostgresError;
@@ -57,7 +57,7 @@ impl<'a> Rows<'a> {
 
     /// The key that stands in an answer. A view's may be NULL.
     pub fn key_in(&self, row: &Row, at: usize) -> Result<RowKey, PostgresError> {
-        let texts = row.get::<_, Vec<Option<String>>>(at).into_iter().zip(&self.shape.key);
+        let texts = row.get::<Vec<Option<String>>>(at).into_iter().zip(&self.shape.key);
         let text = |(text, column): (Option<String>, &String)| {
             text.ok_or_else(|| PostgresError::NoKey(column.clone()))
         };

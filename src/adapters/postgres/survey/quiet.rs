@@ -32,10 +32,10 @@ pub async fn look(
     }
     let rows = session.query(&looks.join(" union all "), parameters).await?;
     let quiet = rows.iter().filter_map(|row| {
-        let at = usize::try_from(row.get::<_, i32>(0)).ok()?;
+        let at = usize::try_from(row.get::<i32>(0)).ok()?;
         let seen = seen(asks.get(at)?.checkpoint?)?;
-        let max = row.get::<_, Option<String>>(1).map(CursorValue::new);
-        let tail = row.get::<_, Option<String>>(2);
+        let max = row.get::<Option<String>>(1).map(CursorValue::new);
+        let tail = row.get::<Option<String>>(2);
         let as_before = max == seen.max && tail == seen.digest;
         as_before.then(|| (at, TableSurvey { max, tail, ..TableSurvey::default() }))
     });

@@ -1,0 +1,134 @@
+-- What lets Syncline work on a project over its API as it works on a Postgres server: many statements in one call and
+-- one transaction. To be run once in the project's SQL editor; running it again changes nothing.
+--
+-- It runs with the rights of whoever calls it, and nobody but service_role may: the key that reads and writes every
+-- row of the project already. It gives that key no right that it has not.
+create or replace function syncline_run(steps json, pages json default '[]', keep boolean default false)
+returns json
+language plpgsql
+security invoker
+as $function$
+declare
+    step json;
+    statement text;
+    found record;
+    lines text[];
+    written bigint;
+    answer text;
+    answers text[] := '{}';
+    told_code text;
+    told_message text;
+    told_detail text;
+    told_schema text;
+    told_table text;
+    told_column text;
+    told_constraint text;
+    told_context text;
+    failed json;
+begin
+    -- What this block does is undone unless it is to be kept, the settings among it. The answers outlive it.
+    begin
+        for step in select value from pg_catalog.json_array_elements(steps) loop
+            statement := step ->> 'sql';
+            begin
+                if step ->> 'gives' = 'rows' then
+                    lines := '{}';
+                    for found in execute statement using step -> 'values', pages -> (step ->> 'page')::int4 loop
+                        lines := lines || pg_catalog.row_to_json(found)::text;
+                    end loop;
+                    answer := '[' || pg_catalog.array_to_string(lines, ',') || ']';
+                elsif step ->> 'gives' = 'json' then
+                    execute statement into answer using step -> 'values', pages -> (step ->> 'page')::int4;
+                    answer := coalesce(answer, 'null');
+                else
+                    execute statement using step -> 'values', pages -> (step ->> 'page')::int4;
+                    get diagnostics written = row_count;
+                    answer := written::text;
+                end if;
+            exception when others then
+                get stacked diagnostics
+                    told_code = returned_sqlstate,
+                    told_message = message_text,
+                    told_detail = pg_exception_detail,
+                    told_schema = schema_name,
+                    told_table = table_name,
+                    told_column = column_name,
+                    told_constraint = constraint_name,
+                    told_context = pg_exception_context;
+                answer := pg_catalog.json_build_object(
+                    'code', told_code,
+                    'message', told_message,
+                    'detail', nullif(told_detail, ''),
+                    'schema', nullif(told_schema, ''),
+                    'table', nullif(told_table, ''),
+                    'column', nullif(told_column, ''),
+                    'constraint', nullif(told_constraint, ''),
+                    -- Behind the statement it speaks of this function alone.
+                    'context', pg_catalog.left(told_context,
+                        greatest(pg_catalog.strpos(told_context, statement) - 1, 0)))::text;
+                if (step ->> 'alone')::boolean then
+                    answer := '{"refused":' || answer || '}';
+                else
+                    failed := answer::json;
+                    exit;
+                end if;
+            end;
+            answers := answers || answer;
+            -- An answer that is not the one that was counted on: what would follow was made for another.
+            if step -> 'expects' is not null and (answer::jsonb) <> (step ->> 'expects')::jsonb then
+                keep := false;
+                exit;
+            end if;
+        end loop;
+        if keep and failed is null then
+            -- Now, where a refusal can be told in full, and not at the transaction's end.
+            set constraints all immediate;
+        else
+            raise exception using errcode = 'SL000';
+        end if;
+    exception
+        when sqlstate 'SL000' then
+            keep := false;
+        when others then
+            get stacked diagnostics
+                told_code = returned_sqlstate,
+                told_message = message_text,
+                told_detail = pg_exception_detail,
+                told_schema = schema_name,
+                told_table = table_name,
+                told_column = column_name,
+                told_constraint = constraint_name;
+            keep := false;
+            failed := pg_catalog.json_build_object(
+                'code', told_code,
+                'message', told_message,
+                'detail', nullif(told_detail, ''),
+                'schema', nullif(told_schema, ''),
+                'table', nullif(told_table, ''),
+                'column', nullif(told_column, ''),
+                'constraint', nullif(told_constraint, ''));
+    end;
+    return ('{"answers":[' || pg_catalog.array_to_string(answers, ',') || '],"kept":' || keep
+        || ',"failed":' || coalesce(failed::text, 'null') || '}')::json;
+end
+$function$;
+
+revoke all on function syncline_run(json, json, boolean) from public;
+
+do $do$
+declare
+    name text;
+begin
+    foreach name in array array['anon', 'authenticated'] loop
+        if exists (select from pg_catalog.pg_roles where rolname = name) then
+            execute pg_catalog.format('revoke all on function syncline_run(json, json, boolean) from %I', name);
+        end if;
+    end loop;
+    if exists (select from pg_catalog.pg_roles where rolname = 'service_role') then
+        grant execute on function syncline_run(json, json, boolean) to service_role;
+    end if;
+end
+$do$;
+
+-- PostgREST keeps a list of the functions it may call.
+notify pgrst, 'reload schema';

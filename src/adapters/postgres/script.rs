@@ -1,0 +1,353 @@
+//! A transaction behind an API, where no connection is kept: its statements are a script that our
+//! function (`infra/sql/api/run.sql`) runs in one call.
+//!
+//! Whoever uses it speaks as to a connection. What it asks is written down, and the script runs when an answer
+//! is waited for: statements that are joined travel together. A transaction that writes and needs an answer before
+//! its next statement is run from its beginning, undone, and run again with what follows; only the run that ends
+//! with `commit` is kept. If a statement answers otherwise than before, somebody has
+//! changed something in between, and the transaction fails as one does that conflicts with another.
+//! A savepoint is a place in the script, and rolling back to it strikes out what follows.
+
+mod text;
+mod wire;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use bytes::Bytes;
+
+use super::fault::PostgresError;
+use super::row::Row;
+use super::session::Parameter;
+use super::sql::{self, Purpose};
+use crate::adapters::project::Api;
+use wire::{Answer, Answered, Call};
+
+pub use wire::{Gives, Step};
+
+/// A connection in use, as far as there is one.
+pub struct Script {
+    api: Arc<Api>,
+    state: Mutex<State>,
+    /// Held by whoever runs the script; the others wait for its answers.
+    running: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the transaction is for; none outside of one.
+    purpose: Option<Purpose>,
+    /// Its statements so far, the pinned settings first.
+    written: Vec<Written>,
+    /// Savepoints and their places.
+    savepoints: Vec<(String, usize)>,
+    /// The end has been asked for.
+    ends: Option<Slot>,
+}
+
+#[derive(Clone)]
+struct Written {
+    step: Arc<Step>,
+    /// The page that goes with it.
+    page: Option<Bytes>,
+    heard: Heard,
+    answer: Slot,
+    /// What it answered when it was first run.
+    first: Arc<OnceLock<String>>,
+}
+
+/// Who waits for a statement's answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Somebody,
+    Nobody,
+}
+
+/// Where an answer is put for whoever waits for it.
+type Slot = Arc<Mutex<Option<Result<Answer, PostgresError>>>>;
+
+impl Script {
+    /// No transaction yet.
+    pub fn new(api: Arc<Api>) -> Self {
+        Self { api, state: Mutex::default(), running: tokio::sync::Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    /// Begins a transaction; nothing is called yet.
+    pub fn begin(&self, purpose: Purpose) {
+        let mut state = self.state();
+        state.purpose = Some(purpose);
+        let pins = Step::new(sql::pins(purpose), Gives::Nothing);
+        state.written.push(Written::of(pins, None, Heard::Nobody));
+    }
+
+    /// Runs statements whose answers do not matter. Those that can hardly fail wait for the next
+    /// one that is answered.
+    pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
+        let mut waits = false;
+        for statement in text::statements(statements) {
+            match Control::of(statement) {
+                Control::Savepoint(name) => {
+                    let mut state = self.state();
+                    let place = state.written.len();
+                    state.savepoints.push((name.to_owned(), place));
+                }
+                Control::RollbackTo(name) => self.state().roll_back_to(name),
+                Control::Release(name) => self.state().savepoints.retain(|(own, _)| own != name),
+                Control::Rollback => *self.state() = State::default(),
+                Control::Commit => return self.commit().await,
+                Control::Statement => {
+                    let step = Step::new(statement.to_owned(), Gives::Nothing);
+                    waits |= !is_preparation(statement);
+                    self.write(step, None, Heard::Nobody);
+                }
+            }
+        }
+        if waits { self.run(None).await } else { Ok(()) }
+    }
+
+    /// Runs one statement for its rows.
+    pub async fn query(
+        &self,
+        statement: &str,
+        values: Vec<Parameter>,
+    ) -> Result<Vec<Row>, PostgresError> {
+        match self.ask(Step::bound(statement, values, Gives::Rows), None).await? {
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Number(_) | Answer::Json(_) => Err(wire::unreadable("rows")),
+        }
+    }
+
+    /// Runs one statement for how many rows it wrote.
+    pub async fn execute(&self, statement: &str) -> Result<u64, PostgresError> {
+        match self.ask(Step::new(statement.to_owned(), Gives::Nothing), None).await? {
+            Answer::Number(number) => Ok(number),
+            Answer::Rows(_) | Answer::Json(_) => Err(wire::unreadable("a number")),
+        }
+    }
+
+    /// Runs one statement for the one JSON value it gives, unread.
+    pub async fn json(&self, statement: &str) -> Result<Bytes, PostgresError> {
+        match self.ask(Step::new(statement.to_owned(), Gives::Json), None).await? {
+            Answer::Json(bytes) => Ok(bytes),
+            Answer::Rows(_) | Answer::Number(_) => Err(wire::unreadable("a page")),
+        }
+    }
+
+    /// Runs a statement over a page of rows, which is `$2`, a JSON array; a refusal is told by the
+    /// next statement.
+    pub fn load(&self, statement: String, page: Bytes) {
+        self.write(Step::new(statement, Gives::Nothing), Some(page), Heard::Nobody);
+    }
+
+    /// Runs a whole transaction in one call, if every step answers what it expects; none, and
+    /// nothing is done, where one does not.
+    pub async fn in_one(
+        &self,
+        purpose: Purpose,
+        steps: Vec<Step>,
+        page: Option<Bytes>,
+    ) -> Result<Option<Vec<Answer>>, PostgresError> {
+        let pins = Arc::new(Step::new(sql::pins(purpose), Gives::Nothing));
+        let steps: Vec<Arc<Step>> =
+            std::iter::once(pins).chain(steps.into_iter().map(Arc::new)).collect();
+        let answered =
+            wire::call(&self.api, Call { steps: &steps, pages: page.as_slice(), keep: true });
+        let Answered { answers, kept, failed } = answered.await?;
+        match failed {
+            Some(refused) => Err(PostgresError::Refused(Box::new(refused))),
+            None if !kept => Ok(None),
+            None => {
+                let answers = steps.iter().zip(answers).map(|(step, answer)| step.read(&answer));
+                answers.skip(1).collect::<Result<_, _>>().map(Some)
+            }
+        }
+    }
+
+    async fn commit(&self) -> Result<(), PostgresError> {
+        let slot = Slot::default();
+        self.state().ends = Some(slot.clone());
+        self.run(Some(slot)).await
+    }
+
+    async fn ask(&self, step: Step, page: Option<Bytes>) -> Result<Answer, PostgresError> {
+        let slot = self.write(step, page, Heard::Somebody);
+        // Statements that are joined with this one are written down meanwhile.
+        tokio::task::yield_now().await;
+        let _running = self.running.lock().await;
+        if let Some(answer) = slot.lock().expect("no holder panics").take() {
+            return answer;
+        }
+        self.run_all().await?;
+        let answer = slot.lock().expect("no holder panics").take();
+        answer.unwrap_or_else(|| Err(wire::unreadable("an answer")))
+    }
+
+    /// Waits until what is written is run, or the end.
+    async fn run(&self, end: Option<Slot>) -> Result<(), PostgresError> {
+        tokio::task::yield_now().await;
+        let _running = self.running.lock().await;
+        let answered = |slot: &Slot| slot.lock().expect("no holder panics").take();
+        match end {
+            None => self.run_all().await,
+            Some(slot) => {
+                if let Some(ended) = answered(&slot) {
+                    return ended.map(|_| ());
+                }
+                self.run_all().await?;
+                answered(&slot).unwrap_or_else(|| Err(wire::unreadable("an end"))).map(|_| ())
+            }
+        }
+    }
+
+    fn write(&self, step: Step, page: Option<Bytes>, heard: Heard) -> Slot {
+        let mut state = self.state();
+        let step = Step { alone: state.purpose.is_none(), ..step };
+        let written = Written::of(step, page, heard);
+        let slot = written.answer.clone();
+        state.written.push(written);
+        slot
+    }
+
+    /// Runs the script as it stands, and hands out the answers. The error is that of the call;
+    /// a statement's own is handed to whoever waits for it.
+    async fn run_all(&self) -> Result<(), PostgresError> {
+        let (written, keep) = {
+            let state = self.state();
+            (state.to_run(), state.ends.is_some())
+        };
+        if written.is_empty() {
+            self.state().end(Ok(Answer::Number(0)));
+            return Ok(());
+        }
+        let steps: Vec<Arc<Step>> = written.iter().map(|of| of.step.clone()).collect();
+        let (steps, pages) = wire::with_pages(steps, written.iter().map(|of| of.page.as_ref()));
+        let called = wire::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await;
+        let Answered { answers, kept, failed } = match called {
+            Ok(answered) => answered,
+            Err(error) => {
+                self.state().end(Err(wire::aborted()));
+                return Err(error);
+            }
+        };
+        for (of, answer) in written.iter().zip(&answers) {
+            if of.first.get_or_init(|| answer.get().to_owned()) != answer.get() {
+                return Err(PostgresError::Changed);
+            }
+            of.put(of.step.read(answer));
+        }
+        if let Some(refused) = failed {
+            let error = PostgresError::Refused(Box::new(refused));
+            let rest = &written[answers.len().min(written.len())..];
+            for of in rest.iter().skip(1) {
+                of.put(Err(wire::aborted()));
+            }
+            self.state().end(Err(wire::aborted()));
+            // Of a statement that nobody waits for, or not any more, whoever runs the script is told.
+            return match rest.first() {
+                Some(of) if of.heard == Heard::Somebody && of.first.get().is_none() => {
+                    of.put(Err(error));
+                    Ok(())
+                }
+                _ => Err(error),
+            };
+        }
+        if kept {
+            let ends = self.state().ends.take();
+            *self.state() = State::default();
+            if let Some(ends) = ends {
+                *ends.lock().expect("no holder panics") = Some(Ok(Answer::Number(0)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// What is to run: of a transaction that writes, all from its beginning; otherwise what has no
+    /// answer yet, with the settings before it.
+    fn to_run(&self) -> Vec<Written> {
+        let again = self.purpose == Some(Purpose::Write);
+        let is_pins = |of: &Written| matches!(of.step.gives, Gives::Nothing) && !of.step.alone;
+        let pins = self.written.iter().position(is_pins);
+        let is_due = |(at, of): &(usize, &Written)| {
+            let is_new = of.first.get().is_none();
+            is_new || (!of.step.alone && (again || Some(*at) == pins))
+        };
+        let due: Vec<Written> =
+            self.written.iter().enumerate().filter(is_due).map(|(_, of)| of.clone()).collect();
+        match due.iter().any(|of| of.first.get().is_none()) || (again && self.ends.is_some()) {
+            true => due,
+            false => Vec::new(),
+        }
+    }
+
+    fn roll_back_to(&mut self, name: &str) {
+        let Some(at) = self.savepoints.iter().rposition(|(own, _)| own == name) else { return };
+        let place = self.savepoints[at].1;
+        self.savepoints.truncate(at + 1);
+        self.written.truncate(place);
+    }
+
+    fn end(&mut self, with: Result<Answer, PostgresError>) {
+        if let Some(ends) = self.ends.take() {
+            *ends.lock().expect("no holder panics") = Some(with);
+            *self = Self::default();
+        }
+    }
+}
+
+impl Written {
+    fn of(step: Step, page: Option<Bytes>, heard: Heard) -> Self {
+        let (answer, first) = (Slot::default(), Arc::default());
+        Self { step: Arc::new(step), page, heard, answer, first }
+    }
+
+    fn put(&self, answer: Result<Answer, PostgresError>) {
+        *self.answer.lock().expect("no holder panics") = Some(answer);
+    }
+}
+
+/// What a statement does to the script itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Control<'a> {
+    Savepoint(&'a str),
+    RollbackTo(&'a str),
+    Release(&'a str),
+    Rollback,
+    Commit,
+    Statement,
+}
+
+impl<'a> Control<'a> {
+    fn of(statement: &'a str) -> Self {
+        if let Some(name) = statement.strip_prefix("savepoint ") {
+            return Self::Savepoint(name.trim());
+        }
+        if let Some(name) = statement.strip_prefix("rollback to savepoint ") {
+            return Self::RollbackTo(name.trim());
+        }
+        if let Some(name) = statement.strip_prefix("release savepoint ") {
+            return Self::Release(name.trim());
+        }
+        match statement {
+            "rollback" => Self::Rollback,
+            "commit" => Self::Commit,
+            _ => Self::Statement,
+        }
+    }
+}
+
+/// Statements that make ready for others: a refusal of theirs is told in time by those.
+fn is_preparation(statement: &str) -> bool {
+    const KINDS: [&str; 5] = [
+        "set local search_path",
+        "select set_config(",
+        "drop table if exists pg_temp",
+        "create temporary table",
+        "set constraints all deferred",
+    ];
+    KINDS.iter().any(|kind| statement.starts_with(kind))
+}

@@ -1,0 +1,251 @@
+//! The call of our function and its answer, as JSON.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio_postgres::error::SqlState;
+
+use super::super::fault::PostgresError;
+use super::super::refused::Refused;
+use super::super::row::{JsonRow, Row};
+use super::super::session::{Kind, Parameter};
+use super::text;
+use crate::adapters::project::{Again, Api, ApiError};
+
+/// The function's name.
+const FUNCTION: &str = "syncline_run";
+
+/// What a statement gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gives {
+    /// Rows.
+    Rows,
+    /// One JSON value, to be passed on unread.
+    Json,
+    /// How many rows it wrote, if any.
+    Nothing,
+}
+
+/// One statement of a script.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Its text.
+    pub sql: String,
+    /// What it gives.
+    pub gives: Gives,
+    /// Its values, as text.
+    pub values: Vec<Option<String>>,
+    /// Which of the call's pages it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<usize>,
+    /// It stands outside of the transaction: a refusal is its answer.
+    pub alone: bool,
+    /// What it must answer for the rest to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expects: Option<serde_json::Value>,
+}
+
+impl Step {
+    /// A statement without values.
+    pub fn new(sql: String, gives: Gives) -> Self {
+        Self { sql, gives, values: Vec::new(), page: None, alone: false, expects: None }
+    }
+
+    /// A statement with values for its `$n`.
+    pub fn bound(statement: &str, values: Vec<Parameter>, gives: Gives) -> Self {
+        let kinds: Vec<Kind> = values.iter().map(Parameter::kind).collect();
+        let values = values.into_iter().map(Parameter::into_text).collect();
+        Self { values, ..Self::new(text::bound(statement, &kinds), gives) }
+    }
+
+    /// What it answered.
+    pub fn read(&self, raw: &RawAnswer) -> Result<Answer, PostgresError> {
+        let text = raw.get();
+        if self.alone
+            && let Ok(Alone { refused }) = serde_json::from_str(text)
+        {
+            return Err(PostgresError::Refused(Box::new(refused.into_model())));
+        }
+        Ok(match self.gives {
+            Gives::Rows => {
+                let rows: Vec<JsonRow> =
+                    serde_json::from_str(text).map_err(|_| unreadable("rows"))?;
+                Answer::Rows(rows.into_iter().map(Row::Json).collect())
+            }
+            Gives::Json => Answer::Json(raw.bytes.clone()),
+            Gives::Nothing => {
+                Answer::Number(serde_json::from_str(text).map_err(|_| unreadable("a number"))?)
+            }
+        })
+    }
+}
+
+/// What a statement answered.
+pub enum Answer {
+    /// Its rows.
+    Rows(Vec<Row>),
+    /// The value, unread.
+    Json(Bytes),
+    /// How many rows it wrote.
+    Number(u64),
+}
+
+/// A call of the function.
+pub struct Call<'a> {
+    /// The statements.
+    pub steps: &'a [Arc<Step>],
+    /// The pages they take: JSON rows, without the brackets around them.
+    pub pages: &'a [Bytes],
+    /// What they do is kept.
+    pub keep: bool,
+}
+
+/// What the function answered.
+pub struct Answered {
+    /// An answer a statement, up to the one that was refused.
+    pub answers: Vec<RawAnswer>,
+    /// What they did was kept.
+    pub kept: bool,
+    /// What was refused.
+    pub failed: Option<Refused>,
+}
+
+/// An answer, unread.
+pub struct RawAnswer {
+    bytes: Bytes,
+}
+
+impl RawAnswer {
+    /// Its text.
+    pub fn get(&self) -> &str {
+        std::str::from_utf8(&self.bytes).expect("it was a part of a text")
+    }
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    answers: Vec<&'a RawValue>,
+    kept: bool,
+    failed: Option<RefusedBody>,
+}
+
+#[derive(Deserialize)]
+struct Alone {
+    refused: RefusedBody,
+}
+
+#[derive(Deserialize)]
+struct RefusedBody {
+    code: String,
+    message: String,
+    detail: Option<String>,
+    schema: Option<String>,
+    table: Option<String>,
+    column: Option<String>,
+    constraint: Option<String>,
+    context: Option<String>,
+}
+
+impl RefusedBody {
+    fn into_model(self) -> Refused {
+        let Self { code, message, detail, schema, table, column, constraint, context } = self;
+        // The last line introduces the statement; it is in the server's language.
+        let context =
+            context.and_then(|text| text.rsplit_once('\n').map(|(own, _)| own.to_owned()));
+        let raised = context.as_deref().and_then(|own| own.lines().next());
+        let raised = raised.is_some_and(|line| line.ends_with(" RAISE"));
+        let code = SqlState::from_code(&code);
+        Refused { code, message, detail, schema, table, column, constraint, context, raised }
+    }
+}
+
+/// Gives each step that has a page its place among the pages.
+pub fn with_pages<'a>(
+    steps: Vec<Arc<Step>>,
+    of_steps: impl Iterator<Item = Option<&'a Bytes>>,
+) -> (Vec<Arc<Step>>, Vec<Bytes>) {
+    let mut pages = Vec::new();
+    let placed = steps.into_iter().zip(of_steps).map(|(step, page)| match page {
+        None => step,
+        Some(page) => {
+            pages.push(page.clone());
+            Arc::new(Step { page: Some(pages.len() - 1), ..(*step).clone() })
+        }
+    });
+    let placed = placed.collect();
+    (placed, pages)
+}
+
+/// Calls the function.
+pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> {
+    let Call { steps, pages, keep } = call;
+    let steps: Vec<&Step> = steps.iter().map(|step| &**step).collect();
+    let steps = serde_json::to_vec(&steps)?;
+    let size = steps.len() + pages.iter().map(|page| page.len() + 3).sum::<usize>() + 64;
+    let mut body = BytesMut::with_capacity(size);
+    body.put_slice(b"{\"steps\":");
+    body.put_slice(&steps);
+    body.put_slice(b",\"pages\":[");
+    for (at, page) in pages.iter().enumerate() {
+        body.put_slice(if at == 0 { b"[" } else { b",[" });
+        body.put_slice(page);
+        body.put_slice(b"]");
+    }
+    body.put_slice(if keep { b"],\"keep\":true}" } else { b"],\"keep\":false}" });
+    let again = if keep { Again::IfRefused } else { Again::Harmless };
+    let answer = api.rpc(FUNCTION, body.freeze(), again).await.map_err(of_api)?;
+    let Body { answers, kept, failed } =
+        serde_json::from_slice(&answer).map_err(|_| unreadable("the answers of a script"))?;
+    let raw = |part: &&RawValue| RawAnswer { bytes: answer.slice_ref(part.get().as_bytes()) };
+    let answers = answers.iter().map(raw).collect();
+    Ok(Answered { answers, kept, failed: failed.map(RefusedBody::into_model) })
+}
+
+/// What the database itself refused is a refusal like any other.
+fn of_api(error: ApiError) -> PostgresError {
+    match error {
+        ApiError::Refused { code, message, detail } if is_sqlstate(&code) => {
+            let code = SqlState::from_code(&code);
+            PostgresError::Refused(Box::new(Refused {
+                code,
+                message,
+                detail,
+                schema: None,
+                table: None,
+                column: None,
+                constraint: None,
+                context: None,
+                raised: false,
+            }))
+        }
+        error => PostgresError::Api(error),
+    }
+}
+
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// What is said of a statement behind one that was refused.
+pub fn aborted() -> PostgresError {
+    PostgresError::Refused(Box::new(Refused {
+        code: SqlState::IN_FAILED_SQL_TRANSACTION,
+        message: "The transaction has failed before".to_owned(),
+        detail: None,
+        schema: None,
+        table: None,
+        column: None,
+        constraint: None,
+        context: None,
+        raised: false,
+    }))
+}
+
+/// The function answered something else than it was asked for.
+pub fn unreadable(what: &str) -> PostgresError {
+    PostgresError::Api(ApiError::Answer(format!("expected {what}")))
+}

@@ -1,0 +1,156 @@
+//! One call to a project behind an HTTP API: the key it shows, how it is repeated, and what the
+//! gateway before the database may answer instead of it. Two adapters speak to such a project: by the API's
+//! tables, and by SQL through our function.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use serde::Deserialize;
+
+use super::http::{Http, NoAnswer, Received, retry_after};
+use crate::engine::model::meter::Meter;
+use crate::engine::model::project::Project;
+
+/// How long a call may take: the gateway ends one after a minute (facts/postgrest.md, section 6).
+const PATIENCE: Duration = Duration::from_secs(65);
+
+/// A project's API.
+#[derive(Debug)]
+pub struct Api {
+    project: Project,
+    http: Http,
+    meter: Meter,
+}
+
+/// Whether a call may reach the database twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It changes nothing, or the same a second time.
+    Harmless,
+    /// Only if it was certainly not taken: a cut call may have been.
+    IfRefused,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// It did not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// The database refused; the code is its own, or PostgREST's.
+    #[error("{message} ({code})")]
+    Refused {
+        /// A SQLSTATE, or `PGRST...`.
+        code: String,
+        /// The words. Of a row, they may hold its values.
+        message: String,
+        /// What they add.
+        detail: Option<String>,
+    },
+    /// The key is not this project's.
+    #[error("The project does not accept the key ({0})")]
+    Key(u16),
+    /// The project sleeps.
+    #[error("The project is paused")]
+    Paused,
+    /// The organisation has used up what its plan allows.
+    #[error("The project is restricted: its plan's quota is used up")]
+    Quota,
+    /// Too many calls in a short time.
+    #[error("The project takes no more calls for {0} s")]
+    Busy(u64),
+    /// The gateway gave up waiting.
+    #[error("The gateway waited no longer for the database")]
+    GatewayTimeout,
+    /// Something before the database is out of order.
+    #[error("The project's gateway answered {0}")]
+    Gateway(u16),
+    /// The answer is not what the API promises.
+    #[error("The answer cannot be read: {0}")]
+    Answer(String),
+}
+
+#[derive(Deserialize)]
+struct Body {
+    code: String,
+    message: String,
+    details: Option<String>,
+}
+
+impl Api {
+    /// An API that is not called yet; each attempt counts in the meter.
+    pub fn new(project: Project, meter: Meter) -> Self {
+        Self { project, http: Http::default(), meter }
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Calls a function with its arguments as one JSON object; gives back what it returns.
+    pub async fn rpc(&self, function: &str, body: Bytes, again: Again) -> Result<Bytes, ApiError> {
+        let url = format!("{}/rpc/{function}", self.project.api());
+        let mut key = HeaderValue::from_str(self.project.key().expose())
+            .expect("a key holds what a header takes");
+        key.set_sensitive(true);
+        let mut request = self
+            .http
+            .client()
+            .post(url)
+            .header("apikey", key)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        // A key of the new kind is no token: as a bearer it would be refused.
+        if self.project.has_token() {
+            let bearer = format!("Bearer {}", self.project.key().expose());
+            let mut bearer = HeaderValue::from_str(&bearer).expect("a key fits into a header");
+            bearer.set_sensitive(true);
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        let passes = |received: &Result<Received, NoAnswer>| match (received, again) {
+            (Err(NoAnswer::Cut(_)), Again::Harmless) => true,
+            (Err(_), _) => false,
+            (Ok(received), Again::Harmless) => matches!(received.status.as_u16(), 429 | 502 | 503),
+            (Ok(received), Again::IfRefused) => was_not_taken(received),
+        };
+        let count = || self.meter.count();
+        let received = self.http.receive(request, PATIENCE, passes, count).await?;
+        match received.status.is_success() {
+            true => Ok(received.body),
+            false => Err(refusal(&received)),
+        }
+    }
+}
+
+/// The gateway or PostgREST said so before the database had the call.
+fn was_not_taken(received: &Received) -> bool {
+    match received.status.as_u16() {
+        429 => true,
+        503 => matches!(
+            serde_json::from_slice::<Body>(&received.body),
+            Ok(Body { code, .. }) if code.starts_with("PGRST00")
+        ),
+        _ => false,
+    }
+}
+
+/// Why an answer with such a status is none.
+fn refusal(received: &Received) -> ApiError {
+    let status = received.status.as_u16();
+    match serde_json::from_slice::<Body>(&received.body) {
+        Ok(Body { code, .. }) if code == "PGRST301" || code == "PGRST303" => ApiError::Key(status),
+        Ok(Body { code, message, details }) => ApiError::Refused { code, message, detail: details },
+        Err(_) => match status {
+            401 | 403 => ApiError::Key(status),
+            402 => ApiError::Quota,
+            429 => ApiError::Busy(
+                retry_after(&received.headers, SystemTime::now()).map_or(1, |of| of.as_secs()),
+            ),
+            504 | 544 => ApiError::GatewayTimeout,
+            540 => ApiError::Paused,
+            status => ApiError::Gateway(status),
+        },
+    }
+}
