@@ -3,7 +3,7 @@
 //! point in time, four of an integer a short text.
 
 use super::fault::PostgresError;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::sql;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
@@ -15,6 +15,25 @@ use crate::engine::model::shape::Shape;
 /// A materialized view and a foreign table take no such lock, and a view takes it only where its owner
 /// may read the whole of each table below; a look that finds no row takes the same one.
 pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), PostgresError> {
+    let Holding { lock, count } = holding(shape, side);
+    let (locked, rows) = tokio::join!(session.batch(&lock), session.ask(count));
+    locked?;
+    match rows?[0].get::<i64>(0) == i64::try_from(shape.columns.len()).unwrap_or(-1) {
+        true => Ok(()),
+        false => Err(PostgresError::Altered),
+    }
+}
+
+/// What holds a table to its agreement.
+pub struct Holding {
+    /// Takes the lock.
+    pub lock: String,
+    /// Counts the columns that are as agreed.
+    pub count: Statement,
+}
+
+/// The two statements of `hold`, in their order.
+pub fn holding(shape: &Shape, side: Side) -> Holding {
     let mode = match side {
         Side::Source => "access share",
         Side::Target => "row exclusive",
@@ -34,19 +53,12 @@ pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), Po
             Side::Target => column.target_type.clone(),
         });
     }
-    let (locked, rows) = tokio::join!(
-        session.batch(&lock),
-        session.query(AS_AGREED, [table.into(), names.into(), types.into()]),
-    );
-    locked?;
-    match rows?[0].get::<i64>(0) == i64::try_from(shape.columns.len()).unwrap_or(-1) {
-        true => Ok(()),
-        false => Err(PostgresError::Altered),
-    }
+    let values = vec![table.into(), names.into(), types.into()];
+    Holding { lock, count: Statement { text: AS_AGREED.to_owned(), values } }
 }
 
 /// How many of the columns are there with these types.
-const AS_AGREED: &str = "select count(*) from pg_attribute as a \
+const AS_AGREED: &str = "select count(*) as agreed from pg_attribute as a \
      join unnest($2::text[], $3::text[]) as agreed(name, type) on agreed.name = a.attname \
      where a.attrelid = to_regclass($1) and not a.attisdropped \
          and format_type(a.atttypid, a.atttypmod) = agreed.type";

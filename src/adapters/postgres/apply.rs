@@ -39,6 +39,14 @@ const LOOKED_AT: &str = "\
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
 
+/// Whether a page may be changed or dropped on its way in, by a trigger before the row or because none
+/// fires: then it takes more than one look.
+pub const LOOKED_AFTER: &str = "\
+    select current_setting('session_replication_role') = 'replica' or exists (\
+        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
+            select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+        and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3) as looked_after";
+
 /// Whether the table's rows can be copied straight in.
 pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let asked = session.query(LOOKED_AT, [sql::table(&shape.table).into()]).await?;
@@ -113,6 +121,21 @@ fn merge_sql(shape: &Shape) -> String {
 /// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
 /// The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
+    format!(
+        "{} select (select count(*) from inserted), (select count(*) from updated)",
+        changes(shape)
+    )
+}
+
+/// The same; what it wrote is left in two settings of the transaction, for a statement behind it.
+pub fn counted_in_settings(shape: &Shape) -> String {
+    let count =
+        |of: &str| format!("set_config('syncline.{of}', (select count(*) from {of})::text, true)");
+    format!("{} select {}, {}", changes(shape), count("inserted"), count("updated"))
+}
+
+/// The statement's beginning: `inserted` and `updated` have a row for each that was written.
+fn changes(shape: &Shape) -> String {
     let Names { table, own_rows, moved, staged, order, fresh } = &Names::of(shape);
     let known = unused_name(shape, "known");
     let sets = sets(shape, "d");
@@ -131,8 +154,7 @@ fn update_and_insert_sql(shape: &Shape) -> String {
            where t.ctid is null or {differs} order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({moved}) overriding system value \
-           select {fresh} from differing as d where not d.{known} returning 1) \
-         select (select count(*) from inserted), (select count(*) from updated)",
+           select {fresh} from differing as d where not d.{known} returning 1)",
         differs = differs(shape),
         matches = same_key(shape, "t", "s"),
     )

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::row::Row;
 
 use super::fault::PostgresError;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use super::wire;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, Tally};
@@ -15,12 +15,8 @@ use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 /// The run that did this piece of work already, if one did. It stands in the history with the
 /// work's chain and slice; one that died did not do it, nor did one that failed, unless the chain
 /// has gone on since.
-pub async fn finished(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<Option<PastRun>, PostgresError> {
-    let statement = format!(
+pub fn finished(schema: &str, run: &NewRun<'_>) -> Statement {
+    let text = format!(
         "select run_id, sync_status = 'success', later, created_at, \
              coalesce(ended_at, created_at), tables::text \
          from {schema}.sync_metadata, (select exists (select from {schema}.sync_metadata \
@@ -32,11 +28,11 @@ pub async fn finished(
         schema = sql::ident(schema)
     );
     let (chain, slice) = (run.chain.id(), i64::from(run.chain.slice()));
-    let rows = session.query(&statement, [run.pipeline.into(), chain.into(), slice.into()]).await?;
-    rows.first().map(past_run).transpose()
+    Statement { text, values: vec![run.pipeline.into(), chain.into(), slice.into()] }
 }
 
-fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
+/// That run, read from its row.
+pub fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
     Ok(PastRun {
         id: RunId::recorded(row.get::<String>(0)),
         done: row.get(1),
@@ -49,11 +45,7 @@ fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
 
 /// Records the start. A run of this pipeline that is still said to be running has died: its lease
 /// is ours now.
-pub async fn record_start(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<(), PostgresError> {
+pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
     let schema = sql::ident(schema);
     let close_dead = format!(
         "update {schema}.sync_metadata set sync_status = 'interrupted', ended_at = now(), \
@@ -66,25 +58,20 @@ pub async fn record_start(
          values ($1, $2, $3, 'running', $4, $5, $6, $7, $8)"
     );
     let NewRun { id, pipeline, trigger, chain, delivery, lease: _ } = *run;
-    let (closed, started) = tokio::join!(
-        session.query(&close_dead, [pipeline.into()]),
-        session.query(
-            &start,
-            [
-                id.as_str().into(),
-                pipeline.into(),
-                trigger.name().into(),
-                delivery.map(|of| of.message.as_str()).into(),
-                delivery.map(|of| i64::from(of.retried)).into(),
-                delivery.and_then(|of| of.schedule.as_ref()).map(|id| id.as_str()).into(),
-                chain.id().into(),
-                i64::from(chain.slice()).into(),
-            ],
-        ),
-    );
-    closed?;
-    started?;
-    Ok(())
+    let values = vec![
+        id.as_str().into(),
+        pipeline.into(),
+        trigger.name().into(),
+        delivery.map(|of| of.message.as_str()).into(),
+        delivery.map(|of| i64::from(of.retried)).into(),
+        delivery.and_then(|of| of.schedule.as_ref()).map(|id| id.as_str()).into(),
+        chain.id().into(),
+        i64::from(chain.slice()).into(),
+    ];
+    [
+        Statement { text: close_dead, values: vec![pipeline.into()] },
+        Statement { text: start, values },
+    ]
 }
 
 /// Adds a page's counts, in the transaction that saves its rows; how many rows of the table are set
@@ -96,22 +83,34 @@ pub async fn count(
     table: &TableName,
     tally: &Tally,
 ) -> Result<u64, PostgresError> {
-    let statement = format!(
-        "update {schema}.sync_metadata as m set records_synced = records_synced + $2, \
-             tables = jsonb_set(tables, array[$3], \
+    let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
+    let mut statement = counting(schema, run, table, "$3", "$4");
+    statement.values.extend([written.into(), wire::counts(tally).into()]);
+    let rows = session.ask(statement).await?;
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
+}
+
+/// What adds counts that stand in the statement as they are given: how many rows were written, and all
+/// of them as `wire::counts` writes them. It gives how many rows are set aside.
+pub fn counting(
+    schema: &str,
+    run: &RunId,
+    table: &TableName,
+    written: &str,
+    counts: &str,
+) -> Statement {
+    let text = format!(
+        "update {schema}.sync_metadata as m set records_synced = records_synced + {written}, \
+             tables = jsonb_set(tables, array[$2], \
                  (select jsonb_object_agg(n.name, n.value + \
-                     coalesce((m.tables -> $3 ->> n.name)::int8, 0)) \
-                     from jsonb_to_recordset($4::jsonb) as n(name text, value int8)) \
+                     coalesce((m.tables -> $2 ->> n.name)::int8, 0)) \
+                     from jsonb_to_recordset({counts}::jsonb) as n(name text, value int8)) \
                  || jsonb_build_object('rejected', (select count(*) from {schema}.sync_rejects as r \
-                     where r.pipeline = m.pipeline and r.table_name = $3))) \
-         where run_id = $1 returning (tables -> $3 ->> 'rejected')::int8",
+                     where r.pipeline = m.pipeline and r.table_name = $2))) \
+         where run_id = $1 returning (tables -> $2 ->> 'rejected')::int8 as rejected",
         schema = sql::ident(schema)
     );
-    let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
-    let counts = wire::counts(tally);
-    let parameters = [run.as_str().into(), written.into(), table.to_string().into(), counts.into()];
-    let rows = session.query(&statement, parameters).await?;
-    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
+    Statement { text, values: vec![run.as_str().into(), table.to_string().into()] }
 }
 
 /// Records the end, unless the run was declared dead meanwhile.

@@ -7,10 +7,10 @@ use super::row::Row;
 use tokio_postgres::error::SqlState;
 
 use super::fault::PostgresError;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use super::wire::StoredCheckpoint;
-use super::{history, migrate, rejects};
+use super::{history, in_one, migrate, rejects};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::table::TableName;
@@ -23,12 +23,19 @@ pub async fn open(
     schema: &str,
     run: &NewRun<'_>,
 ) -> Result<Opened, PostgresError> {
+    if let Some(script) = session.script()
+        && let Some(begun) = in_one::open(script, schema, run).await?
+    {
+        return Ok(Opened::Run(begun));
+    }
     prepare(session, schema).await?;
     session.begin(Purpose::Write).await?;
     // Asked after the lease was waited for: of two deliveries of one message at once, the second
     // sees what the first has done.
-    let (taken, finished) =
-        tokio::join!(take_lease(session, schema, run), history::finished(session, schema, run));
+    let (taken, finished) = tokio::join!(
+        session.ask(take_lease(schema, run)),
+        session.ask(history::finished(schema, run))
+    );
     let taken = match taken {
         // The holder is saving a page right now and has the row locked.
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
@@ -37,25 +44,51 @@ pub async fn open(
         }
         taken => taken?,
     };
-    if let Some(past) = finished? {
+    if let Some(past) = finished?.first() {
+        let past = history::past_run(past)?;
         session.batch("rollback").await?;
         return Ok(Opened::Finished(past));
     }
-    let Some(fence) = taken else {
+    let Some(taken) = taken.first() else {
         let left = lease_left(session, schema, run).await?;
         session.batch("rollback").await?;
         return Ok(Opened::Busy(left));
     };
-    let (started, checkpoints, done, set_aside, committed) = tokio::join!(
-        history::record_start(session, schema, run),
-        read_checkpoints(session, schema, run.pipeline),
-        done_by_chain(session, schema, run),
-        rejects::counts(session, schema, run.pipeline),
+    let [close_dead, start] = history::record_start(schema, run);
+    let (closed, started, checkpoints, done, set_aside, committed) = tokio::join!(
+        session.ask(close_dead),
+        session.ask(start),
+        session.ask(all_checkpoints(schema, run.pipeline)),
+        session.ask(done_by_chain(schema, run)),
+        session.ask(rejects::counts(schema, run.pipeline)),
         session.batch("commit"),
     );
+    closed?;
     started?;
     let (checkpoints, done, set_aside) = (checkpoints?, done?, set_aside?);
     committed?;
+    begun(run, &OpenRows { taken, checkpoints: &checkpoints, done: &done, set_aside: &set_aside })
+        .map(Opened::Run)
+}
+
+/// What a run begins with, as the statements gave it.
+pub struct OpenRows<'a> {
+    /// The lease's fence.
+    pub taken: &'a Row,
+    /// All checkpoints of the pipeline.
+    pub checkpoints: &'a [Row],
+    /// What earlier slices have saved.
+    pub done: &'a [Row],
+    /// How many rows are set aside.
+    pub set_aside: &'a [Row],
+}
+
+/// What a run begins with, read from its rows.
+pub fn begun(run: &NewRun<'_>, rows: &OpenRows<'_>) -> Result<Begun, PostgresError> {
+    let checkpoints: Checkpoints =
+        rows.checkpoints.iter().map(read_checkpoint).collect::<Result<_, _>>()?;
+    let done: BTreeSet<String> = rows.done.iter().map(|row| row.get(0)).collect();
+    let set_aside = rejects::counted(rows.set_aside);
     let reconciled = reconciled_of(run.pipeline, &done);
     let done = checkpoints
         .iter()
@@ -64,8 +97,8 @@ pub async fn open(
         })
         .map(|(table, _)| table.clone())
         .collect();
-    let lease = Lease::granted(run.pipeline, fence);
-    Ok(Opened::Run(Begun { lease, checkpoints, done, reconciled, set_aside }))
+    let lease = Lease::granted(run.pipeline, rows.taken.get(0));
+    Ok(Begun { lease, checkpoints, done, reconciled, set_aside })
 }
 
 /// Makes or upgrades the state tables where that is needed; the versions before and after.
@@ -96,15 +129,19 @@ pub async fn check_place(session: &Session, schema: &str) -> Result<(), Postgres
 const ONE_PAGE: Duration = Duration::from_secs(10);
 
 async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
-    let statement = format!(
-        "select (value ->> 'version')::int8 from {}.sync_state where key = 'version'",
-        sql::ident(schema)
-    );
-    match session.alone(Purpose::Look, &statement, []).await {
+    match session.alone(Purpose::Look, &version_sql(schema), []).await {
         Ok(rows) => Ok(rows.first().map_or(0, |row| row.get(0))),
         Err(error) if is_missing(&error) => Ok(0),
         Err(error) => Err(error),
     }
+}
+
+/// The version of the state tables.
+pub fn version_sql(schema: &str) -> String {
+    format!(
+        "select (value ->> 'version')::int8 as version from {}.sync_state where key = 'version'",
+        sql::ident(schema)
+    )
 }
 
 /// Whether the state tables are not there.
@@ -136,12 +173,8 @@ fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName>
 
 /// Takes the lease if nobody has it or its time is over by this database's clock; the fence grows
 /// with every holder.
-async fn take_lease(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<Option<i64>, PostgresError> {
-    let statement = format!(
+pub fn take_lease(schema: &str, run: &NewRun<'_>) -> Statement {
+    let text = format!(
         "insert into {schema}.sync_state as s (key, value) \
          values ($1, jsonb_build_object('fence', 1, 'run', $2::text, 'seconds', $3::int8, \
              'expires_at', clock_timestamp() + $3::int8 * interval '1 second')) \
@@ -151,13 +184,9 @@ async fn take_lease(
          returning (value ->> 'fence')::int8",
         schema = sql::ident(schema)
     );
-    let rows = session
-        .query(
-            &statement,
-            [lease_key(run.pipeline).into(), run.id.as_str().into(), seconds(run.lease).into()],
-        )
-        .await?;
-    Ok(rows.first().map(|row| row.get(0)))
+    let values =
+        vec![lease_key(run.pipeline).into(), run.id.as_str().into(), seconds(run.lease).into()];
+    Statement { text, values }
 }
 
 async fn lease_left(
@@ -184,25 +213,21 @@ pub async fn checkpoints(
 ) -> Result<Checkpoints, PostgresError> {
     let (begun, read, ended) = tokio::join!(
         session.begin(Purpose::Look),
-        read_checkpoints(session, schema, pipeline),
+        session.ask(all_checkpoints(schema, pipeline)),
         session.batch("commit"),
     );
     begun?;
     let read = match read {
-        Err(error) if is_missing(&error) => Checkpoints::new(),
+        Err(error) if is_missing(&error) => return Ok(Checkpoints::new()),
         read => read?,
     };
     ended?;
-    Ok(read)
+    read.iter().map(read_checkpoint).collect()
 }
 
 /// The keys of what earlier runs of the same chain have saved of tables.
-async fn done_by_chain(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<BTreeSet<String>, PostgresError> {
-    let statement = format!(
+pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
+    let text = format!(
         "select key from {schema}.sync_state \
          where (starts_with(key, $1) or starts_with(key, $5)) and updated_at > \
              (select min(created_at) from {schema}.sync_metadata \
@@ -210,29 +235,23 @@ async fn done_by_chain(
         schema = sql::ident(schema)
     );
     let prefix = format!("checkpoint:{}:", run.pipeline);
-    let parameters = [
+    let values = vec![
         prefix.into(),
         run.pipeline.into(),
         run.chain.id().into(),
         run.id.as_str().into(),
         deletes_key(run.pipeline, "").into(),
     ];
-    let rows = session.query(&statement, parameters).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Statement { text, values }
 }
 
-async fn read_checkpoints(
-    session: &Session,
-    schema: &str,
-    pipeline: &str,
-) -> Result<Checkpoints, PostgresError> {
-    let statement = format!(
+/// All checkpoints of a pipeline.
+pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
+    let text = format!(
         "select value::text from {}.sync_state where starts_with(key, $1)",
         sql::ident(schema)
     );
-    let prefix = format!("checkpoint:{pipeline}:");
-    let rows = session.query(&statement, [prefix.into()]).await?;
-    rows.iter().map(read_checkpoint).collect()
+    Statement { text, values: vec![format!("checkpoint:{pipeline}:").into()] }
 }
 
 fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> {
@@ -243,17 +262,20 @@ fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> 
 /// Proves inside a transaction that the lease is still ours, and renews it. The row stays locked
 /// until the transaction ends, so nobody can take the lease in the middle of a page.
 pub async fn prove(session: &Session, schema: &str, lease: &Lease) -> Result<(), PostgresError> {
-    let statement = format!(
+    let rows = session.ask(proof(schema, lease)).await?;
+    if rows.is_empty() { Err(PostgresError::LeaseLost) } else { Ok(()) }
+}
+
+/// What gives one row where the lease is still ours, and renews it.
+pub fn proof(schema: &str, lease: &Lease) -> Statement {
+    let text = format!(
         "update {}.sync_state set updated_at = now(), value = value || \
              jsonb_build_object('expires_at', clock_timestamp() + \
                  (value ->> 'seconds')::int8 * interval '1 second') \
          where key = $1 and (value ->> 'fence')::int8 = $2 returning 1",
         sql::ident(schema)
     );
-    let rows = session
-        .query(&statement, [lease_key(lease.pipeline()).into(), lease.fence().into()])
-        .await?;
-    if rows.is_empty() { Err(PostgresError::LeaseLost) } else { Ok(()) }
+    Statement { text, values: vec![lease_key(lease.pipeline()).into(), lease.fence().into()] }
 }
 
 /// Saves a table's checkpoint, in the transaction that saves the rows it stands for.
@@ -264,16 +286,25 @@ pub async fn save_checkpoint(
     table: &TableName,
     checkpoint: &Checkpoint,
 ) -> Result<(), PostgresError> {
-    let statement = format!(
+    session.ask(saving(schema, lease, table, checkpoint)?).await?;
+    Ok(())
+}
+
+/// What saves a table's checkpoint.
+pub fn saving(
+    schema: &str,
+    lease: &Lease,
+    table: &TableName,
+    checkpoint: &Checkpoint,
+) -> Result<Statement, PostgresError> {
+    let text = format!(
         "insert into {}.sync_state (key, value) values ($1, $2::jsonb) \
          on conflict (key) do update set value = excluded.value, updated_at = now()",
         sql::ident(schema)
     );
     let value = serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?;
-    session
-        .query(&statement, [checkpoint_key(lease.pipeline(), table).into(), value.into()])
-        .await?;
-    Ok(())
+    let values = vec![checkpoint_key(lease.pipeline(), table).into(), value.into()];
+    Ok(Statement { text, values })
 }
 
 /// Saves the checkpoints of tables in which nothing was to be read, all at once.

@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use super::fault::PostgresError;
 use super::ledger;
 use super::refused::Refused;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
@@ -38,22 +38,22 @@ impl Refusal {
     }
 }
 
-/// How many rows of each table are set aside.
-pub async fn counts(
-    session: &Session,
-    schema: &str,
-    pipeline: &str,
-) -> Result<RejectCounts, PostgresError> {
-    let statement = format!(
+/// What counts how many rows of each table are set aside.
+pub fn counts(schema: &str, pipeline: &str) -> Statement {
+    let text = format!(
         "select table_name, count(*) from {}.sync_rejects where pipeline = $1 group by 1",
         sql::ident(schema)
     );
-    let rows = session.query(&statement, [pipeline.into()]).await?;
+    Statement { text, values: vec![pipeline.into()] }
+}
+
+/// The counts, read from their rows.
+pub fn counted(rows: &[Row]) -> RejectCounts {
     let count = |row: &Row| {
         let table = TableName::parse(&row.get::<String>(0)).ok()?;
         Some((table, u64::try_from(row.get::<i64>(1)).unwrap_or(0)))
     };
-    Ok(rows.iter().filter_map(count).collect())
+    rows.iter().filter_map(count).collect()
 }
 
 /// Sets rows aside, in the transaction that saves the page they came in. One that is there already

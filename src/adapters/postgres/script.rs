@@ -8,6 +8,7 @@
 //! changed something in between, and the transaction fails as one does that conflicts with another.
 //! A savepoint is a place in the script, and rolling back to it strikes out what follows.
 
+pub mod page;
 mod text;
 mod wire;
 
@@ -20,9 +21,9 @@ use super::row::Row;
 use super::session::Parameter;
 use super::sql::{self, Purpose};
 use crate::adapters::project::Api;
-use wire::{Answer, Answered, Call};
+use wire::{Answered, Call};
 
-pub use wire::{Gives, Step};
+pub use wire::{Answer, Gives, Step};
 
 /// A connection in use, as far as there is one.
 pub struct Script {

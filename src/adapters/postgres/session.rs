@@ -162,6 +162,12 @@ impl Session {
         within(answered).await
     }
 
+    /// The same for a statement with its values.
+    pub async fn ask(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
+        let Statement { text, values } = statement;
+        self.query(&text, values).await
+    }
+
     /// Runs one unnamed statement in a transaction of its own, with its settings pinned, in one round
     /// trip. A statement that fails leaves no transaction open.
     pub async fn alone(
@@ -227,6 +233,15 @@ where
         }
     }
     attempt().await
+}
+
+/// A statement with the values of its `$n`.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Its text.
+    pub text: String,
+    /// The values, in their order.
+    pub values: Vec<Parameter>,
 }
 
 /// A value for a statement's `$n`, with the type that saves the server the guess.

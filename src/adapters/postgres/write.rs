@@ -16,9 +16,10 @@ use super::copy::{self, BINARY_HEADER, BINARY_TRAILER, Field};
 use super::fault::PostgresError;
 use super::put::{Put, put};
 use super::rejects::Refusal;
+use super::script::page;
 use super::session::{Session, within};
 use super::sql::{self, BEFORE_COPY, Purpose};
-use super::{agreed, apply, aside, history, ledger, rejects, suppress};
+use super::{agreed, apply, aside, history, in_one, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -55,6 +56,11 @@ pub struct Writing<'a> {
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
 /// already; then the page is tried once more, with its constraints checked at once.
 pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
+    if let Some(script) = to.session.script()
+        && let Some(committed) = in_one::commit(script, to, batch).await?
+    {
+        return Ok(committed);
+    }
     match attempt(to, batch, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
@@ -74,7 +80,8 @@ async fn attempt(
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
     let suppressed = begin(to, shape, constraints).await?;
     // Foreign keys are looked after here then, and that needs the page to be staged.
-    let straight = fresh && !suppressed && apply::takes_copy(session, shape).await?;
+    let copies = fresh && session.script().is_none();
+    let straight = copies && !suppressed && apply::takes_copy(session, shape).await?;
     let Put { tally, straight, refused } = put(session, shape, page, straight).await?;
     ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
     rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
@@ -246,18 +253,22 @@ pub async fn freed(
 
 /// Makes the table that holds the page, behind a savepoint, and fills it.
 pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
-    let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
-    let table = sql::table(&shape.table);
     session
-        .batch(&format!(
-            "savepoint {PART}; drop table if exists {staged}; \
-             create temporary table syncline_page on commit drop as \
-             select {columns} from {table} with no data; {path}; savepoint {BEFORE_COPY}",
-            staged = apply::STAGED,
-            path = path_to_operators([shape]),
-        ))
+        .batch(&format!("savepoint {PART}; {}; savepoint {BEFORE_COPY}", making_stage(shape)))
         .await?;
     copy_in(session, apply::STAGED, shape, page).await
+}
+
+/// What makes the table that holds a page, and the operators known that compare its keys.
+pub fn making_stage(shape: &Shape) -> String {
+    let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
+    format!(
+        "drop table if exists {staged}; create temporary table syncline_page on commit drop as \
+         select {columns} from {table} with no data; {path}",
+        staged = apply::STAGED,
+        table = sql::table(&shape.table),
+        path = path_to_operators([shape]),
+    )
 }
 
 /// Sends a page's bytes as they are.
@@ -267,6 +278,10 @@ pub async fn copy_in(
     shape: &Shape,
     page: &Page,
 ) -> Result<(), PostgresError> {
+    if let Some(script) = session.script() {
+        script.load(page::loading(into, shape), page::members(&page.bytes));
+        return Ok(());
+    }
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let format = match shape.encoding {
         Encoding::Binary => "binary",

@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use super::super::fault::PostgresError;
 use super::super::refused::Refused;
 use super::super::row::{JsonRow, Row};
-use super::super::session::{Kind, Parameter};
+use super::super::session::{Kind, Parameter, Statement};
 use super::text;
 use crate::adapters::project::{Again, Api, ApiError};
 
@@ -59,6 +59,26 @@ impl Step {
         let kinds: Vec<Kind> = values.iter().map(Parameter::kind).collect();
         let values = values.into_iter().map(Parameter::into_text).collect();
         Self { values, ..Self::new(text::bound(statement, &kinds), gives) }
+    }
+
+    /// A statement with values that gives rows.
+    pub fn asking(statement: Statement) -> Self {
+        Self::bound(&statement.text, statement.values, Gives::Rows)
+    }
+
+    /// The rest is done only if it answers so.
+    pub fn expecting(self, answer: serde_json::Value) -> Self {
+        Self { expects: Some(answer), ..self }
+    }
+
+    /// The rest is done only if it gives a row.
+    pub fn expecting_some(self) -> Self {
+        self.expecting("some".into())
+    }
+
+    /// It takes this page of the call's.
+    pub fn with_page(self, page: usize) -> Self {
+        Self { page: Some(page), ..self }
     }
 
     /// What it answered.
