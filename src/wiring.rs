@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
-use crate::adapters::postgres::{PostgresSource, PostgresTarget};
+use crate::adapters::postgres::{self, PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
@@ -18,6 +18,7 @@ use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
@@ -84,6 +85,11 @@ impl App {
             current_key,
             next_key,
         }
+    }
+
+    /// What a person runs in the SQL editor of a project that is reached over its API.
+    pub fn project_sql(side: Side, state_schema: &str) -> String {
+        postgres::for_project(side, state_schema)
     }
 
     /// A new run's id, from the system's randomness.

@@ -36,6 +36,9 @@ pub enum PostgresError {
     /// The state tables are not there and the role may not make them.
     #[error("The role may not create tables in schema {0}")]
     NoPlace(String),
+    /// The state tables are not there, or older, and can not be made over an API.
+    #[error("The state tables are missing, or of an earlier version")]
+    NoState,
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
@@ -243,6 +246,7 @@ fn judged(error: &PostgresError) -> Judgement {
             "no_privilege",
             "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
         ),
+        PostgresError::NoState => (Remedy::Operator, "no_state", PASTE),
         PostgresError::NoKey(_) => (
             Remedy::Operator,
             "no_key",
@@ -282,6 +286,9 @@ fn judged(error: &PostgresError) -> Judgement {
     }
 }
 
+/// What only a person can do in a project.
+const PASTE: &str = "run what `syncline project-sql` prints in the project's SQL editor, once";
+
 fn judged_api(error: &ApiError) -> Judgement {
     match error {
         ApiError::NoAnswer(_) => (
@@ -289,11 +296,9 @@ fn judged_api(error: &ApiError) -> Judgement {
             "unreachable",
             "check the project's URL and the network; the next run goes on where this one stopped",
         ),
-        ApiError::Refused { code, .. } if code == "PGRST202" => (
-            Remedy::Operator,
-            "no_function",
-            "run what `syncline setup --print-sql` prints in the project's SQL editor, once",
-        ),
+        ApiError::Refused { code, .. } if code == "PGRST202" => {
+            (Remedy::Operator, "no_function", PASTE)
+        }
         ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
             Remedy::Retry,
             "unavailable",
@@ -336,8 +341,8 @@ fn judged_api(error: &ApiError) -> Judgement {
         ApiError::Answer(_) => (
             Remedy::Report,
             "bad_answer",
-            "check that the URL is a project's and that `syncline setup --print-sql` was run there \
-             as this version prints it",
+            "check that the URL is a project's, and run there what this version's \
+             `syncline project-sql` prints",
         ),
     }
 }

@@ -115,6 +115,9 @@ pub async fn check_place(session: &Session, schema: &str) -> Result<(), Postgres
     if stored_version(session, schema).await? >= migrate::VERSION {
         return Ok(());
     }
+    if session.script().is_some() {
+        return Err(PostgresError::NoState);
+    }
     let asked = "select case when to_regnamespace($1) is null \
         then has_database_privilege(current_database(), 'create') \
         else has_schema_privilege(to_regnamespace($1), 'create') end";

@@ -42,3 +42,4 @@ mod wire;
 mod write;
 
 pub use database::{PostgresSource, PostgresTarget};
+pub use migrate::for_project;

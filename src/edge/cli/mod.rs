@@ -5,6 +5,7 @@ mod local_qstash;
 mod output;
 mod plan;
 mod progress;
+mod project_sql;
 mod rejects;
 mod run;
 mod schedule;
@@ -46,6 +47,8 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
+    /// Prints what to run once in the SQL editor of a project that is reached over its API
+    ProjectSql(project_sql::ProjectSqlArguments),
     /// Manages the schedules that call the function
     Schedule(schedule::ScheduleArguments),
     /// Serves the function's routes on a plain port
@@ -115,6 +118,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Verify(arguments) => verify::verify(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
+        Command::ProjectSql(arguments) => project_sql::project_sql(&arguments),
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,

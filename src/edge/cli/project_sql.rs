@@ -1,0 +1,35 @@
+//! `syncline project-sql`: what a person runs once in a project's SQL editor. Over its API nothing can be made,
+//! and without it a call could not be one transaction.
+
+use super::output::Exit;
+use crate::engine::model::range::Side;
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct ProjectSqlArguments {
+    /// Which side the project is
+    #[arg(value_enum, default_value = "target")]
+    side: ProjectSide,
+
+    /// The schema of the state tables, as SYNC_STATE_SCHEMA has it
+    #[arg(long, default_value = "public")]
+    schema: String,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ProjectSide {
+    /// It is read: the function alone
+    Source,
+    /// It is written: the state tables and the function
+    Target,
+}
+
+/// Prints it.
+pub fn project_sql(arguments: &ProjectSqlArguments) -> Exit {
+    let side = match arguments.side {
+        ProjectSide::Source => Side::Source,
+        ProjectSide::Target => Side::Target,
+    };
+    println!("{}", App::project_sql(side, &arguments.schema));
+    Exit::Done
+}
