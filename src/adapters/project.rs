@@ -84,11 +84,6 @@ impl Api {
         Self { project, http: Http::default(), meter }
     }
 
-    /// The project.
-    pub fn project(&self) -> &Project {
-        &self.project
-    }
-
     /// Calls a function with its arguments as one JSON object; gives back what it returns.
     pub async fn rpc(&self, function: &str, body: Bytes, again: Again) -> Result<Bytes, ApiError> {
         let url = format!("{}/rpc/{function}", self.project.api());

@@ -27,6 +27,7 @@ mod every_type;
 mod given_up;
 mod hostile;
 mod http;
+mod json_pages;
 mod killed;
 mod lambda;
 mod local_qstash;

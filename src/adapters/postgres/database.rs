@@ -170,7 +170,7 @@ impl Source for PostgresSource {
         let session = self.session().await?;
         let result = describe::facts(&session, tables, TargetTriggers::Fire).await;
         let facts = keep(&self.pool, session, result, Step::Plan)?;
-        Ok(Facts { pooled: self.pool.is_pooled(), ..facts })
+        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
@@ -228,7 +228,7 @@ impl Target for PostgresTarget {
         let session = self.session().await?;
         let result = describe::facts(&session, tables, self.triggers).await;
         let facts = keep(&self.pool, session, result, Step::Plan)?;
-        Ok(Facts { pooled: self.pool.is_pooled(), ..facts })
+        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {

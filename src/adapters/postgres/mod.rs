@@ -19,6 +19,7 @@ mod digest;
 mod fault;
 mod history;
 mod in_one;
+mod json;
 mod leaving;
 mod ledger;
 mod legs;

@@ -9,6 +9,9 @@ use tokio_postgres::error::SqlState;
 use super::agreed;
 use super::copy::{self, Field};
 use super::fault::PostgresError;
+use super::json;
+use super::script::page::{self, Read};
+use super::script::{self, Script};
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
 use super::survey::minus_overlap;
@@ -29,11 +32,21 @@ pub struct PageRead {
 /// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
+    let rows = page_sql(read);
+    if let Some(script) = session.script() {
+        let key = (!read.shape.source.is_table() && read.scan.after.is_none())
+            .then(|| doubled_sql(read.shape));
+        let Read { bytes, rows, cut } =
+            in_script(script, session, read.shape, &rows, read.limit.bytes, key).await?;
+        let last_row = copy::rows(read.shape.encoding, &bytes)?.last().map_or(0, |row| row.start);
+        let page = finish(Collected { bytes: bytes.into(), rows, last_row, cut }, read)?;
+        return Ok(PageRead { page, cancel_at_large: false });
+    }
     begin(session, read.shape).await?;
     if !read.shape.source.is_table() && read.scan.after.is_none() {
         prove_key(session, read.shape).await?;
     }
-    let mut stream = pin!(session.copy_out(&copy_sql(read)).await?);
+    let mut stream = pin!(session.copy_out(&copy_sql(read.shape, &rows)).await?);
     let collected = collect(stream.as_mut(), read.shape.encoding, read.limit.bytes).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
     if !cancel_at_large {
@@ -45,15 +58,46 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
 /// No index of the source holds the rows of a view to their key. Two with the same one would be one row
 /// of the target, and at a page's border the second would not even be read.
 async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
+    let rows = session.query(&doubled_sql(shape), []).await?;
+    if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
+}
+
+/// Whether two rows have the same key.
+fn doubled_sql(shape: &Shape) -> String {
     let key = sql::prefixed("r.", shape.key.iter().map(String::as_str));
     let filter = shape.filter.as_deref().map(sql::condition);
-    let text = format!(
+    format!(
         "select exists (select from {rows} as r where {filter} group by {key} having count(*) > 1)",
         rows = sql::rows_of(&shape.table, shape.source),
         filter = filter.as_deref().unwrap_or("true"),
-    );
-    let rows = session.query(&text, []).await?;
-    if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
+    )
+}
+
+/// The rows that a statement gives, behind an API: in one call with what holds the table to its
+/// agreement, and with what proves its key where that is to be proved.
+async fn in_script(
+    script: &Script,
+    session: &Session,
+    shape: &Shape,
+    rows: &str,
+    most_bytes: usize,
+    doubled: Option<String>,
+) -> Result<Read, PostgresError> {
+    let proof = async {
+        match &doubled {
+            None => Ok(Vec::new()),
+            Some(doubled) => session.query(doubled, []).await,
+        }
+    };
+    let reading = page::reading(rows, most_bytes);
+    let (begun, proof, given) = tokio::join!(begin(session, shape), proof, script.json(&reading));
+    begun?;
+    if proof?.first().is_some_and(|row| row.get(0)) {
+        return Err(PostgresError::KeyNotUnique(shape.key.join(", ")));
+    }
+    let given = given?;
+    session.batch("rollback").await?;
+    page::read(&given).ok_or_else(|| script::unreadable("a page"))
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
@@ -77,9 +121,15 @@ pub async fn parents(
 }
 
 /// What a statement gives, as one page.
-async fn those(session: &Session, shape: &Shape, copy: &str) -> Result<PageRead, PostgresError> {
+async fn those(session: &Session, shape: &Shape, rows: &str) -> Result<PageRead, PostgresError> {
+    if let Some(script) = session.script() {
+        let Read { bytes, rows, cut } =
+            in_script(script, session, shape, rows, PAGE_BYTES, None).await?;
+        let page = Page { bytes, rows, last: None, complete: !cut };
+        return Ok(PageRead { page, cancel_at_large: false });
+    }
     begin(session, shape).await?;
-    let mut stream = pin!(session.copy_out(copy).await?);
+    let mut stream = pin!(session.copy_out(&copy_sql(shape, rows)).await?);
     let collected = collect(stream.as_mut(), shape.encoding, PAGE_BYTES).await?;
     let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
     if !cancel_at_large {
@@ -168,7 +218,7 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
 }
 
 /// The statement of a page. Values stand in it as literals, because COPY takes no parameters.
-fn copy_sql(read: &ReadPage<'_>) -> String {
+fn page_sql(read: &ReadPage<'_>) -> String {
     let shape = read.shape;
     let mut conditions = pass_conditions(read);
     conditions.extend(read.scan.after.as_ref().map(|after| after_condition(read, after)));
@@ -208,21 +258,30 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
     format!("({named}) in ({})", rows.collect::<Vec<_>>().join(", "))
 }
 
-/// The table's rows that meet the conditions and its filter, as a COPY in its encoding.
+/// The rows of a statement, as a COPY in the table's encoding.
+fn copy_sql(shape: &Shape, rows: &str) -> String {
+    let format = match shape.encoding {
+        Encoding::Binary => "binary",
+        Encoding::Text => "text",
+        Encoding::Json => json::AS_IT_IS,
+    };
+    format!("copy ({rows}) to stdout (format {format})")
+}
+
+/// The table's rows that meet the conditions and its filter.
 fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit: &str) -> String {
-    let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
     conditions.extend(shape.filter.as_deref().map(sql::condition));
     let matching = match conditions.is_empty() {
         true => String::new(),
         false => format!(" where {}", conditions.join(" and ")),
     };
-    let format = match shape.encoding {
-        Encoding::Binary => "binary",
-        Encoding::Text => "text",
+    let names = || shape.columns.iter().map(|column| column.name.as_str());
+    let columns = match shape.encoding {
+        Encoding::Binary | Encoding::Text => sql::prefixed("r.", names()),
+        Encoding::Json => json::row(shape),
     };
     format!(
-        "copy (select {columns} from {table} as r{matching} order by {order}{limit}) \
-         to stdout (format {format})",
+        "select {columns} from {table} as r{matching} order by {order}{limit}",
         table = sql::rows_of(&shape.table, shape.source),
         order = order.join(", "),
     )

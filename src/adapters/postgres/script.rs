@@ -23,7 +23,7 @@ use super::sql::{self, Purpose};
 use crate::adapters::project::Api;
 use wire::{Answered, Call};
 
-pub use wire::{Answer, Gives, Step};
+pub use wire::{Answer, Gives, Step, unreadable};
 
 /// A connection in use, as far as there is one.
 pub struct Script {

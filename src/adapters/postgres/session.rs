@@ -73,6 +73,11 @@ impl Pool {
         matches!(&self.place, Place::Server(url) if url.is_transaction_pooler())
     }
 
+    /// Whether it is reached over an API, where rows are JSON.
+    pub fn is_project(&self) -> bool {
+        matches!(self.place, Place::Project(_))
+    }
+
     /// The kept connection, or a new one.
     pub async fn take(&self) -> Result<Session, PostgresError> {
         let url = match &self.place {

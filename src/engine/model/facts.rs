@@ -23,6 +23,8 @@ pub struct Facts {
     /// It is reached through a pooler that gives each transaction a server of its own, as far as its
     /// address tells.
     pub pooled: bool,
+    /// Its rows travel as JSON and in no other form.
+    pub json_alone: bool,
     /// The server's major version.
     pub major: u32,
     /// The tables that were asked for and exist, by name.

@@ -213,6 +213,7 @@ impl fmt::Display for TableIntent {
         let encoding = match encoding {
             Encoding::Binary => "binary",
             Encoding::Text => "text",
+            Encoding::Json => "json",
         };
         write!(f, " (cursor {cursor}, key {}, {encoding})", key.join(", "))
     }
