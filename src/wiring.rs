@@ -13,7 +13,6 @@ use crate::adapters::postgres::{self, PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
-use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::meter::Meter;
@@ -163,8 +162,11 @@ fn no_queue() -> Fault {
 /// Tells this deployment's schedules from others', also after its public URL has changed: where it
 /// writes, and as whom, since behind a pooler the user tells the projects apart. Nobody learns the
 /// database's address from it.
-fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
-    let digest = Sha256::digest(format!("{} {} {state_schema}", target.user, target.label()));
+fn mark(target: &Address, state_schema: &str) -> String {
+    let digest = Sha256::digest(match target {
+        Address::Postgres(url) => format!("{} {} {state_schema}", url.user, url.label()),
+        Address::Project(project) => format!("{} {state_schema}", project.api()),
+    });
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -183,8 +185,7 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
     let mark = mark(&target, state_schema);
     let meter = Meter::default();
     // One connection for rows and ledger alike: both work on the same database.
-    let database =
-        PostgresTarget::new(Address::Postgres(target), state_schema, triggers, meter.clone());
+    let database = PostgresTarget::new(target, state_schema, triggers, meter.clone());
     Served {
         mark,
         pipeline: Arc::new(Pipeline {
@@ -199,7 +200,7 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             add_columns,
         }),
         ports: Ports {
-            source: Box::new(PostgresSource::new(Address::Postgres(source), meter)),
+            source: Box::new(PostgresSource::new(source, meter)),
             target: Box::new(database.clone()),
             ledger: Box::new(database),
             clock: Box::new(SystemClock),
