@@ -115,9 +115,10 @@ impl Script {
         statement: &str,
         values: Vec<Parameter>,
     ) -> Result<Vec<Row>, PostgresError> {
-        match self.ask(Step::bound(statement, values, Gives::Rows), None).await? {
+        match self.ask(Step::bound(statement, values), None).await? {
             Answer::Rows(rows) => Ok(rows),
-            Answer::Number(_) | Answer::Json(_) => Err(wire::unreadable("rows")),
+            Answer::Number(_) => Ok(Vec::new()),
+            Answer::Json(_) => Err(wire::unreadable("rows")),
         }
     }
 

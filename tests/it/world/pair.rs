@@ -11,11 +11,22 @@ use axum::http::{HeaderMap, Request};
 use serde_json::Value;
 use syncline::demo::compare;
 use syncline::edge::http::{SYNC_PATH, router};
+use syncline::engine::model::range::Side;
 use syncline::wiring::App;
 use tokio_postgres::Client;
 use tower::Service;
 
+use super::postgrest::Standin;
 use super::{Database, connect, fresh_database};
+
+/// All that tests make is the service role's to use.
+const GRANTS: &str = "do $$ declare own name; begin \
+    for own in select nspname from pg_namespace where nspname !~ '^pg_|^information_schema$' loop \
+        execute format('grant usage on schema %I to service_role; \
+            grant all on all tables in schema %1$I to service_role; \
+            grant all on all sequences in schema %1$I to service_role; \
+            grant execute on all functions in schema %1$I to service_role', own); \
+    end loop; end $$";
 
 /// The token that manual callers show.
 pub const TOKEN: &str = "a-token-of-the-tests-alone";
@@ -29,6 +40,40 @@ pub struct Pair {
     here: Client,
     there: Client,
     settings: BTreeMap<String, String>,
+    /// What stands before the databases, where the function reaches them over an API.
+    apis: Apis,
+}
+
+/// The stand-ins before the two databases.
+#[derive(Default)]
+struct Apis {
+    source: Option<Standin>,
+    target: Option<Standin>,
+}
+
+/// Which databases the function reaches over an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverApi {
+    /// The source.
+    Source,
+    /// The target.
+    Target,
+    /// Both.
+    Both,
+}
+
+/// The variable that has every pair reached over an API: `source`, `target` or `both`.
+const OVER_API: &str = "SYNCLINE_TEST_OVER_API";
+
+impl OverApi {
+    fn from_environment() -> Option<Self> {
+        match std::env::var(OVER_API).ok()?.as_str() {
+            "source" => Some(Self::Source),
+            "target" => Some(Self::Target),
+            "both" => Some(Self::Both),
+            other => panic!("{OVER_API}={other}: it may be source, target or both"),
+        }
+    }
 }
 
 /// What a call was answered.
@@ -71,10 +116,53 @@ impl Pair {
         ];
         let settings =
             settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let pair = Self { settings: settings.collect(), source, target, here, there };
+        let apis = Apis::default();
+        let pair = Self { settings: settings.collect(), source, target, here, there, apis };
         pair.sql_source(source_schema).await;
         pair.sql_target(target_schema).await;
-        pair
+        match OverApi::from_environment() {
+            Some(over) => pair.over_api(over).await,
+            None => pair,
+        }
+    }
+
+    /// The same pair with what a person runs in a project's SQL editor, reached over its API.
+    #[must_use]
+    pub async fn over_api(mut self, over: OverApi) -> Self {
+        if over != OverApi::Target {
+            self.sql_source(&App::project_sql(Side::Source, "public")).await;
+            let api = Standin::over(&self.source).await;
+            self = self
+                .set("SOURCE_DATABASE_URL", api.url())
+                .set("SOURCE_SERVICE_ROLE_KEY", api.service_key());
+            self.apis.source = Some(api);
+            self.grant(&self.here).await;
+        }
+        if over != OverApi::Source {
+            self.sql_target(&App::project_sql(Side::Target, "public")).await;
+            let api = Standin::over(&self.target).await;
+            self = self
+                .set("TARGET_DATABASE_URL", api.url())
+                .set("TARGET_SERVICE_ROLE_KEY", api.secret_key());
+            self.apis.target = Some(api);
+            self.grant(&self.there).await;
+        }
+        self
+    }
+
+    /// The API before the source.
+    pub fn source_api(&self) -> &Standin {
+        self.apis.source.as_ref().expect("the source is behind an API")
+    }
+
+    /// The API before the target.
+    pub fn target_api(&self) -> &Standin {
+        self.apis.target.as_ref().expect("the target is behind an API")
+    }
+
+    /// Later tables are granted to nobody, so it is done again when something was made.
+    async fn grant(&self, client: &Client) {
+        client.batch_execute(GRANTS).await.expect("the superuser may grant");
     }
 
     /// The same pair with a setting.
@@ -108,11 +196,17 @@ impl Pair {
     /// Runs statements in the source.
     pub async fn sql_source(&self, sql: &str) {
         self.here.batch_execute(sql).await.expect("the source takes it");
+        if self.apis.source.is_some() {
+            self.grant(&self.here).await;
+        }
     }
 
     /// Runs statements in the target.
     pub async fn sql_target(&self, sql: &str) {
         self.there.batch_execute(sql).await.expect("the target takes it");
+        if self.apis.target.is_some() {
+            self.grant(&self.there).await;
+        }
     }
 
     /// Asks the source for one text.

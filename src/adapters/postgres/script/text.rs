@@ -41,6 +41,14 @@ pub fn bound(text: &str, kinds: &[Kind]) -> String {
     bound
 }
 
+/// Whether a statement of ours gives rows: what only writes cannot be asked for any inside of a
+/// function.
+pub fn gives_rows(statement: &str) -> bool {
+    let statement = statement.trim_start();
+    ["select", "with"].iter().any(|word| statement.starts_with(word))
+        || statement.contains(" returning ")
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
     /// A semicolon.

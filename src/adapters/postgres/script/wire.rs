@@ -54,8 +54,9 @@ impl Step {
         Self { sql, gives, values: Vec::new(), page: None, alone: false, expects: None }
     }
 
-    /// A statement with values for its `$n`.
-    pub fn bound(statement: &str, values: Vec<Parameter>, gives: Gives) -> Self {
+    /// A statement with values for its `$n`, for its rows if it gives any.
+    pub fn bound(statement: &str, values: Vec<Parameter>) -> Self {
+        let gives = if text::gives_rows(statement) { Gives::Rows } else { Gives::Nothing };
         let kinds: Vec<Kind> = values.iter().map(Parameter::kind).collect();
         let values = values.into_iter().map(Parameter::into_text).collect();
         Self { values, ..Self::new(text::bound(statement, &kinds), gives) }
@@ -63,7 +64,7 @@ impl Step {
 
     /// A statement with values that gives rows.
     pub fn asking(statement: Statement) -> Self {
-        Self::bound(&statement.text, statement.values, Gives::Rows)
+        Self::bound(&statement.text, statement.values)
     }
 
     /// The rest is done only if it answers so.
