@@ -181,7 +181,7 @@ async fn a_function_is_called_by_the_names_of_its_arguments() {
 #[tokio::test]
 async fn what_nobody_has_observed_is_refused_aloud() {
     let project = Project::new().await;
-    let unknown: [(&str, &[&str]); 11] = [
+    let unknown: [(&str, &[&str]); 12] = [
         ("GET /rest/v1/books?tags=cs.{a}", &[]),
         ("GET /rest/v1/books?id=eq(any).{1}", &[]),
         ("GET /rest/v1/books?select=id,authors(name)", &[]),
@@ -189,6 +189,7 @@ async fn what_nobody_has_observed_is_refused_aloud() {
         ("GET /rest/v1/books?on_conflict=id", &[]),
         ("GET /rest/v1/books", &["prefer: count=planned"]),
         ("GET /rest/v1/books", &["prefer: cuont=exact"]),
+        ("GET /rest/v1/books", &["prefer: timezone=Europe/Nowhere"]),
         ("PUT /rest/v1/books?id=eq.1", &["{}"]),
         ("PATCH /rest/v1/books?id=gt.0&limit=1", &["{}"]),
         ("POST /rest/v1/books?id=eq.1", &["{}"]),

@@ -88,3 +88,18 @@ async fn a_project_that_takes_no_writes_says_so_and_is_read() {
     project.standin.set_read_only(false);
     assert_eq!(project.ask("POST /rest/v1/authors", &[NEW]).await.status, 201);
 }
+
+#[tokio::test]
+async fn a_conflict_of_transactions_is_run_again_and_not_told() {
+    let project = Project::new().await;
+    let third_time = "create sequence tries; grant all on tries to service_role; \
+        create function third() returns text language plpgsql as $$ begin \
+        if nextval('tries') < 3 then raise sqlstate '40001'; end if; return 'done'; end $$; \
+        create function never() returns text language plpgsql as $$ begin \
+        raise sqlstate '40P01'; end $$";
+    project.sql.batch_execute(third_time).await.unwrap();
+    project.standin.reload().await;
+    assert_eq!(project.ask("POST /rest/v1/rpc/third", &["{}"]).await.body, "\"done\"");
+    let told = project.ask("POST /rest/v1/rpc/never", &["{}"]).await;
+    assert_eq!(told.refusal(), (500, "40P01".to_owned()));
+}
