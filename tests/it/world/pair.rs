@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{OnceLock, mpsc};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,6 +14,7 @@ use syncline::demo::compare;
 use syncline::edge::http::{SYNC_PATH, router};
 use syncline::engine::model::range::Side;
 use syncline::wiring::App;
+use tokio::runtime::{Builder, Handle};
 use tokio_postgres::Client;
 use tower::Service;
 
@@ -131,7 +133,7 @@ impl Pair {
     pub async fn over_api(mut self, over: OverApi) -> Self {
         if over != OverApi::Target {
             self.sql_source(&App::project_sql(Side::Source, "public")).await;
-            let api = Standin::over(&self.source).await;
+            let api = stand_in(&self.source).await;
             self = self
                 .set("SOURCE_DATABASE_URL", api.url())
                 .set("SOURCE_SERVICE_ROLE_KEY", api.service_key());
@@ -140,7 +142,7 @@ impl Pair {
         }
         if over != OverApi::Source {
             self.sql_target(&App::project_sql(Side::Target, "public")).await;
-            let api = Standin::over(&self.target).await;
+            let api = stand_in(&self.target).await;
             self = self
                 .set("TARGET_DATABASE_URL", api.url())
                 .set("TARGET_SERVICE_ROLE_KEY", api.secret_key());
@@ -351,6 +353,24 @@ impl Answer {
         let lines = self.body["warnings"].as_array().into_iter().flatten();
         lines.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// A stand-in that answers also while its test waits for a process.
+async fn stand_in(database: &Database) -> Standin {
+    static ITS_THREAD: OnceLock<Handle> = OnceLock::new();
+    let its_thread = ITS_THREAD.get_or_init(|| {
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.expect("a runtime can be built");
+            tell.send(runtime.handle().clone()).expect("somebody waits for it");
+            runtime.block_on(std::future::pending::<()>());
+        });
+        told.recv().expect("the thread has a runtime")
+    });
+    let database = Database { name: database.name.clone(), url: database.url.clone() };
+    let started = its_thread.spawn(async move { Standin::over(&database).await });
+    started.await.expect("the stand-in starts")
 }
 
 /// One manual call.
