@@ -259,6 +259,31 @@ async fn a_value_that_the_targets_stricter_domain_refuses_is_a_refused_row() {
     assert_eq!(pair.text_target(refused).await, "1 23514, 3 23514");
 }
 
+/// As PostGIS brings `spatial_ref_sys`.
+#[tokio::test]
+async fn a_table_that_an_extension_brought_is_synced_only_where_it_is_named() {
+    let brought = "create table brought (id int primary key, updated_at timestamptz not null);";
+    let own = "create table own (id int primary key, updated_at timestamptz not null);";
+    let pair = Pair::of(
+        &format!(
+            "{brought}{own} create extension citext; alter extension citext add table brought;"
+        ),
+        own,
+    )
+    .await;
+    pair.sql_source("insert into own values (1, now()); insert into brought values (1, now())")
+        .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.own"), [1, 0, 0]);
+    assert!(!answer.body.to_string().contains("public.brought"), "{}", answer.body);
+    assert_eq!(verify(&pair, &[]).0, 0);
+    pair.sql_target(brought).await;
+    let named = pair.sync_with(&[("SYNC_TABLES", "brought")]).await.success();
+    assert_eq!(named.rows("public.brought"), [1, 0, 0]);
+}
+
 #[tokio::test]
 async fn labels_of_an_enum_arrive_by_name_whatever_their_order() {
     let table = |labels: &str| {
