@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod queued;
 pub mod receiver;
 pub mod runtime_api;
+pub mod servers;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,7 +36,7 @@ pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
         let settings = [("max_prepared_transactions", "8"), ("max_connections", "200")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let options = ClusterOptions { settings, ..ClusterOptions::default() };
+        let options = ClusterOptions { settings, ..servers::options() };
         Cluster::start(&options).expect("Postgres starts")
     })
 }
@@ -73,7 +74,10 @@ pub async fn role(url: &str, grants: &str) -> String {
     let client = connect(url).await.unwrap();
     let database = text(url, "select current_database()::text").await;
     let name = format!("role_of_{database}");
-    let create = format!("create role {name} login password 'a-role-s-own'; ");
+    // Before Postgres 15 everybody may create in `public`.
+    let create = format!(
+        "create role {name} login password 'a-role-s-own'; revoke create on schema public from public; "
+    );
     client.batch_execute(&(create + &grants.replace("ROLE", &name))).await.unwrap();
     url.replace(&format!("syncline:{}", cluster().password()), &format!("{name}:a-role-s-own"))
 }
