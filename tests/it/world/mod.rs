@@ -43,9 +43,14 @@ pub fn cluster() -> &'static Cluster {
 
 /// Creates an empty database, named after what it is for.
 pub async fn fresh_database(prefix: &str) -> Database {
+    fresh_database_on(cluster(), prefix).await
+}
+
+/// Creates an empty database on a server that is not all tests'.
+pub async fn fresh_database_on(cluster: &Cluster, prefix: &str) -> Database {
     let name = unique(prefix);
-    cluster().create_database(&name).await.expect("an empty database is created");
-    Database { url: cluster().url(&name), name }
+    cluster.create_database(&name).await.expect("an empty database is created");
+    Database { url: cluster.url(&name), name }
 }
 
 /// Creates a copy of another database, to which no test may be connected at the time.
