@@ -6,7 +6,8 @@ use super::session::Session;
 
 /// What makes a value's text depend on the session.
 const PINNED: &str = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; \
-    set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = 'content'; set lc_monetary = 'C'";
+    set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = 'content'; set lc_monetary = 'C'; \
+    set quote_all_identifiers = off";
 
 /// One table in two databases.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::world::pair::Pair;
+use crate::world::servers::has;
 
 /// A type that can be a cursor, values of it in their order, and one that comes after those that set the
 /// watermark.
@@ -57,6 +58,7 @@ const KINDS: &[(&str, &[&str], &str)] = &[
 async fn tables() -> (Pair, Vec<String>) {
     let (mut schema, mut rows, mut rules, mut names) =
         (String::new(), String::new(), String::new(), Vec::new());
+    let endless = has(14, "numbers without end");
     for (at, (kind, values, _)) in KINDS.iter().enumerate() {
         for form in ["sorted", "heap"] {
             let name = format!("{form}_{at}");
@@ -67,7 +69,8 @@ async fn tables() -> (Pair, Vec<String>) {
             if form == "sorted" {
                 let _ = write!(schema, "create index on {name} (c, id);");
             }
-            for (id, value) in values.iter().chain(*values).enumerate() {
+            let values = values.iter().filter(|value| endless || !value.contains("Infinity"));
+            for (id, value) in values.clone().chain(values).enumerate() {
                 let _ = write!(rows, "insert into {name} values ({id}, 0, '{value}');");
             }
             let _ = write!(rules, "[[pipeline.table]]\nname = '{name}'\ncursor = 'c'\n");

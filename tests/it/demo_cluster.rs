@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use syncline::demo::{Cluster, ClusterError, ClusterOptions, TlsFiles};
 
 use crate::world::process::{directory_of, runs_in, signal, wait_until};
+use crate::world::servers::options;
 use crate::world::{self, connect, text};
 
 /// Set for a copy of this test binary that starts a cluster, tells where, and ends as it is told.
@@ -47,8 +48,8 @@ async fn a_name_in_need_of_quotes_is_created_and_copied() {
 
 #[tokio::test]
 async fn two_clusters_run_at_once_and_dropping_one_leaves_the_other() {
-    let first = start(ClusterOptions::default());
-    let second = start(ClusterOptions::default());
+    let first = start(options());
+    let second = start(options());
     let (url, kept) = (first.url("postgres"), first.data_dir());
 
     drop(first);
@@ -60,7 +61,7 @@ async fn two_clusters_run_at_once_and_dropping_one_leaves_the_other() {
 
 #[tokio::test]
 async fn dropping_does_not_wait_for_clients_to_leave() {
-    let cluster = start(ClusterOptions::default());
+    let cluster = start(options());
     let client = connect(&cluster.url("postgres")).await.unwrap();
     client.batch_execute("begin; create table held (id int)").await.unwrap();
 
@@ -96,7 +97,7 @@ async fn settings_rules_and_tls_are_as_asked() {
             certificate_pem: made.cert.pem(),
             key_pem: made.signing_key.serialize_pem(),
         }),
-        ..ClusterOptions::default()
+        ..options()
     });
     let trusted = cluster.url("postgres").replace(cluster.password(), "wrong");
     let asked = cluster.url("template1").replace(cluster.password(), "wrong");
@@ -108,10 +109,8 @@ async fn settings_rules_and_tls_are_as_asked() {
 
 #[test]
 fn a_server_that_does_not_start_is_explained_by_its_log() {
-    let refused = Cluster::start(&ClusterOptions {
-        settings: setting("no_such_setting", "1"),
-        ..ClusterOptions::default()
-    });
+    let refused =
+        Cluster::start(&ClusterOptions { settings: setting("no_such_setting", "1"), ..options() });
 
     let ClusterError::NotStarted(log) = refused.unwrap_err() else { panic!("another error") };
     assert!(log.contains("no_such_setting"), "{log}");
@@ -152,7 +151,7 @@ fn nothing_is_left_however_the_process_ends() {
 fn a_process_that_starts_a_cluster() {
     let Ok(end) = std::env::var(END) else { return };
     // A static is what the test world uses, and is never dropped.
-    let cluster: &'static Cluster = Box::leak(Box::new(start(ClusterOptions::default())));
+    let cluster: &'static Cluster = Box::leak(Box::new(start(options())));
     println!("\ndirectory {}", cluster.data_dir().parent().unwrap().display());
     match end.as_str() {
         "exit" => std::process::exit(0),

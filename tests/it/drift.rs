@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use syncline::demo::{Cluster, ClusterOptions};
+use syncline::demo::Cluster;
 
 use crate::world::pair::Pair;
+use crate::world::servers::options;
 use crate::world::{Database, cluster, connect, copy_of, fresh_database, text};
 
 const ITEMS: &str = "create table items (id bigserial primary key, name text);";
@@ -96,7 +97,7 @@ async fn another_server_is_read_from_the_start_although_all_its_object_ids_are_t
     pair.sql_target(ITEMS).await;
     let mut oids = Vec::new();
     for what in ["one", "other"] {
-        let cluster = Cluster::start(&ClusterOptions::default()).expect("Postgres starts");
+        let cluster = Cluster::start(&options()).expect("Postgres starts");
         cluster.create_database("app").await.expect("an empty database is created");
         let url = cluster.url("app");
         let client = connect(&url).await.unwrap();

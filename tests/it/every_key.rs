@@ -5,15 +5,17 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::every_type::samples::KINDS;
+use crate::every_type::samples::kinds;
 use crate::verify::verify;
+use crate::world::cluster;
 use crate::world::pair::Pair;
+use crate::world::servers::release;
 
 /// A table for each kind of key that the server can order: the name, what it is a key of.
-async fn keyed(pair: &Pair) -> Vec<(String, String)> {
+async fn keyed(pair: &Pair, release: u32) -> Vec<(String, String)> {
     let mut tables = Vec::new();
     let writer = pair.writer().await;
-    for (at, kind) in KINDS.iter().enumerate() {
+    for (at, kind) in kinds(release).enumerate() {
         let forms = [
             ("one", kind.declared.to_owned(), ["(", ")"]),
             ("list", format!("{}[]", kind.declared), ["array[", ", null]"]),
@@ -45,16 +47,26 @@ async fn keyed(pair: &Pair) -> Vec<(String, String)> {
     tables
 }
 
-async fn keys() -> (Pair, Vec<(String, String)>) {
-    let pair = Pair::of("", "").await.set("SYNC_PAGE_ROWS", "2");
-    let tables = keyed(&pair).await;
+#[tokio::test]
+async fn a_key_of_any_type_finds_its_row_again() {
+    finds_its_row_again(Pair::of("", "").await, release(cluster())).await;
+}
+
+#[tokio::test]
+async fn a_key_of_any_type_names_the_row_that_differs_and_mends_it() {
+    names_the_row_and_mends_it(Pair::of("", "").await, release(cluster())).await;
+}
+
+async fn keys(pair: Pair, release: u32) -> (Pair, Vec<(String, String)>) {
+    let pair = pair.set("SYNC_PAGE_ROWS", "2");
+    let tables = keyed(&pair, release).await;
     assert!(tables.len() > 60, "only {} kinds of keys", tables.len());
     (pair, tables)
 }
 
-#[tokio::test]
-async fn a_key_of_any_type_finds_its_row_again() {
-    let (pair, tables) = keys().await;
+/// Changes every row and takes it over, between two databases that are empty.
+pub async fn finds_its_row_again(pair: Pair, release: u32) {
+    let (pair, tables) = keys(pair, release).await;
     let names: Vec<&str> = tables.iter().map(|(table, _)| table.as_str()).collect();
     pair.sync().await.success();
     pair.assert_settled(&names).await;
@@ -73,9 +85,9 @@ async fn a_key_of_any_type_finds_its_row_again() {
     pair.assert_settled(&names).await;
 }
 
-#[tokio::test]
-async fn a_key_of_any_type_names_the_row_that_differs_and_mends_it() {
-    let (pair, tables) = keys().await;
+/// Damages rows of the target and has them named and mended, between two databases that are empty.
+pub async fn names_the_row_and_mends_it(pair: Pair, release: u32) {
+    let (pair, tables) = keys(pair, release).await;
     pair.sync().await.success();
     let mut damage = String::new();
     for (table, _) in &tables {

@@ -7,16 +7,17 @@ use std::fmt::Write as _;
 
 use crate::verify::verify;
 use crate::world::pair::Pair;
-use crate::world::{connect, fresh_database};
-use samples::{CANNOT_BE_WRITTEN, KINDS, Kind};
+use crate::world::servers::release;
+use crate::world::{cluster, connect, fresh_database};
+use samples::{CANNOT_BE_WRITTEN, Kind, kinds};
 
 /// What a table's rows travel as: a column of an enum makes it text.
 const FORMS: [(&str, &str); 2] = [("binary", ""), ("text", ", mood mood default 'glad'")];
 
 /// A table for each type and form: its values, their arrays, and arrays of every shape.
-pub fn schema() -> String {
+pub fn schema(release: u32) -> String {
     let mut text = String::from("create type mood as enum ('glad', 'sad');");
-    each(|table, kind, more| {
+    each(release, |table, kind, more| {
         let declared = kind.declared;
         let _ = write!(
             text,
@@ -27,23 +28,24 @@ pub fn schema() -> String {
     text
 }
 
-fn each(mut with: impl FnMut(&str, &Kind, &str)) {
-    for (at, kind) in KINDS.iter().enumerate() {
+pub fn each(release: u32, mut with: impl FnMut(&str, &Kind, &str)) {
+    for (at, kind) in kinds(release).enumerate() {
         for (form, more) in FORMS {
             with(&format!("{form}_{at}"), kind, more);
         }
     }
 }
 
-pub fn tables() -> Vec<String> {
+pub fn tables(release: u32) -> Vec<String> {
     let mut names = Vec::new();
-    each(|table, _, _| names.push(table.to_owned()));
+    each(release, |table, _, _| names.push(table.to_owned()));
     names
 }
 
-pub fn rows() -> String {
+/// Their rows, of the source.
+pub fn rows(release: u32) -> String {
     let mut text = String::new();
-    each(|table, Kind { declared, values, .. }, _| {
+    each(release, |table, Kind { declared, values, .. }, _| {
         let cast: Vec<String> =
             values.iter().map(|value| format!("({value})::{declared}")).collect();
         for (id, value) in cast.iter().enumerate() {
@@ -73,9 +75,10 @@ fn bytes_of(table: &str, kind: &Kind) -> String {
     )
 }
 
-pub async fn assert_same_bytes(pair: &Pair) {
+/// Both sides' servers say the same of every value.
+pub async fn assert_same_bytes(pair: &Pair, release: u32) {
     let mut queries = Vec::new();
-    each(|table, kind, _| {
+    each(release, |table, kind, _| {
         queries.push((format!("{} in {table}", kind.name), bytes_of(table, kind)))
     });
     for (name, query) in queries {
@@ -90,8 +93,9 @@ async fn every_type_of_the_server_has_samples_or_a_reason() {
     let client = connect(&database.url).await.unwrap();
     let types = "select format_type(oid, null) from pg_type \
         where typtype in ('b', 'r', 'm') and typinput <> 'array_in'::regproc order by 1";
+    let release = release(cluster());
     let known = |name: &str| {
-        KINDS.iter().any(|kind| kind.name == name)
+        kinds(release).any(|kind| kind.name == name)
             || CANNOT_BE_WRITTEN.iter().any(|(other, _)| *other == name)
     };
     for row in client.query(types, &[]).await.unwrap() {
@@ -106,31 +110,36 @@ async fn every_type_of_the_server_has_samples_or_a_reason() {
     }
 }
 
-#[tokio::test]
-async fn a_value_of_every_type_arrives_in_every_byte_and_is_left_alone() {
-    let pair = Pair::with(&schema()).await;
-    pair.sql_source(&rows()).await;
-    let tables = tables();
+/// Takes the rows over, lets them alone, and takes them over again once they have changed.
+pub async fn arrives_and_is_left_alone(pair: &Pair, release: u32) {
+    pair.sql_source(&rows(release)).await;
+    let tables = tables(release);
     let names: Vec<&str> = tables.iter().map(String::as_str).collect();
     pair.sync().await.success();
     let refused =
         "select coalesce(string_agg(table_name || ': ' || reason, '; '), '') from sync_rejects";
     assert_eq!(pair.text_target(refused).await, "");
-    assert_same_bytes(&pair).await;
+    assert_same_bytes(pair, release).await;
     pair.assert_settled(&names).await;
 
     let mut touch = String::new();
-    each(|table, _, _| {
+    each(release, |table, _, _| {
         let _ = write!(touch, "update {table} set n = 1, updated_at = '2026-01-02';");
     });
     pair.sql_source(&touch).await;
     let second = pair.sync().await.success();
-    each(|table, kind, _| {
+    each(release, |table, kind, _| {
         let updated = second.rows(&format!("public.{table}"));
         assert_eq!(updated, [0, kind.values.len() as u64 + 4, 0], "{} in {table}", kind.name);
     });
-    assert_same_bytes(&pair).await;
+    assert_same_bytes(pair, release).await;
     pair.assert_settled(&names).await;
-    let (exit, answer) = verify(&pair, &[]);
+    let (exit, answer) = verify(pair, &[]);
     assert_eq!((exit, &answer["equal"]), (0, &serde_json::json!(true)), "{answer}");
+}
+
+#[tokio::test]
+async fn a_value_of_every_type_arrives_in_every_byte_and_is_left_alone() {
+    let release = release(cluster());
+    arrives_and_is_left_alone(&Pair::with(&schema(release)).await, release).await;
 }

@@ -26,7 +26,9 @@ use syncline::jobs::sync_tables::{SyncReport, SyncTables};
 use syncline::wiring::App;
 
 use crate::every_type;
+use crate::world::cluster;
 use crate::world::pair::Pair;
+use crate::world::servers::release;
 
 /// A source that says that it speaks JSON alone.
 struct JsonAlone<'a>(&'a dyn Source);
@@ -145,20 +147,21 @@ const REJECTS: &str =
 
 #[tokio::test]
 async fn a_value_of_every_type_travels_as_json_in_every_byte_and_is_left_alone() {
-    let pair = Pair::with(&every_type::schema()).await;
-    pair.sql_source(&every_type::rows()).await;
+    let release = release(cluster());
+    let pair = Pair::with(&every_type::schema(release)).await;
+    pair.sql_source(&every_type::rows(release)).await;
     let first = tally(&sync(&pair).await);
     assert_eq!(pair.text_target(REJECTS).await, "");
-    every_type::assert_same_bytes(&pair).await;
+    every_type::assert_same_bytes(&pair, release).await;
 
     let mut touch = String::new();
-    for table in every_type::tables() {
+    for table in every_type::tables(release) {
         touch.push_str(&format!("update {table} set n = 1, updated_at = '2026-01-02';"));
     }
     pair.sql_source(&touch).await;
     let second = tally(&sync(&pair).await);
     assert_eq!(second, Tally { updated: first.inserted, ..Tally::default() });
-    every_type::assert_same_bytes(&pair).await;
+    every_type::assert_same_bytes(&pair, release).await;
     assert_eq!(tally(&sync(&pair).await), Tally::default());
 }
 

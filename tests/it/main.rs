@@ -65,6 +65,7 @@ mod unique_values;
 mod verify;
 mod verify_moving;
 mod verify_repair;
+mod versions;
 mod views;
 mod waits;
 mod world;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::verify::verify;
 use crate::world::pair::Pair;
+use crate::world::servers::{has, not_tested};
 
 /// Types made by hand, of odd names and labels, in a schema of their own.
 const OWN: &str = r#"
@@ -15,9 +16,16 @@ create domain "My Types".grid as int[];
 create type "My Types".pair as (a int, b text, "C,c" numeric[]);
 create type "My Types".nested as (p "My Types".pair, m "My Types"."Mood"[], s "My Types".short);
 create domain "My Types".whole as "My Types".pair check ((value).a is distinct from 0);
-create type "My Types".span as range (subtype = float8, multirange_type_name = "My Types".spans);
+create type "My Types".span as range (subtype = float8);
 create type "My Types".textual as range (subtype = text, collation = "C");
 "#;
+
+/// What is made besides where the server has multiranges.
+const OWN_MULTIRANGE: &str = r#"
+create type "My Types".part as range (subtype = float8, multirange_type_name = "My Types".parts);
+"#;
+const OWN_MULTIRANGE_KIND: (&str, &[&str]) =
+    (r#""My Types".parts"#, &["'{}'", "'{[-0,0.1),[5,Infinity]}'"]);
 
 /// Declared types and their values.
 const OWN_KINDS: &[(&str, &[&str])] = &[
@@ -38,7 +46,6 @@ const OWN_KINDS: &[(&str, &[&str])] = &[
     ),
     (r#""My Types".whole"#, &["row(1, null, null)"]),
     (r#""My Types".span"#, &["'empty'", "'[-0,0.1)'", "'(-Infinity,NaN]'", "'(,)'"]),
-    (r#""My Types".spans"#, &["'{}'", "'{[-0,0.1),[5,Infinity]}'"]),
     (r#""My Types".textual"#, &["'[\"\",\"a,b\")'", r#"'["\"","\\"]'"#]),
 ];
 
@@ -70,12 +77,13 @@ async fn tables(pair: &Pair, prefix: [&str; 2]) -> Vec<Column> {
     let installed = "select coalesce(string_agg(name, ','), '') from pg_available_extensions";
     let installed = pair.text_source(installed).await;
     let mut kinds: Vec<(&str, [String; 2], &[&str])> = Vec::new();
-    for (declared, values) in OWN_KINDS {
+    let multirange = has_multiranges().then_some(&OWN_MULTIRANGE_KIND);
+    for (declared, values) in OWN_KINDS.iter().chain(multirange) {
         kinds.push(("", [(*declared).to_owned(), (*declared).to_owned()], values));
     }
     for (extension, declared, values) in EXTENSIONS {
         if !installed.split(',').any(|name| name == *extension) {
-            println!("{extension} is not installed, and {declared} is not tried");
+            not_tested(&format!("{declared}, since the server lacks the extension {extension}"));
             continue;
         }
         kinds.push((extension, prefix.map(|schema| format!("{schema}.{declared}")), values));
@@ -102,12 +110,13 @@ async fn tables(pair: &Pair, prefix: [&str; 2]) -> Vec<Column> {
     columns
 }
 
+fn has_multiranges() -> bool {
+    has(14, "multiranges")
+}
+
 async fn both_sides() -> (Pair, Vec<Column>) {
-    let pair = Pair::of(
-        &format!("create schema extensions; {OWN}"),
-        &format!("create schema extensions; {OWN}"),
-    )
-    .await;
+    let more = if has_multiranges() { OWN_MULTIRANGE } else { "" };
+    let pair = Pair::with(&format!("create schema extensions; {OWN} {more}")).await;
     let columns = tables(&pair, ["public", "extensions"]).await;
     (pair, columns)
 }
@@ -257,6 +266,31 @@ async fn a_value_that_the_targets_stricter_domain_refuses_is_a_refused_row() {
     assert_eq!(answer.rows("public.people"), [1, 0, 0], "{}", answer.body);
     let refused = "select string_agg(key[1] || ' ' || code, ', ' order by key) from sync_rejects";
     assert_eq!(pair.text_target(refused).await, "1 23514, 3 23514");
+}
+
+/// As PostGIS brings `spatial_ref_sys`.
+#[tokio::test]
+async fn a_table_that_an_extension_brought_is_synced_only_where_it_is_named() {
+    let brought = "create table brought (id int primary key, updated_at timestamptz not null);";
+    let own = "create table own (id int primary key, updated_at timestamptz not null);";
+    let pair = Pair::of(
+        &format!(
+            "{brought}{own} create extension citext; alter extension citext add table brought;"
+        ),
+        own,
+    )
+    .await;
+    pair.sql_source("insert into own values (1, now()); insert into brought values (1, now())")
+        .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.own"), [1, 0, 0]);
+    assert!(!answer.body.to_string().contains("public.brought"), "{}", answer.body);
+    assert_eq!(verify(&pair, &[]).0, 0);
+    pair.sql_target(brought).await;
+    let named = pair.sync_with(&[("SYNC_TABLES", "brought")]).await.success();
+    assert_eq!(named.rows("public.brought"), [1, 0, 0]);
 }
 
 #[tokio::test]

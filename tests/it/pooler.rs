@@ -100,7 +100,7 @@ async fn nothing_of_a_run_stays_in_the_poolers_connections() {
             from pg_settings where source = 'session' and name <> 'application_name') \
         || (select count(*) from pg_prepared_statements) \
         || (select count(*) from pg_class where relnamespace = pg_my_temp_schema()) \
-        || (select count(*) from pg_locks where locktype = 'advisory')";
+        || (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())";
     let look = |url: String| async move {
         let (one, other) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
         let mut seen = Vec::new();

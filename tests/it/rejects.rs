@@ -260,7 +260,7 @@ async fn what_is_wrong_with_the_role_or_the_connection_never_lands_among_the_rej
         pair.sql_target(&format!(
             "create or replace function refuse() returns trigger language plpgsql as \
              $$ begin raise exception using errcode = '{code}'; end $$; \
-             create or replace trigger refuse before insert on items execute function refuse();"
+             drop trigger if exists refuse on items;              create trigger refuse before insert on items execute function refuse();"
         ))
         .await;
         let answer = pair.sync().await;

@@ -3,11 +3,12 @@
 
 use std::process::Command;
 
-use syncline::demo::{Cluster, ClusterOptions};
+use syncline::demo::Cluster;
 
 use crate::verify::{verify, verify_with};
 use crate::world::pair::Pair;
 use crate::world::role;
+use crate::world::servers::{makes_standbys, options};
 use crate::world::{Database, connect, fresh_database};
 
 const TABLES: &str = "create table items (id int primary key, name text, \
@@ -109,7 +110,7 @@ async fn a_target_table_whose_rows_are_hidden_from_the_role_is_refused() {
 
 /// A pair whose target is a server of its own.
 async fn apart() -> (Cluster, Pair) {
-    let cluster = Cluster::start(&ClusterOptions::default()).expect("Postgres starts");
+    let cluster = Cluster::start(&options()).expect("Postgres starts");
     cluster.create_database("app").await.expect("a database is created");
     let target = Database { name: "app".to_owned(), url: cluster.url("app") };
     let pair = Pair::between(fresh_database("source").await, target, TABLES, TABLES).await;
@@ -144,8 +145,11 @@ async fn a_server_that_is_set_read_only_is_not_overridden() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_refused_as_the_target() {
+    if !makes_standbys() {
+        return;
+    }
     let (cluster, pair) = apart().await;
-    let standby = cluster.standby(&ClusterOptions::default()).expect("a standby starts");
+    let standby = cluster.standby(&options()).expect("a standby starts");
     let answer = pair.sync_with(&[("TARGET_DATABASE_URL", &standby.url("app"))]).await;
     answer.refused(489, "read_only", "plan");
     assert!(answer.error().1.contains("standby"), "{}", answer.body);

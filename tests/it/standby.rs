@@ -4,6 +4,7 @@ use syncline::demo::{Cluster, ClusterOptions};
 
 use crate::verify::verify;
 use crate::world::pair::{Pair, call};
+use crate::world::servers::{makes_standbys, options};
 use crate::world::{Database, connect, fresh_database, text};
 
 const ITEMS: &str = "create table items (id int primary key, name text, \
@@ -18,18 +19,22 @@ struct Followed {
 }
 
 impl Followed {
-    async fn with(schema: &str) -> Self {
-        let primary = Cluster::start(&ClusterOptions::default()).expect("Postgres starts");
+    /// None where the server's programs make no standby.
+    async fn with(schema: &str) -> Option<Self> {
+        if !makes_standbys() {
+            return None;
+        }
+        let primary = Cluster::start(&options()).expect("Postgres starts");
         primary.create_database("app").await.expect("a database is created");
         // A query is in the way of what is replayed for no time at all.
         let settings = vec![("max_standby_streaming_delay".to_owned(), "0".to_owned())];
-        let options = ClusterOptions { settings, ..ClusterOptions::default() };
+        let options = ClusterOptions { settings, ..options() };
         let standby = primary.standby(&options).expect("a standby starts");
         let source = Database { name: "app".to_owned(), url: primary.url("app") };
         let target = fresh_database("target").await;
         let pair = Pair::between(source, target, schema, schema).await;
         let pair = pair.set("SOURCE_DATABASE_URL", standby.url("app"));
-        Self { pair, standby, primary }
+        Some(Self { pair, standby, primary })
     }
 
     /// Returns when the standby has replayed all that the primary has written, committed or not.
@@ -55,7 +60,7 @@ fn item(id: u32, name: &str, minute: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_flow_from_a_standby_and_its_blind_spot_is_told() {
-    let followed = Followed::with(ITEMS).await;
+    let Some(followed) = Followed::with(ITEMS).await else { return };
     let pair = &followed.pair;
     pair.sql_source("insert into items select i, 'old', now() from generate_series(1, 1000) i")
         .await;
@@ -75,7 +80,7 @@ async fn rows_flow_from_a_standby_and_its_blind_spot_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_open_on_the_primary_is_waited_for() {
-    let followed = Followed::with(ITEMS).await;
+    let Some(followed) = Followed::with(ITEMS).await else { return };
     let pair = &followed.pair;
     let late = pair.writer().await;
     late.batch_execute(&format!("begin; {}", item(1, "late", 1))).await.unwrap();
@@ -96,7 +101,7 @@ async fn a_transaction_that_is_open_on_the_primary_is_waited_for() {
 /// open all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_younger_than_all_that_have_ended_is_waited_for_too() {
-    let followed = Followed::with(ITEMS).await;
+    let Some(followed) = Followed::with(ITEMS).await else { return };
     let pair = &followed.pair;
     pair.sql_source(&item(1, "done", 9)).await;
     let (older, younger) = (pair.writer().await, pair.writer().await);
@@ -118,7 +123,7 @@ async fn a_transaction_younger_than_all_that_have_ended_is_waited_for_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_is_promoted_goes_on_as_a_primary() {
-    let followed = Followed::with(ITEMS).await;
+    let Some(followed) = Followed::with(ITEMS).await else { return };
     let pair = &followed.pair;
     let lost = pair.writer().await;
     lost.batch_execute(&format!("begin; {}", item(1, "lost", 1))).await.unwrap();
@@ -155,7 +160,8 @@ async fn what_a_standby_ends_for_its_primarys_sake_is_read_again() {
                 if id = 300 and current_setting('transaction_isolation') = 'ISOLATION' \
                     and not (select open from public.gate) then perform pg_sleep(600); end if; \
                 return true; end $$; ";
-        let followed = Followed::with(&(gate.replace("ISOLATION", isolation) + ITEMS)).await;
+        let schema = gate.replace("ISOLATION", isolation) + ITEMS;
+        let Some(followed) = Followed::with(&schema).await else { return };
         let Followed { pair, standby, primary } = followed;
         pair.sql_source("insert into items select i, '', now() from generate_series(1, 1000) i")
             .await;
@@ -182,7 +188,8 @@ async fn what_a_standby_ends_for_its_primarys_sake_is_read_again() {
 async fn an_unlogged_table_is_named_on_a_standby_and_the_others_go_on() {
     let unlogged =
         ITEMS.replace("items", "queued").replace("create table", "create unlogged table");
-    let followed = Followed::with(&format!("{ITEMS}{unlogged}")).await;
+    let schema = format!("{ITEMS}{unlogged}");
+    let Some(followed) = Followed::with(&schema).await else { return };
     followed.pair.sql_source(&item(1, "one", 0)).await;
     followed.caught_up().await;
     let answer = followed.pair.sync().await;

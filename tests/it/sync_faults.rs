@@ -8,6 +8,7 @@ use syncline::demo::{Cluster, ClusterOptions, TlsFiles};
 
 use crate::world::pair::{Answer, Pair};
 use crate::world::proxy::Proxy;
+use crate::world::servers::options;
 use crate::world::{cluster, role};
 
 const TABLES: &str = "create table items (id int primary key, updated_at timestamptz not null); \
@@ -104,7 +105,7 @@ impl TlsServer {
         let tls = TlsFiles { certificate_pem, key_pem: key.serialize_pem() };
         // Nobody gets in without TLS.
         let hba = vec!["hostnossl all all all reject".to_owned()];
-        let options = ClusterOptions { tls: Some(tls), hba, ..ClusterOptions::default() };
+        let options = ClusterOptions { tls: Some(tls), hba, ..options() };
         let cluster = Cluster::start(&options).expect("Postgres starts with TLS");
         let ca = std::env::temp_dir().join(format!(
             "syncline-ca-{}-{}.pem",

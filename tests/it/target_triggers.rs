@@ -2,6 +2,7 @@
 //! fire.
 
 use crate::world::pair::{Answer, Pair};
+use crate::world::servers::has;
 
 const ITEMS: &str =
     "create table items (id int primary key, n int, updated_at timestamptz not null);";
@@ -190,6 +191,9 @@ async fn a_role_that_may_not_suppress_triggers_is_told_before_a_row_moves() {
 
     assert_eq!(answer.error().0, "no_privilege", "{}", answer.body);
     assert!(answer.body.to_string().contains("session_replication_role"), "{}", answer.body);
+    if !has(15, "grants of a single setting") {
+        return;
+    }
     pair.sql_target(&format!("grant set on parameter session_replication_role to {role}")).await;
     let answer = pair.sync_with(&[("TARGET_DATABASE_URL", &url)]).await.success();
     assert_eq!(answer.rows("public.items"), [10, 0, 0]);

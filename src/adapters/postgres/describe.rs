@@ -47,7 +47,8 @@ const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::t
 const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
      from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
 
-/// A table a row, its parts as JSON; views of all kinds only where they are asked for by name.
+/// A table a row, its parts as JSON; views of all kinds, and what an extension brought, only where they
+/// are asked for by name: the target has an extension's tables where and as its own version has them.
 /// `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again while they are
 /// violated. A collation that folds is somebody's own: those of the server have lower numbers.
 const TABLES: &str = r#"
@@ -120,12 +121,15 @@ join pg_namespace n on n.oid = c.relnamespace
 where case
     when $1::text[] is null then c.relkind in ('r', 'p') and n.nspname = 'public'
         and not c.relispartition and c.relname <> all ($3::text[])
+        and not exists (select from pg_depend e
+            where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
     else c.relkind in ('r', 'p', 'v', 'm', 'f')
         and (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
 end
 order by 1, 2"#;
 
-/// Reads the facts of the listed tables that exist, or of all in schema `public` but our own.
+/// Reads the facts of the listed tables that exist, or of all in schema `public` but our own and
+/// those of extensions.
 /// One round trip beside that of the transaction's end.
 pub async fn facts(
     session: &Session,

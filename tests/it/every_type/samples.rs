@@ -7,12 +7,33 @@ pub struct Kind {
     pub name: &'static str,
     /// How a column of it is declared, where the bare name would mean a length of 1.
     pub declared: &'static str,
+    /// The first release that has the type with these values.
+    pub since: u32,
     /// Expressions, each cast to the type.
     pub values: &'static [&'static str],
 }
 
+/// What a release knows of them.
+pub fn kinds(release: u32) -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().filter(move |kind| kind.since <= release)
+}
+
+const OLDEST: u32 = 13;
+
 const fn kind(name: &'static str, values: &'static [&'static str]) -> Kind {
-    Kind { name, declared: name, values }
+    Kind { name, declared: name, since: OLDEST, values }
+}
+
+const fn since(since: u32, name: &'static str, values: &'static [&'static str]) -> Kind {
+    Kind { name, declared: name, since, values }
+}
+
+const fn sized(
+    name: &'static str,
+    declared: &'static str,
+    values: &'static [&'static str],
+) -> Kind {
+    Kind { name, declared, since: OLDEST, values }
 }
 
 /// Types that no client can give a value of, and why.
@@ -28,7 +49,7 @@ pub const CANNOT_BE_WRITTEN: [(&str, &str); 7] = [
 
 /// Every other type.
 #[rustfmt::skip]
-pub const KINDS: &[Kind] = &[
+const KINDS: &[Kind] = &[
     kind("boolean", &["true", "false"]),
     kind("bytea", &[r"'\x'", r"'\x00'", r"'\x5c4e0a09'",
         "(select decode(string_agg(lpad(to_hex(i), 2, '0'), ''), 'hex') from generate_series(0, 255) i)"]),
@@ -39,7 +60,7 @@ pub const KINDS: &[Kind] = &[
     kind("int2vector", &["''", "'1 -2 32767'"]),
     kind("integer", &["'-2147483648'", "2147483647", "0"]),
     kind("oidvector", &["''", "'0 4294967295'"]),
-    kind("text", &["''", "' '", r"E'\\N'", r"E'\\.'", "'NULL'", r"E'\t\n\r\b\f\v\\'", r"E'\001\177'", "'é'",
+    kind("text", &["''", "' '", r"E'\\N'", r"E'\\.'", "'NULL'", r"E'\t\n\r\b\f\013\\'", r"E'\001\177'", "'é'",
         r"U&'e\0301'", r"U&'\+01F600'", "'it''s \"q\" {a,b} (c)'", r"E'\\x41'", "repeat('xé', 50000)"]),
     kind("oid", &["0", "4294967295"]),
     kind("tid", &["'(0,0)'", "'(4294967295,65535)'"]),
@@ -67,7 +88,7 @@ pub const KINDS: &[Kind] = &[
         "'1.7976931348623157e308'", "0.1", "'0.30000000000000004'"]),
     kind("money", &["'-92233720368547758.08'", "'92233720368547758.07'", "0"]),
     kind("aclitem", &["'=r/' || quote_ident(current_user)", "quote_ident(current_user) || '=a*w/' || quote_ident(current_user)"]),
-    Kind { name: "character", declared: "character(5)", values: &["''", "'ab'", "'  é'", "'abcde'"] },
+    sized("character", "character(5)", &["''", "'ab'", "'  é'", "'abcde'"]),
     kind("character varying", &["''", "'a '", "'é'", "repeat('v', 9000)"]),
     kind("date", &["'4714-11-24 BC'", "'0001-12-31 BC'", "'5874897-12-31'", "'2000-02-29'", "'infinity'", "'-infinity'"]),
     kind("time without time zone", &["'00:00'", "'24:00'", "'23:59:59.999999'"]),
@@ -78,9 +99,10 @@ pub const KINDS: &[Kind] = &[
     kind("interval", &["'0'", "'1 day'", "'24:00:00'", "'1 mon'", "'30 days'", "'1 mon -1 day 00:00:00.000001'",
         "'-178000000 years'", "'P1Y2M-3DT-4H5M-6.7S'", "'-1 year 1 mon'"]),
     kind("time with time zone", &["'24:00+15:59'", "'00:00-15:59'", "'12:34:56.789012+05:30:15'"]),
-    Kind { name: "bit", declared: "bit(9)", values: &["B'000000000'", "B'101010101'"] },
+    sized("bit", "bit(9)", &["B'000000000'", "B'101010101'"]),
     kind("bit varying", &["B''", "B'0'", "B'1010101011'"]),
-    kind("numeric", &["'NaN'", "'Infinity'", "'-Infinity'", "1.0", "1.00", "0", "'0.000'", "'-1e-16383'", "'1e131071'",
+    since(14, "numeric", &["'Infinity'", "'-Infinity'"]),
+    kind("numeric", &["'NaN'", "1.0", "1.00", "0", "'0.000'", "'-1e-16383'", "'1e131071'",
         "'123456789012345678901234567890.123456789'"]),
     kind("refcursor", &["''", "'my \"cursor\"'"]),
     kind("regproc", &["'now'", "0"]),
@@ -102,14 +124,15 @@ pub const KINDS: &[Kind] = &[
     kind("tsquery", &["''", "'''a b'' & !(c | d:*AB) <2> e'"]),
     kind("int4range", &["'empty'", "'(,)'", "'[1,5)'", "'(,5)'", "'[-2147483648,)'"]),
     kind("int8range", &["'empty'", "'(,)'", "'[1,5)'"]),
-    kind("numrange", &["'empty'", "'[1.0,1.00]'", "'(1.5,NaN]'", "'[-Infinity,)'"]),
+    kind("numrange", &["'empty'", "'[1.0,1.00]'", "'(1.5,NaN]'"]),
+    since(14, "numrange", &["'[-Infinity,)'", "'(0,Infinity)'"]),
     kind("tsrange", &["'empty'", "'[2000-01-01,infinity]'", "'(,\"2000-01-01 00:00:00.000001\")'"]),
     kind("tstzrange", &["'empty'", "'[2000-01-01 00:00+00,infinity]'", "'(-infinity,)'"]),
     kind("daterange", &["'empty'", "'[0044-03-15 BC,2000-01-01)'", "'(,infinity]'"]),
-    kind("int4multirange", &["'{}'", "'{[1,2),[5,9)}'", "'{(,)}'"]),
-    kind("int8multirange", &["'{}'", "'{[1,2),[5,9)}'"]),
-    kind("nummultirange", &["'{}'", "'{[1.0,1.00],(2.5,)}'"]),
-    kind("tsmultirange", &["'{}'", "'{[2000-01-01,2000-01-02),[2001-01-01,infinity)}'"]),
-    kind("tstzmultirange", &["'{}'", "'{[2000-01-01 00:00+00,2000-01-02 00:00+00)}'"]),
-    kind("datemultirange", &["'{}'", "'{[2000-01-01,2000-01-02),[2001-01-01,infinity)}'"]),
+    since(14, "int4multirange", &["'{}'", "'{[1,2),[5,9)}'", "'{(,)}'"]),
+    since(14, "int8multirange", &["'{}'", "'{[1,2),[5,9)}'"]),
+    since(14, "nummultirange", &["'{}'", "'{[1.0,1.00],(2.5,)}'"]),
+    since(14, "tsmultirange", &["'{}'", "'{[2000-01-01,2000-01-02),[2001-01-01,infinity)}'"]),
+    since(14, "tstzmultirange", &["'{}'", "'{[2000-01-01 00:00+00,2000-01-02 00:00+00)}'"]),
+    since(14, "datemultirange", &["'{}'", "'{[2000-01-01,2000-01-02),[2001-01-01,infinity)}'"]),
 ];

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod queued;
 pub mod receiver;
 pub mod runtime_api;
+pub mod servers;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -36,16 +37,21 @@ pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
         let settings = [("max_prepared_transactions", "8"), ("max_connections", "200")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let options = ClusterOptions { settings, ..ClusterOptions::default() };
+        let options = ClusterOptions { settings, ..servers::options() };
         Cluster::start(&options).expect("Postgres starts")
     })
 }
 
 /// Creates an empty database, named after what it is for.
 pub async fn fresh_database(prefix: &str) -> Database {
+    fresh_database_on(cluster(), prefix).await
+}
+
+/// Creates an empty database on a server that is not all tests'.
+pub async fn fresh_database_on(cluster: &Cluster, prefix: &str) -> Database {
     let name = unique(prefix);
-    cluster().create_database(&name).await.expect("an empty database is created");
-    Database { url: cluster().url(&name), name }
+    cluster.create_database(&name).await.expect("an empty database is created");
+    Database { url: cluster.url(&name), name }
 }
 
 /// Creates a copy of another database, to which no test may be connected at the time.
@@ -74,7 +80,10 @@ pub async fn role(url: &str, grants: &str) -> String {
     let client = connect(url).await.unwrap();
     let database = text(url, "select current_database()::text").await;
     let name = format!("role_of_{database}");
-    let create = format!("create role {name} login password 'a-role-s-own'; ");
+    // Before Postgres 15 everybody may create in `public`.
+    let create = format!(
+        "create role {name} login password 'a-role-s-own'; revoke create on schema public from public; "
+    );
     client.batch_execute(&(create + &grants.replace("ROLE", &name))).await.unwrap();
     url.replace(&format!("syncline:{}", cluster().password()), &format!("{name}:a-role-s-own"))
 }

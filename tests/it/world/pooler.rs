@@ -2,12 +2,13 @@
 //! ends with the process, however that ends, because it watches a pipe that only we hold.
 
 use std::fs::Permissions;
-use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use super::servers::not_tested;
 
 /// A running pooler.
 pub struct Pooler {
@@ -25,11 +26,7 @@ impl Pooler {
     /// None where pgbouncer is not installed, and then it says so.
     pub fn before(server: u16, password: &str) -> Option<Self> {
         let Some(program) = installed() else {
-            // Not `eprintln`, which the test harness keeps to itself.
-            let _ = writeln!(
-                std::io::stderr(),
-                "NOT TESTED: there is no pgbouncer here; install the package of that name"
-            );
+            not_tested("there is no pgbouncer here; install the package of that name");
             return None;
         };
         let started = (0..5).find_map(|_| Self::start(&program, server, password));

@@ -1,0 +1,92 @@
+//! Which Postgres the tests run on: the one that is found here, or those that the environment names.
+//!
+//! `SYNCLINE_TEST_POSTGRES` is the directory of `initdb` and `postgres` for all tests.
+//! `SYNCLINE_TEST_OLDEST` and `SYNCLINE_TEST_NEWEST` are two more, for the tests between releases.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use syncline::demo::{Cluster, ClusterOptions};
+
+use super::cluster;
+
+/// The options of every cluster that tests start, on the server that they all run on.
+pub fn options() -> ClusterOptions {
+    ClusterOptions { binaries: named("SYNCLINE_TEST_POSTGRES"), ..ClusterOptions::default() }
+}
+
+/// A server of the oldest release and one of the newest, started at the first call, with other
+/// settings each. None where they are not given, and then it says so.
+pub fn oldest_and_newest() -> Option<[&'static Cluster; 2]> {
+    static BOTH: OnceLock<Option<[Cluster; 2]>> = OnceLock::new();
+    let both = BOTH.get_or_init(|| {
+        let binaries = [named("SYNCLINE_TEST_OLDEST")?, named("SYNCLINE_TEST_NEWEST")?];
+        let [oldest, newest] = binaries.map(Some);
+        Some([start(oldest, &OLDEST_SETTINGS), start(newest, &NEWEST_SETTINGS)])
+    });
+    if both.is_none() {
+        not_tested("SYNCLINE_TEST_OLDEST and SYNCLINE_TEST_NEWEST name no servers");
+    }
+    both.as_ref().map(|both| both.each_ref())
+}
+
+/// What changes how values are written and read, one way on one side and another on the other.
+const OLDEST_SETTINGS: [(&str, &str); 7] = [
+    ("timezone", "Asia/Kathmandu"),
+    ("datestyle", "German"),
+    ("intervalstyle", "sql_standard"),
+    ("bytea_output", "escape"),
+    ("extra_float_digits", "-3"),
+    ("xmloption", "document"),
+    ("quote_all_identifiers", "on"),
+];
+const NEWEST_SETTINGS: [(&str, &str); 7] = [
+    ("timezone", "America/St_Johns"),
+    ("datestyle", "SQL, DMY"),
+    ("intervalstyle", "iso_8601"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "3"),
+    ("xmloption", "content"),
+    ("xmlbinary", "hex"),
+];
+
+fn start(binaries: Option<PathBuf>, settings: &[(&str, &str)]) -> Cluster {
+    let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let options =
+        ClusterOptions { binaries, settings: settings.collect(), ..ClusterOptions::default() };
+    Cluster::start(&options).expect("Postgres starts")
+}
+
+/// A server's major release.
+pub fn release(of: &Cluster) -> u32 {
+    of.release().parse().expect("a release is a number")
+}
+
+/// Whether the server that all tests run on is of that release or a later one; it says so where not.
+pub fn has(since: u32, what: &str) -> bool {
+    let release = release(cluster());
+    if release < since {
+        not_tested(&format!("{what}, which Postgres {release} lacks"));
+    }
+    release >= since
+}
+
+/// Whether standbys can be made of the server that all tests run on; it says so where not.
+pub fn makes_standbys() -> bool {
+    let able = cluster().binaries().join("pg_basebackup").is_file();
+    if !able {
+        not_tested(&format!("standbys: no pg_basebackup in {}", cluster().binaries().display()));
+    }
+    able
+}
+
+/// Says past the test harness, which keeps `println` and `eprintln` to itself, what is left out.
+pub fn not_tested(what: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "NOT TESTED in {test}: {what}");
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
