@@ -236,6 +236,12 @@ impl Script {
         };
         for (of, answer) in written.iter().zip(&answers) {
             if of.first.get_or_init(|| answer.get().to_owned()) != answer.get() {
+                eprintln!(
+                    "CHANGED {:.300} was {:.300} is {:.300}",
+                    of.step.sql,
+                    of.first.get().unwrap(),
+                    answer.get()
+                );
                 return Err(PostgresError::Changed);
             }
             of.put(of.step.read(answer));
