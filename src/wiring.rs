@@ -23,14 +23,16 @@ use crate::engine::ports::{Clock, Ledger, Notifier, Queue, Source, Target};
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
-    Limits, PipelineSettings, Problem, QueueSettings, Settings, SettingsError, SettingsErrors,
-    TableOverride,
+    self, Limits, PipelineSettings, Problem, QueueSettings, Settings, SettingsError,
+    SettingsErrors, TableOverride,
 };
 
 /// The application: its pipelines, what calls it, and what its doors check callers with.
 pub struct App {
     served: Vec<Served>,
     budget: Option<Duration>,
+    /// Whether what is about to start is synced for.
+    pub syncs_at_startup: bool,
     qstash: Option<QStash>,
     webhook: Option<Webhook>,
     function: PublicFunction,
@@ -52,6 +54,11 @@ impl App {
         Self::new(Settings::from_process()?)
     }
 
+    /// This process's environment turns the startup sync off, whatever else it says.
+    pub fn startup_is_off() -> bool {
+        settings::startup_is_off()
+    }
+
     /// The same for the function, which cannot do without somebody who may call it.
     pub fn function_from_process() -> Result<Self, SettingsErrors> {
         Self::new(Settings::function_from_process()?)
@@ -65,7 +72,7 @@ impl App {
     /// Joins everything. Nothing is reached yet: a database that is down is told when it is
     /// needed, and is no crash loop.
     pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
-        let Settings { pipelines, limits, state_schema, edge, queue } = settings;
+        let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, calls, notify_url } = queue;
         let serve = |of| serve(of, &limits, &state_schema);
         let served = pipelines.into_iter().map(serve).collect::<Result<_, _>>()?;
@@ -76,6 +83,7 @@ impl App {
         Ok(Self {
             served,
             budget: limits.budget,
+            syncs_at_startup: startup,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
             webhook: notify_url.map(Webhook::new),
             function: PublicFunction::default(),

@@ -47,6 +47,8 @@ pub enum Asked {
     Scheduled,
     /// A person, through the queue.
     Manual,
+    /// What is about to start.
+    Startup,
     /// The slice before it.
     Continuation {
         /// What all slices of the chain have in common.
@@ -77,7 +79,7 @@ impl Asked {
     /// A chain's name becomes a header and a row.
     fn makes_sense(&self) -> bool {
         match self {
-            Self::Scheduled | Self::Manual => true,
+            Self::Scheduled | Self::Manual | Self::Startup => true,
             Self::Continuation { chain, slice, idle, waits } => {
                 let counts = [slice, idle, waits];
                 MessageId::parse(chain).is_ok() && counts.iter().all(|of| **of <= MOST_SLICES)
@@ -90,6 +92,7 @@ impl Asked {
         match self {
             Self::Scheduled => Trigger::Scheduled,
             Self::Manual => Trigger::Manual,
+            Self::Startup => Trigger::Startup,
             Self::Continuation { .. } => Trigger::Continuation,
         }
     }
@@ -97,7 +100,7 @@ impl Asked {
     /// Where the call stands in a chain; a call that begins one names it.
     pub fn chain(self, begins: &str) -> Chain {
         match self {
-            Self::Scheduled | Self::Manual => Chain::begun(begins),
+            Self::Scheduled | Self::Manual | Self::Startup => Chain::begun(begins),
             Self::Continuation { chain, slice, idle, waits } => {
                 Chain::carried(chain, slice, idle, waits)
             }
@@ -247,7 +250,7 @@ mod tests {
     #[test]
     fn what_is_asked_survives_the_way() {
         let last = Asked::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1, waits: 2 };
-        for asked in [Asked::Scheduled, Asked::Manual, last.clone()] {
+        for asked in [Asked::Scheduled, Asked::Manual, Asked::Startup, last.clone()] {
             assert_eq!(Asked::signed(asked.body().as_bytes()), asked);
         }
         assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1, 2));

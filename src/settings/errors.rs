@@ -121,7 +121,7 @@ pub enum Problem {
     #[error("It must be one of {0}")]
     Choice(String),
     /// Neither on nor off.
-    #[error("It must be 1 or 0")]
+    #[error("It must be true or false; 1 and 0, yes and no are understood, too")]
     Switch,
     /// Not a URL that QStash could call.
     #[error("It must be an absolute URL such as https://sync.example.com, without `?` and `#`")]

@@ -60,6 +60,11 @@ pub(super) const TABLES: Variable = variable(
     Some("every table of the source's schema public that has a key"),
     "the list of tables to sync, with commas between them",
 );
+pub(super) const STARTUP: Variable = variable(
+    "ENABLE_STARTUP_SYNC",
+    Some("true"),
+    "whether `syncline startup` and startup calls sync before what they start",
+);
 pub(super) const CONFIG: Variable = variable(
     "SYNC_CONFIG",
     Some("no file"),
@@ -164,7 +169,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 35] = [
+pub const VARIABLES: [Variable; 36] = [
     SOURCE,
     TARGET,
     SOURCE_KEY,
@@ -176,6 +181,7 @@ pub const VARIABLES: [Variable; 35] = [
     NEW_URL,
     NEW_URL_KEY,
     TABLES,
+    STARTUP,
     CONFIG,
     ADD_COLUMNS,
     BUDGET,

@@ -50,6 +50,7 @@ mod session_defaults;
 mod shapes;
 mod sql_text;
 mod standby;
+mod startup;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;
