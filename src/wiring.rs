@@ -13,6 +13,7 @@ use crate::adapters::postgres::{PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
+use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::pipeline::{Pipeline, TableRule};
@@ -36,6 +37,8 @@ pub struct App {
     qstash: Option<QStash>,
     webhook: Option<Webhook>,
     function: PublicFunction,
+    /// When the queue calls for each pipeline besides its own schedule.
+    pub hourly: Option<Cron>,
     /// How the queue is to call.
     pub calls: Calls,
     /// The public URL, without a slash at its end.
@@ -73,7 +76,7 @@ impl App {
     /// needed, and is no crash loop.
     pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
         let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
-        let QueueSettings { qstash, cron: _, calls, notify_url } = queue;
+        let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
         let serve = |of| serve(of, &limits, &state_schema);
         let served = pipelines.into_iter().map(serve).collect::<Result<_, _>>()?;
         let (current_key, next_key) = match edge.signing_keys {
@@ -87,6 +90,7 @@ impl App {
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
             webhook: notify_url.map(Webhook::new),
             function: PublicFunction::default(),
+            hourly,
             calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
             admin_token: edge.admin_token,

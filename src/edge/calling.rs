@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::run::Trigger;
@@ -110,7 +111,22 @@ impl Asked {
 
 /// The schedules that this deployment's pipelines ought to have.
 pub fn wanted(app: &App) -> Result<Vec<Wanted>, Fault> {
-    app.all().map(|served| wanted_by(app, served)).collect()
+    let mut wanted = Vec::new();
+    for served in app.all() {
+        let own = wanted_by(app, served)?;
+        let hourly = app.hourly.as_ref().map(|cron| hourly(&own, cron));
+        wanted.push(own);
+        wanted.extend(hourly);
+    }
+    Ok(wanted)
+}
+
+/// The same call on another schedule. Both have one flow, so that their ticks of one minute wait for
+/// each other, and the second finds nothing to do. No pipeline's name has an underscore, so the id is
+/// no other pipeline's.
+fn hourly(own: &Wanted, cron: &Cron) -> Wanted {
+    let id = ScheduleId::parse(&format!("{}_hourly", own.id)).expect("an id may be longer by that");
+    Wanted { id, cron: cron.clone(), ..own.clone() }
 }
 
 fn wanted_by(app: &App, served: &Served) -> Result<Wanted, Fault> {

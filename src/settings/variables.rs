@@ -135,8 +135,18 @@ pub(super) const QSTASH_TOKEN: Variable = variable(
 );
 pub(super) const CRON: Variable =
     variable("SYNC_CRON", Some("0 */6 * * *"), "when QStash calls, as a cron expression");
+pub(super) const HOURLY: Variable = variable(
+    "ENABLE_HOURLY_SYNC",
+    Some("false"),
+    "whether QStash calls on a second schedule, too, every hour",
+);
+pub(super) const HOURLY_CRON: Variable = variable(
+    "SYNC_HOURLY_CRON",
+    Some("0 * * * *"),
+    "when the second schedule ticks, where ENABLE_HOURLY_SYNC is on",
+);
 pub(super) const TIME_ZONE: Variable =
-    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expression");
+    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expressions");
 pub(super) const RETRIES: Variable = variable(
     "SYNC_RETRIES",
     Some("2"),
@@ -169,7 +179,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 36] = [
+pub const VARIABLES: [Variable; 38] = [
     SOURCE,
     TARGET,
     SOURCE_KEY,
@@ -198,6 +208,8 @@ pub const VARIABLES: [Variable; 36] = [
     CURRENT_KEY,
     NEXT_KEY,
     CRON,
+    HOURLY,
+    HOURLY_CRON,
     TIME_ZONE,
     RETRIES,
     RETRY_DELAY,
