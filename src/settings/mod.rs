@@ -4,13 +4,16 @@
 //! An empty variable is an unset one, and space around a value is not part of it. The environment
 //! wins over the file.
 
+mod address;
 mod databases;
 mod edge;
 mod errors;
 mod file;
 mod limits;
+mod named;
 mod pipelines;
 mod queue;
+mod switch;
 mod variables;
 
 pub use edge::{AppUrl, EdgeSettings, SigningKeys};
@@ -23,7 +26,7 @@ pub use variables::{VARIABLES, Variable};
 use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
 
 use errors::Problems;
-use variables::{Environment, NOT_UNICODE, STATE_SCHEMA};
+use variables::{Environment, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 
 /// Everything that can be set, checked and parsed.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The target's schema for our state tables, exactly as the catalog has it.
     pub state_schema: String,
+    /// Whether what is about to start is synced for.
+    pub startup: bool,
     /// What the function's door needs; at the terminal it may be empty.
     pub edge: EdgeSettings,
     /// QStash, and how it is to call.
@@ -78,6 +83,7 @@ impl Settings {
             pipelines: pipelines::read(env, &queue.cron, problems),
             limits: limits::read(env, problems),
             state_schema: state_schema(env, problems),
+            startup: switch::read(env, STARTUP, problems).unwrap_or(true),
             edge,
             queue,
         }
@@ -104,6 +110,13 @@ pub fn described() -> String {
 pub fn log_filter() -> Option<String> {
     let set = |name| process_variable(name).filter(|filter| !filter.is_empty());
     set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set(variables::LOG.name))
+}
+
+/// Whether this process's environment turns the startup sync off. It is read apart from the rest: where
+/// it is off, nothing else has to be set, and nobody wants to hear of that.
+pub fn startup_is_off() -> bool {
+    let word = Environment(&process_variable).get(STARTUP);
+    word.is_some_and(|word| switch::parse(&word) == Some(false))
 }
 
 /// Bytes that are no Unicode become `NOT_UNICODE`, which `collect` names.

@@ -24,10 +24,46 @@ pub(super) const SOURCE: Variable =
     variable("SOURCE_DATABASE_URL", None, "the database that is read and never written");
 pub(super) const TARGET: Variable =
     variable("TARGET_DATABASE_URL", None, "the database that is written; it also keeps our state");
+pub(super) const SOURCE_KEY: Variable = variable(
+    "SOURCE_SERVICE_ROLE_KEY",
+    None,
+    "the service-role or secret key of the source, where its URL is a project's https:// one",
+);
+pub(super) const TARGET_KEY: Variable = variable(
+    "TARGET_SERVICE_ROLE_KEY",
+    None,
+    "the service-role or secret key of the target, where its URL is a project's https:// one",
+);
+pub(super) const OLD_URL: Variable = variable(
+    "OLD_SUPABASE_URL",
+    None,
+    "the source, where SOURCE_DATABASE_URL is not set; SUPABASE_URL is the target then",
+);
+pub(super) const OLD_KEY: Variable =
+    variable("OLD_SUPABASE_SERVICE_ROLE_KEY", None, "the key of OLD_SUPABASE_URL");
+pub(super) const CURRENT_URL: Variable = variable(
+    "SUPABASE_URL",
+    None,
+    "the target beside OLD_SUPABASE_URL, and the source beside NEW_SUPABASE_URL",
+);
+pub(super) const CURRENT_URL_KEY: Variable =
+    variable("SUPABASE_SERVICE_ROLE_KEY", None, "the key of SUPABASE_URL");
+pub(super) const NEW_URL: Variable = variable(
+    "NEW_SUPABASE_URL",
+    None,
+    "the target, where TARGET_DATABASE_URL is not set; SUPABASE_URL is the source then",
+);
+pub(super) const NEW_URL_KEY: Variable =
+    variable("NEW_SUPABASE_SERVICE_ROLE_KEY", None, "the key of NEW_SUPABASE_URL");
 pub(super) const TABLES: Variable = variable(
     "SYNC_TABLES",
     Some("every table of the source's schema public that has a key"),
     "the list of tables to sync, with commas between them",
+);
+pub(super) const STARTUP: Variable = variable(
+    "ENABLE_STARTUP_SYNC",
+    Some("true"),
+    "whether `syncline startup` and startup calls sync before what they start",
 );
 pub(super) const CONFIG: Variable = variable(
     "SYNC_CONFIG",
@@ -99,8 +135,18 @@ pub(super) const QSTASH_TOKEN: Variable = variable(
 );
 pub(super) const CRON: Variable =
     variable("SYNC_CRON", Some("0 */6 * * *"), "when QStash calls, as a cron expression");
+pub(super) const HOURLY: Variable = variable(
+    "ENABLE_HOURLY_SYNC",
+    Some("false"),
+    "whether QStash calls on a second schedule, too, every hour",
+);
+pub(super) const HOURLY_CRON: Variable = variable(
+    "SYNC_HOURLY_CRON",
+    Some("0 * * * *"),
+    "when the second schedule ticks, where ENABLE_HOURLY_SYNC is on",
+);
 pub(super) const TIME_ZONE: Variable =
-    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expression");
+    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expressions");
 pub(super) const RETRIES: Variable = variable(
     "SYNC_RETRIES",
     Some("2"),
@@ -133,10 +179,19 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 27] = [
+pub const VARIABLES: [Variable; 38] = [
     SOURCE,
     TARGET,
+    SOURCE_KEY,
+    TARGET_KEY,
+    OLD_URL,
+    OLD_KEY,
+    CURRENT_URL,
+    CURRENT_URL_KEY,
+    NEW_URL,
+    NEW_URL_KEY,
     TABLES,
+    STARTUP,
     CONFIG,
     ADD_COLUMNS,
     BUDGET,
@@ -153,6 +208,8 @@ pub const VARIABLES: [Variable; 27] = [
     CURRENT_KEY,
     NEXT_KEY,
     CRON,
+    HOURLY,
+    HOURLY_CRON,
     TIME_ZONE,
     RETRIES,
     RETRY_DELAY,

@@ -51,6 +51,7 @@ mod shapes;
 mod sql_text;
 mod standby;
 mod standin;
+mod startup;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;

@@ -10,6 +10,7 @@ mod run;
 mod schedule;
 mod serve;
 mod setup;
+mod startup;
 mod verify;
 
 use std::fmt::Display;
@@ -48,6 +49,8 @@ enum Command {
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
     Schedule(schedule::ScheduleArguments),
+    /// Syncs what is missing, then becomes a command, which starts whatever became of that
+    Startup(startup::StartupArguments),
     /// Serves the function's routes on a plain port
     Serve(serve::ServeArguments),
     /// Shows all of it on this machine, with real data in two throwaway databases
@@ -116,6 +119,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Verify(arguments) => verify::verify(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
+        Command::Startup(arguments) => startup::startup(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,
         Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,

@@ -27,6 +27,12 @@ pub enum Exit {
     Busy,
     /// Stopped by Ctrl-C before its end.
     Interrupted,
+    /// Stopped by SIGTERM before its end.
+    Terminated,
+    /// The command to become cannot be executed.
+    NotExecutable,
+    /// There is no such command to become.
+    NotFound,
 }
 
 impl From<Exit> for ExitCode {
@@ -41,6 +47,10 @@ impl From<Exit> for ExitCode {
             Exit::Busy => 75,
             // What a shell reports of a command that the signal ended.
             Exit::Interrupted => 130,
+            Exit::Terminated => 143,
+            // As shells have it of a command that they cannot start.
+            Exit::NotExecutable => 126,
+            Exit::NotFound => 127,
         })
     }
 }

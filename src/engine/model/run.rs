@@ -14,6 +14,8 @@ pub enum Trigger {
     Scheduled,
     /// A person with the admin token, or the terminal.
     Manual,
+    /// Something that starts after it, and waits for it.
+    Startup,
     /// A slice before it, through the queue.
     Continuation,
 }
@@ -24,6 +26,7 @@ impl Trigger {
         match self {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
+            Self::Startup => "startup",
             Self::Continuation => "continuation",
         }
     }
