@@ -11,18 +11,20 @@ use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
+use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
-use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::project::Project;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
-use crate::engine::ports::{Clock, Notifier, Queue};
+use crate::engine::ports::{Clock, Ledger, Notifier, Queue, Source, Target};
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
-    Limits, PipelineSettings, QueueSettings, Settings, SettingsErrors, TableOverride,
+    Limits, PipelineSettings, Problem, QueueSettings, Settings, SettingsError, SettingsErrors,
+    TableOverride,
 };
 
 /// The application: its pipelines, what calls it, and what its doors check callers with.
@@ -47,30 +49,31 @@ pub struct App {
 impl App {
     /// The application that this process's environment describes.
     pub fn from_process() -> Result<Self, SettingsErrors> {
-        Settings::from_process().map(Self::new)
+        Self::new(Settings::from_process()?)
     }
 
     /// The same for the function, which cannot do without somebody who may call it.
     pub fn function_from_process() -> Result<Self, SettingsErrors> {
-        Settings::function_from_process().map(Self::new)
+        Self::new(Settings::function_from_process()?)
     }
 
     /// The function's application for an environment that is given.
     pub fn function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
-        Settings::read_for_function(env).map(Self::new)
+        Self::new(Settings::read_for_function(env)?)
     }
 
     /// Joins everything. Nothing is reached yet: a database that is down is told when it is
     /// needed, and is no crash loop.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
         let Settings { pipelines, limits, state_schema, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, calls, notify_url } = queue;
-        let served = pipelines.into_iter().map(|of| serve(of, &limits, &state_schema)).collect();
+        let serve = |of| serve(of, &limits, &state_schema);
+        let served = pipelines.into_iter().map(serve).collect::<Result<_, _>>()?;
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
             None => (None, None),
         };
-        Self {
+        Ok(Self {
             served,
             budget: limits.budget,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
@@ -81,7 +84,7 @@ impl App {
             admin_token: edge.admin_token,
             current_key,
             next_key,
-        }
+        })
     }
 
     /// A new run's id, from the system's randomness.
@@ -155,12 +158,19 @@ fn no_queue() -> Fault {
 /// Tells this deployment's schedules from others', also after its public URL has changed: where it
 /// writes, and as whom, since behind a pooler the user tells the projects apart. Nobody learns the
 /// database's address from it.
-fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
-    let digest = Sha256::digest(format!("{} {} {state_schema}", target.user, target.label()));
+fn mark(target: &Address, state_schema: &str) -> String {
+    let digest = Sha256::digest(match target {
+        Address::Postgres(url) => format!("{} {} {state_schema}", url.user, url.label()),
+        Address::Project(project) => format!("{} {state_schema}", project.api()),
+    });
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
+fn serve(
+    set: PipelineSettings,
+    limits: &Limits,
+    state_schema: &str,
+) -> Result<Served, SettingsErrors> {
     let PipelineSettings {
         name,
         source,
@@ -173,9 +183,19 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    let source: Box<dyn Source> = match source {
+        Address::Postgres(url) => Box::new(PostgresSource::new(url)),
+        Address::Project(project) => return Err(over_its_api(&name, &project)),
+    };
     // One connection for rows and ledger alike: both work on the same database.
-    let database = PostgresTarget::new(target, state_schema, triggers);
-    Served {
+    let (target, ledger): (Box<dyn Target>, Box<dyn Ledger>) = match target {
+        Address::Postgres(url) => {
+            let database = PostgresTarget::new(url, state_schema, triggers);
+            (Box::new(database.clone()), Box::new(database))
+        }
+        Address::Project(project) => return Err(over_its_api(&name, &project)),
+    };
+    Ok(Served {
         mark,
         pipeline: Arc::new(Pipeline {
             name,
@@ -188,13 +208,17 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             deletes,
             add_columns,
         }),
-        ports: Ports {
-            source: Box::new(PostgresSource::new(source)),
-            target: Box::new(database.clone()),
-            ledger: Box::new(database),
-            clock: Box::new(SystemClock),
-        },
-    }
+        ports: Ports { source, target, ledger, clock: Box::new(SystemClock) },
+    })
+}
+
+/// A project's URL is read and checked like any other, and no adapter speaks to its API.
+fn over_its_api(pipeline: &str, project: &Project) -> SettingsErrors {
+    SettingsErrors(vec![SettingsError {
+        place: format!("Pipeline {pipeline}"),
+        purpose: None,
+        problem: Problem::OverItsApi(project.label()),
+    }])
 }
 
 fn rule(set: TableOverride) -> TableRule {

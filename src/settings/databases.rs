@@ -1,11 +1,13 @@
-//! Which database a pipeline reads and which it writes: from a variable, or from the file.
+//! Which database a pipeline reads and which it writes: from variables, or from the file.
 
-use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::address::Address;
 
+use super::address::{self, Key, Place, label};
 use super::errors::{Problem, Problems};
-use super::variables::{Environment, NOT_UNICODE, Variable};
+use super::named::{AllNamed, Meant, Named, Side};
+use super::variables::{CURRENT_URL, Environment, NEW_URL, NOT_UNICODE, OLD_URL};
 
-/// A text of the file: of a database its URL, or `env:NAME` for the variable that holds one.
+/// A text of the file: of a database its URL or key, or `env:NAME` for the variable that holds one.
 #[derive(Clone)]
 pub(super) struct Placed {
     /// File, line and key, for messages.
@@ -14,69 +16,155 @@ pub(super) struct Placed {
     pub text: String,
 }
 
+/// What the file says of one side.
+pub(super) struct Own {
+    pub url: Option<Placed>,
+    pub key: Option<Placed>,
+}
+
 /// What marks a variable's name in the file.
 const REFERENCE: &str = "env:";
 
-/// The database of one side of a pipeline.
-///
-/// A pipeline's own `env:NAME` always stands: it is the environment already. A URL that is written
-/// in the file gives way to the variable, if it is the file's only pipeline; with several, the
-/// variable cannot mean one of them and is what the others fall back to.
-pub(super) fn side(
-    env: Environment<'_>,
-    variable: Variable,
-    own: Option<&Placed>,
-    alone: bool,
-    problems: &mut Problems,
-) -> Option<DatabaseUrl> {
-    let Some(own) = own else { return from_variable(env, variable, problems) };
-    if let Some(name) = own.text.strip_prefix(REFERENCE) {
-        return from_reference(env, own, name.trim(), problems);
+/// All that the environment says of databases, for whichever pipeline asks.
+pub(super) struct Databases<'a> {
+    env: Environment<'a>,
+    named: AllNamed,
+}
+
+impl<'a> Databases<'a> {
+    pub(super) fn read(env: Environment<'a>) -> Self {
+        Self { env, named: AllNamed::read(env) }
     }
-    if alone && env.get(variable).is_some() {
-        return from_variable(env, variable, problems);
+
+    /// The database of one side of a pipeline.
+    ///
+    /// A pipeline's own `env:NAME` always stands: it is the environment already. A URL that is
+    /// written in the file gives way to the side's own variable, if it is the file's only pipeline;
+    /// with several, the variable cannot mean one of them and is what the others fall back to. The
+    /// names of applications (`SUPABASE_URL` and its like) never replace what the file says: they
+    /// may stand there for the application.
+    pub(super) fn side(
+        &self,
+        side: Side,
+        own: &Own,
+        alone: bool,
+        problems: &mut Problems,
+    ) -> Option<Address> {
+        let Some(url) = &own.url else {
+            if let Some(key) = &own.key {
+                problems.at(&key.place, Problem::IdleKey(side.in_file()));
+            }
+            return self.from_variables(side, problems);
+        };
+        let variables = self.named.own(side);
+        if let Some(name) = url.text.strip_prefix(REFERENCE) {
+            let name = name.trim();
+            let text = self.referred(url, name, problems)?;
+            let known = self.named.with_url(name).or(alone.then_some(variables));
+            return self.with_key(side, (name, &text), own.key.as_ref(), known, problems);
+        }
+        if alone && variables.is_set() {
+            return from(variables, problems);
+        }
+        let known = alone.then_some(variables);
+        self.with_key(side, (&url.place, &url.text), own.key.as_ref(), known, problems)
     }
-    let url = DatabaseUrl::parse(&own.text);
-    url.map_err(|bad| problems.at(&own.place, bad)).ok()
+
+    fn from_variables(&self, side: Side, problems: &mut Problems) -> Option<Address> {
+        let missing = match self.named.meant(side) {
+            Meant::One(named) => return from(named, problems),
+            Meant::Either => {
+                let AllNamed { old, current, new, .. } = &self.named;
+                let place = [OLD_URL, CURRENT_URL, NEW_URL].map(|variable| variable.name);
+                let [old, current, new] = [old, current, new]
+                    .map(|named| named.url_text.as_deref().map(label).unwrap_or_default());
+                problems.at(place.join(", "), Problem::TwoReadings { old, current, new });
+                return None;
+            }
+            Meant::Sideless => Problem::OneProject,
+            Meant::Nobody => Problem::NoDatabase,
+        };
+        problems.of(self.named.own(side).url, missing);
+        None
+    }
+
+    /// A database that the file names, with the key that the file names for it, or else the one
+    /// that `known` has.
+    fn with_key(
+        &self,
+        side: Side,
+        (place, url): (&str, &str),
+        own: Option<&Placed>,
+        known: Option<&Named>,
+        problems: &mut Problems,
+    ) -> Option<Address> {
+        let place = Place::Other(place);
+        let Some(own) = own else {
+            let key = known.map_or(Key::NotInFile(side.key_in_file()), key_of);
+            return address::read(place, url, key, problems);
+        };
+        match own.text.strip_prefix(REFERENCE).map(str::trim) {
+            Some(name) => {
+                let text = self.referred(own, name, problems)?;
+                address::read(place, url, Key::Given(Place::Other(name), &text), problems)
+            }
+            None => {
+                let key = Key::Given(Place::Other(&own.place), &own.text);
+                address::read(place, url, key, problems)
+            }
+        }
+    }
+
+    /// What the variable holds that the file names.
+    fn referred(&self, own: &Placed, name: &str, problems: &mut Problems) -> Option<String> {
+        let Some(text) = self.env.named(name) else {
+            problems.at(&own.place, Problem::NoSuchVariable(name.to_owned()));
+            return None;
+        };
+        if text.contains(NOT_UNICODE) {
+            problems.at(name, Problem::NotUnicode);
+            return None;
+        }
+        Some(text)
+    }
+}
+
+impl Side {
+    fn in_file(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        }
+    }
+
+    fn key_in_file(self) -> &'static str {
+        match self {
+            Self::Source => "source_key",
+            Self::Target => "target_key",
+        }
+    }
 }
 
 /// Names the same database on both sides as what it is: a run would read what it writes.
 pub(super) fn refuse_same(
     pipeline: &str,
-    source: &DatabaseUrl,
-    target: &DatabaseUrl,
+    source: &Address,
+    target: &Address,
     problems: &mut Problems,
 ) {
-    if source.is_same_database(target) {
+    if source.is_same(target) {
         problems.at(format!("Pipeline {pipeline}"), Problem::SameDatabase(target.label()));
     }
 }
 
-fn from_variable(
-    env: Environment<'_>,
-    variable: Variable,
-    problems: &mut Problems,
-) -> Option<DatabaseUrl> {
-    let Some(text) = env.get(variable) else {
-        problems.of(variable, Problem::NoDatabase);
-        return None;
-    };
-    DatabaseUrl::parse(&text).map_err(|bad| problems.of(variable, bad)).ok()
+fn from(named: &Named, problems: &mut Problems) -> Option<Address> {
+    let url = named.url_text.as_deref()?;
+    address::read(Place::Variable(named.url), url, key_of(named), problems)
 }
 
-fn from_reference(
-    env: Environment<'_>,
-    own: &Placed,
-    name: &str,
-    problems: &mut Problems,
-) -> Option<DatabaseUrl> {
-    let Some(text) = env.named(name) else {
-        problems.at(&own.place, Problem::NoSuchVariable(name.to_owned()));
-        return None;
-    };
-    if text.contains(NOT_UNICODE) {
-        problems.at(name, Problem::NotUnicode);
-        return None;
+fn key_of(named: &Named) -> Key<'_> {
+    match &named.key_text {
+        Some(key) => Key::Given(Place::Variable(named.key), key),
+        None => Key::Unset(named.key),
     }
-    DatabaseUrl::parse(&text).map_err(|bad| problems.at(name, bad)).ok()
 }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::engine::model::cron::BadCron;
 use crate::engine::model::database::BadDatabaseUrl;
+use crate::engine::model::project::BadProject;
 use crate::engine::model::table::{BadTableName, LONGEST_NAME, TableName};
 
 use super::variables::Variable;
@@ -29,10 +30,71 @@ pub struct SettingsError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A database is needed and not named.
-    #[error("It is not set; write postgres://USER:PASSWORD@HOST:5432/DATABASE")]
+    #[error(
+        "It is not set; write postgres://USER:PASSWORD@HOST:5432/DATABASE, or \
+         https://PROJECT.supabase.co with its key"
+    )]
     NoDatabase,
+    /// `SUPABASE_URL` has no side of its own.
+    #[error(
+        "It is not set, and SUPABASE_URL alone does not tell which side it is; set \
+         OLD_SUPABASE_URL, and it is the target, or NEW_SUPABASE_URL, and it is the source"
+    )]
+    OneProject,
+    /// Three projects can be read as two pairs.
+    #[error(
+        "All three are set, and it is unclear which two are meant: either from OLD_SUPABASE_URL \
+         ({old}) to SUPABASE_URL ({current}), then unset NEW_SUPABASE_URL; or from SUPABASE_URL \
+         ({current}) to NEW_SUPABASE_URL ({new}), then unset OLD_SUPABASE_URL. \
+         SOURCE_DATABASE_URL and TARGET_DATABASE_URL win over all of them"
+    )]
+    TwoReadings {
+        /// What `OLD_SUPABASE_URL` names.
+        old: String,
+        /// What `SUPABASE_URL` names.
+        current: String,
+        /// What `NEW_SUPABASE_URL` names.
+        new: String,
+    },
+    /// A project's API without its key.
+    #[error("It is not set; set the service-role or secret key of {0} (its settings, API keys)")]
+    NoKey(String),
+    /// A project of the file without its key.
+    #[error("The project {project} needs its key; add {key} = \"env:NAME\" to the pipeline")]
+    NoKeyInFile {
+        /// The project.
+        project: String,
+        /// The key of the file.
+        key: &'static str,
+    },
+    /// A key beside nothing that it could open.
+    #[error("It stands without `{0}` beside it; add that, or take this away")]
+    IdleKey(&'static str),
+    /// A key with the rights of a visitor.
+    #[error(
+        "The key has the role {0}, which may not read and write everything; the service-role or \
+         secret key is needed, from the project's settings, API keys"
+    )]
+    WeakKey(String),
+    /// Two settings of different projects.
+    #[error("The key belongs to the project {key}, and the URL to {url}; correct one of them")]
+    ForeignKey {
+        /// The project that the key names.
+        key: String,
+        /// The project that the URL names.
+        url: String,
+    },
+    /// No adapter speaks to a project's API.
+    #[error(
+        "The project {0} over its API is understood in a later version; give its database's \
+         postgres:// URL"
+    )]
+    OverItsApi(String),
+    /// A project's URL or key is malformed.
+    #[error(transparent)]
+    Project(#[from] BadProject),
     /// `env:NAME` names a variable that is not set.
-    #[error("The variable {0} is not set; set it to the database's postgres:// URL")]
+    #[error("The variable {0} is not set; set it, or name another")]
     NoSuchVariable(String),
     /// The bytes are no Unicode.
     #[error("It holds bytes that are no Unicode; set it again")]

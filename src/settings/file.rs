@@ -25,7 +25,9 @@ pub(super) use deletes::How;
 pub(super) struct FilePipeline {
     pub name: String,
     pub source: Option<Placed>,
+    pub source_key: Option<Placed>,
     pub target: Option<Placed>,
+    pub target_key: Option<Placed>,
     /// The tables to sync; none: all of them.
     pub tables: Option<Vec<TableName>>,
     pub overrides: Vec<TableOverride>,
@@ -39,10 +41,12 @@ pub(super) struct FilePipeline {
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 11] = [
+const PIPELINE_KEYS: [&str; 13] = [
     "name",
     "source",
+    "source_key",
     "target",
+    "target_key",
     "cron",
     "time_zone",
     "deletes",
@@ -123,7 +127,9 @@ impl Walk<'_> {
         self.refuse_unknown(section, &PIPELINE_KEYS);
         let name = self.required_text(section, span, "name");
         let source = self.placed(section, "source");
+        let source_key = self.placed(section, "source_key");
         let target = self.placed(section, "target");
+        let target_key = self.placed(section, "target_key");
         let cron = self.placed(section, "cron");
         let time_zone = self.placed(section, "time_zone");
         let triggers = self.choice(section, "triggers", &TRIGGERS).unwrap_or_default();
@@ -141,7 +147,9 @@ impl Walk<'_> {
         Some(FilePipeline {
             name,
             source,
+            source_key,
             target,
+            target_key,
             tables,
             overrides,
             cron,

@@ -4,11 +4,13 @@
 //! An empty variable is an unset one, and space around a value is not part of it. The environment
 //! wins over the file.
 
+mod address;
 mod databases;
 mod edge;
 mod errors;
 mod file;
 mod limits;
+mod named;
 mod pipelines;
 mod queue;
 mod variables;

@@ -1,16 +1,17 @@
 //! The pipelines: one from the environment alone, or those of the file with the environment's last
 //! word.
 
+use crate::engine::model::address::Address;
 use crate::engine::model::cron::{BadCron, Cron};
-use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::pipeline::{Policy, TargetTriggers};
 use crate::engine::model::table::TableName;
 
-use super::databases::{Placed, refuse_same, side};
+use super::databases::{Databases, Own, Placed, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline, How};
-use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, SOURCE, TABLES, TARGET};
+use super::named::Side;
+use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, TABLES};
 
 /// The pipeline that needs no file; the function's path is named after it.
 pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
@@ -21,9 +22,9 @@ pub struct PipelineSettings {
     /// Its name: `[a-z0-9][a-z0-9-]{0,62}`, unique among the pipelines.
     pub name: String,
     /// The database that is read.
-    pub source: DatabaseUrl,
+    pub source: Address,
     /// The database that is written.
-    pub target: DatabaseUrl,
+    pub target: Address,
     /// The tables to sync, each once; none: all that the source has.
     pub tables: Option<Vec<TableName>>,
     /// Settings of single tables. They add no table to the list.
@@ -68,7 +69,9 @@ pub(super) fn read(
         None => vec![FilePipeline {
             name: DEFAULT_PIPELINE.to_owned(),
             source: None,
+            source_key: None,
             target: None,
+            target_key: None,
             tables: None,
             overrides: Vec::new(),
             cron: None,
@@ -80,6 +83,7 @@ pub(super) fn read(
         }],
     };
     let alone = pipelines.len() == 1;
+    let databases = Databases::read(env);
     let adds = add_columns(env, problems);
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
@@ -87,7 +91,9 @@ pub(super) fn read(
         let FilePipeline {
             name,
             source,
+            source_key,
             target,
+            target_key,
             tables,
             overrides,
             cron,
@@ -100,8 +106,10 @@ pub(super) fn read(
         let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
-        let source = side(env, SOURCE, source.as_ref(), alone, problems);
-        let target = side(env, TARGET, target.as_ref(), alone, problems);
+        let source = Own { url: source, key: source_key };
+        let target = Own { url: target, key: target_key };
+        let source = databases.side(Side::Source, &source, alone, problems);
+        let target = databases.side(Side::Target, &target, alone, problems);
         let (Some(source), Some(target)) = (source, target) else { continue };
         refuse_same(&name, &source, &target, problems);
         let tables = listed.clone().or(tables);

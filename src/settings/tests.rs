@@ -82,7 +82,7 @@ fn every_problem_is_said_at_once_and_by_name() {
     assert_eq!(message.lines().count(), 13);
     for line in [
         "SOURCE_DATABASE_URL: The scheme must be postgres:// (found `mysql`). It is the database th",
-        "TARGET_DATABASE_URL: It is not set; write postgres://USER:PASSWORD@HOST:5432/DATABASE. It",
+        "TARGET_DATABASE_URL: It is not set; write postgres://USER:PASSWORD@HOST:5432/DATABASE, or",
         "SYNC_TABLES: A name is missing",
         "SYNC_BUDGET_SECONDS: It must be a whole number from 1 to 86400",
         "SYNC_PAGE_ROWS: ",
@@ -199,6 +199,36 @@ fn a_files_reference_stands_and_must_lead_somewhere() {
     assert!(malformed.contains("\n  OLD_URL: The scheme must be postgres://"), "{malformed}");
     let bytes = message(&[config, TARGET, ("OLD_URL", "postgres://u:\u{fffd}@h/d")]);
     assert!(bytes.contains("\n  OLD_URL: It holds bytes"), "{bytes}");
+}
+
+#[test]
+fn a_files_project_has_its_key_from_the_file_or_from_the_variable_beside_its_url() {
+    let project = "https://abc.supabase.co";
+    let key = ("KEY", "sb_secret_hunter2");
+    let read = |lines: &str, env: &[(&'static str, &'static str)]| {
+        let file = ConfigFile::new("keys", &format!("[[pipeline]]\nname = \"a\"\n{lines}"));
+        let env = [&[file.variable(), TARGET], env].concat();
+        let settings = settings(&env).map_err(|errors| errors.to_string())?;
+        Ok::<_, String>(settings.pipelines[0].source.label())
+    };
+    let lines = format!("source = \"{project}\"\n");
+    let keyed = format!("{lines}source_key = \"env:KEY\"\n");
+    let referred = "source = \"env:OLD_SUPABASE_URL\"\n";
+    let old = ("OLD_SUPABASE_URL", project);
+
+    assert_eq!(read(&keyed, &[key]).unwrap(), "abc.supabase.co");
+    assert_eq!(read(&lines, &[("SOURCE_SERVICE_ROLE_KEY", key.1)]).unwrap(), "abc.supabase.co");
+    let beside = ("OLD_SUPABASE_SERVICE_ROLE_KEY", key.1);
+    assert_eq!(read(referred, &[old, beside]).unwrap(), "abc.supabase.co");
+    let unset = read(&keyed, &[]).unwrap_err();
+    assert!(unset.contains("toml line 4, `source_key`: The variable KEY is not set"), "{unset}");
+    let missing = read(referred, &[old]).unwrap_err();
+    assert!(missing.contains("OLD_SUPABASE_SERVICE_ROLE_KEY: It is not set"), "{missing}");
+    let idle = read("source_key = \"env:KEY\"\n", &[SOURCE, key]).unwrap_err();
+    assert!(idle.contains("`source_key`: It stands without `source` beside it"), "{idle}");
+    let two = format!("{lines}[[pipeline]]\nname = \"b\"\n");
+    let none = read(&two, &[SOURCE, ("SOURCE_SERVICE_ROLE_KEY", key.1)]).unwrap_err();
+    assert!(none.contains("add source_key = \"env:NAME\""), "{none}");
 }
 
 #[test]
@@ -323,6 +353,11 @@ proptest! {
             ("QSTASH_NEXT_SIGNING_KEY", token.clone()),
             ("APP_URL", format!("https://u:{encoded}@h/{token}")),
             ("SYNC_LOCAL", local),
+            ("SOURCE_SERVICE_ROLE_KEY", secret.clone()),
+            ("OLD_SUPABASE_URL", format!("https://u:{secret}@h")),
+            ("SUPABASE_URL", literal.clone()),
+            ("NEW_SUPABASE_URL", format!("https://{secret}@h")),
+            ("NEW_SUPABASE_SERVICE_ROLE_KEY", token.clone()),
         ];
         let mut shown = String::new();
         for round in 0..3 {
@@ -336,7 +371,9 @@ proptest! {
             match round {
                 0 => env.retain(|(name, _)| *name != "APP_URL" && *name != "SYNC_LOCAL"),
                 _ => {
-                    env.retain(|(name, _)| *name != "SOURCE_DATABASE_URL");
+                    env.retain(|(name, _)| {
+                        *name != "SOURCE_DATABASE_URL" && *name != "TARGET_DATABASE_URL"
+                    });
                     env.push(("SYNC_CONFIG", file.variable().1.to_owned()));
                 }
             }

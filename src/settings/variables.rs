@@ -24,6 +24,37 @@ pub(super) const SOURCE: Variable =
     variable("SOURCE_DATABASE_URL", None, "the database that is read and never written");
 pub(super) const TARGET: Variable =
     variable("TARGET_DATABASE_URL", None, "the database that is written; it also keeps our state");
+pub(super) const SOURCE_KEY: Variable = variable(
+    "SOURCE_SERVICE_ROLE_KEY",
+    None,
+    "the service-role or secret key of the source, where its URL is a project's https:// one",
+);
+pub(super) const TARGET_KEY: Variable = variable(
+    "TARGET_SERVICE_ROLE_KEY",
+    None,
+    "the service-role or secret key of the target, where its URL is a project's https:// one",
+);
+pub(super) const OLD_URL: Variable = variable(
+    "OLD_SUPABASE_URL",
+    None,
+    "the source, where SOURCE_DATABASE_URL is not set; SUPABASE_URL is the target then",
+);
+pub(super) const OLD_KEY: Variable =
+    variable("OLD_SUPABASE_SERVICE_ROLE_KEY", None, "the key of OLD_SUPABASE_URL");
+pub(super) const CURRENT_URL: Variable = variable(
+    "SUPABASE_URL",
+    None,
+    "the target beside OLD_SUPABASE_URL, and the source beside NEW_SUPABASE_URL",
+);
+pub(super) const CURRENT_URL_KEY: Variable =
+    variable("SUPABASE_SERVICE_ROLE_KEY", None, "the key of SUPABASE_URL");
+pub(super) const NEW_URL: Variable = variable(
+    "NEW_SUPABASE_URL",
+    None,
+    "the target, where TARGET_DATABASE_URL is not set; SUPABASE_URL is the source then",
+);
+pub(super) const NEW_URL_KEY: Variable =
+    variable("NEW_SUPABASE_SERVICE_ROLE_KEY", None, "the key of NEW_SUPABASE_URL");
 pub(super) const TABLES: Variable = variable(
     "SYNC_TABLES",
     Some("every table of the source's schema public that has a key"),
@@ -133,9 +164,17 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 27] = [
+pub const VARIABLES: [Variable; 35] = [
     SOURCE,
     TARGET,
+    SOURCE_KEY,
+    TARGET_KEY,
+    OLD_URL,
+    OLD_KEY,
+    CURRENT_URL,
+    CURRENT_URL_KEY,
+    NEW_URL,
+    NEW_URL_KEY,
     TABLES,
     CONFIG,
     ADD_COLUMNS,

@@ -16,8 +16,8 @@ pub enum BadDatabaseUrl {
     /// It is a URL of something else, which is known by name.
     #[error("The scheme must be postgres:// (found `{0}`)")]
     OtherScheme(&'static str),
-    /// It is a REST API's, which is understood in a later version.
-    #[error("Only postgres:// is available in this version (found an http URL)")]
+    /// It is an API's, which is a project's and has a key beside it.
+    #[error("It must begin with postgres:// (found an http URL)")]
     Rest,
     /// A raw `@` or `/` makes it ambiguous where the password ends.
     #[error("It is unclear where the password ends; write an @ in it as %40, a / as %2F")]
