@@ -51,6 +51,7 @@ mod session_defaults;
 mod shapes;
 mod sql_text;
 mod standby;
+mod standin;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;

@@ -9,6 +9,7 @@ pub mod killable;
 pub mod pair;
 pub mod pooler;
 pub mod post;
+pub mod postgrest;
 pub mod process;
 pub mod proxy;
 pub mod queued;

@@ -1,0 +1,156 @@
+"""Reads and writes the stand-in for PostgREST with the official Python client, as people do. Prints
+`ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them."""
+
+import os
+import sys
+import traceback
+
+from postgrest import APIError, CountMethod, SyncPostgrestClient
+from postgrest.types import ReturnMethod
+
+URL = os.environ["SUPABASE_URL"] + "/rest/v1"
+failed = False
+
+
+def connect(key):
+    return SyncPostgrestClient(URL, headers={"apikey": key}, retry_enabled=False)
+
+
+client = connect(os.environ["SUPABASE_SECRET_KEY"])
+
+
+def check(body):
+    global failed
+    name = body.__name__.replace("_", " ")
+    try:
+        body()
+        print(f"ok python: {name}")
+    except Exception:  # Whatever goes wrong is told.
+        failed = True
+        print(f"FAILED python: {name}: {traceback.format_exc()!r}")
+
+
+def same(found, expected):
+    assert found == expected, f"{found!r} is not {expected!r}"
+
+
+def ids(call):
+    return [row["id"] for row in call.execute().data]
+
+
+def refused(call, code):
+    try:
+        call.execute()
+    except APIError as error:
+        same(error.code, code)
+        return error
+    raise AssertionError("it was not refused")
+
+
+def books():
+    return client.from_("books")
+
+
+@check
+def rows_are_inserted_and_come_back():
+    authors = [{"id": 1, "name": "Ann"}, {"id": 2, "name": "Bob"}]
+    same(client.from_("authors").insert(authors).execute().data, authors)
+    titles = ["One", "Two, too (2)", "Three", "Four"]
+    rows = [
+        {"id": n + 1, "title": title, "author_id": 1 if n < 2 else None, "price": n + 0.5}
+        for n, title in enumerate(titles)
+    ]
+    same(books().insert(rows, returning=ReturnMethod.minimal).execute().data, [])
+
+
+@check
+def columns_are_selected_and_cast():
+    found = books().select("number:id::text", "title", "price").eq("id", 2).execute().data
+    same(found, [{"number": "2", "title": "Two, too (2)", "price": 1.5}])
+
+
+@check
+def filters_find_their_rows():
+    def by():
+        return books().select("id").order("id")
+
+    same(ids(by().gt("id", 1).lte("id", 3)), [2, 3])
+    same(ids(by().in_("title", ["One", "nothing"])), [1])
+    same(ids(by().is_("author_id", "null")), [3, 4])
+    same(ids(by().not_.is_("author_id", "null")), [1, 2])
+    same(ids(by().like("title", "%ee")), [3])
+    same(ids(by().or_("id.eq.4,and(author_id.eq.1,id.gte.2)")), [2, 4])
+
+
+@check
+def rows_are_ordered_and_paged():
+    same(ids(books().select("id").order("author_id", nullsfirst=True).order("id")), [3, 4, 1, 2])
+    same(ids(books().select("id").order("id", desc=True).limit(2).offset(1)), [3, 2])
+
+
+@check
+def a_range_is_a_page_and_the_count_is_of_all():
+    page = books().select("id", count=CountMethod.exact).order("id").range(1, 2).execute()
+    same((page.data, page.count), ([{"id": 2}, {"id": 3}], 4))
+    same(books().select("*", count=CountMethod.exact, head=True).execute().count, 4)
+
+
+@check
+def one_row_is_an_object():
+    same(books().select("id").eq("id", 1).single().execute().data, {"id": 1})
+    refused(books().select("id").single(), "PGRST116")
+    same(books().select("id").eq("id", 99).maybe_single().execute(), None)
+
+
+@check
+def an_upsert_merges():
+    authors = client.from_("authors")
+    same(authors.upsert({"id": 1, "name": "Anna"}).execute().data, [{"id": 1, "name": "Anna"}])
+    moved = authors.upsert({"id": 20, "name": "Bob"}, on_conflict="name").execute()
+    same(moved.data, [{"id": 20, "name": "Bob"}])
+    ignored = authors.upsert({"id": 1, "name": "X"}, ignore_duplicates=True).execute()
+    same(ignored.data, [])
+    refused(authors.upsert([{"id": 4, "name": "A"}, {"id": 4, "name": "B"}]), "21000")
+
+
+@check
+def rows_of_different_columns_are_filled_with_defaults():
+    rows = [{"id": 10, "title": "Ten"}, {"id": 11, "title": "Eleven", "copies": 7}]
+    found = books().insert(rows, default_to_null=False).execute().data
+    same([row["copies"] for row in found], [1, 7])
+
+
+@check
+def rows_are_updated_and_deleted():
+    same(books().update({"copies": 3}).eq("id", 10).execute().data[0]["copies"], 3)
+    same(books().delete(count=CountMethod.exact).gte("id", 10).execute().count, 2)
+    refused(books().delete(), "21000")
+
+
+@check
+def functions_are_called():
+    same(client.rpc("add", {"a": 2}).execute().data, 4)
+    same(client.rpc("add", {"a": 2, "b": 3}, get=True).execute().data, 5)
+    same(client.rpc("cheaper", {"than": 1}).execute().data[0]["id"], 1)
+    same(client.rpc("echo", {"payload": {"a": None}}).execute().data, {"a": None})
+
+
+@check
+def what_is_refused_is_told_with_its_code():
+    refused(books().insert({"id": 1, "title": "x"}), "23505")
+    refused(books().insert({"id": 50, "title": "x", "author_id": 999}), "23503")
+    refused(books().insert({"id": 50, "title": "x", "nope": 1}), "PGRST204")
+    refused(books().select("nope"), "42703")
+    refused(client.from_("nowhere").select("*"), "PGRST205")
+    error = refused(client.rpc("fail", {}), "P0001")
+    same((error.message, error.details, error.hint), ("no luck", "none at all", "try again"))
+
+
+@check
+def a_legacy_key_opens_and_the_browsers_key_does_not():
+    legacy = connect(os.environ["SUPABASE_SERVICE_ROLE_KEY"])
+    same(ids(legacy.from_("books").select("id").eq("id", 1)), [1])
+    refused(connect(os.environ["SUPABASE_ANON_KEY"]).from_("books").select("id"), "42501")
+
+
+sys.exit(1 if failed else 0)

@@ -1,0 +1,65 @@
+//! GET and HEAD of a table.
+
+use super::Server;
+use super::answer::Answer;
+use super::query::{Query, Window};
+use super::refusal::Refusal;
+use super::request::{Asked, Form};
+use super::session::Outcome;
+use super::statement::{self, Rows};
+
+/// Reads rows.
+pub async fn read(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refusal> {
+    let schema = asked.schema(&server.options.schemas)?;
+    let query = Query::read(&asked.pairs)?;
+    if query.columns.is_some() || query.on_conflict.is_some() {
+        return Err(Refusal::unknown("columns or on_conflict in a request that reads"));
+    }
+    let (form, window) = (asked.form()?, query.window(&asked.headers, server.options.max_rows)?);
+    let table = statement::of(server.cache().table(schema, name)?);
+    let conditions = query.conditions(&table)?;
+    let source = format!(
+        "select {} from {table}{conditions}{}{}",
+        query.selection(&table),
+        query.ordering(&table),
+        window.sql(),
+    );
+    let count = asked.prefer.count.map(|_| format!("select 1 from {table}{conditions}"));
+    let read = "select * from pgrst_source";
+    let statement = statement::framed(&source, read, count.as_deref(), Rows::As(form));
+    let work = server.work(asked, schema, false, statement, None);
+    let outcome = server.run(asked, work, form, |_| Ok(())).await?;
+    let mut prefer = asked.prefer.clone();
+    (prefer.resolution, prefer.missing, prefer.returned) = (None, None, None);
+    prefer.max_affected = None;
+    let mut answer = page(outcome, window, form)?;
+    answer.headers.extend(prefer.applied());
+    Ok(answer)
+}
+
+/// A page of rows with its place among all.
+pub fn page(outcome: Outcome, window: Window, form: Form) -> Result<Answer, Refusal> {
+    let Outcome { total, rows, body, inserted: _ } = outcome;
+    let first = window.offset;
+    let status = match total {
+        Some(total) if first > total => {
+            let details =
+                format!("An offset of {first} was requested, but there are only {total} rows.");
+            return Err(Refusal::new(416, "PGRST103", "Requested range not satisfiable")
+                .details(details)
+                .header("content-range", format!("*/{total}")));
+        }
+        Some(total) if rows < total => 206,
+        _ => 200,
+    };
+    let mut answer = Answer::new(status, form.content_type(), body);
+    answer.headers.push(("content-range", content_range(first, first + rows - 1, total)));
+    Ok(answer)
+}
+
+/// `0-24/2500`, where `*` is what is not known or not there.
+pub fn content_range(first: i64, last: i64, total: Option<i64>) -> String {
+    let span =
+        if first <= last && total != Some(0) { format!("{first}-{last}") } else { "*".to_owned() };
+    format!("{span}/{}", total.map_or("*".to_owned(), |total| total.to_string()))
+}

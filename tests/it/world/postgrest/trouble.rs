@@ -1,0 +1,94 @@
+//! Trouble on demand: what goes wrong, for which calls, and how often.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::answer::Answer;
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// The gateway answers this status by itself, with the body that it has for it; PostgREST is
+    /// not asked. 429 and 503 say when to come again.
+    Status(u16),
+    /// The gateway answers this body, of this status and content type.
+    Body(u16, &'static str, &'static str),
+    /// The connection ends before PostgREST is asked.
+    ResetBefore,
+    /// The connection ends without an answer after the work is committed.
+    ResetAfter,
+    /// The connection ends in the middle of the answer's body.
+    Truncated,
+    /// The body comes twice, as one body of twice the length.
+    Doubled,
+    /// The answer waits for this long after the work is committed.
+    Late(Duration),
+}
+
+/// When a person or a client may come again after 429 and 503 of the gateway.
+pub const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The calls that trouble waits for.
+struct Plan {
+    /// What the method and the target below the prefix must contain: `POST /jobs`.
+    of: String,
+    skip: usize,
+    times: usize,
+    trouble: Trouble,
+}
+
+/// All that waits.
+#[derive(Default)]
+pub struct Troubles(Mutex<Vec<Plan>>);
+
+impl Troubles {
+    /// Lets `skip` calls through, then strikes as often as it says.
+    pub fn add(&self, of: &str, skip: usize, times: usize, trouble: Trouble) {
+        let plan = Plan { of: of.to_owned(), skip, times, trouble };
+        self.0.lock().expect("no holder panics").push(plan);
+    }
+
+    /// What happens to this call, if anything; the first plan that waits for it counts.
+    pub fn of(&self, call: &str) -> Option<Trouble> {
+        let mut plans = self.0.lock().expect("no holder panics");
+        plans.retain(|plan| plan.times > 0);
+        let plan = plans.iter_mut().find(|plan| call.contains(&plan.of))?;
+        if plan.skip > 0 {
+            plan.skip -= 1;
+            return None;
+        }
+        plan.times -= 1;
+        Some(plan.trouble.clone())
+    }
+
+    /// Whether some has not struck yet.
+    pub fn is_waiting(&self) -> bool {
+        self.0.lock().expect("no holder panics").iter().any(|plan| plan.times > 0)
+    }
+}
+
+/// What the gateway says by itself. Its bodies are not PostgREST's, and some are no JSON.
+pub fn gateway_answer(status: u16) -> Answer {
+    let told = |message: &str| {
+        let body = serde_json::json!({ "message": message }).to_string();
+        Answer::new(status, "application/json; charset=utf-8", body)
+    };
+    let mut answer = match status {
+        402 => told("Service for this project is restricted due to exceeded quotas"),
+        429 => told("API rate limit exceeded"),
+        500 => told("An unexpected error occurred"),
+        503 => told("name resolution failed"),
+        504 => told("The upstream server is timing out"),
+        540 => told("Project paused"),
+        544 => told("The request timed out"),
+        _ => Answer::new(
+            status,
+            "text/html; charset=UTF-8",
+            format!("<html><head><title>{status}</title></head><body>error</body></html>"),
+        ),
+    };
+    if matches!(status, 429 | 503) {
+        answer.headers.push(("retry-after", RETRY_AFTER_SECONDS.to_owned()));
+    }
+    answer
+}
