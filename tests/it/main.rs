@@ -42,6 +42,7 @@ mod pooler;
 mod proof;
 mod readme;
 mod rejects;
+mod rest_source;
 mod roles;
 #[path = "../rooms.rs"]
 mod rooms;
