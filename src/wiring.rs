@@ -10,12 +10,14 @@ use sha2::{Digest, Sha256};
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
+use crate::adapters::postgrest::PostgrestSource;
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::project::Project;
 use crate::engine::model::run::RunId;
@@ -197,7 +199,7 @@ fn serve(
     let mark = mark(&target, state_schema);
     let source: Box<dyn Source> = match source {
         Address::Postgres(url) => Box::new(PostgresSource::new(url)),
-        Address::Project(project) => return Err(over_its_api(&name, &project)),
+        Address::Project(project) => Box::new(PostgrestSource::new(project, Meter::default())),
     };
     // One connection for rows and ledger alike: both work on the same database.
     let (target, ledger): (Box<dyn Target>, Box<dyn Ledger>) = match target {
@@ -224,7 +226,7 @@ fn serve(
     })
 }
 
-/// A project's URL is read and checked like any other, and no adapter speaks to its API.
+/// A project's URL is read and checked like any other, and no adapter writes over its API.
 fn over_its_api(pipeline: &str, project: &Project) -> SettingsErrors {
     SettingsErrors(vec![SettingsError {
         place: format!("Pipeline {pipeline}"),

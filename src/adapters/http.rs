@@ -1,9 +1,11 @@
 //! One outbound call: its deadline, its repetitions, and what may be told of it. No error holds
 //! the URL, which may be a secret, nor the body.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use rustls::{ClientConfig, RootCertStore};
@@ -31,8 +33,29 @@ pub struct Answered {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The rest of the body was not read.
+    pub cut: bool,
+}
+
+impl Answered {
     /// The body, as far as it is text.
-    pub body: String,
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
+/// How a request is repeated that may be repeated without harm.
+pub struct Repeating<'a> {
+    /// How long all attempts may take together.
+    pub patience: Duration,
+    /// Whether an answer passes if it is asked for again.
+    pub passes: &'a (dyn Fn(&Answered) -> bool + Sync),
+    /// Is told of each attempt before it is made.
+    pub counts: &'a (dyn Fn() + Sync),
+    /// Whether what was read of a body is enough. The connection is not kept then.
+    pub suffices: &'a (dyn Fn(&[u8]) -> bool + Sync),
 }
 
 /// No answer.
@@ -66,18 +89,35 @@ impl Http {
         request: RequestBuilder,
         patience: Duration,
     ) -> Result<Answered, NoAnswer> {
+        let how = Repeating {
+            patience,
+            passes: &|answered| is_passing(answered.status),
+            counts: &|| (),
+            suffices: &|_| false,
+        };
+        self.repeat(request, &how).await
+    }
+
+    /// The same for whoever knows better which answers pass.
+    pub async fn repeat(
+        &self,
+        request: RequestBuilder,
+        how: &Repeating<'_>,
+    ) -> Result<Answered, NoAnswer> {
+        let Repeating { patience, passes, counts, suffices } = *how;
         let until = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
+            counts();
             // None of a request that could not be built; the call says why.
             let Some(again) = request.try_clone() else {
                 return once(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let answered = once(again, left, patience).await;
+            let answered = once_until(again, left, patience, suffices).await;
             let wait = match &answered {
-                Ok(Answered { status, headers, .. }) if is_passing(*status) => {
-                    retry_after(headers, SystemTime::now()).unwrap_or(pause)
+                Ok(answered) if passes(answered) => {
+                    retry_after(&answered.headers, SystemTime::now()).unwrap_or(pause)
                 }
                 Err(NoAnswer::Cut(_)) => pause,
                 _ => return answered,
@@ -99,16 +139,31 @@ pub async fn once(
     left: Duration,
     patience: Duration,
 ) -> Result<Answered, NoAnswer> {
+    once_until(request, left, patience, &|_| false).await
+}
+
+async fn once_until(
+    request: RequestBuilder,
+    left: Duration,
+    patience: Duration,
+    suffices: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Answered, NoAnswer> {
     let silent = || NoAnswer::Silent(patience.as_millis());
     let cut = |error: reqwest::Error| match error.is_timeout() {
         true => silent(),
         false => NoAnswer::Cut(told(error)),
     };
     let call = async {
-        let response = request.send().await.map_err(cut)?;
+        let mut response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.text().await.map_err(cut)?;
-        Ok(Answered { status, headers, body })
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(cut)? {
+            body.extend_from_slice(&chunk);
+            if suffices(&body) {
+                return Ok(Answered { status, headers, body: body.into(), cut: true });
+            }
+        }
+        Ok(Answered { status, headers, body: body.into(), cut: false })
     };
     tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(silent()))
 }

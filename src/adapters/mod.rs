@@ -5,4 +5,5 @@ pub mod function;
 mod http;
 pub mod notify;
 pub mod postgres;
+pub mod postgrest;
 pub mod qstash;

@@ -84,9 +84,9 @@ pub enum Problem {
         /// The project that the URL names.
         url: String,
     },
-    /// No adapter speaks to a project's API.
+    /// No adapter writes over a project's API.
     #[error(
-        "The project {0} over its API is understood in a later version; give its database's \
+        "The project {0} is written over its API in a later version; give its database's \
          postgres:// URL"
     )]
     OverItsApi(String),

@@ -27,6 +27,7 @@ mod every_type;
 mod given_up;
 mod hostile;
 mod http;
+mod json_pages;
 mod killed;
 mod lambda;
 mod local_qstash;
@@ -41,6 +42,7 @@ mod pooler;
 mod proof;
 mod readme;
 mod rejects;
+mod rest_source;
 mod roles;
 #[path = "../rooms.rs"]
 mod rooms;

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::engine::model::cursor::CursorValue;
+use crate::engine::model::json_rows::{self, BadRow};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::type_name::unmodified;
 
@@ -23,13 +24,16 @@ pub enum BadFrame {
     /// It comes from a database without an encoding, and cannot be asked for again.
     #[error("A key or a cursor is not valid in UTF-8")]
     NotUtf8,
+    /// It is no object of JSON.
+    #[error(transparent)]
+    Json(#[from] BadRow),
 }
 
 /// The rows in one message of the server, which sends a row a message: the binary header is glued
 /// to the first row, and the trailer is no row.
 pub fn row_of_message(encoding: Encoding, message: &[u8]) -> Option<&[u8]> {
     match encoding {
-        Encoding::Text => (!message.is_empty()).then_some(message),
+        Encoding::Text | Encoding::Json => (!message.is_empty()).then_some(message),
         Encoding::Binary => {
             let row = message.strip_prefix(&BINARY_HEADER).unwrap_or(message);
             (!row.is_empty() && row != BINARY_TRAILER).then_some(row)
@@ -39,10 +43,10 @@ pub fn row_of_message(encoding: Encoding, message: &[u8]) -> Option<&[u8]> {
 
 /// Where each row of a page lies in its bytes.
 pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFrame> {
-    let mut rows = Vec::new();
-    let mut at = 0;
+    let (mut rows, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
         let length = match encoding {
+            Encoding::Json => return Ok(json_rows::rows(bytes)?),
             // A line's end inside of a value is escaped.
             Encoding::Text => {
                 let end = bytes[at..].iter().position(|&byte| byte == b'\n');
@@ -87,6 +91,7 @@ pub fn value(
 ) -> Result<Option<CursorValue>, BadFrame> {
     let text = match encoding {
         Encoding::Text => text_field(row, field.place)?,
+        Encoding::Json => json_rows::text(row, field.place)?.map(utf8).transpose()?,
         Encoding::Binary => binary_field(row, field.place)?
             .map(|bytes| binary_text(field.type_name, bytes))
             .transpose()?,
@@ -111,7 +116,11 @@ fn text_field(row: &[u8], place: usize) -> Result<Option<String>, BadFrame> {
         };
         bytes.push(plain);
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| BadFrame::NotUtf8)
+    utf8(bytes).map(Some)
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<String, BadFrame> {
+    String::from_utf8(bytes).map_err(|_| BadFrame::NotUtf8)
 }
 
 /// The server writes these escapes and no others (documentation of COPY, "Text Format").

@@ -213,7 +213,7 @@ fn judged(error: &PostgresError) -> Judgement {
             "key_encoding",
             "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
         ),
-        PostgresError::Frame(BadFrame::Broken(_)) => (
+        PostgresError::Frame(BadFrame::Broken(_) | BadFrame::Json(_)) => (
             Remedy::Report,
             "bad_frame",
             "report it with the server's version; nothing was saved for this page",

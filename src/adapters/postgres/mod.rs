@@ -18,6 +18,7 @@ mod describe;
 mod digest;
 mod fault;
 mod history;
+mod json;
 mod leaving;
 mod ledger;
 mod legs;

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use super::agreed;
 use super::copy::{self, Field};
 use super::fault::PostgresError;
+use super::json;
 use super::session::{Session, within};
 use super::sql::{self, Purpose};
 use super::survey::minus_overlap;
@@ -210,15 +211,16 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
 
 /// The table's rows that meet the conditions and its filter, as a COPY in its encoding.
 fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit: &str) -> String {
-    let columns = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
     conditions.extend(shape.filter.as_deref().map(sql::condition));
     let matching = match conditions.is_empty() {
         true => String::new(),
         false => format!(" where {}", conditions.join(" and ")),
     };
-    let format = match shape.encoding {
-        Encoding::Binary => "binary",
-        Encoding::Text => "text",
+    let names = || shape.columns.iter().map(|column| column.name.as_str());
+    let (columns, format) = match shape.encoding {
+        Encoding::Binary => (sql::prefixed("r.", names()), "binary"),
+        Encoding::Text => (sql::prefixed("r.", names()), "text"),
+        Encoding::Json => (json::row(shape), json::AS_IT_IS),
     };
     format!(
         "copy (select {columns} from {table} as r{matching} order by {order}{limit}) \

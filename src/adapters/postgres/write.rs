@@ -18,7 +18,7 @@ use super::put::{Put, put};
 use super::rejects::Refusal;
 use super::session::{Session, within};
 use super::sql::{self, BEFORE_COPY, Purpose};
-use super::{agreed, apply, aside, history, ledger, rejects, suppress};
+use super::{agreed, apply, aside, history, json, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -260,7 +260,7 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
     copy_in(session, apply::STAGED, shape, page).await
 }
 
-/// Sends a page's bytes as they are.
+/// Sends a page's bytes: as they are, or JSON as the text that COPY takes.
 pub async fn copy_in(
     session: &Session,
     into: &str,
@@ -270,7 +270,7 @@ pub async fn copy_in(
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     let format = match shape.encoding {
         Encoding::Binary => "binary",
-        Encoding::Text => "text",
+        Encoding::Text | Encoding::Json => "text",
     };
     let statement = format!("copy {into} ({columns}) from stdin (format {format})");
     let mut sink = std::pin::pin!(session.copy_in(&statement).await?);
@@ -279,8 +279,14 @@ pub async fn copy_in(
     }
     let mut at = 0;
     while at < page.bytes.len() {
-        let end = (at + CHUNK_BYTES).min(page.bytes.len());
-        within(sink.feed(page.bytes.slice(at..end))).await?;
+        let (chunk, end) = match shape.encoding {
+            Encoding::Json => json::as_text(&page.bytes, at, CHUNK_BYTES)?,
+            Encoding::Binary | Encoding::Text => {
+                let end = (at + CHUNK_BYTES).min(page.bytes.len());
+                (page.bytes.slice(at..end), end)
+            }
+        };
+        within(sink.feed(chunk)).await?;
         at = end;
     }
     if shape.encoding == Encoding::Binary {

@@ -11,6 +11,8 @@ pub enum Encoding {
     Binary,
     /// `COPY (FORMAT text)`, a line a row.
     Text,
+    /// A JSON object a row, a line each, as `json_rows` reads them.
+    Json,
 }
 
 /// Rows as the source gave them. Nothing in between decodes them; only their number and the

@@ -1,7 +1,7 @@
 //! Which byte form a table's rows travel in.
 
 use crate::engine::model::cursor::Cursor;
-use crate::engine::model::facts::Column;
+use crate::engine::model::facts::{Column, Facts};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::type_name::unmodified;
 
@@ -24,6 +24,12 @@ const READABLE: [&str; 12] = [
     "character",
     "name",
 ];
+
+/// The form that both sides speak: JSON where one of them speaks nothing else, otherwise the one that
+/// the table's columns allow.
+pub fn between(sides: [&Facts; 2], chosen: Encoding) -> Encoding {
+    if sides.iter().any(|side| side.json_alone) { Encoding::Json } else { chosen }
+}
 
 /// Binary where every column has the same built-in type on both sides and the position can be
 /// read from it; text otherwise. Binary COPY refuses even `integer` into `bigint`, and an array
@@ -66,6 +72,16 @@ mod tests {
     fn choose_for(source: &Column, target: &Column, key: &[&str]) -> Encoding {
         let key: Vec<String> = key.iter().map(|&name| name.to_owned()).collect();
         choose([(source, target)], &key, &Cursor::Whole)
+    }
+
+    #[test]
+    fn a_side_that_speaks_json_alone_decides() {
+        let any = &Facts::default();
+        let alone = &Facts { json_alone: true, ..Facts::default() };
+        for sides in [[alone, any], [any, alone], [alone, alone]] {
+            assert_eq!(between(sides, Encoding::Binary), Encoding::Json);
+        }
+        assert_eq!(between([any, any], Encoding::Text), Encoding::Text);
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
         }
         if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
             shape.origin = origin(&source.history, &shape, here, there);
+            shape.encoding = encoding::between([source, target], shape.encoding);
             plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
             let references = there.references.iter().map(|of| of.parent.clone());
             parents.insert(name.clone(), references.collect());
@@ -181,6 +182,9 @@ fn shape(
         }
         Ok((cursor, key, mark)) => {
             found.extend(remarks::remark(name, source, &cursor, &key));
+            if source.told_by_api {
+                found.extend(remarks::over_api(name, rule, &cursor));
+            }
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
             found.extend(remarks::compares(name, policy, &cursor, target));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
