@@ -16,6 +16,8 @@ pub enum Trigger {
     Manual,
     /// A slice before it, through the queue.
     Continuation,
+    /// A person with files of rows.
+    Csv,
 }
 
 impl Trigger {
@@ -25,6 +27,7 @@ impl Trigger {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
             Self::Continuation => "continuation",
+            Self::Csv => "csv",
         }
     }
 }
