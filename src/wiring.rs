@@ -1,12 +1,16 @@
 //! Joins settings, adapters and jobs into an application; the only place that names every
 //! adapter.
 
+#[cfg(feature = "cli")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "cli")]
+use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
@@ -19,6 +23,8 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
+#[cfg(feature = "cli")]
+use crate::jobs::gap::ports::Folder;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
@@ -134,6 +140,12 @@ impl App {
         self.served.iter().map(|of| of.pipeline.name.as_str())
     }
 
+    /// A folder of files to import, and the encoding of those that do not say it themselves.
+    #[cfg(feature = "cli")]
+    pub fn folder(&self, path: &Path, encoding: Option<&str>) -> Result<Box<dyn Folder>, Fault> {
+        Ok(Box::new(CsvFolder::new(path, encoding)?))
+    }
+
     /// The time for a slice that begins now: what is set, and no longer than to the deadline.
     pub fn budget(&self, now: SystemTime, deadline: Option<SystemTime>) -> Budget {
         let set = self.budget.map_or(Budget::UNLIMITED, |time| Budget::until(now + time));
@@ -188,6 +200,8 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             deletes,
             add_columns,
         }),
+        #[cfg(feature = "cli")]
+        rehearse: Some(Box::new(database.clone())),
         ports: Ports {
             source: Box::new(PostgresSource::new(source)),
             target: Box::new(database.clone()),

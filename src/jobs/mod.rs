@@ -38,6 +38,9 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
+    /// The target, where rows can be tried there and undone.
+    #[cfg(feature = "cli")]
+    pub rehearse: Option<Box<dyn gap::ports::Rehearse>>,
 }
 
 /// One thing that is asked.

@@ -14,7 +14,7 @@ use samples::{CANNOT_BE_WRITTEN, KINDS, Kind};
 const FORMS: [(&str, &str); 2] = [("binary", ""), ("text", ", mood mood default 'glad'")];
 
 /// A table for each type and form: its values, their arrays, and arrays of every shape.
-fn schema() -> String {
+pub fn schema() -> String {
     let mut text = String::from("create type mood as enum ('glad', 'sad');");
     each(|table, kind, more| {
         let declared = kind.declared;
@@ -35,13 +35,13 @@ fn each(mut with: impl FnMut(&str, &Kind, &str)) {
     }
 }
 
-fn tables() -> Vec<String> {
+pub fn tables() -> Vec<String> {
     let mut names = Vec::new();
     each(|table, _, _| names.push(table.to_owned()));
     names
 }
 
-fn rows() -> String {
+pub fn rows() -> String {
     let mut text = String::new();
     each(|table, Kind { declared, values, .. }, _| {
         let cast: Vec<String> =
@@ -73,7 +73,7 @@ fn bytes_of(table: &str, kind: &Kind) -> String {
     )
 }
 
-async fn assert_same_bytes(pair: &Pair) {
+pub async fn assert_same_bytes(pair: &Pair) {
     let mut queries = Vec::new();
     each(|table, kind, _| {
         queries.push((format!("{} in {table}", kind.name), bytes_of(table, kind)))
