@@ -168,9 +168,17 @@ pub fn canonical<'a>(value: &'a str, type_name: &str) -> Cow<'a, str> {
             Ok(number) => Cow::Owned(number.to_string()),
             Err(_) => Cow::Borrowed(value),
         },
+        "numeric" if is_decimal(trimmed) => {
+            Cow::Borrowed(trimmed.trim_end_matches('0').trim_end_matches('.'))
+        }
         "uuid" => Cow::Owned(trimmed.to_ascii_lowercase()),
         _ => Cow::Borrowed(value),
     }
+}
+
+/// Digits with a point among them, after which zeros say nothing.
+fn is_decimal(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 #[cfg(test)]
@@ -272,6 +280,9 @@ mod tests {
     fn spellings_of_one_key_are_the_same() {
         assert_eq!(canonical(" 007", "integer"), "7");
         assert_eq!(canonical("AB", "uuid"), "ab");
+        assert_eq!(canonical("1.50", "numeric(9,2)"), "1.5");
+        assert_eq!(canonical("10.00", "numeric"), "10");
+        assert_eq!(canonical("100", "numeric"), "100");
         assert_eq!(canonical("AB ", "text"), "AB ");
     }
 }
