@@ -1,12 +1,16 @@
 //! Joins settings, adapters and jobs into an application; the only place that names every
 //! adapter.
 
+#[cfg(feature = "cli")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "cli")]
+use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
@@ -22,7 +26,9 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::project::Project;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
-use crate::engine::ports::{Clock, Ledger, Notifier, Queue, Source, Target};
+use crate::engine::ports::{Clock, Notifier, Queue, Source};
+#[cfg(feature = "cli")]
+use crate::jobs::gap::ports::Folder;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
@@ -151,6 +157,12 @@ impl App {
         self.served.iter().map(|of| of.pipeline.name.as_str())
     }
 
+    /// A folder of files to import, and the encoding of those that do not say it themselves.
+    #[cfg(feature = "cli")]
+    pub fn folder(&self, path: &Path, encoding: Option<&str>) -> Result<Box<dyn Folder>, Fault> {
+        Ok(Box::new(CsvFolder::new(path, encoding)?))
+    }
+
     /// The time for a slice that begins now: what is set, and no longer than to the deadline.
     pub fn budget(&self, now: SystemTime, deadline: Option<SystemTime>) -> Budget {
         let set = self.budget.map_or(Budget::UNLIMITED, |time| Budget::until(now + time));
@@ -202,11 +214,8 @@ fn serve(
         Address::Project(project) => Box::new(PostgrestSource::new(project, Meter::default())),
     };
     // One connection for rows and ledger alike: both work on the same database.
-    let (target, ledger): (Box<dyn Target>, Box<dyn Ledger>) = match target {
-        Address::Postgres(url) => {
-            let database = PostgresTarget::new(url, state_schema, triggers);
-            (Box::new(database.clone()), Box::new(database))
-        }
+    let database = match target {
+        Address::Postgres(url) => PostgresTarget::new(url, state_schema, triggers),
         Address::Project(project) => return Err(over_its_api(&name, &project)),
     };
     Ok(Served {
@@ -222,7 +231,14 @@ fn serve(
             deletes,
             add_columns,
         }),
-        ports: Ports { source, target, ledger, clock: Box::new(SystemClock) },
+        #[cfg(feature = "cli")]
+        rehearse: Some(Box::new(database.clone())),
+        ports: Ports {
+            source,
+            target: Box::new(database.clone()),
+            ledger: Box::new(database),
+            clock: Box::new(SystemClock),
+        },
     })
 }
 

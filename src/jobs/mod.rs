@@ -1,5 +1,7 @@
 //! What can be asked, and what comes of it: the only list of jobs.
 
+#[cfg(feature = "cli")]
+pub mod gap;
 pub mod losses;
 pub mod schedules;
 pub mod sync_tables;
@@ -36,6 +38,9 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
+    /// The target, where rows can be tried there and undone.
+    #[cfg(feature = "cli")]
+    pub rehearse: Option<Box<dyn gap::ports::Rehearse>>,
 }
 
 /// One thing that is asked.

@@ -59,7 +59,7 @@ impl PostgresSource {
 pub struct PostgresTarget {
     pool: Arc<Pool>,
     schema: String,
-    triggers: TargetTriggers,
+    pub(super) triggers: TargetTriggers,
 }
 
 impl PostgresTarget {
@@ -79,7 +79,8 @@ impl PostgresTarget {
         Writing { session, schema, lease, triggers: *triggers }
     }
 
-    async fn session(&self) -> Result<Session, Fault> {
+    /// A connection for one call.
+    pub(super) async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
     }
 }

@@ -27,6 +27,8 @@ mod migrate;
 mod part;
 mod put;
 mod read;
+#[cfg(feature = "cli")]
+mod rehearse;
 mod rejects;
 mod sequences;
 mod session;

@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod demo;
+mod gap;
 mod local_qstash;
 mod output;
 mod plan;
@@ -45,6 +46,8 @@ enum Command {
     Rejects(rejects::RejectsArguments),
     /// Compares both sides without moving rows, and names the keys that differ
     Verify(verify::VerifyArguments),
+    /// Fills a gap: says what to export by hand, imports CSV files, or reads a span again
+    Gap(gap::GapArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
@@ -105,7 +108,8 @@ impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let watched = std::io::stderr().is_terminal();
-        let moves_rows = matches!(self.command, Command::Run(_) | Command::Setup(_));
+        let moves_rows =
+            matches!(self.command, Command::Run(_) | Command::Setup(_) | Command::Gap(_));
         (watched && moves_rows).then(progress::layer)
     }
 }
@@ -117,6 +121,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Verify(arguments) => verify::verify(&arguments).await,
+        Command::Gap(arguments) => gap::gap(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Startup(arguments) => startup::startup(&arguments).await,

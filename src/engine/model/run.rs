@@ -18,6 +18,8 @@ pub enum Trigger {
     Startup,
     /// A slice before it, through the queue.
     Continuation,
+    /// A person with files of rows.
+    Csv,
 }
 
 impl Trigger {
@@ -28,6 +30,7 @@ impl Trigger {
             Self::Manual => "manual",
             Self::Startup => "startup",
             Self::Continuation => "continuation",
+            Self::Csv => "csv",
         }
     }
 }
