@@ -15,6 +15,7 @@ use crate::engine::model::budget::Budget;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
@@ -30,7 +31,6 @@ pub struct App {
     served: Vec<Served>,
     budget: Option<Duration>,
     qstash: Option<QStash>,
-    webhook: Option<Webhook>,
     function: PublicFunction,
     /// How the queue is to call.
     pub calls: Calls,
@@ -65,7 +65,9 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         let Settings { pipelines, limits, state_schema, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, calls, notify_url } = queue;
-        let served = pipelines.into_iter().map(|of| serve(of, &limits, &state_schema)).collect();
+        let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
+        let served = pipelines.into_iter();
+        let served = served.map(|of| serve(of, &limits, &state_schema, notifier.clone())).collect();
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
             None => (None, None),
@@ -74,7 +76,6 @@ impl App {
             served,
             budget: limits.budget,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
-            webhook: notify_url.map(Webhook::new),
             function: PublicFunction::default(),
             calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
@@ -119,11 +120,6 @@ impl App {
         self.qstash.as_ref().map(|of| of as &dyn Schedules).ok_or_else(no_queue)
     }
 
-    /// What tells people, if anything does.
-    pub fn notifier(&self) -> Option<&dyn Notifier> {
-        self.webhook.as_ref().map(|of| of as &dyn Notifier)
-    }
-
     /// The function as whoever calls it finds it.
     pub fn function_outside(&self) -> &dyn Function {
         &self.function
@@ -160,7 +156,12 @@ fn mark(target: &DatabaseUrl, state_schema: &str) -> String {
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
+fn serve(
+    set: PipelineSettings,
+    limits: &Limits,
+    state_schema: &str,
+    notifier: Option<Arc<dyn Notifier>>,
+) -> Served {
     let PipelineSettings {
         name,
         source,
@@ -193,6 +194,8 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             target: Box::new(database.clone()),
             ledger: Box::new(database),
             clock: Box::new(SystemClock),
+            meter: Meter::default(),
+            notifier,
         },
     }
 }

@@ -81,7 +81,7 @@ async fn the_failure_callbacks_event_is_recorded_once_signed() {
         let (status, body) = function.invoke(&signed, in_a_minute()).await;
         assert_eq!((status, &body["success"]), (200, &json!(true)), "{body}");
     }
-    let lost = "select string_agg(sync_type || ' ' || sync_status || ' ' || retried, ', ') \
+    let lost = "select string_agg(trigger || ' ' || sync_status || ' ' || retried, ', ') \
         from sync_metadata";
     assert_eq!(text(&function.target.url, lost).await, "scheduled lost 2");
 }

@@ -13,14 +13,16 @@ use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::write::Writing;
 use super::{
-    alter, delete, describe, digest, history, ledger, read, rejects, sequences, survey, together,
-    write,
+    alter, delete, describe, digest, history, known, ledger, read, rejects, sequences, standing,
+    survey, together, write,
 };
 use crate::engine::model::addition::Addition;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
+use crate::engine::model::notice::{Known, Untold};
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
@@ -34,8 +36,8 @@ use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
 use crate::engine::ports::{
     Again, Batch, Checkpoints, ClosedRun, Committed, Deleted, Deletion, Digests, Fetch,
-    FetchParents, Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source,
-    StateVersion, Target,
+    FetchParents, Ledger, LostMessage, NewRun, Opened, ReadPage, Settled, Source, StateVersion,
+    Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -327,18 +329,45 @@ impl Ledger for PostgresTarget {
     async fn prepare(&self) -> Result<StateVersion, Fault> {
         let session = self.session().await?;
         let result = ledger::prepare(&session, &self.schema).await;
-        let versions = keep(&self.pool, session, result, Step::State)?;
-        Ok(StateVersion { before: versions.0, now: versions.1 })
+        let versions = keep(&self.pool, session, result, Step::State);
+        versions.map(|(before, now)| StateVersion { before, now })
     }
 
-    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault> {
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault> {
         let session = self.session().await?;
         let recorded = async {
             ledger::prepare(&session, &self.schema).await?;
             history::record_lost(&session, &self.schema, lost).await
         };
         let result = recorded.await;
-        keep(&self.pool, session, result, Step::State).map(News)
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn untold(&self, pipeline: &str) -> Result<Untold, Fault> {
+        let session = self.session().await?;
+        let result = known::untold(&session, &self.schema, pipeline).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn know(
+        &self,
+        pipeline: &str,
+        before: Option<&Known>,
+        after: Option<&Known>,
+    ) -> Result<bool, Fault> {
+        let session = self.session().await?;
+        let replaced = async {
+            ledger::prepare(&session, &self.schema).await?;
+            known::replace(&session, &self.schema, pipeline, before, after).await
+        };
+        let result = replaced.await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn records(&self, pipeline: &str) -> Result<Option<Records>, Fault> {
+        let session = self.session().await?;
+        let result = standing::records(&session, &self.schema, pipeline).await;
+        keep(&self.pool, session, result, Step::State)
     }
 
     async fn rejects(

@@ -29,6 +29,25 @@ impl Trigger {
     }
 }
 
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// Moves what changed.
+    Incremental,
+    /// Mends what a comparison found.
+    Repair,
+}
+
+impl RunKind {
+    /// Its name in the history.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incremental => "incremental",
+            Self::Repair => "repair",
+        }
+    }
+}
+
 /// Names one run in answers, logs and the history: 32 hexadecimal digits in the manner of a uuid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunId(String);
@@ -144,6 +163,8 @@ pub struct PastRun {
     pub began: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
+    /// How many API calls it made.
+    pub calls: u64,
     /// What became of each table's rows.
     pub tallies: Tallies,
 }
