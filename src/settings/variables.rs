@@ -124,7 +124,22 @@ pub(super) const DEPLOYMENT: Variable = variable(
 pub(super) const NOTIFY_URL: Variable = variable(
     "SYNC_NOTIFY_URL",
     Some("nobody is told"),
-    "the webhook that is told what went wrong, as Slack takes it",
+    "the webhook that is told of failures, refused rows and recoveries; Slack's or any other",
+);
+pub(super) const SIZE_LIMIT: Variable = variable(
+    "SYNC_SIZE_LIMIT",
+    Some("500 MB"),
+    "how large the target may grow by its host's plan, for `status`; 0 for no limit",
+);
+pub(super) const API_QUOTA: Variable = variable(
+    "SYNC_API_QUOTA",
+    Some("50000"),
+    "how many API calls a month the plan allows, for `status`; 0 for no limit",
+);
+pub(super) const METRICS: Variable = variable(
+    "SYNC_METRICS",
+    Some("emf in Lambda, off elsewhere"),
+    "whether each run writes a line of metrics to stdout, as CloudWatch reads them: emf or off",
 );
 pub(super) const LOCAL: Variable = variable(
     "SYNC_LOCAL",
@@ -133,7 +148,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 27] = [
+pub const VARIABLES: [Variable; 30] = [
     SOURCE,
     TARGET,
     TABLES,
@@ -159,6 +174,9 @@ pub const VARIABLES: [Variable; 27] = [
     SCHEDULE_TIMEOUT,
     DEPLOYMENT,
     NOTIFY_URL,
+    SIZE_LIMIT,
+    API_QUOTA,
+    METRICS,
     LOCAL,
     LOG,
 ];

@@ -33,6 +33,7 @@ mod lambda;
 mod local_qstash;
 mod local_qstash_api;
 mod locks;
+mod metrics;
 mod mishaps;
 mod newest_wins;
 mod notices;
