@@ -15,6 +15,7 @@ use crate::engine::model::budget::Budget;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
@@ -32,6 +33,8 @@ pub struct App {
     budget: Option<Duration>,
     qstash: Option<QStash>,
     function: PublicFunction,
+    /// What the target's host allows.
+    pub allowance: Allowance,
     /// How the queue is to call.
     pub calls: Calls,
     /// The public URL, without a slash at its end.
@@ -77,6 +80,7 @@ impl App {
             budget: limits.budget,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
             function: PublicFunction::default(),
+            allowance: limits.allowance,
             calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
             admin_token: edge.admin_token,

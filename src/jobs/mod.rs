@@ -2,6 +2,7 @@
 
 pub mod losses;
 pub mod schedules;
+pub mod status;
 pub mod sync_tables;
 pub mod verify;
 

@@ -53,6 +53,7 @@ mod session_defaults;
 mod shapes;
 mod sql_text;
 mod standby;
+mod status;
 mod sync_basics;
 mod sync_crash;
 mod sync_cursors;
