@@ -21,6 +21,7 @@ use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::project::Project;
@@ -43,10 +44,11 @@ pub struct App {
     /// Whether what is about to start is synced for.
     pub syncs_at_startup: bool,
     qstash: Option<QStash>,
-    webhook: Option<Webhook>,
     function: PublicFunction,
     /// When the queue calls for each pipeline besides its own schedule.
     pub hourly: Option<Cron>,
+    /// What the target's host allows.
+    pub allowance: Allowance,
     /// How the queue is to call.
     pub calls: Calls,
     /// The public URL, without a slash at its end.
@@ -85,7 +87,8 @@ impl App {
     pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
         let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
-        let serve = |of| serve(of, &limits, &state_schema);
+        let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
+        let serve = |of| serve(of, &limits, &state_schema, notifier.clone());
         let served = pipelines.into_iter().map(serve).collect::<Result<_, _>>()?;
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
@@ -96,9 +99,9 @@ impl App {
             budget: limits.budget,
             syncs_at_startup: startup,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
-            webhook: notify_url.map(Webhook::new),
             function: PublicFunction::default(),
             hourly,
+            allowance: limits.allowance,
             calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
             admin_token: edge.admin_token,
@@ -140,11 +143,6 @@ impl App {
     /// The schedules that call this function; the fault says what is not set.
     pub fn schedules(&self) -> Result<&dyn Schedules, Fault> {
         self.qstash.as_ref().map(|of| of as &dyn Schedules).ok_or_else(no_queue)
-    }
-
-    /// What tells people, if anything does.
-    pub fn notifier(&self) -> Option<&dyn Notifier> {
-        self.webhook.as_ref().map(|of| of as &dyn Notifier)
     }
 
     /// The function as whoever calls it finds it.
@@ -196,6 +194,7 @@ fn serve(
     set: PipelineSettings,
     limits: &Limits,
     state_schema: &str,
+    notifier: Option<Arc<dyn Notifier>>,
 ) -> Result<Served, SettingsErrors> {
     let PipelineSettings {
         name,
@@ -209,9 +208,11 @@ fn serve(
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    // One count of the calls of all that the pipeline reaches.
+    let meter = Meter::default();
     let source: Box<dyn Source> = match source {
         Address::Postgres(url) => Box::new(PostgresSource::new(url)),
-        Address::Project(project) => Box::new(PostgrestSource::new(project, Meter::default())),
+        Address::Project(project) => Box::new(PostgrestSource::new(project, meter.clone())),
     };
     // One connection for rows and ledger alike: both work on the same database.
     let database = match target {
@@ -238,6 +239,8 @@ fn serve(
             target: Box::new(database.clone()),
             ledger: Box::new(database),
             clock: Box::new(SystemClock),
+            meter,
+            notifier,
         },
     })
 }

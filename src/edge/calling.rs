@@ -20,6 +20,9 @@ pub const SYNC_PREFIX: &str = "/api/background/sync/";
 /// Where people manage the schedules.
 pub const SCHEDULE_PATH: &str = "/api/background/sync/schedule";
 
+/// Where people and dashboards ask how the pipelines stand.
+pub const STATUS_PATH: &str = "/api/background/sync/status";
+
 /// What QStash calls when it gives a message up.
 pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 

@@ -117,6 +117,11 @@ pub enum Problem {
     /// Not a number, or not in its range.
     #[error("It must be a whole number from {} to {}", .0.start(), .0.end())]
     Number(RangeInclusive<u64>),
+    /// Not a number of bytes.
+    #[error(
+        "It must be a whole number with MB, GB or TB behind it, such as 500 MB; 0 for no limit"
+    )]
+    Size,
     /// Not one of the words there are.
     #[error("It must be one of {0}")]
     Choice(String),

@@ -26,7 +26,7 @@ pub use variables::{VARIABLES, Variable};
 use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
 
 use errors::Problems;
-use variables::{Environment, NOT_UNICODE, STARTUP, STATE_SCHEMA};
+use variables::{Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 
 /// Everything that can be set, checked and parsed.
 #[derive(Debug, Clone)]
@@ -77,6 +77,9 @@ impl Settings {
                 problems.of(variable, Problem::NotUnicode);
             }
         }
+        if env.get(METRICS).is_some_and(|word| word != EMF && word != OFF) {
+            problems.of(METRICS, Problem::Choice(format!("{EMF}, {OFF}")));
+        }
         let edge = edge::read(env, problems);
         let queue = queue::read(env, edge.local, problems);
         Self {
@@ -118,6 +121,31 @@ pub fn startup_is_off() -> bool {
     let word = Environment(&process_variable).get(STARTUP);
     word.is_some_and(|word| switch::parse(&word) == Some(false))
 }
+
+/// Which of our programs runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The Lambda function.
+    Function,
+    /// The terminal's.
+    Terminal,
+}
+
+/// Whether a program counts each run on stdout. It is read apart from the rest, because it is needed
+/// before the rest may fail.
+pub fn counts_runs(program: Program) -> bool {
+    match process_variable(variables::METRICS.name).as_deref().map(str::trim) {
+        Some(EMF) => true,
+        Some(OFF) => false,
+        _ => program == Program::Function,
+    }
+}
+
+/// Metrics in CloudWatch's form.
+const EMF: &str = "emf";
+
+/// No metrics.
+const OFF: &str = "off";
 
 /// Bytes that are no Unicode become `NOT_UNICODE`, which `collect` names.
 fn process_variable(name: &str) -> Option<String> {

@@ -170,7 +170,22 @@ pub(super) const DEPLOYMENT: Variable = variable(
 pub(super) const NOTIFY_URL: Variable = variable(
     "SYNC_NOTIFY_URL",
     Some("nobody is told"),
-    "the webhook that is told what went wrong, as Slack takes it",
+    "the webhook that is told of failures, refused rows and recoveries; Slack's or any other",
+);
+pub(super) const SIZE_LIMIT: Variable = variable(
+    "SYNC_SIZE_LIMIT",
+    Some("500 MB"),
+    "how large the target may grow by its host's plan, for `status`; 0 for no limit",
+);
+pub(super) const API_QUOTA: Variable = variable(
+    "SYNC_API_QUOTA",
+    Some("50000"),
+    "how many API calls a month the plan allows, for `status`; 0 for no limit",
+);
+pub(super) const METRICS: Variable = variable(
+    "SYNC_METRICS",
+    Some("emf in Lambda, off elsewhere"),
+    "whether each run writes a line of metrics to stdout, as CloudWatch reads them: emf or off",
 );
 pub(super) const LOCAL: Variable = variable(
     "SYNC_LOCAL",
@@ -179,7 +194,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 38] = [
+pub const VARIABLES: [Variable; 41] = [
     SOURCE,
     TARGET,
     SOURCE_KEY,
@@ -216,6 +231,9 @@ pub const VARIABLES: [Variable; 38] = [
     SCHEDULE_TIMEOUT,
     DEPLOYMENT,
     NOTIFY_URL,
+    SIZE_LIMIT,
+    API_QUOTA,
+    METRICS,
     LOCAL,
     LOG,
 ];

@@ -64,7 +64,7 @@ async fn files_of_psql_fill_the_gap_and_a_second_time_nothing_changes() {
     assert_eq!(pair.text_target(checkpoints).await, before, "no cursor moves");
     let history = "select string_agg(sync_type || ' ' || sync_status || ' ' || records_synced, ', ' \
         order by id) from sync_metadata";
-    let recorded = "manual success 100, csv success 21, csv success 0";
+    let recorded = "incremental success 100, csv success 21, csv success 0";
     assert_eq!(pair.text_target(history).await, recorded);
     pair.assert_closed().await;
     let next = pair.sync().await.success();

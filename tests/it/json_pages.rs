@@ -126,7 +126,14 @@ async fn sync(pair: &Pair) -> SyncReport {
     let plan = job.plan(&source, &*ports.target, &*ports.ledger).await.expect("it can be planned");
     assert!(plan.to_string().contains(", json)"), "{plan}");
     let outcome = job
-        .run(&source, &*ports.target, &*ports.ledger, &*ports.clock, &Budget::UNLIMITED)
+        .run(
+            &source,
+            &*ports.target,
+            &*ports.ledger,
+            &*ports.clock,
+            &ports.meter,
+            &Budget::UNLIMITED,
+        )
         .await
         .expect("a run begins");
     let Outcome::Done(report) = outcome else { panic!("it is not done: {outcome:?}") };

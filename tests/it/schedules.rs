@@ -302,7 +302,7 @@ async fn a_manual_trigger_comes_back_signed_and_moves_the_rows() {
 
     assert_eq!(qstash.dead_letters().len(), 0, "{:?}", qstash.dead_letters());
     pair.assert_equal(&["items"]).await;
-    let recorded = "select string_agg(sync_type || ' ' || message_id, ', ') from sync_metadata";
+    let recorded = "select string_agg(trigger || ' ' || message_id, ', ') from sync_metadata";
     assert_eq!(pair.text_target(recorded).await, format!("manual {message}"));
 }
 

@@ -50,8 +50,8 @@ fn silent() -> (TcpListener, String) {
     (listener, format!("postgres://u:hunter2@127.0.0.1:{port}/d"))
 }
 
-async fn kinds(pair: &Pair) -> String {
-    pair.text_target("select string_agg(sync_type || ' ' || sync_status, ', ') from sync_metadata")
+async fn triggers(pair: &Pair) -> String {
+    pair.text_target("select string_agg(trigger || ' ' || sync_status, ', ') from sync_metadata")
         .await
 }
 
@@ -68,7 +68,7 @@ async fn the_command_has_streams_arguments_environment_and_exit_status_of_its_ow
         pair.assert_settled(&["items"]).await;
     }
     assert_eq!(pair.recorded("public.items").await, (10, 0));
-    assert!(kinds(&pair).await.starts_with("startup "), "{}", kinds(&pair).await);
+    assert!(triggers(&pair).await.starts_with("startup "), "{}", triggers(&pair).await);
 }
 
 #[tokio::test]
@@ -222,5 +222,5 @@ async fn a_backend_that_starts_elsewhere_asks_over_http() {
     pair.assert_settled(&["items"]).await;
     let (status, body) = asks(&pair, &[("ENABLE_STARTUP_SYNC", "false")]).await;
     assert_eq!((status, body["error"]["code"].as_str()), (400, Some("startup_off")), "{body}");
-    assert!(kinds(&pair).await.starts_with("startup "));
+    assert!(triggers(&pair).await.starts_with("startup "));
 }

@@ -221,7 +221,8 @@ async fn done_by_chain(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-async fn read_checkpoints(
+/// The same within a transaction.
+pub async fn read_checkpoints(
     session: &Session,
     schema: &str,
     pipeline: &str,

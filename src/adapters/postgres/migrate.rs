@@ -6,10 +6,11 @@ use super::session::Session;
 use super::sql::{self, Purpose};
 
 /// The files; a file's place is the version it leads to. A file that was released never changes.
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     include_str!("../../../infra/sql/0001_state.sql"),
     include_str!("../../../infra/sql/0002_deliveries.sql"),
     include_str!("../../../infra/sql/0003_rejects.sql"),
+    include_str!("../../../infra/sql/0004_history.sql"),
 ];
 
 /// The version that this program works with.

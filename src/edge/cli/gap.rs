@@ -145,7 +145,8 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
                 println!("Nothing was imported.");
                 return Ok(Exit::Done);
             }
-            job.import(&plan, &*folder, &*ports.target, &*ports.ledger, &*ports.clock).await?
+            let (target, ledger) = (&*ports.target, &*ports.ledger);
+            job.import(&plan, &*folder, target, ledger, &*ports.clock, &ports.meter).await?
         }
     };
     tell(&plan, &report, arguments);

@@ -12,6 +12,7 @@ mod schedule;
 mod serve;
 mod setup;
 mod startup;
+mod status;
 mod verify;
 
 use std::fmt::Display;
@@ -27,6 +28,7 @@ use crate::jobs::Served;
 use crate::wiring::App;
 
 pub use output::Exit;
+pub use status::text as status_text;
 
 /// Keeps two Postgres databases in step.
 #[derive(Debug, Parser)]
@@ -42,6 +44,8 @@ enum Command {
     Run(run::RunArguments),
     /// Prints what a run would do and what is wrong with the set-up; changes nothing
     Plan(plan::PlanArguments),
+    /// Shows how the pipelines stand: last runs, health, lag, size, API calls
+    Status(status::StatusArguments),
     /// Shows the rows that the target refuses, and what to do about them
     Rejects(rejects::RejectsArguments),
     /// Compares both sides without moving rows, and names the keys that differ
@@ -119,6 +123,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Status(arguments) => status::status(&arguments).await,
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Verify(arguments) => verify::verify(&arguments).await,
         Command::Gap(arguments) => gap::gap(&arguments).await,

@@ -145,7 +145,7 @@ pub fn sentence(fault: &Fault) -> String {
 fn table(report: &SyncReport) -> String {
     if report.tables.is_empty() {
         return match report.succeeded() {
-            true => "Nothing had changed.\n".to_owned(),
+            true => format!("Nothing had changed{}.\n", calls_of(report)),
             false => String::new(),
         };
     }
@@ -176,6 +176,14 @@ fn table(report: &SyncReport) -> String {
     }
     line("total", counts(&report.total(), report.set_aside()));
     let took = report.ended.duration_since(report.started).unwrap_or_default();
-    text.push_str(&format!("in {:.1} s\n", took.as_secs_f64()));
+    text.push_str(&format!("in {:.1} s{}\n", took.as_secs_f64(), calls_of(report)));
     text
+}
+
+/// What is counted of a monthly quota; between two Postgres databases nothing is.
+fn calls_of(report: &SyncReport) -> String {
+    match report.calls {
+        0 => String::new(),
+        calls => format!(", with {calls} API calls"),
+    }
 }

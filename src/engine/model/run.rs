@@ -18,8 +18,6 @@ pub enum Trigger {
     Startup,
     /// A slice before it, through the queue.
     Continuation,
-    /// A person with files of rows.
-    Csv,
 }
 
 impl Trigger {
@@ -30,6 +28,27 @@ impl Trigger {
             Self::Manual => "manual",
             Self::Startup => "startup",
             Self::Continuation => "continuation",
+        }
+    }
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// Moves what changed.
+    Incremental,
+    /// Mends what a comparison found.
+    Repair,
+    /// Brings files of rows in.
+    Csv,
+}
+
+impl RunKind {
+    /// Its name in the history.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incremental => "incremental",
+            Self::Repair => "repair",
             Self::Csv => "csv",
         }
     }
@@ -150,6 +169,8 @@ pub struct PastRun {
     pub began: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
+    /// How many API calls it made.
+    pub calls: u64,
     /// What became of each table's rows.
     pub tallies: Tallies,
 }

@@ -27,8 +27,9 @@ pub use value::Nulls;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunEnd, RunId, Trigger};
+use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
@@ -122,12 +123,15 @@ impl ImportGap {
         target: &dyn Target,
         ledger: &dyn Ledger,
         clock: &dyn Clock,
+        meter: &Meter,
     ) -> Result<GapReport, Fault> {
         let mut report = GapReport::begun(&self.run, clock.now(), &plan.notes);
+        let calls_before = meter.calls();
         let new = NewRun {
             id: &self.run,
             pipeline: &self.pipeline.name,
-            trigger: Trigger::Csv,
+            kind: RunKind::Csv,
+            trigger: Trigger::Manual,
             chain: &Chain::begun(self.run.as_str()),
             delivery: None,
             lease: self.pipeline.lease,
@@ -146,7 +150,8 @@ impl ImportGap {
         Filling { job: self, folder, files: &plan.files, put: &mut put }.all(&mut report).await;
         let error = report.error_text();
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
-        ledger.close(lease, &ClosedRun { id: run, end, error: error.as_deref() }).await?;
+        let calls = meter.calls() - calls_before;
+        ledger.close(lease, &ClosedRun { id: run, end, error: error.as_deref(), calls }).await?;
         report.ended = clock.now();
         Ok(report)
     }
