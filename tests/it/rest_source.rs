@@ -4,6 +4,7 @@
 use crate::every_type;
 use crate::json_pages::{HOSTILE, HOSTILE_WORDS};
 use crate::world::cluster;
+use crate::world::deployment::Deployment;
 use crate::world::pair::Pair;
 use crate::world::postgrest::{Options, Standin, Trouble};
 use crate::world::servers::release;
@@ -54,6 +55,21 @@ async fn rows_arrive_over_the_api_and_a_quiet_table_costs_one_call() {
     assert_eq!(third.rows("public.jobs")[..2], [2, 1]);
     pair.sync().await.success();
     pair.assert_settled(&["jobs"]).await;
+}
+
+#[tokio::test]
+async fn the_history_has_the_calls_of_a_run_and_the_status_tells_the_lag_over_the_api() {
+    let (pair, api) = project(JOBS, Options::default()).await;
+    pair.sql_source(&jobs(1, 50, "timestamptz '2026-01-01' + i * interval '1 second'")).await;
+    let made = calls_of_a_sync(&pair, &api).await;
+    let recorded = "select api_calls::text from sync_metadata";
+    assert_eq!(pair.text_target(recorded).await, made.to_string());
+
+    pair.sql_source(&jobs(51, 51, "timestamptz '2026-01-01 00:01:50'")).await;
+    let told = Deployment(pair.settings().clone()).terminal(&["status", "--json"]).await;
+    assert_eq!(told.code, 0, "{told:?}");
+    let pipeline = &told.json()["pipelines"][0];
+    assert_eq!(pipeline["tables"][0]["lag_seconds"], 60, "{pipeline}");
 }
 
 #[tokio::test]
