@@ -1,4 +1,7 @@
-//! Logs: structured in Lambda, readable elsewhere; and a panic's message is one of them.
+//! Logs: structured in Lambda, readable elsewhere; a panic's message is one of them. And what is
+//! drawn or counted of events that are no log lines.
+
+pub mod emf;
 
 use std::io::IsTerminal;
 
@@ -15,19 +18,21 @@ pub enum Reader {
     Person,
 }
 
-/// Draws progress from the `syncline::progress` events, which are no log lines.
-pub type Progress = Box<dyn Layer<Registry> + Send + Sync>;
+/// Makes something of events that are no log lines: progress, metrics.
+pub type Drawn = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Starts logging, once a process. `filter` is as `RUST_LOG` is written; without one, a service
 /// is told what happens per run and table, and a person only what went wrong.
-pub fn start(reader: Reader, filter: Option<&str>, progress: Option<Progress>) {
+pub fn start(reader: Reader, filter: Option<&str>, drawn: Vec<Drawn>) {
     let default = match reader {
         Reader::Service => "info",
         Reader::Person => "warn",
     };
     let chosen = EnvFilter::try_new(filter.unwrap_or(default));
     let filter = chosen.unwrap_or_else(|_| EnvFilter::new(default));
-    let registry = tracing_subscriber::registry().with(progress);
+    // An empty list of layers says that nobody wants any event, and would silence the log beside it.
+    let drawn = (!drawn.is_empty()).then_some(drawn);
+    let registry = tracing_subscriber::registry().with(drawn);
     // A second start keeps the first: the tests run several doors in one process.
     let _ = match reader {
         Reader::Service => {

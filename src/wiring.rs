@@ -1,39 +1,53 @@
 //! Joins settings, adapters and jobs into an application; the only place that names every
 //! adapter.
 
+#[cfg(feature = "cli")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "cli")]
+use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
-use crate::adapters::postgres::{self, PostgresSource, PostgresTarget};
+use crate::adapters::open;
+use crate::adapters::postgres::{self, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
+use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
+#[cfg(feature = "cli")]
+use crate::jobs::gap::ports::{Folder, Rehearse};
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
-    Limits, PipelineSettings, QueueSettings, Settings, SettingsErrors, TableOverride,
+    self, Limits, PipelineSettings, QueueSettings, Settings, SettingsErrors, TableOverride,
 };
 
 /// The application: its pipelines, what calls it, and what its doors check callers with.
 pub struct App {
     served: Vec<Served>,
     budget: Option<Duration>,
+    /// Whether what is about to start is synced for.
+    pub syncs_at_startup: bool,
     qstash: Option<QStash>,
-    webhook: Option<Webhook>,
     function: PublicFunction,
+    /// When the queue calls for each pipeline besides its own schedule.
+    pub hourly: Option<Cron>,
+    /// What the target's host allows.
+    pub allowance: Allowance,
     /// How the queue is to call.
     pub calls: Calls,
     /// The public URL, without a slash at its end.
@@ -52,6 +66,11 @@ impl App {
         Settings::from_process().map(Self::new)
     }
 
+    /// This process's environment turns the startup sync off, whatever else it says.
+    pub fn startup_is_off() -> bool {
+        settings::startup_is_off()
+    }
+
     /// The same for the function, which cannot do without somebody who may call it.
     pub fn function_from_process() -> Result<Self, SettingsErrors> {
         Settings::function_from_process().map(Self::new)
@@ -65,9 +84,11 @@ impl App {
     /// Joins everything. Nothing is reached yet: a database that is down is told when it is
     /// needed, and is no crash loop.
     pub fn new(settings: Settings) -> Self {
-        let Settings { pipelines, limits, state_schema, edge, queue } = settings;
-        let QueueSettings { qstash, cron: _, calls, notify_url } = queue;
-        let served = pipelines.into_iter().map(|of| serve(of, &limits, &state_schema)).collect();
+        let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
+        let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
+        let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
+        let serve = |of| serve(of, &limits, &state_schema, notifier.clone());
+        let served = pipelines.into_iter().map(serve).collect();
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
             None => (None, None),
@@ -75,9 +96,11 @@ impl App {
         Self {
             served,
             budget: limits.budget,
+            syncs_at_startup: startup,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
-            webhook: notify_url.map(Webhook::new),
             function: PublicFunction::default(),
+            hourly,
+            allowance: limits.allowance,
             calls,
             url: edge.app_url.map(|url| url.as_str().to_owned()),
             admin_token: edge.admin_token,
@@ -126,11 +149,6 @@ impl App {
         self.qstash.as_ref().map(|of| of as &dyn Schedules).ok_or_else(no_queue)
     }
 
-    /// What tells people, if anything does.
-    pub fn notifier(&self) -> Option<&dyn Notifier> {
-        self.webhook.as_ref().map(|of| of as &dyn Notifier)
-    }
-
     /// The function as whoever calls it finds it.
     pub fn function_outside(&self) -> &dyn Function {
         &self.function
@@ -139,6 +157,12 @@ impl App {
     /// The pipelines' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.served.iter().map(|of| of.pipeline.name.as_str())
+    }
+
+    /// A folder of files to import, and the encoding of those that do not say it themselves.
+    #[cfg(feature = "cli")]
+    pub fn folder(&self, path: &Path, encoding: Option<&str>) -> Result<Box<dyn Folder>, Fault> {
+        Ok(Box::new(CsvFolder::new(path, encoding)?))
     }
 
     /// The time for a slice that begins now: what is set, and no longer than to the deadline.
@@ -170,7 +194,12 @@ fn mark(target: &Address, state_schema: &str) -> String {
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
+fn serve(
+    set: PipelineSettings,
+    limits: &Limits,
+    state_schema: &str,
+    notifier: Option<Arc<dyn Notifier>>,
+) -> Served {
     let PipelineSettings {
         name,
         source,
@@ -183,8 +212,12 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    // One count of the calls of all that the pipeline reaches.
     let meter = Meter::default();
+    let source = open::source(source, &meter);
     // One connection for rows and ledger alike: both work on the same database.
+    #[cfg(feature = "cli")]
+    let over_api = matches!(target, Address::Project(_));
     let database = PostgresTarget::new(target, state_schema, triggers, meter.clone());
     Served {
         mark,
@@ -199,11 +232,15 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
             deletes,
             add_columns,
         }),
+        #[cfg(feature = "cli")]
+        rehearse: (!over_api).then(|| Box::new(database.clone()) as Box<dyn Rehearse>),
         ports: Ports {
-            source: Box::new(PostgresSource::new(source, meter)),
+            source,
             target: Box::new(database.clone()),
             ledger: Box::new(database),
             clock: Box::new(SystemClock),
+            meter,
+            notifier,
         },
     }
 }

@@ -46,6 +46,8 @@ const ROOMS: &[Room] = &[
         "A job imports the engine, its own files and the types of jobs/mod.rs, never another job"),
     room("adapters/mod.rs", &["engine::model", "engine::ports", "adapters"],
         "The list of adapters imports model, ports and the adapters"),
+    room("adapters/open.rs", &["engine::model", "engine::ports", "adapters"],
+        "What opens an address imports model, ports and the adapters"),
     room("adapters/", &["engine::model", "engine::ports", "jobs::*::ports", "adapters::http", "adapters::project", "adapters::own"],
         "An adapter imports model, ports, the ports of the job it serves, adapters/http and adapters/project, never another adapter"),
     room("edge/cli/demo", &["jobs", "engine", "wiring::App", "edge", "demo"],

@@ -31,7 +31,7 @@ impl Function for PublicFunction {
         if !answered.status.is_success() {
             return Err(NotThere::Refused(answered.status.as_u16()));
         }
-        match serde_json::from_str(&answered.body) {
+        match serde_json::from_slice(&answered.body) {
             Ok(Health { status, version }) if status == "ok" => Ok(version),
             _ => Err(NotThere::Stranger),
         }

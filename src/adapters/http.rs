@@ -1,6 +1,7 @@
 //! One outbound call: its deadline, its repetitions, and what may be told of it. No error holds
 //! the URL, which may be a secret, nor the body.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,26 +33,31 @@ pub struct Answered {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, as far as it is text.
-    pub body: String,
-}
-
-/// The same before anybody has looked at the body.
-#[derive(Debug)]
-pub struct Received {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The rest of the body was not read.
+    pub cut: bool,
 }
 
-impl Received {
-    fn into_text(self) -> Answered {
-        let Self { status, headers, body } = self;
-        Answered { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
+impl Answered {
+    /// The body, as far as it is text.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
     }
+}
+
+/// How a request is repeated.
+pub struct Repeating<'a> {
+    /// How long all attempts may take together.
+    pub patience: Duration,
+    /// Whether an answer passes if it is asked for again.
+    pub passes: &'a (dyn Fn(&Answered) -> bool + Sync),
+    /// Whether a call that was cut is made again: the other side may have done what it asked.
+    pub after_a_cut: bool,
+    /// Is told of each attempt before it is made.
+    pub counts: &'a (dyn Fn() + Sync),
+    /// Whether what was read of a body is enough. The connection is not kept then.
+    pub suffices: &'a (dyn Fn(&[u8]) -> bool + Sync),
 }
 
 /// No answer.
@@ -85,41 +91,43 @@ impl Http {
         request: RequestBuilder,
         patience: Duration,
     ) -> Result<Answered, NoAnswer> {
-        let passes = |received: &Result<Received, NoAnswer>| match received {
-            Ok(received) => is_passing(received.status),
-            Err(NoAnswer::Cut(_)) => true,
-            Err(NoAnswer::Silent(_)) => false,
+        let how = Repeating {
+            patience,
+            passes: &|answered| is_passing(answered.status),
+            after_a_cut: true,
+            counts: &|| (),
+            suffices: &|_| false,
         };
-        self.receive(request, patience, passes, || {}).await.map(Received::into_text)
+        self.repeat(request, &how).await
     }
 
-    /// Sends a request, and again as long as what came of it passes by itself and patience is not
-    /// over. A `Retry-After` that patience allows is kept. Each attempt is counted before it is
-    /// made.
-    pub async fn receive(
+    /// The same for whoever knows better which answers pass.
+    pub async fn repeat(
         &self,
         request: RequestBuilder,
-        patience: Duration,
-        passes: impl Fn(&Result<Received, NoAnswer>) -> bool,
-        count: impl Fn(),
-    ) -> Result<Received, NoAnswer> {
+        how: &Repeating<'_>,
+    ) -> Result<Answered, NoAnswer> {
+        let Repeating { patience, passes, after_a_cut, counts, suffices } = *how;
         let until = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            count();
+            counts();
             // None of a request that could not be built; the call says why.
             let Some(again) = request.try_clone() else {
-                return attempted(request, patience, patience).await;
+                return once(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let received = attempted(again, left, patience).await;
-            if attempt >= MOST_ATTEMPTS || !passes(&received) {
-                return received;
-            }
-            let asked = received.as_ref().ok().map(|received| &received.headers);
-            let wait = asked.and_then(|of| retry_after(of, SystemTime::now())).unwrap_or(pause);
-            if wait >= until.saturating_duration_since(Instant::now()) {
-                return received;
+            let answered = once_until(again, left, patience, suffices).await;
+            let wait = match &answered {
+                Ok(answered) if passes(answered) => {
+                    retry_after(&answered.headers, SystemTime::now()).unwrap_or(pause)
+                }
+                Err(NoAnswer::Cut(_)) if after_a_cut => pause,
+                _ => return answered,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if attempt >= MOST_ATTEMPTS || wait >= left {
+                return answered;
             }
             tokio::time::sleep(wait).await;
             pause *= 2;
@@ -134,24 +142,31 @@ pub async fn once(
     left: Duration,
     patience: Duration,
 ) -> Result<Answered, NoAnswer> {
-    attempted(request, left, patience).await.map(Received::into_text)
+    once_until(request, left, patience, &|_| false).await
 }
 
-async fn attempted(
+async fn once_until(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,
-) -> Result<Received, NoAnswer> {
+    suffices: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Answered, NoAnswer> {
     let silent = || NoAnswer::Silent(patience.as_millis());
     let cut = |error: reqwest::Error| match error.is_timeout() {
         true => silent(),
         false => NoAnswer::Cut(told(error)),
     };
     let call = async {
-        let response = request.send().await.map_err(cut)?;
+        let mut response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(cut)?;
-        Ok(Received { status, headers, body })
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(cut)? {
+            body.extend_from_slice(&chunk);
+            if suffices(&body) {
+                return Ok(Answered { status, headers, body: body.into(), cut: true });
+            }
+        }
+        Ok(Answered { status, headers, body: body.into(), cut: false })
     };
     tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(silent()))
 }

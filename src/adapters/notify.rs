@@ -1,19 +1,19 @@
-//! A webhook that people read: Slack's shape, which most chat services take.
+//! A webhook that people or programs read: Slack's form for Slack, and an object with more for others.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 
 use super::http::{Http, NoAnswer, once};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::notice::Notice;
+use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Notifier;
 
-/// How long people's service may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Posts `{"text": ...}` to a URL, which is a secret in itself.
+/// Posts to a URL, which is a secret in itself.
 pub struct Webhook {
     http: Http,
     url: SecretText,
@@ -33,9 +33,11 @@ impl Webhook {
 
 #[async_trait]
 impl Notifier for Webhook {
-    async fn notify(&self, text: &str) -> Result<(), Fault> {
-        let request = self.http.client().post(self.url.expose()).json(&json!({ "text": text }));
-        match once(request, PATIENCE, PATIENCE).await {
+    async fn notify(&self, notice: &Notice, patience: Duration) -> Result<(), Fault> {
+        let url = self.url.expose();
+        let body = if takes_text_alone(url) { of_slack(notice) } else { of_program(notice) };
+        let request = self.http.client().post(url).json(&body);
+        match once(request, patience, patience).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
                 let passes = answered.status.is_server_error() || answered.status.as_u16() == 429;
@@ -49,6 +51,28 @@ impl Notifier for Webhook {
     }
 }
 
+/// Slack refuses fields that it does not know; Discord takes Slack's form at a path of this end.
+fn takes_text_alone(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    url.host_str() == Some("hooks.slack.com") || url.path().ends_with("/slack")
+}
+
+fn of_slack(notice: &Notice) -> Value {
+    json!({ "text": notice.text })
+}
+
+/// Chat services other than Slack read `text` and pass over the rest.
+fn of_program(notice: &Notice) -> Value {
+    let Notice { pipeline, state, run, at, text } = notice;
+    json!({
+        "text": text,
+        "pipeline": pipeline,
+        "state": state.name(),
+        "run_id": run.as_ref().map(RunId::as_str),
+        "timestamp": humantime::format_rfc3339_millis(*at).to_string(),
+    })
+}
+
 fn fault(remedy: Remedy) -> Fault {
     Fault::new(
         Step::Notify,
@@ -57,4 +81,38 @@ fn fault(remedy: Remedy) -> Fault {
         "Nobody could be told",
         "check that SYNC_NOTIFY_URL is the webhook's current URL and that it can be reached",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::engine::model::notice::NoticeState;
+
+    #[test]
+    fn slack_gets_the_text_alone_and_others_what_programs_need() {
+        for (url, alone) in [
+            ("https://hooks.slack.com/services/T0/B0/secret", true),
+            ("https://discord.com/api/webhooks/1/secret/slack", true),
+            ("https://discord.com/api/webhooks/1/secret", false),
+            ("https://example.com/hooks.slack.com", false),
+            ("https://hooks.slack.com.example.com/", false),
+        ] {
+            assert_eq!(takes_text_alone(url), alone, "{url}");
+        }
+        let notice = Notice {
+            pipeline: "p".to_owned(),
+            state: NoticeState::Recovered,
+            run: Some(RunId::recorded("r")),
+            at: SystemTime::UNIX_EPOCH,
+            text: "It works again".to_owned(),
+        };
+        assert_eq!(of_slack(&notice), json!({ "text": "It works again" }));
+        let expected = json!({
+            "text": "It works again", "pipeline": "p", "state": "recovered", "run_id": "r",
+            "timestamp": "1970-01-01T00:00:00.000Z",
+        });
+        assert_eq!(of_program(&notice), expected);
+    }
 }

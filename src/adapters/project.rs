@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 
-use super::http::{Http, NoAnswer, Received, retry_after};
+use super::http::{Answered, Http, NoAnswer, Repeating, retry_after};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 
@@ -104,27 +104,30 @@ impl Api {
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
         }
-        let passes = |received: &Result<Received, NoAnswer>| match (received, again) {
-            (Err(NoAnswer::Cut(_)), Again::Harmless) => true,
-            (Err(_), _) => false,
-            (Ok(received), Again::Harmless) => matches!(received.status.as_u16(), 429 | 502 | 503),
-            (Ok(received), Again::IfRefused) => was_not_taken(received),
+        let how = Repeating {
+            patience: PATIENCE,
+            passes: &|answered| match again {
+                Again::Harmless => matches!(answered.status.as_u16(), 429 | 502 | 503),
+                Again::IfRefused => was_not_taken(answered),
+            },
+            after_a_cut: again == Again::Harmless,
+            counts: &|| self.meter.count(),
+            suffices: &|_| false,
         };
-        let count = || self.meter.count();
-        let received = self.http.receive(request, PATIENCE, passes, count).await?;
-        match received.status.is_success() {
-            true => Ok(received.body),
-            false => Err(refusal(&received)),
+        let answered = self.http.repeat(request, &how).await?;
+        match answered.status.is_success() {
+            true => Ok(answered.body),
+            false => Err(refusal(&answered)),
         }
     }
 }
 
 /// The gateway or PostgREST said so before the database had the call.
-fn was_not_taken(received: &Received) -> bool {
-    match received.status.as_u16() {
+fn was_not_taken(answered: &Answered) -> bool {
+    match answered.status.as_u16() {
         429 => true,
         503 => matches!(
-            serde_json::from_slice::<Body>(&received.body),
+            serde_json::from_slice::<Body>(&answered.body),
             Ok(Body { code, .. }) if code.starts_with("PGRST00")
         ),
         _ => false,
@@ -132,16 +135,16 @@ fn was_not_taken(received: &Received) -> bool {
 }
 
 /// Why an answer with such a status is none.
-fn refusal(received: &Received) -> ApiError {
-    let status = received.status.as_u16();
-    match serde_json::from_slice::<Body>(&received.body) {
+fn refusal(answered: &Answered) -> ApiError {
+    let status = answered.status.as_u16();
+    match serde_json::from_slice::<Body>(&answered.body) {
         Ok(Body { code, .. }) if code == "PGRST301" || code == "PGRST303" => ApiError::Key(status),
         Ok(Body { code, message, details }) => ApiError::Refused { code, message, detail: details },
         Err(_) => match status {
             401 | 403 => ApiError::Key(status),
             402 => ApiError::Quota,
             429 => ApiError::Busy(
-                retry_after(&received.headers, SystemTime::now()).map_or(1, |of| of.as_secs()),
+                retry_after(&answered.headers, SystemTime::now()).map_or(1, |of| of.as_secs()),
             ),
             504 | 544 => ApiError::GatewayTimeout,
             540 => ApiError::Paused,

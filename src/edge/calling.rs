@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::run::Trigger;
@@ -18,6 +19,9 @@ pub const SYNC_PREFIX: &str = "/api/background/sync/";
 
 /// Where people manage the schedules.
 pub const SCHEDULE_PATH: &str = "/api/background/sync/schedule";
+
+/// Where people and dashboards ask how the pipelines stand.
+pub const STATUS_PATH: &str = "/api/background/sync/status";
 
 /// What QStash calls when it gives a message up.
 pub const FAILURE_PATH: &str = "/api/background/sync/failure";
@@ -47,6 +51,8 @@ pub enum Asked {
     Scheduled,
     /// A person, through the queue.
     Manual,
+    /// What is about to start.
+    Startup,
     /// The slice before it.
     Continuation {
         /// What all slices of the chain have in common.
@@ -77,7 +83,7 @@ impl Asked {
     /// A chain's name becomes a header and a row.
     fn makes_sense(&self) -> bool {
         match self {
-            Self::Scheduled | Self::Manual => true,
+            Self::Scheduled | Self::Manual | Self::Startup => true,
             Self::Continuation { chain, slice, idle, waits } => {
                 let counts = [slice, idle, waits];
                 MessageId::parse(chain).is_ok() && counts.iter().all(|of| **of <= MOST_SLICES)
@@ -90,6 +96,7 @@ impl Asked {
         match self {
             Self::Scheduled => Trigger::Scheduled,
             Self::Manual => Trigger::Manual,
+            Self::Startup => Trigger::Startup,
             Self::Continuation { .. } => Trigger::Continuation,
         }
     }
@@ -97,7 +104,7 @@ impl Asked {
     /// Where the call stands in a chain; a call that begins one names it.
     pub fn chain(self, begins: &str) -> Chain {
         match self {
-            Self::Scheduled | Self::Manual => Chain::begun(begins),
+            Self::Scheduled | Self::Manual | Self::Startup => Chain::begun(begins),
             Self::Continuation { chain, slice, idle, waits } => {
                 Chain::carried(chain, slice, idle, waits)
             }
@@ -107,7 +114,22 @@ impl Asked {
 
 /// The schedules that this deployment's pipelines ought to have.
 pub fn wanted(app: &App) -> Result<Vec<Wanted>, Fault> {
-    app.all().map(|served| wanted_by(app, served)).collect()
+    let mut wanted = Vec::new();
+    for served in app.all() {
+        let own = wanted_by(app, served)?;
+        let hourly = app.hourly.as_ref().map(|cron| hourly(&own, cron));
+        wanted.push(own);
+        wanted.extend(hourly);
+    }
+    Ok(wanted)
+}
+
+/// The same call on another schedule. Both have one flow, so that their ticks of one minute wait for
+/// each other, and the second finds nothing to do. No pipeline's name has an underscore, so the id is
+/// no other pipeline's.
+fn hourly(own: &Wanted, cron: &Cron) -> Wanted {
+    let id = ScheduleId::parse(&format!("{}_hourly", own.id)).expect("an id may be longer by that");
+    Wanted { id, cron: cron.clone(), ..own.clone() }
 }
 
 fn wanted_by(app: &App, served: &Served) -> Result<Wanted, Fault> {
@@ -247,7 +269,7 @@ mod tests {
     #[test]
     fn what_is_asked_survives_the_way() {
         let last = Asked::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1, waits: 2 };
-        for asked in [Asked::Scheduled, Asked::Manual, last.clone()] {
+        for asked in [Asked::Scheduled, Asked::Manual, Asked::Startup, last.clone()] {
             assert_eq!(Asked::signed(asked.body().as_bytes()), asked);
         }
         assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1, 2));

@@ -4,4 +4,5 @@ pub mod calling;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod http;
+pub mod overview;
 pub mod schedules;

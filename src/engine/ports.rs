@@ -13,6 +13,7 @@ use super::model::delivery::{Message, MessageId};
 use super::model::facts::Facts;
 use super::model::fault::Fault;
 use super::model::lease::Lease;
+use super::model::notice::Notice;
 use super::model::page::{Page, PageLimit};
 use super::model::range::{ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey};
 use super::model::run::{RunId, Tally};
@@ -23,8 +24,7 @@ use super::model::table::TableName;
 use super::model::writer::Writer;
 
 pub use ledger::{
-    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, News, Opened, RejectCounts,
-    StateVersion,
+    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts, StateVersion,
 };
 
 /// A side that tells what it holds without giving a row away. The same rows give the same answers on
@@ -284,8 +284,8 @@ pub trait Queue: Send + Sync {
 /// What tells people.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Tells a sentence or a few lines, which hold no row's value and no secret.
-    async fn notify(&self, text: &str) -> Result<(), Fault>;
+    /// Tells it, or gives up when `patience` is over; then nobody may have been told.
+    async fn notify(&self, notice: &Notice, patience: Duration) -> Result<(), Fault>;
 }
 
 /// Time.

@@ -1,6 +1,7 @@
 //! Which keys suit a project, and that what is wrong is said without a word of them.
 
 use super::*;
+use crate::settings::variables::SOURCE_KEY;
 
 const PROJECT: &str = "https://abcdefghij.supabase.co";
 
@@ -69,7 +70,7 @@ fn a_missing_key_is_named_where_it_belongs() {
         read(Place::Other("line 3"), PROJECT, key, &mut problems);
         problems.or(()).unwrap_err().to_string()
     };
-    let variable = said(Key::Unset(super::super::variables::SOURCE_KEY));
+    let variable = said(Key::Unset(SOURCE_KEY));
     let expected = "SOURCE_SERVICE_ROLE_KEY: It is not set; set the service-role or secret key of \
          abcdefghij.supabase.co";
     assert!(variable.contains(expected), "{variable}");

@@ -54,7 +54,7 @@ impl<'a> Databases<'a> {
             if let Some(key) = &own.key {
                 problems.at(&key.place, Problem::IdleKey(side.in_file()));
             }
-            return self.from_variables(side, problems);
+            return self.of_variables(side, problems);
         };
         let variables = self.named.own(side);
         if let Some(name) = url.text.strip_prefix(REFERENCE) {
@@ -70,7 +70,7 @@ impl<'a> Databases<'a> {
         self.with_key(side, (&url.place, &url.text), own.key.as_ref(), known, problems)
     }
 
-    fn from_variables(&self, side: Side, problems: &mut Problems) -> Option<Address> {
+    fn of_variables(&self, side: Side, problems: &mut Problems) -> Option<Address> {
         let missing = match self.named.meant(side) {
             Meant::One(named) => return from(named, problems),
             Meant::Either => {

@@ -5,6 +5,7 @@ use url::Url;
 use crate::engine::model::secret::SecretText;
 
 use super::errors::{Problem, Problems, SettingsErrors};
+use super::switch;
 use super::variables::{
     ADMIN_TOKEN, APP_URL, CURRENT_KEY, Environment, LOCAL, NEXT_KEY, PUBLIC_APP_URL, Variable,
 };
@@ -101,23 +102,12 @@ impl AppUrl {
 }
 
 pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> EdgeSettings {
-    let local = local(env, problems);
+    let local = switch::read(env, LOCAL, problems).unwrap_or(false);
     EdgeSettings {
         app_url: app_url(env, problems),
         admin_token: admin_token(env, problems),
         signing_keys: signing_keys(env, local, problems),
         local,
-    }
-}
-
-fn local(env: Environment<'_>, problems: &mut Problems) -> bool {
-    match env.get(LOCAL).as_deref() {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(_) => {
-            problems.of(LOCAL, Problem::Switch);
-            false
-        }
     }
 }
 
@@ -276,7 +266,9 @@ mod tests {
 
     #[test]
     fn local_is_yes_or_no() {
-        assert!(edge(&[("SYNC_LOCAL", "yes")]).unwrap_err().contains("SYNC_LOCAL: It must be 1"));
+        assert!(
+            edge(&[("SYNC_LOCAL", "maybe")]).unwrap_err().contains("SYNC_LOCAL: It must be true")
+        );
     }
 
     #[test]

@@ -111,11 +111,16 @@ pub enum Problem {
     /// Not a number, or not in its range.
     #[error("It must be a whole number from {} to {}", .0.start(), .0.end())]
     Number(RangeInclusive<u64>),
+    /// Not a number of bytes.
+    #[error(
+        "It must be a whole number with MB, GB or TB behind it, such as 500 MB; 0 for no limit"
+    )]
+    Size,
     /// Not one of the words there are.
     #[error("It must be one of {0}")]
     Choice(String),
     /// Neither on nor off.
-    #[error("It must be 1 or 0")]
+    #[error("It must be true or false; 1 and 0, yes and no are understood, too")]
     Switch,
     /// Not a URL that QStash could call.
     #[error("It must be an absolute URL such as https://sync.example.com, without `?` and `#`")]

@@ -69,7 +69,7 @@ const POLICIES: [(&str, Policy); 2] =
 const LONGEST_PIPELINE_NAME: usize = 63;
 
 /// The last step of paths that lie beside those of the pipelines.
-const RESERVED_NAMES: [&str; 2] = ["schedule", "failure"];
+const RESERVED_NAMES: [&str; 3] = ["schedule", "failure", "status"];
 
 /// The pipelines of the file, as far as they could be read; the problems say whether that is all.
 pub(super) fn read(path: &str, problems: &mut Problems) -> Vec<FilePipeline> {

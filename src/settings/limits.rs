@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::errors::{Problem, Problems};
-use super::variables::{BUDGET, Environment, LEASE, OVERLAP, PAGE_ROWS, Variable};
+use super::variables::{
+    API_QUOTA, BUDGET, Environment, LEASE, OVERLAP, PAGE_ROWS, SIZE_LIMIT, Variable,
+};
+use crate::engine::model::history::Allowance;
 
 /// The numbers that bound a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct Limits {
     pub lease: Duration,
     /// How far before its cursor a table is read again on purpose.
     pub overlap: Duration,
+    /// What the target's host allows; it bounds nothing, and is told against what is used.
+    pub allowance: Allowance,
 }
 
 /// A run at the terminal may take a day; a longer one should rather be repeated.
@@ -33,6 +38,9 @@ const LEASE_SECONDS: RangeInclusive<u64> = 5..=3_600;
 
 /// Every run reads it anew, so a week is much already; 0 trusts the fence alone.
 const OVERLAP_SECONDS: RangeInclusive<u64> = 0..=604_800;
+
+/// More calls than that in a month nobody counts.
+const CALL_COUNT: RangeInclusive<u64> = 0..=1_000_000_000_000;
 
 /// Longer than one statement may take, so that a slow look or page does not lose the lease to the
 /// next call; a dead run blocks for two minutes.
@@ -53,6 +61,7 @@ impl Default for Limits {
             page_rows: DEFAULT_PAGE_ROWS,
             lease: DEFAULT_LEASE,
             overlap: DEFAULT_OVERLAP,
+            allowance: Allowance::default(),
         }
     }
 }
@@ -72,7 +81,46 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Limits {
             .unwrap_or(default.page_rows),
         lease: lease.map_or(default.lease, Duration::from_secs),
         overlap: overlap.map_or(default.overlap, Duration::from_secs),
+        allowance: allowance(env, problems),
     }
+}
+
+/// What is set to 0 is not limited.
+fn allowance(env: Environment<'_>, problems: &mut Problems) -> Allowance {
+    let default = Allowance::default();
+    let some = |count: u64| (count > 0).then_some(count);
+    let bytes = match env.get(SIZE_LIMIT) {
+        None => default.bytes,
+        Some(text) => size(&text).map_or_else(
+            || {
+                problems.of(SIZE_LIMIT, Problem::Size);
+                None
+            },
+            some,
+        ),
+    };
+    let calls = match env.get(API_QUOTA) {
+        None => default.calls,
+        Some(_) => number(env, API_QUOTA, CALL_COUNT, problems).and_then(some),
+    };
+    Allowance { bytes, calls }
+}
+
+/// Bytes from a number with its unit: `500 MB`, `8GB`, `1 GiB`.
+fn size(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 7] = [
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("", 1),
+    ];
+    UNITS.iter().find_map(|(unit, bytes)| {
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*bytes)
+    })
 }
 
 pub(super) fn number(
@@ -116,6 +164,27 @@ mod tests {
         assert_eq!(limits("SYNC_PAGE_ROWS", " 7\n").unwrap().page_rows.get(), 7);
         assert_eq!(limits("SYNC_LEASE_SECONDS", "5").unwrap().lease, seconds(5));
         assert_eq!(limits("SYNC_OVERLAP_SECONDS", "86400").unwrap().overlap, seconds(86_400));
+    }
+
+    #[test]
+    fn what_a_plan_allows_is_written_as_plans_are() {
+        let bytes = |text| limits("SYNC_SIZE_LIMIT", text).map(|of| of.allowance.bytes);
+        assert_eq!(Limits::default().allowance.bytes, Some(500_000_000));
+        for (text, expected) in [
+            ("500 MB", Some(500_000_000)),
+            ("8GB", Some(8_000_000_000)),
+            ("1 GiB", Some(1 << 30)),
+            ("1234", Some(1_234)),
+            ("0", None),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["half", "1.5 GB", "-1 GB", "8 gb", "GB", "99999999999 TB"] {
+            assert!(bytes(text).unwrap_err().contains("SYNC_SIZE_LIMIT: It must be"), "{text}");
+        }
+        let calls = |text| limits("SYNC_API_QUOTA", text).map(|of| of.allowance.calls);
+        assert_eq!((calls("2000000"), calls("0")), (Ok(Some(2_000_000)), Ok(None)));
+        assert!(calls("many").is_err());
     }
 
     #[test]

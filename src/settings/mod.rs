@@ -13,6 +13,7 @@ mod limits;
 mod named;
 mod pipelines;
 mod queue;
+mod switch;
 mod variables;
 
 pub use edge::{AppUrl, EdgeSettings, SigningKeys};
@@ -25,7 +26,7 @@ pub use variables::{VARIABLES, Variable};
 use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
 
 use errors::Problems;
-use variables::{Environment, NOT_UNICODE, STATE_SCHEMA};
+use variables::{Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 
 /// Everything that can be set, checked and parsed.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The target's schema for our state tables, exactly as the catalog has it.
     pub state_schema: String,
+    /// Whether what is about to start is synced for.
+    pub startup: bool,
     /// What the function's door needs; at the terminal it may be empty.
     pub edge: EdgeSettings,
     /// QStash, and how it is to call.
@@ -74,12 +77,16 @@ impl Settings {
                 problems.of(variable, Problem::NotUnicode);
             }
         }
+        if env.get(METRICS).is_some_and(|word| word != EMF && word != OFF) {
+            problems.of(METRICS, Problem::Choice(format!("{EMF}, {OFF}")));
+        }
         let edge = edge::read(env, problems);
         let queue = queue::read(env, edge.local, problems);
         Self {
             pipelines: pipelines::read(env, &queue.cron, problems),
             limits: limits::read(env, problems),
             state_schema: state_schema(env, problems),
+            startup: switch::read(env, STARTUP, problems).unwrap_or(true),
             edge,
             queue,
         }
@@ -107,6 +114,38 @@ pub fn log_filter() -> Option<String> {
     let set = |name| process_variable(name).filter(|filter| !filter.is_empty());
     set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set(variables::LOG.name))
 }
+
+/// Whether this process's environment turns the startup sync off. It is read apart from the rest: where
+/// it is off, nothing else has to be set, and nobody wants to hear of that.
+pub fn startup_is_off() -> bool {
+    let word = Environment(&process_variable).get(STARTUP);
+    word.is_some_and(|word| switch::parse(&word) == Some(false))
+}
+
+/// Which of our programs runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The Lambda function.
+    Function,
+    /// The terminal's.
+    Terminal,
+}
+
+/// Whether a program counts each run on stdout. It is read apart from the rest, because it is needed
+/// before the rest may fail.
+pub fn counts_runs(program: Program) -> bool {
+    match process_variable(variables::METRICS.name).as_deref().map(str::trim) {
+        Some(EMF) => true,
+        Some(OFF) => false,
+        _ => program == Program::Function,
+    }
+}
+
+/// Metrics in CloudWatch's form.
+const EMF: &str = "emf";
+
+/// No metrics.
+const OFF: &str = "off";
 
 /// Bytes that are no Unicode become `NOT_UNICODE`, which `collect` names.
 fn process_variable(name: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Which variables are read as source and target, for each mix of them that people have.
 
-use super::super::Settings;
+use crate::settings::Settings;
 
 const VALUES: [(&str, &str); 5] = [
     ("SOURCE_DATABASE_URL", "postgres://u:hunter2@source/d"),

@@ -11,6 +11,7 @@ use super::databases::{Databases, Own, Placed, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline, How};
 use super::named::Side;
+use super::switch;
 use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, TABLES};
 
 /// The pipeline that needs no file; the function's path is named after it.
@@ -84,7 +85,8 @@ pub(super) fn read(
     };
     let alone = pipelines.len() == 1;
     let databases = Databases::read(env);
-    let adds = add_columns(env, problems);
+    // The environment's word on all pipelines, which wins over the file's.
+    let adds = switch::read(env, ADD_COLUMNS, problems);
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for pipeline in pipelines {
@@ -169,18 +171,6 @@ fn own_deletes(
         problems.of(DELETES, Problem::NoMark);
         Deletes::Off
     })
-}
-
-/// The environment's word on all pipelines, which wins over the file's.
-fn add_columns(env: Environment<'_>, problems: &mut Problems) -> Option<bool> {
-    match env.get(ADD_COLUMNS)?.as_str() {
-        "0" => Some(false),
-        "1" => Some(true),
-        _ => {
-            problems.of(ADD_COLUMNS, Problem::Switch);
-            None
-        }
-    }
 }
 
 /// The environment's list, which replaces the file's where it is clear whose.

@@ -11,9 +11,10 @@ use crate::engine::model::secret::SecretText;
 
 use super::errors::{Problem, Problems};
 use super::limits::number;
+use super::switch;
 use super::variables::{
-    CRON, DEPLOYMENT, Environment, NOTIFY_URL, QSTASH_TOKEN, QSTASH_URL, RETRIES, RETRY_DELAY,
-    SCHEDULE_TIMEOUT, TIME_ZONE,
+    CRON, DEPLOYMENT, Environment, HOURLY, HOURLY_CRON, NOTIFY_URL, QSTASH_TOKEN, QSTASH_URL,
+    RETRIES, RETRY_DELAY, SCHEDULE_TIMEOUT, TIME_ZONE,
 };
 
 /// QStash, and how it is to call this function.
@@ -23,6 +24,8 @@ pub struct QueueSettings {
     pub qstash: Option<QStashSettings>,
     /// When it calls, for pipelines that say nothing else.
     pub cron: Cron,
+    /// When it calls besides, for every pipeline; none: it does not.
+    pub hourly: Option<Cron>,
     /// How a call is to be delivered.
     pub calls: Calls,
     /// Where people are told what went wrong.
@@ -40,6 +43,9 @@ pub struct QStashSettings {
 
 /// Four times a day.
 const DEFAULT_CRON: &str = "0 */6 * * *";
+
+/// At the full hour.
+const DEFAULT_HOURLY_CRON: &str = "0 * * * *";
 
 /// The zone that QStash itself counts in.
 const DEFAULT_ZONE: &str = "UTC";
@@ -68,6 +74,7 @@ pub(super) fn read(env: Environment<'_>, local: bool, problems: &mut Problems) -
     QueueSettings {
         qstash: qstash(env, local, problems),
         cron: default_cron(env, problems),
+        hourly: hourly(env, problems),
         calls: calls(env, problems),
         notify_url: notify_url(env, local, problems),
     }
@@ -135,6 +142,22 @@ fn default_cron(env: Environment<'_>, problems: &mut Problems) -> Cron {
     })
 }
 
+/// A zone that is none is told with the other expression, which is in it, too.
+fn hourly(env: Environment<'_>, problems: &mut Problems) -> Option<Cron> {
+    let is_on = switch::read(env, HOURLY, problems).unwrap_or(false);
+    let zone = env.get(TIME_ZONE).unwrap_or_else(|| DEFAULT_ZONE.to_owned());
+    let expression = env.get(HOURLY_CRON).unwrap_or_else(|| DEFAULT_HOURLY_CRON.to_owned());
+    let cron = match Cron::parse(&expression, &zone) {
+        Ok(cron) => Some(cron),
+        Err(BadCron::Zone) => None,
+        Err(bad) => {
+            problems.of(HOURLY_CRON, bad);
+            None
+        }
+    };
+    cron.filter(|_| is_on)
+}
+
 /// QStash evaluates it; here it is only kept from breaking the header that it travels in.
 fn retry_delay(env: Environment<'_>, problems: &mut Problems) -> Option<String> {
     let text = env.get(RETRY_DELAY)?;
@@ -187,7 +210,8 @@ mod tests {
 
     #[test]
     fn everything_has_a_default_but_the_token() {
-        let QueueSettings { qstash, cron, calls, notify_url } = queue(&[]).unwrap();
+        let QueueSettings { qstash, cron, hourly, calls, notify_url } = queue(&[]).unwrap();
+        assert!(hourly.is_none());
 
         assert!(qstash.is_none() && notify_url.is_none());
         assert_eq!(cron.to_string(), "0 */6 * * *");
@@ -240,6 +264,19 @@ mod tests {
             assert!(message.contains(&format!("{name}: It must begin with https://")), "{message}");
             assert!(!message.contains("hunter2"), "{message}");
         }
+    }
+
+    #[test]
+    fn the_hourly_schedule_is_off_until_it_is_turned_on() {
+        let on = ("ENABLE_HOURLY_SYNC", "true");
+        let hourly = |env: &[(&str, &str)]| queue(env).map(|of| of.hourly.map(|of| of.to_string()));
+        assert_eq!(hourly(&[on]).unwrap().as_deref(), Some("0 * * * *"));
+        let half = ("SYNC_HOURLY_CRON", "30 * * * *");
+        assert_eq!(hourly(&[half]).unwrap(), None);
+        let tokyo = ("SYNC_TIME_ZONE", "Asia/Tokyo");
+        let both = hourly(&[on, half, tokyo]).unwrap();
+        assert_eq!(both.as_deref(), Some("CRON_TZ=Asia/Tokyo 30 * * * *"));
+        assert!(hourly(&[("SYNC_HOURLY_CRON", "often")]).unwrap_err().contains("SYNC_HOURLY_CRON"));
     }
 
     #[test]

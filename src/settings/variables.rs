@@ -60,6 +60,11 @@ pub(super) const TABLES: Variable = variable(
     Some("every table of the source's schema public that has a key"),
     "the list of tables to sync, with commas between them",
 );
+pub(super) const STARTUP: Variable = variable(
+    "ENABLE_STARTUP_SYNC",
+    Some("true"),
+    "whether `syncline startup` and startup calls sync before what they start",
+);
 pub(super) const CONFIG: Variable = variable(
     "SYNC_CONFIG",
     Some("no file"),
@@ -130,8 +135,18 @@ pub(super) const QSTASH_TOKEN: Variable = variable(
 );
 pub(super) const CRON: Variable =
     variable("SYNC_CRON", Some("0 */6 * * *"), "when QStash calls, as a cron expression");
+pub(super) const HOURLY: Variable = variable(
+    "ENABLE_HOURLY_SYNC",
+    Some("false"),
+    "whether QStash calls on a second schedule, too, every hour",
+);
+pub(super) const HOURLY_CRON: Variable = variable(
+    "SYNC_HOURLY_CRON",
+    Some("0 * * * *"),
+    "when the second schedule ticks, where ENABLE_HOURLY_SYNC is on",
+);
 pub(super) const TIME_ZONE: Variable =
-    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expression");
+    variable("SYNC_TIME_ZONE", Some("UTC"), "the time zone of the cron expressions");
 pub(super) const RETRIES: Variable = variable(
     "SYNC_RETRIES",
     Some("2"),
@@ -155,7 +170,22 @@ pub(super) const DEPLOYMENT: Variable = variable(
 pub(super) const NOTIFY_URL: Variable = variable(
     "SYNC_NOTIFY_URL",
     Some("nobody is told"),
-    "the webhook that is told what went wrong, as Slack takes it",
+    "the webhook that is told of failures, refused rows and recoveries; Slack's or any other",
+);
+pub(super) const SIZE_LIMIT: Variable = variable(
+    "SYNC_SIZE_LIMIT",
+    Some("500 MB"),
+    "how large the target may grow by its host's plan, for `status`; 0 for no limit",
+);
+pub(super) const API_QUOTA: Variable = variable(
+    "SYNC_API_QUOTA",
+    Some("50000"),
+    "how many API calls a month the plan allows, for `status`; 0 for no limit",
+);
+pub(super) const METRICS: Variable = variable(
+    "SYNC_METRICS",
+    Some("emf in Lambda, off elsewhere"),
+    "whether each run writes a line of metrics to stdout, as CloudWatch reads them: emf or off",
 );
 pub(super) const LOCAL: Variable = variable(
     "SYNC_LOCAL",
@@ -164,7 +194,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 35] = [
+pub const VARIABLES: [Variable; 41] = [
     SOURCE,
     TARGET,
     SOURCE_KEY,
@@ -176,6 +206,7 @@ pub const VARIABLES: [Variable; 35] = [
     NEW_URL,
     NEW_URL_KEY,
     TABLES,
+    STARTUP,
     CONFIG,
     ADD_COLUMNS,
     BUDGET,
@@ -192,12 +223,17 @@ pub const VARIABLES: [Variable; 35] = [
     CURRENT_KEY,
     NEXT_KEY,
     CRON,
+    HOURLY,
+    HOURLY_CRON,
     TIME_ZONE,
     RETRIES,
     RETRY_DELAY,
     SCHEDULE_TIMEOUT,
     DEPLOYMENT,
     NOTIFY_URL,
+    SIZE_LIMIT,
+    API_QUOTA,
+    METRICS,
     LOCAL,
     LOG,
 ];

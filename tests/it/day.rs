@@ -218,7 +218,7 @@ async fn a_rough_day_ends_with_equal_databases() {
         assert!(rough.count(fate) > 0, "seed {seed}: nothing was {fate:?}");
     }
     assert!(written > 500, "seed {seed}: {written} rows written");
-    let history = "select string_agg(sync_type || ' ' || sync_status, ',') from sync_metadata";
+    let history = "select string_agg(trigger || ' ' || sync_status, ',') from sync_metadata";
     let history = pair.text_target(history).await;
     for expected in ["scheduled success", "scheduled interrupted", "continuation "] {
         assert!(history.contains(expected), "seed {seed}: no {expected} in {history}");

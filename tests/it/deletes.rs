@@ -256,7 +256,7 @@ async fn a_chain_compares_each_table_once_however_small_its_budget() {
 
     let compared = "select string_agg(value, ',') from (select jsonb_agg(k)::text as value \
         from sync_metadata, jsonb_object_keys(tables) as k \
-        where sync_type <> 'manual' or slice = 0 group by id order by id offset 1) as t";
+        where trigger <> 'manual' or slice = 0 group by id order by id offset 1) as t";
     let each = queued.pair.text_target(compared).await;
     assert_eq!(each.matches("public.").count(), 5, "each table once: {each}");
     queued.pair.assert_closed().await;

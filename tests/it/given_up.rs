@@ -32,7 +32,7 @@ fn texts(people: &Receiver) -> Vec<String> {
     arrived.iter().map(|of| text(&of.body).as_str().expect("a text").to_owned()).collect()
 }
 
-const LOST: &str = "select coalesce(string_agg(concat_ws(' ', sync_type, message_id, retried, \
+const LOST: &str = "select coalesce(string_agg(concat_ws(' ', trigger, message_id, retried, \
     schedule_id) || ': ' || error, ', ' order by id), '') from sync_metadata \
     where sync_status = 'lost'";
 
@@ -54,10 +54,15 @@ async fn what_no_retry_can_mend_is_given_up_at_once_recorded_and_told() {
     assert!(lost.contains("answered 489 (table_refused): public.items: "), "{lost}");
     let told = texts(&people);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("a sync of slave-to-prod was given up"), "{told:?}");
-    assert!(told[0].contains(&message) && told[0].contains("Nothing is lost"), "{told:?}");
+    assert!(
+        told[0].contains("the sync of slave-to-prod fails.\nPROBLEM: public.items: "),
+        "{told:?}"
+    );
+    assert!(told[0].contains("Nothing is lost"), "{told:?}");
     queued.pair.sql_target("alter table items drop column needed").await;
     queued.qstash.advance(SIX_HOURS).await;
+    assert_eq!(texts(&people).len(), 2);
+    assert_eq!(texts(&people)[1], "Syncline: the sync of slave-to-prod works again.");
     queued.pair.assert_settled(&["items"]).await;
 }
 

@@ -126,7 +126,14 @@ async fn sync(pair: &Pair) -> SyncReport {
     let plan = job.plan(&source, &*ports.target, &*ports.ledger).await.expect("it can be planned");
     assert!(plan.to_string().contains(", json)"), "{plan}");
     let outcome = job
-        .run(&source, &*ports.target, &*ports.ledger, &*ports.clock, &Budget::UNLIMITED)
+        .run(
+            &source,
+            &*ports.target,
+            &*ports.ledger,
+            &*ports.clock,
+            &ports.meter,
+            &Budget::UNLIMITED,
+        )
         .await
         .expect("a run begins");
     let Outcome::Done(report) = outcome else { panic!("it is not done: {outcome:?}") };
@@ -166,22 +173,22 @@ async fn a_value_of_every_type_travels_as_json_in_every_byte_and_is_left_alone()
 }
 
 /// Texts that a line of JSON, or of COPY, could be torn by.
-const HOSTILE: &str = "create table words (word text primary key, other text, raw json, many text[], \
+pub const HOSTILE: &str = "create table words (word text primary key, other text, raw json, many text[], \
     updated_at timestamptz not null); create index on words (updated_at, word);";
+
+/// Such texts as keys, as values and inside of JSON and arrays.
+pub const HOSTILE_WORDS: &str = r#"insert into words select w, w, to_json(w), array[w, null, 'NULL', ''],
+                 timestamptz '2026-01-01' + (n / 3) * interval '1 second'
+               from unnest(array[E'a\nb', E'\r\n', E'\t', '"', '""', '\', '\\', '\n', '\N', '\.', '}', '},', '{"a":1}',
+                 E'}, \n {', '[', ',', U&'\2028', U&'\2029', U&'\+01F600', U&'e\0301', E'\x01', E'\x02', E'\x7f', '/',
+                 'null', 'true', '', ' ', U&'\FEFF', '''', '%', '+', repeat(E'"\\\n', 3000)]) with ordinality as of(w, n);
+               insert into words values ('nothing', null, null, null, now());"#;
 
 #[tokio::test]
 async fn hostile_texts_are_keys_and_values_across_the_borders_of_pages() {
     for page in ["1", "3", "1000"] {
         let pair = Pair::with(HOSTILE).await.set("SYNC_PAGE_ROWS", page);
-        pair.sql_source(
-            r#"insert into words select w, w, to_json(w), array[w, null, 'NULL', ''],
-                 timestamptz '2026-01-01' + (n / 3) * interval '1 second'
-               from unnest(array[E'a\nb', E'\r\n', E'\t', '"', '""', '\', '\\', '\n', '\N', '\.', '}', '},', '{"a":1}',
-                 E'}, \n {', '[', ',', U&'\2028', U&'\2029', U&'\+01F600', U&'e\0301', E'\x01', E'\x02', E'\x7f', '/',
-                 'null', 'true', '', ' ', U&'\FEFF', '''', '%', '+', repeat(E'"\\\n', 3000)]) with ordinality as of(w, n);
-               insert into words values ('nothing', null, null, null, now());"#,
-        )
-        .await;
+        pair.sql_source(HOSTILE_WORDS).await;
         let rows = tally(&sync(&pair).await).inserted;
         assert_eq!(rows, 34, "in pages of {page}");
         pair.assert_equal(&["words"]).await;

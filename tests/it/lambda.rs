@@ -72,6 +72,16 @@ async fn the_schedule_events_make_a_schedule_and_list_it() {
 }
 
 #[tokio::test]
+async fn the_status_event_tells_how_the_pipeline_stands() {
+    let function = Function::start(1, &[]).await;
+    let mut event = event("status");
+    assert_eq!(function.invoke(&event, in_a_minute()).await.0, 401);
+    event["headers"]["authorization"] = json!(format!("Bearer {ADMIN_TOKEN}"));
+    let (status, body) = function.invoke(&event, in_a_minute()).await;
+    assert_eq!((status, &body["pipelines"][0]["health"]), (200, &json!("never")), "{body}");
+}
+
+#[tokio::test]
 async fn the_failure_callbacks_event_is_recorded_once_signed() {
     let function = Function::start(1, &[]).await;
     let (status, _) = function.invoke(&event("failure-callback"), in_a_minute()).await;
@@ -81,7 +91,7 @@ async fn the_failure_callbacks_event_is_recorded_once_signed() {
         let (status, body) = function.invoke(&signed, in_a_minute()).await;
         assert_eq!((status, &body["success"]), (200, &json!(true)), "{body}");
     }
-    let lost = "select string_agg(sync_type || ' ' || sync_status || ' ' || retried, ', ') \
+    let lost = "select string_agg(trigger || ' ' || sync_status || ' ' || retried, ', ') \
         from sync_metadata";
     assert_eq!(text(&function.target.url, lost).await, "scheduled lost 2");
 }

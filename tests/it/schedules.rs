@@ -4,7 +4,7 @@
 mod refused;
 
 use serde_json::{Value, json};
-use syncline::demo::qstash::LocalQStash;
+use syncline::demo::qstash::{LocalQStash, Schedule};
 use syncline::edge::http::SYNC_PATH;
 
 use crate::world::deployment::{Deployment, HOME, ID, account, console, only, strangers};
@@ -302,6 +302,36 @@ async fn a_manual_trigger_comes_back_signed_and_moves_the_rows() {
 
     assert_eq!(qstash.dead_letters().len(), 0, "{:?}", qstash.dead_letters());
     pair.assert_equal(&["items"]).await;
-    let recorded = "select string_agg(sync_type || ' ' || message_id, ', ') from sync_metadata";
+    let recorded = "select string_agg(trigger || ' ' || message_id, ', ') from sync_metadata";
     assert_eq!(pair.text_target(recorded).await, format!("manual {message}"));
+}
+
+#[tokio::test]
+async fn the_hourly_schedule_stands_beside_the_own_one_until_it_is_turned_off() {
+    let (qstash, deployment) = deployed().await;
+    let deployment = deployment.set("ENABLE_HOURLY_SYNC", "yes");
+    let hourly = format!("{ID}_hourly");
+    let made = |qstash: &LocalQStash| {
+        let all = qstash.schedules().into_iter();
+        let told = |of: Schedule| {
+            (of.id, of.ticks.text().to_owned(), String::from_utf8_lossy(&of.body).into_owned())
+        };
+        let mut all: Vec<_> = all.map(told).collect();
+        all.sort();
+        all
+    };
+    let tick = r#"{"type":"scheduled"}"#.to_owned();
+    let own = (ID.to_owned(), "0 */6 * * *".to_owned(), tick.clone());
+    for new in [true, false] {
+        let (status, answer) = deployment.acts(create()).await;
+        assert_eq!((status, &answer["schedules"][1]["created"]), (200, &json!(new)), "{answer}");
+        let both = vec![own.clone(), (hourly.clone(), "0 * * * *".to_owned(), tick.clone())];
+        assert_eq!(made(&qstash), both);
+    }
+    let (_, listed) = deployment.listed().await;
+    assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(2), "{listed}");
+    assert_eq!(listed["schedules"][1]["status"], "in-order");
+
+    let (status, _) = deployment.set("ENABLE_HOURLY_SYNC", "no").acts(create()).await;
+    assert_eq!((status, made(&qstash)), (200, vec![own]));
 }

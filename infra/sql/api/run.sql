@@ -63,9 +63,11 @@ begin
                     'table', nullif(told_table, ''),
                     'column', nullif(told_column, ''),
                     'constraint', nullif(told_constraint, ''),
-                    -- Behind the statement it speaks of this function alone.
-                    'context', pg_catalog.left(told_context,
-                        greatest(pg_catalog.strpos(told_context, statement) - 1, 0)))::text;
+                    -- From the statement on, or in its last line, it speaks of this function alone.
+                    'context', case pg_catalog.strpos(told_context, statement)
+                        when 0 then pg_catalog.regexp_replace(told_context, '[^\n]*$', '')
+                        else pg_catalog.left(told_context, pg_catalog.strpos(told_context, statement) - 1)
+                    end)::text;
                 if (step ->> 'alone')::boolean then
                     answer := '{"refused":' || answer || '}';
                 else

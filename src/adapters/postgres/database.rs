@@ -12,10 +12,7 @@ use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::write::Writing;
-use super::{
-    alter, delete, describe, digest, history, ledger, read, rejects, sequences, survey, together,
-    write,
-};
+use super::{alter, delete, describe, digest, ledger, read, sequences, survey, together, write};
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
@@ -27,16 +24,14 @@ use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
-use crate::engine::model::reject::Reject;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
 use crate::engine::ports::{
-    Again, Batch, Checkpoints, ClosedRun, Committed, Deleted, Deletion, Digests, Fetch,
-    FetchParents, Ledger, LostMessage, NewRun, News, Opened, ReadPage, Settled, Source,
-    StateVersion, Target,
+    Again, Batch, Committed, Deleted, Deletion, Digests, Fetch, FetchParents, ReadPage, Settled,
+    Source, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -59,9 +54,9 @@ impl PostgresSource {
 /// A Postgres database that is written and holds the state tables. A clone shares its connection.
 #[derive(Clone)]
 pub struct PostgresTarget {
-    pool: Arc<Pool>,
-    schema: String,
-    triggers: TargetTriggers,
+    pub(super) pool: Arc<Pool>,
+    pub(super) schema: String,
+    pub(super) triggers: TargetTriggers,
 }
 
 impl PostgresTarget {
@@ -82,13 +77,14 @@ impl PostgresTarget {
         Writing { session, schema, lease, triggers: *triggers }
     }
 
-    async fn session(&self) -> Result<Session, Fault> {
+    /// A connection for one call.
+    pub(super) async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
     }
 }
 
 /// Keeps the connection when the call went well, and says the fault when it did not.
-fn keep<T>(
+pub(super) fn keep<T>(
     pool: &Pool,
     session: Session,
     result: Result<T, PostgresError>,
@@ -304,71 +300,5 @@ impl Target for PostgresTarget {
         let session = self.session().await?;
         let result = ledger::settle(&session, &self.schema, lease, settled).await;
         keep(&self.pool, session, result, Step::Write)
-    }
-}
-
-#[async_trait]
-impl Ledger for PostgresTarget {
-    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
-        let session = self.session().await?;
-        let result = ledger::open(&session, &self.schema, run).await;
-        keep(&self.pool, session, result, Step::State)
-    }
-
-    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = ledger::close(&session, &self.schema, lease, closed).await;
-        keep(&self.pool, session, result, Step::State)
-    }
-
-    async fn check_place(&self) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = ledger::check_place(&session, &self.schema).await;
-        keep(&self.pool, session, result, Step::State)
-    }
-
-    async fn prepare(&self) -> Result<StateVersion, Fault> {
-        let session = self.session().await?;
-        let result = ledger::prepare(&session, &self.schema).await;
-        let versions = keep(&self.pool, session, result, Step::State)?;
-        Ok(StateVersion { before: versions.0, now: versions.1 })
-    }
-
-    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault> {
-        let session = self.session().await?;
-        let recorded = async {
-            ledger::prepare(&session, &self.schema).await?;
-            history::record_lost(&session, &self.schema, lost).await
-        };
-        let result = recorded.await;
-        keep(&self.pool, session, result, Step::State).map(News)
-    }
-
-    async fn rejects(
-        &self,
-        pipeline: &str,
-        table: Option<&TableName>,
-        most: u32,
-    ) -> Result<Vec<Reject>, Fault> {
-        let session = self.session().await?;
-        let result = rejects::list(&session, &self.schema, pipeline, table, most).await;
-        keep(&self.pool, session, result, Step::State)
-    }
-
-    async fn discard(
-        &self,
-        pipeline: &str,
-        table: &TableName,
-        keys: &[RowKey],
-    ) -> Result<u64, Fault> {
-        let session = self.session().await?;
-        let result = rejects::discard(&session, &self.schema, pipeline, table, keys).await;
-        keep(&self.pool, session, result, Step::State)
-    }
-
-    async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {
-        let session = self.session().await?;
-        let result = ledger::checkpoints(&session, &self.schema, pipeline).await;
-        keep(&self.pool, session, result, Step::State)
     }
 }

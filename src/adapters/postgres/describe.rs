@@ -10,19 +10,7 @@ use super::sql::{self, Purpose};
 use super::suppress;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::pipeline::TargetTriggers;
-use crate::engine::model::table::TableName;
-
-/// Our own tables are state of the side they are in and never travel.
-const OWN_TABLES: [&str; 8] = [
-    "sync_state",
-    "sync_metadata",
-    "sync_rejects",
-    "sync_log",
-    "sync_conflicts",
-    "integration_crosswalk",
-    "contact_shadows",
-    "full_sync_sessions",
-];
+use crate::engine::model::table::{OWN_TABLES, TableName};
 
 /// The same text for the same database however it was reached: a server starts at a microsecond
 /// of its own, and a database's object id is its own on the server. Any role may read both.
@@ -293,6 +281,7 @@ impl CatalogTable {
                 delete: self.delete,
                 rows_hidden: self.rows_hidden,
             },
+            told_by_api: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::fault::PostgresError;
 use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use super::wire;
-use crate::engine::model::run::{PastRun, RunEnd, RunId, Tally};
+use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 
@@ -18,7 +18,7 @@ use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 pub fn finished(schema: &str, run: &NewRun<'_>) -> Statement {
     let text = format!(
         "select run_id, sync_status = 'success', later, created_at, \
-             coalesce(ended_at, created_at), tables::text \
+             coalesce(ended_at, created_at), tables::text, api_calls \
          from {schema}.sync_metadata, (select exists (select from {schema}.sync_metadata \
              where pipeline = $1 and chain = $2 and slice > $3 and sync_status <> 'lost')) \
              as rest (later) \
@@ -40,7 +40,20 @@ pub fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
         began: row.get::<SystemTime>(3),
         ended: row.get::<SystemTime>(4),
         tallies: wire::tallies(&row.get::<String>(5))?,
+        calls: unsigned(row.get(6)),
     })
+}
+
+/// The pipeline's last success, as its newest row has it; `$2` is the pipeline.
+fn last_success(schema: &str) -> String {
+    format!(
+        "select last_sync_timestamp from {schema}.sync_metadata where pipeline = $2 \
+         order by created_at desc limit 1"
+    )
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 /// Records the start. A run of this pipeline that is still said to be running has died: its lease
@@ -53,11 +66,12 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
          where pipeline = $1 and sync_status = 'running'"
     );
     let start = format!(
-        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status, \
-             message_id, retried, schedule_id, chain, slice) \
-         values ($1, $2, $3, 'running', $4, $5, $6, $7, $8)"
+        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, trigger, sync_status, \
+             message_id, retried, schedule_id, chain, slice, last_sync_timestamp) \
+         values ($1, $2, $9, $3, 'running', $4, $5, $6, $7, $8, ({last_success}))",
+        last_success = last_success(&schema)
     );
-    let NewRun { id, pipeline, trigger, chain, delivery, lease: _ } = *run;
+    let NewRun { id, pipeline, kind, trigger, chain, delivery, lease: _ } = *run;
     let values = vec![
         id.as_str().into(),
         pipeline.into(),
@@ -67,6 +81,7 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
         delivery.and_then(|of| of.schedule.as_ref()).map(|id| id.as_str()).into(),
         chain.id().into(),
         i64::from(chain.slice()).into(),
+        kind.name().into(),
     ];
     [
         Statement { text: close_dead, values: vec![pipeline.into()] },
@@ -113,17 +128,23 @@ pub fn counting(
     Statement { text, values: vec![run.as_str().into(), table.to_string().into()] }
 }
 
-/// Records the end, unless the run was declared dead meanwhile.
+/// Records the end, unless the run was declared dead meanwhile. The size of the database is asked in
+/// the same statement, and once an hour at most: it costs a look at each of its files.
 pub async fn record_end(
     session: &Session,
     schema: &str,
     closed: &ClosedRun<'_>,
 ) -> Result<(), PostgresError> {
     let statement = format!(
-        "update {}.sync_metadata set sync_status = $2, error = $3, ended_at = clock_timestamp(), \
-             last_sync_timestamp = case when $4 then clock_timestamp() end \
+        "update {schema}.sync_metadata as m set sync_status = $2, error = $3, api_calls = $5, \
+             ended_at = clock_timestamp(), last_sync_timestamp = \
+                 case when $4 then clock_timestamp() else last_sync_timestamp end, \
+             database_bytes = case when $4 and not exists (select from {schema}.sync_metadata as s \
+                 where s.pipeline = m.pipeline and s.database_bytes is not null \
+                     and s.created_at > now() - interval '1 hour') \
+                 then pg_database_size(current_database()) end \
          where run_id = $1 and sync_status = 'running'",
-        sql::ident(schema)
+        schema = sql::ident(schema)
     );
     let succeeded = closed.end == RunEnd::Success;
     session
@@ -134,55 +155,41 @@ pub async fn record_end(
                 closed.end.name().into(),
                 closed.error.into(),
                 succeeded.into(),
+                i64::try_from(closed.calls).unwrap_or(i64::MAX).into(),
             ],
         )
         .await?;
     Ok(())
 }
 
-/// Records a message that the queue gave up, once however often it is told. True when nothing was
-/// lost since the pipeline's last success, or not for a day.
+/// Records a message that the queue gave up, once however often it is told.
 pub async fn record_lost(
     session: &Session,
     schema: &str,
     lost: &LostMessage<'_>,
-) -> Result<bool, PostgresError> {
+) -> Result<(), PostgresError> {
     let schema = sql::ident(schema);
-    let others = format!(
-        "select 1 from {schema}.sync_metadata \
-         where pipeline = $1 and sync_status = 'lost' and created_at > now() - interval '1 day' \
-             and id > coalesce((select max(id) from {schema}.sync_metadata \
-                 where pipeline = $1 and sync_status = 'success'), 0) limit 1"
-    );
     let record = format!(
-        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, sync_status, \
-             message_id, retried, schedule_id, chain, slice, error, ended_at) \
-         values ('lost-' || $1, $2, $3, 'lost', $1, $4, $5, $6, $7, $8, now()) \
-         on conflict (run_id) do nothing"
+        "insert into {schema}.sync_metadata (run_id, pipeline, sync_type, trigger, sync_status, \
+             message_id, retried, schedule_id, chain, slice, error, ended_at, last_sync_timestamp) \
+         values ('lost-' || $1, $2, $9, $3, 'lost', $1, $4, $5, $6, $7, $8, now(), \
+             ({last_success})) \
+         on conflict (run_id) do nothing",
+        last_success = last_success(&schema)
     );
     let LostMessage { pipeline, trigger, chain, delivery, reason } = *lost;
     let message = delivery.message.as_str();
-    let (begun, others, recorded, committed) = tokio::join!(
-        session.begin(Purpose::Write),
-        session.query(&others, [pipeline.into()]),
-        session.query(
-            &record,
-            [
-                message.into(),
-                pipeline.into(),
-                trigger.name().into(),
-                i64::from(delivery.retried).into(),
-                delivery.schedule.as_ref().map(|id| id.as_str()).into(),
-                chain.id().into(),
-                i64::from(chain.slice()).into(),
-                reason.into(),
-            ],
-        ),
-        session.batch("commit"),
-    );
-    begun?;
-    let first = others?.is_empty();
-    recorded?;
-    committed?;
-    Ok(first)
+    let parameters = [
+        message.into(),
+        pipeline.into(),
+        trigger.name().into(),
+        i64::from(delivery.retried).into(),
+        delivery.schedule.as_ref().map(|id| id.as_str()).into(),
+        chain.id().into(),
+        i64::from(chain.slice()).into(),
+        reason.into(),
+        RunKind::Incremental.name().into(),
+    ];
+    session.alone(Purpose::Write, &record, parameters).await?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::copy::BadFrame;
 use super::sql;
 use crate::engine::model::json_rows::{self, Member, Piece};
-use crate::engine::model::shape::Shape;
+use crate::engine::model::shape::{MovedColumn, Shape};
 
 /// How COPY writes one column of JSON without changing a byte of it: as CSV whose quote and delimiter are
 /// control characters, which JSON never holds. The text form would double each backslash.
@@ -15,12 +15,17 @@ pub const AS_IT_IS: &str = "csv, delimiter E'\\x01', quote E'\\x02'";
 
 /// What makes an object of a row, `r`, its members in the order of the columns.
 pub fn row(shape: &Shape) -> String {
-    let member = |name: &str, type_name: &str| {
-        let name = sql::ident(name);
-        let cast = if json_rows::is_told_as_it_is(type_name) { "" } else { "::text" };
+    let member = |column: &MovedColumn| {
+        let name = sql::ident(&column.name);
+        let is_boolean = column.source_type == "boolean";
+        if is_boolean && column.target_type != column.source_type {
+            // What a column of another type is given is the text that COPY writes, not JSON's.
+            return format!("case when r.{name} then 't' when not r.{name} then 'f' end as {name}");
+        }
+        let cast = if json_rows::is_told_as_it_is(&column.source_type) { "" } else { "::text" };
         format!("r.{name}{cast} as {name}")
     };
-    let columns = shape.columns.iter().map(|column| member(&column.name, &column.source_type));
+    let columns = shape.columns.iter().map(member);
     let members = columns.collect::<Vec<_>>().join(", ");
     format!("(select row_to_json(j.*) from (select {members}) as j)")
 }

@@ -85,8 +85,7 @@ pub struct OpenRows<'a> {
 
 /// What a run begins with, read from its rows.
 pub fn begun(run: &NewRun<'_>, rows: &OpenRows<'_>) -> Result<Begun, PostgresError> {
-    let checkpoints: Checkpoints =
-        rows.checkpoints.iter().map(read_checkpoint).collect::<Result<_, _>>()?;
+    let checkpoints: Checkpoints = read_checkpoints(rows.checkpoints)?;
     let done: BTreeSet<String> = rows.done.iter().map(|row| row.get(0)).collect();
     let set_aside = rejects::counted(rows.set_aside);
     let reconciled = reconciled_of(run.pipeline, &done);
@@ -225,7 +224,7 @@ pub async fn checkpoints(
         read => read?,
     };
     ended?;
-    read.iter().map(read_checkpoint).collect()
+    read_checkpoints(&read)
 }
 
 /// The keys of what earlier runs of the same chain have saved of tables.
@@ -255,6 +254,11 @@ pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
         sql::ident(schema)
     );
     Statement { text, values: vec![format!("checkpoint:{pipeline}:").into()] }
+}
+
+/// The checkpoints, read from their rows.
+pub fn read_checkpoints(rows: &[Row]) -> Result<Checkpoints, PostgresError> {
+    rows.iter().map(read_checkpoint).collect()
 }
 
 fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> {

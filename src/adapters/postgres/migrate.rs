@@ -9,10 +9,11 @@ use super::sql::{self, Purpose};
 use crate::engine::model::range::Side;
 
 /// The files; a file's place is the version it leads to. A file that was released never changes.
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     include_str!("../../../infra/sql/0001_state.sql"),
     include_str!("../../../infra/sql/0002_deliveries.sql"),
     include_str!("../../../infra/sql/0003_rejects.sql"),
+    include_str!("../../../infra/sql/0004_history.sql"),
 ];
 
 /// What lets the program work on a project over its API.

@@ -96,7 +96,7 @@ impl Script {
                     state.savepoints.push((name.to_owned(), place));
                 }
                 Control::RollbackTo(name) => self.state().roll_back_to(name),
-                Control::Release(name) => self.state().savepoints.retain(|(own, _)| own != name),
+                Control::Release(name) => self.state().release(name),
                 Control::Rollback => *self.state() = State::default(),
                 Control::Commit => return self.commit().await,
                 Control::Statement => {
@@ -236,12 +236,6 @@ impl Script {
         };
         for (of, answer) in written.iter().zip(&answers) {
             if of.first.get_or_init(|| answer.get().to_owned()) != answer.get() {
-                eprintln!(
-                    "CHANGED {:.300} was {:.300} is {:.300}",
-                    of.step.sql,
-                    of.first.get().unwrap(),
-                    answer.get()
-                );
                 return Err(PostgresError::Changed);
             }
             of.put(of.step.read(answer));
@@ -289,6 +283,14 @@ impl State {
         match due.iter().any(|of| of.first.get().is_none()) || (again && self.ends.is_some()) {
             true => due,
             false => Vec::new(),
+        }
+    }
+
+    /// Forgets the last savepoint of that name and those after it; an earlier one of the same name
+    /// is in force again.
+    fn release(&mut self, name: &str) {
+        if let Some(at) = self.savepoints.iter().rposition(|(own, _)| own == name) {
+            self.savepoints.truncate(at);
         }
     }
 

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::fault::PostgresError;
 use super::ledger;
-use super::session::Session;
+use super::script::Step;
+use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::sequence::{Filled, Sequence, SequenceStep};
@@ -100,6 +101,17 @@ pub async fn advance(
         "select setval({name}::regclass, $1, true) \
          where coalesce(pg_sequence_last_value({name}::regclass) {behind} $1, true)"
     );
+    // What is run again from its beginning would find the sequence advanced by itself: nothing
+    // undoes that.
+    if let Some(script) = session.script() {
+        let advance = Statement { text: statement, values: vec![step.to.into()] };
+        let steps = vec![
+            Step::asking(ledger::proof(schema, lease)).expecting_some(),
+            Step::asking(advance),
+        ];
+        let done = script.in_one(Purpose::Write, steps, None).await?;
+        return done.map(drop).ok_or(PostgresError::LeaseLost);
+    }
     session.begin(Purpose::Write).await?;
     ledger::prove(session, schema, lease).await?;
     session.query(&statement, [step.to.into()]).await?;

@@ -13,7 +13,6 @@ use super::fault::PostgresError;
 use super::legs;
 use super::session::Session;
 use super::sql;
-use super::write::Writing;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::shape::Shape;
 
@@ -39,17 +38,21 @@ pub async fn is_allowed(session: &Session) -> Result<bool, PostgresError> {
 
 /// Suppresses triggers until the transaction's end, where that is asked for and no table needs
 /// them; whether it did.
-pub async fn begin(to: Writing<'_>, shapes: &[&Shape]) -> Result<bool, PostgresError> {
-    if to.triggers == TargetTriggers::Fire {
+pub async fn begin(
+    session: &Session,
+    triggers: TargetTriggers,
+    shapes: &[&Shape],
+) -> Result<bool, PostgresError> {
+    if triggers == TargetTriggers::Fire {
         return Ok(false);
     }
     for shape in shapes {
         let asks = [sql::table(&shape.table).into(), shape.key.clone().into()];
-        if to.session.query(NEEDS_TRIGGERS, asks).await?[0].get(0) {
+        if session.query(NEEDS_TRIGGERS, asks).await?[0].get(0) {
             return Ok(false);
         }
     }
-    to.session.batch(SUPPRESS).await?;
+    session.batch(SUPPRESS).await?;
     Ok(true)
 }
 

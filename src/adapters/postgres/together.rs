@@ -71,7 +71,7 @@ pub async fn retry(
         agreed::hold(session, shape, Side::Target).await?;
     }
     // Without triggers nothing would hold a row that others point to.
-    let gone = if suppress::begin(to, &shapes).await? { &[] } else { gone };
+    let gone = if suppress::begin(session, to.triggers, &shapes).await? { &[] } else { gone };
     let mut waiting = Vec::with_capacity(all.len());
     for (at, again) in all.iter().enumerate() {
         waiting.push(stage(session, at, again).await?);

@@ -121,7 +121,7 @@ async fn begin(
     if constraints == Constraints::AtOnce {
         to.session.batch("set constraints all immediate").await?;
     }
-    suppress::begin(to, &[shape]).await
+    suppress::begin(to.session, to.triggers, &[shape]).await
 }
 
 /// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes in, and

@@ -48,17 +48,18 @@ const LONGEST_TEXT: usize = 300;
 impl QStashError {
     /// Why an answer with this status is none.
     pub fn of(answered: &Answered) -> Self {
-        let Answered { status, headers, body } = answered;
+        let Answered { status, headers, .. } = answered;
+        let body = answered.text();
         match status.as_u16() {
             401 | 403 => Self::Token(status.as_u16()),
             404 => Self::NotFound,
-            412 => Self::Plan(text_of(body)),
+            412 => Self::Plan(text_of(&body)),
             // The daily quota has this header, the limit on calls in a second has others
             // (facts/qstash.md, section 1).
             429 if headers.contains_key("RateLimit-Limit") => Self::Quota,
             429 => Self::Busy(retry_after(headers, SystemTime::now()).map_or(1, |of| of.as_secs())),
             status @ 500.. => Self::Broken(status),
-            status => Self::Refused { status, text: text_of(body) },
+            status => Self::Refused { status, text: text_of(&body) },
         }
     }
 
@@ -127,7 +128,8 @@ mod tests {
         let answered = Answered {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::from_iter(headers),
-            body: body.to_owned(),
+            body: body.to_owned().into(),
+            cut: false,
         };
         QStashError::of(&answered).into_fault()
     }

@@ -107,7 +107,7 @@ impl Queue for QStash {
         if let Some(once) = once {
             request = request.header("Upstash-Deduplication-Id", once);
         }
-        let published = async { wire::message_id(&self.send(request, patience).await?.body) };
+        let published = async { wire::message_id(&self.send(request, patience).await?.text()) };
         published.await.map_err(QStashError::into_fault)
     }
 }
@@ -116,14 +116,14 @@ impl Queue for QStash {
 impl Schedules for QStash {
     async fn list(&self) -> Result<Vec<Found>, Fault> {
         let request = self.request(Method::GET, "schedules");
-        let listed = async { wire::schedules(&self.send(request, PATIENCE).await?.body) };
+        let listed = async { wire::schedules(&self.send(request, PATIENCE).await?.text()) };
         listed.await.map_err(QStashError::into_fault)
     }
 
     async fn find(&self, id: &ScheduleId) -> Result<Option<Found>, Fault> {
         let request = self.request(Method::GET, &format!("schedules/{id}"));
         match self.send(request, PATIENCE).await {
-            Ok(answered) => wire::schedule(&answered.body).map(Some),
+            Ok(answered) => wire::schedule(&answered.text()).map(Some),
             Err(QStashError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -160,7 +160,7 @@ impl Schedules for QStash {
 
     async fn signing_keys(&self) -> Result<[SecretText; 2], Fault> {
         let request = self.request(Method::GET, "keys");
-        let keys = async { wire::keys(&self.send(request, PATIENCE).await?.body) };
+        let keys = async { wire::keys(&self.send(request, PATIENCE).await?.text()) };
         keys.await.map_err(QStashError::into_fault)
     }
 }

@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod demo;
+mod gap;
 mod local_qstash;
 mod output;
 mod plan;
@@ -11,6 +12,8 @@ mod run;
 mod schedule;
 mod serve;
 mod setup;
+mod startup;
+mod status;
 mod verify;
 
 use std::fmt::Display;
@@ -26,6 +29,7 @@ use crate::jobs::Served;
 use crate::wiring::App;
 
 pub use output::Exit;
+pub use status::text as status_text;
 
 /// Keeps two Postgres databases in step.
 #[derive(Debug, Parser)]
@@ -41,16 +45,22 @@ enum Command {
     Run(run::RunArguments),
     /// Prints what a run would do and what is wrong with the set-up; changes nothing
     Plan(plan::PlanArguments),
+    /// Shows how the pipelines stand: last runs, health, lag, size, API calls
+    Status(status::StatusArguments),
     /// Shows the rows that the target refuses, and what to do about them
     Rejects(rejects::RejectsArguments),
     /// Compares both sides without moving rows, and names the keys that differ
     Verify(verify::VerifyArguments),
+    /// Fills a gap: says what to export by hand, imports CSV files, or reads a span again
+    Gap(gap::GapArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
     /// Prints what to run once in the SQL editor of a project that is reached over its API
     ProjectSql(project_sql::ProjectSqlArguments),
     /// Manages the schedules that call the function
     Schedule(schedule::ScheduleArguments),
+    /// Syncs what is missing, then becomes a command, which starts whatever became of that
+    Startup(startup::StartupArguments),
     /// Serves the function's routes on a plain port
     Serve(serve::ServeArguments),
     /// Shows all of it on this machine, with real data in two throwaway databases
@@ -105,7 +115,8 @@ impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let watched = std::io::stderr().is_terminal();
-        let moves_rows = matches!(self.command, Command::Run(_) | Command::Setup(_));
+        let moves_rows =
+            matches!(self.command, Command::Run(_) | Command::Setup(_) | Command::Gap(_));
         (watched && moves_rows).then(progress::layer)
     }
 }
@@ -115,11 +126,14 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Status(arguments) => status::status(&arguments).await,
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Verify(arguments) => verify::verify(&arguments).await,
+        Command::Gap(arguments) => gap::gap(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::ProjectSql(arguments) => project_sql::project_sql(&arguments),
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
+        Command::Startup(arguments) => startup::startup(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,
         Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,

@@ -27,6 +27,12 @@ pub enum Exit {
     Busy,
     /// Stopped by Ctrl-C before its end.
     Interrupted,
+    /// Stopped by SIGTERM before its end.
+    Terminated,
+    /// The command to become cannot be executed.
+    NotExecutable,
+    /// There is no such command to become.
+    NotFound,
 }
 
 impl From<Exit> for ExitCode {
@@ -41,6 +47,10 @@ impl From<Exit> for ExitCode {
             Exit::Busy => 75,
             // What a shell reports of a command that the signal ended.
             Exit::Interrupted => 130,
+            Exit::Terminated => 143,
+            // As shells have it of a command that they cannot start.
+            Exit::NotExecutable => 126,
+            Exit::NotFound => 127,
         })
     }
 }
@@ -135,7 +145,7 @@ pub fn sentence(fault: &Fault) -> String {
 fn table(report: &SyncReport) -> String {
     if report.tables.is_empty() {
         return match report.succeeded() {
-            true => "Nothing had changed.\n".to_owned(),
+            true => format!("Nothing had changed{}.\n", calls_of(report)),
             false => String::new(),
         };
     }
@@ -166,6 +176,14 @@ fn table(report: &SyncReport) -> String {
     }
     line("total", counts(&report.total(), report.set_aside()));
     let took = report.ended.duration_since(report.started).unwrap_or_default();
-    text.push_str(&format!("in {:.1} s\n", took.as_secs_f64()));
+    text.push_str(&format!("in {:.1} s{}\n", took.as_secs_f64(), calls_of(report)));
     text
+}
+
+/// What is counted of a monthly quota; between two Postgres databases nothing is.
+fn calls_of(report: &SyncReport) -> String {
+    match report.calls {
+        0 => String::new(),
+        calls => format!(", with {calls} API calls"),
+    }
 }

@@ -62,7 +62,7 @@ async fn verified(
     };
     let repair = arguments.repair.then_some(extras);
     VerifyTables { pipeline, most: arguments.limit, repair, run: run.clone() }
-        .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock)
+        .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock, &ports.meter)
         .await
 }
 

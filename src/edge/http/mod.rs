@@ -8,6 +8,7 @@ mod health;
 mod schedule;
 pub mod secret;
 pub mod signature;
+mod status;
 pub(in crate::edge) mod sync;
 pub mod wire;
 
@@ -21,7 +22,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::edge::calling::{FAILURE_PATH, HEALTH_PATH, SCHEDULE_PATH, SYNC_PREFIX};
+use crate::edge::calling::{FAILURE_PATH, HEALTH_PATH, SCHEDULE_PATH, STATUS_PATH, SYNC_PREFIX};
 use crate::wiring::App;
 use answer::Answer;
 use auth::{BadDoor, Keys};
@@ -48,6 +49,7 @@ pub fn router(app: App) -> Result<Router, BadDoor> {
     let sync_path = format!("{SYNC_PREFIX}{{pipeline}}");
     let routes = Router::new()
         .route(&sync_path, get(sync::sync).post(sync::sync))
+        .route(STATUS_PATH, get(status::status))
         .route(SCHEDULE_PATH, get(schedule::schedule).post(schedule::schedule))
         .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .route(FAILURE_PATH, post(failure::failure))

@@ -44,7 +44,7 @@ async fn slice(
     run: &RunId,
 ) -> Result<Response, Fault> {
     let served = named(app, pipeline)?;
-    let job = asked(served, call, caller, run)?;
+    let job = asked(app, served, call, caller, run)?;
     let outcome =
         jobs::run(&Job::SyncTables(job.clone()), &served.ports, &budget(app, call, caller)).await?;
     let continued = match rest(&outcome, &job, caller, app.calls.retries) {
@@ -56,11 +56,20 @@ async fn slice(
 }
 
 /// A signed body says what is asked; so does a person's, who gets to know when it is wrong.
-fn asked(served: &Served, call: &Call, caller: Caller, run: &RunId) -> Result<SyncTables, Fault> {
+fn asked(
+    app: &App,
+    served: &Served,
+    call: &Call,
+    caller: Caller,
+    run: &RunId,
+) -> Result<SyncTables, Fault> {
     let (asked, delivery) = match caller {
         Caller::Queue => (Asked::signed(&call.body), call.delivery()),
         Caller::Person => (by_person(call)?, None),
     };
+    if asked == Asked::Startup && !app.syncs_at_startup {
+        return Err(startup_is_off());
+    }
     let trigger = asked.trigger();
     // A message that is delivered twice begins the same chain, and is told of what was done.
     let begins = delivery.as_ref().map_or(run.as_str(), |of| of.message.as_str());
@@ -83,14 +92,25 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
     let body: Option<Body> = serde_json::from_slice(&call.body).ok();
     match body.map(|body| body.kind).as_ref().map(Option::as_deref) {
         Some(None | Some("manual")) => Ok(Asked::Manual),
+        Some(Some("startup")) => Ok(Asked::Startup),
         _ => Err(Fault::new(
             Step::Ask,
             Remedy::Caller,
             "bad_body",
             "The body asks for nothing that this path does",
-            r#"send no body, or {"type": "manual"}"#,
+            r#"send no body, {"type": "manual"} or {"type": "startup"}"#,
         )),
     }
+}
+
+fn startup_is_off() -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        "startup_off",
+        "Nothing is synced for a start here, as ENABLE_STARTUP_SYNC says",
+        r#"start without it, set ENABLE_STARTUP_SYNC=true, or send {"type": "manual"}"#,
+    )
 }
 
 /// QStash gives an attempt up after its timeout, and would try again while this one still works:

@@ -60,6 +60,7 @@ pub struct FailureAnswer {
 struct Statistics {
     total_records: u64,
     sync_completed_at: String,
+    api_calls: u64,
     tables: BTreeMap<String, TableStatistics>,
 }
 
@@ -118,6 +119,7 @@ impl SyncAnswer {
             statistics: Statistics {
                 total_records: total.written(),
                 sync_completed_at: ended,
+                api_calls: report.calls,
                 tables: report
                     .tables
                     .iter()
@@ -149,7 +151,7 @@ impl SyncAnswer {
 impl SyncAnswer {
     /// The answer for a delivery whose work a run of the past did.
     pub fn repeated(past: &PastRun, trigger: Trigger) -> Self {
-        let PastRun { id, done, continued: _, began, ended, tallies } = past;
+        let PastRun { id, done, continued: _, began, ended, calls, tallies } = past;
         let mut total = Tally::default();
         tallies.values().for_each(|tally| total += *tally);
         let tables = tallies
@@ -163,6 +165,7 @@ impl SyncAnswer {
             statistics: Statistics {
                 total_records: total.written(),
                 sync_completed_at: timestamp(*ended),
+                api_calls: *calls,
                 tables: tables.map(|(name, of)| (name.to_string(), of)).collect(),
             },
             sequences: None,

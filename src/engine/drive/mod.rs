@@ -6,3 +6,4 @@ pub mod fetch;
 pub mod reconcile;
 pub mod rejects;
 pub mod sequences;
+pub mod tell;

@@ -29,11 +29,15 @@ impl Budget {
         }
     }
 
+    /// What is left of it; none where it has no end.
+    pub fn left(&self, now: SystemTime) -> Option<Duration> {
+        self.until.map(|until| until.duration_since(now).unwrap_or_default())
+    }
+
     /// Whether another page fits that takes as long as the slowest so far. Page time varies, so
     /// twice that must remain.
     pub fn allows(&self, now: SystemTime, slowest_page: Duration) -> bool {
-        let Some(until) = self.until else { return true };
-        let remaining = until.duration_since(now).unwrap_or_default();
+        let Some(remaining) = self.left(now) else { return true };
         remaining > slowest_page * 2 + COMMIT_RESERVE
     }
 }

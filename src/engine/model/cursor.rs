@@ -1,5 +1,11 @@
 //! Cursors: what grows when a row changes, a value of it, and a position in a scan.
 
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use super::type_name::unmodified;
 
 /// A value of a cursor or key column, as the source prints it under the pinned settings.
@@ -18,6 +24,17 @@ impl CursorValue {
     /// The text, to be cast to the column's type on the source.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The instant that it is, if it is one that a calendar has: for people, never for comparing. A
+    /// wall clock's reading and a day count as UTC.
+    pub fn instant(&self) -> Option<SystemTime> {
+        let read = self.0.parse::<Timestamp>().ok();
+        let read = read.or_else(|| {
+            let wall: DateTime = self.0.parse().ok()?;
+            wall.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        });
+        read.map(SystemTime::from)
     }
 }
 

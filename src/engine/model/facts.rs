@@ -25,7 +25,7 @@ pub struct Facts {
     pub pooled: bool,
     /// Its rows travel as JSON and in no other form.
     pub json_alone: bool,
-    /// The server's major version.
+    /// The server's major version; 0 where it is not told.
     pub major: u32,
     /// The tables that were asked for and exist, by name.
     pub tables: BTreeMap<TableName, TableFacts>,
@@ -51,6 +51,9 @@ pub struct TableFacts {
     pub estimated_rows: u64,
     /// What the role may do with it.
     pub privileges: Privileges,
+    /// An API tells of it, which names no modifiers of types, no keys but the primary one and no open
+    /// transaction.
+    pub told_by_api: bool,
 }
 
 /// Where the rows lie that a name gives.

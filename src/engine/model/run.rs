@@ -14,6 +14,8 @@ pub enum Trigger {
     Scheduled,
     /// A person with the admin token, or the terminal.
     Manual,
+    /// Something that starts after it, and waits for it.
+    Startup,
     /// A slice before it, through the queue.
     Continuation,
 }
@@ -24,7 +26,30 @@ impl Trigger {
         match self {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
+            Self::Startup => "startup",
             Self::Continuation => "continuation",
+        }
+    }
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// Moves what changed.
+    Incremental,
+    /// Mends what a comparison found.
+    Repair,
+    /// Brings files of rows in.
+    Csv,
+}
+
+impl RunKind {
+    /// Its name in the history.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incremental => "incremental",
+            Self::Repair => "repair",
+            Self::Csv => "csv",
         }
     }
 }
@@ -144,6 +169,8 @@ pub struct PastRun {
     pub began: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
+    /// How many API calls it made.
+    pub calls: u64,
     /// What became of each table's rows.
     pub tallies: Tallies,
 }

@@ -6,6 +6,18 @@ use std::fmt;
 /// The schema of a table that is named without one.
 pub const DEFAULT_SCHEMA: &str = "public";
 
+/// Our own tables are state of the side they are in and never travel.
+pub const OWN_TABLES: [&str; 8] = [
+    "sync_state",
+    "sync_metadata",
+    "sync_rejects",
+    "sync_log",
+    "sync_conflicts",
+    "integration_crosswalk",
+    "contact_shadows",
+    "full_sync_sessions",
+];
+
 /// The most bytes that Postgres keeps of a name (`NAMEDATALEN - 1`); it cuts longer ones silently,
 /// and two tables could then become one.
 pub const LONGEST_NAME: usize = 63;

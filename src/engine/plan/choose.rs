@@ -27,7 +27,9 @@ pub fn key(
     rule: Option<&TableRule>,
 ) -> Result<Vec<String>, Obstacle> {
     let chosen = rule.and_then(|rule| rule.key.as_ref());
-    if !source.relation.is_table() {
+    let is_key = |chosen: &Vec<String>| source.keys.iter().any(|key| same_columns(key, chosen));
+    let hidden = source.told_by_api && chosen.map_or(source.keys.is_empty(), |of| !is_key(of));
+    if hidden || !source.relation.is_table() {
         return key_of_target(source, target, chosen);
     }
     if let Some(chosen) = chosen {
@@ -59,7 +61,8 @@ pub fn key(
     })
 }
 
-/// The key of rows that have none at the source: a view's, or another server's. It is the operator's
+/// The key of rows that have none at the source, or none that can be seen: a view's, another server's, an
+/// API's. It is the operator's
 /// word that they differ in it; where they do not, the page is refused.
 fn key_of_target(
     source: &TableFacts,
@@ -74,7 +77,7 @@ fn key_of_target(
     let found = target.keys.iter().find(wanted).map(|key| chosen.unwrap_or(key).clone());
     found.ok_or_else(|| {
         Obstacle::new(
-            "it is no table on the source, and no key of the target's table fits it",
+            "no key of it can be seen on the source, and no key of the target's table fits it",
             "create a primary key on the target over columns that tell its rows apart",
         )
     })
@@ -226,6 +229,29 @@ mod tests {
             assert_eq!(cursor(&source, &shared, &id, None), Ok(Cursor::Whole));
             assert_eq!(cursor(&source, &shared, &id, Some(&stamp)).is_ok(), may_have_a_cursor);
         }
+    }
+
+    #[test]
+    fn a_key_that_an_api_does_not_show_is_the_targets() {
+        let columns = [("id", "bigint"), ("email", "text")];
+        let target = table(&columns, &[&["id"], &["email"]]);
+        let rule = |key: &str| TableRule {
+            table: crate::engine::model::table::TableName::new("public", "t"),
+            cursor: None,
+            key: Some(vec![key.to_owned()]),
+            columns: None,
+            filter: None,
+            deletes: None,
+            policy: crate::engine::model::pipeline::Policy::SourceWins,
+        };
+        let mut source = table(&columns, &[&["id"]]);
+        assert!(key(&source, &target, Some(&rule("email"))).is_err());
+        source.told_by_api = true;
+        assert_eq!(key(&source, &target, None), Ok(vec!["id".to_owned()]));
+        assert_eq!(key(&source, &target, Some(&rule("email"))), Ok(vec!["email".to_owned()]));
+        assert!(key(&source, &target, Some(&rule("name"))).is_err());
+        source.keys.clear();
+        assert_eq!(key(&source, &target, None), Ok(vec!["id".to_owned()]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::engine::model::facts::{Column, TableFacts};
 use crate::engine::model::pipeline::TableRule;
 use crate::engine::model::table::TableName;
+use crate::engine::model::type_name::unmodified;
 
 use super::note::{Note, Weight};
 
@@ -34,7 +35,7 @@ pub fn compare<'a>(
     }
     for column in &source.columns {
         if chosen.is_none_or(|names| names.contains(&column.name)) {
-            drift.add_source_column(table, column, target);
+            drift.add_source_column(table, (source, column), target);
         }
     }
     for column in &target.columns {
@@ -52,7 +53,12 @@ pub fn compare<'a>(
 }
 
 impl<'a> Drift<'a> {
-    fn add_source_column(&mut self, table: &TableName, column: &'a Column, target: &'a TableFacts) {
+    fn add_source_column(
+        &mut self,
+        table: &TableName,
+        (source, column): (&TableFacts, &'a Column),
+        target: &'a TableFacts,
+    ) {
         let Some(counterpart) = target.column(&column.name) else {
             self.notes.push(only_on_source(table, &column.name));
             return;
@@ -60,7 +66,11 @@ impl<'a> Drift<'a> {
         if counterpart.generated {
             return;
         }
-        if column.type_name != counterpart.type_name {
+        let differ = match source.told_by_api {
+            true => may_differ(&column.type_name, &counterpart.type_name),
+            false => column.type_name != counterpart.type_name,
+        };
+        if differ {
             self.notes.push(Note::new(
                 Weight::Warning,
                 table,
@@ -74,6 +84,13 @@ impl<'a> Drift<'a> {
         }
         self.shared.push((column, counterpart));
     }
+}
+
+/// Whether types differ as far as an API names them: by no modifiers, and both numbers that fit in 32 bits
+/// alike.
+fn may_differ(told: &str, own: &str) -> bool {
+    let (told, own) = (unmodified(told), unmodified(own));
+    told != own && (told.as_ref(), own.as_ref()) != ("integer", "smallint")
 }
 
 /// What is said of a column that the target lacks.
@@ -124,6 +141,11 @@ mod tests {
 
     #[test]
     fn a_differing_type_is_said_and_travels() {
+        let mut source = table(vec![column("n", "numeric"), column("i", "integer")]);
+        let target = table(vec![column("n", "numeric(10,2)"), column("i", "smallint")]);
+        assert_eq!(weights(&source, &target).1.len(), 2);
+        source.told_by_api = true;
+        assert_eq!(weights(&source, &target).1, vec![], "an API cannot tell them apart");
         let source = table(vec![column("n", "integer")]);
         let target = table(vec![column("n", "bigint")]);
         assert_eq!(weights(&source, &target), (vec!["n".into()], vec![Weight::Warning]));

@@ -4,7 +4,7 @@
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Relation, TableFacts};
-use crate::engine::model::pipeline::Policy;
+use crate::engine::model::pipeline::{Policy, TableRule};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
@@ -92,6 +92,11 @@ pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[Str
             "it is a materialized view on the source and is compared whole when it was refreshed",
             String::new(),
         ),
+        Cursor::Whole if source.told_by_api => note(
+            Weight::Warning,
+            "it has no cursor column, and an API does not tell whether it changed: each run reads it whole",
+            "add an updated_at column, or name one with `cursor`".into(),
+        ),
         Cursor::Whole => note(
             Weight::Warning,
             "it has no cursor column and is compared whole whenever it changed",
@@ -176,6 +181,34 @@ pub fn blind_spot(shape: &Shape) -> Option<Note> {
         ),
     };
     Some(Note::new(Weight::Warning, &shape.table, text, remedy))
+}
+
+/// What an API does not tell of a table, and what follows from that.
+pub fn over_api(name: &TableName, rule: Option<&TableRule>, cursor: &Cursor) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if rule.is_some_and(|rule| rule.filter.is_some()) {
+        notes.push(Note::new(
+            Weight::Problem,
+            name,
+            "its `where` is a condition in SQL, which no API evaluates",
+            "make a view of those rows on the source and sync that, or give the source as a postgres:// URL",
+        ));
+    }
+    let (weight, text) = match cursor {
+        Cursor::Whole => return notes,
+        Cursor::Column { kind, .. } if kind.is_of_time() => (
+            Weight::Info,
+            "an API shows no open transaction: rows within the overlap, ten minutes at least, are read \
+             again, and one that is written later than that behind the cursor is missed",
+        ),
+        Cursor::Column { .. } => (
+            Weight::Warning,
+            "an API shows no open transaction: the last thousand numbers of the cursor are read again, and \
+             a row that appears behind those is missed",
+        ),
+    };
+    notes.push(Note::new(weight, name, text, "give the source as a postgres:// URL to be sure"));
+    notes
 }
 
 fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {

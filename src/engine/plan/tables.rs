@@ -182,6 +182,9 @@ fn shape(
         }
         Ok((cursor, key, mark)) => {
             found.extend(remarks::remark(name, source, &cursor, &key));
+            if source.told_by_api {
+                found.extend(remarks::over_api(name, rule, &cursor));
+            }
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
             found.extend(remarks::compares(name, policy, &cursor, target));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);

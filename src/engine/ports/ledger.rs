@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::fault::Fault;
+use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
+use crate::engine::model::notice::{Known, Untold};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
-use crate::engine::model::run::{PastRun, RunEnd, RunId, Trigger};
+use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::TableName;
 
 /// Our state tables: leases, checkpoints and the history.
@@ -33,7 +35,23 @@ pub trait Ledger: Send + Sync {
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
 
     /// Records a message that the queue gave up; telling it again changes nothing.
-    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<News, Fault>;
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault>;
+
+    /// What people know of a pipeline, and what there may be to tell them.
+    async fn untold(&self, pipeline: &str) -> Result<Untold, Fault>;
+
+    /// Replaces what people know, if it is still what it was before; of several who found the same
+    /// news one gets true, and tells them.
+    async fn know(
+        &self,
+        pipeline: &str,
+        before: Option<&Known>,
+        after: Option<&Known>,
+    ) -> Result<bool, Fault>;
+
+    /// Everything that is kept of a pipeline, without taking or making anything; none where there
+    /// are no state tables yet.
+    async fn records(&self, pipeline: &str) -> Result<Option<Records>, Fault>;
 
     /// Rows that are set aside, of a table or of all, those first that were tried longest ago.
     async fn rejects(
@@ -65,6 +83,8 @@ pub struct NewRun<'a> {
     pub id: &'a RunId,
     /// The pipeline.
     pub pipeline: &'a str,
+    /// What it does.
+    pub kind: RunKind,
     /// Why it begins.
     pub trigger: Trigger,
     /// Where in a chain of slices it stands; with the slice it names the piece of work.
@@ -128,11 +148,6 @@ pub struct LostMessage<'a> {
     pub reason: &'a str,
 }
 
-/// Whether people do not know yet: nothing of the pipeline was lost since its last success, or not
-/// for a day. A fault that stays is told once, and then once a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct News(pub bool);
-
 /// A run that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct ClosedRun<'a> {
@@ -142,4 +157,6 @@ pub struct ClosedRun<'a> {
     pub end: RunEnd,
     /// What went wrong, as it may be told.
     pub error: Option<&'a str>,
+    /// How many API calls it made until here.
+    pub calls: u64,
 }

@@ -1,11 +1,18 @@
 //! A message that the queue gave up: it is recorded, and people are told.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use crate::engine::drive::tell::Tell;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::fault::Fault;
-use crate::engine::model::run::Trigger;
-use crate::engine::ports::{Ledger, LostMessage, News, Notifier};
+use crate::engine::model::notice::Untold;
+use crate::engine::model::run::{RunEnd, Trigger};
+use crate::engine::plan::news::{self, Found};
+use crate::engine::ports::{Clock, Ledger, LostMessage, Notifier};
+
+/// How long people's service may take: QStash waits, and tries the callback again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records one loss, and tells people if it is news to them.
 #[derive(Clone, Debug)]
@@ -32,31 +39,33 @@ impl RecordLoss {
     pub async fn run(
         &self,
         ledger: &dyn Ledger,
+        clock: &dyn Clock,
         notifier: Option<&dyn Notifier>,
     ) -> Result<bool, Fault> {
         let Self { pipeline, trigger, chain, delivery, reason, matters, first } = self;
         let lost = LostMessage { pipeline, trigger: *trigger, chain, delivery, reason };
         let recorded = ledger.record_lost(&lost).await;
-        let is_news = match &recorded {
-            // The time before may have recorded it, and told nobody.
-            Ok(News(is_news)) => *is_news || !*first,
-            Err(_) => *first,
-        };
-        let notifier = notifier.filter(|_| *matters && is_news);
-        if let Some(notifier) = notifier {
-            notifier.notify(&self.told()).await?;
+        let Some(notifier) = notifier.filter(|_| *matters) else { return recorded.map(|()| false) };
+        let text = self.told();
+        let found = Found { end: RunEnd::Failed, error: Some(&text) };
+        match recorded {
+            Ok(()) => {
+                let tell = Tell { pipeline, ledger, notifier, clock, patience: PATIENCE };
+                tell.news(&found, None).await
+            }
+            Err(unrecorded) => {
+                let news = news::decide(pipeline, &found, &Untold::default(), clock.now());
+                if let Some(news) = news.filter(|_| *first) {
+                    notifier.notify(&news.notice(pipeline, None, clock.now()), PATIENCE).await?;
+                }
+                Err(unrecorded)
+            }
         }
-        recorded.map(|_| notifier.is_some())
     }
 
     fn told(&self) -> String {
-        let Self { pipeline, delivery, reason, .. } = self;
-        let mut text = format!("Syncline: a sync of {pipeline} was given up.\n{reason}");
-        let _ = write!(
-            text,
-            "\nNothing is lost: the next call goes on from the last checkpoint. Message {}",
-            delivery.message
-        );
+        let Self { delivery, reason, .. } = self;
+        let mut text = format!("{reason}\nMessage {}", delivery.message);
         if let Some(schedule) = &delivery.schedule {
             let _ = write!(text, " of schedule {schedule}");
         }

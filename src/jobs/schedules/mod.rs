@@ -1,4 +1,4 @@
-//! The schedules that call this deployment: one for each pipeline, under an id that stays.
+//! The schedules that call this deployment: one or two for each pipeline, under ids that stay.
 
 mod plan;
 pub mod ports;
@@ -41,10 +41,10 @@ impl ManageSchedules<'_> {
     }
 
     /// Makes the schedule of a pipeline what it ought to be, leaves it alone if it is, and takes away
-    /// what an earlier name of this deployment left.
+    /// what an earlier name of this deployment left, or a schedule that is turned off since.
     pub async fn create(&self, wanted: &Wanted) -> Result<Created, Fault> {
         let created = self.put(wanted).await?;
-        for old in plan::superseded(wanted, self.schedules.list().await?) {
+        for old in plan::superseded(wanted, self.wanted, self.schedules.list().await?) {
             if let Ok(old) = ScheduleId::parse(&old) {
                 self.schedules.delete(&old).await?;
             }

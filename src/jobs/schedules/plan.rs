@@ -58,11 +58,11 @@ pub fn is_ours(found: &Found, wanted: &[Wanted], syncs: &str) -> bool {
     found.destination.starts_with(syncs) || wanted.iter().any(carries_ours)
 }
 
-/// Schedules of the same pipeline that an earlier name of this deployment left: made here, as the
-/// label says, and calling what the wanted one calls.
-pub fn superseded(wanted: &Wanted, found: Vec<Found>) -> Vec<String> {
+/// Schedules of the same pipeline that nobody wants any more, as an earlier name of this deployment
+/// left them: made here, as the label says, and calling what the wanted one calls.
+pub fn superseded(wanted: &Wanted, all: &[Wanted], found: Vec<Found>) -> Vec<String> {
     let is_old = |of: &Found| {
-        of.id != wanted.id.as_str()
+        all.iter().all(|other| of.id != other.id.as_str())
             && of.destination == wanted.url
             && of.labels.contains(&wanted.terms.label)
     };

@@ -23,8 +23,9 @@ use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunId, Trigger};
+use crate::engine::model::run::{RunId, RunKind, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
@@ -61,15 +62,17 @@ impl SyncTables {
         target: &dyn Target,
         ledger: &dyn Ledger,
         clock: &dyn Clock,
+        meter: &Meter,
         budget: &Budget,
     ) -> Result<Outcome, Fault> {
-        let started = clock.now();
+        let (started, calls_before) = (clock.now(), meter.calls());
         let (here, there) = self.describe(source, target).await;
         let there = there?;
         tables::refuse_to_write(&there)?;
         let new = NewRun {
             id: &self.run,
             pipeline: &self.pipeline.name,
+            kind: RunKind::Incremental,
             trigger: self.trigger,
             chain: &self.chain,
             delivery: self.delivery.as_ref(),
@@ -104,8 +107,9 @@ impl SyncTables {
         };
         report.note_rewritten();
         report.finish(clock.now(), worked.err());
-        let error = report.error_text();
-        let closed = ClosedRun { id: &self.run, end: report.end(), error: error.as_deref() };
+        report.calls = meter.calls() - calls_before;
+        let (end, error, calls) = (report.end(), report.error_text(), report.calls);
+        let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls };
         if let Err(fault) = ledger.close(lease, &closed).await {
             report.finish(clock.now(), Some(fault));
         }

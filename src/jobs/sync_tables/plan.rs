@@ -40,7 +40,7 @@ pub struct SyncPlan {
 /// A server that a run would talk to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideIntent {
-    /// Its major version.
+    /// Its major version; 0 behind an API, which does not tell it.
     pub major: u32,
     /// It is reached through a transaction pooler, as far as its address tells.
     pub pooled: bool,
@@ -189,6 +189,9 @@ impl fmt::Display for SyncPlan {
 
 impl fmt::Display for SideIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.major == 0 {
+            return f.write_str("a project's API");
+        }
         write!(f, "Postgres {}", self.major)?;
         match self.pooled {
             true => write!(f, ", through a transaction pooler, which is fine"),

@@ -1,13 +1,14 @@
 //! What a slice of a sync came to.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::engine::model::cursor::Position;
 use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::table::TableName;
+use crate::engine::plan::lag::Lag;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::RejectCounts;
 
@@ -32,6 +33,10 @@ pub struct SyncReport {
     pub sequences: Option<Vec<SequenceStep>>,
     /// Where the next slice goes on.
     pub next_cursor: Option<String>,
+    /// How far each table is behind the source, as far as its rows were looked at.
+    pub lags: BTreeMap<TableName, Lag>,
+    /// How many API calls it made, until its end was recorded.
+    pub calls: u64,
     /// What ended the run before its time.
     pub fault: Option<Fault>,
 }
@@ -60,6 +65,8 @@ impl SyncReport {
             notes: Vec::new(),
             sequences: None,
             next_cursor: None,
+            lags: BTreeMap::new(),
+            calls: 0,
             fault: None,
         }
     }
@@ -138,6 +145,9 @@ impl SyncReport {
     pub fn after(mut self, earlier: Option<Self>) -> Self {
         if let Some(earlier) = earlier {
             self.started = earlier.started;
+            self.calls += earlier.calls;
+            let later = std::mem::replace(&mut self.lags, earlier.lags);
+            self.lags.extend(later);
             for (table, of) in earlier.tables {
                 let came_here = self.tables.contains_key(&table);
                 self.add(&table, of.tally, (!came_here).then_some(of.set_aside));
@@ -159,6 +169,11 @@ impl SyncReport {
             total += table.tally;
         }
         total
+    }
+
+    /// The worst lag that is measured in time; none where none is known.
+    pub fn worst_lag(&self) -> Option<Duration> {
+        self.lags.values().filter_map(|lag| lag.time()).max()
     }
 
     /// How many rows are set aside, in all tables.

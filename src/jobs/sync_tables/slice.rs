@@ -15,6 +15,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::{Writer, is_nobody, still_open};
+use crate::engine::plan::lag::{self, Lag};
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
@@ -241,6 +242,12 @@ impl Slice<'_> {
             return Ok(BTreeSet::new());
         }
         let Looked { shapes, survey } = self.look(shapes, checkpoints, report).await?;
+        // A table that is cut keeps the lag that it began with, until the next slice looks.
+        for (shape, look) in shapes.iter().zip(&survey.tables) {
+            let stored = checkpoints.get(&shape.table);
+            let behind = lag::of(shape, stored, look, &survey.writers_before);
+            report.lags.insert(shape.table.clone(), behind);
+        }
         let works = self.decide(&shapes, checkpoints, &survey).await?;
         let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
@@ -254,6 +261,7 @@ impl Slice<'_> {
                     let text = window::shape_text(shape);
                     let done = Checkpoint { shape: text, reached: goal, scan: None };
                     checkpoints.insert(shape.table.clone(), done);
+                    report.lags.insert(shape.table.clone(), Lag::None);
                     if resumed {
                         finished.insert(shape.table.clone());
                     }

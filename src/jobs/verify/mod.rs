@@ -23,6 +23,7 @@ pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 
 use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::fault::Fault;
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
 use crate::engine::model::writer::have_ended;
@@ -60,6 +61,7 @@ impl VerifyTables {
         target: &dyn Target,
         ledger: &dyn Ledger,
         clock: &dyn Clock,
+        meter: &Meter,
     ) -> Result<VerifyReport, Fault> {
         let mut report = VerifyReport::begun(&self.run, clock.now());
         let tables = self.pipeline.tables.as_deref();
@@ -96,7 +98,7 @@ impl VerifyTables {
             }
         }
         if let (Some(extras), false) = (self.repair, report.is_equal()) {
-            let repair = Repair { job: self, source, target, ledger, extras };
+            let repair = Repair { job: self, source, target, ledger, meter, extras };
             repair.tables(&asked, &mut report).await?;
         }
         report.ended = clock.now();

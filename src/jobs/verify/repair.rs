@@ -15,8 +15,9 @@ use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
+use crate::engine::model::meter::Meter;
 use crate::engine::model::range::{Difference, RowKey};
-use crate::engine::model::run::{RunEnd, Trigger};
+use crate::engine::model::run::{RunEnd, RunKind, Trigger};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::Refusal;
 use crate::engine::plan::window;
@@ -38,6 +39,8 @@ pub struct Repair<'a> {
     pub target: &'a dyn Target,
     /// Gives the lease and records the repair.
     pub ledger: &'a dyn Ledger,
+    /// Counts the API calls that both sides make.
+    pub meter: &'a Meter,
     /// What is done with the rows that only the target has.
     pub extras: Extras,
 }
@@ -52,6 +55,7 @@ impl Repair<'_> {
         let new = NewRun {
             id: &self.job.run,
             pipeline: &self.job.pipeline.name,
+            kind: RunKind::Repair,
             trigger: Trigger::Manual,
             chain: &Chain::begun(self.job.run.as_str()),
             delivery: None,
@@ -66,11 +70,12 @@ impl Repair<'_> {
             // The chain is named after this very run: nobody else can have worked it.
             Opened::Finished(_) => return Ok(()),
         };
-        let before = report.faults.len();
+        let (before, calls_before) = (report.faults.len(), self.meter.calls());
         self.mend(&lease, &checkpoints, compared, report).await;
         let error = report.faults.get(before).map(Fault::chain);
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
-        let closed = ClosedRun { id: &self.job.run, end, error: error.as_deref() };
+        let calls = self.meter.calls() - calls_before;
+        let closed = ClosedRun { id: &self.job.run, end, error: error.as_deref(), calls };
         self.ledger.close(lease, &closed).await
     }
 

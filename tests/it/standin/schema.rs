@@ -1,5 +1,7 @@
 //! Section 5 of what was observed: the description of the API, and what PostgREST sees late.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::Project;
@@ -87,7 +89,8 @@ async fn what_is_new_in_the_schema_is_seen_when_it_is_told() {
     let told = project.ask("PATCH /rest/v1/books?id=eq.1", &[r#"{"pages":1}"#]).await;
     assert_eq!(told.refusal(), (400, "PGRST204".to_owned()));
     project.sql.batch_execute("notify pgrst, 'reload schema'").await.unwrap();
-    while project.ask("GET /rest/v1/late", &[]).await.status == 404 {}
+    let seen = async { while project.ask("GET /rest/v1/late", &[]).await.status == 404 {} };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it is seen in time");
     let told = project.ask("PATCH /rest/v1/books?id=eq.1", &[r#"{"pages":1}"#]).await;
     assert_eq!(told.status, 204);
     project.sql.batch_execute("drop table late").await.unwrap();

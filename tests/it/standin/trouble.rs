@@ -75,7 +75,8 @@ async fn a_client_that_hangs_up_does_not_undo_the_work() {
     let request = request.header("apikey", project.standin.secret_key());
     let sent = request.header("content-type", "application/json").body(NEW).send().await;
     assert!(sent.unwrap_err().is_timeout());
-    while project.text("select count(*)::text from authors").await == "2" {}
+    let stored = async { while project.text("select count(*)::text from authors").await == "2" {} };
+    tokio::time::timeout(Duration::from_secs(20), stored).await.expect("it is stored in time");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The real function binary under an emulated Runtime API, over two databases of its own.
 
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -23,10 +25,12 @@ pub struct Function {
     pub source: Database,
     pub target: Database,
     process: Child,
+    stdout: PathBuf,
 }
 
 impl Drop for Function {
     fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.stdout);
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -48,6 +52,8 @@ impl Function {
         );
         connect(&source.url).await.unwrap().batch_execute(&fill).await.unwrap();
         let (api, key) = (RuntimeApi::start().await, random_key());
+        let stdout = format!("{}-{}.stdout", source.name, std::process::id());
+        let stdout = std::env::temp_dir().join(stdout);
         let process = Command::new(env!("CARGO_BIN_EXE_function"))
             .env_clear()
             .envs(api.environment())
@@ -59,17 +65,22 @@ impl Function {
                 ("QSTASH_CURRENT_SIGNING_KEY", &key),
             ])
             .envs(more.iter().copied())
-            .stdout(Stdio::null())
+            .stdout(File::create(&stdout).expect("the temporary directory takes a file"))
             .spawn()
             .expect("the function starts");
         api.ready().await;
-        Self { api, signer: Signer::new(&key), source, target, process }
+        Self { api, signer: Signer::new(&key), source, target, process, stdout }
     }
 
     /// Invokes it; the status and the JSON body of its answer.
     pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> (u16, Value) {
         let (status, body) = self.api.invoke(event, deadline).await.over_http();
         (status, serde_json::from_slice(&body).expect("a JSON body"))
+    }
+
+    /// What it has written to stdout: it has done so for all invocations that are answered.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(&self.stdout).expect("the file is there")
     }
 
     /// The shipped event of a scheduled call, signed afresh.

@@ -3,6 +3,7 @@
 pub mod deployment;
 pub mod dice;
 pub mod door;
+pub mod folder;
 pub mod function;
 pub mod hostile;
 pub mod killable;

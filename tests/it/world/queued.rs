@@ -96,7 +96,7 @@ impl Queued {
 
     /// The history: type and status of each run, oldest first.
     pub async fn history(&self) -> String {
-        let runs = "select coalesce(string_agg(sync_type || ' ' || sync_status, ', ' order by id), \
+        let runs = "select coalesce(string_agg(trigger || ' ' || sync_status, ', ' order by id), \
             '') from sync_metadata";
         self.pair.text_target(runs).await
     }

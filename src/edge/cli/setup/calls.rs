@@ -31,10 +31,13 @@ pub async fn check(app: &App, checks: &mut Checks) {
         (true, true, true) => None,
     };
     for name in app.names() {
-        checks.add(match needs {
-            None => schedule(app, name).await.of(name),
-            Some(needs) => Check::skipped("schedule", needs).of(name),
-        });
+        let schedules = match needs {
+            None => schedules(app, name).await,
+            Some(needs) => vec![Check::skipped("schedule", needs)],
+        };
+        for check in schedules {
+            checks.add(check.of(name));
+        }
     }
     if needs.is_none() {
         others(app, checks).await;
@@ -117,10 +120,10 @@ async fn function(app: &App, checks: &mut Checks) -> bool {
     true
 }
 
-async fn schedule(app: &App, pipeline: &str) -> Check {
+async fn schedules(app: &App, pipeline: &str) -> Vec<Check> {
     match create(app, Some(pipeline)).await {
-        Ok(created) => created.iter().map(made).next().expect("a pipeline has one schedule"),
-        Err(fault) => Check::fault("schedule", &fault),
+        Ok(created) => created.iter().map(made).collect(),
+        Err(fault) => vec![Check::fault("schedule", &fault)],
     }
 }
 

@@ -47,7 +47,11 @@ fn side(name: &'static str, facts: &Result<Facts, Fault>) -> Check {
     match facts {
         Ok(facts) => {
             let tables = counted(facts.tables.len() as u64, "table");
-            Check::ok(name, format!("reached: Postgres {}, {tables}", facts.major))
+            let server = match facts.major {
+                0 => "a project's API".to_owned(),
+                major => format!("Postgres {major}"),
+            };
+            Check::ok(name, format!("reached: {server}, {tables}"))
         }
         Err(fault) => Check::fault(name, fault),
     }

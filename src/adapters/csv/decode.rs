@@ -1,0 +1,150 @@
+//! A file's bytes as UTF-8, a piece at a time. A byte order mark says what a file is, whatever was
+//! named; without one, and without a name, the bytes are taken as UTF-8 and checked row by row.
+
+use std::io::{self, Cursor, Read};
+
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+
+/// The bytes that are read and turned at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// A text as UTF-8, and what it is written in.
+pub struct Decoded {
+    /// The text, without a byte order mark.
+    pub text: Box<dyn Read + Send>,
+    /// The encoding that it is read in.
+    pub encoding: &'static Encoding,
+}
+
+/// Looks for a byte order mark, and turns what follows into UTF-8. Bytes that the encoding does not
+/// allow are an error of kind `InvalidData`, after all that stands before them.
+pub fn decode(
+    mut from: impl Read + Send + 'static,
+    named: Option<&'static Encoding>,
+) -> io::Result<Decoded> {
+    let mut head = Vec::new();
+    from.by_ref().take(3).read_to_end(&mut head)?;
+    let (encoding, mark) = match Encoding::for_bom(&head) {
+        Some((encoding, mark)) => (encoding, mark),
+        None => (named.unwrap_or(UTF_8), 0),
+    };
+    head.drain(..mark);
+    let from = Cursor::new(head).chain(from);
+    let text: Box<dyn Read + Send> = match encoding == UTF_8 {
+        true => Box::new(from),
+        false => Box::new(Turned::new(from, encoding.new_decoder_without_bom_handling())),
+    };
+    Ok(Decoded { text, encoding })
+}
+
+/// Turns another encoding into UTF-8.
+struct Turned<R> {
+    from: R,
+    decoder: Decoder,
+    input: Vec<u8>,
+    taken: usize,
+    output: Vec<u8>,
+    given: usize,
+    state: State,
+}
+
+/// What comes after the output at hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    More,
+    Malformed,
+    Ended,
+}
+
+impl<R: Read> Turned<R> {
+    fn new(from: R, decoder: Decoder) -> Self {
+        let (input, output) = (Vec::new(), Vec::new());
+        Self { from, decoder, input, taken: 0, output, given: 0, state: State::More }
+    }
+
+    /// Turns the next piece.
+    fn turn(&mut self) -> io::Result<()> {
+        let mut last = false;
+        if self.taken == self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+            self.from.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut self.input)?;
+            last = self.input.is_empty();
+        }
+        self.output.resize(PIECE_BYTES, 0);
+        self.given = 0;
+        let input = &self.input[self.taken..];
+        let (result, read, written) =
+            self.decoder.decode_to_utf8_without_replacement(input, &mut self.output, last);
+        self.taken += read;
+        self.output.truncate(written);
+        self.state = match result {
+            DecoderResult::Malformed(..) => State::Malformed,
+            DecoderResult::InputEmpty if last => State::Ended,
+            DecoderResult::InputEmpty | DecoderResult::OutputFull => State::More,
+        };
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Turned<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.output.len() {
+            match self.state {
+                State::More => self.turn()?,
+                State::Malformed => return Err(io::ErrorKind::InvalidData.into()),
+                State::Ended => return Ok(0),
+            }
+        }
+        let count = into.len().min(self.output.len() - self.given);
+        into[..count].copy_from_slice(&self.output[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8], named: Option<&str>) -> io::Result<String> {
+        let named = named.map(|name| Encoding::for_label(name.as_bytes()).unwrap());
+        let mut text = String::new();
+        decode(Cursor::new(bytes.to_vec()), named)?.text.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn utf_16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn a_byte_order_mark_says_what_the_file_is_and_is_no_part_of_it() {
+        let utf_8 = ["\u{feff}".as_bytes(), "é€😀".as_bytes()].concat();
+        assert_eq!(text(&utf_8, None).unwrap(), "é€😀");
+        assert_eq!(text(&utf_8, Some("windows-1252")).unwrap(), "é€😀");
+        assert_eq!(text(&utf_16("\u{feff}é€😀", u16::to_le_bytes), None).unwrap(), "é€😀");
+        assert_eq!(text(&utf_16("\u{feff}é€😀", u16::to_be_bytes), None).unwrap(), "é€😀");
+    }
+
+    #[test]
+    fn a_named_encoding_is_turned_across_the_pieces() {
+        let long = "aé€😀".repeat(PIECE_BYTES / 5 + 7);
+        assert_eq!(text(&utf_16(&long, u16::to_le_bytes), Some("utf-16le")).unwrap(), long);
+        assert_eq!(text(b"caf\xe9 \x80", Some("latin1")).unwrap(), "café €");
+        assert_eq!(text(b"", Some("utf-16le")).unwrap(), "");
+    }
+
+    #[test]
+    fn what_the_encoding_does_not_allow_is_an_error_after_what_stands_before_it() {
+        let mut broken = utf_16("abc", u16::to_le_bytes);
+        broken.extend([0x00, 0xdc, b'd', 0]);
+        let named = Encoding::for_label(b"utf-16le");
+        let mut reader = decode(Cursor::new(broken), named).unwrap().text;
+        let mut before = [0; 3];
+        reader.read_exact(&mut before).unwrap();
+        assert_eq!(&before, b"abc");
+        assert_eq!(reader.read(&mut before).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(text(b"a", Some("utf-16le")).is_err(), "half a letter");
+    }
+}

@@ -1,0 +1,174 @@
+//! The rows of a text, one at a time, with what the csv crates throw away: whether a value stood in
+//! quotes. `psql` writes NULL as nothing and the empty text as two quotes, so the rows hang on it.
+//!
+//! Rows end with a line feed, a carriage return or both; a blank line is none. Lines inside of quotes count.
+//! What cannot be told for sure is an error and no guess.
+
+use std::io::{ErrorKind, Read};
+
+use super::fault::CsvError;
+use crate::jobs::gap::ports::Record;
+
+/// The bytes that are read at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The longest row. A quote that is never closed swallows the rest of the file, and memory is
+/// bounded by this.
+const LONGEST_ROW: usize = 64 << 20;
+
+/// Reads rows whose values one byte delimits.
+pub struct Reader<R> {
+    from: R,
+    delimiter: u8,
+    encoding: &'static str,
+    piece: Vec<u8>,
+    at: usize,
+    filled: usize,
+    /// The line of the next byte.
+    line: u64,
+    /// The last byte was a carriage return: a line feed after it begins no line of its own.
+    returned: bool,
+    /// That line feed belongs to the end of the row before.
+    skips: bool,
+    record: Record,
+}
+
+/// Where in a value the reader stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Start,
+    Bare,
+    Quoted,
+    /// After a quote inside of quotes: it ends the value, or another one follows and both are one.
+    Closing,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads from the text's begin, which is this line of the file; `encoding` is what a row that is
+    /// no UTF-8 is told to be in.
+    pub fn new(from: R, delimiter: u8, encoding: &'static str, line: u64) -> Self {
+        let (piece, record) = (vec![0; PIECE_BYTES], Record::default());
+        let (returned, skips) = (false, false);
+        Self { from, delimiter, encoding, piece, at: 0, filled: 0, line, returned, skips, record }
+    }
+
+    /// The next row that is not blank; none at the end.
+    pub fn next(&mut self) -> Result<Option<&Record>, CsvError> {
+        loop {
+            let (mut bytes, mut ends) = std::mem::take(&mut self.record).emptied();
+            let Some(line) = self.row(&mut bytes, &mut ends)? else { return Ok(None) };
+            let text = String::from_utf8(bytes).map_err(|error| {
+                let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = line + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+                CsvError::NotText { line, encoding: self.encoding }
+            })?;
+            let is_blank = text.is_empty() && matches!(ends[..], [(_, false)]);
+            self.record = Record::new(line, text, ends);
+            if !is_blank {
+                return Ok(Some(&self.record));
+            }
+        }
+    }
+
+    /// Fills in one row, blank or not; the line that it begins in, or none at the end.
+    fn row(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        ends: &mut Vec<(usize, bool)>,
+    ) -> Result<Option<u64>, CsvError> {
+        let mut next = self.byte()?;
+        if next.is_none() {
+            return Ok(None);
+        }
+        // A line feed that was skipped is counted by now, and that of this row not yet.
+        let begun = self.line - u64::from(matches!(next, Some(b'\n' | b'\r')));
+        let mut stand = Stand::Start;
+        loop {
+            let Some(byte) = next else {
+                if stand == Stand::Quoted {
+                    return Err(CsvError::Unclosed { line: begun });
+                }
+                ends.push((bytes.len(), stand == Stand::Closing));
+                return Ok(Some(begun));
+            };
+            stand = match (stand, byte) {
+                (Stand::Start, b'"') => Stand::Quoted,
+                (Stand::Quoted, b'"') => Stand::Closing,
+                (Stand::Quoted, _) | (Stand::Closing, b'"') => {
+                    self.keep(bytes, byte, begun)?;
+                    Stand::Quoted
+                }
+                (_, b'\n' | b'\r') => {
+                    ends.push((bytes.len(), stand == Stand::Closing));
+                    self.skips = byte == b'\r';
+                    return Ok(Some(begun));
+                }
+                (_, byte) if byte == self.delimiter => {
+                    ends.push((bytes.len(), stand == Stand::Closing));
+                    Stand::Start
+                }
+                (Stand::Closing, _) => return Err(CsvError::StrayQuote { line: self.line }),
+                (Stand::Start | Stand::Bare, byte) => {
+                    self.keep(bytes, byte, begun)?;
+                    Stand::Bare
+                }
+            };
+            next = self.byte()?;
+        }
+    }
+
+    fn keep(&self, bytes: &mut Vec<u8>, byte: u8, begun: u64) -> Result<(), CsvError> {
+        if byte == 0 {
+            return Err(CsvError::Nul { line: self.line });
+        }
+        if bytes.len() >= LONGEST_ROW {
+            return Err(CsvError::TooLong { line: begun, most: LONGEST_ROW >> 20 });
+        }
+        bytes.push(byte);
+        Ok(())
+    }
+
+    /// The next byte, with its line counted.
+    fn byte(&mut self) -> Result<Option<u8>, CsvError> {
+        loop {
+            if self.at == self.filled {
+                self.fill()?;
+                if self.filled == 0 {
+                    return Ok(None);
+                }
+            }
+            let byte = self.piece[self.at];
+            self.at += 1;
+            let (follows, skips) = (self.returned, self.skips);
+            self.returned = byte == b'\r';
+            self.skips = false;
+            match byte {
+                b'\n' if follows && skips => continue,
+                b'\n' if follows => {}
+                b'\n' | b'\r' => self.line += 1,
+                _ => {}
+            }
+            return Ok(Some(byte));
+        }
+    }
+
+    fn fill(&mut self) -> Result<(), CsvError> {
+        self.at = 0;
+        self.filled = loop {
+            match self.from.read(&mut self.piece) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    let encoding = self.encoding;
+                    return Err(CsvError::NotText { line: self.line, encoding });
+                }
+                Err(error) => return Err(CsvError::Io(error)),
+            }
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,80 @@
+//! Tries pages in one transaction that is never committed: the database itself says what it would
+//! refuse, and each page sees the rows of the pages before.
+//!
+//! The rows that a trial changes stay locked until its end, as they would be by any long transaction.
+//! That is the price of its being exact: constraints, triggers and unique values answer as they will.
+
+use async_trait::async_trait;
+
+use super::PostgresTarget;
+use super::fault::{PostgresError, to_fault};
+use super::put::{Put, put};
+use super::session::Session;
+use super::sql::Purpose;
+use super::{agreed, suppress};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::range::Side;
+use crate::engine::model::shape::Shape;
+use crate::jobs::gap::ports::{RefusedRow, Rehearsal, Rehearse, Rehearsed};
+
+/// One trial. Its connection is not given back: the server undoes the transaction when it is dropped.
+struct Trial {
+    session: Session,
+    triggers: TargetTriggers,
+}
+
+/// Before each page, what the page before it has set in the transaction is as at its begin: types are
+/// named under the pinned path.
+const AFRESH: &str = "savepoint rehearsed; set local search_path = pg_catalog, pg_temp";
+
+#[async_trait]
+impl Rehearse for PostgresTarget {
+    async fn rehearse(&self) -> Result<Box<dyn Rehearsal>, Fault> {
+        let session = self.session().await?;
+        let begun = async {
+            session.begin(Purpose::Write).await?;
+            // What waits for the end of the transaction would never be checked.
+            session.batch("set constraints all immediate").await
+        };
+        begun.await.map_err(|error| to_fault(error, Step::Write))?;
+        Ok(Box::new(Trial { session, triggers: self.triggers }))
+    }
+}
+
+#[async_trait]
+impl Rehearsal for Trial {
+    async fn page(&mut self, shape: &Shape, page: &Page) -> Result<Rehearsed, Fault> {
+        let error = match self.attempt(shape, page).await {
+            Ok(tried) => return Ok(tried),
+            Err(error) => error,
+        };
+        // Where the connection is gone, both say so, and the first has the reason.
+        let error = match self.session.batch("rollback to savepoint rehearsed").await {
+            Err(gone) if error.code().is_some() => gone,
+            _ => error,
+        };
+        Err(to_fault(error, Step::Write).of_table(&shape.table))
+    }
+}
+
+impl Trial {
+    async fn attempt(&self, shape: &Shape, page: &Page) -> Result<Rehearsed, PostgresError> {
+        let session = &self.session;
+        session.batch(AFRESH).await?;
+        agreed::hold(session, shape, Side::Target).await?;
+        if self.triggers == TargetTriggers::Suppress {
+            session.batch("set local session_replication_role to default").await?;
+            suppress::begin(session, self.triggers, &[shape]).await?;
+        }
+        let Put { tally, refused, straight: _ } = put(session, shape, page, false).await?;
+        session.batch("release savepoint rehearsed").await?;
+        let refused = refused.into_iter().map(|of| RefusedRow {
+            key: of.key,
+            code: of.code,
+            reason: of.reason,
+        });
+        Ok(Rehearsed { tally, refused: refused.collect() })
+    }
+}

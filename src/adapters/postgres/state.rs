@@ -1,0 +1,109 @@
+//! The target as the engine's ledger: each port method is one transaction of a file beside this one.
+
+use async_trait::async_trait;
+
+use super::database::{PostgresTarget, keep};
+use super::{history, known, ledger, rejects, standing};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::history::Records;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::notice::{Known, Untold};
+use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::Reject;
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{
+    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
+};
+
+#[async_trait]
+impl Ledger for PostgresTarget {
+    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
+        let session = self.session().await?;
+        let result = ledger::open(&session, &self.schema, run).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::close(&session, &self.schema, lease, closed).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn check_place(&self) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let result = ledger::check_place(&session, &self.schema).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn prepare(&self) -> Result<StateVersion, Fault> {
+        let session = self.session().await?;
+        let result = ledger::prepare(&session, &self.schema).await;
+        let versions = keep(&self.pool, session, result, Step::State);
+        versions.map(|(before, now)| StateVersion { before, now })
+    }
+
+    async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let recorded = async {
+            ledger::prepare(&session, &self.schema).await?;
+            history::record_lost(&session, &self.schema, lost).await
+        };
+        let result = recorded.await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn untold(&self, pipeline: &str) -> Result<Untold, Fault> {
+        let session = self.session().await?;
+        let result = known::untold(&session, &self.schema, pipeline).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn know(
+        &self,
+        pipeline: &str,
+        before: Option<&Known>,
+        after: Option<&Known>,
+    ) -> Result<bool, Fault> {
+        let session = self.session().await?;
+        let replaced = async {
+            ledger::prepare(&session, &self.schema).await?;
+            known::replace(&session, &self.schema, pipeline, before, after).await
+        };
+        let result = replaced.await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn records(&self, pipeline: &str) -> Result<Option<Records>, Fault> {
+        let session = self.session().await?;
+        let result = standing::records(&session, &self.schema, pipeline).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn rejects(
+        &self,
+        pipeline: &str,
+        table: Option<&TableName>,
+        most: u32,
+    ) -> Result<Vec<Reject>, Fault> {
+        let session = self.session().await?;
+        let result = rejects::list(&session, &self.schema, pipeline, table, most).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn discard(
+        &self,
+        pipeline: &str,
+        table: &TableName,
+        keys: &[RowKey],
+    ) -> Result<u64, Fault> {
+        let session = self.session().await?;
+        let result = rejects::discard(&session, &self.schema, pipeline, table, keys).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+
+    async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {
+        let session = self.session().await?;
+        let result = ledger::checkpoints(&session, &self.schema, pipeline).await;
+        keep(&self.pool, session, result, Step::State)
+    }
+}

@@ -1,0 +1,132 @@
+//! Calls of a project's API: what each carries, which answers pass, and how much of one is read.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use reqwest::RequestBuilder;
+use reqwest::header::HeaderValue;
+
+use super::fault::RestError;
+use super::wire;
+use crate::adapters::http::{Answered, Http, Repeating};
+use crate::engine::model::meter::Meter;
+use crate::engine::model::project::Project;
+
+/// How long a call may take with its repetitions: a little more than the minute after which Supabase
+/// ends one.
+const PATIENCE: Duration = Duration::from_secs(65);
+
+/// A project's API, reached when it is first needed.
+pub struct Client {
+    http: Http,
+    project: Project,
+    meter: Meter,
+}
+
+/// The rows that were answered.
+pub struct Listed {
+    /// The list's inside, without its brackets: a page of JSON.
+    pub rows: Bytes,
+    /// There were more bytes, which were not read; the last row may not be whole.
+    pub cut: bool,
+    /// How many rows there are altogether, where that was asked for.
+    pub total: Option<u64>,
+}
+
+/// What is read of a table.
+pub struct Get<'a> {
+    /// The table's schema.
+    pub schema: &'a str,
+    /// Its name.
+    pub table: &'a str,
+    /// What follows the question mark.
+    pub query: &'a str,
+    /// Whether all rows that match are to be counted.
+    pub counted: bool,
+    /// The bytes after which no more is read, one row at least.
+    pub most_bytes: usize,
+}
+
+impl Client {
+    /// Calls are counted by the meter, each attempt.
+    pub fn new(project: Project, meter: Meter) -> Self {
+        Self { http: Http::default(), project, meter }
+    }
+
+    /// The project that is called.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Reads rows of a table.
+    pub async fn list(&self, get: &Get<'_>) -> Result<Listed, RestError> {
+        let Get { schema, table, query, counted, most_bytes } = *get;
+        let url = format!("{}/{}?{query}", self.project.api(), super::query::encoded(table));
+        let request = self.http.client().get(url).header("Accept", "application/json");
+        let prefer = if counted { "timezone=UTC, count=exact" } else { "timezone=UTC" };
+        let request = self.shown(request, schema).header("Prefer", prefer);
+        let enough = |body: &[u8]| body.len() > most_bytes && body.contains(&b'\n');
+        let answered = self.send(request, &enough).await?;
+        let total = answered
+            .headers
+            .get("Content-Range")
+            .and_then(|range| range.to_str().ok()?.rsplit_once('/')?.1.parse().ok());
+        let Answered { body, cut, .. } = answered;
+        let rows = wire::inside(body, cut).ok_or(RestError::Stranger)?;
+        Ok(Listed { rows, cut, total })
+    }
+
+    /// What the API says of a schema and its tables.
+    pub async fn root(&self, schema: &str) -> Result<Bytes, RestError> {
+        let request = self.http.client().get(format!("{}/", self.project.api()));
+        let request = request.header("Accept", "application/openapi+json");
+        Ok(self.send(self.shown(request, schema), &|_| false).await?.body)
+    }
+
+    /// The role that the key names, where it names one.
+    pub fn role(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Claims {
+            role: String,
+        }
+        let claims = self.project.key().expose().split('.').nth(1)?;
+        let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
+        serde_json::from_slice::<Claims>(&claims).ok().map(|of| of.role)
+    }
+
+    /// A key of the new kind is no token: as a bearer it would be read as a broken one.
+    fn shown(&self, request: RequestBuilder, schema: &str) -> RequestBuilder {
+        let secret = |text: &str| {
+            let mut value = HeaderValue::from_str(text).expect("a key is of printable letters");
+            value.set_sensitive(true);
+            value
+        };
+        let key = self.project.key().expose();
+        let request = request.header("apikey", secret(key));
+        let request = match self.project.has_token() {
+            true => request.header("Authorization", secret(&format!("Bearer {key}"))),
+            false => request,
+        };
+        request.header("Accept-Profile", schema.as_bytes())
+    }
+
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        suffices: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Answered, RestError> {
+        let how = Repeating {
+            patience: PATIENCE,
+            passes: &|answered| {
+                !answered.status.is_success() && RestError::of(answered).passes_by_itself()
+            },
+            after_a_cut: true,
+            counts: &|| self.meter.count(),
+            suffices,
+        };
+        let answered = self.http.repeat(request, &how).await?;
+        if answered.status.is_success() { Ok(answered) } else { Err(RestError::of(&answered)) }
+    }
+}

@@ -1,0 +1,342 @@
+//! What an API refuses, and who must act. Its sentences may hold values of rows: they are told only
+//! where they name a table, a column or a role.
+
+use crate::adapters::http::{Answered, NoAnswer};
+use crate::engine::model::fault::{
+    CONFLICT, Fault, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
+};
+use crate::engine::model::json_rows::BadRow;
+use crate::engine::model::table::TableName;
+
+use super::wire::Said;
+
+/// Why a call of a project's API came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    /// It did not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// It refused.
+    #[error("The API answered {status}{}", told(code, words.as_deref()))]
+    Refused {
+        /// The status.
+        status: u16,
+        /// PostgREST's code or Postgres'; empty where a gateway answered.
+        code: String,
+        /// What it said, where that holds no value.
+        words: Option<String>,
+    },
+    /// The answer is none of PostgREST's.
+    #[error("The answer is not what PostgREST would say")]
+    Stranger,
+    /// Its description of the schema cannot be read.
+    #[error("The API's description of its tables cannot be read")]
+    Description(#[source] serde_json::Error),
+    /// A row is not what was asked for.
+    #[error(transparent)]
+    Row(#[from] BadRow),
+    /// A key or a cursor is not valid text.
+    #[error("A key or a cursor is not valid in UTF-8")]
+    NotUtf8,
+    /// A row has no value in a key column, so it cannot be found again.
+    #[error("A row has no value in its key column {0}")]
+    NoKey(String),
+    /// Row-level security would hide rows without a word.
+    #[error("The key is the role {0}'s, to which rows may be hidden")]
+    HiddenRows(String),
+    /// What the plain API does not offer.
+    #[error("The plain API cannot count or digest rows")]
+    NoDigests,
+    /// It cannot evaluate SQL.
+    #[error("The plain API evaluates no condition of `where`")]
+    NoConditions,
+}
+
+/// More of an answer's words is of no use.
+const LONGEST_WORDS: usize = 300;
+
+fn told(code: &str, words: Option<&str>) -> String {
+    match (code, words) {
+        ("", None) => String::new(),
+        (code, None) => format!(" ({code})"),
+        ("", Some(words)) => format!(" ({words})"),
+        (code, Some(words)) => format!(" ({code}: {words})"),
+    }
+}
+
+impl RestError {
+    /// Why an answer with this status is none.
+    pub fn of(answered: &Answered) -> Self {
+        let said: Said = serde_json::from_slice(&answered.body).unwrap_or_default();
+        let code = said.code.unwrap_or_default();
+        // A gateway has no code and knows nothing of rows.
+        let names_no_value = code.is_empty()
+            || ["42501", "42P01", "42703"].contains(&code.as_str())
+            || ["PGRST0", "PGRST106", "PGRST2", "PGRST3"].iter().any(|of| code.starts_with(of));
+        let words = said.message.filter(|_| names_no_value);
+        let words = words.map(|words| words.chars().take(LONGEST_WORDS).collect());
+        Self::Refused { status: answered.status.as_u16(), code, words }
+    }
+
+    /// The same call may succeed a moment later. A 500 is the server's word on the statement, and only
+    /// some of those pass.
+    pub fn passes_by_itself(&self) -> bool {
+        let Self::Refused { status, code, .. } = self else { return false };
+        match (status, code.as_str()) {
+            (_, "57014") | (504, "") => false,
+            (500, code) => ["55P03", "40", "57"].iter().any(|of| code.starts_with(of)),
+            (status, _) => matches!(status, 429 | 502..=504 | 520..=527),
+        }
+    }
+
+    /// The one table from what the API said to who must act.
+    pub fn into_fault(self, step: Step, table: Option<&TableName>) -> Fault {
+        let (remedy, code, hint) = self.judged(table);
+        let message = match (&self, step) {
+            (Self::NoAnswer(_), _) => "Cannot reach the source",
+            (_, Step::Plan) => "Cannot compare the two databases",
+            (_, Step::Compare) => "Cannot compare the rows of the two databases",
+            _ => "Cannot read from the source",
+        };
+        let step = if matches!(self, Self::NoAnswer(_)) { Step::ConnectSource } else { step };
+        let fault = Fault::new(step, remedy, code, message, hint).caused_by(self);
+        match table {
+            Some(table) => fault.of_table(table),
+            None => fault,
+        }
+    }
+
+    fn judged(&self, table: Option<&TableName>) -> (Remedy, &'static str, String) {
+        if let Self::Refused { status, code, .. } = self {
+            return judged_refusal(*status, code, table);
+        }
+        let (remedy, code, hint) = match self {
+            Self::NoAnswer(_) => (
+                Remedy::Retry,
+                "unreachable",
+                "check the project's URL and the network; the next run goes on where this one stopped",
+            ),
+            Self::Stranger | Self::Description(_) | Self::Refused { .. } => (
+                Remedy::Operator,
+                "no_api",
+                "check that the URL is the project's own, as in https://PROJECT.supabase.co",
+            ),
+            Self::Row(_) => (
+                Remedy::Report,
+                "bad_frame",
+                "report it with the API's version; nothing was saved for this page",
+            ),
+            Self::NotUtf8 => (
+                Remedy::Operator,
+                "key_encoding",
+                "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
+            ),
+            Self::NoKey(_) => {
+                (Remedy::Operator, "no_key", "choose a `key` that every row has a value in")
+            }
+            Self::HiddenRows(_) => (
+                Remedy::Operator,
+                "browser_key",
+                "use the service-role key or a secret key, from the project's settings, API keys",
+            ),
+            Self::NoDigests => (
+                Remedy::Operator,
+                "no_digests",
+                "give the source as a postgres:// URL: rows are compared, and deletes found, over a \
+                 connection to the database alone",
+            ),
+            Self::NoConditions => (
+                Remedy::Operator,
+                "no_conditions",
+                "leave `where` out, make a view of those rows and sync that, or give the source as a \
+                 postgres:// URL",
+            ),
+        };
+        (remedy, code, hint.to_owned())
+    }
+}
+
+fn judged_refusal(
+    status: u16,
+    code: &str,
+    table: Option<&TableName>,
+) -> (Remedy, &'static str, String) {
+    let named = table.map_or_else(|| "the table".to_owned(), ToString::to_string);
+    let (remedy, word, hint) = match (status, code) {
+        (_, "57014") | (544, _) | (504, "") => (
+            Remedy::Retry,
+            STATEMENT_TIMEOUT,
+            "the statement ran too long for the API: create an index on the cursor and the key, or give \
+             the role more time (alter role service_role set statement_timeout = '60s'; notify pgrst, \
+             'reload config')",
+        ),
+        (540, _) => (
+            Remedy::Operator,
+            "project_paused",
+            "restore the project in its dashboard: a free one is paused after a week without use",
+        ),
+        (402, _) => (
+            Remedy::Operator,
+            "over_quota",
+            "the organisation has used up its quota: wait for the next cycle, or choose a larger plan",
+        ),
+        (_, "25006") => (
+            Remedy::Operator,
+            "read_only",
+            "the server takes no writes: its disk or the plan's size is full; make room first",
+        ),
+        (_, "PGRST303") => (
+            Remedy::Operator,
+            "key_expired",
+            "the key has expired: copy a new one from the project's settings, API keys",
+        ),
+        (401, "42501") => (
+            Remedy::Operator,
+            "browser_key",
+            "the key is no more than anybody's: use the service-role key or a secret key, from the \
+             project's settings, API keys",
+        ),
+        (_, "42501") => {
+            let hint = format!("run this in the source: grant select on {named} to service_role");
+            return (Remedy::Operator, "no_privilege", hint);
+        }
+        (401, "22023") => (
+            Remedy::Operator,
+            "key_refused",
+            "the key names a role that the database does not have: create it, or use another key",
+        ),
+        (401, _) | (_, "PGRST301" | "PGRST302") => (
+            Remedy::Operator,
+            "key_refused",
+            "the key is not this project's: copy it anew from the project's settings, API keys",
+        ),
+        (403, _) => (
+            Remedy::Operator,
+            "browser_key",
+            "the API shows its tables to the service-role key or a secret key alone",
+        ),
+        (_, "PGRST205" | "42P01") => (
+            Remedy::Operator,
+            SCHEMA_CHANGED,
+            "the API does not know the table: if it is there, run notify pgrst, 'reload schema' in the \
+             source",
+        ),
+        (_, "PGRST204" | "42703") => (
+            Remedy::Operator,
+            SCHEMA_CHANGED,
+            "a column is gone, or new and not known to the API yet: run notify pgrst, 'reload schema' in \
+             the source",
+        ),
+        (406, "PGRST106") => (
+            Remedy::Operator,
+            "schema_hidden",
+            "add the schema to the exposed ones in the project's settings, API",
+        ),
+        (_, "PGRST002") => (
+            Remedy::Retry,
+            "unavailable",
+            "the API is reading its schema; if that lasts, a schema it is to expose does not exist",
+        ),
+        (_, "55P03") => (
+            Remedy::Retry,
+            "locked",
+            "somebody holds a lock on the table; the next run goes on where this one stopped",
+        ),
+        (_, "40001" | "40P01") => {
+            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
+        }
+        (414, _) => (
+            Remedy::Operator,
+            "url_too_long",
+            "a key's values are too long for the API's URLs: choose a shorter `key`",
+        ),
+        (429, _) => (Remedy::Retry, "busy", "the API takes no more calls for a moment: it passes"),
+        (500, "21000" | "55000") => {
+            (Remedy::Operator, "refused", "the server refused the statement; its code says why")
+        }
+        (500.., _) => (
+            Remedy::Retry,
+            "unavailable",
+            "nothing to do if it passes; look at the project's dashboard if it does not",
+        ),
+        (404 | 300..=399, _) => (
+            Remedy::Operator,
+            "no_api",
+            "check that the URL is the project's own, as in https://PROJECT.supabase.co",
+        ),
+        _ => (Remedy::Operator, "refused", "the API refused the call; its code says why"),
+    };
+    (remedy, word, hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    fn error(status: u16, body: &str) -> RestError {
+        let body = body.to_owned().into();
+        let status = StatusCode::from_u16(status).unwrap();
+        RestError::of(&Answered { status, headers: HeaderMap::new(), body, cut: false })
+    }
+
+    fn coded(status: u16, code: &str) -> RestError {
+        let body = format!(r#"{{"code":"{code}","details":null,"hint":null,"message":"hunter2"}}"#);
+        error(status, &body)
+    }
+
+    #[test]
+    fn every_refusal_has_its_remedy() {
+        let table = TableName::new("public", "users");
+        for (status, code, word, remedy, passes) in [
+            (500, "57014", STATEMENT_TIMEOUT, Remedy::Retry, false),
+            (544, "", STATEMENT_TIMEOUT, Remedy::Retry, false),
+            (504, "", STATEMENT_TIMEOUT, Remedy::Retry, false),
+            (504, "PGRST003", "unavailable", Remedy::Retry, true),
+            (540, "", "project_paused", Remedy::Operator, false),
+            (402, "", "over_quota", Remedy::Operator, false),
+            (405, "25006", "read_only", Remedy::Operator, false),
+            (401, "PGRST301", "key_refused", Remedy::Operator, false),
+            (401, "PGRST303", "key_expired", Remedy::Operator, false),
+            (401, "22023", "key_refused", Remedy::Operator, false),
+            (401, "42501", "browser_key", Remedy::Operator, false),
+            (401, "", "key_refused", Remedy::Operator, false),
+            (403, "42501", "no_privilege", Remedy::Operator, false),
+            (403, "", "browser_key", Remedy::Operator, false),
+            (404, "PGRST205", SCHEMA_CHANGED, Remedy::Operator, false),
+            (400, "42703", SCHEMA_CHANGED, Remedy::Operator, false),
+            (406, "PGRST106", "schema_hidden", Remedy::Operator, false),
+            (503, "PGRST002", "unavailable", Remedy::Retry, true),
+            (503, "57P01", "unavailable", Remedy::Retry, true),
+            (500, "55P03", "locked", Remedy::Retry, true),
+            (500, "40P01", CONFLICT, Remedy::Retry, true),
+            (500, "21000", "refused", Remedy::Operator, false),
+            (414, "", "url_too_long", Remedy::Operator, false),
+            (429, "", "busy", Remedy::Retry, true),
+            (502, "", "unavailable", Remedy::Retry, true),
+            (404, "", "no_api", Remedy::Operator, false),
+            (301, "", "no_api", Remedy::Operator, false),
+            (400, "22P02", "refused", Remedy::Operator, false),
+        ] {
+            let error = coded(status, code);
+            assert_eq!(error.passes_by_itself(), passes, "{status} {code}");
+            let fault = error.into_fault(Step::Read, Some(&table));
+            assert_eq!((fault.code, fault.remedy), (word, remedy), "{status} {code}");
+            assert!(!fault.hint.is_empty());
+        }
+        let grant = coded(403, "42501").into_fault(Step::Read, Some(&table));
+        assert!(grant.hint.ends_with("grant select on public.users to service_role"));
+    }
+
+    #[test]
+    fn words_that_may_hold_a_value_are_not_told() {
+        let words = |error: RestError| error.into_fault(Step::Read, None).chain();
+        assert!(!words(coded(400, "22P02")).contains("hunter2"));
+        assert!(!words(coded(409, "23505")).contains("hunter2"));
+        assert!(!words(error(400, "<html>hunter2</html>")).contains("hunter2"));
+        let gateway = error(401, r#"{"message":"Invalid API key","hint":"Double check it"}"#);
+        assert!(words(gateway).ends_with("The API answered 401 (Invalid API key)"));
+    }
+}

@@ -1,0 +1,267 @@
+//! The look at a table over an API: its newest rows, in one call. Nobody says who has a transaction open
+//! there, so rows that appear late are found by reading the newest ones again:
+//!
+//! 1. A writer draws its stamp, 12:00:00, and stays open.
+//! 2. Another writes 12:00:05 and commits; a run reads it and keeps 12:00:05.
+//! 3. The first commits. Its row lies behind the kept cursor, and within the overlap.
+//!
+//! The look tells it: it counts the rows from the kept cursor, less the overlap, on, and digests the stamps
+//! and keys of the newest of them. A transaction that is open for longer than the overlap is missed.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use sha2::{Digest, Sha256};
+
+use super::PostgrestSource;
+use super::client::Get;
+use super::fault::RestError;
+use super::query::{self, Query};
+use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::json_rows;
+use crate::engine::model::page::PAGE_BYTES;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
+
+/// The least overlap where no open transaction can be seen: longer than a request, a job or a
+/// migration usually stays open.
+pub const LEAST_OVERLAP: Duration = Duration::from_secs(10 * 60);
+
+/// The same for numbers, which have no time: a sequence's values are drawn before their rows appear, and
+/// so many are not drawn by transactions that are open at once.
+const LEAST_NUMBERS: i128 = 1_000;
+
+/// How far ahead of our clock a stamp may be and count as the present. It is less than the overlap, so
+/// that a watermark of such a stamp hides no row of the time between.
+const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
+
+/// How many of the newest rows are digested. Changes among others are told by their number alone.
+const NEWEST: u32 = 300;
+
+/// Calls that are made at once: the API's pool is its users', too.
+const AT_ONCE: usize = 6;
+
+type Look<'a> = Pin<Box<dyn Future<Output = Result<TableSurvey, Fault>> + Send + 'a>>;
+
+/// Looks at all tables.
+pub async fn look(
+    of: &PostgrestSource,
+    asks: &[SurveyAsk<'_>],
+    overlap: Duration,
+) -> Result<Survey, Fault> {
+    let mut looks: Vec<Look<'_>> = Vec::with_capacity(asks.len());
+    for ask in asks {
+        looks.push(Box::pin(async move {
+            let looked = table(of, ask, overlap).await;
+            looked.map_err(|error| error.into_fault(Step::Read, Some(&ask.shape.table)))
+        }));
+    }
+    let tables = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    Ok(Survey { tables, ..Survey::default() })
+}
+
+async fn table(
+    of: &PostgrestSource,
+    ask: &SurveyAsk<'_>,
+    overlap: Duration,
+) -> Result<TableSurvey, RestError> {
+    let shape = ask.shape;
+    // Nothing tells whether it changed but reading it.
+    let Cursor::Column { name, kind, nullable, .. } = &shape.cursor else {
+        return Ok(TableSurvey::default());
+    };
+    let kept = ask.checkpoint.and_then(|checkpoint| checkpoint.reached.kept.as_ref());
+    let from = kept.map(|kept| lower_bound(kept.as_str(), *kind, overlap));
+    let mut newest = newest(of, shape, name, from.as_deref(), None).await?;
+    let beyond = newest.first.as_deref().is_some_and(|first| is_future(first, *kind));
+    if beyond {
+        newest = self::newest(of, shape, name, from.as_deref(), Some(greatest(*kind))).await?;
+    }
+    let nulls = *nullable && has_nulls(of, shape, name).await?;
+    // Rows without a cursor change without a sign.
+    let digest = newest.digest.filter(|_| from.is_some() && !nulls && !beyond);
+    Ok(TableSurvey {
+        max: newest.first.map(CursorValue::new),
+        // From the same cursor on, as long as no greater one is kept.
+        next: digest.clone(),
+        tail: digest,
+        beyond,
+        nulls,
+    })
+}
+
+/// The newest rows of a window.
+struct Newest {
+    /// The greatest cursor.
+    first: Option<String>,
+    /// Their cursors and keys, and how many rows the window has.
+    digest: Option<String>,
+}
+
+async fn newest(
+    of: &PostgrestSource,
+    shape: &Shape,
+    cursor: &str,
+    from: Option<&str>,
+    upto: Option<&str>,
+) -> Result<Newest, RestError> {
+    let column = query::name(cursor);
+    let key = shape.key.iter().map(String::as_str).filter(|of| *of != cursor);
+    let columns: Vec<&str> = [cursor].into_iter().chain(key).collect();
+    let order: Vec<String> = columns.iter().map(|of| format!("{}.desc", query::name(of))).collect();
+    let bound = |operator: &str, value: Option<&str>| {
+        value.map(|value| (column.clone(), format!("{operator}.{value}")))
+    };
+    // All of a table is not counted: the first look at it would take as long as reading it.
+    let counted = from.is_some();
+    let query = Query::default()
+        .with("select", &query::some(shape, columns.into_iter()))
+        .with_some(bound("gte", from))
+        .with_some(bound("lte", upto))
+        .with_some(bound("not.is", Some("null")).filter(|_| from.is_none() && upto.is_none()))
+        .with("order", &order.join(","))
+        .with("limit", &if counted { NEWEST } else { 1 }.to_string());
+    let (schema, table) = (shape.table.schema(), shape.table.name());
+    let get = Get { schema, table, query: query.as_str(), counted, most_bytes: PAGE_BYTES };
+    if shape.filter.is_some() {
+        return Err(RestError::NoConditions);
+    }
+    let listed = of.client.list(&get).await?;
+    let first = listed.rows.split(|&byte| byte == b'\n').next().filter(|row| !row.is_empty());
+    let first = first.map(|row| json_rows::text(row, 0)).transpose()?.flatten();
+    let first = first.map(|text| String::from_utf8(text).map_err(|_| RestError::NotUtf8));
+    let digest = listed.total.filter(|_| !listed.cut).map(|total| {
+        let hash = Sha256::digest(&listed.rows);
+        let hash: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{total}:{hash}")
+    });
+    Ok(Newest { first: first.transpose()?, digest })
+}
+
+async fn has_nulls(of: &PostgrestSource, shape: &Shape, cursor: &str) -> Result<bool, RestError> {
+    let query = Query::default()
+        .with("select", &query::some(shape, shape.key.iter().map(String::as_str)))
+        .with(&query::name(cursor), "is.null")
+        .with("limit", "1");
+    let (schema, table) = (shape.table.schema(), shape.table.name());
+    let query = query.as_str();
+    let get = Get { schema, table, query, counted: false, most_bytes: PAGE_BYTES };
+    Ok(!of.client.list(&get).await?.rows.is_empty())
+}
+
+/// A stamp of the future, which must not become the watermark. The server's clock is not asked: one that
+/// is off by less than the overlap does no harm.
+fn is_future(value: &str, kind: CursorKind) -> bool {
+    let now =
+        Timestamp::now().saturating_add(SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default());
+    let Ok(now) = now else { return false };
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    match kind {
+        CursorKind::Instant => {
+            value.parse::<Timestamp>().map_or(value == "infinity", |at| at > now)
+        }
+        CursorKind::WallClock => {
+            value.parse::<DateTime>().map_or(value == "infinity", |at| at > day)
+        }
+        CursorKind::Day => value.parse::<Date>().map_or(value == "infinity", |at| at > day.date()),
+        CursorKind::Decimal => ["NaN", "Infinity"].contains(&value),
+        CursorKind::Sequence => false,
+    }
+}
+
+/// What the watermark is not greater than, as the server reads it.
+fn greatest(kind: CursorKind) -> &'static str {
+    match kind {
+        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "now",
+        // No number comes after the others.
+        CursorKind::Sequence | CursorKind::Decimal => "1e131071",
+    }
+}
+
+/// From where a scan reads again what lies before the kept cursor. A value that is no ordinary one is its
+/// own bound.
+pub fn lower_bound(value: &str, kind: CursorKind, overlap: Duration) -> String {
+    let overlap = overlap.max(LEAST_OVERLAP);
+    let less = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
+    let bound = match kind {
+        CursorKind::Instant => value
+            .parse::<Timestamp>()
+            .ok()
+            .and_then(|at| at.checked_sub(less).ok())
+            .map(|at| at.to_string()),
+        // When summer time ends, a wall clock's stamps go back by an hour, or by two at most.
+        CursorKind::WallClock => {
+            let less = less.max(SignedDuration::from_hours(2));
+            value
+                .parse::<DateTime>()
+                .ok()
+                .and_then(|at| at.checked_sub(less).ok())
+                .map(|at| at.to_string())
+        }
+        CursorKind::Day => {
+            let days = i64::try_from(overlap.as_secs().div_ceil(86_400)).unwrap_or(i64::MAX);
+            let less = days.min(1_000_000).days();
+            value
+                .parse::<Date>()
+                .ok()
+                .and_then(|at| at.checked_sub(less).ok())
+                .map(|at| at.to_string())
+        }
+        CursorKind::Sequence | CursorKind::Decimal => {
+            let whole = value.split('.').next().unwrap_or_default();
+            whole.parse::<i128>().ok().map(|number| (number - LEAST_NUMBERS).to_string())
+        }
+    };
+    bound.unwrap_or_else(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overlap_is_ten_minutes_at_least_and_a_thousand_numbers() {
+        let zero = Duration::ZERO;
+        for (kind, value, bound) in [
+            (
+                CursorKind::Instant,
+                "2026-01-02T00:05:00.123456+00:00",
+                "2026-01-01T23:55:00.123456Z",
+            ),
+            (CursorKind::Instant, "0044-03-15T00:00:00+00:00 BC", "0044-03-15T00:00:00+00:00 BC"),
+            (CursorKind::Instant, "infinity", "infinity"),
+            (CursorKind::WallClock, "2026-01-02T00:05:00", "2026-01-01T22:05:00"),
+            (CursorKind::Day, "2026-01-02", "2026-01-01"),
+            (CursorKind::Sequence, "1500", "500"),
+            (CursorKind::Sequence, "7", "-993"),
+            (CursorKind::Decimal, "1500.75", "500"),
+            (CursorKind::Decimal, "NaN", "NaN"),
+        ] {
+            assert_eq!(lower_bound(value, kind, zero), bound);
+        }
+        let hour = Duration::from_secs(3_600);
+        let bound = lower_bound("2026-01-02T00:05:00+00:00", CursorKind::Instant, hour);
+        assert_eq!(bound, "2026-01-01T23:05:00Z");
+    }
+
+    #[test]
+    fn a_stamp_ahead_of_every_clock_is_of_the_future() {
+        for (kind, value, future) in [
+            (CursorKind::Instant, "2099-01-01T00:00:00+00:00", true),
+            (CursorKind::Instant, "infinity", true),
+            (CursorKind::Instant, "2020-01-01T00:00:00+00:00", false),
+            (CursorKind::Instant, "0044-03-15T00:00:00+00:00 BC", false),
+            (CursorKind::WallClock, "2099-01-01T00:00:00", true),
+            (CursorKind::Day, "2099-01-01", true),
+            (CursorKind::Day, "-infinity", false),
+            (CursorKind::Decimal, "NaN", true),
+            (CursorKind::Sequence, "9223372036854775807", false),
+        ] {
+            assert_eq!(is_future(value, kind), future, "{value}");
+        }
+    }
+}

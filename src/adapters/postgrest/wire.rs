@@ -1,0 +1,116 @@
+//! What PostgREST sends: lists of rows, errors, and the description of a schema (Swagger 2.0).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+/// What stands between the brackets of a list; none where it is none. A list that was not read to its
+/// end has no closing one.
+pub fn inside(body: Bytes, cut: bool) -> Option<Bytes> {
+    let start = body.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let end = body.len() - body.iter().rev().position(|byte| !byte.is_ascii_whitespace())?;
+    let closed = cut || (end > start + 1 && body[end - 1] == b']');
+    if body[start] != b'[' || !closed {
+        return None;
+    }
+    let end = if cut { body.len() } else { end - 1 };
+    let inside = body.slice(start + 1..end);
+    Some(if inside.trim_ascii().is_empty() { Bytes::new() } else { inside })
+}
+
+/// An error. What a gateway says has no code.
+#[derive(Debug, Default, Deserialize)]
+pub struct Said {
+    /// PostgREST's own code or Postgres'.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// A sentence, which may hold values.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// The description of a schema.
+#[derive(Debug, Deserialize)]
+pub struct Described {
+    /// The tables and views, by name.
+    #[serde(default)]
+    pub definitions: BTreeMap<String, Definition>,
+    /// What can be done, by path.
+    #[serde(default)]
+    pub paths: BTreeMap<String, BTreeMap<String, serde::de::IgnoredAny>>,
+}
+
+/// A table or view.
+#[derive(Debug, Deserialize)]
+pub struct Definition {
+    /// The columns that refuse NULL.
+    #[serde(default)]
+    pub required: Vec<String>,
+    /// The columns, in their order.
+    #[serde(default, deserialize_with = "in_order")]
+    pub properties: Vec<(String, Property)>,
+}
+
+/// A column.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Property {
+    /// Its type.
+    #[serde(default)]
+    pub format: String,
+    /// Its comment, and what PostgREST adds to it.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The longest text that it takes.
+    #[serde(default)]
+    pub max_length: Option<u32>,
+    /// Its default, as far as that is told.
+    #[serde(default)]
+    pub default: Option<serde::de::IgnoredAny>,
+}
+
+/// The members of an object in the order in which they stand there: it is the columns'.
+fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Property)>, D::Error> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, Property)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    from.deserialize_map(Members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inside_of_a_list_is_a_page() {
+        for (body, cut, page) in [
+            ("[]", false, Some("")),
+            (" [ ] ", false, Some("")),
+            ("[{\"a\":1}, \n {\"a\":2}]", false, Some("{\"a\":1}, \n {\"a\":2}")),
+            ("[{\"a\":1}, \n {\"a\"", true, Some("{\"a\":1}, \n {\"a\"")),
+            ("[{\"a\":1}", false, None),
+            ("<html>", false, None),
+            ("", false, None),
+            ("[", false, None),
+        ] {
+            let inside = inside(Bytes::copy_from_slice(body.as_bytes()), cut);
+            assert_eq!(inside.as_deref(), page.map(str::as_bytes), "{body}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! `syncline gap`: fills what is missing for a known span, from files that were exported by hand or
+//! from the source itself.
+
+mod told;
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::output::{self, Exit};
+use super::run::{Extent, asked, ended, slices};
+use super::{Besides, Selection, opened, selected};
+use crate::edge::http::wire::timestamp;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::run::RunId;
+use crate::jobs::gap::{ExportGap, GapPlan, GapReport, ImportGap, Nulls};
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct GapArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Prints what to export by hand, and as which file; the source is not asked
+    Sql {
+        #[command(flatten)]
+        selection: Selection,
+        /// From when on: 7d, 36h, or a date [default: where each table's sync stands]
+        #[arg(long, value_name = "SPAN")]
+        since: Option<String>,
+        /// Print nothing but lines for psql, to be piped into it
+        #[arg(long)]
+        psql: bool,
+    },
+    /// Imports the folder's TABLE.csv files; repeating it changes nothing
+    Import(ImportArguments),
+    /// Reads a span of the source again, whatever was synced of it
+    Run {
+        #[command(flatten)]
+        selection: Selection,
+        /// From when on: 7d, 36h, or a date
+        #[arg(long, value_name = "SPAN")]
+        since: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ImportArguments {
+    /// The folder with the files
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not ask before rows are written
+    #[arg(long)]
+    yes: bool,
+    /// Try all rows in a transaction that is undone, and tell what would go wrong
+    #[arg(long)]
+    dry_run: bool,
+    /// A text that stands for NULL where it is not quoted; may be repeated [default: nothing at all]
+    #[arg(long = "null", value_name = "TEXT", allow_hyphen_values = true)]
+    nulls: Vec<String>,
+    /// The encoding of files that do not say it themselves [default: utf-8]
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does one of the three.
+pub async fn gap(arguments: &GapArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let run = app.new_run();
+    let (done, json) = match &arguments.action {
+        Action::Sql { selection, since, psql } => {
+            (sql(&app, selection, since.as_deref(), *psql).await, false)
+        }
+        Action::Import(arguments) => (import(&app, arguments, &run).await, arguments.json),
+        Action::Run { selection, since, json } => {
+            (again(&app, selection, since, *json, &run).await, *json)
+        }
+    };
+    done.unwrap_or_else(|fault| output::fault(&fault, &run, json))
+}
+
+async fn sql(
+    app: &App,
+    selection: &Selection,
+    since: Option<&str>,
+    psql: bool,
+) -> Result<Exit, Fault> {
+    let served = selected(app, selection)?;
+    let since = since.map(|text| begin_of(text, SystemTime::now())).transpose()?.map(timestamp);
+    let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
+    let job = ExportGap { pipeline, tables, since };
+    let exports = job.look(&*served.ports.target, &*served.ports.ledger).await?;
+    for export in &exports {
+        match psql {
+            true => println!("{}", export.copy()),
+            false => print!("{}", told::export(export)),
+        }
+    }
+    if !psql {
+        eprintln!("{}", told::AFTER_EXPORTS);
+    }
+    Ok(Exit::Done)
+}
+
+async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<Exit, Fault> {
+    let ImportArguments { folder, selection, yes, dry_run, nulls, encoding, json } = arguments;
+    let served = selected(app, selection)?;
+    let folder = app.folder(folder, encoding.as_deref())?;
+    let ports = &served.ports;
+    let job = ImportGap {
+        pipeline: Arc::clone(&served.pipeline),
+        tables: selection.parsed()?,
+        nulls: Nulls(nulls.clone()),
+        run: run.clone(),
+    };
+    let plan = job.look(&*folder, &*ports.target).await?;
+    if !json {
+        print!("{}", told::plan(&plan));
+        plan.notes.iter().for_each(|note| eprintln!("{note}"));
+    }
+    let report = match (plan.files.is_empty(), dry_run) {
+        (true, _) => GapReport::begun(run, SystemTime::now(), &plan.notes),
+        (false, true) => {
+            let rehearse = served.rehearse.as_deref().ok_or_else(no_trial)?;
+            job.rehearse(&plan, &*folder, rehearse, &*ports.clock).await?
+        }
+        (false, false) => {
+            if !yes && !agreed(&plan)? {
+                println!("Nothing was imported.");
+                return Ok(Exit::Done);
+            }
+            let (target, ledger) = (&*ports.target, &*ports.ledger);
+            job.import(&plan, &*folder, target, ledger, &*ports.clock, &ports.meter).await?
+        }
+    };
+    tell(&plan, &report, arguments);
+    Ok(exit_of(&report))
+}
+
+fn tell(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
+    if arguments.json {
+        output::print_json(&told::json(plan, report, arguments.dry_run));
+        return;
+    }
+    if let Some(left) = report.busy {
+        let seconds = left.as_secs();
+        eprintln!("Nothing was imported: another run is at work, for {seconds} s at most.");
+        return;
+    }
+    print!("{}", told::report(report, arguments.dry_run));
+    for fault in &report.faults {
+        match &fault.table {
+            Some(table) => eprintln!("{table}: {}", output::sentence(fault)),
+            None => eprintln!("{}", output::sentence(fault)),
+        }
+    }
+}
+
+fn exit_of(report: &GapReport) -> Exit {
+    match (report.busy, report.is_complete(), report.refused()) {
+        (Some(_), ..) => Exit::Busy,
+        (None, false, _) => Exit::Failed,
+        (None, true, 0) => Exit::Done,
+        (None, true, _) => Exit::Rejected,
+    }
+}
+
+/// Asks whoever sits at the terminal.
+fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
+    if !std::io::stdin().is_terminal() {
+        let hint = "look at what is told above, then say --yes; --dry-run tells more";
+        let message = "Nobody is there to be asked before rows are written";
+        return Err(Fault::new(Step::Ask, Remedy::Caller, "not_confirmed", message, hint));
+    }
+    let rows: u64 = plan.files.iter().map(|file| file.rows).sum();
+    eprint!("Import {rows} rows into {} tables? [y/N] ", plan.files.len());
+    let mut answer = String::new();
+    let asked =
+        std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    let failed = |error| {
+        let hint = "say --yes instead";
+        Fault::new(Step::Ask, Remedy::Caller, "not_confirmed", "The answer cannot be read", hint)
+            .caused_by(error)
+    };
+    asked.map_err(failed)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn no_trial() -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        "no_trial",
+        "This target cannot try rows without keeping them",
+        "leave out --dry-run, or name the target by its postgres:// URL",
+    )
+}
+
+/// A run that reads as far below the kept cursor as the span is long: it begins no later than the
+/// span does, because no kept cursor is in the future.
+async fn again(
+    app: &App,
+    selection: &Selection,
+    since: &str,
+    json: bool,
+    run: &RunId,
+) -> Result<Exit, Fault> {
+    let now = SystemTime::now();
+    let span = now.duration_since(begin_of(since, now)?).unwrap_or(Duration::ZERO);
+    let (served, mut job) = asked(app, selection, Besides::default(), run)?;
+    let overlap = job.pipeline.overlap.max(span);
+    job.pipeline = Arc::new(Pipeline { overlap, ..Pipeline::clone(&job.pipeline) });
+    Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
+}
+
+/// The point in time that a span is said to begin at: so long ago, or a date or time of UTC.
+fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
+    let ago = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub(span));
+    let at = || {
+        let zoned = text.parse::<jiff::Timestamp>().ok();
+        let plain = || text.parse::<jiff::civil::DateTime>().ok();
+        let of_utc = |plain: jiff::civil::DateTime| {
+            plain.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        };
+        zoned.or_else(|| plain().and_then(of_utc)).map(SystemTime::from)
+    };
+    ago.or_else(at).filter(|begin| *begin <= now).ok_or_else(|| {
+        Fault::new(
+            Step::Ask,
+            Remedy::Caller,
+            "bad_span",
+            format!("--since {text} is no point in the past"),
+            "write 7d, 36h, 2026-01-31 or 2026-01-31T12:00:00Z",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_begins_so_long_ago_or_at_a_point_of_utc() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let seconds = |text: &str| {
+            let begin = begin_of(text, now).ok()?;
+            Some(begin.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+        };
+        assert_eq!(seconds("7d"), Some(1_800_000_000 - 7 * 86_400));
+        assert_eq!(seconds("1970-01-02"), Some(86_400));
+        assert_eq!(seconds("1970-01-02T00:00:01"), Some(86_401));
+        assert_eq!(seconds("1970-01-02T00:00:00+01:00"), Some(82_800));
+        for wrong in ["", "yesterday", "2999-01-01", "-7d", "31.12.2025"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+}

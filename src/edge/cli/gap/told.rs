@@ -1,0 +1,163 @@
+//! An import as a person reads it and as a script does. The reasons of refused rows may hold their
+//! values: a trial tells them to the person who asked for it, and of an import they are in the target.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::edge::cli::output;
+use crate::engine::model::fault::Fault;
+use crate::jobs::gap::{Export, FilledTable, GapPlan, GapReport, PlannedFile, RefusedLine};
+
+/// How many refused rows of a table are told.
+const MOST_TOLD: usize = 100;
+
+/// What comes after the queries.
+pub const AFTER_EXPORTS: &str = "\
+Save each result as the file that is named above it, all in one folder, with no row limit. Then:
+  syncline gap import DIR --null null --dry-run    # files of the Supabase dashboard, which writes NULL as null
+  syncline gap import DIR --dry-run                # files of psql and of spreadsheets";
+
+/// One table's export.
+pub fn export(export: &Export) -> String {
+    let Export { table, file, which, .. } = export;
+    format!(
+        "-- {table}: {which}\n-- save as {file}\n{};\n-- or in psql: {}\n\n",
+        export.query(),
+        export.copy()
+    )
+}
+
+/// A line a file, and below it what of it has no counterpart.
+pub fn plan(plan: &GapPlan) -> String {
+    if plan.files.is_empty() {
+        return "There is nothing to import.\n".to_owned();
+    }
+    let titles = ["file", "table", "rows", "columns"].map(str::to_owned);
+    let line = |file: &PlannedFile| {
+        let PlannedFile { shape, rows, .. } = file;
+        let columns = shape.columns.len().to_string();
+        [file.file.clone(), shape.table.to_string(), rows.to_string(), columns]
+    };
+    let lines: Vec<_> = std::iter::once(titles).chain(plan.files.iter().map(line)).collect();
+    let mut text = output::columns(&lines);
+    for file in &plan.files {
+        let mut say = |what: &str, names: &[String]| {
+            if !names.is_empty() {
+                let _ = writeln!(text, "{}: {what}: {}", file.file, names.join(", "));
+            }
+        };
+        say("not in the table, and ignored", &file.extra);
+        say("not in the file, and left as they are", &file.missing);
+        let doubtful: Vec<String> =
+            file.doubtful.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        say("holds the word null, which may be NULL; say --null null if it is", &doubtful);
+    }
+    text
+}
+
+/// A line a table, the refused rows, and what was not done.
+pub fn report(report: &GapReport, dry_run: bool) -> String {
+    if report.tables.is_empty() {
+        return String::new();
+    }
+    let titles =
+        ["table", "inserted", "updated", "unchanged", "doubled", "refused"].map(str::to_owned);
+    let lines: Vec<_> = std::iter::once(titles).chain(report.tables.iter().map(line)).collect();
+    let mut text = String::from("\n");
+    if dry_run {
+        text.push_str("This was a trial, and nothing of it stays:\n");
+    }
+    text.push_str(&output::columns(&lines));
+    for of in report.tables.iter().filter(|of| !of.refused.is_empty()) {
+        for RefusedLine { line, code, reason } in refused(of).into_iter().take(MOST_TOLD) {
+            let file = &of.file;
+            let _ = match dry_run {
+                true => writeln!(text, "{file}, line {line}: {code}: {reason}"),
+                false => writeln!(text, "{file}, line {line}: refused ({code})"),
+            };
+        }
+        if of.refused.len() > MOST_TOLD {
+            let _ = writeln!(text, "{}: and {} more", of.file, of.refused.len() - MOST_TOLD);
+        }
+    }
+    if report.refused() > 0 && !dry_run {
+        text.push_str("The reasons: syncline rejects list. Mend the rows or the table, and repeat the import.\n");
+    }
+    if !dry_run {
+        text.push_str(
+            "No cursor was moved: a file does not prove that it holds everything. The next run reads the gap \
+             once more, and finds these rows equal.\n",
+        );
+    }
+    text
+}
+
+fn line(of: &FilledTable) -> [String; 6] {
+    let counts = [of.tally.inserted, of.tally.updated, of.tally.unchanged, of.doubled];
+    let [inserted, updated, unchanged, doubled] = counts.map(|count| count.to_string());
+    [of.table.to_string(), inserted, updated, unchanged, doubled, of.refused.len().to_string()]
+}
+
+/// In the order of their lines.
+fn refused(of: &FilledTable) -> Vec<&RefusedLine> {
+    let mut refused: Vec<&RefusedLine> = of.refused.values().collect();
+    refused.sort_by_key(|of| of.line);
+    refused
+}
+
+/// Everything as one object.
+pub fn json(plan: &GapPlan, report: &GapReport, dry_run: bool) -> Value {
+    let files: Vec<Value> = plan.files.iter().map(file_json).collect();
+    let tables: Map<String, Value> =
+        report.tables.iter().map(|of| (of.table.to_string(), table_json(of, dry_run))).collect();
+    json!({
+        "success": report.is_complete(),
+        "dry_run": dry_run,
+        "run_id": report.run.as_str(),
+        "files": files,
+        "tables": tables,
+        "refused": report.refused(),
+        "busy_seconds": report.busy.map(|left| left.as_secs()),
+        "notes": report.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "faults": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
+    })
+}
+
+fn file_json(file: &PlannedFile) -> Value {
+    json!({
+        "file": file.file,
+        "table": file.shape.table.to_string(),
+        "rows": file.rows,
+        "columns": file.shape.columns.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(),
+        "extra": file.extra,
+        "missing": file.missing,
+        "word_null": file.doubtful,
+    })
+}
+
+fn table_json(of: &FilledTable, dry_run: bool) -> Value {
+    let row = |of: &RefusedLine| match dry_run {
+        true => json!({ "line": of.line, "code": of.code, "reason": of.reason }),
+        false => json!({ "line": of.line, "code": of.code }),
+    };
+    let rows: Vec<Value> = refused(of).into_iter().take(MOST_TOLD).map(row).collect();
+    json!({
+        "file": of.file,
+        "inserted": of.tally.inserted,
+        "updated": of.tally.updated,
+        "unchanged": of.tally.unchanged,
+        "doubled": of.doubled,
+        "refused": of.refused.len(),
+        "refused_lines": rows,
+    })
+}
+
+fn fault_json(fault: &Fault) -> Value {
+    json!({
+        "table": fault.table.as_ref().map(ToString::to_string),
+        "code": fault.code,
+        "message": fault.chain(),
+        "hint": fault.hint,
+    })
+}

@@ -1,0 +1,154 @@
+//! `syncline status`: how the pipelines stand.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::output::{self, Exit, columns};
+use super::{Selection, opened, selected};
+use crate::edge::overview::{
+    self, CallsView, DatabaseView, Overview, PipelineView, RateView, RunView, TableView, megabytes,
+    span,
+};
+use crate::engine::model::fault::Fault;
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct StatusArguments {
+    /// The pipeline [default: all of them]
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tells how the pipelines stand. The exit says whether that could be told, and nothing of their
+/// health: a script reads that from the JSON.
+pub async fn status(arguments: &StatusArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    match looked(&app, arguments).await {
+        Ok(overview) if arguments.json => output::print_json(&overview),
+        Ok(overview) => {
+            let texts: Vec<String> = overview.pipelines.iter().map(text).collect();
+            print!("{}", texts.join("\n"));
+        }
+        Err(fault) => return output::fault(&fault, &app.new_run(), arguments.json),
+    }
+    Exit::Done
+}
+
+async fn looked(app: &App, arguments: &StatusArguments) -> Result<Overview, Fault> {
+    if arguments.pipeline.is_none() {
+        return overview::look(app, app.all()).await;
+    }
+    let selection = Selection { pipeline: arguments.pipeline.clone(), tables: Vec::new() };
+    overview::look(app, std::iter::once(selected(app, &selection)?)).await
+}
+
+/// The status as a person reads it.
+pub fn text(view: &PipelineView) -> String {
+    let mut text = format!("{}: {}. {}.\n", view.pipeline, view.health, view.message);
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12}  {value}");
+    };
+    let next = view.next_tick.clone().unwrap_or_else(|| "never".to_owned());
+    line("schedule", format!("{}, next at {next}", view.schedule));
+    if let Some(last) = view.history.first() {
+        line("last run", last_run(last));
+        line("success", rate(&view.success_rate));
+    }
+    if let Some(database) = &view.database {
+        line("database", size(database));
+    }
+    line("API calls", calls(&view.api_calls));
+    if !view.tables.is_empty() {
+        text.push('\n');
+        text.push_str(&tables(&view.tables));
+    }
+    if let Some(why) = &view.lag_unknown {
+        let _ = writeln!(text, "How far the tables are behind is not known: {why}");
+    }
+    if !view.history.is_empty() {
+        text.push('\n');
+        text.push_str(&history(&view.history));
+    }
+    text
+}
+
+fn last_run(run: &RunView) -> String {
+    let trigger = run.trigger.as_deref().unwrap_or("unknown trigger");
+    let mut text = format!("{} ({trigger}) at {}", run.sync_status, run.started_at);
+    let _ = write!(text, ", {} rows", run.records_synced);
+    if let Some(error) = &run.error {
+        let _ = write!(text, ": {error}");
+    }
+    text
+}
+
+fn rate(rate: &RateView) -> String {
+    let RateView { window_days, runs, succeeded, percent } = rate;
+    match percent {
+        Some(percent) => {
+            format!("{percent:.1} %: {succeeded} of {runs} runs in the last {window_days} days")
+        }
+        None => format!("no run ended in the last {window_days} days"),
+    }
+}
+
+fn size(database: &DatabaseView) -> String {
+    let DatabaseView { bytes, limit_bytes, percent, forecast } = database;
+    let mut text = megabytes(*bytes);
+    if let (Some(limit), Some(percent)) = (limit_bytes, percent) {
+        let _ = write!(text, " of {} ({percent:.1} %)", megabytes(*limit));
+    }
+    if let Some(forecast) = forecast {
+        let _ = write!(text, ". {}", forecast.message);
+    }
+    text
+}
+
+fn calls(calls: &CallsView) -> String {
+    let CallsView { last_run, window_days, in_window, monthly_quota, percent } = calls;
+    let mut text = format!("{last_run} in the last run, {in_window} in {window_days} days");
+    if let (Some(quota), Some(percent)) = (monthly_quota, percent) {
+        let _ = write!(text, ", of {quota} a month ({percent:.1} %)");
+    }
+    text
+}
+
+fn tables(tables: &[TableView]) -> String {
+    let head = ["table", "behind", "rejected", "has come to"].map(str::to_owned);
+    let rows = tables.iter().map(|of| {
+        let cursor = of.cursor.clone().unwrap_or_default();
+        [of.table.clone(), behind(of), of.rejected.to_string(), cursor]
+    });
+    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+fn behind(table: &TableView) -> String {
+    match (table.lag, table.lag_seconds, table.lag_steps) {
+        ("time", Some(seconds), _) => span(Duration::from_secs(seconds)),
+        ("steps", _, Some(steps)) => format!("{steps} steps"),
+        ("none", ..) => "no".to_owned(),
+        (word, ..) => word.to_owned(),
+    }
+}
+
+fn history(runs: &[RunView]) -> String {
+    let head = ["began", "what", "trigger", "status", "rows", "took"].map(str::to_owned);
+    let rows = runs.iter().map(|run| {
+        let took = run.duration_ms.map(|took| format!("{:.1} s", took as f64 / 1e3));
+        [
+            run.started_at.clone(),
+            run.sync_type.clone(),
+            run.trigger.clone().unwrap_or_default(),
+            run.sync_status.to_owned(),
+            run.records_synced.to_string(),
+            took.unwrap_or_default(),
+        ]
+    });
+    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}

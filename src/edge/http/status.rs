@@ -1,0 +1,46 @@
+//! How the pipelines stand, for a person with the admin token and for dashboards.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::Door;
+use super::answer::Answer;
+use super::call::Call;
+use crate::edge::overview::{self, Overview};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::wiring::App;
+
+/// What can be asked.
+#[derive(Debug, Default, Deserialize)]
+pub struct Asked {
+    /// One pipeline; all of them otherwise.
+    pipeline: Option<String>,
+}
+
+/// Answers with what `syncline status --json` prints.
+pub async fn status(
+    State(door): State<Arc<Door>>,
+    Query(asked): Query<Asked>,
+    call: Call,
+) -> Response {
+    if door.keys.person(&call).is_err() {
+        return Answer::unauthorized();
+    }
+    match looked(&door.app, asked.pipeline.as_deref()).await {
+        Ok(overview) => Json(overview).into_response(),
+        Err(fault) => Answer::fault(&fault, &door.app.new_run()),
+    }
+}
+
+async fn looked(app: &App, pipeline: Option<&str>) -> Result<Overview, Fault> {
+    let Some(name) = pipeline else { return overview::look(app, app.all()).await };
+    let served = app.named(name).ok_or_else(|| {
+        let hint = "leave `pipeline` out, or name one of syncline.toml";
+        Fault::new(Step::Ask, Remedy::Caller, "no_pipeline", "There is no such pipeline", hint)
+    })?;
+    overview::look(app, std::iter::once(served)).await
+}

@@ -1,0 +1,252 @@
+//! How pipelines stand, as plain data for whoever looks: the terminal prints it, the function answers
+//! with it. A promise to those who read the JSON.
+
+mod forecast;
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::edge::http::wire::timestamp;
+use crate::engine::model::cursor::CursorValue;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::history::{Records, RunRecord, WINDOW_DAYS};
+use crate::engine::model::table::TableName;
+use crate::engine::plan::health::Health;
+use crate::engine::plan::lag::Lag;
+use crate::jobs::Served;
+use crate::jobs::status::{ShowStatus, Standing, Status};
+use crate::wiring::App;
+
+pub use forecast::{DatabaseView, megabytes};
+
+/// All pipelines that were asked for.
+#[derive(Debug, Serialize)]
+pub struct Overview {
+    /// One each.
+    pub pipelines: Vec<PipelineView>,
+}
+
+/// How one pipeline stands.
+#[derive(Debug, Serialize)]
+pub struct PipelineView {
+    /// Its name.
+    pub pipeline: String,
+    /// When it was looked at.
+    pub timestamp: String,
+    /// Whether it does what its schedule promises: healthy, late, failing or never.
+    pub health: &'static str,
+    /// The same as a sentence.
+    pub message: String,
+    /// Its schedule: the cron expression with its zone.
+    pub schedule: String,
+    /// The next tick.
+    pub next_tick: Option<String>,
+    /// When a run did everything last.
+    pub last_success: Option<String>,
+    /// The last runs, newest first.
+    pub history: Vec<RunView>,
+    /// How many of the runs went well, and of what span.
+    pub success_rate: RateView,
+    /// The tables.
+    pub tables: Vec<TableView>,
+    /// Why the lags are not known, if they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_unknown: Option<String>,
+    /// The size of the target; none before the first run.
+    pub database: Option<DatabaseView>,
+    /// What is counted of a monthly quota.
+    pub api_calls: CallsView,
+}
+
+/// A run.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RunView {
+    pub run_id: String,
+    pub sync_type: String,
+    pub trigger: Option<String>,
+    pub sync_status: &'static str,
+    pub started_at: String,
+    pub duration_ms: Option<u64>,
+    pub records_synced: u64,
+    pub api_calls: u64,
+    pub error: Option<String>,
+}
+
+/// Runs that went well, among those that ended: a slice that left the rest to the next one did.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RateView {
+    pub window_days: u32,
+    pub runs: u64,
+    pub succeeded: u64,
+    pub percent: Option<f64>,
+}
+
+/// A table.
+#[derive(Debug, Serialize)]
+pub struct TableView {
+    /// Its name.
+    pub table: String,
+    /// The cursor that it has come to.
+    pub cursor: Option<String>,
+    /// The newest one of the source.
+    pub newest: Option<String>,
+    /// How far it is behind: none, time, steps, changed, unread or unknown.
+    pub lag: &'static str,
+    /// In seconds, where it is known.
+    pub lag_seconds: Option<u64>,
+    /// In steps of a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_steps: Option<u64>,
+    /// How many of its rows the target refuses.
+    pub rejected: u64,
+}
+
+/// API calls and what the plan allows of them.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct CallsView {
+    pub last_run: u64,
+    pub window_days: u32,
+    pub in_window: u64,
+    pub monthly_quota: Option<u64>,
+    pub percent: Option<f64>,
+}
+
+/// Looks at these pipelines.
+pub async fn look(app: &App, all: impl Iterator<Item = &Served>) -> Result<Overview, Fault> {
+    let mut pipelines = Vec::new();
+    for served in all {
+        let job = ShowStatus { pipeline: served.pipeline.clone(), allowance: app.allowance };
+        let ports = &served.ports;
+        let looked = job.run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock).await?;
+        pipelines.push(PipelineView::of(&looked));
+    }
+    Ok(Overview { pipelines })
+}
+
+impl PipelineView {
+    /// The view of a status.
+    pub fn of(status: &Status) -> Self {
+        let nothing = Records::default();
+        let records = status.records.as_ref().unwrap_or(&nothing);
+        let last_run = records.recent.first();
+        let fault = |fault: &Fault| format!("{}; {}", fault.chain(), fault.hint);
+        Self {
+            pipeline: status.pipeline.name.clone(),
+            timestamp: timestamp(status.now),
+            health: status.health.name(),
+            message: message(status),
+            schedule: status.pipeline.cron.to_string(),
+            next_tick: status.next.map(timestamp),
+            last_success: records.last_success.map(timestamp),
+            history: records.recent.iter().map(RunView::of).collect(),
+            success_rate: RateView {
+                window_days: WINDOW_DAYS,
+                runs: records.ended,
+                succeeded: records.succeeded,
+                percent: percent(records.succeeded, records.ended),
+            },
+            tables: status.tables.iter().map(|(name, of)| TableView::of(name, of)).collect(),
+            lag_unknown: status.unknown.as_ref().map(fault),
+            database: status.records.as_ref().map(|of| DatabaseView::of(of, status)),
+            api_calls: CallsView {
+                last_run: last_run.map_or(0, |run| run.calls),
+                window_days: WINDOW_DAYS,
+                in_window: records.calls,
+                monthly_quota: status.allowance.calls,
+                percent: status.allowance.calls.and_then(|all| percent(records.calls, all)),
+            },
+        }
+    }
+}
+
+/// Why it is judged so.
+fn message(status: &Status) -> String {
+    let last_success = status.records.as_ref().and_then(|of| of.last_success);
+    let ago = last_success.map(|at| span(status.now.duration_since(at).unwrap_or_default()));
+    match (status.health, ago) {
+        (Health::Failing, Some(ago)) => {
+            format!("The last run failed; the last success is {ago} old")
+        }
+        (Health::Failing, None) => "The last run failed, and none has succeeded yet".to_owned(),
+        (Health::Late, Some(ago)) => {
+            let due = status.due.map(timestamp).unwrap_or_default();
+            format!("The last success is {ago} old, and the next was due at {due}")
+        }
+        (Health::Healthy, Some(ago)) => format!("The last success is {ago} old"),
+        _ if status.records.as_ref().is_none_or(|of| of.recent.is_empty()) => {
+            "There was no run yet".to_owned()
+        }
+        _ => "The first load is under way; no run has done everything yet".to_owned(),
+    }
+}
+
+impl RunView {
+    fn of(record: &RunRecord) -> Self {
+        let RunRecord { run, kind, trigger, status, began, ended, rows, calls, error } = record;
+        let took = ended.map(|ended| ended.duration_since(*began).unwrap_or_default());
+        Self {
+            run_id: run.to_string(),
+            sync_type: kind.clone(),
+            trigger: trigger.clone(),
+            sync_status: status.name(),
+            started_at: timestamp(*began),
+            duration_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            records_synced: *rows,
+            api_calls: *calls,
+            error: error.clone(),
+        }
+    }
+}
+
+impl TableView {
+    fn of(name: &TableName, standing: &Standing) -> Self {
+        let Standing { reached, newest, lag, set_aside } = standing;
+        let text = |cursor: &CursorValue| cursor.as_str().to_owned();
+        let (word, steps) = match lag {
+            None => ("unknown", None),
+            Some(Lag::None) => ("none", None),
+            Some(Lag::Time(_)) => ("time", None),
+            Some(Lag::Steps(steps)) => ("steps", Some(*steps)),
+            Some(Lag::Changed) => ("changed", None),
+            Some(Lag::Unread) => ("unread", None),
+        };
+        Self {
+            table: name.to_string(),
+            cursor: reached.as_ref().map(text),
+            newest: newest.as_ref().map(text),
+            lag: word,
+            lag_seconds: lag.and_then(|lag| lag.time()).map(|time| time.as_secs()),
+            lag_steps: steps,
+            rejected: *set_aside,
+        }
+    }
+}
+
+/// With one digit behind the point; none of nothing.
+fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| (part as f64 * 1_000.0 / whole as f64).round() / 10.0)
+}
+
+/// A span as a person says it, in its two largest units.
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// The day of an instant, in UTC.
+fn day(at: SystemTime) -> String {
+    timestamp(at).chars().take("2026-01-01".len()).collect()
+}
+
+#[cfg(test)]
+mod tests;

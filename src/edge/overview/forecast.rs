@@ -1,0 +1,111 @@
+//! The size of the target's database against what its plan allows, and when it will be used up.
+
+use serde::Serialize;
+
+use super::{day, percent, span};
+use crate::engine::model::history::Records;
+use crate::engine::plan::forecast::{Basis, Forecast};
+use crate::jobs::status::Status;
+
+/// The size of the target.
+#[derive(Debug, Serialize)]
+pub struct DatabaseView {
+    /// Its bytes.
+    pub bytes: u64,
+    /// The bytes that the plan allows; none where nothing is limited.
+    pub limit_bytes: Option<u64>,
+    /// How much of that is used.
+    pub percent: Option<f64>,
+    /// When it will be used up.
+    pub forecast: Option<ForecastView>,
+}
+
+/// A forecast, and how sure it is.
+#[derive(Debug, Default, Serialize)]
+pub struct ForecastView {
+    /// reached, too_little, not_soon or on.
+    pub state: &'static str,
+    /// The day, if it goes on like this.
+    pub limit_reached_on: Option<String>,
+    /// That day if the growth is faster by twice its standard error.
+    pub earliest: Option<String>,
+    /// If it is slower by that; none where the limit is never reached then.
+    pub latest: Option<String>,
+    /// The growth.
+    pub bytes_per_day: Option<u64>,
+    /// How far the sizes lie from the line, as a standard deviation.
+    pub spread_bytes: Option<u64>,
+    /// How many sizes it rests on.
+    pub points: usize,
+    /// From the first of them to the last.
+    pub span_hours: u64,
+    /// All of that as a sentence.
+    pub message: String,
+}
+
+impl DatabaseView {
+    /// The view of what is kept.
+    pub fn of(records: &Records, status: &Status) -> Self {
+        let limit_bytes = status.allowance.bytes;
+        Self {
+            bytes: records.bytes,
+            limit_bytes,
+            percent: limit_bytes.and_then(|limit| percent(records.bytes, limit)),
+            forecast: status.forecast.as_ref().map(ForecastView::of),
+        }
+    }
+}
+
+impl ForecastView {
+    fn of(forecast: &Forecast) -> Self {
+        match forecast {
+            Forecast::Reached => Self {
+                state: "reached",
+                message: "The limit is reached".to_owned(),
+                ..Self::default()
+            },
+            Forecast::TooLittle(basis) => Self::vague(
+                "too_little",
+                basis,
+                "No forecast: it takes three sizes over a day, and a success records one an hour",
+            ),
+            Forecast::NotSoon(basis) => {
+                Self::vague("not_soon", basis, "It does not grow towards the limit")
+            }
+            Forecast::On { day: on, earliest, latest, per_day, spread, basis } => {
+                let latest = latest.map(day);
+                let until = latest.clone().unwrap_or_else(|| "never".to_owned());
+                let message = format!(
+                    "At {} a day it is reached on {} (from {} to {until}), by {} sizes over {}, \
+                     with a spread of {}",
+                    megabytes(*per_day),
+                    day(*on),
+                    day(*earliest),
+                    basis.points,
+                    span(basis.span),
+                    megabytes(*spread),
+                );
+                Self {
+                    limit_reached_on: Some(day(*on)),
+                    earliest: Some(day(*earliest)),
+                    latest,
+                    bytes_per_day: Some(*per_day),
+                    spread_bytes: Some(*spread),
+                    message,
+                    ..Self::vague("on", basis, "")
+                }
+            }
+        }
+    }
+
+    fn vague(state: &'static str, basis: &Basis, message: &str) -> Self {
+        let Basis { points, span } = *basis;
+        let (span_hours, message) = (span.as_secs() / 3_600, message.to_owned());
+        Self { state, points, span_hours, message, ..Self::default() }
+    }
+}
+
+/// As the plans of hosts are written: a megabyte has a million bytes.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

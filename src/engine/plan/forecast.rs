@@ -1,0 +1,170 @@
+//! When a database will have grown to its limit: a line through its sizes of the past.
+
+use std::time::{Duration, SystemTime};
+
+use crate::engine::model::history::{SizePoint, days};
+
+/// Two points always lie on a line, and say nothing of how well it fits.
+const FEWEST_POINTS: usize = 3;
+
+/// A load of an hour says nothing of a month.
+const SHORTEST_SPAN: Duration = days(1);
+
+/// Nobody plans so far ahead, and a slope so flat is noise.
+const FARTHEST: Duration = days(3_650);
+
+/// What the sizes of the past say of the limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Forecast {
+    /// The limit is reached already.
+    Reached,
+    /// There is too little to say anything.
+    TooLittle(Basis),
+    /// It does not grow, or so slowly that the limit is ten years away.
+    NotSoon(Basis),
+    /// The day, if it goes on like this.
+    On {
+        /// When the line meets the limit.
+        day: SystemTime,
+        /// The same with twice the slope's standard error added.
+        earliest: SystemTime,
+        /// The same with it taken away; none where the limit is never met then.
+        latest: Option<SystemTime>,
+        /// The growth in bytes a day.
+        per_day: u64,
+        /// How far the sizes lie from the line, as a standard deviation in bytes.
+        spread: u64,
+        /// What it rests on.
+        basis: Basis,
+    },
+}
+
+/// What a forecast rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// How many sizes were recorded.
+    pub points: usize,
+    /// From the first of them to the last.
+    pub span: Duration,
+}
+
+/// The forecast from the sizes, oldest first, for a database of that size now.
+pub fn limit(sizes: &[SizePoint], bytes: u64, limit: u64, now: SystemTime) -> Forecast {
+    if bytes >= limit {
+        return Forecast::Reached;
+    }
+    let basis = basis(sizes);
+    if basis.points < FEWEST_POINTS || basis.span < SHORTEST_SPAN {
+        return Forecast::TooLittle(basis);
+    }
+    let Line { slope, slope_error, spread } = fit(sizes);
+    let left = (limit - bytes) as f64;
+    let met = |slope: f64| {
+        let days = if slope > 0.0 { left / slope } else { f64::INFINITY };
+        let wait = Duration::try_from_secs_f64(days * 86_400.0).ok()?;
+        (wait < FARTHEST).then(|| now + wait)
+    };
+    let Some(day) = met(slope) else { return Forecast::NotSoon(basis) };
+    Forecast::On {
+        day,
+        earliest: met(slope + 2.0 * slope_error).unwrap_or(day),
+        latest: met(slope - 2.0 * slope_error),
+        per_day: slope.round() as u64,
+        spread: spread.round() as u64,
+        basis,
+    }
+}
+
+fn basis(sizes: &[SizePoint]) -> Basis {
+    let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Basis::default() };
+    Basis { points: sizes.len(), span: last.at.duration_since(first.at).unwrap_or_default() }
+}
+
+/// A line through points, in bytes and days.
+struct Line {
+    slope: f64,
+    slope_error: f64,
+    spread: f64,
+}
+
+/// The line of least squares; there are three points or more, and not all at once.
+fn fit(sizes: &[SizePoint]) -> Line {
+    let count = sizes.len() as f64;
+    let day = |point: &SizePoint| {
+        let since = point.at.duration_since(sizes[0].at).unwrap_or_default();
+        since.as_secs_f64() / 86_400.0
+    };
+    let points: Vec<(f64, f64)> = sizes.iter().map(|of| (day(of), of.bytes as f64)).collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|of| of.0), mean(|of| of.1));
+    let xx: f64 = points.iter().map(|of| (of.0 - x).powi(2)).sum();
+    let xy: f64 = points.iter().map(|of| (of.0 - x) * (of.1 - y)).sum();
+    let slope = xy / xx;
+    let rest: f64 = points.iter().map(|of| (of.1 - y - slope * (of.0 - x)).powi(2)).sum();
+    let spread = (rest / (count - 2.0)).sqrt();
+    Line { slope, slope_error: spread / xx.sqrt(), spread }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 500_000_000;
+
+    fn day(count: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + days(20_000 + count)
+    }
+
+    fn sizes(of: &[(u32, u64)]) -> Vec<SizePoint> {
+        of.iter().map(|(at, mb)| SizePoint { at: day(*at), bytes: mb * 1_000_000 }).collect()
+    }
+
+    #[test]
+    fn a_steady_growth_is_carried_on_to_the_limit() {
+        let sizes = sizes(&[(0, 100), (1, 110), (2, 120), (10, 200)]);
+        let forecast = limit(&sizes, 200_000_000, LIMIT, day(10));
+        let Forecast::On { day: on, earliest, latest, per_day, spread, basis } = forecast else {
+            panic!("{forecast:?}")
+        };
+        let off = on.duration_since(day(40)).unwrap_or_else(|early| early.duration());
+        assert!(off < Duration::from_secs(1), "{off:?}");
+        assert!(earliest <= on && latest.is_some_and(|latest| latest >= on));
+        assert_eq!((per_day, spread), (10_000_000, 0));
+        assert_eq!(basis, Basis { points: 4, span: days(10) });
+    }
+
+    #[test]
+    fn the_more_the_sizes_scatter_the_wider_is_the_span_of_days() {
+        let scattered = sizes(&[(0, 100), (2, 150), (4, 120), (6, 180), (8, 150), (10, 200)]);
+        let forecast = limit(&scattered, 200_000_000, LIMIT, day(10));
+        let Forecast::On { day: on, earliest, latest, spread, .. } = forecast else {
+            panic!("{forecast:?}")
+        };
+        assert!(spread > 10_000_000, "{spread}");
+        assert!(on.duration_since(earliest).unwrap() > days(5));
+        assert!(latest.is_none_or(|latest| latest.duration_since(on).unwrap() > days(10)));
+    }
+
+    #[test]
+    fn nothing_is_foretold_from_too_little_or_of_what_does_not_grow() {
+        let basis = |points, span| Basis { points, span };
+        for (of, expected) in [
+            (&[][..], Forecast::TooLittle(Basis::default())),
+            (&[(0, 1), (9, 100)], Forecast::TooLittle(basis(2, days(9)))),
+            (&[(3, 1), (3, 2), (3, 3)], Forecast::TooLittle(basis(3, Duration::ZERO))),
+            (&[(0, 100), (1, 90), (2, 80)], Forecast::NotSoon(basis(3, days(2)))),
+            (&[(0, 100), (1, 100), (2, 100)], Forecast::NotSoon(basis(3, days(2)))),
+        ] {
+            assert_eq!(limit(&sizes(of), 100_000_000, LIMIT, day(10)), expected, "{of:?}");
+        }
+        let slow: Vec<SizePoint> =
+            (0..5).map(|n| SizePoint { at: day(n), bytes: 100_000_000 + u64::from(n) }).collect();
+        let forecast = limit(&slow, 100_000_000, LIMIT, day(10));
+        assert_eq!(forecast, Forecast::NotSoon(basis(5, days(4))), "a byte a day is noise");
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_needs_no_history() {
+        assert_eq!(limit(&[], LIMIT, LIMIT, day(0)), Forecast::Reached);
+    }
+}

@@ -1,0 +1,251 @@
+//! Puts the files in, one after the other, and then once more what waited for a row of a later page or
+//! file.
+
+use std::collections::BTreeSet;
+
+use super::ImportGap;
+use super::pages::{Filled, Pages};
+use super::plan::PlannedFile;
+use super::ports::{Folder, RefusedRow, Rehearsed};
+use super::put::{Keyed, Put};
+use super::report::{FilledTable, GapReport, RefusedLine};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::page::Page;
+use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::{MISSING_PARENT, TAKEN_VALUE};
+use crate::engine::model::run::Tally;
+
+/// How often what waits is tried again, as long as some goes in: rows that point to one another are this many
+/// generations deep at most.
+const MOST_ROUNDS: usize = 64;
+
+/// More refused rows of one file have a common cause, and they are kept in memory until its end.
+const MOST_REFUSED: usize = 100_000;
+
+/// Into how many parts a page goes that takes too long.
+const PARTS: usize = 4;
+
+/// The files on their way.
+pub struct Filling<'a> {
+    /// What is asked.
+    pub job: &'a ImportGap,
+    /// Where rows come from.
+    pub folder: &'a dyn Folder,
+    /// The files, parents' tables first.
+    pub files: &'a [PlannedFile],
+    /// Where rows go.
+    pub put: &'a mut dyn Put,
+}
+
+impl Filling<'_> {
+    /// Puts all files in. What goes wrong is in the report.
+    pub async fn all(mut self, report: &mut GapReport) {
+        for file in self.files {
+            let mut filled = FilledTable {
+                table: file.shape.table.clone(),
+                file: file.file.clone(),
+                tally: Tally::default(),
+                doubled: 0,
+                refused: Default::default(),
+            };
+            let ended = self.file(file, &mut filled).await;
+            tracing::debug!(target: "syncline::progress", table = %filled.table, ended = true);
+            report.tables.push(filled);
+            if let Err(fault) = ended {
+                let fault = fault.of_table(&file.shape.table);
+                let stops = fault.stops_the_run();
+                report.faults.push(fault);
+                if stops {
+                    return;
+                }
+            }
+        }
+        if let Err(fault) = self.waiting(&mut report.tables).await {
+            report.faults.push(fault);
+        }
+    }
+
+    async fn file(&mut self, file: &PlannedFile, filled: &mut FilledTable) -> Result<(), Fault> {
+        let mut pages = pages(self.job, self.folder, file)?;
+        while let Some(next) = pages.next(None)? {
+            filled.doubled += next.doubled;
+            let Rehearsed { tally, refused } = self.save(file, &next).await?;
+            filled.tally += tally;
+            filled.note(&next, refused);
+            if filled.refused.len() > MOST_REFUSED {
+                return Err(too_many(file));
+            }
+            tell(&file.shape.table, filled.tally.read(), file.rows);
+        }
+        Ok(())
+    }
+
+    /// Puts a page in, in parts where it takes too long or is in somebody's way.
+    async fn save(&mut self, file: &PlannedFile, next: &Filled) -> Result<Rehearsed, Fault> {
+        let mut saved = Rehearsed::default();
+        let mut left = vec![next.page.clone()];
+        while let Some(page) = left.pop() {
+            let rows = Keyed { shape: &file.shape, page: &page, lines: &next.lines };
+            match self.put.page(rows).await {
+                Ok(Rehearsed { tally, refused }) => {
+                    saved.tally += tally;
+                    saved.refused.extend(refused);
+                }
+                Err(fault) if fault.may_pass_smaller() && page.rows > 1 => {
+                    let parts = parts(&page);
+                    left.extend(parts.into_iter().rev());
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(saved)
+    }
+
+    /// Tries again what waits for a row that may have come since: its file is read once more. Then
+    /// what waits is tried together.
+    async fn waiting(&mut self, tables: &mut [FilledTable]) -> Result<(), Fault> {
+        for _ in 0..MOST_ROUNDS {
+            let mut written = 0;
+            for (file, filled) in self.files.iter().zip(&mut *tables) {
+                written += self.again(file, filled).await?;
+            }
+            if written == 0 {
+                return self.together(tables).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many rows went in.
+    async fn again(&mut self, file: &PlannedFile, filled: &mut FilledTable) -> Result<u64, Fault> {
+        let keys = filled.waiting();
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let mut written = 0;
+        let mut pages = pages(self.job, self.folder, file)?;
+        while let Some(next) = pages.next(Some(&keys))? {
+            if next.page.rows == 0 {
+                continue;
+            }
+            let rows = Keyed { shape: &file.shape, page: &next.page, lines: &next.lines };
+            let Rehearsed { tally, refused } = self.put.again(rows).await?;
+            written += tally.written();
+            filled.went_in(tally);
+            filled.note(&next, refused);
+        }
+        Ok(written)
+    }
+
+    /// The first page of what waits in each table, all at once: rows in a circle have no first one.
+    async fn together(&mut self, tables: &mut [FilledTable]) -> Result<(), Fault> {
+        let mut waiting = Vec::new();
+        for (at, (file, filled)) in self.files.iter().zip(&*tables).enumerate() {
+            let keys = filled.waiting();
+            // It takes two steps, and the first could look newer than the second.
+            if !keys.is_empty() && file.shape.newest_by().is_none() {
+                let next = pages(self.job, self.folder, file)?.next(Some(&keys))?;
+                waiting.extend(next.filter(|next| next.page.rows > 0).map(|next| (at, next)));
+            }
+        }
+        if waiting.iter().map(|(_, next)| next.page.rows).sum::<u64>() < 2 {
+            return Ok(());
+        }
+        let all: Vec<Keyed<'_>> = waiting
+            .iter()
+            .map(|of: &(usize, Filled)| {
+                let (at, next) = of;
+                Keyed { shape: &self.files[*at].shape, page: &next.page, lines: &next.lines }
+            })
+            .collect();
+        let Some(told) = self.put.together(&all).await? else { return Ok(()) };
+        for ((at, next), Rehearsed { tally, refused }) in waiting.iter().zip(told) {
+            tables[*at].went_in(tally);
+            tables[*at].note(next, refused);
+        }
+        Ok(())
+    }
+}
+
+impl FilledTable {
+    /// The keys of the refused rows that another row may let in.
+    fn waiting(&self) -> BTreeSet<RowKey> {
+        let waits = |of: &RefusedLine| of.code == MISSING_PARENT || of.code == TAKEN_VALUE;
+        let waiting = self.refused.iter().filter(|(_, of)| waits(of));
+        waiting.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Takes in which rows of a page are refused now, and forgets its others.
+    fn note(&mut self, of: &Filled, refused: Vec<RefusedRow>) {
+        of.lines.keys().for_each(|key| {
+            self.refused.remove(key);
+        });
+        for RefusedRow { key, code, reason } in refused {
+            if let Some(&line) = of.lines.get(&key) {
+                self.refused.insert(key, RefusedLine { line, code, reason });
+            }
+        }
+        self.tally.rejected = self.refused.len() as u64;
+    }
+
+    /// Counts rows that were refused at first.
+    fn went_in(&mut self, tally: Tally) {
+        self.tally += Tally { rejected: 0, ..tally };
+    }
+}
+
+/// Opens a file anew, at its first row.
+fn pages<'a>(
+    job: &'a ImportGap,
+    folder: &dyn Folder,
+    file: &'a PlannedFile,
+) -> Result<Pages<'a>, Fault> {
+    let rows = folder.open(&file.file, &|name| file.header.iter().any(|of| of == name))?;
+    if rows.header() != file.header {
+        return Err(Fault::new(
+            Step::Read,
+            Remedy::Operator,
+            "bad_file",
+            format!("{} has another header than a moment ago", file.file),
+            "leave the files alone until the import has ended, then repeat it",
+        ));
+    }
+    Ok(Pages::new(file, &job.nulls, rows, job.pipeline.page_rows))
+}
+
+/// A page in parts of whole rows.
+fn parts(page: &Page) -> Vec<Page> {
+    let most = usize::try_from(page.rows).unwrap_or(usize::MAX).div_ceil(PARTS);
+    let (mut parts, mut start, mut rows) = (Vec::new(), 0, 0);
+    let ends = page.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    for (end, _) in ends {
+        rows += 1;
+        if rows == most || end + 1 == page.bytes.len() {
+            let bytes = page.bytes.slice(start..=end);
+            parts.push(Page { bytes, rows: rows as u64, ..page.clone() });
+            (start, rows) = (end + 1, 0);
+        }
+    }
+    parts
+}
+
+/// One line a page, for whoever draws progress.
+pub fn tell(what: &impl std::fmt::Display, rows: u64, expected: u64) {
+    tracing::debug!(
+        target: "syncline::progress",
+        table = %what,
+        rows,
+        expected,
+        "Read a part of a file"
+    );
+}
+
+fn too_many(file: &PlannedFile) -> Fault {
+    Fault::new(
+        Step::Write,
+        Remedy::Operator,
+        "too_many_refused",
+        format!("The target refuses more than {MOST_REFUSED} rows of {}", file.file),
+        "mend their common cause; `syncline rejects list` tells the reasons",
+    )
+}

@@ -1,0 +1,166 @@
+//! A file's rows as pages that the target takes: text COPY, of bounded bytes, each key once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::plan::PlannedFile;
+use super::ports::{Record, Rows};
+use super::value::{self, Nulls};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::page::{PAGE_BYTES, Page};
+use crate::engine::model::range::RowKey;
+
+/// Reads one file page by page.
+pub struct Pages<'a> {
+    file: &'a PlannedFile,
+    nulls: &'a Nulls,
+    rows: Box<dyn Rows>,
+    most_rows: u64,
+    /// The places of the key's columns among the moved ones, and their types.
+    key: Vec<(usize, &'a str)>,
+}
+
+/// The line that each row begins in, by its key.
+pub type Lines = BTreeMap<RowKey, u64>;
+
+/// A page, and where its rows stand in the file.
+#[derive(Debug)]
+pub struct Filled {
+    /// The rows.
+    pub page: Page,
+    /// The line of each.
+    pub lines: Lines,
+    /// How many rows were left out because a later one has the same key.
+    pub doubled: u64,
+}
+
+impl<'a> Pages<'a> {
+    /// Pages of at most so many rows.
+    pub fn new(
+        file: &'a PlannedFile,
+        nulls: &'a Nulls,
+        rows: Box<dyn Rows>,
+        most_rows: u32,
+    ) -> Self {
+        let place = |name: &String| {
+            let place = file.shape.place(name).expect("key columns are among the moved ones");
+            (place, file.shape.source_type(name))
+        };
+        let key = file.shape.key.iter().map(place).collect();
+        Self { file, nulls, rows, most_rows: u64::from(most_rows), key }
+    }
+
+    /// The next page; none when the file is read. Where `only` is given, other rows are passed over.
+    /// The last of the rows with one key counts, as if each had been written in its turn.
+    pub fn next(&mut self, only: Option<&BTreeSet<RowKey>>) -> Result<Option<Filled>, Fault> {
+        let mut bytes = Vec::new();
+        let (mut places, mut lines) = (Vec::<(usize, usize)>::new(), BTreeMap::new());
+        let mut known: HashMap<Vec<String>, (usize, RowKey)> = HashMap::new();
+        let (mut doubled, mut any) = (0, false);
+        while bytes.len() < PAGE_BYTES && (places.len() as u64) < self.most_rows {
+            let (key, line, start) = {
+                let Some(record) = self.rows.next()? else { break };
+                any = true;
+                let start = bytes.len();
+                let key = write_row(self.file, self.nulls, &self.key, record, &mut bytes)?;
+                (key, record.line(), start)
+            };
+            if only.is_some_and(|only| !only.contains(&key)) {
+                bytes.truncate(start);
+                continue;
+            }
+            let values = key.values().iter().zip(&self.key);
+            let same = values.map(|(value, of)| value::canonical(value, of.1).into_owned());
+            let place = (places.len(), key.clone());
+            if let Some((before, old)) = known.insert(same.collect(), place) {
+                places[before].1 = places[before].0;
+                lines.remove(&old);
+                doubled += 1;
+            }
+            places.push((start, bytes.len()));
+            lines.insert(key, line);
+        }
+        if !any {
+            return Ok(None);
+        }
+        if doubled > 0 {
+            let kept: Vec<u8> =
+                places.iter().flat_map(|&(from, to)| &bytes[from..to]).copied().collect();
+            bytes = kept;
+        }
+        let rows = places.len() as u64 - doubled;
+        let page = Page { bytes: bytes.into(), rows, last: None, complete: false };
+        Ok(Some(Filled { page, lines, doubled }))
+    }
+}
+
+/// Adds a row in COPY's text form; its key.
+fn write_row(
+    file: &PlannedFile,
+    nulls: &Nulls,
+    key: &[(usize, &str)],
+    record: &Record,
+    bytes: &mut Vec<u8>,
+) -> Result<RowKey, Fault> {
+    let mut values: Vec<Option<String>> = vec![None; key.len()];
+    for (at, (reading, place)) in file.readings.iter().enumerate() {
+        let value = reading.value(record.field(*place), nulls);
+        if at > 0 {
+            bytes.push(b'\t');
+        }
+        value::write_field(bytes, value.as_deref());
+        if let Some(part) = key.iter().position(|(place, _)| *place == at) {
+            values[part] = value.map(|value| value.into_owned());
+        }
+    }
+    bytes.push(b'\n');
+    let lacking = values.iter().position(Option::is_none);
+    if let Some(part) = lacking {
+        return Err(no_key(file, &file.shape.key[part], record.line()));
+    }
+    Ok(RowKey::new(values.into_iter().flatten().collect()))
+}
+
+fn no_key(file: &PlannedFile, column: &str, line: u64) -> Fault {
+    Fault::new(
+        Step::Read,
+        Remedy::Operator,
+        "no_key",
+        format!("{}, line {line}, has no value in the key column {column}", file.file),
+        "give the row its key, or take it out of the file",
+    )
+    .of_table(&file.shape.table)
+}
+
+/// What a first reading of a file tells.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Its rows.
+    pub rows: u64,
+    /// Columns with the word null in them, and how often.
+    pub doubtful: BTreeMap<String, u64>,
+}
+
+/// Reads a file to its end and keeps nothing of it, so that what is wrong with its form is known
+/// before the first row is written.
+pub fn count(
+    file: &PlannedFile,
+    nulls: &Nulls,
+    rows: Box<dyn Rows>,
+    mut tell: impl FnMut(u64),
+) -> Result<Counted, Fault> {
+    let mut pages = Pages::new(file, nulls, rows, 1);
+    let mut counted = Counted::default();
+    let mut line = Vec::new();
+    while let Some(record) = pages.rows.next()? {
+        line.clear();
+        write_row(file, nulls, &pages.key, record, &mut line)?;
+        for (column, (reading, place)) in file.shape.columns.iter().zip(&file.readings) {
+            if reading.is_doubtful(record.field(*place), nulls) {
+                *counted.doubtful.entry(column.name.clone()).or_default() += 1;
+            }
+        }
+        counted.rows += 1;
+        tell(counted.rows);
+    }
+    Ok(counted)
+}

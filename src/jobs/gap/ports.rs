@@ -1,0 +1,128 @@
+//! What filling a gap needs of the outside besides the engine's ports: files of rows, and a target
+//! that tries rows without keeping them.
+
+use async_trait::async_trait;
+
+use crate::engine::model::fault::Fault;
+use crate::engine::model::page::Page;
+use crate::engine::model::range::RowKey;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+
+/// Whether a name is one that a header is likely to hold.
+pub type Knows<'a> = dyn Fn(&str) -> bool + 'a;
+
+/// A folder of files with rows.
+pub trait Folder: Send + Sync {
+    /// The names of its files that may hold rows, in order.
+    fn files(&self) -> Result<Vec<String>, Fault>;
+
+    /// Opens a file and reads its header, whose dialect is the one that gives most of the names
+    /// that are known. Each call begins at the first row again.
+    fn open(&self, file: &str, knows: &Knows<'_>) -> Result<Box<dyn Rows>, Fault>;
+}
+
+/// The rows of one open file. However long the file is, no more than a row of it is held.
+pub trait Rows: Send {
+    /// The names in its first line; none in an empty file.
+    fn header(&self) -> &[String];
+
+    /// The next row, which has as many values as the header has names; none at the end. The fault names
+    /// the line, and no row comes after it.
+    fn next(&mut self) -> Result<Option<&Record>, Fault>;
+}
+
+/// One row of a file.
+#[derive(Debug, Default)]
+pub struct Record {
+    line: u64,
+    text: String,
+    ends: Vec<(usize, bool)>,
+}
+
+/// One value of a row, as the file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its letters.
+    pub text: &'a str,
+    /// It stood in quotes.
+    pub quoted: bool,
+}
+
+impl Record {
+    /// The row that begins in this line: its values one after the other, and for each where it ends
+    /// and whether it stood in quotes.
+    pub fn new(line: u64, text: String, ends: Vec<(usize, bool)>) -> Self {
+        Self { line, text, ends }
+    }
+
+    /// Its room, for the next row.
+    pub fn emptied(self) -> (Vec<u8>, Vec<(usize, bool)>) {
+        let (mut bytes, mut ends) = (self.text.into_bytes(), self.ends);
+        bytes.clear();
+        ends.clear();
+        (bytes, ends)
+    }
+
+    /// The line of the file that it begins in.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// How many values it has.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// It has no value.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The value at this place.
+    pub fn field(&self, place: usize) -> Field<'_> {
+        let (end, quoted) = self.ends[place];
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        Field { text: &self.text[start..end], quoted }
+    }
+
+    /// Its values.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        (0..self.len()).map(|place| self.field(place))
+    }
+}
+
+/// A target that can try rows without keeping them.
+#[async_trait]
+pub trait Rehearse: Send + Sync {
+    /// Begins a trial. Whatever it does is undone when it is dropped, and nobody else ever sees it.
+    async fn rehearse(&self) -> Result<Box<dyn Rehearsal>, Fault>;
+}
+
+/// One trial, whose pages see the rows of the pages before.
+#[async_trait]
+pub trait Rehearsal: Send {
+    /// Puts a page in as `Target::commit` does. A fault undoes that page alone, unless the
+    /// connection is gone.
+    async fn page(&mut self, shape: &Shape, page: &Page) -> Result<Rehearsed, Fault>;
+}
+
+/// What became of a page that was tried.
+#[derive(Debug, Default)]
+pub struct Rehearsed {
+    /// Its counts.
+    pub tally: Tally,
+    /// The rows that were refused.
+    pub refused: Vec<RefusedRow>,
+}
+
+/// A row that the target refused. The reason may hold values of it.
+#[derive(Clone, Debug)]
+pub struct RefusedRow {
+    /// Its key.
+    pub key: RowKey,
+    /// The database's code (SQLSTATE).
+    pub code: String,
+    /// The database's own words.
+    pub reason: String,
+}
