@@ -1,6 +1,11 @@
 //! Databases behind an API: what it costs, and what goes wrong there and nowhere else.
 
-use crate::world::pair::{OverApi, Pair};
+use syncline::engine::model::range::Side;
+use syncline::wiring::App;
+
+use crate::world::over_api::OverApi;
+use crate::world::pair::Pair;
+use crate::world::postgrest::Trouble;
 
 const JOBS: &str = "create table jobs (id bigint primary key, state text, tags text[], body jsonb, \
     updated_at timestamptz not null default now()); create index on jobs (updated_at);";
@@ -19,6 +24,110 @@ async fn rows_move_whichever_side_is_behind_an_api() {
         assert_eq!(first.rows("public.jobs"), [2501, 0, 0], "{over:?}");
         pair.assert_settled(&["jobs"]).await;
         pair.sql_source("update jobs set state = 'again' where id <= 10").await;
+        pair.sync().await.success();
+        pair.assert_settled(&["jobs"]).await;
+    }
+}
+
+/// The calls of the last run to each side.
+fn calls_of(pair: &Pair, over: OverApi, before: (usize, usize)) -> (usize, usize) {
+    let (source, target) = counted(pair, over);
+    (source - before.0, target - before.1)
+}
+
+fn counted(pair: &Pair, over: OverApi) -> (usize, usize) {
+    let source = if over == OverApi::Target { 0 } else { pair.source_api().calls().len() };
+    let target = if over == OverApi::Source { 0 } else { pair.target_api().calls().len() };
+    (source, target)
+}
+
+#[tokio::test]
+async fn a_run_costs_a_few_calls_however_many_tables_and_rows_there_are() {
+    for over in [OverApi::Source, OverApi::Target, OverApi::Both] {
+        let pair = Pair::with(JOBS).await.over_api(over).await;
+        for table in ["users", "sessions", "usage_logs", "ad_sessions", "shared_results"] {
+            let like = format!("create table {table} (like jobs including all)");
+            pair.sql_source(&like).await;
+            pair.sql_target(&like).await;
+        }
+        pair.sql_source("insert into jobs select n from generate_series(1, 100) n").await;
+        pair.sync().await.success();
+        pair.sync().await.success();
+
+        let before = counted(&pair, over);
+        pair.sync().await.success();
+        let (source, target) = calls_of(&pair, over, before);
+        assert!(source <= 2 && target <= 3, "{over:?}, nothing changed: {source} + {target} calls");
+
+        pair.sql_source("insert into jobs select n from generate_series(1001, 2000) n").await;
+        let before = counted(&pair, over);
+        let answer = pair.sync().await.success();
+        assert_eq!(answer.rows("public.jobs")[0], 1_000);
+        let (source, target) = calls_of(&pair, over, before);
+        assert!(source <= 3 && target <= 4, "{over:?}, 1,000 rows: {source} + {target} calls");
+        let counted = answer.body["statistics"]["api_calls"].as_u64().expect("calls are counted");
+        assert_eq!(counted, (source + target) as u64, "{over:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_without_what_its_sql_editor_is_to_run_is_told_what_that_is() {
+    let pair = Pair::with(JOBS).await.over_api(OverApi::Target).await;
+    pair.sql_target("drop table sync_state cascade").await;
+    let (code, _) = pair.sync().await.error();
+    assert_eq!(code, "no_state");
+
+    pair.sql_target("drop function syncline_run; notify pgrst, 'reload schema'").await;
+    pair.target_api().reload().await;
+    let answer = pair.sync().await;
+    assert_eq!(answer.error().0, "no_function");
+    assert!(answer.body["error"]["hint"].as_str().expect("a hint").contains("project-sql"));
+
+    let again = App::project_sql(Side::Target, "public");
+    pair.sql_target("drop table sync_metadata, sync_rejects").await;
+    pair.sql_target(&again).await;
+    pair.sql_target(&again).await;
+    pair.target_api().reload().await;
+    pair.sync().await.success();
+}
+
+#[tokio::test]
+async fn nobody_but_the_service_role_may_run_statements() {
+    let pair = Pair::with(JOBS).await.over_api(OverApi::Target).await;
+    let may = "select string_agg(r.rolname || ' ' || \
+        has_function_privilege(r.rolname, 'syncline_run(json, json, boolean)', 'execute'), ', ' \
+        order by r.rolname) from pg_roles r \
+        where rolname in ('anon', 'authenticated', 'authenticator', 'service_role')";
+    assert_eq!(
+        pair.text_target(may).await,
+        "anon false, authenticated false, authenticator false, service_role true"
+    );
+}
+
+#[tokio::test]
+async fn what_a_call_did_before_it_was_cut_is_neither_lost_nor_done_twice() {
+    let pair = Pair::with(JOBS).await.over_api(OverApi::Both).await;
+    pair.sql_source("insert into jobs select n from generate_series(1, 3000) n").await;
+    for (at, trouble) in
+        [Trouble::ResetBefore, Trouble::ResetAfter, Trouble::Truncated, Trouble::Status(503)]
+            .into_iter()
+            .enumerate()
+    {
+        pair.sql_source(&format!("update jobs set state = 'n{at}' where id % 3 = {}", at % 3))
+            .await;
+        for skip in 0..6 {
+            pair.target_api().fail("POST /rpc/syncline_run", skip, 1, trouble.clone());
+            pair.sync_moving().await;
+            while pair.target_api().is_waiting() {
+                pair.sync_moving().await;
+            }
+            // A run whose end was cut keeps the lease until its time is over.
+            pair.sql_target(
+                "update sync_state set value = value || '{\"expires_at\": \"2000-01-01T00:00:00Z\"}' \
+                 where key like 'lease:%'",
+            )
+            .await;
+        }
         pair.sync().await.success();
         pair.assert_settled(&["jobs"]).await;
     }

@@ -1,5 +1,7 @@
 //! What can go wrong with Postgres, and what it means for whoever must act.
 
+mod api;
+
 use tokio_postgres::error::SqlState;
 
 use super::copy::BadFrame;
@@ -246,7 +248,7 @@ fn judged(error: &PostgresError) -> Judgement {
             "no_privilege",
             "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
         ),
-        PostgresError::NoState => (Remedy::Operator, "no_state", PASTE),
+        PostgresError::NoState => (Remedy::Operator, "no_state", api::PASTE),
         PostgresError::NoKey(_) => (
             Remedy::Operator,
             "no_key",
@@ -271,7 +273,7 @@ fn judged(error: &PostgresError) -> Judgement {
             "no_connection",
             "report it with the table's definition; nothing was saved",
         ),
-        PostgresError::Api(error) => judged_api(error),
+        PostgresError::Api(error) => api::judged(error),
         PostgresError::Altered => (
             Remedy::Retry,
             SCHEMA_CHANGED,
@@ -282,67 +284,6 @@ fn judged(error: &PostgresError) -> Judgement {
             Remedy::Retry,
             LEASE_LOST,
             "nothing of this page was saved; the run that holds the lease goes on",
-        ),
-    }
-}
-
-/// What only a person can do in a project.
-const PASTE: &str = "run what `syncline project-sql` prints in the project's SQL editor, once";
-
-fn judged_api(error: &ApiError) -> Judgement {
-    match error {
-        ApiError::NoAnswer(_) => (
-            Remedy::Retry,
-            "unreachable",
-            "check the project's URL and the network; the next run goes on where this one stopped",
-        ),
-        ApiError::Refused { code, .. } if code == "PGRST202" => {
-            (Remedy::Operator, "no_function", PASTE)
-        }
-        ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
-            Remedy::Retry,
-            "unavailable",
-            "the project's database is starting, stopping or out of connections; try again",
-        ),
-        ApiError::Refused { .. } => {
-            (Remedy::Operator, "refused", "the API refused the call; the message says why")
-        }
-        ApiError::Key(_) => (
-            Remedy::Operator,
-            "login_refused",
-            "check the service-role key, and that it is this project's: the project's settings, \
-             API keys",
-        ),
-        ApiError::Paused => (
-            Remedy::Operator,
-            "paused",
-            "restore the project in its dashboard; the next run goes on where the last one stopped",
-        ),
-        ApiError::Quota => (
-            Remedy::Operator,
-            "quota_used_up",
-            "wait for the plan's next month or upgrade it; what the API no longer gives, \
-             `syncline gap sql` and `syncline gap import` bring over as files",
-        ),
-        ApiError::Busy(_) => {
-            (Remedy::Retry, "busy", "the API is called too often; the next run goes on from here")
-        }
-        ApiError::GatewayTimeout => (
-            Remedy::Retry,
-            STATEMENT_TIMEOUT,
-            "the call ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
-             `syncline plan` names",
-        ),
-        ApiError::Gateway(_) => (
-            Remedy::Retry,
-            "unavailable",
-            "the project's gateway is out of order; the provider's status page tells more",
-        ),
-        ApiError::Answer(_) => (
-            Remedy::Report,
-            "bad_answer",
-            "check that the URL is a project's, and run there what this version's \
-             `syncline project-sql` prints",
         ),
     }
 }

@@ -87,7 +87,7 @@ impl Advance<'_> {
         done: &mut Done,
     ) -> Result<Option<Scan>, Fault> {
         let mut slowest = Duration::ZERO;
-        let mut pace = Pace::first(self.pipeline.page_rows);
+        let mut pace = Pace::first(self.pipeline.page_rows, shape.encoding);
         let mut begun = self.clock.now();
         let mut page = match self.read(shape, &scan, pace.limit()).await {
             Ok(page) => page,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::engine::model::fault::Fault;
-use crate::engine::model::page::{Page, PageLimit};
+use crate::engine::model::page::{Encoding, Page, PageLimit};
 
 /// A page that failed is tried again with this part of its rows: from fifty thousand to one in
 /// eight tries.
@@ -33,9 +33,9 @@ pub struct Pace {
 
 impl Pace {
     /// The pace of a table's first page.
-    pub fn first(most_rows: u32) -> Self {
+    pub fn first(most_rows: u32, encoding: Encoding) -> Self {
         let ceiling = PageLimit::most(most_rows);
-        Self { limit: PageLimit::first(most_rows), most: ceiling, ceiling, tries: 0 }
+        Self { limit: PageLimit::first(most_rows, encoding), most: ceiling, ceiling, tries: 0 }
     }
 
     /// The bounds of the next page.
@@ -108,33 +108,33 @@ mod tests {
 
     #[test]
     fn a_page_that_takes_too_long_shrinks_to_one_row_and_is_told_then() {
-        let mut pace = Pace::first(50_000);
+        let mut pace = Pace::first(50_000, Encoding::Binary);
         assert_eq!(tries(&mut pace, STATEMENT_TIMEOUT), [500, 125, 31, 7, 1]);
         assert_eq!(pace.limit().bytes, PAGE_BYTES / 256);
     }
 
     #[test]
     fn a_conflict_over_one_row_is_tried_again_too_and_not_for_ever() {
-        let sizes = tries(&mut Pace::first(50_000), CONFLICT);
+        let sizes = tries(&mut Pace::first(50_000, Encoding::Binary), CONFLICT);
         assert_eq!((sizes.len(), sizes.last()), (9, Some(&1)));
     }
 
     #[test]
     fn what_a_smaller_page_does_not_help_is_told_at_once() {
-        let mut pace = Pace::first(50_000);
+        let mut pace = Pace::first(50_000, Encoding::Binary);
         assert_eq!(tries(&mut pace, "no_privilege"), [500]);
     }
 
     #[test]
     fn a_page_that_closed_by_its_bytes_shrinks_from_the_rows_it_had() {
-        let mut pace = Pace::first(50_000);
+        let mut pace = Pace::first(50_000, Encoding::Binary);
         pace.failed(&fault(CONFLICT), Some(40)).unwrap();
         assert_eq!(pace.limit().rows, 10);
     }
 
     #[test]
     fn pages_that_are_saved_win_the_size_back_bit_by_bit() {
-        let mut pace = Pace::first(1_000);
+        let mut pace = Pace::first(1_000, Encoding::Binary);
         pace.failed(&fault(CONFLICT), Some(400)).unwrap();
         let mut sizes = Vec::new();
         for _ in 0..40 {

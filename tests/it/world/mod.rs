@@ -7,6 +7,7 @@ pub mod folder;
 pub mod function;
 pub mod hostile;
 pub mod killable;
+pub mod over_api;
 pub mod pair;
 pub mod pooler;
 pub mod post;

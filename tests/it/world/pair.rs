@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{OnceLock, mpsc};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -14,21 +13,12 @@ use syncline::demo::compare;
 use syncline::edge::http::{SYNC_PATH, router};
 use syncline::engine::model::range::Side;
 use syncline::wiring::App;
-use tokio::runtime::{Builder, Handle};
 use tokio_postgres::Client;
 use tower::Service;
 
+use super::over_api::{GRANTS, OverApi, stand_in};
 use super::postgrest::Standin;
 use super::{Database, connect, fresh_database};
-
-/// All that tests make is the service role's to use.
-const GRANTS: &str = "do $$ declare own name; begin \
-    for own in select nspname from pg_namespace where nspname !~ '^pg_|^information_schema$' loop \
-        execute format('grant usage on schema %I to service_role; \
-            grant all on all tables in schema %1$I to service_role; \
-            grant all on all sequences in schema %1$I to service_role; \
-            grant execute on all functions in schema %1$I to service_role', own); \
-    end loop; end $$";
 
 /// The token that manual callers show.
 pub const TOKEN: &str = "a-token-of-the-tests-alone";
@@ -51,31 +41,6 @@ pub struct Pair {
 struct Apis {
     source: Option<Standin>,
     target: Option<Standin>,
-}
-
-/// Which databases the function reaches over an API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverApi {
-    /// The source.
-    Source,
-    /// The target.
-    Target,
-    /// Both.
-    Both,
-}
-
-/// The variable that has every pair reached over an API: `source`, `target` or `both`.
-const OVER_API: &str = "SYNCLINE_TEST_OVER_API";
-
-impl OverApi {
-    fn from_environment() -> Option<Self> {
-        match std::env::var(OVER_API).ok()?.as_str() {
-            "source" => Some(Self::Source),
-            "target" => Some(Self::Target),
-            "both" => Some(Self::Both),
-            other => panic!("{OVER_API}={other}: it may be source, target or both"),
-        }
-    }
 }
 
 /// What a call was answered.
@@ -353,24 +318,6 @@ impl Answer {
         let lines = self.body["warnings"].as_array().into_iter().flatten();
         lines.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
     }
-}
-
-/// A stand-in that answers also while its test waits for a process.
-async fn stand_in(database: &Database) -> Standin {
-    static ITS_THREAD: OnceLock<Handle> = OnceLock::new();
-    let its_thread = ITS_THREAD.get_or_init(|| {
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.expect("a runtime can be built");
-            tell.send(runtime.handle().clone()).expect("somebody waits for it");
-            runtime.block_on(std::future::pending::<()>());
-        });
-        told.recv().expect("the thread has a runtime")
-    });
-    let database = Database { name: database.name.clone(), url: database.url.clone() };
-    let started = its_thread.spawn(async move { Standin::over(&database).await });
-    started.await.expect("the stand-in starts")
 }
 
 /// One manual call.

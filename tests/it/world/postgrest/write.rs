@@ -1,8 +1,8 @@
 //! POST, PATCH and DELETE of a table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Server;
 use super::answer::Answer;
@@ -165,26 +165,43 @@ impl Payload {
             return Ok(Self { text, keys: keys.into_iter().collect(), is_object });
         }
         let mismatch = || Refusal::bad_body("All object keys must match");
-        let keys = match serde_json::from_str(&text).map_err(|_| broken())? {
-            Value::Object(object) => object.keys().cloned().collect(),
-            Value::Array(items) => keys_of(&items).ok_or_else(mismatch)?,
-            // A bare value counts as an object without keys.
-            _ => return Ok(Self { text: "{}".to_owned(), keys: Vec::new(), is_object: true }),
+        // Numbers stay as they are written: a numeric may be greater than any that a program has.
+        let keys = match text.trim_start().chars().next() {
+            Some('{') => {
+                let object: Members = serde_json::from_str(&text).map_err(|_| broken())?;
+                object.into_keys().collect()
+            }
+            Some('[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(&text).map_err(|_| broken())?;
+                keys_of(&items).ok_or_else(mismatch)?
+            }
+            _ => {
+                serde_json::from_str::<&RawValue>(&text).map_err(|_| broken())?;
+                // A bare value counts as an object without keys.
+                return Ok(Self { text: "{}".to_owned(), keys: Vec::new(), is_object: true });
+            }
         };
         Ok(Self { text, keys, is_object })
     }
 }
 
+/// An object, its values unread.
+type Members = BTreeMap<String, Box<RawValue>>;
+
 /// The keys that all the objects have.
-fn keys_of(items: &[Value]) -> Option<Vec<String>> {
+fn keys_of(items: &[&RawValue]) -> Option<Vec<String>> {
+    let keys = |item: &RawValue| {
+        let members: Members = serde_json::from_str(item.get()).ok()?;
+        Some(members.into_keys().collect::<BTreeSet<_>>())
+    };
     let Some(first) = items.first() else { return Some(Vec::new()) };
-    let keys: BTreeSet<&String> = first.as_object()?.keys().collect();
+    let all = keys(first)?;
     for item in items {
-        if item.as_object()?.keys().collect::<BTreeSet<_>>() != keys {
+        if keys(item)? != all {
             return None;
         }
     }
-    Some(keys.into_iter().cloned().collect())
+    Some(all.into_iter().collect())
 }
 
 fn names(columns: &[&Column]) -> String {

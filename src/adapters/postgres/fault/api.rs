@@ -1,0 +1,67 @@
+//! What an API before the database answered instead of it, and who must act.
+
+use super::Judgement;
+use crate::adapters::project::ApiError;
+use crate::engine::model::fault::{Remedy, STATEMENT_TIMEOUT};
+
+/// What only a person can do in a project.
+pub const PASTE: &str = "run what `syncline project-sql` prints in the project's SQL editor, once";
+
+/// Who must act on what an API answered.
+pub fn judged(error: &ApiError) -> Judgement {
+    match error {
+        ApiError::NoAnswer(_) => (
+            Remedy::Retry,
+            "unreachable",
+            "check the project's URL and the network; the next run goes on where this one stopped",
+        ),
+        ApiError::Refused { code, .. } if code == "PGRST202" => {
+            (Remedy::Operator, "no_function", PASTE)
+        }
+        ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
+            Remedy::Retry,
+            "unavailable",
+            "the project's database is starting, stopping or out of connections; try again",
+        ),
+        ApiError::Refused { .. } => {
+            (Remedy::Operator, "refused", "the API refused the call; the message says why")
+        }
+        ApiError::Key(_) => (
+            Remedy::Operator,
+            "login_refused",
+            "check the service-role key, and that it is this project's: the project's settings, \
+             API keys",
+        ),
+        ApiError::Paused => (
+            Remedy::Operator,
+            "paused",
+            "restore the project in its dashboard; the next run goes on where the last one stopped",
+        ),
+        ApiError::Quota => (
+            Remedy::Operator,
+            "quota_used_up",
+            "wait for the plan's next month or upgrade it; what the API no longer gives, \
+             `syncline gap sql` and `syncline gap import` bring over as files",
+        ),
+        ApiError::Busy(_) => {
+            (Remedy::Retry, "busy", "the API is called too often; the next run goes on from here")
+        }
+        ApiError::GatewayTimeout => (
+            Remedy::Retry,
+            STATEMENT_TIMEOUT,
+            "the call ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
+             `syncline plan` names",
+        ),
+        ApiError::Gateway(_) => (
+            Remedy::Retry,
+            "unavailable",
+            "the project's gateway is out of order; the provider's status page tells more",
+        ),
+        ApiError::Answer(_) => (
+            Remedy::Report,
+            "bad_answer",
+            "check that the URL is a project's, and run there what this version's \
+             `syncline project-sql` prints",
+        ),
+    }
+}
