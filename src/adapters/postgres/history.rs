@@ -147,6 +147,8 @@ pub async fn record_end(
         schema = sql::ident(schema)
     );
     let succeeded = closed.end == RunEnd::Success;
+    // Behind an API this is a call itself.
+    let calls = closed.calls + u64::from(session.script().is_some());
     session
         .query(
             &statement,
@@ -155,7 +157,7 @@ pub async fn record_end(
                 closed.end.name().into(),
                 closed.error.into(),
                 succeeded.into(),
-                i64::try_from(closed.calls).unwrap_or(i64::MAX).into(),
+                i64::try_from(calls).unwrap_or(i64::MAX).into(),
             ],
         )
         .await?;

@@ -107,12 +107,13 @@ impl SyncTables {
         };
         report.note_rewritten();
         report.finish(clock.now(), worked.err());
-        report.calls = meter.calls() - calls_before;
-        let (end, error, calls) = (report.end(), report.error_text(), report.calls);
+        let calls = meter.calls() - calls_before;
+        let (end, error) = (report.end(), report.error_text());
         let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls };
         if let Err(fault) = ledger.close(lease, &closed).await {
             report.finish(clock.now(), Some(fault));
         }
+        report.calls = meter.calls() - calls_before;
         Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
     }
 
