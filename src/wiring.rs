@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
+#[cfg(feature = "cli")]
+use crate::adapters::postgres::PostgresExport;
 use crate::adapters::postgres::{PostgresSource, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::budget::Budget;
@@ -19,6 +21,8 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
+#[cfg(feature = "cli")]
+use crate::jobs::export::Sides;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
@@ -173,10 +177,17 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    #[cfg(feature = "cli")]
+    let sides = Sides {
+        source: Box::new(PostgresExport::of_source(source.clone())),
+        target: Box::new(PostgresExport::of_target(target.clone())),
+    };
     // One connection for rows and ledger alike: both work on the same database.
     let database = PostgresTarget::new(target, state_schema, triggers);
     Served {
         mark,
+        #[cfg(feature = "cli")]
+        sides,
         pipeline: Arc::new(Pipeline {
             name,
             cron,

@@ -38,6 +38,9 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
+    /// Its two databases, to be read out into files.
+    #[cfg(feature = "cli")]
+    pub sides: export::Sides,
 }
 
 /// One thing that is asked.

@@ -16,6 +16,8 @@ mod database;
 mod delete;
 mod describe;
 mod digest;
+#[cfg(feature = "cli")]
+mod export;
 mod fault;
 mod history;
 mod leaving;
@@ -38,3 +40,5 @@ mod wire;
 mod write;
 
 pub use database::{PostgresSource, PostgresTarget};
+#[cfg(feature = "cli")]
+pub use export::PostgresExport;
