@@ -24,6 +24,8 @@ mod economy;
 mod encodings;
 mod every_key;
 mod every_type;
+mod export;
+mod export_moving;
 mod given_up;
 mod hostile;
 mod http;

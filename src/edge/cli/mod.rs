@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod demo;
+mod export;
 mod local_qstash;
 mod output;
 mod plan;
@@ -44,6 +45,8 @@ enum Command {
     Rejects(rejects::RejectsArguments),
     /// Compares both sides without moving rows, and names the keys that differ
     Verify(verify::VerifyArguments),
+    /// Writes the tables of one side to files, as of one moment: SQL, CSV or JSON lines
+    Export(export::ExportArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
@@ -102,7 +105,8 @@ impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let watched = std::io::stderr().is_terminal();
-        let moves_rows = matches!(self.command, Command::Run(_) | Command::Setup(_));
+        let moves_rows =
+            matches!(self.command, Command::Run(_) | Command::Setup(_) | Command::Export(_));
         (watched && moves_rows).then(progress::layer)
     }
 }
@@ -114,6 +118,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Verify(arguments) => verify::verify(&arguments).await,
+        Command::Export(arguments) => export::export(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
