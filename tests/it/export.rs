@@ -334,3 +334,29 @@ async fn the_source_is_exported_as_the_pipeline_filters_it_and_the_target_whole(
     let state = "select (to_regclass('public.sync_state') is null)::text";
     assert_eq!(pair.text_target(state).await, "true", "an export keeps no state");
 }
+
+#[tokio::test]
+async fn keys_go_on_behind_those_that_were_restored_and_are_never_set_back() {
+    let Some(psql) = psql() else { return };
+    let pair = Pair::with(
+        "create sequence \"N's\" increment -1; create sequence later start 1000; \
+         create table t (id int generated always as identity primary key, \
+            n int unique default nextval('public.\"N''s\"')); \
+         create table l (id int primary key default nextval('later'))",
+    )
+    .await;
+    pair.sql_source("insert into l values (5)").await;
+    pair.sql_source(
+        "insert into t select from generate_series(1, 50); delete from t where id > 40",
+    )
+    .await;
+    let folder = Folder::of(&pair);
+    exported(&pair, &["--format", "sql", "--output", &folder.path("all.sql")]);
+    let drawn = "with drawn as (insert into t default values returning id, n) \
+        select id || ' ' || n from drawn";
+    restored(&psql, &pair, &folder.path("all.sql"));
+    assert_eq!(pair.text_target(drawn).await, "51 -51");
+    restored(&psql, &pair, &folder.path("all.sql"));
+    assert_eq!(pair.text_target(drawn).await, "52 -52");
+    assert_eq!(pair.text_target("select nextval('later')::text").await, "1000");
+}

@@ -14,12 +14,13 @@ use super::copy::BadFrame;
 use super::fault::{PostgresError, to_fault};
 use super::session::{Pool, Session};
 use super::sql::{self, Purpose};
-use super::{copy, describe};
+use super::{copy, describe, sequences};
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::{Exported, Format, Output, Part, Snapshot};
 use statements::Statements;
@@ -67,6 +68,15 @@ impl Exported for PostgresExport {
         let encoding = begin(&session, parts).await.map_err(unreadable)?;
         Ok(Box::new(PostgresSnapshot { session, encoding }))
     }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.session().await?;
+        sequences::of_tables(&session, tables).await.map_err(unreadable)
+    }
+
+    fn tail(&self, steps: &[SequenceStep]) -> String {
+        statements::tail(steps)
+    }
 }
 
 /// Locks and begins; says the encoding that all text comes in.
@@ -95,10 +105,6 @@ struct PostgresSnapshot {
 impl Snapshot for PostgresSnapshot {
     fn head(&self, notes: &[String]) -> String {
         statements::head(&self.encoding, notes)
-    }
-
-    fn tail(&self) -> &'static str {
-        statements::TAIL
     }
 
     async fn rows(

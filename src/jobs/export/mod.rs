@@ -80,6 +80,11 @@ impl ExportTables {
         let mut output = open(&plan.tables())?;
         let tables = self.write(&plan, &mut *snapshot, &mut *output).await?;
         snapshot.end().await?;
+        if self.format == Format::Sql {
+            // Behind the snapshot: a sequence belongs to no moment, and may be ahead of its rows.
+            let steps = plan::furthest(&side.sequences(&plan.tables()).await?);
+            output.write(side.tail(&steps).as_bytes())?;
+        }
         output.finish()?;
         Ok(ExportReport { tables, notes: plan.notes })
     }
@@ -90,8 +95,7 @@ impl ExportTables {
         snapshot: &mut dyn Snapshot,
         output: &mut dyn Output,
     ) -> Result<BTreeMap<TableName, u64>, Fault> {
-        let is_sql = self.format == Format::Sql;
-        if is_sql {
+        if self.format == Format::Sql {
             output.write(snapshot.head(&plan.notes).as_bytes())?;
         }
         let mut tables = BTreeMap::new();
@@ -105,9 +109,6 @@ impl ExportTables {
                 tracing::info!(%table, rows, "Exported {rows} rows of {table}");
                 tables.insert(table.clone(), rows);
             }
-        }
-        if is_sql {
-            output.write(snapshot.tail().as_bytes())?;
         }
         Ok(tables)
     }

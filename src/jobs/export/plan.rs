@@ -17,6 +17,7 @@ use super::ports::{Format, Part, PartColumn, Pass};
 use crate::engine::model::facts::{Facts, Reference, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::order;
 
@@ -104,6 +105,23 @@ pub fn plan(
     }
     plan.parts.extend(again);
     Ok(plan)
+}
+
+/// Where the sequences go on, so that none gives out a key that is in the file: behind the furthest value
+/// that it gave out or that a column holds. One that begins anew at its end is left as it is, and one that
+/// is unused and begins behind all of them anyway.
+pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
+    let step = |of: &Sequence| {
+        let descends = of.increment < 0;
+        let known = of.last.into_iter().chain(of.reached);
+        let to = if descends { known.min() } else { known.max() }?;
+        let is_before = |first: i64| if descends { to > first } else { to < first };
+        let begins_behind = of.last.is_none() && of.first.is_some_and(is_before);
+        let takes_it = !of.cycles && (of.min..=of.max).contains(&to);
+        let sequence = of.name.clone();
+        (takes_it && !begins_behind).then_some(SequenceStep { sequence, from: None, to, descends })
+    };
+    sequences.iter().filter_map(step).collect()
 }
 
 /// What each table comes after. In a circle that is only what it needs at once: the rest can wait, or is

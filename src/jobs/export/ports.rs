@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use crate::engine::model::facts::{Facts, Relation};
 use crate::engine::model::fault::Fault;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 
 /// A side that can be read out whole. Nothing is written there.
@@ -16,6 +17,13 @@ pub trait Exported: Send + Sync {
     /// Holds one moment of the database for these parts. Until it is let go, none of their tables can
     /// be dropped, altered or truncated, and everything else goes on there.
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault>;
+
+    /// The sequences that fill columns of these tables, and how far they and the columns are now.
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
+
+    /// What a file of SQL ends with: the sequences go on behind these values, none is set back, and
+    /// those that the role may not advance stay as they are.
+    fn tail(&self, steps: &[SequenceStep]) -> String;
 }
 
 /// One moment of a database, the same for all calls.
@@ -24,9 +32,6 @@ pub trait Snapshot: Send {
     /// What a file of SQL begins with: that it is one transaction, what its text depends on, and the
     /// notes as comments.
     fn head(&self, notes: &[String]) -> String;
-
-    /// What a file of SQL ends with.
-    fn tail(&self) -> &'static str;
 
     /// Sends the rows of a part in a format, and says how many they were. However large the table is,
     /// no more of it is held than a batch.

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use super::super::copy::BadFrame;
 use super::super::sql;
+use crate::engine::model::sequence::SequenceStep;
 use crate::jobs::export::ports::{Part, Pass};
 
 /// After how many rows a statement ends: enough for the server to have little to do beside the rows.
@@ -16,9 +17,6 @@ const MOST_ROWS: usize = 1_000;
 
 /// After how many bytes it ends: whoever restores holds a statement and what is read of it in memory.
 const MOST_BYTES: usize = 1 << 20;
-
-/// What a file ends with.
-pub const TAIL: &str = "\ncommit;\n";
 
 /// What a file begins with. Everything is set for the transaction alone.
 pub fn head(encoding: &str, notes: &[String]) -> String {
@@ -46,6 +44,31 @@ pub fn head(encoding: &str, notes: &[String]) -> String {
          set constraints all deferred;\n"
     );
     text
+}
+
+/// What a file ends with. `setval` is not undone where the commit fails, and does no harm then: it skips
+/// values.
+pub fn tail(steps: &[SequenceStep]) -> String {
+    let rows: Vec<String> = steps
+        .iter()
+        .map(|SequenceStep { sequence, from: _, to, descends }| {
+            let name = sql::literal(&sql::table(sequence));
+            format!("    (to_regclass({name}), {to}::int8, {descends})")
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::from("\ncommit;\n");
+    }
+    format!(
+        "\n-- Sequences go on behind these values.\n\
+         select count(setval(s.sequence, s.behind, true)) as \"sequences advanced\" from (values\n{rows}\n\
+         ) as s (sequence, behind, descends)\n\
+         where case when has_sequence_privilege(s.sequence, 'update') and \
+         has_sequence_privilege(s.sequence, 'select, usage')\n    \
+         then coalesce(case when s.descends then pg_sequence_last_value(s.sequence) > s.behind\n        \
+         else pg_sequence_last_value(s.sequence) < s.behind end, true) end;\n\ncommit;\n",
+        rows = rows.join(",\n"),
+    )
 }
 
 /// A name may hold a line's end, behind which the comment would be a statement.
