@@ -1,7 +1,7 @@
 //! Exports beside whatever else goes on: all of one is of one moment, and what breaks on the way leaves
 //! nothing that looks whole.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use crate::export::{Folder, export, exported, psql, restored, said};
 use crate::standby::Followed;
@@ -93,4 +93,24 @@ async fn a_standby_is_exported_like_its_primary() {
     followed.caught_up().await;
     let text = String::from_utf8(exported(&followed.pair, &["--format", "sql"]).stdout).unwrap();
     assert!(text.contains("('1', '1', '')") && text.contains("('1', '2')"), "{text}");
+}
+
+/// The shell takes the memory away: what is exported is more than the process may have.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_table_that_is_larger_than_the_memory_is_exported() {
+    let pair = Pair::with("create table t (id int primary key, s text)").await;
+    let fill = "insert into t select i, repeat('0123456789', 50000) from generate_series(1, 500) i";
+    pair.sql_source(fill).await;
+    for format in ["sql", "csv", "jsonl"] {
+        let limited = "ulimit -v 200000; exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", limited, "sh", env!("CARGO_BIN_EXE_syncline"), "export"]);
+        command.args(["--format", format]).env_clear().envs(pair.settings());
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("sh runs");
+        let mut rows = child.stdout.take().expect("it is piped");
+        let bytes = std::io::copy(&mut rows, &mut std::io::sink()).expect("the pipe is read");
+        assert!(child.wait().expect("it ends").success(), "{format}");
+        assert!(bytes > 250_000_000, "{format}: {bytes}");
+    }
 }

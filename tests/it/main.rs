@@ -25,6 +25,7 @@ mod encodings;
 mod every_key;
 mod every_type;
 mod export;
+mod export_files;
 mod export_moving;
 mod given_up;
 mod hostile;

@@ -10,14 +10,13 @@ use std::pin::pin;
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 
-use super::copy::BadFrame;
 use super::fault::{PostgresError, to_fault};
 use super::session::{Pool, Session};
 use super::sql::{self, Purpose};
 use super::{copy, describe, sequences};
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
@@ -184,7 +183,7 @@ impl<'a> Writer<'a> {
             }
             Form::Jsonl { is_utf8 } => {
                 if !*is_utf8 && std::str::from_utf8(message).is_err() {
-                    return Err(unreadable(BadFrame::NotUtf8.into()));
+                    return Err(not_utf8());
                 }
                 statements::json_line(message, &mut self.chunk);
             }
@@ -222,4 +221,15 @@ fn copy_sql(part: &Part, format: Format) -> String {
 fn unreadable(error: PostgresError) -> Fault {
     let fault = to_fault(error, Step::Read);
     Fault { message: "Cannot read the rows".to_owned(), ..fault }
+}
+
+/// JSON is UTF-8, and the bytes of a database without an encoding need not be.
+fn not_utf8() -> Fault {
+    Fault::new(
+        Step::Read,
+        Remedy::Operator,
+        "not_utf8",
+        "A row is not valid in UTF-8",
+        "the database has no encoding, and JSON needs one: take --format sql or csv",
+    )
 }
