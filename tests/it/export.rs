@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::encodings;
 use crate::every_type;
+use crate::own_types;
 use crate::world::cluster;
 use crate::world::pair::Pair;
 use crate::world::servers::{not_tested, release};
@@ -79,7 +80,7 @@ fn run(psql: &Path, url: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(psql);
     command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url]).args(arguments);
     // What a person's own session has as its defaults changes nothing.
-    command.env("PGOPTIONS", "-c DateStyle=German -c TimeZone=Asia/Tokyo -c search_path=nowhere");
+    command.env("PGOPTIONS", "-c DateStyle=German -c TimeZone=Asia/Tokyo -c search_path=public");
     command.env("PGCLIENTENCODING", "LATIN1").stdin(Stdio::null());
     command.output().expect("psql runs")
 }
@@ -278,4 +279,34 @@ async fn letters_and_bytes_of_any_encoding_are_restored_and_json_is_utf8_or_noth
         let lines = export(&pair, &["--format", "jsonl"]);
         assert_eq!(lines.status.code(), json, "{}", said(&lines));
     }
+}
+
+#[tokio::test]
+async fn types_of_a_databases_own_are_restored_twice_from_any_schema_into_any() {
+    let Some(psql) = psql() else { return };
+    let (pair, columns) = own_types::both_sides().await;
+    pair.sql_source(&own_types::rows(&columns)).await;
+    let folder = Folder::of(&pair);
+    exported(&pair, &["--format", "sql", "--output", &folder.path("all.sql")]);
+    let names: Vec<&str> = columns.iter().map(|column| column.table.as_str()).collect();
+    for _ in 0..2 {
+        restored(&psql, &pair, &folder.path("all.sql"));
+        pair.assert_equal(&names).await;
+    }
+}
+
+#[tokio::test]
+async fn triggers_of_the_target_find_what_they_name_without_a_schema() {
+    let Some(psql) = psql() else { return };
+    let table = "create table t (id int primary key)";
+    let triggers = "create table seen (id int); create function see() returns trigger language plpgsql \
+        as $$ begin insert into seen values (new.id); return new; end $$; \
+        create trigger see after insert on t for each row execute function see()";
+    let pair = Pair::of(table, &format!("{table}; {triggers}")).await;
+    pair.sql_source("insert into t values (1)").await;
+    let folder = Folder::of(&pair);
+    exported(&pair, &["--format", "sql", "--output", &folder.path("all.sql")]);
+    restored(&psql, &pair, &folder.path("all.sql"));
+    restored(&psql, &pair, &folder.path("all.sql"));
+    assert_eq!(pair.text_target("select string_agg(id::text, ',') from seen").await, "1");
 }

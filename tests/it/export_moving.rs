@@ -107,7 +107,8 @@ async fn a_table_that_is_larger_than_the_memory_is_exported() {
         let mut command = Command::new("sh");
         command.args(["-c", limited, "sh", env!("CARGO_BIN_EXE_syncline"), "export"]);
         command.args(["--format", format]).env_clear().envs(pair.settings());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("sh runs");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("sh runs");
         let mut rows = child.stdout.take().expect("it is piped");
         let bytes = std::io::copy(&mut rows, &mut std::io::sink()).expect("the pipe is read");
         assert!(child.wait().expect("it ends").success(), "{format}");

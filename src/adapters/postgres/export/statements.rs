@@ -18,7 +18,8 @@ const MOST_ROWS: usize = 1_000;
 /// After how many bytes it ends: whoever restores holds a statement and what is read of it in memory.
 const MOST_BYTES: usize = 1 << 20;
 
-/// What a file begins with. Everything is set for the transaction alone.
+/// What a file begins with. Everything is set for the transaction alone. The search path stays the
+/// role's own: all names here are told in full, and the tables' triggers may name others without a schema.
 pub fn head(encoding: &str, notes: &[String]) -> String {
     let mut text = String::from(
         "-- Written by syncline export. It may be restored twice:\n\
@@ -32,7 +33,6 @@ pub fn head(encoding: &str, notes: &[String]) -> String {
         "begin;\n\
          set local standard_conforming_strings = on;\n\
          set local client_encoding = '{encoding}';\n\
-         set local search_path = pg_catalog, pg_temp;\n\
          set local datestyle = 'ISO, YMD';\n\
          set local intervalstyle = 'postgres';\n\
          set local timezone = 'UTC';\n\
