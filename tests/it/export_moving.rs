@@ -8,7 +8,7 @@ use crate::standby::Followed;
 use crate::world::pair::Pair;
 use crate::world::pooler::Pooler;
 use crate::world::proxy::{Act, Proxy, Way};
-use crate::world::{cluster, text};
+use crate::world::{cluster, role, text};
 
 /// Accounts in two tables, the first of which takes several messages to send.
 const ACCOUNTS: &str = "create table a (id int primary key, money int, filler text); \
@@ -69,6 +69,24 @@ async fn a_connection_that_is_cut_leaves_the_file_of_before_and_no_other() {
     assert!(said(&output).contains("public.a: Cannot read the rows"), "{}", said(&output));
     assert_eq!(folder.names(), ["all.sql"]);
     assert_eq!(std::fs::read_to_string(folder.path("all.sql")).unwrap(), "of yesterday");
+}
+
+#[tokio::test]
+async fn a_table_that_somebody_holds_or_the_role_may_not_read_is_named_before_a_file_is_made() {
+    let pair = Pair::with(ACCOUNTS).await;
+    let folder = Folder::of(&pair);
+    let holder = pair.writer().await;
+    holder.batch_execute("begin; lock table b").await.unwrap();
+    let held = export(&pair, &["--format", "sql", "--output", &folder.path("all.sql")]);
+    holder.batch_execute("rollback").await.unwrap();
+    let reader = role(&pair.source.url, "grant select on a to ROLE").await;
+    let pair = pair.set("SOURCE_DATABASE_URL", reader);
+    let hidden = export(&pair, &["--format", "sql", "--output", &folder.path("all.sql")]);
+    for output in [held, hidden] {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).starts_with("public.b: Cannot read the rows"), "{}", said(&output));
+    }
+    assert!(folder.names().is_empty());
 }
 
 #[tokio::test]

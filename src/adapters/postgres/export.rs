@@ -64,7 +64,7 @@ impl Exported for PostgresExport {
 
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
         let session = self.session().await?;
-        let encoding = begin(&session, parts).await.map_err(unreadable)?;
+        let encoding = begin(&session, parts).await?;
         Ok(Box::new(PostgresSnapshot { session, encoding }))
     }
 
@@ -78,16 +78,18 @@ impl Exported for PostgresExport {
     }
 }
 
-/// Locks and begins; says the encoding that all text comes in.
-async fn begin(session: &Session, parts: &[Part]) -> Result<String, PostgresError> {
-    session.begin(Purpose::Export).await?;
-    let tables = parts.iter().filter(|part| part.relation.is_table());
-    let locked: Vec<String> =
-        tables.map(|part| format!("lock table {} in access share mode;", rows_of(part))).collect();
-    session.batch(&locked.concat()).await?;
-    session.batch(&sql::before_copy()).await?;
-    let rows = session.query("select current_setting('client_encoding')", []).await?;
-    Ok(rows[0].get(0))
+/// Locks and begins; says the encoding that all text comes in. A table is locked by a call of its own,
+/// so that the one that somebody holds is named.
+async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
+    session.begin(Purpose::Export).await.map_err(unreadable)?;
+    for part in parts.iter().filter(|part| part.relation.is_table()) {
+        let lock = format!("lock table {} in access share mode", rows_of(part));
+        let locked = session.batch(&lock).await;
+        locked.map_err(|error| unreadable(error).of_table(&part.table))?;
+    }
+    session.batch(&sql::before_copy()).await.map_err(unreadable)?;
+    let rows = session.query("select current_setting('client_encoding')", []).await;
+    Ok(rows.map_err(unreadable)?[0].get(0))
 }
 
 fn rows_of(part: &Part) -> String {
