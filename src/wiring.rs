@@ -14,6 +14,8 @@ use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::open;
+#[cfg(feature = "cli")]
+use crate::adapters::postgres::PostgresExport;
 use crate::adapters::postgres::{self, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
@@ -28,6 +30,8 @@ use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
+#[cfg(feature = "cli")]
+use crate::jobs::export::Sides;
 #[cfg(feature = "cli")]
 use crate::jobs::gap::ports::{Folder, Rehearse};
 use crate::jobs::schedules::ports::{Function, Schedules};
@@ -214,6 +218,11 @@ fn serve(
     let mark = mark(&target, state_schema);
     // One count of the calls of all that the pipeline reaches.
     let meter = Meter::default();
+    #[cfg(feature = "cli")]
+    let sides = Sides {
+        source: Box::new(PostgresExport::of_source(source.clone(), meter.clone())),
+        target: Box::new(PostgresExport::of_target(target.clone(), meter.clone())),
+    };
     let source = open::source(source, &meter);
     // One connection for rows and ledger alike: both work on the same database.
     #[cfg(feature = "cli")]
@@ -221,6 +230,8 @@ fn serve(
     let database = PostgresTarget::new(target, state_schema, triggers, meter.clone());
     Served {
         mark,
+        #[cfg(feature = "cli")]
+        sides,
         pipeline: Arc::new(Pipeline {
             name,
             cron,

@@ -1,6 +1,7 @@
 //! What can be asked, and what comes of it: the only list of jobs.
 
 #[cfg(feature = "cli")]
+pub mod export;
 pub mod gap;
 pub mod losses;
 pub mod schedules;
@@ -46,6 +47,9 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
+    /// Its two databases, to be read out into files.
+    #[cfg(feature = "cli")]
+    pub sides: export::Sides,
     /// The target, where rows can be tried there and undone.
     #[cfg(feature = "cli")]
     pub rehearse: Option<Box<dyn gap::ports::Rehearse>>,

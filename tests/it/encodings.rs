@@ -19,7 +19,7 @@ async fn database(encoding: &str, prefix: &str) -> Database {
     Database { url: maker.url.replace(&maker.name, &name), name }
 }
 
-async fn pair(source: &str, target: &str, source_schema: &str, target_schema: &str) -> Pair {
+pub async fn pair(source: &str, target: &str, source_schema: &str, target_schema: &str) -> Pair {
     let (source, target) = (database(source, "source").await, database(target, "target").await);
     Pair::between(source, target, source_schema, target_schema).await
 }
@@ -29,7 +29,7 @@ fn note(id: u32, body: &str) -> String {
 }
 
 /// Text that holds the bytes, put past the check of an encoding that there is not.
-fn bytes(hex: &str) -> String {
+pub fn bytes(hex: &str) -> String {
     format!("convert_from('\\x{hex}', 'SQL_ASCII')")
 }
 

@@ -65,8 +65,10 @@ const EXTENSIONS: &[(&str, &str, &[&str])] = &[
     ("postgis", "geography", &["'POINT(1 2)'"]),
 ];
 
-struct Column {
-    table: String,
+/// A table with a column of a type.
+pub struct Column {
+    /// The table's name.
+    pub table: String,
     declared: String,
     values: Vec<String>,
 }
@@ -114,18 +116,18 @@ fn has_multiranges() -> bool {
     has(14, "multiranges")
 }
 
-async fn both_sides() -> (Pair, Vec<Column>) {
+/// A table a type, without rows, on both sides; the types of extensions lie in another schema on each.
+pub async fn both_sides() -> (Pair, Vec<Column>) {
     let more = if has_multiranges() { OWN_MULTIRANGE } else { "" };
     let pair = Pair::with(&format!("create schema extensions; {OWN} {more}")).await;
     let columns = tables(&pair, ["public", "extensions"]).await;
     (pair, columns)
 }
 
-#[tokio::test]
-async fn types_of_a_databases_own_arrive_as_they_are_from_any_schema_into_any() {
-    let (pair, columns) = both_sides().await;
+/// Their rows, of the source: each value alone and in an array.
+pub fn rows(columns: &[Column]) -> String {
     let mut rows = String::new();
-    for Column { table, declared, values } in &columns {
+    for Column { table, declared, values } in columns {
         for (id, value) in values.iter().enumerate() {
             // An array constructor takes no domain over arrays.
             let list = match declared.contains("grid") {
@@ -135,7 +137,13 @@ async fn types_of_a_databases_own_arrive_as_they_are_from_any_schema_into_any() 
             let _ = write!(rows, "insert into {table} values ({id}, {value}, {list});");
         }
     }
-    pair.sql_source(&rows).await;
+    rows
+}
+
+#[tokio::test]
+async fn types_of_a_databases_own_arrive_as_they_are_from_any_schema_into_any() {
+    let (pair, columns) = both_sides().await;
+    pair.sql_source(&rows(&columns)).await;
     pair.sync().await.success();
     let refused =
         "select coalesce(string_agg(table_name || ': ' || reason, '; '), '') from sync_rejects";

@@ -12,15 +12,15 @@ const ITEMS: &str = "create table items (id int primary key, name text, \
 
 /// A primary, the standby that follows it, and a pair that reads from the standby and whose
 /// `sql_source` writes the primary.
-struct Followed {
-    pair: Pair,
+pub struct Followed {
+    pub pair: Pair,
     standby: Cluster,
     primary: Cluster,
 }
 
 impl Followed {
     /// None where the server's programs make no standby.
-    async fn with(schema: &str) -> Option<Self> {
+    pub async fn with(schema: &str) -> Option<Self> {
         if !makes_standbys() {
             return None;
         }
@@ -38,7 +38,7 @@ impl Followed {
     }
 
     /// Returns when the standby has replayed all that the primary has written, committed or not.
-    async fn caught_up(&self) {
+    pub async fn caught_up(&self) {
         let primary = connect(&self.primary.url("app")).await.unwrap();
         primary.batch_execute("checkpoint").await.unwrap();
         let goal = text(&self.primary.url("app"), "select pg_current_wal_flush_lsn()::text").await;

@@ -269,9 +269,9 @@ fn judged(error: &PostgresError) -> Judgement {
             (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
         }
         PostgresError::NoWire => (
-            Remedy::Report,
+            Remedy::Operator,
             "no_connection",
-            "report it with the table's definition; nothing was saved",
+            "give the database's own postgres:// URL: this cannot be done over an API",
         ),
         PostgresError::Api(error) => api::judged(error),
         PostgresError::Altered => (

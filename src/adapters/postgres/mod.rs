@@ -16,6 +16,8 @@ mod database;
 mod delete;
 mod describe;
 mod digest;
+#[cfg(feature = "cli")]
+mod export;
 mod fault;
 mod history;
 mod in_one;
@@ -48,4 +50,6 @@ mod wire;
 mod write;
 
 pub use database::{PostgresSource, PostgresTarget};
+#[cfg(feature = "cli")]
+pub use export::PostgresExport;
 pub use migrate::for_project;

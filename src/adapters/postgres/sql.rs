@@ -76,6 +76,9 @@ pub enum Purpose {
     Read,
     /// The same for a COPY, which has a savepoint before it.
     Copy,
+    /// All rows of several tables in one snapshot, however long that takes. The first query takes the
+    /// snapshot, so that locks can come before it.
+    Export,
     /// Several looks at a side, each with a snapshot of its own.
     Look,
     /// Writing to the target.
@@ -99,19 +102,19 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// transaction pooler nothing of it outlives the transaction.
 pub fn begin(purpose: Purpose) -> String {
     let mut text = String::from(match purpose {
-        Purpose::Read | Purpose::Copy => "begin isolation level repeatable read read only;",
+        Purpose::Read | Purpose::Copy | Purpose::Export => {
+            "begin isolation level repeatable read read only;"
+        }
         Purpose::Look => "begin isolation level read committed read only;",
         Purpose::Write => "begin isolation level read committed read write;",
     });
-    text.push_str(&settings());
+    text.push_str(&settings(purpose));
     match purpose {
         Purpose::Write => {
             let _ = write!(text, "{WRITE_PINS}{BYTES_AS_THEY_ARE}");
         }
-        Purpose::Copy => {
-            let _ = write!(text, "{BYTES_AS_THEY_ARE}savepoint {BEFORE_COPY};");
-        }
-        Purpose::Read | Purpose::Look => {}
+        Purpose::Copy => text.push_str(&before_copy()),
+        Purpose::Read | Purpose::Look | Purpose::Export => {}
     }
     text
 }
@@ -120,23 +123,32 @@ pub fn begin(purpose: Purpose) -> String {
 pub fn pins(purpose: Purpose) -> String {
     let own = match purpose {
         Purpose::Write => WRITE_PINS,
-        Purpose::Copy | Purpose::Read | Purpose::Look => "set local transaction_read_only = on;",
+        Purpose::Copy | Purpose::Read | Purpose::Look | Purpose::Export => {
+            "set local transaction_read_only = on;"
+        }
     };
-    format!("{}{own}", settings())
+    format!("{}{own}", settings(purpose))
 }
 
-fn settings() -> String {
+fn settings(purpose: Purpose) -> String {
     let mut text = String::new();
+    // Nobody knows how long a whole table takes, or whoever reads the file from a pipe.
+    let limit = |limit| if purpose == Purpose::Export { Duration::ZERO } else { limit };
     let timeouts = [
-        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("statement_timeout", limit(STATEMENT_TIMEOUT)),
         ("lock_timeout", LOCK_TIMEOUT),
-        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
+        ("idle_in_transaction_session_timeout", limit(IDLE_TIMEOUT)),
     ];
     for (name, value) in timeouts {
         let _ = write!(text, "set local {name} = {};", value.as_millis());
     }
     text.push_str(PINS);
     text
+}
+
+/// What a COPY needs before it, in its transaction.
+pub fn before_copy() -> String {
+    format!("{BYTES_AS_THEY_ARE}savepoint {BEFORE_COPY};")
 }
 
 /// The printed form of values depends on these, and with `row_security` off a role that policies

@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod demo;
+mod export;
 mod gap;
 mod local_qstash;
 mod output;
@@ -51,6 +52,8 @@ enum Command {
     Rejects(rejects::RejectsArguments),
     /// Compares both sides without moving rows, and names the keys that differ
     Verify(verify::VerifyArguments),
+    /// Writes the tables of one side to files, as of one moment: SQL, CSV or JSON lines
+    Export(export::ExportArguments),
     /// Fills a gap: says what to export by hand, imports CSV files, or reads a span again
     Gap(gap::GapArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
@@ -115,8 +118,10 @@ impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let watched = std::io::stderr().is_terminal();
-        let moves_rows =
-            matches!(self.command, Command::Run(_) | Command::Setup(_) | Command::Gap(_));
+        let moves_rows = matches!(
+            self.command,
+            Command::Run(_) | Command::Setup(_) | Command::Gap(_) | Command::Export(_)
+        );
         (watched && moves_rows).then(progress::layer)
     }
 }
@@ -129,6 +134,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Status(arguments) => status::status(&arguments).await,
         Command::Rejects(arguments) => rejects::rejects(&arguments).await,
         Command::Verify(arguments) => verify::verify(&arguments).await,
+        Command::Export(arguments) => export::export(&arguments).await,
         Command::Gap(arguments) => gap::gap(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::ProjectSql(arguments) => project_sql::project_sql(&arguments),

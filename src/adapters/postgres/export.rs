@@ -1,0 +1,238 @@
+//! A whole side read out as of one moment: one transaction over all tables, a COPY a table.
+//!
+//! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
+//! first, in the mode in which any read locks them, and the snapshot comes after that.
+
+mod statements;
+
+use std::pin::pin;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+
+use super::fault::{PostgresError, to_fault};
+use super::session::{Pool, Session};
+use super::sql::{self, Purpose};
+use super::{copy, describe, sequences};
+use crate::engine::model::address::Address;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::meter::Meter;
+use crate::engine::model::page::Encoding;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
+use crate::engine::model::table::TableName;
+use crate::jobs::export::ports::{Exported, Format, Output, Part, Snapshot};
+use statements::Statements;
+
+/// How many bytes are handed on at once.
+const CHUNK: usize = 256 << 10;
+
+/// After how many rows progress is told.
+const TOLD_EVERY: u64 = 10_000;
+
+/// A Postgres database that is read out.
+pub struct PostgresExport {
+    pool: Pool,
+    connecting: Step,
+}
+
+impl PostgresExport {
+    /// A pipeline's source.
+    pub fn of_source(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter), connecting: Step::ConnectSource }
+    }
+
+    /// A pipeline's target.
+    pub fn of_target(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter), connecting: Step::ConnectTarget }
+    }
+
+    async fn session(&self) -> Result<Session, Fault> {
+        self.pool.take().await.map_err(|error| to_fault(error, self.connecting))
+    }
+}
+
+#[async_trait]
+impl Exported for PostgresExport {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let session = self.session().await?;
+        let facts = describe::facts(&session, tables, TargetTriggers::Fire).await;
+        let facts = facts.map_err(unreadable)?;
+        self.pool.give_back(session);
+        Ok(facts)
+    }
+
+    async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
+        let session = self.session().await?;
+        let encoding = begin(&session, parts).await?;
+        Ok(Box::new(PostgresSnapshot { session, encoding }))
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.session().await?;
+        sequences::of_tables(&session, tables).await.map_err(unreadable)
+    }
+
+    fn tail(&self, steps: &[SequenceStep]) -> String {
+        statements::tail(steps)
+    }
+}
+
+/// Locks and begins; says the encoding that all text comes in. A table is locked by a call of its own,
+/// so that the one that somebody holds is named.
+async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
+    session.begin(Purpose::Export).await.map_err(unreadable)?;
+    for part in parts.iter().filter(|part| part.relation.is_table()) {
+        let lock = format!("lock table {} in access share mode", rows_of(part));
+        let locked = session.batch(&lock).await;
+        locked.map_err(|error| unreadable(error).of_table(&part.table))?;
+    }
+    session.batch(&sql::before_copy()).await.map_err(unreadable)?;
+    let rows = session.query("select current_setting('client_encoding')", []).await;
+    Ok(rows.map_err(unreadable)?[0].get(0))
+}
+
+fn rows_of(part: &Part) -> String {
+    sql::rows_of(&part.table, part.relation)
+}
+
+/// One transaction, open until its end.
+struct PostgresSnapshot {
+    session: Session,
+    encoding: String,
+}
+
+#[async_trait]
+impl Snapshot for PostgresSnapshot {
+    fn head(&self, notes: &[String]) -> String {
+        statements::head(&self.encoding, notes)
+    }
+
+    async fn rows(
+        &mut self,
+        part: &Part,
+        format: Format,
+        output: &mut dyn Output,
+    ) -> Result<u64, Fault> {
+        let text = copy_sql(part, format);
+        let mut stream = pin!(self.session.copy_out(&text).await.map_err(unreadable)?);
+        let mut writer = Writer::of(part, format, self.encoding == "UTF8");
+        // No deadline: a condition may pass over rows for as long as it likes, and the kernel asks
+        // whether the server is still there.
+        while let Some(message) =
+            stream.try_next().await.map_err(|error| unreadable(error.into()))?
+        {
+            writer.message(&message)?;
+            if writer.chunk.len() >= CHUNK {
+                output.write(&writer.chunk)?;
+                writer.chunk.clear();
+            }
+            if writer.rows.is_multiple_of(TOLD_EVERY) {
+                tell(part, writer.rows);
+            }
+        }
+        writer.end();
+        output.write(&writer.chunk)?;
+        tell(part, writer.rows);
+        Ok(writer.rows)
+    }
+
+    async fn end(self: Box<Self>) -> Result<(), Fault> {
+        self.session.batch("rollback").await.map_err(unreadable)
+    }
+}
+
+fn tell(part: &Part, rows: u64) {
+    let Part { table, expected, .. } = part;
+    tracing::debug!(target: "syncline::progress", %table, rows, expected, "Exported rows");
+}
+
+/// What a COPY's messages become: a row each, after the line of names in CSV.
+struct Writer<'a> {
+    form: Form<'a>,
+    rows: u64,
+    chunk: Vec<u8>,
+}
+
+enum Form<'a> {
+    Sql(Box<Statements<'a>>),
+    Csv { named: bool },
+    Jsonl { is_utf8: bool },
+}
+
+impl<'a> Writer<'a> {
+    fn of(part: &'a Part, format: Format, is_utf8: bool) -> Self {
+        let form = match format {
+            Format::Sql => Form::Sql(Box::new(Statements::of(part))),
+            Format::Csv => Form::Csv { named: false },
+            Format::Jsonl => Form::Jsonl { is_utf8 },
+        };
+        Self { form, rows: 0, chunk: Vec::new() }
+    }
+
+    fn message(&mut self, message: &[u8]) -> Result<(), Fault> {
+        match &mut self.form {
+            Form::Csv { named: named @ false } => {
+                *named = true;
+                self.chunk.extend_from_slice(message);
+                return Ok(());
+            }
+            Form::Csv { named: true } => self.chunk.extend_from_slice(message),
+            Form::Sql(statements) => {
+                let row = copy::row_of_message(Encoding::Text, message);
+                let written = statements.row(row.unwrap_or_default(), &mut self.chunk);
+                written.map_err(|error| unreadable(error.into()))?;
+            }
+            Form::Jsonl { is_utf8 } => {
+                if !*is_utf8 && std::str::from_utf8(message).is_err() {
+                    return Err(not_utf8());
+                }
+                statements::json_line(message, &mut self.chunk);
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Form::Sql(statements) = &mut self.form {
+            statements.end(&mut self.chunk);
+        }
+    }
+}
+
+/// The rows of a part. A row as JSON is made by the server, which knows which values are numbers.
+fn copy_sql(part: &Part, format: Format) -> String {
+    let columns = sql::prefixed("r.", part.columns.iter().map(|column| column.name.as_str()));
+    let filter = part.filter.as_deref().map(sql::condition);
+    let rows = format!(
+        "select {columns} from {rows} as r where {filter}",
+        rows = rows_of(part),
+        filter = filter.as_deref().unwrap_or("true"),
+    );
+    match format {
+        Format::Sql => format!("copy ({rows}) to stdout (format text)"),
+        Format::Csv => format!("copy ({rows}) to stdout (format csv, header)"),
+        Format::Jsonl => format!(
+            "copy (select pg_catalog.row_to_json(j.*)::text from ({rows}) as j) to stdout (format text)"
+        ),
+    }
+}
+
+/// What a database says that is read out. Either side may be, so it is not called the source.
+fn unreadable(error: PostgresError) -> Fault {
+    let fault = to_fault(error, Step::Read);
+    Fault { message: "Cannot read the rows".to_owned(), ..fault }
+}
+
+/// JSON is UTF-8, and the bytes of a database without an encoding need not be.
+fn not_utf8() -> Fault {
+    Fault::new(
+        Step::Read,
+        Remedy::Operator,
+        "not_utf8",
+        "A row is not valid in UTF-8",
+        "the database has no encoding, and JSON needs one: take --format sql or csv",
+    )
+}

@@ -1,0 +1,271 @@
+//! The text of a file of SQL. `psql -f` runs it, twice without harm: each statement inserts rows, or
+//! updates those that are there and differ.
+//!
+//! A value is a literal made of its text, which the server reads as a value of the column's type. A value
+//! with control characters is written with escapes, so that a row is a line: what carries the file may
+//! change the ends of lines.
+
+use std::fmt::Write as _;
+
+use super::super::copy::BadFrame;
+use super::super::sql;
+use crate::engine::model::sequence::SequenceStep;
+use crate::jobs::export::ports::{Part, Pass};
+
+/// After how many rows a statement ends: enough for the server to have little to do beside the rows.
+const MOST_ROWS: usize = 1_000;
+
+/// After how many bytes it ends: whoever restores holds a statement and what is read of it in memory.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What a file begins with. Everything is set for the transaction alone. The search path stays the
+/// role's own: all names here are told in full, and the tables' triggers may name others without a schema.
+pub fn head(encoding: &str, notes: &[String]) -> String {
+    let mut text = String::from(
+        "-- Written by syncline export. It may be restored twice:\n\
+         -- psql -v ON_ERROR_STOP=1 -f FILE DATABASE\n",
+    );
+    for note in notes {
+        let _ = writeln!(text, "-- Note: {}", on_one_line(note));
+    }
+    let _ = write!(
+        text,
+        "begin;\n\
+         set local standard_conforming_strings = on;\n\
+         set local client_encoding = '{encoding}';\n\
+         set local datestyle = 'ISO, YMD';\n\
+         set local intervalstyle = 'postgres';\n\
+         set local timezone = 'UTC';\n\
+         set local array_nulls = on;\n\
+         set local lc_monetary = 'C';\n\
+         set local xmloption = 'content';\n\
+         set local statement_timeout = 0;\n\
+         set local idle_in_transaction_session_timeout = 0;\n\
+         set constraints all deferred;\n"
+    );
+    text
+}
+
+/// What a file ends with. `setval` is not undone where the commit fails, and does no harm then: it skips
+/// values.
+pub fn tail(steps: &[SequenceStep]) -> String {
+    let rows: Vec<String> = steps
+        .iter()
+        .map(|SequenceStep { sequence, from: _, to, descends }| {
+            let name = sql::literal(&sql::table(sequence));
+            format!("    (to_regclass({name}), {to}::int8, {descends})")
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::from("\ncommit;\n");
+    }
+    format!(
+        "\n-- Sequences go on behind these values.\n\
+         select count(setval(s.sequence, s.behind, true)) as \"sequences advanced\" from (values\n{rows}\n\
+         ) as s (sequence, behind, descends)\n\
+         where case when has_sequence_privilege(s.sequence, 'update') and \
+         has_sequence_privilege(s.sequence, 'select, usage')\n    \
+         then coalesce(case when s.descends then pg_sequence_last_value(s.sequence) > s.behind\n        \
+         else pg_sequence_last_value(s.sequence) < s.behind end, true) end;\n\ncommit;\n",
+        rows = rows.join(",\n"),
+    )
+}
+
+/// A name may hold a line's end, behind which the comment would be a statement.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// The statements of one part, written row by row.
+pub struct Statements<'a> {
+    part: &'a Part,
+    rows: usize,
+    bytes: usize,
+    any: bool,
+}
+
+impl<'a> Statements<'a> {
+    /// The statements of a part, of which nothing is written yet.
+    pub fn of(part: &'a Part) -> Self {
+        Self { part, rows: 0, bytes: 0, any: false }
+    }
+
+    /// Adds a row as COPY writes it in text.
+    pub fn row(&mut self, row: &[u8], out: &mut Vec<u8>) -> Result<(), BadFrame> {
+        if self.rows == MOST_ROWS || self.bytes >= MOST_BYTES {
+            self.close(out);
+        }
+        let before = out.len();
+        if self.rows == 0 {
+            self.open(out);
+        } else {
+            out.extend_from_slice(b",\n");
+        }
+        let line = row.strip_suffix(b"\n").ok_or(BadFrame::Broken("a line without an end"))?;
+        let values = line.split(|&byte| byte == b'\t');
+        out.push(b'(');
+        let mut written = 0;
+        for (value, column) in values.zip(&self.part.columns) {
+            if written > 0 {
+                out.extend_from_slice(b", ");
+            }
+            match self.part.pass {
+                Pass::First if column.late => out.extend_from_slice(b"null"),
+                Pass::First | Pass::Whole => literal(value, out),
+            }
+            written += 1;
+        }
+        if written < self.part.columns.len() {
+            return Err(BadFrame::Broken("a missing field"));
+        }
+        out.push(b')');
+        self.rows += 1;
+        self.bytes += out.len() - before;
+        Ok(())
+    }
+
+    /// Ends the last statement.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if self.rows > 0 {
+            self.close(out);
+        }
+    }
+
+    fn open(&mut self, out: &mut Vec<u8>) {
+        let Part { table, columns, pass, .. } = self.part;
+        let mut text = String::new();
+        if !self.any {
+            let what = match pass {
+                Pass::Whole => "",
+                Pass::First => ", without what points to rows that come later",
+            };
+            let _ = writeln!(text, "\n-- {}{what}", on_one_line(&table.to_string()));
+            self.any = true;
+        }
+        // A value is inserted into an identity that is generated always only where that is said.
+        let overriding = columns.iter().any(|column| column.serial || column.identity_always);
+        let _ = writeln!(
+            text,
+            "insert into {} as t ({}){} values",
+            sql::table(table),
+            sql::idents(columns.iter().map(|column| column.name.as_str())),
+            if overriding { " overriding system value" } else { "" },
+        );
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    /// What is done with rows that are there. Those that are equal in every byte are left alone, so
+    /// that no trigger fires for them.
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let Part { columns, key, pass, .. } = self.part;
+        let others: Vec<&str> = columns
+            .iter()
+            .filter(|column| !key.contains(&column.name) && !column.identity_always)
+            .map(|column| column.name.as_str())
+            .collect();
+        let key = sql::idents(key.iter().map(String::as_str));
+        let text = match pass {
+            Pass::Whole if !others.is_empty() => {
+                let set: Vec<String> = others
+                    .iter()
+                    .map(|name| format!("{name} = excluded.{name}", name = sql::ident(name)))
+                    .collect();
+                format!(
+                    "\non conflict ({key}) do update set {set}\nwhere row({stored})::record \
+                     operator(pg_catalog.*<>) row({given})::record;\n",
+                    set = set.join(", "),
+                    stored = sql::prefixed("t.", others.iter().copied()),
+                    given = sql::prefixed("excluded.", others.iter().copied()),
+                )
+            }
+            Pass::Whole | Pass::First => format!("\non conflict ({key}) do nothing;\n"),
+        };
+        out.extend_from_slice(text.as_bytes());
+        (self.rows, self.bytes) = (0, 0);
+    }
+}
+
+/// A value of COPY's text as a literal. COPY escapes backslashes and these control characters, and no
+/// others (PostgreSQL documentation, COPY, "Text Format").
+fn literal(value: &[u8], out: &mut Vec<u8>) {
+    if value == b"\\N" {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    let mut letters = value.iter();
+    let mut has_controls = false;
+    while let Some(&byte) = letters.next() {
+        has_controls |= byte == b'\\' && letters.next() != Some(&b'\\');
+    }
+    out.extend_from_slice(if has_controls { b"E'" } else { b"'" });
+    let mut letters = value.iter();
+    while let Some(&byte) = letters.next() {
+        match (byte, has_controls) {
+            (b'\'', _) => out.extend_from_slice(b"''"),
+            (b'\\', false) => out.extend(letters.next()),
+            // The same escapes mean the same there, but for one.
+            (b'\\', true) => match letters.next() {
+                Some(b'v') => out.extend_from_slice(b"\\x0B"),
+                other => {
+                    out.push(b'\\');
+                    out.extend(other);
+                }
+            },
+            (byte, _) => out.push(byte),
+        }
+    }
+    out.push(b'\'');
+}
+
+/// A row as JSON, from COPY's text. Within a JSON text a control character stands between its parts
+/// alone, as in a document of type json that was written over several lines: it becomes a space.
+pub fn json_line(message: &[u8], out: &mut Vec<u8>) {
+    let mut letters = message.strip_suffix(b"\n").unwrap_or(message).iter();
+    while let Some(&byte) = letters.next() {
+        out.push(match byte {
+            b'\\' if letters.next() != Some(&b'\\') => b' ',
+            byte => byte,
+        });
+    }
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal_of(value: &str) -> String {
+        let mut out = Vec::new();
+        literal(value.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_escaped_only_where_it_has_control_characters() {
+        for (copied, written) in [
+            ("", "''"),
+            ("\\N", "null"),
+            ("\\\\N", "'\\N'"),
+            ("it's", "'it''s'"),
+            ("\\\\x00", "'\\x00'"),
+            ("a\\nb\\\\n'", "E'a\\nb\\\\n'''"),
+            ("\\vA", "E'\\x0BA'"),
+            ("\\\\v", "'\\v'"),
+        ] {
+            assert_eq!(literal_of(copied), written, "{copied}");
+        }
+    }
+
+    #[test]
+    fn a_document_of_several_lines_is_one_line() {
+        let mut out = Vec::new();
+        json_line(b"{\"a\":{\\n \"b\": \"\\\\n\"}}\n", &mut out);
+        assert_eq!(out, b"{\"a\":{  \"b\": \"\\n\"}}\n");
+    }
+
+    #[test]
+    fn a_comment_ends_where_its_line_does() {
+        let head = head("UTF8", &["a\nb".to_owned(), "c\u{2028}d\re".to_owned()]);
+        assert!(head.contains("-- Note: a b\n") && head.contains("d e\n"), "{head}");
+    }
+}

@@ -1,0 +1,161 @@
+//! `syncline export`: the tables of one side in files, as of one moment.
+
+mod compression;
+mod files;
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::output::{self, Exit};
+use super::{Selection, opened, run};
+use crate::edge::http::wire::ErrorAnswer;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::run::RunId;
+use crate::jobs::export::ports::Format;
+use crate::jobs::export::{ExportReport, ExportTables, From};
+use crate::wiring::App;
+use compression::Compression;
+use files::{Files, Place};
+
+#[derive(Debug, clap::Args)]
+pub struct ExportArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// The side that is read
+    #[arg(long, value_enum, default_value_t = Side::Source)]
+    from: Side,
+    /// SQL that restores the tables, CSV as COPY writes it, or a JSON object a row
+    #[arg(long, value_enum)]
+    format: Written,
+    /// Compress with gzip
+    #[arg(long, conflicts_with = "zstd")]
+    gzip: bool,
+    /// Compress with zstd
+    #[arg(long)]
+    zstd: bool,
+    /// Where to write: a file, or a directory for a file a table (csv, jsonl) [default: stdout]
+    #[arg(long, value_name = "FILE|DIR")]
+    output: Option<PathBuf>,
+    /// Print one JSON object; on stderr where the rows are on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Side {
+    Source,
+    Target,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Written {
+    Sql,
+    Csv,
+    Jsonl,
+}
+
+impl ExportArguments {
+    fn format(&self) -> Format {
+        match self.format {
+            Written::Sql => Format::Sql,
+            Written::Csv => Format::Csv,
+            Written::Jsonl => Format::Jsonl,
+        }
+    }
+
+    fn from(&self) -> From {
+        match self.from {
+            Side::Source => From::Source,
+            Side::Target => From::Target,
+        }
+    }
+
+    fn compression(&self) -> Compression {
+        match (self.gzip, self.zstd) {
+            (true, _) => Compression::Gzip,
+            (false, true) => Compression::Zstd,
+            (false, false) => Compression::None,
+        }
+    }
+}
+
+/// Writes all tables, or says why not; then nothing stands under the names that were asked for.
+pub async fn export(arguments: &ExportArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let run = app.new_run();
+    let place = Place::of(arguments.output.as_deref(), arguments.format());
+    let telling = Telling { json: arguments.json, rows_on_stdout: place == Place::Stdout };
+    match exported(&app, arguments, place).await {
+        Ok(report) => {
+            telling.report(&report, arguments);
+            Exit::Done
+        }
+        Err(fault) => telling.fault(&fault, &run),
+    }
+}
+
+async fn exported(
+    app: &App,
+    arguments: &ExportArguments,
+    place: Place,
+) -> Result<ExportReport, Fault> {
+    let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
+    let (format, compression) = (arguments.format(), arguments.compression());
+    ExportTables { pipeline, from: arguments.from(), format }
+        .run(&served.sides, |tables| Ok(Box::new(Files::open(place, format, compression, tables)?)))
+        .await
+}
+
+/// Where what is to be said goes: rows on stdout leave no place for it there.
+#[derive(Clone, Copy)]
+struct Telling {
+    json: bool,
+    rows_on_stdout: bool,
+}
+
+impl Telling {
+    fn say(self, text: &str) {
+        match self.rows_on_stdout {
+            true => eprint!("{text}"),
+            false => print!("{text}"),
+        }
+    }
+
+    fn report(self, report: &ExportReport, arguments: &ExportArguments) {
+        let ExportReport { tables, notes } = report;
+        let total: u64 = tables.values().sum();
+        if self.json {
+            let counts: serde_json::Map<_, _> =
+                tables.iter().map(|(table, rows)| (table.to_string(), json!(rows))).collect();
+            let output = arguments.output.as_ref().map(|path| path.display().to_string());
+            let report = json!({
+                "success": true, "rows": total, "tables": counts, "output": output, "notes": notes,
+            });
+            return self.say(&format!("{report}\n"));
+        }
+        for note in notes {
+            eprintln!("note: {note}");
+        }
+        let heads = ["table", "rows"].map(str::to_owned);
+        let lines = tables.iter().map(|(table, rows)| [table.to_string(), rows.to_string()]);
+        let last = ["total".to_owned(), total.to_string()];
+        let rows: Vec<_> = [heads].into_iter().chain(lines).chain([last]).collect();
+        self.say(&output::columns(&rows));
+    }
+
+    fn fault(self, fault: &Fault, run: &RunId) -> Exit {
+        if self.json && self.rows_on_stdout {
+            let answer = serde_json::to_string(&ErrorAnswer::of(fault, run));
+            eprintln!("{}", answer.expect("our own shapes are JSON"));
+            return Exit::of_fault(fault);
+        }
+        if let (Some(table), false) = (&fault.table, self.json) {
+            eprint!("{table}: ");
+        }
+        output::fault(fault, run, self.json)
+    }
+}

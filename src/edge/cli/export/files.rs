@@ -1,0 +1,275 @@
+//! The files of an export. A file has its name once all of the export is there; until then its name
+//! ends with `.partial`, so that nobody takes it for whole.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::compression::{Compressed, Compression};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
+use crate::jobs::export::ports::{Format, Output};
+
+/// What the name of a table may hold and that of a file may not, on one system or another; and what
+/// such a letter is written with.
+const NOT_IN_FILES: &str = "/\\:*?\"<>|%";
+
+/// Where an export goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To whoever reads our output.
+    Stdout,
+    /// All of it to one file.
+    File(PathBuf),
+    /// To a file a table.
+    Directory(PathBuf),
+}
+
+impl Place {
+    /// What a path means. SQL is one file. Otherwise a directory is what is one, what ends like one, and
+    /// what has no ending.
+    pub fn of(path: Option<&Path>, format: Format) -> Self {
+        let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
+            return Self::Stdout;
+        };
+        let ends_like_one = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let is_directory = path.is_dir() || ends_like_one || path.extension().is_none();
+        match format != Format::Sql && is_directory {
+            true => Self::Directory(path.to_owned()),
+            false => Self::File(path.to_owned()),
+        }
+    }
+}
+
+/// The files of one export. Those that are not finished are removed when it is dropped.
+pub struct Files {
+    place: Place,
+    format: Format,
+    compression: Compression,
+    open: Option<Open>,
+    written: Vec<Written>,
+}
+
+/// The file that is written to.
+struct Open {
+    name: PathBuf,
+    to: Compressed<Sink>,
+}
+
+/// A file that is there under its partial name.
+struct Written {
+    partial: PathBuf,
+    name: PathBuf,
+}
+
+enum Sink {
+    Stdout(io::Stdout),
+    File(File),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
+}
+
+impl Files {
+    /// Makes the place ready for these tables.
+    pub fn open(
+        place: Place,
+        format: Format,
+        compression: Compression,
+        tables: &[TableName],
+    ) -> Result<Self, Fault> {
+        let is_one_file = !matches!(place, Place::Directory(_));
+        if is_one_file && format != Format::Sql && tables.len() > 1 {
+            return Err(several(tables.len()));
+        }
+        let mut files = Self { place, format, compression, open: None, written: Vec::new() };
+        match &files.place {
+            Place::Stdout => files.begin_on(Sink::Stdout(io::stdout()), PathBuf::from("stdout")),
+            Place::File(name) if name.is_dir() => {
+                return Err(unwritable(name, io::ErrorKind::IsADirectory.into()));
+            }
+            Place::File(name) => files.create(name.clone())?,
+            Place::Directory(directory) => {
+                files.refuse_namesakes(tables)?;
+                fs::create_dir_all(directory).map_err(|error| unwritable(directory, error))?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Two tables whose file would be one: `"a.b"` of schema public, and `b` of schema a.
+    fn refuse_namesakes(&self, tables: &[TableName]) -> Result<(), Fault> {
+        let mut names = BTreeSet::new();
+        for table in tables {
+            let name = self.name_of(table);
+            if !names.insert(name.clone()) {
+                return Err(Fault::new(
+                    Step::Ask,
+                    Remedy::Caller,
+                    "same_file",
+                    format!("Another table goes to {name}, too"),
+                    "export one of them alone, to another directory",
+                )
+                .of_table(table));
+            }
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, table: &TableName) -> String {
+        let name = match table.schema() {
+            DEFAULT_SCHEMA => in_files(table.name()),
+            schema => format!("{}.{}", in_files(schema), in_files(table.name())),
+        };
+        let format = match self.format {
+            Format::Sql => "sql",
+            Format::Csv => "csv",
+            Format::Jsonl => "jsonl",
+        };
+        format!("{name}.{format}{}", self.compression.ending())
+    }
+
+    fn create(&mut self, name: PathBuf) -> Result<(), Fault> {
+        let partial = partial(&name);
+        let file = File::create(&partial).map_err(|error| unwritable(&partial, error))?;
+        self.written.push(Written { partial, name: name.clone() });
+        self.begin_on(Sink::File(file), name);
+        Ok(())
+    }
+
+    fn begin_on(&mut self, sink: Sink, name: PathBuf) {
+        self.open = Some(Open { name, to: self.compression.onto(sink) });
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
+        let Some(Open { name, to }) = self.open.take() else { return Ok(()) };
+        let closed = to.finish().and_then(|mut sink| {
+            sink.flush()?;
+            match sink {
+                Sink::Stdout(_) => Ok(()),
+                Sink::File(file) => file.sync_all(),
+            }
+        });
+        closed.map_err(|error| unwritable(&name, error))
+    }
+}
+
+impl Output for Files {
+    fn begin(&mut self, table: &TableName) -> Result<(), Fault> {
+        let Place::Directory(directory) = &self.place else { return Ok(()) };
+        let name = directory.join(self.name_of(table));
+        self.close()?;
+        self.create(name)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Open { name, to } = self.open.as_mut().expect("a file is begun before it is written");
+        to.write(bytes).map_err(|error| unwritable(name, error))
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        self.close()?;
+        while let Some(Written { partial, name }) = self.written.pop() {
+            if let Err(error) = fs::rename(&partial, &name) {
+                let fault = unwritable(&name, error);
+                self.written.push(Written { partial, name });
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for Written { partial, name: _ } in &self.written {
+            if let Err(error) = fs::remove_file(partial) {
+                tracing::warn!(%error, "Cannot remove {}", partial.display());
+            }
+        }
+    }
+}
+
+fn in_files(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        match letter.is_control() || NOT_IN_FILES.contains(letter) {
+            true => text.push_str(&format!("%{:02X}", u32::from(letter))),
+            false => text.push(letter),
+        }
+    }
+    text
+}
+
+fn partial(name: &Path) -> PathBuf {
+    let mut partial = name.as_os_str().to_owned();
+    partial.push(".partial");
+    PathBuf::from(partial)
+}
+
+fn several(tables: usize) -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        "several_files",
+        format!("{tables} tables do not fit into one file of this format"),
+        "name a directory, as in --output backup/, or one table with --table",
+    )
+}
+
+fn unwritable(path: &Path, error: io::Error) -> Fault {
+    Fault::new(
+        Step::Write,
+        Remedy::Operator,
+        "unwritable",
+        format!("Cannot write to {}", path.display()),
+        "check the room on the disk and the rights, or name another place with --output",
+    )
+    .caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_directory_where_it_looks_like_one_and_never_for_sql() {
+        let of = |path: &str, format| Place::of(Some(Path::new(path)), format);
+        for path in ["backup", "backup.d/", "/"] {
+            assert_eq!(of(path, Format::Csv), Place::Directory(path.into()), "{path}");
+            assert_eq!(of(path, Format::Sql), Place::File(path.into()), "{path}");
+        }
+        assert_eq!(of("orders.csv", Format::Csv), Place::File("orders.csv".into()));
+        assert_eq!(of("-", Format::Csv), Place::Stdout);
+        assert_eq!(Place::of(None, Format::Sql), Place::Stdout);
+    }
+
+    #[test]
+    fn names_of_tables_stay_inside_of_the_directory() {
+        let place = Place::Directory("unused".into());
+        let (format, compression) = (Format::Csv, Compression::Gzip);
+        let files = Files { place, format, compression, open: None, written: Vec::new() };
+        for (schema, name, file) in [
+            ("public", "orders", "orders.csv.gz"),
+            ("sales", "Order Lines", "sales.Order Lines.csv.gz"),
+            ("public", "../../etc/ünï", "..%2F..%2Fetc%2Fünï.csv.gz"),
+            ("public", "50%", "50%25.csv.gz"),
+        ] {
+            assert_eq!(files.name_of(&TableName::new(schema, name)), file);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Decides what an export writes: which tables in which order, by which keys, and how rows that point
+//! to one another go in.
+//!
+//! A file of SQL is restored statement by statement, and a foreign key is checked at the end of each
+//! unless it can wait. So:
+//!
+//! 1. tables come after those that they point to;
+//! 2. where that cannot be, because tables point to each other or rows to rows of their own table,
+//!    constraints that can wait are told to wait for the end of the transaction;
+//! 3. where a constraint cannot wait and a column of it takes NULL, the table is written twice: first
+//!    its rows without that column, and at the end whole;
+//! 4. what is left is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ports::{Format, Part, PartColumn, Pass};
+use crate::engine::model::facts::{Facts, Reference, TableFacts};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::sequence::{Sequence, SequenceStep};
+use crate::engine::model::table::TableName;
+use crate::engine::plan::order;
+
+/// What of the operator's rules for single tables counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Keys, columns and conditions.
+    All,
+    /// Keys alone: columns and conditions are said of the source.
+    Keys,
+}
+
+/// What is written, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The parts; a table may have two.
+    pub parts: Vec<Part>,
+    /// What is to be known of it.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// The tables, each once, in the order of their first parts.
+    pub fn tables(&self) -> Vec<TableName> {
+        let mut tables: Vec<TableName> = Vec::new();
+        for part in &self.parts {
+            if !tables.contains(&part.table) {
+                tables.push(part.table.clone());
+            }
+        }
+        tables
+    }
+}
+
+/// Plans an export. A table that was listed and cannot be written is a fault, since a file without it
+/// would be taken for whole; one that was not is left out, with a note.
+pub fn plan(
+    pipeline: &Pipeline,
+    rules: Rules,
+    facts: &Facts,
+    format: Format,
+) -> Result<Plan, Fault> {
+    let listed = pipeline.tables.as_deref();
+    for table in listed.into_iter().flatten() {
+        if !facts.tables.contains_key(table) {
+            return Err(no_table(table));
+        }
+    }
+    let order = order::parents_first(&parents(facts));
+    let (mut plan, mut again) = (Plan::default(), Vec::new());
+    let mut before = BTreeSet::new();
+    for table in order {
+        let of = &facts.tables[&table];
+        let mut part = part(pipeline.rule(&table), rules, &table, of);
+        if format == Format::Sql {
+            if part.key.is_empty() {
+                if listed.is_some() {
+                    return Err(no_key(&table));
+                }
+                plan.notes.push(format!(
+                    "{table} is left out: it has no key, so its rows would be there twice after a \
+                     second restore"
+                ));
+                before.insert(table);
+                continue;
+            }
+            let late: Vec<&Reference> = of
+                .references
+                .iter()
+                .filter(|of| !of.deferrable && !before.contains(&of.parent))
+                .filter(|of| facts.tables.contains_key(&of.parent))
+                .collect();
+            let (columns, notes) = late_columns(&table, of, &part.key, &late);
+            plan.notes.extend(notes);
+            if !columns.is_empty() {
+                for column in &mut part.columns {
+                    column.late = columns.contains(column.name.as_str());
+                }
+                again.push(part.clone());
+                part.pass = Pass::First;
+            }
+        }
+        before.insert(table);
+        plan.parts.push(part);
+    }
+    plan.parts.extend(again);
+    Ok(plan)
+}
+
+/// Where the sequences go on, so that none gives out a key that is in the file: behind the furthest value
+/// that it gave out or that a column holds. One that begins anew at its end is left as it is, and one that
+/// is unused and begins behind all of them anyway.
+pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
+    let step = |of: &Sequence| {
+        let descends = of.increment < 0;
+        let known = of.last.into_iter().chain(of.reached);
+        let to = if descends { known.min() } else { known.max() }?;
+        let is_before = |first: i64| if descends { to > first } else { to < first };
+        let begins_behind = of.last.is_none() && of.first.is_some_and(is_before);
+        let takes_it = !of.cycles && (of.min..=of.max).contains(&to);
+        let sequence = of.name.clone();
+        (takes_it && !begins_behind).then_some(SequenceStep { sequence, from: None, to, descends })
+    };
+    sequences.iter().filter_map(step).collect()
+}
+
+/// What each table comes after. In a circle that is only what it needs at once: the rest can wait, or is
+/// written later.
+fn parents(facts: &Facts) -> BTreeMap<TableName, Vec<TableName>> {
+    let all = |of: &TableFacts| of.references.iter().map(|of| of.parent.clone()).collect();
+    let all: BTreeMap<_, Vec<_>> =
+        facts.tables.iter().map(|(table, of)| (table.clone(), all(of))).collect();
+    let circles = order::in_circles(&all);
+    let before = |(table, of): (&TableName, &TableFacts)| {
+        let in_circle = |parent: &TableName| circles.contains(table) && circles.contains(parent);
+        let outside = all[table].iter().filter(|parent| !in_circle(parent));
+        (table.clone(), of.needed_at_once().chain(outside).cloned().collect())
+    };
+    facts.tables.iter().map(before).collect()
+}
+
+fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, of: &TableFacts) -> Part {
+    let chosen = rule.and_then(|rule| rule.key.clone());
+    let of_source = rule.filter(|_| rules == Rules::All);
+    let only = of_source.and_then(|rule| rule.columns.as_ref());
+    let key = chosen.or_else(|| of.keys.first().cloned()).unwrap_or_default();
+    let moved = |name: &String| only.is_none_or(|only| only.contains(name) || key.contains(name));
+    let columns = of.columns.iter().filter(|column| !column.generated && moved(&column.name));
+    Part {
+        table: table.clone(),
+        relation: of.relation,
+        columns: columns
+            .map(|column| PartColumn {
+                name: column.name.clone(),
+                serial: column.serial,
+                identity_always: column.identity_always,
+                late: false,
+            })
+            .collect(),
+        filter: of_source.and_then(|rule| rule.filter.clone()),
+        pass: Pass::Whole,
+        expected: of.estimated_rows,
+        key,
+    }
+}
+
+/// The columns that are NULL in a first pass so that no row has to wait, and what cannot be helped.
+fn late_columns<'a>(
+    table: &TableName,
+    of: &'a TableFacts,
+    key: &[String],
+    late: &[&'a Reference],
+) -> (BTreeSet<&'a str>, Vec<String>) {
+    let (mut columns, mut notes) = (BTreeSet::new(), Vec::new());
+    for reference in late {
+        let takes_null = |name: &&String| {
+            let column = of.column(name);
+            column.is_some_and(|column| !column.not_null && !column.generated)
+                && !key.contains(name)
+        };
+        let free: Vec<&str> =
+            reference.columns.iter().filter(takes_null).map(String::as_str).collect();
+        if free.is_empty() {
+            notes.push(format!(
+                "{table} points to {parent} by ({columns}), whose rows may come later: the restore \
+                 fails at such a row unless that foreign key is made deferrable, or \
+                 session_replication_role is replica",
+                parent = reference.parent,
+                columns = reference.columns.join(", "),
+            ));
+        }
+        columns.extend(free);
+    }
+    (columns, notes)
+}
+
+fn no_table(table: &TableName) -> Fault {
+    Fault::new(
+        Step::Plan,
+        Remedy::Operator,
+        "no_table",
+        "There is no such table",
+        "check its name and its schema, and that the role may see it",
+    )
+    .of_table(table)
+}
+
+fn no_key(table: &TableName) -> Fault {
+    Fault::new(
+        Step::Plan,
+        Remedy::Operator,
+        "no_key",
+        "It has no primary key and no unique index over non-null columns, so SQL that runs twice \
+         would insert its rows twice",
+        "add a primary key, name a unique one in syncline.toml, or take --format csv or jsonl",
+    )
+    .of_table(table)
+}

@@ -1,0 +1,95 @@
+//! What is decided of rows that point to one another.
+
+use std::time::Duration;
+
+use super::plan::{Plan, Rules, plan};
+use super::ports::{Format, Pass};
+use crate::engine::model::cron::Cron;
+use crate::engine::model::deletes::Deletes;
+use crate::engine::model::facts::{Column, Facts, Reference, TableFacts};
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::table::TableName;
+
+fn pipeline() -> Pipeline {
+    Pipeline {
+        name: "p".into(),
+        cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
+        tables: None,
+        rules: Vec::new(),
+        page_rows: 1,
+        overlap: Duration::ZERO,
+        lease: Duration::ZERO,
+        deletes: Deletes::Off,
+        add_columns: false,
+    }
+}
+
+/// A foreign key: the table, the one it points to, and what stands in its way.
+struct Leg(&'static str, &'static str, Leads);
+
+#[derive(PartialEq)]
+enum Leads {
+    Nullable,
+    Deferrable,
+    AtOnce,
+}
+use Leads::{AtOnce, Deferrable, Nullable};
+
+fn facts(legs: &[Leg]) -> Facts {
+    let mut facts = Facts::default();
+    let named = |name: &str| TableName::new("public", name);
+    for name in legs.iter().flat_map(|Leg(child, parent, _)| [child, parent]) {
+        let id = Column { name: "id".into(), not_null: true, ..Column::default() };
+        let keys = vec![vec!["id".to_owned()]];
+        let table = TableFacts { columns: vec![id], keys, ..TableFacts::default() };
+        facts.tables.insert(named(name), table);
+    }
+    for Leg(child, parent, leads) in legs {
+        let of = facts.tables.get_mut(&named(child)).unwrap();
+        let (name, not_null) = (format!("to_{parent}"), *leads != Nullable);
+        of.columns.push(Column { name: name.clone(), not_null, ..Column::default() });
+        of.references.push(Reference {
+            columns: vec![name],
+            parent: named(parent),
+            referenced: vec!["id".to_owned()],
+            deferrable: *leads == Deferrable,
+        });
+    }
+    facts
+}
+
+/// The parts, as `name` or, for a first pass, `name-without`.
+fn told(plan: &Plan) -> Vec<String> {
+    let part = |part: &super::ports::Part| {
+        let late: Vec<&str> =
+            part.columns.iter().filter(|column| column.late).map(|of| of.name.as_str()).collect();
+        match part.pass {
+            Pass::Whole => part.table.name().to_owned(),
+            Pass::First => format!("{}-{}", part.table.name(), late.join("-")),
+        }
+    };
+    plan.parts.iter().map(part).collect()
+}
+
+#[test]
+fn rows_that_come_later_are_waited_for_written_twice_for_or_told() {
+    let cases: [(&[Leg], &[&str], usize); 7] = [
+        (&[Leg("a", "z", AtOnce), Leg("z", "m", Nullable)], &["m", "z", "a"], 0),
+        (&[Leg("a", "a", Nullable)], &["a-to_a", "a"], 0),
+        (&[Leg("a", "a", Deferrable)], &["a"], 0),
+        (&[Leg("a", "a", AtOnce)], &["a"], 1),
+        (&[Leg("a", "b", AtOnce), Leg("b", "a", Nullable)], &["b-to_a", "a", "b"], 0),
+        (&[Leg("a", "b", AtOnce), Leg("b", "a", Deferrable)], &["b", "a"], 0),
+        (&[Leg("a", "b", AtOnce), Leg("b", "a", AtOnce)], &["a", "b"], 1),
+    ];
+    for (at, (legs, parts, notes)) in cases.iter().enumerate() {
+        let plan = plan(&pipeline(), Rules::All, &facts(legs), Format::Sql).unwrap();
+        assert_eq!(
+            (told(&plan).join(" "), plan.notes.len()),
+            (parts.join(" "), *notes),
+            "case {at}"
+        );
+        let csv = super::plan::plan(&pipeline(), Rules::All, &facts(legs), Format::Csv).unwrap();
+        assert_eq!((csv.parts.len(), csv.notes.len()), (plan.tables().len(), 0), "case {at}");
+    }
+}
