@@ -1,5 +1,7 @@
 //! What can be asked, and what comes of it: the only list of jobs.
 
+#[cfg(feature = "cli")]
+pub mod cutover;
 pub mod losses;
 pub mod schedules;
 pub mod sync_tables;
