@@ -19,6 +19,8 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
+#[cfg(feature = "cli")]
+use crate::jobs::cutover::ports::{CutoverPorts, End};
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
@@ -165,6 +167,8 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
         name,
         source,
         target,
+        #[cfg(feature = "cli")]
+        names,
         tables,
         overrides,
         cron,
@@ -173,10 +177,22 @@ fn serve(set: PipelineSettings, limits: &Limits, state_schema: &str) -> Served {
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    #[cfg(feature = "cli")]
+    let [left, taking_over] = [(&names[0], &source), (&names[1], &target)]
+        .map(|(name, url)| End { name: name.clone(), database: url.label() });
+    #[cfg(feature = "cli")]
+    let watched = PostgresSource::new(source.clone());
     // One connection for rows and ledger alike: both work on the same database.
     let database = PostgresTarget::new(target, state_schema, triggers);
     Served {
         mark,
+        #[cfg(feature = "cli")]
+        cutover: CutoverPorts {
+            records: Box::new(database.clone()),
+            writing: Box::new(watched),
+            source: left,
+            target: taking_over,
+        },
         pipeline: Arc::new(Pipeline {
             name,
             cron,

@@ -38,6 +38,9 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
+    /// What its cutover needs besides.
+    #[cfg(feature = "cli")]
+    pub cutover: cutover::ports::CutoverPorts,
 }
 
 /// One thing that is asked.

@@ -40,6 +40,23 @@ pub(super) fn side(
     url.map_err(|bad| problems.at(&own.place, bad)).ok()
 }
 
+/// The name that people know the database of one side by: the variable, or the place in the file.
+/// It follows `side`.
+#[cfg(feature = "cli")]
+pub(super) fn name(
+    env: Environment<'_>,
+    variable: Variable,
+    own: Option<&Placed>,
+    alone: bool,
+) -> String {
+    let Some(own) = own else { return variable.name.to_owned() };
+    match own.text.strip_prefix(REFERENCE) {
+        Some(name) => name.trim().to_owned(),
+        None if alone && env.get(variable).is_some() => variable.name.to_owned(),
+        None => own.place.clone(),
+    }
+}
+
 /// Names the same database on both sides as what it is: a run would read what it writes.
 pub(super) fn refuse_same(
     pipeline: &str,

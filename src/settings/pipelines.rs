@@ -7,6 +7,8 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::pipeline::{Policy, TargetTriggers};
 use crate::engine::model::table::TableName;
 
+#[cfg(feature = "cli")]
+use super::databases;
 use super::databases::{Placed, refuse_same, side};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline, How};
@@ -24,6 +26,9 @@ pub struct PipelineSettings {
     pub source: DatabaseUrl,
     /// The database that is written.
     pub target: DatabaseUrl,
+    /// Where people have set the two: a variable each, or a place in the file.
+    #[cfg(feature = "cli")]
+    pub names: [String; 2],
     /// The tables to sync, each once; none: all that the source has.
     pub tables: Option<Vec<TableName>>,
     /// Settings of single tables. They add no table to the list.
@@ -100,6 +105,11 @@ pub(super) fn read(
         let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
+        #[cfg(feature = "cli")]
+        let names = [
+            databases::name(env, SOURCE, source.as_ref(), alone),
+            databases::name(env, TARGET, target.as_ref(), alone),
+        ];
         let source = side(env, SOURCE, source.as_ref(), alone, problems);
         let target = side(env, TARGET, target.as_ref(), alone, problems);
         let (Some(source), Some(target)) = (source, target) else { continue };
@@ -110,6 +120,8 @@ pub(super) fn read(
             name,
             source,
             target,
+            #[cfg(feature = "cli")]
+            names,
             tables,
             overrides,
             cron,

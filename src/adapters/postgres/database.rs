@@ -49,8 +49,15 @@ impl PostgresSource {
         Self { pool: Pool::new(url) }
     }
 
-    async fn session(&self) -> Result<Session, Fault> {
+    /// A connection for one call.
+    pub(super) async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectSource))
+    }
+
+    /// Where it goes back to.
+    #[cfg(feature = "cli")]
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
     }
 }
 
@@ -79,13 +86,26 @@ impl PostgresTarget {
         Writing { session, schema, lease, triggers: *triggers }
     }
 
-    async fn session(&self) -> Result<Session, Fault> {
+    /// A connection for one call.
+    pub(super) async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
+    }
+
+    /// Where it goes back to.
+    #[cfg(feature = "cli")]
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The schema of the state tables.
+    #[cfg(feature = "cli")]
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
     }
 }
 
 /// Keeps the connection when the call went well, and says the fault when it did not.
-fn keep<T>(
+pub(super) fn keep<T>(
     pool: &Pool,
     session: Session,
     result: Result<T, PostgresError>,
