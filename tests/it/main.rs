@@ -10,6 +10,7 @@ mod cli_rejects;
 mod cli_schedule;
 mod cli_setup;
 mod cursor_values;
+mod cutover;
 mod cycles;
 mod day;
 mod deletes;

@@ -1,5 +1,6 @@
 //! The terminal: commands, their arguments and their exit codes.
 
+mod cutover;
 mod demo;
 mod local_qstash;
 mod output;
@@ -48,6 +49,8 @@ enum Command {
     Setup(setup::SetupArguments),
     /// Manages the schedules that call the function
     Schedule(schedule::ScheduleArguments),
+    /// Moves the last rows, compares, and tells how to switch to the target; step by step
+    Cutover(cutover::CutoverArguments),
     /// Serves the function's routes on a plain port
     Serve(serve::ServeArguments),
     /// Shows all of it on this machine, with real data in two throwaway databases
@@ -116,6 +119,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Verify(arguments) => verify::verify(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
+        Command::Cutover(arguments) => cutover::cutover(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,
         Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,
