@@ -33,6 +33,7 @@ mod lambda;
 mod local_qstash;
 mod local_qstash_api;
 mod locks;
+mod migrating;
 mod mishaps;
 mod newest_wins;
 mod own_types;
