@@ -14,9 +14,9 @@ use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::open;
-#[cfg(feature = "cli")]
-use crate::adapters::postgres::PostgresExport;
 use crate::adapters::postgres::{self, PostgresTarget};
+#[cfg(feature = "cli")]
+use crate::adapters::postgres::{PostgresExport, PostgresSource};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
@@ -30,6 +30,8 @@ use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::{Clock, Notifier, Queue};
+#[cfg(feature = "cli")]
+use crate::jobs::cutover::ports::{CutoverPorts, End};
 #[cfg(feature = "cli")]
 use crate::jobs::export::Sides;
 #[cfg(feature = "cli")]
@@ -208,6 +210,8 @@ fn serve(
         name,
         source,
         target,
+        #[cfg(feature = "cli")]
+        names,
         tables,
         overrides,
         cron,
@@ -216,6 +220,9 @@ fn serve(
         add_columns,
     } = set;
     let mark = mark(&target, state_schema);
+    #[cfg(feature = "cli")]
+    let [left, taking_over] = [(&names[0], &source), (&names[1], &target)]
+        .map(|(name, at)| End { name: name.clone(), database: at.label() });
     // One count of the calls of all that the pipeline reaches.
     let meter = Meter::default();
     #[cfg(feature = "cli")]
@@ -223,6 +230,8 @@ fn serve(
         source: Box::new(PostgresExport::of_source(source.clone(), meter.clone())),
         target: Box::new(PostgresExport::of_target(target.clone(), meter.clone())),
     };
+    #[cfg(feature = "cli")]
+    let watched = PostgresSource::new(source.clone(), meter.clone());
     let source = open::source(source, &meter);
     // One connection for rows and ledger alike: both work on the same database.
     #[cfg(feature = "cli")]
@@ -232,6 +241,13 @@ fn serve(
         mark,
         #[cfg(feature = "cli")]
         sides,
+        #[cfg(feature = "cli")]
+        cutover: CutoverPorts {
+            records: Box::new(database.clone()),
+            writing: Box::new(watched),
+            source: left,
+            target: taking_over,
+        },
         pipeline: Arc::new(Pipeline {
             name,
             cron,

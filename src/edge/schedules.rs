@@ -5,7 +5,7 @@ pub mod wire;
 
 use std::time::{Duration, SystemTime};
 
-use crate::edge::calling::{self, SYNC_PREFIX, named, url_of};
+use crate::edge::calling::{self, SYNC_PREFIX, named, sync_path, url_of};
 use crate::engine::model::delivery::ScheduleId;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::jobs::schedules::ports::Wanted;
@@ -32,6 +32,28 @@ pub async fn listed(app: &App) -> Result<ScheduleList, Fault> {
     let wanted = calling::wanted(app)?;
     let syncs = url_of(app, SYNC_PREFIX)?;
     Ok(ScheduleList::of(&manage(app, &wanted, &syncs)?.list().await?, SystemTime::now()))
+}
+
+/// A schedule that calls for a pipeline, whoever made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticking {
+    /// Its id.
+    pub id: String,
+    /// Its ticks are dropped.
+    pub paused: bool,
+}
+
+/// The schedules that call for one pipeline, those that were made by hand among them.
+pub async fn of_pipeline(app: &App, pipeline: &str) -> Result<Vec<Ticking>, Fault> {
+    let wanted = calling::wanted(app)?;
+    let syncs = url_of(app, SYNC_PREFIX)?;
+    let own = url_of(app, &sync_path(pipeline))?;
+    let listed = manage(app, &wanted, &syncs)?.list().await?;
+    let found = listed.into_iter().filter_map(|of| {
+        let is_wanted = of.wanted.is_some_and(|wanted| wanted.pipeline == pipeline);
+        of.found.filter(|found| is_wanted || found.destination == own)
+    });
+    Ok(found.map(|found| Ticking { id: found.id, paused: found.paused }).collect())
 }
 
 /// Makes the schedules of all pipelines, or of one, what they ought to be.

@@ -1,6 +1,7 @@
 //! What can be asked, and what comes of it: the only list of jobs.
 
 #[cfg(feature = "cli")]
+pub mod cutover;
 pub mod export;
 pub mod gap;
 pub mod losses;
@@ -47,6 +48,9 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
+    /// What its cutover needs besides.
+    #[cfg(feature = "cli")]
+    pub cutover: cutover::ports::CutoverPorts,
     /// Its two databases, to be read out into files.
     #[cfg(feature = "cli")]
     pub sides: export::Sides,

@@ -70,6 +70,23 @@ impl<'a> Databases<'a> {
         self.with_key(side, (&url.place, &url.text), own.key.as_ref(), known, problems)
     }
 
+    /// The name that people know that database by: the variable, or the place in the file.
+    #[cfg(feature = "cli")]
+    pub(super) fn name(&self, side: Side, own: &Own, alone: bool) -> String {
+        let variables = self.named.own(side);
+        let Some(url) = &own.url else {
+            return match self.named.meant(side) {
+                Meant::One(named) => named.url.name.to_owned(),
+                Meant::Nobody | Meant::Sideless | Meant::Either => variables.url.name.to_owned(),
+            };
+        };
+        match url.text.strip_prefix(REFERENCE) {
+            Some(name) => name.trim().to_owned(),
+            None if alone && variables.is_set() => variables.url.name.to_owned(),
+            None => url.place.clone(),
+        }
+    }
+
     fn of_variables(&self, side: Side, problems: &mut Problems) -> Option<Address> {
         let missing = match self.named.meant(side) {
             Meant::One(named) => return from(named, problems),

@@ -26,6 +26,9 @@ pub struct PipelineSettings {
     pub source: Address,
     /// The database that is written.
     pub target: Address,
+    /// Where people have set the two: a variable each, or a place in the file.
+    #[cfg(feature = "cli")]
+    pub names: [String; 2],
     /// The tables to sync, each once; none: all that the source has.
     pub tables: Option<Vec<TableName>>,
     /// Settings of single tables. They add no table to the list.
@@ -110,6 +113,9 @@ pub(super) fn read(
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
         let source = Own { url: source, key: source_key };
         let target = Own { url: target, key: target_key };
+        #[cfg(feature = "cli")]
+        let names = [(Side::Source, &source), (Side::Target, &target)]
+            .map(|(side, own)| databases.name(side, own, alone));
         let source = databases.side(Side::Source, &source, alone, problems);
         let target = databases.side(Side::Target, &target, alone, problems);
         let (Some(source), Some(target)) = (source, target) else { continue };
@@ -120,6 +126,8 @@ pub(super) fn read(
             name,
             source,
             target,
+            #[cfg(feature = "cli")]
+            names,
             tables,
             overrides,
             cron,

@@ -258,3 +258,16 @@ async fn databases_of_two_encodings_are_equal_where_their_texts_are() {
     let (exit, answer) = verify(&pair, &[]);
     assert_eq!((exit, rows(&answer)), (0, &json!([])));
 }
+
+#[tokio::test]
+async fn a_row_that_only_the_target_has_above_the_cursor_is_told_where_all_are_compared() {
+    let pair = Pair::with("create table t (id int primary key, updated_at timestamptz)").await;
+    pair.sql_source("insert into t values (1, '2026-01-01')").await;
+    pair.sync().await.success();
+    pair.sql_target("insert into t values (2, '2026-01-02')").await;
+
+    assert_eq!(verify(&pair, &[]).0, 0, "it may be the next run's");
+    let (exit, answer) = verify(&pair, &["--all"]);
+    assert_eq!((exit, answer["tables"][0]["extra"].as_u64()), (5, Some(1)), "{answer}");
+    assert!(answer["tables"][0]["settled_to"].is_null(), "{answer}");
+}

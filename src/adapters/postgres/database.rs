@@ -46,8 +46,15 @@ impl PostgresSource {
         Self { pool: Pool::new(address, meter) }
     }
 
-    async fn session(&self) -> Result<Session, Fault> {
+    /// A connection for one call.
+    pub(super) async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectSource))
+    }
+
+    /// Where it goes back to.
+    #[cfg(feature = "cli")]
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
     }
 }
 
@@ -80,6 +87,18 @@ impl PostgresTarget {
     /// A connection for one call.
     pub(super) async fn session(&self) -> Result<Session, Fault> {
         self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
+    }
+
+    /// Where it goes back to.
+    #[cfg(feature = "cli")]
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The schema of the state tables.
+    #[cfg(feature = "cli")]
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
     }
 }
 

@@ -153,7 +153,8 @@ pub fn is_missing(error: &PostgresError) -> bool {
     })
 }
 
-fn lease_key(pipeline: &str) -> String {
+/// The key of a pipeline's lease.
+pub fn lease_key(pipeline: &str) -> String {
     format!("lease:{pipeline}")
 }
 

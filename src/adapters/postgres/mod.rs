@@ -12,6 +12,8 @@ mod aside;
 mod bisect;
 mod connect;
 mod copy;
+#[cfg(feature = "cli")]
+mod cutover;
 mod database;
 mod delete;
 mod describe;

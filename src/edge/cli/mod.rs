@@ -1,5 +1,6 @@
 //! The terminal: commands, their arguments and their exit codes.
 
+mod cutover;
 mod demo;
 mod export;
 mod gap;
@@ -62,6 +63,8 @@ enum Command {
     ProjectSql(project_sql::ProjectSqlArguments),
     /// Manages the schedules that call the function
     Schedule(schedule::ScheduleArguments),
+    /// Moves the last rows, compares, and tells how to switch to the target; step by step
+    Cutover(cutover::CutoverArguments),
     /// Syncs what is missing, then becomes a command, which starts whatever became of that
     Startup(startup::StartupArguments),
     /// Serves the function's routes on a plain port
@@ -139,6 +142,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Setup(arguments) => setup::setup(&arguments).await,
         Command::ProjectSql(arguments) => project_sql::project_sql(&arguments),
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
+        Command::Cutover(arguments) => cutover::cutover(&arguments).await,
         Command::Startup(arguments) => startup::startup(&arguments).await,
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Demo(arguments) => demo::demo(&arguments).await,

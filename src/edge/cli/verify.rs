@@ -8,13 +8,16 @@ use super::output::{self, Exit};
 use super::{Selection, opened, run};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
-use crate::jobs::verify::{Extras, VerifyReport, VerifyTables};
+use crate::jobs::verify::{Extras, Rows, VerifyReport, VerifyTables};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArguments {
     #[command(flatten)]
     selection: Selection,
+    /// Compare the rows above the cursor, too, which the next run would bring: once nobody writes
+    #[arg(long)]
+    all: bool,
     /// Write the rows that the target lacks or has otherwise, as the source has them now
     #[arg(long)]
     repair: bool,
@@ -61,7 +64,8 @@ async fn verified(
         (true, true) => Extras::DeleteAny,
     };
     let repair = arguments.repair.then_some(extras);
-    VerifyTables { pipeline, most: arguments.limit, repair, run: run.clone() }
+    let rows = if arguments.all { Rows::All } else { Rows::Settled };
+    VerifyTables { pipeline, rows, most: arguments.limit, repair, run: run.clone() }
         .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock, &ports.meter)
         .await
 }

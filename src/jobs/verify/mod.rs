@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use plan::{Extras, Kept};
+pub use plan::{Extras, Kept, Rows};
 pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 
 use crate::engine::drive::reconcile::{Compare, Compared};
@@ -44,6 +44,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct VerifyTables {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
+    /// Which rows are compared.
+    pub rows: Rows,
     /// How many rows of a table are named at most.
     pub most: u64,
     /// What is done with the rows that only the target has, if what differs is to be mended.
@@ -78,7 +80,7 @@ impl VerifyTables {
         for shape in plan.shapes {
             let table = shape.table.clone();
             let compared = async {
-                let settled_to = plan::settled_to(&shape, checkpoints.get(&shape.table));
+                let settled_to = plan::settled_to(self.rows, &shape, checkpoints.get(&shape.table));
                 let compared = Compared::of(target, shape, settled_to).await?;
                 let verified = self.table(source, target, clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))

@@ -8,9 +8,21 @@ use crate::engine::plan::window;
 
 use super::TableVerified;
 
+/// Which rows are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Those up to the cursor that the target has reached: what lies above comes with the next run.
+    Settled,
+    /// All: nobody writes in the source, and the last run has moved what there was.
+    All,
+}
+
 /// The greatest cursor that the target has reached: the kept one, or the watermark that waits to be
 /// kept, up to which everything visible was applied. None where everything is compared.
-pub fn settled_to(shape: &Shape, checkpoint: Option<&Checkpoint>) -> Option<String> {
+pub fn settled_to(rows: Rows, shape: &Shape, checkpoint: Option<&Checkpoint>) -> Option<String> {
+    if rows == Rows::All {
+        return None;
+    }
     shape.cursor.column()?;
     let reached = &window::usable(shape, checkpoint)?.reached;
     let pending = reached.pending.as_ref().map(|pending| &pending.watermark);

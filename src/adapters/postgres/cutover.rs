@@ -1,0 +1,152 @@
+//! What a cutover keeps in `sync_state`, and who is writing in the source.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::database::{PostgresSource, PostgresTarget, keep};
+use super::fault::PostgresError;
+use super::ledger::{is_missing, lease_key};
+use super::sql::{self, Purpose};
+use crate::engine::model::fault::{Fault, Step as FaultStep};
+use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};
+
+/// Locks that only writers take, on tables that are no part of the catalog. Whoever looks on takes
+/// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions are
+/// told to everybody; what they run is not, and is not asked for.
+const WRITING: &str = "\
+    select a.usename::text, coalesce(a.application_name, ''), count(distinct coalesce(l.pid, 0)) \
+    from pg_locks l left join pg_stat_activity a on a.pid = l.pid \
+    where l.locktype = 'relation' and l.granted and l.relation >= 16384 \
+    and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
+    and l.database = (select oid from pg_database where datname = current_database()) \
+    and l.pid is distinct from pg_backend_pid() \
+    and a.backend_type is distinct from 'autovacuum worker' and not pg_is_in_recovery() \
+    group by 1, 2 order by 1, 2";
+
+/// The record as `sync_state` has it.
+#[derive(Serialize, Deserialize)]
+struct StoredRecord {
+    steps: BTreeMap<String, StoredStep>,
+    paused: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredStep {
+    /// Seconds since 1970, which every reader can count.
+    at: u64,
+    look: String,
+}
+
+impl StoredRecord {
+    fn of(record: &Record) -> Self {
+        let Record { passed, paused } = record;
+        let steps = passed.iter().map(|(step, Passed { at, look })| {
+            let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            (step.name().to_owned(), StoredStep { at, look: look.clone() })
+        });
+        Self { steps: steps.collect(), paused: paused.clone() }
+    }
+
+    fn into_model(self) -> Record {
+        let passed = self.steps.into_iter().filter_map(|(name, StoredStep { at, look })| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
+            Some((Step::named(&name)?, Passed { at, look }))
+        });
+        Record { passed: passed.collect(), paused: self.paused }
+    }
+}
+
+fn key(pipeline: &str) -> String {
+    format!("cutover:{pipeline}")
+}
+
+#[async_trait]
+impl Records for PostgresTarget {
+    async fn load(&self, pipeline: &str) -> Result<Option<Record>, Fault> {
+        let statement = format!(
+            "select value::text from {}.sync_state where key = $1",
+            sql::ident(self.schema())
+        );
+        let session = self.session().await?;
+        let result = match session.alone(Purpose::Look, &statement, [key(pipeline).into()]).await {
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+            Ok(rows) => {
+                let stored = rows.first().map(|row| {
+                    let text: String = row.get(0);
+                    serde_json::from_str::<StoredRecord>(&text)
+                });
+                let stored = stored.transpose().map_err(PostgresError::from);
+                stored.map(|stored| stored.map(StoredRecord::into_model))
+            }
+        };
+        keep(self.pool(), session, result, FaultStep::State)
+    }
+
+    async fn save(&self, pipeline: &str, record: &Record) -> Result<(), Fault> {
+        let statement = format!(
+            "insert into {}.sync_state (key, value) values ($1, $2::jsonb) \
+             on conflict (key) do update set value = excluded.value, updated_at = now()",
+            sql::ident(self.schema())
+        );
+        let value =
+            serde_json::to_string(&StoredRecord::of(record)).expect("our own shape is JSON");
+        let session = self.session().await?;
+        let parameters = [key(pipeline).into(), value.into()];
+        let result = session.alone(Purpose::Write, &statement, parameters).await.map(drop);
+        keep(self.pool(), session, result, FaultStep::State)
+    }
+
+    async fn forget(&self, pipeline: &str) -> Result<(), Fault> {
+        let statement =
+            format!("delete from {}.sync_state where key = $1", sql::ident(self.schema()));
+        let session = self.session().await?;
+        let result = match session.alone(Purpose::Write, &statement, [key(pipeline).into()]).await {
+            Err(error) if is_missing(&error) => Ok(()),
+            result => result.map(drop),
+        };
+        keep(self.pool(), session, result, FaultStep::State)
+    }
+
+    async fn lease_left(&self, pipeline: &str) -> Result<Option<Duration>, Fault> {
+        let statement = format!(
+            "select ceil(extract(epoch from \
+                 (value ->> 'expires_at')::timestamptz - clock_timestamp()))::int8 \
+             from {}.sync_state where key = $1 \
+                 and (value ->> 'expires_at')::timestamptz > clock_timestamp()",
+            sql::ident(self.schema())
+        );
+        let session = self.session().await?;
+        let parameters = [lease_key(pipeline).into()];
+        let result = match session.alone(Purpose::Look, &statement, parameters).await {
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+            Ok(rows) => Ok(rows.first().map(|row| {
+                let seconds: i64 = row.get(0);
+                Duration::from_secs(seconds.max(1).unsigned_abs())
+            })),
+        };
+        keep(self.pool(), session, result, FaultStep::State)
+    }
+}
+
+#[async_trait]
+impl Writing for PostgresSource {
+    async fn writing(&self) -> Result<Vec<OpenWriter>, Fault> {
+        let session = self.session().await?;
+        let result = session.alone(Purpose::Look, WRITING, []).await;
+        let rows = keep(self.pool(), session, result, FaultStep::Read)?;
+        let writers = rows.iter().map(|row| {
+            let sessions: i64 = row.get(2);
+            OpenWriter {
+                role: row.get(0),
+                application: row.get(1),
+                sessions: sessions.unsigned_abs(),
+            }
+        });
+        Ok(writers.collect())
+    }
+}

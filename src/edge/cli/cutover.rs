@@ -1,0 +1,219 @@
+//! `syncline cutover`: the end of a migration, step by step: checks, schedules paused, nobody writes,
+//! the last drain, the comparison, the sequences, and which variable gets which value. Run again
+//! after whatever ended it, it goes on where it has to.
+
+mod checks;
+mod steps;
+mod switch;
+mod told;
+
+use super::output::{self, Exit};
+use super::run::by_person;
+use super::{Selection, opened, selected};
+use crate::edge::http::wire::timestamp;
+use crate::edge::schedules::{Change, change};
+use crate::engine::model::fault::Fault;
+use crate::jobs::Served;
+use crate::jobs::cutover::ports::{Record, Step};
+use crate::jobs::cutover::{CutOver, Look};
+use crate::jobs::sync_tables::{SyncPlan, SyncTables};
+use crate::wiring::App;
+use steps::writers_active;
+use switch::Switch;
+use told::{Stopped, Told};
+
+#[derive(Debug, clap::Args)]
+pub struct CutoverArguments {
+    /// The pipeline, if there are several
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// Do all steps without asking
+    #[arg(long)]
+    yes: bool,
+    /// Say what each step would do and finds now, and do none
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on although somebody still writes in the source; what comes late stays behind
+    #[arg(long)]
+    despite_writers: bool,
+    /// Go on although the target refuses rows; they stay behind
+    #[arg(long)]
+    despite_rejects: bool,
+    /// Begin anew after a cutover that is over; the source's rows win over those of the target
+    #[arg(long)]
+    again: bool,
+    /// Give the cutover up: resume the schedules that it paused, and forget how far it came
+    #[arg(long, conflicts_with_all = ["yes", "dry_run", "again"])]
+    abort: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const CHECKS: &str = "checks";
+const SCHEDULES: &str = "schedules";
+const WRITERS: &str = "writers";
+const DRAIN: &str = "drain";
+const VERIFY: &str = "verify";
+const SEQUENCES: &str = "sequences";
+const SWITCH: &str = "switch";
+
+/// A cutover under way.
+struct Walk<'a> {
+    app: &'a App,
+    served: &'a Served,
+    arguments: &'a CutoverArguments,
+    record: Record,
+    told: Told,
+    at: &'static str,
+}
+
+/// Goes as far as it may, and says what is in the way.
+pub async fn cutover(arguments: &CutoverArguments) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let run = app.new_run();
+    let CutoverArguments { pipeline, yes, dry_run, abort, json, .. } = arguments;
+    let asks = !(*yes || *dry_run || *abort);
+    let selection = Selection { pipeline: pipeline.clone(), tables: Vec::new() };
+    let heard = told::refuse_unheard(asks);
+    let served = match heard.and_then(|()| selected(&app, &selection)) {
+        Ok(served) => served,
+        Err(fault) => return output::fault(&fault, &run, *json),
+    };
+    let mut walk = Walk {
+        app: &app,
+        served,
+        arguments,
+        record: Record::default(),
+        told: Told::begun(*json, asks),
+        at: CHECKS,
+    };
+    let walked = if *abort { walk.abort().await } else { walk.all().await };
+    let (stopped, switch) = match walked {
+        Ok(switch) => (None, switch),
+        Err(stopped) => {
+            walk.told.fail(walk.at, &stopped.fault);
+            walk.resume_unless_over().await;
+            (Some(stopped), None)
+        }
+    };
+    walk.told.end(&run, *dry_run, stopped.as_ref(), switch.as_ref());
+    stopped.map_or(Exit::Done, |stopped| stopped.exit)
+}
+
+impl Walk<'_> {
+    async fn all(&mut self) -> Result<Option<Switch>, Stopped> {
+        let name = &self.served.pipeline.name;
+        self.record = self.served.cutover.records.load(name).await?.unwrap_or_default();
+        if self.arguments.again {
+            self.record.passed.clear();
+        }
+        if self.is_over() {
+            return self.over().await.map(Some);
+        }
+        self.checks().await?;
+        self.at = SCHEDULES;
+        self.schedules().await?;
+        self.at = WRITERS;
+        let look = self.writers().await?;
+        self.at = DRAIN;
+        let look = self.drain(look).await?;
+        self.at = VERIFY;
+        self.verify(&look).await?;
+        self.at = SEQUENCES;
+        self.sequences(&look).await?;
+        self.at = SWITCH;
+        self.switch(&look).await.map(Some)
+    }
+
+    /// The last look, and the names.
+    async fn switch(&mut self, look: &Look) -> Result<Switch, Stopped> {
+        let ports = &self.served.ports;
+        if !self.arguments.dry_run {
+            let now = self.job().look(&*ports.source, &*ports.target).await?;
+            let changed = look.changed(&now);
+            if !changed.is_empty() && !self.arguments.despite_writers {
+                let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
+                let changed = changed.join(", ");
+                return Err(writers_active(format!("Rows came after the drain: {changed}")));
+            }
+            self.passed(Step::Switch, look).await?;
+            self.told.ok(SWITCH, "the target is ready");
+        }
+        Ok(self.switched())
+    }
+
+    /// A cutover that took place is not done again by accident: the target has rows of its own now.
+    async fn over(&mut self) -> Result<Switch, Stopped> {
+        self.at = SWITCH;
+        let ports = &self.served.ports;
+        let look = self.job().look(&*ports.source, &*ports.target).await?;
+        let passed = &self.record.passed[&Step::Switch];
+        let at = timestamp(passed.at);
+        if passed.look != look.digest() {
+            return Err(Stopped::by(
+                "cut_over_already",
+                format!("The cutover was over at {at}, and the source has changed since"),
+                "see which rows with `syncline verify`; --again moves them, over what the \
+                 application has changed in the same rows of the target since",
+                Exit::Failed,
+            ));
+        }
+        self.told.ok(SWITCH, format!("the cutover was over at {at}; the source is as it was then"));
+        Ok(self.switched())
+    }
+
+    /// Gives the cutover up.
+    async fn abort(&mut self) -> Result<Option<Switch>, Stopped> {
+        self.at = SCHEDULES;
+        let (name, records) = (&self.served.pipeline.name, &self.served.cutover.records);
+        let Some(record) = records.load(name).await? else {
+            self.told.ok(SWITCH, "no cutover is under way");
+            return Ok(None);
+        };
+        for id in &record.paused {
+            change(self.app, id, Change::Resume).await?;
+        }
+        records.forget(name).await?;
+        let found = match record.paused.is_empty() {
+            true => "given up".to_owned(),
+            false => format!("given up; resumed {}", record.paused.join(", ")),
+        };
+        self.told.ok(SCHEDULES, found);
+        Ok(None)
+    }
+
+    async fn plan(&self, sequences: bool) -> Result<SyncPlan, Fault> {
+        let job = by_person(self.served.pipeline.clone(), &self.app.new_run());
+        let ports = &self.served.ports;
+        let job = SyncTables { sequences, ..job };
+        job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
+    }
+
+    fn job(&self) -> CutOver {
+        CutOver { pipeline: self.served.pipeline.clone() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.record.passed.contains_key(&Step::Switch)
+    }
+
+    fn switched(&self) -> Switch {
+        Switch::of(&self.served.cutover, &self.record.paused, self.of_pipeline())
+    }
+
+    /// What chooses the pipeline in a command, where there are several.
+    fn of_pipeline(&self) -> String {
+        match self.app.only() {
+            Some(_) => String::new(),
+            None => format!(" --pipeline {}", self.served.pipeline.name),
+        }
+    }
+
+    async fn save(&self) -> Result<(), Fault> {
+        self.served.cutover.records.save(&self.served.pipeline.name, &self.record).await
+    }
+}

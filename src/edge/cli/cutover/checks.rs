@@ -1,0 +1,163 @@
+//! What a cutover asks for before anything moves: a plan without problems, schedules that are paused,
+//! and nobody who writes in the source.
+
+use std::time::Duration;
+
+use super::steps::counted;
+use super::told::Stopped;
+use super::{CHECKS, SCHEDULES, WRITERS, Walk};
+use crate::edge::cli::output::Exit;
+use crate::edge::schedules::{Change, change, of_pipeline};
+use crate::engine::model::deletes::Deletes;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::plan::note::{Note, Weight};
+use crate::jobs::Served;
+use crate::jobs::cutover::{APART, Look};
+
+impl Walk<'_> {
+    /// Nothing that a cutover rests on is amiss.
+    pub(super) async fn checks(&mut self) -> Result<(), Stopped> {
+        let plan = self.plan(false).await?;
+        let of_weight = |weight: Weight| plan.notes.iter().filter(move |of| of.weight == weight);
+        for Note { table, text, remedy, .. } in of_weight(Weight::Warning) {
+            self.told.warn(CHECKS, format!("{table}: {text}"), remedy);
+        }
+        if let Some(first) = of_weight(Weight::Problem).next() {
+            return Err(problem(first));
+        }
+        let (pipeline, ports) = (&self.served.pipeline, &self.served.ports);
+        let aside = ports.ledger.rejects(&pipeline.name, None, u32::MAX).await?.len() as u64;
+        match (aside, self.arguments.despite_rejects) {
+            (0, _) => {}
+            (_, true) => self.told.warn(
+                CHECKS,
+                format!("the target refuses {}", counted(aside, "row")),
+                "they stay behind; see them with `syncline rejects list`",
+            ),
+            (_, false) => return Err(rejected(aside)),
+        }
+        if let Some(left) = self.served.cutover.records.lease_left(&pipeline.name).await? {
+            return Err(busy(left));
+        }
+        let deletes = match pipeline.deletes {
+            Deletes::Off => "deletes are off: rows that the source deleted stay on the target",
+            Deletes::Mirror => "rows that the source deleted are deleted on the target",
+            Deletes::Mark(_) => "rows that the source deleted are marked on the target",
+        };
+        let tables = counted(plan.tables.len() as u64, "table");
+        self.told.ok(CHECKS, format!("{tables}, no other run at work; {deletes}"));
+        Ok(())
+    }
+
+    /// Lets nothing call for the pipeline any more. The record says which schedules are to be
+    /// resumed, and says so before they are paused: this may be killed in between.
+    pub(super) async fn schedules(&mut self) -> Result<(), Stopped> {
+        if self.app.queue().is_err() {
+            let remedy = "pause whatever else calls for this pipeline";
+            self.told.skip(SCHEDULES, "QStash is not set here", remedy);
+            return Ok(());
+        }
+        let found = of_pipeline(self.app, &self.served.pipeline.name).await?;
+        let awake: Vec<String> =
+            found.iter().filter(|of| !of.paused).map(|of| of.id.clone()).collect();
+        let names = awake.join(", ");
+        match (found.is_empty(), awake.is_empty(), self.arguments.dry_run) {
+            (true, ..) => self.told.ok(SCHEDULES, "none calls for this pipeline"),
+            (_, true, _) => self.told.ok(SCHEDULES, "paused already"),
+            (.., true) => self.told.ok(SCHEDULES, format!("would pause {names}")),
+            (.., false) => {
+                self.told.confirm(&format!("Pause {names}?"))?;
+                self.served.ports.ledger.prepare().await?;
+                self.record.paused.extend(awake.iter().cloned());
+                self.record.paused.sort();
+                self.record.paused.dedup();
+                self.save().await?;
+                for id in &awake {
+                    change(self.app, id, Change::Pause).await?;
+                }
+                self.told.ok(SCHEDULES, format!("paused {names}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody writes in the source any more.
+    pub(super) async fn writers(&mut self) -> Result<Look, Stopped> {
+        let Served { ports, cutover, .. } = self.served;
+        if self.arguments.despite_writers {
+            let remedy = "what is written from now on may stay behind";
+            self.told.warn(WRITERS, "not looked for: --despite-writers", remedy);
+            return Ok(self.job().look(&*ports.source, &*ports.target).await?);
+        }
+        self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
+        let (source, target) = (&*ports.source, &*ports.target);
+        let watched = self.job().watch(source, target, &*cutover.writing, &*ports.clock).await?;
+        if !watched.is_quiet() {
+            let (message, hint) = (watched.sentence(), watched.remedy());
+            return Err(Stopped::by("writers_active", message, hint, Exit::Failed));
+        }
+        let apart = APART.as_secs();
+        self.told.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
+        Ok(watched.look)
+    }
+
+    /// A pipeline that stands still because its cutover did not take place would be noticed late.
+    pub(super) async fn resume_unless_over(&mut self) {
+        if self.arguments.dry_run || self.arguments.abort || self.is_over() {
+            return;
+        }
+        let mut left = Vec::new();
+        let mut resumed = Vec::new();
+        for id in std::mem::take(&mut self.record.paused) {
+            match change(self.app, &id, Change::Resume).await {
+                Ok(_) => resumed.push(id),
+                Err(fault) => {
+                    let remedy = format!("resume it: syncline schedule resume {id}");
+                    let found = format!("{id} is still paused: {}", fault.chain());
+                    self.told.warn(SCHEDULES, found, remedy);
+                    left.push(id);
+                }
+            }
+        }
+        self.record.paused = left;
+        if resumed.is_empty() {
+            return;
+        }
+        self.told.ok(SCHEDULES, format!("resumed {}", resumed.join(", ")));
+        if let Err(fault) = self.save().await {
+            self.told.warn(SCHEDULES, fault.chain(), fault.hint);
+        }
+    }
+}
+
+/// Another run is at work.
+pub fn busy(left: Duration) -> Stopped {
+    let message = "Another run of this pipeline is at work";
+    let hint = format!(
+        "wait for it, or if it has died, for its lease to end in {} s; then run it again",
+        left.as_secs()
+    );
+    let fault = Fault::new(Step::State, Remedy::Retry, "busy", message, hint);
+    Stopped { fault, exit: Exit::Busy }
+}
+
+/// A table that a run would leave out.
+pub fn problem(note: &Note) -> Stopped {
+    let message = format!("Table {} cannot be moved: {}", note.table, note.text);
+    let hint = match note.remedy.is_empty() {
+        true => "see all of them with `syncline plan`".to_owned(),
+        false => format!("{}; see all of them with `syncline plan`", note.remedy),
+    };
+    Stopped::by("plan_problem", message, hint, Exit::Failed)
+}
+
+/// Rows that the target refuses.
+pub fn rejected(rows: u64) -> Stopped {
+    Stopped::by(
+        "rejected_rows",
+        format!("The target refuses {}", counted(rows, "row")),
+        "see why with `syncline rejects list` and mend them, or leave them behind with \
+         --despite-rejects",
+        Exit::Rejected,
+    )
+}

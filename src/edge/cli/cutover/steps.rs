@@ -1,0 +1,227 @@
+//! The steps of a cutover that end in something done: drain, verification and sequences. Each is
+//! recorded with the look at the source that it holds for.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use super::told::Stopped;
+use super::{DRAIN, SEQUENCES, VERIFY, Walk, checks};
+use crate::edge::cli::output::Exit;
+use crate::edge::cli::run::{Ended, Extent, by_person, slices};
+use crate::edge::http::wire::timestamp;
+use crate::engine::model::fault::{Fault, Remedy, Step as FaultStep};
+use crate::jobs::cutover::ports::Step;
+use crate::jobs::cutover::{Look, Standing};
+use crate::jobs::sync_tables::{Intent, SyncReport, SyncTables};
+use crate::jobs::verify::{Rows, VerifyReport, VerifyTables};
+
+/// A verification of the cutover names no row; `verify` does. So many are enough to tell those that
+/// are set aside from those that are not explained.
+const MOST_ROWS: u64 = 1_000;
+
+impl Walk<'_> {
+    /// Runs until caught up, and once more. What the second run finds was written meanwhile.
+    pub(super) async fn drain(&mut self, look: Look) -> Result<Look, Stopped> {
+        if self.holds(Step::Drain, DRAIN, &look) {
+            return Ok(look);
+        }
+        if self.arguments.dry_run {
+            let plan = self.plan(false).await?;
+            let left = plan.tables.iter().filter(|of| of.intent != Intent::Nothing).count();
+            self.told.ok(DRAIN, format!("would read {}", counted(left as u64, "table")));
+            return Ok(look);
+        }
+        self.told.confirm("Move what is left in the source?")?;
+        let moved = moved(&*self.sync(false).await?);
+        let look = self.job().look(&*self.served.ports.source, &*self.served.ports.target).await?;
+        let late = self::moved(&*self.sync(false).await?);
+        let found = format!("{} moved, then {late}", counted(moved, "row"));
+        match (late, self.arguments.despite_writers) {
+            (0, _) => self.told.ok(DRAIN, found),
+            (_, true) => self.told.warn(DRAIN, found, "rows that come from now on stay behind"),
+            (_, false) => {
+                return Err(writers_active(format!(
+                    "The source is still being written: a second run moved {}",
+                    counted(late, "row")
+                )));
+            }
+        }
+        self.passed(Step::Drain, &look).await?;
+        Ok(look)
+    }
+
+    /// Compares both sides whole. Rows that are set aside are known to differ.
+    pub(super) async fn verify(&mut self, look: &Look) -> Result<(), Stopped> {
+        if self.holds(Step::Verify, VERIFY, look) {
+            return Ok(());
+        }
+        self.told.confirm("Compare both sides?")?;
+        let job = VerifyTables {
+            pipeline: self.served.pipeline.clone(),
+            rows: Rows::All,
+            most: MOST_ROWS,
+            repair: None,
+            run: self.app.new_run(),
+        };
+        let ports = &self.served.ports;
+        let report = job
+            .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock, &ports.meter)
+            .await?;
+        let differing = self.unexplained(&report).await?;
+        let rows: u64 = report.tables.iter().map(|table| table.source.rows).sum();
+        if self.arguments.dry_run {
+            let now = match differing {
+                0 => format!("{} are the same on both sides now", counted(rows, "row")),
+                some => format!("{} now, before the drain", differ(some)),
+            };
+            self.told.ok(VERIFY, now);
+            return Ok(());
+        }
+        if let Some(fault) = report.faults.into_iter().next() {
+            return Err(fault.into());
+        }
+        if differing > 0 {
+            let of = self.of_pipeline();
+            return Err(Stopped::by(
+                "differences",
+                format!("{} between source and target", differ(differing)),
+                format!(
+                    "see them: syncline verify --all{of}; mend them: syncline verify --all \
+                     --repair{of}, with --delete-extra for rows that only the target has; then run \
+                     it again"
+                ),
+                Exit::Differs,
+            ));
+        }
+        self.told.ok(VERIFY, format!("all {} are the same on both sides", counted(rows, "row")));
+        self.passed(Step::Verify, look).await
+    }
+
+    /// How many rows differ that are not set aside.
+    async fn unexplained(&self, report: &VerifyReport) -> Result<u64, Fault> {
+        let ledger = &self.served.ports.ledger;
+        let mut unexplained = 0;
+        for table in &report.tables {
+            let asked = ledger.rejects(&self.served.pipeline.name, Some(&table.table), u32::MAX);
+            let aside: BTreeSet<_> = asked.await?.into_iter().map(|of| of.key).collect();
+            let others = table.rows.iter().filter(|row| !aside.contains(&row.key)).count();
+            unexplained += others as u64 + u64::from(table.more);
+        }
+        Ok(unexplained)
+    }
+
+    /// Has the target give out keys of its own.
+    pub(super) async fn sequences(&mut self, look: &Look) -> Result<(), Stopped> {
+        if self.holds(Step::Sequences, SEQUENCES, look) {
+            return Ok(());
+        }
+        if self.arguments.dry_run {
+            let steps = self.plan(true).await?.sequences.unwrap_or_default();
+            self.told.ok(
+                SEQUENCES,
+                format!("would advance {}", counted(steps.len() as u64, "sequence")),
+            );
+            return Ok(());
+        }
+        self.told.confirm("Advance the target's sequences?")?;
+        let report = self.sync(true).await?;
+        let steps: Vec<String> =
+            report.sequences.iter().flatten().map(ToString::to_string).collect();
+        let found = match steps.is_empty() {
+            true => "none had to be advanced".to_owned(),
+            false => steps.join("; "),
+        };
+        self.told.ok(SEQUENCES, found);
+        self.passed(Step::Sequences, look).await
+    }
+
+    /// One whole run, which must go well.
+    async fn sync(&self, sequences: bool) -> Result<Box<SyncReport>, Stopped> {
+        let run = self.app.new_run();
+        let pipeline = self.served.pipeline.clone();
+        let mut job = SyncTables { sequences, ..by_person(pipeline, &run) };
+        let report = match slices(self.app, self.served, &mut job, Extent::UntilCaughtUp).await? {
+            Ended::Report(report) => report,
+            Ended::Busy(left) => return Err(checks::busy(left)),
+            Ended::Repeated => {
+                let hint = "run it again, and report it if that stays so";
+                let message = "A run of this cutover's own had been done before";
+                return Err(Fault::new(
+                    FaultStep::State,
+                    Remedy::Report,
+                    "repeated",
+                    message,
+                    hint,
+                )
+                .into());
+            }
+        };
+        if let Some(fault) = report.first_fault() {
+            let Fault { step, table, remedy, code, hint, .. } = fault;
+            let told = Fault::new(*step, *remedy, code, fault.chain(), hint);
+            return Err(table.iter().fold(told, Fault::of_table).into());
+        }
+        if let Some(problem) = report.problems().next() {
+            return Err(checks::problem(problem));
+        }
+        match report.set_aside() {
+            0 => Ok(report),
+            _ if self.arguments.despite_rejects => Ok(report),
+            rows => Err(checks::rejected(rows)),
+        }
+    }
+
+    /// Whether a step was done and still holds; then that is told.
+    fn holds(&mut self, step: Step, name: &'static str, look: &Look) -> bool {
+        match self.record.standing(step, look) {
+            Standing::Open => false,
+            Standing::Stale(at) => {
+                self.told.skip(
+                    name,
+                    format!("done at {}; the source has changed since", timestamp(at)),
+                    "",
+                );
+                false
+            }
+            Standing::Holds(at) => {
+                let at = timestamp(at);
+                self.told.ok(name, format!("done at {at}; the source is as it was then"));
+                true
+            }
+        }
+    }
+
+    /// Remembers that a step is done.
+    pub(super) async fn passed(&mut self, step: Step, look: &Look) -> Result<(), Stopped> {
+        self.record = std::mem::take(&mut self.record).with(step, SystemTime::now(), look);
+        self.save().await?;
+        Ok(())
+    }
+}
+
+/// Somebody writes who was not seen at first.
+pub fn writers_active(message: String) -> Stopped {
+    Stopped::by(
+        "writers_active",
+        message,
+        "find and stop what still writes (workers, cron jobs, other applications), then run \
+         `syncline cutover` again",
+        Exit::Failed,
+    )
+}
+
+/// Rows that a run has written and that are now as the source has them. What a trigger of the target
+/// writes otherwise is written by each run that reads it.
+fn moved(report: &SyncReport) -> u64 {
+    let total = report.total();
+    total.written().saturating_sub(total.rewritten)
+}
+
+fn differ(rows: u64) -> String {
+    format!("{} differ{}", counted(rows, "row"), if rows == 1 { "s" } else { "" })
+}
+
+/// A number of things.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

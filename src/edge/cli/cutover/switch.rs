@@ -1,0 +1,77 @@
+//! What is to be changed by hand at the end, and how to go back: names of variables and of databases,
+//! and never what a variable holds.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::jobs::cutover::ports::{CutoverPorts, End};
+use crate::jobs::cutover::{Assignment, assignments};
+
+/// The variables before and after.
+#[derive(Debug)]
+pub struct Switch {
+    source: End,
+    target: End,
+    application: Vec<Assignment>,
+    paused: Vec<String>,
+    pipeline: String,
+}
+
+impl Switch {
+    /// The switch of a pipeline's databases, with the schedules that stay paused; `of` chooses the
+    /// pipeline in the commands that are printed.
+    pub fn of(ports: &CutoverPorts, paused: &[String], of: String) -> Self {
+        let CutoverPorts { source, target, .. } = ports;
+        Self {
+            application: assignments(source, target),
+            source: source.clone(),
+            target: target.clone(),
+            paused: paused.to_vec(),
+            pipeline: of,
+        }
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        let Self { source, target, application, paused, pipeline } = self;
+        let mut text = "Give the application its new database, and start it:\n".to_owned();
+        for Assignment { name, value_of, database } in application {
+            let stays = name == value_of;
+            let value = match stays {
+                true => "stays as it is".to_owned(),
+                false => format!("the value of {value_of}"),
+            };
+            let place = database.as_ref().map(|of| format!(" ({of})")).unwrap_or_default();
+            let _ = writeln!(text, "  {name} = {value}{place}");
+        }
+        let _ = write!(
+            text,
+            "To go back before anything was written to the target, start it as it was, and:\n  \
+             syncline cutover --abort{pipeline}\n\
+             To go back later, stop it, and cut over the other way, so that no row is lost:\n  \
+             SOURCE_DATABASE_URL = the value of {} ({})\n  \
+             TARGET_DATABASE_URL = the value of {} ({})\n  \
+             syncline cutover{pipeline}\n",
+            target.name, target.database, source.name, source.database
+        );
+        if !paused.is_empty() {
+            text.push_str("Once nobody wants to go back, take away what is paused:\n");
+            for id in paused {
+                let _ = writeln!(text, "  syncline schedule delete {id}");
+            }
+        }
+        text
+    }
+
+    /// For a script.
+    pub fn json(&self) -> Value {
+        let variable = |of: &Assignment| json!({ "name": of.name, "value_of": of.value_of, "database": of.database });
+        json!({
+            "variables": self.application.iter().map(variable).collect::<Vec<_>>(),
+            "source": { "name": self.source.name, "database": self.source.database },
+            "target": { "name": self.target.name, "database": self.target.database },
+            "paused": self.paused,
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! A cutover as it is told: a line a step as soon as it is done, or all of them in one JSON object.
+
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::switch::Switch;
+use crate::edge::cli::output::{self, Exit};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::run::RunId;
+
+/// Why a cutover went no further, and how the command ends.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What is in the way.
+    pub fault: Fault,
+    /// The exit that says so.
+    pub exit: Exit,
+}
+
+impl Stopped {
+    /// Somebody has to do something first.
+    pub fn by(
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+        exit: Exit,
+    ) -> Self {
+        Self { fault: Fault::new(Step::Compare, Remedy::Operator, code, message, hint), exit }
+    }
+}
+
+impl From<Fault> for Stopped {
+    fn from(fault: Fault) -> Self {
+        let exit = Exit::of_fault(&fault);
+        Self { fault, exit }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mark {
+    Ok,
+    Skip,
+    Warn,
+    Fail,
+}
+
+/// What a step came to.
+#[derive(Debug, Serialize)]
+struct Line {
+    step: &'static str,
+    mark: Mark,
+    found: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    remedy: String,
+}
+
+/// What was told until now.
+#[derive(Debug)]
+pub struct Told {
+    lines: Vec<Line>,
+    json: bool,
+    asks: bool,
+}
+
+/// Wide enough for every step.
+const WIDTH: usize = "schedules".len();
+
+impl Told {
+    /// Nothing yet. Questions are asked unless all of them are answered already.
+    pub fn begun(json: bool, asks: bool) -> Self {
+        Self { lines: Vec::new(), json, asks }
+    }
+
+    /// It is done, or as it ought to be.
+    pub fn ok(&mut self, step: &'static str, found: impl Into<String>) {
+        self.add(Line { step, mark: Mark::Ok, found: found.into(), remedy: String::new() });
+    }
+
+    /// There was nothing to do, for a reason that somebody may want to look at.
+    pub fn skip(
+        &mut self,
+        step: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Line { step, mark: Mark::Skip, found: found.into(), remedy: remedy.into() });
+    }
+
+    /// It goes on, and somebody should look at it.
+    pub fn warn(
+        &mut self,
+        step: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Line { step, mark: Mark::Warn, found: found.into(), remedy: remedy.into() });
+    }
+
+    /// It went no further.
+    pub fn fail(&mut self, step: &'static str, fault: &Fault) {
+        let (found, remedy) = (fault.chain(), fault.hint.clone());
+        self.add(Line { step, mark: Mark::Fail, found, remedy });
+    }
+
+    fn add(&mut self, line: Line) {
+        if !self.json {
+            print!("{}", line.text());
+            // A slow step follows: nobody should wait for it to see this one.
+            let _ = stdout().flush();
+        }
+        self.lines.push(line);
+    }
+
+    /// Asks whether to do a step.
+    pub fn confirm(&self, question: &str) -> Result<(), Stopped> {
+        if !self.asks {
+            return Ok(());
+        }
+        eprint!("{question} [y/N] ");
+        let _ = stderr().flush();
+        let mut answer = String::new();
+        let read = stdin().read_line(&mut answer);
+        if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        Err(Stopped::by(
+            "declined",
+            "Stopped here: the answer was no",
+            "run `syncline cutover` again to go on with this step",
+            Exit::Failed,
+        ))
+    }
+
+    /// Tells what all of it came to.
+    pub fn end(
+        &self,
+        run: &RunId,
+        dry_run: bool,
+        stopped: Option<&Stopped>,
+        switch: Option<&Switch>,
+    ) {
+        if self.json {
+            let error = stopped.map(|of| {
+                let Fault { code, hint, .. } = &of.fault;
+                json!({ "code": code, "message": of.fault.chain(), "hint": hint })
+            });
+            return output::print_json(&json!({
+                "success": stopped.is_none(),
+                "dry_run": dry_run,
+                "run_id": run.as_str(),
+                "steps": self.lines,
+                "switch": switch.map_or(Value::Null, Switch::json),
+                "error": error,
+            }));
+        }
+        match (switch, dry_run) {
+            (Some(switch), false) => print!("\n{}", switch.text()),
+            (Some(switch), true) => print!("\nNothing was done. At the end:\n{}", switch.text()),
+            (None, _) => {}
+        }
+    }
+}
+
+impl Line {
+    fn text(&self) -> String {
+        let Self { step, mark, found, remedy } = self;
+        let mark = match mark {
+            Mark::Ok => "ok  ",
+            Mark::Skip => "skip",
+            Mark::Warn => "warn",
+            Mark::Fail => "FAIL",
+        };
+        let mut text = format!("{mark} {step:WIDTH$}  {found}\n");
+        if !remedy.is_empty() {
+            text.push_str(&format!("      {remedy}\n"));
+        }
+        text
+    }
+}
+
+/// Without anybody who could answer, every question would be a no.
+pub fn refuse_unheard(asks: bool) -> Result<(), Fault> {
+    if !asks || stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        "unconfirmed",
+        "A cutover asks before each step, and nobody is there to answer",
+        "run it at a terminal, look at it with --dry-run, or say --yes to all of it",
+    ))
+}

@@ -1,0 +1,161 @@
+//! What of a cutover still holds, who stands in its way, and which variable gets which value.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::model::table::TableName;
+
+use super::ports::{End, OpenWriter, Passed, Record, Step};
+
+/// The source's rows at a moment: a digest a table, in which any write shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look(pub BTreeMap<TableName, String>);
+
+impl Look {
+    /// All tables in one text that tells nothing of the rows.
+    pub fn digest(&self) -> String {
+        let mut sum = Sha256::new();
+        for (table, digest) in &self.0 {
+            sum.update(format!("{table}\n{digest}\n"));
+        }
+        sum.finalize().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// The tables that another look found otherwise.
+    pub fn changed(&self, later: &Self) -> Vec<TableName> {
+        let is_other = |table: &&TableName| self.0.get(table) != later.0.get(table);
+        let mut changed: Vec<TableName> = later.0.keys().filter(is_other).cloned().collect();
+        changed.extend(self.0.keys().filter(|table| !later.0.contains_key(*table)).cloned());
+        changed
+    }
+}
+
+/// Where a step of a cutover stands when it is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has done it.
+    Open,
+    /// It was done then, and the source is as it was.
+    Holds(SystemTime),
+    /// It was done then, and the source has changed since: it has to be done again.
+    Stale(SystemTime),
+}
+
+impl Record {
+    /// Where a step stands, the source being as this look found it.
+    pub fn standing(&self, step: Step, look: &Look) -> Standing {
+        match self.passed.get(&step) {
+            None => Standing::Open,
+            Some(Passed { at, look: then }) if *then == look.digest() => Standing::Holds(*at),
+            Some(Passed { at, .. }) => Standing::Stale(*at),
+        }
+    }
+
+    /// The same record once a step is done. What comes after it rests on it, and is open again.
+    #[must_use]
+    pub fn with(mut self, step: Step, at: SystemTime, look: &Look) -> Self {
+        self.passed.retain(|other, _| *other < step);
+        self.passed.insert(step, Passed { at, look: look.digest() });
+        self
+    }
+}
+
+/// What two looks at the source told of its writers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Who had a writing transaction open at one of them.
+    pub writers: Vec<OpenWriter>,
+    /// The tables that changed between them.
+    pub changed: Vec<TableName>,
+    /// The second look.
+    pub look: Look,
+}
+
+impl Watched {
+    /// Nobody writes, as far as two looks can tell.
+    pub fn is_quiet(&self) -> bool {
+        self.writers.is_empty() && self.changed.is_empty()
+    }
+
+    /// Who writes and where.
+    pub fn sentence(&self) -> String {
+        let who = self.writers.iter().map(|of| {
+            let role = of.role.as_deref().unwrap_or("a prepared transaction");
+            match of.application.is_empty() {
+                true => role.to_owned(),
+                false => format!("{role} ({})", of.application),
+            }
+        });
+        let who: Vec<String> = who.collect();
+        let which: Vec<String> = self.changed.iter().map(ToString::to_string).collect();
+        match (who.is_empty(), which.is_empty()) {
+            (true, true) => "Nobody writes in the source".to_owned(),
+            (false, true) => format!("The source is being written by {}", who.join(", ")),
+            (true, false) => format!("Rows of the source change: {}", which.join(", ")),
+            (false, false) => format!(
+                "The source is being written by {}; rows change: {}",
+                who.join(", "),
+                which.join(", ")
+            ),
+        }
+    }
+
+    /// How the writers are stopped.
+    pub fn remedy(&self) -> String {
+        let roles: Vec<&str> = self.writers.iter().filter_map(|of| of.role.as_deref()).collect();
+        let role = roles.first().copied().unwrap_or("ROLE");
+        let role = format!("\"{}\"", role.replace('"', "\"\""));
+        format!(
+            "stop the application, its workers and cron jobs; or in the source: alter role {role} \
+             set default_transaction_read_only = on (for new sessions; end the open ones), or \
+             revoke insert, update, delete on all tables in schema public from {role}; then run \
+             `syncline cutover` again, or with --despite-writers if what is written may stay behind"
+        )
+    }
+}
+
+/// A variable of the application with its new value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The variable.
+    pub name: String,
+    /// Where its new value stands today; its own name where it stays.
+    pub value_of: String,
+    /// Where that leads; none for a key.
+    pub database: Option<String>,
+}
+
+/// The variable of a hosted project's URL, those of the one that it moves from or to, and the keys.
+const CURRENT: [&str; 2] = ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
+const OLD: &str = "OLD_SUPABASE_URL";
+const NEW: [&str; 2] = ["NEW_SUPABASE_URL", "NEW_SUPABASE_SERVICE_ROLE_KEY"];
+
+/// What the application's variables are to be. Where nothing tells how it names its database, it is
+/// `DATABASE_URL`, as most frameworks have it.
+pub fn assignments(source: &End, target: &End) -> Vec<Assignment> {
+    let to = |name: &str, value_of: &str, database: Option<&End>| Assignment {
+        name: name.to_owned(),
+        value_of: value_of.to_owned(),
+        database: database.map(|end| end.database.clone()),
+    };
+    match (source.name.as_str(), target.name.as_str()) {
+        (from, new) if from == CURRENT[0] && new == NEW[0] => vec![
+            to(OLD, from, Some(source)),
+            to(CURRENT[0], new, Some(target)),
+            to(CURRENT[1], NEW[1], None),
+        ],
+        (_, current) if current == CURRENT[0] => {
+            vec![to(CURRENT[0], CURRENT[0], Some(target)), to(CURRENT[1], CURRENT[1], None)]
+        }
+        (_, new) if new == NEW[0] => {
+            vec![to(CURRENT[0], new, Some(target)), to(CURRENT[1], NEW[1], None)]
+        }
+        (_, other) => vec![to("DATABASE_URL", other, Some(target))],
+    }
+}

@@ -1,0 +1,91 @@
+//! What still holds of a cutover, and what is told of writers and variables.
+
+use std::time::{Duration, SystemTime};
+
+use super::ports::{End, OpenWriter, Record, Step};
+use super::{Look, Standing, Watched, assignments};
+use crate::engine::model::table::TableName;
+
+const AT: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn look(digest: &str) -> Look {
+    Look([(TableName::new("public", "items"), digest.to_owned())].into())
+}
+
+#[test]
+fn a_step_holds_as_long_as_the_source_is_as_it_was() {
+    let record = Record::default().with(Step::Drain, AT, &look("a"));
+    assert_eq!(record.standing(Step::Drain, &look("a")), Standing::Holds(AT));
+    assert_eq!(record.standing(Step::Drain, &look("b")), Standing::Stale(AT));
+    assert_eq!(record.standing(Step::Verify, &look("a")), Standing::Open);
+}
+
+#[test]
+fn what_comes_after_a_step_that_is_done_again_is_open_again() {
+    let later = AT + Duration::from_secs(1);
+    let all = Step::ALL.into_iter().fold(Record::default(), |record, step| {
+        assert_eq!(Step::named(step.name()), Some(step));
+        record.with(step, AT, &look("a"))
+    });
+    let again = all.with(Step::Verify, later, &look("a"));
+    assert_eq!(again.standing(Step::Drain, &look("a")), Standing::Holds(AT));
+    assert_eq!(again.standing(Step::Verify, &look("a")), Standing::Holds(later));
+    assert_eq!(again.standing(Step::Sequences, &look("a")), Standing::Open);
+    assert_eq!(again.standing(Step::Switch, &look("a")), Standing::Open);
+}
+
+#[test]
+fn a_table_that_came_or_went_has_changed() {
+    let other = Look([(TableName::new("public", "more"), "a".to_owned())].into());
+    assert_eq!(look("a").changed(&look("a")), []);
+    assert_eq!(look("a").changed(&look("b")), [TableName::new("public", "items")]);
+    assert_eq!(look("a").changed(&other).len(), 2);
+    assert_ne!(look("a").digest(), look("b").digest());
+}
+
+#[test]
+fn writers_are_named_with_what_stops_them() {
+    let quiet = Watched::default();
+    assert!(quiet.is_quiet());
+    let writer = |role: Option<&str>, application: &str| OpenWriter {
+        role: role.map(str::to_owned),
+        application: application.to_owned(),
+        sessions: 1,
+    };
+    let writers = vec![writer(Some("web \"1\""), "puma"), writer(None, "")];
+    let changed = vec![TableName::new("public", "items")];
+    let watched = Watched { writers, changed, ..quiet };
+    assert_eq!(
+        watched.sentence(),
+        "The source is being written by web \"1\" (puma), a prepared transaction; \
+         rows change: public.items"
+    );
+    assert!(watched.remedy().contains("alter role \"web \"\"1\"\"\" set"), "{}", watched.remedy());
+}
+
+#[test]
+fn each_variable_gets_the_value_of_the_one_that_names_the_target() {
+    let told = |source: &str, target: &str| {
+        let end = |name: &str, database: &str| End { name: name.into(), database: database.into() };
+        let all = assignments(&end(source, "old:5432/app"), &end(target, "new:5432/app"));
+        let told = all.iter().map(|of| format!("{}={}", of.name, of.value_of));
+        told.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        told("SOURCE_DATABASE_URL", "TARGET_DATABASE_URL"),
+        "DATABASE_URL=TARGET_DATABASE_URL"
+    );
+    assert_eq!(
+        told("SUPABASE_URL", "NEW_SUPABASE_URL"),
+        "OLD_SUPABASE_URL=SUPABASE_URL SUPABASE_URL=NEW_SUPABASE_URL \
+         SUPABASE_SERVICE_ROLE_KEY=NEW_SUPABASE_SERVICE_ROLE_KEY"
+    );
+    assert_eq!(
+        told("OLD_SUPABASE_URL", "SUPABASE_URL"),
+        "SUPABASE_URL=SUPABASE_URL SUPABASE_SERVICE_ROLE_KEY=SUPABASE_SERVICE_ROLE_KEY"
+    );
+    assert_eq!(
+        told("OLD_SUPABASE_URL", "NEW_SUPABASE_URL"),
+        "SUPABASE_URL=NEW_SUPABASE_URL SUPABASE_SERVICE_ROLE_KEY=NEW_SUPABASE_SERVICE_ROLE_KEY"
+    );
+}
