@@ -47,7 +47,8 @@ async fn rows_arrive_over_the_api_and_a_quiet_table_costs_one_call() {
 
     // The newest rows are read once more, and then nothing is but their stamps.
     assert_eq!(pair.sync().await.success().rows("public.jobs"), [0, 0, 50]);
-    assert_eq!(calls_of_a_sync(&pair, &api).await, 2, "the description, and one for the table");
+    let why = "what the function would answer, the description, and one for the table";
+    assert_eq!(calls_of_a_sync(&pair, &api).await, 3, "{why}");
 
     pair.sql_source("update jobs set name = 'new', updated_at = now() where id = 7").await;
     pair.sql_source(&jobs(51, 52, "now()")).await;

@@ -2,6 +2,8 @@
 
 mod api;
 
+use std::sync::Arc;
+
 use tokio_postgres::error::SqlState;
 
 use super::copy::BadFrame;
@@ -61,7 +63,7 @@ pub enum PostgresError {
     NoWire,
     /// The API before the database answered instead of it.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(Arc<ApiError>),
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),

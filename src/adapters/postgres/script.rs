@@ -230,7 +230,11 @@ impl Script {
         let Answered { answers, kept, failed } = match called {
             Ok(answered) => answered,
             Err(error) => {
-                self.state().end(Err(wire::aborted()));
+                // Otherwise each of those who wait would make the call again.
+                for of in written.iter().filter(|of| of.first.get().is_none()) {
+                    of.put(Err(wire::shared(&error)));
+                }
+                self.state().end(Err(wire::shared(&error)));
                 return Err(error);
             }
         };

@@ -28,18 +28,18 @@ pub fn judged(error: &ApiError) -> Judgement {
         }
         ApiError::Key(_) => (
             Remedy::Operator,
-            "login_refused",
+            "key_refused",
             "check the service-role key, and that it is this project's: the project's settings, \
              API keys",
         ),
         ApiError::Paused => (
             Remedy::Operator,
-            "paused",
+            "project_paused",
             "restore the project in its dashboard; the next run goes on where the last one stopped",
         ),
         ApiError::Quota => (
             Remedy::Operator,
-            "quota_used_up",
+            "over_quota",
             "wait for the plan's next month or upgrade it; what the API no longer gives, \
              `syncline gap sql` and `syncline gap import` bring over as files",
         ),

@@ -243,12 +243,21 @@ fn of_api(error: ApiError) -> PostgresError {
                 raised: false,
             }))
         }
-        error => PostgresError::Api(error),
+        error => PostgresError::Api(Arc::new(error)),
     }
 }
 
 fn is_sqlstate(code: &str) -> bool {
     code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// The same for everybody who waits for an answer of a call that failed.
+pub fn shared(error: &PostgresError) -> PostgresError {
+    match error {
+        PostgresError::Api(error) => PostgresError::Api(error.clone()),
+        PostgresError::Refused(refused) => PostgresError::Refused(refused.clone()),
+        _ => aborted(),
+    }
 }
 
 /// What is said of a statement behind one that was refused.
@@ -268,5 +277,5 @@ pub fn aborted() -> PostgresError {
 
 /// The function answered something else than it was asked for.
 pub fn unreadable(what: &str) -> PostgresError {
-    PostgresError::Api(ApiError::Answer(format!("expected {what}")))
+    PostgresError::Api(Arc::new(ApiError::Answer(format!("expected {what}"))))
 }
