@@ -128,7 +128,7 @@ fn was_not_taken(answered: &Answered) -> bool {
         429 => true,
         503 => matches!(
             serde_json::from_slice::<Body>(&answered.body),
-            Ok(Body { code, .. }) if code.starts_with("PGRST00")
+            Ok(Body { code, .. }) if matches!(code.as_str(), "PGRST000" | "PGRST002")
         ),
         _ => false,
     }

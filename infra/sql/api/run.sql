@@ -2,11 +2,13 @@
 -- one transaction. To be run once in the project's SQL editor; running it again changes nothing.
 --
 -- It runs with the rights of whoever calls it, and nobody but service_role may: the key that reads and writes every
--- row of the project already. It gives that key no right that it has not.
-create or replace function syncline_run(steps json, pages json default '[]', keep boolean default false)
+-- row of the project's API already. Whatever that role may do in the database can be done through it.
+create or replace function public.syncline_run(steps json, pages json default '[]', keep boolean default false)
 returns json
 language plpgsql
 security invoker
+-- PostgREST gives it this long, where the service role has a few seconds otherwise; a gateway waits for a minute.
+set statement_timeout = '55s'
 as $function$
 declare
     step json;
@@ -34,7 +36,7 @@ begin
                 if step ->> 'gives' = 'rows' then
                     lines := '{}';
                     for found in execute statement using step -> 'values', pages -> (step ->> 'page')::int4 loop
-                        lines := lines || pg_catalog.row_to_json(found)::text;
+                        lines := pg_catalog.array_append(lines, pg_catalog.row_to_json(found)::text);
                     end loop;
                     answer := '[' || pg_catalog.array_to_string(lines, ',') || ']';
                 elsif step ->> 'gives' = 'json' then
@@ -45,7 +47,7 @@ begin
                     get diagnostics written = row_count;
                     answer := written::text;
                 end if;
-            exception when others then
+            exception when others or assert_failure then
                 get stacked diagnostics
                     told_code = returned_sqlstate,
                     told_message = message_text,
@@ -75,7 +77,12 @@ begin
                     exit;
                 end if;
             end;
-            answers := answers || answer;
+            answers := pg_catalog.array_append(answers, answer);
+            -- What was decided on an answer holds only where it is given again.
+            if step ->> 'again' <> answer then
+                keep := false;
+                exit;
+            end if;
             -- An answer that is not the one that was counted on: what would follow was made for another.
             if (step ->> 'expects' = 'some' and answer = '[]')
                 or (step ->> 'expects' <> 'some' and answer::jsonb <> (step ->> 'expects')::jsonb) then
@@ -92,7 +99,7 @@ begin
     exception
         when sqlstate 'SL000' then
             keep := false;
-        when others then
+        when others or assert_failure then
             get stacked diagnostics
                 told_code = returned_sqlstate,
                 told_message = message_text,
@@ -100,7 +107,8 @@ begin
                 told_schema = schema_name,
                 told_table = table_name,
                 told_column = column_name,
-                told_constraint = constraint_name;
+                told_constraint = constraint_name,
+                told_context = pg_exception_context;
             keep := false;
             failed := pg_catalog.json_build_object(
                 'code', told_code,
@@ -109,14 +117,16 @@ begin
                 'schema', nullif(told_schema, ''),
                 'table', nullif(told_table, ''),
                 'column', nullif(told_column, ''),
-                'constraint', nullif(told_constraint, ''));
+                'constraint', nullif(told_constraint, ''),
+                'context', pg_catalog.left(told_context, greatest(
+                    pg_catalog.strpos(told_context, '"set constraints all immediate"') - 1, 0)));
     end;
-    return ('{"answers":[' || pg_catalog.array_to_string(answers, ',') || '],"kept":' || keep
-        || ',"failed":' || coalesce(failed::text, 'null') || '}')::json;
+    return pg_catalog.concat('{"answers":[', pg_catalog.array_to_string(answers, ','), '],"kept":',
+        case when keep then 'true' else 'false' end, ',"failed":', coalesce(failed::text, 'null'), '}')::json;
 end
 $function$;
 
-revoke all on function syncline_run(json, json, boolean) from public;
+revoke all on function public.syncline_run(json, json, boolean) from public;
 
 do $do$
 declare
@@ -124,11 +134,11 @@ declare
 begin
     foreach name in array array['anon', 'authenticated'] loop
         if exists (select from pg_catalog.pg_roles where rolname = name) then
-            execute pg_catalog.format('revoke all on function syncline_run(json, json, boolean) from %I', name);
+            execute pg_catalog.format('revoke all on function public.syncline_run(json, json, boolean) from %I', name);
         end if;
     end loop;
     if exists (select from pg_catalog.pg_roles where rolname = 'service_role') then
-        grant execute on function syncline_run(json, json, boolean) to service_role;
+        grant execute on function public.syncline_run(json, json, boolean) to service_role;
     end if;
 end
 $do$;

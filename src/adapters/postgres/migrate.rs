@@ -67,7 +67,8 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
 pub fn for_project(side: Side, schema: &str) -> String {
     match side {
         Side::Source => RUN.to_owned(),
-        Side::Target => format!("{}\n{RUN}", state_tables(schema)),
+        // The tables come last: they move the search path of all that follows in one call.
+        Side::Target => format!("{RUN}\n{}", state_tables(schema)),
     }
 }
 

@@ -87,7 +87,7 @@ impl Script {
     /// Runs statements whose answers do not matter. Those that can hardly fail wait for the next
     /// one that is answered.
     pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
-        let mut waits = false;
+        let (mut waits, mut last) = (false, None);
         for statement in text::statements(statements) {
             match Control::of(statement) {
                 Control::Savepoint(name) => {
@@ -102,11 +102,14 @@ impl Script {
                 Control::Statement => {
                     let step = Step::new(statement.to_owned(), Gives::Nothing);
                     waits |= !is_preparation(statement);
-                    self.write(step, None, Heard::Nobody);
+                    last = Some(self.write(step, None, Heard::Nobody));
                 }
             }
         }
-        if waits { self.run(None).await } else { Ok(()) }
+        match last {
+            Some(slot) if waits => self.run(slot).await,
+            _ => Ok(()),
+        }
     }
 
     /// Runs one statement for its rows.
@@ -115,7 +118,7 @@ impl Script {
         statement: &str,
         values: Vec<Parameter>,
     ) -> Result<Vec<Row>, PostgresError> {
-        match self.ask(Step::bound(statement, values), None).await? {
+        match self.ask(Step::bound(statement, values)).await? {
             Answer::Rows(rows) => Ok(rows),
             Answer::Number(_) => Ok(Vec::new()),
             Answer::Json(_) => Err(wire::unreadable("rows")),
@@ -124,7 +127,7 @@ impl Script {
 
     /// Runs one statement for how many rows it wrote.
     pub async fn execute(&self, statement: &str) -> Result<u64, PostgresError> {
-        match self.ask(Step::new(statement.to_owned(), Gives::Nothing), None).await? {
+        match self.ask(Step::new(statement.to_owned(), Gives::Nothing)).await? {
             Answer::Number(number) => Ok(number),
             Answer::Rows(_) | Answer::Json(_) => Err(wire::unreadable("a number")),
         }
@@ -132,7 +135,7 @@ impl Script {
 
     /// Runs one statement for the one JSON value it gives, unread.
     pub async fn json(&self, statement: &str) -> Result<Bytes, PostgresError> {
-        match self.ask(Step::new(statement.to_owned(), Gives::Json), None).await? {
+        match self.ask(Step::new(statement.to_owned(), Gives::Json)).await? {
             Answer::Json(bytes) => Ok(bytes),
             Answer::Rows(_) | Answer::Number(_) => Err(wire::unreadable("a page")),
         }
@@ -168,14 +171,19 @@ impl Script {
         }
     }
 
+    /// What was answered is asked again whenever more is.
+    fn is_replayed(&self) -> bool {
+        self.state().purpose == Some(Purpose::Write)
+    }
+
     async fn commit(&self) -> Result<(), PostgresError> {
         let slot = Slot::default();
         self.state().ends = Some(slot.clone());
-        self.run(Some(slot)).await
+        self.run(slot).await
     }
 
-    async fn ask(&self, step: Step, page: Option<Bytes>) -> Result<Answer, PostgresError> {
-        let slot = self.write(step, page, Heard::Somebody);
+    async fn ask(&self, step: Step) -> Result<Answer, PostgresError> {
+        let slot = self.write(step, None, Heard::Somebody);
         // Statements that are joined with this one are written down meanwhile.
         tokio::task::yield_now().await;
         let _running = self.running.lock().await;
@@ -187,21 +195,16 @@ impl Script {
         answer.unwrap_or_else(|| Err(wire::unreadable("an answer")))
     }
 
-    /// Waits until what is written is run, or the end.
-    async fn run(&self, end: Option<Slot>) -> Result<(), PostgresError> {
+    /// Waits until a statement is run, or the end.
+    async fn run(&self, slot: Slot) -> Result<(), PostgresError> {
         tokio::task::yield_now().await;
         let _running = self.running.lock().await;
         let answered = |slot: &Slot| slot.lock().expect("no holder panics").take();
-        match end {
-            None => self.run_all().await,
-            Some(slot) => {
-                if let Some(ended) = answered(&slot) {
-                    return ended.map(|_| ());
-                }
-                self.run_all().await?;
-                answered(&slot).unwrap_or_else(|| Err(wire::unreadable("an end"))).map(|_| ())
-            }
+        if let Some(answer) = answered(&slot) {
+            return answer.map(|_| ());
         }
+        self.run_all().await?;
+        answered(&slot).unwrap_or_else(|| Err(wire::unreadable("an answer"))).map(|_| ())
     }
 
     fn write(&self, step: Step, page: Option<Bytes>, heard: Heard) -> Slot {
@@ -225,7 +228,14 @@ impl Script {
             return Ok(());
         }
         let steps: Vec<Arc<Step>> = written.iter().map(|of| of.step.clone()).collect();
-        let (steps, pages) = wire::with_pages(steps, written.iter().map(|of| of.page.as_ref()));
+        let steps = steps.into_iter().zip(&written).map(|(step, of)| match of.first.get() {
+            Some(first) if !of.step.alone && self.is_replayed() => {
+                Arc::new(Step { again: Some(first.clone()), ..(*step).clone() })
+            }
+            _ => step,
+        });
+        let (steps, pages) =
+            wire::with_pages(steps.collect(), written.iter().map(|of| of.page.as_ref()));
         let called = wire::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await;
         let Answered { answers, kept, failed } = match called {
             Ok(answered) => answered,
@@ -240,6 +250,10 @@ impl Script {
         };
         for (of, answer) in written.iter().zip(&answers) {
             if of.first.get_or_init(|| answer.get().to_owned()) != answer.get() {
+                for of in &written {
+                    of.put(Err(PostgresError::Changed));
+                }
+                self.state().end(Err(PostgresError::Changed));
                 return Err(PostgresError::Changed);
             }
             of.put(of.step.read(answer));
@@ -257,7 +271,11 @@ impl Script {
                     of.put(Err(error));
                     Ok(())
                 }
-                _ => Err(error),
+                Some(of) => {
+                    of.put(Err(wire::shared(&error)));
+                    Err(error)
+                }
+                None => Err(error),
             };
         }
         if kept {

@@ -50,12 +50,20 @@ pub fn loading(into: &str, shape: &Shape) -> String {
     let names = sql::idents(columns().map(|column| column.name.as_str()));
     let values = columns()
         .map(|column| format!("s.{}::{}", sql::ident(&column.name), castable(&column.target_type)));
-    let texts = columns().map(|column| format!("{} text", sql::ident(&column.name)));
+    let texts = columns().map(|column| {
+        let taken = if is_named(&column.target_type) { &column.target_type } else { "text" };
+        format!("{} {taken}", sql::ident(&column.name))
+    });
     format!(
         "insert into {into} ({names}) select {} from json_to_recordset($2) as s({})",
         values.collect::<Vec<_>>().join(", "),
         texts.collect::<Vec<_>>().join(", "),
     )
+}
+
+/// The cast of a text to a relation's name takes no dash, which stands for none in its text form.
+fn is_named(type_name: &str) -> bool {
+    matches!(type_name, "regclass" | "regclass[]")
 }
 
 /// The type that a text is cast to. `bit` and `character` without a length are of length one.

@@ -86,7 +86,11 @@ fn each(text: &str, mut tell: impl FnMut(usize, Token)) {
                 let is_of_name = |byte: &u8| {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80
                 };
-                at + bytes[at..].iter().take_while(|byte| is_of_name(byte)).count()
+                let end = at + bytes[at..].iter().take_while(|byte| is_of_name(byte)).count();
+                match (&bytes[at..end], bytes.get(end)) {
+                    ([b'e' | b'E'], Some(b'\'')) => past_escaped(bytes, end + 1),
+                    _ => end,
+                }
             }
             _ => at + 1,
         };
@@ -97,6 +101,19 @@ fn each(text: &str, mut tell: impl FnMut(usize, Token)) {
 /// quote ends one text and begins the next, which comes to the same.
 fn past(bytes: &[u8], at: usize, is_end: impl Fn(&[u8]) -> bool, length: usize) -> usize {
     (at..bytes.len()).find(|&at| is_end(&bytes[at..])).map_or(bytes.len(), |end| end + length)
+}
+
+/// In a text that begins with E, a backslash takes the next letter along.
+fn past_escaped(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'\'' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }
 
 /// Comments of this kind nest.
@@ -122,7 +139,7 @@ enum Dollar<'a> {
 fn dollar(rest: &str) -> Dollar<'_> {
     let body = &rest[1..];
     let digits = body.bytes().take_while(u8::is_ascii_digit).count();
-    if let Ok(number) = body[..digits].parse() {
+    if let Ok(number @ 1..) = body[..digits].parse() {
         return Dollar::Value { number, length: 1 + digits };
     }
     match body.find('$') {
@@ -162,6 +179,7 @@ mod tests {
             ("$2::int8", "(($1::json ->> 1)::bigint)::int8"),
             ("unnest($3)", "unnest((($1::json ->> 2)::text[]))"),
             ("'$1' \"$1\" a$1 $$ $1 $$ $1", "'$1' \"$1\" a$1 $$ $1 $$ (($1::json ->> 0)::text)"),
+            ("E'it\\'s $1' $1 $0", "E'it\\'s $1' (($1::json ->> 0)::text) $0"),
             ("é$1 'é' $1", "é$1 'é' (($1::json ->> 0)::text)"),
         ] {
             assert_eq!(bound(text, &kinds), expected, "{text}");

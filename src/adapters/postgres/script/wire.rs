@@ -46,12 +46,23 @@ pub struct Step {
     /// What it must answer for the rest to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expects: Option<serde_json::Value>,
+    /// What it answered before, in the very letters: where it answers otherwise, nothing is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 impl Step {
     /// A statement without values.
     pub fn new(sql: String, gives: Gives) -> Self {
-        Self { sql, gives, values: Vec::new(), page: None, alone: false, expects: None }
+        Self {
+            sql,
+            gives,
+            values: Vec::new(),
+            page: None,
+            alone: false,
+            expects: None,
+            again: None,
+        }
     }
 
     /// A statement with values for its `$n`, for its rows if it gives any.
