@@ -230,7 +230,8 @@ async fn again(
     Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 
-/// The point in time that a span is said to begin at: so long ago, or a date or time of UTC.
+/// The point in time that a span is said to begin at: so long ago, or a date or time of UTC. Points
+/// before 1970 have no RFC 3339 here.
 fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
     let ago = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub(span));
     let at = || {
@@ -241,12 +242,13 @@ fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
         };
         zoned.or_else(|| plain().and_then(of_utc)).map(SystemTime::from)
     };
-    ago.or_else(at).filter(|begin| *begin <= now).ok_or_else(|| {
+    let known = SystemTime::UNIX_EPOCH..=now;
+    ago.or_else(at).filter(|begin| known.contains(begin)).ok_or_else(|| {
         Fault::new(
             Step::Ask,
             Remedy::Caller,
             "bad_span",
-            format!("--since {text} is no point in the past"),
+            format!("--since {text} is no point in the past since 1970"),
             "write 7d, 36h, 2026-01-31 or 2026-01-31T12:00:00Z",
         )
     })
@@ -267,7 +269,7 @@ mod tests {
         assert_eq!(seconds("1970-01-02"), Some(86_400));
         assert_eq!(seconds("1970-01-02T00:00:01"), Some(86_401));
         assert_eq!(seconds("1970-01-02T00:00:00+01:00"), Some(82_800));
-        for wrong in ["", "yesterday", "2999-01-01", "-7d", "31.12.2025"] {
+        for wrong in ["", "yesterday", "2999-01-01", "-7d", "31.12.2025", "1969-12-31", "100y"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }
