@@ -106,11 +106,13 @@ async fn sql(
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
     let exports = job.look(&*served.ports.target, &*served.ports.ledger).await?;
-    for export in &exports {
-        match psql {
-            true => println!("{}", export.copy()),
-            false => print!("{}", told::export(export)),
-        }
+    // All of them are made before one is told: psql would begin with what it gets.
+    let lines = exports.iter().map(|export| match psql {
+        true => export.copy().map(|line| format!("{line}\n")),
+        false => Ok(told::export(export)),
+    });
+    for line in lines.collect::<Result<Vec<String>, Fault>>()? {
+        print!("{line}");
     }
     if !psql {
         eprintln!("{}", told::AFTER_EXPORTS);
