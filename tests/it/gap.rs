@@ -206,6 +206,7 @@ async fn nobody_to_ask_and_no_yes_writes_nothing() {
     assert_eq!(code, 2, "{told}{said}");
     assert!(told.contains("orders.csv  public.orders  11    5\n"), "{told}");
     assert!(said.contains("--yes"), "{said}");
+    assert_eq!(gap(&pair, &["import", &path, "--json"]).0, 2);
     let (code, told, _) = gap(&pair, &["import", &path, "--dry-run"]);
     assert_eq!(code, 0);
     assert!(told.contains("a trial") && told.contains("public.orders  10        1"), "{told}");

@@ -137,18 +137,21 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
     }
     let report = match (plan.files.is_empty(), dry_run) {
-        (true, _) => GapReport::begun(run, SystemTime::now(), &plan.notes),
+        (true, _) => GapReport::begun(run, &plan.notes),
         (false, true) => {
             let rehearse = served.rehearse.as_deref().ok_or_else(no_trial)?;
-            job.rehearse(&plan, &*folder, rehearse, &*ports.clock).await?
+            job.rehearse(&plan, &*folder, rehearse).await?
         }
         (false, false) => {
+            if !yes && *json {
+                return Err(not_confirmed());
+            }
             if !yes && !agreed(&plan)? {
                 println!("Nothing was imported.");
                 return Ok(Exit::Done);
             }
             let (target, ledger) = (&*ports.target, &*ports.ledger);
-            job.import(&plan, &*folder, target, ledger, &*ports.clock, &ports.meter).await?
+            job.import(&plan, &*folder, target, ledger, &ports.meter).await?
         }
     };
     tell(&plan, &report, arguments);
@@ -186,9 +189,7 @@ fn exit_of(report: &GapReport) -> Exit {
 /// Asks whoever sits at the terminal.
 fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
     if !std::io::stdin().is_terminal() {
-        let hint = "look at what is told above, then say --yes; --dry-run tells more";
-        let message = "Nobody is there to be asked before rows are written";
-        return Err(Fault::new(Step::Ask, Remedy::Caller, "not_confirmed", message, hint));
+        return Err(not_confirmed());
     }
     let rows: u64 = plan.files.iter().map(|file| file.rows).sum();
     eprint!("Import {rows} rows into {} tables? [y/N] ", plan.files.len());
@@ -202,6 +203,16 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
     };
     asked.map_err(failed)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn not_confirmed() -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        "not_confirmed",
+        "Nobody is there to be asked before rows are written",
+        "look at the plan, which is told without --json, then say --yes; --dry-run tells more",
+    )
 }
 
 fn no_trial() -> Fault {
