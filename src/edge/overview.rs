@@ -119,7 +119,11 @@ pub struct CallsView {
 pub async fn look(app: &App, all: impl Iterator<Item = &Served>) -> Result<Overview, Fault> {
     let mut pipelines = Vec::new();
     for served in all {
-        let job = ShowStatus { pipeline: served.pipeline.clone(), allowance: app.allowance };
+        let job = ShowStatus {
+            pipeline: served.pipeline.clone(),
+            hourly: app.hourly.clone(),
+            allowance: app.allowance,
+        };
         let ports = &served.ports;
         let looked = job.run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock).await?;
         pipelines.push(PipelineView::of(&looked));

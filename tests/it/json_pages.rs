@@ -120,6 +120,7 @@ async fn sync(pair: &Pair) -> SyncReport {
         sequences: false,
         run,
         cap: Cap::Kept,
+        anew: false,
     };
     let ports = &served.ports;
     let source = JsonAlone(&*ports.source);

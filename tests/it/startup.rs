@@ -224,3 +224,15 @@ async fn a_backend_that_starts_elsewhere_asks_over_http() {
     assert_eq!((status, body["error"]["code"].as_str()), (400, Some("startup_off")), "{body}");
     assert!(triggers(&pair).await.starts_with("startup "));
 }
+
+#[tokio::test]
+async fn a_command_starts_where_nobody_reads_what_is_said() {
+    let pair = items().await;
+    let gone = [("TARGET_DATABASE_URL", "postgres://nobody@127.0.0.1:1/gone")];
+    let mut command = startup(&pair, &["--", "sh", "-c", "echo started"], &gone);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    command.stderr(writer);
+    let (code, said, _) = ended(command, "");
+    assert_eq!((code, said.as_str()), (Some(0), "started\n"));
+}

@@ -96,6 +96,25 @@ async fn a_failing_pipeline_is_told_with_exit_0() {
 }
 
 #[tokio::test]
+async fn the_hourly_schedule_has_its_ticks_to_keep_and_an_import_keeps_none() {
+    let pair = items().await;
+    pair.sync().await.success();
+    let past = "update sync_metadata set created_at = created_at - interval '90 minutes', \
+        ended_at = ended_at - interval '90 minutes'";
+    pair.sql_target(past).await;
+    pair.sql_target(
+        "insert into sync_metadata (run_id, pipeline, sync_type, sync_status, ended_at) \
+         select 'import', pipeline, 'csv', 'success', now() from sync_metadata",
+    )
+    .await;
+    let yearly = ("SYNC_CRON", "0 0 1 1 *");
+    let hourly = view(&pair, &[yearly, ("ENABLE_HOURLY_SYNC", "true")]).await;
+    assert_eq!(hourly["health"], "late", "{hourly}");
+    let alone = view(&pair, &[yearly]).await;
+    assert_ne!(alone["next_tick"], hourly["next_tick"], "{hourly}");
+}
+
+#[tokio::test]
 async fn a_missed_tick_is_late() {
     let pair = items().await;
     pair.sync().await.success();

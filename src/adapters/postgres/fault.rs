@@ -10,7 +10,7 @@ use super::copy::BadFrame;
 use super::refused::Refused;
 use crate::adapters::project::ApiError;
 use crate::engine::model::fault::{
-    CONFLICT, Fault, LEASE_LOST, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
+    BAD_VALUE, CONFLICT, Fault, LEASE_LOST, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
 };
 
 /// What went wrong while talking to one database.
@@ -186,7 +186,10 @@ fn column_of_copy(context: &str) -> Option<&str> {
 
 /// The one table from what Postgres said to who must act.
 pub fn to_fault(error: PostgresError, step: Step) -> Fault {
-    let (remedy, code, hint) = judged(&error);
+    let (remedy, code, hint) = match &error {
+        PostgresError::Refused(refused) if step == Step::Read && is_of_a_value(refused) => BAD_ONE,
+        error => judged(error),
+    };
     let message = match step {
         Step::Plan => "Cannot compare the two databases",
         Step::ConnectSource => "Cannot reach the source",
@@ -200,6 +203,18 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
     };
     Fault::new(step, remedy, code, message, hint).caused_by(error)
 }
+
+/// A value is none of its type: broken text, a time that is none or out of range, a number out of range.
+fn is_of_a_value(refused: &Refused) -> bool {
+    ["22P02", "22007", "22008", "22003"].contains(&refused.code.code())
+}
+
+/// What a reading statement says of such a value: a key that is asked for, or one that a condition meets.
+const BAD_ONE: Judgement = (
+    Remedy::Operator,
+    BAD_VALUE,
+    "correct the table's `where` in syncline.toml, or the rows that it cannot be evaluated for",
+);
 
 type Judgement = (Remedy, &'static str, &'static str);
 

@@ -66,7 +66,8 @@ fn statements(schema: &str) -> [String; 3] {
              from {schema}.sync_metadata as m where pipeline = $1 order by id desc limit $2"
         ),
         format!(
-            "select max(coalesce(ended_at, created_at)) filter (where sync_status = 'success'), \
+            "select max(coalesce(ended_at, created_at)) filter \
+                     (where sync_status = 'success' and sync_type = 'incremental'), \
                  count(*) filter (where {ended} ('success', 'partial', 'failed', 'interrupted')), \
                  count(*) filter (where {ended} ('success', 'partial')), \
                  coalesce(sum((to_jsonb(m) ->> 'api_calls')::int8) filter \

@@ -3,7 +3,7 @@
 
 use crate::adapters::http::{Answered, NoAnswer};
 use crate::engine::model::fault::{
-    CONFLICT, Fault, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
+    BAD_VALUE, CONFLICT, Fault, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
 };
 use crate::engine::model::json_rows::BadRow;
 use crate::engine::model::table::TableName;
@@ -245,6 +245,12 @@ fn judged_refusal(
         (_, "40001" | "40P01") => {
             (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
         }
+        (400, "22P02" | "22007" | "22008" | "22003") => (
+            Remedy::Operator,
+            BAD_VALUE,
+            "the table's key or cursor has another type than the API describes: run notify pgrst, \
+             'reload schema' in the source",
+        ),
         (414, _) => (
             Remedy::Operator,
             "url_too_long",
@@ -318,7 +324,7 @@ mod tests {
             (502, "", "unavailable", Remedy::Retry, true),
             (404, "", "no_api", Remedy::Operator, false),
             (301, "", "no_api", Remedy::Operator, false),
-            (400, "22P02", "refused", Remedy::Operator, false),
+            (400, "22P02", "bad_value", Remedy::Operator, false),
         ] {
             let error = coded(status, code);
             assert_eq!(error.passes_by_itself(), passes, "{status} {code}");

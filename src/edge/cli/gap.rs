@@ -106,11 +106,13 @@ async fn sql(
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
     let exports = job.look(&*served.ports.target, &*served.ports.ledger).await?;
-    for export in &exports {
-        match psql {
-            true => println!("{}", export.copy()),
-            false => print!("{}", told::export(export)),
-        }
+    // All of them are made before one is told: psql would begin with what it gets.
+    let lines = exports.iter().map(|export| match psql {
+        true => export.copy().map(|line| format!("{line}\n")),
+        false => Ok(told::export(export)),
+    });
+    for line in lines.collect::<Result<Vec<String>, Fault>>()? {
+        print!("{line}");
     }
     if !psql {
         eprintln!("{}", told::AFTER_EXPORTS);
@@ -135,18 +137,21 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
     }
     let report = match (plan.files.is_empty(), dry_run) {
-        (true, _) => GapReport::begun(run, SystemTime::now(), &plan.notes),
+        (true, _) => GapReport::begun(run, &plan.notes),
         (false, true) => {
             let rehearse = served.rehearse.as_deref().ok_or_else(no_trial)?;
-            job.rehearse(&plan, &*folder, rehearse, &*ports.clock).await?
+            job.rehearse(&plan, &*folder, rehearse).await?
         }
         (false, false) => {
+            if !yes && *json {
+                return Err(not_confirmed());
+            }
             if !yes && !agreed(&plan)? {
                 println!("Nothing was imported.");
                 return Ok(Exit::Done);
             }
             let (target, ledger) = (&*ports.target, &*ports.ledger);
-            job.import(&plan, &*folder, target, ledger, &*ports.clock, &ports.meter).await?
+            job.import(&plan, &*folder, target, ledger, &ports.meter).await?
         }
     };
     tell(&plan, &report, arguments);
@@ -184,9 +189,7 @@ fn exit_of(report: &GapReport) -> Exit {
 /// Asks whoever sits at the terminal.
 fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
     if !std::io::stdin().is_terminal() {
-        let hint = "look at what is told above, then say --yes; --dry-run tells more";
-        let message = "Nobody is there to be asked before rows are written";
-        return Err(Fault::new(Step::Ask, Remedy::Caller, "not_confirmed", message, hint));
+        return Err(not_confirmed());
     }
     let rows: u64 = plan.files.iter().map(|file| file.rows).sum();
     eprint!("Import {rows} rows into {} tables? [y/N] ", plan.files.len());
@@ -200,6 +203,16 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
     };
     asked.map_err(failed)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn not_confirmed() -> Fault {
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        "not_confirmed",
+        "Nobody is there to be asked before rows are written",
+        "look at the plan, which is told without --json, then say --yes; --dry-run tells more",
+    )
 }
 
 fn no_trial() -> Fault {
@@ -226,10 +239,12 @@ async fn again(
     let (served, mut job) = asked(app, selection, Besides::default(), run)?;
     let overlap = job.pipeline.overlap.max(span);
     job.pipeline = Arc::new(Pipeline { overlap, ..Pipeline::clone(&job.pipeline) });
+    job.anew = true;
     Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 
-/// The point in time that a span is said to begin at: so long ago, or a date or time of UTC.
+/// The point in time that a span is said to begin at: so long ago, or a date or time of UTC. Points
+/// before 1970 have no RFC 3339 here.
 fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
     let ago = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub(span));
     let at = || {
@@ -240,12 +255,13 @@ fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
         };
         zoned.or_else(|| plain().and_then(of_utc)).map(SystemTime::from)
     };
-    ago.or_else(at).filter(|begin| *begin <= now).ok_or_else(|| {
+    let known = SystemTime::UNIX_EPOCH..=now;
+    ago.or_else(at).filter(|begin| known.contains(begin)).ok_or_else(|| {
         Fault::new(
             Step::Ask,
             Remedy::Caller,
             "bad_span",
-            format!("--since {text} is no point in the past"),
+            format!("--since {text} is no point in the past since 1970"),
             "write 7d, 36h, 2026-01-31 or 2026-01-31T12:00:00Z",
         )
     })
@@ -266,7 +282,7 @@ mod tests {
         assert_eq!(seconds("1970-01-02"), Some(86_400));
         assert_eq!(seconds("1970-01-02T00:00:01"), Some(86_401));
         assert_eq!(seconds("1970-01-02T00:00:00+01:00"), Some(82_800));
-        for wrong in ["", "yesterday", "2999-01-01", "-7d", "31.12.2025"] {
+        for wrong in ["", "yesterday", "2999-01-01", "-7d", "31.12.2025", "1969-12-31", "100y"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }

@@ -178,5 +178,6 @@ pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
         run: run.clone(),
         cap: Cap::Kept,
         sequences: false,
+        anew: false,
     }
 }

@@ -3,7 +3,7 @@
 //! same. It takes this process over, so signals, streams, environment and exit status are its own.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, SystemTime};
 
@@ -51,7 +51,7 @@ pub async fn startup(arguments: &StartupArguments) -> Exit {
             synced = synced => synced.unwrap_or_else(|_| Some(late(*timeout))),
         };
         if let Some(said) = said {
-            eprintln!("syncline: {said}");
+            say(&said);
         }
         // A stop that came with the sync's last words is one of the start.
         tokio::select! {
@@ -152,6 +152,11 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
+/// Says it if anybody reads it: a start does not hang on that.
+fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "syncline: {what}");
+}
+
 /// Takes the command's place, or says why that cannot be.
 fn become_command(command: &[OsString]) -> Exit {
     let (program, arguments) = command.split_first().expect("clap demands one");
@@ -160,7 +165,7 @@ fn become_command(command: &[OsString]) -> Exit {
         ErrorKind::NotFound => ("there is no such command".to_owned(), Exit::NotFound),
         _ => (format!("it cannot be executed ({error})"), Exit::NotExecutable),
     };
-    eprintln!("syncline: {}: {why}", program.to_string_lossy());
+    say(&format!("{}: {why}", program.to_string_lossy()));
     exit
 }
 

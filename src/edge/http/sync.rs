@@ -76,8 +76,8 @@ fn asked(
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
     // Nobody looks on who could say that many deletes are meant.
-    let (cap, sequences) = (Cap::Kept, false);
-    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences })
+    let (cap, sequences, anew) = (Cap::Kept, false, false);
+    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences, anew })
 }
 
 fn by_person(call: &Call) -> Result<Asked, Fault> {

@@ -1,8 +1,9 @@
 //! Asks the source for rows by their values, as many at a time as fit a page: hundreds of long rows
 //! together would not fit the function's memory.
 
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{BAD_VALUE, Fault};
 use crate::engine::model::page::Page;
+use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, Source};
 
 /// The rows of the first of these values, and how many values those are. No values, no rows.
@@ -16,6 +17,41 @@ pub async fn first(source: &dyn Source, fetch: &Fetch<'_>) -> Result<(Page, usiz
         }
     }
     Ok((Page::empty(), 0))
+}
+
+/// The same where a value may be none of its column's type, as a file's key can be: no row has it.
+/// Only for rows that wait; what is deleted for want of a source row takes the fault instead.
+pub async fn first_possible(
+    source: &dyn Source,
+    fetch: &Fetch<'_>,
+) -> Result<(Page, usize), Fault> {
+    let mut most = fetch.values.len();
+    loop {
+        let asked = Fetch { values: &fetch.values[..most], ..*fetch };
+        match first(source, &asked).await {
+            Err(fault) if fault.code == BAD_VALUE && most > 1 => most /= 2,
+            Err(fault) if fault.code == BAD_VALUE => return no_row(source, &asked, fault).await,
+            fetched => return fetched,
+        }
+    }
+}
+
+/// That a single value is one that no row has, unless the refused value is one that the table's
+/// condition met in a row.
+async fn no_row(
+    source: &dyn Source,
+    fetch: &Fetch<'_>,
+    fault: Fault,
+) -> Result<(Page, usize), Fault> {
+    if fetch.shape.filter.is_some() {
+        let shape = Shape { filter: None, ..fetch.shape.clone() };
+        match source.fetch(&Fetch { shape: &shape, ..*fetch }).await {
+            Ok(_) => return Err(fault),
+            Err(again) if again.code != BAD_VALUE => return Err(again),
+            Err(_) => {}
+        }
+    }
+    Ok((Page::empty(), fetch.values.len()))
 }
 
 /// The same of rows that others point to.

@@ -98,7 +98,7 @@ impl TryAgain<'_> {
             let known = values(shape, rows);
             if !known.is_empty() {
                 let fetch = Fetch { shape, columns: &shape.key, values: &known };
-                waiting.push((shape, fetch::first(self.source, &fetch).await?.0));
+                waiting.push((shape, fetch::first_possible(self.source, &fetch).await?.0));
             }
         }
         // A row that waits alone waits for none of these.
@@ -166,7 +166,7 @@ impl TryAgain<'_> {
         let (mut left, mut refused) = (&known[..], 0);
         while !left.is_empty() || !keys.is_empty() {
             let fetch = Fetch { shape, columns: &shape.key, values: left };
-            let (page, taken) = fetch::first(self.source, &fetch).await?;
+            let (page, taken) = fetch::first_possible(self.source, &fetch).await?;
             let (these, others) = left.split_at(taken);
             keys.extend(these.iter().cloned().map(RowKey::new));
             let again = Again { run: self.run, shape, page: &page, keys: &keys };

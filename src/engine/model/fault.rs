@@ -166,6 +166,10 @@ pub const STATEMENT_TIMEOUT: &str = "statement_timeout";
 
 /// The code of a statement that was in another transaction's way.
 pub const CONFLICT: &str = "conflict";
+
+/// The code of a value that the source was asked for and that is none of its column's type.
+pub const BAD_VALUE: &str = "bad_value";
+
 /// The code of a table whose columns are not what the plan found.
 pub const SCHEMA_CHANGED: &str = "schema_changed";
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::engine::model::history::{RunRecord, RunStatus};
+use crate::engine::model::run::RunKind;
 
 /// The queue's retries come within three minutes, and no invocation of Lambda lasts longer than
 /// fifteen: what has not succeeded by then was missed.
@@ -33,14 +34,17 @@ impl Health {
     }
 }
 
-/// Judges by the last runs, newest first, and by the first tick after the last success.
+/// Judges by the last runs, newest first, and by the first tick after the last success. Only syncs
+/// count: an import or a repair says nothing of what the schedule promises.
 pub fn judge(
     recent: &[RunRecord],
     last_success: Option<SystemTime>,
     due: Option<SystemTime>,
     now: SystemTime,
 ) -> Health {
-    let last_ended = recent.iter().find(|run| run.status != RunStatus::Running);
+    let mut syncs = recent.iter().filter(|run| run.kind == RunKind::Incremental.name());
+    let newest = syncs.clone().next();
+    let last_ended = syncs.find(|run| run.status != RunStatus::Running);
     if last_ended.is_some_and(|run| run.status.is_failure()) {
         return Health::Failing;
     }
@@ -49,7 +53,7 @@ pub fn judge(
     }
     let is_missed = due.is_some_and(|due| due + GRACE < now);
     // A long backlog drains slice by slice.
-    let is_at_work = recent.first().is_some_and(|run| {
+    let is_at_work = newest.is_some_and(|run| {
         matches!(run.status, RunStatus::Running | RunStatus::Partial)
             && run.ended.unwrap_or(run.began) + GRACE > now
     });
@@ -102,6 +106,21 @@ mod tests {
             let recent: Vec<_> = statuses.iter().map(|status| run(*status, 990)).collect();
             let judged = judge(&recent, success.map(at), due.map(at), at(1000));
             assert_eq!(judged, expected, "{statuses:?}");
+        }
+    }
+
+    #[test]
+    fn an_import_or_a_repair_is_no_sync() {
+        for kind in ["csv", "repair"] {
+            for (other, sync, expected) in [
+                (RunStatus::Success, RunStatus::Failed, Health::Failing),
+                (RunStatus::Failed, RunStatus::Success, Health::Healthy),
+            ] {
+                let other = RunRecord { kind: kind.to_owned(), ..run(other, 995) };
+                let recent = [other, run(sync, 990)];
+                let judged = judge(&recent, Some(at(900)), Some(at(1060)), at(1000));
+                assert_eq!(judged, expected, "{kind}");
+            }
         }
     }
 

@@ -73,6 +73,10 @@ pub fn plan(
         let of = &facts.tables[&table];
         let mut part = part(pipeline.rule(&table), rules, &table, of);
         if format == Format::Sql {
+            let named = pipeline.rule(&table).and_then(|rule| rule.key.as_ref());
+            if named.is_some_and(|named| !is_key(named, of)) {
+                return Err(named_no_key(&table, &part.key));
+            }
             if part.key.is_empty() {
                 if listed.is_some() {
                     return Err(no_key(&table));
@@ -164,6 +168,16 @@ fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, of: &TableFac
     }
 }
 
+/// What `on conflict` takes, in any order. What is no table has no keys, and is restored into one that
+/// has: there the operator's word counts.
+fn is_key(named: &[String], of: &TableFacts) -> bool {
+    let is_it = |key: &Vec<String>| {
+        key.len() == named.len() && key.iter().all(|column| named.contains(column))
+    };
+    let is_of_it = named.iter().all(|name| of.column(name).is_some());
+    of.keys.iter().any(is_it) || !of.relation.is_table() && is_of_it
+}
+
 /// The columns that are NULL in a first pass so that no row has to wait, and what cannot be helped.
 fn late_columns<'a>(
     table: &TableName,
@@ -213,6 +227,17 @@ fn no_key(table: &TableName) -> Fault {
         "It has no primary key and no unique index over non-null columns, so SQL that runs twice \
          would insert its rows twice",
         "add a primary key, name a unique one in syncline.toml, or take --format csv or jsonl",
+    )
+    .of_table(table)
+}
+
+fn named_no_key(table: &TableName, named: &[String]) -> Fault {
+    Fault::new(
+        Step::Plan,
+        Remedy::Operator,
+        "no_key",
+        format!("The key ({}) has no unique index over non-null columns", named.join(", ")),
+        "create that index, choose another `key` in syncline.toml, or take --format csv or jsonl",
     )
     .of_table(table)
 }

@@ -7,7 +7,7 @@ use super::ports::{Format, Pass};
 use crate::engine::model::cron::Cron;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, Reference, TableFacts};
-use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pipeline::{Pipeline, Policy, TableRule};
 use crate::engine::model::table::TableName;
 
 fn pipeline() -> Pipeline {
@@ -92,4 +92,29 @@ fn rows_that_come_later_are_waited_for_written_twice_for_or_told() {
         let csv = super::plan::plan(&pipeline(), Rules::All, &facts(legs), Format::Csv).unwrap();
         assert_eq!((csv.parts.len(), csv.notes.len()), (plan.tables().len(), 0), "case {at}");
     }
+}
+
+#[test]
+fn a_key_that_was_named_has_to_be_one_for_sql() {
+    let facts = facts(&[Leg("child", "parent", AtOnce)]);
+    let child = TableName::new("public", "child");
+    let planned = |key: &str, format| {
+        let rule = TableRule {
+            table: child.clone(),
+            cursor: None,
+            key: Some(vec![key.into()]),
+            columns: None,
+            filter: None,
+            deletes: None,
+            policy: Policy::SourceWins,
+        };
+        let pipeline = Pipeline { rules: vec![rule], ..pipeline() };
+        plan(&pipeline, Rules::All, &facts, format)
+    };
+    for wrong in ["nope", "to_parent"] {
+        let fault = planned(wrong, Format::Sql).unwrap_err();
+        assert_eq!((fault.code, fault.table), ("no_key", Some(child.clone())), "{wrong}");
+    }
+    assert!(planned("id", Format::Sql).is_ok());
+    assert!(planned("to_parent", Format::Csv).is_ok());
 }

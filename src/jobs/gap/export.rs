@@ -37,6 +37,7 @@ pub struct Export {
     pub which: String,
     columns: Vec<(String, String)>,
     condition: Option<String>,
+    filter: Option<String>,
     order: Vec<String>,
 }
 
@@ -96,10 +97,7 @@ impl ExportGap {
         let shared: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         let key = facts.keys.first().cloned().unwrap_or_default();
         let cursor = choose::cursor(facts, &shared, &key, rule).unwrap_or(Cursor::Whole);
-        let (which, rows) = self.rows(&cursor, checkpoint);
-        let filter = rule.and_then(|rule| rule.filter.as_deref());
-        let conditions = rows.into_iter().chain(filter.map(|of| format!("({})", one_line(of))));
-        let conditions: Vec<String> = conditions.collect();
+        let (which, condition) = self.rows(&cursor, checkpoint);
         let mut order: Vec<String> = cursor.column().map(str::to_owned).into_iter().collect();
         order.extend(key.into_iter().filter(|name| cursor.column() != Some(name)));
         Export {
@@ -107,7 +105,8 @@ impl ExportGap {
             table,
             which,
             columns,
-            condition: (!conditions.is_empty()).then(|| conditions.join(" and ")),
+            condition,
+            filter: rule.and_then(|rule| rule.filter.clone()),
             order,
         }
     }
@@ -168,19 +167,31 @@ impl Export {
             true => format!("{0}::text as {0}", ident(name)),
             false => ident(name),
         };
-        self.select(self.columns.iter().map(column).collect())
+        // A comment at its end would take the parenthesis with it.
+        let filter = self.filter.as_ref().map(|of| match of.contains("--") {
+            true => format!("({of}\n)"),
+            false => format!("({of})"),
+        });
+        self.select(self.columns.iter().map(column).collect(), filter)
     }
 
-    /// The same as a line for `psql`, which writes the file itself.
-    pub fn copy(&self) -> String {
-        let query = self.select(self.columns.iter().map(|(name, _)| ident(name)).collect());
-        format!("\\copy ({query}) to {} with (format csv, header)", literal(&self.file))
+    /// The same as a line for `psql`, which writes the file itself. A comment would take the rest of the
+    /// line with it.
+    pub fn copy(&self) -> Result<String, Fault> {
+        if self.filter.as_ref().is_some_and(|of| of.contains("--")) {
+            return Err(no_line(&self.table));
+        }
+        let filter = self.filter.as_ref().map(|of| format!("({})", of.replace(['\r', '\n'], " ")));
+        let columns = self.columns.iter().map(|(name, _)| ident(name)).collect();
+        let query = self.select(columns, filter);
+        Ok(format!("\\copy ({query}) to {} with (format csv, header)", literal(&self.file)))
     }
 
-    fn select(&self, columns: Vec<String>) -> String {
+    fn select(&self, columns: Vec<String>, filter: Option<String>) -> String {
         let mut text = format!("select {} from {}", columns.join(", "), self.table);
-        if let Some(condition) = &self.condition {
-            text.push_str(&format!(" where {condition}"));
+        let conditions: Vec<String> = self.condition.clone().into_iter().chain(filter).collect();
+        if !conditions.is_empty() {
+            text.push_str(&format!(" where {}", conditions.join(" and ")));
         }
         if !self.order.is_empty() {
             let order: Vec<String> = self.order.iter().map(|name| ident(name)).collect();
@@ -205,9 +216,15 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// `psql` takes its commands in one line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn no_line(table: &TableName) -> Fault {
+    Fault::new(
+        Step::Plan,
+        Remedy::Operator,
+        "no_line",
+        "Its `where` in syncline.toml holds `--`, and psql takes its commands in one line",
+        "write a comment there as /* */, or take the query that `syncline gap sql` prints without --psql",
+    )
+    .of_table(table)
 }
 
 fn no_table(table: &TableName) -> Fault {

@@ -4,6 +4,7 @@ use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Reference};
+use crate::engine::model::pipeline::{Policy, TableRule};
 
 const STAMP: &str = "timestamp with time zone";
 
@@ -57,7 +58,7 @@ fn a_table_that_was_synced_is_exported_from_where_a_run_would_go_on() {
     assert_eq!(export.query(), format!("select {columns} {rest}"));
     let plain = "\"id\", \"a \"\"b\"\"\", \"updated_at\"";
     let copy = format!("\\copy (select {plain} {rest}) to 'orders.csv' with (format csv, header)");
-    assert_eq!(export.copy(), copy);
+    assert_eq!(export.copy().unwrap(), copy);
 }
 
 #[test]
@@ -101,4 +102,32 @@ fn parents_come_before_their_children() {
         .map(|export| export.file)
         .collect();
     assert_eq!(files, ["people.csv", "orders.csv"]);
+}
+
+#[test]
+fn a_condition_keeps_its_spaces_and_ends_its_comment() {
+    let filtered = |filter: &str| {
+        let mut job = job(None);
+        let table = TableName::new("public", "orders");
+        let rule = TableRule {
+            table: table.clone(),
+            cursor: None,
+            key: None,
+            columns: None,
+            filter: Some(filter.into()),
+            deletes: None,
+            policy: Policy::SourceWins,
+        };
+        Arc::make_mut(&mut job.pipeline).rules = vec![rule];
+        job.export(&orders(), None, table)
+    };
+    let spaced = filtered("note <> 'a  b'\nand id > 1");
+    let query = spaced.query();
+    assert!(query.contains(" where (note <> 'a  b'\nand id > 1) order by"), "{query}");
+    let line = spaced.copy().unwrap();
+    assert!(line.contains(" where (note <> 'a  b' and id > 1) order by"), "{line}");
+    let commented = filtered("id > 1 -- the first is a test");
+    let query = commented.query();
+    assert!(query.contains(" where (id > 1 -- the first is a test\n) order by"), "{query}");
+    assert_eq!(commented.copy().unwrap_err().code, "no_line");
 }

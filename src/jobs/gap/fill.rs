@@ -14,6 +14,7 @@ use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::{MISSING_PARENT, TAKEN_VALUE};
 use crate::engine::model::run::Tally;
+use crate::engine::model::table::TableName;
 
 /// How often what waits is tried again, as long as some goes in: rows that point to one another are this many
 /// generations deep at most.
@@ -60,9 +61,7 @@ impl Filling<'_> {
                 }
             }
         }
-        if let Err(fault) = self.waiting(&mut report.tables).await {
-            report.faults.push(fault);
-        }
+        self.waiting(report).await;
     }
 
     async fn file(&mut self, file: &PlannedFile, filled: &mut FilledTable) -> Result<(), Fault> {
@@ -102,18 +101,35 @@ impl Filling<'_> {
     }
 
     /// Tries again what waits for a row that may have come since: its file is read once more. Then
-    /// what waits is tried together.
-    async fn waiting(&mut self, tables: &mut [FilledTable]) -> Result<(), Fault> {
+    /// what waits is tried together. A table in which something goes wrong leaves the others to go on.
+    async fn waiting(&mut self, report: &mut GapReport) {
+        let mut failed = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
             let mut written = 0;
-            for (file, filled) in self.files.iter().zip(&mut *tables) {
-                written += self.again(file, filled).await?;
+            for (file, filled) in self.files.iter().zip(&mut report.tables) {
+                if failed.contains(&filled.table) {
+                    continue;
+                }
+                match self.again(file, filled).await {
+                    Ok(rows) => written += rows,
+                    Err(fault) => {
+                        let fault = fault.of_table(&filled.table);
+                        let stops = fault.stops_the_run();
+                        report.faults.push(fault);
+                        if stops {
+                            return;
+                        }
+                        failed.insert(filled.table.clone());
+                    }
+                }
             }
             if written == 0 {
-                return self.together(tables).await;
+                break;
             }
         }
-        Ok(())
+        if let Err(fault) = self.together(&mut report.tables, &failed).await {
+            report.faults.push(fault);
+        }
     }
 
     /// How many rows went in.
@@ -138,13 +154,22 @@ impl Filling<'_> {
     }
 
     /// The first page of what waits in each table, all at once: rows in a circle have no first one.
-    async fn together(&mut self, tables: &mut [FilledTable]) -> Result<(), Fault> {
+    async fn together(
+        &mut self,
+        tables: &mut [FilledTable],
+        failed: &BTreeSet<TableName>,
+    ) -> Result<(), Fault> {
         let mut waiting = Vec::new();
         for (at, (file, filled)) in self.files.iter().zip(&*tables).enumerate() {
+            if failed.contains(&filled.table) {
+                continue;
+            }
             let keys = filled.waiting();
             // It takes two steps, and the first could look newer than the second.
             if !keys.is_empty() && file.shape.newest_by().is_none() {
-                let next = pages(self.job, self.folder, file)?.next(Some(&keys))?;
+                let next =
+                    pages(self.job, self.folder, file).and_then(|mut of| of.next(Some(&keys)));
+                let next = next.map_err(|fault| fault.of_table(&file.shape.table))?;
                 waiting.extend(next.filter(|next| next.page.rows > 0).map(|next| (at, next)));
             }
         }

@@ -33,7 +33,7 @@ use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, NewRun, Opened, Target};
+use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target};
 
 use fill::Filling;
 use plan::Headed;
@@ -122,10 +122,9 @@ impl ImportGap {
         folder: &dyn Folder,
         target: &dyn Target,
         ledger: &dyn Ledger,
-        clock: &dyn Clock,
         meter: &Meter,
     ) -> Result<GapReport, Fault> {
-        let mut report = GapReport::begun(&self.run, clock.now(), &plan.notes);
+        let mut report = GapReport::begun(&self.run, &plan.notes);
         let calls_before = meter.calls();
         let new = NewRun {
             id: &self.run,
@@ -152,7 +151,6 @@ impl ImportGap {
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
         let calls = meter.calls() - calls_before;
         ledger.close(lease, &ClosedRun { id: run, end, error: error.as_deref(), calls }).await?;
-        report.ended = clock.now();
         Ok(report)
     }
 
@@ -163,12 +161,10 @@ impl ImportGap {
         plan: &GapPlan,
         folder: &dyn Folder,
         rehearse: &dyn Rehearse,
-        clock: &dyn Clock,
     ) -> Result<GapReport, Fault> {
-        let mut report = GapReport::begun(&self.run, clock.now(), &plan.notes);
+        let mut report = GapReport::begun(&self.run, &plan.notes);
         let mut put = Trying(rehearse.rehearse().await?);
         Filling { job: self, folder, files: &plan.files, put: &mut put }.all(&mut report).await;
-        report.ended = clock.now();
         Ok(report)
     }
 }

@@ -1,7 +1,7 @@
 //! What came of an import.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
@@ -14,10 +14,6 @@ use crate::engine::plan::note::{Note, Weight};
 pub struct GapReport {
     /// The run's id.
     pub run: RunId,
-    /// When it began.
-    pub started: SystemTime,
-    /// When it ended.
-    pub ended: SystemTime,
     /// The tables in the order they were filled.
     pub tables: Vec<FilledTable>,
     /// What planning said.
@@ -56,23 +52,14 @@ pub struct RefusedLine {
 
 impl GapReport {
     /// A report that says nothing yet but what planning said.
-    pub fn begun(run: &RunId, now: SystemTime, notes: &[Note]) -> Self {
+    pub fn begun(run: &RunId, notes: &[Note]) -> Self {
         Self {
             run: run.clone(),
-            started: now,
-            ended: now,
             tables: Vec::new(),
             notes: notes.to_vec(),
             faults: Vec::new(),
             busy: None,
         }
-    }
-
-    /// All tables together.
-    pub fn total(&self) -> Tally {
-        let mut total = Tally::default();
-        self.tables.iter().for_each(|of| total += of.tally);
-        total
     }
 
     /// How many rows are refused.

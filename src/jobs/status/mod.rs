@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::{Allowance, Records};
@@ -22,6 +23,8 @@ use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
 pub struct ShowStatus {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
+    /// The second schedule that calls it, if there is one.
+    pub hourly: Option<Cron>,
     /// What the target's host allows.
     pub allowance: Allowance,
 }
@@ -73,7 +76,7 @@ impl ShowStatus {
         ledger: &dyn Ledger,
         clock: &dyn Clock,
     ) -> Result<Status, Fault> {
-        let Self { pipeline, allowance } = self;
+        let Self { pipeline, hourly: _, allowance } = self;
         let records = ledger.records(&pipeline.name).await?;
         let known = records.as_ref().map(|of| of.checkpoints.clone()).unwrap_or_default();
         let (mut tables, unknown) = match self.behind(source, target, &known).await {
@@ -89,7 +92,7 @@ impl ShowStatus {
         }
         let now = clock.now();
         let last_success = records.as_ref().and_then(|of| of.last_success);
-        let due = last_success.and_then(|last| pipeline.cron.after(last).next());
+        let due = last_success.and_then(|last| self.tick(last));
         let recent = records.as_ref().map_or(&[][..], |of| &of.recent);
         Ok(Status {
             health: health::judge(recent, last_success, due, now),
@@ -97,7 +100,7 @@ impl ShowStatus {
                 .as_ref()
                 .zip(allowance.bytes)
                 .map(|(of, limit)| forecast::limit(&of.sizes, of.bytes, limit, now)),
-            next: pipeline.cron.after(now).next(),
+            next: self.tick(now),
             pipeline: Arc::clone(pipeline),
             allowance: *allowance,
             now,
@@ -106,6 +109,12 @@ impl ShowStatus {
             tables,
             unknown,
         })
+    }
+
+    /// The first tick after an instant, of either schedule.
+    fn tick(&self, after: SystemTime) -> Option<SystemTime> {
+        let crons = std::iter::once(&self.pipeline.cron).chain(&self.hourly);
+        crons.filter_map(|cron| cron.after(after).next()).min()
     }
 
     /// How far each table is behind the source, by one look at all of them.

@@ -52,6 +52,9 @@ pub struct SyncTables {
     pub run: RunId,
     /// How many rows may be deleted.
     pub cap: Cap,
+    /// Whether the tables are read though nothing was written at the source: their rows may have been
+    /// lost at the target.
+    pub anew: bool,
 }
 
 impl SyncTables {

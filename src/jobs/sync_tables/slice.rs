@@ -87,9 +87,17 @@ impl Slice<'_> {
         here: &Facts,
         there: Facts,
         done: &BTreeSet<TableName>,
-        checkpoints: Checkpoints,
+        mut checkpoints: Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
+        // A wider window may hold the rows of the last look and no others, and so look as before. A
+        // scan that was cut began at an overlap of its own. Later slices go on with what begins here.
+        if self.job.anew && self.job.chain.slice() == 0 {
+            for checkpoint in checkpoints.values_mut() {
+                checkpoint.reached.seen = None;
+                checkpoint.scan = None;
+            }
+        }
         match self.attempt(here, there, done, checkpoints.clone(), report).await {
             Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;

@@ -1,5 +1,6 @@
 //! The files of an export. A file has its name once all of the export is there; until then its name
-//! ends with `.partial`, so that nobody takes it for whole.
+//! ends with `.partial`, so that nobody takes it for whole, and holds the process's id, so that two
+//! exports to one name do not write into each other's.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -145,7 +146,10 @@ impl Files {
 
     fn create(&mut self, name: PathBuf) -> Result<(), Fault> {
         let partial = partial(&name);
-        let file = File::create(&partial).map_err(|error| unwritable(&partial, error))?;
+        let file = File::create_new(&partial).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => in_the_way(&partial),
+            _ => unwritable(&partial, error),
+        })?;
         self.written.push(Written { partial, name: name.clone() });
         self.begin_on(Sink::File(file), name);
         Ok(())
@@ -217,7 +221,7 @@ fn in_files(name: &str) -> String {
 
 fn partial(name: &Path) -> PathBuf {
     let mut partial = name.as_os_str().to_owned();
-    partial.push(".partial");
+    partial.push(format!(".{}.partial", std::process::id()));
     PathBuf::from(partial)
 }
 
@@ -228,6 +232,17 @@ fn several(tables: usize) -> Fault {
         "several_files",
         format!("{tables} tables do not fit into one file of this format"),
         "name a directory, as in --output backup/, or one table with --table",
+    )
+}
+
+/// Process ids come again, in a container most of all.
+fn in_the_way(partial: &Path) -> Fault {
+    Fault::new(
+        Step::Write,
+        Remedy::Operator,
+        "in_the_way",
+        format!("There is a file {} already", partial.display()),
+        "remove it, unless another export is at work there: it is what a killed one left",
     )
 }
 
@@ -256,6 +271,23 @@ mod tests {
         assert_eq!(of("orders.csv", Format::Csv), Place::File("orders.csv".into()));
         assert_eq!(of("-", Format::Csv), Place::Stdout);
         assert_eq!(Place::of(None, Format::Sql), Place::Stdout);
+    }
+
+    #[test]
+    fn a_partial_file_of_somebody_else_is_neither_written_nor_removed() {
+        let directory =
+            std::env::temp_dir().join(format!("syncline-partial-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let name = directory.join("orders.sql");
+        let open = || Files::open(Place::File(name.clone()), Format::Sql, Compression::None, &[]);
+        let mut first = open().unwrap();
+        first.write(b"the first").unwrap();
+        assert_eq!(open().err().map(|fault| fault.code), Some("in_the_way"));
+        first.finish().unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"the first");
+        drop(first);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no partial file is left");
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -21,11 +21,11 @@ Save each result as the file that is named above it, all in one folder, with no 
 /// One table's export.
 pub fn export(export: &Export) -> String {
     let Export { table, file, which, .. } = export;
-    format!(
-        "-- {table}: {which}\n-- save as {file}\n{};\n-- or in psql: {}\n\n",
-        export.query(),
-        export.copy()
-    )
+    let copy = match export.copy() {
+        Ok(line) => format!("or in psql: {line}"),
+        Err(fault) => format!("no line for psql: {}; {}", fault.message, fault.hint),
+    };
+    format!("-- {table}: {which}\n-- save as {file}\n{};\n-- {copy}\n\n", export.query())
 }
 
 /// A line a file, and below it what of it has no counterpart.
