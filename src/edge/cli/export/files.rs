@@ -275,9 +275,9 @@ mod tests {
 
     #[test]
     fn a_partial_file_of_somebody_else_is_neither_written_nor_removed() {
-        let directory =
-            std::env::temp_dir().join(format!("syncline-partial-{}", std::process::id()));
-        fs::create_dir(&directory).unwrap();
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/target/partial");
+        let directory = PathBuf::from(format!("{place}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
         let name = directory.join("orders.sql");
         let open = || Files::open(Place::File(name.clone()), Format::Sql, Compression::None, &[]);
         let mut first = open().unwrap();
