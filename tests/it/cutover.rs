@@ -1,6 +1,7 @@
 //! The end of a migration: `syncline cutover`, step by step, refused, killed and gone on with.
 
 mod again;
+mod rivals;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
