@@ -148,10 +148,13 @@ impl Walk<'_> {
         if !self.arguments.dry_run {
             let now = self.job().look(&*ports.source, &*ports.target).await?;
             let changed = look.changed(&now);
-            if !changed.is_empty() && !self.arguments.despite_writers {
+            if !changed.is_empty() {
                 let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
-                let changed = changed.join(", ");
-                return Err(writers_active(format!("Rows came after the drain: {changed}")));
+                let found = format!("Rows came after the drain: {}", changed.join(", "));
+                if !self.arguments.despite_writers {
+                    return Err(writers_active(found));
+                }
+                self.told.warn(SWITCH, found, "see what stays behind: syncline verify --all");
             }
             self.asleep().await?;
             self.passed(Step::Switch, look).await?;

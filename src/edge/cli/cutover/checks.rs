@@ -86,14 +86,17 @@ impl Walk<'_> {
     /// Nobody writes in the source any more.
     pub(super) async fn writers(&mut self) -> Result<Look, Stopped> {
         let Served { ports, cutover, .. } = self.served;
-        if self.arguments.despite_writers {
-            let remedy = "what is written from now on may stay behind";
-            self.told.warn(WRITERS, "not looked for: --despite-writers", remedy);
-            return Ok(self.job().look(&*ports.source, &*ports.target).await?);
+        let despite = self.arguments.despite_writers;
+        if !despite {
+            self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
         }
-        self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
         let (source, target) = (&*ports.source, &*ports.target);
         let watched = self.job().watch(source, target, &*cutover.writing, &*ports.clock).await?;
+        if !watched.is_quiet() && despite {
+            let remedy = "what is written from now on may stay behind";
+            self.told.warn(WRITERS, watched.sentence(), remedy);
+            return Ok(watched.look);
+        }
         if !watched.is_quiet() {
             let (message, hint) = (watched.sentence(), watched.remedy());
             return Err(Stopped::by("writers_active", message, hint, Exit::Failed));
