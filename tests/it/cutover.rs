@@ -288,8 +288,7 @@ async fn the_variables_are_named_as_they_are_set() {
     let (code, told) = cutover(&pair, &["--dry-run"]).await;
     let variables = told["switch"]["variables"].as_array().expect("variables");
     let pairs = variables.iter().map(|of| format!("{}={}", of["name"], of["value_of"]));
-    let expected = "\"OLD_SUPABASE_URL\"=\"SUPABASE_URL\" \"SUPABASE_URL\"=\"NEW_SUPABASE_URL\" \
-        \"SUPABASE_SERVICE_ROLE_KEY\"=\"NEW_SUPABASE_SERVICE_ROLE_KEY\"";
+    let expected = "\"DATABASE_URL\"=\"NEW_SUPABASE_URL\"";
     assert_eq!((code, pairs.collect::<Vec<_>>().join(" ").as_str()), (0, expected), "{told}");
 }
 

@@ -27,6 +27,8 @@ pub struct End {
     pub name: String,
     /// Where it is.
     pub database: String,
+    /// It is a project behind its API, not a connection string.
+    pub is_project: bool,
 }
 
 /// How far the cutovers of the pipelines have come, kept in the target.
