@@ -221,8 +221,11 @@ fn serve(
     } = set;
     let mark = mark(&target, state_schema);
     #[cfg(feature = "cli")]
-    let [left, taking_over] = [(&names[0], &source), (&names[1], &target)]
-        .map(|(name, at)| End { name: name.clone(), database: at.label() });
+    let [left, taking_over] = [(&names[0], &source), (&names[1], &target)].map(|(name, at)| End {
+        name: name.clone(),
+        database: at.label(),
+        is_project: matches!(at, Address::Project(_)),
+    });
     // One count of the calls of all that the pipeline reaches.
     let meter = Meter::default();
     #[cfg(feature = "cli")]

@@ -15,11 +15,14 @@ use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Wri
 
 /// Locks that only writers take, on tables that are no part of the catalog. Whoever looks on takes
 /// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions are
-/// told to everybody; what they run is not, and is not asked for.
+/// told to everybody; what they run is not, and is not asked for. Temporary tables are left out: who fills
+/// one may do nothing but read. One that was made in the open transaction is not in the catalog yet,
+/// and counts.
 const WRITING: &str = "\
     select a.usename::text, coalesce(a.application_name, ''), count(distinct coalesce(l.pid, 0)) \
     from pg_locks l left join pg_stat_activity a on a.pid = l.pid \
-    where l.locktype = 'relation' and l.granted and l.relation >= 16384 \
+    left join pg_class c on c.oid = l.relation \
+    where c.relpersistence is distinct from 't' and l.locktype = 'relation' and l.granted and l.relation >= 16384 \
     and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
     and l.database = (select oid from pg_database where datname = current_database()) \
     and l.pid is distinct from pg_backend_pid() \
@@ -31,6 +34,9 @@ const WRITING: &str = "\
 struct StoredRecord {
     steps: BTreeMap<String, StoredStep>,
     paused: Vec<String>,
+    /// Empty in a record of a version that did not write it.
+    #[serde(default)]
+    attempt: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,12 +48,12 @@ struct StoredStep {
 
 impl StoredRecord {
     fn of(record: &Record) -> Self {
-        let Record { passed, paused } = record;
+        let Record { passed, paused, attempt } = record;
         let steps = passed.iter().map(|(step, Passed { at, look })| {
             let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
             (step.name().to_owned(), StoredStep { at, look: look.clone() })
         });
-        Self { steps: steps.collect(), paused: paused.clone() }
+        Self { steps: steps.collect(), paused: paused.clone(), attempt: attempt.clone() }
     }
 
     fn into_model(self) -> Record {
@@ -55,7 +61,7 @@ impl StoredRecord {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
             Some((Step::named(&name)?, Passed { at, look }))
         });
-        Record { passed: passed.collect(), paused: self.paused }
+        Record { passed: passed.collect(), paused: self.paused, attempt: self.attempt }
     }
 }
 
@@ -86,17 +92,30 @@ impl Records for PostgresTarget {
         keep(self.pool(), session, result, FaultStep::State)
     }
 
-    async fn save(&self, pipeline: &str, record: &Record) -> Result<(), Fault> {
-        let statement = format!(
-            "insert into {}.sync_state (key, value) values ($1, $2::jsonb) \
-             on conflict (key) do update set value = excluded.value, updated_at = now()",
-            sql::ident(self.schema())
-        );
+    async fn save(
+        &self,
+        pipeline: &str,
+        before: Option<&str>,
+        record: &Record,
+    ) -> Result<bool, Fault> {
+        let table = format!("{}.sync_state", sql::ident(self.schema()));
+        let statement = match before {
+            None => format!(
+                "insert into {table} (key, value) select $1, $2::jsonb where $3::text is null \
+                 on conflict (key) do nothing returning 1"
+            ),
+            Some(_) => format!(
+                "update {table} set value = $2::jsonb, updated_at = now() \
+                 where key = $1 and coalesce(value ->> 'attempt', '') = $3::text returning 1"
+            ),
+        };
         let value =
             serde_json::to_string(&StoredRecord::of(record)).expect("our own shape is JSON");
         let session = self.session().await?;
-        let parameters = [key(pipeline).into(), value.into()];
-        let result = session.alone(Purpose::Write, &statement, parameters).await.map(drop);
+        let before = before.map(str::to_owned);
+        let parameters = [key(pipeline).into(), value.into(), before.into()];
+        let result = session.alone(Purpose::Write, &statement, parameters).await;
+        let result = result.map(|rows| !rows.is_empty());
         keep(self.pool(), session, result, FaultStep::State)
     }
 

@@ -14,7 +14,7 @@ use crate::edge::http::wire::timestamp;
 use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
 use crate::jobs::Served;
-use crate::jobs::cutover::ports::{Record, Step};
+use crate::jobs::cutover::ports::{Passed, Record, Step};
 use crate::jobs::cutover::{CutOver, Look};
 use crate::jobs::sync_tables::{SyncPlan, SyncTables};
 use crate::wiring::App;
@@ -64,6 +64,13 @@ struct Walk<'a> {
     served: &'a Served,
     arguments: &'a CutoverArguments,
     record: Record,
+    /// The attempt that the record belonged to when it was last read or written; none where there
+    /// is no record.
+    kept: Option<String>,
+    /// How the cutover ended that `--again` begins anew. It took place, whatever becomes of this.
+    over: Option<Passed>,
+    /// This attempt.
+    attempt: String,
     told: Told,
     at: &'static str,
 }
@@ -88,6 +95,9 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
         served,
         arguments,
         record: Record::default(),
+        kept: None,
+        over: None,
+        attempt: run.as_str().to_owned(),
         told: Told::begun(*json, asks),
         at: CHECKS,
     };
@@ -96,7 +106,7 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
         Ok(switch) => (None, switch),
         Err(stopped) => {
             walk.told.fail(walk.at, &stopped.fault);
-            walk.resume_unless_over().await;
+            walk.resume_unless_over(&stopped).await;
             (Some(stopped), None)
         }
     };
@@ -107,8 +117,11 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
 impl Walk<'_> {
     async fn all(&mut self) -> Result<Option<Switch>, Stopped> {
         let name = &self.served.pipeline.name;
-        self.record = self.served.cutover.records.load(name).await?.unwrap_or_default();
+        let loaded = self.served.cutover.records.load(name).await?;
+        self.kept = loaded.as_ref().map(|record| record.attempt.clone());
+        self.record = loaded.unwrap_or_default();
         if self.arguments.again {
+            self.over = self.record.passed.remove(&Step::Switch);
             self.record.passed.clear();
         }
         if self.is_over() {
@@ -135,11 +148,15 @@ impl Walk<'_> {
         if !self.arguments.dry_run {
             let now = self.job().look(&*ports.source, &*ports.target).await?;
             let changed = look.changed(&now);
-            if !changed.is_empty() && !self.arguments.despite_writers {
+            if !changed.is_empty() {
                 let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
-                let changed = changed.join(", ");
-                return Err(writers_active(format!("Rows came after the drain: {changed}")));
+                let found = format!("Rows came after the drain: {}", changed.join(", "));
+                if !self.arguments.despite_writers {
+                    return Err(writers_active(found));
+                }
+                self.told.warn(SWITCH, found, "see what stays behind: syncline verify --all");
             }
+            self.asleep().await?;
             self.passed(Step::Switch, look).await?;
             self.told.ok(SWITCH, "the target is ready");
         }
@@ -175,7 +192,7 @@ impl Walk<'_> {
             return Ok(None);
         };
         for id in &record.paused {
-            change(self.app, id, Change::Resume).await?;
+            self.resume(id).await?;
         }
         records.forget(name).await?;
         let found = match record.paused.is_empty() {
@@ -213,7 +230,39 @@ impl Walk<'_> {
         }
     }
 
-    async fn save(&self) -> Result<(), Fault> {
-        self.served.cutover.records.save(&self.served.pipeline.name, &self.record).await
+    /// Resumes a schedule. One that was deleted meanwhile ticks no more, and nobody misses it.
+    async fn resume(&self, id: &str) -> Result<(), Fault> {
+        match change(self.app, id, Change::Resume).await {
+            Err(fault) if fault.code == "no_schedule" => Ok(()),
+            resumed => resumed.map(drop),
+        }
+    }
+
+    /// Saves the record as this attempt's, unless another attempt has it:
+    ///
+    /// 1. one attempt pauses the schedules, and waits for an answer;
+    /// 2. another one stops at once, and resumes what it finds paused;
+    /// 3. the first must not end as if nothing could tick.
+    ///
+    /// So whoever does something takes the record over, and the other one stops when it saves.
+    async fn save(&mut self) -> Result<(), Stopped> {
+        self.record.attempt.clone_from(&self.attempt);
+        let mut record = self.record.clone();
+        if let Some(over) = &self.over {
+            record.passed.entry(Step::Switch).or_insert_with(|| over.clone());
+        }
+        let (name, records) = (&self.served.pipeline.name, &self.served.cutover.records);
+        if records.save(name, self.kept.as_deref(), &record).await? {
+            self.kept = Some(self.attempt.clone());
+            return Ok(());
+        }
+        // What is paused is the other attempt's now.
+        self.record.paused.clear();
+        Err(Stopped::by(
+            "another_cutover",
+            "This cutover was given up or taken over by another attempt",
+            "finish one of them alone; to go on here, run `syncline cutover` again",
+            Exit::Failed,
+        ))
     }
 }

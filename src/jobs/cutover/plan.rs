@@ -137,25 +137,25 @@ const OLD: &str = "OLD_SUPABASE_URL";
 const NEW: [&str; 2] = ["NEW_SUPABASE_URL", "NEW_SUPABASE_SERVICE_ROLE_KEY"];
 
 /// What the application's variables are to be. Where nothing tells how it names its database, it is
-/// `DATABASE_URL`, as most frameworks have it.
+/// `DATABASE_URL`, as most frameworks have it. A project's variables are told for projects alone:
+/// their clients take no connection string.
 pub fn assignments(source: &End, target: &End) -> Vec<Assignment> {
     let to = |name: &str, value_of: &str, database: Option<&End>| Assignment {
         name: name.to_owned(),
         value_of: value_of.to_owned(),
         database: database.map(|end| end.database.clone()),
     };
-    match (source.name.as_str(), target.name.as_str()) {
-        (from, new) if from == CURRENT[0] && new == NEW[0] => vec![
-            to(OLD, from, Some(source)),
-            to(CURRENT[0], new, Some(target)),
-            to(CURRENT[1], NEW[1], None),
-        ],
-        (_, current) if current == CURRENT[0] => {
+    let was_current = source.is_project && source.name == CURRENT[0];
+    let old = was_current.then(|| to(OLD, CURRENT[0], Some(source)));
+    match target.name.as_str() {
+        other if !target.is_project => vec![to("DATABASE_URL", other, Some(target))],
+        current if current == CURRENT[0] => {
             vec![to(CURRENT[0], CURRENT[0], Some(target)), to(CURRENT[1], CURRENT[1], None)]
         }
-        (_, new) if new == NEW[0] => {
-            vec![to(CURRENT[0], new, Some(target)), to(CURRENT[1], NEW[1], None)]
+        new if new == NEW[0] => {
+            let new = [to(CURRENT[0], new, Some(target)), to(CURRENT[1], NEW[1], None)];
+            old.into_iter().chain(new).collect()
         }
-        (_, other) => vec![to("DATABASE_URL", other, Some(target))],
+        other => vec![to("DATABASE_URL", other, Some(target))],
     }
 }

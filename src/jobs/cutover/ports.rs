@@ -27,6 +27,8 @@ pub struct End {
     pub name: String,
     /// Where it is.
     pub database: String,
+    /// It is a project behind its API, not a connection string.
+    pub is_project: bool,
 }
 
 /// How far the cutovers of the pipelines have come, kept in the target.
@@ -35,8 +37,14 @@ pub trait Records: Send + Sync {
     /// The record of a pipeline; none where no cutover of it was begun. Makes nothing.
     async fn load(&self, pipeline: &str) -> Result<Option<Record>, Fault>;
 
-    /// Replaces the record. The state tables are there.
-    async fn save(&self, pipeline: &str, record: &Record) -> Result<(), Fault>;
+    /// Replaces the record if it is still that of this attempt, or makes it where there was none;
+    /// whether it was so. The state tables are there.
+    async fn save(
+        &self,
+        pipeline: &str,
+        before: Option<&str>,
+        record: &Record,
+    ) -> Result<bool, Fault>;
 
     /// Forgets the record; there may be none.
     async fn forget(&self, pipeline: &str) -> Result<(), Fault>;
@@ -71,14 +79,16 @@ pub struct Record {
     pub passed: BTreeMap<Step, Passed>,
     /// The schedules that it has paused, and that have to be resumed if it does not take place.
     pub paused: Vec<String>,
+    /// The attempt that it belongs to. Another one that takes it over ends this one.
+    pub attempt: String,
 }
 
-/// A step that leaves something done. The others are looks, which are made anew each time.
+/// A step that is recorded. The others are looks, which are made anew each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// What was left in the source has moved.
     Drain,
-    /// Both sides were the same.
+    /// Both sides were the same. It is compared anew each time, since the target may change, too.
     Verify,
     /// The target gives out keys of its own.
     Sequences,

@@ -65,27 +65,36 @@ fn writers_are_named_with_what_stops_them() {
 
 #[test]
 fn each_variable_gets_the_value_of_the_one_that_names_the_target() {
-    let told = |source: &str, target: &str| {
-        let end = |name: &str, database: &str| End { name: name.into(), database: database.into() };
+    let told = |source: &str, target: &str, is_project: bool| {
+        let end = |name: &str, database: &str| End {
+            name: name.into(),
+            database: database.into(),
+            is_project,
+        };
         let all = assignments(&end(source, "old:5432/app"), &end(target, "new:5432/app"));
         let told = all.iter().map(|of| format!("{}={}", of.name, of.value_of));
         told.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(
-        told("SOURCE_DATABASE_URL", "TARGET_DATABASE_URL"),
+        told("SOURCE_DATABASE_URL", "TARGET_DATABASE_URL", false),
         "DATABASE_URL=TARGET_DATABASE_URL"
     );
     assert_eq!(
-        told("SUPABASE_URL", "NEW_SUPABASE_URL"),
+        told("SUPABASE_URL", "NEW_SUPABASE_URL", false),
+        "DATABASE_URL=NEW_SUPABASE_URL",
+        "a project's client takes no connection string"
+    );
+    assert_eq!(
+        told("SUPABASE_URL", "NEW_SUPABASE_URL", true),
         "OLD_SUPABASE_URL=SUPABASE_URL SUPABASE_URL=NEW_SUPABASE_URL \
          SUPABASE_SERVICE_ROLE_KEY=NEW_SUPABASE_SERVICE_ROLE_KEY"
     );
     assert_eq!(
-        told("OLD_SUPABASE_URL", "SUPABASE_URL"),
+        told("OLD_SUPABASE_URL", "SUPABASE_URL", true),
         "SUPABASE_URL=SUPABASE_URL SUPABASE_SERVICE_ROLE_KEY=SUPABASE_SERVICE_ROLE_KEY"
     );
     assert_eq!(
-        told("OLD_SUPABASE_URL", "NEW_SUPABASE_URL"),
+        told("OLD_SUPABASE_URL", "NEW_SUPABASE_URL", true),
         "SUPABASE_URL=NEW_SUPABASE_URL SUPABASE_SERVICE_ROLE_KEY=NEW_SUPABASE_SERVICE_ROLE_KEY"
     );
 }

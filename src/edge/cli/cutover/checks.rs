@@ -7,7 +7,7 @@ use super::steps::counted;
 use super::told::Stopped;
 use super::{CHECKS, SCHEDULES, WRITERS, Walk};
 use crate::edge::cli::output::Exit;
-use crate::edge::schedules::{Change, change, of_pipeline};
+use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::plan::note::{Note, Weight};
@@ -52,14 +52,16 @@ impl Walk<'_> {
     /// Lets nothing call for the pipeline any more. The record says which schedules are to be
     /// resumed, and says so before they are paused: this may be killed in between.
     pub(super) async fn schedules(&mut self) -> Result<(), Stopped> {
+        if self.kept.is_some() && !self.arguments.dry_run {
+            self.save().await?;
+        }
         if self.app.queue().is_err() {
             let remedy = "pause whatever else calls for this pipeline";
             self.told.skip(SCHEDULES, "QStash is not set here", remedy);
             return Ok(());
         }
         let found = of_pipeline(self.app, &self.served.pipeline.name).await?;
-        let awake: Vec<String> =
-            found.iter().filter(|of| !of.paused).map(|of| of.id.clone()).collect();
+        let awake = awake(&found);
         let names = awake.join(", ");
         match (found.is_empty(), awake.is_empty(), self.arguments.dry_run) {
             (true, ..) => self.told.ok(SCHEDULES, "none calls for this pipeline"),
@@ -84,14 +86,17 @@ impl Walk<'_> {
     /// Nobody writes in the source any more.
     pub(super) async fn writers(&mut self) -> Result<Look, Stopped> {
         let Served { ports, cutover, .. } = self.served;
-        if self.arguments.despite_writers {
-            let remedy = "what is written from now on may stay behind";
-            self.told.warn(WRITERS, "not looked for: --despite-writers", remedy);
-            return Ok(self.job().look(&*ports.source, &*ports.target).await?);
+        let despite = self.arguments.despite_writers;
+        if !despite {
+            self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
         }
-        self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
         let (source, target) = (&*ports.source, &*ports.target);
         let watched = self.job().watch(source, target, &*cutover.writing, &*ports.clock).await?;
+        if !watched.is_quiet() && despite {
+            let remedy = "what is written from now on may stay behind";
+            self.told.warn(WRITERS, watched.sentence(), remedy);
+            return Ok(watched.look);
+        }
         if !watched.is_quiet() {
             let (message, hint) = (watched.sentence(), watched.remedy());
             return Err(Stopped::by("writers_active", message, hint, Exit::Failed));
@@ -101,16 +106,50 @@ impl Walk<'_> {
         Ok(watched.look)
     }
 
+    /// Nothing calls for the pipeline still, whoever resumed it: a tick would write old rows over
+    /// those of the application.
+    pub(super) async fn asleep(&self) -> Result<(), Stopped> {
+        if self.app.queue().is_err() {
+            return Ok(());
+        }
+        let awake = awake(&of_pipeline(self.app, &self.served.pipeline.name).await?);
+        match awake.is_empty() {
+            true => Ok(()),
+            false => Err(Stopped::by(
+                "schedules_awake",
+                format!("Not paused any more: {}", awake.join(", ")),
+                "find out who resumed it, another cutover perhaps; then run `syncline cutover` again",
+                Exit::Failed,
+            )),
+        }
+    }
+
     /// A pipeline that stands still because its cutover did not take place would be noticed late.
-    pub(super) async fn resume_unless_over(&mut self) {
-        if self.arguments.dry_run || self.arguments.abort || self.is_over() {
+    pub(super) async fn resume_unless_over(&mut self, stopped: &Stopped) {
+        let is_over = self.is_over() || self.over.is_some();
+        if self.arguments.dry_run || self.arguments.abort || is_over {
+            return;
+        }
+        if self.record.paused.is_empty() {
+            return;
+        }
+        let is_ours = self.kept.as_ref() == Some(&self.attempt);
+        if stopped.exit == Exit::Busy && !is_ours {
+            let found = format!("left paused: {}", self.record.paused.join(", "));
+            let remedy =
+                "the run at work may be another cutover's; if not: syncline cutover --abort";
+            return self.told.warn(SCHEDULES, found, remedy);
+        }
+        // Whoever has paused them is told by the record that they tick again.
+        if let Err(Stopped { fault, .. }) = self.save().await {
+            self.told.warn(SCHEDULES, fault.chain(), fault.hint);
             return;
         }
         let mut left = Vec::new();
         let mut resumed = Vec::new();
         for id in std::mem::take(&mut self.record.paused) {
-            match change(self.app, &id, Change::Resume).await {
-                Ok(_) => resumed.push(id),
+            match self.resume(&id).await {
+                Ok(()) => resumed.push(id),
                 Err(fault) => {
                     let remedy = format!("resume it: syncline schedule resume {id}");
                     let found = format!("{id} is still paused: {}", fault.chain());
@@ -124,10 +163,15 @@ impl Walk<'_> {
             return;
         }
         self.told.ok(SCHEDULES, format!("resumed {}", resumed.join(", ")));
-        if let Err(fault) = self.save().await {
+        if let Err(Stopped { fault, .. }) = self.save().await {
             self.told.warn(SCHEDULES, fault.chain(), fault.hint);
         }
     }
+}
+
+/// The schedules that tick.
+fn awake(found: &[Ticking]) -> Vec<String> {
+    found.iter().filter(|of| !of.paused).map(|of| of.id.clone()).collect()
 }
 
 /// Another run is at work.

@@ -107,9 +107,8 @@ impl Told {
 
     fn add(&mut self, line: Line) {
         if !self.json {
-            print!("{}", line.text());
             // A slow step follows: nobody should wait for it to see this one.
-            let _ = stdout().flush();
+            say(&line.text());
         }
         self.lines.push(line);
     }
@@ -119,8 +118,8 @@ impl Told {
         if !self.asks {
             return Ok(());
         }
-        eprint!("{question} [y/N] ");
-        let _ = stderr().flush();
+        // A question that cannot be shown is answered by nobody.
+        let _ = write!(stderr(), "{question} [y/N] ").and_then(|()| stderr().flush());
         let mut answer = String::new();
         let read = stdin().read_line(&mut answer);
         if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -157,11 +156,20 @@ impl Told {
             }));
         }
         match (switch, dry_run) {
-            (Some(switch), false) => print!("\n{}", switch.text()),
-            (Some(switch), true) => print!("\nNothing was done. At the end:\n{}", switch.text()),
+            (Some(switch), false) => say(&format!("\n{}", switch.text())),
+            (Some(switch), true) => {
+                say(&format!("\nNothing was done. At the end:\n{}", switch.text()));
+            }
             (None, _) => {}
         }
     }
+}
+
+/// Prints at once. A reader that went away must not end a cutover in the middle, with its schedules
+/// paused.
+fn say(text: &str) {
+    let mut out = stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl Line {
