@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::every_type;
 use crate::world::cluster;
 use crate::world::folder::{Folder, counts, gap};
+use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
 use crate::world::proxy::{Act, Proxy, Way};
 use crate::world::servers::release;
@@ -110,8 +111,17 @@ async fn the_source_need_not_answer() {
 
 #[tokio::test]
 async fn a_value_of_every_type_comes_through_a_file_in_every_byte() {
+    every_type_comes_through(Pair::with(&every_type::schema(release(cluster()))).await).await;
+}
+
+#[tokio::test]
+async fn a_value_of_every_type_comes_through_a_file_and_an_api() {
+    let pair = Pair::with(&every_type::schema(release(cluster()))).await;
+    every_type_comes_through(pair.over_api(OverApi::Target).await).await;
+}
+
+async fn every_type_comes_through(pair: Pair) {
     let release = release(cluster());
-    let pair = Pair::with(&every_type::schema(release)).await;
     pair.sql_source(&every_type::rows(release)).await;
     let folder = Folder::new();
     for table in every_type::tables(release) {

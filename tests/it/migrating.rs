@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::world::deployment::{Deployment, account};
+use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
 
 const SCHEMA: &str = "create table people (id serial primary key, name text not null, \
@@ -73,26 +74,40 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[tokio::test]
-async fn every_command_of_the_page_does_what_it_says() {
-    let pair = Pair::with(SCHEMA).await;
+/// What the page says needs a connection.
+const NEED_A_CONNECTION: [&str; 2] =
+    ["syncline export ", "syncline gap import exports --null null --dry-run"];
+
+/// Goes through the page, with a function that is set as these databases are.
+async fn go_through(pair: &Pair, databases: BTreeMap<String, String>) {
     pair.sql_source(ROWS).await;
-    let folder = folder(&pair);
+    let folder = folder(pair);
     let qstash = account().await;
-    let deployment = Deployment::of(&pair, &qstash).set("ENABLE_HOURLY_SYNC", "true");
+    let over_api = databases.contains_key("NEW_SUPABASE_URL");
+    let deployment = Deployment::among(databases, &qstash).set("ENABLE_HOURLY_SYNC", "true");
     let (deployment, _door) = deployment.reachable().await;
 
     for line in lines(&page()) {
         let set = exported(&line);
         if !set.is_empty() {
-            let unset: Vec<_> = set.iter().filter(|of| !deployment.0.contains_key(*of)).collect();
+            let left_out = |name: &str| over_api && name.ends_with("_DATABASE_URL");
+            let unset: Vec<_> =
+                set.iter().filter(|of| !deployment.0.contains_key(*of) && !left_out(of)).collect();
             assert!(unset.is_empty(), "the test sets no {unset:?} of the line {line}");
             continue;
         }
         assert!(line.starts_with("syncline "), "no command of ours: {line}");
         let ran = shell(&folder, &deployment.0, &line).await;
         let (out, error) = (text(&ran.stdout), text(&ran.stderr));
+        if over_api && NEED_A_CONNECTION.iter().any(|begins| line.starts_with(begins)) {
+            assert!(!ran.status.success(), "{line}: {out} {error}");
+            assert!(error.contains("postgres:// URL"), "{line}: {error}");
+            continue;
+        }
         assert!(ran.status.success(), "{line}: {} {out} {error}", ran.status);
+        if line.starts_with("syncline project-sql") && over_api {
+            run_in_its_editor(pair, &folder, &line).await;
+        }
         if line.contains("startup") {
             assert!(folder.join("started").exists(), "the server was not started");
         }
@@ -110,6 +125,45 @@ async fn every_command_of_the_page_does_what_it_says() {
     .await;
     assert_eq!(pair.text_target("select max(id)::text from jobs").await, "51");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Does with a file of `project-sql` what a person does.
+async fn run_in_its_editor(pair: &Pair, folder: &Path, line: &str) {
+    let (_, file) = line.split_once(" > ").expect("it is written to a file");
+    let sql = std::fs::read_to_string(folder.join(file)).unwrap();
+    match line.contains(" source ") {
+        true => pair.sql_source(&sql).await,
+        false => pair.sql_target(&sql).await,
+    }
+    pair.source_api().reload().await;
+    pair.target_api().reload().await;
+}
+
+#[tokio::test]
+async fn every_command_of_the_page_does_what_it_says() {
+    let pair = Pair::with(SCHEMA).await;
+    go_through(&pair, pair.settings().clone()).await;
+}
+
+#[tokio::test]
+async fn two_projects_go_the_same_way_with_nothing_but_their_urls_and_keys() {
+    let pair = Pair::with(SCHEMA).await.over_api(OverApi::Both).await;
+    pair.sql_source("drop function syncline_run").await;
+    pair.sql_target(
+        "drop function syncline_run; drop table sync_state, sync_metadata, sync_rejects",
+    )
+    .await;
+    let (old, new) = (pair.source_api(), pair.target_api());
+    old.reload().await;
+    new.reload().await;
+    let databases = [
+        ("SUPABASE_URL", old.url()),
+        ("SUPABASE_SERVICE_ROLE_KEY", old.service_key()),
+        ("NEW_SUPABASE_URL", new.url()),
+        ("NEW_SUPABASE_SERVICE_ROLE_KEY", new.secret_key()),
+    ];
+    let databases = databases.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    go_through(&pair, databases.into()).await;
 }
 
 #[test]

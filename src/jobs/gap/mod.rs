@@ -9,6 +9,7 @@ mod export;
 mod fill;
 mod header;
 mod json_array;
+mod line;
 mod pages;
 mod plan;
 pub mod ports;

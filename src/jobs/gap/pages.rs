@@ -1,7 +1,8 @@
-//! A file's rows as pages that the target takes: text COPY, of bounded bytes, each key once.
+//! A file's rows as pages that the target takes: text COPY or JSON, of bounded bytes, each key once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::line::{Form, Line};
 use super::plan::PlannedFile;
 use super::ports::{Record, Rows};
 use super::value::{self, Nulls};
@@ -93,7 +94,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Adds a row in COPY's text form; its key.
+/// Adds a row in the form that was agreed on; its key.
 fn write_row(
     file: &PlannedFile,
     nulls: &Nulls,
@@ -102,17 +103,15 @@ fn write_row(
     bytes: &mut Vec<u8>,
 ) -> Result<RowKey, Fault> {
     let mut values: Vec<Option<String>> = vec![None; key.len()];
-    for (at, (reading, place)) in file.readings.iter().enumerate() {
-        let value = reading.value(record.field(*place), nulls);
-        if at > 0 {
-            bytes.push(b'\t');
-        }
-        value::write_field(bytes, value.as_deref());
+    let read = file.readings.iter().map(|(reading, at)| reading.value(record.field(*at), nulls));
+    let mut line = Line::begun(&file.shape.columns, Form::of(file.shape.encoding), bytes);
+    for (at, value) in read.enumerate() {
+        line.add(value.as_deref());
         if let Some(part) = key.iter().position(|(place, _)| *place == at) {
             values[part] = value.map(|value| value.into_owned());
         }
     }
-    bytes.push(b'\n');
+    line.end();
     let lacking = values.iter().position(Option::is_none);
     if let Some(part) = lacking {
         return Err(no_key(file, &file.shape.key[part], record.line()));

@@ -12,7 +12,7 @@ use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::plan::note::{Note, Weight};
-use crate::engine::plan::tables;
+use crate::engine::plan::{encoding, tables};
 
 /// A file that can be imported.
 #[derive(Clone, Debug)]
@@ -155,6 +155,9 @@ pub fn files(
     for shape in planned.shapes {
         let (headed, matched) = &found[&shape.table];
         let table = &facts.tables[&shape.table];
+        // A file's values are texts: no side takes them in binary.
+        let encoding = encoding::between([facts, facts], Encoding::Text);
+        let shape = Shape { encoding, filter: None, ..shape };
         files.push(planned_file(headed, shape, matched, table));
     }
     (files, notes)
@@ -181,7 +184,7 @@ fn planned_file(
         missing: table.columns.iter().filter(lacks).map(|of| of.name.clone()).collect(),
         rows: 0,
         doubtful: BTreeMap::new(),
-        shape: Shape { encoding: Encoding::Text, filter: None, ..shape },
+        shape,
     }
 }
 

@@ -142,23 +142,6 @@ fn is_year_first(text: &str) -> bool {
         && !rest.get(2).is_some_and(u8::is_ascii_digit)
 }
 
-/// Adds a value to a line of COPY's text form.
-pub fn write_field(line: &mut Vec<u8>, value: Option<&str>) {
-    let Some(value) = value else {
-        line.extend_from_slice(b"\\N");
-        return;
-    };
-    for byte in value.bytes() {
-        match byte {
-            b'\\' => line.extend_from_slice(b"\\\\"),
-            b'\t' => line.extend_from_slice(b"\\t"),
-            b'\n' => line.extend_from_slice(b"\\n"),
-            b'\r' => line.extend_from_slice(b"\\r"),
-            plain => line.push(plain),
-        }
-    }
-}
-
 /// A key's value such that two spellings of one value are the same text, for the types of which
 /// spreadsheets change the spelling. The database has the last word.
 pub fn canonical<'a>(value: &'a str, type_name: &str) -> Cow<'a, str> {
@@ -265,15 +248,6 @@ mod tests {
         assert_eq!(read("integer[]", "{1,2}", false, &[]).as_deref(), Some("{1,2}"));
         assert_eq!(read("integer[]", "[3:4]={1,2}", false, &[]).as_deref(), Some("[3:4]={1,2}"));
         assert_eq!(read("jsonb", "[1,2]", false, &[]).as_deref(), Some("[1,2]"));
-    }
-
-    #[test]
-    fn a_field_is_escaped_as_copy_reads_it() {
-        let mut line = Vec::new();
-        write_field(&mut line, Some("a\\b\tc\r\nd"));
-        line.push(b' ');
-        write_field(&mut line, None);
-        assert_eq!(line, b"a\\\\b\\tc\\r\\nd \\N");
     }
 
     #[test]
