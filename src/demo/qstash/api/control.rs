@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, no_route, number, segments};
+use super::{Answer, Call, no_route, number};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::{Endpoint, Flow};
 use crate::demo::qstash::terms;
@@ -23,13 +23,11 @@ struct QueueBody {
 pub(super) fn queues(
     desk: &Desk,
     call: &Call,
-    rest: Option<&str>,
+    named: &[&str],
     now: Millis,
 ) -> Result<Answer, Refused> {
-    let named = segments(rest.filter(|rest| !rest.is_empty()));
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
     let mut state = desk.state();
-    match (call.method.as_str(), named.as_slice()) {
+    match (call.method.as_str(), named) {
         ("GET", []) => {
             let told = state.queues().map(|queue| wire::queue(queue, state.lag(&queue.name)));
             Ok(Answer::with(told.collect()))
@@ -63,13 +61,11 @@ struct EndpointBody {
 pub(super) fn groups(
     desk: &Desk,
     call: &Call,
-    rest: Option<&str>,
+    named: &[&str],
     now: Millis,
 ) -> Result<Answer, Refused> {
-    let named = segments(rest.filter(|rest| !rest.is_empty()));
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
     let mut state = desk.state();
-    match (call.method.as_str(), named.as_slice()) {
+    match (call.method.as_str(), named) {
         ("GET", []) => Ok(Answer::with(state.groups().map(wire::group).collect())),
         ("GET", [name]) => state.group(name).map(|found| Answer::with(wire::group(found))),
         ("DELETE", [name]) => state.delete_group(name).map(|()| Answer::empty()),
@@ -91,11 +87,9 @@ pub(super) fn groups(
     }
 }
 
-pub(super) fn flows(desk: &Desk, call: &Call, rest: Option<&str>) -> Result<Answer, Refused> {
-    let named = segments(rest.filter(|rest| !rest.is_empty()));
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+pub(super) fn flows(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
     let mut state = desk.state();
-    match (call.method.as_str(), named.as_slice()) {
+    match (call.method.as_str(), named) {
         ("GET", []) => {
             let told = state.flows().map(|flow| wire::flow(flow, state.flow_load(flow.key())));
             Ok(Answer::with(told.collect()))
@@ -158,10 +152,10 @@ pub(super) fn global(desk: &Desk) -> Answer {
     }))
 }
 
-pub(super) fn keys(desk: &Desk, call: &Call, rest: Option<&str>) -> Result<Answer, Refused> {
-    let keys = match (call.method.as_str(), rest) {
-        ("GET", None) => desk.keys(),
-        ("POST", Some("rotate")) => desk.rotate(),
+pub(super) fn keys(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
+    let keys = match (call.method.as_str(), named) {
+        ("GET", []) => desk.keys(),
+        ("POST", ["rotate"]) => desk.rotate(),
         _ => return Err(no_route()),
     };
     Ok(Answer::with(json!({ "current": keys.current, "next": keys.next })))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, list, no_route, number, segments};
+use super::{Answer, Call, list, no_route, number};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::{DeadLetter, Filter, LogEntry, LogState, State};
 use crate::demo::qstash::{Millis, Named, Refused, wire};
@@ -16,13 +16,11 @@ const MOST_CANCELLED: usize = 500;
 pub(super) fn messages(
     desk: &Desk,
     call: &Call,
-    rest: Option<&str>,
+    named: &[&str],
     now: Millis,
 ) -> Result<Answer, Refused> {
-    // An empty id is no id: this is how a call about one message becomes one about all.
-    let named = segments(rest.filter(|rest| !rest.is_empty()));
     let mut state = desk.state();
-    match (call.method.as_str(), named.as_slice()) {
+    match (call.method.as_str(), named) {
         ("GET", [id]) => match state.message(id) {
             Some(found) => Ok(Answer::with(wire::message(found))),
             None => Err(Refused::not_found(format!("message {id} not found"))),
@@ -55,13 +53,11 @@ fn ids_in_body(call: &Call, name: &str) -> Vec<String> {
 pub(super) fn dead(
     desk: &Desk,
     call: &Call,
-    rest: Option<&str>,
+    named: &[&str],
     now: Millis,
 ) -> Result<Answer, Refused> {
-    let named = segments(rest.filter(|rest| !rest.is_empty()));
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
     let mut state = desk.state();
-    match (call.method.as_str(), named.as_slice()) {
+    match (call.method.as_str(), named) {
         ("GET", []) => {
             let (letters, cursor) = dead_page(&state, call)?;
             let told: Value = letters.iter().map(wire::dead_letter).collect();

@@ -111,21 +111,23 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
         return Err(Refused::new(401, "unauthorized: invalid token"));
     }
     let path = call.path.strip_prefix("/v2/").ok_or_else(no_route)?;
-    let (first, rest) = path.split_once('/').map_or((path, None), |(f, r)| (f, Some(r)));
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let named = segments(rest);
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
     let now = desk.clock.now();
     match first {
-        "publish" => publish::publish(desk, call, rest.unwrap_or_default(), now),
-        "enqueue" => publish::enqueue(desk, call, rest.unwrap_or_default(), now),
+        "publish" => publish::publish(desk, call, rest, now),
+        "enqueue" => publish::enqueue(desk, call, rest, now),
         "batch" => publish::batch(desk, call, now),
-        "schedules" => schedules::route(desk, call, rest, now),
-        "messages" => letters::messages(desk, call, rest, now),
-        "dlq" => letters::dead(desk, call, rest, now),
+        "schedules" => schedules::route(desk, call, rest, &named, now),
+        "messages" => letters::messages(desk, call, &named, now),
+        "dlq" => letters::dead(desk, call, &named, now),
         "logs" | "events" => letters::logs(desk, call),
-        "queues" => control::queues(desk, call, rest, now),
-        "topics" => control::groups(desk, call, rest, now),
-        "flowControl" => control::flows(desk, call, rest),
+        "queues" => control::queues(desk, call, &named, now),
+        "topics" => control::groups(desk, call, &named, now),
+        "flowControl" => control::flows(desk, call, &named),
         "globalParallelism" => Ok(control::global(desk)),
-        "keys" => control::keys(desk, call, rest),
+        "keys" => control::keys(desk, call, &named),
         _ => Err(no_route()),
     }
 }
@@ -203,8 +205,9 @@ fn number(asked: &[(String, String)], name: &str) -> Result<Option<Millis>, Refu
     asked.named(name).map(|text| super::terms::number(name, text)).transpose()
 }
 
-/// A path's segments after the first, decoded.
-fn segments(rest: Option<&str>) -> Vec<String> {
-    let segments = rest.into_iter().flat_map(|rest| rest.split('/'));
+/// A path's segments after the first, decoded. Where nothing follows there is none: an empty id is no
+/// id, and this is how a call about one message becomes one about all.
+fn segments(rest: &str) -> Vec<String> {
+    let segments = rest.split('/').filter(|_| !rest.is_empty());
     segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()
 }

@@ -1,6 +1,6 @@
 //! `schedules`.
 
-use super::{Answer, Call, no_route, segments};
+use super::{Answer, Call, no_route};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::Order;
 use crate::demo::qstash::{Millis, Refused, wire};
@@ -11,13 +11,12 @@ use super::publish::check_size;
 pub(super) fn route(
     desk: &Desk,
     call: &Call,
-    rest: Option<&str>,
+    rest: &str,
+    named: &[&str],
     now: Millis,
 ) -> Result<Answer, Refused> {
-    let named = segments(rest.filter(|rest| !rest.is_empty()));
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
     let mut state = desk.state();
-    match (call.method.as_str(), named.as_slice()) {
+    match (call.method.as_str(), named) {
         ("GET", []) => Ok(Answer::with(state.schedules().map(wire::schedule).collect())),
         ("GET", [id]) => state.schedule_of(id).map(|found| Answer::with(wire::schedule(found))),
         ("DELETE", [id]) => state.unschedule(id).map(|()| Answer::empty()),
@@ -28,7 +27,7 @@ pub(super) fn route(
         }
         ("POST", [_, ..]) => {
             check_size(&call.body)?;
-            let destination = call.destination(rest.unwrap_or_default());
+            let destination = call.destination(rest);
             let (headers, body) = (call.headers.clone(), call.body.clone());
             let order = Order { destination, headers, body, queue: None };
             let id = state.schedule(order, now)?;
