@@ -1,9 +1,11 @@
 // Drives a local QStash with the official JavaScript client, and checks what it delivers with the
-// official receiver. Prints `ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them.
+// official receiver.
 
 import assert from "node:assert/strict";
 import http from "node:http";
 import { Client, Receiver } from "@upstash/qstash";
+
+import { check, until } from "./checks.mjs";
 
 const { QSTASH_URL, QSTASH_TOKEN, QSTASH_CURRENT_SIGNING_KEY, QSTASH_NEXT_SIGNING_KEY } =
   process.env;
@@ -27,15 +29,6 @@ const server = http.createServer(async (request, response) => {
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 const here = `http://127.0.0.1:${server.address().port}`;
 
-async function until(what, found) {
-  for (const begun = Date.now(); Date.now() - begun < 10_000; ) {
-    const value = await found();
-    if (value) return value;
-    await new Promise((later) => setTimeout(later, 10));
-  }
-  throw new Error(`not in time: ${what}`);
-}
-
 // What arrived at a path, once there is as much of it, and all of it signed for its URL.
 async function arrivals(path, count = 1) {
   const at = () => arrived.filter((one) => one.path === path);
@@ -58,17 +51,6 @@ const fails = (status) => (error) => {
   assert.equal(error.status, status, String(error));
   return true;
 };
-
-let failed = false;
-async function check(name, body) {
-  try {
-    await body();
-    console.log(`ok js: ${name}`);
-  } catch (error) {
-    failed = true;
-    console.log(`FAILED js: ${name}: ${String(error.stack ?? error).replaceAll("\n", " | ")}`);
-  }
-}
 
 await check("a message is delivered as it was published", async () => {
   const { messageId } = await client.publish({
@@ -315,4 +297,3 @@ await check("a client in development mode finds it by its keys", async () => {
 
 server.closeAllConnections();
 server.close();
-process.exitCode = failed ? 1 : 0;

@@ -1,18 +1,17 @@
 """Drives a local QStash with the official Python client, and checks what it delivers with the official
-receiver. Prints `ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them."""
+receiver."""
 
 import base64
 import json
 import os
-import sys
 import threading
-import time
-import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from qstash import QStash, Receiver
 from qstash.errors import QStashError, SignatureError
 from qstash.log import LogState
+
+from checks import check, end, same, until
 
 URL = os.environ["QSTASH_URL"]
 TOKEN = os.environ["QSTASH_TOKEN"]
@@ -49,16 +48,6 @@ HERE = f"http://127.0.0.1:{server.server_address[1]}"
 client = QStash(TOKEN, base_url=URL)
 receiver = Receiver(*KEYS)
 NOBODY = "sig_of_nobody_at_all_00000000000"
-failed = False
-
-
-def until(what, found):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not in time: {what}")
 
 
 def arrivals(path, count=1, by=receiver):
@@ -74,10 +63,6 @@ def arrivals(path, count=1, by=receiver):
     return at()
 
 
-def same(found, expected):
-    assert found == expected, f"{found!r} is not {expected!r}"
-
-
 def refused(call, status):
     try:
         call()
@@ -90,17 +75,6 @@ def refused(call, status):
 def dead_letter(message_id):
     listed = lambda: client.dlq.list(filter={"message_id": message_id}).messages
     return until("a dead letter", listed)[0]
-
-
-def check(body):
-    global failed
-    name = body.__name__.replace("_", " ")
-    try:
-        body()
-        print(f"ok python: {name}")
-    except Exception:
-        failed = True
-        print(f"FAILED python: {name}: {traceback.format_exc().strip()}".replace("\n", " | "))
 
 
 @check
@@ -306,4 +280,4 @@ def keys_are_told_and_rotated():
 
 
 server.shutdown()
-sys.exit(1 if failed else 0)
+end()

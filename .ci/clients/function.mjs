@@ -1,34 +1,14 @@
-// Has the official JavaScript client call the function through the local QStash of a demo that runs. Prints
-// `ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them.
+// Has the official JavaScript client call the function through the local QStash of a demo that runs.
 
 import assert from "node:assert/strict";
 
 import { Client } from "@upstash/qstash";
 
+import { check, until } from "./checks.mjs";
+
 const { APP_URL, QSTASH_URL, QSTASH_TOKEN } = process.env;
 const SYNC = `${APP_URL}/api/background/sync/slave-to-prod`;
 const client = new Client({ baseUrl: QSTASH_URL, token: QSTASH_TOKEN, retry: false });
-let failed = false;
-
-async function check(name, body) {
-  try {
-    await body();
-    console.log(`ok js: ${name}`);
-  } catch (error) {
-    failed = true;
-    console.log(`FAILED js: ${name}: ${String(error.message).replaceAll("\n", " ")}`);
-  }
-}
-
-async function until(what, found) {
-  const deadline = Date.now() + 20_000;
-  while (Date.now() < deadline) {
-    const value = await found();
-    if (value) return value;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`not in time: ${what}`);
-}
 
 async function ended(messageId) {
   const { logs } = await client.logs({ filter: { messageId } });
@@ -63,5 +43,3 @@ await check("what no retry mends is not retried", async () => {
   const { messageId } = await client.publishJSON({ url, body: { no: "callback" }, retries: 3 });
   assert.equal((await until("its end", () => dead(messageId))).responseStatus, 489);
 });
-
-process.exitCode = failed ? 1 : 0;

@@ -1,15 +1,13 @@
-"""Reads and writes the stand-in for PostgREST with the official Python client, as people do. Prints
-`ok NAME` or `FAILED NAME: WHY` for each check; `run` counts them."""
+"""Reads and writes the stand-in for PostgREST with the official Python client, as people do."""
 
 import os
-import sys
-import traceback
 
 from postgrest import APIError, CountMethod, SyncPostgrestClient
 from postgrest.types import ReturnMethod
 
+from checks import check, end, same
+
 URL = os.environ["SUPABASE_URL"] + "/rest/v1"
-failed = False
 
 
 def connect(key):
@@ -17,21 +15,6 @@ def connect(key):
 
 
 client = connect(os.environ["SUPABASE_SECRET_KEY"])
-
-
-def check(body):
-    global failed
-    name = body.__name__.replace("_", " ")
-    try:
-        body()
-        print(f"ok python: {name}")
-    except Exception:  # Whatever goes wrong is told.
-        failed = True
-        print(f"FAILED python: {name}: {traceback.format_exc()!r}")
-
-
-def same(found, expected):
-    assert found == expected, f"{found!r} is not {expected!r}"
 
 
 def ids(call):
@@ -153,4 +136,4 @@ def a_legacy_key_opens_and_the_browsers_key_does_not():
     refused(connect(os.environ["SUPABASE_ANON_KEY"]).from_("books").select("id"), "42501")
 
 
-sys.exit(1 if failed else 0)
+end()
