@@ -63,6 +63,12 @@ pub enum ApiError {
     /// The gateway gave up waiting.
     #[error("The gateway waited no longer for the database")]
     GatewayTimeout,
+    /// The request is larger than the gateway takes.
+    #[error("The project's gateway takes no request of that size")]
+    TooLarge,
+    /// There is no such API.
+    #[error("There is no project's API at its URL ({0})")]
+    NoApi(u16),
     /// Something before the database is out of order.
     #[error("The project's gateway answered {0}")]
     Gateway(u16),
@@ -107,7 +113,7 @@ impl Api {
         let how = Repeating {
             patience: PATIENCE,
             passes: &|answered| match again {
-                Again::Harmless => matches!(answered.status.as_u16(), 429 | 502 | 503),
+                Again::Harmless => matches!(answered.status.as_u16(), 429 | 502 | 503 | 520..=527),
                 Again::IfRefused => was_not_taken(answered),
             },
             after_a_cut: again == Again::Harmless,
@@ -146,9 +152,73 @@ fn refusal(answered: &Answered) -> ApiError {
             429 => ApiError::Busy(
                 retry_after(&answered.headers, SystemTime::now()).map_or(1, |of| of.as_secs()),
             ),
-            504 | 544 => ApiError::GatewayTimeout,
+            413 => ApiError::TooLarge,
+            504 | 524 | 544 => ApiError::GatewayTimeout,
             540 => ApiError::Paused,
+            300..=399 | 404 | 405 => ApiError::NoApi(status),
             status => ApiError::Gateway(status),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    fn answered(status: u16, body: &str) -> Answered {
+        let status = StatusCode::from_u16(status).unwrap();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answered { status, headers: HeaderMap::new(), body, cut: false }
+    }
+
+    fn coded(code: &str) -> String {
+        format!(r#"{{"code":"{code}","details":null,"hint":null,"message":"words"}}"#)
+    }
+
+    #[test]
+    fn who_answered_instead_of_the_function_is_told_apart() {
+        let gateways = r#"{"message":"words"}"#;
+        for (status, body, expected) in [
+            (301, "", "There is no project's API at its URL (301)"),
+            (401, gateways, "The project does not accept the key (401)"),
+            (401, &coded("PGRST301"), "The project does not accept the key (401)"),
+            (403, "<html>", "The project does not accept the key (403)"),
+            (402, gateways, "The project is restricted: its plan's quota is used up"),
+            (404, "<html>", "There is no project's API at its URL (404)"),
+            (404, &coded("PGRST202"), "words (PGRST202)"),
+            (405, &coded("25006"), "words (25006)"),
+            (413, "<html>", "The project's gateway takes no request of that size"),
+            (429, gateways, "The project takes no more calls for 1 s"),
+            (500, &coded("57014"), "words (57014)"),
+            (500, gateways, "The project's gateway answered 500"),
+            (503, &coded("PGRST002"), "words (PGRST002)"),
+            (504, gateways, "The gateway waited no longer for the database"),
+            (522, "<html>", "The project's gateway answered 522"),
+            (524, "<html>", "The gateway waited no longer for the database"),
+            (540, gateways, "The project is paused"),
+            (544, gateways, "The gateway waited no longer for the database"),
+        ] {
+            assert_eq!(refusal(&answered(status, body)).to_string(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_again() {
+        for (status, body, untaken) in [
+            (429, "", true),
+            (503, coded("PGRST000").as_str(), true),
+            (503, &coded("PGRST002"), true),
+            (503, &coded("PGRST001"), false),
+            (503, &coded("57P01"), false),
+            (503, "", false),
+            (502, "", false),
+            (504, "", false),
+            (520, "", false),
+        ] {
+            assert_eq!(was_not_taken(&answered(status, body)), untaken, "{status} {body}");
+        }
     }
 }

@@ -4,6 +4,9 @@ use super::Judgement;
 use crate::adapters::project::ApiError;
 use crate::engine::model::fault::{Remedy, STATEMENT_TIMEOUT};
 
+/// The code of a request or an answer that is too large for an API.
+const TOO_LARGE: &str = "too_large";
+
 /// What only a person can do in a project.
 pub const PASTE: &str = "run what `syncline project-sql` prints in the project's SQL editor, once";
 
@@ -51,6 +54,16 @@ pub fn judged(error: &ApiError) -> Judgement {
             STATEMENT_TIMEOUT,
             "the call ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
+        ),
+        ApiError::TooLarge => (
+            Remedy::Operator,
+            TOO_LARGE,
+            "set a smaller SYNC_PAGE_ROWS; a row that is too large alone needs the database's own URL",
+        ),
+        ApiError::NoApi(_) => (
+            Remedy::Operator,
+            "no_api",
+            "check that the URL is the project's own, as in https://PROJECT.supabase.co",
         ),
         ApiError::Gateway(_) => (
             Remedy::Retry,
