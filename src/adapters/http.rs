@@ -20,10 +20,33 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// again later.
 const MOST_ATTEMPTS: u32 = 4;
 
+/// More than a `Retry-After` of so long is not waited for: an invocation has seconds, and whoever calls
+/// again later goes on as well.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A connection idle for longer is not trusted: a frozen Lambda sandbox loses its peers without
+/// noticing, and what is sent on a connection that is gone may have been done or not.
+const TRUSTED_IDLE: Duration = Duration::from_secs(10);
+
+/// No answer is read further, once it is unpacked: sixteen of the pages that a table is read in, for rows
+/// that are larger than a page. A few kilobytes could be packed to hold gigabytes.
+const LARGEST_ANSWER: usize = 64 << 20;
+
 /// Makes outbound calls over connections that are kept.
 #[derive(Debug, Default)]
 pub struct Http {
     client: OnceLock<Client>,
+    route: Route,
+}
+
+/// How the other side is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Route {
+    /// Through the proxy that the environment names, if it names one (`HTTPS_PROXY`, `NO_PROXY`).
+    #[default]
+    AsSet,
+    /// Through none: it listens on this machine, and a proxy would read the keys that it is shown.
+    Straight,
 }
 
 /// What came back.
@@ -56,36 +79,45 @@ pub struct Repeating<'a> {
     pub after_a_cut: bool,
     /// Is told of each attempt before it is made.
     pub counts: &'a (dyn Fn() + Sync),
-    /// Whether what was read of a body is enough. The connection is not kept then.
-    pub suffices: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    /// Whether what was read of a body is enough; the second is where its newest part begins. The
+    /// connection is not kept then.
+    pub suffices: &'a (dyn Fn(&[u8], usize) -> bool + Sync),
 }
 
 /// No answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
+    /// There was nobody to call; nothing was sent.
+    #[error("No connection: {0}")]
+    Unreached(String),
     /// The network, or the other side, ended the call.
     #[error("The call was cut: {0}")]
     Cut(String),
     /// It took too long.
     #[error("No answer within {0} ms")]
     Silent(u128),
+    /// There was more of it than is read.
+    #[error("The answer is larger than {0} MiB")]
+    TooLarge(usize),
 }
 
 impl Http {
+    /// Calls a service that is shown a key. Without encryption that is one on this machine.
+    pub fn showing_a_key_to(url: &str) -> Self {
+        let route = if url.starts_with("http://") { Route::Straight } else { Route::AsSet };
+        Self { client: OnceLock::new(), route }
+    }
+
     /// The client, made at the first call: a function that never calls out pays nothing.
     pub fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let built = Client::builder()
-                .tls_backend_preconfigured(tls())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .redirect(redirect::Policy::none())
-                .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")));
-            built.build().expect("a client with these settings can be built")
+            let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+            client(self.route, roots)
         })
     }
 
     /// Sends a request that may be repeated without harm, until it is answered otherwise than with
-    /// 429 or 5xx, or until patience is over. A `Retry-After` that patience allows is kept.
+    /// 429 or 5xx, or until patience is over. A `Retry-After` of a few seconds is kept.
     pub async fn send(
         &self,
         request: RequestBuilder,
@@ -96,7 +128,7 @@ impl Http {
             passes: &|answered| is_passing(answered.status),
             after_a_cut: true,
             counts: &|| (),
-            suffices: &|_| false,
+            suffices: &|_, _| false,
         };
         self.repeat(request, &how).await
     }
@@ -122,11 +154,12 @@ impl Http {
                 Ok(answered) if passes(answered) => {
                     retry_after(&answered.headers, SystemTime::now()).unwrap_or(pause)
                 }
+                Err(NoAnswer::Unreached(_)) => pause,
                 Err(NoAnswer::Cut(_)) if after_a_cut => pause,
                 _ => return answered,
             };
             let left = until.saturating_duration_since(Instant::now());
-            if attempt >= MOST_ATTEMPTS || wait >= left {
+            if attempt >= MOST_ATTEMPTS || wait > LONGEST_PAUSE || wait >= left {
                 return answered;
             }
             tokio::time::sleep(wait).await;
@@ -136,33 +169,54 @@ impl Http {
     }
 }
 
+/// A redirect is an answer like any other: who knows where it leads, and what is shown there.
+fn client(route: Route, roots: RootCertStore) -> Client {
+    let built = Client::builder()
+        .tls_backend_preconfigured(tls(roots))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(TRUSTED_IDLE)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")));
+    let built = match route {
+        Route::AsSet => built,
+        Route::Straight => built.no_proxy(),
+    };
+    built.build().expect("a client with these settings can be built")
+}
+
 /// Sends a request that must not be repeated.
 pub async fn once(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,
 ) -> Result<Answered, NoAnswer> {
-    once_until(request, left, patience, &|_| false).await
+    once_until(request, left, patience, &|_, _| false).await
 }
 
 async fn once_until(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,
-    suffices: &(dyn Fn(&[u8]) -> bool + Sync),
+    suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
 ) -> Result<Answered, NoAnswer> {
     let silent = || NoAnswer::Silent(patience.as_millis());
-    let cut = |error: reqwest::Error| match error.is_timeout() {
-        true => silent(),
-        false => NoAnswer::Cut(told(error)),
+    let cut = |error: reqwest::Error| match (error.is_connect(), error.is_timeout()) {
+        (true, true) => NoAnswer::Silent(CONNECT_TIMEOUT.as_millis()),
+        (true, false) => NoAnswer::Unreached(told(error)),
+        (false, true) => silent(),
+        (false, false) => NoAnswer::Cut(told(error)),
     };
     let call = async {
         let mut response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(cut)? {
+            let known = body.len();
+            if known + chunk.len() > LARGEST_ANSWER {
+                return Err(NoAnswer::TooLarge(LARGEST_ANSWER >> 20));
+            }
             body.extend_from_slice(&chunk);
-            if suffices(&body) {
+            if suffices(&body, known) {
                 return Ok(Answered { status, headers, body: body.into(), cut: true });
             }
         }
@@ -199,13 +253,16 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// The public authorities alone, and ring: reading the system's files costs a cold start more.
-fn tls() -> ClientConfig {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+/// HTTP/2 is spoken with whoever offers it.
+fn tls(roots: RootCertStore) -> ClientConfig {
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
         .expect("ring speaks TLS 1.2 and 1.3")
         .with_root_certificates(roots)
-        .with_no_client_auth()
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls
 }
 
 #[cfg(test)]
@@ -226,6 +283,59 @@ mod tests {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
             let expected = expected.map(Duration::from_secs);
             assert_eq!(retry_after(&headers, now), expected, "{text}");
+        }
+    }
+
+    /// A server of one connection, which offers protocols: the certificate that it shows, where it listens,
+    /// and the protocol that was agreed on with the first bytes that came.
+    #[expect(clippy::type_complexity, reason = "it is one test's")]
+    fn offering(
+        protocols: &[&str],
+    ) -> (RootCertStore, u16, std::thread::JoinHandle<(Option<Vec<u8>>, Vec<u8>)>) {
+        use rustls::pki_types::PrivateKeyDer;
+        use rustls::{ServerConfig, ServerConnection, Stream};
+        use std::io::Read;
+
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let mut server = ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        server.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = std::thread::spawn(move || {
+            let (mut wire, _) = listener.accept().unwrap();
+            let mut tls = ServerConnection::new(Arc::new(server)).unwrap();
+            let mut first = vec![0; 16];
+            Stream::new(&mut tls, &mut wire).read_exact(&mut first).unwrap();
+            (tls.alpn_protocol().map(<[u8]>::to_vec), first)
+        });
+        (roots, port, served)
+    }
+
+    #[tokio::test]
+    async fn http_2_is_spoken_with_whoever_offers_it() {
+        for (offered, agreed, begins) in [
+            (&["h2", "http/1.1"][..], Some("h2"), "PRI * HTTP/2.0\r\n"),
+            (&["http/1.1"], Some("http/1.1"), "GET /it HTTP/1.1"),
+            (&[], None, "GET /it HTTP/1.1"),
+        ] {
+            let (roots, port, served) = offering(offered);
+            let request =
+                client(Route::Straight, roots).get(format!("https://localhost:{port}/it"));
+            let patience = Duration::from_secs(5);
+            let answered = once(request, patience, patience).await;
+            assert!(answered.is_err(), "the server hangs up");
+            let (protocol, first) = served.join().unwrap();
+            assert_eq!(protocol.as_deref(), agreed.map(str::as_bytes));
+            assert_eq!(String::from_utf8_lossy(&first), begins);
         }
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::http::{Http, NoAnswer, once};
+use super::http::{Http, once};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::notice::Notice;
 use crate::engine::model::run::RunId;
@@ -44,9 +44,7 @@ impl Notifier for Webhook {
                 let remedy = if passes { Remedy::Retry } else { Remedy::Operator };
                 Err(fault(remedy).caused_by(Refused(answered.status.as_u16())))
             }
-            Err(error @ (NoAnswer::Cut(_) | NoAnswer::Silent(_))) => {
-                Err(fault(Remedy::Retry).caused_by(error))
-            }
+            Err(error) => Err(fault(Remedy::Retry).caused_by(error)),
         }
     }
 }

@@ -87,7 +87,8 @@ struct Body {
 impl Api {
     /// An API that is not called yet; each attempt counts in the meter.
     pub fn new(project: Project, meter: Meter) -> Self {
-        Self { project, http: Http::default(), meter }
+        let http = Http::showing_a_key_to(project.api());
+        Self { project, http, meter }
     }
 
     /// Calls a function with its arguments as one JSON object; gives back what it returns.
@@ -118,7 +119,7 @@ impl Api {
             },
             after_a_cut: again == Again::Harmless,
             counts: &|| self.meter.count(),
-            suffices: &|_| false,
+            suffices: &|_, _| false,
         };
         let answered = self.http.repeat(request, &how).await?;
         match answered.status.is_success() {

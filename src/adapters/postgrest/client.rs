@@ -52,7 +52,7 @@ pub struct Get<'a> {
 impl Client {
     /// Calls are counted by the meter, each attempt.
     pub fn new(project: Project, meter: Meter) -> Self {
-        Self { http: Http::default(), project, meter }
+        Self { http: Http::showing_a_key_to(project.api()), project, meter }
     }
 
     /// The project that is called.
@@ -67,7 +67,11 @@ impl Client {
         let request = self.http.client().get(url).header("Accept", "application/json");
         let prefer = if counted { "timezone=UTC, count=exact" } else { "timezone=UTC" };
         let request = self.shown(request, schema).header("Prefer", prefer);
-        let enough = |body: &[u8]| body.len() > most_bytes && body.contains(&b'\n');
+        // In a row that is larger than a page, each byte is looked at once.
+        let enough = |body: &[u8], known: usize| {
+            let unseen = if known > most_bytes { known } else { 0 };
+            body.len() > most_bytes && body[unseen..].contains(&b'\n')
+        };
         let answered = self.send(request, &enough).await?;
         let total = answered
             .headers
@@ -82,7 +86,7 @@ impl Client {
     pub async fn root(&self, schema: &str) -> Result<Bytes, RestError> {
         let request = self.http.client().get(format!("{}/", self.project.api()));
         let request = request.header("Accept", "application/openapi+json");
-        Ok(self.send(self.shown(request, schema), &|_| false).await?.body)
+        Ok(self.send(self.shown(request, schema), &|_, _| false).await?.body)
     }
 
     /// The role that the key names, where it names one.
@@ -115,7 +119,7 @@ impl Client {
     async fn send(
         &self,
         request: RequestBuilder,
-        suffices: &(dyn Fn(&[u8]) -> bool + Sync),
+        suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
     ) -> Result<Answered, RestError> {
         let how = Repeating {
             patience: PATIENCE,

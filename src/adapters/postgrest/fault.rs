@@ -92,13 +92,15 @@ impl RestError {
     /// The one table from what the API said to who must act.
     pub fn into_fault(self, step: Step, table: Option<&TableName>) -> Fault {
         let (remedy, code, hint) = self.judged(table);
-        let message = match (&self, step) {
-            (Self::NoAnswer(_), _) => "Cannot reach the source",
-            (_, Step::Plan) => "Cannot compare the two databases",
-            (_, Step::Compare) => "Cannot compare the rows of the two databases",
+        let unreached =
+            matches!(&self, Self::NoAnswer(none) if !matches!(none, NoAnswer::TooLarge(_)));
+        let message = match step {
+            _ if unreached => "Cannot reach the source",
+            Step::Plan => "Cannot compare the two databases",
+            Step::Compare => "Cannot compare the rows of the two databases",
             _ => "Cannot read from the source",
         };
-        let step = if matches!(self, Self::NoAnswer(_)) { Step::ConnectSource } else { step };
+        let step = if unreached { Step::ConnectSource } else { step };
         let fault = Fault::new(step, remedy, code, message, hint).caused_by(self);
         match table {
             Some(table) => fault.of_table(table),
@@ -111,6 +113,12 @@ impl RestError {
             return judged_refusal(*status, code, table);
         }
         let (remedy, code, hint) = match self {
+            Self::NoAnswer(NoAnswer::TooLarge(_)) => (
+                Remedy::Operator,
+                "too_large",
+                "leave the table out, or give the database's own postgres:// URL: one row of it is \
+                 larger than what is read over an API",
+            ),
             Self::NoAnswer(_) => (
                 Remedy::Retry,
                 "unreachable",

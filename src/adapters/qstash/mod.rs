@@ -30,7 +30,8 @@ pub struct QStash {
 impl QStash {
     /// QStash at its base URL, without a slash at its end. It is reached when it is needed.
     pub fn new(url: impl Into<String>, token: SecretText) -> Self {
-        Self { http: Http::default(), url: url.into(), token }
+        let url = url.into();
+        Self { http: Http::showing_a_key_to(&url), url, token }
     }
 
     /// The destination of a message stands in the path as it is, query and all.

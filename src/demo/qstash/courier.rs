@@ -80,7 +80,8 @@ impl HttpCourier {
     pub fn new() -> Result<Self, reqwest::Error> {
         // The client is built for TLS even where none is spoken.
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).build()?;
+        let client =
+            Client::builder().no_proxy().no_gzip().redirect(redirect::Policy::none()).build()?;
         Ok(Self { client })
     }
 

@@ -122,11 +122,11 @@ fn serve_on(listener: TcpListener, routes: axum::Router) -> JoinHandle<()> {
     })
 }
 
-/// An HTTP client for loopback.
+/// An HTTP client for loopback, which shows answers as they come.
 pub fn client() -> Client {
     // The client is built for TLS even where none is spoken.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::new()
+    Client::builder().no_gzip().build().expect("a client can be built")
 }
 
 /// Status and JSON body of an answer.

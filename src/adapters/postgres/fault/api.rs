@@ -1,6 +1,7 @@
 //! What an API before the database answered instead of it, and who must act.
 
 use super::Judgement;
+use crate::adapters::http::NoAnswer;
 use crate::adapters::project::ApiError;
 use crate::engine::model::fault::{Remedy, STATEMENT_TIMEOUT};
 
@@ -13,6 +14,12 @@ pub const PASTE: &str = "run what `syncline project-sql` prints in the project's
 /// Who must act on what an API answered.
 pub fn judged(error: &ApiError) -> Judgement {
     match error {
+        ApiError::NoAnswer(NoAnswer::TooLarge(_)) => (
+            Remedy::Operator,
+            TOO_LARGE,
+            "leave the table out, or give the database's own postgres:// URL: one row of it is larger \
+             than what is read over an API",
+        ),
         ApiError::NoAnswer(_) => (
             Remedy::Retry,
             "unreachable",

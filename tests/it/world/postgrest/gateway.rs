@@ -86,6 +86,7 @@ impl Gateway {
             Some(Trouble::ResetAfter) => switch.cut_at_once(),
             Some(Trouble::Truncated) if answer.body.is_empty() => switch.cut_at_once(),
             Some(Trouble::Truncated) => switch.cut_after(answer.body.len() / 2),
+            Some(Trouble::Halved) => answer.body.truncate(answer.body.len() / 2),
             Some(Trouble::Doubled) => answer.body = answer.body.repeat(2),
             Some(Trouble::Late(for_long)) => tokio::time::sleep(for_long).await,
             _ => {}

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -11,8 +12,13 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Accepts the connections of one stand-in.
-pub struct Lines(pub TcpListener);
+/// Accepts the connections of one stand-in, and counts them.
+pub struct Lines {
+    /// Where they arrive.
+    pub listener: TcpListener,
+    /// How many there were.
+    pub accepted: Arc<AtomicUsize>,
+}
 
 /// Breaks one connection.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +73,8 @@ impl Listener for Lines {
 
     async fn accept(&mut self) -> (Line, Switch) {
         loop {
-            if let Ok((stream, _)) = self.0.accept().await {
+            if let Ok((stream, _)) = self.listener.accept().await {
+                self.accepted.fetch_add(1, Ordering::SeqCst);
                 let switch = Switch::default();
                 return (Line { stream, switch: switch.clone() }, switch);
             }

@@ -26,7 +26,7 @@ mod trouble;
 mod write;
 
 use std::future::poll_fn;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -90,6 +90,7 @@ pub struct Call {
 pub struct Standin {
     url: String,
     gateway: Arc<Gateway>,
+    accepted: Arc<AtomicUsize>,
     /// The tasks end with it.
     _tasks: JoinSet<()>,
 }
@@ -113,12 +114,14 @@ impl Standin {
         let routes = routes.into_make_service_with_connect_info::<Switch>();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let lines = Lines { listener, accepted: Arc::clone(&accepted) };
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            axum::serve(Lines(listener), routes).await.expect("it never ends by itself");
+            axum::serve(lines, routes).await.expect("it never ends by itself");
         });
         listen(&gateway, &mut tasks).await;
-        Self { url, gateway, _tasks: tasks }
+        Self { url, gateway, accepted, _tasks: tasks }
     }
 
     /// The project's URL, without the path of its API.
@@ -154,6 +157,11 @@ impl Standin {
     /// All calls so far, in the order of their answers.
     pub fn calls(&self) -> Vec<Call> {
         self.gateway.calls.lock().expect("no holder panics").clone()
+    }
+
+    /// How many connections it accepted so far.
+    pub fn connections(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// The next call whose method and target hold this text (`POST /jobs`) gets into trouble.

@@ -19,6 +19,8 @@ pub enum Trouble {
     ResetAfter,
     /// The connection ends in the middle of the answer's body.
     Truncated,
+    /// The answer is whole to whoever counts its bytes, and ends in the middle of its body all the same.
+    Halved,
     /// The body comes twice, as one body of twice the length.
     Doubled,
     /// The answer waits for this long after the work is committed.
