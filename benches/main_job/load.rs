@@ -34,7 +34,7 @@ pub fn measure(world: &World, table: &Table, report: &mut Report) {
 }
 
 /// Lets each go first in every other turn.
-fn both<A, B>(turn: usize, one: impl FnOnce() -> A, other: impl FnOnce() -> B) -> (A, B) {
+pub fn both<A, B>(turn: usize, one: impl FnOnce() -> A, other: impl FnOnce() -> B) -> (A, B) {
     if turn.is_multiple_of(2) {
         let first = one();
         return (first, other());

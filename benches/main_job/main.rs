@@ -10,6 +10,7 @@ mod product;
 mod proxy;
 mod quiet;
 mod report;
+mod rest;
 mod runtime_api;
 mod tables;
 mod verify;
@@ -21,12 +22,13 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
     ("verify", verify::measure),
     ("quiet", quiet::measure),
+    ("rest", rest::measure),
     ("function", function::measure),
 ];
 

@@ -31,12 +31,17 @@ pub fn command(source: &str, target: &str, tables: &str) -> Command {
 
 /// `syncline run`, until it is caught up.
 pub fn run(source: &str, target: &str, tables: &str) -> Ran {
+    ran(command(source, target, tables).arg("run"))
+}
+
+/// Runs a command of the program's to its end, which must be a success.
+pub fn ran(command: &mut Command) -> Ran {
     let begun = Instant::now();
-    let child = command(source, target, tables).arg("run").spawn().expect("syncline starts");
+    let child = command.spawn().expect("syncline starts");
     let memory = Memory::watch(&child);
     let output = child.wait_with_output().expect("syncline ends");
     let took = begun.elapsed();
-    assert!(output.status.success(), "syncline run failed: {}", output.status);
+    assert!(output.status.success(), "syncline failed: {}", output.status);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     Ran { took, peak_kib: memory.peak_kib(), printed }
 }

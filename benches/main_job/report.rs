@@ -120,12 +120,17 @@ impl Report {
 
     /// The memory of the hungriest run.
     pub fn memory(&mut self, title: &str, peak_kib: u64) {
+        self.memory_of(title, peak_kib, MOST_MEMORY_MIB);
+    }
+
+    /// The memory of the hungriest run where it may have more.
+    pub fn memory_of(&mut self, title: &str, peak_kib: u64, most_mib: f64) {
         let mib = peak_kib as f64 / 1024.0;
         self.plain(
             &format!("{title}: peak resident memory"),
             format!("{mib:.1} MiB"),
-            format!("under {MOST_MEMORY_MIB} MiB"),
-            mib < MOST_MEMORY_MIB,
+            format!("under {most_mib} MiB"),
+            mib < most_mib,
         );
     }
 
@@ -175,7 +180,9 @@ impl Report {
              binary)`. For a first load it goes straight into the same indexed table; for a change it\n\
              takes only the changed rows, found by the cursor's index, into a staging table, and then\n\
              one `insert ... on conflict do update`. For verify it is a sum of `md5` over the rows' text on\n\
-             both servers at once. Memory is the kernel's high-water mark of the\n\
+             both servers at once. Over APIs it is one GET of the changed rows and one POST\n\
+             of the bytes that it answered, by the program's own HTTP client and without the start of a\n\
+             program, both through the same stand-in for PostgREST. Memory is the kernel's high-water mark of the\n\
              program's process. The servers run with `fsync` off, for both alike.\n\n\
              {self}"
         )
