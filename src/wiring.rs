@@ -35,7 +35,7 @@ use crate::jobs::cutover::ports::{CutoverPorts, End};
 #[cfg(feature = "cli")]
 use crate::jobs::export::Sides;
 #[cfg(feature = "cli")]
-use crate::jobs::gap::ports::{Folder, Rehearse};
+use crate::jobs::gap::ports::Folder;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
 use crate::settings::{
@@ -237,8 +237,6 @@ fn serve(
     let watched = PostgresSource::new(source.clone(), meter.clone());
     let source = open::source(source, &meter);
     // One connection for rows and ledger alike: both work on the same database.
-    #[cfg(feature = "cli")]
-    let over_api = matches!(target, Address::Project(_));
     let database = PostgresTarget::new(target, state_schema, triggers, meter.clone());
     Served {
         mark,
@@ -263,7 +261,7 @@ fn serve(
             add_columns,
         }),
         #[cfg(feature = "cli")]
-        rehearse: (!over_api).then(|| Box::new(database.clone()) as Box<dyn Rehearse>),
+        rehearse: Box::new(database.clone()),
         ports: Ports {
             source,
             target: Box::new(database.clone()),

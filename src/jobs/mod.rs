@@ -54,9 +54,9 @@ pub struct Served {
     /// Its two databases, to be read out into files.
     #[cfg(feature = "cli")]
     pub sides: export::Sides,
-    /// The target, where rows can be tried there and undone.
+    /// The target, where rows can be tried and undone.
     #[cfg(feature = "cli")]
-    pub rehearse: Option<Box<dyn gap::ports::Rehearse>>,
+    pub rehearse: Box<dyn gap::ports::Rehearse>,
 }
 
 /// One thing that is asked.

@@ -54,6 +54,7 @@ mod readme;
 mod rejects;
 mod rest;
 mod rest_client;
+mod rest_gap;
 mod rest_source;
 mod roles;
 #[path = "../rooms.rs"]

@@ -3,6 +3,8 @@
 //!
 //! The rows that a trial changes stay locked until its end, as they would be by any long transaction.
 //! That is the price of its being exact: constraints, triggers and unique values answer as they will.
+//! Behind an API nothing is locked between two calls, and each call does anew what the ones before did: so it
+//! ends at some pages.
 
 use async_trait::async_trait;
 
@@ -12,17 +14,23 @@ use super::put::{Put, put};
 use super::session::Session;
 use super::sql::Purpose;
 use super::{agreed, suppress};
-use crate::engine::model::fault::{Fault, Step};
-use crate::engine::model::page::Page;
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::jobs::gap::ports::{RefusedRow, Rehearsal, Rehearse, Rehearsed};
 
+/// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent in each of
+/// a dozen calls. A call has less than a minute.
+const MOST_OVER_API: usize = 4 * PAGE_BYTES;
+
 /// One trial. Its connection is not given back: the server undoes the transaction when it is dropped.
 struct Trial {
     session: Session,
     triggers: TargetTriggers,
+    /// The bytes of the pages so far.
+    tried: usize,
 }
 
 /// Before each page, what the page before it has set in the transaction is as at its begin: types are
@@ -39,13 +47,17 @@ impl Rehearse for PostgresTarget {
             session.batch("set constraints all immediate").await
         };
         begun.await.map_err(|error| to_fault(error, Step::Write))?;
-        Ok(Box::new(Trial { session, triggers: self.triggers }))
+        Ok(Box::new(Trial { session, triggers: self.triggers, tried: 0 }))
     }
 }
 
 #[async_trait]
 impl Rehearsal for Trial {
     async fn page(&mut self, shape: &Shape, page: &Page) -> Result<Rehearsed, Fault> {
+        self.tried += page.bytes.len();
+        if self.session.script().is_some() && self.tried > MOST_OVER_API {
+            return Err(too_many().of_table(&shape.table));
+        }
         let error = match self.attempt(shape, page).await {
             Ok(tried) => return Ok(tried),
             Err(error) => error,
@@ -57,6 +69,17 @@ impl Rehearsal for Trial {
         };
         Err(to_fault(error, Step::Write).of_table(&shape.table))
     }
+}
+
+fn too_many() -> Fault {
+    Fault::new(
+        Step::Write,
+        Remedy::Caller,
+        "no_trial",
+        "So many rows cannot be tried over an API",
+        "try fewer files at once, name the target by its postgres:// URL, or leave out --dry-run: the \
+         import has no such limit",
+    )
 }
 
 impl Trial {

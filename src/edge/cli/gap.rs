@@ -138,10 +138,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
     }
     let report = match (plan.files.is_empty(), dry_run) {
         (true, _) => GapReport::begun(run, &plan.notes),
-        (false, true) => {
-            let rehearse = served.rehearse.as_deref().ok_or_else(no_trial)?;
-            job.rehearse(&plan, &*folder, rehearse).await?
-        }
+        (false, true) => job.rehearse(&plan, &*folder, &*served.rehearse).await?,
         (false, false) => {
             if !yes && *json {
                 return Err(not_confirmed());
@@ -212,16 +209,6 @@ fn not_confirmed() -> Fault {
         "not_confirmed",
         "Nobody is there to be asked before rows are written",
         "look at the plan, which is told without --json, then say --yes; --dry-run tells more",
-    )
-}
-
-fn no_trial() -> Fault {
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
-        "no_trial",
-        "This target cannot try rows without keeping them",
-        "leave out --dry-run, or name the target by its postgres:// URL",
     )
 }
 
