@@ -1,8 +1,12 @@
 //! Rows that the target refuses behind an API: told as over a connection, and in as many calls
 //! however many they are.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
+use crate::world::postgrest::Trouble;
 
 const ITEMS: &str = "create table items (id int primary key, name text, n int, \
     updated_at timestamptz not null); create index on items (updated_at, id);";
@@ -43,6 +47,24 @@ async fn one_or_fifty_refused_rows_cost_the_same_few_calls_and_are_told_in_the_s
         assert_eq!(answer.rows("public.items"), [1000 - refused, 0, 0]);
         assert_eq!(set_aside(&pair).await, set_aside(&direct).await);
     }
+}
+
+#[tokio::test]
+async fn the_lease_is_renewed_while_a_page_is_written_by_many_calls() {
+    let pair = thousand(100).await.over_api(OverApi::Target).await.set("SYNC_LEASE_SECONDS", "5");
+    pair.target_api().fail("POST /rpc/", 2, 8, Trouble::Late(Duration::from_millis(900)));
+    let expires = "select value ->> 'expires_at' from sync_state where key like 'lease:%' \
+        union all select '' limit 1";
+    let watches = async {
+        let mut seen = BTreeSet::new();
+        while pair.text_target("select count(*)::text from items").await == "0" {
+            seen.insert(pair.text_target(expires).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        seen.len()
+    };
+    let (went_well, leases) = tokio::join!(pair.sync_moving(), watches);
+    assert!(went_well && leases >= 3, "{leases} leases");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 
 pub mod page;
 pub mod parts;
+mod renewal;
 mod text;
 mod wire;
 
@@ -22,6 +23,7 @@ use super::row::Row;
 use super::session::Parameter;
 use super::sql::{self, Purpose};
 use crate::adapters::project::Api;
+use renewal::Renewal;
 use text::{Control, is_preparation};
 use wire::{Answered, Call};
 
@@ -43,6 +45,8 @@ struct State {
     written: Vec<Written>,
     /// Savepoints and their places.
     savepoints: Vec<(String, usize)>,
+    /// What renews the lease meanwhile; none before it was proved.
+    renewal: Option<Renewal>,
     /// The end has been asked for.
     ends: Option<Slot>,
 }
@@ -247,7 +251,10 @@ impl Script {
         });
         let (steps, pages) =
             wire::with_pages(steps.collect(), written.iter().map(|of| of.page.as_ref()));
-        let called = wire::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await;
+        let called = match self.renew().await {
+            Ok(()) => wire::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await,
+            Err(lost) => Err(lost),
+        };
         let Answered { answers, kept, failed } = match called {
             Ok(answered) => answered,
             Err(error) => {
