@@ -50,6 +50,36 @@ async fn one_or_fifty_refused_rows_cost_the_same_few_calls_and_are_told_in_the_s
 }
 
 #[tokio::test]
+async fn rows_that_the_target_holds_cost_the_same_few_calls_however_many_they_are() {
+    let pair =
+        Pair::with(ITEMS).await.set("SYNC_DELETES", "mirror").over_api(OverApi::Target).await;
+    let rows =
+        "insert into items select i, 'item', i, '2026-01-01' from generate_series(1, 5000) i";
+    pair.sql_source(rows).await;
+    pair.sql_target("create table own (id int primary key, item int references items)").await;
+    pair.sync().await.success();
+    for held in [1, 30] {
+        pair.sql_target(&format!(
+            "truncate own; insert into own select i, i * 3 from generate_series(1, {held}) i"
+        ))
+        .await;
+        pair.sql_source("delete from items where id <= 100").await;
+        let before = pair.target_api().calls().len();
+
+        let answer = pair.sync().await.success();
+
+        let calls = pair.target_api().calls().len() - before;
+        assert!(calls <= MOST_CALLS, "{calls} calls for {held} rows");
+        let told = format!("{held} rows that are gone from the source stay");
+        assert!(answer.warnings().contains(&told), "{}", answer.warnings());
+        let left = "select count(*)::text from items where id <= 100";
+        assert_eq!(pair.text_target(left).await, held.to_string());
+        pair.sql_source(&rows.replace("1, 5000", "1, 100")).await;
+        pair.sync().await.success();
+    }
+}
+
+#[tokio::test]
 async fn the_lease_is_renewed_while_a_page_is_written_by_many_calls() {
     let pair = thousand(100).await.over_api(OverApi::Target).await.set("SYNC_LEASE_SECONDS", "5");
     pair.target_api().fail("POST /rpc/", 2, 8, Trouble::Late(Duration::from_millis(900)));
