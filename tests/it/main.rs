@@ -54,7 +54,9 @@ mod readme;
 mod rejects;
 mod rest;
 mod rest_client;
+mod rest_faults;
 mod rest_gap;
+mod rest_refused;
 mod rest_source;
 mod roles;
 #[path = "../rooms.rs"]

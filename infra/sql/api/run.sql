@@ -12,9 +12,19 @@ set statement_timeout = '55s'
 as $function$
 declare
     step json;
+    part json;
     statement text;
-    found record;
+    page json;
     lines text[];
+    -- The parts of its page that a step is still to be run for, the next one last: where each begins and ends.
+    begins int4[];
+    ends int4[];
+    until timestamptz;
+    refused int4;
+    is_over boolean;
+    told text[];
+    found record;
+    found_lines text[];
     written bigint;
     answer text;
     answers text[] := '{}';
@@ -30,53 +40,100 @@ declare
 begin
     -- What this block does is undone unless it is to be kept, the settings among it. The answers outlive it.
     begin
+        <<script>>
         for step in select value from pg_catalog.json_array_elements(steps) loop
-            statement := step ->> 'sql';
-            begin
-                if step ->> 'gives' = 'rows' then
-                    lines := '{}';
-                    for found in execute statement using step -> 'values', pages -> (step ->> 'page')::int4 loop
-                        lines := pg_catalog.array_append(lines, pg_catalog.row_to_json(found)::text);
+            page := pages -> (step ->> 'page')::int4;
+            begins := '{1}';
+            ends := '{1}';
+            if step -> 'parts' is not null then
+                lines := array(select value::text from pg_catalog.json_array_elements(page));
+                select pg_catalog.array_agg((value ->> 0)::int4 order by ordinality desc),
+                        pg_catalog.array_agg((value ->> 1)::int4 order by ordinality desc)
+                    into begins, ends
+                    from pg_catalog.json_array_elements(step #> '{parts,ranges}') with ordinality;
+                until := pg_catalog.clock_timestamp() + (step #>> '{parts,halving,ms}')::float8 * interval '1 ms';
+                refused := 0;
+            end if;
+            told := '{}';
+            while begins <> '{}' and refused <= (step #>> '{parts,halving,most}')::int4 is not false
+                and (told = '{}' or pg_catalog.clock_timestamp() < until is not false)
+            loop
+                declare
+                    top int4 := pg_catalog.cardinality(begins);
+                    first int4 := begins[top];
+                    last int4 := ends[top];
+                begin
+                    begins := begins[:top - 1];
+                    ends := ends[:top - 1];
+                    if step -> 'parts' is not null then
+                        page := ('[' || pg_catalog.array_to_string(lines[first:last], ',') || ']')::json;
+                    end if;
+                    for part in select value from pg_catalog.json_array_elements(
+                        coalesce(step #> '{parts,steps}', pg_catalog.json_build_array(step)))
+                    loop
+                        statement := part ->> 'sql';
+                        if part ->> 'gives' = 'rows' then
+                            found_lines := '{}';
+                            for found in execute statement using part -> 'values', page loop
+                                found_lines := pg_catalog.array_append(found_lines, pg_catalog.row_to_json(found)::text);
+                            end loop;
+                            answer := '[' || pg_catalog.array_to_string(found_lines, ',') || ']';
+                        elsif part ->> 'gives' = 'json' then
+                            execute statement into answer using part -> 'values', page;
+                            answer := coalesce(answer, 'null');
+                        else
+                            execute statement using part -> 'values', page;
+                            get diagnostics written = row_count;
+                            answer := written::text;
+                        end if;
                     end loop;
-                    answer := '[' || pg_catalog.array_to_string(lines, ',') || ']';
-                elsif step ->> 'gives' = 'json' then
-                    execute statement into answer using step -> 'values', pages -> (step ->> 'page')::int4;
-                    answer := coalesce(answer, 'null');
-                else
-                    execute statement using step -> 'values', pages -> (step ->> 'page')::int4;
-                    get diagnostics written = row_count;
-                    answer := written::text;
-                end if;
-            exception when others or assert_failure then
-                get stacked diagnostics
-                    told_code = returned_sqlstate,
-                    told_message = message_text,
-                    told_detail = pg_exception_detail,
-                    told_schema = schema_name,
-                    told_table = table_name,
-                    told_column = column_name,
-                    told_constraint = constraint_name,
-                    told_context = pg_exception_context;
-                answer := pg_catalog.json_build_object(
-                    'code', told_code,
-                    'message', told_message,
-                    'detail', nullif(told_detail, ''),
-                    'schema', nullif(told_schema, ''),
-                    'table', nullif(told_table, ''),
-                    'column', nullif(told_column, ''),
-                    'constraint', nullif(told_constraint, ''),
-                    -- From the statement on, or in its last line, it speaks of this function alone.
-                    'context', case pg_catalog.strpos(told_context, statement)
-                        when 0 then pg_catalog.regexp_replace(told_context, '[^\n]*$', '')
-                        else pg_catalog.left(told_context, pg_catalog.strpos(told_context, statement) - 1)
-                    end)::text;
-                if (step ->> 'alone')::boolean then
-                    answer := '{"refused":' || answer || '}';
-                else
-                    failed := answer::json;
-                    exit;
-                end if;
-            end;
+                    told := pg_catalog.array_append(told, pg_catalog.concat('[', first, ',', last, ',', answer, ']'));
+                exception when others or assert_failure then
+                    get stacked diagnostics
+                        told_code = returned_sqlstate,
+                        told_message = message_text,
+                        told_detail = pg_exception_detail,
+                        told_schema = schema_name,
+                        told_table = table_name,
+                        told_column = column_name,
+                        told_constraint = constraint_name,
+                        told_context = pg_exception_context;
+                    answer := pg_catalog.json_build_object(
+                        'code', told_code,
+                        'message', told_message,
+                        'detail', nullif(told_detail, ''),
+                        'schema', nullif(told_schema, ''),
+                        'table', nullif(told_table, ''),
+                        'column', nullif(told_column, ''),
+                        'constraint', nullif(told_constraint, ''),
+                        -- From the statement on, or in its last line, it speaks of this function alone.
+                        'context', case pg_catalog.strpos(told_context, statement)
+                            when 0 then pg_catalog.regexp_replace(told_context, '[^\n]*$', '')
+                            else pg_catalog.left(told_context, pg_catalog.strpos(told_context, statement) - 1)
+                        end)::text;
+                    is_over := exists (
+                        select from pg_catalog.json_array_elements_text(step #> '{parts,halving,stops}') as stops(class)
+                        where pg_catalog.starts_with(told_code, class));
+                    if (step ->> 'alone')::boolean then
+                        answer := '{"refused":' || answer || '}';
+                    elsif step #> '{parts,halving}' is null then
+                        failed := answer::json;
+                        exit script;
+                    elsif first < last and not is_over then
+                        begins := begins || array[(first + last + 1) / 2, first];
+                        ends := ends || array[last, (first + last - 1) / 2];
+                    else
+                        refused := refused + 1;
+                        told := pg_catalog.array_append(told,
+                            pg_catalog.concat('[', first, ',', last, ',null,', answer, ']'));
+                        -- No half of it would fare better, nor what stands behind it.
+                        begins := case when is_over then '{}' else begins end;
+                    end if;
+                end;
+            end loop;
+            if step -> 'parts' is not null then
+                answer := '[' || pg_catalog.array_to_string(told, ',') || ']';
+            end if;
             answers := pg_catalog.array_append(answers, answer);
             -- What was decided on an answer holds only where it is given again.
             if step ->> 'again' <> answer then

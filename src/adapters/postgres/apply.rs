@@ -110,8 +110,13 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applie
 
 /// What is said of a row that is not written although nothing refused it. The server says it, so
 /// that it comes the way that other refusals come, and its row is found as theirs are.
-const DROPPED: &str = "do $$ begin raise exception \
-    'A trigger of the target dropped the row without a word'; end $$";
+macro_rules! refuse_dropped {
+    () => {
+        "raise exception 'A trigger of the target dropped the row without a word'; "
+    };
+}
+
+const DROPPED: &str = concat!("do $$ begin ", refuse_dropped!(), "end $$");
 
 fn count(row: &Row, place: usize) -> u64 {
     u64::try_from(row.get::<i64>(place)).unwrap_or(0)
@@ -148,6 +153,35 @@ pub fn counted_in_settings(shape: &Shape) -> String {
     let count =
         |of: &str| format!("set_config('syncline.{of}', (select count(*) from {of})::text, true)");
     format!("{} select {}, {}", changes(shape), count("inserted"), count("updated"))
+}
+
+/// Leaves in a setting how many rows are going to be written, where a trigger may drop some; `$1` is the table.
+pub fn expected_in_settings(shape: &Shape) -> String {
+    format!(
+        "select set_config('syncline.expected', case when ({LOOKED_AFTER}) \
+         then ({})::text else '' end, true)",
+        differing_sql(shape)
+    )
+}
+
+/// Says the same of rows that were not written, as those settings tell.
+pub const REFUSE_DROPPED: &str = concat!(
+    "do $$ begin if current_setting('syncline.inserted')::int8 \
+         + current_setting('syncline.updated')::int8 \
+         < nullif(current_setting('syncline.expected'), '')::int8 then ",
+    refuse_dropped!(),
+    "end if; end $$"
+);
+
+/// The counts in those settings, and how many rows a trigger has written otherwise.
+pub fn counts_of_settings(shape: &Shape) -> String {
+    format!(
+        "select current_setting('syncline.inserted')::int8, \
+             current_setting('syncline.updated')::int8, \
+             case when nullif(current_setting('syncline.expected'), '')::int8 > 0 \
+                 then ({}) else 0 end",
+        differing_sql(shape)
+    )
 }
 
 /// The statement's beginning: `inserted` and `updated` have a row for each that was written.

@@ -10,6 +10,7 @@ use super::copy;
 use super::fault::PostgresError;
 use super::rejects::Refusal;
 use super::session::Session;
+use super::tries;
 use super::write::{self, PART};
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
@@ -25,6 +26,9 @@ pub async fn put(
     shape: &Shape,
     page: &Page,
 ) -> Result<(Tally, Vec<Refusal>), PostgresError> {
+    if let Some(script) = session.script() {
+        return tries::halves(session, script, shape, page).await;
+    }
     let rows = copy::rows(shape.encoding, &page.bytes)?;
     let (mut tally, mut refused) = (Tally::default(), Vec::new());
     // A stack of halves, the earlier one on top: rows go in in the page's order.

@@ -141,14 +141,20 @@ fn is_raised(refused: &Refused) -> bool {
     refused.raised
 }
 
+/// What the code of a refusal begins with that is no row's, whoever says so.
+pub fn classes_of_no_row() -> impl Iterator<Item = &'static str> {
+    // A row that is too large is refused in a class that is the server's own otherwise.
+    OF_THE_SERVER.into_iter().filter(|class| *class != "54")
+}
+
 /// Of the classes in which the server tells of itself, a role, a statement or a transaction.
 fn is_of_the_server(code: &str) -> bool {
-    const CLASSES: [&str; 16] = [
-        "08", "0A", "25", "28", "2D", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "F0",
-        "XX",
-    ];
-    CLASSES.iter().any(|class| code.starts_with(class))
+    OF_THE_SERVER.iter().any(|class| code.starts_with(class))
 }
+
+const OF_THE_SERVER: [&str; 16] = [
+    "08", "0A", "25", "28", "2D", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "F0", "XX",
+];
 
 /// The server's own sentence, unless it could hold a row's value: those name the column and the
 /// constraint instead.

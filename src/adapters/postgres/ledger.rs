@@ -270,8 +270,13 @@ fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> 
 /// Proves inside a transaction that the lease is still ours, and renews it. The row stays locked
 /// until the transaction ends, so nobody can take the lease in the middle of a page.
 pub async fn prove(session: &Session, schema: &str, lease: &Lease) -> Result<(), PostgresError> {
-    let rows = session.ask(proof(schema, lease)).await?;
-    if rows.is_empty() { Err(PostgresError::LeaseLost) } else { Ok(()) }
+    if session.ask(proof(schema, lease)).await?.is_empty() {
+        return Err(PostgresError::LeaseLost);
+    }
+    if let Some(script) = session.script() {
+        script.renews_by(proof(schema, lease));
+    }
+    Ok(())
 }
 
 /// What gives one row where the lease is still ours, and renews it.

@@ -47,6 +47,7 @@ mod state;
 mod suppress;
 mod survey;
 mod together;
+mod tries;
 mod waits;
 mod wire;
 mod write;

@@ -10,6 +10,7 @@ use super::part::Parted;
 use super::refused::Refused;
 use super::rejects::Refusal;
 use super::session::Session;
+use super::tries;
 use super::waits::{self, MOST_LOOKS, Waiting};
 use super::write::{self, PART};
 use crate::engine::model::page::Page;
@@ -108,7 +109,11 @@ async fn put_whole(
             let tally = Tally { inserted: page.rows, ..Tally::default() };
             return Ok(all_in(tally, true));
         }
-        Ok(all_in(write::compared(session, shape, page).await?, false))
+        let tally = match session.script() {
+            Some(script) => tries::whole(session, script, shape, page).await?,
+            None => write::compared(session, shape, page).await?,
+        };
+        Ok(all_in(tally, false))
     };
     let refused = match whole.await {
         Err(error) => PostgresError::refusal_of_a_row(error)?,

@@ -9,6 +9,8 @@
 //! A savepoint is a place in the script, and rolling back to it strikes out what follows.
 
 pub mod page;
+pub mod parts;
+mod renewal;
 mod text;
 mod wire;
 
@@ -21,6 +23,8 @@ use super::row::Row;
 use super::session::Parameter;
 use super::sql::{self, Purpose};
 use crate::adapters::project::Api;
+use renewal::Renewal;
+use text::{Control, is_preparation};
 use wire::{Answered, Call};
 
 pub use wire::{Answer, Gives, Step, unreadable};
@@ -41,6 +45,8 @@ struct State {
     written: Vec<Written>,
     /// Savepoints and their places.
     savepoints: Vec<(String, usize)>,
+    /// What renews the lease meanwhile; none before it was proved.
+    renewal: Option<Renewal>,
     /// The end has been asked for.
     ends: Option<Slot>,
 }
@@ -171,6 +177,11 @@ impl Script {
         }
     }
 
+    /// Whether a statement is part of the transaction.
+    pub fn has_written(&self, statement: &str) -> bool {
+        self.state().written.iter().any(|of| of.step.sql == statement)
+    }
+
     /// What was answered is asked again whenever more is.
     fn is_replayed(&self) -> bool {
         self.state().purpose == Some(Purpose::Write)
@@ -184,6 +195,10 @@ impl Script {
 
     async fn ask(&self, step: Step) -> Result<Answer, PostgresError> {
         let slot = self.write(step, None, Heard::Somebody);
+        self.answer_of(&slot).await
+    }
+
+    async fn answer_of(&self, slot: &Slot) -> Result<Answer, PostgresError> {
         // Statements that are joined with this one are written down meanwhile.
         tokio::task::yield_now().await;
         let _running = self.running.lock().await;
@@ -236,7 +251,10 @@ impl Script {
         });
         let (steps, pages) =
             wire::with_pages(steps.collect(), written.iter().map(|of| of.page.as_ref()));
-        let called = wire::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await;
+        let called = match self.renew().await {
+            Ok(()) => wire::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await,
+            Err(lost) => Err(lost),
+        };
         let Answered { answers, kept, failed } = match called {
             Ok(answered) => answered,
             Err(error) => {
@@ -340,46 +358,4 @@ impl Written {
     fn put(&self, answer: Result<Answer, PostgresError>) {
         *self.answer.lock().expect("no holder panics") = Some(answer);
     }
-}
-
-/// What a statement does to the script itself.
-#[derive(Debug, PartialEq, Eq)]
-enum Control<'a> {
-    Savepoint(&'a str),
-    RollbackTo(&'a str),
-    Release(&'a str),
-    Rollback,
-    Commit,
-    Statement,
-}
-
-impl<'a> Control<'a> {
-    fn of(statement: &'a str) -> Self {
-        if let Some(name) = statement.strip_prefix("savepoint ") {
-            return Self::Savepoint(name.trim());
-        }
-        if let Some(name) = statement.strip_prefix("rollback to savepoint ") {
-            return Self::RollbackTo(name.trim());
-        }
-        if let Some(name) = statement.strip_prefix("release savepoint ") {
-            return Self::Release(name.trim());
-        }
-        match statement {
-            "rollback" => Self::Rollback,
-            "commit" => Self::Commit,
-            _ => Self::Statement,
-        }
-    }
-}
-
-/// Statements that make ready for others: a refusal of theirs is told in time by those.
-fn is_preparation(statement: &str) -> bool {
-    const KINDS: [&str; 5] = [
-        "set local search_path",
-        "select set_config(",
-        "drop table if exists pg_temp",
-        "create temporary table",
-        "set constraints all deferred",
-    ];
-    KINDS.iter().any(|kind| statement.starts_with(kind))
 }

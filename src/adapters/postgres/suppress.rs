@@ -18,7 +18,7 @@ use crate::engine::model::shape::Shape;
 
 /// It is checked when it is set, not when it is asked for: on Supabase a role that
 /// `has_parameter_privilege` knows nothing of may set it.
-const SUPPRESS: &str = "set local session_replication_role = replica";
+pub const SUPPRESS: &str = "set local session_replication_role = replica";
 
 const NEEDS_TRIGGERS: &str = "\
     select exists (select from pg_catalog.pg_constraint as k where k.conrelid = $1::pg_catalog.regclass \

@@ -83,9 +83,14 @@ async fn attempt(
     let copies = fresh && session.script().is_none();
     let straight = copies && !suppressed && apply::takes_copy(session, shape).await?;
     let Put { tally, straight, refused } = put(session, shape, page, straight).await?;
-    ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint).await?;
-    rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
-    let mut set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+    let (saved, kept, counted) = tokio::join!(
+        ledger::save_checkpoint(session, schema, lease, &shape.table, checkpoint),
+        rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused),
+        history::count(session, schema, run, &shape.table, &tally),
+    );
+    saved?;
+    kept?;
+    let mut set_aside = counted?;
     // Others are set aside than those of this page: some of them may have come with it.
     if set_aside > refused.len() as u64 {
         let went_in = went_in(shape, page, &refused)?;
@@ -133,10 +138,16 @@ pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, Post
     let Put { tally, straight, refused } = put(session, shape, page, false).await?;
     let gone: Vec<RowKey> =
         keys.iter().filter(|key| !refused.iter().any(|of| of.key == **key)).cloned().collect();
-    rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone).await?;
-    rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused).await?;
-    let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-    session.batch("commit").await?;
+    let (cleared, kept, counted, committed) = tokio::join!(
+        rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone),
+        rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused),
+        history::count(session, schema, run, &shape.table, &tally),
+        session.batch("commit"),
+    );
+    cleared?;
+    kept?;
+    let set_aside = counted?;
+    committed?;
     Ok(Committed { tally, straight, set_aside })
 }
 

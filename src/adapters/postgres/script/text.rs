@@ -49,6 +49,55 @@ pub fn gives_rows(statement: &str) -> bool {
         || statement.contains(" returning ")
 }
 
+/// What a statement does to the script itself.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Control<'a> {
+    /// Names a place in it.
+    Savepoint(&'a str),
+    /// Strikes out what follows that place.
+    RollbackTo(&'a str),
+    /// Forgets that place.
+    Release(&'a str),
+    /// Strikes out all.
+    Rollback,
+    /// Ends it, and keeps what it did.
+    Commit,
+    /// Nothing: it is one of its statements.
+    Statement,
+}
+
+impl<'a> Control<'a> {
+    /// Told by its first words.
+    pub fn of(statement: &'a str) -> Self {
+        if let Some(name) = statement.strip_prefix("savepoint ") {
+            return Self::Savepoint(name.trim());
+        }
+        if let Some(name) = statement.strip_prefix("rollback to savepoint ") {
+            return Self::RollbackTo(name.trim());
+        }
+        if let Some(name) = statement.strip_prefix("release savepoint ") {
+            return Self::Release(name.trim());
+        }
+        match statement {
+            "rollback" => Self::Rollback,
+            "commit" => Self::Commit,
+            _ => Self::Statement,
+        }
+    }
+}
+
+/// Statements that make ready for others: a refusal of theirs is told in time by those.
+pub fn is_preparation(statement: &str) -> bool {
+    const KINDS: [&str; 5] = [
+        "set local search_path",
+        "select set_config(",
+        "drop table if exists pg_temp",
+        "create temporary table",
+        "set constraints all deferred",
+    ];
+    KINDS.iter().any(|kind| statement.starts_with(kind))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
     /// A semicolon.

@@ -11,6 +11,7 @@ use super::super::fault::PostgresError;
 use super::super::refused::Refused;
 use super::super::row::{JsonRow, Row};
 use super::super::session::{Kind, Parameter, Statement};
+use super::parts::Parts;
 use super::text;
 use crate::adapters::project::{Again, Api, ApiError};
 
@@ -43,6 +44,9 @@ pub struct Step {
     pub page: Option<usize>,
     /// It stands outside of the transaction: a refusal is its answer.
     pub alone: bool,
+    /// It runs for parts of its page instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// What it must answer for the rest to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expects: Option<serde_json::Value>,
@@ -60,6 +64,7 @@ impl Step {
             values: Vec::new(),
             page: None,
             alone: false,
+            parts: None,
             expects: None,
             again: None,
         }
@@ -151,6 +156,11 @@ pub struct RawAnswer {
 }
 
 impl RawAnswer {
+    /// The answer that is a part of another one.
+    pub fn within(whole: &Bytes, part: &RawValue) -> Self {
+        Self { bytes: whole.slice_ref(part.get().as_bytes()) }
+    }
+
     /// Its text.
     pub fn get(&self) -> &str {
         std::str::from_utf8(&self.bytes).expect("it was a part of a text")
@@ -170,8 +180,9 @@ struct Alone {
     refused: RefusedBody,
 }
 
+/// A refusal as the function tells it.
 #[derive(Deserialize)]
-struct RefusedBody {
+pub struct RefusedBody {
     code: String,
     message: String,
     detail: Option<String>,
@@ -183,7 +194,8 @@ struct RefusedBody {
 }
 
 impl RefusedBody {
-    fn into_model(self) -> Refused {
+    /// What was said.
+    pub fn into_model(self) -> Refused {
         let Self { code, message, detail, schema, table, column, constraint, context } = self;
         // The last line introduces the statement; it is in the server's language.
         let context =
@@ -232,8 +244,7 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     let answer = api.rpc(FUNCTION, body.freeze(), again).await.map_err(of_api)?;
     let Body { answers, kept, failed } =
         serde_json::from_slice(&answer).map_err(|_| unreadable("the answers of a script"))?;
-    let raw = |part: &&RawValue| RawAnswer { bytes: answer.slice_ref(part.get().as_bytes()) };
-    let answers = answers.iter().map(raw).collect();
+    let answers = answers.iter().map(|part| RawAnswer::within(&answer, part)).collect();
     Ok(Answered { answers, kept, failed: failed.map(RefusedBody::into_model) })
 }
 

@@ -1,0 +1,115 @@
+//! Tries a page's rows behind an API, where each attempt would be a call that runs all attempts before it once
+//! more: the whole page is one, and all its halves, down to the rows that are refused, are another.
+
+use super::bisect::MOST_REFUSED;
+use super::fault::PostgresError;
+use super::rejects::Refusal;
+use super::script::parts::{Halving, Parts};
+use super::script::{Answer, Gives, Script, Step, page, unreadable};
+use super::session::{Session, Statement};
+use super::write::{self, PART};
+use super::{apply, copy, legs, sql, suppress};
+use crate::engine::model::page::Page;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+
+/// Writes a page; the error is that of the page as a whole.
+pub async fn whole(
+    session: &Session,
+    script: &Script,
+    shape: &Shape,
+    page: &Page,
+) -> Result<Tally, PostgresError> {
+    session.batch(&format!("savepoint {PART}")).await?;
+    let steps = steps(session, script, shape).await?;
+    let rows = copy::rows(shape.encoding, &page.bytes)?.len();
+    let parts = Parts { ranges: vec![(1, rows)], steps, halving: Some(Halving::none()) };
+    let tried = script.in_parts(parts, page::members(&page.bytes)).await?;
+    match tried.into_iter().next().map(|part| part.outcome) {
+        Some(Ok(counts)) => tally(&counts, rows),
+        Some(Err(refused)) => Err(PostgresError::Refused(refused)),
+        None => Err(unreadable("what became of a page")),
+    }
+}
+
+/// Puts in what goes in, by halves, and gives back what does not.
+pub async fn halves(
+    session: &Session,
+    script: &Script,
+    shape: &Shape,
+    page: &Page,
+) -> Result<(Tally, Vec<Refusal>), PostgresError> {
+    session.batch(&format!("savepoint {PART}")).await?;
+    let steps = steps(session, script, shape).await?;
+    let rows = copy::rows(shape.encoding, &page.bytes)?;
+    let members = page::members(&page.bytes);
+    let (mut tally, mut refused, mut next) = (Tally::default(), Vec::new(), 1);
+    while next <= rows.len() {
+        let halving = Halving::down_to(MOST_REFUSED - refused.len());
+        let parts = Parts {
+            ranges: vec![(next, rows.len())],
+            steps: steps.clone(),
+            halving: Some(halving),
+        };
+        let tried = script.in_parts(parts, members.clone()).await?;
+        let before = next;
+        for part in tried {
+            let (first, last) = part.range;
+            if first != next || last < first || last > rows.len() {
+                return Err(unreadable("the parts of a page in their order"));
+            }
+            next = last + 1;
+            match part.outcome {
+                Ok(counts) => tally += self::tally(&counts, next - first)?,
+                Err(told) => {
+                    let told = PostgresError::Refused(told).refusal_of_a_row()?;
+                    let key = write::key_of(shape, &page.bytes[rows[first - 1].clone()])?;
+                    refused.push(Refusal::told(key, &told));
+                }
+            }
+        }
+        if refused.len() > MOST_REFUSED {
+            return Err(PostgresError::TooManyRefused(MOST_REFUSED));
+        }
+        if next == before {
+            return Err(unreadable("what became of a page's parts"));
+        }
+    }
+    tally.rejected = refused.len() as u64;
+    Ok((tally, refused))
+}
+
+/// The statements that stage a page, which is `$2`, and write what differs; the last tells the counts.
+async fn steps(
+    session: &Session,
+    script: &Script,
+    shape: &Shape,
+) -> Result<Vec<Step>, PostgresError> {
+    let asks = |text: String| Step::asking(Statement { text, values: Vec::new() });
+    let mut steps = vec![
+        Step::new(write::making_stage(shape), Gives::Nothing),
+        Step::new(page::loading(apply::STAGED, shape), Gives::Nothing),
+        Step::asking(Statement {
+            text: apply::expected_in_settings(shape),
+            values: vec![sql::table(&shape.table).into()],
+        }),
+        asks(apply::counted_in_settings(shape)),
+        Step::new(apply::REFUSE_DROPPED.to_owned(), Gives::Nothing),
+    ];
+    if script.has_written(suppress::SUPPRESS) {
+        for leg in legs::of(session, shape).await? {
+            steps.push(Step::new(leg.refuse_orphans(apply::STAGED), Gives::Nothing));
+        }
+    }
+    steps.push(asks(apply::counts_of_settings(shape)));
+    Ok(steps)
+}
+
+fn tally(counts: &Answer, rows: usize) -> Result<Tally, PostgresError> {
+    let Answer::Rows(counted) = counts else { return Err(unreadable("counts")) };
+    let counted = counted.first().ok_or_else(|| unreadable("counts"))?;
+    let count = |at: usize| u64::try_from(counted.get::<i64>(at)).unwrap_or(0);
+    let (inserted, updated, rewritten) = (count(0), count(1), count(2));
+    let unchanged = (rows as u64).saturating_sub(inserted + updated);
+    Ok(Tally { inserted, updated, unchanged, rewritten, ..Tally::default() })
+}
