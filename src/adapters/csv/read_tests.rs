@@ -53,6 +53,7 @@ fn what_cannot_be_told_for_sure_is_an_error_with_its_line() {
     assert!(told(b"a\nb\n\"c\"d\n").contains("Line 3 goes on"));
     assert!(told(b"a\nb\0\n").contains("Line 2 holds a NUL"));
     assert!(told(b"a\n\"b\n\xff\"\n").contains("Line 3 is not text in UTF-8"));
+    assert!(told(b"a,b\n\xc3,\xa9\n").contains("Line 2 is not text in UTF-8"));
 }
 
 #[test]
