@@ -5,7 +5,7 @@ mod rivals;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use syncline::demo::qstash::LocalQStash;
@@ -42,6 +42,15 @@ async fn cutover(pair: &Pair, more: &[&str]) -> (i32, Value) {
     let deployment = Deployment(pair.settings().clone());
     let printed = deployment.terminal(&[&["cutover", "--yes", "--json"], more].concat()).await;
     (printed.code, printed.json())
+}
+
+/// Waits for what another process brings about, and fails where that has ended without it.
+async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// What a step said last.
