@@ -246,6 +246,32 @@ async fn another_run_at_work_and_a_plan_with_problems_stop_it_at_once() {
 }
 
 #[tokio::test]
+async fn a_table_without_a_key_that_was_not_named_is_left_behind_with_a_warning() {
+    let bare = format!("{ITEMS}; create table bare (x int)");
+    let pair = Pair::with(&bare).await;
+    pair.sql_source(TEN).await;
+    let (code, told) = cutover(&pair, &[]).await;
+    assert_eq!(code, 0, "{told}");
+    let checks = told["steps"].as_array().unwrap().iter().filter(|of| of["step"] == "checks");
+    let warned: Vec<&Value> = checks.filter(|of| of["mark"] == "warn").collect();
+    assert_eq!(warned.len(), 1, "{told}");
+    let found = warned[0]["found"].as_str().unwrap();
+    assert!(found.starts_with("public.bare: it has no key and is passed over"), "{told}");
+    assert!(found.ends_with("its rows stay behind"), "{told}");
+
+    let only_there = Pair::of(&bare, ITEMS).await;
+    only_there.sql_source(TEN).await;
+    let (code, told) = cutover(&only_there, &[]).await;
+    assert_eq!((code, found_of(&told)), (0, true), "the target need not have it: {told}");
+}
+
+/// Whether a check has warned of the table without a key.
+fn found_of(told: &Value) -> bool {
+    let steps = told["steps"].as_array().expect("steps");
+    steps.iter().any(|of| of["found"].as_str().is_some_and(|of| of.contains("public.bare")))
+}
+
+#[tokio::test]
 async fn where_nobody_can_answer_it_does_not_begin() {
     let pair = pair().await;
     let refused = Deployment(pair.settings().clone()).terminal(&["cutover"]).await;

@@ -39,11 +39,8 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
     let mut needed = BTreeMap::new();
     for name in wanted(pipeline, source) {
         let sides = (source.tables.get(&name), target.tables.get(&name));
-        let (Some(here), Some(there)) = sides else {
-            plan.notes.push(missing(&name, sides.0.is_none()));
-            continue;
-        };
-        if pipeline.tables.is_none() && here.keys.is_empty() {
+        // The target need not have what is passed over anyway.
+        if pipeline.tables.is_none() && sides.0.is_some_and(|of| of.keys.is_empty()) {
             plan.notes.push(Note::new(
                 Weight::Info,
                 &name,
@@ -52,6 +49,10 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             ));
             continue;
         }
+        let (Some(here), Some(there)) = sides else {
+            plan.notes.push(missing(&name, sides.0.is_none()));
+            continue;
+        };
         if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
             shape.origin = origin(&source.history, &shape, here, there);
             shape.encoding = encoding::between([source, target], shape.encoding);

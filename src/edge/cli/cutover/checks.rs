@@ -13,6 +13,7 @@ use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::Served;
 use crate::jobs::cutover::{APART, Look};
+use crate::jobs::sync_tables::SyncPlan;
 
 impl Walk<'_> {
     /// Nothing that a cutover rests on is amiss.
@@ -25,6 +26,7 @@ impl Walk<'_> {
         if let Some(first) = of_weight(Weight::Problem).next() {
             return Err(problem(first));
         }
+        self.left_out(&plan)?;
         let (pipeline, ports) = (&self.served.pipeline, &self.served.ports);
         let aside = ports.ledger.rejects(&pipeline.name, None, u32::MAX).await?.len() as u64;
         match (aside, self.arguments.despite_rejects) {
@@ -47,6 +49,21 @@ impl Walk<'_> {
         let tables = counted(plan.tables.len() as u64, "table");
         self.told.ok(CHECKS, format!("{tables}, no other run at work; {deletes}"));
         Ok(())
+    }
+
+    /// Tables that a run passes over have no rows in the target but those that somebody else put there.
+    fn left_out(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
+        let moved = |note: &&Note| plan.tables.iter().any(|of| of.table == note.table);
+        let passed_over = plan.notes.iter().filter(|of| of.weight == Weight::Info && !moved(of));
+        let mut names = Vec::new();
+        for Note { table, text, remedy, .. } in passed_over {
+            self.told.warn(CHECKS, format!("{table}: {text}: its rows stay behind"), remedy);
+            names.push(table.to_string());
+        }
+        match names.is_empty() {
+            true => Ok(()),
+            false => self.told.confirm(&format!("Leave {} behind?", names.join(", "))),
+        }
     }
 
     /// Lets nothing call for the pipeline any more. The record says which schedules are to be
