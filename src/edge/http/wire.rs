@@ -283,7 +283,13 @@ impl ErrorAnswer {
 }
 
 impl ErrorBody {
-    fn of(fault: &Fault) -> Self {
+    /// What to do.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// The body for a fault.
+    pub fn of(fault: &Fault) -> Self {
         Self {
             code: fault.code,
             message: fault.chain(),

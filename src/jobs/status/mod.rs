@@ -112,7 +112,7 @@ impl ShowStatus {
     }
 
     /// The first tick after an instant, of either schedule.
-    fn tick(&self, after: SystemTime) -> Option<SystemTime> {
+    pub fn tick(&self, after: SystemTime) -> Option<SystemTime> {
         let crons = std::iter::once(&self.pipeline.cron).chain(&self.hourly);
         crons.filter_map(|cron| cron.after(after).next()).min()
     }
