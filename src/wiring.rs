@@ -261,6 +261,7 @@ fn serve(
             lease: limits.lease,
             deletes,
             add_columns,
+            lookback: None,
         }),
         #[cfg(feature = "cli")]
         rehearse: (!over_api).then(|| Box::new(database.clone()) as Box<dyn Rehearse>),
@@ -277,7 +278,7 @@ fn serve(
 
 fn rule(set: TableOverride) -> TableRule {
     let TableOverride { table, cursor, key, columns, filter, deletes, policy } = set;
-    TableRule { table, cursor, key, columns, filter, deletes, policy }
+    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback: None }
 }
 
 /// This machine's clock.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::edge::http::wire::{ErrorBody, timestamp};
+use crate::edge::http::wire::{ErrorBody, point, timestamp};
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::{Records, RunRecord, WINDOW_DAYS};
@@ -106,6 +106,9 @@ pub struct TableView {
     pub lag_steps: Option<u64>,
     /// How many of its rows the target refuses.
     pub rejected: u64,
+    /// Older rows were never asked for, since a look-back limited its first run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<String>,
 }
 
 /// API calls and what the plan allows of them.
@@ -270,7 +273,7 @@ impl RunView {
 
 impl TableView {
     fn of(name: &TableName, standing: &Standing) -> Self {
-        let Standing { reached, newest, lag, set_aside } = standing;
+        let Standing { reached, newest, lag, set_aside, started_from } = standing;
         let text = |cursor: &CursorValue| cursor.as_str().to_owned();
         let (word, steps) = match lag {
             None => ("unknown", None),
@@ -288,6 +291,7 @@ impl TableView {
             lag_seconds: lag.and_then(|lag| lag.time()).map(|time| time.as_secs()),
             lag_steps: steps,
             rejected: *set_aside,
+            started_from: started_from.as_ref().map(point),
         }
     }
 }

@@ -131,7 +131,13 @@ fn tables(tables: &[TableView]) -> String {
         let cursor = of.cursor.clone().unwrap_or_default();
         [of.table.clone(), behind(of), of.rejected.to_string(), cursor]
     });
-    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    let mut text = columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    for of in tables {
+        if let Some(from) = &of.started_from {
+            let _ = writeln!(text, "{}", output::started(&of.table, from));
+        }
+    }
+    text
 }
 
 fn behind(table: &TableView) -> String {

@@ -11,7 +11,7 @@ use crate::engine::model::table::TableName;
 
 use super::choose::{self, Obstacle};
 use super::note::{Note, Weight};
-use super::{deletes, drift, encoding, order, remarks};
+use super::{deletes, drift, encoding, lookback, order, remarks};
 
 /// What is moved, in the order it is worked, and what there is to say.
 #[derive(Clone, Debug, Default)]
@@ -188,6 +188,9 @@ fn shape(
             }
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
             found.extend(remarks::compares(name, policy, &cursor, target));
+            let lookback = pipeline.lookback(name);
+            found.extend(lookback.and_then(|_| lookback::remark(name, &cursor)));
+            let lookback = lookback.filter(|_| lookback::applies(&cursor));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
@@ -202,6 +205,7 @@ fn shape(
                 target: target.relation,
                 estimated_rows: source.estimated_rows,
                 mark,
+                lookback,
             })
         }
     };
@@ -288,6 +292,7 @@ mod tests {
             lease: Duration::from_secs(60),
             deletes: Deletes::Off,
             add_columns: false,
+            lookback: None,
         }
     }
 
