@@ -218,6 +218,7 @@ fn serve(
         deletes,
         triggers,
         add_columns,
+        lookback,
     } = set;
     let mark = mark(&target, state_schema);
     #[cfg(feature = "cli")]
@@ -261,7 +262,7 @@ fn serve(
             lease: limits.lease,
             deletes,
             add_columns,
-            lookback: None,
+            lookback,
         }),
         #[cfg(feature = "cli")]
         rehearse: (!over_api).then(|| Box::new(database.clone()) as Box<dyn Rehearse>),
@@ -277,8 +278,8 @@ fn serve(
 }
 
 fn rule(set: TableOverride) -> TableRule {
-    let TableOverride { table, cursor, key, columns, filter, deletes, policy } = set;
-    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback: None }
+    let TableOverride { table, cursor, key, columns, filter, deletes, policy, lookback } = set;
+    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback }
 }
 
 /// This machine's clock.
