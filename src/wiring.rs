@@ -218,6 +218,7 @@ fn serve(
         deletes,
         triggers,
         add_columns,
+        lookback,
     } = set;
     let mark = mark(&target, state_schema);
     #[cfg(feature = "cli")]
@@ -259,6 +260,7 @@ fn serve(
             lease: limits.lease,
             deletes,
             add_columns,
+            lookback,
         }),
         #[cfg(feature = "cli")]
         rehearse: Box::new(database.clone()),
@@ -274,8 +276,8 @@ fn serve(
 }
 
 fn rule(set: TableOverride) -> TableRule {
-    let TableOverride { table, cursor, key, columns, filter, deletes, policy } = set;
-    TableRule { table, cursor, key, columns, filter, deletes, policy }
+    let TableOverride { table, cursor, key, columns, filter, deletes, policy, lookback } = set;
+    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback }
 }
 
 /// This machine's clock.

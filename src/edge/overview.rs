@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::edge::http::wire::timestamp;
+use crate::edge::http::wire::{ErrorBody, point, timestamp};
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::{Records, RunRecord, WINDOW_DAYS};
@@ -34,7 +34,8 @@ pub struct PipelineView {
     pub pipeline: String,
     /// When it was looked at.
     pub timestamp: String,
-    /// Whether it does what its schedule promises: healthy, late, failing or never.
+    /// Whether it does what its schedule promises: healthy, late, failing or never; unreachable where
+    /// its target does not say.
     pub health: &'static str,
     /// The same as a sentence.
     pub message: String,
@@ -57,6 +58,9 @@ pub struct PipelineView {
     pub database: Option<DatabaseView>,
     /// What is counted of a monthly quota.
     pub api_calls: CallsView,
+    /// Why nothing is known of it, where its target cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
 }
 
 /// A run.
@@ -102,6 +106,9 @@ pub struct TableView {
     pub lag_steps: Option<u64>,
     /// How many of its rows the target refuses.
     pub rejected: u64,
+    /// Older rows were never asked for, since a look-back limited its first run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<String>,
 }
 
 /// API calls and what the plan allows of them.
@@ -115,20 +122,45 @@ pub struct CallsView {
     pub percent: Option<f64>,
 }
 
-/// Looks at these pipelines.
-pub async fn look(app: &App, all: impl Iterator<Item = &Served>) -> Result<Overview, Fault> {
+/// Looks at one pipeline.
+pub async fn look_at(app: &App, served: &Served) -> Result<Overview, Fault> {
+    let (_, looked) = asked(app, served).await;
+    Ok(Overview { pipelines: vec![PipelineView::of(&looked?)] })
+}
+
+/// Looks at all pipelines. Where there are several, one whose target cannot be asked is told as that,
+/// and does not hide the others.
+pub async fn look(app: &App) -> Result<Overview, Fault> {
+    if let Some(only) = app.only() {
+        return look_at(app, only).await;
+    }
     let mut pipelines = Vec::new();
-    for served in all {
-        let job = ShowStatus {
-            pipeline: served.pipeline.clone(),
-            hourly: app.hourly.clone(),
-            allowance: app.allowance,
-        };
-        let ports = &served.ports;
-        let looked = job.run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock).await?;
-        pipelines.push(PipelineView::of(&looked));
+    for served in app.all() {
+        let (job, looked) = asked(app, served).await;
+        pipelines.push(match looked {
+            Ok(looked) => PipelineView::of(&looked),
+            Err(fault) => PipelineView::unreachable(&job, served.ports.clock.now(), &fault),
+        });
     }
     Ok(Overview { pipelines })
+}
+
+async fn asked(app: &App, served: &Served) -> (ShowStatus, Result<Status, Fault>) {
+    let job = ShowStatus {
+        pipeline: served.pipeline.clone(),
+        hourly: app.hourly.clone(),
+        allowance: app.allowance,
+    };
+    let ports = &served.ports;
+    let looked = job.run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock).await;
+    (job, looked)
+}
+
+impl Overview {
+    /// Every pipeline could be asked.
+    pub fn is_whole(&self) -> bool {
+        self.pipelines.iter().all(|of| of.error.is_none())
+    }
 }
 
 impl PipelineView {
@@ -163,6 +195,39 @@ impl PipelineView {
                 monthly_quota: status.allowance.calls,
                 percent: status.allowance.calls.and_then(|all| percent(records.calls, all)),
             },
+            error: None,
+        }
+    }
+
+    /// The view of a pipeline whose target cannot be asked: of all that is kept there, nothing is known.
+    fn unreachable(job: &ShowStatus, now: SystemTime, fault: &Fault) -> Self {
+        let ShowStatus { pipeline, hourly: _, allowance } = job;
+        Self {
+            pipeline: pipeline.name.clone(),
+            timestamp: timestamp(now),
+            health: "unreachable",
+            message: fault.chain(),
+            schedule: pipeline.cron.to_string(),
+            next_tick: job.tick(now).map(timestamp),
+            last_success: None,
+            history: Vec::new(),
+            success_rate: RateView {
+                window_days: WINDOW_DAYS,
+                runs: 0,
+                succeeded: 0,
+                percent: None,
+            },
+            tables: Vec::new(),
+            lag_unknown: None,
+            database: None,
+            api_calls: CallsView {
+                last_run: 0,
+                window_days: WINDOW_DAYS,
+                in_window: 0,
+                monthly_quota: allowance.calls,
+                percent: None,
+            },
+            error: Some(ErrorBody::of(fault)),
         }
     }
 }
@@ -208,7 +273,7 @@ impl RunView {
 
 impl TableView {
     fn of(name: &TableName, standing: &Standing) -> Self {
-        let Standing { reached, newest, lag, set_aside } = standing;
+        let Standing { reached, newest, lag, set_aside, started_from } = standing;
         let text = |cursor: &CursorValue| cursor.as_str().to_owned();
         let (word, steps) = match lag {
             None => ("unknown", None),
@@ -226,6 +291,7 @@ impl TableView {
             lag_seconds: lag.and_then(|lag| lag.time()).map(|time| time.as_secs()),
             lag_steps: steps,
             rejected: *set_aside,
+            started_from: started_from.as_ref().map(point),
         }
     }
 }

@@ -116,6 +116,12 @@ pub enum Problem {
         "It must be a whole number with MB, GB or TB behind it, such as 500 MB; 0 for no limit"
     )]
     Size,
+    /// Not a span.
+    #[error(
+        "It must be a whole number with m, h, d or w behind it, from 1m to {0}w, such as 7d; left out, \
+         the first run takes everything"
+    )]
+    Span(u64),
     /// Not one of the words there are.
     #[error("It must be one of {0}")]
     Choice(String),

@@ -7,6 +7,7 @@ mod deletes;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,6 +18,7 @@ use crate::engine::model::table::{LONGEST_NAME, TableName};
 
 use super::databases::Placed;
 use super::errors::{Problem, Problems};
+use super::lookback;
 use super::pipelines::TableOverride;
 
 pub(super) use deletes::How;
@@ -38,10 +40,11 @@ pub(super) struct FilePipeline {
     pub mark: Option<String>,
     pub triggers: TargetTriggers,
     pub add_columns: Option<bool>,
+    pub lookback: Option<Duration>,
 }
 
 const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 13] = [
+const PIPELINE_KEYS: [&str; 14] = [
     "name",
     "source",
     "source_key",
@@ -53,11 +56,12 @@ const PIPELINE_KEYS: [&str; 13] = [
     "mark",
     "triggers",
     "add_columns",
+    "lookback",
     "tables",
     "table",
 ];
-const TABLE_KEYS: [&str; 8] =
-    ["name", "cursor", "key", "columns", "where", "deletes", "mark", "policy"];
+const TABLE_KEYS: [&str; 9] =
+    ["name", "cursor", "key", "columns", "where", "deletes", "mark", "policy", "lookback"];
 
 const TRIGGERS: [(&str, TargetTriggers); 2] =
     [("fire", TargetTriggers::Fire), ("suppress", TargetTriggers::Suppress)];
@@ -134,6 +138,7 @@ impl Walk<'_> {
         let time_zone = self.placed(section, "time_zone");
         let triggers = self.choice(section, "triggers", &TRIGGERS).unwrap_or_default();
         let add_columns = self.switch(section, "add_columns");
+        let lookback = self.lookback(section);
         let tables = self.tables(section);
         let mark = self.mark(section);
         let deletes = self.deletes(section, span, None);
@@ -158,7 +163,14 @@ impl Walk<'_> {
             mark,
             triggers,
             add_columns,
+            lookback,
         })
+    }
+
+    fn lookback(&mut self, section: &DeTable<'_>) -> Option<Duration> {
+        let (text, span) = self.text(section, "lookback")?;
+        let parsed = lookback::parse(&text);
+        parsed.map_err(|problem| self.report(&span, Some("lookback"), problem)).ok()
     }
 
     /// One of a few words; none where the key is left out or says something else.
@@ -233,6 +245,7 @@ impl Walk<'_> {
         let deletes = self.deletes(section, span, mark);
         self.refuse_idle_mark(section, deletes.as_ref());
         let policy = self.choice(section, "policy", &POLICIES).unwrap_or_default();
+        let lookback = self.lookback(section);
         if let (Some(key), Some(columns)) = (&key, &columns)
             && let Some(missing) = key.iter().find(|column| !columns.contains(column))
         {
@@ -241,7 +254,17 @@ impl Walk<'_> {
         let (name, span) = name?;
         match TableName::parse(&name) {
             Ok(table) => {
-                Some((TableOverride { table, cursor, key, columns, filter, deletes, policy }, span))
+                let of = TableOverride {
+                    table,
+                    cursor,
+                    key,
+                    columns,
+                    filter,
+                    deletes,
+                    policy,
+                    lookback,
+                };
+                Some((of, span))
             }
             Err(bad) => {
                 self.report(&span, Some("name"), bad.into());

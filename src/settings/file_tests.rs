@@ -25,6 +25,7 @@ fn everything_that_a_file_may_say_is_read() {
         deletes = "mirror"
         triggers = "suppress"
         add_columns = true
+        lookback = "2w"
         tables = ["public.jobs", 'app."We""ird, t.able"']
 
         [[pipeline.table]]
@@ -36,6 +37,7 @@ fn everything_that_a_file_may_say_is_read() {
         deletes = "mark"
         mark = "gone"
         policy = "newest-wins"
+        lookback = "30d"
 
         [[pipeline]]
         name = "2"
@@ -49,6 +51,8 @@ fn everything_that_a_file_may_say_is_read() {
     assert_eq!(first.target.as_ref().unwrap().place, "sync.toml line 5, `target`");
     assert_eq!((&first.deletes, &second.deletes), (&Some(Deletes::Mirror), &None));
     assert_eq!((first.add_columns, second.add_columns), (Some(true), None));
+    let weeks = Duration::from_secs(14 * 86_400);
+    assert_eq!((first.lookback, second.lookback), (Some(weeks), None));
     let tables = [TableName::new("public", "jobs"), TableName::new("app", "We\"ird, t.able")];
     assert_eq!(first.tables.as_deref(), Some(&tables[..]));
     let jobs = TableOverride {
@@ -59,6 +63,7 @@ fn everything_that_a_file_may_say_is_read() {
         filter: Some("not is_demo".into()),
         deletes: Some(Deletes::Mark("gone".into())),
         policy: Policy::NewestWins,
+        lookback: Some(Duration::from_secs(30 * 86_400)),
     };
     assert_eq!(first.overrides, [jobs]);
     assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));
@@ -105,6 +110,11 @@ fn each_problem_is_named_with_its_line() {
         (format!("{table}cursor = \"{long}\""), "line 5, `cursor`: A column's name has 1 to 63"),
         (format!("{table}columns = [\"a\\u0000\"]"), "line 5, `columns`: A column's name has"),
         (format!("{table}where = \"\""), "line 5, `where`: This must be a text"),
+        (
+            format!("{head}lookback = \"7\""),
+            "line 3, `lookback`: It must be a whole number with m, h",
+        ),
+        (format!("{table}lookback = 7"), "line 5, `lookback`: This must be a text"),
         (format!("{head}deletes = \"yes\""), "line 3, `deletes`: This must be off, mirror or mark"),
         (format!("{head}deletes = \"mark\""), "line 1, `mark`: Rows are to be marked"),
         (format!("{table}deletes = \"mark\""), "line 3, `mark`: Rows are to be marked"),

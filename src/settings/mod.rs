@@ -10,6 +10,7 @@ mod edge;
 mod errors;
 mod file;
 mod limits;
+mod lookback;
 mod named;
 mod pipelines;
 mod queue;

@@ -1,6 +1,8 @@
 //! The pipelines: one from the environment alone, or those of the file with the environment's last
 //! word.
 
+use std::time::Duration;
+
 use crate::engine::model::address::Address;
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::deletes::Deletes;
@@ -10,6 +12,7 @@ use crate::engine::model::table::TableName;
 use super::databases::{Databases, Own, Placed, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline, How};
+use super::lookback;
 use super::named::Side;
 use super::switch;
 use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, TABLES};
@@ -42,6 +45,8 @@ pub struct PipelineSettings {
     pub triggers: TargetTriggers,
     /// Whether columns that only the source has are added to the target.
     pub add_columns: bool,
+    /// How far back the first run of a table goes; none for everything.
+    pub lookback: Option<Duration>,
 }
 
 /// What is set for one table instead of being found out. Columns have their exact names.
@@ -61,6 +66,8 @@ pub struct TableOverride {
     pub deletes: Option<Deletes>,
     /// Who wins where both sides have a row.
     pub policy: Policy,
+    /// How far back its first run goes.
+    pub lookback: Option<Duration>,
 }
 
 pub(super) fn read(
@@ -84,6 +91,7 @@ pub(super) fn read(
             mark: None,
             triggers: TargetTriggers::default(),
             add_columns: None,
+            lookback: None,
         }],
     };
     let alone = pipelines.len() == 1;
@@ -107,8 +115,10 @@ pub(super) fn read(
             mark,
             triggers,
             add_columns,
+            lookback,
         } = pipeline;
         let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
+        let lookback = lookback::of_pipeline(env, lookback, alone, problems);
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
         let source = Own { url: source, key: source_key };
@@ -134,6 +144,7 @@ pub(super) fn read(
             deletes,
             triggers,
             add_columns,
+            lookback,
         });
     }
     complete

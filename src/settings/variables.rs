@@ -92,6 +92,11 @@ pub(super) const OVERLAP: Variable = variable(
     Some("300"),
     "how much before the cursor is read again, for rows with late stamps",
 );
+pub(super) const LOOKBACK: Variable = variable(
+    "SYNC_LOOKBACK",
+    Some("everything"),
+    "how far back the first run of a table goes, such as 7d",
+);
 pub(super) const DELETES: Variable = variable(
     "SYNC_DELETES",
     Some("off"),
@@ -194,7 +199,7 @@ pub(super) const LOCAL: Variable = variable(
 );
 
 /// All of them, in the order in which they are explained.
-pub const VARIABLES: [Variable; 41] = [
+pub const VARIABLES: [Variable; 42] = [
     SOURCE,
     TARGET,
     SOURCE_KEY,
@@ -213,6 +218,7 @@ pub const VARIABLES: [Variable; 41] = [
     PAGE_ROWS,
     LEASE,
     OVERLAP,
+    LOOKBACK,
     DELETES,
     STATE_SCHEMA,
     APP_URL,

@@ -5,7 +5,7 @@ mod rivals;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use syncline::demo::qstash::LocalQStash;
@@ -42,6 +42,15 @@ async fn cutover(pair: &Pair, more: &[&str]) -> (i32, Value) {
     let deployment = Deployment(pair.settings().clone());
     let printed = deployment.terminal(&[&["cutover", "--yes", "--json"], more].concat()).await;
     (printed.code, printed.json())
+}
+
+/// Waits for what another process brings about, and fails where that has ended without it.
+async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// What a step said last.
@@ -234,6 +243,32 @@ async fn another_run_at_work_and_a_plan_with_problems_stop_it_at_once() {
     let (code, told) = cutover(&listed, &[]).await;
     assert_eq!((code, told["error"]["code"].as_str()), (1, Some("plan_problem")), "{told}");
     assert!(told["error"]["message"].as_str().unwrap().contains("public.bare"), "{told}");
+}
+
+#[tokio::test]
+async fn a_table_without_a_key_that_was_not_named_is_left_behind_with_a_warning() {
+    let bare = format!("{ITEMS}; create table bare (x int)");
+    let pair = Pair::with(&bare).await;
+    pair.sql_source(TEN).await;
+    let (code, told) = cutover(&pair, &[]).await;
+    assert_eq!(code, 0, "{told}");
+    let checks = told["steps"].as_array().unwrap().iter().filter(|of| of["step"] == "checks");
+    let warned: Vec<&Value> = checks.filter(|of| of["mark"] == "warn").collect();
+    assert_eq!(warned.len(), 1, "{told}");
+    let found = warned[0]["found"].as_str().unwrap();
+    assert!(found.starts_with("public.bare: it has no key and is passed over"), "{told}");
+    assert!(found.ends_with("its rows stay behind"), "{told}");
+
+    let only_there = Pair::of(&bare, ITEMS).await;
+    only_there.sql_source(TEN).await;
+    let (code, told) = cutover(&only_there, &[]).await;
+    assert_eq!((code, found_of(&told)), (0, true), "the target need not have it: {told}");
+}
+
+/// Whether a check has warned of the table without a key.
+fn found_of(told: &Value) -> bool {
+    let steps = told["steps"].as_array().expect("steps");
+    steps.iter().any(|of| of["found"].as_str().is_some_and(|of| of.contains("public.bare")))
 }
 
 #[tokio::test]

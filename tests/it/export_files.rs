@@ -1,6 +1,7 @@
 //! What an export writes where: formats, names, compression, and which tables and rows.
 
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -110,6 +111,33 @@ async fn the_source_is_exported_as_the_pipeline_filters_it_and_the_target_whole(
     assert_eq!(of("target"), b"id,a,b\n1,1,1\n");
     let state = "select (to_regclass('public.sync_state') is null)::text";
     assert_eq!(pair.text_target(state).await, "true", "an export keeps no state");
+}
+
+#[tokio::test]
+async fn a_reader_that_went_away_ends_an_export_with_a_sentence() {
+    let pair = Pair::with("create table t (id int primary key, s text)").await;
+    pair.sql_source(
+        "insert into t select i, repeat(md5(i::text), 40) from generate_series(1, 2000) i",
+    )
+    .await;
+    for format in ["csv", "jsonl", "sql"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_syncline"))
+            .args(["export", "--format", format])
+            .env_clear()
+            .envs(pair.settings())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // As `head -c 10` does, which then closes its end with most of the rows unread.
+        let mut reader = child.stdout.take().expect("a pipe");
+        reader.read_exact(&mut [0; 10]).unwrap();
+        drop(reader);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}: {}", said(&output));
+        assert!(said(&output).contains("stdout"), "{format}: {}", said(&output));
+        assert!(!said(&output).contains("panicked"), "{format}: {}", said(&output));
+    }
 }
 
 #[tokio::test]

@@ -188,6 +188,18 @@ async fn refused_rows_are_set_aside_and_told_with_their_lines() {
 }
 
 #[tokio::test]
+async fn a_trial_that_most_rows_fail_names_no_list_that_it_does_not_fill() {
+    let pair = Pair::with("create table items (id int primary key check (id < 0))").await;
+    let ids: String = (1..=1_100).map(|id| format!("{id}\n")).collect();
+    let folder = Folder::new().with("items.csv", format!("id\n{ids}"));
+    for (more, names_the_list) in [(&["--dry-run"][..], false), (&[], true)] {
+        let (code, said) = folder.import(&pair, more);
+        let hint = said["faults"][0]["hint"].as_str().unwrap_or_else(|| panic!("{said}"));
+        assert_eq!((code, hint.contains("rejects list")), (1, names_the_list), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn rows_that_wait_for_a_row_of_a_later_page_or_file_go_in() {
     let tables = "create table items (id int primary key, parent int references items (id)); \
         create table hens (id int primary key, egg int not null); \

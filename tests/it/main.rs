@@ -40,6 +40,7 @@ mod lambda;
 mod local_qstash;
 mod local_qstash_api;
 mod locks;
+mod lookback;
 mod metrics;
 mod migrating;
 mod mishaps;

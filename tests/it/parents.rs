@@ -1,5 +1,6 @@
 //! Rows whose parents are not in the target yet: the parents come along, of every generation.
 
+use crate::world::folder::Folder;
 use crate::world::pair::{Answer, Pair};
 
 fn rejected(answer: &Answer, table: &str) -> u64 {
@@ -127,4 +128,21 @@ async fn a_parent_that_the_source_lacks_too_is_waited_for() {
     pair.sql_source("insert into parents values (77, null, '2020-01-01')").await;
     pair.sync().await.success();
     assert_eq!(left(&pair).await, "");
+}
+
+#[tokio::test]
+async fn an_orphan_whose_key_no_row_of_the_source_can_have_stops_nobody() {
+    let tables = |key: &str| {
+        format!(
+            "create table parents (id int primary key); \
+             create table children (id {key} primary key, parent int references parents);"
+        )
+    };
+    let pair = Pair::of(&tables("int"), &tables("text")).await;
+    pair.sql_source("insert into parents values (1), (2); insert into children values (7, 2)")
+        .await;
+    let folder = Folder::new().with("children.csv", "id,parent\nabc,1\n8,1\n");
+    assert_eq!(folder.import(&pair, &[]).0, 4, "both are set aside for their parent");
+    let answer = pair.sync().await.success();
+    assert_eq!((answer.rows("public.children")[0], left(&pair).await), (1, String::new()));
 }

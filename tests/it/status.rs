@@ -141,6 +141,44 @@ async fn when_the_source_is_away_the_rest_is_told() {
     assert_eq!(view["history"][0]["records_synced"], 10);
 }
 
+/// Two pipelines: the pair's own, and one whose target nobody serves.
+fn beside_one_that_is_away(pair: Pair) -> Pair {
+    pair.pipeline(
+        "source = \"env:SOURCE_DATABASE_URL\"\ntarget = \"env:TARGET_DATABASE_URL\"\n\
+         [[pipeline]]\nname = \"away\"\nsource = \"env:SOURCE_DATABASE_URL\"\n\
+         target = \"postgres://nobody:hunter2@127.0.0.1:1/nothing\"",
+    )
+}
+
+#[tokio::test]
+async fn a_pipeline_whose_target_is_away_hides_no_other() {
+    let pair = items().await;
+    pair.sync().await.success();
+    let pair = beside_one_that_is_away(pair);
+
+    let told = status(&pair, &["--json"], &[]).await;
+    let printed = status(&pair, &[], &[]).await;
+    let alone = status(&pair, &["--pipeline", "away", "--json"], &[]).await;
+    let well = status(&pair, &["--pipeline", "slave-to-prod"], &[]).await;
+
+    assert_eq!((told.code, printed.code, alone.code, well.code), (1, 1, 1, 0), "{told:?}");
+    let pipelines = &told.json()["pipelines"];
+    assert_eq!(pipelines[0]["health"], "healthy", "{pipelines}");
+    assert!(pipelines[0].get("error").is_none(), "{pipelines}");
+    let away = &pipelines[1];
+    assert_eq!((&away["pipeline"], &away["health"]), (&json!("away"), &json!("unreachable")));
+    assert!(
+        away["error"]["message"].as_str().unwrap().contains("Cannot reach the target"),
+        "{away}"
+    );
+    assert!(!away["error"]["hint"].as_str().unwrap().is_empty(), "{away}");
+    assert!(printed.stdout.contains("slave-to-prod: healthy."), "{printed:?}");
+    assert!(printed.stdout.contains("\naway: unreachable. Cannot reach the target"), "{printed:?}");
+    for said in [&told, &printed, &alone] {
+        assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_growing_database_has_a_day_on_which_it_is_full() {
     let pair = items().await;

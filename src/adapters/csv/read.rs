@@ -61,9 +61,8 @@ impl<R: Read> Reader<R> {
                 let line = line + before.iter().filter(|byte| **byte == b'\n').count() as u64;
                 CsvError::NotText { line, encoding: self.encoding }
             };
-            let text = String::from_utf8(bytes).map_err(|error| {
-                not_text(&error.as_bytes()[..error.utf8_error().valid_up_to()])
-            })?;
+            let text = String::from_utf8(bytes)
+                .map_err(|error| not_text(&error.as_bytes()[..error.utf8_error().valid_up_to()]))?;
             // Two values that are no text each may be one when they stand side by side.
             if let Some((end, _)) = ends.iter().find(|(end, _)| !text.is_char_boundary(*end)) {
                 return Err(not_text(&text.as_bytes()[..*end]));

@@ -203,7 +203,7 @@ fn locking(shape: &Shape) -> &'static str {
 }
 
 fn rows_of(shape: &Shape) -> Rows<'_> {
-    Rows::of(Side::Target, Comparison { shape, settled_to: None })
+    Rows::of(Side::Target, Comparison { shape, settled_to: None, filled_from: None })
 }
 
 /// What holds a row, by name. The server's sentence would hold values of the row.

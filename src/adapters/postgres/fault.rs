@@ -10,7 +10,8 @@ use super::copy::BadFrame;
 use super::refused::Refused;
 use crate::adapters::project::ApiError;
 use crate::engine::model::fault::{
-    BAD_VALUE, CONFLICT, Fault, LEASE_LOST, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
+    BAD_VALUE, CONFLICT, Fault, LEASE_LOST, ROWS_REFUSED, Remedy, SCHEMA_CHANGED,
+    STATEMENT_TIMEOUT, Step,
 };
 
 /// What went wrong while talking to one database.
@@ -284,7 +285,7 @@ fn judged(error: &PostgresError) -> Judgement {
         ),
         PostgresError::TooManyRefused(_) => (
             Remedy::Operator,
-            "rows_refused",
+            ROWS_REFUSED,
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),

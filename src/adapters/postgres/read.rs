@@ -300,18 +300,18 @@ fn pass_conditions(read: &ReadPage<'_>) -> Vec<String> {
         format!("{column} >= {lower}")
     });
     let watermark = scan.watermark.as_ref().map(cast);
+    // What lies below the start is not read, however far back the overlap goes.
+    let start = scan.goal.start.as_ref().map(|start| format!("{column} >= {}", cast(&start.from)));
+    let from = from.into_iter().chain(start);
     match scan.pass {
-        Pass::Window => {
-            from.into_iter().chain(watermark.map(|mark| format!("{column} <= {mark}"))).collect()
-        }
+        Pass::Window => from.chain(watermark.map(|mark| format!("{column} <= {mark}"))).collect(),
         Pass::Beyond => match watermark {
             Some(mark) => vec![format!("{column} > {mark}")],
-            None => vec![format!("{column} is not null")],
+            None => from.chain([format!("{column} is not null")]).collect(),
         },
         Pass::Nulls => vec![format!("{column} is null")],
         Pass::ByKey => from
             .map(|from| if *nullable { format!("({from} or {column} is null)") } else { from })
-            .into_iter()
             .collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! One look at all tables of the source: their greatest cursors, the digests that tell a quiet
 //! table from a changed one, and who is writing before and after.
 
+mod floor;
 mod quiet;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
 use crate::engine::model::writer::{NUMBERED, Writer};
+use floor::floor;
 
 /// Who has a transaction open. `pg_locks` lists every virtual transaction to every role, those
 /// without a transaction id too; prepared ones have no backend and stand in their own view.
@@ -141,7 +143,8 @@ fn table_survey(row: &Row, ask: &SurveyAsk<'_>) -> TableSurvey {
     // The same window once: with nothing pending, the window from the kept cursor on is the one
     // from an unchanged maximum on, and the statement leaves the second out.
     let next = if same_window(ask.checkpoint) && next.is_none() { tail.clone() } else { next };
-    TableSurvey { max, tail, next, beyond: row.get(4), nulls: row.get(5) }
+    let start = row.get::<Option<String>>(6).map(CursorValue::new);
+    TableSurvey { max, tail, next, beyond: row.get(4), nulls: row.get(5), start }
 }
 
 fn same_window(checkpoint: Option<&Checkpoint>) -> bool {
@@ -152,8 +155,8 @@ fn same_window(checkpoint: Option<&Checkpoint>) -> bool {
     })
 }
 
-/// The look at one table as a select of one row: place, maximum, the two digests, and whether
-/// rows lie beyond the maximum or without a cursor.
+/// The look at one table as a select of one row: place, maximum, the two digests, whether rows lie
+/// beyond the maximum or without a cursor, and the floor.
 fn look_sql(
     at: usize,
     ask: &SurveyAsk<'_>,
@@ -161,13 +164,14 @@ fn look_sql(
     parameters: &mut Vec<Parameter>,
 ) -> String {
     let shape = ask.shape;
-    let rows = rows_sql(shape);
     let Cursor::Column { name, type_name, kind, nullable, .. } = &shape.cursor else {
         return format!(
-            "select {at}, null::text, {digest}, null::text, false, false",
-            digest = digest_sql(shape, "true")
+            "select {at}, null::text, {digest}, null::text, false, false, null::text",
+            digest = digest_sql(shape, &rows_sql(shape), "true")
         );
     };
+    let floor = floor(ask, parameters);
+    let rows = floor.rows(shape);
     let column = format!("r.{}", sql::ident(name));
     let nulls = if *nullable { format!(" or {column} is null") } else { String::new() };
     let reached = ask.checkpoint.map(|checkpoint| &checkpoint.reached);
@@ -176,12 +180,12 @@ fn look_sql(
     let seen_max = format!("${}", parameters.len());
     let tail = match reached.and_then(|reached| reached.kept.as_ref()) {
         _ if seen.is_none() => "null::text".to_owned(),
-        None => digest_sql(shape, "true"),
+        None => digest_sql(shape, &rows, "true"),
         Some(kept) => {
             parameters.push(text(kept).into());
             let kept = format!("${}::{type_name}", parameters.len());
             let from = minus_overlap(&kept, *kind, overlap);
-            digest_sql(shape, &format!("({column} >= {from}{nulls})"))
+            digest_sql(shape, &rows, &format!("({column} >= {from}{nulls})"))
         }
     };
     let from = minus_overlap("w.m", *kind, overlap);
@@ -189,8 +193,8 @@ fn look_sql(
     let window = format!("({column} >= {from} and {column} <= {to}{nulls})");
     let next = format!(
         "case when w.m is null then {all} else {tail} end",
-        all = digest_sql(shape, "true"),
-        tail = digest_sql(shape, &window)
+        all = digest_sql(shape, &rows, "true"),
+        tail = digest_sql(shape, &rows, &window)
     );
     let unchanged = format!("w.m::text is not distinct from {seen_max}");
     let known = if same_window(ask.checkpoint) { unchanged.as_str() } else { "false" };
@@ -204,13 +208,14 @@ fn look_sql(
         true => format!("exists (select {rows} and {column} is null)"),
         false => "false".to_owned(),
     };
+    let start = floor.text;
     let past = match horizon(*kind) {
         Some(horizon) => format!(" and {column} <= {horizon}"),
         None => String::new(),
     };
     format!(
         "select {at}, w.m::text, case when {unchanged} then {tail} end, \
-         case when {known} then null else {next} end, {beyond}, {without} \
+         case when {known} then null else {next} end, {beyond}, {without}, {start} \
          from (select max({column}) as m {rows}{past}) as w"
     )
 }
@@ -240,8 +245,7 @@ fn digest_expression(shape: &Shape) -> String {
     format!("concat(count(*), ':', coalesce(sum(hashtextextended({version}, 0)), 0))")
 }
 
-fn digest_sql(shape: &Shape, condition: &str) -> String {
-    let rows = rows_sql(shape);
+fn digest_sql(shape: &Shape, rows: &str, condition: &str) -> String {
     format!("(select {digest} {rows} and {condition})", digest = digest_expression(shape))
 }
 

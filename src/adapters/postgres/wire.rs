@@ -2,10 +2,11 @@
 //! promise to every later version.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen};
+use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen, Start};
 use crate::engine::model::cursor::{CursorValue, Pass, Position};
 use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::table::TableName;
@@ -71,6 +72,14 @@ struct StoredReached {
     pending: Option<StoredPending>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seen: Option<StoredSeen>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<StoredStart>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredStart {
+    from: String,
+    lookback_seconds: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -138,7 +147,7 @@ impl StoredCheckpoint {
 
 impl StoredReached {
     fn of(reached: &Reached) -> Self {
-        let Reached { kept, pending, seen } = reached;
+        let Reached { kept, pending, seen, start } = reached;
         Self {
             kept: text(kept.as_ref()),
             pending: pending.as_ref().map(|Pending { watermark, writers }| StoredPending {
@@ -149,11 +158,15 @@ impl StoredReached {
                 max: text(max.as_ref()),
                 digest: digest.clone(),
             }),
+            start: start.as_ref().map(|Start { from, lookback }| StoredStart {
+                from: from.as_str().to_owned(),
+                lookback_seconds: lookback.as_secs(),
+            }),
         }
     }
 
     fn into_model(self) -> Reached {
-        let Self { kept, pending, seen } = self;
+        let Self { kept, pending, seen, start } = self;
         Reached {
             kept: kept.map(CursorValue::new),
             pending: pending.map(|StoredPending { watermark, writers }| Pending {
@@ -162,6 +175,10 @@ impl StoredReached {
             }),
             seen: seen
                 .map(|StoredSeen { max, digest }| Seen { max: max.map(CursorValue::new), digest }),
+            start: start.map(|StoredStart { from, lookback_seconds }| Start {
+                from: CursorValue::new(from),
+                lookback: Duration::from_secs(lookback_seconds),
+            }),
         }
     }
 }
@@ -238,12 +255,15 @@ mod tests {
             .prop_map(|(watermark, writers)| Pending { watermark, writers });
         let seen = (proptest::option::of(value()), any::<Option<String>>())
             .prop_map(|(max, digest)| Seen { max, digest });
+        let start = (value(), any::<u64>())
+            .prop_map(|(from, of)| Start { from, lookback: Duration::from_secs(of) });
         let parts = (
             proptest::option::of(value()),
             proptest::option::of(pending),
             proptest::option::of(seen),
+            proptest::option::of(start),
         );
-        parts.prop_map(|(kept, pending, seen)| Reached { kept, pending, seen })
+        parts.prop_map(|(kept, pending, seen, start)| Reached { kept, pending, seen, start })
     }
 
     fn pass() -> impl Strategy<Value = Pass> {
@@ -275,7 +295,8 @@ mod tests {
 
     /// JSON of any shape, and often of the shapes that a checkpoint is made of.
     fn json() -> impl Strategy<Value = serde_json::Value> {
-        let names = ["shape", "kept", "pending", "seen", "scan", "pass", "after", "key", "goal"];
+        let names =
+            ["shape", "kept", "pending", "seen", "scan", "pass", "after", "key", "goal", "start"];
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),
             any::<bool>().prop_map(Into::into),

@@ -5,10 +5,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderValue;
 
 use super::fault::RestError;
+use super::floor::Clock;
 use super::wire;
 use crate::adapters::http::{Answered, Http, Repeating};
 use crate::engine::model::meter::Meter;
@@ -23,6 +25,7 @@ pub struct Client {
     http: Http,
     project: Project,
     meter: Meter,
+    clock: Clock,
 }
 
 /// The rows that were answered.
@@ -52,12 +55,18 @@ pub struct Get<'a> {
 impl Client {
     /// Calls are counted by the meter, each attempt.
     pub fn new(project: Project, meter: Meter) -> Self {
-        Self { http: Http::showing_a_key_to(project.api()), project, meter }
+        let http = Http::showing_a_key_to(project.api());
+        Self { http, project, meter, clock: Clock::default() }
     }
 
     /// The project that is called.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// The time there, by its last answer.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now(Timestamp::now())
     }
 
     /// Reads rows of a table.
@@ -131,6 +140,7 @@ impl Client {
             suffices,
         };
         let answered = self.http.repeat(request, &how).await?;
+        self.clock.answered(&answered.headers, Timestamp::now());
         if answered.status.is_success() { Ok(answered) } else { Err(RestError::of(&answered)) }
     }
 }

@@ -7,6 +7,7 @@
 mod client;
 mod describe;
 mod fault;
+mod floor;
 mod lengths;
 mod query;
 mod read;

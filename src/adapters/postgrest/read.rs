@@ -230,15 +230,18 @@ fn bounds(read: &ReadPage<'_>, behind: bool) -> Vec<(String, String)> {
     let bound = |operator: &str, value: &str| (query::name(name), format!("{operator}.{value}"));
     let from = scan.from.as_ref().filter(|_| !behind);
     let from = from.map(|from| lower_bound(from.as_str(), *kind, read.overlap));
+    let start = scan.goal.start.as_ref().filter(|_| !behind);
+    let start = start.map(|start| bound("gte", start.from.as_str()));
     let mark = scan.watermark.as_ref().map(CursorValue::as_str);
     match scan.pass {
         Pass::Window => {
             let from = from.map(|from| bound("gte", &from));
-            from.into_iter().chain(mark.map(|mark| bound("lte", mark))).collect()
+            from.into_iter().chain(start).chain(mark.map(|mark| bound("lte", mark))).collect()
         }
-        Pass::Beyond => vec![match mark {
-            Some(mark) => bound("gt", mark),
-            None => bound("not.is", "null"),
+        Pass::Beyond => vec![match (mark, start) {
+            (Some(mark), _) => bound("gt", mark),
+            (None, Some(start)) => start,
+            (None, None) => bound("not.is", "null"),
         }],
         Pass::Nulls => vec![bound("is", "null")],
         Pass::ByKey => Vec::new(),

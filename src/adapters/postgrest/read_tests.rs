@@ -40,6 +40,7 @@ fn shape() -> Shape {
         target: Relation::Table,
         estimated_rows: 0,
         mark: None,
+        lookback: None,
     }
 }
 

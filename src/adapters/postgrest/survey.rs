@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::PostgrestSource;
 use super::client::Get;
 use super::fault::RestError;
+use super::floor::floor;
 use super::query::{self, Query};
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::fault::{Fault, Step};
@@ -76,10 +77,13 @@ async fn table(
     };
     let kept = ask.checkpoint.and_then(|checkpoint| checkpoint.reached.kept.as_ref());
     let from = kept.map(|kept| lower_bound(kept.as_str(), *kind, overlap));
-    let mut newest = newest(of, shape, name, from.as_deref(), None).await?;
+    let start = floor(&ask.floor, *kind, of.client.now());
+    let floor = start.as_ref().map(CursorValue::as_str);
+    let within = |upto| Within { floor, from: from.as_deref(), upto };
+    let mut newest = newest(of, shape, name, within(None)).await?;
     let beyond = newest.first.as_deref().is_some_and(|first| is_future(first, *kind));
     if beyond {
-        newest = self::newest(of, shape, name, from.as_deref(), Some(greatest(*kind))).await?;
+        newest = self::newest(of, shape, name, within(Some(greatest(*kind)))).await?;
     }
     let nulls = *nullable && has_nulls(of, shape, name).await?;
     // Rows without a cursor change without a sign.
@@ -91,7 +95,16 @@ async fn table(
         tail: digest,
         beyond,
         nulls,
+        start,
     })
+}
+
+/// The bounds of a window.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    floor: Option<&'a str>,
+    from: Option<&'a str>,
+    upto: Option<&'a str>,
 }
 
 /// The newest rows of a window.
@@ -106,9 +119,9 @@ async fn newest(
     of: &PostgrestSource,
     shape: &Shape,
     cursor: &str,
-    from: Option<&str>,
-    upto: Option<&str>,
+    within: Within<'_>,
 ) -> Result<Newest, RestError> {
+    let Within { floor, from, upto } = within;
     let column = query::name(cursor);
     let key = shape.key.iter().map(String::as_str).filter(|of| *of != cursor);
     let columns: Vec<&str> = [cursor].into_iter().chain(key).collect();
@@ -118,11 +131,13 @@ async fn newest(
     };
     // All of a table is not counted: the first look at it would take as long as reading it.
     let counted = from.is_some();
+    let unbounded = [floor, from, upto].iter().all(Option::is_none);
     let query = Query::default()
         .with("select", &query::some(shape, columns.into_iter()))
+        .with_some(bound("gte", floor))
         .with_some(bound("gte", from))
         .with_some(bound("lte", upto))
-        .with_some(bound("not.is", Some("null")).filter(|_| from.is_none() && upto.is_none()))
+        .with_some(bound("not.is", Some("null")).filter(|_| unbounded))
         .with("order", &order.join(","))
         .with("limit", &if counted { NEWEST } else { 1 }.to_string());
     let (schema, table) = (shape.table.schema(), shape.table.name());

@@ -39,6 +39,9 @@ pub struct CutoverArguments {
     /// Go on although the target refuses rows; they stay behind
     #[arg(long)]
     despite_rejects: bool,
+    /// Go on although a look-back limited the first run; older rows stay behind
+    #[arg(long)]
+    despite_lookback: bool,
     /// Begin anew after a cutover that is over; the source's rows win over those of the target
     #[arg(long)]
     again: bool,

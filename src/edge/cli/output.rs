@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use crate::edge::http::wire::{ErrorAnswer, SyncAnswer};
+use crate::edge::http::wire::{ErrorAnswer, SyncAnswer, point};
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::run::{RunId, Tally, Trigger};
 use crate::jobs::sync_tables::SyncReport;
@@ -95,6 +95,11 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
         eprintln!("{note}");
     }
     print!("{}", table(report));
+    for (name, of) in &report.tables {
+        if let Some(from) = &of.started_from {
+            println!("{}", started(name, &point(from)));
+        }
+    }
     for step in report.sequences.iter().flatten() {
         println!("{step}");
     }
@@ -116,6 +121,11 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
         );
     }
     Exit::of(report)
+}
+
+/// Says of a table that a look-back limited its first run.
+pub fn started(table: &impl std::fmt::Display, from: &str) -> String {
+    format!("{table} begins at {from}: older rows were never asked for.")
 }
 
 /// Prints a value as one JSON object.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::output::{self, Exit};
 use super::{Besides, Selection, opened, run};
-use crate::edge::http::wire::SequenceStatistics;
+use crate::edge::http::wire::{SequenceStatistics, point};
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::sync_tables::{
     DeletesIntent, Intent, SideIntent, SyncPlan, SyncTables, TableIntent,
@@ -80,7 +80,7 @@ fn side_json(of: &SideIntent) -> Value {
 }
 
 fn table_json(of: &TableIntent) -> Value {
-    let TableIntent { table, cursor, key, encoding: _, estimated_rows, intent } = of;
+    let TableIntent { table, cursor, key, encoding: _, estimated_rows, intent, started_from } = of;
     let (action, since) = match intent {
         Intent::Nothing => ("nothing", None),
         Intent::FirstLoad => ("first_load", None),
@@ -96,6 +96,7 @@ fn table_json(of: &TableIntent) -> Value {
         "estimated_rows": estimated_rows,
         "action": action,
         "since": since,
+        "started_from": started_from.as_ref().map(point),
     })
 }
 

@@ -22,30 +22,32 @@ pub struct StatusArguments {
     json: bool,
 }
 
-/// Tells how the pipelines stand. The exit says whether that could be told, and nothing of their
+/// Tells how the pipelines stand. The exit says whether that could be told of all, and nothing of their
 /// health: a script reads that from the JSON.
 pub async fn status(arguments: &StatusArguments) -> Exit {
     let app = match opened(App::from_process()) {
         Ok(app) => app,
         Err(exit) => return exit,
     };
-    match looked(&app, arguments).await {
-        Ok(overview) if arguments.json => output::print_json(&overview),
-        Ok(overview) => {
-            let texts: Vec<String> = overview.pipelines.iter().map(text).collect();
-            print!("{}", texts.join("\n"));
-        }
+    let overview = match looked(&app, arguments).await {
+        Ok(overview) => overview,
         Err(fault) => return output::fault(&fault, &app.new_run(), arguments.json),
+    };
+    if arguments.json {
+        output::print_json(&overview);
+    } else {
+        let texts: Vec<String> = overview.pipelines.iter().map(text).collect();
+        print!("{}", texts.join("\n"));
     }
-    Exit::Done
+    if overview.is_whole() { Exit::Done } else { Exit::Failed }
 }
 
 async fn looked(app: &App, arguments: &StatusArguments) -> Result<Overview, Fault> {
     if arguments.pipeline.is_none() {
-        return overview::look(app, app.all()).await;
+        return overview::look(app).await;
     }
     let selection = Selection { pipeline: arguments.pipeline.clone(), tables: Vec::new() };
-    overview::look(app, std::iter::once(selected(app, &selection)?)).await
+    overview::look_at(app, selected(app, &selection)?).await
 }
 
 /// The status as a person reads it.
@@ -56,6 +58,10 @@ pub fn text(view: &PipelineView) -> String {
     };
     let next = view.next_tick.clone().unwrap_or_else(|| "never".to_owned());
     line("schedule", format!("{}, next at {next}", view.schedule));
+    if let Some(error) = &view.error {
+        line("what to do", error.hint().to_owned());
+        return text;
+    }
     if let Some(last) = view.history.first() {
         line("last run", last_run(last));
         line("success", rate(&view.success_rate));
@@ -125,7 +131,13 @@ fn tables(tables: &[TableView]) -> String {
         let cursor = of.cursor.clone().unwrap_or_default();
         [of.table.clone(), behind(of), of.rejected.to_string(), cursor]
     });
-    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    let mut text = columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    for of in tables {
+        if let Some(from) = &of.started_from {
+            let _ = writeln!(text, "{}", output::started(&of.table, from));
+        }
+    }
+    text
 }
 
 fn behind(table: &TableView) -> String {

@@ -37,10 +37,10 @@ pub async fn status(
 }
 
 async fn looked(app: &App, pipeline: Option<&str>) -> Result<Overview, Fault> {
-    let Some(name) = pipeline else { return overview::look(app, app.all()).await };
+    let Some(name) = pipeline else { return overview::look(app).await };
     let served = app.named(name).ok_or_else(|| {
         let hint = "leave `pipeline` out, or name one of syncline.toml";
         Fault::new(Step::Ask, Remedy::Caller, "no_pipeline", "There is no such pipeline", hint)
     })?;
-    overview::look(app, std::iter::once(served)).await
+    overview::look_at(app, served).await
 }

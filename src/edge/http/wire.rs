@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::answer::Continued;
+use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
@@ -72,6 +73,8 @@ struct TableStatistics {
     rejected: u64,
     deleted: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    started_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody>,
 }
 
@@ -125,10 +128,9 @@ impl SyncAnswer {
                     .iter()
                     .map(|(name, table)| {
                         let error = table.fault.as_ref().map(ErrorBody::of);
-                        (
-                            name.to_string(),
-                            TableStatistics::of(&table.tally, table.set_aside, error),
-                        )
+                        let of = TableStatistics::of(&table.tally, table.set_aside, error);
+                        let started_from = table.started_from.as_ref().map(point);
+                        (name.to_string(), TableStatistics { started_from, ..of })
                     })
                     .collect(),
             },
@@ -250,7 +252,7 @@ fn problem(report: &SyncReport) -> Option<ErrorBody> {
 impl TableStatistics {
     fn of(tally: &Tally, rejected: u64, error: Option<ErrorBody>) -> Self {
         let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
-        Self { inserted, updated, unchanged, rejected, deleted, error }
+        Self { inserted, updated, unchanged, rejected, deleted, started_from: None, error }
     }
 }
 
@@ -283,7 +285,13 @@ impl ErrorAnswer {
 }
 
 impl ErrorBody {
-    fn of(fault: &Fault) -> Self {
+    /// What to do.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// The body for a fault.
+    pub fn of(fault: &Fault) -> Self {
         Self {
             code: fault.code,
             message: fault.chain(),
@@ -302,4 +310,10 @@ fn milliseconds(duration: Duration) -> u64 {
 /// RFC 3339 in UTC with milliseconds.
 pub fn timestamp(instant: SystemTime) -> String {
     humantime::format_rfc3339_millis(instant).to_string()
+}
+
+/// A cursor as RFC 3339 in UTC where it is a time, else as the source prints it.
+pub fn point(cursor: &CursorValue) -> String {
+    let instant = cursor.instant().and_then(|at| jiff::Timestamp::try_from(at).ok());
+    instant.map_or_else(|| cursor.as_str().to_owned(), |at| at.to_string())
 }

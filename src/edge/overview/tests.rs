@@ -44,7 +44,8 @@ pub fn well() -> Status {
     let days = |count: u64| Duration::from_secs(count * 86_400);
     let standing = |lag, reached: Option<&str>, newest: Option<&str>, set_aside| {
         let value = |text: &str| CursorValue::new(text);
-        Standing { reached: reached.map(value), newest: newest.map(value), lag, set_aside }
+        let (reached, newest) = (reached.map(value), newest.map(value));
+        Standing { reached, newest, lag, set_aside, started_from: None }
     };
     let early = "2026-11-21 11:00:00+00";
     let late = "2026-11-21 11:59:30+00";
@@ -65,6 +66,7 @@ pub fn well() -> Status {
             lease: Duration::ZERO,
             deletes: Deletes::Off,
             add_columns: false,
+            lookback: None,
         }),
         allowance: Allowance::default(),
         now: noon(),

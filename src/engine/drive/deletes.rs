@@ -3,7 +3,7 @@
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::range::{Comparison, Difference, KeyRange, RowKey};
+use crate::engine::model::range::{Comparison, Difference, FilledFrom, KeyRange, RowKey};
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::Extent;
@@ -34,13 +34,14 @@ pub struct Differing {
 }
 
 impl<'a> Search<'a> {
-    /// Digests the keys of both sides.
+    /// Digests the keys of both sides, of the rows that the target was filled with.
     pub async fn begin(
         source: &'a dyn Source,
         target: &'a dyn Target,
         shape: &Shape,
+        filled_from: Option<FilledFrom>,
     ) -> Result<Self, Fault> {
-        let compared = Compared::of(target, shape.keys_only(), None).await?;
+        let compared = Compared::of(target, shape.keys_only(), None, filled_from).await?;
         let found = Compare { source, target, compared: &compared }.whole().await?;
         Ok(Self { source, target, compared, found })
     }
@@ -80,7 +81,7 @@ pub async fn gone(
         return Ok(Some(Vec::new()));
     }
     let whole = Shape { filter: None, ..compared.source.clone() };
-    let whole = Comparison { shape: &whole, settled_to: None };
+    let whole = Comparison { shape: &whole, settled_to: None, filled_from: None };
     if source.rows(whole, &[KeyRange::ALL], 0).await?.is_some() {
         return Ok(None);
     }

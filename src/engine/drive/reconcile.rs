@@ -3,7 +3,7 @@
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{
-    Comparison, DifferingRow, KeyRange, RangeDigest, RowDigest, RowKey, Side, SideRows,
+    Comparison, DifferingRow, FilledFrom, KeyRange, RangeDigest, RowDigest, RowKey, Side, SideRows,
 };
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::ranges::{self, FEW_ROWS, Step, Suspects};
@@ -25,6 +25,8 @@ pub struct Compared {
     pub target: Shape,
     /// The greatest cursor that the target has reached; none if every row is compared.
     pub settled_to: Option<String>,
+    /// From where it was filled.
+    pub filled_from: Option<FilledFrom>,
 }
 
 impl Compared {
@@ -34,11 +36,12 @@ impl Compared {
         target: &(impl Digests + ?Sized),
         shape: Shape,
         settled_to: Option<String>,
+        filled_from: Option<FilledFrom>,
     ) -> Result<Self, Fault> {
         let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
         let filter = shape.filter.clone().filter(|_| takes_filter);
         let there = Shape { filter, ..shape.clone() };
-        Ok(Self { source: shape, target: there, settled_to })
+        Ok(Self { source: shape, target: there, settled_to, filled_from })
     }
 
     /// The condition, if there is one, leaves out rows of the target, too.
@@ -169,12 +172,16 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
     }
 
     fn here(&self) -> Comparison<'_> {
-        let Compared { source, settled_to, .. } = self.compared;
-        Comparison { shape: source, settled_to: settled_to.as_deref() }
+        self.of(&self.compared.source)
     }
 
     fn there(&self) -> Comparison<'_> {
-        let Compared { target, settled_to, .. } = self.compared;
-        Comparison { shape: target, settled_to: settled_to.as_deref() }
+        self.of(&self.compared.target)
+    }
+
+    fn of<'b>(&'b self, shape: &'b Shape) -> Comparison<'b> {
+        let Compared { source: _, target: _, settled_to, filled_from } = self.compared;
+        let (settled_to, filled_from) = (settled_to.as_deref(), filled_from.as_ref());
+        Comparison { shape, settled_to, filled_from }
     }
 }

@@ -1,6 +1,7 @@
 //! What the target remembers of a table: how far it has come, and what it still waits for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::cursor::{CursorValue, Pass, Position};
 use super::writer::Writer;
@@ -19,13 +20,37 @@ pub struct Checkpoint {
 /// What is known to be in the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The kept cursor: every row at or below it is in the target, and no open transaction can
+    /// The kept cursor: every row from the start to it is in the target, and no open transaction can
     /// still write behind it. None until the first scan is promoted.
     pub kept: Option<CursorValue>,
     /// A watermark that is applied already but may not be kept yet.
     pub pending: Option<Pending>,
     /// What the source looked like when the last scan began; the same look means a quiet table.
     pub seen: Option<Seen>,
+    /// Where the first scan began, if a look-back limited it: no row below was ever asked for.
+    pub start: Option<Start>,
+}
+
+/// Where a table begins whose first scan was limited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The least cursor that was asked for.
+    pub from: CursorValue,
+    /// The look-back that it was chosen with: the same one chooses no other.
+    pub lookback: Duration,
+}
+
+impl Checkpoint {
+    /// Where the table begins: what the scan on its way has begun from, if there is one.
+    pub fn start(&self) -> Option<&Start> {
+        let reached = self.scan.as_ref().map_or(&self.reached, |scan| &scan.goal);
+        reached.start.as_ref()
+    }
+
+    /// Some scan of the table has begun. A file that was imported into it saves a checkpoint, too.
+    pub fn is_begun(&self) -> bool {
+        self.scan.is_some() || self.reached != Reached::default()
+    }
 }
 
 /// A watermark waiting for the transactions that were open when it was taken.

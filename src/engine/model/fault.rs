@@ -167,6 +167,9 @@ pub const STATEMENT_TIMEOUT: &str = "statement_timeout";
 /// The code of a statement that was in another transaction's way.
 pub const CONFLICT: &str = "conflict";
 
+/// The code of a table whose target refuses more rows than are set aside.
+pub const ROWS_REFUSED: &str = "rows_refused";
+
 /// The code of a value that the source was asked for and that is none of its column's type.
 pub const BAD_VALUE: &str = "bad_value";
 

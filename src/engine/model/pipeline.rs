@@ -27,6 +27,8 @@ pub struct Pipeline {
     pub deletes: Deletes,
     /// Columns that only the source has are added to the target.
     pub add_columns: bool,
+    /// How far back the first run of a table goes, where no rule says otherwise; none for everything.
+    pub lookback: Option<Duration>,
 }
 
 /// What becomes of the target's triggers when rows are written.
@@ -56,6 +58,8 @@ pub struct TableRule {
     pub deletes: Option<Deletes>,
     /// Who wins where both sides have a row.
     pub policy: Policy,
+    /// How far back its first run goes.
+    pub lookback: Option<Duration>,
 }
 
 /// Who wins where both sides have a row and the two differ.
@@ -77,6 +81,11 @@ impl Pipeline {
     /// What becomes of a table's rows that are gone from the source.
     pub fn deletes(&self, table: &TableName) -> &Deletes {
         self.rule(table).and_then(|rule| rule.deletes.as_ref()).unwrap_or(&self.deletes)
+    }
+
+    /// How far back the first run of a table goes; none for everything.
+    pub fn lookback(&self, table: &TableName) -> Option<Duration> {
+        self.rule(table).and_then(|rule| rule.lookback).or(self.lookback)
     }
 
     /// The same pipeline with every table mirrored that is not marked.
@@ -105,6 +114,7 @@ mod tests {
             filter: None,
             policy: Policy::default(),
             deletes: own,
+            lookback: None,
         };
         Pipeline {
             name: "p".into(),
@@ -116,6 +126,7 @@ mod tests {
             lease: Duration::ZERO,
             deletes,
             add_columns: false,
+            lookback: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Spans of keys, and what comparing both sides by them is made of: digests of spans, of rows and
 //! of single columns. No row travels.
 
-use super::shape::Shape;
+use super::shape::{MovedColumn, Shape};
 
 /// The key of a row, a text a column, printed alike on both sides under the pinned settings. It is
 /// compared and cast in the databases alone; here it is only told from others.
@@ -68,6 +68,17 @@ pub struct Comparison<'a> {
     /// The greatest cursor that the target is known to have reached. Rows above it are not settled,
     /// and counted in no digest of a span.
     pub settled_to: Option<&'a str>,
+    /// From where the target was filled. Rows below were never asked for, and count like those.
+    pub filled_from: Option<&'a FilledFrom>,
+}
+
+/// From where a table was filled, if not from its first row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilledFrom {
+    /// The cursor column; it need not be among those that are compared.
+    pub column: MovedColumn,
+    /// Its least value that was asked for.
+    pub from: String,
 }
 
 /// The rows of a span as one side counts them.
@@ -113,7 +124,7 @@ pub struct ColumnDigests {
     pub key: RowKey,
     /// A hash of each moved column, NULL's another than the empty text's.
     pub columns: Vec<String>,
-    /// Its cursor is not above what the target has reached.
+    /// Its cursor is neither above what the target has reached nor below where it was begun.
     pub settled: bool,
 }
 

@@ -1,5 +1,7 @@
 //! What of a table is moved, and in which form: the agreement of both sides.
 
+use std::time::Duration;
+
 use super::cursor::Cursor;
 use super::deletes::Mark;
 use super::facts::Relation;
@@ -36,6 +38,9 @@ pub struct Shape {
     /// Where rows are marked that are gone from the source, instead of being deleted. A marked row
     /// counts as none when the sides are compared, and loses its mark when it is written.
     pub mark: Option<Mark>,
+    /// How far back the first run goes; none where it takes everything, as it does where the cursor
+    /// is no time.
+    pub lookback: Option<Duration>,
 }
 
 /// A column that exists on both sides.

@@ -1,6 +1,7 @@
 //! What one look at the source tells of all tables at once, before any row is read.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
 use super::cursor::CursorValue;
@@ -14,6 +15,21 @@ pub struct SurveyAsk<'a> {
     pub shape: &'a Shape,
     /// How far it has come; none before its first run.
     pub checkpoint: Option<&'a Checkpoint>,
+    /// Which of its rows are looked at.
+    pub floor: Floor,
+}
+
+/// The cursor below which no row of a table is looked at. Rows without one are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Floor {
+    /// There is none.
+    None,
+    /// An earlier run chose it.
+    Chosen(CursorValue),
+    /// So far back from the source's clock.
+    Back(Duration),
+    /// The lower of the two.
+    Lower(CursorValue, Duration),
 }
 
 /// The look at all tables, in the order they were asked for.
@@ -41,4 +57,6 @@ pub struct TableSurvey {
     pub beyond: bool,
     /// There are rows without a cursor.
     pub nulls: bool,
+    /// The floor, as the source prints it.
+    pub start: Option<CursorValue>,
 }

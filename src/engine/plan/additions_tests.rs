@@ -48,6 +48,7 @@ fn pipeline(columns: Option<&[&str]>) -> Pipeline {
             columns,
             filter: None,
             deletes: None,
+            lookback: None,
             policy: Policy::SourceWins,
         }],
         page_rows: 1_000,
@@ -55,6 +56,7 @@ fn pipeline(columns: Option<&[&str]>) -> Pipeline {
         lease: Duration::from_secs(60),
         deletes: Deletes::Off,
         add_columns: true,
+        lookback: None,
     }
 }
 

@@ -197,6 +197,7 @@ mod tests {
             columns: None,
             filter: None,
             deletes: None,
+            lookback: None,
             policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let facts = table(&[("id", "uuid"), ("changed", STAMP)], &[&["id"]]);
@@ -216,6 +217,7 @@ mod tests {
             columns: None,
             filter: None,
             deletes: None,
+            lookback: None,
             policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let (stamp, shared, id) =
@@ -242,6 +244,7 @@ mod tests {
             columns: None,
             filter: None,
             deletes: None,
+            lookback: None,
             policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let mut source = table(&columns, &[&["id"]]);

@@ -169,6 +169,7 @@ mod tests {
             columns: Some(vec!["id".into(), "gone".into()]),
             filter: None,
             deletes: None,
+            lookback: None,
             policy: crate::engine::model::pipeline::Policy::SourceWins,
         };
         let both = table(vec![column("id", "uuid"), column("other", "text")]);

@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod forecast;
 pub mod health;
 pub mod lag;
+pub mod lookback;
 pub mod news;
 pub mod note;
 pub mod order;

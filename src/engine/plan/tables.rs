@@ -11,7 +11,7 @@ use crate::engine::model::table::TableName;
 
 use super::choose::{self, Obstacle};
 use super::note::{Note, Weight};
-use super::{deletes, drift, encoding, order, remarks};
+use super::{deletes, drift, encoding, lookback, order, remarks};
 
 /// What is moved, in the order it is worked, and what there is to say.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +39,8 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
     let mut needed = BTreeMap::new();
     for name in wanted(pipeline, source) {
         let sides = (source.tables.get(&name), target.tables.get(&name));
-        let (Some(here), Some(there)) = sides else {
-            plan.notes.push(missing(&name, sides.0.is_none()));
-            continue;
-        };
-        if pipeline.tables.is_none() && here.keys.is_empty() {
+        // The target need not have what is passed over anyway.
+        if pipeline.tables.is_none() && sides.0.is_some_and(|of| of.keys.is_empty()) {
             plan.notes.push(Note::new(
                 Weight::Info,
                 &name,
@@ -52,6 +49,10 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             ));
             continue;
         }
+        let (Some(here), Some(there)) = sides else {
+            plan.notes.push(missing(&name, sides.0.is_none()));
+            continue;
+        };
         if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
             shape.origin = origin(&source.history, &shape, here, there);
             shape.encoding = encoding::between([source, target], shape.encoding);
@@ -187,6 +188,9 @@ fn shape(
             }
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
             found.extend(remarks::compares(name, policy, &cursor, target));
+            let lookback = pipeline.lookback(name);
+            found.extend(lookback.and_then(|_| lookback::remark(name, &cursor)));
+            let lookback = lookback.filter(|_| lookback::applies(&cursor));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
@@ -201,6 +205,7 @@ fn shape(
                 target: target.relation,
                 estimated_rows: source.estimated_rows,
                 mark,
+                lookback,
             })
         }
     };
@@ -287,6 +292,7 @@ mod tests {
             lease: Duration::from_secs(60),
             deletes: Deletes::Off,
             add_columns: false,
+            lookback: None,
         }
     }
 

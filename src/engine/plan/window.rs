@@ -12,12 +12,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen};
+use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen, Start};
 use crate::engine::model::cursor::{Cursor, Pass};
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::TableSurvey;
 use crate::engine::model::writer::{Writer, have_ended, is_comparable, is_nobody};
+
+use super::lookback;
 
 /// What is to be done with a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +49,17 @@ pub fn shape_text(shape: &Shape) -> String {
     format!("{names:?} {key:?} {cursor:?} {filter:?} {origin:?}{policy}")
 }
 
-/// The checkpoint, unless it was made for another shape.
+/// The checkpoint, unless it was made for another shape or lacks rows that are wanted now.
 pub fn usable<'a>(shape: &Shape, checkpoint: Option<&'a Checkpoint>) -> Option<&'a Checkpoint> {
-    checkpoint.filter(|checkpoint| checkpoint.shape == shape_text(shape))
+    let is_usable =
+        |of: &&Checkpoint| of.shape == shape_text(shape) && !lookback::is_lifted(shape, of);
+    checkpoint.filter(is_usable)
+}
+
+/// The checkpoint was made for the same cursor column.
+pub fn is_of_cursor(checkpoint: &Checkpoint, cursor: &Cursor) -> bool {
+    let Cursor::Column { name, type_name, .. } = cursor else { return false };
+    checkpoint.shape.contains(&format!(" {:?} ", format!("{name} {type_name}")))
 }
 
 /// Decides from the last checkpoint and the look at the source. `before` are the writers that
@@ -64,6 +74,10 @@ pub fn decide(
     let Some(checkpoint) = usable(shape, checkpoint) else {
         return Move::Scan(begin(shape, &Reached::default(), survey));
     };
+    // A longer look-back asks for rows below those that any scan has read.
+    if lookback::started_from(checkpoint) != survey.start.as_ref() {
+        return Move::Scan(begin(shape, &Reached::default(), survey));
+    }
     if let Some(scan) = &checkpoint.scan {
         return Move::Resume(scan.clone());
     }
@@ -81,6 +95,7 @@ pub fn decide(
                     max: survey.max.clone(),
                     digest: survey.next.clone().filter(|_| known),
                 }),
+                start: reached.start.clone(),
             })
         }
         _ => Move::Quiet,
@@ -97,6 +112,8 @@ fn looks_as_before(reached: &Reached, survey: &TableSurvey) -> bool {
 /// known who is still writing when it starts.
 fn begin(shape: &Shape, reached: &Reached, survey: &TableSurvey) -> Scan {
     let mut passes = passes(shape, survey).into_iter();
+    let start = survey.start.clone().zip(shape.lookback);
+    let start = start.map(|(from, lookback)| Start { from, lookback });
     Scan {
         pass: passes.next().unwrap_or(Pass::ByKey),
         then: passes.collect(),
@@ -104,7 +121,7 @@ fn begin(shape: &Shape, reached: &Reached, survey: &TableSurvey) -> Scan {
         from: reached.kept.clone(),
         watermark: survey.max.clone(),
         fresh: false,
-        goal: reached.clone(),
+        goal: Reached { start, ..reached.clone() },
     }
 }
 
@@ -144,8 +161,11 @@ pub fn promise(
 ) -> Scan {
     // What another kind of server has to wait for begins anew at this one.
     let pending = reached.pending.as_ref().filter(|of| is_comparable(&of.writers, open));
+    let start = scan.goal.start.take();
     scan.goal = match (&shape.cursor, &survey.max, pending) {
-        (Cursor::Whole, ..) => Reached { kept: None, pending: None, seen: seen_tail(survey) },
+        (Cursor::Whole, ..) => {
+            Reached { kept: None, pending: None, seen: seen_tail(survey), start }
+        }
         (_, None, pending) => Reached {
             kept: reached.kept.clone(),
             pending: pending.cloned(),
@@ -156,26 +176,31 @@ pub fn promise(
                     .clone()
                     .or_else(|| survey.next.clone().filter(|_| reached.kept.is_none())),
             }),
+            start,
         },
         (_, Some(max), _) if is_nobody(open) => Reached {
             kept: Some(max.clone()),
             pending: None,
             seen: Some(Seen { max: Some(max.clone()), digest: survey.next.clone() }),
+            start,
         },
         (_, Some(max), Some(pending)) if have_ended(&pending.writers, open) => Reached {
             kept: Some(pending.watermark.clone()),
             pending: Some(Pending { watermark: max.clone(), writers: open.clone() }),
             seen: Some(Seen { max: Some(max.clone()), digest: None }),
+            start,
         },
         (_, Some(_), Some(pending)) => Reached {
             kept: reached.kept.clone(),
             pending: Some(pending.clone()),
             seen: seen_tail(survey),
+            start,
         },
         (_, Some(max), None) => Reached {
             kept: reached.kept.clone(),
             pending: Some(Pending { watermark: max.clone(), writers: open.clone() }),
             seen: seen_tail(survey),
+            start,
         },
     };
     scan

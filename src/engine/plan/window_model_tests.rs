@@ -123,6 +123,7 @@ impl World {
             next: Some(self.digest(max)),
             beyond: stamps().any(|stamp| Some(stamp) > max),
             nulls: self.source.values().any(|row| row.stamp.is_none()),
+            start: None,
             max: shown,
         }
     }

@@ -42,6 +42,7 @@ fn shape_by(cursor: Cursor) -> Shape {
         target: Relation::Table,
         estimated_rows: 0,
         mark: None,
+        lookback: None,
     }
 }
 
@@ -67,6 +68,7 @@ fn look(max: &str, tail: &str, next: &str) -> TableSurvey {
         next: some(next),
         beyond: false,
         nulls: false,
+        start: None,
     }
 }
 
@@ -76,7 +78,7 @@ fn seen(max: &str, digest: &str) -> Option<Seen> {
 }
 
 fn kept(cursor: &str, seen: Option<Seen>) -> Reached {
-    Reached { kept: Some(value(cursor)), pending: None, seen }
+    Reached { kept: Some(value(cursor)), pending: None, seen, start: None }
 }
 
 fn pending(watermark: &str, names: &[&str]) -> Option<Pending> {
@@ -248,6 +250,7 @@ fn an_open_writer_holds_the_kept_cursor_back() {
             kept: before.kept.clone(),
             pending: pending("20", &["a", "b"]),
             seen: seen("20", "t"),
+            start: None,
         };
         assert_eq!(goal, expected);
     }
@@ -311,7 +314,7 @@ fn a_table_without_a_cursor_is_quiet_until_its_digest_changes() {
     let shape = whole();
     let before = Reached { pending: pending("15", &["a"]), ..kept("10", None) };
     let goal = promised(&shape, &before, &look("", "t", ""), &["a"]);
-    assert_eq!(goal, Reached { kept: None, pending: None, seen: seen("", "t") });
+    assert_eq!(goal, Reached { seen: seen("", "t"), ..Reached::default() });
     let checkpoint = saved(&shape, goal);
     let open = writers(&["a"]);
     assert_eq!(decide(&shape, Some(&checkpoint), &look("", "t", ""), &open), Move::Quiet);

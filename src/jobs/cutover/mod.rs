@@ -22,7 +22,7 @@ use crate::engine::model::cursor::Cursor;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::Shape;
-use crate::engine::model::survey::{SurveyAsk, TableSurvey};
+use crate::engine::model::survey::{Floor, SurveyAsk, TableSurvey};
 use crate::engine::plan::tables;
 use crate::engine::ports::{Clock, Source, Target};
 
@@ -49,7 +49,7 @@ impl CutOver {
         for shape in plan.shapes {
             let table = shape.table.clone();
             let seen = self.table(source, shape).await.map_err(|fault| fault.of_table(&table))?;
-            let TableSurvey { max, tail, next, beyond, nulls } = seen;
+            let TableSurvey { max, tail, next, beyond, nulls, start: _ } = seen;
             let max = max.as_ref().map(|max| max.as_str());
             look.0.insert(table, format!("{max:?} {tail:?} {next:?} {beyond} {nulls}"));
         }
@@ -61,7 +61,7 @@ impl CutOver {
     async fn table(&self, source: &dyn Source, shape: Shape) -> Result<TableSurvey, Fault> {
         let whole = Shape { cursor: Cursor::Whole, ..shape.clone() };
         let survey = async |shape: &Shape| {
-            let asks = [SurveyAsk { shape, checkpoint: None }];
+            let asks = [SurveyAsk { shape, checkpoint: None, floor: Floor::None }];
             source.survey(&asks, self.pipeline.overlap).await
         };
         let survey = match survey(&whole).await {

@@ -21,6 +21,7 @@ fn pipeline() -> Pipeline {
         lease: Duration::ZERO,
         deletes: Deletes::Off,
         add_columns: false,
+        lookback: None,
     }
 }
 
@@ -106,6 +107,7 @@ fn a_key_that_was_named_has_to_be_one_for_sql() {
             columns: None,
             filter: None,
             deletes: None,
+            lookback: None,
             policy: Policy::SourceWins,
         };
         let pipeline = Pipeline { rules: vec![rule], ..pipeline() };

@@ -12,7 +12,7 @@ use crate::engine::model::facts::{Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
-use crate::engine::plan::{choose, order};
+use crate::engine::plan::{choose, order, window};
 use crate::engine::ports::{Checkpoints, Ledger, Target};
 
 /// Asks what to export.
@@ -153,10 +153,8 @@ impl ExportGap {
 /// How far the table has come, if its checkpoint is one of this cursor. Whose rows the source had when
 /// it was made cannot be asked any more.
 fn kept<'a>(cursor: &Cursor, checkpoint: Option<&'a Checkpoint>) -> Option<&'a str> {
-    let Cursor::Column { name, type_name, .. } = cursor else { return None };
-    let checkpoint = checkpoint?;
-    let is_same = checkpoint.shape.contains(&format!(" {:?} ", format!("{name} {type_name}")));
-    checkpoint.reached.kept.as_ref().filter(|_| is_same).map(|kept| kept.as_str())
+    let checkpoint = checkpoint.filter(|of| window::is_of_cursor(of, cursor))?;
+    checkpoint.reached.kept.as_ref().map(|kept| kept.as_str())
 }
 
 impl Export {

@@ -19,6 +19,7 @@ fn job(since: Option<&str>) -> ExportGap {
         lease: Duration::from_secs(60),
         deletes: Deletes::Off,
         add_columns: false,
+        lookback: None,
     };
     ExportGap { pipeline: Arc::new(pipeline), tables: Vec::new(), since: since.map(str::to_owned) }
 }
@@ -116,6 +117,7 @@ fn a_condition_keeps_its_spaces_and_ends_its_comment() {
             columns: None,
             filter: Some(filter.into()),
             deletes: None,
+            lookback: None,
             policy: Policy::SourceWins,
         };
         Arc::make_mut(&mut job.pipeline).rules = vec![rule];

@@ -1,10 +1,11 @@
 //! Puts the files in, one after the other, and then once more what waited for a row of a later page or
 //! file.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::ImportGap;
-use super::pages::{Filled, Pages};
+use super::pages::{Filled, Lines, Pages};
 use super::plan::PlannedFile;
 use super::ports::{Folder, RefusedRow, Rehearsed};
 use super::put::{Keyed, Put};
@@ -22,6 +23,9 @@ const MOST_ROUNDS: usize = 64;
 
 /// More refused rows of one file have a common cause, and they are kept in memory until its end.
 const MOST_REFUSED: usize = 100_000;
+
+/// The code of a file of which too many rows are refused.
+pub const TOO_MANY_REFUSED: &str = "too_many_refused";
 
 /// Into how many parts a page goes that takes too long.
 const PARTS: usize = 4;
@@ -82,17 +86,17 @@ impl Filling<'_> {
     /// Puts a page in, in parts where it takes too long or is in somebody's way.
     async fn save(&mut self, file: &PlannedFile, next: &Filled) -> Result<Rehearsed, Fault> {
         let mut saved = Rehearsed::default();
-        let mut left = vec![next.page.clone()];
-        while let Some(page) = left.pop() {
-            let rows = Keyed { shape: &file.shape, page: &page, lines: &next.lines };
+        let mut left = vec![(next.page.clone(), Cow::Borrowed(&next.lines))];
+        while let Some((page, lines)) = left.pop() {
+            let rows = Keyed { shape: &file.shape, page: &page, lines: &lines };
             match self.put.page(rows).await {
                 Ok(Rehearsed { tally, refused }) => {
                     saved.tally += tally;
                     saved.refused.extend(refused);
                 }
                 Err(fault) if fault.may_pass_smaller() && page.rows > 1 => {
-                    let parts = parts(&page);
-                    left.extend(parts.into_iter().rev());
+                    let parts = parts(&page, &lines).into_iter().rev();
+                    left.extend(parts.map(|(page, lines)| (page, Cow::Owned(lines))));
                 }
                 Err(fault) => return Err(fault),
             }
@@ -238,16 +242,22 @@ fn pages<'a>(
     Ok(Pages::new(file, &job.nulls, rows, job.pipeline.page_rows))
 }
 
-/// A page in parts of whole rows.
-fn parts(page: &Page) -> Vec<Page> {
+/// A page in parts of whole rows, each with the lines of its own: a row of a later part may have been set
+/// aside by an earlier import, and is not told of before its turn has come.
+fn parts(page: &Page, lines: &Lines) -> Vec<(Page, Lines)> {
     let most = usize::try_from(page.rows).unwrap_or(usize::MAX).div_ceil(PARTS);
+    let mut ordered: Vec<_> = lines.iter().collect();
+    ordered.sort_by_key(|(_, line)| **line);
+    let mut of_parts = ordered.chunks(most);
     let (mut parts, mut start, mut rows) = (Vec::new(), 0, 0);
     let ends = page.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     for (end, _) in ends {
         rows += 1;
         if rows == most || end + 1 == page.bytes.len() {
             let bytes = page.bytes.slice(start..=end);
-            parts.push(Page { bytes, rows: rows as u64, ..page.clone() });
+            let own = of_parts.next().into_iter().flatten().copied();
+            let own = own.map(|(key, line)| (key.clone(), *line)).collect();
+            parts.push((Page { bytes, rows: rows as u64, ..page.clone() }, own));
             (start, rows) = (end + 1, 0);
         }
     }
@@ -269,8 +279,36 @@ fn too_many(file: &PlannedFile) -> Fault {
     Fault::new(
         Step::Write,
         Remedy::Operator,
-        "too_many_refused",
+        TOO_MANY_REFUSED,
         format!("The target refuses more than {MOST_REFUSED} rows of {}", file.file),
         "mend their common cause; `syncline rejects list` tells the reasons",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_page_has_the_lines_of_its_own_rows() {
+        let key = |row: u64| RowKey::new(vec![format!("{}", 9 - row)]);
+        let bytes = (0..5).map(|row| format!("{}\tx\n", 9 - row)).collect::<String>();
+        let page = Page { bytes: bytes.into(), rows: 5, ..Page::empty() };
+        // In the order of keys, the last line comes first.
+        let lines: Lines = (0..5).map(|row| (key(row), 2 + row)).collect();
+
+        let parts = parts(&page, &lines);
+
+        let told: Vec<(String, Vec<u64>)> = parts
+            .iter()
+            .map(|(page, lines)| {
+                let rows = String::from_utf8_lossy(&page.bytes).replace("\tx\n", " ");
+                let mut lines: Vec<u64> = lines.values().copied().collect();
+                lines.sort_unstable();
+                (rows, lines)
+            })
+            .collect();
+        let expected = [("9 8 ", vec![2, 3]), ("7 6 ", vec![4, 5]), ("5 ", vec![6])];
+        assert_eq!(told, expected.map(|(rows, lines)| (rows.to_owned(), lines)));
+    }
 }

@@ -261,6 +261,7 @@ fn for_files(pipeline: &Pipeline, files: &Facts) -> Pipeline {
             columns: rule.columns.as_ref().map(kept),
             filter: None,
             deletes: rule.deletes.clone().map(nothing_goes),
+            lookback: None,
             ..rule.clone()
         }
     };
@@ -268,6 +269,7 @@ fn for_files(pipeline: &Pipeline, files: &Facts) -> Pipeline {
         tables: Some(files.tables.keys().cloned().collect()),
         rules: pipeline.rules.iter().map(rule).collect(),
         deletes: nothing_goes(pipeline.deletes.clone()),
+        lookback: None,
         ..pipeline.clone()
     }
 }

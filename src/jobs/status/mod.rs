@@ -15,7 +15,7 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::forecast::{self, Forecast};
 use crate::engine::plan::health::{self, Health};
 use crate::engine::plan::lag::{self, Lag};
-use crate::engine::plan::{tables, window};
+use crate::engine::plan::{lookback, tables, window};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
 
 /// Asks how one pipeline stands.
@@ -65,6 +65,8 @@ pub struct Standing {
     pub lag: Option<Lag>,
     /// How many of its rows are set aside.
     pub set_aside: u64,
+    /// From where it was filled, if not from its first row.
+    pub started_from: Option<CursorValue>,
 }
 
 impl ShowStatus {
@@ -86,6 +88,7 @@ impl ShowStatus {
         for (table, checkpoint) in known {
             let standing: &mut Standing = tables.entry(table).or_default();
             standing.reached = lag::reached(&checkpoint).cloned();
+            standing.started_from = lookback::started_from(&checkpoint).cloned();
         }
         for (table, rows) in records.iter().flat_map(|of| &of.set_aside) {
             tables.entry(table.clone()).or_default().set_aside = *rows;
@@ -112,7 +115,7 @@ impl ShowStatus {
     }
 
     /// The first tick after an instant, of either schedule.
-    fn tick(&self, after: SystemTime) -> Option<SystemTime> {
+    pub fn tick(&self, after: SystemTime) -> Option<SystemTime> {
         let crons = std::iter::once(&self.pipeline.cron).chain(&self.hourly);
         crons.filter_map(|cron| cron.after(after).next()).min()
     }
@@ -135,7 +138,8 @@ impl ShowStatus {
             .iter()
             .map(|shape| {
                 let checkpoint = window::usable(shape, stored(&shape.table));
-                SurveyAsk { shape, checkpoint }
+                let floor = lookback::floor(shape, stored(&shape.table));
+                SurveyAsk { shape, checkpoint, floor }
             })
             .collect();
         let survey = source.survey(&asks, self.pipeline.overlap).await?;

@@ -11,14 +11,16 @@ use std::time::Duration;
 use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search, gone};
 use crate::engine::drive::fetch;
 use crate::engine::drive::reconcile::Compared;
+use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::{self, MOST_ROWS, Told};
+use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
-use crate::engine::ports::{Again, Deletion, Fetch, KeptRow};
+use crate::engine::ports::{Again, Checkpoints, Deletion, Fetch, KeptRow};
 
 use super::SyncReport;
 use super::slice::Slice;
@@ -73,6 +75,7 @@ impl Slice<'_> {
     pub(super) async fn deletes<'s>(
         &self,
         shapes: &'s [Shape],
+        checkpoints: &Checkpoints,
         kept: &mut Vec<Kept<'s>>,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
@@ -89,7 +92,8 @@ impl Slice<'_> {
                 report.cut(&shape.table, None);
                 break;
             }
-            match self.table(shape, report, kept).await {
+            let stored = checkpoints.get(&shape.table);
+            match self.table(shape, stored, report, kept).await {
                 Ok(Worked::Whole) => report.reconciled += 1,
                 Ok(Worked::Cut) => {
                     report.cut(&shape.table, None);
@@ -137,10 +141,12 @@ impl Slice<'_> {
     async fn table<'s>(
         &self,
         shape: &'s Shape,
+        stored: Option<&Checkpoint>,
         report: &mut SyncReport,
         kept: &mut Vec<Kept<'s>>,
     ) -> Result<Worked, Fault> {
-        let mut search = Search::begin(self.source, self.target, shape).await?;
+        let filled_from = lookback::filled_from(shape, stored);
+        let mut search = Search::begin(self.source, self.target, shape, filled_from).await?;
         let is_first = is_first(report);
         let (mut gone, mut held) = (Vec::new(), Vec::new());
         let worked = loop {

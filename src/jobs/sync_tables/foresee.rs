@@ -10,7 +10,8 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::deletes::{self as plan, MOST_ROWS, Told};
-use crate::engine::ports::{Source, Target};
+use crate::engine::plan::lookback;
+use crate::engine::ports::{Checkpoints, Source, Target};
 
 use super::SyncTables;
 
@@ -42,11 +43,13 @@ pub async fn deletes(
     source: &dyn Source,
     target: &dyn Target,
     shapes: &[Shape],
+    checkpoints: &Checkpoints,
 ) -> Result<Vec<DeletesIntent>, Fault> {
     let mut intents = Vec::new();
     let wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
     for shape in shapes.iter().rev().filter(wanted) {
-        let mut search = Search::begin(source, target, shape).await?;
+        let filled_from = lookback::filled_from(shape, checkpoints.get(&shape.table));
+        let mut search = Search::begin(source, target, shape, filled_from).await?;
         let mut gone = Vec::new();
         while gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
             gone.extend(search.next().await?.gone);

@@ -152,7 +152,7 @@ impl SyncTables {
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        let deletes = foresee::deletes(self, source, target, &plan.shapes).await?;
+        let deletes = foresee::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
     }
 

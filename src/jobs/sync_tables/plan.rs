@@ -3,14 +3,15 @@
 use std::fmt;
 
 use crate::engine::model::addition::Addition;
-use crate::engine::model::checkpoint::Checkpoint;
-use crate::engine::model::cursor::Cursor;
+use crate::engine::model::checkpoint::{Checkpoint, Scan};
+use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
+use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables::TablesPlan;
 use crate::engine::plan::window::{self, Move};
@@ -81,6 +82,8 @@ pub struct TableIntent {
     pub estimated_rows: u64,
     /// What would be done.
     pub intent: Intent,
+    /// From where it is filled, if a look-back limits it.
+    pub started_from: Option<CursorValue>,
 }
 
 /// What would be done.
@@ -110,7 +113,7 @@ impl SyncPlan {
             .map(|(shape, look)| {
                 let stored = checkpoints.get(&shape.table);
                 let moved = window::decide(shape, stored, look, &survey.writers_before);
-                TableIntent::of(shape, intent(shape, stored, &moved))
+                TableIntent::of(shape, intent(shape, stored, &moved), look.start.clone())
             })
             .collect();
         let Ahead { source, target, additions, sequences } = ahead;
@@ -141,6 +144,7 @@ fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
         (Move::Resume(_), _) => Intent::Resume,
         (Move::Scan(_), None) => Intent::FirstLoad,
         (Move::Scan(_), stored) if window::usable(shape, stored).is_none() => Intent::Anew,
+        (Move::Scan(scan), Some(stored)) if is_longer(stored, scan) => Intent::Anew,
         (Move::Scan(scan), Some(_)) => match (&shape.cursor, &scan.from) {
             (Cursor::Column { .. }, Some(from)) => Intent::Since(from.as_str().to_owned()),
             _ => Intent::Compare,
@@ -148,8 +152,14 @@ fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
     }
 }
 
+/// The scan begins below all that was read of the table.
+fn is_longer(stored: &Checkpoint, scan: &Scan) -> bool {
+    stored.is_begun()
+        && lookback::started_from(stored) != scan.goal.start.as_ref().map(|of| &of.from)
+}
+
 impl TableIntent {
-    fn of(shape: &Shape, intent: Intent) -> Self {
+    fn of(shape: &Shape, intent: Intent, started_from: Option<CursorValue>) -> Self {
         Self {
             table: shape.table.clone(),
             cursor: shape.cursor.column().map(str::to_owned),
@@ -157,6 +167,7 @@ impl TableIntent {
             encoding: shape.encoding,
             estimated_rows: shape.estimated_rows,
             intent,
+            started_from,
         }
     }
 }
@@ -202,7 +213,7 @@ impl fmt::Display for SideIntent {
 
 impl fmt::Display for TableIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, cursor, key, encoding, estimated_rows, intent } = self;
+        let Self { table, cursor, key, encoding, estimated_rows, intent, started_from } = self;
         write!(f, "{table}: ")?;
         match intent {
             Intent::Nothing => write!(f, "nothing changed")?,
@@ -218,6 +229,10 @@ impl fmt::Display for TableIntent {
             Encoding::Text => "text",
             Encoding::Json => "json",
         };
-        write!(f, " (cursor {cursor}, key {}, {encoding})", key.join(", "))
+        write!(f, " (cursor {cursor}, key {}, {encoding})", key.join(", "))?;
+        match started_from {
+            Some(from) => write!(f, ", nothing older than {}", from.as_str()),
+            None => Ok(()),
+        }
     }
 }

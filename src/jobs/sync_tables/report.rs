@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::model::cursor::Position;
+use crate::engine::model::checkpoint::Start;
+use crate::engine::model::cursor::{CursorValue, Position};
 use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::sequence::SequenceStep;
@@ -48,6 +49,8 @@ pub struct TableReport {
     pub tally: Tally,
     /// How many of its rows are set aside, because the target refuses them.
     pub set_aside: u64,
+    /// From where it was filled, if not from its first row.
+    pub started_from: Option<CursorValue>,
     /// Why it went no further.
     pub fault: Option<Fault>,
 }
@@ -93,6 +96,13 @@ impl SyncReport {
     pub fn began_with(&mut self, set_aside: &RejectCounts) {
         for (table, count) in set_aside {
             self.tables.entry(table.clone()).or_default().set_aside = *count;
+        }
+    }
+
+    /// Says from where a table that is worked was filled, if a look-back limited it.
+    pub fn starts(&mut self, table: &TableName, start: Option<&Start>) {
+        if let Some(start) = start {
+            self.tables.entry(table.clone()).or_default().started_from = Some(start.from.clone());
         }
     }
 
@@ -151,6 +161,8 @@ impl SyncReport {
             for (table, of) in earlier.tables {
                 let came_here = self.tables.contains_key(&table);
                 self.add(&table, of.tally, (!came_here).then_some(of.set_aside));
+                let now = self.tables.entry(table.clone()).or_default();
+                now.started_from = now.started_from.take().or(of.started_from);
                 if let (false, Some(fault)) = (came_here, of.fault) {
                     self.fail(&table, fault);
                 }

@@ -16,6 +16,7 @@ use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::{Writer, is_nobody, still_open};
 use crate::engine::plan::lag::{self, Lag};
+use crate::engine::plan::lookback;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
@@ -72,9 +73,10 @@ struct Work<'a> {
 pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<SurveyAsk<'a>> {
     shapes
         .iter()
-        .map(|shape| SurveyAsk {
-            shape,
-            checkpoint: window::usable(shape, checkpoints.get(&shape.table)),
+        .map(|shape| {
+            let stored = checkpoints.get(&shape.table);
+            let checkpoint = window::usable(shape, stored);
+            SurveyAsk { shape, checkpoint, floor: lookback::floor(shape, stored) }
         })
         .collect()
 }
@@ -163,7 +165,7 @@ impl Slice<'_> {
             self.try_again(all, &mut [], report).await?;
         }
         let (before, mut kept) = (report.total().deleted, Vec::new());
-        let mut worked = self.deletes(all, &mut kept, report).await;
+        let mut worked = self.deletes(all, &checkpoints, &mut kept, report).await;
         // A row whose unique value another one has, that was gone, goes in now.
         let freed = report.total().deleted > before || kept.iter().any(Kept::is_held);
         if worked.is_ok() && report.done && (freed || !first) {
@@ -260,6 +262,7 @@ impl Slice<'_> {
         let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
             let goal = scan.goal.clone();
+            report.starts(&shape.table, goal.start.as_ref());
             let first = report.is_untouched();
             let advanced = self.advance().table(shape, &reached, scan, first).await;
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);

@@ -22,12 +22,13 @@ pub use plan::{Extras, Kept, Rows};
 pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 
 use crate::engine::drive::reconcile::{Compare, Compared};
+use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
 use crate::engine::model::writer::have_ended;
-use crate::engine::plan::tables;
+use crate::engine::plan::{lookback, tables};
 use crate::engine::ports::{Clock, Ledger, Source, Target};
 
 use repair::Repair;
@@ -81,7 +82,8 @@ impl VerifyTables {
             let table = shape.table.clone();
             let compared = async {
                 let settled_to = plan::settled_to(self.rows, &shape, checkpoints.get(&shape.table));
-                let compared = Compared::of(target, shape, settled_to).await?;
+                let filled_from = lookback::filled_from(&shape, checkpoints.get(&shape.table));
+                let compared = Compared::of(target, shape, settled_to, filled_from).await?;
                 let verified = self.table(source, target, clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };
@@ -131,6 +133,7 @@ impl VerifyTables {
             table: compared.source.table.clone(),
             key: compared.source.key.clone(),
             settled_to: compared.settled_to.clone(),
+            started_from: compared.filled_from.as_ref().map(|of| CursorValue::new(&of.from)),
             target_filtered: compared.is_filtered(),
             source: found.source,
             target: found.target,

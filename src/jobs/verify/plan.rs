@@ -107,6 +107,7 @@ mod tests {
             table: TableName::new("public", "t"),
             key: vec!["id".into()],
             settled_to: None,
+            started_from: None,
             target_filtered: true,
             source: side(source),
             target: side(target),

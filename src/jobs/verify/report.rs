@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::engine::model::run::RunId;
@@ -38,6 +39,8 @@ pub struct TableVerified {
     pub key: Vec<String>,
     /// Rows with a greater cursor were left out; none if all were compared.
     pub settled_to: Option<String>,
+    /// Rows with a lesser cursor were left out, since the target was never filled with them.
+    pub started_from: Option<CursorValue>,
     /// The pipeline's condition, if there is one, left out rows of the target, too.
     pub target_filtered: bool,
     /// The source's rows at the first look.

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{cutover, found, pair, scheduled};
+use super::{cutover, eventually, found, pair, scheduled};
 use crate::world::deployment::{Deployment, ID, only};
 use crate::world::process::signal;
 
@@ -63,7 +63,8 @@ async fn killed_before_a_step_is_recorded_it_goes_on_with_that_step() {
              where datname = current_database() and wait_event = 'PgSleep'",
         )
         .await;
-        while pair.text_target(sleeps).await != "0" {}
+        let gone = async || pair.text_target(sleeps).await == "0";
+        eventually("the killed one's statement has ended", gone).await;
         pair.sql_target("drop trigger hold on sync_state").await;
 
         if before > 0 {
@@ -117,9 +118,8 @@ async fn a_row_that_comes_after_the_drain_is_not_left_behind() {
     let meanwhile = async {
         let waits = "select count(*)::text from pg_stat_activity \
             where datname = current_database() and wait_event = 'advisory'";
-        while pair.text_target(waits).await == "0" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let waits = async || pair.text_target(waits).await != "0";
+        eventually("the cutover waits", waits).await;
         pair.sql_source("insert into items (name) values ('late')").await;
         pair.sql_target("select pg_advisory_unlock(7)").await;
     };

@@ -1,8 +1,6 @@
 //! Cutovers that are in each other's way, and schedules that others change meanwhile.
 
-use std::time::Duration;
-
-use super::{found, scheduled};
+use super::{eventually, found, scheduled};
 use crate::world::deployment::{Deployment, ID, only};
 
 const EXPIRES_IN_40_S: &str = "update sync_state set value = value || \
@@ -39,9 +37,7 @@ async fn one_whose_schedules_another_has_resumed_does_not_end_as_if_they_were_pa
     let under_way = deployment.terminal(&["cutover", "--yes", "--json"]);
     let meanwhile = async {
         // Behind the pause it looks for writers for longer than the other one needs.
-        while !only(&qstash).is_paused {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the schedule is paused", async || only(&qstash).is_paused).await;
         let stopped = other.terminal(&["cutover", "--yes", "--json"]).await;
         assert_eq!(stopped.json()["error"]["code"], "plan_problem", "{stopped:?}");
         assert_eq!(found(&stopped.json(), "schedules"), format!("resumed {ID}"));
@@ -70,9 +66,8 @@ async fn a_schedule_that_somebody_resumed_stops_the_switch() {
     let meanwhile = async {
         let waits = "select count(*)::text from pg_stat_activity \
             where datname = current_database() and wait_event = 'advisory'";
-        while pair.text_target(waits).await == "0" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let waits = async || pair.text_target(waits).await != "0";
+        eventually("the cutover waits", waits).await;
         assert_eq!(deployment.terminal(&["schedule", "resume", ID]).await.code, 0);
         pair.sql_target("select pg_advisory_unlock(7)").await;
     };

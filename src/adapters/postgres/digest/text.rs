@@ -14,7 +14,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::{Mark, MarkKind};
-use crate::engine::model::range::{Comparison, KeyRange, RowKey, Side};
+use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey, Side};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::type_name::unmodified;
 
@@ -24,13 +24,14 @@ pub struct Rows<'a> {
     side: Side,
     shape: &'a Shape,
     settled_to: Option<&'a str>,
+    filled_from: Option<&'a FilledFrom>,
 }
 
 impl<'a> Rows<'a> {
     /// The rows that a comparison asks this side for.
     pub fn of(side: Side, of: Comparison<'a>) -> Self {
-        let Comparison { shape, settled_to } = of;
-        Self { side, shape, settled_to }
+        let Comparison { shape, settled_to, filled_from } = of;
+        Self { side, shape, settled_to, filled_from }
     }
 
     /// 64 bits of the md5 of a row's text. The text is hashed in UTF-8, whatever the database's
@@ -100,8 +101,25 @@ impl<'a> Rows<'a> {
         format!("from {} as r{matching}", self.table())
     }
 
-    /// Whether the target has reached a row. One without a cursor is read in every run.
+    /// Whether the target has reached a row, and was filled with rows as old. One without a cursor is
+    /// read in every run.
     pub fn settled(&self, values: &mut Values) -> String {
+        match (self.reached(values), self.filled(values)) {
+            (reached, None) => reached,
+            (reached, Some(filled)) if reached == "true" => filled,
+            (reached, Some(filled)) => format!("({reached} and {filled})"),
+        }
+    }
+
+    /// Whether a row is not older than those that the target was filled with.
+    fn filled(&self, values: &mut Values) -> Option<String> {
+        let FilledFrom { column, from } = self.filled_from?;
+        let (name, type_name) = (sql::ident(&column.name), self.own_type(column));
+        Some(format!("coalesce(r.{name} >= {}::{type_name}, true)", values.bind(from.as_str())))
+    }
+
+    /// Whether the target has reached a row.
+    fn reached(&self, values: &mut Values) -> String {
         let (Some(limit), Cursor::Column { name, nullable, .. }) =
             (self.settled_to, &self.shape.cursor)
         else {

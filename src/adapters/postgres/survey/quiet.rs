@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{digest_expression, horizon, minus_overlap, rows_sql, text};
+use super::{digest_expression, floor, horizon, minus_overlap, rows_sql, text};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::session::{Parameter, Session};
 use crate::adapters::postgres::sql;
@@ -11,7 +11,7 @@ use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::survey::{SurveyAsk, TableSurvey};
 
 /// The tables, by their place, whose maximum and tail are what was seen last. A table with
-/// something pending is not among them: settling it needs a full look.
+/// something pending is not among them: settling it needs a full look, and so does a new floor.
 pub async fn look(
     session: &Session,
     asks: &[SurveyAsk<'_>],
@@ -24,6 +24,7 @@ pub async fn look(
         .filter_map(|(at, ask)| {
             let checkpoint = ask.checkpoint?;
             seen(checkpoint)?;
+            floor::is_known(&ask.floor).then_some(())?;
             Some(look_sql(at, ask, checkpoint, overlap, &mut parameters))
         })
         .collect();
@@ -33,11 +34,13 @@ pub async fn look(
     let rows = session.query(&looks.join(" union all "), parameters).await?;
     let quiet = rows.iter().filter_map(|row| {
         let at = usize::try_from(row.get::<i32>(0)).ok()?;
-        let seen = seen(asks.get(at)?.checkpoint?)?;
+        let ask = asks.get(at)?;
+        let seen = seen(ask.checkpoint?)?;
+        let start = floor::known(&ask.floor);
         let max = row.get::<Option<String>>(1).map(CursorValue::new);
         let tail = row.get::<Option<String>>(2);
         let as_before = max == seen.max && tail == seen.digest;
-        as_before.then(|| (at, TableSurvey { max, tail, ..TableSurvey::default() }))
+        as_before.then(|| (at, TableSurvey { max, tail, start, ..TableSurvey::default() }))
     });
     Ok(quiet.collect())
 }
@@ -59,11 +62,12 @@ fn look_sql(
     overlap: Duration,
     parameters: &mut Vec<Parameter>,
 ) -> String {
-    let rows = rows_sql(ask.shape);
     let digest = digest_expression(ask.shape);
     let Cursor::Column { name, type_name, kind, nullable, .. } = &ask.shape.cursor else {
+        let rows = rows_sql(ask.shape);
         return format!("select {at}, null::text, {digest} {rows}");
     };
+    let rows = floor::floor(ask, parameters).rows(ask.shape);
     let column = format!("r.{}", sql::ident(name));
     let counted = match horizon(*kind) {
         Some(horizon) => format!(" filter (where {column} <= {horizon})"),

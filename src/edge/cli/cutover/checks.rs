@@ -7,12 +7,14 @@ use super::steps::counted;
 use super::told::Stopped;
 use super::{CHECKS, SCHEDULES, WRITERS, Walk};
 use crate::edge::cli::output::Exit;
+use crate::edge::http::wire::point;
 use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::Served;
 use crate::jobs::cutover::{APART, Look};
+use crate::jobs::sync_tables::{SyncPlan, TableIntent};
 
 impl Walk<'_> {
     /// Nothing that a cutover rests on is amiss.
@@ -25,6 +27,8 @@ impl Walk<'_> {
         if let Some(first) = of_weight(Weight::Problem).next() {
             return Err(problem(first));
         }
+        self.left_out(&plan)?;
+        self.begun_late(&plan)?;
         let (pipeline, ports) = (&self.served.pipeline, &self.served.ports);
         let aside = ports.ledger.rejects(&pipeline.name, None, u32::MAX).await?.len() as u64;
         match (aside, self.arguments.despite_rejects) {
@@ -47,6 +51,45 @@ impl Walk<'_> {
         let tables = counted(plan.tables.len() as u64, "table");
         self.told.ok(CHECKS, format!("{tables}, no other run at work; {deletes}"));
         Ok(())
+    }
+
+    /// Tables that a run passes over have no rows in the target but those that somebody else put there.
+    fn left_out(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
+        let moved = |note: &&Note| plan.tables.iter().any(|of| of.table == note.table);
+        let passed_over = plan.notes.iter().filter(|of| of.weight == Weight::Info && !moved(of));
+        let mut names = Vec::new();
+        for Note { table, text, remedy, .. } in passed_over {
+            self.told.warn(CHECKS, format!("{table}: {text}: its rows stay behind"), remedy);
+            names.push(table.to_string());
+        }
+        match names.is_empty() {
+            true => Ok(()),
+            false => self.told.confirm(&format!("Leave {} behind?", names.join(", "))),
+        }
+    }
+
+    /// A target that a look-back limited is no copy of the source.
+    fn begun_late(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
+        let begun = |of: &TableIntent| {
+            let from = point(of.started_from.as_ref()?);
+            Some(format!("{} holds nothing older than {from}", of.table))
+        };
+        let late: Vec<String> = plan.tables.iter().filter_map(begun).collect();
+        if late.is_empty() {
+            return Ok(());
+        }
+        let found = late.join("; ");
+        if self.arguments.despite_lookback {
+            self.told.warn(CHECKS, found, "older rows stay behind in the source");
+            return Ok(());
+        }
+        Err(Stopped::by(
+            "begun_late",
+            format!("The target is no copy of the source: {found}"),
+            "unset SYNC_LOOKBACK, take `lookback` out of syncline.toml, and run `syncline run`, which \
+             takes the rest; or leave it behind with --despite-lookback",
+            Exit::Failed,
+        ))
     }
 
     /// Lets nothing call for the pipeline any more. The record says which schedules are to be

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::edge::cli::output;
+use crate::edge::http::wire::point;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::jobs::verify::{Kept, TableVerified, VerifyReport};
@@ -33,6 +34,11 @@ pub fn text(report: &VerifyReport) -> String {
         }
         if let Some(kept) = table.kept {
             let _ = writeln!(text, "  {}", kept.sentence());
+        }
+    }
+    for table in &report.tables {
+        if let Some(from) = &table.started_from {
+            let _ = writeln!(text, "{}", output::started(&table.table, &point(from)));
         }
     }
     if report.is_complete() && report.is_equal() {
@@ -88,6 +94,7 @@ fn table_json(of: &TableVerified) -> Value {
         "table": of.table.to_string(),
         "equal": of.is_equal(),
         "settled_to": of.settled_to,
+        "started_from": of.started_from.as_ref().map(point),
         "target_filtered": of.target_filtered,
         "source": side_json(&of.source),
         "target": side_json(&of.target),
