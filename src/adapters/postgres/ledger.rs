@@ -10,7 +10,7 @@ use super::fault::PostgresError;
 use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use super::wire::StoredCheckpoint;
-use super::{history, in_one, migrate, rejects};
+use super::{begin, history, migrate, rejects};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::table::TableName;
@@ -24,7 +24,7 @@ pub async fn open(
     run: &NewRun<'_>,
 ) -> Result<Opened, PostgresError> {
     if let Some(script) = session.script()
-        && let Some(begun) = in_one::open(script, schema, run).await?
+        && let Some(begun) = begin::open(script, schema, run).await?
     {
         return Ok(Opened::Run(begun));
     }

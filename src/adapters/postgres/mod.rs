@@ -9,6 +9,7 @@ mod agreed;
 mod alter;
 mod apply;
 mod aside;
+mod begin;
 mod bisect;
 mod connect;
 mod copy;

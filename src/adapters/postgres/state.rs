@@ -3,16 +3,18 @@
 use async_trait::async_trait;
 
 use super::database::{PostgresTarget, keep};
-use super::{history, known, ledger, rejects, standing};
+use super::{begin, history, known, ledger, rejects, standing};
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::notice::{Known, Untold};
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
+    AtOnce, Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
 };
 
 #[async_trait]
@@ -21,6 +23,24 @@ impl Ledger for PostgresTarget {
         let session = self.session().await?;
         let result = ledger::open(&session, &self.schema, run).await;
         keep(&self.pool, session, result, Step::State)
+    }
+
+    fn counts_questions(&self) -> bool {
+        self.pool.is_project() && self.triggers == TargetTriggers::Fire
+    }
+
+    async fn open_described(
+        &self,
+        run: &NewRun<'_>,
+        asked: &AtOnce<'_>,
+    ) -> Result<Option<(Facts, Begun)>, Fault> {
+        let session = self.session().await?;
+        let result = match session.script() {
+            Some(script) => begin::open_described(script, &self.schema, run, asked).await,
+            None => Ok(None),
+        };
+        let opened = keep(&self.pool, session, result, Step::Plan)?;
+        Ok(opened.map(|(facts, begun)| (Facts { json_alone: true, ..facts }, begun)))
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {

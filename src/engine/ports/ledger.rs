@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::{Chain, Delivery};
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
@@ -29,6 +30,22 @@ pub trait Ledger: Send + Sync {
     /// Of two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and
     /// takes nothing.
     async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault>;
+
+    /// Whether each question is a call that counts against a quota, and several can be asked at once.
+    fn counts_questions(&self) -> bool {
+        false
+    }
+
+    /// Describes the target and opens the run in one call, where it is as it is nearly always: it can be
+    /// written and is not the source, and `open` would give a run. Otherwise it does nothing and gives
+    /// none; `describe` and `open` then say why.
+    async fn open_described(
+        &self,
+        _run: &NewRun<'_>,
+        _asked: &AtOnce<'_>,
+    ) -> Result<Option<(Facts, Begun)>, Fault> {
+        Ok(None)
+    }
 
     /// Gives the lease back and records the end. A lease that was taken over meanwhile leaves
     /// the new holder's alone.
@@ -93,6 +110,15 @@ pub struct NewRun<'a> {
     pub delivery: Option<&'a Delivery>,
     /// How long the lease lives without a commit.
     pub lease: Duration,
+}
+
+/// What a target is asked together with the opening of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct AtOnce<'a> {
+    /// The tables that it is to describe, as `Target::describe` takes them.
+    pub tables: Option<&'a [TableName]>,
+    /// The source's identity, if that could be asked.
+    pub source: Option<&'a str>,
 }
 
 /// What came of opening a run.

@@ -1,6 +1,7 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
+mod begin;
 mod columns;
 mod deletes;
 mod family;
@@ -12,6 +13,7 @@ mod slice;
 
 use std::sync::Arc;
 
+use begin::{Beginning, Begins};
 pub use foresee::DeletesIntent;
 use plan::Ahead;
 pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
@@ -25,11 +27,11 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunId, RunKind, Trigger};
+use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
+use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, Source, Target};
 
 use super::Outcome;
 use slice::Slice;
@@ -69,27 +71,11 @@ impl SyncTables {
         budget: &Budget,
     ) -> Result<Outcome, Fault> {
         let (started, calls_before) = (clock.now(), meter.calls());
-        let (here, there) = self.describe(source, target).await;
-        let there = there?;
-        tables::refuse_to_write(&there)?;
-        let new = NewRun {
-            id: &self.run,
-            pipeline: &self.pipeline.name,
-            kind: RunKind::Incremental,
-            trigger: self.trigger,
-            chain: &self.chain,
-            delivery: self.delivery.as_ref(),
-            lease: self.pipeline.lease,
+        let Begins { here, there, begun } = match self.begin(source, target, ledger).await? {
+            Beginning::Run(begins) => *begins,
+            Beginning::Over(outcome) => return Ok(*outcome),
         };
-        if let Ok(here) = &here {
-            tables::refuse(here, &there)?;
-        }
-        let Begun { lease, checkpoints, done, reconciled, set_aside } =
-            match ledger.open(&new).await? {
-                Opened::Busy(left) => return Ok(Outcome::Busy(left)),
-                Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
-                Opened::Run(begun) => begun,
-            };
+        let Begun { lease, checkpoints, done, reconciled, set_aside } = begun;
         let mut report = SyncReport::begun(&self.run, started);
         report.began_with(&set_aside);
         let worked = match here {

@@ -1,0 +1,104 @@
+//! A run's beginning behind an API, in one call. It counts on the usual answers; where one is another, nothing
+//! is done, and the statements are asked one by one, as at a server.
+
+use super::fault::PostgresError;
+use super::ledger::OpenRows;
+use super::script::{Answer, Gives, Script, Step};
+use super::session::Statement;
+use super::sql::Purpose;
+use super::{describe, history, ledger, migrate, rejects};
+use crate::engine::model::facts::Facts;
+use crate::engine::ports::{AtOnce, Begun, NewRun};
+
+/// Takes the lease and records the start, where the state tables are this program's, the lease is
+/// free and the piece of work was not done before.
+pub async fn open(
+    script: &Script,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Option<Begun>, PostgresError> {
+    let answers = match script.in_one(Purpose::Write, opening(schema, run).into(), None).await {
+        Err(error) if ledger::is_missing(&error) || error.is_of_a_lock() => return Ok(None),
+        answers => answers?,
+    };
+    match answers {
+        Some(answers) => begun(run, &answers),
+        None => Ok(None),
+    }
+}
+
+/// The same, with the target's description, where it may be written and is not the source. A refusal is
+/// told by whoever asks one by one.
+pub async fn open_described(
+    script: &Script,
+    schema: &str,
+    run: &NewRun<'_>,
+    asked: &AtOnce<'_>,
+) -> Result<Option<(Facts, Begun)>, PostgresError> {
+    let history = Statement { text: describe::HISTORY.to_owned(), values: Vec::new() };
+    let mut steps = vec![
+        Step { alone: true, ..Step::asking(history) },
+        Step::asking(fit(asked.source)).expecting_some(),
+        Step::asking(describe::catalog(asked.tables)),
+    ];
+    let described = steps.len();
+    steps.extend(opening(schema, run));
+    let answers = match script.in_one(Purpose::Write, steps, None).await {
+        Err(PostgresError::Refused(_)) => return Ok(None),
+        answers => answers?,
+    };
+    let Some(answers) = answers else { return Ok(None) };
+    let (description, opened) = answers.split_at(described);
+    let [Answer::Rows(history), Answer::Rows(identity), Answer::Rows(tables)] = description else {
+        return Ok(None);
+    };
+    let facts = describe::read(history.first(), &identity[0], tables)?;
+    Ok(begun(run, opened)?.map(|begun| (facts, begun)))
+}
+
+/// What gives the identity of a database that can be a target: nobody has set it read-only, and it
+/// is not the source.
+fn fit(source: Option<&str>) -> Statement {
+    let text = format!(
+        "select * from ({}) as told (identity, major, standby, read_only, may_stage, number) \
+         where identity is distinct from $1 and not standby and not read_only and may_stage",
+        describe::IDENTITY
+    );
+    Statement { text, values: vec![source.into()] }
+}
+
+/// The steps that take the lease and record the start.
+fn opening(schema: &str, run: &NewRun<'_>) -> [Step; 8] {
+    let version = Step::new(ledger::version_sql(schema), Gives::Rows)
+        .expecting(serde_json::json!([{ "version": migrate::VERSION }]));
+    let [close_dead, start] = history::record_start(schema, run);
+    [
+        version,
+        Step::asking(ledger::take_lease(schema, run)).expecting_some(),
+        Step::asking(history::finished(schema, run)).expecting(serde_json::json!([])),
+        Step::asking(close_dead),
+        Step::asking(start),
+        Step::asking(ledger::all_checkpoints(schema, run.pipeline)),
+        Step::asking(ledger::done_by_chain(schema, run)),
+        Step::asking(rejects::counts(schema, run.pipeline)),
+    ]
+}
+
+/// What a run begins with, read from the answers of these steps.
+fn begun(run: &NewRun<'_>, answers: &[Answer]) -> Result<Option<Begun>, PostgresError> {
+    let [
+        _,
+        Answer::Rows(taken),
+        _,
+        _,
+        _,
+        Answer::Rows(checkpoints),
+        Answer::Rows(done),
+        Answer::Rows(set_aside),
+    ] = answers
+    else {
+        return Ok(None);
+    };
+    let rows = OpenRows { taken: &taken[0], checkpoints, done, set_aside };
+    ledger::begun(run, &rows).map(Some)
+}
