@@ -13,6 +13,8 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pulse::Pulse;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
 };
@@ -72,6 +74,27 @@ impl Source for ProjectSource {
             Err(fault) if fault.code == NO_FUNCTION => {
                 self.has_function.get_or_init(|| false);
                 self.by_tables.describe(tables).await
+            }
+            described => {
+                if described.is_ok() {
+                    self.has_function.get_or_init(|| true);
+                }
+                described
+            }
+        }
+    }
+
+    async fn describe_with_pulse(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<(Facts, Option<Pulse>), Fault> {
+        if let Some(false) = self.has_function.get() {
+            return self.by_tables.describe_with_pulse(pipeline).await;
+        }
+        match self.by_function.describe_with_pulse(pipeline).await {
+            Err(fault) if fault.code == NO_FUNCTION && self.has_function.get().is_none() => {
+                self.has_function.get_or_init(|| false);
+                self.by_tables.describe_with_pulse(pipeline).await
             }
             described => {
                 if described.is_ok() {

@@ -53,6 +53,7 @@ mod proof;
 mod readme;
 mod rejects;
 mod rest;
+mod rest_pulse;
 mod rest_source;
 mod roles;
 #[path = "../rooms.rs"]

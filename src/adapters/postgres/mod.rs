@@ -19,6 +19,7 @@ mod database;
 mod delete;
 mod describe;
 mod digest;
+mod end;
 #[cfg(feature = "cli")]
 mod export;
 mod fault;
@@ -32,6 +33,7 @@ mod legs;
 mod locks;
 mod migrate;
 mod part;
+mod pulse;
 mod put;
 mod read;
 mod refused;

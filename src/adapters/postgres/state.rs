@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 
 use super::database::{PostgresTarget, keep};
-use super::{begin, history, known, ledger, rejects, standing};
-use crate::engine::model::facts::Facts;
+use super::{begin, end, history, known, ledger, rejects, standing};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
@@ -14,7 +13,7 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    AtOnce, Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
+    AtOnce, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, OpenedAtOnce, StateVersion,
 };
 
 #[async_trait]
@@ -33,19 +32,24 @@ impl Ledger for PostgresTarget {
         &self,
         run: &NewRun<'_>,
         asked: &AtOnce<'_>,
-    ) -> Result<Option<(Facts, Begun)>, Fault> {
+    ) -> Result<Option<OpenedAtOnce>, Fault> {
         let session = self.session().await?;
         let result = match session.script() {
             Some(script) => begin::open_described(script, &self.schema, run, asked).await,
             None => Ok(None),
         };
-        let opened = keep(&self.pool, session, result, Step::Plan)?;
-        Ok(opened.map(|(facts, begun)| (Facts { json_alone: true, ..facts }, begun)))
+        let mut opened = keep(&self.pool, session, result, Step::Plan)?;
+        if let Some(OpenedAtOnce::Run { facts, .. } | OpenedAtOnce::Quiet { facts, .. }) =
+            &mut opened
+        {
+            facts.json_alone = true;
+        }
+        Ok(opened)
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
         let session = self.session().await?;
-        let result = ledger::close(&session, &self.schema, lease, closed).await;
+        let result = end::close(&session, &self.schema, lease, closed).await;
         keep(&self.pool, session, result, Step::State)
     }
 

@@ -8,6 +8,7 @@ mod family;
 mod foresee;
 mod look;
 mod plan;
+mod pulse;
 mod report;
 mod slice;
 
@@ -31,7 +32,7 @@ use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, Source, Target};
+use crate::engine::ports::{Begun, Clock, ClosedRun, KeptPulse, Ledger, Source, Target};
 
 use super::Outcome;
 use slice::Slice;
@@ -71,12 +72,20 @@ impl SyncTables {
         budget: &Budget,
     ) -> Result<Outcome, Fault> {
         let (started, calls_before) = (clock.now(), meter.calls());
-        let Begins { here, there, begun } = match self.begin(source, target, ledger).await? {
+        let calls = || meter.calls() - calls_before;
+        let mut report = SyncReport::begun(&self.run, started);
+        let begins = match self.begin(source, target, ledger, calls).await? {
             Beginning::Run(begins) => *begins,
             Beginning::Over(outcome) => return Ok(*outcome),
+            Beginning::Quiet(notes, tables) => {
+                report.quiet(notes, tables);
+                report.finish(clock.now(), None);
+                report.calls = calls();
+                return Ok(Outcome::Done(report));
+            }
         };
+        let Begins { here, there, begun, pulse } = begins;
         let Begun { lease, checkpoints, done, reconciled, set_aside } = begun;
-        let mut report = SyncReport::begun(&self.run, started);
         report.began_with(&set_aside);
         let worked = match here {
             Err(fault) => Err(fault),
@@ -90,19 +99,22 @@ impl SyncTables {
                     budget,
                     lease: &lease,
                     reconciled: &reconciled,
+                    pulse: pulse.as_ref().map(|(taken, _)| taken),
                 };
                 slice.run(&here, there, &done, checkpoints, &mut report).await
             }
         };
         report.note_rewritten();
         report.finish(clock.now(), worked.err());
-        let calls = meter.calls() - calls_before;
         let (end, error) = (report.end(), report.error_text());
-        let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls };
+        let kept = pulse.as_ref().filter(|_| report.is_at_rest());
+        let pulse = kept.map(|(taken, mark)| KeptPulse { pulse: &taken.text, mark });
+        let closed =
+            ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls(), pulse };
         if let Err(fault) = ledger.close(lease, &closed).await {
             report.finish(clock.now(), Some(fault));
         }
-        report.calls = meter.calls() - calls_before;
+        report.calls = calls();
         Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
     }
 
