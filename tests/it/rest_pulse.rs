@@ -366,3 +366,28 @@ async fn a_delivery_that_found_nothing_is_answered_the_same_when_it_comes_again(
     let body: Value = again.json().await.unwrap();
     assert_eq!(body["repeated"], true, "{body}");
 }
+
+#[tokio::test]
+async fn a_function_that_is_made_meanwhile_is_found_by_the_next_run() {
+    let pair = settled(ROWS, &[]).await;
+    let function = pair.function(&[]);
+    let text = pair.text_source("select pg_get_functiondef('syncline_run'::regproc)").await;
+    pair.sql_source("drop function syncline_run; notify pgrst, 'reload schema'").await;
+    pair.source_api().reload().await;
+    let by_tables = call(function.clone()).await.success();
+    assert!(by_tables.body["statistics"]["api_calls"].as_u64().unwrap() > 2);
+
+    pair.sql_source(&text).await;
+    pair.sql_source("notify pgrst, 'reload schema'").await;
+    pair.source_api().reload().await;
+    let calls = async || {
+        let answer = call(function.clone()).await.success();
+        answer.body["statistics"]["api_calls"].as_u64().unwrap_or(0)
+    };
+    for _ in 0..5 {
+        if calls().await == 2 {
+            return;
+        }
+    }
+    panic!("it is still read by its tables");
+}
