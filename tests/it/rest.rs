@@ -155,12 +155,12 @@ async fn a_page_whose_lease_is_taken_between_two_of_its_calls_saves_nothing() {
             while pair.target_api().is_waiting() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            let new = "select count(*)::text from jobs where state = 'new'";
-            let saved = pair.text_target(new).await != "0";
+            // A call that keeps the page may be at it, and holds the lease's row until it has.
             let take = "update sync_state set value = value || '{\"fence\": 99}' \
                 where key like 'lease:%'";
             pair.sql_target(take).await;
-            saved
+            let new = "select count(*)::text from jobs where state = 'new'";
+            pair.text_target(new).await != "0"
         };
         let (went_well, saved) = tokio::join!(pair.sync_moving(), taken);
         if saved {
