@@ -29,6 +29,25 @@ pub async fn open(
         return Ok(Opened::Run(begun));
     }
     prepare(session, schema).await?;
+    for _ in 1..MOST_TRIES {
+        match one_by_one(session, schema, run).await {
+            // Behind an API the transaction is run twice, and whoever had the lease has let it go, or the
+            // other way round.
+            Err(PostgresError::Changed) => session.batch("rollback").await?,
+            opened => return opened,
+        }
+    }
+    one_by_one(session, schema, run).await
+}
+
+/// How often a run is opened anew that others come between: as many as may begin at once.
+const MOST_TRIES: usize = 10;
+
+async fn one_by_one(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Opened, PostgresError> {
     session.begin(Purpose::Write).await?;
     // Asked after the lease was waited for: of two deliveries of one message at once, the second
     // sees what the first has done.
