@@ -1,7 +1,7 @@
 //! From an address to what speaks to it: the only list of sources.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,8 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pulse::Pulse;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
 };
@@ -33,52 +35,61 @@ pub fn source(address: Address, meter: &Meter) -> Box<dyn Source> {
         Address::Project(ref project) => Box::new(ProjectSource {
             by_tables: PostgrestSource::new(project.clone(), meter.clone()),
             by_function: PostgresSource::new(address, meter.clone()),
-            has_function: OnceLock::new(),
+            has_function: Mutex::default(),
         }),
     }
 }
 
 /// A project that is read by SQL where our function is there, and by the API's own tables where not.
-/// Which it is, is found by the first call and holds as long as the process.
+/// Which it is, is found whenever it is described: the function may have been made, or dropped, since.
 struct ProjectSource {
     by_function: PostgresSource,
     by_tables: PostgrestSource,
-    has_function: OnceLock<bool>,
+    /// As it was found last.
+    has_function: Mutex<Option<bool>>,
 }
 
 impl ProjectSource {
     async fn chosen(&self) -> Result<&dyn Source, Fault> {
-        if self.has_function.get().is_none() {
+        if self.found().is_none() {
             self.describe(Some(&[])).await?;
         }
-        Ok(self.known())
-    }
-
-    fn known(&self) -> &dyn Source {
-        match self.has_function.get() {
+        Ok(match self.found() {
             Some(false) => &self.by_tables,
             Some(true) | None => &self.by_function,
+        })
+    }
+
+    fn found(&self) -> Option<bool> {
+        *self.has_function.lock().expect("no holder panics")
+    }
+
+    /// What the function gave, unless there is none.
+    fn by_function<T>(&self, given: Result<T, Fault>) -> Option<Result<T, Fault>> {
+        let is_there = !matches!(&given, Err(fault) if fault.code == NO_FUNCTION);
+        if given.is_ok() || !is_there {
+            *self.has_function.lock().expect("no holder panics") = Some(is_there);
         }
+        is_there.then_some(given)
     }
 }
 
 #[async_trait]
 impl Source for ProjectSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        if self.has_function.get().is_some() {
-            return self.known().describe(tables).await;
+        match self.by_function(self.by_function.describe(tables).await) {
+            Some(described) => described,
+            None => self.by_tables.describe(tables).await,
         }
-        match self.by_function.describe(tables).await {
-            Err(fault) if fault.code == NO_FUNCTION => {
-                self.has_function.get_or_init(|| false);
-                self.by_tables.describe(tables).await
-            }
-            described => {
-                if described.is_ok() {
-                    self.has_function.get_or_init(|| true);
-                }
-                described
-            }
+    }
+
+    async fn describe_with_pulse(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<(Facts, Option<Pulse>), Fault> {
+        match self.by_function(self.by_function.describe_with_pulse(pipeline).await) {
+            Some(described) => described,
+            None => self.by_tables.describe_with_pulse(pipeline).await,
         }
     }
 

@@ -57,6 +57,7 @@ mod rest;
 mod rest_client;
 mod rest_faults;
 mod rest_gap;
+mod rest_pulse;
 mod rest_refused;
 mod rest_source;
 mod roles;

@@ -12,7 +12,9 @@ use super::fault::{PostgresError, to_fault};
 use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::write::Writing;
-use super::{alter, delete, describe, digest, ledger, read, sequences, survey, together, write};
+use super::{
+    alter, delete, describe, digest, ledger, pulse, read, sequences, survey, together, write,
+};
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
@@ -20,7 +22,8 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
-use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::pipeline::{Pipeline, TargetTriggers};
+use crate::engine::model::pulse::Pulse;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
@@ -186,6 +189,27 @@ impl Source for PostgresSource {
         let result = describe::facts(&session, tables, TargetTriggers::Fire).await;
         let facts = keep(&self.pool, session, result, Step::Plan)?;
         Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
+    }
+
+    /// Only where a look by itself is a call that counts.
+    async fn describe_with_pulse(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<(Facts, Option<Pulse>), Fault> {
+        if !self.pool.is_project() {
+            return Ok((self.describe(pipeline.tables.as_deref()).await?, None));
+        }
+        let session = self.session().await?;
+        match pulse::described(&session, pipeline).await {
+            // The look may take too long, or be in somebody's way, where the description alone is not.
+            Err(PostgresError::Refused(_)) => {
+                Ok((self.describe(pipeline.tables.as_deref()).await?, None))
+            }
+            result => {
+                let (facts, pulse) = keep(&self.pool, session, result, Step::Plan)?;
+                Ok((Facts { json_alone: true, ..facts }, pulse))
+            }
+        }
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {

@@ -1,11 +1,12 @@
 //! The catalog, read into facts: all tables of a side in one statement.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use super::fault::PostgresError;
-use super::session::Session;
+use super::row::Row;
+use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use super::suppress;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
@@ -18,7 +19,7 @@ use crate::engine::model::table::{OWN_TABLES, TableName};
 /// Beside it, what decides whether it can be written. A transaction of ours is read-write whatever a
 /// role, a database or a pooler's session has as its default; a whole server that was set read-only,
 /// as hosts do when a disk is full, was meant to be.
-const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
+pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
      current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), \
      case current_setting('default_transaction_read_only') when 'on' then exists (\
          select from pg_settings where name = 'default_transaction_read_only' \
@@ -32,7 +33,7 @@ const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::t
 /// Any role may call these functions unless somebody has revoked it. So it is asked outside of the
 /// transaction, which a refusal would end; without an answer one database is told from the others
 /// of its server alone.
-const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
+pub const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
      from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
 
 /// A table a row, its parts as JSON; views of all kinds, and what an extension brought, only where they
@@ -124,43 +125,76 @@ pub async fn facts(
     tables: Option<&[TableName]>,
     triggers: TargetTriggers,
 ) -> Result<Facts, PostgresError> {
-    let listed = |part: fn(&TableName) -> &str| {
-        tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
-    };
-    let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
-    let own = OWN_TABLES.map(str::to_owned).to_vec();
     let (history, begun, identity, rows) = tokio::join!(
         session.query(HISTORY, []),
         session.begin(Purpose::Look),
         session.query(IDENTITY, []),
-        session.query(TABLES, [schemas.into(), names.into(), own.into(),],),
+        session.ask(catalog(tables)),
     );
     begun?;
     let (identity, rows) = (identity?, rows?);
     let keeps_triggers =
         triggers == TargetTriggers::Suppress && !suppress::is_allowed(session).await?;
     session.batch("rollback").await?;
-    let history = match history {
-        Ok(rows) => rows[0].get(0),
-        Err(PostgresError::Refused(_)) => String::new(),
-        Err(error) => return Err(error),
+    let tables = rows.iter().map(|row| (row.get(0), row.get(1), row.get::<String>(2)));
+    let tables: Result<_, _> = tables.map(of_catalog).collect();
+    Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], tables?) })
+}
+
+/// What gives the tables, a row each: schema, name, and the rest as JSON.
+pub fn catalog(tables: Option<&[TableName]>) -> Statement {
+    let listed = |part: fn(&TableName) -> &str| {
+        tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
     };
-    let mut facts = Facts {
-        history: format!("{history} {}", identity[0].get::<String>(5)),
-        identity: identity[0].get(0),
-        standby: identity[0].get(2),
-        keeps_triggers,
-        read_only: identity[0].get(3),
-        no_temporary_tables: !identity[0].get::<bool>(4),
-        major: u32::try_from(identity[0].get::<i32>(1)).unwrap_or(0),
-        ..Facts::default()
-    };
-    for row in rows {
-        let stored: CatalogTable = serde_json::from_str(&row.get::<String>(2))?;
-        let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
-        facts.tables.insert(name, stored.into_model());
+    let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
+    let own = OWN_TABLES.map(str::to_owned).to_vec();
+    Statement { text: TABLES.to_owned(), values: vec![schemas.into(), names.into(), own.into()] }
+}
+
+/// The history, which is not everybody's to see.
+pub fn told(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
+    match history {
+        Err(PostgresError::Refused(_)) => Ok(Vec::new()),
+        history => history,
     }
-    Ok(facts)
+}
+
+/// The facts, read from what the statements gave.
+pub fn read(history: Option<&Row>, identity: &Row, tables: Tables) -> Facts {
+    let history = history.map_or_else(String::new, |row| row.get(0));
+    Facts {
+        history: format!("{history} {}", identity.get::<String>(5)),
+        identity: identity.get(0),
+        standby: identity.get(2),
+        read_only: identity.get(3),
+        no_temporary_tables: !identity.get::<bool>(4),
+        major: u32::try_from(identity.get::<i32>(1)).unwrap_or(0),
+        tables,
+        ..Facts::default()
+    }
+}
+
+/// The tables by name.
+pub type Tables = BTreeMap<TableName, TableFacts>;
+
+/// All rows of the catalog's statement, as `t` with these columns, in one JSON text.
+pub const GATHERED: &str = "coalesce(jsonb_agg(jsonb_build_array(\
+    t.schema_name, t.table_name, t.facts::jsonb))::text, '[]')";
+
+/// The tables, read from that text.
+pub fn gathered(text: &str) -> Result<Tables, PostgresError> {
+    let rows: Vec<(String, String, CatalogTable)> = serde_json::from_str(text)?;
+    let named = |(schema, name, of): (String, String, CatalogTable)| {
+        (TableName::new(schema, name), of.into_model())
+    };
+    Ok(rows.into_iter().map(named).collect())
+}
+
+fn of_catalog(
+    (schema, name, facts): (String, String, String),
+) -> Result<(TableName, TableFacts), PostgresError> {
+    let stored: CatalogTable = serde_json::from_str(&facts)?;
+    Ok((TableName::new(schema, name), stored.into_model()))
 }
 
 /// Which of the tables have no row, in one statement, under the limits that a transaction pins:

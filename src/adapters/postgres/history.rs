@@ -130,12 +130,8 @@ pub fn counting(
 
 /// Records the end, unless the run was declared dead meanwhile. The size of the database is asked in
 /// the same statement, and once an hour at most: it costs a look at each of its files.
-pub async fn record_end(
-    session: &Session,
-    schema: &str,
-    closed: &ClosedRun<'_>,
-) -> Result<(), PostgresError> {
-    let statement = format!(
+pub fn ending(schema: &str, closed: &ClosedRun<'_>) -> Statement {
+    let text = format!(
         "update {schema}.sync_metadata as m set sync_status = $2, error = $3, api_calls = $5, \
              ended_at = clock_timestamp(), last_sync_timestamp = \
                  case when $4 then clock_timestamp() else last_sync_timestamp end, \
@@ -146,22 +142,14 @@ pub async fn record_end(
          where run_id = $1 and sync_status = 'running'",
         schema = sql::ident(schema)
     );
-    let succeeded = closed.end == RunEnd::Success;
-    // Behind an API this is a call itself.
-    let calls = closed.calls + u64::from(session.script().is_some());
-    session
-        .query(
-            &statement,
-            [
-                closed.id.as_str().into(),
-                closed.end.name().into(),
-                closed.error.into(),
-                succeeded.into(),
-                i64::try_from(calls).unwrap_or(i64::MAX).into(),
-            ],
-        )
-        .await?;
-    Ok(())
+    let values = vec![
+        closed.id.as_str().into(),
+        closed.end.name().into(),
+        closed.error.into(),
+        (closed.end == RunEnd::Success).into(),
+        i64::try_from(closed.calls).unwrap_or(i64::MAX).into(),
+    ];
+    Statement { text, values }
 }
 
 /// Records a message that the queue gave up, once however often it is told.

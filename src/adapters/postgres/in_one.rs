@@ -1,63 +1,17 @@
-//! What is done behind an API all the time, in one call each: a run's beginning, and a page that goes in as a
-//! whole. Each counts on the usual answers; where one is another, nothing is done, and the statements are
-//! asked one by one, as at a server.
+//! A page that goes in as a whole, in one call of an API. It counts on the usual answers; where one is another,
+//! nothing is done, and the statements are asked one by one, as at a server. A run's beginning is beside it.
 
 use super::agreed::Holding;
 use super::fault::PostgresError;
-use super::ledger::OpenRows;
 use super::script::{Answer, Gives, Script, Step, page};
 use super::session::Statement;
 use super::sql::{self, Purpose};
 use super::write::Writing;
-use super::{agreed, apply, history, ledger, migrate, rejects, write};
+use super::{agreed, apply, history, ledger, write};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
-use crate::engine::ports::{Batch, Begun, Committed, NewRun};
-
-/// Takes the lease and records the start, where the state tables are this program's, the lease is
-/// free and the piece of work was not done before.
-pub async fn open(
-    script: &Script,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<Option<Begun>, PostgresError> {
-    let version = Step::new(ledger::version_sql(schema), Gives::Rows)
-        .expecting(serde_json::json!([{ "version": migrate::VERSION }]));
-    let rows = |statement: Statement| Step::asking(statement);
-    let [close_dead, start] = history::record_start(schema, run);
-    let steps = vec![
-        version,
-        rows(ledger::take_lease(schema, run)).expecting_some(),
-        rows(history::finished(schema, run)).expecting(serde_json::json!([])),
-        rows(close_dead),
-        rows(start),
-        rows(ledger::all_checkpoints(schema, run.pipeline)),
-        rows(ledger::done_by_chain(schema, run)),
-        rows(rejects::counts(schema, run.pipeline)),
-    ];
-    let answers = match script.in_one(Purpose::Write, steps, None).await {
-        Err(error) if ledger::is_missing(&error) || error.is_of_a_lock() => return Ok(None),
-        answers => answers?,
-    };
-    let Some(
-        [
-            _,
-            Answer::Rows(taken),
-            _,
-            _,
-            _,
-            Answer::Rows(checkpoints),
-            Answer::Rows(done),
-            Answer::Rows(set_aside),
-        ],
-    ) = answers.as_deref()
-    else {
-        return Ok(None);
-    };
-    let rows = OpenRows { taken: &taken[0], checkpoints, done, set_aside };
-    ledger::begun(run, &rows).map(Some)
-}
+use crate::engine::ports::{Batch, Committed};
 
 /// Saves a page that needs no more than to be compared and written: nothing of the table is set aside, and
 /// no trigger looks at its rows before they are written. A row that is refused is found the other way.

@@ -10,11 +10,11 @@ use super::fault::PostgresError;
 use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
 use super::wire::StoredCheckpoint;
-use super::{history, in_one, migrate, rejects};
+use super::{begin, history, migrate, rejects};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::table::TableName;
-use crate::engine::ports::{Begun, Checkpoints, ClosedRun, NewRun, Opened, Settled};
+use crate::engine::ports::{Begun, Checkpoints, NewRun, Opened, Settled};
 
 /// Takes the lease and records the start, in a constant number of round trips once the state
 /// tables are there.
@@ -24,11 +24,30 @@ pub async fn open(
     run: &NewRun<'_>,
 ) -> Result<Opened, PostgresError> {
     if let Some(script) = session.script()
-        && let Some(begun) = in_one::open(script, schema, run).await?
+        && let Some(begun) = begin::open(script, schema, run).await?
     {
         return Ok(Opened::Run(begun));
     }
     prepare(session, schema).await?;
+    for _ in 1..MOST_TRIES {
+        match one_by_one(session, schema, run).await {
+            // Behind an API the transaction is run twice, and whoever had the lease has let it go, or the
+            // other way round.
+            Err(PostgresError::Changed) => session.batch("rollback").await?,
+            opened => return opened,
+        }
+    }
+    one_by_one(session, schema, run).await
+}
+
+/// How often a run is opened anew that others come between: as many as may begin at once.
+const MOST_TRIES: usize = 10;
+
+async fn one_by_one(
+    session: &Session,
+    schema: &str,
+    run: &NewRun<'_>,
+) -> Result<Opened, PostgresError> {
     session.begin(Purpose::Write).await?;
     // Asked after the lease was waited for: of two deliveries of one message at once, the second
     // sees what the first has done.
@@ -158,8 +177,13 @@ pub fn lease_key(pipeline: &str) -> String {
     format!("lease:{pipeline}")
 }
 
+/// What the keys of a pipeline's checkpoints begin with.
+pub fn checkpoint_prefix(pipeline: &str) -> String {
+    format!("checkpoint:{pipeline}:")
+}
+
 fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
-    format!("checkpoint:{pipeline}:{table}")
+    format!("{}{table}", checkpoint_prefix(pipeline))
 }
 
 /// The key of what is remembered of a table's deletes.
@@ -237,9 +261,8 @@ pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
               where pipeline = $2 and chain = $3 and run_id <> $4)",
         schema = sql::ident(schema)
     );
-    let prefix = format!("checkpoint:{}:", run.pipeline);
     let values = vec![
-        prefix.into(),
+        checkpoint_prefix(run.pipeline).into(),
         run.pipeline.into(),
         run.chain.id().into(),
         run.id.as_str().into(),
@@ -254,7 +277,7 @@ pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
         "select value::text from {}.sync_state where starts_with(key, $1)",
         sql::ident(schema)
     );
-    Statement { text, values: vec![format!("checkpoint:{pipeline}:").into()] }
+    Statement { text, values: vec![checkpoint_prefix(pipeline).into()] }
 }
 
 /// The checkpoints, read from their rows.
@@ -365,32 +388,6 @@ pub async fn reconciled(
     let (noted, committed) =
         tokio::join!(session.query(&statement, [key.into()]), session.batch("commit"));
     noted?;
-    committed
-}
-
-/// Gives the lease back, if it is still ours, and records the end.
-pub async fn close(
-    session: &Session,
-    schema: &str,
-    lease: Lease,
-    closed: &ClosedRun<'_>,
-) -> Result<(), PostgresError> {
-    let release = format!(
-        "update {}.sync_state set updated_at = now(), \
-             value = value || jsonb_build_object('expires_at', clock_timestamp()) \
-         where key = $1 and (value ->> 'fence')::int8 = $2",
-        sql::ident(schema)
-    );
-    let (key, fence) = (lease_key(lease.pipeline()), lease.fence());
-    let (begun, released, ended, committed) = tokio::join!(
-        session.begin(Purpose::Write),
-        session.query(&release, [key.into(), fence.into()]),
-        history::record_end(session, schema, closed),
-        session.batch("commit"),
-    );
-    begun?;
-    released?;
-    ended?;
     committed
 }
 

@@ -154,7 +154,7 @@ impl Script {
     }
 
     /// Runs a whole transaction in one call, if every step answers what it expects; none, and
-    /// nothing is done, where one does not.
+    /// nothing is done, where one does not. What stands alone and is refused gives no row.
     pub async fn in_one(
         &self,
         purpose: Purpose,
@@ -171,8 +171,11 @@ impl Script {
             Some(refused) => Err(PostgresError::Refused(Box::new(refused))),
             None if !kept => Ok(None),
             None => {
-                let answers = steps.iter().zip(answers).map(|(step, answer)| step.read(&answer));
-                answers.skip(1).collect::<Result<_, _>>().map(Some)
+                let read = |(step, answer): (&Arc<Step>, _)| match step.read(&answer) {
+                    Err(PostgresError::Refused(_)) => Ok(Answer::Rows(Vec::new())),
+                    read => read,
+                };
+                steps.iter().zip(answers).skip(1).map(read).collect::<Result<_, _>>().map(Some)
             }
         }
     }

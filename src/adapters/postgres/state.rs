@@ -3,16 +3,17 @@
 use async_trait::async_trait;
 
 use super::database::{PostgresTarget, keep};
-use super::{history, known, ledger, rejects, standing};
+use super::{begin, end, history, known, ledger, rejects, standing};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::notice::{Known, Untold};
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
+    AtOnce, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, OpenedAtOnce, StateVersion,
 };
 
 #[async_trait]
@@ -23,9 +24,32 @@ impl Ledger for PostgresTarget {
         keep(&self.pool, session, result, Step::State)
     }
 
+    fn counts_questions(&self) -> bool {
+        self.pool.is_project() && self.triggers == TargetTriggers::Fire
+    }
+
+    async fn open_described(
+        &self,
+        run: &NewRun<'_>,
+        asked: &AtOnce<'_>,
+    ) -> Result<Option<OpenedAtOnce>, Fault> {
+        let session = self.session().await?;
+        let result = match session.script() {
+            Some(script) => begin::open_described(script, &self.schema, run, asked).await,
+            None => Ok(None),
+        };
+        let mut opened = keep(&self.pool, session, result, Step::Plan)?;
+        if let Some(OpenedAtOnce::Run { facts, .. } | OpenedAtOnce::Quiet { facts, .. }) =
+            &mut opened
+        {
+            facts.json_alone = true;
+        }
+        Ok(opened)
+    }
+
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
         let session = self.session().await?;
-        let result = ledger::close(&session, &self.schema, lease, closed).await;
+        let result = end::close(&session, &self.schema, lease, closed).await;
         keep(&self.pool, session, result, Step::State)
     }
 

@@ -188,9 +188,8 @@ fn look_sql(
             digest_sql(shape, &rows, &format!("({column} >= {from}{nulls})"))
         }
     };
-    let from = minus_overlap("w.m", *kind, overlap);
     let to = greatest(*kind);
-    let window = format!("({column} >= {from} and {column} <= {to}{nulls})");
+    let window = window(&column, *kind, &nulls, overlap);
     let next = format!(
         "case when w.m is null then {all} else {tail} end",
         all = digest_sql(shape, &rows, "true"),
@@ -208,16 +207,28 @@ fn look_sql(
         true => format!("exists (select {rows} and {column} is null)"),
         false => "false".to_owned(),
     };
-    let start = floor.text;
-    let past = match horizon(*kind) {
-        Some(horizon) => format!(" and {column} <= {horizon}"),
-        None => String::new(),
-    };
     format!(
         "select {at}, w.m::text, case when {unchanged} then {tail} end, \
          case when {known} then null else {next} end, {beyond}, {without}, {start} \
-         from (select max({column}) as m {rows}{past}) as w"
+         from {newest}",
+        start = floor.text,
+        newest = newest(&rows, &column, *kind)
     )
+}
+
+/// The greatest cursor that is not in the future, as `w.m`; `rows` is `from ... where ...`.
+pub fn newest(rows: &str, column: &str, kind: CursorKind) -> String {
+    let past = match horizon(kind) {
+        Some(horizon) => format!(" and {column} <= {horizon}"),
+        None => String::new(),
+    };
+    format!("(select max({column}) as m {rows}{past}) as w")
+}
+
+/// What finds the rows from `w.m`, less the overlap, on; `nulls` adds those without a cursor.
+pub fn window(column: &str, kind: CursorKind, nulls: &str, overlap: Duration) -> String {
+    let (from, to) = (minus_overlap("w.m", kind, overlap), greatest(kind));
+    format!("({column} >= {from} and {column} <= {to}{nulls})")
 }
 
 /// `from ... where ...` over the rows that are synced, as `r`.
@@ -232,17 +243,17 @@ fn rows_sql(shape: &Shape) -> String {
 
 /// A digest over row versions, not over values: a version has its own place (`ctid`) and its own
 /// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
-/// rewrite of the table changes it too, which costs a re-read and loses nothing. Where rows have no
-/// versions, their values are read.
+/// rewrite of the table changes it too, which costs a re-read and loses nothing.
+pub const VERSIONS: &str = "concat(count(*), ':', \
+    coalesce(sum(hashtextextended(concat(r.tableoid, r.ctid, r.xmin), 0)), 0))";
+
+/// The digest of a table's rows. Where they have no versions, their values are read.
 fn digest_expression(shape: &Shape) -> String {
-    let version = match shape.source.has_versions() {
-        true => "concat(r.tableoid, r.ctid, r.xmin)".to_owned(),
-        false => {
-            let moved = shape.columns.iter().map(|column| column.name.as_str());
-            format!("row({})::text", sql::prefixed("r.", moved))
-        }
-    };
-    format!("concat(count(*), ':', coalesce(sum(hashtextextended({version}, 0)), 0))")
+    if shape.source.has_versions() {
+        return VERSIONS.to_owned();
+    }
+    let moved = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
+    format!("concat(count(*), ':', coalesce(sum(hashtextextended(row({moved})::text, 0)), 0))")
 }
 
 fn digest_sql(shape: &Shape, rows: &str, condition: &str) -> String {

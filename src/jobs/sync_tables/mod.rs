@@ -1,17 +1,20 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
+mod begin;
 mod columns;
 mod deletes;
 mod family;
 mod foresee;
 mod look;
 mod plan;
+mod pulse;
 mod report;
 mod slice;
 
 use std::sync::Arc;
 
+use begin::{Beginning, Begins};
 pub use foresee::DeletesIntent;
 use plan::Ahead;
 pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
@@ -25,11 +28,11 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunId, RunKind, Trigger};
+use crate::engine::model::run::{RunId, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, NewRun, Opened, Source, Target};
+use crate::engine::ports::{Begun, Clock, ClosedRun, KeptPulse, Ledger, Source, Target};
 
 use super::Outcome;
 use slice::Slice;
@@ -69,28 +72,20 @@ impl SyncTables {
         budget: &Budget,
     ) -> Result<Outcome, Fault> {
         let (started, calls_before) = (clock.now(), meter.calls());
-        let (here, there) = self.describe(source, target).await;
-        let there = there?;
-        tables::refuse_to_write(&there)?;
-        let new = NewRun {
-            id: &self.run,
-            pipeline: &self.pipeline.name,
-            kind: RunKind::Incremental,
-            trigger: self.trigger,
-            chain: &self.chain,
-            delivery: self.delivery.as_ref(),
-            lease: self.pipeline.lease,
-        };
-        if let Ok(here) = &here {
-            tables::refuse(here, &there)?;
-        }
-        let Begun { lease, checkpoints, done, reconciled, set_aside } =
-            match ledger.open(&new).await? {
-                Opened::Busy(left) => return Ok(Outcome::Busy(left)),
-                Opened::Finished(past) => return Ok(Outcome::Repeated(past)),
-                Opened::Run(begun) => begun,
-            };
+        let calls = || meter.calls() - calls_before;
         let mut report = SyncReport::begun(&self.run, started);
+        let begins = match self.begin(source, target, ledger, calls).await? {
+            Beginning::Run(begins) => *begins,
+            Beginning::Over(outcome) => return Ok(*outcome),
+            Beginning::Quiet(notes, tables) => {
+                report.quiet(notes, tables);
+                report.finish(clock.now(), None);
+                report.calls = calls();
+                return Ok(Outcome::Done(report));
+            }
+        };
+        let Begins { here, there, begun, pulse } = begins;
+        let Begun { lease, checkpoints, done, reconciled, set_aside } = begun;
         report.began_with(&set_aside);
         let worked = match here {
             Err(fault) => Err(fault),
@@ -104,19 +99,22 @@ impl SyncTables {
                     budget,
                     lease: &lease,
                     reconciled: &reconciled,
+                    pulse: pulse.as_ref().map(|(taken, _)| taken),
                 };
                 slice.run(&here, there, &done, checkpoints, &mut report).await
             }
         };
         report.note_rewritten();
         report.finish(clock.now(), worked.err());
-        let calls = meter.calls() - calls_before;
         let (end, error) = (report.end(), report.error_text());
-        let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls };
+        let kept = pulse.as_ref().filter(|_| report.is_at_rest());
+        let pulse = kept.map(|(taken, mark)| KeptPulse { pulse: &taken.text, mark });
+        let closed =
+            ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls(), pulse };
         if let Err(fault) = ledger.close(lease, &closed).await {
             report.finish(clock.now(), Some(fault));
         }
-        report.calls = meter.calls() - calls_before;
+        report.calls = calls();
         Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
     }
 

@@ -15,6 +15,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::{Writer, is_nobody, still_open};
+use crate::engine::plan::additions;
 use crate::engine::plan::lag::{self, Lag};
 use crate::engine::plan::lookback;
 use crate::engine::plan::sequences::SequencesPlan;
@@ -26,6 +27,7 @@ use super::columns;
 use super::deletes::{self, Kept};
 use super::family::family;
 use super::look::Looked;
+use super::pulse::Taken;
 use super::{SyncReport, SyncTables};
 
 /// How long a run waits for the writers it saw to end before it reads. Most transactions last
@@ -58,6 +60,8 @@ pub struct Slice<'a> {
     pub lease: &'a Lease,
     /// The tables whose deletes earlier slices of the chain have done.
     pub reconciled: &'a BTreeSet<TableName>,
+    /// The source's pulse as the run began.
+    pub pulse: Option<&'a Taken>,
 }
 
 /// A table with a scan to carry forward.
@@ -103,7 +107,10 @@ impl Slice<'_> {
         match self.attempt(here, there, done, checkpoints.clone(), report).await {
             Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;
-                self.attempt(&here?, there?, done, checkpoints, report).await
+                let worked = self.attempt(&here?, there?, done, checkpoints, report).await;
+                // The pulse is that of the other description.
+                report.settled = false;
+                worked
             }
             worked => worked,
         }
@@ -115,14 +122,19 @@ impl Slice<'_> {
         here: &Facts,
         there: Facts,
         done: &BTreeSet<TableName>,
-        checkpoints: Checkpoints,
+        mut checkpoints: Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
+        // What is added may be taken away again; then the descriptions are what they were, and it is
+        // to be added once more.
+        let adds = !additions::types(&self.job.pipeline, here, &there).is_empty();
         let gone = tables::gone(&self.job.pipeline, here, &there, checkpoints.keys());
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
-        self.work(&plan.shapes, done, checkpoints, report).await?;
+        self.work(&plan.shapes, done, &mut checkpoints, report).await?;
+        let is_reached = |taken: &Taken| taken.is_reached(&plan.shapes, &checkpoints);
+        report.settled = !adds && self.pulse.is_some_and(is_reached);
         if !(self.job.sequences && report.done) {
             return Ok(());
         }
@@ -140,7 +152,7 @@ impl Slice<'_> {
         &self,
         all: &[Shape],
         done: &BTreeSet<TableName>,
-        mut checkpoints: Checkpoints,
+        checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
         // A table that changes all the time would keep the chain alive for ever.
@@ -149,7 +161,7 @@ impl Slice<'_> {
         // A chain leaves to the next tick what came while it was at work, or it might not end.
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
         for _ in 0..rounds {
-            let again = self.round(&shapes, &mut checkpoints, report).await?;
+            let again = self.round(&shapes, checkpoints, report).await?;
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
@@ -311,7 +323,7 @@ impl Slice<'_> {
     async fn decide<'a>(
         &self,
         shapes: &'a [Shape],
-        checkpoints: &Checkpoints,
+        checkpoints: &mut Checkpoints,
         survey: &Survey,
     ) -> Result<Vec<Work<'a>>, Fault> {
         let mut settled = Vec::new();
@@ -337,6 +349,8 @@ impl Slice<'_> {
         works.sort_by_key(|(work, _)| !work.resumed);
         if !settled.is_empty() {
             self.target.settle(self.lease, &settled).await?;
+            let saved = settled.into_iter().map(|of| (of.table.clone(), of.checkpoint));
+            checkpoints.extend(saved);
         }
         let begins = works.iter().any(|(work, _)| !work.resumed);
         let open =

@@ -1,0 +1,144 @@
+//! A source's description and its pulse, in one call of an API: what a survey would see of each table, before
+//! it is known how the tables are synced.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::fault::PostgresError;
+use super::session::{Session, Statement};
+use super::sql::{self, Purpose};
+use super::{describe, survey};
+use crate::engine::model::cursor::{CursorKind, CursorValue};
+use crate::engine::model::facts::Facts;
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pulse::{Beat, Pulse};
+use crate::engine::model::table::TableName;
+
+/// Looks at each table that the description tells of. What it does with each is decided by its
+/// columns, which only the server knows then: so it is a block of code, and not a query.
+const LOOK: &str = include_str!("../../../infra/sql/api/pulse.sql");
+
+/// The types that a cursor may have, as `format_type` prints them without modifiers.
+const TYPES: [&str; 7] = [
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "date",
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+];
+
+/// The facts, as `describe` reads them, and the pulse; none where a table cannot be looked at so.
+pub async fn described(
+    session: &Session,
+    pipeline: &Pipeline,
+) -> Result<(Facts, Option<Pulse>), PostgresError> {
+    let asked = asked(pipeline).to_string();
+    let (history, begun, identity, tables, asked, looked, pulse) = tokio::join!(
+        session.query(describe::HISTORY, []),
+        session.begin(Purpose::Look),
+        session.query(describe::IDENTITY, []),
+        session.ask(gathering(pipeline.tables.as_deref())),
+        session.query("select set_config('syncline.asked', $1, true)", [asked.into()]),
+        session.batch(LOOK),
+        session.query("select current_setting('syncline.pulse')", []),
+    );
+    begun?;
+    let (identity, tables) = (identity?, tables?);
+    asked?;
+    looked?;
+    let pulse = pulse?;
+    session.batch("rollback").await?;
+    let tables = describe::gathered(&tables[0].get::<String>(0))?;
+    let facts = describe::read(describe::told(history)?.first(), &identity[0], tables);
+    Ok((facts, read(&pulse[0].get::<String>(0))?))
+}
+
+/// What gives the tables of the catalog as one JSON text, which the look finds in a setting.
+fn gathering(tables: Option<&[TableName]>) -> Statement {
+    let Statement { text, values } = describe::catalog(tables);
+    let text = format!(
+        "select set_config('syncline.tables', {}, true) from ({text}) as t (schema_name, table_name, facts)",
+        describe::GATHERED
+    );
+    Statement { text, values }
+}
+
+/// What the look is told: whether the tables were named, since otherwise those without a key are
+/// passed over; the operator's rules; and how a table is looked at whole, or by a cursor of each type.
+fn asked(pipeline: &Pipeline) -> Value {
+    let rules = pipeline.rules.iter().map(|rule| {
+        json!({
+            "schema": rule.table.schema(),
+            "table": rule.table.name(),
+            "cursor": rule.cursor,
+            "condition": rule.filter.as_deref().map(sql::condition),
+        })
+    });
+    let kinds = TYPES.into_iter().filter_map(|name| {
+        let kind = CursorKind::of_type(name)?;
+        let of = json!({ "of_time": kind.is_of_time(), "look": look(kind, pipeline.overlap) });
+        Some((name.to_owned(), of))
+    });
+    json!({
+        "listed": pipeline.tables.is_some(),
+        "rules": rules.collect::<Vec<_>>(),
+        "kinds": kinds.collect::<Map<_, _>>(),
+        "digest": survey::VERSIONS,
+    })
+}
+
+/// The look at a table by a cursor of that kind, as a format: of where the rows come from, the cursor
+/// column, and the condition that finds rows without one.
+fn look(kind: CursorKind, overlap: Duration) -> String {
+    let [rows, column, nulls] = ["%1$s", "%2$s", "%3$s"];
+    let window = survey::window(column, kind, nulls, overlap);
+    let digest = survey::VERSIONS;
+    format!(
+        "select w.m::text, case when w.m is null then (select {digest} {rows}) \
+         else (select {digest} {rows} and {window}) end \
+         from {newest}",
+        newest = survey::newest(rows, column, kind)
+    )
+}
+
+/// The pulse as the look leaves it: a list a table of schema, name, cursor, maximum and digest.
+fn read(text: &str) -> Result<Option<Pulse>, PostgresError> {
+    type Told = (String, String, Option<String>, Option<String>, String);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let beats: Vec<Told> = serde_json::from_str(text)?;
+    let tables = beats.into_iter().map(|(schema, name, cursor, max, digest)| {
+        let beat = Beat { cursor, max: max.map(CursorValue::new), digest };
+        (TableName::new(schema, name), beat)
+    });
+    Ok(Some(Pulse { tables: tables.collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_a_cursor_may_have_is_looked_at_and_its_format_has_no_place_but_three() {
+        for name in TYPES {
+            let kind = CursorKind::of_type(name).expect("a cursor may have it");
+            let text = look(kind, Duration::from_secs(600));
+            let bare = ["%1$s", "%2$s", "%3$s"].iter().fold(text, |text, of| text.replace(of, ""));
+            assert!(!bare.contains('%'), "{name}: {bare}");
+        }
+    }
+
+    #[test]
+    fn a_pulse_is_read_as_the_look_leaves_it() {
+        assert_eq!(read("").unwrap(), None);
+        let text = r#"[["public", "a", "updated_at", "2026-01-01", "1:2"], ["b", "c", null, null, "0:0"]]"#;
+        let pulse = read(text).unwrap().expect("a pulse");
+        let beat = &pulse.tables[&TableName::new("b", "c")];
+        assert_eq!(*beat, Beat { cursor: None, max: None, digest: "0:0".to_owned() });
+        assert_eq!(pulse.tables.len(), 2);
+    }
+}
