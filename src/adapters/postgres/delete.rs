@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use super::digest::{Rows, Values};
 use super::fault::PostgresError;
 use super::refused::Refused;
+use super::script::parts::{Halving, Part, Parts};
+use super::script::{Answer, Gives, Script, Step, unreadable};
 use super::session::Session;
 use super::sql::Purpose;
 use super::write::{OWN_SEARCH_PATH, PART};
@@ -40,39 +42,66 @@ pub async fn rows(
     session.batch(&set).await?;
     let mut deleted = Deleted::default();
     let mut left = Vec::from([keys.to_vec()]);
-    while let Some(mut part) = left.pop() {
-        match attempt(session, shape, &part).await? {
-            Attempt::Went(rows) => {
-                deleted.rows += rows;
-                if rows < part.len() as u64 {
-                    let stay = there(session, shape, &part, "").await?;
-                    deleted.kept.extend(stay.into_iter().map(|key| kept(key, IN_SILENCE)));
-                }
+    while let Some(keys) = left.pop() {
+        // None was free, or none is asked for.
+        if keys.is_empty() {
+            continue;
+        }
+        let (tried, rest) = match session.script() {
+            None => {
+                let attempt = attempt(session, shape, &keys).await?;
+                (vec![(keys, attempt)], None)
             }
-            Attempt::Locked(error) => {
-                let free = there(session, shape, &part, locking(shape)).await?;
-                part.retain(|key| !free.contains(key));
-                let locked = there(session, shape, &part, "").await?;
-                // Somebody holds the table then, or a row that points to these.
-                if locked.is_empty() {
-                    return Err(error);
-                }
-                deleted.kept.extend(locked.into_iter().map(|key| kept(key, BY_A_LOCK)));
-                left.push(free.into_iter().collect());
-            }
-            Attempt::Refused(refused) if part.len() == 1 => {
-                deleted.kept.push(kept(part.remove(0), &holder(&refused)));
-            }
-            Attempt::Refused(_) => {
-                let second = part.split_off(part.len() / 2);
-                left.extend([second, part]);
-            }
+            Some(script) => attempts(script, shape, keys).await?,
+        };
+        left.extend(rest);
+        for (part, attempt) in tried {
+            left.extend(after(session, shape, part, attempt, &mut deleted).await?);
         }
     }
     let tally = Tally { deleted: deleted.rows, ..Tally::default() };
     history::count(session, schema, run, &shape.table, &tally).await?;
     session.batch("commit").await?;
     Ok(deleted)
+}
+
+/// Tells of rows that were tried; those that are to be tried once more.
+async fn after(
+    session: &Session,
+    shape: &Shape,
+    mut part: Vec<RowKey>,
+    attempt: Attempt,
+    deleted: &mut Deleted,
+) -> Result<Vec<Vec<RowKey>>, PostgresError> {
+    match attempt {
+        Attempt::Went(rows) => {
+            deleted.rows += rows;
+            if rows < part.len() as u64 {
+                let stay = there(session, shape, &part, "").await?;
+                deleted.kept.extend(stay.into_iter().map(|key| kept(key, IN_SILENCE)));
+            }
+            Ok(Vec::new())
+        }
+        Attempt::Locked(error) => {
+            let free = there(session, shape, &part, locking(shape)).await?;
+            part.retain(|key| !free.contains(key));
+            let locked = there(session, shape, &part, "").await?;
+            // Somebody holds the table then, or a row that points to these.
+            if locked.is_empty() {
+                return Err(error);
+            }
+            deleted.kept.extend(locked.into_iter().map(|key| kept(key, BY_A_LOCK)));
+            Ok(vec![free.into_iter().collect()])
+        }
+        Attempt::Refused(refused) if part.len() == 1 => {
+            deleted.kept.push(kept(part.remove(0), &holder(&refused)));
+            Ok(Vec::new())
+        }
+        Attempt::Refused(_) => {
+            let second = part.split_off(part.len() / 2);
+            Ok(vec![second, part])
+        }
+    }
 }
 
 /// What holds a row that is still there although nothing refused to delete it.
@@ -115,7 +144,45 @@ async fn attempt(
     Ok(attempt)
 }
 
-/// The keys of those rows that are there and could go, locked as the last words say.
+/// The same behind an API, where all halves are tried in one call; and the keys that it did not come to.
+async fn attempts(
+    script: &Script,
+    shape: &Shape,
+    mut keys: Vec<RowKey>,
+) -> Result<(Vec<(Vec<RowKey>, Attempt)>, Option<Vec<RowKey>>), PostgresError> {
+    let texts = keys.iter().map(|key| serde_json::to_string(key.values()));
+    let page = texts.collect::<Result<Vec<_>, _>>()?.join(",");
+    let parts = Parts {
+        ranges: vec![(1, keys.len())],
+        steps: vec![Step::new(rows_of(shape).delete_of_page(), Gives::Rows)],
+        halving: Some(Halving::down_to(keys.len())),
+    };
+    let mut tried = Vec::new();
+    for Part { range: (first, last), outcome } in script.in_parts(parts, page.into()).await? {
+        if first > last || last - first >= keys.len() {
+            return Err(unreadable("the parts of a page in their order"));
+        }
+        let others = keys.split_off(last - first + 1);
+        let attempt = match outcome {
+            Ok(Answer::Rows(counted)) => {
+                Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0))
+            }
+            Ok(_) => return Err(unreadable("a number")),
+            Err(refused) => match PostgresError::Refused(refused) {
+                error if error.is_of_a_lock() => Attempt::Locked(error),
+                error => Attempt::Refused(error.refusal_of_a_row()?),
+            },
+        };
+        tried.push((std::mem::replace(&mut keys, others), attempt));
+    }
+    if tried.is_empty() {
+        return Err(unreadable("what became of a page's parts"));
+    }
+    Ok((tried, (!keys.is_empty()).then_some(keys)))
+}
+
+/// The keys of those rows that are there and could go, locked as the last words say. It is a probe: others'
+/// locks would have it answer otherwise in a script that is run again, so it is not part of the transaction.
 async fn there(
     session: &Session,
     shape: &Shape,
@@ -124,7 +191,10 @@ async fn there(
 ) -> Result<BTreeSet<RowKey>, PostgresError> {
     let mut values = Values::default();
     let (asked, from) = rows_of(shape).with_keys(keys, &mut values);
-    let found = session.query(&format!("select {asked} {from} {locking}"), values.0).await?;
+    session.batch(&format!("savepoint {PART}")).await?;
+    let text = format!("select {asked} {from} order by 1 {locking}");
+    let found = session.query(&text, values.0).await?;
+    session.batch(&format!("rollback to savepoint {PART}; release savepoint {PART}")).await?;
     Ok(found.iter().map(|row| RowKey::new(row.get(0))).collect())
 }
 
