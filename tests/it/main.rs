@@ -53,6 +53,7 @@ mod proof;
 mod readme;
 mod rejects;
 mod rest;
+mod rest_faults;
 mod rest_refused;
 mod rest_source;
 mod roles;

@@ -76,6 +76,10 @@ impl Gateway {
             Some(Trouble::Body(status, content_type, body)) => {
                 Answer::new(status, content_type, body)
             }
+            Some(Trouble::Twice) => {
+                self.pass(sent, target).await;
+                self.pass(sent, target).await
+            }
             _ => self.pass(sent, target).await,
         };
         if sent.method == Method::HEAD {
@@ -85,6 +89,7 @@ impl Gateway {
         match trouble {
             Some(Trouble::ResetAfter) => switch.cut_at_once(),
             Some(Trouble::Truncated) if answer.body.is_empty() => switch.cut_at_once(),
+            Some(Trouble::CutAfter(bytes)) => switch.cut_after(bytes.min(answer.body.len())),
             Some(Trouble::Truncated) => switch.cut_after(answer.body.len() / 2),
             Some(Trouble::Doubled) => answer.body = answer.body.repeat(2),
             Some(Trouble::Late(for_long)) => tokio::time::sleep(for_long).await,

@@ -166,6 +166,11 @@ impl Standin {
         self.gateway.troubles.add(of, skip, times, trouble);
     }
 
+    /// No trouble waits any more.
+    pub fn forget_troubles(&self) {
+        self.gateway.troubles.forget();
+    }
+
     /// Whether trouble still waits for its call.
     pub fn is_waiting(&self) -> bool {
         self.gateway.troubles.is_waiting()

@@ -19,6 +19,10 @@ pub enum Trouble {
     ResetAfter,
     /// The connection ends in the middle of the answer's body.
     Truncated,
+    /// The connection ends after so many bytes of the answer's body.
+    CutAfter(usize),
+    /// The request is delivered twice; the second answer counts.
+    Twice,
     /// The body comes twice, as one body of twice the length.
     Doubled,
     /// The answer waits for this long after the work is committed.
@@ -59,6 +63,11 @@ impl Troubles {
         }
         plan.times -= 1;
         Some(plan.trouble.clone())
+    }
+
+    /// Nothing waits any more.
+    pub fn forget(&self) {
+        self.0.lock().expect("no holder panics").clear();
     }
 
     /// Whether some has not struck yet.
