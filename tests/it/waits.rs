@@ -1,5 +1,8 @@
 //! Rows that wait for another row: hundreds of them leave their page in a few steps, and only they.
 
+use syncline::engine::model::range::Side;
+
+use crate::world::over_api::connects_to;
 use crate::world::pair::{Answer, Pair};
 use crate::world::role;
 
@@ -43,6 +46,9 @@ async fn set_aside(pair: &Pair) -> String {
 
 #[tokio::test]
 async fn hundreds_of_orphans_leave_their_page_in_a_few_attempts() {
+    if !connects_to(Side::Target, "how often a page is tried") {
+        return;
+    }
     for can_wait in ["", " deferrable initially deferred"] {
         let pair =
             family(&format!("{} {COUNTED}", POINTS.replace(';', &format!("{can_wait};")))).await;
@@ -73,6 +79,9 @@ async fn an_orphan_is_set_aside_in_the_servers_own_words() {
 
 #[tokio::test]
 async fn hundreds_of_rows_whose_value_is_kept_leave_their_page_in_a_few_attempts() {
+    if !connects_to(Side::Target, "how often a page is tried") {
+        return;
+    }
     let unique = "create unique index one_holder on children (lower(mail), (parent + 1));";
     let pair = family(&format!("{unique} {COUNTED}")).await;
     pair.sql_target(
@@ -113,6 +122,9 @@ async fn of_rows_of_one_value_the_first_goes_in() {
 
 #[tokio::test]
 async fn what_descends_from_an_orphan_in_the_same_page_goes_with_it() {
+    if !connects_to(Side::Target, "how often a page is tried") {
+        return;
+    }
     let nodes = "create table nodes (id int primary key, up int, updated_at timestamptz not null);";
     let up = "alter table nodes add foreign key (up) references nodes;";
     let pair = Pair::of(nodes, &format!("{nodes}{up}{COUNTED}")).await;
@@ -170,6 +182,9 @@ async fn a_trigger_that_finds_a_parent_for_some_rows_is_still_asked_for_each() {
 
 #[tokio::test]
 async fn orphans_wait_although_the_role_may_not_read_their_parents() {
+    if !connects_to(Side::Target, "what a role of its own may do") {
+        return;
+    }
     let pair = family(&format!(
         "{POINTS} alter table children drop constraint of_parent; create schema hidden; \
          create table hidden.parents (id int primary key); insert into hidden.parents values (1); \

@@ -2,10 +2,14 @@
 
 use std::sync::{OnceLock, mpsc};
 
+use syncline::engine::model::range::Side;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Mutex;
+use tokio_postgres::Client;
 
 use super::Database;
 use super::postgrest::Standin;
+use super::servers::not_tested;
 
 /// All that tests make is the service role's to use.
 pub const GRANTS: &str = "do $$ declare own name; begin \
@@ -40,6 +44,33 @@ impl OverApi {
             other => panic!("{OVER_API}={other}: it may be source, target or both"),
         }
     }
+}
+
+/// Whether a test can be that needs a connection to one of its databases; where the variable has that one
+/// reached over an API, it says what is left out.
+pub fn connects_to(side: Side, for_what: &str) -> bool {
+    let connects = match OverApi::from_environment() {
+        None => true,
+        Some(OverApi::Both) => false,
+        Some(OverApi::Source) => side == Side::Target,
+        Some(OverApi::Target) => side == Side::Source,
+    };
+    if !connects {
+        not_tested(&format!("{for_what}, over an API"));
+    }
+    connects
+}
+
+/// The service role may suppress triggers, as a person can allow it from Postgres 15 on.
+pub async fn allow_to_suppress(client: &Client) {
+    // The grant is the cluster's: two tests that give it at once would be in each other's way.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _guard = ONE_AT_A_TIME.lock().await;
+    let allow = "do $$ begin if current_setting('server_version_num')::int4 >= 150000 then \
+        if not has_parameter_privilege('service_role', 'session_replication_role', 'set') then \
+            execute 'grant set on parameter session_replication_role to service_role'; \
+        end if; end if; end $$";
+    client.batch_execute(allow).await.expect("the superuser may grant");
 }
 
 /// A stand-in that answers also while its test waits for a process.

@@ -16,7 +16,7 @@ use syncline::wiring::App;
 use tokio_postgres::Client;
 use tower::Service;
 
-use super::over_api::{GRANTS, OverApi, stand_in};
+use super::over_api::{GRANTS, OverApi, allow_to_suppress, stand_in};
 use super::postgrest::Standin;
 use super::{Database, connect, fresh_database};
 
@@ -112,6 +112,7 @@ impl Pair {
                 .set("TARGET_DATABASE_URL", api.url())
                 .set("TARGET_SERVICE_ROLE_KEY", api.secret_key());
             self.apis.target = Some(api);
+            allow_to_suppress(&self.there).await;
             self.grant(&self.there).await;
         }
         self
