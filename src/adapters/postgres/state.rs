@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::database::{PostgresTarget, keep};
+use super::fault::PostgresError;
 use super::{history, known, ledger, rejects, standing};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
@@ -15,12 +16,22 @@ use crate::engine::ports::{
     Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
 };
 
+/// How often a run is opened again behind an API because another one was opened or closed between two calls that
+/// are one transaction.
+const MOST_REOPENINGS: u32 = 5;
+
 #[async_trait]
 impl Ledger for PostgresTarget {
     async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
-        let session = self.session().await?;
-        let result = ledger::open(&session, &self.schema, run).await;
-        keep(&self.pool, session, result, Step::State)
+        let mut left = MOST_REOPENINGS;
+        loop {
+            let session = self.session().await?;
+            let result = ledger::open(&session, &self.schema, run).await;
+            if left == 0 || !matches!(result, Err(PostgresError::Changed)) {
+                return keep(&self.pool, session, result, Step::State);
+            }
+            left -= 1;
+        }
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
