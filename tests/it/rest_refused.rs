@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::world::connect;
 use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
 use crate::world::postgrest::Trouble;
@@ -76,6 +77,50 @@ async fn rows_that_the_target_holds_cost_the_same_few_calls_however_many_they_ar
         assert_eq!(pair.text_target(left).await, held.to_string());
         pair.sql_source(&rows.replace("1, 5000", "1, 100")).await;
         pair.sync().await.success();
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_ends_between_two_calls_of_a_delete_is_no_conflict() {
+    let pair =
+        Pair::with(ITEMS).await.set("SYNC_DELETES", "mirror").over_api(OverApi::Target).await;
+    let rows = "insert into items select i, 'item', i, '2026-01-01' from generate_series(1, 900) i";
+    pair.sql_source(rows).await;
+    pair.sync().await.success();
+    let mut calls = 0;
+    // The first run meets the lock all the time; from the others it goes behind one of the last calls.
+    for (turn, before_the_end) in [0, 6, 5, 4, 3].into_iter().enumerate() {
+        let gone = turn * 9 + 1..turn * 9 + 10;
+        let delete =
+            format!("delete from items where id between {} and {}", gone.start, gone.end - 1);
+        pair.sql_source(&delete).await;
+        let user = connect(&pair.target.url).await.expect("the target accepts us");
+        let lock = format!("begin; select from items where id in ({}) for update", gone.start + 3);
+        user.batch_execute(&lock).await.expect("the row is there");
+        if turn > 0 {
+            let late = Trouble::Late(Duration::from_millis(300));
+            pair.target_api().fail("POST /rpc/", calls - before_the_end, 1, late);
+        }
+        let lets_go = async {
+            while turn > 0 && pair.target_api().is_waiting() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            if turn > 0 {
+                user.batch_execute("commit").await.expect("it is open");
+            }
+        };
+        let before = pair.target_api().calls().len();
+
+        let (answer, ()) = tokio::join!(pair.sync(), lets_go);
+
+        if turn == 0 {
+            calls = pair.target_api().calls().len() - before;
+        }
+        // Where it goes between the attempt and the look who holds it, nobody is found.
+        match answer.error().0.as_str() {
+            "locked" if turn > 0 => {}
+            _ => assert!(answer.success().warnings().contains("somebody's lock")),
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use syncline::engine::model::range::Side;
 
-use crate::world::over_api::connects_to_target;
+use crate::world::over_api::connects_to;
 use crate::world::pair::Pair;
 use crate::world::role;
 
@@ -142,7 +143,7 @@ async fn what_was_synced_beyond_a_sequences_end_is_told_with_its_remedy() {
 
 #[tokio::test]
 async fn a_sequence_that_the_role_may_not_advance_is_named_and_the_others_go_on() {
-    if !connects_to_target("what a role of its own may do") {
+    if !connects_to(Side::Target, "what a role of its own may do") {
         return;
     }
     let pair = pair(TABLES, ROWS).await;

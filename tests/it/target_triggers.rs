@@ -1,7 +1,9 @@
 //! Triggers of the target: one that drops rows, one that rewrites them, and triggers that are not to
 //! fire.
 
-use crate::world::over_api::connects_to_target;
+use syncline::engine::model::range::Side;
+
+use crate::world::over_api::connects_to;
 use crate::world::pair::{Answer, Pair};
 use crate::world::servers::has;
 
@@ -178,7 +180,7 @@ async fn a_table_whose_rules_are_kept_by_triggers_keeps_them() {
 
 #[tokio::test]
 async fn a_role_that_may_not_suppress_triggers_is_told_before_a_row_moves() {
-    if !connects_to_target("what a role of its own may do") {
+    if !connects_to(Side::Target, "what a role of its own may do") {
         return;
     }
     let pair = items("").await.pipeline("triggers = \"suppress\"");

@@ -1,6 +1,8 @@
 //! Rows that wait for another row: hundreds of them leave their page in a few steps, and only they.
 
-use crate::world::over_api::connects_to_target;
+use syncline::engine::model::range::Side;
+
+use crate::world::over_api::connects_to;
 use crate::world::pair::{Answer, Pair};
 use crate::world::role;
 
@@ -44,7 +46,7 @@ async fn set_aside(pair: &Pair) -> String {
 
 #[tokio::test]
 async fn hundreds_of_orphans_leave_their_page_in_a_few_attempts() {
-    if !connects_to_target("how often a page is tried") {
+    if !connects_to(Side::Target, "how often a page is tried") {
         return;
     }
     for can_wait in ["", " deferrable initially deferred"] {
@@ -77,7 +79,7 @@ async fn an_orphan_is_set_aside_in_the_servers_own_words() {
 
 #[tokio::test]
 async fn hundreds_of_rows_whose_value_is_kept_leave_their_page_in_a_few_attempts() {
-    if !connects_to_target("how often a page is tried") {
+    if !connects_to(Side::Target, "how often a page is tried") {
         return;
     }
     let unique = "create unique index one_holder on children (lower(mail), (parent + 1));";
@@ -120,7 +122,7 @@ async fn of_rows_of_one_value_the_first_goes_in() {
 
 #[tokio::test]
 async fn what_descends_from_an_orphan_in_the_same_page_goes_with_it() {
-    if !connects_to_target("how often a page is tried") {
+    if !connects_to(Side::Target, "how often a page is tried") {
         return;
     }
     let nodes = "create table nodes (id int primary key, up int, updated_at timestamptz not null);";
@@ -180,7 +182,7 @@ async fn a_trigger_that_finds_a_parent_for_some_rows_is_still_asked_for_each() {
 
 #[tokio::test]
 async fn orphans_wait_although_the_role_may_not_read_their_parents() {
-    if !connects_to_target("what a role of its own may do") {
+    if !connects_to(Side::Target, "what a role of its own may do") {
         return;
     }
     let pair = family(&format!(

@@ -43,6 +43,10 @@ pub async fn rows(
     let mut deleted = Deleted::default();
     let mut left = Vec::from([keys.to_vec()]);
     while let Some(keys) = left.pop() {
+        // None was free, or none is asked for.
+        if keys.is_empty() {
+            continue;
+        }
         let (tried, rest) = match session.script() {
             None => {
                 let attempt = attempt(session, shape, &keys).await?;

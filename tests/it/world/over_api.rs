@@ -2,6 +2,7 @@
 
 use std::sync::{OnceLock, mpsc};
 
+use syncline::engine::model::range::Side;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
@@ -45,11 +46,15 @@ impl OverApi {
     }
 }
 
-/// Whether a test can be that needs a connection to its target; where the variable has all targets reached over
-/// an API, it says what is left out.
-pub fn connects_to_target(for_what: &str) -> bool {
-    let over = OverApi::from_environment();
-    let connects = !matches!(over, Some(OverApi::Target | OverApi::Both));
+/// Whether a test can be that needs a connection to one of its databases; where the variable has that one
+/// reached over an API, it says what is left out.
+pub fn connects_to(side: Side, for_what: &str) -> bool {
+    let connects = match OverApi::from_environment() {
+        None => true,
+        Some(OverApi::Both) => false,
+        Some(OverApi::Source) => side == Side::Target,
+        Some(OverApi::Target) => side == Side::Source,
+    };
     if !connects {
         not_tested(&format!("{for_what}, over an API"));
     }
