@@ -48,7 +48,6 @@ mod suppress;
 mod survey;
 mod together;
 mod waits;
-mod wire;
 mod write;
 
 pub use database::{PostgresSource, PostgresTarget};
