@@ -95,6 +95,21 @@ pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
     Ok(known.collect())
 }
 
+/// The same, made: `set_aside` says how many rows of a table are set aside, which the history keeps in the
+/// place of those that were refused.
+pub fn tallies_value(tallies: &Tallies, set_aside: &BTreeMap<TableName, u64>) -> serde_json::Value {
+    let stored = tallies.iter().map(|(table, tally)| {
+        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
+        let rejected = set_aside.get(table).copied().unwrap_or(0);
+        let counts = serde_json::json!({
+            "inserted": inserted, "updated": updated, "unchanged": unchanged,
+            "rejected": rejected, "deleted": deleted,
+        });
+        (table.to_string(), counts)
+    });
+    serde_json::Value::Object(stored.collect())
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct StoredTally {

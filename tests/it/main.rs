@@ -54,6 +54,9 @@ mod readme;
 mod rejects;
 mod rest;
 mod rest_source;
+mod rest_target;
+mod rest_target_told;
+mod rest_target_values;
 mod roles;
 #[path = "../rooms.rs"]
 mod rooms;
