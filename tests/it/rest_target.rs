@@ -118,8 +118,9 @@ async fn a_crash_between_the_rows_and_their_checkpoint_repeats_rows_and_skips_no
     let pair = pair.set("SYNC_PAGE_ROWS", "10");
     let mut last = 0;
     for trouble in [Trouble::ResetBefore, Trouble::ResetAfter, Trouble::Truncated] {
-        // Whatever a run asks of the state tables, from its first page on.
-        for skip in (5..17).step_by(3) {
+        // Whatever a run asks of the state tables, from its first page on, and each of its pages.
+        let states = (5..17).step_by(3).map(|skip| ("sync_", skip));
+        for (call, skip) in states.chain((0..3).map(|skip| ("POST /jobs", skip))) {
             // Days apart, so that no overlap reaches back to what a checkpoint would hide.
             pair.sql_source(&jobs(
                 last + 1,
@@ -129,7 +130,7 @@ async fn a_crash_between_the_rows_and_their_checkpoint_repeats_rows_and_skips_no
             .await;
             last += 30;
             // As often as a call is repeated.
-            api.fail("sync_", skip, 4, trouble.clone());
+            api.fail(call, skip, 4, trouble.clone());
             pair.sync_moving().await;
             while api.is_waiting() {
                 pair.sync_moving().await;
