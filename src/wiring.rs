@@ -120,6 +120,11 @@ impl App {
         postgres::for_project(side, state_schema)
     }
 
+    /// The same for a target that may have no function that runs SQL: the state tables alone.
+    pub fn project_tables(state_schema: &str) -> String {
+        postgres::state_tables(state_schema)
+    }
+
     /// A new run's id, from the system's randomness.
     pub fn new_run(&self) -> RunId {
         let mut bits = [0; 16];
@@ -238,7 +243,8 @@ fn serve(
     let watched = PostgresSource::new(source.clone(), meter.clone());
     let source = open::source(source, &meter);
     // One connection for rows and ledger alike: both work on the same database.
-    let database = PostgresTarget::new(target, state_schema, triggers, meter.clone());
+    let database = PostgresTarget::new(target.clone(), state_schema, triggers, meter.clone());
+    let (target, ledger) = open::target(&target, &database, state_schema, triggers, &meter);
     Served {
         mark,
         #[cfg(feature = "cli")]
@@ -263,15 +269,8 @@ fn serve(
             lookback,
         }),
         #[cfg(feature = "cli")]
-        rehearse: Box::new(database.clone()),
-        ports: Ports {
-            source,
-            target: Box::new(database.clone()),
-            ledger: Box::new(database),
-            clock: Box::new(SystemClock),
-            meter,
-            notifier,
-        },
+        rehearse: Box::new(database),
+        ports: Ports { source, target, ledger, clock: Box::new(SystemClock), meter, notifier },
     }
 }
 

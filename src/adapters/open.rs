@@ -1,4 +1,6 @@
-//! From an address to what speaks to it: the only list of sources.
+//! From an address to what speaks to it: the only list of sources and targets.
+
+mod target;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -6,14 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::postgres::PostgresSource;
-use super::postgrest::PostgrestSource;
+use super::postgres::{PostgresSource, PostgresTarget};
+use super::postgrest::{PostgrestSource, PostgrestTarget};
+use target::ProjectTarget;
+
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
-use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pipeline::{Pipeline, TargetTriggers};
 use crate::engine::model::pulse::Pulse;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
@@ -23,7 +27,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{Digests, Fetch, FetchParents, Ledger, ReadPage, Source, Target};
 
 /// What an API answers where our function was not made.
 const NO_FUNCTION: &str = "no_function";
@@ -37,6 +41,25 @@ pub fn source(address: Address, meter: &Meter) -> Box<dyn Source> {
             by_function: PostgresSource::new(address, meter.clone()),
             has_function: Mutex::default(),
         }),
+    }
+}
+
+/// What writes a target, and its ledger: both work on the same database. Calls of an API count in the meter.
+pub fn target(
+    address: &Address,
+    database: &PostgresTarget,
+    state_schema: &str,
+    triggers: TargetTriggers,
+    meter: &Meter,
+) -> (Box<dyn Target>, Box<dyn Ledger>) {
+    match address {
+        Address::Postgres(_) => (Box::new(database.clone()), Box::new(database.clone())),
+        Address::Project(project) => {
+            let tables =
+                PostgrestTarget::new(project.clone(), state_schema, triggers, meter.clone());
+            let either = ProjectTarget::new(database.clone(), tables);
+            (Box::new(either.clone()), Box::new(either))
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use super::http::{Answered, Http, NoAnswer, Repeating, retry_after};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 
-/// How long a call may take: the gateway ends one after a minute (facts/postgrest.md, section 6).
-const PATIENCE: Duration = Duration::from_secs(65);
+/// How long a call may take with its repetitions: the gateway ends one after a minute (facts/postgrest.md, section 6).
+pub const PATIENCE: Duration = Duration::from_secs(65);
 
 /// A project's API.
 #[derive(Debug)]

@@ -60,6 +60,9 @@ mod rest_gap;
 mod rest_pulse;
 mod rest_refused;
 mod rest_source;
+mod rest_target;
+mod rest_target_told;
+mod rest_target_values;
 mod roles;
 #[path = "../rooms.rs"]
 mod rooms;

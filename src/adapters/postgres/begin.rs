@@ -7,6 +7,7 @@ use super::script::{Answer, Gives, Script, Step};
 use super::session::{Parameter, Statement};
 use super::sql::{self, Purpose};
 use super::{describe, end, history, ledger, migrate, rejects};
+use crate::adapters::stored;
 use crate::engine::model::run::RunEnd;
 use crate::engine::ports::{AtOnce, Begun, ClosedRun, NewRun, OpenedAtOnce};
 
@@ -78,7 +79,7 @@ fn look(schema: &str, run: &NewRun<'_>, asked: &AtOnce<'_>) -> Statement {
         place(end::pulse_key(run.pipeline).into()),
         place(asked.pulse.into()),
         place(run.pipeline.into()),
-        place(ledger::checkpoint_prefix(run.pipeline).into()),
+        place(stored::checkpoint_prefix(run.pipeline).into()),
     ];
     let text = format!(
         "with t (schema_name, table_name, facts) as materialized ({catalog}), \

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::database::{PostgresSource, PostgresTarget, keep};
 use super::fault::PostgresError;
-use super::ledger::{is_missing, lease_key};
+use super::ledger::is_missing;
 use super::sql::{self, Purpose};
+use crate::adapters::stored::lease_key;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};
 

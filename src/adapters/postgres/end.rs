@@ -4,7 +4,8 @@
 use super::fault::PostgresError;
 use super::session::{Session, Statement};
 use super::sql::Purpose;
-use super::{history, ledger, sql};
+use super::{history, sql};
+use crate::adapters::stored;
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::{ClosedRun, KeptPulse};
 
@@ -47,7 +48,7 @@ fn releasing(schema: &str, pipeline: &str, part: &str, is: String) -> Statement 
          where key = $1 and value ->> '{part}' = $2",
         sql::ident(schema)
     );
-    Statement { text, values: vec![ledger::lease_key(pipeline).into(), is.into()] }
+    Statement { text, values: vec![stored::lease_key(pipeline).into(), is.into()] }
 }
 
 /// What ends a run that has just begun, and gives its lease back, where `syncline.quiet` says that there is
@@ -75,8 +76,8 @@ fn keeping(schema: &str, lease: &Lease, kept: &KeptPulse<'_>) -> Statement {
         pulse_key(lease.pipeline()).into(),
         pulse.into(),
         mark.into(),
-        ledger::checkpoint_prefix(lease.pipeline()).into(),
-        ledger::lease_key(lease.pipeline()).into(),
+        stored::checkpoint_prefix(lease.pipeline()).into(),
+        stored::lease_key(lease.pipeline()).into(),
         lease.fence().into(),
     ];
     Statement { text, values }

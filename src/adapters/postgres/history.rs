@@ -7,7 +7,7 @@ use super::row::Row;
 use super::fault::PostgresError;
 use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
-use super::wire;
+use crate::adapters::stored;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
@@ -39,7 +39,7 @@ pub fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
         continued: row.get(2),
         began: row.get::<SystemTime>(3),
         ended: row.get::<SystemTime>(4),
-        tallies: wire::tallies(&row.get::<String>(5))?,
+        tallies: stored::tallies(&row.get::<String>(5))?,
         calls: unsigned(row.get(6)),
     })
 }
@@ -100,13 +100,13 @@ pub async fn count(
 ) -> Result<u64, PostgresError> {
     let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
     let mut statement = counting(schema, run, table, "$3", "$4");
-    statement.values.extend([written.into(), wire::counts(tally).into()]);
+    statement.values.extend([written.into(), stored::counts(tally).into()]);
     let rows = session.ask(statement).await?;
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
 /// What adds counts that stand in the statement as they are given: how many rows were written, and all
-/// of them as `wire::counts` writes them. It gives how many rows are set aside.
+/// of them as `stored::counts` writes them. It gives how many rows are set aside.
 pub fn counting(
     schema: &str,
     run: &RunId,

@@ -1,27 +1,12 @@
 //! What people know of a pipeline: one row of `sync_state`, compared and swapped.
 
-use std::time::{Duration, SystemTime};
-
-use serde::{Deserialize, Serialize};
-
 use super::fault::PostgresError;
 use super::ledger;
 use super::row::Row;
 use super::session::Session;
 use super::sql::{self, Purpose};
+use crate::adapters::stored::{StoredKnown, known_key};
 use crate::engine::model::notice::{Known, Untold};
-
-/// The stored form.
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredKnown {
-    /// Milliseconds since 1970, by the clock of whoever told them.
-    failing_told_ms: Option<u64>,
-    rejects_until: Option<String>,
-}
-
-fn key(pipeline: &str) -> String {
-    format!("notified:{pipeline}")
-}
 
 /// What people know, and which rows were refused for the first time since, in one round trip.
 pub async fn untold(
@@ -40,8 +25,8 @@ pub async fn untold(
     );
     let (begun, known, rejects, ended) = tokio::join!(
         session.begin(Purpose::Look),
-        session.query(&known, [key(pipeline).into()]),
-        session.query(&rejects, [pipeline.into(), key(pipeline).into()]),
+        session.query(&known, [known_key(pipeline).into()]),
+        session.query(&rejects, [pipeline.into(), known_key(pipeline).into()]),
         session.batch("commit"),
     );
     begun?;
@@ -88,24 +73,7 @@ pub async fn replace(
              returning 1"
         ),
     };
-    let parameters = [key(pipeline).into(), before.into(), after.into()];
+    let parameters = [known_key(pipeline).into(), before.into(), after.into()];
     let rows = session.alone(Purpose::Write, &statement, parameters).await?;
     Ok(!rows.is_empty())
-}
-
-impl StoredKnown {
-    fn text(known: &Known) -> Result<String, serde_json::Error> {
-        let Known { failing, rejects } = known;
-        let since = |at: &SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        serde_json::to_string(&Self {
-            failing_told_ms: failing.as_ref().map(|at| since(at).as_millis() as u64),
-            rejects_until: rejects.clone(),
-        })
-    }
-
-    fn into_model(self) -> Known {
-        let Self { failing_told_ms, rejects_until } = self;
-        let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        Known { failing: failing_told_ms.map(at), rejects: rejects_until }
-    }
 }

@@ -9,8 +9,10 @@ use tokio_postgres::error::SqlState;
 use super::fault::PostgresError;
 use super::session::{Session, Statement};
 use super::sql::{self, Purpose};
-use super::wire::StoredCheckpoint;
 use super::{begin, history, migrate, rejects};
+use crate::adapters::stored::{
+    self, StoredCheckpoint, VERSION, checkpoint_key, deletes_key, lease_key, reconciled_of,
+};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::table::TableName;
@@ -122,15 +124,15 @@ pub fn begun(run: &NewRun<'_>, rows: &OpenRows<'_>) -> Result<Begun, PostgresErr
 /// Makes or upgrades the state tables where that is needed; the versions before and after.
 pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), PostgresError> {
     let stored = stored_version(session, schema).await?;
-    if stored < migrate::VERSION {
+    if stored < VERSION {
         migrate::upgrade(session, schema).await?;
     }
-    Ok((stored, migrate::VERSION.max(stored)))
+    Ok((stored, VERSION.max(stored)))
 }
 
 /// Whether the state tables are up to date or may be made by the role.
 pub async fn check_place(session: &Session, schema: &str) -> Result<(), PostgresError> {
-    if stored_version(session, schema).await? >= migrate::VERSION {
+    if stored_version(session, schema).await? >= VERSION {
         return Ok(());
     }
     if session.script().is_some() {
@@ -170,32 +172,6 @@ pub fn is_missing(error: &PostgresError) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
     })
-}
-
-/// The key of a pipeline's lease.
-pub fn lease_key(pipeline: &str) -> String {
-    format!("lease:{pipeline}")
-}
-
-/// What the keys of a pipeline's checkpoints begin with.
-pub fn checkpoint_prefix(pipeline: &str) -> String {
-    format!("checkpoint:{pipeline}:")
-}
-
-fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
-    format!("{}{table}", checkpoint_prefix(pipeline))
-}
-
-/// The key of what is remembered of a table's deletes.
-fn deletes_key(pipeline: &str, table: &str) -> String {
-    format!("deletes:{pipeline}:{table}")
-}
-
-/// The tables that these keys say the deletes of are done.
-fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
-    let prefix = deletes_key(pipeline, "");
-    let names = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
-    names.filter_map(|name| TableName::parse(name).ok()).collect()
 }
 
 /// Takes the lease if nobody has it or its time is over by this database's clock; the fence grows
@@ -262,7 +238,7 @@ pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
         schema = sql::ident(schema)
     );
     let values = vec![
-        checkpoint_prefix(run.pipeline).into(),
+        stored::checkpoint_prefix(run.pipeline).into(),
         run.pipeline.into(),
         run.chain.id().into(),
         run.id.as_str().into(),
@@ -277,7 +253,7 @@ pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
         "select value::text from {}.sync_state where starts_with(key, $1)",
         sql::ident(schema)
     );
-    Statement { text, values: vec![checkpoint_prefix(pipeline).into()] }
+    Statement { text, values: vec![stored::checkpoint_prefix(pipeline).into()] }
 }
 
 /// The checkpoints, read from their rows.

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
+pub use crate::adapters::stored::VERSION;
 use crate::engine::model::range::Side;
 
 /// The files; a file's place is the version it leads to. A file that was released never changes.
-const FILES: [&str; 4] = [
+const FILES: [&str; VERSION as usize] = [
     include_str!("../../../infra/sql/0001_state.sql"),
     include_str!("../../../infra/sql/0002_deliveries.sql"),
     include_str!("../../../infra/sql/0003_rejects.sql"),
@@ -18,9 +19,6 @@ const FILES: [&str; 4] = [
 
 /// What lets the program work on a project over its API.
 const RUN: &str = include_str!("../../../infra/sql/api/run.sql");
-
-/// The version that this program works with.
-pub const VERSION: i64 = FILES.len() as i64;
 
 /// Serialises whoever upgrades, for the length of the transaction. The number is ours alone by
 /// chance; whoever else takes it makes an upgrade wait.
@@ -72,7 +70,8 @@ pub fn for_project(side: Side, schema: &str) -> String {
     }
 }
 
-fn state_tables(schema: &str) -> String {
+/// What makes the state tables alone, for a target whose organisation allows no function that runs SQL.
+pub fn state_tables(schema: &str) -> String {
     let quoted = sql::ident(schema);
     let mut text = format!(
         "-- What Syncline remembers. Running it again, or a later version's, brings what is there up to date.\n\

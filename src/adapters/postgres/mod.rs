@@ -52,10 +52,9 @@ mod survey;
 mod together;
 mod tries;
 mod waits;
-mod wire;
 mod write;
 
 pub use database::{PostgresSource, PostgresTarget};
 #[cfg(feature = "cli")]
 pub use export::PostgresExport;
-pub use migrate::for_project;
+pub use migrate::{for_project, state_tables};

@@ -1,7 +1,5 @@
 //! Calls of a project's API: what each carries, which answers pass, and how much of one is read.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -13,12 +11,9 @@ use super::fault::RestError;
 use super::floor::Clock;
 use super::wire;
 use crate::adapters::http::{Answered, Http, Repeating};
+use crate::adapters::project::PATIENCE;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
-
-/// How long a call may take with its repetitions: a little more than the minute after which Supabase
-/// ends one.
-const PATIENCE: Duration = Duration::from_secs(65);
 
 /// A project's API, reached when it is first needed.
 pub struct Client {
@@ -52,6 +47,33 @@ pub struct Get<'a> {
     pub most_bytes: usize,
 }
 
+/// How rows of a table are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// New rows, or rows merged into those that are there, as the preferences say.
+    Post,
+    /// Those that the filters find are changed.
+    Patch,
+    /// Those that the filters find are deleted.
+    Delete,
+}
+
+/// What is written of a table. Each of them may reach the database twice: a call that is cut is made again.
+pub struct Change<'a> {
+    /// How.
+    pub verb: Verb,
+    /// The table's schema.
+    pub schema: &'a str,
+    /// Its name.
+    pub table: &'a str,
+    /// What follows the question mark.
+    pub query: &'a str,
+    /// What is preferred beside the time zone.
+    pub prefer: &'a str,
+    /// The rows, or what is set; nothing of rows that are deleted.
+    pub body: Bytes,
+}
+
 impl Client {
     /// Calls are counted by the meter, each attempt.
     pub fn new(project: Project, meter: Meter) -> Self {
@@ -82,13 +104,38 @@ impl Client {
             body.len() > most_bytes && body[unseen..].contains(&b'\n')
         };
         let answered = self.send(request, &enough).await?;
-        let total = answered
-            .headers
-            .get("Content-Range")
-            .and_then(|range| range.to_str().ok()?.rsplit_once('/')?.1.parse().ok());
+        let total = total(&answered);
         let Answered { body, cut, .. } = answered;
         let rows = wire::inside(body, cut).ok_or(RestError::Stranger)?;
         Ok(Listed { rows, cut, total })
+    }
+
+    /// Writes rows of a table; gives back those that were asked for, and their number where that was.
+    pub async fn change(&self, change: &Change<'_>) -> Result<Listed, RestError> {
+        let Change { verb, schema, table, query, prefer, ref body } = *change;
+        let url = format!("{}/{}?{query}", self.project.api(), super::query::encoded(table));
+        let request = match verb {
+            Verb::Post => self.http.client().post(url),
+            Verb::Patch => self.http.client().patch(url),
+            Verb::Delete => self.http.client().delete(url),
+        };
+        let request = request
+            .header("Accept", "application/json")
+            .header("Content-Profile", schema.as_bytes())
+            .header("Prefer", format!("timezone=UTC, {prefer}"));
+        let request = match verb {
+            Verb::Delete => request,
+            Verb::Post | Verb::Patch => {
+                request.header("Content-Type", "application/json").body(body.clone())
+            }
+        };
+        let answered = self.send(self.shown(request, schema), &|_, _| false).await?;
+        let total = total(&answered);
+        let rows = match answered.body.is_empty() {
+            true => Bytes::new(),
+            false => wire::inside(answered.body, false).ok_or(RestError::Stranger)?,
+        };
+        Ok(Listed { rows, cut: false, total })
     }
 
     /// What the API says of a schema and its tables.
@@ -143,4 +190,10 @@ impl Client {
         self.clock.answered(&answered.headers, Timestamp::now());
         if answered.status.is_success() { Ok(answered) } else { Err(RestError::of(&answered)) }
     }
+}
+
+/// How many rows there are altogether, or were written, where that was asked for.
+fn total(answered: &Answered) -> Option<u64> {
+    let range = answered.headers.get("Content-Range")?;
+    range.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
 }

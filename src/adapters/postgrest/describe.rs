@@ -67,7 +67,13 @@ fn of_table(schema: &str, definition: Definition, relation: Relation) -> TableFa
         keys: if key.is_empty() || !relation.is_table() { Vec::new() } else { vec![key] },
         // What is read by a cursor is read in its order; which index serves it is not told.
         index_starts: properties.iter().map(|(name, _)| name.clone()).collect(),
-        privileges: Privileges { select: true, ..Privileges::default() },
+        privileges: Privileges {
+            select: true,
+            insert: relation.is_table(),
+            update: relation.is_table(),
+            delete: relation.is_table(),
+            rows_hidden: false,
+        },
         told_by_api: true,
         columns: properties.iter().map(|(name, of)| column(name, of, &required)).collect(),
         ..TableFacts::default()

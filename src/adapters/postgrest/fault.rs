@@ -6,8 +6,10 @@ use crate::engine::model::fault::{
     BAD_VALUE, CONFLICT, Fault, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
 };
 use crate::engine::model::json_rows::BadRow;
+use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
+use super::target_fault;
 use super::wire::Said;
 
 /// Why a call of a project's API came to nothing.
@@ -25,6 +27,8 @@ pub enum RestError {
         code: String,
         /// What it said, where that holds no value.
         words: Option<String>,
+        /// All that it said, for the table of refused rows alone.
+        said: Box<Withheld>,
     },
     /// The answer is none of PostgREST's.
     #[error("The answer is not what PostgREST would say")]
@@ -45,11 +49,45 @@ pub enum RestError {
     #[error("The key is the role {0}'s, to which rows may be hidden")]
     HiddenRows(String),
     /// What the plain API does not offer.
-    #[error("The plain API cannot count or digest rows")]
+    #[error("The plain API cannot take values the way into another type")]
     NoDigests,
+    /// A key may be spelled otherwise on the target, and nobody tells.
+    #[error("The API does not tell how the key column {0} rounds its values")]
+    HiddenType(String),
     /// It cannot evaluate SQL.
     #[error("The plain API evaluates no condition of `where`")]
     NoConditions,
+    /// Another run has taken the lease.
+    #[error("Another run has taken the lease")]
+    LeaseLost,
+    /// The state tables are not there, or older.
+    #[error("The state tables are missing, or of an earlier version")]
+    NoState,
+    /// What is stored is not what we store.
+    #[error("The stored state cannot be read")]
+    State(#[from] serde_json::Error),
+    /// A page of which so many rows are refused has a cause of its own.
+    #[error("The target refuses more than {0} rows of one page")]
+    TooManyRefused(usize),
+    /// The target computes a column, so that it takes no value.
+    #[error("The target computes the column {0}")]
+    Computed(String),
+    /// The target gives out a column's values, and takes none over an API.
+    #[error("The column {0} is an identity that is generated always")]
+    IdentityAlways(String),
+    /// What can be done over a connection, or by the function, and not over the API's tables.
+    #[error("The API's tables offer no way to {0}")]
+    NoWay(&'static str),
+}
+
+/// What a refusal said. It may hold values of rows, so that nothing prints it.
+#[derive(Default)]
+pub struct Withheld(pub Said);
+
+impl std::fmt::Debug for Withheld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Withheld")
+    }
 }
 
 /// More of an answer's words is of no use.
@@ -68,14 +106,15 @@ impl RestError {
     /// Why an answer with this status is none.
     pub fn of(answered: &Answered) -> Self {
         let said: Said = serde_json::from_slice(&answered.body).unwrap_or_default();
-        let code = said.code.unwrap_or_default();
+        let code = said.code.clone().unwrap_or_default();
         // A gateway has no code and knows nothing of rows.
         let names_no_value = code.is_empty()
             || ["42501", "42P01", "42703"].contains(&code.as_str())
             || ["PGRST0", "PGRST106", "PGRST2", "PGRST3"].iter().any(|of| code.starts_with(of));
-        let words = said.message.filter(|_| names_no_value);
+        let words = said.message.as_ref().filter(|_| names_no_value);
         let words = words.map(|words| words.chars().take(LONGEST_WORDS).collect());
-        Self::Refused { status: answered.status.as_u16(), code, words }
+        let said = Box::new(Withheld(said));
+        Self::Refused { status: answered.status.as_u16(), code, words, said }
     }
 
     /// The same call may succeed a moment later. A 500 is the server's word on the statement, and only
@@ -91,7 +130,7 @@ impl RestError {
 
     /// The one table from what the API said to who must act.
     pub fn into_fault(self, step: Step, table: Option<&TableName>) -> Fault {
-        let (remedy, code, hint) = self.judged(table);
+        let (remedy, code, hint) = self.judged(Side::Source, table);
         let unreached =
             matches!(&self, Self::NoAnswer(none) if !matches!(none, NoAnswer::TooLarge(_)));
         let message = match step {
@@ -108,9 +147,13 @@ impl RestError {
         }
     }
 
-    fn judged(&self, table: Option<&TableName>) -> (Remedy, &'static str, String) {
+    /// Who must act on it, its word, and what to do.
+    pub(super) fn judged(&self, side: Side, table: Option<&TableName>) -> Judgement {
         if let Self::Refused { status, code, .. } = self {
-            return judged_refusal(*status, code, table);
+            return judged_refusal(*status, code, side, table);
+        }
+        if let Some(judged) = target_fault::of_the_target_alone(self) {
+            return judged;
         }
         let (remedy, code, hint) = match self {
             Self::NoAnswer(NoAnswer::TooLarge(_)) => (
@@ -123,11 +166,6 @@ impl RestError {
                 Remedy::Retry,
                 "unreachable",
                 "check the project's URL and the network; the next run goes on where this one stopped",
-            ),
-            Self::Stranger | Self::Description(_) | Self::Refused { .. } => (
-                Remedy::Operator,
-                "no_api",
-                "check that the URL is the project's own, as in https://PROJECT.supabase.co",
             ),
             Self::Row(_) => (
                 Remedy::Report,
@@ -150,8 +188,14 @@ impl RestError {
             Self::NoDigests => (
                 Remedy::Operator,
                 "no_digests",
-                "give the source as a postgres:// URL: rows are compared, and deletes found, over a \
-                 connection to the database alone",
+                "give the source as a postgres:// URL, or both sides the same types: rows are compared, and \
+                 deletes found, as the target would hold them",
+            ),
+            Self::HiddenType(_) => (
+                Remedy::Operator,
+                "hidden_type",
+                "no row is deleted by such a key: set `deletes` off for the table, or give the project the \
+                 function that `syncline project-sql` prints",
             ),
             Self::NoConditions => (
                 Remedy::Operator,
@@ -159,16 +203,26 @@ impl RestError {
                 "leave `where` out, make a view of those rows and sync that, or give the source as a \
                  postgres:// URL",
             ),
+            // The rest was judged above.
+            _ => (
+                Remedy::Operator,
+                "no_api",
+                "check that the URL is the project's own, as in https://PROJECT.supabase.co",
+            ),
         };
         (remedy, code, hint.to_owned())
     }
 }
 
-fn judged_refusal(
-    status: u16,
-    code: &str,
-    table: Option<&TableName>,
-) -> (Remedy, &'static str, String) {
+/// Who must act, a word for programs, and what to do.
+pub type Judgement = (Remedy, &'static str, String);
+
+fn judged_refusal(status: u16, code: &str, side: Side, table: Option<&TableName>) -> Judgement {
+    let (there, needed) = match side {
+        Side::Source => ("source", "select"),
+        Side::Target => ("target", "select, insert, update, delete"),
+    };
+    let reload = format!("run notify pgrst, 'reload schema' in the {there}");
     let named = table.map_or_else(|| "the table".to_owned(), ToString::to_string);
     let (remedy, word, hint) = match (status, code) {
         (_, "57014") | (544, _) | (504, "") => (
@@ -205,7 +259,8 @@ fn judged_refusal(
              project's settings, API keys",
         ),
         (_, "42501") => {
-            let hint = format!("run this in the source: grant select on {named} to service_role");
+            let hint =
+                format!("run this in the {there}: grant {needed} on {named} to service_role");
             return (Remedy::Operator, "no_privilege", hint);
         }
         (401, "22023") => (
@@ -223,18 +278,14 @@ fn judged_refusal(
             "browser_key",
             "the API shows its tables to the service-role key or a secret key alone",
         ),
-        (_, "PGRST205" | "42P01") => (
-            Remedy::Operator,
-            SCHEMA_CHANGED,
-            "the API does not know the table: if it is there, run notify pgrst, 'reload schema' in the \
-             source",
-        ),
-        (_, "PGRST204" | "42703") => (
-            Remedy::Operator,
-            SCHEMA_CHANGED,
-            "a column is gone, or new and not known to the API yet: run notify pgrst, 'reload schema' in \
-             the source",
-        ),
+        (_, "PGRST205" | "42P01") => {
+            let hint = format!("the API does not know the table: if it is there, {reload}");
+            return (Remedy::Operator, SCHEMA_CHANGED, hint);
+        }
+        (_, "PGRST204" | "42703") => {
+            let hint = format!("a column is gone, or new and not known to the API yet: {reload}");
+            return (Remedy::Operator, SCHEMA_CHANGED, hint);
+        }
         (406, "PGRST106") => (
             Remedy::Operator,
             "schema_hidden",
@@ -253,11 +304,14 @@ fn judged_refusal(
         (_, "40001" | "40P01") => {
             (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
         }
-        (400, "22P02" | "22007" | "22008" | "22003") => (
+        (400, "22P02" | "22007" | "22008" | "22003") => {
+            let hint = "the table's key or cursor has another type than the API describes";
+            return (Remedy::Operator, BAD_VALUE, format!("{hint}: {reload}"));
+        }
+        (_, "42P10") => (
             Remedy::Operator,
-            BAD_VALUE,
-            "the table's key or cursor has another type than the API describes: run notify pgrst, \
-             'reload schema' in the source",
+            "no_unique_key",
+            "create a unique index over just the table's key, without a condition",
         ),
         (414, _) => (
             Remedy::Operator,

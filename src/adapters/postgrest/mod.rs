@@ -1,18 +1,38 @@
-//! A project's PostgREST API, as the side that is read. Nothing is installed there: what the API offers to
-//! anybody with the key is all that is used.
+//! A project's PostgREST API: as the side that is read, with nothing installed there, and in `target` as the one
+//! that is written. What the API offers to anybody with the key is all that is used.
 //!
 //! It shows no open transaction, so the newest rows are read again by every run that finds a change;
 //! `survey` tells how far back. Each page is a snapshot of its own.
 
 mod client;
+mod delete;
 mod describe;
+mod digest;
 mod fault;
 mod floor;
+mod history;
+mod known;
+mod lease;
+mod ledger;
 mod lengths;
+mod lines;
+mod order;
+mod own;
+mod present;
+mod printed;
+mod put;
 mod query;
 mod read;
+mod rejects;
+mod standing;
+mod state;
 mod survey;
+mod target;
+mod target_fault;
 mod wire;
+mod write;
+
+pub use target::PostgrestTarget;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,7 +49,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::project::Project;
 use crate::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
+    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::shape::Shape;
@@ -48,6 +68,10 @@ impl PostgrestSource {
     /// A source that is reached when it is first needed. The meter counts its calls.
     pub fn new(project: Project, meter: Meter) -> Self {
         Self { client: Client::new(project, meter), lengths: Lengths::default() }
+    }
+
+    fn table<'a>(&'a self, of: Comparison<'a>) -> digest::Table<'a> {
+        digest::Table { client: &self.client, side: Side::Source, of }
     }
 }
 
@@ -91,10 +115,8 @@ impl Source for PostgrestSource {
     }
 }
 
-/// A digest is made of the text that a server prints, which an API does not show of every type; and it would
-/// have to send all rows.
-fn no_digests<T>(shape: &Shape) -> Result<T, Fault> {
-    Err(RestError::NoDigests.into_fault(Step::Compare, Some(&shape.table)))
+fn compared<T>(result: Result<T, RestError>, of: Comparison<'_>) -> Result<T, Fault> {
+    result.map_err(|error| error.into_fault(Step::Compare, Some(&of.shape.table)))
 }
 
 #[async_trait]
@@ -103,29 +125,37 @@ impl Digests for PostgrestSource {
         Ok(shape.filter.is_none())
     }
 
-    async fn digest(&self, of: Comparison<'_>, _: &[KeyRange]) -> Result<Vec<RangeDigest>, Fault> {
-        no_digests(of.shape)
+    async fn digest(
+        &self,
+        of: Comparison<'_>,
+        ranges: &[KeyRange],
+    ) -> Result<Vec<RangeDigest>, Fault> {
+        compared(digest::ranges(self.table(of), ranges).await, of)
     }
 
     async fn borders(
         &self,
         of: Comparison<'_>,
-        _: &[KeyRange],
-        _: u64,
+        ranges: &[KeyRange],
+        every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        no_digests(of.shape)
+        compared(digest::borders(self.table(of), ranges, every).await, of)
     }
 
     async fn rows(
         &self,
         of: Comparison<'_>,
-        _: &[KeyRange],
-        _: u64,
+        ranges: &[KeyRange],
+        most: u64,
     ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        no_digests(of.shape)
+        compared(digest::rows(self.table(of), ranges, most).await, of)
     }
 
-    async fn columns(&self, of: Comparison<'_>, _: &[RowKey]) -> Result<Vec<ColumnDigests>, Fault> {
-        no_digests(of.shape)
+    async fn columns(
+        &self,
+        of: Comparison<'_>,
+        keys: &[RowKey],
+    ) -> Result<Vec<ColumnDigests>, Fault> {
+        compared(digest::columns(self.table(of), keys).await, of)
     }
 }

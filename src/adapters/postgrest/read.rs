@@ -15,7 +15,7 @@ use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
 /// The longest list of conditions in a URL. Gateways refuse URLs of 8 KiB (facts/postgrest.md,
 /// section 1), and the columns stand in it too.
-const LONGEST_CONDITIONS: usize = 3_000;
+pub const LONGEST_CONDITIONS: usize = 3_000;
 
 /// Reads one page.
 pub async fn page(of: &PostgrestSource, read: &ReadPage<'_>) -> Result<Page, RestError> {
@@ -132,17 +132,18 @@ async fn list(
 }
 
 /// Whole rows of a list.
-struct Rows {
-    bytes: Bytes,
+pub struct Rows {
+    /// They.
+    pub bytes: Bytes,
     /// Where each ends.
-    ends: Vec<usize>,
+    pub ends: Vec<usize>,
     /// There were more.
-    cut: bool,
+    pub cut: bool,
 }
 
 impl Rows {
     /// The rows that fit, one at least.
-    fn of(listed: Listed, most_bytes: usize) -> Result<Self, RestError> {
+    pub fn of(listed: Listed, most_bytes: usize) -> Result<Self, RestError> {
         let Listed { rows: bytes, cut: unread, total: _ } = listed;
         let mut ends = Vec::new();
         let (mut at, mut cut) = (0, unread);
@@ -157,6 +158,12 @@ impl Rows {
         }
         Ok(Self { bytes: bytes.slice(..at), ends, cut })
     }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+    }
 }
 
 fn last_row<'a>(bytes: &'a [u8], ends: &[usize]) -> Option<&'a [u8]> {
@@ -165,7 +172,8 @@ fn last_row<'a>(bytes: &'a [u8], ends: &[usize]) -> Option<&'a [u8]> {
     Some(&bytes[start..end])
 }
 
-fn text(row: &[u8], place: usize) -> Result<Option<String>, RestError> {
+/// The value of a row's member.
+pub fn text(row: &[u8], place: usize) -> Result<Option<String>, RestError> {
     let text = json_rows::text(row, place)?;
     text.map(|bytes| String::from_utf8(bytes).map_err(|_| RestError::NotUtf8)).transpose()
 }
@@ -248,7 +256,8 @@ fn bounds(read: &ReadPage<'_>, behind: bool) -> Vec<(String, String)> {
     }
 }
 
-fn order(columns: &[String]) -> String {
+/// The order by these columns.
+pub fn order(columns: &[String]) -> String {
     columns
         .iter()
         .map(|column| format!("{}.asc", query::name(column)))
@@ -257,7 +266,7 @@ fn order(columns: &[String]) -> String {
 }
 
 /// The conditions for rows with these values, each short enough for a URL.
-fn batches(columns: &[String], values: &[Vec<String>]) -> Vec<(String, String)> {
+pub fn batches(columns: &[String], values: &[Vec<String>]) -> Vec<(String, String)> {
     let mut batches = Vec::new();
     let (mut batch, mut length) = (Vec::new(), 0);
     for row in values {

@@ -1,5 +1,5 @@
 //! `syncline project-sql`: what a person runs once in a project's SQL editor. Over its API nothing can be made,
-//! and without it a call could not be one transaction.
+//! and without the function a page and its checkpoint are not one transaction.
 
 use super::output::Exit;
 use crate::engine::model::range::Side;
@@ -14,6 +14,10 @@ pub struct ProjectSqlArguments {
     /// The schema of the state tables, as SYNC_STATE_SCHEMA has it
     #[arg(long, default_value = "public")]
     schema: String,
+
+    /// The state tables of a target alone, where no function that runs SQL may be made: a run is no transaction then
+    #[arg(long)]
+    without_function: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -30,6 +34,11 @@ pub fn project_sql(arguments: &ProjectSqlArguments) -> Exit {
         ProjectSide::Source => Side::Source,
         ProjectSide::Target => Side::Target,
     };
-    println!("{}", App::project_sql(side, &arguments.schema));
+    let schema = &arguments.schema;
+    match (arguments.without_function, side) {
+        (false, side) => println!("{}", App::project_sql(side, schema)),
+        (true, Side::Target) => println!("{}", App::project_tables(schema)),
+        (true, Side::Source) => println!("-- A source without the function needs nothing."),
+    }
     Exit::Done
 }

@@ -66,9 +66,11 @@ impl<'a> Drift<'a> {
         if counterpart.generated {
             return;
         }
-        let differ = match source.told_by_api {
-            true => may_differ(&column.type_name, &counterpart.type_name),
-            false => column.type_name != counterpart.type_name,
+        let (here, there) = (&column.type_name, &counterpart.type_name);
+        let differ = match (source.told_by_api, target.told_by_api) {
+            (false, false) => here != there,
+            (true, _) => may_differ(here, there),
+            (false, true) => may_differ(there, here),
         };
         if differ {
             self.notes.push(Note::new(

@@ -90,8 +90,9 @@ impl SyncTables {
         let worked = match here {
             Err(fault) => Err(fault),
             Ok(here) => {
+                let job = &self.healing(&there);
                 let slice = Slice {
-                    job: self,
+                    job,
                     source,
                     target,
                     ledger,
@@ -149,9 +150,17 @@ impl SyncTables {
             return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
         }
         let asks = slice::asks(&plan.shapes, &checkpoints);
-        let survey = source.survey(&asks, self.pipeline.overlap).await?;
+        let overlap = self.healing(&there).pipeline.overlap;
+        let survey = source.survey(&asks, overlap).await?;
         let deletes = foresee::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
+    }
+
+    /// The same job with an overlap that reaches back to whatever a run may have written that was overtaken.
+    fn healing(&self, target: &Facts) -> Self {
+        let overlap = tables::overlap(&self.pipeline, target);
+        let pipeline = Pipeline { overlap, ..(*self.pipeline).clone() };
+        Self { pipeline: Arc::new(pipeline), ..self.clone() }
     }
 
     async fn describe(

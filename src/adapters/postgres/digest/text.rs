@@ -401,6 +401,9 @@ fn is_respelled(key: &MovedColumn) -> bool {
 fn compared_as(target_type: &str) -> Option<&str> {
     match unmodified(target_type).as_ref() {
         _ if !sql::built_in(target_type) => None,
+        // An API tells no length, and without one these have that of a single letter.
+        _ if target_type == "character[]" => Some("bpchar[]"),
+        _ if target_type == "bit[]" => Some("bit varying[]"),
         _ if target_type.ends_with("[]") => Some(target_type),
         "text" | "character varying" => None,
         "character" => Some("bpchar"),

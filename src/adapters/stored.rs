@@ -1,15 +1,79 @@
-//! The stored forms, as JSON: a checkpoint in `sync_state`, a run's counts in `sync_metadata`. A
-//! promise to every later version.
+//! What is stored in the state tables: the keys of `sync_state` and their values as JSON, and a run's counts
+//! in `sync_metadata`. A promise to every later version, and the same whichever adapter writes it, so
+//! that a project may get the function, or a connection, and go on.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen, Start};
 use crate::engine::model::cursor::{CursorValue, Pass, Position};
+use crate::engine::model::notice::Known;
 use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::table::TableName;
+
+/// The version of the state tables that this program works with: how many files there are in `infra/sql`.
+pub const VERSION: i64 = 4;
+
+/// The key of a pipeline's lease.
+pub fn lease_key(pipeline: &str) -> String {
+    format!("lease:{pipeline}")
+}
+
+/// What the keys of a pipeline's checkpoints begin with.
+pub fn checkpoint_prefix(pipeline: &str) -> String {
+    format!("checkpoint:{pipeline}:")
+}
+
+/// The key of a table's checkpoint.
+pub fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
+    format!("{}{table}", checkpoint_prefix(pipeline))
+}
+
+/// The key of what is remembered of a table's deletes.
+pub fn deletes_key(pipeline: &str, table: &str) -> String {
+    format!("deletes:{pipeline}:{table}")
+}
+
+/// The key of what people know of a pipeline.
+pub fn known_key(pipeline: &str) -> String {
+    format!("notified:{pipeline}")
+}
+
+/// The tables that these keys say the deletes of are done.
+pub fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
+    let prefix = deletes_key(pipeline, "");
+    let names = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
+    names.filter_map(|name| TableName::parse(name).ok()).collect()
+}
+
+/// What people know of a pipeline, as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredKnown {
+    /// Milliseconds since 1970, by the clock of whoever told them.
+    failing_told_ms: Option<u64>,
+    rejects_until: Option<String>,
+}
+
+impl StoredKnown {
+    /// The stored form, as text.
+    pub fn text(known: &Known) -> Result<String, serde_json::Error> {
+        let Known { failing, rejects } = known;
+        let since = |at: &SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        serde_json::to_string(&Self {
+            failing_told_ms: failing.as_ref().map(|at| since(at).as_millis() as u64),
+            rejects_until: rejects.clone(),
+        })
+    }
+
+    /// What it says.
+    pub fn into_model(self) -> Known {
+        let Self { failing_told_ms, rejects_until } = self;
+        let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
+        Known { failing: failing_told_ms.map(at), rejects: rejects_until }
+    }
+}
 
 /// A page's counts as the rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
 pub fn counts(tally: &Tally) -> String {
@@ -34,6 +98,21 @@ pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
         Some((TableName::parse(&name).ok()?, tally.into_model()))
     });
     Ok(known.collect())
+}
+
+/// The same, made: `set_aside` says how many rows of a table are set aside, which the history keeps in the
+/// place of those that were refused.
+pub fn tallies_value(tallies: &Tallies, set_aside: &BTreeMap<TableName, u64>) -> serde_json::Value {
+    let stored = tallies.iter().map(|(table, tally)| {
+        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
+        let rejected = set_aside.get(table).copied().unwrap_or(0);
+        let counts = serde_json::json!({
+            "inserted": inserted, "updated": updated, "unchanged": unchanged,
+            "rejected": rejected, "deleted": deleted,
+        });
+        (table.to_string(), counts)
+    });
+    serde_json::Value::Object(stored.collect())
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,0 +1,212 @@
+//! The order of values whose order is the same in every database, read from their texts. All others are
+//! ordered by the bytes of their text.
+
+use std::cmp::Ordering;
+
+use super::fault::RestError;
+use super::lines::Line;
+use super::read::text;
+use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::type_name::unmodified;
+
+/// How the values of a column are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Numbers without an end of their digits.
+    Decimal,
+    /// Numbers that a computer has.
+    Float,
+    /// Days and times.
+    Time,
+    /// The bytes of their text, which is their own order where they have one.
+    Bytes,
+}
+
+/// Types with an order of their own that is the same everywhere, and that the digests of a database use.
+const NATIVE: [&str; 13] = [
+    "smallint",
+    "integer",
+    "bigint",
+    "uuid",
+    "date",
+    "boolean",
+    "bytea",
+    "numeric",
+    "real",
+    "double precision",
+    "oid",
+    "timestamp with time zone",
+    "timestamp without time zone",
+];
+
+/// The type has such an order.
+pub fn is_native(type_name: &str) -> bool {
+    NATIVE.contains(&unmodified(type_name).as_ref())
+}
+
+impl Order {
+    /// The order that both sides have of a column.
+    pub fn of(column: &MovedColumn) -> Self {
+        let (source, target) = (unmodified(&column.source_type), unmodified(&column.target_type));
+        let whole = ["smallint", "integer", "bigint"];
+        if whole.contains(&source.as_ref()) && whole.contains(&target.as_ref()) {
+            return Self::Decimal;
+        }
+        if source != target {
+            return Self::Bytes;
+        }
+        match source.as_ref() {
+            "numeric" | "oid" => Self::Decimal,
+            "real" | "double precision" => Self::Float,
+            "date" | "timestamp with time zone" | "timestamp without time zone" => Self::Time,
+            // The others' texts have the order of their values.
+            _ => Self::Bytes,
+        }
+    }
+
+    /// Compares two texts.
+    pub fn compare(self, one: &str, other: &str) -> Ordering {
+        match self {
+            Self::Decimal => Decimal::of(one).compare(&Decimal::of(other)),
+            Self::Float => float(one).total_cmp(&float(other)),
+            Self::Time => time(one).cmp(&time(other)),
+            Self::Bytes => one.as_bytes().cmp(other.as_bytes()),
+        }
+    }
+}
+
+/// A row of the target is newer than the page's, where the newest wins. No stamp is the oldest.
+pub fn newer_there(shape: &Shape, line: &Line, there: &[u8]) -> Result<bool, RestError> {
+    let Some(column) = shape.newest_by() else { return Ok(false) };
+    let place = shape.place(column).expect("the cursor is among the moved columns");
+    Ok(match (line.text(place)?, text(there, place)?) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(here), Some(there)) => {
+            Order::of(&shape.columns[place]).compare(&there, &here) == Ordering::Greater
+        }
+    })
+}
+
+/// Postgres' NaN comes after all numbers, and no zero before the other.
+fn float(text: &str) -> f64 {
+    match text {
+        "NaN" => f64::NAN,
+        text => text.parse::<f64>().map_or(f64::NAN, |value| value + 0.0),
+    }
+}
+
+/// Before all times, in a year, or after all; what follows the year has the order of its bytes.
+fn time(text: &str) -> (i8, i64, &str) {
+    match text {
+        "-infinity" => return (-1, 0, ""),
+        "infinity" => return (1, 0, ""),
+        _ => {}
+    }
+    let (text, before_christ) = match text.strip_suffix(" BC") {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let (year, rest) = text.split_once('-').unwrap_or((text, ""));
+    let year = year.parse::<i64>().unwrap_or(0);
+    (0, if before_christ { 1 - year } else { year }, rest)
+}
+
+/// A number as its sign and digits.
+struct Decimal<'a> {
+    /// Of the infinities and NaN, which have no digits.
+    rank: i8,
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+}
+
+impl<'a> Decimal<'a> {
+    fn of(text: &'a str) -> Self {
+        let rank = match text {
+            "-Infinity" => -1,
+            "Infinity" => 1,
+            "NaN" => 2,
+            _ => 0,
+        };
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        let negative = negative && !(whole.is_empty() && fraction.is_empty());
+        Self { rank, negative, whole, fraction }
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        if (self.rank, other.rank) != (0, 0) {
+            return self.rank.cmp(&other.rank);
+        }
+        let size = |one: &Self, other: &Self| {
+            let digits = |of: &Self| (of.whole.len(), of.whole.to_owned(), of.fraction.to_owned());
+            digits(one).cmp(&digits(other))
+        };
+        match (self.negative, other.negative) {
+            (false, false) => size(self, other),
+            (true, true) => size(other, self),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_have_the_order_of_what_they_say() {
+        for (order, sorted) in [
+            (
+                Order::Decimal,
+                &[
+                    "-Infinity",
+                    "-10",
+                    "-9.5",
+                    "-0.10",
+                    "0.0",
+                    "0.1",
+                    "0.11",
+                    "2",
+                    "10",
+                    "Infinity",
+                    "NaN",
+                ][..],
+            ),
+            (
+                Order::Float,
+                &["-Infinity", "-1e+300", "-1", "0", "5e-324", "0.1", "1e+22", "Infinity", "NaN"],
+            ),
+            (
+                Order::Time,
+                &[
+                    "-infinity",
+                    "0044-03-15 BC",
+                    "0001-12-31 BC",
+                    "0001-01-01",
+                    "2026-01-02T00:00:00+00:00",
+                    "2026-01-02T00:00:00.1+00:00",
+                    "2026-01-02T00:00:00.12+00:00",
+                    "10000-01-01",
+                    "infinity",
+                ],
+            ),
+            (Order::Bytes, &["", "B", "a", "aa", "ä"]),
+        ] {
+            for (at, one) in sorted.iter().enumerate() {
+                for (place, other) in sorted.iter().enumerate() {
+                    assert_eq!(order.compare(one, other), at.cmp(&place), "{one} {other}");
+                }
+            }
+        }
+        assert_eq!(Order::Decimal.compare("1.0", "1.00"), Ordering::Equal);
+        assert_eq!(Order::Decimal.compare("-0", "0.0"), Ordering::Equal);
+        assert_eq!(Order::Float.compare("-0", "0"), Ordering::Equal);
+    }
+}
