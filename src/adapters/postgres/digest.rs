@@ -1,6 +1,8 @@
 //! What a side tells of its rows to be compared: digests of key ranges, of rows and of columns.
-//! Each answer is one transaction; `text` builds the expressions, the same for both sides.
+//! Each answer is one transaction; `text` builds the expressions, the same
+//! for both sides, and `gone` what takes rows off the target.
 
+mod gone;
 mod text;
 
 use super::row::Row;

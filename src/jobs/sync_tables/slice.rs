@@ -177,7 +177,7 @@ impl Slice<'_> {
             self.try_again(all, &mut [], report).await?;
         }
         let (before, mut kept) = (report.total().deleted, Vec::new());
-        let mut worked = self.deletes(all, &checkpoints, &mut kept, report).await;
+        let mut worked = self.deletes(all, checkpoints, &mut kept, report).await;
         // A row whose unique value another one has, that was gone, goes in now.
         let freed = report.total().deleted > before || kept.iter().any(Kept::is_held);
         if worked.is_ok() && report.done && (freed || !first) {

@@ -22,7 +22,7 @@ use crate::engine::model::type_name::unmodified;
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     side: Side,
-    shape: &'a Shape,
+    pub(super) shape: &'a Shape,
     settled_to: Option<&'a str>,
     filled_from: Option<&'a FilledFrom>,
 }
@@ -147,44 +147,8 @@ impl<'a> Rows<'a> {
         (format!("array[{}]", names.join(", ")), from)
     }
 
-    /// Deletes the rows of these keys that meet the filter, or marks those that are not marked.
-    pub fn delete(&self, keys: &[RowKey], values: &mut Values) -> String {
-        self.delete_asked(&self.asked(keys, values))
-    }
-
-    /// The same for the keys that a page of a script has, each an array of texts.
-    pub fn delete_of_page(&self) -> String {
-        let places = 0..self.shape.key.len();
-        let texts: Vec<String> = places.clone().map(|place| format!("k ->> {place}")).collect();
-        let names: Vec<String> = places.map(|place| format!("syncline_key_{place}")).collect();
-        self.delete_asked(&format!(
-            "(select {} from json_array_elements($2) as k) as asked({})",
-            texts.join(", "),
-            names.join(", ")
-        ))
-    }
-
-    fn delete_asked(&self, asked: &str) -> String {
-        let (table, meant) = (self.table(), self.meant());
-        let gone = match &self.shape.mark {
-            None => format!("delete from {table} as r using {asked} where {meant} returning 1"),
-            Some(Mark { column, kind }) => {
-                let column = sql::ident(column);
-                let value = match kind {
-                    MarkKind::Time => "now()",
-                    MarkKind::Flag => "true",
-                };
-                format!(
-                    "update {table} as r set {column} = {value} from {asked} where {meant} \
-                     returning 1"
-                )
-            }
-        };
-        format!("with gone as ({gone}) select count(*) from gone")
-    }
-
     /// A row has an asked key, meets the filter and is not marked.
-    fn meant(&self) -> String {
+    pub(super) fn meant(&self) -> String {
         let mut conditions = vec![self.matches()];
         conditions.extend(self.unmarked());
         conditions.extend(self.shape.filter.as_deref().map(sql::condition));
@@ -203,7 +167,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Keys as rows of texts. The names are none that the operator's condition could mean.
-    fn asked(&self, keys: &[RowKey], values: &mut Values) -> String {
+    pub(super) fn asked(&self, keys: &[RowKey], values: &mut Values) -> String {
         let (mut lists, mut names) = (Vec::new(), Vec::new());
         for place in 0..self.shape.key.len() {
             let texts = keys.iter().filter_map(|key| key.values().get(place).cloned());
@@ -231,7 +195,7 @@ impl<'a> Rows<'a> {
         pairs.collect::<Vec<_>>().join(" and ")
     }
 
-    fn table(&self) -> String {
+    pub(super) fn table(&self) -> String {
         let relation = match self.side {
             Side::Source => self.shape.source,
             Side::Target => self.shape.target,
