@@ -12,7 +12,7 @@ use crate::world::postgrest::Trouble;
 const ITEMS: &str = "create table items (id int primary key, name text, n int, \
     updated_at timestamptz not null); create index on items (updated_at, id);";
 
-/// The most calls of the target in a run with a page of refused rows: eighteen, and more only where a call has no
+/// The most calls of the target in a run with a page of refused rows: about twenty, and more only where a call has no
 /// time for all of the page.
 const MOST_CALLS: usize = 30;
 
@@ -159,4 +159,32 @@ async fn what_one_call_has_no_time_for_is_left_to_the_next() {
     assert_eq!(answer.rows("public.items"), [28, 0, 0]);
     let keys = "select string_agg(key[1], ',' order by key[1]::int) from sync_rejects";
     assert_eq!(pair.text_target(keys).await, "8,16,24,32");
+}
+
+#[tokio::test]
+async fn an_orphan_is_refused_although_the_database_fires_no_trigger_by_itself() {
+    let family = "create table parents (id int primary key, updated_at timestamptz not null); \
+        create table children (id int primary key, parent int references parents, \
+            updated_at timestamptz not null);";
+    let pair = Pair::with(family).await.over_api(OverApi::Target).await;
+    pair.sql_source(
+        "alter table children drop constraint children_parent_fkey; \
+         insert into parents values (1, '2026-01-01'); \
+         insert into children values (1, 1, '2026-01-01'), (2, 99, '2026-01-01')",
+    )
+    .await;
+    let silent =
+        format!("alter database {} set session_replication_role = replica", pair.target.name);
+    pair.sql_target(&silent).await;
+    pair.target_api().reload().await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(
+        answer.body["statistics"]["tables"]["public.children"]["rejected"], 1,
+        "{}",
+        answer.body
+    );
+    let children = "select string_agg(id::text, ',') from children";
+    assert_eq!(pair.text_target(children).await, "1");
 }

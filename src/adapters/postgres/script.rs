@@ -47,6 +47,8 @@ struct State {
     savepoints: Vec<(String, usize)>,
     /// What renews the lease meanwhile; none before it was proved.
     renewal: Option<Renewal>,
+    /// Whether triggers are silent in it, once somebody has asked.
+    fires_nothing: Arc<OnceLock<bool>>,
     /// The end has been asked for.
     ends: Option<Slot>,
 }
@@ -178,6 +180,11 @@ impl Script {
                 steps.iter().zip(answers).skip(1).map(read).collect::<Result<_, _>>().map(Some)
             }
         }
+    }
+
+    /// Whether triggers are silent in this transaction, for whoever finds it out.
+    pub fn fires_nothing(&self) -> Arc<OnceLock<bool>> {
+        self.state().fires_nothing.clone()
     }
 
     /// Whether a statement is part of the transaction.
