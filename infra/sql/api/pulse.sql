@@ -18,6 +18,8 @@ declare
     newest text;
     digest text;
     beats jsonb := '[]';
+    -- In bytes: a million rows of the usual width, where nobody has counted them.
+    large constant int8 := 268435456;
 begin
     for described in select value from jsonb_array_elements(current_setting('syncline.tables')::jsonb) loop
         facts := described -> 2;
@@ -41,11 +43,17 @@ begin
             case facts ->> 'kind' when 'r' then 'only ' else '' end,
             described ->> 0, described ->> 1, coalesce(rule ->> 'condition', 'true'));
         begin
-            -- Rows of a view have no versions, and neither they nor a materialized view's have a cursor.
-            assert facts ->> 'kind' in ('r', 'p');
-            -- A run that finds something looks twice: what takes its time is left to the survey.
-            assert clock_timestamp() < now() + interval '5 seconds';
-            assert (facts ->> 'estimated_rows')::int8 < 1000000 or facts -> 'index_starts' ? (chosen ->> 'name');
+            -- Rows of a view have no versions, and neither they nor a materialized view's have a cursor. And a run
+            -- that finds something looks twice, so what takes its time is left to the survey: no index helps, and
+            -- the table is large, or in partitions, whose rows nobody has counted.
+            if (facts ->> 'kind' in ('r', 'p') and clock_timestamp() < now() + interval '5 seconds'
+                and (coalesce(facts -> 'index_starts' ? (chosen ->> 'name'), false)
+                    or (facts ->> 'kind' = 'r' and (facts ->> 'estimated_rows')::int8 < 1000000
+                        and pg_relation_size(format('%I.%I', described ->> 0, described ->> 1)::regclass) < large)))
+                is not true
+            then
+                raise exception 'it is left to the survey';
+            end if;
             if chosen is null then
                 newest := null;
                 execute format('select %s %s', asked ->> 'digest', from_where) into digest;
@@ -54,7 +62,7 @@ begin
                 without := case when (chosen ->> 'not_null')::boolean then '' else format(' or %s is null', place) end;
                 execute format(kind ->> 'look', from_where, place, without) into newest, digest;
             end if;
-        exception when others or assert_failure then
+        exception when others then
             beats := null;
             exit;
         end;

@@ -62,7 +62,9 @@ impl Script {
     /// Runs statements for parts of a page, a JSON array's members; what became of each, in the order of the
     /// page. What is not told was not tried.
     pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
-        let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
+        // The text is for a function of before this one, which knows no parts: what it gives is none.
+        let text = "select null".to_owned();
+        let step = Step { parts: Some(parts.clone()), ..Step::new(text, Gives::Json) };
         let slot = self.write(step, Some(page), Heard::Somebody);
         let Answer::Json(answer) = self.answer_of(&slot).await? else {
             return Err(unreadable("the parts of a page"));

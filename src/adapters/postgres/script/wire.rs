@@ -207,17 +207,21 @@ impl RefusedBody {
     }
 }
 
-/// Gives each step that has a page its place among the pages.
+/// Gives each step that has a page its place among the pages. A page that several steps work is sent once.
 pub fn with_pages<'a>(
     steps: Vec<Arc<Step>>,
     of_steps: impl Iterator<Item = Option<&'a Bytes>>,
 ) -> (Vec<Arc<Step>>, Vec<Bytes>) {
-    let mut pages = Vec::new();
+    let mut pages: Vec<Bytes> = Vec::new();
     let placed = steps.into_iter().zip(of_steps).map(|(step, page)| match page {
         None => step,
         Some(page) => {
-            pages.push(page.clone());
-            Arc::new(Step { page: Some(pages.len() - 1), ..(*step).clone() })
+            let is_it = |of: &Bytes| of.as_ptr() == page.as_ptr() && of.len() == page.len();
+            let place = pages.iter().position(is_it).unwrap_or_else(|| {
+                pages.push(page.clone());
+                pages.len() - 1
+            });
+            Arc::new(Step { page: Some(place), ..(*step).clone() })
         }
     });
     let placed = placed.collect();
@@ -278,6 +282,7 @@ pub fn shared(error: &PostgresError) -> PostgresError {
     match error {
         PostgresError::Api(error) => PostgresError::Api(error.clone()),
         PostgresError::Refused(refused) => PostgresError::Refused(refused.clone()),
+        PostgresError::LeaseLost => PostgresError::LeaseLost,
         _ => aborted(),
     }
 }
