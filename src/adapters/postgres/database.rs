@@ -15,6 +15,7 @@ use super::write::Writing;
 use super::{
     alter, delete, describe, digest, ledger, pulse, read, sequences, survey, together, write,
 };
+use crate::adapters::project::ApiError;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
@@ -182,6 +183,15 @@ macro_rules! digests {
 digests!(PostgresSource, Side::Source);
 digests!(PostgresTarget, Side::Target);
 
+/// A look may take too long, or be in somebody's way, where a description alone does not and is not.
+fn may_be_the_looks(error: &PostgresError) -> bool {
+    match error {
+        PostgresError::Refused(_) => true,
+        PostgresError::Api(error) => matches!(**error, ApiError::GatewayTimeout),
+        _ => false,
+    }
+}
+
 #[async_trait]
 impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
@@ -201,8 +211,7 @@ impl Source for PostgresSource {
         }
         let session = self.session().await?;
         match pulse::described(&session, pipeline).await {
-            // The look may take too long, or be in somebody's way, where the description alone is not.
-            Err(PostgresError::Refused(_)) => {
+            Err(error) if may_be_the_looks(&error) => {
                 Ok((self.describe(pipeline.tables.as_deref()).await?, None))
             }
             result => {

@@ -72,7 +72,9 @@ impl Taken {
             // A checkpoint that begins late has seen no row below its start. Where the window reaches
             // below it, too, the two digests differ.
             let start = checkpoint.reached.start.clone();
-            let reached = Reached { kept: max.clone(), pending: None, seen, start };
+            // A table that was emptied keeps the cursor that it had come to.
+            let kept = max.clone().or_else(|| checkpoint.reached.kept.clone());
+            let reached = Reached { kept, pending: None, seen, start };
             cursor.as_deref() == shape.cursor.column()
                 && checkpoint.scan.is_none()
                 && checkpoint.reached == reached
@@ -147,6 +149,8 @@ mod tests {
             ("at", "6", "5", "5", "1:2", false),
             ("at", "5", "5", "5", "1:3", false),
             ("at", "5", "", "5", "1:2", false),
+            ("at", "", "4", "", "1:2", true),
+            ("at", "", "4", "4", "1:2", false),
         ] {
             let checkpoint = checkpoint(&by, kept, seen, digest);
             let is = is_reached(&taken(&by, cursor, max), &by, checkpoint);
