@@ -107,7 +107,7 @@ pub(super) const STATE_SCHEMA: Variable =
 pub(super) const LOG: Variable = variable(
     "RUST_LOG",
     Some("info in Lambda, warn at the terminal"),
-    "which log lines are written, as the tracing crates read it",
+    "which log lines are written: a level, and targets with levels, as in `info,syncline=debug`",
 );
 pub(super) const APP_URL: Variable = variable(
     "APP_URL",
