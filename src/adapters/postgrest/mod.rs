@@ -17,6 +17,7 @@ mod ledger;
 mod lengths;
 mod lines;
 mod order;
+mod overtaken;
 mod own;
 mod present;
 mod printed;
