@@ -7,6 +7,7 @@
 mod client;
 mod delete;
 mod describe;
+mod differing;
 mod digest;
 mod fault;
 mod floor;
@@ -25,6 +26,7 @@ mod put;
 mod query;
 mod read;
 mod rejects;
+mod rows;
 mod standing;
 mod state;
 mod survey;
