@@ -61,6 +61,7 @@ mod rest_pulse;
 mod rest_refused;
 mod rest_source;
 mod rest_target;
+mod rest_target_midway;
 mod rest_target_told;
 mod rest_target_values;
 mod roles;

@@ -48,7 +48,7 @@ pub fn jobs(from: u32, to: u32, stamp: &str) -> String {
 pub const SECONDS: &str = "timestamptz '2026-01-01' + i * interval '1 second'";
 
 /// The lease of a run that died is over.
-const LEASE_OVER: &str = "update sync_state set value = value || '{\"expires_at\": \"2000-01-01T00:00:00Z\"}' \
+pub const LEASE_OVER: &str = "update sync_state set value = value || '{\"expires_at\": \"2000-01-01T00:00:00Z\"}' \
     where key like 'lease:%'";
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn rows_that_an_overtaken_run_wrote_late_are_read_again() {
     pair.assert_equal(&["jobs"]).await;
     // Until nothing of it can be on its way any more.
     pair.sql_target(
-        "update sync_metadata set ended_at = ended_at - interval '1 hour' where run_id = 'dead'",
+        "update sync_state set value = '{\"until\": \"2026-01-01T00:00:00Z\"}' where key like 'overtaken:%'",
     )
     .await;
     pair.sync().await.success();

@@ -11,7 +11,7 @@ use super::fault::RestError;
 use super::floor::Clock;
 use super::wire;
 use crate::adapters::http::{Answered, Http, Repeating};
-use crate::adapters::project::PATIENCE;
+use crate::adapters::project::{Again, PATIENCE};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 
@@ -58,7 +58,7 @@ pub enum Verb {
     Delete,
 }
 
-/// What is written of a table. Each of them may reach the database twice: a call that is cut is made again.
+/// What is written of a table.
 pub struct Change<'a> {
     /// How.
     pub verb: Verb,
@@ -72,6 +72,9 @@ pub struct Change<'a> {
     pub prefer: &'a str,
     /// The rows, or what is set; nothing of rows that are deleted.
     pub body: Bytes,
+    /// Whether a call that was cut, or answered with what passes, is made again. Rows are written under the
+    /// lease, which is to be looked at before.
+    pub again: Again,
 }
 
 impl Client {
@@ -103,7 +106,7 @@ impl Client {
             let unseen = if known > most_bytes { known } else { 0 };
             body.len() > most_bytes && body[unseen..].contains(&b'\n')
         };
-        let answered = self.send(request, &enough).await?;
+        let answered = self.send(request, Again::Harmless, &enough).await?;
         let total = total(&answered);
         let Answered { body, cut, .. } = answered;
         let rows = wire::inside(body, cut).ok_or(RestError::Stranger)?;
@@ -112,7 +115,7 @@ impl Client {
 
     /// Writes rows of a table; gives back those that were asked for, and their number where that was.
     pub async fn change(&self, change: &Change<'_>) -> Result<Listed, RestError> {
-        let Change { verb, schema, table, query, prefer, ref body } = *change;
+        let Change { verb, schema, table, query, prefer, ref body, again } = *change;
         let url = format!("{}/{}?{query}", self.project.api(), super::query::encoded(table));
         let request = match verb {
             Verb::Post => self.http.client().post(url),
@@ -129,7 +132,7 @@ impl Client {
                 request.header("Content-Type", "application/json").body(body.clone())
             }
         };
-        let answered = self.send(self.shown(request, schema), &|_, _| false).await?;
+        let answered = self.send(self.shown(request, schema), again, &|_, _| false).await?;
         let total = total(&answered);
         let rows = match answered.body.is_empty() {
             true => Bytes::new(),
@@ -142,7 +145,8 @@ impl Client {
     pub async fn root(&self, schema: &str) -> Result<Bytes, RestError> {
         let request = self.http.client().get(format!("{}/", self.project.api()));
         let request = request.header("Accept", "application/openapi+json");
-        Ok(self.send(self.shown(request, schema), &|_, _| false).await?.body)
+        let request = self.shown(request, schema);
+        Ok(self.send(request, Again::Harmless, &|_, _| false).await?.body)
     }
 
     /// The role that the key names, where it names one.
@@ -175,14 +179,17 @@ impl Client {
     async fn send(
         &self,
         request: RequestBuilder,
+        again: Again,
         suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
     ) -> Result<Answered, RestError> {
         let how = Repeating {
             patience: PATIENCE,
             passes: &|answered| {
-                !answered.status.is_success() && RestError::of(answered).passes_by_itself()
+                again == Again::Harmless
+                    && !answered.status.is_success()
+                    && RestError::of(answered).passes_by_itself()
             },
-            after_a_cut: true,
+            after_a_cut: again == Again::Harmless,
             counts: &|| self.meter.count(),
             suffices,
         };

@@ -13,7 +13,8 @@ use super::present::{self, keys_of};
 use super::query::{self, Query};
 use super::read::{Rows, batches};
 use super::target::PostgrestTarget;
-use super::{history, lease};
+use super::{history, lease, rows};
+use crate::adapters::project::Again;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
@@ -74,7 +75,6 @@ async fn attempt(
 ) -> Result<(), RestError> {
     let values: Vec<Vec<String>> = keys.iter().map(|key| key.values().to_vec()).collect();
     for (column, condition) in batches(&shape.key, &values) {
-        lease::prove_anew(of, lease).await?;
         let query = unmarked(shape, keys_of(shape).with(&column, &condition));
         let (verb, body) = match &shape.mark {
             None => (Verb::Delete, Bytes::new()),
@@ -88,8 +88,9 @@ async fn attempt(
         };
         let (schema, table) = (shape.table.schema(), shape.table.name());
         let (asked, prefer) = (query.as_str(), "return=representation");
-        let change = Change { verb, schema, table, query: asked, prefer, body };
-        let listed = of.client().change(&change).await?;
+        let again = Again::IfRefused;
+        let change = Change { verb, schema, table, query: asked, prefer, body, again };
+        let listed = rows::write(of, lease, &change).await?;
         let went = Rows::of(listed, usize::MAX)?.ends.len() as u64;
         deleted.rows += went;
         let mut stay = BTreeSet::new();

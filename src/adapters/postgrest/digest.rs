@@ -117,7 +117,7 @@ pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDige
                 }
             }
             read += rows.ends.len() as u64;
-            if rows.ends.is_empty() || read >= total {
+            if rows.ends.is_empty() || total.is_some_and(|total| read >= total) {
                 break;
             }
         }
@@ -125,7 +125,8 @@ pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDige
     Ok(found)
 }
 
-/// Hands over each settled row of ranges, with the place of its range.
+/// Hands over each settled row of ranges, with the place of its range. Only a list without rows is the end: others
+/// may add some meanwhile, and the API cuts its lists in silence.
 async fn scan(
     table: Table<'_>,
     ranges: &[KeyRange],
@@ -133,9 +134,12 @@ async fn scan(
 ) -> Result<(), RestError> {
     let shape = table.of.shape;
     printed::is_comparable(shape, table.side)?;
+    if ranges.is_empty() {
+        return Ok(());
+    }
     let query = hull(table, ranges, settled(table, selection(table)));
     let query = query.with("order", &order(&shape.key)).with("limit", AT_ONCE);
-    let (mut after, mut read, mut all): (Option<RowKey>, u64, Option<u64>) = (None, 0, None);
+    let mut after: Option<RowKey> = None;
     loop {
         let mut next = query.clone();
         if let Some(after) = &after {
@@ -147,8 +151,7 @@ async fn scan(
                 next = next.with(&column, &condition);
             }
         }
-        let (rows, total) = list(table, &next, all.is_none()).await?;
-        let all = *all.get_or_insert(total);
+        let (rows, _) = list(table, &next, false).await?;
         for row in rows.iter() {
             let row = Printed { shape, side: table.side, row };
             let key = row.key()?;
@@ -159,14 +162,18 @@ async fn scan(
             }
             after = Some(row.raw_key()?);
         }
-        read += rows.ends.len() as u64;
-        if rows.ends.is_empty() || read >= all {
+        if rows.ends.is_empty() {
             return Ok(());
         }
     }
 }
 
-async fn list(table: Table<'_>, query: &Query, counted: bool) -> Result<(Rows, u64), RestError> {
+/// Rows, and how many there are altogether where that was asked for and told.
+async fn list(
+    table: Table<'_>,
+    query: &Query,
+    counted: bool,
+) -> Result<(Rows, Option<u64>), RestError> {
     let shape = table.of.shape;
     if shape.filter.is_some() {
         return Err(RestError::NoConditions);
@@ -175,7 +182,7 @@ async fn list(table: Table<'_>, query: &Query, counted: bool) -> Result<(Rows, u
     let query = query.as_str();
     let get = Get { schema, table: name, query, counted, most_bytes: PAGE_BYTES };
     let listed = table.client.list(&get).await?;
-    let total = listed.total.unwrap_or(0);
+    let total = listed.total;
     Ok((Rows::of(listed, PAGE_BYTES)?, total))
 }
 

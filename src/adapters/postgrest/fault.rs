@@ -66,6 +66,9 @@ pub enum RestError {
     /// What is stored is not what we store.
     #[error("The stored state cannot be read")]
     State(#[from] serde_json::Error),
+    /// Refused rows were told apart for so many seconds, and there are more.
+    #[error("The refused rows of one page were not told apart within {0} s")]
+    TooLong(u64),
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),

@@ -13,9 +13,6 @@ use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 
-/// How many of the last runs are looked at, to find those that were overtaken.
-const LATEST: u32 = 20;
-
 /// The calls that the end of a run is made of.
 const CALLS_OF_THE_END: u64 = 2;
 
@@ -52,13 +49,13 @@ pub async fn of_chain(of: &PostgrestTarget, run: &NewRun<'_>) -> Result<Vec<Past
     of.history().all(&query, "id.desc").await
 }
 
-/// The last runs of a pipeline, the newest first.
-pub async fn latest(of: &PostgrestTarget, pipeline: &str) -> Result<Vec<Past>, RestError> {
+/// The last run of a pipeline.
+pub async fn newest(of: &PostgrestTarget, pipeline: &str) -> Result<Option<Past>, RestError> {
     let query = chosen()
         .with("pipeline", &format!("eq.{pipeline}"))
         .with("order", "created_at.desc,id.desc")
-        .with("limit", &LATEST.to_string());
-    of.history().few(&query).await
+        .with("limit", "1");
+    Ok(of.history().few(&query).await?.into_iter().next())
 }
 
 /// The run that did this piece of work already, if one did. One that died did not do it, nor did one that
@@ -99,27 +96,36 @@ pub async fn finished(
     }))
 }
 
-/// A run of this pipeline that is still said to be running has died, or was overtaken: its lease is ours
-/// now. Whether there was one.
-pub async fn close_dead(of: &PostgrestTarget, pipeline: &str) -> Result<bool, RestError> {
-    let query = Query::default()
+fn running(pipeline: &str) -> Query {
+    Query::default()
         .with("select", "run_id")
         .with("pipeline", &format!("eq.{pipeline}"))
-        .with("sync_status", "eq.running");
+        .with("sync_status", "eq.running")
+}
+
+/// A run of this pipeline that is still said to be running has died, or was overtaken: its lease is ours
+/// now. Whether there is one.
+pub async fn is_any_dead(of: &PostgrestTarget, pipeline: &str) -> Result<bool, RestError> {
+    let dead: Vec<Value> = of.history().few(&running(pipeline).with("limit", "1")).await?;
+    Ok(!dead.is_empty())
+}
+
+/// Records that those runs have ended.
+pub async fn close_dead(of: &PostgrestTarget, pipeline: &str) -> Result<(), RestError> {
     let set = json!({
         "sync_status": "interrupted",
         "ended_at": "now",
         "error": "The run ended without a word; what it saved stays saved",
     });
-    let dead: Vec<Value> = of.history().patch(&query, &set).await?;
-    Ok(!dead.is_empty())
+    let _closed: Vec<Value> = of.history().patch(&running(pipeline), &set).await?;
+    Ok(())
 }
 
 /// Records the start, with the last success as the newest row has it.
 pub async fn record_start(
     of: &PostgrestTarget,
     run: &NewRun<'_>,
-    latest: &[Past],
+    newest: Option<&Past>,
 ) -> Result<(), RestError> {
     let NewRun { id, pipeline, kind, trigger, chain, delivery, lease: _ } = *run;
     let row = json!({
@@ -133,7 +139,7 @@ pub async fn record_start(
         "schedule_id": delivery.and_then(|of| of.schedule.as_ref()).map(|id| id.as_str()),
         "chain": chain.id(),
         "slice": chain.slice(),
-        "last_sync_timestamp": latest.first().and_then(|of| of.last_sync_timestamp.as_ref()),
+        "last_sync_timestamp": newest.and_then(|of| of.last_sync_timestamp.as_ref()),
     });
     let _added: Vec<Value> = of.history().add("run_id", &row).await?;
     Ok(())
@@ -184,7 +190,7 @@ pub async fn record_end(of: &PostgrestTarget, closed: &ClosedRun<'_>) -> Result<
 pub async fn record_lost(of: &PostgrestTarget, lost: &LostMessage<'_>) -> Result<(), RestError> {
     let LostMessage { pipeline, trigger, chain, delivery, reason } = *lost;
     let message = delivery.message.as_str();
-    let latest = latest(of, pipeline).await?;
+    let newest = newest(of, pipeline).await?;
     let row = json!({
         "run_id": format!("lost-{message}"),
         "pipeline": pipeline,
@@ -198,7 +204,7 @@ pub async fn record_lost(of: &PostgrestTarget, lost: &LostMessage<'_>) -> Result
         "slice": chain.slice(),
         "error": reason,
         "ended_at": "now",
-        "last_sync_timestamp": latest.first().and_then(|of| of.last_sync_timestamp.as_ref()),
+        "last_sync_timestamp": newest.as_ref().and_then(|of| of.last_sync_timestamp.as_ref()),
     });
     let _added: Vec<Value> = of.history().add("run_id", &row).await?;
     Ok(())

@@ -11,8 +11,10 @@
 //! 2. It is stopped, or its network is, until the lease is over; another run takes it, and writes newer rows.
 //! 3. The page arrives, and its older rows stand over the newer ones.
 //!
-//! No page is sent once a third of the lease has passed since it was proved, so that only a process that was
-//! stopped in between does that. The runs after one that was overtaken read again what it may have written (`ledger`).
+//! No page is sent once a third of the lease has passed since it was proved, and none a second time without
+//! another proof (`rows`). So only a process that was stopped between the two does that, or a call that was longer on
+//! its way than the lease lasts. The runs after one that was overtaken read again what it may have written
+//! (`overtaken`).
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -51,7 +53,33 @@ pub struct Held {
     /// The time of the database at the last look, and when that was by the clock of this process.
     clock: Clock,
     /// When the last proof was begun.
-    proved: Instant,
+    proved: Moment,
+}
+
+impl Held {
+    /// The database's time, no later than it is there.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// A moment by both clocks of this machine: the one that is never set stands still while the machine
+/// sleeps, and the one that does not may be set.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// What has passed since, by the clock that says more.
+    fn elapsed(&self) -> Duration {
+        self.steady.elapsed().max(self.wall.elapsed().unwrap_or_default())
+    }
 }
 
 /// The database's time, carried on by this process's own clock.
@@ -100,7 +128,7 @@ impl Row {
         Ok(Clock { seen: stamp(&self.updated_at)?, at: Instant::now() })
     }
 
-    fn held(self, run: &RunId, proved: Instant) -> Result<Held, RestError> {
+    fn held(self, run: &RunId, proved: Moment) -> Result<Held, RestError> {
         let clock = self.clock()?;
         Ok(Held {
             run: run.clone(),
@@ -144,7 +172,7 @@ pub async fn take(of: &PostgrestTarget, run: &NewRun<'_>) -> Result<Taken, RestE
     let fence = stored.fence + 1;
     let run_id = run.id.as_str();
     let new = Stored { fence, run: run_id.to_owned(), seconds, expires_at: end(&clock, seconds) };
-    let begun = Instant::now();
+    let begun = Moment::now();
     let row = match swap(of, run.pipeline, &seen.value, &serde_json::to_value(new)?).await? {
         Some(row) => row,
         // Somebody was quicker, unless it was this call, whose answer was lost.
@@ -165,7 +193,7 @@ pub async fn prove(of: &PostgrestTarget, lease: &Lease) -> Result<(), RestError>
         let held = of.held(lease)?;
         let mut stored = Stored::deserialize(&held.value)?;
         stored.expires_at = end(&held.clock, stored.seconds);
-        let begun = Instant::now();
+        let begun = Moment::now();
         let new = serde_json::to_value(stored)?;
         if let Some(row) = swap(of, lease.pipeline(), &held.value, &new).await? {
             return of.renewed(lease, row.clock()?, row.value, begun);
@@ -264,11 +292,25 @@ impl PostgrestTarget {
         lease: &Lease,
         clock: Clock,
         value: Value,
-        proved: Instant,
+        proved: Moment,
     ) -> Result<(), RestError> {
         let mut leases = self.leases();
         let held = leases.get_mut(&lease.fence()).ok_or(RestError::LeaseLost)?;
         (held.clock, held.value, held.proved) = (clock, value, proved);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_slept_knows_it_by_the_other_clock() {
+        let nap = Duration::from_secs(10);
+        let Moment { steady, wall } = Moment::now();
+        assert!(Moment { steady, wall: wall - nap }.elapsed() >= nap);
+        let set_back = Moment { steady: steady - nap, wall: wall + nap };
+        assert!(set_back.elapsed() >= nap);
     }
 }

@@ -1,26 +1,20 @@
-//! A run's beginning and end over the API, and the checkpoints. The lease is in `lease`, the history in `history`.
-//!
-//! A run that was overtaken may have written older rows over newer ones (`lease` tells how). Nobody sees it: the
-//! source looks as it did, so no later run would read those rows. So what was seen of the source is forgotten
-//! at the beginning of each run, up to the first one that begins when no call of the overtaken one can be on its
-//! way any more; that far back reaches the overlap.
+//! A run's beginning and end over the API, and the checkpoints. The lease is in `lease`, the history in `history`,
+//! and what follows a run that was overtaken in `overtaken`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fault::RestError;
 use super::history::{self, Past};
 use super::lease::{self, Held, Taken, stamp};
+use super::overtaken;
 use super::query::{self, Query};
 use super::rejects;
 use super::target::PostgrestTarget;
-use crate::adapters::project::PATIENCE;
 use crate::adapters::stored::{
-    StoredCheckpoint, VERSION, checkpoint_key, deletes_key, reconciled_of,
+    StoredCheckpoint, VERSION, checkpoint_key, checkpoint_prefix, deletes_key, reconciled_of,
 };
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
@@ -32,10 +26,13 @@ use crate::engine::ports::{
 
 /// A row of `sync_state`.
 #[derive(Debug, Deserialize)]
-struct State {
-    key: String,
-    value: Value,
-    updated_at: String,
+pub struct State {
+    /// What it is of.
+    pub key: String,
+    /// What is stored.
+    pub value: Value,
+    /// When it was stored last.
+    pub updated_at: String,
 }
 
 /// Takes the lease and records the start.
@@ -92,22 +89,24 @@ async fn begin(
     run: &NewRun<'_>,
     held: &mut Held,
 ) -> Result<Beginning, RestError> {
-    let (past, state, set_aside, latest) = tokio::join!(
+    let (past, state, set_aside, newest, died) = tokio::join!(
         history::of_chain(of, run),
         kept(of, run.pipeline),
         rejects::counts(of, run.pipeline),
-        history::latest(of, run.pipeline),
+        history::newest(of, run.pipeline),
+        history::is_any_dead(of, run.pipeline),
     );
-    let (past, state, set_aside, latest) = (past?, state?, set_aside?, latest?);
+    let (past, mut state, set_aside) = (past?, state?, set_aside?);
+    let (newest, died) = (newest?, died?);
     if let Some(past) = history::finished(of, run, &past).await? {
         return Ok(Beginning::Finished(past));
     }
-    let died = history::close_dead(of, run.pipeline).await?;
-    history::record_start(of, run, &latest).await?;
-    let mut checkpoints = read(&state, run.pipeline)?;
-    if died || is_overtaken(&latest, run.lease)? {
-        forget(&mut checkpoints);
+    if died {
+        overtaken::close(of, run, held).await?;
     }
+    history::record_start(of, run, newest.as_ref()).await?;
+    overtaken::forget(of, run, held, died, &mut state).await?;
+    let checkpoints = read(&state, run.pipeline)?;
     let saved = saved_by_chain(run, &past, &state)?;
     let reconciled = reconciled_of(run.pipeline, &saved);
     let done = checkpoints
@@ -119,39 +118,6 @@ async fn begin(
         .collect();
     held.set_aside.clone_from(&set_aside);
     Ok(Beginning::Run { checkpoints, done, reconciled, set_aside })
-}
-
-/// What the source looked like is forgotten: each table is read again from its kept cursor, less the
-/// overlap, on.
-fn forget(checkpoints: &mut Checkpoints) {
-    for checkpoint in checkpoints.values_mut() {
-        checkpoint.reached.seen = None;
-    }
-}
-
-/// Whether no run has done everything since the last one that was overtaken can have written for the last
-/// time. The last runs come first.
-fn is_overtaken(latest: &[Past], lease: Duration) -> Result<bool, RestError> {
-    for past in latest {
-        let began = stamp(&past.created_at)?;
-        match (past.sync_status.as_str(), &past.ended_at) {
-            ("success", _) => {
-                let before = latest.iter().filter(|of| of.sync_status == "interrupted");
-                let ended = before.filter_map(|of| of.ended_at.as_deref()).map(stamp);
-                let last = ended.collect::<Result<Vec<Timestamp>, _>>()?.into_iter().max();
-                let settles = SignedDuration::try_from(healing(lease)).unwrap_or_default();
-                return Ok(last.is_some_and(|last| began.duration_since(last) < settles));
-            }
-            ("interrupted", Some(_)) => return Ok(true),
-            _ => {}
-        }
-    }
-    Ok(false)
-}
-
-/// How long after a run was overtaken something of it may still be on its way.
-pub fn healing(lease: Duration) -> Duration {
-    lease + PATIENCE
 }
 
 /// The version of the state tables, which only a person can make.
@@ -175,20 +141,23 @@ pub async fn version(of: &PostgrestTarget) -> Result<StateVersion, RestError> {
     }
 }
 
-/// Checkpoints, and what is remembered of deletes. A name may hold what the pattern means something by,
+/// Checkpoints, and what is remembered of deletes and of runs that were overtaken. A name may hold what the pattern means something by,
 /// so that what it finds is looked through once more.
 async fn kept(of: &PostgrestTarget, pipeline: &str) -> Result<Vec<State>, RestError> {
     let like = |key: String| format!("key.like.{}", query::quoted(&format!("{key}*")));
-    let prefixes = [format!("checkpoint:{pipeline}:"), deletes_key(pipeline, "")];
+    let prefixes = [checkpoint_prefix(pipeline), deletes_key(pipeline, "")];
     let either = prefixes.clone().map(like).join(",");
-    let query = Query::default().with("or", &format!("({either})"));
+    let overtaken = overtaken::key(pipeline);
+    let either = format!("({either},key.eq.{})", query::quoted(&overtaken));
+    let query = Query::default().with("or", &either);
     let mut rows: Vec<State> = of.state().all(&query, "key").await?;
-    rows.retain(|row| prefixes.iter().any(|prefix| row.key.starts_with(prefix)));
+    let is_ours = |key: &String| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    rows.retain(|row| is_ours(&row.key) || row.key == overtaken);
     Ok(rows)
 }
 
 fn read(state: &[State], pipeline: &str) -> Result<Checkpoints, RestError> {
-    let prefix = format!("checkpoint:{pipeline}:");
+    let prefix = checkpoint_prefix(pipeline);
     let of_tables = state.iter().filter(|row| row.key.starts_with(&prefix));
     let checkpoint = |row: &State| Ok(StoredCheckpoint::deserialize(&row.value)?.into_model());
     of_tables.map(checkpoint).collect()
@@ -220,13 +189,14 @@ pub async fn checkpoints(of: &PostgrestTarget, pipeline: &str) -> Result<Checkpo
     }
 }
 
-/// Saves a table's checkpoint. The lease was proved right before.
+/// Saves a table's checkpoint. Setting rows aside may have taken long since the lease was proved.
 pub async fn save_checkpoint(
     of: &PostgrestTarget,
     lease: &Lease,
     table: &TableName,
     checkpoint: &Checkpoint,
 ) -> Result<(), RestError> {
+    lease::prove_anew(of, lease).await?;
     of.state().merge("key", &row(lease, table, checkpoint)).await
 }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::client::{Change, Client, Get, Listed, Verb};
 use super::fault::RestError;
 use super::query::Query;
+use crate::adapters::project::Again;
 
 /// One of the state tables.
 #[derive(Clone, Copy)]
@@ -37,11 +38,10 @@ impl<'a> OwnTable<'a> {
         loop {
             let query = query.clone().with("order", order).with("offset", &rows.len().to_string());
             let listed = self.list(&query, true).await?;
-            let total = listed.total.unwrap_or(0);
             let more: Vec<R> = read(&listed)?;
             let ended = more.is_empty();
             rows.extend(more);
-            if ended || rows.len() as u64 >= total {
+            if ended || listed.total.is_some_and(|total| rows.len() as u64 >= total) {
                 return Ok(rows);
             }
         }
@@ -111,7 +111,8 @@ impl<'a> OwnTable<'a> {
         let Self { client, schema, name } = *self;
         let body = Bytes::from(serde_json::to_vec(rows)?);
         let query = query.as_str();
-        client.change(&Change { verb, schema, table: name, query, prefer, body }).await
+        let again = Again::Harmless;
+        client.change(&Change { verb, schema, table: name, query, prefer, body, again }).await
     }
 }
 

@@ -117,13 +117,13 @@ pub async fn each(
         let get =
             Get { schema, table, query: query.as_str(), counted: true, most_bytes: PAGE_BYTES };
         let listed = of.client().list(&get).await?;
-        let total = listed.total.unwrap_or(0);
+        let total = listed.total;
         let rows = Rows::of(listed, PAGE_BYTES)?;
         for row in rows.iter() {
             with(row)?;
         }
         read += rows.ends.len() as u64;
-        if rows.ends.is_empty() || read >= total {
+        if rows.ends.is_empty() || total.is_some_and(|total| read >= total) {
             return Ok(read);
         }
     }
@@ -197,7 +197,8 @@ impl<'a> Found<'a> {
         let (schema, table) = (shape.table.schema(), shape.table.name());
         let get =
             Get { schema, table, query: count.as_str(), counted: true, most_bytes: PAGE_BYTES };
-        let total = of.client().list(&get).await?.total.unwrap_or(0);
+        // Where nobody counts, nobody knows how many others lie there.
+        let Some(total) = of.client().list(&get).await?.total else { return Ok(false) };
         if total > self.lines.len() as u64 + MOST_OTHERS {
             return Ok(false);
         }

@@ -222,10 +222,11 @@ fn as_text(type_name: &str, shown: String) -> String {
     }
 }
 
-/// A key column's text. Numbers that are equal are one key, however they are spelled.
+/// A key column's text. Numbers that are equal are one key, however they are spelled. The blanks at its end are
+/// nothing where the target pads, and its own where only the source does.
 fn key_text(column: &MovedColumn, shown: String) -> String {
     let is_same = column.source_type == column.target_type;
-    match unmodified(&column.source_type).as_ref() {
+    match unmodified(&column.target_type).as_ref() {
         "numeric" if is_same && shown.contains('.') => {
             shown.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
@@ -277,6 +278,26 @@ mod tests {
             (&[None], "()"),
         ] {
             assert_eq!(record(values), text);
+        }
+    }
+
+    #[test]
+    fn a_key_is_printed_as_the_target_has_it() {
+        for (source, target, shown, key) in [
+            ("character(3)", "character(3)", "a  ", "a"),
+            ("character(3)", "text", "a  ", "a  "),
+            ("text", "character(3)", "a  ", "a"),
+            ("numeric", "numeric", "1.50", "1.5"),
+            ("numeric", "text", "1.50", "1.50"),
+        ] {
+            let column = MovedColumn {
+                name: "id".to_owned(),
+                source_type: source.to_owned(),
+                target_type: target.to_owned(),
+                fixed: false,
+                merges: false,
+            };
+            assert_eq!(key_text(&column, shown.to_owned()), key, "{source} {target}");
         }
     }
 

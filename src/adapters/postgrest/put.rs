@@ -1,29 +1,35 @@
 //! Puts rows into the target, and tells those that it refuses: a part that is refused is halved until the row is
 //! alone. Each request is a transaction, so what went in stays in.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
-use super::client::{Change, Verb};
+use super::client::{Change, Listed, Verb};
 use super::fault::RestError;
-use super::lease;
 use super::lines::{self, Line, Taken};
-use super::order;
 use super::present::{self, Standing, look_by_keys};
 use super::query::{self, Query};
-use super::read::batches;
+use super::read::Rows;
+use super::rows;
 use super::target::PostgrestTarget;
 use super::target_fault::Refusal;
-use crate::engine::model::deletes::{Mark, MarkKind};
+use crate::adapters::project::Again;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
-use crate::engine::model::reject::TAKEN_VALUE;
 use crate::engine::model::run::Tally;
 
 /// More refused rows in one page have a common cause that a person must mend, and each costs a dozen calls.
 const MOST_REFUSED: usize = 1_000;
 
-/// The code of a row that the target dropped without a word, as a trigger's own refusal has it.
-const DROPPED: (&str, &str) = ("P0001", "A trigger of the target dropped the row without a word");
+/// How long refused rows are told apart, some two calls each. A function has 29 s, and a page that gives up is
+/// tried with a quarter of its rows: from two thousand to seven in four tries, after which it is saved.
+const LONGEST: Duration = Duration::from_secs(4);
+
+/// What is said of a row that was not told apart from others in that time.
+const NOT_TOLD_APART: &str =
+    "Refused together with other rows, too many to be told apart at once; it is tried again";
 
 /// What became of rows.
 #[derive(Default)]
@@ -34,6 +40,8 @@ pub struct Put {
     pub straight: bool,
     /// Those that are to be set aside.
     pub refused: Vec<(RowKey, Refusal)>,
+    /// Those that there was no time for, with the code that was said of them together with others.
+    pub left: Vec<(RowKey, Refusal)>,
     /// Rows that went in with others that did not, which of them is not known.
     among: u64,
 }
@@ -46,11 +54,23 @@ pub struct Putting<'a> {
     pub lease: &'a Lease,
     /// What is written.
     pub taken: &'a Taken<'a>,
+    /// What becomes of rows that there is no time for.
+    pub late: Late,
+}
+
+/// What becomes of refused rows that are not told apart in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// The page fails, and is tried with fewer rows.
+    GivesUp,
+    /// They are left as they are.
+    Leaves,
 }
 
 /// A row with the object that says it.
-struct Ready<'l> {
-    line: &'l Line,
+pub struct Ready<'l> {
+    /// The row.
+    pub line: &'l Line,
     object: Vec<u8>,
 }
 
@@ -65,11 +85,14 @@ enum How {
     Merge,
 }
 
-enum Sent<'l> {
+/// What became of a part.
+pub enum Sent<'l> {
     /// All of it went in, but for those that were there already.
     In(Vec<Ready<'l>>),
     /// Nothing of it did.
     Refused(Vec<Ready<'l>>, Refusal),
+    /// These are to be sent once more: of the others it is known that they are in.
+    Rest(Vec<Ready<'l>>),
 }
 
 impl Putting<'_> {
@@ -82,7 +105,7 @@ impl Putting<'_> {
         if !there.is_empty() {
             let lines: Vec<&Line> = there.iter().map(|ready| ready.line).collect();
             let standings = look_by_keys(self.of, self.taken, &lines).await?;
-            self.rest(&lines, &standings, &mut put).await?;
+            self.rest(&lines, Some(&standings), &mut put).await?;
             // Those that went in are the same now.
             put.tally.inserted += put.among;
             put.tally.unchanged = put.tally.unchanged.saturating_sub(put.among);
@@ -90,11 +113,11 @@ impl Putting<'_> {
         Ok(put.counted())
     }
 
-    /// Puts rows in as they stand to the target's.
+    /// Puts rows in as they stand to the target's; none where it could not be asked.
     pub async fn compared(
         &self,
         lines: &[&Line],
-        standings: &[Standing],
+        standings: Option<&[Standing]>,
     ) -> Result<Put, RestError> {
         let mut put = Put::default();
         self.rest(lines, standings, &mut put).await?;
@@ -104,17 +127,22 @@ impl Putting<'_> {
     async fn rest(
         &self,
         lines: &[&Line],
-        standings: &[Standing],
+        standings: Option<&[Standing]>,
         put: &mut Put,
     ) -> Result<(), RestError> {
+        let unasked = vec![Standing::Unknown; lines.len()];
+        let known = standings.unwrap_or(&unasked);
         let of = |standing: Standing| {
-            let pairs = lines.iter().zip(standings).filter(move |(_, of)| **of == standing);
+            let pairs = lines.iter().zip(known).filter(move |(_, of)| **of == standing);
             pairs.map(|(line, _)| *line).collect::<Vec<&Line>>()
         };
-        put.tally.unchanged += same(standings);
+        put.tally.unchanged += same(known);
         let unknown = self.ready(of(Standing::Unknown), put)?;
         let there = self.send(How::Add, unknown, put).await?;
-        let mut over = self.spelled_alike(there, put).await?;
+        let mut over = match standings.is_none() || self.folds() {
+            true => self.still_differing(there, put).await?,
+            false => there,
+        };
         over.extend(self.ready(of(Standing::Differs), put)?);
         self.send(How::Merge, over, put).await?;
         self.unmark(&of(Standing::Marked), put).await
@@ -133,25 +161,38 @@ impl Putting<'_> {
         Ok(all)
     }
 
-    /// Sends rows, halving what is refused; gives back those that were there already.
+    /// Sends rows, halving what is refused; gives back those that were there already. Where many
+    /// are refused, that ends with the time that there is for it; a single part is always tried.
     async fn send<'l>(
         &self,
         how: How,
         rows: Vec<Ready<'l>>,
         put: &mut Put,
     ) -> Result<Vec<Ready<'l>>, RestError> {
+        let begun = Instant::now();
+        // What was said of the last part that was halved.
+        let mut halved: Option<String> = None;
         let mut there = Vec::new();
         let mut left = vec![rows];
         while let Some(part) = left.pop() {
             if part.is_empty() {
                 continue;
             }
+            if let Some(code) = halved.as_ref().filter(|_| begun.elapsed() > LONGEST) {
+                match self.late {
+                    Late::GivesUp => return Err(RestError::TooLong(LONGEST.as_secs())),
+                    Late::Leaves => put.leave(&part, code),
+                }
+                continue;
+            }
             match self.part(how, part, put).await? {
                 Sent::In(already) => there.extend(already),
+                Sent::Rest(rest) => left.push(rest),
                 Sent::Refused(part, refusal) if part.len() == 1 => {
                     put.refuse(part[0].line, refusal)?;
                 }
-                Sent::Refused(mut part, _) => {
+                Sent::Refused(mut part, refusal) => {
+                    halved = Some(refusal.code);
                     let second = part.split_off(part.len() / 2);
                     left.extend([second, part]);
                 }
@@ -166,7 +207,50 @@ impl Putting<'_> {
         part: Vec<Ready<'l>>,
         put: &mut Put,
     ) -> Result<Sent<'l>, RestError> {
-        lease::prove_anew(self.of, self.lease).await?;
+        // The call writes over whatever is there: a row that became newer meanwhile is left out.
+        let part = match how == How::Merge && self.taken.shape.newest_by().is_some() {
+            true => self.still_differing(part, put).await?,
+            false => part,
+        };
+        if part.is_empty() {
+            return Ok(Sent::In(part));
+        }
+        let listed = match self.post(how, &part).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                let refusal = self.computed(error)?.refusal_of_a_row()?;
+                return Ok(Sent::Refused(part, refusal));
+            }
+        };
+        let sent = part.len() as u64;
+        let written = listed.total.unwrap_or(sent);
+        match how {
+            How::Add => {
+                let rows = Rows::of(listed, usize::MAX)?;
+                let added = rows.iter().map(|row| lines::bare_key(self.taken.shape, row));
+                let added = added.collect::<Result<BTreeSet<_>, _>>()?;
+                put.tally.inserted += added.len() as u64;
+                let all = added.len() as u64 == sent;
+                let is_there = |ready: &Ready<'_>| !all && !added.contains(&ready.line.key);
+                Ok(Sent::In(part.into_iter().filter(is_there).collect()))
+            }
+            How::AddAll if written == sent => {
+                put.tally.inserted += sent;
+                Ok(Sent::In(Vec::new()))
+            }
+            How::AddAll => {
+                put.among += written;
+                Ok(Sent::In(part))
+            }
+            How::Merge if written < sent => self.not_written(part, written, put).await,
+            How::Merge => {
+                put.tally.updated += sent;
+                Ok(Sent::In(Vec::new()))
+            }
+        }
+    }
+
+    async fn post(&self, how: How, part: &[Ready<'_>]) -> Result<Listed, RestError> {
         let shape = self.taken.shape;
         let key: Vec<String> = shape.key.iter().map(|column| query::name(column)).collect();
         let mark = shape.mark.as_ref().filter(|_| how == How::Merge);
@@ -184,45 +268,9 @@ impl Putting<'_> {
             How::Merge => "resolution=merge-duplicates, return=minimal, count=exact",
         };
         let (schema, table) = (shape.table.schema(), shape.table.name());
-        let (query, body) = (query.as_str(), body(&part));
-        let change = Change { verb: Verb::Post, schema, table, query, prefer, body };
-        let listed = match self.of.client().change(&change).await {
-            Ok(listed) => listed,
-            Err(error) => {
-                let refusal = self.computed(error)?.refusal_of_a_row()?;
-                return Ok(Sent::Refused(part, refusal));
-            }
-        };
-        let sent = part.len() as u64;
-        let written = listed.total.unwrap_or(sent);
-        match how {
-            How::Add => {
-                let rows = super::read::Rows::of(listed, usize::MAX)?;
-                let added = rows.iter().map(|row| lines::bare_key(shape, row));
-                let added = added.collect::<Result<std::collections::BTreeSet<_>, _>>()?;
-                put.tally.inserted += added.len() as u64;
-                let all = added.len() as u64 == sent;
-                let is_there = |ready: &Ready<'_>| !all && !added.contains(&ready.line.key);
-                Ok(Sent::In(part.into_iter().filter(is_there).collect()))
-            }
-            How::AddAll if written == sent => {
-                put.tally.inserted += sent;
-                Ok(Sent::In(Vec::new()))
-            }
-            How::AddAll => {
-                put.among += written;
-                Ok(Sent::In(part))
-            }
-            How::Merge if written < sent => {
-                let (code, reason) = DROPPED;
-                let refusal = Refusal { code: code.to_owned(), reason: reason.to_owned() };
-                Ok(Sent::Refused(part, refusal))
-            }
-            How::Merge => {
-                put.tally.updated += sent;
-                Ok(Sent::In(Vec::new()))
-            }
-        }
+        let (query, body, again) = (query.as_str(), body(part), Again::IfRefused);
+        let change = Change { verb: Verb::Post, schema, table, query, prefer, body, again };
+        rows::write(self.of, self.lease, &change).await
     }
 
     /// Where the server computes a column, its name; other errors as they are. Its sentence names the column
@@ -243,63 +291,6 @@ impl Putting<'_> {
             None => RestError::Computed(column),
         })
     }
-
-    /// Those whose key the target spells as the source does. Where it calls another key the same, `Bob` and
-    /// `BOB` say, the row is refused and not written over the other.
-    async fn spelled_alike<'l>(
-        &self,
-        there: Vec<Ready<'l>>,
-        put: &mut Put,
-    ) -> Result<Vec<Ready<'l>>, RestError> {
-        let shape = self.taken.shape;
-        let folds = |name: &String| {
-            !shape.columns.iter().any(|of| of.name == *name && order::is_native(&of.source_type))
-        };
-        if there.is_empty() || !shape.key.iter().any(folds) {
-            return Ok(there);
-        }
-        let lines: Vec<&Line> = there.iter().map(|ready| ready.line).collect();
-        let standings = look_by_keys(self.of, self.taken, &lines).await?;
-        let mut alike = Vec::with_capacity(there.len());
-        for (ready, standing) in there.into_iter().zip(standings) {
-            match standing {
-                Standing::Unknown if present::has(self.of, shape, &ready.line.key).await? => {
-                    let reason = "The target calls its key the same as another row's";
-                    let (code, reason) = (TAKEN_VALUE.to_owned(), reason.to_owned());
-                    put.refuse(ready.line, Refusal { code, reason })?;
-                }
-                Standing::Same => put.tally.unchanged += 1,
-                _ => alike.push(ready),
-            }
-        }
-        Ok(alike)
-    }
-
-    /// Takes the mark off rows that are otherwise left as they are.
-    async fn unmark(&self, lines: &[&Line], put: &mut Put) -> Result<(), RestError> {
-        let shape = self.taken.shape;
-        let Some(Mark { column, kind }) = &shape.mark else { return Ok(()) };
-        let value = match kind {
-            MarkKind::Time => serde_json::Value::Null,
-            MarkKind::Flag => false.into(),
-        };
-        let body = Bytes::from(serde_json::json!({ column: value }).to_string());
-        let keys: Vec<Vec<String>> = lines.iter().map(|line| line.key.values().to_vec()).collect();
-        for (name, condition) in batches(&shape.key, &keys) {
-            lease::prove_anew(self.of, self.lease).await?;
-            let query = Query::default().with(&name, &condition);
-            let change = Change {
-                verb: Verb::Patch,
-                schema: shape.table.schema(),
-                table: shape.table.name(),
-                query: query.as_str(),
-                prefer: "return=minimal, count=exact",
-                body: body.clone(),
-            };
-            put.tally.updated += self.of.client().change(&change).await?.total.unwrap_or(0);
-        }
-        Ok(())
-    }
 }
 
 impl Put {
@@ -308,7 +299,13 @@ impl Put {
         Self { straight, ..Self::default() }
     }
 
-    fn refuse(&mut self, line: &Line, refusal: Refusal) -> Result<(), RestError> {
+    /// The rows that are not in as the source has them.
+    pub fn staying(&self) -> impl Iterator<Item = &(RowKey, Refusal)> {
+        self.refused.iter().chain(&self.left)
+    }
+
+    /// A row is to be set aside.
+    pub fn refuse(&mut self, line: &Line, refusal: Refusal) -> Result<(), RestError> {
         self.refused.push((line.key.clone(), refusal));
         if self.refused.len() > MOST_REFUSED {
             return Err(RestError::TooManyRefused(MOST_REFUSED));
@@ -316,13 +313,21 @@ impl Put {
         Ok(())
     }
 
+    fn leave(&mut self, part: &[Ready<'_>], code: &str) {
+        self.left.extend(part.iter().map(|ready| {
+            let reason = NOT_TOLD_APART.to_owned();
+            (ready.line.key.clone(), Refusal { code: code.to_owned(), reason })
+        }));
+    }
+
     fn counted(mut self) -> Self {
-        self.tally.rejected = self.refused.len() as u64;
+        self.tally.rejected = (self.refused.len() + self.left.len()) as u64;
         self
     }
 }
 
-fn same(standings: &[Standing]) -> u64 {
+/// How many of them are the same.
+pub fn same(standings: &[Standing]) -> u64 {
     standings.iter().filter(|of| **of == Standing::Same).count() as u64
 }
 

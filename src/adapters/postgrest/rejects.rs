@@ -84,13 +84,13 @@ pub async fn set_aside(
     of: &PostgrestTarget,
     pipeline: &str,
     table: &TableName,
-    refused: &[(RowKey, Refusal)],
+    refused: &[&(RowKey, Refusal)],
     before: &Attempts,
 ) -> Result<(), RestError> {
     if refused.is_empty() {
         return Ok(());
     }
-    let row = |(key, refusal): &(RowKey, Refusal)| {
+    let row = |&(key, refusal): &&(RowKey, Refusal)| {
         let Refusal { code, reason } = refusal;
         let attempts = before.get(key).copied().unwrap_or(0) + 1;
         json!({

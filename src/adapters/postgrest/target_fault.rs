@@ -1,7 +1,8 @@
 //! What goes wrong on the side that is written: whose fault it is, a row's or somebody else's, and who must act.
 
 use super::fault::{Judgement, RestError};
-use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy, Step};
+use crate::adapters::http::NoAnswer;
+use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy, STATEMENT_TIMEOUT, Step};
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
@@ -37,7 +38,7 @@ impl RestError {
     /// What the target said of a row, if a row was at fault; the error itself if not.
     pub fn refusal_of_a_row(self) -> Result<Refusal, Self> {
         match self {
-            Self::Refused { status, code, said, .. } if is_of_a_row(&code) => {
+            Self::Refused { status, code, said, .. } if is_told_of_a_row(status, &code) => {
                 let message = said.0.message.unwrap_or_else(|| format!("Refused with {status}"));
                 let reason = match said.0.details {
                     Some(details) => format!("{message}: {details}"),
@@ -54,10 +55,26 @@ impl RestError {
         matches!(self, Self::Refused { code, .. } if code == "PGRST205" || code == "42P01")
     }
 
+    /// A value does not fit the type that it is compared with.
+    pub fn is_of_a_value(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, code, .. } if code.starts_with("22"))
+    }
+
+    /// The same call may succeed, if it was cut or answered with what passes.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NoAnswer(NoAnswer::Cut(_))) || self.passes_by_itself()
+    }
+
     /// Somebody held the row for longer than a statement may wait.
     pub fn is_of_a_lock(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "55P03" || code == "57014")
     }
+}
+
+/// A status that speaks of the key or of the server says nothing of a row, whatever the code: a role that the
+/// database does not have is a bad value, too.
+fn is_told_of_a_row(status: u16, code: &str) -> bool {
+    is_of_a_row(code) && !matches!(status, 401 | 429 | 502..=504)
 }
 
 /// A row is at fault, not the statement, the role or the connection: a bad value, a broken constraint, a
@@ -91,6 +108,12 @@ pub(super) fn of_the_target_alone(error: &RestError) -> Option<Judgement> {
             "bad_state",
             "the state was written by another version; upgrade this one, or delete the row from \
              sync_state to start that table over",
+        ),
+        RestError::TooLong(_) => (
+            Remedy::Retry,
+            STATEMENT_TIMEOUT,
+            "so many rows of the page are refused that telling them apart takes longer than a page may; \
+             smaller pages are tried, and the next run goes on where this one stopped",
         ),
         RestError::TooManyRefused(_) => (
             Remedy::Operator,
@@ -152,6 +175,8 @@ mod tests {
             (500, "54000", true),
             (400, "MY001", true),
             (403, "PT403", true),
+            (401, "22023", false),
+            (503, "P0001", false),
             (403, "42501", false),
             (405, "25006", false),
             (500, "57014", false),
@@ -181,6 +206,7 @@ mod tests {
             (RestError::LeaseLost, LEASE_LOST, Remedy::Retry),
             (RestError::NoState, "no_state", Remedy::Operator),
             (RestError::TooManyRefused(1_000), "rows_refused", Remedy::Operator),
+            (RestError::TooLong(4), STATEMENT_TIMEOUT, Remedy::Retry),
             (RestError::Computed("a".into()), "computed_key", Remedy::Operator),
             (RestError::IdentityAlways("a".into()), "identity_always", Remedy::Operator),
             (RestError::NoWay("add columns"), "no_connection", Remedy::Operator),

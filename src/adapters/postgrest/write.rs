@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use super::fault::RestError;
 use super::lines::{Line, Taken};
-use super::put::{Put, Putting};
+use super::put::{Late, Put, Putting};
 use super::rejects::{self, Attempts};
 use super::target::PostgrestTarget;
+use super::target_fault::Refusal;
 use super::{history, lease, ledger, present};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
@@ -32,7 +33,8 @@ pub async fn commit(
     batch: &Batch<'_>,
 ) -> Result<Committed, RestError> {
     let Batch { run: _, shape, page, checkpoint, fresh } = *batch;
-    let Tried { put, keys } = put(of, lease, shape, page, fresh).await?;
+    let how = How { fresh, late: Late::GivesUp };
+    let Tried { put, keys } = put(of, lease, shape, page, how).await?;
     lease::prove(of, lease).await?;
     let set_aside = set_aside(of, lease, shape, &put, &keys).await?;
     ledger::save_checkpoint(of, lease, &shape.table, checkpoint).await?;
@@ -47,7 +49,7 @@ pub async fn retry(
     again: &Again<'_>,
 ) -> Result<Committed, RestError> {
     let Again { run: _, shape, page, keys } = *again;
-    let Tried { put, keys: tried } = put(of, lease, shape, page, false).await?;
+    let Tried { put, keys: tried } = put(of, lease, shape, page, AGAIN).await?;
     lease::prove(of, lease).await?;
     let keys: Vec<RowKey> = tried.into_iter().chain(keys.iter().cloned()).collect();
     let set_aside = set_aside(of, lease, shape, &put, &keys).await?;
@@ -66,13 +68,13 @@ pub async fn retry_together(
     let mut saved = Vec::with_capacity(all.len() + gone.len());
     for Again { run: _, shape, page, keys: _ } in all {
         let before = of.held(lease)?.set_aside.get(&shape.table).copied().unwrap_or(0);
-        let Tried { put, keys } = put(of, lease, shape, page, false).await?;
+        let Tried { put, keys } = put(of, lease, shape, page, AGAIN).await?;
         lease::prove(of, lease).await?;
         // They are no news: those that are refused again were counted when they were tried alone.
         let tally = Tally { rejected: 0, ..put.tally };
         let went_in = Put::default();
-        let refused: BTreeSet<&RowKey> = put.refused.iter().map(|(key, _)| key).collect();
-        let keys: Vec<RowKey> = keys.into_iter().filter(|key| !refused.contains(key)).collect();
+        let stay: BTreeSet<&RowKey> = put.staying().map(|(key, _)| key).collect();
+        let keys: Vec<RowKey> = keys.into_iter().filter(|key| !stay.contains(key)).collect();
         let set_aside = match keys.is_empty() {
             true => before,
             false => set_aside(of, lease, shape, &went_in, &keys).await?,
@@ -89,19 +91,32 @@ pub async fn retry_together(
     Ok(saved)
 }
 
+/// How a page's rows are put in.
+#[derive(Clone, Copy)]
+struct How {
+    /// The table was empty when the scan began.
+    fresh: bool,
+    /// What becomes of rows that there is no time for.
+    late: Late,
+}
+
+/// How rows are that were set aside: no smaller page follows that would have them.
+const AGAIN: How = How { fresh: false, late: Late::Leaves };
+
 /// Puts a page's rows in. A column that the target turns out to compute is left to it from then on.
 async fn put(
     of: &PostgrestTarget,
     lease: &Lease,
     shape: &Shape,
     page: &Page,
-    fresh: bool,
+    how: How,
 ) -> Result<Tried, RestError> {
+    let How { fresh, late } = how;
     let lines = Line::of_page(shape, page)?;
     loop {
         let computed = of.computed(&shape.table);
         let taken = Taken { shape, computed: &computed };
-        let putting = Putting { of, lease, taken: &taken };
+        let putting = Putting { of, lease, taken: &taken, late };
         let put = match (lines.is_empty(), fresh) {
             (true, fresh) => {
                 lease::prove(of, lease).await?;
@@ -115,7 +130,13 @@ async fn put(
                 let looked =
                     tokio::join!(lease::prove(of, lease), present::look(of, &taken, page, &lines));
                 looked.0?;
-                putting.compared(&lines.iter().collect::<Vec<_>>(), &looked.1?).await
+                let standings = match looked.1 {
+                    // A key or a cursor does not fit the target's type: writing tells whose.
+                    Err(error) if error.is_of_a_value() => None,
+                    standings => Some(standings?),
+                };
+                let lines: Vec<&Line> = lines.iter().collect();
+                putting.compared(&lines, standings.as_deref()).await
             }
         };
         match put {
@@ -131,7 +152,8 @@ async fn put(
 }
 
 /// Sets those aside that were refused, and lets the others of these keys go; how many of the table are set
-/// aside then. A table without any, the usual case, costs no call.
+/// aside then. A table without any, the usual case, costs no call. A row that there was no time for stays as it
+/// is if it waits already, so that it is among the first that are tried next time.
 async fn set_aside(
     of: &PostgrestTarget,
     lease: &Lease,
@@ -141,19 +163,21 @@ async fn set_aside(
 ) -> Result<u64, RestError> {
     let (table, pipeline) = (&shape.table, lease.pipeline());
     let known = of.held(lease)?.set_aside.get(table).copied().unwrap_or(0);
-    if known == 0 && put.refused.is_empty() {
+    if known == 0 && put.staying().next().is_none() {
         return Ok(0);
     }
     let before = match known {
         0 => Attempts::new(),
         _ => rejects::attempts(of, pipeline, table).await?,
     };
-    rejects::set_aside(of, pipeline, table, &put.refused, &before).await?;
-    let refused: BTreeSet<&RowKey> = put.refused.iter().map(|(key, _)| key).collect();
+    let unknown = put.left.iter().filter(|(key, _)| !before.contains_key(key));
+    let refused: Vec<&(RowKey, Refusal)> = put.refused.iter().chain(unknown).collect();
+    rejects::set_aside(of, pipeline, table, &refused, &before).await?;
+    let stay: BTreeSet<&RowKey> = put.staying().map(|(key, _)| key).collect();
     let leave: BTreeSet<&RowKey> =
-        keys.iter().filter(|key| before.contains_key(key) && !refused.contains(key)).collect();
+        keys.iter().filter(|key| before.contains_key(key) && !stay.contains(key)).collect();
     let leave: Vec<RowKey> = leave.into_iter().cloned().collect();
     rejects::clear(of, pipeline, table, &leave).await?;
-    let new = refused.iter().filter(|key| !before.contains_key(key)).count();
+    let new = stay.iter().filter(|key| !before.contains_key(key)).count();
     Ok((before.len() - leave.len() + new) as u64)
 }
