@@ -99,7 +99,7 @@ async fn a_project_without_what_its_sql_editor_is_to_run_is_told_what_that_is() 
 async fn nobody_but_the_service_role_may_run_statements() {
     let pair = Pair::with(JOBS).await.over_api(OverApi::Target).await;
     let may = "select string_agg(r.rolname || ' ' || \
-        has_function_privilege(r.rolname, 'syncline_run(json, json, boolean)', 'execute'), ', ' \
+        has_function_privilege(r.rolname, 'syncline_run(json)', 'execute'), ', ' \
         order by r.rolname) from pg_roles r \
         where rolname in ('anon', 'authenticated', 'authenticator', 'service_role')";
     assert_eq!(

@@ -3,16 +3,27 @@
 --
 -- It runs with the rights of whoever calls it, and nobody but service_role may: the key that reads and writes every
 -- row of the project's API already. Whatever that role may do in the database can be done through it.
-create or replace function public.syncline_run(steps json, pages json default '[]', keep boolean default false)
-returns json
+-- It had arguments of their own once, which the API reads more than once.
+drop function if exists public.syncline_run(json, json, boolean);
+
+-- It takes the request's body as it is: in `steps` the statements, in `keep` whether they are to be kept, and pages of
+-- rows under any other names. Each `->` on a page would read it from its beginning to its end, and so would a cast of it
+-- to json: what is large is taken apart once, and put together by what makes json of json without looking.
+create or replace function public.syncline_run(json)
+-- Of one row: of a single value the API would read the whole once more.
+returns setof json
 language plpgsql
 security invoker
 -- PostgREST gives it this long, where the service role has a few seconds otherwise; a gateway waits for a minute.
 set statement_timeout = '55s'
 as $function$
 declare
-    step json;
-    part json;
+    steps json;
+    pages json[] := '{}';
+    keep boolean := false;
+    member record;
+    step record;
+    part record;
     statement text;
     page json;
     lines text[];
@@ -24,10 +35,10 @@ declare
     is_over boolean;
     told text[];
     found record;
-    found_lines text[];
+    found_lines json[];
     written bigint;
-    answer text;
-    answers text[] := '{}';
+    answer json;
+    answers json[] := '{}';
     told_code text;
     told_message text;
     told_detail text;
@@ -38,24 +49,35 @@ declare
     told_context text;
     failed json;
 begin
+    for member in select key, value from pg_catalog.json_each($1) loop
+        case member.key
+            when 'steps' then steps := member.value;
+            when 'keep' then keep := member.value::text::boolean;
+            else pages := pg_catalog.array_append(pages, member.value);
+        end case;
+    end loop;
     -- What this block does is undone unless it is to be kept, the settings among it. The answers outlive it.
     begin
         <<script>>
-        for step in select value from pg_catalog.json_array_elements(steps) loop
-            page := pages -> (step ->> 'page')::int4;
+        for step in
+            select s.* from pg_catalog.json_array_elements(steps) as of (value),
+                pg_catalog.json_to_record(of.value) as s (sql text, gives text, "values" json, page int4,
+                    alone boolean, parts json, expects json, again text)
+        loop
+            page := pages[step.page + 1];
             begins := '{1}';
             ends := '{1}';
-            if step -> 'parts' is not null then
+            if step.parts is not null then
                 lines := array(select value::text from pg_catalog.json_array_elements(page));
                 select pg_catalog.array_agg((value ->> 0)::int4 order by ordinality desc),
                         pg_catalog.array_agg((value ->> 1)::int4 order by ordinality desc)
                     into begins, ends
-                    from pg_catalog.json_array_elements(step #> '{parts,ranges}') with ordinality;
-                until := pg_catalog.clock_timestamp() + (step #>> '{parts,halving,ms}')::float8 * interval '1 ms';
+                    from pg_catalog.json_array_elements(step.parts -> 'ranges') with ordinality;
+                until := pg_catalog.clock_timestamp() + (step.parts #>> '{halving,ms}')::float8 * interval '1 ms';
                 refused := 0;
             end if;
             told := '{}';
-            while begins <> '{}' and refused <= (step #>> '{parts,halving,most}')::int4 is not false
+            while begins <> '{}' and refused <= (step.parts #>> '{halving,most}')::int4 is not false
                 and (told = '{}' or pg_catalog.clock_timestamp() < until is not false)
             loop
                 declare
@@ -65,29 +87,35 @@ begin
                 begin
                     begins := begins[:top - 1];
                     ends := ends[:top - 1];
-                    if step -> 'parts' is not null then
+                    if step.parts is not null then
                         page := ('[' || pg_catalog.array_to_string(lines[first:last], ',') || ']')::json;
                     end if;
-                    for part in select value from pg_catalog.json_array_elements(
-                        coalesce(step #> '{parts,steps}', pg_catalog.json_build_array(step)))
+                    for part in
+                        select step.sql, step.gives, step."values" where step.parts is null
+                        union all
+                        select s.* from pg_catalog.json_to_recordset(step.parts -> 'steps')
+                            as s (sql text, gives text, "values" json)
                     loop
-                        statement := part ->> 'sql';
-                        if part ->> 'gives' = 'rows' then
+                        statement := part.sql;
+                        if part.gives = 'rows' then
                             found_lines := '{}';
-                            for found in execute statement using part -> 'values', page loop
-                                found_lines := pg_catalog.array_append(found_lines, pg_catalog.row_to_json(found)::text);
+                            for found in execute statement using part."values", page loop
+                                found_lines := pg_catalog.array_append(found_lines, pg_catalog.row_to_json(found));
                             end loop;
-                            answer := '[' || pg_catalog.array_to_string(found_lines, ',') || ']';
-                        elsif part ->> 'gives' = 'json' then
-                            execute statement into answer using part -> 'values', page;
+                            answer := pg_catalog.array_to_json(found_lines);
+                        elsif part.gives = 'json' then
+                            execute statement into answer using part."values", page;
                             answer := coalesce(answer, 'null');
                         else
-                            execute statement using part -> 'values', page;
+                            execute statement using part."values", page;
                             get diagnostics written = row_count;
-                            answer := written::text;
+                            answer := pg_catalog.to_json(written);
                         end if;
                     end loop;
-                    told := pg_catalog.array_append(told, pg_catalog.concat('[', first, ',', last, ',', answer, ']'));
+                    if step.parts is not null then
+                        told := pg_catalog.array_append(told,
+                            pg_catalog.concat('[', first, ',', last, ',', answer, ']'));
+                    end if;
                 exception when others or assert_failure then
                     get stacked diagnostics
                         told_code = returned_sqlstate,
@@ -110,14 +138,14 @@ begin
                         'context', case pg_catalog.strpos(told_context, statement)
                             when 0 then pg_catalog.regexp_replace(told_context, '[^\n]*$', '')
                             else pg_catalog.left(told_context, pg_catalog.strpos(told_context, statement) - 1)
-                        end)::text;
+                        end);
                     is_over := exists (
-                        select from pg_catalog.json_array_elements_text(step #> '{parts,halving,stops}') as stops(class)
+                        select from pg_catalog.json_array_elements_text(step.parts #> '{halving,stops}') as stops(class)
                         where pg_catalog.starts_with(told_code, class));
-                    if (step ->> 'alone')::boolean then
-                        answer := '{"refused":' || answer || '}';
-                    elsif step #> '{parts,halving}' is null then
-                        failed := answer::json;
+                    if step.alone then
+                        answer := pg_catalog.json_build_object('refused', answer);
+                    elsif step.parts -> 'halving' is null then
+                        failed := answer;
                         exit script;
                     elsif first < last and not is_over then
                         begins := begins || array[(first + last + 1) / 2, first];
@@ -131,20 +159,20 @@ begin
                     end if;
                 end;
             end loop;
-            if step -> 'parts' is not null then
+            if step.parts is not null then
                 answer := '[' || pg_catalog.array_to_string(told, ',') || ']';
             end if;
             answers := pg_catalog.array_append(answers, answer);
             -- What was decided on an answer holds only where it is given again.
-            if step ->> 'again' <> answer then
+            if step.again is not null and step.again <> answer::text then
                 keep := false;
                 exit;
             end if;
-            -- An answer that is not the one that was counted on: what would follow was made for another. Where none was
-            -- counted on it is not compared, which would parse it: it may be a page of rows.
-            if step ->> 'expects' is not null and (
-                (step ->> 'expects' = 'some' and answer = '[]')
-                or (step ->> 'expects' <> 'some' and answer::jsonb <> (step ->> 'expects')::jsonb)) then
+            -- An answer that is not the one that was counted on: what would follow was made for another.
+            if step.expects is not null and (case step.expects::text
+                when '"some"' then answer::text = '[]'
+                else answer::jsonb <> step.expects::jsonb end)
+            then
                 keep := false;
                 exit;
             end if;
@@ -180,12 +208,11 @@ begin
                 'context', pg_catalog.left(told_context, greatest(
                     pg_catalog.strpos(told_context, '"set constraints all immediate"') - 1, 0)));
     end;
-    return pg_catalog.concat('{"answers":[', pg_catalog.array_to_string(answers, ','), '],"kept":',
-        case when keep then 'true' else 'false' end, ',"failed":', coalesce(failed::text, 'null'), '}')::json;
+    return next pg_catalog.json_build_object('answers', answers, 'kept', keep, 'failed', failed);
 end
 $function$;
 
-revoke all on function public.syncline_run(json, json, boolean) from public;
+revoke all on function public.syncline_run(json) from public;
 
 do $do$
 declare
@@ -193,11 +220,11 @@ declare
 begin
     foreach name in array array['anon', 'authenticated'] loop
         if exists (select from pg_catalog.pg_roles where rolname = name) then
-            execute pg_catalog.format('revoke all on function public.syncline_run(json, json, boolean) from %I', name);
+            execute pg_catalog.format('revoke all on function public.syncline_run(json) from %I', name);
         end if;
     end loop;
     if exists (select from pg_catalog.pg_roles where rolname = 'service_role') then
-        grant execute on function public.syncline_run(json, json, boolean) to service_role;
+        grant execute on function public.syncline_run(json) to service_role;
     end if;
 end
 $do$;

@@ -133,12 +133,12 @@ pub fn counting(
 pub fn ending(schema: &str, closed: &ClosedRun<'_>) -> Statement {
     let text = format!(
         "update {schema}.sync_metadata as m set sync_status = $2, error = $3, api_calls = $5, \
-             ended_at = clock_timestamp(), last_sync_timestamp = \
-                 case when $4 then clock_timestamp() else last_sync_timestamp end, \
+             ended_at = t.now, last_sync_timestamp = case when $4 then t.now else last_sync_timestamp end, \
              database_bytes = case when $4 and not exists (select from {schema}.sync_metadata as s \
                  where s.pipeline = m.pipeline and s.database_bytes is not null \
                      and s.created_at > now() - interval '1 hour') \
                  then pg_database_size(current_database()) end \
+         from (select clock_timestamp() as now) as t \
          where run_id = $1 and sync_status = 'running'",
         schema = sql::ident(schema)
     );

@@ -13,8 +13,8 @@ use crate::engine::model::shape::{MovedColumn, Shape};
 /// control characters, which JSON never holds. The text form would double each backslash.
 pub const AS_IT_IS: &str = "csv, delimiter E'\\x01', quote E'\\x02'";
 
-/// What makes an object of a row, `r`, its members in the order of the columns.
-pub fn row(shape: &Shape) -> String {
+/// What a row, `r`, tells of itself as JSON, in the order of the columns.
+pub fn members(shape: &Shape) -> String {
     let member = |column: &MovedColumn| {
         let name = sql::ident(&column.name);
         let is_boolean = column.source_type == "boolean";
@@ -26,8 +26,7 @@ pub fn row(shape: &Shape) -> String {
         format!("r.{name}{cast} as {name}")
     };
     let columns = shape.columns.iter().map(member);
-    let members = columns.collect::<Vec<_>>().join(", ");
-    format!("(select row_to_json(j.*) from (select {members}) as j)")
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// The rows of a page from one on, as lines of COPY's text form: as many as make up so many bytes, one at

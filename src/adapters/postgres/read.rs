@@ -38,7 +38,8 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
             .then(|| doubled_sql(read.shape));
         let Read { bytes, rows, cut } =
             in_script(script, session, read.shape, &rows, read.limit.bytes, key).await?;
-        let last_row = copy::rows(read.shape.encoding, &bytes)?.last().map_or(0, |row| row.start);
+        // No line's end stands inside of a row.
+        let last_row = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let page = finish(Collected { bytes: bytes.into(), rows, last_row, cut }, read)?;
         return Ok(PageRead { page, cancel_at_large: false });
     }
@@ -260,12 +261,14 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
 
 /// The rows of a statement, as a COPY in the table's encoding.
 fn copy_sql(shape: &Shape, rows: &str) -> String {
-    let format = match shape.encoding {
-        Encoding::Binary => "binary",
-        Encoding::Text => "text",
-        Encoding::Json => json::AS_IT_IS,
-    };
-    format!("copy ({rows}) to stdout (format {format})")
+    match shape.encoding {
+        Encoding::Binary => format!("copy ({rows}) to stdout (format binary)"),
+        Encoding::Text => format!("copy ({rows}) to stdout (format text)"),
+        Encoding::Json => {
+            let lines = format!("select row_to_json(q.*) from ({rows}) as q");
+            format!("copy ({lines}) to stdout (format {})", json::AS_IT_IS)
+        }
+    }
 }
 
 /// The table's rows that meet the conditions and its filter.
@@ -278,7 +281,7 @@ fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit:
     let names = || shape.columns.iter().map(|column| column.name.as_str());
     let columns = match shape.encoding {
         Encoding::Binary | Encoding::Text => sql::prefixed("r.", names()),
-        Encoding::Json => json::row(shape),
+        Encoding::Json => json::members(shape),
     };
     format!(
         "select {columns} from {table} as r{matching} order by {order}{limit}",

@@ -25,7 +25,7 @@ use super::sql::{self, Purpose};
 use crate::adapters::project::Api;
 use renewal::Renewal;
 use text::{Control, is_preparation};
-use wire::{Answered, Call};
+use wire::{Answered, Call, RawAnswer};
 
 pub use wire::{Answer, Gives, Step, unreadable};
 
@@ -61,7 +61,7 @@ struct Written {
     heard: Heard,
     answer: Slot,
     /// What it answered when it was first run.
-    first: Arc<OnceLock<String>>,
+    first: Arc<OnceLock<RawAnswer>>,
 }
 
 /// Who waits for a statement's answer.
@@ -255,7 +255,7 @@ impl Script {
         let steps: Vec<Arc<Step>> = written.iter().map(|of| of.step.clone()).collect();
         let steps = steps.into_iter().zip(&written).map(|(step, of)| match of.first.get() {
             Some(first) if !of.step.alone && self.is_replayed() => {
-                Arc::new(Step { again: Some(first.clone()), ..(*step).clone() })
+                Arc::new(Step { again: Some(first.get().to_owned()), ..(*step).clone() })
             }
             _ => step,
         });
@@ -277,7 +277,7 @@ impl Script {
             }
         };
         for (of, answer) in written.iter().zip(&answers) {
-            if of.first.get_or_init(|| answer.get().to_owned()) != answer.get() {
+            if of.first.get_or_init(|| answer.clone()).get() != answer.get() {
                 for of in &written {
                     of.put(Err(PostgresError::Changed));
                 }

@@ -16,30 +16,31 @@ pub struct Read {
     pub cut: bool,
 }
 
-/// Wraps a statement that gives the rows of a page as lines of JSON, in their order: one value that holds
-/// them all up to so many bytes, one at least, behind how many are given and how many there are.
-pub fn reading(lines: &str, most_bytes: usize) -> String {
+/// Wraps a statement that gives the rows of a page, in their order: one value that holds those that make up so
+/// many bytes, one at least, behind how many are given and how many there are. It is made of JSON alone,
+/// which no server reads again; and row by row, or rows of megabytes would be more than it takes as one value.
+pub fn reading(rows: &str, most_bytes: usize) -> String {
     format!(
-        "select concat('[[', count(*) filter (where p.fits), ',', count(*), ']', \
-             string_agg(concat(E',\\n', p.line), '' order by p.number) filter (where p.fits), ']') \
-         from (select l.line, l.number, l.number = 1 \
-                 or sum(octet_length(l.line) + 2) over (order by l.number) <= {most_bytes} as fits \
-             from (select q.line::text as line, row_number() over () as number \
-                 from ({lines}) as q(line)) as l) as p"
+        "select json_build_array(count(*) filter (where p.fits), count(*), \
+             coalesce(array_to_json(array_agg(p.line) filter (where p.fits), true), '[]')) \
+         from (select l.line, row_number() over w = 1 \
+                 or sum(octet_length(l.line::text) + {SEPARATOR}) over w <= {most_bytes} as fits \
+             from (select row_to_json(q.*) as line from ({rows}) as q offset 0) as l \
+             window w as (rows unbounded preceding)) as p"
     )
 }
 
+/// The bytes between two rows, as the server puts them together.
+const SEPARATOR: usize = ",\n ".len();
+
 /// The page in what that statement gave; none where it is something else.
 pub fn read(given: &Bytes) -> Option<Read> {
-    let head = given.strip_prefix(b"[[")?;
-    let end = head.iter().position(|&byte| byte == b']')?;
-    let (given_rows, all_rows) = std::str::from_utf8(&head[..end]).ok()?.split_once(',')?;
-    let (rows, all): (u64, u64) = (given_rows.parse().ok()?, all_rows.parse().ok()?);
-    let start = 2 + end + 1;
-    let rest = given.slice(start..given.len().checked_sub(1)?);
-    // Each row stands behind a comma and a line's end.
-    let bytes = rest.slice(rest.len().min(2)..);
-    Some(Read { bytes, rows, cut: rows < all })
+    // It is JSON; to have it all looked through again would take longer than the way here.
+    let (head, lines) = std::str::from_utf8(given).ok()?.strip_prefix('[')?.split_once('[')?;
+    let (rows, all) = head.trim_end_matches([' ', ',']).split_once(", ")?;
+    let (rows, all): (u64, u64) = (rows.parse().ok()?, all.parse().ok()?);
+    let lines = lines.strip_suffix("]]")?;
+    Some(Read { bytes: given.slice_ref(lines.as_bytes()), rows, cut: rows < all })
 }
 
 /// Loads a page, which is `$2`, into a table. Each value goes through its text, as it would in a COPY: first
@@ -100,14 +101,14 @@ mod tests {
     #[test]
     fn a_page_is_found_in_what_the_statement_gives() {
         for (given, rows, cut, bytes) in [
-            ("[[0,0]]", 0, false, ""),
-            ("[[1,1],\n{\"a\":1}]", 1, false, "{\"a\":1}"),
-            ("[[2,5],\n{\"a\":\"]\"},\n{\"a\":2}]", 2, true, "{\"a\":\"]\"},\n{\"a\":2}"),
+            ("[0, 0, []]", 0, false, ""),
+            ("[1, 1, [{\"a\":1}]]", 1, false, "{\"a\":1}"),
+            ("[2, 5, [{\"a\":\"]\"},\n {\"a\":2}]]", 2, true, "{\"a\":\"]\"},\n {\"a\":2}"),
         ] {
             let page = read(&Bytes::from_static(given.as_bytes())).expect(given);
             assert_eq!((page.rows, page.cut, &page.bytes[..]), (rows, cut, bytes.as_bytes()));
         }
-        for given in ["", "[", "[[", "[[1]]", "[[a,b]]", "null"] {
+        for given in ["", "[", "[1, 1]", "[1, 1, {}]", "[\"a\", 1, []]", "[1, []]", "null"] {
             assert!(read(&Bytes::from_static(given.as_bytes())).is_none(), "{given}");
         }
     }

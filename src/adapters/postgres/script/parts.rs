@@ -62,9 +62,7 @@ impl Script {
     /// Runs statements for parts of a page, a JSON array's members; what became of each, in the order of the
     /// page. What is not told was not tried.
     pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
-        // The text is for a function of before this one, which knows no parts: what it gives is none.
-        let text = "select null".to_owned();
-        let step = Step { parts: Some(parts.clone()), ..Step::new(text, Gives::Json) };
+        let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
         let slot = self.write(step, Some(page), Heard::Somebody);
         let Answer::Json(answer) = self.answer_of(&slot).await? else {
             return Err(unreadable("the parts of a page"));
@@ -125,7 +123,7 @@ impl State {
         let step = Step { parts: Some(kept), ..(*tried.step).clone() };
         let kept = Written::of(step, tried.page, Heard::Nobody);
         let letters: Vec<&str> = went_in.iter().map(|of| of.letters.as_str()).collect();
-        kept.first.get_or_init(|| format!("[{}]", letters.join(",")));
+        kept.first.get_or_init(|| RawAnswer::made(format!("[{}]", letters.join(","))));
         self.written.insert(at, kept);
     }
 }

@@ -151,6 +151,7 @@ pub struct Answered {
 }
 
 /// An answer, unread.
+#[derive(Clone, Debug)]
 pub struct RawAnswer {
     bytes: Bytes,
 }
@@ -159,6 +160,11 @@ impl RawAnswer {
     /// The answer that is a part of another one.
     pub fn within(whole: &Bytes, part: &RawValue) -> Self {
         Self { bytes: whole.slice_ref(part.get().as_bytes()) }
+    }
+
+    /// An answer that was put together here.
+    pub fn made(text: String) -> Self {
+        Self { bytes: text.into() }
     }
 
     /// Its text.
@@ -233,20 +239,19 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     let Call { steps, pages, keep } = call;
     let steps: Vec<&Step> = steps.iter().map(|step| &**step).collect();
     let steps = serde_json::to_vec(&steps)?;
-    let size = steps.len() + pages.iter().map(|page| page.len() + 3).sum::<usize>() + 64;
+    let size = steps.len() + pages.iter().map(|page| page.len() + 32).sum::<usize>() + 64;
     let mut body = BytesMut::with_capacity(size);
     body.put_slice(b"{\"steps\":");
     body.put_slice(&steps);
-    body.put_slice(b",\"pages\":[");
     for (at, page) in pages.iter().enumerate() {
-        body.put_slice(if at == 0 { b"[" } else { b",[" });
+        body.put_slice(format!(",\"page {at}\":[").as_bytes());
         body.put_slice(page);
         body.put_slice(b"]");
     }
-    body.put_slice(if keep { b"],\"keep\":true}" } else { b"],\"keep\":false}" });
+    body.put_slice(if keep { b",\"keep\":true}" } else { b",\"keep\":false}" });
     let again = if keep { Again::IfRefused } else { Again::Harmless };
     let answer = api.rpc(FUNCTION, body.freeze(), again).await.map_err(of_api)?;
-    let Body { answers, kept, failed } =
+    let [Body { answers, kept, failed }] =
         serde_json::from_slice(&answer).map_err(|_| unreadable("the answers of a script"))?;
     let answers = answers.iter().map(|part| RawAnswer::within(&answer, part)).collect();
     Ok(Answered { answers, kept, failed: failed.map(RefusedBody::into_model) })
