@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::model::addition::Addition;
 use super::model::checkpoint::{Checkpoint, Scan};
+use super::model::cursor::{Cursor, CursorValue, Reach};
 use super::model::delivery::{Message, MessageId};
 use super::model::facts::Facts;
 use super::model::fault::Fault;
@@ -154,6 +155,14 @@ pub struct ReadPage<'a> {
 pub trait Target: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
+
+    /// How a stamp stands to the kept cursor and to now, in the cursor column's own type.
+    async fn reach(
+        &self,
+        cursor: &Cursor,
+        kept: Option<&CursorValue>,
+        stamp: &CursorValue,
+    ) -> Result<Reach, Fault>;
 
     /// Which of the tables have no row.
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;

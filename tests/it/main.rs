@@ -29,6 +29,7 @@ mod export;
 mod export_files;
 mod export_moving;
 mod gap;
+mod gap_checkpoint;
 mod gap_files;
 mod given_up;
 mod history;

@@ -10,6 +10,7 @@ use super::NO_FUNCTION;
 use crate::adapters::postgres::PostgresTarget;
 use crate::adapters::postgrest::PostgrestTarget;
 use crate::engine::model::addition::Addition;
+use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::Records;
@@ -78,6 +79,15 @@ impl Target for ProjectTarget {
             Some(described) => described,
             None => self.by_tables.describe(tables).await,
         }
+    }
+
+    async fn reach(
+        &self,
+        cursor: &Cursor,
+        kept: Option<&CursorValue>,
+        stamp: &CursorValue,
+    ) -> Result<Reach, Fault> {
+        self.chosen().await?.reach(cursor, kept, stamp).await
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {

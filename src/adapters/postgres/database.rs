@@ -13,11 +13,13 @@ use super::read::PageRead;
 use super::session::{Pool, Session};
 use super::write::Writing;
 use super::{
-    alter, delete, describe, digest, ledger, pulse, read, sequences, survey, together, write,
+    alter, delete, describe, digest, further, ledger, pulse, read, sequences, survey, together,
+    write,
 };
 use crate::adapters::project::ApiError;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
+use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
@@ -277,6 +279,21 @@ impl Target for PostgresTarget {
         let result = describe::facts(&session, tables, self.triggers).await;
         let facts = keep(&self.pool, session, result, Step::Plan)?;
         Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
+    }
+
+    async fn reach(
+        &self,
+        cursor: &Cursor,
+        kept: Option<&CursorValue>,
+        stamp: &CursorValue,
+    ) -> Result<Reach, Fault> {
+        let session = self.session().await?;
+        let result = further::reach(&session, cursor, kept, stamp).await;
+        let is_no_value = matches!(&result, Err(error) if error.is_of_a_text());
+        match keep(&self.pool, session, result, Step::Plan) {
+            Err(_) if is_no_value => Ok(Reach::NoValue),
+            reach => reach,
+        }
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {

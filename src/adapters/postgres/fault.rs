@@ -100,6 +100,11 @@ impl PostgresError {
 }
 
 impl PostgresError {
+    /// A text is no value of the type that it is cast to.
+    pub fn is_of_a_text(&self) -> bool {
+        self.code().is_some_and(|code| code.code().starts_with("22"))
+    }
+
     /// Somebody held a lock for longer than we wait.
     pub fn is_of_a_lock(&self) -> bool {
         self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)

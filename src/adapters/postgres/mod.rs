@@ -23,6 +23,7 @@ mod end;
 #[cfg(feature = "cli")]
 mod export;
 mod fault;
+mod further;
 mod history;
 mod in_one;
 mod json;

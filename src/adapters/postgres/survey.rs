@@ -288,7 +288,7 @@ fn greatest(kind: CursorKind) -> &'static str {
 
 /// What counts as the future: a stamp beyond it never sets the watermark, or one row dated 2099
 /// would end the sync. A wall clock's zone is unknown; the earlier reading is the safe one.
-fn horizon(kind: CursorKind) -> Option<&'static str> {
+pub fn horizon(kind: CursorKind) -> Option<&'static str> {
     match kind {
         CursorKind::Instant => Some("now()"),
         CursorKind::WallClock => Some(

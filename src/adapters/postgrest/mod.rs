@@ -11,6 +11,7 @@ mod differing;
 mod digest;
 mod fault;
 mod floor;
+mod further;
 mod history;
 mod known;
 mod lease;

@@ -173,7 +173,11 @@ async fn has_nulls(of: &PostgrestSource, shape: &Shape, cursor: &str) -> Result<
 fn is_future(value: &str, kind: CursorKind) -> bool {
     let now =
         Timestamp::now().saturating_add(SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default());
-    let Ok(now) = now else { return false };
+    now.is_ok_and(|now| is_after(value, kind, now))
+}
+
+/// A value lies after a point in time, or where no value should.
+pub fn is_after(value: &str, kind: CursorKind, now: Timestamp) -> bool {
     let day = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
     match kind {
         CursorKind::Instant => {

@@ -11,8 +11,9 @@ use super::client::{Client, Get};
 use super::fault::RestError;
 use super::lease::Held;
 use super::own::OwnTable;
-use super::{delete, describe, digest, ledger, write};
+use super::{delete, describe, digest, further, ledger, write};
 use crate::engine::model::addition::Addition;
+use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
@@ -121,6 +122,16 @@ impl Target for PostgrestTarget {
         let facts = facts.map_err(|error| error.into_target_fault(Step::Plan, None))?;
         // Nobody suppresses triggers over an API.
         Ok(Facts { keeps_triggers: self.0.triggers == TargetTriggers::Suppress, ..facts })
+    }
+
+    /// No statement compares two values there.
+    async fn reach(
+        &self,
+        cursor: &Cursor,
+        kept: Option<&CursorValue>,
+        stamp: &CursorValue,
+    ) -> Result<Reach, Fault> {
+        Ok(further::reach(cursor, kept, stamp, self.client().now()))
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {

@@ -15,7 +15,7 @@ use crate::edge::http::wire::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
-use crate::jobs::gap::{ExportGap, GapPlan, GapReport, ImportGap, Nulls};
+use crate::jobs::gap::{ExportGap, GapPlan, GapReport, ImportGap, Nulls, PlannedFile, Vouched};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -65,6 +65,10 @@ struct ImportArguments {
     /// Try all rows in a transaction that is undone, and tell what would go wrong
     #[arg(long)]
     dry_run: bool,
+    /// Vouch for the files: each holds all rows up to its newest cursor, and nobody was writing behind
+    /// it. The checkpoints move, and the next run goes on from there
+    #[arg(long)]
+    checkpoint: bool,
     /// A text that stands for NULL where it is not quoted; may be repeated [default: nothing at all]
     #[arg(long = "null", value_name = "TEXT", allow_hyphen_values = true)]
     nulls: Vec<String>,
@@ -121,7 +125,8 @@ async fn sql(
 }
 
 async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<Exit, Fault> {
-    let ImportArguments { folder, selection, yes, dry_run, nulls, encoding, json } = arguments;
+    let ImportArguments { folder, selection, yes, dry_run, checkpoint, nulls, encoding, json } =
+        arguments;
     let served = selected(app, selection)?;
     let folder = app.folder(folder, encoding.as_deref())?;
     let ports = &served.ports;
@@ -129,9 +134,11 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         pipeline: Arc::clone(&served.pipeline),
         tables: selection.parsed()?,
         nulls: Nulls(nulls.clone()),
+        vouched: *checkpoint,
         run: run.clone(),
     };
-    let plan = job.look(&*folder, &*ports.target).await?;
+    let now = ports.clock.now();
+    let plan = job.look(&*folder, &*ports.target, &*ports.ledger, now).await?;
     if !json {
         print!("{}", told::plan(&plan));
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
@@ -189,7 +196,12 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
         return Err(not_confirmed());
     }
     let rows: u64 = plan.files.iter().map(|file| file.rows).sum();
-    eprint!("Import {rows} rows into {} tables? [y/N] ", plan.files.len());
+    let moves = |of: &&PlannedFile| matches!(of.vouched, Some(Vouched::Moves(_)));
+    let moves = match plan.files.iter().filter(moves).count() {
+        0 => String::new(),
+        tables => format!(", and move the checkpoints of {tables}"),
+    };
+    eprint!("Import {rows} rows into {} tables{moves}? [y/N] ", plan.files.len());
     let mut answer = String::new();
     let asked =
         std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));

@@ -36,6 +36,47 @@ impl CursorValue {
         });
         read.map(SystemTime::from)
     }
+
+    /// Where it stands among others of its column, as far as its text tells: for choosing which of
+    /// many a database is to be asked about, and where none can be asked.
+    pub fn place(&self, kind: CursorKind) -> Option<Place> {
+        if kind.is_of_time() {
+            let at = self.instant()?;
+            let nanoseconds = match at.duration_since(SystemTime::UNIX_EPOCH) {
+                Ok(after) => i128::try_from(after.as_nanos()).ok()?,
+                Err(before) => -i128::try_from(before.duration().as_nanos()).ok()?,
+            };
+            return Some(Place(nanoseconds, 0));
+        }
+        let (whole, fraction) = self.0.split_once('.').unwrap_or((&self.0, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_plain = digits(fraction) && (kind == CursorKind::Decimal || fraction.is_empty());
+        let first: String =
+            fraction.chars().chain("0".repeat(DIGITS).chars()).take(DIGITS).collect();
+        let fraction: i128 = first.parse().ok().filter(|_| is_plain)?;
+        let fraction = if whole.starts_with('-') { -fraction } else { fraction };
+        Some(Place(whole.parse().ok()?, fraction))
+    }
+}
+
+/// So many digits behind the point take part in a place.
+const DIGITS: usize = 18;
+
+/// A place among the values of one column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(i128, i128);
+
+/// How far a stamp reaches that nobody has read from the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Beyond the kept cursor, and not into the future: as the database prints it.
+    Further(CursorValue),
+    /// Up to the kept cursor, or less.
+    NotFurther,
+    /// Into the future, where no watermark lies.
+    Future,
+    /// Nowhere: the database knows no such value of the column's type.
+    NoValue,
 }
 
 /// What kind of growth a cursor column has; it decides the overlap and what "future" means.
@@ -128,6 +169,32 @@ pub enum Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_have_the_order_of_what_the_texts_say() {
+        for (kind, sorted) in [
+            (CursorKind::Decimal, &["-10", "-9.5", "-0.25", "0", "0.1", "0.11", "2", "10"][..]),
+            (CursorKind::Sequence, &["-2", "-1", "9", "10", "9223372036854775807"]),
+            (CursorKind::Day, &["1969-12-31", "1970-01-01", "2026-01-02"]),
+            (
+                CursorKind::Instant,
+                &["2026-01-02", "2026-01-02 03:00:00+02", "2026-01-02T01:00:00.000001Z"],
+            ),
+        ] {
+            let place = |text: &str| CursorValue::new(text).place(kind).unwrap();
+            assert!(sorted.windows(2).all(|two| place(two[0]) < place(two[1])), "{sorted:?}");
+        }
+        for (kind, text) in [
+            (CursorKind::Instant, "infinity"),
+            (CursorKind::Sequence, "1.5"),
+            (CursorKind::Sequence, ""),
+            (CursorKind::Decimal, "NaN"),
+            (CursorKind::Decimal, "1.-5"),
+            (CursorKind::Decimal, "1.23E+15"),
+        ] {
+            assert_eq!(CursorValue::new(text).place(kind), None, "{text}");
+        }
+    }
 
     #[test]
     fn kinds_follow_the_printed_type_whatever_its_precision() {

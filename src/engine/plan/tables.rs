@@ -231,13 +231,15 @@ fn shape(
 
 /// Names the tables and the columns of both sides by what the databases never give out twice.
 fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> String {
-    let numbers = |side: &TableFacts| {
-        let number = |name: &str| side.column(name).map_or(0, |column| column.number).to_string();
-        let numbers: Vec<String> = shape.columns.iter().map(|of| number(&of.name)).collect();
-        numbers.join(",")
-    };
-    let side = |side: &TableFacts| format!("{}: {}", side.storage, numbers(side));
-    format!("{history}; {}; {}", side(source), side(target))
+    let names = || shape.columns.iter().map(|of| of.name.as_str());
+    format!("{history}; {}; {}", side_text(source, names()), side_text(target, names()))
+}
+
+/// One side's part of it.
+pub fn side_text<'a>(side: &TableFacts, columns: impl Iterator<Item = &'a str>) -> String {
+    let number = |name: &str| side.column(name).map_or(0, |column| column.number).to_string();
+    let numbers: Vec<String> = columns.map(number).collect();
+    format!("{}: {}", side.storage, numbers.join(","))
 }
 
 fn moved(source: &Column, target: &Column) -> MovedColumn {

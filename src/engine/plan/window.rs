@@ -62,6 +62,39 @@ pub fn is_of_cursor(checkpoint: &Checkpoint, cursor: &Cursor) -> bool {
     checkpoint.shape.contains(&format!(" {:?} ", format!("{name} {type_name}")))
 }
 
+/// The columns that a checkpoint was made for, which are among those that are known; none where one is
+/// not. Each is found by how it is quoted, and no quoted name begins another.
+pub fn columns_of<'a>(
+    checkpoint: &Checkpoint,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<Vec<&'a str>> {
+    let known: Vec<(String, &str)> = known.map(|name| (format!("{name:?}"), name)).collect();
+    let mut rest = checkpoint.shape.strip_prefix('[')?;
+    let mut names = Vec::new();
+    while !rest.starts_with(']') {
+        let (quoted, name) = known.iter().find(|(quoted, _)| rest.starts_with(quoted.as_str()))?;
+        rest = &rest[quoted.len()..];
+        rest = rest.strip_prefix(", ").unwrap_or(rest);
+        names.push(*name);
+    }
+    Some(names)
+}
+
+/// Nothing that the target and the settings tell speaks against a checkpoint. `side` is the target's part
+/// of the origin; what the source has to do with it is found when that is asked.
+pub fn may_fit(checkpoint: &Checkpoint, shape: &Shape, side: &str) -> bool {
+    let policy = " newest wins";
+    let (text, newest_wins) = match checkpoint.shape.strip_suffix(policy) {
+        Some(text) => (text, true),
+        None => (checkpoint.shape.as_str(), false),
+    };
+    let side = format!("{side:?}");
+    newest_wins == shape.newest_by().is_some()
+        && text.ends_with(&format!("; {}", &side[1..]))
+        && text.contains(&format!(" {:?} ", shape.filter))
+        && is_of_cursor(checkpoint, &shape.cursor)
+}
+
 /// Decides from the last checkpoint and the look at the source. `before` are the writers that
 /// were open before the look: what is settled without a scan rests on the look alone, so the
 /// writers must have ended before it.

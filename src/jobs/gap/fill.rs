@@ -10,6 +10,7 @@ use super::plan::PlannedFile;
 use super::ports::{Folder, RefusedRow, Rehearsed};
 use super::put::{Keyed, Put};
 use super::report::{FilledTable, GapReport, RefusedLine};
+use super::vouched::{self, Newest, Stays, Vouched};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
@@ -52,9 +53,13 @@ impl Filling<'_> {
                 tally: Tally::default(),
                 doubled: 0,
                 refused: Default::default(),
+                vouched: None,
             };
             let ended = self.file(file, &mut filled).await;
             tracing::debug!(target: "syncline::progress", table = %filled.table, ended = true);
+            if ended.is_err() && matches!(file.vouched, Some(Vouched::Moves(_))) {
+                filled.vouched = Some(Vouched::Stays(Stays::Failed));
+            }
             report.tables.push(filled);
             if let Err(fault) = ended {
                 let fault = fault.of_table(&file.shape.table);
@@ -69,7 +74,11 @@ impl Filling<'_> {
     }
 
     async fn file(&mut self, file: &PlannedFile, filled: &mut FilledTable) -> Result<(), Fault> {
-        let mut pages = pages(self.job, self.folder, file)?;
+        let watch = match &file.vouched {
+            Some(Vouched::Moves(on)) => Some(on.watch()),
+            Some(Vouched::Stays(_)) | None => None,
+        };
+        let mut pages = pages(self.job, self.folder, file)?.watched(watch);
         while let Some(next) = pages.next(None)? {
             filled.doubled += next.doubled;
             let Rehearsed { tally, refused } = self.save(file, &next).await?;
@@ -80,7 +89,30 @@ impl Filling<'_> {
             }
             tell(&file.shape.table, filled.tally.read(), file.rows);
         }
+        filled.vouched = self.move_on(file, filled, pages.newest()).await?;
         Ok(())
+    }
+
+    /// What becomes of the checkpoint of a table whose file is in whole. Refused rows do not hold it up, as in
+    /// a run: the next one asks the source for them by their keys, if those are the source's.
+    async fn move_on(
+        &mut self,
+        file: &PlannedFile,
+        filled: &FilledTable,
+        newest: Option<&Newest>,
+    ) -> Result<Option<Vouched>, Fault> {
+        let Some(Vouched::Moves(on)) = &file.vouched else { return Ok(file.vouched.clone()) };
+        let stays = |why| Ok(Some(Vouched::Stays(why)));
+        if !newest.is_some_and(|newest| on.is_of(newest)) {
+            return stays(Stays::Changed);
+        }
+        if let Some(line) = vouched::lost_row(&file.shape, filled.refused.iter()) {
+            return stays(Stays::LostRow(line));
+        }
+        match self.put.move_on(&file.shape, on).await? {
+            true => Ok(file.vouched.clone()),
+            false => stays(Stays::Changed),
+        }
     }
 
     /// Puts a page in, in parts where it takes too long or is in somebody's way.

@@ -3,7 +3,8 @@
 //!
 //! An import reads each file twice. The first time nothing is written: what is wrong with a file's form is
 //! known, and its rows are counted, before a person is asked. The second time its rows go in as a
-//! run's do, page by page under the lease. No cursor moves: `put.rs` tells why.
+//! run's do, page by page under the lease. No cursor moves, unless somebody vouches for the files: `put.rs`
+//! tells why, and `vouched.rs` when.
 
 mod export;
 mod fill;
@@ -16,14 +17,17 @@ pub mod ports;
 mod put;
 mod report;
 mod value;
+mod vouched;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use export::{Export, ExportGap};
 pub use plan::{PlannedFile, file_of};
 pub use report::{FilledTable, GapReport, RefusedLine};
 pub use value::Nulls;
+pub use vouched::{Move, Vouched};
 
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::facts::Facts;
@@ -40,6 +44,7 @@ use fill::{Filling, TOO_MANY_REFUSED};
 use plan::Headed;
 use ports::{Folder, Rehearse, Rows};
 use put::{Committing, Trying};
+use vouched::{Movable, Stays};
 
 /// Asks to bring the rows of files into the target.
 #[derive(Clone, Debug)]
@@ -50,6 +55,9 @@ pub struct ImportGap {
     pub tables: Vec<TableName>,
     /// What stands for NULL in the files.
     pub nulls: Nulls,
+    /// Somebody vouches for the files: they hold all rows up to their newest cursor, and nobody was writing
+    /// behind it. Then the checkpoints move.
+    pub vouched: bool,
     /// The id that it is recorded under.
     pub run: RunId,
 }
@@ -66,7 +74,13 @@ pub struct GapPlan {
 impl ImportGap {
     /// Reads all files, and writes nothing. The fault says that nothing could be looked at; what
     /// is wrong with single files is in the plan's notes.
-    pub async fn look(&self, folder: &dyn Folder, target: &dyn Target) -> Result<GapPlan, Fault> {
+    pub async fn look(
+        &self,
+        folder: &dyn Folder,
+        target: &dyn Target,
+        ledger: &dyn Ledger,
+        now: SystemTime,
+    ) -> Result<GapPlan, Fault> {
         let files = folder.files()?;
         let facts = self.describe(&files, target).await?;
         tables::refuse_to_write(&facts)?;
@@ -82,17 +96,33 @@ impl ImportGap {
         let (planned, more) = plan::files(&headed, &self.pipeline, &facts);
         notes.extend(more);
         let mut plan = GapPlan { files: Vec::new(), notes };
+        let checkpoints = match self.vouched {
+            true => Some(ledger.checkpoints(&self.pipeline.name).await?),
+            false => None,
+        };
         for mut file in planned {
             let table = file.shape.table.clone();
             let name = file.file.clone();
+            let of = &facts.tables[&table];
+            let mut movable = checkpoints.as_ref().map(|checkpoints| {
+                Movable::of(&file, of, &self.pipeline, checkpoints.get(&table), now)
+            });
+            let newest = match &mut movable {
+                Some(Ok(movable)) => Some(&mut movable.watch),
+                Some(Err(_)) | None => None,
+            };
             let rows = open(folder, &name, &facts, &table);
             let counted = rows.and_then(|rows| {
-                pages::count(&file, &self.nulls, rows, |rows| fill::tell(&name, rows, 0))
+                pages::count(&file, &self.nulls, rows, newest, |rows| fill::tell(&name, rows, 0))
             });
             tracing::debug!(target: "syncline::progress", table = %name, ended = true);
             match counted {
                 Ok(counted) => {
                     (file.rows, file.doubtful) = (counted.rows, counted.doubtful);
+                    if let Some(movable) = movable {
+                        let vouched = vouched(movable, target).await;
+                        file.vouched = Some(vouched.map_err(|fault| fault.of_table(&table))?);
+                    }
                     plan.files.push(file);
                 }
                 Err(fault) => plan.notes.push(bad_file(&table, &fault)),
@@ -176,6 +206,22 @@ impl ImportGap {
         }
         Ok(report)
     }
+}
+
+/// What becomes of a checkpoint: the target compares what the file's rows have come to.
+async fn vouched(
+    movable: Result<Movable<'_>, Stays>,
+    target: &dyn Target,
+) -> Result<Vouched, Fault> {
+    let movable = match movable {
+        Ok(movable) => movable,
+        Err(why) => return Ok(Vouched::Stays(why)),
+    };
+    let reach = match movable.asked() {
+        Ok((cursor, kept, stamp)) => target.reach(cursor, kept, stamp).await?,
+        Err(why) => return Ok(Vouched::Stays(why)),
+    };
+    Ok(movable.answered(reach))
 }
 
 /// Opens a table's file: the names of its columns tell the dialect.

@@ -6,6 +6,7 @@ use super::line::{Form, Line};
 use super::plan::PlannedFile;
 use super::ports::{Record, Rows};
 use super::value::{self, Nulls};
+use super::vouched::Newest;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::range::RowKey;
@@ -18,6 +19,7 @@ pub struct Pages<'a> {
     most_rows: u64,
     /// The places of the key's columns among the moved ones, and their types.
     key: Vec<(usize, &'a str)>,
+    newest: Option<Newest>,
 }
 
 /// The line that each row begins in, by its key.
@@ -47,7 +49,18 @@ impl<'a> Pages<'a> {
             (place, file.shape.source_type(name))
         };
         let key = file.shape.key.iter().map(place).collect();
-        Self { file, nulls, rows, most_rows: u64::from(most_rows), key }
+        Self { file, nulls, rows, most_rows: u64::from(most_rows), key, newest: None }
+    }
+
+    /// The same, watched for the newest cursor among the rows.
+    #[must_use]
+    pub fn watched(self, newest: Option<Newest>) -> Self {
+        Self { newest, ..self }
+    }
+
+    /// What was watched for.
+    pub fn newest(&self) -> Option<&Newest> {
+        self.newest.as_ref()
     }
 
     /// The next page; none when the file is read. Where `only` is given, other rows are passed over.
@@ -61,6 +74,9 @@ impl<'a> Pages<'a> {
             let (key, line, start) = {
                 let Some(record) = self.rows.next()? else { break };
                 any = true;
+                if let Some(newest) = &mut self.newest {
+                    newest.see(self.file, self.nulls, record);
+                }
                 let start = bytes.len();
                 let key = write_row(self.file, self.nulls, &self.key, record, &mut bytes)?;
                 (key, record.line(), start)
@@ -145,6 +161,7 @@ pub fn count(
     file: &PlannedFile,
     nulls: &Nulls,
     rows: Box<dyn Rows>,
+    mut newest: Option<&mut Newest>,
     mut tell: impl FnMut(u64),
 ) -> Result<Counted, Fault> {
     let mut pages = Pages::new(file, nulls, rows, 1);
@@ -157,6 +174,9 @@ pub fn count(
             if reading.is_doubtful(record.field(*place), nulls) {
                 *counted.doubtful.entry(column.name.clone()).or_default() += 1;
             }
+        }
+        if let Some(newest) = &mut newest {
+            newest.see(file, nulls, record);
         }
         counted.rows += 1;
         tell(counted.rows);

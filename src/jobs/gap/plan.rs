@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::header::{self, Matched};
 use super::value::Reading;
+use super::vouched::Vouched;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::page::Encoding;
@@ -33,6 +34,8 @@ pub struct PlannedFile {
     pub rows: u64,
     /// Columns with the word null in them, and how often.
     pub doubtful: BTreeMap<String, u64>,
+    /// What becomes of the table's checkpoint, where somebody vouches for the file.
+    pub vouched: Option<Vouched>,
 }
 
 /// A file with its table and its header.
@@ -184,6 +187,7 @@ fn planned_file(
         missing: table.columns.iter().filter(lacks).map(|of| of.name.clone()).collect(),
         rows: 0,
         doubtful: BTreeMap::new(),
+        vouched: None,
         shape,
     }
 }

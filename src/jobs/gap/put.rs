@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::pages::Lines;
 use super::ports::{RefusedRow, Rehearsal, Rehearsed};
+use super::vouched::Move;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
@@ -37,6 +38,10 @@ pub trait Put: Send {
     /// Puts rows of several tables in that may wait for each other, an answer a table; none where
     /// that cannot be tried.
     async fn together(&mut self, all: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault>;
+
+    /// Moves a table's checkpoint, once all rows of its file are in; false where it is not the one that was
+    /// looked at.
+    async fn move_on(&mut self, shape: &Shape, on: &Move) -> Result<bool, Fault>;
 }
 
 /// Writes.
@@ -55,8 +60,9 @@ pub struct Committing<'a> {
 
 impl Committing<'_> {
     /// The table's checkpoint as it is. A file does not prove that it holds all that there was, nor
-    /// that nobody was writing behind it: so no cursor moves, and the next run reads the gap once
-    /// more and finds its rows equal.
+    /// that nobody was writing behind it: so no cursor moves with its rows, and the next run reads the
+    /// gap once more and finds them equal. Where somebody vouches for it, the cursor moves behind its
+    /// last page, as a run's does that ends with a page without rows.
     fn checkpoint(&self, shape: &Shape) -> Checkpoint {
         let begun = || Checkpoint { shape: window::shape_text(shape), ..Checkpoint::default() };
         self.checkpoints.get(&shape.table).cloned().unwrap_or_else(begun)
@@ -106,6 +112,17 @@ impl Put for Committing<'_> {
         }
         Ok(Some(told))
     }
+
+    async fn move_on(&mut self, shape: &Shape, on: &Move) -> Result<bool, Fault> {
+        // A run between the look and the lease knows more than the file.
+        if self.checkpoints.get(&shape.table) != Some(&on.before) {
+            return Ok(false);
+        }
+        let (page, checkpoint) = (&Page::empty(), &on.after());
+        let batch = Batch { run: self.run, shape, page, checkpoint, fresh: false };
+        self.target.commit(self.lease, &batch).await?;
+        Ok(true)
+    }
 }
 
 /// Tries, and keeps nothing.
@@ -123,5 +140,9 @@ impl Put for Trying {
 
     async fn together(&mut self, _: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault> {
         Ok(None)
+    }
+
+    async fn move_on(&mut self, _: &Shape, _: &Move) -> Result<bool, Fault> {
+        Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::vouched::Vouched;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
@@ -37,6 +38,8 @@ pub struct FilledTable {
     pub doubled: u64,
     /// The rows that the target refuses, by key.
     pub refused: BTreeMap<RowKey, RefusedLine>,
+    /// What became of its checkpoint, where somebody vouches for the file.
+    pub vouched: Option<Vouched>,
 }
 
 /// A row that the target refuses. The reason may hold values of it.

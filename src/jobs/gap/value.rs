@@ -159,6 +159,19 @@ pub fn canonical<'a>(value: &'a str, type_name: &str) -> Cow<'a, str> {
     }
 }
 
+/// A text is surely a value of this type. Of types with a form of their own that is not known here, none is.
+pub fn is_plain(value: &str, type_name: &str) -> bool {
+    let value = value.trim();
+    match unmodified(type_name).as_ref() {
+        "smallint" | "integer" | "bigint" => value.parse::<i64>().is_ok(),
+        "numeric" => value.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte)),
+        "uuid" => value.bytes().filter(u8::is_ascii_hexdigit).count() == 32,
+        "date" | "timestamp without time zone" | "timestamp with time zone" => is_year_first(value),
+        "text" | "character" | "character varying" => true,
+        _ => false,
+    }
+}
+
 /// Digits with a point among them, after which zeros say nothing.
 fn is_decimal(text: &str) -> bool {
     text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -248,6 +261,20 @@ mod tests {
         assert_eq!(read("integer[]", "{1,2}", false, &[]).as_deref(), Some("{1,2}"));
         assert_eq!(read("integer[]", "[3:4]={1,2}", false, &[]).as_deref(), Some("[3:4]={1,2}"));
         assert_eq!(read("jsonb", "[1,2]", false, &[]).as_deref(), Some("[1,2]"));
+    }
+
+    #[test]
+    fn a_key_that_a_spreadsheet_has_spoiled_is_none_of_its_type() {
+        for (type_name, fine, spoiled) in [
+            ("bigint", " 7", "1.23E+15"),
+            ("numeric(9,2)", "-1.50", "1,5"),
+            ("uuid", "{00000000-0000-0000-0000-00000000000A}", "1"),
+            ("date", "2026-01-02", "02/01/2026"),
+        ] {
+            assert!(is_plain(fine, type_name) && !is_plain(spoiled, type_name), "{type_name}");
+        }
+        assert!(is_plain("", "character varying(3)"));
+        assert!(!is_plain("a", "mood"), "nobody knows");
     }
 
     #[test]

@@ -6,8 +6,11 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::edge::cli::output;
+use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
-use crate::jobs::gap::{Export, FilledTable, GapPlan, GapReport, PlannedFile, RefusedLine};
+use crate::jobs::gap::{
+    Export, FilledTable, GapPlan, GapReport, PlannedFile, RefusedLine, Vouched,
+};
 
 /// How many refused rows of a table are told.
 const MOST_TOLD: usize = 100;
@@ -52,8 +55,22 @@ pub fn plan(plan: &GapPlan) -> String {
         let doubtful: Vec<String> =
             file.doubtful.iter().map(|(name, count)| format!("{name} ({count})")).collect();
         say("holds the word null, which may be NULL; say --null null if it is", &doubtful);
+        if let Some(vouched) = &file.vouched {
+            let _ = writeln!(text, "{}: {}", file.file, checkpoint(vouched, "moves"));
+        }
     }
     text
+}
+
+/// What becomes of a checkpoint.
+fn checkpoint(vouched: &Vouched, moves: &str) -> String {
+    match vouched {
+        Vouched::Moves(on) => {
+            let from = on.from().map_or("nothing", CursorValue::as_str);
+            format!("the checkpoint {moves} from {from} to {}", on.to.as_str())
+        }
+        Vouched::Stays(why) => format!("the checkpoint stays: {why}"),
+    }
 }
 
 /// A line a table, the refused rows, and what was not done.
@@ -84,14 +101,26 @@ pub fn report(report: &GapReport, dry_run: bool) -> String {
     if report.refused() > 0 && !dry_run {
         text.push_str("The reasons: syncline rejects list. Mend the rows or the table, and repeat the import.\n");
     }
+    let moved = if dry_run { "would move" } else { "moved" };
+    let mut vouched = false;
+    for of in &report.tables {
+        if let Some(of_table) = &of.vouched {
+            vouched = true;
+            let _ = writeln!(text, "{}: {}", of.table, checkpoint(of_table, moved));
+        }
+    }
     if !dry_run {
-        text.push_str(
-            "No cursor was moved: a file does not prove that it holds everything. The next run reads the gap \
-             once more, and finds these rows equal.\n",
-        );
+        text.push_str(if vouched { AFTER_VOUCHED } else { AFTER_IMPORT });
     }
     text
 }
+
+const AFTER_IMPORT: &str = "\
+No cursor was moved: a file does not prove that it holds everything. The next run reads the gap once more, and \
+finds these rows equal. Where you know that the files are whole, --checkpoint moves it.\n";
+
+const AFTER_VOUCHED: &str = "\
+The next run goes on from a checkpoint that moved, less the overlap; where it stays, it reads the gap once more.\n";
 
 fn line(of: &FilledTable) -> [String; 6] {
     let counts = [of.tally.inserted, of.tally.updated, of.tally.unchanged, of.doubled];
@@ -133,6 +162,7 @@ fn file_json(file: &PlannedFile) -> Value {
         "extra": file.extra,
         "missing": file.missing,
         "word_null": file.doubtful,
+        "checkpoint": file.vouched.as_ref().map(checkpoint_json),
     })
 }
 
@@ -150,7 +180,19 @@ fn table_json(of: &FilledTable, dry_run: bool) -> Value {
         "doubled": of.doubled,
         "refused": of.refused.len(),
         "refused_lines": rows,
+        "checkpoint": of.vouched.as_ref().map(checkpoint_json),
     })
+}
+
+fn checkpoint_json(vouched: &Vouched) -> Value {
+    match vouched {
+        Vouched::Moves(on) => json!({
+            "moves": true,
+            "from": on.from().map(CursorValue::as_str),
+            "to": on.to.as_str(),
+        }),
+        Vouched::Stays(why) => json!({ "moves": false, "why": why.to_string() }),
+    }
 }
 
 fn fault_json(fault: &Fault) -> Value {
