@@ -4,7 +4,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::sql;
 use crate::engine::model::shape::Shape;
-use crate::engine::model::type_name::unmodified;
 
 /// A page as the statement of `reading` gives it.
 pub struct Read {
@@ -43,37 +42,52 @@ pub fn read(given: &Bytes) -> Option<Read> {
     Some(Read { bytes: given.slice_ref(lines.as_bytes()), rows, cut: rows < all })
 }
 
-/// Loads a page, which is `$2`, into a table. Each value goes through its text, as it would in a COPY: first
-/// into the type without its modifiers, and by an assignment into the column, which refuses what is too long
-/// where a cast would cut it.
+/// Loads a page, which is `$2`, into a table.
 pub fn loading(into: &str, shape: &Shape) -> String {
-    let columns = || shape.columns.iter();
-    let names = sql::idents(columns().map(|column| column.name.as_str()));
-    let values = columns()
-        .map(|column| format!("s.{}::{}", sql::ident(&column.name), castable(&column.target_type)));
-    let texts = columns().map(|column| {
-        let taken = if is_named(&column.target_type) { &column.target_type } else { "text" };
-        format!("{} {taken}", sql::ident(&column.name))
-    });
-    format!(
-        "insert into {into} ({names}) select {} from json_to_recordset($2) as s({})",
-        values.collect::<Vec<_>>().join(", "),
-        texts.collect::<Vec<_>>().join(", "),
-    )
+    let names = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
+    format!("insert into {into} ({names}) {}", rows(shape))
 }
 
-/// The cast of a text to a relation's name takes no dash, which stands for none in its text form.
-fn is_named(type_name: &str) -> bool {
-    matches!(type_name, "regclass" | "regclass[]")
+/// The rows of a page, which is `$2`, with the moved columns in their order. Each value goes through the input
+/// function of its column's type, with the column's modifiers, as it would in a COPY: what is too long is
+/// refused, where a cast would cut it.
+pub fn rows(shape: &Shape) -> String {
+    let (mut given, mut values) = (Vec::new(), Vec::new());
+    for column in &shape.columns {
+        let name = sql::ident(&column.name);
+        let Taken { declared, value } = Taken::of(&name, &column.target_type);
+        given.push(format!("{name} {declared}"));
+        values.push(format!("{value} as {name}"));
+    }
+    format!("select {} from json_to_recordset($2) as s({})", values.join(", "), given.join(", "))
 }
 
-/// The type that a text is cast to. `bit` and `character` without a length are of length one.
-fn castable(type_name: &str) -> String {
-    let bare = unmodified(type_name);
-    match bare.strip_suffix("[]").unwrap_or(&bare) {
-        "bit" => bare.replacen("bit", "bit varying", 1),
-        "character" => bare.replacen("character", "bpchar", 1),
-        _ => bare.into_owned(),
+/// How a value is taken out of a page.
+#[derive(Debug, PartialEq, Eq)]
+struct Taken<'a> {
+    /// As which type it comes out.
+    declared: &'a str,
+    /// What makes it the column's.
+    value: String,
+}
+
+impl<'a> Taken<'a> {
+    /// JSON travels as a string, which would stay a JSON string if it came out as JSON. A type of the database's
+    /// own may be a domain over JSON, so it comes out as text, too. It is read as the member of an array
+    /// then: a cast to a domain over `varchar(5)` cuts, and a cast from text may be somebody's own
+    /// function. A type that has modifiers is no domain.
+    fn of(name: &str, target_type: &'a str) -> Self {
+        let is_whole = target_type.ends_with(']') || target_type.ends_with(')');
+        if matches!(target_type, "json" | "jsonb") {
+            Self { declared: "text", value: format!("s.{name}::{target_type}") }
+        } else if sql::built_in(target_type) || is_whole {
+            Self { declared: target_type, value: format!("s.{name}") }
+        } else {
+            // The quotes are there whatever the value holds: the type decides what parts two members.
+            let escaped = format!(r#"replace(replace(s.{name}, '\', '\\'), '"', '\"')"#);
+            let list = format!(r#"coalesce('{{"' || {escaped} || '"}}', '{{NULL}}')"#);
+            Self { declared: "text", value: format!("({list}::{target_type}[])[1]") }
+        }
     }
 }
 
@@ -126,17 +140,27 @@ mod tests {
     }
 
     #[test]
-    fn types_of_one_letter_are_cast_without_their_length() {
-        for (name, castable_to) in [
-            ("bit(3)", "bit varying"),
-            ("bit varying(3)", "bit varying"),
-            ("bit(3)[]", "bit varying[]"),
-            ("character(5)", "bpchar"),
-            ("character varying(5)[]", "character varying[]"),
-            ("numeric(5,2)", "numeric"),
-            ("public.mood", "public.mood"),
+    fn what_may_be_json_comes_out_as_text_and_all_else_as_what_it_is() {
+        for name in [
+            "bit(3)",
+            "\"bit\"",
+            "character(5)[]",
+            "numeric(5,2)",
+            "timestamp(3) with time zone",
+            "regclass",
+            "json[]",
+            "public.mood[]",
+            "extensions.vector(3)",
         ] {
-            assert_eq!(castable(name), castable_to);
+            let as_it_is = Taken { declared: name, value: "s.\"a\"".to_owned() };
+            assert_eq!(Taken::of("\"a\"", name), as_it_is);
+        }
+        let json = Taken { declared: "text", value: "s.\"a\"::jsonb".to_owned() };
+        assert_eq!(Taken::of("\"a\"", "jsonb"), json);
+        for name in ["public.mood", "public.\"odd(\"", "public.\"odd[]\"", "public.\"(3)\""] {
+            let Taken { declared, value } = Taken::of("\"a\"", name);
+            assert_eq!(declared, "text", "{name}");
+            assert!(value.ends_with(&format!("::{name}[])[1]")), "{value}");
         }
     }
 }
