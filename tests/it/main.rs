@@ -56,6 +56,7 @@ mod readme;
 mod rejects;
 mod rest;
 mod rest_client;
+mod rest_early;
 mod rest_faults;
 mod rest_gap;
 mod rest_pulse;

@@ -1,6 +1,7 @@
--- What a source looks like, in the call that describes it: of each table the greatest cursor, and a digest over the
--- versions of the rows from there on, as a survey takes them. It cannot be told yet how a table is synced, so the cursor is
--- guessed by the same rule; whoever keeps the pulse compares it with what the tables are synced by.
+-- What a source looks like, in the call that describes it: of each table the greatest cursor, a digest over the versions of
+-- the rows from there on, and whether there are rows past it or without one, as a survey takes them. It cannot be told yet
+-- how a table is synced, so the cursor is guessed by the same rule; whoever uses the pulse compares it with what the tables
+-- are synced by.
 --
 -- It is given the tables as `describe` tells them in `syncline.tables`, and in `syncline.asked` what the operator set and
 -- how a window is looked at. A table that cannot be looked at, or not like this, leaves no pulse: an empty text.
@@ -16,7 +17,7 @@ declare
     place text;
     without text;
     newest text;
-    digest text;
+    seen jsonb;
     beats jsonb := '[]';
     -- In bytes: a million rows of the usual width, where nobody has counted them.
     large constant int8 := 268435456;
@@ -44,7 +45,7 @@ begin
             described ->> 0, described ->> 1, coalesce(rule ->> 'condition', 'true'));
         begin
             -- Rows of a view have no versions, and neither they nor a materialized view's have a cursor. And a run
-            -- that finds something looks twice, so what takes its time is left to the survey: no index helps, and
+            -- that finds something may look twice, so what takes its time is left to the survey: no index helps, and
             -- the table is large, or in partitions, whose rows nobody has counted.
             if (facts ->> 'kind' in ('r', 'p') and clock_timestamp() < now() + interval '5 seconds'
                 and (coalesce(facts -> 'index_starts' ? (chosen ->> 'name'), false)
@@ -56,18 +57,18 @@ begin
             end if;
             if chosen is null then
                 newest := null;
-                execute format('select %s %s', asked ->> 'digest', from_where) into digest;
+                execute format('select %s %s', asked ->> 'whole', from_where) into seen;
             else
                 place := format('r.%I', chosen ->> 'name');
                 without := case when (chosen ->> 'not_null')::boolean then '' else format(' or %s is null', place) end;
-                execute format(kind ->> 'look', from_where, place, without) into newest, digest;
+                execute format(kind ->> 'look', from_where, place, without) into newest, seen;
             end if;
         exception when others then
             beats := null;
             exit;
         end;
         beats := beats || jsonb_build_array(
-            jsonb_build_array(described -> 0, described -> 1, chosen -> 'name', newest, digest));
+            jsonb_build_array(described -> 0, described -> 1, chosen -> 'name', newest, seen));
     end loop;
     perform set_config('syncline.pulse', coalesce(beats::text, ''), true);
 end

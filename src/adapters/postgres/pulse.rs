@@ -1,6 +1,7 @@
 //! A source's description and its pulse, in one call of an API: what a survey would see of each table, before
 //! it is known how the tables are synced.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -14,6 +15,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::pulse::{Beat, Pulse};
 use crate::engine::model::table::TableName;
+use crate::engine::model::writer::NUMBERED;
 
 /// Looks at each table that the description tells of. What it does with each is decided by its
 /// columns, which only the server knows then: so it is a block of code, and not a query.
@@ -30,30 +32,41 @@ const TYPES: [&str; 7] = [
     "numeric",
 ];
 
-/// The facts, as `describe` reads them, and the pulse; none where a table cannot be looked at so.
+/// The facts, as `describe` reads them, and the pulse; none where a table cannot be looked at so. The
+/// writers are sampled after all looks, each of which has a snapshot of its own: a row below a maximum
+/// that the look at it did not see belongs to one of them. A standby counts its primary's numbers once a
+/// transaction, and an operator's condition may have had them counted before.
 pub async fn described(
     session: &Session,
     pipeline: &Pipeline,
 ) -> Result<(Facts, Option<Pulse>), PostgresError> {
     let asked = asked(pipeline).to_string();
-    let (history, begun, identity, tables, asked, looked, pulse) = tokio::join!(
+    let (history, begun, identity, tables, asked, looked, writers, pulse) = tokio::join!(
         session.query(describe::HISTORY, []),
         session.begin(Purpose::Look),
         session.query(describe::IDENTITY, []),
         session.ask(gathering(pipeline.tables.as_deref())),
         session.query("select set_config('syncline.asked', $1, true)", [asked.into()]),
         session.batch(LOOK),
+        session.query(survey::WRITERS, []),
         session.query("select current_setting('syncline.pulse')", []),
     );
     begun?;
     let (identity, tables) = (identity?, tables?);
     asked?;
     looked?;
+    let writers = survey::names(&writers?);
     let pulse = pulse?;
     session.batch("rollback").await?;
     let tables = describe::gathered(&tables[0].get::<String>(0))?;
     let facts = describe::read(describe::told(history)?.first(), &identity[0], tables);
-    Ok((facts, read(&pulse[0].get::<String>(0))?))
+    let is_told = !writers.iter().any(|writer| writer.starts_with(NUMBERED));
+    let pulse = read(&pulse[0].get::<String>(0))?.map(|tables| Pulse {
+        tables,
+        overlap: pipeline.overlap,
+        writers: is_told.then_some(writers),
+    });
+    Ok((facts, pulse))
 }
 
 /// What gives the tables of the catalog as one JSON text, which the look finds in a setting.
@@ -86,36 +99,46 @@ fn asked(pipeline: &Pipeline) -> Value {
         "listed": pipeline.tables.is_some(),
         "rules": rules.collect::<Vec<_>>(),
         "kinds": kinds.collect::<Map<_, _>>(),
-        "digest": survey::VERSIONS,
+        "whole": format!("jsonb_build_array({}, false, false)", survey::VERSIONS),
     })
 }
 
 /// The look at a table by a cursor of that kind, as a format: of where the rows come from, the cursor
-/// column, and the condition that finds rows without one.
+/// column, and the condition that finds rows without one. Rows past the maximum and rows without a cursor
+/// are in the window, so one pass over it tells of them, too, and no index is needed for that.
 fn look(kind: CursorKind, overlap: Duration) -> String {
     let [rows, column, nulls] = ["%1$s", "%2$s", "%3$s"];
     let window = survey::window(column, kind, nulls, overlap);
-    let digest = survey::VERSIONS;
+    let seen = |beyond: &str| {
+        format!(
+            "jsonb_build_array({digest}, coalesce(bool_or({beyond}), false), \
+             coalesce(bool_or({column} is null), false))",
+            digest = survey::VERSIONS
+        )
+    };
     format!(
-        "select w.m::text, case when w.m is null then (select {digest} {rows}) \
-         else (select {digest} {rows} and {window}) end \
+        "select w.m::text, case when w.m is null then (select {all} {rows}) \
+         else (select {tail} {rows} and {window}) end \
          from {newest}",
+        all = seen(&format!("{column} is not null")),
+        tail = seen(&format!("{column} > w.m")),
         newest = survey::newest(rows, column, kind)
     )
 }
 
-/// The pulse as the look leaves it: a list a table of schema, name, cursor, maximum and digest.
-fn read(text: &str) -> Result<Option<Pulse>, PostgresError> {
-    type Told = (String, String, Option<String>, Option<String>, String);
+/// The tables as the look leaves them: a list a table of schema, name, cursor, maximum, and what was seen
+/// from there on.
+fn read(text: &str) -> Result<Option<BTreeMap<TableName, Beat>>, PostgresError> {
+    type Told = (String, String, Option<String>, Option<String>, (String, bool, bool));
     if text.is_empty() {
         return Ok(None);
     }
     let beats: Vec<Told> = serde_json::from_str(text)?;
-    let tables = beats.into_iter().map(|(schema, name, cursor, max, digest)| {
-        let beat = Beat { cursor, max: max.map(CursorValue::new), digest };
+    let tables = beats.into_iter().map(|(schema, name, cursor, max, (digest, beyond, nulls))| {
+        let beat = Beat { cursor, max: max.map(CursorValue::new), digest, beyond, nulls };
         (TableName::new(schema, name), beat)
     });
-    Ok(Some(Pulse { tables: tables.collect() }))
+    Ok(Some(tables.collect()))
 }
 
 #[cfg(test)]
@@ -135,10 +158,12 @@ mod tests {
     #[test]
     fn a_pulse_is_read_as_the_look_leaves_it() {
         assert_eq!(read("").unwrap(), None);
-        let text = r#"[["public", "a", "updated_at", "2026-01-01", "1:2"], ["b", "c", null, null, "0:0"]]"#;
-        let pulse = read(text).unwrap().expect("a pulse");
-        let beat = &pulse.tables[&TableName::new("b", "c")];
-        assert_eq!(*beat, Beat { cursor: None, max: None, digest: "0:0".to_owned() });
-        assert_eq!(pulse.tables.len(), 2);
+        let text = r#"[["public", "a", "updated_at", "2026-01-01", ["1:2", false, true]],
+            ["b", "c", null, null, ["0:0", true, false]]]"#;
+        let tables = read(text).unwrap().expect("a pulse");
+        let digest = "0:0".to_owned();
+        let beat = Beat { cursor: None, max: None, digest, beyond: true, nulls: false };
+        assert_eq!(tables[&TableName::new("b", "c")], beat);
+        assert_eq!(tables.len(), 2);
     }
 }

@@ -28,7 +28,7 @@ use floor::floor;
 /// snapshot's `xmin` is the first that may be open. The next to begin is not the snapshot's `xmax`,
 /// which follows the last one that *ended*; it is found by the age of a number. That is counted once
 /// a transaction, so it is the truth only in the first sample of one.
-const WRITERS: &str = "\
+pub const WRITERS: &str = "\
     select l.virtualtransaction from pg_locks l \
     left join pg_stat_activity a on a.pid = l.pid \
     where not pg_is_in_recovery() and l.locktype = 'virtualxid' and l.pid <> pg_backend_pid() \
@@ -132,7 +132,8 @@ pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresErro
     Ok(names(&session.alone(Purpose::Look, WRITERS, []).await?))
 }
 
-fn names(rows: &[Row]) -> BTreeSet<Writer> {
+/// Those that a sample lists.
+pub fn names(rows: &[Row]) -> BTreeSet<Writer> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 

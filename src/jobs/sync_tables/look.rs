@@ -4,10 +4,12 @@
 use crate::engine::model::fault::{CONFLICT, Fault, SCHEMA_CHANGED};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::plan::{lookback, window};
 use crate::engine::ports::Checkpoints;
 
 use super::SyncReport;
-use super::slice::{FIRST_PAUSE, Slice, asks};
+use super::pulse::Taken;
+use super::slice::{FIRST_PAUSE, Slice};
 
 /// How often it looks at the tables before it gives up.
 const MOST_LOOKS: usize = 5;
@@ -16,28 +18,51 @@ const MOST_LOOKS: usize = 5;
 pub(super) struct Looked {
     pub shapes: Vec<Shape>,
     pub survey: Survey,
+    /// It was seen when the catalog was read.
+    pub early: bool,
+}
+
+/// The questions of a survey: each table with its checkpoint, unless that was made for another
+/// shape.
+pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<SurveyAsk<'a>> {
+    shapes
+        .iter()
+        .map(|shape| {
+            let stored = checkpoints.get(&shape.table);
+            let checkpoint = window::usable(shape, stored);
+            SurveyAsk { shape, checkpoint, floor: lookback::floor(shape, stored) }
+        })
+        .collect()
 }
 
 impl Slice<'_> {
-    /// Looks at all tables at once. A view that divides by zero, a foreign server that is down or a table
-    /// that somebody has locked fails that look for all; then each is looked at by itself, and the
-    /// report names what fails.
+    /// Looks at all tables at once, unless the pulse tells what there is to see. A view that divides by
+    /// zero, a foreign server that is down or a table that somebody has locked fails that look for all;
+    /// then each is looked at by itself, and the report names what fails.
     pub(super) async fn look(
         &self,
         shapes: &[Shape],
         checkpoints: &Checkpoints,
+        pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<Looked, Fault> {
-        let fault = match self.at_once(&asks(shapes, checkpoints)).await {
-            Ok(survey) => return Ok(Looked { shapes: shapes.to_vec(), survey }),
+        let asks = asks(shapes, checkpoints);
+        let told = pulse.and_then(|taken| taken.survey(&asks, self.job.pipeline.overlap));
+        let early = told.is_some();
+        let looked = match told {
+            Some(survey) => Ok(survey),
+            None => self.at_once(&asks).await,
+        };
+        let fault = match looked {
+            Ok(survey) => return Ok(Looked { shapes: shapes.to_vec(), survey, early }),
             Err(fault) => fault,
         };
         let of_all = [CONFLICT, SCHEMA_CHANGED].contains(&fault.code) || fault.stops_the_run();
         if of_all || shapes.len() < 2 {
             return Err(fault);
         }
-        let mut looked = Looked { shapes: Vec::new(), survey: Survey::default() };
-        for ask in &asks(shapes, checkpoints) {
+        let mut looked = Looked { shapes: Vec::new(), survey: Survey::default(), early };
+        for ask in &asks {
             if !self.budget.allows(self.clock.now(), FIRST_PAUSE) {
                 return Err(fault);
             }

@@ -149,7 +149,7 @@ impl SyncTables {
         if plan.shapes.is_empty() {
             return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
         }
-        let asks = slice::asks(&plan.shapes, &checkpoints);
+        let asks = look::asks(&plan.shapes, &checkpoints);
         let overlap = self.healing(&there).pipeline.overlap;
         let survey = source.survey(&asks, overlap).await?;
         let deletes = foresee::deletes(self, source, target, &plan.shapes, &checkpoints).await?;

@@ -1,4 +1,5 @@
-//! Whether the next run can be told by the source's pulse alone that it has nothing to do.
+//! What a run makes of the source's pulse: a survey without a call (`plan/early.rs` tells why it may), and whether the
+//! next run can be told by its pulse alone that it has nothing to do.
 //!
 //! The failure that this must not lead to: a pulse is kept, something changes that a run would act on, the pulse
 //! is the same, and nobody looks. So it is kept by a run that
@@ -10,8 +11,12 @@
 //! And it is found again only with the same settings, descriptions and checkpoints, and with no row set aside. A
 //! survey would then see in each table what the checkpoint has seen, which is what makes a table quiet. Rows
 //! of the future that become due move the greatest cursor, and so the pulse.
+//!
+//! What stands for a pulse is what a checkpoint can say, and no more. Whether there are rows past the maximum or without
+//! a cursor follows from it: the digest counts them, one by one. And who is writing changes all the time.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -21,7 +26,8 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::pulse::{Beat, Pulse};
 use crate::engine::model::shape::Shape;
-use crate::engine::plan::window;
+use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::plan::{early, window};
 use crate::engine::ports::Checkpoints;
 
 use super::SyncTables;
@@ -53,12 +59,23 @@ impl Taken {
             table.estimated_rows = 0;
         }
         let version = env!("CARGO_PKG_VERSION");
-        let sum = Sha256::digest(format!("{version} {pipeline:?} {here:?} {pulse:?}"));
+        let Pulse { tables, overlap: _, writers: _ } = &pulse;
+        let beats = tables.iter().map(|(table, beat)| {
+            let Beat { cursor, max, digest, beyond: _, nulls: _ } = beat;
+            (table, cursor, max, digest)
+        });
+        let beats: Vec<_> = beats.collect();
+        let sum = Sha256::digest(format!("{version} {pipeline:?} {here:?} {beats:?}"));
         let text = sum.iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
         Self { pulse, text }
+    }
+
+    /// What a survey of these tables would have seen when the pulse was taken, if it tells that.
+    pub(super) fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Option<Survey> {
+        early::survey(&self.pulse, asks, overlap)
     }
 
     /// Whether each table's checkpoint says of the source what the pulse says.
@@ -67,7 +84,7 @@ impl Taken {
             let beat = self.pulse.tables.get(&shape.table);
             let checkpoint = window::usable(shape, checkpoints.get(&shape.table));
             let (Some(beat), Some(checkpoint)) = (beat, checkpoint) else { return false };
-            let Beat { cursor, max, digest } = beat;
+            let Beat { cursor, max, digest, beyond: _, nulls: _ } = beat;
             let seen = Some(Seen { max: max.clone(), digest: Some(digest.clone()) });
             // A checkpoint that begins late has seen no row below its start. Where the window reaches
             // below it, too, the two digests differ.
@@ -122,8 +139,9 @@ mod tests {
 
     fn taken(shape: &Shape, cursor: &str, max: &str) -> Taken {
         let cursor = (!cursor.is_empty()).then(|| cursor.to_owned());
-        let beat = Beat { cursor, max: value(max), digest: "1:2".to_owned() };
-        let pulse = Pulse { tables: [(shape.table.clone(), beat)].into() };
+        let digest = "1:2".to_owned();
+        let beat = Beat { cursor, max: value(max), digest, beyond: false, nulls: false };
+        let pulse = Pulse { tables: [(shape.table.clone(), beat)].into(), ..Pulse::default() };
         Taken { pulse, text: String::new() }
     }
 

@@ -12,12 +12,11 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, SCHEMA_CHANGED};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
-use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::{Writer, is_nobody, still_open};
 use crate::engine::plan::additions;
 use crate::engine::plan::lag::{self, Lag};
-use crate::engine::plan::lookback;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
@@ -72,19 +71,6 @@ struct Work<'a> {
     resumed: bool,
 }
 
-/// The questions of a survey: each table with its checkpoint, unless that was made for another
-/// shape.
-pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<SurveyAsk<'a>> {
-    shapes
-        .iter()
-        .map(|shape| {
-            let stored = checkpoints.get(&shape.table);
-            let checkpoint = window::usable(shape, stored);
-            SurveyAsk { shape, checkpoint, floor: lookback::floor(shape, stored) }
-        })
-        .collect()
-}
-
 impl Slice<'_> {
     /// Plans and works the tables. One look at the rows is for all tables, and fails where one of them
     /// was altered since the catalog was read; then both are looked at once more.
@@ -104,13 +90,11 @@ impl Slice<'_> {
                 checkpoint.scan = None;
             }
         }
-        match self.attempt(here, there, done, checkpoints.clone(), report).await {
+        match self.attempt(here, there, done, &mut checkpoints, self.pulse, report).await {
             Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;
-                let worked = self.attempt(&here?, there?, done, checkpoints, report).await;
                 // The pulse is that of the other description.
-                report.settled = false;
-                worked
+                self.attempt(&here?, there?, done, &mut checkpoints, None, report).await
             }
             worked => worked,
         }
@@ -122,7 +106,8 @@ impl Slice<'_> {
         here: &Facts,
         there: Facts,
         done: &BTreeSet<TableName>,
-        mut checkpoints: Checkpoints,
+        checkpoints: &mut Checkpoints,
+        pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
         // What is added may be taken away again; then the descriptions are what they were, and it is
@@ -132,9 +117,9 @@ impl Slice<'_> {
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
-        self.work(&plan.shapes, done, &mut checkpoints, report).await?;
-        let is_reached = |taken: &Taken| taken.is_reached(&plan.shapes, &checkpoints);
-        report.settled = !adds && self.pulse.is_some_and(is_reached);
+        self.work(&plan.shapes, done, checkpoints, pulse, report).await?;
+        let is_reached = |taken: &Taken| taken.is_reached(&plan.shapes, checkpoints);
+        report.settled = !adds && pulse.is_some_and(is_reached);
         if !(self.job.sequences && report.done) {
             return Ok(());
         }
@@ -153,6 +138,7 @@ impl Slice<'_> {
         all: &[Shape],
         done: &BTreeSet<TableName>,
         checkpoints: &mut Checkpoints,
+        mut pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
         // A table that changes all the time would keep the chain alive for ever.
@@ -161,7 +147,7 @@ impl Slice<'_> {
         // A chain leaves to the next tick what came while it was at work, or it might not end.
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
         for _ in 0..rounds {
-            let again = self.round(&shapes, checkpoints, report).await?;
+            let again = self.round(&shapes, checkpoints, pulse.take(), report).await?;
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
@@ -258,12 +244,14 @@ impl Slice<'_> {
         &self,
         shapes: &[Shape],
         checkpoints: &mut Checkpoints,
+        pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<BTreeSet<TableName>, Fault> {
         if shapes.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let Looked { shapes, survey } = self.look(shapes, checkpoints, report).await?;
+        let Looked { shapes, survey, early } =
+            self.look(shapes, checkpoints, pulse, report).await?;
         // A table that is cut keeps the lag that it began with, until the next slice looks.
         for (shape, look) in shapes.iter().zip(&survey.tables) {
             let stored = checkpoints.get(&shape.table);
@@ -298,6 +286,10 @@ impl Slice<'_> {
                     report.add(&shape.table, tally, set_aside);
                     if fault.stops_the_run() {
                         return Err(fault);
+                    }
+                    // Nobody has looked at the table since the catalog was read.
+                    if early && fault.code == SCHEMA_CHANGED {
+                        return Err(Fault { table: None, ..fault });
                     }
                     report.fail(&shape.table, fault);
                 }

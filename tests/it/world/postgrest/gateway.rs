@@ -67,14 +67,14 @@ impl Gateway {
         let call = format!("{} {}", sent.method, below.unwrap_or(target));
         let trouble = self.troubles.of(&call);
         let mut status = None;
-        let mut answer = match trouble {
+        let mut answer = match &trouble {
             Some(Trouble::ResetBefore) => {
                 switch.cut_at_once();
                 Answer::empty(200)
             }
-            Some(Trouble::Status(status)) => gateway_answer(status),
+            Some(Trouble::Status(status)) => gateway_answer(*status),
             Some(Trouble::Body(status, content_type, body)) => {
-                Answer::new(status, content_type, body)
+                Answer::new(*status, content_type, *body)
             }
             Some(Trouble::Twice) => {
                 self.pass(sent, target).await;
@@ -86,14 +86,15 @@ impl Gateway {
             answer.body.clear();
         }
         self.compress(sent, &mut answer);
-        match trouble {
+        match &trouble {
             Some(Trouble::ResetAfter) => switch.cut_at_once(),
             Some(Trouble::Truncated) if answer.body.is_empty() => switch.cut_at_once(),
-            Some(Trouble::CutAfter(bytes)) => switch.cut_after(bytes.min(answer.body.len())),
+            Some(Trouble::CutAfter(bytes)) => switch.cut_after(*bytes.min(&answer.body.len())),
             Some(Trouble::Truncated) => switch.cut_after(answer.body.len() / 2),
             Some(Trouble::Halved) => answer.body.truncate(answer.body.len() / 2),
             Some(Trouble::Doubled) => answer.body = answer.body.repeat(2),
-            Some(Trouble::Late(for_long)) => tokio::time::sleep(for_long).await,
+            Some(Trouble::Late(for_long)) => tokio::time::sleep(*for_long).await,
+            Some(Trouble::Held(gate)) => gate.hold().await,
             _ => {}
         }
         if !matches!(trouble, Some(Trouble::ResetBefore | Trouble::ResetAfter)) {

@@ -22,7 +22,7 @@ mod server;
 mod session;
 mod statement;
 mod text;
-mod trouble;
+pub mod trouble;
 mod write;
 
 use std::future::poll_fn;

@@ -1,7 +1,9 @@
 //! Trouble on demand: what goes wrong, for which calls, and how often.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::answer::Answer;
 
@@ -29,6 +31,33 @@ pub enum Trouble {
     Doubled,
     /// The answer waits for this long after the work is committed.
     Late(Duration),
+    /// The answer waits after the work is committed until somebody lets it go.
+    Held(Arc<Gate>),
+}
+
+/// Where an answer waits.
+#[derive(Debug, Default)]
+pub struct Gate {
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    /// Waits until the answer is there.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets it go.
+    pub fn open(&self) {
+        self.opened.notify_one();
+    }
+
+    /// Holds an answer.
+    pub async fn hold(&self) {
+        self.reached.notify_one();
+        self.opened.notified().await;
+    }
 }
 
 /// When a person or a client may come again after 429 and 503 of the gateway.

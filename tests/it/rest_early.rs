@@ -1,0 +1,172 @@
+//! What happens between a run's look at the source and its lease. Between two projects a run takes the source's
+//! pulse first, and what it does rests on it: others may have done all their work by the time that it begins.
+
+use std::sync::Arc;
+
+use crate::world::over_api::OverApi;
+use crate::world::pair::{Answer, Pair, call};
+use crate::world::postgrest::Trouble;
+use crate::world::postgrest::trouble::Gate;
+
+const ITEMS: &str = "create table items (id bigint primary key, name text, updated_at timestamptz); \
+    create index on items (updated_at);";
+
+const ROWS: &str = "insert into items select n, 'item ' || n, timestamptz '2026-01-01' + n * interval '1 minute' \
+    from generate_series(1, 20) n;";
+
+/// Two projects with the same rows.
+async fn same() -> Pair {
+    let pair = Pair::with(ITEMS).await.over_api(OverApi::Both).await;
+    pair.sql_source(ROWS).await;
+    pair.sync().await.success();
+    pair
+}
+
+/// The same, of which the source has got one more.
+async fn pair() -> Pair {
+    let pair = same().await;
+    pair.sql_source(&insert(21, "now()")).await;
+    pair
+}
+
+fn insert(id: u32, stamp: &str) -> String {
+    format!("insert into items values ({id}, 'new', {stamp})")
+}
+
+/// A run that has taken the pulse, and what is done before it goes on.
+async fn held_behind_its_pulse(pair: &Pair, meanwhile: impl Future<Output = ()>) -> Answer {
+    let gate = Arc::new(Gate::default());
+    pair.source_api().fail_next("POST /rpc/", Trouble::Held(gate.clone()));
+    let then = async {
+        gate.reached().await;
+        meanwhile.await;
+        gate.open();
+    };
+    tokio::join!(call(pair.function(&[])), then).0
+}
+
+/// The calls of the source in one run.
+async fn calls_of_a_run(pair: &Pair) -> usize {
+    let before = pair.source_api().calls().len();
+    pair.sync().await.success();
+    pair.source_api().calls().len() - before
+}
+
+/// Nobody has anything open, and two runs later both sides are the same and nothing is left to do.
+async fn assert_nothing_was_lost(pair: &Pair, what: &str) {
+    pair.sync().await.success();
+    pair.sync().await.success();
+    let rows = "select string_agg(i::text, ' ' order by id) from items i";
+    assert_eq!(pair.text_target(rows).await, pair.text_source(rows).await, "{what}");
+    pair.assert_settled(&["items"]).await;
+}
+
+/// When a transaction that is open for a while commits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Commits {
+    BeforeTheOtherRun,
+    BehindIt,
+    AfterBoth,
+}
+
+#[tokio::test]
+async fn what_others_do_between_a_runs_pulse_and_its_lease_is_not_lost() {
+    for commits in [Commits::BeforeTheOtherRun, Commits::BehindIt, Commits::AfterBoth] {
+        for began_before in [true, false] {
+            for others in 1..=2 {
+                let what = format!("{commits:?}, began before: {began_before}, {others} others");
+                let pair = same().await;
+                let writer = pair.writer().await;
+                let begin = format!("begin; {}", insert(30, "now()"));
+                if began_before {
+                    writer.batch_execute(&begin).await.unwrap();
+                }
+                // It is overtaken at once.
+                pair.sql_source(&insert(21, "now()")).await;
+
+                let meanwhile = async {
+                    if !began_before {
+                        writer.batch_execute(&begin).await.unwrap();
+                    }
+                    pair.sql_source(&insert(40, "now()")).await;
+                    if commits == Commits::BeforeTheOtherRun {
+                        writer.batch_execute("commit").await.unwrap();
+                    }
+                    for _ in 0..others {
+                        assert!(pair.sync_moving().await, "{what}");
+                    }
+                    pair.sql_source(&insert(50, "now()")).await;
+                    if commits == Commits::BehindIt {
+                        writer.batch_execute("commit").await.unwrap();
+                    }
+                };
+                let answer = held_behind_its_pulse(&pair, meanwhile).await;
+
+                answer.success();
+                pair.assert_closed().await;
+                if commits == Commits::AfterBoth {
+                    writer.batch_execute("commit").await.unwrap();
+                }
+                assert_nothing_was_lost(&pair, &what).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_between_a_runs_pulse_and_its_lease_is_found() {
+    for change in [
+        "delete from items where id = 21",
+        "delete from items",
+        "update items set name = 'other' where id = 21",
+        "update items set updated_at = '2026-01-01 00:20:30' where id = 21; \
+            insert into items values (22, 'late', now())",
+        "insert into items values (22, 'none', null), (23, 'future', '2099-01-01')",
+        "truncate items; insert into items values (7, 'anew', '2025-01-01')",
+        "create table again (like items including all); insert into again select id, 'anew', updated_at from items; \
+            drop table items; alter table again rename to items",
+    ] {
+        let pair = pair().await;
+        held_behind_its_pulse(&pair, pair.sql_source(change)).await;
+        pair.sync().await.success();
+        let rows = "select coalesce(string_agg(i::text, ' ' order by id), '') from items i";
+        let (source, target) = (pair.text_source(rows).await, pair.text_target(rows).await);
+        // No cursor finds a row that is gone.
+        for row in source.split(" (") {
+            assert!(target.contains(row), "{change}: {row} of {target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_altered_behind_the_pulse_is_described_again() {
+    let pair = pair().await;
+    let change = "alter table items drop column name";
+    let answer = held_behind_its_pulse(&pair, pair.sql_source(change)).await.success();
+    assert_eq!(answer.rows("public.items")[0], 1, "{}", answer.body);
+    let there =
+        "select string_agg(coalesce(name, 'none'), ' ' order by id) from items where id > 19";
+    assert_eq!(pair.text_target(there).await, "item 20 none");
+}
+
+#[tokio::test]
+async fn a_run_is_spared_its_look_but_where_something_is_pending_or_limited() {
+    let pair = pair().await;
+    assert_eq!(calls_of_a_run(&pair).await, 2, "the pulse and a page");
+    let writer = pair.writer().await;
+    writer.batch_execute(&format!("begin; {}", insert(30, "now()"))).await.unwrap();
+    pair.sql_source(&insert(40, "now()")).await;
+    pair.sync().await.success();
+    writer.batch_execute("commit").await.unwrap();
+    assert_eq!(calls_of_a_run(&pair).await, 3, "the pulse, a look and a page");
+    pair.assert_equal(&["items"]).await;
+    pair.sql_source(&insert(50, "now()")).await;
+    assert_eq!(calls_of_a_run(&pair).await, 2, "nothing is pending any more");
+
+    let pair = pair.set("SYNC_LOOKBACK", "7d").set("SYNC_TABLES", "more");
+    let more = "create table more (id bigint primary key, updated_at timestamptz)";
+    pair.sql_source(more).await;
+    pair.sql_target(more).await;
+    pair.sql_source("insert into more values (1, now())").await;
+    assert_eq!(calls_of_a_run(&pair).await, 3, "where it begins is the source's to say");
+}
