@@ -1,6 +1,7 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
+mod again;
 mod begin;
 mod columns;
 mod deletes;
