@@ -55,6 +55,7 @@ mod readme;
 mod rejects;
 mod rest;
 mod rest_client;
+mod rest_ends;
 mod rest_faults;
 mod rest_gap;
 mod rest_pulse;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::engine::drive::advance::{Advance, Advanced, Stopped};
+use crate::engine::drive::advance::{Advance, Advanced, Ending, Stopped};
 use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
-use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
+use crate::engine::model::checkpoint::{Reached, Scan};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, SCHEMA_CHANGED};
 use crate::engine::model::lease::Lease;
@@ -24,6 +24,7 @@ use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
 use super::columns;
 use super::deletes::{self, Kept};
+use super::last::Planned;
 use super::look::Looked;
 use super::pulse::Taken;
 use super::{SyncReport, SyncTables};
@@ -58,8 +59,10 @@ pub struct Slice<'a> {
     pub lease: &'a Lease,
     /// The tables whose deletes earlier slices of the chain have done.
     pub reconciled: &'a BTreeSet<TableName>,
-    /// The source's pulse as the run began.
-    pub pulse: Option<&'a Taken>,
+    /// The source's pulse as the run began, and the target's mark.
+    pub pulse: Option<&'a (Taken, String)>,
+    /// How many API calls the run has made so far.
+    pub calls: &'a (dyn Fn() -> u64 + Send + Sync),
 }
 
 /// A table with a scan to carry forward.
@@ -105,10 +108,9 @@ impl Slice<'_> {
         match self.attempt(here, there, done, checkpoints.clone(), report).await {
             Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;
-                let worked = self.attempt(&here?, there?, done, checkpoints, report).await;
                 // The pulse is that of the other description.
-                report.settled = false;
-                worked
+                let anew = Slice { pulse: None, ..*self };
+                anew.attempt(&here?, there?, done, checkpoints, report).await
             }
             worked => worked,
         }
@@ -130,10 +132,10 @@ impl Slice<'_> {
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
-        self.work(&plan.shapes, done, &mut checkpoints, report).await?;
-        let is_reached = |taken: &Taken| taken.is_reached(&plan.shapes, &checkpoints);
-        report.settled = !adds && self.pulse.is_some_and(is_reached);
-        if !(self.job.sequences && report.done) {
+        let planned = Planned { shapes: &plan.shapes, pulse: self.pulse.filter(|_| !adds) };
+        self.work(&planned, done, &mut checkpoints, report).await?;
+        report.settled = planned.pulse_kept_with(&checkpoints).is_some();
+        if report.closed || !(self.job.sequences && report.done) {
             return Ok(());
         }
         let tables: Vec<TableName> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
@@ -148,24 +150,26 @@ impl Slice<'_> {
     /// go on; what is wrong with a single table is in the report.
     async fn work(
         &self,
-        all: &[Shape],
+        planned: &Planned<'_>,
         done: &BTreeSet<TableName>,
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
+        let all = planned.shapes;
         // A table that changes all the time would keep the chain alive for ever.
         let is_left = |shape: &&Shape| !done.contains(&shape.table);
         let mut shapes: Vec<Shape> = all.iter().filter(is_left).cloned().collect();
         // A chain leaves to the next tick what came while it was at work, or it might not end.
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
-        for _ in 0..rounds {
-            let again = self.round(&shapes, checkpoints, report).await?;
+        for round in 1..=rounds {
+            let looks_again = round < rounds;
+            let again = self.round(planned, &shapes, looks_again, checkpoints, report).await?;
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
             }
         }
-        if !report.done {
+        if !report.done || report.closed {
             return Ok(());
         }
         // What waits may use up the budget, and may wait for a row to go: so the deletes come first
@@ -189,7 +193,9 @@ impl Slice<'_> {
     /// had begun in an earlier slice and is finished now.
     async fn round(
         &self,
+        planned: &Planned<'_>,
         shapes: &[Shape],
+        looks_again: bool,
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<BTreeSet<TableName>, Fault> {
@@ -204,25 +210,28 @@ impl Slice<'_> {
             report.lags.insert(shape.table.clone(), behind);
         }
         let works = self.decide(&shapes, checkpoints, &survey).await?;
-        let mut finished = BTreeSet::new();
+        let (mut finished, mut left) = (BTreeSet::new(), works.len());
         for Work { shape, reached, scan, resumed } in works {
-            let goal = scan.goal.clone();
-            report.starts(&shape.table, goal.start.as_ref());
+            left -= 1;
+            let done = window::settled(shape, scan.goal.clone());
+            report.starts(&shape.table, done.reached.start.as_ref());
             let first = report.is_untouched();
-            let advanced = self.advance().table(shape, &reached, scan, first).await;
+            let follows = left > 0 || looks_again && (resumed || !finished.is_empty());
+            let after = Some((shape, &done)).filter(|_| !follows);
+            let ending = after.and_then(|last| self.ending(planned, last, checkpoints, report));
+            let advanced = self.advance(ending).table(shape, &reached, scan, first).await;
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
             match advanced {
-                Ok(Advanced { tally, set_aside, left: None }) => {
+                Ok(Advanced { tally, set_aside, left: None, closed }) => {
                     report.add(&shape.table, tally, set_aside);
-                    let text = window::shape_text(shape);
-                    let done = Checkpoint { shape: text, reached: goal, scan: None };
+                    report.closed = closed;
                     checkpoints.insert(shape.table.clone(), done);
                     report.lags.insert(shape.table.clone(), Lag::None);
                     if resumed {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Advanced { tally, set_aside, left: Some(left) }) => {
+                Ok(Advanced { tally, set_aside, left: Some(left), closed: _ }) => {
                     report.add(&shape.table, tally, set_aside);
                     report.cut(&shape.table, left.after.as_ref());
                     return Ok(BTreeSet::new());
@@ -239,7 +248,7 @@ impl Slice<'_> {
         Ok(finished)
     }
 
-    fn advance(&self) -> Advance<'_> {
+    fn advance<'e>(&'e self, ending: Option<Ending<'e>>) -> Advance<'e> {
         Advance {
             source: self.source,
             target: self.target,
@@ -248,6 +257,7 @@ impl Slice<'_> {
             lease: self.lease,
             run: &self.job.run,
             budget: self.budget,
+            ending,
         }
     }
 
