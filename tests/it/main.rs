@@ -57,6 +57,7 @@ mod rejects;
 mod rest;
 mod rest_client;
 mod rest_early;
+mod rest_ends;
 mod rest_faults;
 mod rest_gap;
 mod rest_pulse;

@@ -7,7 +7,7 @@ use super::script::{Answer, Gives, Script, Step, page};
 use super::session::Statement;
 use super::sql::{self, Purpose};
 use super::write::Writing;
-use super::{agreed, apply, history, ledger, write};
+use super::{agreed, apply, end, history, ledger, write};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
@@ -15,13 +15,14 @@ use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Batch, Committed};
 
 /// Saves a page that needs no more than to be compared and written: nothing of the table is set aside, and
-/// no trigger looks at its rows before they are written. A row that is refused is found the other way.
+/// no trigger looks at its rows before they are written. A row that is refused is found the other way. Where the
+/// run is over then, its end is saved with the page, and a call of its own is saved.
 pub async fn commit(
     script: &Script,
     to: Writing<'_>,
     batch: &Batch<'_>,
 ) -> Result<Option<Committed>, PostgresError> {
-    let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
+    let Batch { run, shape, page, checkpoint, fresh: _, end } = *batch;
     let Writing { schema, lease, triggers, .. } = to;
     if triggers == TargetTriggers::Suppress {
         return Ok(None);
@@ -44,6 +45,10 @@ pub async fn commit(
         Step::asking(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
     ]);
+    let of_the_page = steps.len();
+    // No row is set aside, or it would not come to this.
+    let ending = end.map(|closed| end::after_page(schema, lease, &closed));
+    steps.extend(ending.into_iter().flatten().map(Step::asking));
     let rows = page::members(&page.bytes);
     let answers = match script.in_one(Purpose::Write, steps, Some(rows)).await {
         Err(error) => match error.is_of_a_lock() {
@@ -52,12 +57,13 @@ pub async fn commit(
         },
         Ok(answers) => answers,
     };
-    let Some([.., Answer::Rows(counted), _, _]) = answers.as_deref() else { return Ok(None) };
+    let answers = answers.as_deref().map(|all| &all[..of_the_page.min(all.len())]);
+    let Some([.., Answer::Rows(counted), _, _]) = answers else { return Ok(None) };
     let count = |at: usize| counted[0].get::<String>(at).parse::<u64>().unwrap_or(0);
     let (inserted, updated) = (count(0), count(1));
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
-    Ok(Some(Committed { tally, straight: false, set_aside: 0 }))
+    Ok(Some(Committed { tally, straight: false, set_aside: 0, closed: end.is_some() }))
 }
 
 /// What writes the page: one statement, where it needs no stage.

@@ -105,7 +105,7 @@ pub async fn retry(
         let Deletion { run, shape, .. } = *of.deletion;
         let tally = Tally { deleted: of.deleted, ..Tally::default() };
         let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-        saved.push(Committed { tally, straight: false, set_aside });
+        saved.push(Committed { tally, straight: false, set_aside, closed: false });
     }
     session.batch("commit").await?;
     Ok(saved)
@@ -315,5 +315,5 @@ async fn let_go(
     let updated = (keys.len() as u64).saturating_sub(of.inserted);
     let tally = Tally { inserted: of.inserted, updated, ..Tally::default() };
     let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-    Ok(Committed { tally, straight: false, set_aside })
+    Ok(Committed { tally, straight: false, set_aside, closed: false })
 }

@@ -32,14 +32,14 @@ pub async fn commit(
     lease: &Lease,
     batch: &Batch<'_>,
 ) -> Result<Committed, RestError> {
-    let Batch { run: _, shape, page, checkpoint, fresh } = *batch;
+    let Batch { run: _, shape, page, checkpoint, fresh, end: _ } = *batch;
     let how = How { fresh, late: Late::GivesUp };
     let Tried { put, keys } = put(of, lease, shape, page, how).await?;
     lease::prove(of, lease).await?;
     let set_aside = set_aside(of, lease, shape, &put, &keys).await?;
     ledger::save_checkpoint(of, lease, &shape.table, checkpoint).await?;
     history::count(of, lease, &shape.table, &put.tally, set_aside).await?;
-    Ok(Committed { tally: put.tally, straight: put.straight, set_aside })
+    Ok(Committed { tally: put.tally, straight: put.straight, set_aside, closed: false })
 }
 
 /// Tries rows again that were set aside: what goes in, and what is gone from the source, is let go.
@@ -54,7 +54,7 @@ pub async fn retry(
     let keys: Vec<RowKey> = tried.into_iter().chain(keys.iter().cloned()).collect();
     let set_aside = set_aside(of, lease, shape, &put, &keys).await?;
     history::count(of, lease, &shape.table, &put.tally, set_aside).await?;
-    Ok(Committed { tally: put.tally, straight: false, set_aside })
+    Ok(Committed { tally: put.tally, straight: false, set_aside, closed: false })
 }
 
 /// Rows of one table may wait for each other and go in with one request. Those of several tables would
@@ -82,11 +82,16 @@ pub async fn retry_together(
         if tally.written() > 0 {
             history::count(of, lease, &shape.table, &tally, set_aside).await?;
         }
-        saved.push(Committed { tally, straight: false, set_aside });
+        saved.push(Committed { tally, straight: false, set_aside, closed: false });
     }
     for Deletion { shape, .. } in gone {
         let set_aside = of.held(lease)?.set_aside.get(&shape.table).copied().unwrap_or(0);
-        saved.push(Committed { tally: Tally::default(), straight: false, set_aside });
+        saved.push(Committed {
+            tally: Tally::default(),
+            straight: false,
+            set_aside,
+            closed: false,
+        });
     }
     Ok(saved)
 }

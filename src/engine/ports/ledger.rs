@@ -48,8 +48,8 @@ pub trait Ledger: Send + Sync {
         Ok(None)
     }
 
-    /// Gives the lease back and records the end. A lease that was taken over meanwhile leaves
-    /// the new holder's alone.
+    /// Gives the lease back and records the end, unless it is recorded. A lease that was taken over
+    /// meanwhile leaves the new holder's alone.
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
 
     /// Records a message that the queue gave up; telling it again changes nothing.

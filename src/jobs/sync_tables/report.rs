@@ -40,6 +40,8 @@ pub struct SyncReport {
     pub calls: u64,
     /// The tables are as the source's pulse had them when the run began, and their checkpoints say so.
     pub settled: bool,
+    /// The run's end is recorded, and its lease given back, with its last page.
+    pub closed: bool,
     /// What ended the run before its time.
     pub fault: Option<Fault>,
 }
@@ -73,6 +75,7 @@ impl SyncReport {
             lags: BTreeMap::new(),
             calls: 0,
             settled: false,
+            closed: false,
             fault: None,
         }
     }

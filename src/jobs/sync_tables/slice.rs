@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::engine::drive::advance::{Advance, Advanced, Stopped};
-use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
+use crate::engine::drive::advance::{Advance, Advanced, Ending, Stopped};
 use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
-use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
+use crate::engine::model::checkpoint::{Reached, Scan};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, SCHEMA_CHANGED};
 use crate::engine::model::lease::Lease;
@@ -24,7 +23,7 @@ use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
 use super::columns;
 use super::deletes::{self, Kept};
-use super::family::family;
+use super::last::Planned;
 use super::look::Looked;
 use super::pulse::Taken;
 use super::{SyncReport, SyncTables};
@@ -59,8 +58,19 @@ pub struct Slice<'a> {
     pub lease: &'a Lease,
     /// The tables whose deletes earlier slices of the chain have done.
     pub reconciled: &'a BTreeSet<TableName>,
-    /// The source's pulse as the run began.
-    pub pulse: Option<&'a Taken>,
+    /// The source's pulse as the run began, and the target's mark.
+    pub pulse: Option<&'a (Taken, String)>,
+    /// How many API calls the run has made so far.
+    pub calls: &'a (dyn Fn() -> u64 + Send + Sync),
+}
+
+/// One look at all tables, and what follows from it.
+struct Round<'a> {
+    planned: &'a Planned<'a>,
+    /// Tables whose scan an earlier slice began are looked at once more.
+    looks_again: bool,
+    /// What may stand for the look.
+    pulse: Option<&'a Taken>,
 }
 
 /// A table with a scan to carry forward.
@@ -90,11 +100,12 @@ impl Slice<'_> {
                 checkpoint.scan = None;
             }
         }
-        match self.attempt(here, there, done, &mut checkpoints, self.pulse, report).await {
+        match self.attempt(here, there, done, &mut checkpoints, report).await {
             Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;
                 // The pulse is that of the other description.
-                self.attempt(&here?, there?, done, &mut checkpoints, None, report).await
+                let anew = Slice { pulse: None, ..*self };
+                anew.attempt(&here?, there?, done, &mut checkpoints, report).await
             }
             worked => worked,
         }
@@ -107,7 +118,6 @@ impl Slice<'_> {
         there: Facts,
         done: &BTreeSet<TableName>,
         checkpoints: &mut Checkpoints,
-        pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
         // What is added may be taken away again; then the descriptions are what they were, and it is
@@ -117,10 +127,10 @@ impl Slice<'_> {
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
-        self.work(&plan.shapes, done, checkpoints, pulse, report).await?;
-        let is_reached = |taken: &Taken| taken.is_reached(&plan.shapes, checkpoints);
-        report.settled = !adds && pulse.is_some_and(is_reached);
-        if !(self.job.sequences && report.done) {
+        let planned = Planned { shapes: &plan.shapes, pulse: self.pulse.filter(|_| !adds) };
+        self.work(&planned, done, checkpoints, report).await?;
+        report.settled = planned.pulse_kept_with(checkpoints).is_some();
+        if report.closed || !(self.job.sequences && report.done) {
             return Ok(());
         }
         let tables: Vec<TableName> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
@@ -135,25 +145,28 @@ impl Slice<'_> {
     /// go on; what is wrong with a single table is in the report.
     async fn work(
         &self,
-        all: &[Shape],
+        planned: &Planned<'_>,
         done: &BTreeSet<TableName>,
         checkpoints: &mut Checkpoints,
-        mut pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
+        let all = planned.shapes;
         // A table that changes all the time would keep the chain alive for ever.
         let is_left = |shape: &&Shape| !done.contains(&shape.table);
         let mut shapes: Vec<Shape> = all.iter().filter(is_left).cloned().collect();
         // A chain leaves to the next tick what came while it was at work, or it might not end.
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
-        for _ in 0..rounds {
-            let again = self.round(&shapes, checkpoints, pulse.take(), report).await?;
+        // It tells of the time before the first look.
+        let mut pulse = self.pulse.map(|(taken, _)| taken);
+        for round in 1..=rounds {
+            let round = Round { planned, looks_again: round < rounds, pulse: pulse.take() };
+            let again = self.round(&round, &shapes, checkpoints, report).await?;
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
             }
         }
-        if !report.done {
+        if !report.done || report.closed {
             return Ok(());
         }
         // What waits may use up the budget, and may wait for a row to go: so the deletes come first
@@ -173,85 +186,20 @@ impl Slice<'_> {
         worked
     }
 
-    /// Tries what is set aside again, parents' tables first: what the pages before brought may be
-    /// what was missing. Rows that are gone, and held, may leave with it.
-    async fn try_again(
-        &self,
-        shapes: &[Shape],
-        kept: &mut [Kept<'_>],
-        report: &mut SyncReport,
-    ) -> Result<(), Fault> {
-        let Self { job, source, target, ledger, clock, lease, budget, .. } = *self;
-        let is_waiting = |report: &SyncReport, shape: &Shape| {
-            let of = report.tables.get(&shape.table);
-            of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())
-        };
-        if !shapes.iter().any(|shape| is_waiting(report, shape)) {
-            return Ok(());
-        }
-        let family = family(&job.pipeline, source, target, shapes).await?;
-        let (run, family) = (&job.run, &family);
-        let again = TryAgain { source, target, ledger, clock, budget, lease, run, family };
-        let fits = || budget.allows(clock.now(), Duration::ZERO);
-        let mut cut = None;
-        let mut waiting: Vec<_> = shapes.iter().filter(|of| is_waiting(report, of)).collect();
-        let tables = waiting.len() as u64;
-        // Each slice begins with another table, or the first could use up the budget of all.
-        let slice = u64::from(job.chain.slice());
-        waiting.rotate_left((slice.saturating_sub(1) % tables.max(1)) as usize);
-        for shape in waiting {
-            if !fits() {
-                cut = Some(&shape.table);
-                break;
-            }
-            let mut tried = Tried::default();
-            let ended = again.table(shape, &mut tried).await;
-            tell(tried, report);
-            match ended {
-                Ok(Tries::End) => {}
-                Ok(Tries::Budget) => cut = Some(&shape.table),
-                Err(fault) if fault.stops_the_run() => return Err(fault),
-                Err(fault) => report.fail(&shape.table, fault),
-            }
-        }
-        let left: Vec<&Shape> =
-            family.shapes.values().filter(|shape| is_waiting(report, shape)).collect();
-        // Once each table has had its turn, a slice that brought nothing in would most likely be
-        // followed by one that does not, either.
-        if let Some(table) = cut.filter(|_| report.total().written() > 0 || slice < tables) {
-            report.cut(table, None);
-        }
-        if left.is_empty() || !fits() {
-            return self.once_more(kept, report).await;
-        }
-        let held = self.held(kept).await?;
-        let gone: Vec<_> = held.iter().map(|of| of.deletion(&job.run)).collect();
-        let mut tried = Tried::default();
-        let ended = again.together(&left, &gone, &mut tried).await;
-        tell(tried, report);
-        match ended {
-            Err(fault) if !fault.stops_the_run() => report.fail(&left[0].table, fault),
-            Err(fault) => return Err(fault),
-            // What was held by these rows alone is held no more.
-            Ok(()) => self.once_more(kept, report).await?,
-        }
-        Ok(())
-    }
-
     /// One look at all tables and the scans that follow from it. Gives back the tables whose scan
     /// had begun in an earlier slice and is finished now.
     async fn round(
         &self,
+        round: &Round<'_>,
         shapes: &[Shape],
         checkpoints: &mut Checkpoints,
-        pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<BTreeSet<TableName>, Fault> {
         if shapes.is_empty() {
             return Ok(BTreeSet::new());
         }
         let Looked { shapes, survey, early } =
-            self.look(shapes, checkpoints, pulse, report).await?;
+            self.look(shapes, checkpoints, round.pulse, report).await?;
         // A table that is cut keeps the lag that it began with, until the next slice looks.
         for (shape, look) in shapes.iter().zip(&survey.tables) {
             let stored = checkpoints.get(&shape.table);
@@ -259,25 +207,29 @@ impl Slice<'_> {
             report.lags.insert(shape.table.clone(), behind);
         }
         let works = self.decide(&shapes, checkpoints, &survey).await?;
-        let mut finished = BTreeSet::new();
+        let (mut finished, mut left) = (BTreeSet::new(), works.len());
         for Work { shape, reached, scan, resumed } in works {
-            let goal = scan.goal.clone();
-            report.starts(&shape.table, goal.start.as_ref());
+            left -= 1;
+            let done = window::settled(shape, scan.goal.clone());
+            report.starts(&shape.table, done.reached.start.as_ref());
             let first = report.is_untouched();
-            let advanced = self.advance().table(shape, &reached, scan, first).await;
+            let follows = left > 0 || round.looks_again && (resumed || !finished.is_empty());
+            let after = Some((shape, &done)).filter(|_| !follows);
+            let ending =
+                after.and_then(|last| self.ending(round.planned, last, checkpoints, report));
+            let advanced = self.advance(ending).table(shape, &reached, scan, first).await;
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
             match advanced {
-                Ok(Advanced { tally, set_aside, left: None }) => {
+                Ok(Advanced { tally, set_aside, left: None, closed }) => {
                     report.add(&shape.table, tally, set_aside);
-                    let text = window::shape_text(shape);
-                    let done = Checkpoint { shape: text, reached: goal, scan: None };
+                    report.closed = closed;
                     checkpoints.insert(shape.table.clone(), done);
                     report.lags.insert(shape.table.clone(), Lag::None);
                     if resumed {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Advanced { tally, set_aside, left: Some(left) }) => {
+                Ok(Advanced { tally, set_aside, left: Some(left), closed: _ }) => {
                     report.add(&shape.table, tally, set_aside);
                     report.cut(&shape.table, left.after.as_ref());
                     return Ok(BTreeSet::new());
@@ -298,7 +250,7 @@ impl Slice<'_> {
         Ok(finished)
     }
 
-    fn advance(&self) -> Advance<'_> {
+    fn advance<'e>(&'e self, ending: Option<Ending<'e>>) -> Advance<'e> {
         Advance {
             source: self.source,
             target: self.target,
@@ -307,6 +259,7 @@ impl Slice<'_> {
             lease: self.lease,
             run: &self.job.run,
             budget: self.budget,
+            ending,
         }
     }
 
@@ -378,11 +331,5 @@ impl Slice<'_> {
             open = still_open(seen, self.source.writers().await?);
         }
         Ok(open)
-    }
-}
-
-fn tell(tried: Tried, report: &mut SyncReport) {
-    for (table, (tally, set_aside)) in tried.tables {
-        report.add(&table, tally, Some(set_aside));
     }
 }

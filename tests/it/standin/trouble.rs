@@ -40,6 +40,10 @@ async fn a_connection_ends_before_the_work_after_it_or_in_the_answer() {
         project.try_ask(insert.0, &insert.1).await.unwrap_err();
         assert_eq!(project.text("select count(*)::text from authors").await, authors);
     }
+    project.standin.fail_next("POST /authors", Trouble::StatusAfter(504));
+    let another = r#"{"id":10,"name":"Ten"}"#;
+    assert_eq!(project.ask("POST /rest/v1/authors", &[another]).await.status, 504);
+    assert_eq!(project.text("select count(*)::text from authors").await, "4");
     project.standin.fail_next("/books", Trouble::Truncated);
     let cut = project.try_ask("GET /rest/v1/books", &[&key]).await.unwrap_err();
     assert!(cut.is_body() || cut.is_decode(), "{cut:?}");
@@ -58,7 +62,7 @@ async fn a_connection_ends_before_the_work_after_it_or_in_the_answer() {
     };
     let calls = project.standin.calls();
     assert_eq!(calls[1], call("POST", "/authors", None, NEW.len(), 0));
-    assert_eq!(calls[4], call("GET", "/rpc/add?a=3", Some(200), 0, 1));
+    assert_eq!(calls[5], call("GET", "/rpc/add?a=3", Some(200), 0, 1));
 }
 
 #[tokio::test]

@@ -76,6 +76,10 @@ impl Gateway {
             Some(Trouble::Body(status, content_type, body)) => {
                 Answer::new(*status, content_type, *body)
             }
+            Some(Trouble::StatusAfter(status)) => {
+                self.pass(sent, target).await;
+                gateway_answer(*status)
+            }
             Some(Trouble::Twice) => {
                 self.pass(sent, target).await;
                 self.pass(sent, target).await

@@ -13,6 +13,8 @@ pub enum Trouble {
     /// The gateway answers this status by itself, with the body that it has for it; PostgREST is
     /// not asked. 429 and 503 say when to come again.
     Status(u16),
+    /// The same after the work is committed, as a gateway does that waited no longer.
+    StatusAfter(u16),
     /// The gateway answers this body, of this status and content type.
     Body(u16, &'static str, &'static str),
     /// The connection ends before PostgREST is asked.
