@@ -64,6 +64,7 @@ mod rest_target;
 mod rest_target_midway;
 mod rest_target_told;
 mod rest_target_values;
+mod rest_unstaged;
 mod roles;
 #[path = "../rooms.rs"]
 mod rooms;

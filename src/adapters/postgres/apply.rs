@@ -1,4 +1,5 @@
-//! Writes those rows of a staged page that differ from the table's in a byte, and counts them.
+//! Writes those rows of a page that differ from the table's in a byte, and counts them. The page is staged, or
+//! comes with the statement.
 //!
 //! Equal means byte-equal: `*<>` compares the stored images, where `<>` calls 1.0 and 1.00 the same
 //! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written in
@@ -9,11 +10,12 @@ use super::row::Row;
 use std::borrow::Cow;
 
 use super::fault::PostgresError;
+use super::script::page;
 use super::session::Session;
 use super::sql;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::run::Tally;
-use crate::engine::model::shape::Shape;
+use crate::engine::model::shape::{MovedColumn, Shape};
 
 /// The table that holds the page; `write` makes it.
 pub const STAGED: &str = "pg_temp.syncline_page";
@@ -144,15 +146,37 @@ fn merge_sql(shape: &Shape) -> String {
 fn update_and_insert_sql(shape: &Shape) -> String {
     format!(
         "{} select (select count(*) from inserted), (select count(*) from updated)",
-        changes(shape)
+        changes(shape, STAGED)
     )
 }
 
 /// The same; what it wrote is left in two settings of the transaction, for a statement behind it.
 pub fn counted_in_settings(shape: &Shape) -> String {
+    in_settings(&changes(shape, STAGED))
+}
+
+/// The same for a page that is `$2`: no table is made for it, and no row of it written into one. The offset has
+/// each value read once, however often it is looked at.
+pub fn unstaged_in_settings(shape: &Shape) -> String {
+    in_settings(&changes(shape, &format!("({} offset 0)", page::rows(shape))))
+}
+
+/// Whether a page that is not staged is compared as a staged one is. A stage's columns have the collations of the
+/// table's; a page's have those of their types. The default one gives way to that of the table's column, but a
+/// domain and `name` may bring another: then the server compares by that one, or refuses to choose.
+pub fn compares_unstaged(shape: &Shape) -> bool {
+    let compared = |column: &&MovedColumn| {
+        shape.key.contains(&column.name) || shape.newest_by() == Some(&column.name)
+    };
+    shape.columns.iter().filter(compared).all(|MovedColumn { target_type, .. }| {
+        sql::built_in(target_type) && !matches!(target_type.as_str(), "name" | "name[]")
+    })
+}
+
+fn in_settings(changes: &str) -> String {
     let count =
         |of: &str| format!("set_config('syncline.{of}', (select count(*) from {of})::text, true)");
-    format!("{} select {}, {}", changes(shape), count("inserted"), count("updated"))
+    format!("{changes} select {}, {}", count("inserted"), count("updated"))
 }
 
 /// Leaves in a setting how many rows are going to be written, where a trigger may drop some; `$1` is the table.
@@ -184,9 +208,12 @@ pub fn counts_of_settings(shape: &Shape) -> String {
     )
 }
 
-/// The statement's beginning: `inserted` and `updated` have a row for each that was written.
-fn changes(shape: &Shape) -> String {
-    let Names { table, own_rows, moved, staged, order, fresh } = &Names::of(shape);
+/// The statement's beginning: `inserted` and `updated` have a row for each that was written. The order is that
+/// of the table's key, whichever collation the page's has.
+fn changes(shape: &Shape, page: &str) -> String {
+    let Names { table, own_rows, moved, staged, fresh, .. } = &Names::of(shape);
+    let key = shape.key.iter().map(|name| sql::ident(name));
+    let order = key.map(|name| format!("coalesce(s.{name}, t.{name})")).collect::<Vec<_>>();
     let known = unused_name(shape, "known");
     let sets = sets(shape, "d");
     let updated = match sets.is_empty() {
@@ -200,11 +227,12 @@ fn changes(shape: &Shape) -> String {
     format!(
         "with differing as materialized (\
            select {staged}, t.ctid is not null as {known} \
-           from {STAGED} as s left join {own_rows} as t on {matches} \
+           from {page} as s left join {own_rows} as t on {matches} \
            where t.ctid is null or {differs} order by {order}), \
          updated as ({updated}), \
          inserted as (insert into {table} ({moved}) overriding system value \
            select {fresh} from differing as d where not d.{known} returning 1)",
+        order = order.join(", "),
         differs = differs(shape),
         matches = same_key(shape, "t", "s"),
     )

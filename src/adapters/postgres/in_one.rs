@@ -11,6 +11,7 @@ use super::{agreed, apply, history, ledger, write};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Batch, Committed};
 
 /// Saves a page that needs no more than to be compared and written: nothing of the table is set aside, and
@@ -31,18 +32,18 @@ pub async fn commit(
         Statement { text: apply::LOOKED_AFTER.to_owned(), values: vec![table.into()] };
     let written = "current_setting('syncline.inserted')::int8 \
         + current_setting('syncline.updated')::int8";
-    let steps = vec![
+    let mut steps = vec![
         Step::asking(ledger::proof(schema, lease)).expecting_some(),
         Step::new(lock, Gives::Nothing),
         Step::asking(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
         Step::asking(looked_after).expecting(serde_json::json!([{ "looked_after": false }])),
-        Step::new(write::making_stage(shape), Gives::Nothing),
-        Step::new(page::loading(apply::STAGED, shape), Gives::Nothing).with_page(0),
-        Step::new(apply::counted_in_settings(shape), Gives::Rows),
+    ];
+    steps.extend(writing(shape));
+    steps.extend([
         Step::asking(ledger::saving(schema, lease, &shape.table, checkpoint)?),
         Step::asking(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
-    ];
+    ]);
     let rows = page::members(&page.bytes);
     let answers = match script.in_one(Purpose::Write, steps, Some(rows)).await {
         Err(error) => match error.is_of_a_lock() {
@@ -57,6 +58,21 @@ pub async fn commit(
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
     Ok(Some(Committed { tally, straight: false, set_aside: 0 }))
+}
+
+/// What writes the page: one statement, where it needs no stage.
+fn writing(shape: &Shape) -> Vec<Step> {
+    if apply::compares_unstaged(shape) {
+        return vec![
+            Step::new(write::path_to_operators([shape]), Gives::Nothing),
+            Step::new(apply::unstaged_in_settings(shape), Gives::Rows).with_page(0),
+        ];
+    }
+    vec![
+        Step::new(write::making_stage(shape), Gives::Nothing),
+        Step::new(page::loading(apply::STAGED, shape), Gives::Nothing).with_page(0),
+        Step::new(apply::counted_in_settings(shape), Gives::Rows),
+    ]
 }
 
 /// The page's counts as `history::counting` takes them, from the settings that the writing left.
