@@ -22,7 +22,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Exported, Format, Output, Part, Snapshot};
+use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
 use writer::Writer;
 
 /// How many bytes are handed on at once.
@@ -105,6 +105,10 @@ struct PostgresSnapshot {
 
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
+    fn how(&self) -> How {
+        How::Held
+    }
+
     fn head(&self, notes: &[String]) -> String {
         statements::head(&self.encoding, notes)
     }
