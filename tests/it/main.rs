@@ -55,6 +55,8 @@ mod readme;
 mod rejects;
 mod rest;
 mod rest_client;
+mod rest_export;
+mod rest_export_moving;
 mod rest_faults;
 mod rest_gap;
 mod rest_pulse;

@@ -1,8 +1,12 @@
-//! A whole side read out as of one moment: one transaction over all tables, a COPY a table.
+//! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an API there
+//! is no such transaction, and `pages` reads what a moment had.
 //!
 //! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
 //! first, in the mode in which any read locks them, and the snapshot comes after that.
 
+mod lines;
+mod moment;
+mod pages;
 mod statements;
 mod writer;
 
@@ -23,6 +27,7 @@ use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
+use pages::PagedSnapshot;
 use writer::Writer;
 
 /// How many bytes are handed on at once.
@@ -30,6 +35,10 @@ const CHUNK: usize = 256 << 10;
 
 /// After how many rows progress is told.
 const TOLD_EVERY: u64 = 10_000;
+
+/// The API's own tables show no versions of rows, and nothing else that tells a moment.
+const WITHOUT_THE_FUNCTION: &str = "run what `syncline project-sql` prints in the project's SQL editor, once, \
+    or give the database's own postgres:// URL: a project without that function shows no two pages of one moment";
 
 /// A Postgres database that is read out.
 pub struct PostgresExport {
@@ -65,6 +74,9 @@ impl Exported for PostgresExport {
 
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
         let session = self.session().await?;
+        if session.script().is_some() {
+            return Ok(Box::new(PagedSnapshot::of(session, parts).await?));
+        }
         let encoding = begin(&session, parts).await?;
         Ok(Box::new(PostgresSnapshot { session, encoding }))
     }
@@ -172,6 +184,9 @@ fn copy_sql(part: &Part, format: Format) -> String {
 
 /// What a database says that is read out. Either side may be, so it is not called the source.
 fn unreadable(error: PostgresError) -> Fault {
-    let fault = to_fault(error, Step::Read);
+    let mut fault = to_fault(error, Step::Read);
+    if fault.code == "no_function" {
+        fault.hint = WITHOUT_THE_FUNCTION.to_owned();
+    }
     Fault { message: "Cannot read the rows".to_owned(), ..fault }
 }

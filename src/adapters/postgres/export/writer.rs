@@ -33,6 +33,15 @@ impl<'a> Writer<'a> {
         Self { form, rows: 0, chunk: Vec::new() }
     }
 
+    /// The format.
+    pub fn format(&self) -> Format {
+        match self.form {
+            Form::Sql(_) => Format::Sql,
+            Form::Csv { .. } => Format::Csv,
+            Form::Jsonl { .. } => Format::Jsonl,
+        }
+    }
+
     /// Adds a message.
     pub fn message(&mut self, message: &[u8]) -> Result<(), Fault> {
         match &mut self.form {

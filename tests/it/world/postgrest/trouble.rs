@@ -29,6 +29,8 @@ pub enum Trouble {
     Doubled,
     /// The answer waits for this long after the work is committed.
     Late(Duration),
+    /// Somebody runs these statements, at this database, after the work is committed and before the answer.
+    Meanwhile(String, String),
 }
 
 /// When a person or a client may come again after 429 and 503 of the gateway.
