@@ -2,7 +2,7 @@
 //! adapter.
 
 #[cfg(feature = "cli")]
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -75,6 +75,12 @@ impl App {
     /// This process's environment turns the startup sync off, whatever else it says.
     pub fn startup_is_off() -> bool {
         settings::startup_is_off()
+    }
+
+    /// Where this machine keeps files for a while.
+    #[cfg(feature = "cli")]
+    pub fn temporary_folder() -> PathBuf {
+        settings::temporary_folder()
     }
 
     /// The same for the function, which cannot do without somebody who may call it.

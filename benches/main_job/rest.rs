@@ -37,7 +37,7 @@ const TURNS: u32 = 11;
 const QUIET_TIMES: usize = 11;
 
 /// The most calls of a run that finds 1,000 changed rows, and of one that finds nothing.
-const MOST_CALLS: [usize; 2] = [5, 2];
+const MOST_CALLS: [usize; 2] = [4, 2];
 
 /// The most memory over an API, where pages are JSON.
 const MOST_MEMORY_MIB: f64 = 64.0;

@@ -123,6 +123,12 @@ pub fn startup_is_off() -> bool {
     word.is_some_and(|word| switch::parse(&word) == Some(false))
 }
 
+/// Where this machine keeps files for a while.
+#[cfg(feature = "cli")]
+pub fn temporary_folder() -> std::path::PathBuf {
+    std::env::temp_dir()
+}
+
 /// Which of our programs runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {

@@ -4,8 +4,10 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use syncline::engine::model::range::Side;
 
 use crate::export::{Folder, export, exported, said};
+use crate::world::over_api::connects_to;
 use crate::world::pair::Pair;
 use crate::world::servers::not_tested;
 
@@ -142,6 +144,9 @@ async fn a_reader_that_went_away_ends_an_export_with_a_sentence() {
 
 #[tokio::test]
 async fn a_view_is_exported_where_it_is_named_and_not_as_sql() {
+    if !connects_to(Side::Source, "a view as of one moment") {
+        return;
+    }
     let pair = Pair::with(
         "create table t (id int primary key); create view seen as select id + 1 as next from t; \
          create materialized view kept as select 7 as n",

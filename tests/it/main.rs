@@ -58,6 +58,8 @@ mod rest;
 mod rest_client;
 mod rest_early;
 mod rest_ends;
+mod rest_export;
+mod rest_export_moving;
 mod rest_faults;
 mod rest_gap;
 mod rest_pulse;

@@ -1,9 +1,14 @@
-//! A whole side read out as of one moment: one transaction over all tables, a COPY a table.
+//! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an API there
+//! is no such transaction, and `pages` reads what a moment had.
 //!
 //! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
 //! first, in the mode in which any read locks them, and the snapshot comes after that.
 
+mod lines;
+mod moment;
+mod pages;
 mod statements;
+mod writer;
 
 use std::pin::pin;
 
@@ -13,23 +18,27 @@ use futures_util::TryStreamExt;
 use super::fault::{PostgresError, to_fault};
 use super::session::{Pool, Session};
 use super::sql::{self, Purpose};
-use super::{copy, describe, sequences};
+use super::{describe, sequences};
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
-use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Exported, Format, Output, Part, Snapshot};
-use statements::Statements;
+use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
+use pages::PagedSnapshot;
+use writer::Writer;
 
 /// How many bytes are handed on at once.
 const CHUNK: usize = 256 << 10;
 
 /// After how many rows progress is told.
 const TOLD_EVERY: u64 = 10_000;
+
+/// The API's own tables show no versions of rows, and nothing else that tells a moment.
+const WITHOUT_THE_FUNCTION: &str = "run what `syncline project-sql` prints in the project's SQL editor, once, \
+    or give the database's own postgres:// URL: a project without that function shows no two pages of one moment";
 
 /// A Postgres database that is read out.
 pub struct PostgresExport {
@@ -65,6 +74,9 @@ impl Exported for PostgresExport {
 
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
         let session = self.session().await?;
+        if session.script().is_some() {
+            return Ok(Box::new(PagedSnapshot::of(session, parts).await?));
+        }
         let encoding = begin(&session, parts).await?;
         Ok(Box::new(PostgresSnapshot { session, encoding }))
     }
@@ -105,6 +117,10 @@ struct PostgresSnapshot {
 
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
+    fn how(&self) -> How {
+        How::Held
+    }
+
     fn head(&self, notes: &[String]) -> String {
         statements::head(&self.encoding, notes)
     }
@@ -148,60 +164,6 @@ fn tell(part: &Part, rows: u64) {
     tracing::debug!(target: "syncline::progress", %table, rows, expected, "Exported rows");
 }
 
-/// What a COPY's messages become: a row each, after the line of names in CSV.
-struct Writer<'a> {
-    form: Form<'a>,
-    rows: u64,
-    chunk: Vec<u8>,
-}
-
-enum Form<'a> {
-    Sql(Box<Statements<'a>>),
-    Csv { named: bool },
-    Jsonl { is_utf8: bool },
-}
-
-impl<'a> Writer<'a> {
-    fn of(part: &'a Part, format: Format, is_utf8: bool) -> Self {
-        let form = match format {
-            Format::Sql => Form::Sql(Box::new(Statements::of(part))),
-            Format::Csv => Form::Csv { named: false },
-            Format::Jsonl => Form::Jsonl { is_utf8 },
-        };
-        Self { form, rows: 0, chunk: Vec::new() }
-    }
-
-    fn message(&mut self, message: &[u8]) -> Result<(), Fault> {
-        match &mut self.form {
-            Form::Csv { named: named @ false } => {
-                *named = true;
-                self.chunk.extend_from_slice(message);
-                return Ok(());
-            }
-            Form::Csv { named: true } => self.chunk.extend_from_slice(message),
-            Form::Sql(statements) => {
-                let row = copy::row_of_message(Encoding::Text, message);
-                let written = statements.row(row.unwrap_or_default(), &mut self.chunk);
-                written.map_err(|error| unreadable(error.into()))?;
-            }
-            Form::Jsonl { is_utf8 } => {
-                if !*is_utf8 && std::str::from_utf8(message).is_err() {
-                    return Err(not_utf8());
-                }
-                statements::json_line(message, &mut self.chunk);
-            }
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    fn end(&mut self) {
-        if let Form::Sql(statements) = &mut self.form {
-            statements.end(&mut self.chunk);
-        }
-    }
-}
-
 /// The rows of a part. A row as JSON is made by the server, which knows which values are numbers.
 fn copy_sql(part: &Part, format: Format) -> String {
     let columns = sql::prefixed("r.", part.columns.iter().map(|column| column.name.as_str()));
@@ -222,17 +184,9 @@ fn copy_sql(part: &Part, format: Format) -> String {
 
 /// What a database says that is read out. Either side may be, so it is not called the source.
 fn unreadable(error: PostgresError) -> Fault {
-    let fault = to_fault(error, Step::Read);
+    let mut fault = to_fault(error, Step::Read);
+    if fault.code == "no_function" {
+        fault.hint = WITHOUT_THE_FUNCTION.to_owned();
+    }
     Fault { message: "Cannot read the rows".to_owned(), ..fault }
-}
-
-/// JSON is UTF-8, and the bytes of a database without an encoding need not be.
-fn not_utf8() -> Fault {
-    Fault::new(
-        Step::Read,
-        Remedy::Operator,
-        "not_utf8",
-        "A row is not valid in UTF-8",
-        "the database has no encoding, and JSON needs one: take --format sql or csv",
-    )
 }

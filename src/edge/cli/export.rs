@@ -12,7 +12,7 @@ use super::{Selection, opened, run};
 use crate::edge::http::wire::ErrorAnswer;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
-use crate::jobs::export::ports::Format;
+use crate::jobs::export::ports::{Format, How};
 use crate::jobs::export::{ExportReport, ExportTables, From};
 use crate::wiring::App;
 use compression::Compression;
@@ -106,7 +106,12 @@ async fn exported(
     let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
     let (format, compression) = (arguments.format(), arguments.compression());
     ExportTables { pipeline, from: arguments.from(), format }
-        .run(&served.sides, |tables| Ok(Box::new(Files::open(place, format, compression, tables)?)))
+        .run(&served.sides, &served.ports.meter, |tables, how| {
+            let place = place.clone();
+            let place =
+                if how == How::Proved { place.at_last(App::temporary_folder()) } else { place };
+            Ok(Box::new(Files::open(place, format, compression, tables)?))
+        })
         .await
 }
 
@@ -126,7 +131,7 @@ impl Telling {
     }
 
     fn report(self, report: &ExportReport, arguments: &ExportArguments) {
-        let ExportReport { tables, notes } = report;
+        let ExportReport { tables, notes, calls } = report;
         let total: u64 = tables.values().sum();
         if self.json {
             let counts: serde_json::Map<_, _> =
@@ -134,6 +139,7 @@ impl Telling {
             let output = arguments.output.as_ref().map(|path| path.display().to_string());
             let report = json!({
                 "success": true, "rows": total, "tables": counts, "output": output, "notes": notes,
+                "api_calls": calls,
             });
             return self.say(&format!("{report}\n"));
         }
@@ -145,6 +151,9 @@ impl Telling {
         let last = ["total".to_owned(), total.to_string()];
         let rows: Vec<_> = [heads].into_iter().chain(lines).chain([last]).collect();
         self.say(&output::columns(&rows));
+        if *calls > 0 {
+            self.say(&format!("in {calls} API calls\n"));
+        }
     }
 
     fn fault(self, fault: &Fault, run: &RunId) -> Exit {

@@ -2,7 +2,9 @@
 //! JSON lines.
 //!
 //! It keeps no state and takes no lease. Several tables of one moment need one transaction, which stays
-//! open to the end; a source under heavy writing pays for that with rows that its vacuum cannot take.
+//! open to the end; a source under heavy writing pays for that with rows that its vacuum cannot take. Where
+//! there is no such transaction, it is found out behind the rows whether they are of one moment, and all is
+//! read again if they are not.
 
 mod plan;
 pub mod ports;
@@ -13,11 +15,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::model::fault::Fault;
+use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
 
-use plan::Rules;
-use ports::{Exported, Format, Output, Pass, Snapshot};
+use plan::{Plan, Rules};
+use ports::{Exported, Format, How, OVERTAKEN, Output, Pass, Snapshot};
+
+/// How often all is read: a table that is changed by everybody all the time would be read for ever.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// Both sides of a pipeline, to be read out.
 pub struct Sides {
@@ -54,20 +60,25 @@ pub struct ExportReport {
     pub tables: BTreeMap<TableName, u64>,
     /// What is to be known of it.
     pub notes: Vec<String>,
+    /// The calls that it took of an API.
+    pub calls: u64,
 }
 
 impl ExportTables {
     /// Writes all tables, those that others point to first. `open` makes the place they go to, and is
-    /// told which tables will come: nothing is made where nothing can be read. After a fault nothing
-    /// counts as written.
+    /// told which tables will come, and whether what is written may be for nothing: then it is dropped,
+    /// and another one is opened. Nothing is made where nothing can be read. After a fault nothing counts
+    /// as written.
     pub async fn run<'a>(
         &self,
         sides: &Sides,
-        open: impl FnOnce(&[TableName]) -> Result<Box<dyn Output + 'a>, Fault>,
+        meter: &Meter,
+        open: impl Fn(&[TableName], How) -> Result<Box<dyn Output + 'a>, Fault>,
     ) -> Result<ExportReport, Fault> {
+        let calls_before = meter.calls();
         let side = match self.from {
-            From::Source => &sides.source,
-            From::Target => &sides.target,
+            From::Source => &*sides.source,
+            From::Target => &*sides.target,
         };
         let listed = self.pipeline.tables.as_deref();
         let facts = side.describe(listed).await?;
@@ -76,9 +87,35 @@ impl ExportTables {
             From::Target => Rules::Keys,
         };
         let plan = plan::plan(&self.pipeline, rules, &facts, self.format)?;
+        let mut attempt = 1;
+        let tables = loop {
+            match self.attempt(side, &plan, &open).await {
+                Err(fault) if fault.code == OVERTAKEN && attempt < MOST_ATTEMPTS => {
+                    tracing::info!(attempt, "{fault}; all is read again");
+                    attempt += 1;
+                }
+                ended => break ended?,
+            }
+        };
+        let mut notes = plan.notes;
+        if attempt > 1 {
+            notes.push(format!(
+                "all was read {attempt} times, until no row changed before it was read"
+            ));
+        }
+        Ok(ExportReport { tables, notes, calls: meter.calls() - calls_before })
+    }
+
+    /// Writes all tables as of one moment, unless that is gone before they are read.
+    async fn attempt<'a>(
+        &self,
+        side: &dyn Exported,
+        plan: &Plan,
+        open: &impl Fn(&[TableName], How) -> Result<Box<dyn Output + 'a>, Fault>,
+    ) -> Result<BTreeMap<TableName, u64>, Fault> {
         let mut snapshot = side.snapshot(&plan.parts).await?;
-        let mut output = open(&plan.tables())?;
-        let tables = self.write(&plan, &mut *snapshot, &mut *output).await?;
+        let mut output = open(&plan.tables(), snapshot.how())?;
+        let tables = self.write(plan, &mut *snapshot, &mut *output).await?;
         snapshot.end().await?;
         if self.format == Format::Sql {
             // Behind the snapshot: a sequence belongs to no moment, and may be ahead of its rows.
@@ -86,12 +123,12 @@ impl ExportTables {
             output.write(side.tail(&steps).as_bytes())?;
         }
         output.finish()?;
-        Ok(ExportReport { tables, notes: plan.notes })
+        Ok(tables)
     }
 
     async fn write(
         &self,
-        plan: &plan::Plan,
+        plan: &Plan,
         snapshot: &mut dyn Snapshot,
         output: &mut dyn Output,
     ) -> Result<BTreeMap<TableName, u64>, Fault> {

@@ -8,14 +8,17 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 
+/// The code of a snapshot that is gone: rows were changed before they were read.
+pub const OVERTAKEN: &str = "overtaken";
+
 /// A side that can be read out whole. Nothing is written there.
 #[async_trait]
 pub trait Exported: Send + Sync {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
-    /// Holds one moment of the database for these parts. Until it is let go, none of their tables can
-    /// be dropped, altered or truncated, and everything else goes on there.
+    /// Takes one moment of the database for these parts. Where it is held, none of their tables can be
+    /// dropped, altered or truncated until it is let go, and everything else goes on there.
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault>;
 
     /// The sequences that fill columns of these tables, and how far they and the columns are now.
@@ -29,12 +32,16 @@ pub trait Exported: Send + Sync {
 /// One moment of a database, the same for all calls.
 #[async_trait]
 pub trait Snapshot: Send {
+    /// How its rows come to be of that moment.
+    fn how(&self) -> How;
+
     /// What a file of SQL begins with: that it is one transaction, what its text depends on, and the
     /// notes as comments.
     fn head(&self, notes: &[String]) -> String;
 
     /// Sends the rows of a part in a format, and says how many they were. However large the table is,
-    /// no more of it is held than a batch.
+    /// no more of it is held than a batch. `Ok` promises that they are those of the moment. A fault of code
+    /// `OVERTAKEN` says that they are not, and that all of this snapshot is for nothing; another one may do.
     async fn rows(
         &mut self,
         part: &Part,
@@ -44,6 +51,15 @@ pub trait Snapshot: Send {
 
     /// Lets the moment go.
     async fn end(self: Box<Self>) -> Result<(), Fault>;
+}
+
+/// How rows come to be of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The database holds it: whatever is read is of it.
+    Held,
+    /// It is proved behind the rows of a part, and may turn out to be gone.
+    Proved,
 }
 
 /// Where the bytes go. What was begun and not finished is not there, or not under its name.

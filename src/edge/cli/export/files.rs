@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::compression::{Compressed, Compression};
@@ -21,6 +21,8 @@ const NOT_IN_FILES: &str = "/\\:*?\"<>|%";
 pub enum Place {
     /// To whoever reads our output.
     Stdout,
+    /// To the same, once all of it is there: until then it may have to be taken back, and waits in this folder.
+    StdoutAtLast(PathBuf),
     /// All of it to one file.
     File(PathBuf),
     /// To a file a table.
@@ -39,6 +41,16 @@ impl Place {
         match format != Format::Sql && is_directory {
             true => Self::Directory(path.to_owned()),
             false => Self::File(path.to_owned()),
+        }
+    }
+
+    /// The same place for what may have to be taken back. A file may be, until it is finished; what goes to
+    /// stdout waits in a folder.
+    #[must_use]
+    pub fn at_last(self, waiting_in: PathBuf) -> Self {
+        match self {
+            Self::Stdout => Self::StdoutAtLast(waiting_in),
+            other => other,
         }
     }
 }
@@ -66,6 +78,8 @@ struct Written {
 
 enum Sink {
     Stdout(io::Stdout),
+    /// A file that has no name any more.
+    Spool(File),
     File(File),
 }
 
@@ -73,14 +87,14 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File(file) => file.write(bytes),
+            Self::Spool(file) | Self::File(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(stdout) => stdout.flush(),
-            Self::File(file) => file.flush(),
+            Self::Spool(file) | Self::File(file) => file.flush(),
         }
     }
 }
@@ -100,6 +114,11 @@ impl Files {
         let mut files = Self { place, format, compression, open: None, written: Vec::new() };
         match &files.place {
             Place::Stdout => files.begin_on(Sink::Stdout(io::stdout()), PathBuf::from("stdout")),
+            Place::StdoutAtLast(folder) => {
+                let name = partial(&folder.join("syncline"));
+                let spool = spool(&name).map_err(|error| unwritable(&name, error))?;
+                files.begin_on(Sink::Spool(spool), name);
+            }
             Place::File(name) if name.is_dir() => {
                 return Err(unwritable(name, io::ErrorKind::IsADirectory.into()));
             }
@@ -164,11 +183,15 @@ impl Files {
         let closed = to.finish().and_then(|mut sink| {
             sink.flush()?;
             match sink {
-                Sink::Stdout(_) => Ok(()),
-                Sink::File(file) => file.sync_all(),
+                Sink::Stdout(_) => Ok(None),
+                Sink::Spool(file) => Ok(Some(file)),
+                Sink::File(file) => file.sync_all().map(|()| None),
             }
         });
-        closed.map_err(|error| unwritable(&name, error))
+        let spool = closed.map_err(|error| unwritable(&name, error))?;
+        spool.map_or(Ok(()), |spool| {
+            passed_on(spool).map_err(|error| unwritable(Path::new("stdout"), error))
+        })
     }
 }
 
@@ -217,6 +240,25 @@ fn in_files(name: &str) -> String {
         }
     }
     text
+}
+
+/// A file for us alone, since it holds rows. It goes with the process, however that ends: its name is gone
+/// before the first byte is written.
+fn spool(name: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(name)?;
+    fs::remove_file(name)?;
+    Ok(file)
+}
+
+fn passed_on(mut spool: File) -> io::Result<()> {
+    spool.rewind()?;
+    let mut stdout = io::stdout();
+    io::copy(&mut spool, &mut stdout)?;
+    stdout.flush()
 }
 
 fn partial(name: &Path) -> PathBuf {

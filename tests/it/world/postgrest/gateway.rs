@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
+use tokio_postgres::NoTls;
 use url::form_urlencoded;
 
 use super::answer::Answer;
@@ -99,6 +100,16 @@ impl Gateway {
             Some(Trouble::Doubled) => answer.body = answer.body.repeat(2),
             Some(Trouble::Late(for_long)) => tokio::time::sleep(*for_long).await,
             Some(Trouble::Held(gate)) => gate.hold().await,
+            Some(Trouble::Meanwhile(url, statements)) => {
+                let connected = tokio_postgres::connect(url, NoTls).await;
+                let (client, connection) = connected.expect("the database accepts us");
+                let writes = async {
+                    client.batch_execute(statements).await.expect("the database takes it");
+                    drop(client);
+                };
+                let (ended, ()) = tokio::join!(connection, writes);
+                ended.expect("nobody ends the connection");
+            }
             _ => {}
         }
         if !matches!(trouble, Some(Trouble::ResetBefore | Trouble::ResetAfter)) {

@@ -35,6 +35,8 @@ pub enum Trouble {
     Late(Duration),
     /// The answer waits after the work is committed until somebody lets it go.
     Held(Arc<Gate>),
+    /// Somebody runs these statements, at this database, after the work is committed and before the answer.
+    Meanwhile(String, String),
 }
 
 /// Where an answer waits.

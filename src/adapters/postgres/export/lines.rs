@@ -1,0 +1,116 @@
+//! Rows that came over an API, as the lines that COPY would have made of the same values.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// A value as its type prints it; none for NULL.
+pub type Value<'a> = Option<Text<'a>>;
+
+/// A text of JSON, borrowed where it has no escapes.
+#[derive(Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+/// Adds a row in COPY's text form (PostgreSQL documentation, COPY, "Text Format").
+pub fn text(values: &[Value<'_>], line: &mut Vec<u8>) {
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 {
+            line.push(b'\t');
+        }
+        let Some(Text(value)) = value else {
+            line.extend_from_slice(b"\\N");
+            continue;
+        };
+        let mut plain = 0;
+        for (at, byte) in value.bytes().enumerate() {
+            let Some(letter) = escaped(byte) else { continue };
+            line.extend_from_slice(&value.as_bytes()[plain..at]);
+            line.extend_from_slice(&[b'\\', letter]);
+            plain = at + 1;
+        }
+        line.extend_from_slice(&value.as_bytes()[plain..]);
+    }
+    line.push(b'\n');
+}
+
+/// What stands behind a backslash for this byte.
+fn escaped(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'\\' => b'\\',
+        0x08 => b'b',
+        0x0c => b'f',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x0b => b'v',
+        _ => return None,
+    })
+}
+
+/// Adds a row in COPY's CSV form: a value is quoted where it has to be, which the empty text has to be, since
+/// nothing at all is NULL, and so has what would end the rows if it stood alone.
+pub fn csv(values: &[Value<'_>], line: &mut Vec<u8>) {
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 {
+            line.push(b',');
+        }
+        let Some(Text(value)) = value else { continue };
+        let ends_all = values.len() == 1 && value == "\\.";
+        let is_special = |byte| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+        if !value.is_empty() && !ends_all && !value.bytes().any(is_special) {
+            line.extend_from_slice(value.as_bytes());
+            continue;
+        }
+        line.push(b'"');
+        for byte in value.bytes() {
+            if byte == b'"' {
+                line.push(b'"');
+            }
+            line.push(byte);
+        }
+        line.push(b'"');
+    }
+    line.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(values: &[Option<&str>]) -> (String, String) {
+        let values: Vec<Value<'_>> = values.iter().map(|value| value.map(Text::from)).collect();
+        let (mut plain, mut comma) = (Vec::new(), Vec::new());
+        text(&values, &mut plain);
+        csv(&values, &mut comma);
+        (String::from_utf8(plain).unwrap(), String::from_utf8(comma).unwrap())
+    }
+
+    #[test]
+    fn values_are_escaped_or_quoted_where_copy_does_so() {
+        let cases: [(&[Option<&str>], &str, &str); 6] = [
+            (&[Some("a"), None, Some("")], "a\t\\N\t\n", "a,,\"\"\n"),
+            (
+                &[Some("\u{8}\u{c}\n\r\t\u{b}\\")],
+                "\\b\\f\\n\\r\\t\\v\\\\\n",
+                "\"\u{8}\u{c}\n\r\t\u{b}\\\"\n",
+            ),
+            (
+                &[Some("\\N"), Some("it's \"so\", é")],
+                "\\\\N\tit's \"so\", é\n",
+                "\\N,\"it's \"\"so\"\", é\"\n",
+            ),
+            (&[Some("\\.")], "\\\\.\n", "\"\\.\"\n"),
+            (&[Some("\\."), Some("\u{1f}")], "\\\\.\t\u{1f}\n", "\\.,\u{1f}\n"),
+            (&[], "\n", "\n"),
+        ];
+        for (values, text, csv) in cases {
+            assert_eq!(lines(values), (text.to_owned(), csv.to_owned()));
+        }
+    }
+}
