@@ -209,7 +209,9 @@ async fn once_until(
     let call = async {
         let mut response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
+        // What is told of its length is no more than a hint.
+        let told = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = Vec::with_capacity(told.unwrap_or_default().min(LARGEST_ANSWER));
         while let Some(chunk) = response.chunk().await.map_err(cut)? {
             let known = body.len();
             if known + chunk.len() > LARGEST_ANSWER {

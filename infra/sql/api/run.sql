@@ -10,7 +10,8 @@ drop function if exists public.syncline_run(json, json, boolean);
 -- rows under any other names. Each `->` on a page would read it from its beginning to its end, and so would a cast of it
 -- to json: what is large is taken apart once, and put together by what makes json of json without looking.
 create or replace function public.syncline_run(json)
--- Of one row: of a single value the API would read the whole once more.
+-- Rows: first what each step gives as JSON, which may be a page, and is not put together once more; in the last row all
+-- other answers, and how it ended. Of a single value the API would read the whole again.
 returns setof json
 language plpgsql
 security invoker
@@ -39,6 +40,8 @@ declare
     written bigint;
     answer json;
     answers json[] := '{}';
+    -- The answer has a row of its own.
+    apart boolean;
     told_code text;
     told_message text;
     told_detail text;
@@ -62,8 +65,15 @@ begin
         for step in
             select s.* from pg_catalog.json_array_elements(steps) as of (value),
                 pg_catalog.json_to_record(of.value) as s (sql text, gives text, "values" json, page int4,
-                    alone boolean, parts json, expects json, again text)
+                    "only" text, alone boolean, parts json, expects json, again text)
         loop
+            -- A step of another way to do the same.
+            if step."only" is not null
+                and step."only" is distinct from pg_catalog.current_setting('syncline.way', true)
+            then
+                answers := pg_catalog.array_append(answers, case step.gives when 'rows' then '[]' else '0' end::json);
+                continue;
+            end if;
             page := pages[step.page + 1];
             begins := '{1}';
             ends := '{1}';
@@ -77,6 +87,7 @@ begin
                 refused := 0;
             end if;
             told := '{}';
+            apart := false;
             while begins <> '{}' and refused <= (step.parts #>> '{halving,most}')::int4 is not false
                 and (told = '{}' or pg_catalog.clock_timestamp() < until is not false)
             loop
@@ -106,6 +117,7 @@ begin
                         elsif part.gives = 'json' then
                             execute statement into answer using part."values", page;
                             answer := coalesce(answer, 'null');
+                            apart := step.parts is null;
                         else
                             execute statement using part."values", page;
                             get diagnostics written = row_count;
@@ -162,7 +174,10 @@ begin
             if step.parts is not null then
                 answer := '[' || pg_catalog.array_to_string(told, ',') || ']';
             end if;
-            answers := pg_catalog.array_append(answers, answer);
+            answers := pg_catalog.array_append(answers, case when apart then null else answer end);
+            if apart then
+                return next answer;
+            end if;
             -- What was decided on an answer holds only where it is given again.
             if step.again is not null and step.again <> answer::text then
                 keep := false;

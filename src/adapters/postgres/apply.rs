@@ -10,12 +10,11 @@ use super::row::Row;
 use std::borrow::Cow;
 
 use super::fault::PostgresError;
-use super::script::page;
 use super::session::Session;
 use super::sql;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::run::Tally;
-use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::shape::Shape;
 
 /// The table that holds the page; `write` makes it.
 pub const STAGED: &str = "pg_temp.syncline_page";
@@ -87,7 +86,7 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applie
         false => None,
     };
     let (inserted, updated) = if before[0].get(0) {
-        let (text, asks) = (merge_sql(shape), [table.as_str().into()]);
+        let (text, asks) = (merge_sql(shape, STAGED), [table.as_str().into()]);
         let (written, after) =
             tokio::join!(session.execute(&text), session.query(&mergeable, asks));
         let written = written?;
@@ -126,7 +125,7 @@ fn count(row: &Row, place: usize) -> u64 {
 
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
-fn merge_sql(shape: &Shape) -> String {
+pub fn merge_sql(shape: &Shape, page: &str) -> String {
     let Names { own_rows, moved, staged, order, .. } = &Names::of(shape);
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
@@ -134,7 +133,7 @@ fn merge_sql(shape: &Shape) -> String {
         false => format!("when matched and {} then update set {sets} ", differs(shape)),
     };
     format!(
-        "merge into {own_rows} as t using (select {moved} from {STAGED} as s order by {order}) as s \
+        "merge into {own_rows} as t using (select {moved} from {page} as s order by {order}) as s \
          on {matches} {update}\
          when not matched then insert ({moved}) overriding system value values ({staged})",
         matches = same_key(shape, "t", "s"),
@@ -155,25 +154,8 @@ pub fn counted_in_settings(shape: &Shape) -> String {
     in_settings(&changes(shape, STAGED))
 }
 
-/// The same for a page that is `$2`: no table is made for it, and no row of it written into one. The offset has
-/// each value read once, however often it is looked at.
-pub fn unstaged_in_settings(shape: &Shape) -> String {
-    in_settings(&changes(shape, &format!("({} offset 0)", page::rows(shape))))
-}
-
-/// Whether a page that is not staged is compared as a staged one is. A stage's columns have the collations of the
-/// table's; a page's have those of their types. The default one gives way to that of the table's column, but a
-/// domain and `name` may bring another: then the server compares by that one, or refuses to choose.
-pub fn compares_unstaged(shape: &Shape) -> bool {
-    let compared = |column: &&MovedColumn| {
-        shape.key.contains(&column.name) || shape.newest_by() == Some(&column.name)
-    };
-    shape.columns.iter().filter(compared).all(|MovedColumn { target_type, .. }| {
-        sql::built_in(target_type) && !matches!(target_type.as_str(), "name" | "name[]")
-    })
-}
-
-fn in_settings(changes: &str) -> String {
+/// What leaves in the two settings what such a statement wrote.
+pub fn in_settings(changes: &str) -> String {
     let count =
         |of: &str| format!("set_config('syncline.{of}', (select count(*) from {of})::text, true)");
     format!("{changes} select {}, {}", count("inserted"), count("updated"))
@@ -210,7 +192,7 @@ pub fn counts_of_settings(shape: &Shape) -> String {
 
 /// The statement's beginning: `inserted` and `updated` have a row for each that was written. The order is that
 /// of the table's key, whichever collation the page's has.
-fn changes(shape: &Shape, page: &str) -> String {
+pub fn changes(shape: &Shape, page: &str) -> String {
     let Names { table, own_rows, moved, staged, fresh, .. } = &Names::of(shape);
     let key = shape.key.iter().map(|name| sql::ident(name));
     let order = key.map(|name| format!("coalesce(s.{name}, t.{name})")).collect::<Vec<_>>();

@@ -7,7 +7,7 @@ use super::script::{Answer, Gives, Script, Step, page};
 use super::session::Statement;
 use super::sql::{self, Purpose};
 use super::write::Writing;
-use super::{agreed, apply, end, history, ledger, write};
+use super::{agreed, apply, end, history, ledger, unstaged, write};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
@@ -41,6 +41,7 @@ pub async fn commit(
     ];
     steps.extend(writing(shape));
     steps.extend([
+        Step::new(COUNTED.to_owned(), Gives::Rows),
         Step::asking(ledger::saving(schema, lease, &shape.table, checkpoint)?),
         Step::asking(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
@@ -59,20 +60,17 @@ pub async fn commit(
     };
     let answers = answers.as_deref().map(|all| &all[..of_the_page.min(all.len())]);
     let Some([.., Answer::Rows(counted), _, _]) = answers else { return Ok(None) };
-    let count = |at: usize| counted[0].get::<String>(at).parse::<u64>().unwrap_or(0);
+    let count = |at: usize| u64::try_from(counted[0].get::<i64>(at)).unwrap_or(0);
     let (inserted, updated) = (count(0), count(1));
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
     Ok(Some(Committed { tally, straight: false, set_aside: 0, closed: end.is_some() }))
 }
 
-/// What writes the page: one statement, where it needs no stage.
+/// What writes the page, staged where it has to be.
 fn writing(shape: &Shape) -> Vec<Step> {
-    if apply::compares_unstaged(shape) {
-        return vec![
-            Step::new(write::path_to_operators([shape]), Gives::Nothing),
-            Step::new(apply::unstaged_in_settings(shape), Gives::Rows).with_page(0),
-        ];
+    if unstaged::is_compared_alike(shape) {
+        return unstaged::writing(shape);
     }
     vec![
         Step::new(write::making_stage(shape), Gives::Nothing),
@@ -80,6 +78,10 @@ fn writing(shape: &Shape) -> Vec<Step> {
         Step::new(apply::counted_in_settings(shape), Gives::Rows),
     ]
 }
+
+/// What the page came to, as that left it.
+const COUNTED: &str = "select current_setting('syncline.inserted')::int8, \
+    current_setting('syncline.updated')::int8";
 
 /// The page's counts as `history::counting` takes them, from the settings that the writing left.
 fn counts(rows: u64) -> String {

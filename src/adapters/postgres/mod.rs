@@ -52,6 +52,7 @@ mod suppress;
 mod survey;
 mod together;
 mod tries;
+mod unstaged;
 mod waits;
 mod write;
 

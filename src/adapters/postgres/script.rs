@@ -277,7 +277,7 @@ impl Script {
             }
         };
         for (of, answer) in written.iter().zip(&answers) {
-            if of.first.get_or_init(|| answer.clone()).get() != answer.get() {
+            if !of.first.get_or_init(|| answer.clone()).is_same(answer) {
                 for of in &written {
                     of.put(Err(PostgresError::Changed));
                 }

@@ -92,7 +92,10 @@ impl<'a> Taken<'a> {
 }
 
 /// The rows of a page as the members of a JSON array: a comma between two and none behind the last.
-pub fn members(page: &[u8]) -> Bytes {
+pub fn members(page: &Bytes) -> Bytes {
+    if is_separated(page) {
+        return page.clone();
+    }
     let mut members = BytesMut::with_capacity(page.len() + 1);
     for line in page.split(|&byte| byte == b'\n') {
         let line = line.trim_ascii();
@@ -106,6 +109,16 @@ pub fn members(page: &[u8]) -> Bytes {
         members.put_slice(line);
     }
     members.freeze()
+}
+
+/// Whether they are that already, as a server gives them.
+fn is_separated(page: &[u8]) -> bool {
+    let is_between = |at: usize| {
+        page[..at].ends_with(b",") && page[at + 1..].trim_ascii_start().starts_with(b"{")
+    };
+    page.starts_with(b"{")
+        && page.ends_with(b"}")
+        && memchr::memchr_iter(b'\n', page).all(is_between)
 }
 
 #[cfg(test)]
@@ -133,9 +146,11 @@ mod tests {
             ("", ""),
             ("{\"a\":1}\n{\"a\":2}\n", "{\"a\":1},\n{\"a\":2}"),
             ("{\"a\":1}, \n {\"a\":2}", "{\"a\":1},\n{\"a\":2}"),
+            ("{\"a\":1},\n {\"a\":2}", "{\"a\":1},\n {\"a\":2}"),
+            ("{\"a\":1},\n\n{\"a\":2}\n", "{\"a\":1},\n{\"a\":2}"),
             ("{\"a\":1},\n", "{\"a\":1}"),
         ] {
-            assert_eq!(members(page.as_bytes()), expected, "{page}");
+            assert_eq!(members(&Bytes::from(page)), expected, "{page}");
         }
     }
 

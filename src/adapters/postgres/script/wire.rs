@@ -42,6 +42,9 @@ pub struct Step {
     /// Which of the call's pages it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<usize>,
+    /// It is done only where the setting `syncline.way` says so; otherwise it answers that it did nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<&'static str>,
     /// It stands outside of the transaction: a refusal is its answer.
     pub alone: bool,
     /// It runs for parts of its page instead.
@@ -63,6 +66,7 @@ impl Step {
             gives,
             values: Vec::new(),
             page: None,
+            only: None,
             alone: false,
             parts: None,
             expects: None,
@@ -98,23 +102,28 @@ impl Step {
         Self { page: Some(page), ..self }
     }
 
+    /// It is done only by this way.
+    pub fn only(self, way: &'static str) -> Self {
+        Self { only: Some(way), ..self }
+    }
+
     /// What it answered.
     pub fn read(&self, raw: &RawAnswer) -> Result<Answer, PostgresError> {
-        let text = raw.get();
         if self.alone
-            && let Ok(Alone { refused }) = serde_json::from_str(text)
+            && let Ok(Alone { refused }) = serde_json::from_slice(&raw.bytes)
         {
             return Err(PostgresError::Refused(Box::new(refused.into_model())));
         }
         Ok(match self.gives {
             Gives::Rows => {
                 let rows: Vec<JsonRow> =
-                    serde_json::from_str(text).map_err(|_| unreadable("rows"))?;
+                    serde_json::from_slice(&raw.bytes).map_err(|_| unreadable("rows"))?;
                 Answer::Rows(rows.into_iter().map(Row::Json).collect())
             }
             Gives::Json => Answer::Json(raw.bytes.clone()),
             Gives::Nothing => {
-                Answer::Number(serde_json::from_str(text).map_err(|_| unreadable("a number"))?)
+                let number = serde_json::from_slice(&raw.bytes);
+                Answer::Number(number.map_err(|_| unreadable("a number"))?)
             }
         })
     }
@@ -165,6 +174,11 @@ impl RawAnswer {
     /// An answer that was put together here.
     pub fn made(text: String) -> Self {
         Self { bytes: text.into() }
+    }
+
+    /// Whether the two are the same to the letter.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
     }
 
     /// Its text.
@@ -251,10 +265,22 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     body.put_slice(if keep { b",\"keep\":true}" } else { b",\"keep\":false}" });
     let again = if keep { Again::IfRefused } else { Again::Harmless };
     let answer = api.rpc(FUNCTION, body.freeze(), again).await.map_err(of_api)?;
-    let [Body { answers, kept, failed }] =
-        serde_json::from_slice(&answer).map_err(|_| unreadable("the answers of a script"))?;
-    let answers = answers.iter().map(|part| RawAnswer::within(&answer, part)).collect();
-    Ok(Answered { answers, kept, failed: failed.map(RefusedBody::into_model) })
+    read(&answer).ok_or_else(|| unreadable("the answers of a script"))
+}
+
+/// The function's rows: the last has the answers, and a null for each that has a row of its own before it.
+fn read(rows: &Bytes) -> Option<Answered> {
+    let parts: Vec<&RawValue> = serde_json::from_slice(rows).ok()?;
+    let (last, apart) = parts.split_last()?;
+    let Body { answers, kept, failed } = serde_json::from_str(last.get()).ok()?;
+    let mut apart = apart.iter();
+    let placed = answers.iter().map(|answer| match answer.get() {
+        "null" => apart.next().copied(),
+        _ => Some(*answer),
+    });
+    let answers = placed.map(|part| Some(RawAnswer::within(rows, part?))).collect::<Option<_>>()?;
+    let failed = failed.map(RefusedBody::into_model);
+    apart.next().is_none().then_some(Answered { answers, kept, failed })
 }
 
 /// What the database itself refused is a refusal like any other.
