@@ -12,6 +12,7 @@ mod quiet;
 mod report;
 mod rest;
 mod runtime_api;
+mod served;
 mod tables;
 mod verify;
 mod world;
