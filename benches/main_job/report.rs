@@ -75,7 +75,7 @@ impl Report {
 
     /// The same where nothing is demanded.
     pub fn told_beside_floor(&mut self, title: &str, turns: &[(Duration, Duration)]) {
-        self.beside_floor(title, turns, "none".to_owned(), |_| true);
+        self.beside_floor(title, turns, String::new(), |_| true);
     }
 
     fn beside_floor(
@@ -217,7 +217,11 @@ impl fmt::Display for Report {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { title, product, floor, figure, demand, met } = self;
-        let met = if *met { "met" } else { "**missed**" };
+        let met = match met {
+            _ if demand.is_empty() => "",
+            true => "met",
+            false => "**missed**",
+        };
         write!(f, "| {title} | {product} | {floor} | {figure} | {demand} | {met} |")
     }
 }
