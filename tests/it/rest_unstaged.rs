@@ -196,3 +196,20 @@ async fn rows_are_written_in_the_order_of_the_tables_own_collation() {
     }
     pair.assert_settled(&["words"]).await;
 }
+
+/// To the target two keys of the page are one. MERGE refuses to write a row twice, and is no judge of which it is.
+#[tokio::test]
+async fn two_rows_that_are_one_to_the_target_do_not_stop_the_table() {
+    let schema =
+        "create table rates (rate numeric primary key, n int, updated_at timestamptz not null)";
+    let pair = Pair::with(schema).await.over_api(OverApi::Target).await;
+    pair.sql_target("alter table rates alter rate type numeric(4, 1)").await;
+    pair.sql_source("insert into rates values (1.01, 1, '2026-01-01'), (1.02, 1, '2026-01-01')")
+        .await;
+    pair.sync().await.success();
+    pair.sql_source("update rates set n = 2, updated_at = '2026-01-02'").await;
+    pair.sql_source("insert into rates values (7, 2, '2026-01-02')").await;
+    pair.sync().await.success();
+    let rates = "select string_agg(concat_ws(' ', rate, n), ', ' order by rate) from rates";
+    assert_eq!(pair.text_target(rates).await, "1.0 2, 7.0 2");
+}

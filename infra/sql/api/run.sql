@@ -3,11 +3,14 @@
 --
 -- It runs with the rights of whoever calls it, and nobody but service_role may: the key that reads and writes every
 -- row of the project's API already. Whatever that role may do in the database can be done through it.
+-- At no moment may anybody call it who is not to.
+begin;
+
 -- It had arguments of their own once, which the API reads more than once.
 drop function if exists public.syncline_run(json, json, boolean);
 
--- It takes the request's body as it is: in `steps` the statements, in `keep` whether they are to be kept, and pages of
--- rows under any other names. Each `->` on a page would read it from its beginning to its end, and so would a cast of it
+-- It takes the request's body as it is: in `script` the statements, a name that the one before does not take; in `keep`
+-- whether they are to be kept; and pages of rows under any other names. Each `->` on a page would read it from its beginning to its end, and so would a cast of it
 -- to json: what is large is taken apart once, and put together by what makes json of json without looking.
 create or replace function public.syncline_run(json)
 -- Rows: first what each step gives as JSON, which may be a page, and is not put together once more; in the last row all
@@ -54,7 +57,7 @@ declare
 begin
     for member in select key, value from pg_catalog.json_each($1) loop
         case member.key
-            when 'steps' then steps := member.value;
+            when 'script' then steps := member.value;
             when 'keep' then keep := member.value::text::boolean;
             else pages := pg_catalog.array_append(pages, member.value);
         end case;
@@ -243,6 +246,8 @@ begin
     end if;
 end
 $do$;
+
+commit;
 
 -- PostgREST keeps a list of the functions it may call.
 notify pgrst, 'reload schema';

@@ -1,6 +1,8 @@
 //! A page that goes in as a whole, in one call of an API. It counts on the usual answers; where one is another,
 //! nothing is done, and the statements are asked one by one, as at a server. A run's beginning is beside it.
 
+use tokio_postgres::error::SqlState;
+
 use super::agreed::Holding;
 use super::fault::PostgresError;
 use super::script::{Answer, Gives, Script, Step, page};
@@ -52,10 +54,9 @@ pub async fn commit(
     steps.extend(ending.into_iter().flatten().map(Step::asking));
     let rows = page::members(&page.bytes);
     let answers = match script.in_one(Purpose::Write, steps, Some(rows)).await {
-        Err(error) => match error.is_of_a_lock() {
-            true => return Ok(None),
-            false => return error.refusal_of_a_row().map(|_| None),
-        },
+        // Two rows of the page are one to the target: MERGE says so, and the other way tells which.
+        Err(error) if error.is_of_a_lock() || is_of_two_rows(&error) => return Ok(None),
+        Err(error) => return error.refusal_of_a_row().map(|_| None),
         Ok(answers) => answers,
     };
     let answers = answers.as_deref().map(|all| &all[..of_the_page.min(all.len())]);
@@ -65,6 +66,10 @@ pub async fn commit(
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
     Ok(Some(Committed { tally, straight: false, set_aside: 0, closed: end.is_some() }))
+}
+
+fn is_of_two_rows(error: &PostgresError) -> bool {
+    error.code().is_some_and(|code| *code == SqlState::CARDINALITY_VIOLATION)
 }
 
 /// What writes the page, staged where it has to be.

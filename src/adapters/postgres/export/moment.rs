@@ -15,7 +15,8 @@
 //! Rows before and after are therefore not compared: a row that is inserted and deleted between two looks
 //! would be in neither, and in a page. What is inserted meanwhile is passed over by the pages, so that it
 //! stands in no one's way; that only spares attempts, and nothing rests on it. Equal sums of hashes are
-//! evidence, not proof, here as for a quiet table.
+//! evidence, not proof, here as for a quiet table. What a value is printed as may change without another
+//! version: by a new name of an enum's label, or of what a `regclass` points to. That is not noticed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -255,7 +255,7 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     let steps = serde_json::to_vec(&steps)?;
     let size = steps.len() + pages.iter().map(|page| page.len() + 32).sum::<usize>() + 64;
     let mut body = BytesMut::with_capacity(size);
-    body.put_slice(b"{\"steps\":");
+    body.put_slice(b"{\"script\":");
     body.put_slice(&steps);
     for (at, page) in pages.iter().enumerate() {
         body.put_slice(format!(",\"page {at}\":[").as_bytes());
