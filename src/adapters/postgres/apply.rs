@@ -57,7 +57,7 @@ pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, Postgr
 }
 
 /// The question for a session. In a script the counters would be those of a server that has also run what was
-/// undone, so nothing is merged there.
+/// undone, so nothing is merged there, but for a page that is one call (`unstaged`): its counters are read in that.
 fn mergeable(session: &Session) -> Cow<'static, str> {
     const COUNTED: &str = "pg_catalog.pg_stat_get_xact_tuples_inserted(oid)";
     match session.script() {
