@@ -22,11 +22,12 @@ pub enum Reader {
 /// Makes something of events that are no log lines: progress, metrics.
 pub type Drawn = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Starts logging, once a process. `filter` is as `RUST_LOG` is written, levels and targets with levels; without
-/// one, a service is told what happens per run and table, and a person only what went wrong.
+/// Starts logging, once a process. `filter` is as `RUST_LOG` is written, levels and targets with
+/// levels; without one, a service is told what happens per run and table, and a person only what
+/// went wrong.
 ///
-/// Filters by the fields of spans would bring a compiler of regular expressions along, which nobody asks for
-/// here and which is a part of each cold start.
+/// Filters by the fields of spans would bring a compiler of regular expressions along, which nobody
+/// asks for here and which is a part of each cold start.
 pub fn start(reader: Reader, filter: Option<&str>, drawn: Vec<Drawn>) {
     let default = match reader {
         Reader::Service => LevelFilter::INFO,
@@ -34,7 +35,8 @@ pub fn start(reader: Reader, filter: Option<&str>, drawn: Vec<Drawn>) {
     };
     let chosen = filter.and_then(|filter| filter.parse::<Targets>().ok());
     let filter = chosen.unwrap_or_else(|| Targets::new().with_default(default));
-    // An empty list of layers says that nobody wants any event, and would silence the log beside it.
+    // An empty list of layers says that nobody wants any event, and would silence the log beside
+    // it.
     let drawn = (!drawn.is_empty()).then_some(drawn);
     let registry = tracing_subscriber::registry().with(drawn);
     // A second start keeps the first: the tests run several doors in one process.

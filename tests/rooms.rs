@@ -1,5 +1,6 @@
-//! The rules of the house as a test: which room may name which, what a decision must not do, how long
-//! a file may be, what a module must not be called. Whoever moves a wall changes `ROOMS` and says why.
+//! The rules of the house as a test: which room may name which, what a decision must not do, how
+//! long a file may be, what a module must not be called. Whoever moves a wall changes `ROOMS` and
+//! says why.
 
 #[path = "rooms/scan.rs"]
 mod scan;
@@ -148,8 +149,8 @@ fn is_within(import: &[String], allowed: &str, module: &[String]) -> bool {
         })
 }
 
-/// What decides: its tests, too, work on values. The tests of other rooms may import what they need, a
-/// real adapter or a throwaway database.
+/// What decides: its tests, too, work on values. The tests of other rooms may import what they
+/// need, a real adapter or a throwaway database.
 fn is_pure(path: &str) -> bool {
     let is_plan = |part: &str| part.trim_end_matches(".rs") == "plan";
     // The edge has a command of that name, which asks for a plan and prints it.

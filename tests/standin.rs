@@ -1,5 +1,5 @@
-//! The tests' stand-in for PostgREST as a process, for the official clients in other languages: serves a
-//! fresh database, made by the SQL file that is named, until its standard input ends.
+//! The tests' stand-in for PostgREST as a process, for the official clients in other languages:
+//! serves a fresh database, made by the SQL file that is named, until its standard input ends.
 //!
 //! It is an example to Cargo, so that it is built with the tests and belongs to no product.
 

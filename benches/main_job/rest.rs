@@ -1,8 +1,9 @@
-//! Two projects behind their APIs, which both have our function: a first load, 1,000 changed rows against one
-//! GET and one POST of the same bytes, and nothing changed; with the memory of all of them, and the calls.
+//! Two projects behind their APIs, which both have our function: a first load, 1,000 changed rows
+//! against one GET and one POST of the same bytes, and nothing changed; with the memory of all of
+//! them, and the calls.
 //!
-//! The tests' stand-in for PostgREST runs in this process, so that neither its time nor its memory is the
-//! program's; product and floor both wait for it.
+//! The tests' stand-in for PostgREST runs in this process, so that neither its time nor its memory
+//! is the program's; product and floor both wait for it.
 
 mod floor;
 #[path = "../../tests/it/world/postgrest/mod.rs"]
@@ -28,11 +29,12 @@ use postgrest::Standin;
 /// The rows that are there before any change.
 const ROWS: u32 = 100_000;
 
-/// How many rows change in a turn, half of them new: what PostgREST answers at most, unless it is set
-/// otherwise.
+/// How many rows change in a turn, half of them new: what PostgREST answers at most, unless it is
+/// set otherwise.
 const CHANGED: u32 = 1_000;
 
-/// How often product and floor take turns, in a process that has started and with the whole program.
+/// How often product and floor take turns, in a process that has started and with the whole
+/// program.
 const TURNS: u32 = 11;
 
 /// How often a quiet run is repeated.

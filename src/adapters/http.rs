@@ -20,16 +20,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// again later.
 const MOST_ATTEMPTS: u32 = 4;
 
-/// More than a `Retry-After` of so long is not waited for: an invocation has seconds, and whoever calls
-/// again later goes on as well.
+/// More than a `Retry-After` of so long is not waited for: an invocation has seconds, and whoever
+/// calls again later goes on as well.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection idle for longer is not trusted: a frozen Lambda sandbox loses its peers without
 /// noticing, and what is sent on a connection that is gone may have been done or not.
 const TRUSTED_IDLE: Duration = Duration::from_secs(10);
 
-/// No answer is read further, once it is unpacked: sixteen of the pages that a table is read in, for rows
-/// that are larger than a page. A few kilobytes could be packed to hold gigabytes.
+/// No answer is read further, once it is unpacked: sixteen of the pages that a table is read in,
+/// for rows that are larger than a page. A few kilobytes could be packed to hold gigabytes.
 const LARGEST_ANSWER: usize = 64 << 20;
 
 /// Makes outbound calls over connections that are kept.
@@ -288,8 +288,8 @@ mod tests {
         }
     }
 
-    /// A server of one connection, which offers protocols: the certificate that it shows, where it listens,
-    /// and the protocol that was agreed on with the first bytes that came.
+    /// A server of one connection, which offers protocols: the certificate that it shows, where it
+    /// listens, and the protocol that was agreed on with the first bytes that came.
     #[expect(clippy::type_complexity, reason = "it is one test's")]
     fn offering(
         protocols: &[&str],

@@ -1,4 +1,5 @@
-//! A webhook that people or programs read: Slack's form for Slack, and an object with more for others.
+//! A webhook that people or programs read: Slack's form for Slack, and an object with more for
+//! others.
 
 use std::time::Duration;
 

@@ -44,7 +44,8 @@ pub fn source(address: Address, meter: &Meter) -> Box<dyn Source> {
     }
 }
 
-/// What writes a target, and its ledger: both work on the same database. Calls of an API count in the meter.
+/// What writes a target, and its ledger: both work on the same database. Calls of an API count in
+/// the meter.
 pub fn target(
     address: &Address,
     database: &PostgresTarget,
@@ -63,8 +64,9 @@ pub fn target(
     }
 }
 
-/// A project that is read by SQL where our function is there, and by the API's own tables where not.
-/// Which it is, is found whenever it is described: the function may have been made, or dropped, since.
+/// A project that is read by SQL where our function is there, and by the API's own tables where
+/// not. Which it is, is found whenever it is described: the function may have been made, or
+/// dropped, since.
 struct ProjectSource {
     by_function: PostgresSource,
     by_tables: PostgrestSource,

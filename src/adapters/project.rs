@@ -1,6 +1,6 @@
 //! One call to a project behind an HTTP API: the key it shows, how it is repeated, and what the
-//! gateway before the database may answer instead of it. Two adapters speak to such a project: by the API's
-//! tables, and by SQL through our function.
+//! gateway before the database may answer instead of it. Two adapters speak to such a project: by
+//! the API's tables, and by SQL through our function.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,8 @@ use super::http::{Answered, Http, NoAnswer, Repeating, retry_after};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 
-/// How long a call may take with its repetitions: the gateway ends one after a minute (facts/postgrest.md, section 6).
+/// How long a call may take with its repetitions: the gateway ends one after a minute
+/// (facts/postgrest.md, section 6).
 pub const PATIENCE: Duration = Duration::from_secs(65);
 
 /// A project's API.

@@ -1,6 +1,6 @@
-//! What is stored in the state tables: the keys of `sync_state` and their values as JSON, and a run's counts
-//! in `sync_metadata`. A promise to every later version, and the same whichever adapter writes it, so
-//! that a project may get the function, or a connection, and go on.
+//! What is stored in the state tables: the keys of `sync_state` and their values as JSON, and a
+//! run's counts in `sync_metadata`. A promise to every later version, and the same whichever
+//! adapter writes it, so that a project may get the function, or a connection, and go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,8 @@ use crate::engine::model::notice::Known;
 use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::table::TableName;
 
-/// The version of the state tables that this program works with: how many files there are in `infra/sql`.
+/// The version of the state tables that this program works with: how many files there are in
+/// `infra/sql`.
 pub const VERSION: i64 = 4;
 
 /// The key of a pipeline's lease.
@@ -100,8 +101,8 @@ pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
     Ok(known.collect())
 }
 
-/// The same, made: `set_aside` says how many rows of a table are set aside, which the history keeps in the
-/// place of those that were refused.
+/// The same, made: `set_aside` says how many rows of a table are set aside, which the history keeps
+/// in the place of those that were refused.
 pub fn tallies_value(tallies: &Tallies, set_aside: &BTreeMap<TableName, u64>) -> serde_json::Value {
     let stored = tallies.iter().map(|(table, tally)| {
         let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;

@@ -48,7 +48,8 @@ impl Signer {
         self.sign_claims(HEADER, &claims)
     }
 
-    /// Signs any header and claims with HMAC-SHA-256, so that a test can say what QStash never would.
+    /// Signs any header and claims with HMAC-SHA-256, so that a test can say what QStash never
+    /// would.
     pub fn sign_claims(&self, header_json: &str, claims_json: &str) -> String {
         let signed = format!(
             "{}.{}",

@@ -124,9 +124,9 @@ pub fn wanted(app: &App) -> Result<Vec<Wanted>, Fault> {
     Ok(wanted)
 }
 
-/// The same call on another schedule. Both have one flow, so that their ticks of one minute wait for
-/// each other, and the second finds nothing to do. No pipeline's name has an underscore, so the id is
-/// no other pipeline's.
+/// The same call on another schedule. Both have one flow, so that their ticks of one minute wait
+/// for each other, and the second finds nothing to do. No pipeline's name has an underscore, so the
+/// id is no other pipeline's.
 fn hourly(own: &Wanted, cron: &Cron) -> Wanted {
     let id = ScheduleId::parse(&format!("{}_hourly", own.id)).expect("an id may be longer by that");
     Wanted { id, cron: cron.clone(), ..own.clone() }
@@ -163,7 +163,8 @@ pub fn continuation(
     signing_keys(app)?;
     let (chain, slice) = (next.id().to_owned(), next.slice());
     let (idle, waits) = (next.idle(), next.waits());
-    // The queue keeps it apart from other messages of the account; colons and blanks are not allowed.
+    // The queue keeps it apart from other messages of the account; colons and blanks are not
+    // allowed.
     let once = format!("{}-{chain}-{slice}-{waits}", schedule_id(app, &served.pipeline.name));
     Ok(Message {
         url: url_of(app, &sync_path(&served.pipeline.name))?,

@@ -1,5 +1,5 @@
-//! How pipelines stand, as plain data for whoever looks: the terminal prints it, the function answers
-//! with it. A promise to those who read the JSON.
+//! How pipelines stand, as plain data for whoever looks: the terminal prints it, the function
+//! answers with it. A promise to those who read the JSON.
 
 mod forecast;
 
@@ -34,8 +34,8 @@ pub struct PipelineView {
     pub pipeline: String,
     /// When it was looked at.
     pub timestamp: String,
-    /// Whether it does what its schedule promises: healthy, late, failing or never; unreachable where
-    /// its target does not say.
+    /// Whether it does what its schedule promises: healthy, late, failing or never; unreachable
+    /// where its target does not say.
     pub health: &'static str,
     /// The same as a sentence.
     pub message: String,
@@ -128,8 +128,8 @@ pub async fn look_at(app: &App, served: &Served) -> Result<Overview, Fault> {
     Ok(Overview { pipelines: vec![PipelineView::of(&looked?)] })
 }
 
-/// Looks at all pipelines. Where there are several, one whose target cannot be asked is told as that,
-/// and does not hide the others.
+/// Looks at all pipelines. Where there are several, one whose target cannot be asked is told as
+/// that, and does not hide the others.
 pub async fn look(app: &App) -> Result<Overview, Fault> {
     if let Some(only) = app.only() {
         return look_at(app, only).await;
@@ -199,7 +199,8 @@ impl PipelineView {
         }
     }
 
-    /// The view of a pipeline whose target cannot be asked: of all that is kept there, nothing is known.
+    /// The view of a pipeline whose target cannot be asked: of all that is kept there, nothing is
+    /// known.
     fn unreachable(job: &ShowStatus, now: SystemTime, fault: &Fault) -> Self {
         let ShowStatus { pipeline, hourly: _, allowance } = job;
         Self {

@@ -31,8 +31,8 @@ pub use ledger::{
     OpenedAtOnce, RejectCounts, StateVersion,
 };
 
-/// A side that tells what it holds without giving a row away. The same rows give the same answers on
-/// both sides, whatever their versions, locales and settings. Nothing is written, and nothing is
+/// A side that tells what it holds without giving a row away. The same rows give the same answers
+/// on both sides, whatever their versions, locales and settings. Nothing is written, and nothing is
 /// kept between two calls: each sees the rows of its own moment.
 #[async_trait]
 pub trait Digests: Send + Sync {
@@ -77,8 +77,8 @@ pub trait Source: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
-    /// The same for a pipeline's tables, with their pulse where that costs no further call, and every
-    /// table can be looked at before it is known how it is synced; otherwise without.
+    /// The same for a pipeline's tables, with their pulse where that costs no further call, and
+    /// every table can be looked at before it is known how it is synced; otherwise without.
     async fn describe_with_pulse(
         &self,
         pipeline: &Pipeline,
@@ -103,8 +103,8 @@ pub trait Source: Digests {
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault>;
 
     /// The rows that have these values, each once, in key order; values that no row has give none,
-    /// and the table's filter applies. The page ends before its bytes exceed `PAGE_BYTES`, after one row at
-    /// least, and is not complete then: whoever asks does so through `drive::fetch`.
+    /// and the table's filter applies. The page ends before its bytes exceed `PAGE_BYTES`, after
+    /// one row at least, and is not complete then: whoever asks does so through `drive::fetch`.
     async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault>;
 
     /// The rows that others point to, each once, in key order; otherwise as `fetch`.
@@ -175,11 +175,11 @@ pub trait Target: Digests {
     /// nothing.
     async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault>;
 
-    /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. Rows
-    /// that are refused are set aside with the reason, in the same transaction, and the others
-    /// saved. A lease that was taken over or given back saves nothing and is the fault `lease_lost`.
-    /// Saving the same batch again changes no row. Where the batch says how the run ends, and all rows
-    /// of the table are in, the end may be saved with them, as `Ledger::close` would; it need not.
+    /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. Rows that
+    /// are refused are set aside with the reason, in the same transaction, and the others saved. A
+    /// lease that was taken over or given back saves nothing and is the fault `lease_lost`. Saving
+    /// the same batch again changes no row. Where the batch says how the run ends, and all rows of
+    /// the table are in, the end may be saved with them, as `Ledger::close` would; it need not.
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault>;
 
     /// Tries rows again that were set aside, all or nothing as above. Those of the keys that the
@@ -187,9 +187,9 @@ pub trait Target: Digests {
     async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault>;
 
     /// Tries rows of several tables again that wait for each other, all or nothing as above: those
-    /// that need nothing but the target and one another go in and are set aside no more. Rows that are
-    /// gone and that these alone hold, or wait for, leave with them. The others stay as they are. One
-    /// answer a table, in their order, those of the rows that are gone last.
+    /// that need nothing but the target and one another go in and are set aside no more. Rows that
+    /// are gone and that these alone hold, or wait for, leave with them. The others stay as they
+    /// are. One answer a table, in their order, those of the rows that are gone last.
     async fn retry_together(
         &self,
         lease: &Lease,
@@ -231,8 +231,8 @@ pub struct Batch<'a> {
     pub checkpoint: &'a Checkpoint,
     /// The target was empty when the scan began: the rows may be copied straight in.
     pub fresh: bool,
-    /// How the run ends if no row of the table is set aside then; none where anything may come after
-    /// this page.
+    /// How the run ends if no row of the table is set aside then; none where anything may come
+    /// after this page.
     pub end: Option<ClosedRun<'a>>,
 }
 

@@ -162,7 +162,8 @@ async fn tell(job: &SyncTables, ports: &Ports, budget: &Budget, outcome: &Result
     }
 }
 
-/// The queue's first attempt failed in a way that its next one may mend: that is told if it does not.
+/// The queue's first attempt failed in a way that its next one may mend: that is told if it does
+/// not.
 fn waits_for_retry(job: &SyncTables, remedy: Option<Remedy>) -> bool {
     let passes = matches!(remedy, Some(Remedy::Retry | Remedy::Report));
     passes && job.delivery.as_ref().is_some_and(|of| of.retried == 0)

@@ -49,9 +49,9 @@ const DEFAULT_LEASE: Duration = Duration::from_secs(120);
 /// Longer than the transactions of most applications, short enough to read again for nothing.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(300);
 
-/// Rows of eighty bytes, which are short, close a page by their bytes first. A page costs the target
-/// 20 KiB of log whatever it holds: with 20,000 rows, reading all flights again cost 0.53 % of what
-/// loading them did. More would only make the slices of a small budget coarser.
+/// Rows of eighty bytes, which are short, close a page by their bytes first. A page costs the
+/// target 20 KiB of log whatever it holds: with 20,000 rows, reading all flights again cost 0.53 %
+/// of what loading them did. More would only make the slices of a small budget coarser.
 const DEFAULT_PAGE_ROWS: NonZeroU32 = NonZeroU32::new(50_000).expect("50000 is not zero");
 
 impl Default for Limits {

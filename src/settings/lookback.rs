@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::errors::{Problem, Problems};
 use super::variables::{Environment, LOOKBACK};
 
-/// Some twenty years, before which few rows of such databases were written: whoever wants more wants
-/// everything.
+/// Some twenty years, before which few rows of such databases were written: whoever wants more
+/// wants everything.
 const MOST_WEEKS: u64 = 1_000;
 
 const MINUTE: u64 = 60;
@@ -26,8 +26,8 @@ pub(super) fn parse(text: &str) -> Result<Duration, Problem> {
     known.map(Duration::from_secs).ok_or(Problem::Span(MOST_WEEKS))
 }
 
-/// A pipeline's: the environment's word replaces the file's where it is clear whose, and stands where
-/// the file says nothing.
+/// A pipeline's: the environment's word replaces the file's where it is clear whose, and stands
+/// where the file says nothing.
 pub(super) fn of_pipeline(
     env: Environment<'_>,
     own: Option<Duration>,

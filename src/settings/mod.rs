@@ -116,8 +116,8 @@ pub fn log_filter() -> Option<String> {
     set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set(variables::LOG.name))
 }
 
-/// Whether this process's environment turns the startup sync off. It is read apart from the rest: where
-/// it is off, nothing else has to be set, and nobody wants to hear of that.
+/// Whether this process's environment turns the startup sync off. It is read apart from the rest:
+/// where it is off, nothing else has to be set, and nobody wants to hear of that.
 pub fn startup_is_off() -> bool {
     let word = Environment(&process_variable).get(STARTUP);
     word.is_some_and(|word| switch::parse(&word) == Some(false))
@@ -138,8 +138,8 @@ pub enum Program {
     Terminal,
 }
 
-/// Whether a program counts each run on stdout. It is read apart from the rest, because it is needed
-/// before the rest may fail.
+/// Whether a program counts each run on stdout. It is read apart from the rest, because it is
+/// needed before the rest may fail.
 pub fn counts_runs(program: Program) -> bool {
     match process_variable(variables::METRICS.name).as_deref().map(str::trim) {
         Some(EMF) => true,

@@ -1,8 +1,8 @@
 //! A line a run in CloudWatch's Embedded Metric Format, made of the `syncline::metrics` events:
 //! CloudWatch finds it among the log lines and charts it, without an agent or a call.
 //!
-//! The format is AWS's "CloudWatch embedded metric format specification": `_aws` with `Timestamp` in
-//! milliseconds and `CloudWatchMetrics`, whose names all stand beside it.
+//! The format is AWS's "CloudWatch embedded metric format specification": `_aws` with `Timestamp`
+//! in milliseconds and `CloudWatchMetrics`, whose names all stand beside it.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,13 +1,13 @@
-//! Cursors of every type, to the ends of their ranges; clocks and zones that are not ours; rows that
-//! move while they are read.
+//! Cursors of every type, to the ends of their ranges; clocks and zones that are not ours; rows
+//! that move while they are read.
 
 use std::fmt::Write as _;
 
 use crate::world::pair::Pair;
 use crate::world::servers::has;
 
-/// A type that can be a cursor, values of it in their order, and one that comes after those that set the
-/// watermark.
+/// A type that can be a cursor, values of it in their order, and one that comes after those that
+/// set the watermark.
 const KINDS: &[(&str, &[&str], &str)] = &[
     (
         "timestamptz",

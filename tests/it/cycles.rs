@@ -1,5 +1,5 @@
-//! Rows that point to one another: within a table and across tables, with a column that takes NULL, a
-//! constraint that can wait, or neither.
+//! Rows that point to one another: within a table and across tables, with a column that takes NULL,
+//! a constraint that can wait, or neither.
 
 use crate::world::pair::{Answer, Pair};
 

@@ -1,5 +1,5 @@
-//! Keys of every type that has an order: pages end anywhere between them, a changed row finds itself
-//! again, and a row that is missing or differs is named and mended by its key.
+//! Keys of every type that has an order: pages end anywhere between them, a changed row finds
+//! itself again, and a row that is missing or differs is named and mended by its key.
 
 use std::fmt::Write as _;
 

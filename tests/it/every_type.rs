@@ -64,8 +64,8 @@ pub fn rows(release: u32) -> String {
 }
 
 /// What a type's own output functions make of all values of a table, told without COPY: text, and
-/// binary where that means the same in every database. Each value lies in its row's array, too. A cast
-/// would show the encoding that an xml once came in, which no way out of a database keeps.
+/// binary where that means the same in every database. Each value lies in its row's array, too. A
+/// cast would show the encoding that an xml once came in, which no way out of a database keeps.
 fn bytes_of(table: &str, kind: &Kind) -> String {
     let sent = !kind.name.starts_with("reg") && kind.name != "aclitem";
     let binary = if sent { "encode(array_send(list), 'hex')" } else { "''" };

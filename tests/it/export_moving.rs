@@ -1,5 +1,5 @@
-//! Exports beside whatever else goes on: all of one is of one moment, and what breaks on the way leaves
-//! nothing that looks whole.
+//! Exports beside whatever else goes on: all of one is of one moment, and what breaks on the way
+//! leaves nothing that looks whole.
 
 use std::process::{Command, Output, Stdio};
 

@@ -1,4 +1,5 @@
-//! A gap that is filled from files: rows that psql exported from a source that nobody asks any more.
+//! A gap that is filled from files: rows that psql exported from a source that nobody asks any
+//! more.
 
 use std::process::{Command, Stdio};
 

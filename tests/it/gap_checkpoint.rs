@@ -1,4 +1,5 @@
-//! Files that somebody vouches for: the import moves the checkpoints, and the next run goes on from there.
+//! Files that somebody vouches for: the import moves the checkpoints, and the next run goes on from
+//! there.
 
 use std::process::{Command, Stdio};
 
@@ -88,8 +89,8 @@ fn why<'a>(said: &'a Value, table: &str) -> &'a str {
 /// The newest of the file.
 const NEWEST: &str = "2026-01-05";
 
-/// Imports while the source is gone, and lets it come back with two rows: a new one, and one that was
-/// committed late, within the overlap. A run takes both and reads little else.
+/// Imports while the source is gone, and lets it come back with two rows: a new one, and one that
+/// was committed late, within the overlap. A run takes both and reads little else.
 async fn goes_on_from_the_file(pair: Pair) {
     let folder = exported(&pair).await;
     let source = pair.settings()["SOURCE_DATABASE_URL"].clone();

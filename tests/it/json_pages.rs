@@ -1,5 +1,5 @@
-//! Pages of JSON between two servers, as if one of them spoke nothing else: what an API's pages are made
-//! of arrives in every byte, is told apart row by row, and is left alone when nothing changed.
+//! Pages of JSON between two servers, as if one of them spoke nothing else: what an API's pages are
+//! made of arrives in every byte, is told apart row by row, and is left alone when nothing changed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A first run that goes back so far and no further: what comes later, what is compared, what may be
-//! deleted, and how the rest is taken after all.
+//! A first run that goes back so far and no further: what comes later, what is compared, what may
+//! be deleted, and how the rest is taken after all.
 
 use serde_json::Value;
 

@@ -6,8 +6,8 @@ use crate::world::pair::Pair;
 const ITEMS: &str = "create table items (id int primary key, n int, updated_at timestamptz);";
 const POLICY: &str = "name = \"items\"\npolicy = \"newest-wins\"";
 
-/// Item 1 is newer on the source, 2 on the target, 3 is dated the same; 4 has no date on the target, 5 none on
-/// the source, 6 is the source's alone. n is 1 on the source and 2 on the target.
+/// Item 1 is newer on the source, 2 on the target, 3 is dated the same; 4 has no date on the
+/// target, 5 none on the source, 6 is the source's alone. n is 1 on the source and 2 on the target.
 async fn items(before: &str) -> Pair {
     let pair = Pair::with(ITEMS).await;
     let rows = |n: u32, dates: &str| {

@@ -116,7 +116,8 @@ fn has_multiranges() -> bool {
     has(14, "multiranges")
 }
 
-/// A table a type, without rows, on both sides; the types of extensions lie in another schema on each.
+/// A table a type, without rows, on both sides; the types of extensions lie in another schema on
+/// each.
 pub async fn both_sides() -> (Pair, Vec<Column>) {
     let more = if has_multiranges() { OWN_MULTIRANGE } else { "" };
     let pair = Pair::with(&format!("create schema extensions; {OWN} {more}")).await;

@@ -1,5 +1,5 @@
-//! Pages that are too large for a side: a statement that takes too long, or is in somebody's way, is
-//! tried again with fewer rows.
+//! Pages that are too large for a side: a statement that takes too long, or is in somebody's way,
+//! is tried again with fewer rows.
 
 use crate::world::pair::Pair;
 
@@ -36,8 +36,8 @@ async fn rows_that_the_target_takes_too_long_to_write_at_once_go_in_bit_by_bit()
     }
 }
 
-/// A condition that ends the statement at the row after so many; looks, which have another isolation,
-/// pass. The count is one of the transaction, since the source is not written.
+/// A condition that ends the statement at the row after so many; looks, which have another
+/// isolation, pass. The count is one of the transaction, since the source is not written.
 fn impatient(code: &str, most: u32) -> String {
     format!(
         "create function passes(id int) returns boolean language plpgsql as $$ \

@@ -1,5 +1,5 @@
-//! A transaction pooler on both sides: what other clients leave in its connections meets us there, and
-//! nothing of ours stays.
+//! A transaction pooler on both sides: what other clients leave in its connections meets us there,
+//! and nothing of ours stays.
 
 use std::process::Command;
 
@@ -42,7 +42,8 @@ fn pooled(pair: Pair, pooler: &Pooler) -> Pair {
     pair.set("SOURCE_DATABASE_URL", source).set("TARGET_DATABASE_URL", target)
 }
 
-/// Leaves its settings in both connections of a database's pool: two transactions at once have one each.
+/// Leaves its settings in both connections of a database's pool: two transactions at once have one
+/// each.
 async fn leave_behind(url: &str, statements: &str) {
     let (one, other) = (connect(url).await.unwrap(), connect(url).await.unwrap());
     for client in [&one, &other] {

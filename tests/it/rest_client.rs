@@ -1,5 +1,5 @@
-//! A project's API as something on the network: how its answers travel and how large they may be, over how
-//! many connections, through whose hands, and what becomes of the key on the way.
+//! A project's API as something on the network: how its answers travel and how large they may be,
+//! over how many connections, through whose hands, and what becomes of the key on the way.
 
 use std::time::Duration;
 

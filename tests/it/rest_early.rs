@@ -1,5 +1,6 @@
-//! What happens between a run's look at the source and its lease. Between two projects a run takes the source's
-//! pulse first, and what it does rests on it: others may have done all their work by the time that it begins.
+//! What happens between a run's look at the source and its lease. Between two projects a run takes
+//! the source's pulse first, and what it does rests on it: others may have done all their work by
+//! the time that it begins.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The end of a run that is saved with its last page, in one call and one transaction: it is recorded as any
-//! other end, nothing follows it, and whoever does not hear of it finds it in the history.
+//! The end of a run that is saved with its last page, in one call and one transaction: it is
+//! recorded as any other end, nothing follows it, and whoever does not hear of it finds it in the
+//! history.
 
 use std::time::Duration;
 
@@ -221,7 +222,8 @@ async fn a_message_whose_last_answer_was_lost_is_answered_as_done_when_it_comes_
 async fn a_run_that_began_after_a_lost_end_is_left_alone_by_the_one_before() {
     let pair = projects("").await;
     add(&pair, "items", 7).await;
-    // The gateway does not wait for the page, which goes in. So a smaller one is to be tried, and is read slowly.
+    // The gateway does not wait for the page, which goes in. So a smaller one is to be tried, and
+    // is read slowly.
     pair.target_api().fail(FUNCTION, ONE_PAGE - 1, 1, Trouble::StatusAfter(504));
     let slow = Trouble::Late(Duration::from_millis(700));
     pair.source_api().fail(FUNCTION, BEFORE_READING + 1, 1, slow);

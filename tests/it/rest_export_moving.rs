@@ -1,4 +1,5 @@
-//! Exports over an API beside whatever else goes on: what is written is of one moment, or nothing is.
+//! Exports over an API beside whatever else goes on: what is written is of one moment, or nothing
+//! is.
 
 use std::process::Output;
 
@@ -72,7 +73,8 @@ async fn rows_that_change_once_they_were_read_or_are_new_stand_in_no_ones_way() 
     let Some(psql) = psql() else { return };
     let pair = accounts().await;
     let folder = Folder::of(&pair);
-    // The last page of `a` is read before `b`; new rows come into all the blocks that are still to be read.
+    // The last page of `a` is read before `b`; new rows come into all the blocks that are still to
+    // be read.
     pair.sql_source("delete from a where id % 10 = 0").await;
     pair.sql_source("vacuum a").await;
     let new = "insert into a select i, 1, repeat('x', 1000) from generate_series(\
@@ -118,8 +120,8 @@ async fn a_writer_that_never_rests_ends_in_a_fault_and_leaves_nothing() {
     assert_eq!(std::fs::read_to_string(folder.path("all.sql")).unwrap(), "of yesterday");
 }
 
-/// A transaction is open when the tables are looked at, and its row is a subtransaction's, which a snapshot
-/// does not tell:
+/// A transaction is open when the tables are looked at, and its row is a subtransaction's, which a
+/// snapshot does not tell:
 ///
 /// 1. it is committed before the page is read, which has the row;
 /// 2. the row is deleted behind the page, so that the table is again what it was.

@@ -1,5 +1,6 @@
-//! Two projects behind APIs that fail in every way and at any call, and a process that is killed at any: what
-//! is saved is saved once, no checkpoint is ahead of its rows, and the exit code says what became of it.
+//! Two projects behind APIs that fail in every way and at any call, and a process that is killed at
+//! any: what is saved is saved once, no checkpoint is ahead of its rows, and the exit code says
+//! what became of it.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -14,15 +15,16 @@ use crate::world::postgrest::{Standin, Trouble};
 const JOBS: &str = "create table jobs (id int primary key, state text, updated_at timestamptz not null); \
     create index on jobs (updated_at, id);";
 
-/// What the source and the target have of their own. The target refuses one row, so that a run has pages of one call
-/// and pages of several, and its end is a call of its own; or there is no such row, and the end is saved with
-/// the last page.
+/// What the source and the target have of their own. The target refuses one row, so that a run has
+/// pages of one call and pages of several, and its end is a call of its own; or there is no such
+/// row, and the end is saved with the last page.
 const SIDES: [(&str, &str); 2] = [
     ("", "alter table jobs add check (id <> 77);"),
     ("create rule none as on insert to jobs where new.id = 77 do instead nothing;", ""),
 ];
 
-/// The exit code of a run that set rows aside, of one that failed, and of one that found another's lease.
+/// The exit code of a run that set rows aside, of one that failed, and of one that found another's
+/// lease.
 const REJECTED: i32 = 4;
 const FAILED: i32 = 1;
 const BUSY: i32 = 75;

@@ -1,5 +1,5 @@
-//! Between two projects a run that has nothing to do is told so by the source's pulse, in a call of each. Whatever
-//! else changes, the run after it does what it would do if no pulse were kept.
+//! Between two projects a run that has nothing to do is told so by the source's pulse, in a call of
+//! each. Whatever else changes, the run after it does what it would do if no pulse were kept.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -42,8 +42,8 @@ async fn run(pair: &Pair, set: &[(&str, &str)]) -> (Answer, (usize, usize)) {
     (answer, (after.0 - before.0, after.1 - before.1))
 }
 
-/// The pulse is kept, and is found again: soon, since what stands in for an API has transactions of its own
-/// that may be open when a run looks.
+/// The pulse is kept, and is found again: soon, since what stands in for an API has transactions of
+/// its own that may be open when a run looks.
 async fn assert_quiet(pair: &Pair) {
     let mut calls = (0, 0);
     for _ in 0..5 {

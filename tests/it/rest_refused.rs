@@ -12,13 +12,14 @@ use crate::world::postgrest::Trouble;
 const ITEMS: &str = "create table items (id int primary key, name text, n int, \
     updated_at timestamptz not null); create index on items (updated_at, id);";
 
-/// The most calls of the target in a run with a page of refused rows: about twenty, and more only where a call has no
-/// time for all of the page.
+/// The most calls of the target in a run with a page of refused rows: about twenty, and more only
+/// where a call has no time for all of the page.
 const MOST_CALLS: usize = 30;
 
 /// A thousand items, of which the target refuses each `nth`.
 async fn thousand(nth: u32) -> Pair {
-    // What the target fills by itself is another value in each transaction, and the server quotes it.
+    // What the target fills by itself is another value in each transaction, and the server quotes
+    // it.
     let own = "alter table items add noted timestamptz default clock_timestamp()";
     let rule = format!("alter table items add constraint small check (n % {nth} <> 0)");
     let pair = Pair::of(ITEMS, &format!("{ITEMS} {own}; {rule};")).await;
@@ -88,7 +89,8 @@ async fn a_lock_that_ends_between_two_calls_of_a_delete_is_no_conflict() {
     pair.sql_source(rows).await;
     pair.sync().await.success();
     let mut calls = 0;
-    // The first run meets the lock all the time; from the others it goes behind one of the last calls.
+    // The first run meets the lock all the time; from the others it goes behind one of the last
+    // calls.
     for (turn, before_the_end) in [0, 6, 5, 4, 3].into_iter().enumerate() {
         let gone = turn * 9 + 1..turn * 9 + 10;
         let delete =

@@ -1,5 +1,6 @@
-//! A project behind its API as the source, over the stand-in for PostgREST: the rows arrive whatever the API
-//! keeps to itself, with as few calls as that takes, and what it refuses is told with its remedy.
+//! A project behind its API as the source, over the stand-in for PostgREST: the rows arrive
+//! whatever the API keeps to itself, with as few calls as that takes, and what it refuses is told
+//! with its remedy.
 
 use crate::every_type;
 use crate::json_pages::{HOSTILE, HOSTILE_WORDS};

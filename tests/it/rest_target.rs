@@ -1,6 +1,6 @@
-//! A project behind its API as the target, without our function, over the stand-in for PostgREST: rows come first
-//! and the checkpoint after, equal rows are left alone, refused rows are told apart, and the state tables
-//! stay those that a connection works with.
+//! A project behind its API as the target, without our function, over the stand-in for PostgREST:
+//! rows come first and the checkpoint after, equal rows are left alone, refused rows are told
+//! apart, and the state tables stay those that a connection works with.
 
 use std::time::Duration;
 
@@ -242,7 +242,8 @@ async fn parents_come_along_and_rows_of_one_table_that_wait_for_each_other_go_in
     let pair = pair.set("SYNC_PAGE_ROWS", "3");
     pair.sql_source("insert into teams values (1, '2026-01-02')").await;
     pair.sync().await.success();
-    // A stamp of long ago lies behind what is read again; the first and the last point to each other.
+    // A stamp of long ago lies behind what is read again; the first and the last point to each
+    // other.
     pair.sql_source(
         "insert into teams select i, '2020-01-01' from generate_series(2, 12) i; \
          insert into people select i, i, case i when 1 then 12 when 12 then 1 end, \

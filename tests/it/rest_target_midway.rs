@@ -1,5 +1,5 @@
-//! What befalls a run midway over a target's tables: more refused rows than there is time for, cut calls,
-//! a lease that another takes, and rows that somebody else writes meanwhile.
+//! What befalls a run midway over a target's tables: more refused rows than there is time for, cut
+//! calls, a lease that another takes, and rows that somebody else writes meanwhile.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A page that one statement compares as it comes, without a stage: behind an API, where no row is refused.
+//! A page that one statement compares as it comes, without a stage: behind an API, where no row is
+//! refused.
 
 use crate::every_type;
 use crate::own_types;
@@ -52,8 +53,8 @@ async fn values_of_a_databases_own_types_go_in_without_a_stage_and_are_left_alon
     pair.assert_equal(&names).await;
 }
 
-/// Columns with their types on either side, a value that the target's type rounds, pads or takes as it is, and
-/// one that it refuses.
+/// Columns with their types on either side, a value that the target's type rounds, pads or takes as
+/// it is, and one that it refuses.
 const NARROW: [(&str, &str, &str, Option<&str>); 25] = [
     ("text", "varchar(5)", "'abcde'", Some("'abcdef'")),
     ("text", "char(5)", "'ab'", Some("'abcdef'")),
@@ -82,8 +83,8 @@ const NARROW: [(&str, &str, &str, Option<&str>); 25] = [
     ("text", "parted", r#"'a:b,{c "d\'"#, None),
 ];
 
-/// The target's own types. A cast to `spoken` goes through a function, which its values do not go through, and a
-/// colon parts the members of an array of `parted`.
+/// The target's own types. A cast to `spoken` goes through a function, which its values do not go
+/// through, and a colon parts the members of an array of `parted`.
 const OWN: &str = "create type mood as enum ('glad', 'sad'); create domain short as varchar(5); \
     create domain filled as text not null; \
     create domain document as jsonb check (jsonb_typeof(value) = 'object'); \
@@ -171,7 +172,8 @@ async fn a_key_whose_type_has_a_collation_of_its_own_finds_its_row_again() {
         for table in ["public.words", "public.names"] {
             assert_eq!(answer.rows(table)[..2], expected, "{}", answer.body);
         }
-        // One to begin and one a page, the last of which ends the run; the first time the target is described apart.
+        // One to begin and one a page, the last of which ends the run; the first time the target is
+        // described apart.
         assert_eq!(pair.target_api().calls().len() - before, if n == 1 { 4 } else { 3 });
     }
     pair.assert_settled(&["words", "names"]).await;
@@ -197,7 +199,8 @@ async fn rows_are_written_in_the_order_of_the_tables_own_collation() {
     pair.assert_settled(&["words"]).await;
 }
 
-/// To the target two keys of the page are one. MERGE refuses to write a row twice, and is no judge of which it is.
+/// To the target two keys of the page are one. MERGE refuses to write a row twice, and is no judge
+/// of which it is.
 #[tokio::test]
 async fn two_rows_that_are_one_to_the_target_do_not_stop_the_table() {
     let schema =

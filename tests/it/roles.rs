@@ -1,5 +1,5 @@
-//! Roles that may do little, and targets that take no writes: what is missing is named, before a row
-//! is touched.
+//! Roles that may do little, and targets that take no writes: what is missing is named, before a
+//! row is touched.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Tables of every shape: the widest, the longest, partitions and children on either side, names that
-//! are ours, columns in another order, keys that look alike.
+//! Tables of every shape: the widest, the longest, partitions and children on either side, names
+//! that are ours, columns in another order, keys that look alike.
 
 use serde_json::json;
 

@@ -153,7 +153,8 @@ fn waits_at(listener: &TcpListener, child: &mut Child) {
     std::mem::forget(taken);
 }
 
-/// Whoever started us has a signal ignored, as a shell does in the background; what we start inherits that.
+/// Whoever started us has a signal ignored, as a shell does in the background; what we start
+/// inherits that.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

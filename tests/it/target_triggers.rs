@@ -1,5 +1,5 @@
-//! Triggers of the target: one that drops rows, one that rewrites them, and triggers that are not to
-//! fire.
+//! Triggers of the target: one that drops rows, one that rewrites them, and triggers that are not
+//! to fire.
 
 use syncline::engine::model::range::Side;
 

@@ -1,4 +1,5 @@
-//! Unique values that rows hand on to each other: swapped, moved in a round, retired and taken over.
+//! Unique values that rows hand on to each other: swapped, moved in a round, retired and taken
+//! over.
 
 use crate::world::pair::{Answer, Pair};
 

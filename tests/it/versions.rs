@@ -13,7 +13,8 @@ use crate::world::pair::Pair;
 use crate::world::servers::{not_tested, oldest_and_newest, release};
 use crate::world::{Database, connect, fresh_database_on};
 
-/// The settings that change how a value is read and written, the same for both of the test's sessions.
+/// The settings that change how a value is read and written, the same for both of the test's
+/// sessions.
 const PINNED: &str = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; \
     set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = 'content'; \
     set quote_all_identifiers = off;";
@@ -55,7 +56,8 @@ async fn a_value_of_every_type_goes_from_the_oldest_release_to_the_newest_and_ba
     }
 }
 
-/// No row is moved before they are compared, and the ranges around those that differ are compared, too.
+/// No row is moved before they are compared, and the ranges around those that differ are compared,
+/// too.
 #[tokio::test]
 async fn equal_values_of_every_type_have_equal_digests_in_both_releases() {
     let Some((ways, release)) = ways() else { return };
@@ -114,7 +116,8 @@ const FILL: &str = "insert into people select 'Über ' || i, i || '@example.com'
         timestamptz '2026-01-01' + i * interval '1 s' from generate_series(1, 400) i; \
     insert into pets select i, 'Über ' || i, '2026-01-01' from generate_series(1, 200) i;";
 
-/// All in the second run: two unique values swapped, a row of each kind gone, a row that the target refuses.
+/// All in the second run: two unique values swapped, a row of each kind gone, a row that the target
+/// refuses.
 const CHANGE: &str = "update people set email = 'free' where name = 'Über 300'; \
     update people set email = '300@example.com', updated_at = now() where name = 'Über 301'; \
     update people set email = '301@example.com', updated_at = now() where name = 'Über 300'; \

@@ -1,5 +1,5 @@
-//! Reads Rust as far as the rules need it: words and signs with their lines, without comments, strings
-//! and lifetimes; the paths that begin with a given word; where the tests are.
+//! Reads Rust as far as the rules need it: words and signs with their lines, without comments,
+//! strings and lifetimes; the paths that begin with a given word; where the tests are.
 
 /// A word, a sign, or `::`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl Source {
         found.map(|found| found[0].line).collect()
     }
 
-    /// The paths that begin with `start::`, spread out where they are written as a tree. `of_start` says
-    /// what the word stands for in a module of this file, given by the names around it.
+    /// The paths that begin with `start::`, spread out where they are written as a tree. `of_start`
+    /// says what the word stands for in a module of this file, given by the names around it.
     pub fn paths(&self, start: &str, of_start: impl Fn(&[String]) -> Vec<String>) -> Vec<Import> {
         let mut found = Vec::new();
         let mut around: Vec<Option<String>> = Vec::new();

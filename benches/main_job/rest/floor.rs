@@ -1,6 +1,6 @@
-//! The least that the same work takes over two APIs: one GET of the changed rows, and one POST that upserts the
-//! very bytes that it answered, by the HTTP client that the program has, over new connections. There is no
-//! start of a process in it.
+//! The least that the same work takes over two APIs: one GET of the changed rows, and one POST that
+//! upserts the very bytes that it answered, by the HTTP client that the program has, over new
+//! connections. There is no start of a process in it.
 
 use std::time::{Duration, Instant};
 

@@ -16,7 +16,8 @@ pub enum CsvError {
         /// The encoding that was expected.
         encoding: &'static str,
     },
-    /// No text that Postgres stores holds a NUL character; UTF-16 that is read as UTF-8 is full of them.
+    /// No text that Postgres stores holds a NUL character; UTF-16 that is read as UTF-8 is full of
+    /// them.
     #[error("Line {line} holds a NUL character")]
     Nul {
         /// Where.

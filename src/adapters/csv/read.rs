@@ -1,8 +1,8 @@
 //! The rows of a text, one at a time, with what the csv crates throw away: whether a value stood in
 //! quotes. `psql` writes NULL as nothing and the empty text as two quotes, so the rows hang on it.
 //!
-//! Rows end with a line feed, a carriage return or both; a blank line is none. Lines inside of quotes count.
-//! What cannot be told for sure is an error and no guess.
+//! Rows end with a line feed, a carriage return or both; a blank line is none. Lines inside of
+//! quotes count. What cannot be told for sure is an error and no guess.
 
 use std::io::{ErrorKind, Read};
 
@@ -44,8 +44,8 @@ enum Stand {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from the text's begin, which is this line of the file; `encoding` is what a row that is
-    /// no UTF-8 is told to be in.
+    /// Reads from the text's begin, which is this line of the file; `encoding` is what a row that
+    /// is no UTF-8 is told to be in.
     pub fn new(from: R, delimiter: u8, encoding: &'static str, line: u64) -> Self {
         let (piece, record) = (vec![0; PIECE_BYTES], Record::default());
         let (returned, skips) = (false, false);

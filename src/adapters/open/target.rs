@@ -1,5 +1,6 @@
-//! A project that is written: by SQL where our function is there, and by the API's own tables where not. Which it
-//! is, is found whenever it is described: the function may have been made, or dropped, since.
+//! A project that is written: by SQL where our function is there, and by the API's own tables where
+//! not. Which it is, is found whenever it is described: the function may have been made, or
+//! dropped, since.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

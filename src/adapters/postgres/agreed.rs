@@ -1,6 +1,6 @@
-//! Holds a table to what was agreed on when the run began. Between the look at the catalog and a page
-//! anybody may alter it, and bytes of one type are often bytes of another: eight of a bigint make a
-//! point in time, four of an integer a short text.
+//! Holds a table to what was agreed on when the run began. Between the look at the catalog and a
+//! page anybody may alter it, and bytes of one type are often bytes of another: eight of a bigint
+//! make a point in time, four of an integer a short text.
 
 use super::fault::PostgresError;
 use super::session::{Session, Statement};
@@ -9,11 +9,11 @@ use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 
 /// Locks the table against changes of its columns, as reading or writing it does anyway, and fails
-/// where a column is not what it was. The lock is taken first, and both travel at once. To be called
-/// under the pinned `search_path`, by which types are named.
+/// where a column is not what it was. The lock is taken first, and both travel at once. To be
+/// called under the pinned `search_path`, by which types are named.
 ///
-/// A materialized view and a foreign table take no such lock, and a view takes it only where its owner
-/// may read the whole of each table below; a look that finds no row takes the same one.
+/// A materialized view and a foreign table take no such lock, and a view takes it only where its
+/// owner may read the whole of each table below; a look that finds no row takes the same one.
 pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), PostgresError> {
     let Holding { lock, count } = holding(shape, side);
     let (locked, rows) = tokio::join!(session.batch(&lock), session.ask(count));

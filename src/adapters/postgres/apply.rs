@@ -1,9 +1,9 @@
-//! Writes those rows of a page that differ from the table's in a byte, and counts them. The page is staged, or
-//! comes with the statement.
+//! Writes those rows of a page that differ from the table's in a byte, and counts them. The page is
+//! staged, or comes with the statement.
 //!
 //! Equal means byte-equal: `*<>` compares the stored images, where `<>` calls 1.0 and 1.00 the same
-//! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written in
-//! key order, so that two writers meet in the same order.
+//! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written
+//! in key order, so that two writers meet in the same order.
 
 use super::row::Row;
 
@@ -19,11 +19,12 @@ use crate::engine::model::shape::Shape;
 /// The table that holds the page; `write` makes it.
 pub const STAGED: &str = "pg_temp.syncline_page";
 
-/// Whether MERGE can do it and its counts can be told, how many rows this transaction has
-/// inserted so far, and whether something in the target may drop a row in silence: a trigger before
-/// the row, of the table or a partition. (A rule that would is refused beside others, in WITH.) MERGE came with 15, knows no rules, and before 17
-/// says only how many rows it wrote; how many of them it inserted is told by the transaction's own
-/// counters, which exist where counting is not switched off, and for a table that is not partitioned.
+/// Whether MERGE can do it and its counts can be told, how many rows this transaction has inserted
+/// so far, and whether something in the target may drop a row in silence: a trigger before the row,
+/// of the table or a partition. (A rule that would is refused beside others, in WITH.) MERGE came
+/// with 15, knows no rules, and before 17 says only how many rows it wrote; how many of them it
+/// inserted is told by the transaction's own counters, which exist where counting is not switched
+/// off, and for a table that is not partitioned.
 const MERGEABLE: &str = "\
     select current_setting('server_version_num')::int4 >= 150000 \
         and current_setting('track_counts')::bool and relkind = 'r' and not relhasrules, \
@@ -35,15 +36,15 @@ const MERGEABLE: &str = "\
         current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
-/// Whether triggers look at rows before they are inserted. What they drop or write otherwise can only
-/// be told of rows that are staged.
+/// Whether triggers look at rows before they are inserted. What they drop or write otherwise can
+/// only be told of rows that are staged.
 const LOOKED_AT: &str = "\
     select exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
 
-/// Whether a page may be changed or dropped on its way in, by a trigger before the row or because none
-/// fires: then it takes more than one look.
+/// Whether a page may be changed or dropped on its way in, by a trigger before the row or because
+/// none fires: then it takes more than one look.
 pub const LOOKED_AFTER: &str = "\
     select current_setting('session_replication_role') = 'replica' or exists (\
         select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
@@ -56,8 +57,9 @@ pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, Postgr
     Ok(!asked[0].get::<bool>(0))
 }
 
-/// The question for a session. In a script the counters would be those of a server that has also run what was
-/// undone, so nothing is merged there, but for a page that is one call (`unstaged`): its counters are read in that.
+/// The question for a session. In a script the counters would be those of a server that has also
+/// run what was undone, so nothing is merged there, but for a page that is one call (`unstaged`):
+/// its counters are read in that.
 fn mergeable(session: &Session) -> Cow<'static, str> {
     const COUNTED: &str = "pg_catalog.pg_stat_get_xact_tuples_inserted(oid)";
     match session.script() {
@@ -161,7 +163,8 @@ pub fn in_settings(changes: &str) -> String {
     format!("{changes} select {}, {}", count("inserted"), count("updated"))
 }
 
-/// Leaves in a setting how many rows are going to be written, where a trigger may drop some; `$1` is the table.
+/// Leaves in a setting how many rows are going to be written, where a trigger may drop some; `$1`
+/// is the table.
 pub fn expected_in_settings(shape: &Shape) -> String {
     format!(
         "select set_config('syncline.expected', case when ({LOOKED_AFTER}) \
@@ -190,8 +193,8 @@ pub fn counts_of_settings(shape: &Shape) -> String {
     )
 }
 
-/// The statement's beginning: `inserted` and `updated` have a row for each that was written. The order is that
-/// of the table's key, whichever collation the page's has.
+/// The statement's beginning: `inserted` and `updated` have a row for each that was written. The
+/// order is that of the table's key, whichever collation the page's has.
 pub fn changes(shape: &Shape, page: &str) -> String {
     let Names { table, own_rows, moved, staged, fresh, .. } = &Names::of(shape);
     let key = shape.key.iter().map(|name| sql::ident(name));
@@ -220,8 +223,8 @@ pub fn changes(shape: &Shape, page: &str) -> String {
     )
 }
 
-/// The places in the page of rows that an update would wait for. The rows that it would not wait for
-/// are locked until the transaction's end, or the savepoint before.
+/// The places in the page of rows that an update would wait for. The rows that it would not wait
+/// for are locked until the transaction's end, or the savepoint before.
 pub fn locked_sql(shape: &Shape) -> String {
     let table = sql::rows_of(&shape.table, shape.target);
     let (matches, differs) = (same_key(shape, "t", "s"), differs(shape));
@@ -274,8 +277,9 @@ impl Names {
     }
 }
 
-/// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the same, or
-/// the table's is marked as gone. Where the newest wins, a newer row loses its mark and nothing else.
+/// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the
+/// same, or the table's is marked as gone. Where the newest wins, a newer row loses its mark and
+/// nothing else.
 pub fn differs(shape: &Shape) -> String {
     let moved = || shape.columns.iter().map(|column| column.name.as_str());
     let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
@@ -322,10 +326,10 @@ fn sets(shape: &Shape, from: &str) -> String {
     set.chain(unmark).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the source's type is built in and the target's is not, or the target's collation folds, the
-/// target may call two of the source's keys the same: Bob and BOB are, once they are `citext`. They are
-/// told apart by their bytes then, so that the second is refused by the target's index and not
-/// written over the first.
+/// Where the source's type is built in and the target's is not, or the target's collation folds,
+/// the target may call two of the source's keys the same: Bob and BOB are, once they are `citext`.
+/// They are told apart by their bytes then, so that the second is refused by the target's index and
+/// not written over the first.
 pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
     let mut pairs = Vec::new();
     for column in shape.columns.iter().filter(|column| shape.key.contains(&column.name)) {

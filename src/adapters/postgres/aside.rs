@@ -6,11 +6,11 @@
 //! 2. Whichever is written first meets the other's old value, and the page is refused (23505).
 //!
 //! So the holders of such values get another one first: NULL, or one of the column's type that is
-//! free. It lives until the page's own statement, in the same transaction. Deleting the rows would do
-//! too, and take their children with them. Triggers of the target see the step between.
+//! free. It lives until the page's own statement, in the same transaction. Deleting the rows would
+//! do too, and take their children with them. Triggers of the target see the step between.
 //!
-//! Left alone are columns that another table points to, whose rows would follow the value, and types
-//! of which no free value is known; such rows are set aside.
+//! Left alone are columns that another table points to, whose rows would follow the value, and
+//! types of which no free value is known; such rows are set aside.
 
 use super::row::Row;
 
@@ -21,8 +21,8 @@ use super::{sql, waits};
 use crate::engine::model::shape::Shape;
 
 /// The unique indexes of a table, each with its parts, its condition, and the columns that could be
-/// freed, those first that take NULL. `$2` are the columns that an update may set and that find no row,
-/// `$3` those that are moved: an index on others says nothing of a page.
+/// freed, those first that take NULL. `$2` are the columns that an update may set and that find no
+/// row, `$3` those that are moved: an index on others says nothing of a page.
 const UNIQUE_INDEXES: &str = "\
     select i.indexrelid::int8, array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, false) \
             from pg_catalog.generate_series(1, i.indnkeyatts::int4) as n), \
@@ -138,7 +138,8 @@ fn free_value(table: &str, column: &str, type_name: &str) -> Option<String> {
 }
 
 impl Unique {
-    /// The column whose value is freed, quoted, and what it is set to, in SQL; none where nothing can be.
+    /// The column whose value is freed, quoted, and what it is set to, in SQL; none where nothing
+    /// can be.
     pub fn freed(&self) -> Option<(&str, &str)> {
         self.freed.as_ref().map(|(column, value)| (column.as_str(), value.as_str()))
     }

@@ -1,5 +1,5 @@
-//! A run's beginning behind an API, in one call. It counts on the usual answers; where one is another, nothing
-//! is done, and the statements are asked one by one, as at a server.
+//! A run's beginning behind an API, in one call. It counts on the usual answers; where one is
+//! another, nothing is done, and the statements are asked one by one, as at a server.
 
 use super::fault::PostgresError;
 use super::ledger::OpenRows;
@@ -28,8 +28,9 @@ pub async fn open(
     }
 }
 
-/// The same, with the target's description, where it may be written and is not the source; and the run's
-/// end, where its pulse is the one that was kept. A refusal is told by whoever asks one by one.
+/// The same, with the target's description, where it may be written and is not the source; and the
+/// run's end, where its pulse is the one that was kept. A refusal is told by whoever asks one by
+/// one.
 pub async fn open_described(
     script: &Script,
     schema: &str,
@@ -67,8 +68,9 @@ pub async fn open_described(
     }))
 }
 
-/// What tells whether nothing is to be done, which `syncline.quiet` says to the statements behind it, with
-/// the target's mark and its tables. A table's estimate is no part of the mark: it changes by itself.
+/// What tells whether nothing is to be done, which `syncline.quiet` says to the statements behind
+/// it, with the target's mark and its tables. A table's estimate is no part of the mark: it changes
+/// by itself.
 fn look(schema: &str, run: &NewRun<'_>, asked: &AtOnce<'_>) -> Statement {
     let Statement { text: catalog, mut values } = describe::catalog(asked.tables);
     let mut place = |value: Parameter| {

@@ -1,4 +1,5 @@
-//! Frames of any bytes: none makes the reader panic, and what was written as a row is read as that row.
+//! Frames of any bytes: none makes the reader panic, and what was written as a row is read as that
+//! row.
 
 use proptest::collection::vec;
 use proptest::option;

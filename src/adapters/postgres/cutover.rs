@@ -15,10 +15,10 @@ use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};
 
 /// Locks that only writers take, on tables that are no part of the catalog. Whoever looks on takes
-/// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions are
-/// told to everybody; what they run is not, and is not asked for. Temporary tables are left out: who fills
-/// one may do nothing but read. One that was made in the open transaction is not in the catalog yet,
-/// and counts.
+/// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions
+/// are told to everybody; what they run is not, and is not asked for. Temporary tables are left
+/// out: who fills one may do nothing but read. One that was made in the open transaction is not in
+/// the catalog yet, and counts.
 const WRITING: &str = "\
     select a.usename::text, coalesce(a.application_name, ''), count(distinct coalesce(l.pid, 0)) \
     from pg_locks l left join pg_stat_activity a on a.pid = l.pid \

@@ -185,7 +185,8 @@ macro_rules! digests {
 digests!(PostgresSource, Side::Source);
 digests!(PostgresTarget, Side::Target);
 
-/// A look may take too long, or be in somebody's way, where a description alone does not and is not.
+/// A look may take too long, or be in somebody's way, where a description alone does not and is
+/// not.
 fn may_be_the_looks(error: &PostgresError) -> bool {
     match error {
         PostgresError::Refused(_) => true,

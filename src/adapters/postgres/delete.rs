@@ -24,8 +24,8 @@ use crate::engine::ports::{Deleted, Deletion, KeptRow};
 /// join instead of one for each key.
 const BY_TEXT_TOO: &str = "set local enable_hashjoin = on";
 
-/// Takes the rows off the table. The role's own search path is for the table's triggers; constraints
-/// are checked with each statement, so that the row that breaks one can be told.
+/// Takes the rows off the table. The role's own search path is for the table's triggers;
+/// constraints are checked with each statement, so that the row that breaks one can be told.
 ///
 /// What is refused together is tried by halves, each behind a savepoint: one row that is held costs
 /// some 2 log2(n) attempts, and the others go. Rows that point to one another go in one statement.
@@ -144,7 +144,8 @@ async fn attempt(
     Ok(attempt)
 }
 
-/// The same behind an API, where all halves are tried in one call; and the keys that it did not come to.
+/// The same behind an API, where all halves are tried in one call; and the keys that it did not
+/// come to.
 async fn attempts(
     script: &Script,
     shape: &Shape,
@@ -181,8 +182,9 @@ async fn attempts(
     Ok((tried, (!keys.is_empty()).then_some(keys)))
 }
 
-/// The keys of those rows that are there and could go, locked as the last words say. It is a probe: others'
-/// locks would have it answer otherwise in a script that is run again, so it is not part of the transaction.
+/// The keys of those rows that are there and could go, locked as the last words say. It is a probe:
+/// others' locks would have it answer otherwise in a script that is run again, so it is not part of
+/// the transaction.
 async fn there(
     session: &Session,
     shape: &Shape,

@@ -16,9 +16,9 @@ use crate::engine::model::table::{OWN_TABLES, TableName};
 /// The same text for the same database however it was reached: a server starts at a microsecond
 /// of its own, and a database's object id is its own on the server. Any role may read both.
 ///
-/// Beside it, what decides whether it can be written. A transaction of ours is read-write whatever a
-/// role, a database or a pooler's session has as its default; a whole server that was set read-only,
-/// as hosts do when a disk is full, was meant to be.
+/// Beside it, what decides whether it can be written. A transaction of ours is read-write whatever
+/// a role, a database or a pooler's session has as its default; a whole server that was set
+/// read-only, as hosts do when a disk is full, was meant to be.
 pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
      current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), \
      case current_setting('default_transaction_read_only') when 'on' then exists (\
@@ -36,10 +36,11 @@ pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oi
 pub const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
      from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
 
-/// A table a row, its parts as JSON; views of all kinds, and what an extension brought, only where they
-/// are asked for by name: the target has an extension's tables where and as its own version has them.
-/// `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again while they are
-/// violated. A collation that folds is somebody's own: those of the server have lower numbers.
+/// A table a row, its parts as JSON; views of all kinds, and what an extension brought, only where
+/// they are asked for by name: the target has an extension's tables where and as its own version
+/// has them. `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again
+/// while they are violated. A collation that folds is somebody's own: those of the server have
+/// lower numbers.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
     'kind', c.relkind,

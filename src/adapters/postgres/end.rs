@@ -1,5 +1,6 @@
-//! A run's end: the lease goes back, the history has how it ended, and the pulse is kept that the next run
-//! may find again. It is a transaction of its own, or a part of the one that saves the run's last page.
+//! A run's end: the lease goes back, the history has how it ended, and the pulse is kept that the
+//! next run may find again. It is a transaction of its own, or a part of the one that saves the
+//! run's last page.
 
 use super::fault::PostgresError;
 use super::session::{Session, Statement};
@@ -40,15 +41,18 @@ pub async fn close(
     committed
 }
 
-/// What ends a run in the transaction of its last page, after the lease was proved and the checkpoint saved.
+/// What ends a run in the transaction of its last page, after the lease was proved and the
+/// checkpoint saved.
 ///
-/// The lease's number moves on here, though nobody takes it yet. Where the answer of this call is lost:
+/// The lease's number moves on here, though nobody takes it yet. Where the answer of this call is
+/// lost:
 /// 1. The run is over and recorded, and the program has heard nothing.
 /// 2. It tries the page again, smaller, or an earlier call of the same page arrives late.
-/// 3. With the old number that would be saved by a run that has ended, and the lease held again, by nobody.
+/// 3. With the old number that would be saved by a run that has ended, and the lease held again, by
+///    nobody.
 ///
-/// So it is refused as what comes from a run that was overtaken, and what the program records then, `close`
-/// above, finds neither the lease nor a run that is still at work.
+/// So it is refused as what comes from a run that was overtaken, and what the program records then,
+/// `close` above, finds neither the lease nor a run that is still at work.
 pub fn after_page(schema: &str, lease: &Lease, closed: &ClosedRun<'_>) -> Vec<Statement> {
     // The page's call is this run's, too.
     let ended = history::ending(schema, &ClosedRun { calls: closed.calls + 1, ..*closed });
@@ -73,8 +77,8 @@ fn releasing(schema: &str, pipeline: &str, part: &str, is: String) -> Statement 
     Statement { text, values: vec![stored::lease_key(pipeline).into(), is.into()] }
 }
 
-/// What ends a run that has just begun, and gives its lease back, where `syncline.quiet` says that there is
-/// nothing to do.
+/// What ends a run that has just begun, and gives its lease back, where `syncline.quiet` says that
+/// there is nothing to do.
 pub fn if_quiet(schema: &str, pipeline: &str, closed: &ClosedRun<'_>) -> [Statement; 2] {
     let release = releasing(schema, pipeline, "run", closed.id.to_string());
     [history::ending(schema, closed), release].map(|Statement { text, values }| {
@@ -110,7 +114,8 @@ pub fn pulse_key(pipeline: &str) -> String {
     format!("pulse:{pipeline}")
 }
 
-/// What gives a text that changes with any checkpoint whose key begins with `prefix`, an expression.
+/// What gives a text that changes with any checkpoint whose key begins with `prefix`, an
+/// expression.
 pub fn checkpoints_digest(schema: &str, prefix: &str) -> String {
     format!(
         "select coalesce(md5(string_agg(concat_ws(' ', c.key, c.value), chr(10) order by c.key)), '') \

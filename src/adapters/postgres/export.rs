@@ -1,5 +1,5 @@
-//! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an API there
-//! is no such transaction, and `pages` reads what a moment had.
+//! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an
+//! API there is no such transaction, and `pages` reads what a moment had.
 //!
 //! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
 //! first, in the mode in which any read locks them, and the snapshot comes after that.
@@ -91,8 +91,8 @@ impl Exported for PostgresExport {
     }
 }
 
-/// Locks and begins; says the encoding that all text comes in. A table is locked by a call of its own,
-/// so that the one that somebody holds is named.
+/// Locks and begins; says the encoding that all text comes in. A table is locked by a call of its
+/// own, so that the one that somebody holds is named.
 async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
     session.begin(Purpose::Export).await.map_err(unreadable)?;
     for part in parts.iter().filter(|part| part.relation.is_table()) {

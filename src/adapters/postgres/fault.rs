@@ -110,8 +110,8 @@ impl PostgresError {
         self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
-    /// The server could not run the statement as it stands: a right or an operator is missing, or it
-    /// has too many columns.
+    /// The server could not run the statement as it stands: a right or an operator is missing, or
+    /// it has too many columns.
     pub fn is_of_the_statement(&self) -> bool {
         self.code().is_some_and(|code| code.code().starts_with("42") || code.code() == "54011")
     }
@@ -141,8 +141,8 @@ fn of_a_row(refused: &Refused) -> bool {
     of_a_rule || code == "54000" || (is_raised(refused) && !is_of_the_server(code))
 }
 
-/// A function of the database's own said so, in a code of its choice. The name of the server's routine
-/// is the same in every language.
+/// A function of the database's own said so, in a code of its choice. The name of the server's
+/// routine is the same in every language.
 fn is_raised(refused: &Refused) -> bool {
     refused.raised
 }
@@ -187,7 +187,8 @@ fn told(refused: &Refused) -> String {
     text
 }
 
-/// The column in COPY's context line, which goes on with the value: `COPY t, line 3, column a: "x"`.
+/// The column in COPY's context line, which goes on with the value: `COPY t, line 3, column a:
+/// "x"`.
 fn column_of_copy(context: &str) -> Option<&str> {
     let line = context.lines().find(|line| line.starts_with("COPY "))?;
     let (_, after) = line.split_once(", line ")?;
@@ -216,12 +217,14 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
     Fault::new(step, remedy, code, message, hint).caused_by(error)
 }
 
-/// A value is none of its type: broken text, a time that is none or out of range, a number out of range.
+/// A value is none of its type: broken text, a time that is none or out of range, a number out of
+/// range.
 fn is_of_a_value(refused: &Refused) -> bool {
     ["22P02", "22007", "22008", "22003"].contains(&refused.code.code())
 }
 
-/// What a reading statement says of such a value: a key that is asked for, or one that a condition meets.
+/// What a reading statement says of such a value: a key that is asked for, or one that a condition
+/// meets.
 const BAD_ONE: Judgement = (
     Remedy::Operator,
     BAD_VALUE,

@@ -1,5 +1,5 @@
-//! How a stamp of a file stands to a cursor that is kept: compared here, in the column's own type, as a
-//! run's are at the source.
+//! How a stamp of a file stands to a cursor that is kept: compared here, in the column's own type,
+//! as a run's are at the source.
 
 use super::fault::PostgresError;
 use super::session::Session;

@@ -105,8 +105,8 @@ pub async fn count(
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
-/// What adds counts that stand in the statement as they are given: how many rows were written, and all
-/// of them as `stored::counts` writes them. It gives how many rows are set aside.
+/// What adds counts that stand in the statement as they are given: how many rows were written, and
+/// all of them as `stored::counts` writes them. It gives how many rows are set aside.
 pub fn counting(
     schema: &str,
     run: &RunId,
@@ -128,8 +128,8 @@ pub fn counting(
     Statement { text, values: vec![run.as_str().into(), table.to_string().into()] }
 }
 
-/// Records the end, unless the run was declared dead meanwhile. The size of the database is asked in
-/// the same statement, and once an hour at most: it costs a look at each of its files.
+/// Records the end, unless the run was declared dead meanwhile. The size of the database is asked
+/// in the same statement, and once an hour at most: it costs a look at each of its files.
 pub fn ending(schema: &str, closed: &ClosedRun<'_>) -> Statement {
     let text = format!(
         "update {schema}.sync_metadata as m set sync_status = $2, error = $3, api_calls = $5, \

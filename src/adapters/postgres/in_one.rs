@@ -1,5 +1,6 @@
-//! A page that goes in as a whole, in one call of an API. It counts on the usual answers; where one is another,
-//! nothing is done, and the statements are asked one by one, as at a server. A run's beginning is beside it.
+//! A page that goes in as a whole, in one call of an API. It counts on the usual answers; where one
+//! is another, nothing is done, and the statements are asked one by one, as at a server. A run's
+//! beginning is beside it.
 
 use tokio_postgres::error::SqlState;
 
@@ -16,9 +17,10 @@ use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Batch, Committed};
 
-/// Saves a page that needs no more than to be compared and written: nothing of the table is set aside, and
-/// no trigger looks at its rows before they are written. A row that is refused is found the other way. Where the
-/// run is over then, its end is saved with the page, and a call of its own is saved.
+/// Saves a page that needs no more than to be compared and written: nothing of the table is set
+/// aside, and no trigger looks at its rows before they are written. A row that is refused is found
+/// the other way. Where the run is over then, its end is saved with the page, and a call of its own
+/// is saved.
 pub async fn commit(
     script: &Script,
     to: Writing<'_>,

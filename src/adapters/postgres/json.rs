@@ -1,6 +1,6 @@
-//! Rows as JSON, on their way out of a table and into one. A server makes the objects; it is given them
-//! back as the lines of COPY's text form, so that what a value means to its column is decided where it is for
-//! rows in any form, and no page is unfolded in the server's memory.
+//! Rows as JSON, on their way out of a table and into one. A server makes the objects; it is given
+//! them back as the lines of COPY's text form, so that what a value means to its column is decided
+//! where it is for rows in any form, and no page is unfolded in the server's memory.
 
 use bytes::Bytes;
 
@@ -9,8 +9,9 @@ use super::sql;
 use crate::engine::model::json_rows::{self, Member, Piece};
 use crate::engine::model::shape::{MovedColumn, Shape};
 
-/// How COPY writes one column of JSON without changing a byte of it: as CSV whose quote and delimiter are
-/// control characters, which JSON never holds. The text form would double each backslash.
+/// How COPY writes one column of JSON without changing a byte of it: as CSV whose quote and
+/// delimiter are control characters, which JSON never holds. The text form would double each
+/// backslash.
 pub const AS_IT_IS: &str = "csv, delimiter E'\\x01', quote E'\\x02'";
 
 /// What a row, `r`, tells of itself as JSON, in the order of the columns.
@@ -29,8 +30,8 @@ pub fn members(shape: &Shape) -> String {
     columns.collect::<Vec<_>>().join(", ")
 }
 
-/// The rows of a page from one on, as lines of COPY's text form: as many as make up so many bytes, one at
-/// least. Gives back where the next one begins.
+/// The rows of a page from one on, as lines of COPY's text form: as many as make up so many bytes,
+/// one at least. Gives back where the next one begins.
 pub fn as_text(page: &Bytes, from: usize, bytes: usize) -> Result<(Bytes, usize), BadFrame> {
     let (mut text, mut at) = (Vec::with_capacity(bytes), from);
     for line in page[from..].split_inclusive(|&byte| byte == b'\n') {

@@ -1,13 +1,14 @@
-//! Rows that are gone from the source and that the target does not let go, because a row points to them
-//! that waits for them to go. A parent whose key changed is such a row, if it has a unique value and
-//! children:
+//! Rows that are gone from the source and that the target does not let go, because a row points to
+//! them that waits for them to go. A parent whose key changed is such a row, if it has a unique
+//! value and children:
 //!
 //! 1. The new parent is refused: the old one has its value (23505).
 //! 2. The children are refused: their new parent is not there (23503).
 //! 3. The old parent stays: the children still point to it.
 //!
-//! So they go in the transaction that writes the rows which wait: their values are freed first, and they
-//! are deleted when nothing points to them any more. A row that anything else points to stays as it is.
+//! So they go in the transaction that writes the rows which wait: their values are freed first, and
+//! they are deleted when nothing points to them any more. A row that anything else points to stays
+//! as it is.
 
 use super::row::Row;
 
@@ -110,8 +111,8 @@ fn holder(row: &Row) -> Holder {
     }
 }
 
-/// Leaves those as they are that a row will still point to, once all is written that is staged: one that
-/// is neither written nor leaves itself, or one that points there newly. How many they were.
+/// Leaves those as they are that a row will still point to, once all is written that is staged: one
+/// that is neither written nor leaves itself, or one that points there newly. How many they were.
 pub async fn keep_held(
     session: &Session,
     leaving: &[Leaving<'_>],

@@ -33,8 +33,8 @@ pub async fn open(
     prepare(session, schema).await?;
     for _ in 1..MOST_TRIES {
         match one_by_one(session, schema, run).await {
-            // Behind an API the transaction is run twice, and whoever had the lease has let it go, or the
-            // other way round.
+            // Behind an API the transaction is run twice, and whoever had the lease has let it go,
+            // or the other way round.
             Err(PostgresError::Changed) => session.batch("rollback").await?,
             opened => return opened,
         }

@@ -48,8 +48,8 @@ const LEGS: &str = "\
         and coalesce(pg_catalog.to_jsonb(f) ->> 'conenforced', 'true') = 'true' \
     order by f.conname";
 
-/// The foreign keys of a table that point with columns which are moved. What points with others follows
-/// from no row of a page.
+/// The foreign keys of a table that point with columns which are moved. What points with others
+/// follows from no row of a page.
 pub async fn of(session: &Session, shape: &Shape) -> Result<Vec<Leg>, PostgresError> {
     let found = session.query(LEGS, [sql::table(&shape.table).into()]).await?;
     let leg = |row: &Row| Leg {

@@ -1,5 +1,6 @@
-//! Finds the rows of a page that somebody holds locked in the target: a form that is open, a transaction
-//! that takes its time. They are left for later, and the others are written without them.
+//! Finds the rows of a page that somebody holds locked in the target: a form that is open, a
+//! transaction that takes its time. They are left for later, and the others are written without
+//! them.
 //!
 //! Nobody asks for locks before a page was kept waiting: most never are, and the question would
 //! lock rows itself.

@@ -60,8 +60,9 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
     session.batch("commit").await
 }
 
-/// What a person runs in a project's SQL editor, where this program can make nothing: on a target the state
-/// tables and the function, on a source the function alone. Running it again changes nothing.
+/// What a person runs in a project's SQL editor, where this program can make nothing: on a target
+/// the state tables and the function, on a source the function alone. Running it again changes
+/// nothing.
 pub fn for_project(side: Side, schema: &str) -> String {
     match side {
         Side::Source => RUN.to_owned(),
@@ -70,7 +71,8 @@ pub fn for_project(side: Side, schema: &str) -> String {
     }
 }
 
-/// What makes the state tables alone, for a target whose organisation allows no function that runs SQL.
+/// What makes the state tables alone, for a target whose organisation allows no function that runs
+/// SQL.
 pub fn state_tables(schema: &str) -> String {
     let quoted = sql::ident(schema);
     let mut text = format!(

@@ -1,5 +1,5 @@
-//! A source's description and its pulse, in one call of an API: what a survey would see of each table, before
-//! it is known how the tables are synced.
+//! A source's description and its pulse, in one call of an API: what a survey would see of each
+//! table, before it is known how the tables are synced.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,10 +32,10 @@ const TYPES: [&str; 7] = [
     "numeric",
 ];
 
-/// The facts, as `describe` reads them, and the pulse; none where a table cannot be looked at so. The
-/// writers are sampled after all looks, each of which has a snapshot of its own: a row below a maximum
-/// that the look at it did not see belongs to one of them. A standby counts its primary's numbers once a
-/// transaction, and an operator's condition may have had them counted before.
+/// The facts, as `describe` reads them, and the pulse; none where a table cannot be looked at so.
+/// The writers are sampled after all looks, each of which has a snapshot of its own: a row below a
+/// maximum that the look at it did not see belongs to one of them. A standby counts its primary's
+/// numbers once a transaction, and an operator's condition may have had them counted before.
 pub async fn described(
     session: &Session,
     pipeline: &Pipeline,
@@ -80,7 +80,8 @@ fn gathering(tables: Option<&[TableName]>) -> Statement {
 }
 
 /// What the look is told: whether the tables were named, since otherwise those without a key are
-/// passed over; the operator's rules; and how a table is looked at whole, or by a cursor of each type.
+/// passed over; the operator's rules; and how a table is looked at whole, or by a cursor of each
+/// type.
 fn asked(pipeline: &Pipeline) -> Value {
     let rules = pipeline.rules.iter().map(|rule| {
         json!({
@@ -103,9 +104,10 @@ fn asked(pipeline: &Pipeline) -> Value {
     })
 }
 
-/// The look at a table by a cursor of that kind, as a format: of where the rows come from, the cursor
-/// column, and the condition that finds rows without one. Rows past the maximum and rows without a cursor
-/// are in the window, so one pass over it tells of them, too, and no index is needed for that.
+/// The look at a table by a cursor of that kind, as a format: of where the rows come from, the
+/// cursor column, and the condition that finds rows without one. Rows past the maximum and rows
+/// without a cursor are in the window, so one pass over it tells of them, too, and no index is
+/// needed for that.
 fn look(kind: CursorKind, overlap: Duration) -> String {
     let [rows, column, nulls] = ["%1$s", "%2$s", "%3$s"];
     let window = survey::window(column, kind, nulls, overlap);
@@ -126,8 +128,8 @@ fn look(kind: CursorKind, overlap: Duration) -> String {
     )
 }
 
-/// The tables as the look leaves them: a list a table of schema, name, cursor, maximum, and what was seen
-/// from there on.
+/// The tables as the look leaves them: a list a table of schema, name, cursor, maximum, and what
+/// was seen from there on.
 fn read(text: &str) -> Result<Option<BTreeMap<TableName, Beat>>, PostgresError> {
     type Told = (String, String, Option<String>, Option<String>, (String, bool, bool));
     if text.is_empty() {

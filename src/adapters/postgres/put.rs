@@ -1,5 +1,6 @@
-//! Puts a page's rows into the table, inside the transaction that `write` has begun, and tells those that
-//! cannot go in: somebody holds them locked, they wait for another row, or the target refuses them.
+//! Puts a page's rows into the table, inside the transaction that `write` has begun, and tells
+//! those that cannot go in: somebody holds them locked, they wait for another row, or the target
+//! refuses them.
 
 use tokio_postgres::error::SqlState;
 
@@ -17,7 +18,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
-/// How often a page is tried again without the rows that are locked. Others may be locked meanwhile.
+/// How often a page is tried again without the rows that are locked. Others may be locked
+/// meanwhile.
 const MOST_PARTINGS: usize = 3;
 
 /// Puts the rows in, but for those that somebody holds locked: they are set aside, and tried
@@ -64,8 +66,8 @@ impl Put {
     }
 }
 
-/// Puts the rows in, but for those that the target refuses. Those that wait for another row are taken out
-/// together, and what is refused then is found by halving.
+/// Puts the rows in, but for those that the target refuses. Those that wait for another row are
+/// taken out together, and what is refused then is found by halving.
 async fn put_free(
     session: &Session,
     shape: &Shape,
@@ -92,8 +94,9 @@ async fn put_free(
     Ok(Put { tally, straight: false, refused }.beside(left))
 }
 
-/// Puts the rows in: straight into a table that was empty, otherwise staged and compared, and once more
-/// with the unique values freed that they hand on to each other. The inner error is a row's refusal.
+/// Puts the rows in: straight into a table that was empty, otherwise staged and compared, and once
+/// more with the unique values freed that they hand on to each other. The inner error is a row's
+/// refusal.
 async fn put_whole(
     session: &Session,
     shape: &Shape,

@@ -56,8 +56,8 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
     Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
 }
 
-/// No index of the source holds the rows of a view to their key. Two with the same one would be one row
-/// of the target, and at a page's border the second would not even be read.
+/// No index of the source holds the rows of a view to their key. Two with the same one would be one
+/// row of the target, and at a page's border the second would not even be read.
 async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
     let rows = session.query(&doubled_sql(shape), []).await?;
     if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }

@@ -1,10 +1,10 @@
 //! Tries pages in one transaction that is never committed: the database itself says what it would
 //! refuse, and each page sees the rows of the pages before.
 //!
-//! The rows that a trial changes stay locked until its end, as they would be by any long transaction.
-//! That is the price of its being exact: constraints, triggers and unique values answer as they will.
-//! Behind an API nothing is locked between two calls, and each call does anew what the ones before did: so it
-//! ends at some pages.
+//! The rows that a trial changes stay locked until its end, as they would be by any long
+//! transaction. That is the price of its being exact: constraints, triggers and unique values
+//! answer as they will. Behind an API nothing is locked between two calls, and each call does anew
+//! what the ones before did: so it ends at some pages.
 
 use async_trait::async_trait;
 
@@ -21,11 +21,12 @@ use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::jobs::gap::ports::{RefusedRow, Rehearsal, Rehearse, Rehearsed};
 
-/// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent in each of
-/// a dozen calls. A call has less than a minute.
+/// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent
+/// in each of a dozen calls. A call has less than a minute.
 const MOST_OVER_API: usize = 4 * PAGE_BYTES;
 
-/// One trial. Its connection is not given back: the server undoes the transaction when it is dropped.
+/// One trial. Its connection is not given back: the server undoes the transaction when it is
+/// dropped.
 struct Trial {
     session: Session,
     triggers: TargetTriggers,
@@ -33,8 +34,8 @@ struct Trial {
     tried: usize,
 }
 
-/// Before each page, what the page before it has set in the transaction is as at its begin: types are
-/// named under the pinned path.
+/// Before each page, what the page before it has set in the transaction is as at its begin: types
+/// are named under the pinned path.
 const AFRESH: &str = "savepoint rehearsed; set local search_path = pg_catalog, pg_temp";
 
 #[async_trait]

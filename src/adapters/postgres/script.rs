@@ -1,12 +1,13 @@
 //! A transaction behind an API, where no connection is kept: its statements are a script that our
 //! function (`infra/sql/api/run.sql`) runs in one call.
 //!
-//! Whoever uses it speaks as to a connection. What it asks is written down, and the script runs when an answer
-//! is waited for: statements that are joined travel together. A transaction that writes and needs an answer before
-//! its next statement is run from its beginning, undone, and run again with what follows; only the run that ends
-//! with `commit` is kept. If a statement answers otherwise than before, somebody has
-//! changed something in between, and the transaction fails as one does that conflicts with another.
-//! A savepoint is a place in the script, and rolling back to it strikes out what follows.
+//! Whoever uses it speaks as to a connection. What it asks is written down, and the script runs
+//! when an answer is waited for: statements that are joined travel together. A transaction that
+//! writes and needs an answer before its next statement is run from its beginning, undone, and run
+//! again with what follows; only the run that ends with `commit` is kept. If a statement answers
+//! otherwise than before, somebody has changed something in between, and the transaction fails as
+//! one does that conflicts with another. A savepoint is a place in the script, and rolling back to
+//! it strikes out what follows.
 
 pub mod page;
 pub mod parts;
@@ -293,7 +294,8 @@ impl Script {
                 of.put(Err(wire::aborted()));
             }
             self.state().end(Err(wire::aborted()));
-            // Of a statement that nobody waits for, or not any more, whoever runs the script is told.
+            // Of a statement that nobody waits for, or not any more, whoever runs the script is
+            // told.
             return match rest.first() {
                 Some(of) if of.heard == Heard::Somebody && of.first.get().is_none() => {
                     of.put(Err(error));

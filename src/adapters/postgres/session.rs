@@ -173,8 +173,8 @@ impl Session {
         self.query(&text, values).await
     }
 
-    /// Runs one unnamed statement in a transaction of its own, with its settings pinned, in one round
-    /// trip. A statement that fails leaves no transaction open.
+    /// Runs one unnamed statement in a transaction of its own, with its settings pinned, in one
+    /// round trip. A statement that fails leaves no transaction open.
     pub async fn alone(
         &self,
         purpose: Purpose,
@@ -220,8 +220,9 @@ impl Session {
 /// How many names in a row may be taken.
 const MOST_TAKEN: usize = 1_000;
 
-/// The driver prepares a COPY under a name, counted up from s0 by each process. Behind a transaction
-/// pooler another program's statement may have that name already: then the next one is tried.
+/// The driver prepares a COPY under a name, counted up from s0 by each process. Behind a
+/// transaction pooler another program's statement may have that name already: then the next one is
+/// tried.
 async fn past_taken_names<T, F>(
     session: &Session,
     attempt: impl Fn() -> F,

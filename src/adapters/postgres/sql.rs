@@ -76,8 +76,8 @@ pub enum Purpose {
     Read,
     /// The same for a COPY, which has a savepoint before it.
     Copy,
-    /// All rows of several tables in one snapshot, however long that takes. The first query takes the
-    /// snapshot, so that locks can come before it.
+    /// All rows of several tables in one snapshot, however long that takes. The first query takes
+    /// the snapshot, so that locks can come before it.
     Export,
     /// Several looks at a side, each with a snapshot of its own.
     Look,
@@ -167,9 +167,9 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
     set local row_security = off;\
     set local jit = off;";
 
-/// A database without an encoding gives and takes bytes as they are. A source that is asked for UTF-8
-/// would refuse the whole page for one row that is none; so it is the target that refuses it, and that
-/// row alone.
+/// A database without an encoding gives and takes bytes as they are. A source that is asked for
+/// UTF-8 would refuse the whole page for one row that is none; so it is the target that refuses it,
+/// and that row alone.
 const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
     case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, true);";
 

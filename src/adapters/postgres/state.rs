@@ -1,4 +1,5 @@
-//! The target as the engine's ledger: each port method is one transaction of a file beside this one.
+//! The target as the engine's ledger: each port method is one transaction of a file beside this
+//! one.
 
 use async_trait::async_trait;
 

@@ -1,10 +1,10 @@
 //! Keeps the target's triggers from firing while rows are written, and does the work of those that
 //! are not the user's: Postgres keeps foreign keys by triggers, which are silent then, too.
 //!
-//! Some tables keep their triggers all the same: one whose unique constraint can wait, because triggers are
-//! what checks it; and one that others point to by more than the key of the sync, because triggers are
-//! what follows a change of such a value. Rows are deleted with triggers: they keep, or take along,
-//! what points to the row.
+//! Some tables keep their triggers all the same: one whose unique constraint can wait, because
+//! triggers are what checks it; and one that others point to by more than the key of the sync,
+//! because triggers are what follows a change of such a value. Rows are deleted with triggers: they
+//! keep, or take along, what points to the row.
 
 use tokio_postgres::error::SqlState;
 

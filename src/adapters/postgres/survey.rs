@@ -26,8 +26,8 @@ use floor::floor;
 ///
 /// A standby's sessions write nothing, and its primary's are known to it by number alone: a
 /// snapshot's `xmin` is the first that may be open. The next to begin is not the snapshot's `xmax`,
-/// which follows the last one that *ended*; it is found by the age of a number. That is counted once
-/// a transaction, so it is the truth only in the first sample of one.
+/// which follows the last one that *ended*; it is found by the age of a number. That is counted
+/// once a transaction, so it is the truth only in the first sample of one.
 pub const WRITERS: &str = "\
     select l.virtualtransaction from pg_locks l \
     left join pg_stat_activity a on a.pid = l.pid \
@@ -47,8 +47,8 @@ pub const WRITERS: &str = "\
 /// those that are not. Each statement has a snapshot of its own, so that what a writer committed
 /// between the first sample and a look is seen by the look.
 ///
-/// One full look at all would take no longer to answer, but a hundred tables take 100 ms to plan. Where a
-/// round trip is a call that counts against a quota, that is the lesser cost.
+/// One full look at all would take no longer to answer, but a hundred tables take 100 ms to plan.
+/// Where a round trip is a call that counts against a quota, that is the lesser cost.
 pub async fn look(
     session: &Session,
     asks: &[SurveyAsk<'_>],
@@ -297,8 +297,8 @@ pub fn horizon(kind: CursorKind) -> Option<&'static str> {
              (select reset_val from pg_settings where name = 'TimeZone'))",
         ),
         CursorKind::Day => Some("(now() at time zone 'UTC')::date"),
-        // NaN and Infinity are greater than any number, and so is, for this, what is near the end of
-        // the type's range; servers before 14 know no Infinity to compare with.
+        // NaN and Infinity are greater than any number, and so is, for this, what is near the end
+        // of the type's range; servers before 14 know no Infinity to compare with.
         CursorKind::Decimal => Some("1e131071"),
         CursorKind::Sequence => None,
     }

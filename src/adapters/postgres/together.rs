@@ -1,16 +1,17 @@
-//! Writes rows that wait for each other: cycles of rows that point to one another, across tables, and
-//! unique values that are handed on between rows which were refused one by one.
+//! Writes rows that wait for each other: cycles of rows that point to one another, across tables,
+//! and unique values that are handed on between rows which were refused one by one.
 //!
-//! 1. All of them are staged. Those that need a row which is neither in the target nor among
-//!    them are left out, and so are those whose unique value somebody else keeps; and again, until what
+//! 1. All of them are staged. Those that need a row which is neither in the target nor among them
+//!    are left out, and so are those whose unique value somebody else keeps; and again, until what
 //!    is left needs nothing but itself.
 //! 2. Constraints that may wait for the end do. Where a foreign key may not, its column is NULL at
 //!    first, if it takes NULL, and the row is written once more when the others are there.
-//! 3. Rows that are gone from the source, and that only such rows hold, leave in the same transaction.
+//! 3. Rows that are gone from the source, and that only such rows hold, leave in the same
+//!    transaction.
 //! 4. A table whose rows are refused all the same is left out, and the rest begins anew.
 //!
-//! A foreign key whose parents the role may not read is left to the server: it refuses the table's rows, and
-//! they are tried one by one as ever.
+//! A foreign key whose parents the role may not read is left to the server: it refuses the table's
+//! rows, and they are tried one by one as ever.
 //!
 //! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
 
@@ -55,8 +56,8 @@ struct RefusedTables {
     leaving: Vec<usize>,
 }
 
-/// Writes what can be written and takes off what can leave; what became of each table, of those that wait
-/// first.
+/// Writes what can be written and takes off what can leave; what became of each table, of those
+/// that wait first.
 pub async fn retry(
     to: Writing<'_>,
     all: &[Again<'_>],
@@ -179,8 +180,8 @@ fn beside<'w, 'a>(waiting: &'w [Waiting<'a>], leg: &Leg) -> Option<&'w Waiting<'
     })
 }
 
-/// Writes all that is staged and takes off what leaves; the inner error names the tables of which rows
-/// are refused.
+/// Writes all that is staged and takes off what leaves; the inner error names the tables of which
+/// rows are refused.
 async fn write(
     session: &Session,
     waiting: &mut [Waiting<'_>],

@@ -1,5 +1,6 @@
-//! Tries a page's rows behind an API, where each attempt would be a call that runs all attempts before it once
-//! more: the whole page is one, and all its halves, down to the rows that are refused, are another.
+//! Tries a page's rows behind an API, where each attempt would be a call that runs all attempts
+//! before it once more: the whole page is one, and all its halves, down to the rows that are
+//! refused, are another.
 
 use super::bisect::MOST_REFUSED;
 use super::fault::PostgresError;
@@ -79,9 +80,9 @@ pub async fn halves(
     Ok((tally, refused))
 }
 
-/// The statements that stage a part, which is `$2`, and write what differs; the last tells the counts. All parts
-/// are staged in one table: each that is made and dropped keeps its locks to the transaction's end, and a server
-/// has room for some thousands.
+/// The statements that stage a part, which is `$2`, and write what differs; the last tells the
+/// counts. All parts are staged in one table: each that is made and dropped keeps its locks to the
+/// transaction's end, and a server has room for some thousands.
 async fn steps(
     session: &Session,
     script: &Script,
@@ -107,8 +108,8 @@ async fn steps(
     Ok(steps)
 }
 
-/// No trigger fires, those that look after foreign keys among them: because that was asked for, or because
-/// the database or the role is set so.
+/// No trigger fires, those that look after foreign keys among them: because that was asked for, or
+/// because the database or the role is set so.
 async fn fires_nothing(session: &Session, script: &Script) -> Result<bool, PostgresError> {
     if script.has_written(suppress::SUPPRESS) {
         return Ok(true);

@@ -1,7 +1,7 @@
-//! A page behind an API that is compared and written as it comes: no table is made for it, and no row of it written
-//! into one. Where the server can merge and its counts can be told, each key is looked up once; otherwise what
-//! differs is found first, and what is updated is looked up again. Which of the two it is, the server decides in the
-//! same transaction.
+//! A page behind an API that is compared and written as it comes: no table is made for it, and no
+//! row of it written into one. Where the server can merge and its counts can be told, each key is
+//! looked up once; otherwise what differs is found first, and what is updated is looked up again.
+//! Which of the two it is, the server decides in the same transaction.
 
 use super::apply;
 use super::script::{Gives, Step, page};
@@ -14,10 +14,11 @@ use crate::engine::model::type_name::unmodified;
 const MERGES: &str = "merge";
 const COMPARES: &str = "compare";
 
-/// What chooses the way and leaves what the table's counters say before; `$1` is the table. MERGE came with 15, and before
-/// 17 says only how many rows it wrote. How many of them it inserted is told by the transaction's own counters, which
-/// exist where counting is not switched off, and for a table that is not partitioned. They count what a trigger or a
-/// cascade writes into the same table, too.
+/// What chooses the way and leaves what the table's counters say before; `$1` is the table. MERGE
+/// came with 15, and before 17 says only how many rows it wrote. How many of them it inserted is
+/// told by the transaction's own counters, which exist where counting is not switched off, and for
+/// a table that is not partitioned. They count what a trigger or a cascade writes into the same
+/// table, too.
 const CHOOSING: &str = "\
     select set_config('syncline.way', case when current_setting('server_version_num')::int4 >= 150000 \
             and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
@@ -38,7 +39,8 @@ const COUNTING: &str = "\
             - current_setting('syncline.updated')::int8)::text, true) \
     from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
 
-/// What writes the call's first page, and leaves in `syncline.inserted` and `syncline.updated` how many rows.
+/// What writes the call's first page, and leaves in `syncline.inserted` and `syncline.updated` how
+/// many rows.
 pub fn writing(shape: &Shape) -> Vec<Step> {
     let table = sql::table(&shape.table);
     let choosing = Statement {
@@ -58,9 +60,10 @@ pub fn writing(shape: &Shape) -> Vec<Step> {
     ]
 }
 
-/// Whether a page that is not staged is compared as a staged one is. A stage's columns have the collations of the
-/// table's; a page's have those of their types. The default one gives way to that of the table's column, but a
-/// domain and `name` may bring another: then the server compares by that one, or refuses to choose.
+/// Whether a page that is not staged is compared as a staged one is. A stage's columns have the
+/// collations of the table's; a page's have those of their types. The default one gives way to that
+/// of the table's column, but a domain and `name` may bring another: then the server compares by
+/// that one, or refuses to choose.
 pub fn is_compared_alike(shape: &Shape) -> bool {
     let compared = |column: &&MovedColumn| {
         shape.key.contains(&column.name) || shape.newest_by() == Some(&column.name)
@@ -70,8 +73,8 @@ pub fn is_compared_alike(shape: &Shape) -> bool {
     })
 }
 
-/// Whether a page's keys have the order of the table's, whichever collation that has: rows are written in key order,
-/// and MERGE sorts the page before it has seen the table.
+/// Whether a page's keys have the order of the table's, whichever collation that has: rows are
+/// written in key order, and MERGE sorts the page before it has seen the table.
 fn is_ordered_alike(shape: &Shape) -> bool {
     let key = shape.columns.iter().filter(|column| shape.key.contains(&column.name));
     let is_text = |name: &str| {

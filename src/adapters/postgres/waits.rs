@@ -1,13 +1,14 @@
-//! Takes those rows out of a refused page, all at once, that wait for another row: a parent that the target
-//! lacks, or the holder of their unique value. Halving would take a dozen attempts for each of them,
-//! and a busy source makes hundreds: children that were inserted while their parents were read.
+//! Takes those rows out of a refused page, all at once, that wait for another row: a parent that
+//! the target lacks, or the holder of their unique value. Halving would take a dozen attempts for
+//! each of them, and a busy source makes hundreds: children that were inserted while their parents
+//! were read.
 //!
 //! Only the constraint that spoke is looked after; what another one refuses is told by the next
-//! attempt. A row stays in the page that would not be written, or whose columns under the constraint
-//! stay as they are: no constraint looks at it again.
+//! attempt. A row stays in the page that would not be written, or whose columns under the
+//! constraint stay as they are: no constraint looks at it again.
 //!
-//! Left to halving are tables whose triggers look at rows before they are inserted: what such a row comes
-//! to is told by trying alone.
+//! Left to halving are tables whose triggers look at rows before they are inserted: what such a row
+//! comes to is told by trying alone.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +28,8 @@ use super::write::{self, PART};
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 
-/// How many times a page is looked through, and how many generations of rows each look takes out: a row
-/// whose parent is taken out goes, too. A longer line is left to halving.
+/// How many times a page is looked through, and how many generations of rows each look takes out: a
+/// row whose parent is taken out goes, too. A longer line is left to halving.
 pub const MOST_LOOKS: usize = 16;
 
 /// A page without the rows that wait.
@@ -130,7 +131,8 @@ pub fn place(shape: &Shape) -> String {
     apply::unused_name(shape, "syncline_place")
 }
 
-/// The condition under which a staged row, `s`, leaves these columns of its row in the table as they are.
+/// The condition under which a staged row, `s`, leaves these columns of its row in the table as
+/// they are.
 pub fn left_alone(shape: &Shape, columns: &[String]) -> String {
     let same = columns.iter().map(|name| {
         let name = sql::ident(name);

@@ -1,9 +1,9 @@
 //! One page into the target: rows, checkpoint, counts and lease in one transaction.
 //!
-//! The order inside it: prove the lease and that the table is still what was agreed on, stage the rows, write those that differ, set aside those that
-//! are refused, save the checkpoint and the counts, commit. A run whose lease was taken over fails at the first step, a
-//! process that dies at any point leaves nothing, and a page that is sent twice finds its rows
-//! equal the second time.
+//! The order inside it: prove the lease and that the table is still what was agreed on, stage the
+//! rows, write those that differ, set aside those that are refused, save the checkpoint and the
+//! counts, commit. A run whose lease was taken over fails at the first step, a process that dies at
+//! any point leaves nothing, and a page that is sent twice finds its rows equal the second time.
 
 use std::collections::BTreeSet;
 
@@ -129,8 +129,8 @@ async fn begin(
     suppress::begin(to.session, to.triggers, &[shape]).await
 }
 
-/// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes in, and
-/// what is gone, is let go; what is refused again stays.
+/// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes
+/// in, and what is gone, is let go; what is refused again stays.
 pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, PostgresError> {
     let Writing { session, schema, lease, .. } = to;
     let Again { run, shape, page, keys } = *again;
@@ -196,9 +196,10 @@ fn compares_instead(error: &PostgresError) -> bool {
 /// values were printed under the pinned path and name everything in full.
 pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
 
-/// The role's own search path and, behind it, the schemas that the columns' types lie in: keys, unique
-/// values and foreign keys are compared. Without the schema of `citext` its `=` would be text's: Bob and
-/// BOB would be two keys, looked up without the index. Other types of an extension have no `=` at all then.
+/// The role's own search path and, behind it, the schemas that the columns' types lie in: keys,
+/// unique values and foreign keys are compared. Without the schema of `citext` its `=` would be
+/// text's: Bob and BOB would be two keys, looked up without the index. Other types of an extension
+/// have no `=` at all then.
 pub fn path_to_operators<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> String {
     let columns = shapes.into_iter().flat_map(|shape| &shape.columns);
     let schemas: BTreeSet<&str> =

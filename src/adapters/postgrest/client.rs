@@ -72,8 +72,8 @@ pub struct Change<'a> {
     pub prefer: &'a str,
     /// The rows, or what is set; nothing of rows that are deleted.
     pub body: Bytes,
-    /// Whether a call that was cut, or answered with what passes, is made again. Rows are written under the
-    /// lease, which is to be looked at before.
+    /// Whether a call that was cut, or answered with what passes, is made again. Rows are written
+    /// under the lease, which is to be looked at before.
     pub again: Again,
 }
 
@@ -113,7 +113,8 @@ impl Client {
         Ok(Listed { rows, cut, total })
     }
 
-    /// Writes rows of a table; gives back those that were asked for, and their number where that was.
+    /// Writes rows of a table; gives back those that were asked for, and their number where that
+    /// was.
     pub async fn change(&self, change: &Change<'_>) -> Result<Listed, RestError> {
         let Change { verb, schema, table, query, prefer, ref body, again } = *change;
         let url = format!("{}/{}?{query}", self.project.api(), super::query::encoded(table));

@@ -1,5 +1,5 @@
-//! Deletes or marks rows by key over the API, and counts them. What is refused together is tried by halves, so
-//! that one row that is held stays, with what holds it, and the others go.
+//! Deletes or marks rows by key over the API, and counts them. What is refused together is tried by
+//! halves, so that one row that is held stays, with what holds it, and the others go.
 
 use std::collections::BTreeSet;
 
@@ -64,8 +64,9 @@ pub async fn rows(
     Ok(deleted)
 }
 
-/// Deletes or marks the rows of these keys, as many in one call as fit an address. Those of a call that was
-/// refused are tried again by whoever asked, with those that went before: they are not there any more.
+/// Deletes or marks the rows of these keys, as many in one call as fit an address. Those of a call
+/// that was refused are tried again by whoever asked, with those that went before: they are not
+/// there any more.
 async fn attempt(
     of: &PostgrestTarget,
     lease: &Lease,
@@ -115,8 +116,8 @@ fn unmarked(shape: &Shape, query: Query) -> Query {
     }
 }
 
-/// What holds a row, by name. The sentence about a foreign key names the table, the constraint and the other
-/// table, and no value; a trigger's may hold one.
+/// What holds a row, by name. The sentence about a foreign key names the table, the constraint and
+/// the other table, and no value; a trigger's may hold one.
 fn holder(error: &RestError) -> String {
     let RestError::Refused { code, said, .. } = error else { return "the target".to_owned() };
     let sentence = said.0.message.as_deref().unwrap_or_default();

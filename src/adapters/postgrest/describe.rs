@@ -1,5 +1,6 @@
-//! What an API tells of its tables, read into facts. It names neither unique keys beside the primary one
-//! nor composite foreign keys, no modifiers of types, and whether an index serves an order.
+//! What an API tells of its tables, read into facts. It names neither unique keys beside the
+//! primary one nor composite foreign keys, no modifiers of types, and whether an index serves an
+//! order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,8 +103,8 @@ fn pointed_to(description: &str) -> Option<(&str, &str)> {
     Some((table, column))
 }
 
-/// A type as `format_type` prints it. Since 14.8 PostgREST names whole numbers by their bits, and says
-/// the same of both that fit in 32 (facts/postgrest.md, section 5).
+/// A type as `format_type` prints it. Since 14.8 PostgREST names whole numbers by their bits, and
+/// says the same of both that fit in 32 (facts/postgrest.md, section 5).
 fn type_name(format: &str, max_length: Option<u32>) -> String {
     if let Some(element) = format.strip_suffix("[]") {
         return format!("{}[]", type_name(element, None));

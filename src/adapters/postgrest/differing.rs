@@ -1,5 +1,5 @@
-//! Another look at rows that are written over the target's: right before, where what is there may have
-//! become the same or newer, and after, where fewer were written than were sent.
+//! Another look at rows that are written over the target's: right before, where what is there may
+//! have become the same or newer, and after, where fewer were written than were sent.
 
 use bytes::Bytes;
 
@@ -30,8 +30,9 @@ impl Putting<'_> {
         shape.key.iter().any(folds)
     }
 
-    /// Those that are to be written over the target's, by another look at it. Where it calls another key the
-    /// same, `Bob` and `BOB` say, the row is refused and not written over the other.
+    /// Those that are to be written over the target's, by another look at it. Where it calls
+    /// another key the same, `Bob` and `BOB` say, the row is refused and not written over the
+    /// other.
     pub async fn still_differing<'l>(
         &self,
         there: Vec<Ready<'l>>,
@@ -90,8 +91,9 @@ impl Putting<'_> {
         Ok(())
     }
 
-    /// Fewer rows were written than were sent. Those that are in the target as they are, since a call before did
-    /// its work or a trigger leaves out what changes nothing, are done; others a trigger dropped.
+    /// Fewer rows were written than were sent. Those that are in the target as they are, since a
+    /// call before did its work or a trigger leaves out what changes nothing, are done; others a
+    /// trigger dropped.
     pub async fn not_written<'l>(
         &self,
         part: Vec<Ready<'l>>,

@@ -1,5 +1,6 @@
-//! Digests of rows that an API shows, computed here: the same numbers as a database computes of the same rows, so
-//! that either may stand on either side. All rows of the spans come over the wire for it.
+//! Digests of rows that an API shows, computed here: the same numbers as a database computes of the
+//! same rows, so that either may stand on either side. All rows of the spans come over the wire for
+//! it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -17,8 +18,8 @@ use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
 
-/// How many samples of a span's keys are taken for each border. A span's rows do not come in the order of its
-/// keys where that is the order of bytes.
+/// How many samples of a span's keys are taken for each border. A span's rows do not come in the
+/// order of its keys where that is the order of bytes.
 const SAMPLES: u64 = 8;
 
 /// The rows of one call. The API may give fewer.
@@ -125,8 +126,8 @@ pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDige
     Ok(found)
 }
 
-/// Hands over each settled row of ranges, with the place of its range. Only a list without rows is the end: others
-/// may add some meanwhile, and the API cuts its lists in silence.
+/// Hands over each settled row of ranges, with the place of its range. Only a list without rows is
+/// the end: others may add some meanwhile, and the API cuts its lists in silence.
 async fn scan(
     table: Table<'_>,
     ranges: &[KeyRange],
@@ -186,8 +187,8 @@ async fn list(
     Ok((Rows::of(listed, PAGE_BYTES)?, total))
 }
 
-/// The compared columns, without the rows that are marked as gone. Behind them stands the column that tells
-/// whether the target was filled with rows as old, which need not be one of them.
+/// The compared columns, without the rows that are marked as gone. Behind them stands the column
+/// that tells whether the target was filled with rows as old, which need not be one of them.
 fn selection(table: Table<'_>) -> Query {
     let shape = table.of.shape;
     let columns = shape.columns.iter().map(|column| printed::selected(column, table.side));
@@ -209,8 +210,8 @@ fn selection(table: Table<'_>) -> Query {
     }
 }
 
-/// Without the rows that the target has not reached, and those that are older than what it was filled with. One
-/// without a cursor is read in every run.
+/// Without the rows that the target has not reached, and those that are older than what it was
+/// filled with. One without a cursor is read in every run.
 fn settled(table: Table<'_>, query: Query) -> Query {
     let Comparison { shape, settled_to, filled_from } = table.of;
     let or_none = |column: &str, operator: &str, limit: &str| {

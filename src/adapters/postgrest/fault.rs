@@ -120,8 +120,8 @@ impl RestError {
         Self::Refused { status: answered.status.as_u16(), code, words, said }
     }
 
-    /// The same call may succeed a moment later. A 500 is the server's word on the statement, and only
-    /// some of those pass.
+    /// The same call may succeed a moment later. A 500 is the server's word on the statement, and
+    /// only some of those pass.
     pub fn passes_by_itself(&self) -> bool {
         let Self::Refused { status, code, .. } = self else { return false };
         match (status, code.as_str()) {

@@ -10,8 +10,8 @@ use reqwest::header::{DATE, HeaderMap};
 use crate::engine::model::cursor::{CursorKind, CursorValue};
 use crate::engine::model::survey::Floor;
 
-/// How far the API's clock is ahead of ours, as its last answer told: in whole seconds, as a date in a
-/// header is.
+/// How far the API's clock is ahead of ours, as its last answer told: in whole seconds, as a date
+/// in a header is.
 #[derive(Debug, Default)]
 pub struct Clock(AtomicI64);
 

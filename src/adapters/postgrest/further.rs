@@ -1,5 +1,6 @@
-//! How a stamp of a file stands to a cursor that is kept, read from the texts of both, by the clock that
-//! the API's answers tell. A text that says less than all is called no value, so that nothing moves.
+//! How a stamp of a file stands to a cursor that is kept, read from the texts of both, by the clock
+//! that the API's answers tell. A text that says less than all is called no value, so that nothing
+//! moves.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};

@@ -58,8 +58,8 @@ pub async fn newest(of: &PostgrestTarget, pipeline: &str) -> Result<Option<Past>
     Ok(of.history().few(&query).await?.into_iter().next())
 }
 
-/// The run that did this piece of work already, if one did. One that died did not do it, nor did one that
-/// failed, unless the chain has gone on since.
+/// The run that did this piece of work already, if one did. One that died did not do it, nor did
+/// one that failed, unless the chain has gone on since.
 pub async fn finished(
     of: &PostgrestTarget,
     run: &NewRun<'_>,
@@ -103,8 +103,8 @@ fn running(pipeline: &str) -> Query {
         .with("sync_status", "eq.running")
 }
 
-/// A run of this pipeline that is still said to be running has died, or was overtaken: its lease is ours
-/// now. Whether there is one.
+/// A run of this pipeline that is still said to be running has died, or was overtaken: its lease is
+/// ours now. Whether there is one.
 pub async fn is_any_dead(of: &PostgrestTarget, pipeline: &str) -> Result<bool, RestError> {
     let dead: Vec<Value> = of.history().few(&running(pipeline).with("limit", "1")).await?;
     Ok(!dead.is_empty())
@@ -145,8 +145,8 @@ pub async fn record_start(
     Ok(())
 }
 
-/// Adds counts to a run's; how many rows of the table are set aside is told and not added up, since a row
-/// leaves again.
+/// Adds counts to a run's; how many rows of the table are set aside is told and not added up, since
+/// a row leaves again.
 pub async fn count(
     of: &PostgrestTarget,
     lease: &Lease,
@@ -168,8 +168,8 @@ pub async fn count(
     Ok(())
 }
 
-/// Records the end, unless the run was declared dead meanwhile. The size of the database is nothing that an
-/// API tells.
+/// Records the end, unless the run was declared dead meanwhile. The size of the database is nothing
+/// that an API tells.
 pub async fn record_end(of: &PostgrestTarget, closed: &ClosedRun<'_>) -> Result<(), RestError> {
     let ClosedRun { id, end, error, calls, pulse: _ } = *closed;
     let query = of_run(id.as_str()).with("select", "run_id").with("sync_status", "eq.running");

@@ -1,20 +1,22 @@
-//! The lease over an API: one row of `sync_state`, compared and swapped. Each change of it is one statement
-//! that names the whole value that it expects, so of two that want it one finds nothing to change.
+//! The lease over an API: one row of `sync_state`, compared and swapped. Each change of it is one
+//! statement that names the whole value that it expects, so of two that want it one finds nothing
+//! to change.
 //!
-//! Its time is over by the database's clock: the statement that looks at the row has the server write `now`
-//! beside it, and tells both. What follows is counted from there.
+//! Its time is over by the database's clock: the statement that looks at the row has the server
+//! write `now` beside it, and tells both. What follows is counted from there.
 //!
-//! Rows are written by other calls, which cannot look at the lease. So it is proved right before them, and
-//! again before the checkpoint:
+//! Rows are written by other calls, which cannot look at the lease. So it is proved right before
+//! them, and again before the checkpoint:
 //!
 //! 1. A run proves its lease and sends a page.
-//! 2. It is stopped, or its network is, until the lease is over; another run takes it, and writes newer rows.
+//! 2. It is stopped, or its network is, until the lease is over; another run takes it, and writes
+//!    newer rows.
 //! 3. The page arrives, and its older rows stand over the newer ones.
 //!
-//! No page is sent once a third of the lease has passed since it was proved, and none a second time without
-//! another proof (`rows`). So only a process that was stopped between the two does that, or a call that was longer on
-//! its way than the lease lasts. The runs after one that was overtaken read again what it may have written
-//! (`overtaken`).
+//! No page is sent once a third of the lease has passed since it was proved, and none a second time
+//! without another proof (`rows`). So only a process that was stopped between the two does that, or
+//! a call that was longer on its way than the lease lasts. The runs after one that was overtaken
+//! read again what it may have written (`overtaken`).
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -63,8 +65,8 @@ impl Held {
     }
 }
 
-/// A moment by both clocks of this machine: the one that is never set stands still while the machine
-/// sleeps, and the one that does not may be set.
+/// A moment by both clocks of this machine: the one that is never set stands still while the
+/// machine sleeps, and the one that does not may be set.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
     steady: Instant,

@@ -1,5 +1,5 @@
-//! A run's beginning and end over the API, and the checkpoints. The lease is in `lease`, the history in `history`,
-//! and what follows a run that was overtaken in `overtaken`.
+//! A run's beginning and end over the API, and the checkpoints. The lease is in `lease`, the
+//! history in `history`, and what follows a run that was overtaken in `overtaken`.
 
 use std::collections::BTreeSet;
 
@@ -82,8 +82,8 @@ enum Beginning {
     Finished(PastRun),
 }
 
-/// Asked after the lease was taken: of two deliveries of one message at once, the second sees what the
-/// first has done.
+/// Asked after the lease was taken: of two deliveries of one message at once, the second sees what
+/// the first has done.
 async fn begin(
     of: &PostgrestTarget,
     run: &NewRun<'_>,
@@ -141,8 +141,8 @@ pub async fn version(of: &PostgrestTarget) -> Result<StateVersion, RestError> {
     }
 }
 
-/// Checkpoints, and what is remembered of deletes and of runs that were overtaken. A name may hold what the pattern means something by,
-/// so that what it finds is looked through once more.
+/// Checkpoints, and what is remembered of deletes and of runs that were overtaken. A name may hold
+/// what the pattern means something by, so that what it finds is looked through once more.
 async fn kept(of: &PostgrestTarget, pipeline: &str) -> Result<Vec<State>, RestError> {
     let like = |key: String| format!("key.like.{}", query::quoted(&format!("{key}*")));
     let prefixes = [checkpoint_prefix(pipeline), deletes_key(pipeline, "")];

@@ -1,5 +1,5 @@
-//! How long the API's lists are. It cuts them at a length that it does not name, and says nothing when
-//! it does.
+//! How long the API's lists are. It cuts them at a length that it does not name, and says nothing
+//! when it does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,8 @@ pub struct Lengths {
 }
 
 impl Lengths {
-    /// Whether a list that is shorter than was asked for is whole; none where only another call can tell.
+    /// Whether a list that is shorter than was asked for is whole; none where only another call can
+    /// tell.
     pub fn judge(&self, rows: u64) -> Option<bool> {
         let longest = self.longest.fetch_max(rows, Ordering::Relaxed);
         if rows < longest {

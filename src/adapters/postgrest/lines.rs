@@ -1,7 +1,8 @@
-//! A page's rows as the target takes them: the key and the values of each, and the objects of a request's body.
+//! A page's rows as the target takes them: the key and the values of each, and the objects of a
+//! request's body.
 //!
-//! Values pass as they are written, digit by digit. JSON alone is put in as what it is: as a string it would be
-//! stored as one (facts/postgrest.md, section 3).
+//! Values pass as they are written, digit by digit. JSON alone is put in as what it is: as a string
+//! it would be stored as one (facts/postgrest.md, section 3).
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
-//! A project's PostgREST API: as the side that is read, with nothing installed there, and in `target` as the one
-//! that is written. What the API offers to anybody with the key is all that is used.
+//! A project's PostgREST API: as the side that is read, with nothing installed there, and in
+//! `target` as the one that is written. What the API offers to anybody with the key is all that is
+//! used.
 //!
-//! It shows no open transaction, so the newest rows are read again by every run that finds a change;
-//! `survey` tells how far back. Each page is a snapshot of its own.
+//! It shows no open transaction, so the newest rows are read again by every run that finds a
+//! change; `survey` tells how far back. Each page is a snapshot of its own.
 
 mod client;
 mod delete;

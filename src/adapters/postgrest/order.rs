@@ -1,5 +1,5 @@
-//! The order of values whose order is the same in every database, read from their texts. All others are
-//! ordered by the bytes of their text.
+//! The order of values whose order is the same in every database, read from their texts. All others
+//! are ordered by the bytes of their text.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,8 @@ pub enum Order {
     Bytes,
 }
 
-/// Types with an order of their own that is the same everywhere, and that the digests of a database use.
+/// Types with an order of their own that is the same everywhere, and that the digests of a database
+/// use.
 const NATIVE: [&str; 13] = [
     "smallint",
     "integer",

@@ -1,13 +1,14 @@
-//! A run that was overtaken may have written older rows over newer ones (`lease` tells how). Nobody sees it: the
-//! source looks as it did, so no later run would read those rows. So:
+//! A run that was overtaken may have written older rows over newer ones (`lease` tells how). Nobody
+//! sees it: the source looks as it did, so no later run would read those rows. So:
 //!
 //! 1. Who finds such a run says in `sync_state` until when a call of it may be on its way.
-//! 2. Each run that begins until then, and the first one after, forgets in all checkpoints what was seen of the
-//!    source, and saves that before it reads.
-//! 3. Whichever run works a table next reads it again, from its kept cursor less the overlap on; that far back
-//!    reaches the overlap.
+//! 2. Each run that begins until then, and the first one after, forgets in all checkpoints what was
+//!    seen of the source, and saves that before it reads.
+//! 3. Whichever run works a table next reads it again, from its kept cursor less the overlap on;
+//!    that far back reaches the overlap.
 //!
-//! What is saved holds for the tables that a run leaves out: those that its chain has done, or nobody chose.
+//! What is saved holds for the tables that a run leaves out: those that its chain has done, or
+//! nobody chose.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,8 @@ struct Overtaken {
     until: String,
 }
 
-/// Says that a run was overtaken, and closes it. Not the other way round: once it is closed nobody finds it.
+/// Says that a run was overtaken, and closes it. Not the other way round: once it is closed nobody
+/// finds it.
 pub async fn close(of: &PostgrestTarget, run: &NewRun<'_>, held: &Held) -> Result<(), RestError> {
     let lasts = SignedDuration::try_from(run.lease + PATIENCE).unwrap_or(SignedDuration::MAX);
     let until = held.now().saturating_add(lasts).unwrap_or(Timestamp::MAX).to_string();
@@ -43,8 +45,8 @@ pub async fn close(of: &PostgrestTarget, run: &NewRun<'_>, held: &Held) -> Resul
     history::close_dead(of, run.pipeline).await
 }
 
-/// Forgets what was seen, if a run died, or did lately as the state says. No stamp is changed: by these a
-/// chain knows what it has saved.
+/// Forgets what was seen, if a run died, or did lately as the state says. No stamp is changed: by
+/// these a chain knows what it has saved.
 pub async fn forget(
     of: &PostgrestTarget,
     run: &NewRun<'_>,

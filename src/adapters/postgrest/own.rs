@@ -1,5 +1,5 @@
-//! Our state tables over the API: whole rows, each call a statement and a transaction of its own. Every call
-//! may reach the database twice and does no more then than once.
+//! Our state tables over the API: whole rows, each call a statement and a transaction of its own.
+//! Every call may reach the database twice and does no more then than once.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -18,7 +18,8 @@ pub struct OwnTable<'a> {
     name: &'static str,
 }
 
-/// The bytes of a list of state rows: as many as an API's list has at most, with room for long checkpoints.
+/// The bytes of a list of state rows: as many as an API's list has at most, with room for long
+/// checkpoints.
 const MOST_BYTES: usize = 16 << 20;
 
 impl<'a> OwnTable<'a> {
@@ -27,8 +28,8 @@ impl<'a> OwnTable<'a> {
         Self { client, schema, name }
     }
 
-    /// All rows that a query finds, in an order that tells each from the others. The API cuts its lists, so
-    /// they are asked for until there are as many as it counted.
+    /// All rows that a query finds, in an order that tells each from the others. The API cuts its
+    /// lists, so they are asked for until there are as many as it counted.
     pub async fn all<R: DeserializeOwned>(
         &self,
         query: &Query,

@@ -1,9 +1,9 @@
-//! What the target has of a page's rows. A row that is the same is not written again, so the target's are read
-//! before: those whose cursor or key lies between the page's first and last, in a few calls however many they
-//! are, or key by key where no order is the same on both sides.
+//! What the target has of a page's rows. A row that is the same is not written again, so the
+//! target's are read before: those whose cursor or key lies between the page's first and last, in a
+//! few calls however many they are, or key by key where no order is the same on both sides.
 //!
-//! A row that is the same has the same cursor. What is not found between the page's cursors is another row, or
-//! none; writing tells which.
+//! A row that is the same has the same cursor. What is not found between the page's cursors is
+//! another row, or none; writing tells which.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -27,7 +27,8 @@ use crate::engine::model::shape::Shape;
 /// Calls that are made at once: the API's pool is its users', too.
 const AT_ONCE: usize = 6;
 
-/// So many more rows than the page has may lie between its first and last; more are read key by key.
+/// So many more rows than the page has may lie between its first and last; more are read key by
+/// key.
 const MOST_OTHERS: u64 = 1_000;
 
 /// What the target has of a row.
@@ -101,8 +102,8 @@ pub fn columns<'a>(shape: &Shape, names: impl Iterator<Item = &'a str>) -> Strin
     names.map(column).collect::<Vec<_>>().join(",")
 }
 
-/// Hands each row over that a query finds. The API cuts its lists; the rows of several come in the order
-/// of their keys.
+/// Hands each row over that a query finds. The API cuts its lists; the rows of several come in the
+/// order of their keys.
 pub async fn each(
     of: &PostgrestTarget,
     shape: &Shape,
@@ -137,8 +138,8 @@ struct Span {
 }
 
 impl Span {
-    /// None where the page has no order, or none that is the same on the target, or where a row that lies
-    /// elsewhere may be newer.
+    /// None where the page has no order, or none that is the same on the target, or where a row
+    /// that lies elsewhere may be newer.
     fn of(shape: &Shape, page: &Page, lines: &[Line]) -> Result<Option<Self>, RestError> {
         let ([first, .., last], Some(position)) = (lines, &page.last) else { return Ok(None) };
         let column = match (&position.cursor, &shape.cursor) {

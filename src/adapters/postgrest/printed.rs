@@ -1,5 +1,6 @@
-//! A row's values as a database prints them in a record, told from what an API shows of them; and the place of
-//! its key among ranges. A database hashes that text, so its hash can be compared with one that is made here.
+//! A row's values as a database prints them in a record, told from what an API shows of them; and
+//! the place of its key among ranges. A database hashes that text, so its hash can be compared with
+//! one that is made here.
 
 use std::cmp::Ordering;
 
@@ -103,7 +104,8 @@ impl Printed<'_> {
         Ok(text(self.row, place)?.map(|shown| as_text(own, shown)))
     }
 
-    /// A column's value in a record. Where the two sides have different types, it is printed as text.
+    /// A column's value in a record. Where the two sides have different types, it is printed as
+    /// text.
     fn value(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
         let shown = self.shown(place, column)?;
         let is_same = column.source_type == column.target_type;
@@ -126,8 +128,8 @@ pub fn selected(column: &MovedColumn, side: Side) -> String {
     format!("{}{}", query::name(&column.name), if as_it_is { "" } else { "::text" })
 }
 
-/// A source's value takes the way into the target's type before it is compared, which no API offers; where the two
-/// types may print a value differently, the source cannot be compared.
+/// A source's value takes the way into the target's type before it is compared, which no API
+/// offers; where the two types may print a value differently, the source cannot be compared.
 pub fn is_comparable(shape: &Shape, side: Side) -> Result<(), RestError> {
     let kind = |name: &str| match unmodified(name).as_ref() {
         "smallint" | "integer" | "bigint" => "whole".to_owned(),
@@ -149,8 +151,8 @@ pub fn is_comparable(shape: &Shape, side: Side) -> Result<(), RestError> {
     Ok(())
 }
 
-/// Types whose values a column may round or pad, by a modifier that no API tells: a key that the target spells
-/// otherwise would be taken for one that is gone.
+/// Types whose values a column may round or pad, by a modifier that no API tells: a key that the
+/// target spells otherwise would be taken for one that is gone.
 const ROUNDED: [&str; 11] = [
     "numeric",
     "timestamp with time zone",
@@ -212,8 +214,8 @@ fn own_type(column: &MovedColumn, side: Side) -> &str {
     }
 }
 
-/// What a cast to text prints of a value that JSON shows: times have a blank for the T, and the zone's
-/// minutes only where there are some.
+/// What a cast to text prints of a value that JSON shows: times have a blank for the T, and the
+/// zone's minutes only where there are some.
 fn as_text(type_name: &str, shown: String) -> String {
     match unmodified(type_name).as_ref() {
         "timestamp without time zone" => shown.replacen('T', " ", 1),
@@ -222,8 +224,8 @@ fn as_text(type_name: &str, shown: String) -> String {
     }
 }
 
-/// A key column's text. Numbers that are equal are one key, however they are spelled. The blanks at its end are
-/// nothing where the target pads, and its own where only the source does.
+/// A key column's text. Numbers that are equal are one key, however they are spelled. The blanks at
+/// its end are nothing where the target pads, and its own where only the source does.
 fn key_text(column: &MovedColumn, shown: String) -> String {
     let is_same = column.source_type == column.target_type;
     match unmodified(&column.target_type).as_ref() {

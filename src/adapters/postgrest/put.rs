@@ -1,5 +1,5 @@
-//! Puts rows into the target, and tells those that it refuses: a part that is refused is halved until the row is
-//! alone. Each request is a transaction, so what went in stays in.
+//! Puts rows into the target, and tells those that it refuses: a part that is refused is halved
+//! until the row is alone. Each request is a transaction, so what went in stays in.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -20,11 +20,13 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
 
-/// More refused rows in one page have a common cause that a person must mend, and each costs a dozen calls.
+/// More refused rows in one page have a common cause that a person must mend, and each costs a
+/// dozen calls.
 const MOST_REFUSED: usize = 1_000;
 
-/// How long refused rows are told apart, some two calls each. A function has 29 s, and a page that gives up is
-/// tried with a quarter of its rows: from two thousand to seven in four tries, after which it is saved.
+/// How long refused rows are told apart, some two calls each. A function has 29 s, and a page that
+/// gives up is tried with a quarter of its rows: from two thousand to seven in four tries, after
+/// which it is saved.
 const LONGEST: Duration = Duration::from_secs(4);
 
 /// What is said of a row that was not told apart from others in that time.
@@ -273,8 +275,8 @@ impl Putting<'_> {
         rows::write(self.of, self.lease, &change).await
     }
 
-    /// Where the server computes a column, its name; other errors as they are. Its sentence names the column
-    /// and holds no value; of the two kinds one has a hint, in every language.
+    /// Where the server computes a column, its name; other errors as they are. Its sentence names
+    /// the column and holds no value; of the two kinds one has a hint, in every language.
     fn computed(&self, error: RestError) -> Result<RestError, RestError> {
         let RestError::Refused { code, said, .. } = &error else { return Ok(error) };
         if code != "428C9" {

@@ -1,4 +1,5 @@
-//! The text of a request: columns, conditions and values, each in the spelling that PostgREST reads.
+//! The text of a request: columns, conditions and values, each in the spelling that PostgREST
+//! reads.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -92,8 +93,8 @@ impl Query {
     }
 }
 
-/// The rows after a position, where rows are ordered by these columns: the first column's bound, which an
-/// index finds, and the condition that tells equal values apart.
+/// The rows after a position, where rows are ordered by these columns: the first column's bound,
+/// which an index finds, and the condition that tells equal values apart.
 pub fn after(columns: &[(&str, &str)]) -> Vec<(String, String)> {
     let [(first, value), more @ ..] = columns else { return Vec::new() };
     if more.is_empty() {

@@ -32,9 +32,9 @@ pub async fn page(of: &PostgrestSource, read: &ReadPage<'_>) -> Result<Page, Res
     Ok(Page { bytes, rows, last: Some(last), complete })
 }
 
-/// Whether nothing follows rows that are fewer than were asked for. The API cuts lists at a length of its
-/// own without a word of it (facts/postgrest.md, section 1): a list that is shorter than another one is
-/// not cut, and of the longest so far one row after it is asked for.
+/// Whether nothing follows rows that are fewer than were asked for. The API cuts lists at a length
+/// of its own without a word of it (facts/postgrest.md, section 1): a list that is shorter than
+/// another one is not cut, and of the longest so far one row after it is asked for.
 async fn is_end(
     of: &PostgrestSource,
     read: &ReadPage<'_>,

@@ -102,7 +102,8 @@ pub async fn set_aside(
     of.rejects().merge("pipeline,table_name,key", &rows).await
 }
 
-/// Lets rows go: they are in the target, or gone from the source, or nobody wants them. How many there were.
+/// Lets rows go: they are in the target, or gone from the source, or nobody wants them. How many
+/// there were.
 pub async fn clear(
     of: &PostgrestTarget,
     pipeline: &str,

@@ -1,5 +1,6 @@
-//! Writes of a target's rows: each is sent under a lease that was proved shortly before, and sent again after
-//! another proof. A call that was cut may have done its work, and somebody else may have the lease since.
+//! Writes of a target's rows: each is sent under a lease that was proved shortly before, and sent
+//! again after another proof. A call that was cut may have done its work, and somebody else may
+//! have the lease since.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::engine::model::lease::Lease;
 /// More would only add to the load of a service that is down.
 const MOST_ATTEMPTS: usize = 4;
 
-/// Before the second attempt; three times as long before each one after it, so that the third comes after the
-/// second that gateways usually ask for.
+/// Before the second attempt; three times as long before each one after it, so that the third comes
+/// after the second that gateways usually ask for.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Writes rows. They may reach the database twice, and are the same then.

@@ -37,8 +37,8 @@ struct Sum {
     database_bytes: Option<u64>,
 }
 
-/// Reads it; none where there are no state tables yet. The size of the database is the last one that a run
-/// over a connection, or over the function, has recorded: an API tells none.
+/// Reads it; none where there are no state tables yet. The size of the database is the last one
+/// that a run over a connection, or over the function, has recorded: an API tells none.
 pub async fn records(of: &PostgrestTarget, pipeline: &str) -> Result<Option<Records>, RestError> {
     let own = || Query::default().with("pipeline", &format!("eq.{pipeline}"));
     let columns =

@@ -1,12 +1,13 @@
-//! The look at a table over an API: its newest rows, in one call. Nobody says who has a transaction open
-//! there, so rows that appear late are found by reading the newest ones again:
+//! The look at a table over an API: its newest rows, in one call. Nobody says who has a transaction
+//! open there, so rows that appear late are found by reading the newest ones again:
 //!
 //! 1. A writer draws its stamp, 12:00:00, and stays open.
 //! 2. Another writes 12:00:05 and commits; a run reads it and keeps 12:00:05.
 //! 3. The first commits. Its row lies behind the kept cursor, and within the overlap.
 //!
-//! The look tells it: it counts the rows from the kept cursor, less the overlap, on, and digests the stamps
-//! and keys of the newest of them. A transaction that is open for longer than the overlap is missed.
+//! The look tells it: it counts the rows from the kept cursor, less the overlap, on, and digests
+//! the stamps and keys of the newest of them. A transaction that is open for longer than the
+//! overlap is missed.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -32,12 +33,12 @@ use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
 /// migration usually stays open.
 pub const LEAST_OVERLAP: Duration = Duration::from_secs(10 * 60);
 
-/// The same for numbers, which have no time: a sequence's values are drawn before their rows appear, and
-/// so many are not drawn by transactions that are open at once.
+/// The same for numbers, which have no time: a sequence's values are drawn before their rows
+/// appear, and so many are not drawn by transactions that are open at once.
 const LEAST_NUMBERS: i128 = 1_000;
 
-/// How far ahead of our clock a stamp may be and count as the present. It is less than the overlap, so
-/// that a watermark of such a stamp hides no row of the time between.
+/// How far ahead of our clock a stamp may be and count as the present. It is less than the overlap,
+/// so that a watermark of such a stamp hides no row of the time between.
 const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 
 /// How many of the newest rows are digested. Changes among others are told by their number alone.
@@ -168,8 +169,8 @@ async fn has_nulls(of: &PostgrestSource, shape: &Shape, cursor: &str) -> Result<
     Ok(!of.client.list(&get).await?.rows.is_empty())
 }
 
-/// A stamp of the future, which must not become the watermark. The server's clock is not asked: one that
-/// is off by less than the overlap does no harm.
+/// A stamp of the future, which must not become the watermark. The server's clock is not asked: one
+/// that is off by less than the overlap does no harm.
 fn is_future(value: &str, kind: CursorKind) -> bool {
     let now =
         Timestamp::now().saturating_add(SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default());
@@ -201,8 +202,8 @@ fn greatest(kind: CursorKind) -> &'static str {
     }
 }
 
-/// From where a scan reads again what lies before the kept cursor. A value that is no ordinary one is its
-/// own bound.
+/// From where a scan reads again what lies before the kept cursor. A value that is no ordinary one
+/// is its own bound.
 pub fn lower_bound(value: &str, kind: CursorKind, overlap: Duration) -> String {
     let overlap = overlap.max(LEAST_OVERLAP);
     let less = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);

@@ -1,6 +1,6 @@
-//! A project's API, as the side that is written and holds our state, where the state tables are there and our
-//! function is not. Each call is a transaction of its own: rows come first and the checkpoint after, so
-//! that a crash repeats rows and skips none.
+//! A project's API, as the side that is written and holds our state, where the state tables are
+//! there and our function is not. Each call is a transaction of its own: rows come first and the
+//! checkpoint after, so that a crash repeats rows and skips none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};

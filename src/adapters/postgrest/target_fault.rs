@@ -1,4 +1,5 @@
-//! What goes wrong on the side that is written: whose fault it is, a row's or somebody else's, and who must act.
+//! What goes wrong on the side that is written: whose fault it is, a row's or somebody else's, and
+//! who must act.
 
 use super::fault::{Judgement, RestError};
 use crate::adapters::http::NoAnswer;
@@ -6,8 +7,8 @@ use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy, STATEMENT_TIMEOUT, 
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-/// What the target said of a row that it does not take. It may hold the row's values: it goes to the table
-/// of refused rows, and nowhere else.
+/// What the target said of a row that it does not take. It may hold the row's values: it goes to
+/// the table of refused rows, and nowhere else.
 pub struct Refusal {
     /// The SQLSTATE.
     pub code: String,
@@ -71,14 +72,15 @@ impl RestError {
     }
 }
 
-/// A status that speaks of the key or of the server says nothing of a row, whatever the code: a role that the
-/// database does not have is a bad value, too.
+/// A status that speaks of the key or of the server says nothing of a row, whatever the code: a
+/// role that the database does not have is a bad value, too.
 fn is_told_of_a_row(status: u16, code: &str) -> bool {
     is_of_a_row(code) && !matches!(status, 401 | 429 | 502..=504)
 }
 
-/// A row is at fault, not the statement, the role or the connection: a bad value, a broken constraint, a
-/// trigger that refused, a key that comes twice, a row too large. A function may raise any code but the server's own.
+/// A row is at fault, not the statement, the role or the connection: a bad value, a broken
+/// constraint, a trigger that refused, a key that comes twice, a row too large. A function may
+/// raise any code but the server's own.
 fn is_of_a_row(code: &str) -> bool {
     const OF_THE_SERVER: [&str; 17] = [
         "08", "0A", "25", "28", "2D", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "F0",

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-/// What stands between the brackets of a list; none where it is none. A list that was not read to its
-/// end has no closing one.
+/// What stands between the brackets of a list; none where it is none. A list that was not read to
+/// its end has no closing one.
 pub fn inside(body: Bytes, cut: bool) -> Option<Bytes> {
     let start = body.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let end = body.len() - body.iter().rev().position(|byte| !byte.is_ascii_whitespace())?;

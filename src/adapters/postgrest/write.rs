@@ -1,8 +1,9 @@
 //! One page into the target over its API: rows first, and the checkpoint after.
 //!
-//! The order: prove the lease, look at the target's rows, write those that differ, prove the lease once more,
-//! set aside those that were refused, save the checkpoint and the counts. A process that dies at any point
-//! repeats rows and skips none; rows that are sent twice are found the same the second time.
+//! The order: prove the lease, look at the target's rows, write those that differ, prove the lease
+//! once more, set aside those that were refused, save the checkpoint and the counts. A process that
+//! dies at any point repeats rows and skips none; rows that are sent twice are found the same the
+//! second time.
 
 use std::collections::BTreeSet;
 
@@ -57,8 +58,8 @@ pub async fn retry(
     Ok(Committed { tally: put.tally, straight: false, set_aside, closed: false })
 }
 
-/// Rows of one table may wait for each other and go in with one request. Those of several tables would
-/// need a transaction, and stay set aside, as do those that wait for a row to go.
+/// Rows of one table may wait for each other and go in with one request. Those of several tables
+/// would need a transaction, and stay set aside, as do those that wait for a row to go.
 pub async fn retry_together(
     of: &PostgrestTarget,
     lease: &Lease,
@@ -156,9 +157,10 @@ async fn put(
     }
 }
 
-/// Sets those aside that were refused, and lets the others of these keys go; how many of the table are set
-/// aside then. A table without any, the usual case, costs no call. A row that there was no time for stays as it
-/// is if it waits already, so that it is among the first that are tried next time.
+/// Sets those aside that were refused, and lets the others of these keys go; how many of the table
+/// are set aside then. A table without any, the usual case, costs no call. A row that there was no
+/// time for stays as it is if it waits already, so that it is among the first that are tried next
+/// time.
 async fn set_aside(
     of: &PostgrestTarget,
     lease: &Lease,

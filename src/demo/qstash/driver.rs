@@ -1,6 +1,6 @@
-//! Carries deliveries out: begins what is due, takes the outcomes, and waits for what comes next. With
-//! the real clock it never ends; with a stepped one it jumps from one event to the next up to a moment,
-//! and time stands while a delivery is under way.
+//! Carries deliveries out: begins what is due, takes the outcomes, and waits for what comes next.
+//! With the real clock it never ends; with a stepped one it jumps from one event to the next up to
+//! a moment, and time stands while a delivery is under way.
 
 use std::collections::HashMap;
 use std::sync::Arc;

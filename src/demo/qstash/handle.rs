@@ -108,8 +108,8 @@ impl LocalQStash {
     }
 
     /// Lets that much time pass on a stepped clock: goes from one tick, delayed message or retry to
-    /// the next, delivers, and returns when all of it has been answered. Time stands while an answer
-    /// is awaited. A real clock is waited for.
+    /// the next, delivers, and returns when all of it has been answered. Time stands while an
+    /// answer is awaited. A real clock is waited for.
     pub async fn advance(&self, by: Duration) {
         if matches!(self.desk.clock, Clock::Real) {
             tokio::time::sleep(by).await;
@@ -141,7 +141,8 @@ impl LocalQStash {
         driver::drive_until(&self.desk, until).await;
     }
 
-    /// The next calls of the API are answered so, and nothing is done: 500, or 429 with its headers.
+    /// The next calls of the API are answered so, and nothing is done: 500, or 429 with its
+    /// headers.
     pub fn refuse_next(&self, count: usize, status: u16, headers: &[(&str, &str)]) {
         self.desk.faults.refuse(count, status, headers);
     }

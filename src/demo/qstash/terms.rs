@@ -1,5 +1,6 @@
-//! On what terms a message is delivered: everything that the `Upstash-` headers of a publish, a batch
-//! item or a schedule say. Redaction is accepted and not done: here is nobody to hide anything from.
+//! On what terms a message is delivered: everything that the `Upstash-` headers of a publish, a
+//! batch item or a schedule say. Redaction is accepted and not done: here is nobody to hide
+//! anything from.
 
 use super::spans::{DAY, span};
 use super::{Millis, Named, Refused, expression};

@@ -1,4 +1,5 @@
-//! The shapes of the API's answers. A field that has nothing to say is left out, as the service does.
+//! The shapes of the API's answers. A field that has nothing to say is left out, as the service
+//! does.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! `syncline cutover`: the end of a migration, step by step: checks, schedules paused, nobody writes,
-//! the last drain, the comparison, the sequences, and which variable gets which value. Run again
-//! after whatever ended it, it goes on where it has to.
+//! `syncline cutover`: the end of a migration, step by step: checks, schedules paused, nobody
+//! writes, the last drain, the comparison, the sequences, and which variable gets which value. Run
+//! again after whatever ended it, it goes on where it has to.
 
 mod checks;
 mod steps;

@@ -65,11 +65,12 @@ struct ImportArguments {
     /// Try all rows in a transaction that is undone, and tell what would go wrong
     #[arg(long)]
     dry_run: bool,
-    /// Vouch for the files: each holds all rows up to its newest cursor, and nobody was writing behind
-    /// it. The checkpoints move, and the next run goes on from there
+    /// Vouch for the files: each holds all rows up to its newest cursor, and nobody was writing
+    /// behind it. The checkpoints move, and the next run goes on from there
     #[arg(long)]
     checkpoint: bool,
-    /// A text that stands for NULL where it is not quoted; may be repeated [default: nothing at all]
+    /// A text that stands for NULL where it is not quoted; may be repeated [default: nothing at
+    /// all]
     #[arg(long = "null", value_name = "TEXT", allow_hyphen_values = true)]
     nulls: Vec<String>,
     /// The encoding of files that do not say it themselves [default: utf-8]

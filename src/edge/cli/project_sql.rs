@@ -1,5 +1,5 @@
-//! `syncline project-sql`: what a person runs once in a project's SQL editor. Over its API nothing can be made,
-//! and without the function a page and its checkpoint are not one transaction.
+//! `syncline project-sql`: what a person runs once in a project's SQL editor. Over its API nothing
+//! can be made, and without the function a page and its checkpoint are not one transaction.
 
 use super::output::Exit;
 use crate::engine::model::range::Side;
@@ -15,7 +15,8 @@ pub struct ProjectSqlArguments {
     #[arg(long, default_value = "public")]
     schema: String,
 
-    /// The state tables of a target alone, where no function that runs SQL may be made: a run is no transaction then
+    /// The state tables of a target alone, where no function that runs SQL may be made: a run is no
+    /// transaction then
     #[arg(long)]
     without_function: bool,
 }

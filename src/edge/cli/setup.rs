@@ -1,5 +1,6 @@
-//! `syncline setup`: check by check, each with what was found and how to mend it; what is missing is
-//! made on the way, and a run ends it. Repeating it finds everything in order and changes nothing.
+//! `syncline setup`: check by check, each with what was found and how to mend it; what is missing
+//! is made on the way, and a run ends it. Repeating it finds everything in order and changes
+//! nothing.
 
 mod calls;
 mod check;

@@ -22,8 +22,8 @@ pub struct StatusArguments {
     json: bool,
 }
 
-/// Tells how the pipelines stand. The exit says whether that could be told of all, and nothing of their
-/// health: a script reads that from the JSON.
+/// Tells how the pipelines stand. The exit says whether that could be told of all, and nothing of
+/// their health: a script reads that from the JSON.
 pub async fn status(arguments: &StatusArguments) -> Exit {
     let app = match opened(App::from_process()) {
         Ok(app) => app,

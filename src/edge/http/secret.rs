@@ -1,4 +1,5 @@
-//! A secret that a caller must present: never printed, compared without telling how near a guess was.
+//! A secret that a caller must present: never printed, compared without telling how near a guess
+//! was.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
 //! Whether a call was signed by QStash: a function of the keys, the token, the public URL, the raw
-//! body and the time. What a refused caller is told belongs to the edge: a fixed 401, never the reason.
+//! body and the time. What a refused caller is told belongs to the edge: a fixed 401, never the
+//! reason.
 
 mod claims;
 mod mac;

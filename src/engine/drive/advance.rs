@@ -1,5 +1,5 @@
-//! Carries one table's scan forward, page by page: one is read while one is written, and after
-//! each commit the scan could stop for good and lose nothing. A page that fails for its size or for what
+//! Carries one table's scan forward, page by page: one is read while one is written, and after each
+//! commit the scan could stop for good and lose nothing. A page that fails for its size or for what
 //! else goes on is tried again, smaller.
 
 use std::time::{Duration, SystemTime};
@@ -241,8 +241,8 @@ struct Done {
 }
 
 impl Done {
-    /// Gives the fault back of a page that may be tried again. Where the lease is gone after a page that told the
-    /// run's end, the run was over with that page, most likely, and not overtaken.
+    /// Gives the fault back of a page that may be tried again. Where the lease is gone after a page
+    /// that told the run's end, the run was over with that page, most likely, and not overtaken.
     fn failed(&mut self, fault: Fault, end: Option<&ClosedRun<'_>>) -> Result<Fault, Fault> {
         if self.is_unheard && fault.code == LEASE_LOST {
             return Err(unheard());

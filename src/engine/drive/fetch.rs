@@ -86,8 +86,8 @@ async fn parents(source: &dyn Source, fetch: &FetchParents<'_>) -> Result<(Page,
     Ok((Page::empty(), 0))
 }
 
-/// How many values to ask for instead, if those asked for gave more than a page. One that gives several
-/// rows cannot be asked for less.
+/// How many values to ask for instead, if those asked for gave more than a page. One that gives
+/// several rows cannot be asked for less.
 fn fewer(page: &Page, asked: usize) -> Option<usize> {
     let fitted = usize::try_from(page.rows).unwrap_or(usize::MAX);
     (!page.complete && asked > 1).then(|| fitted.clamp(1, asked / 2))

@@ -1,5 +1,5 @@
-//! Asks both sides at once, as the plan of spans says, until the rows that differ are known. Whoever
-//! asks decides what becomes of them.
+//! Asks both sides at once, as the plan of spans says, until the rows that differ are known.
+//! Whoever asks decides what becomes of them.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{

@@ -1,5 +1,5 @@
-//! Tries rows again that were set aside: the cause may have gone, or the row have changed or gone at
-//! the source. A row whose parent is not in the target yet brings it along.
+//! Tries rows again that were set aside: the cause may have gone, or the row have changed or gone
+//! at the source. A row whose parent is not in the target yet brings it along.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

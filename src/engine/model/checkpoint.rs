@@ -20,8 +20,8 @@ pub struct Checkpoint {
 /// What is known to be in the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The kept cursor: every row from the start to it is in the target, and no open transaction can
-    /// still write behind it. None until the first scan is promoted.
+    /// The kept cursor: every row from the start to it is in the target, and no open transaction
+    /// can still write behind it. None until the first scan is promoted.
     pub kept: Option<CursorValue>,
     /// A watermark that is applied already but may not be kept yet.
     pub pending: Option<Pending>,

@@ -124,8 +124,9 @@ impl Chain {
         Ok(Self { id: self.id.clone(), slice: self.slice.saturating_add(1), idle, waits: 0 })
     }
 
-    /// The same slice again, because another run was at work all the time, and after how long: twice
-    /// as long each time. A run at the terminal may take hours; after that the next tick is near.
+    /// The same slice again, because another run was at work all the time, and after how long:
+    /// twice as long each time. A run at the terminal may take hours; after that the next tick is
+    /// near.
     pub fn later(&self, left: Duration) -> Option<(Self, Duration)> {
         let waits = self.waits + 1;
         let pause = FIRST_WAIT.saturating_mul(1 << self.waits.min(MOST_WAITS)).min(LONGEST_WAIT);

@@ -20,8 +20,8 @@ pub struct Facts {
     pub read_only: bool,
     /// The role may make no temporary tables.
     pub no_temporary_tables: bool,
-    /// It is reached through a pooler that gives each transaction a server of its own, as far as its
-    /// address tells.
+    /// It is reached through a pooler that gives each transaction a server of its own, as far as
+    /// its address tells.
     pub pooled: bool,
     /// Its rows travel as JSON and in no other form.
     pub json_alone: bool,
@@ -51,8 +51,8 @@ pub struct TableFacts {
     pub estimated_rows: u64,
     /// What the role may do with it.
     pub privileges: Privileges,
-    /// An API tells of it, which names no modifiers of types, no keys but the primary one and no open
-    /// transaction.
+    /// An API tells of it, which names no modifiers of types, no keys but the primary one and no
+    /// open transaction.
     pub told_by_api: bool,
 }
 
@@ -85,8 +85,8 @@ impl Relation {
 }
 
 impl TableFacts {
-    /// The tables that a row of it must find a row of when it is written: neither may a column of the
-    /// foreign key be NULL, nor can its check wait.
+    /// The tables that a row of it must find a row of when it is written: neither may a column of
+    /// the foreign key be NULL, nor can its check wait.
     pub fn needed_at_once(&self) -> impl Iterator<Item = &TableName> {
         let takes_null = |name: &String| self.column(name).is_none_or(|column| !column.not_null);
         let needed = self

@@ -130,8 +130,8 @@ impl Fault {
         text
     }
 
-    /// Fewer rows at a time may go through: the statement took too long, or was in the way of another
-    /// transaction or, on a standby, of what is replayed.
+    /// Fewer rows at a time may go through: the statement took too long, or was in the way of
+    /// another transaction or, on a standby, of what is replayed.
     pub fn may_pass_smaller(&self) -> bool {
         self.took_too_long() || self.code == CONFLICT
     }

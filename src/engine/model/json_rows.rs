@@ -1,16 +1,16 @@
 //! Rows as JSON objects, a line each: where a row ends, and the values of its members.
 //!
 //! A line holds one object with its members in the order of the agreed columns. Blanks may stand
-//! before it, and a comma and blanks behind it: so the list that PostgREST answers with is a page as it
-//! is, without its brackets. Each value is a string, a number, a boolean or null. No line's end stands inside
-//! of an object, because JSON escapes it in strings.
+//! before it, and a comma and blanks behind it: so the list that PostgREST answers with is a page
+//! as it is, without its brackets. Each value is a string, a number, a boolean or null. No line's
+//! end stands inside of an object, because JSON escapes it in strings.
 
 use std::ops::Range;
 
 use super::type_name::unmodified;
 
-/// Types whose values JSON tells as their own text does, or that are read from it as the same value.
-/// A server prints each of them as a string, a number or a boolean.
+/// Types whose values JSON tells as their own text does, or that are read from it as the same
+/// value. A server prints each of them as a string, a number or a boolean.
 const TOLD_AS_THEY_ARE: [&str; 18] = [
     "boolean",
     "smallint",
@@ -33,9 +33,9 @@ const TOLD_AS_THEY_ARE: [&str; 18] = [
     "xml",
 ];
 
-/// Whether a column's values travel as JSON tells them. All others are cast to text first: JSON keeps
-/// no bounds of an array and no difference between SQL's NULL and JSON's, and what becomes of a type of
-/// the database's own is decided there.
+/// Whether a column's values travel as JSON tells them. All others are cast to text first: JSON
+/// keeps no bounds of an array and no difference between SQL's NULL and JSON's, and what becomes of
+/// a type of the database's own is decided there.
 pub fn is_told_as_it_is(type_name: &str) -> bool {
     TOLD_AS_THEY_ARE.contains(&unmodified(type_name).as_ref())
 }

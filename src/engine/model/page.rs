@@ -53,7 +53,8 @@ pub const PAGE_BYTES: usize = 4 << 20;
 /// enough to finish inside the smallest budget even when each row is large.
 pub const FIRST_PAGE_ROWS: u32 = 500;
 
-/// The same where each page is two calls that count against a quota: what comes in an hour fits one.
+/// The same where each page is two calls that count against a quota: what comes in an hour fits
+/// one.
 const FIRST_PAGE_ROWS_OVER_API: u32 = 2_000;
 
 impl PageLimit {

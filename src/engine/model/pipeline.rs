@@ -27,7 +27,8 @@ pub struct Pipeline {
     pub deletes: Deletes,
     /// Columns that only the source has are added to the target.
     pub add_columns: bool,
-    /// How far back the first run of a table goes, where no rule says otherwise; none for everything.
+    /// How far back the first run of a table goes, where no rule says otherwise; none for
+    /// everything.
     pub lookback: Option<Duration>,
 }
 

@@ -1,5 +1,5 @@
-//! The pulse of a source: what one question tells of all its tables, so that it can be told later that
-//! nothing was written since, or where to begin.
+//! The pulse of a source: what one question tells of all its tables, so that it can be told later
+//! that nothing was written since, or where to begin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,8 +15,8 @@ pub struct Pulse {
     pub tables: BTreeMap<TableName, Beat>,
     /// How far below each maximum was looked.
     pub overlap: Duration,
-    /// Who had a transaction open after the tables were looked at; none where that takes a question of
-    /// its own.
+    /// Who had a transaction open after the tables were looked at; none where that takes a question
+    /// of its own.
     pub writers: Option<BTreeSet<Writer>>,
 }
 

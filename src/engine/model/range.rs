@@ -62,8 +62,8 @@ pub enum Side {
 /// Which rows of a table are compared, as one side is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
-    /// The columns with their types on both sides, and the key. The filter, and whether the rows lie
-    /// in partitions, are those of the side that is asked.
+    /// The columns with their types on both sides, and the key. The filter, and whether the rows
+    /// lie in partitions, are those of the side that is asked.
     pub shape: &'a Shape,
     /// The greatest cursor that the target is known to have reached. Rows above it are not settled,
     /// and counted in no digest of a span.

@@ -73,7 +73,8 @@ impl TableName {
         Ok(table)
     }
 
-    /// Reads a comma-separated list, in its order; commas and dots inside double quotes are letters.
+    /// Reads a comma-separated list, in its order; commas and dots inside double quotes are
+    /// letters.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, BadTableName> {
         let mut reader = Reader { rest: text };
         let mut tables = vec![reader.table()?];

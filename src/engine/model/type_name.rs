@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// A type's name without its modifiers: of `timestamp(3) with time zone` they stand in the middle, and
-/// an array of `numeric(10,2)` stays an array.
+/// A type's name without its modifiers: of `timestamp(3) with time zone` they stand in the middle,
+/// and an array of `numeric(10,2)` stays an array.
 pub fn unmodified(type_name: &str) -> Cow<'_, str> {
     let modified = type_name.split_once('(').and_then(|(before, after)| {
         let (_, after) = after.split_once(')')?;

@@ -24,8 +24,8 @@ pub fn is_nobody(open: &BTreeSet<Writer>) -> bool {
 
 /// Whether all of these writers have ended, given who is open now. A writer that prepares its
 /// transaction goes on under another name, so no writer counts as ended while any prepared
-/// transaction is open. A primary cannot tell of numbers, nor a standby of names: what the one knows
-/// the other answers when nobody is open there, or not at all.
+/// transaction is open. A primary cannot tell of numbers, nor a standby of names: what the one
+/// knows the other answers when nobody is open there, or not at all.
 pub fn have_ended(writers: &BTreeSet<Writer>, open: &BTreeSet<Writer>) -> bool {
     let prepared = || open.iter().any(|writer| writer.starts_with(PREPARED));
     match (numbers(writers), numbers(open)) {

@@ -65,9 +65,9 @@ pub fn key(
     })
 }
 
-/// The key of rows that have none at the source, or none that can be seen: a view's, another server's, an
-/// API's. It is the operator's
-/// word that they differ in it; where they do not, the page is refused.
+/// The key of rows that have none at the source, or none that can be seen: a view's, another
+/// server's, an API's. It is the operator's word that they differ in it; where they do not, the
+/// page is refused.
 fn key_of_target(
     source: &TableFacts,
     target: &TableFacts,

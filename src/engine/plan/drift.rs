@@ -88,8 +88,8 @@ impl<'a> Drift<'a> {
     }
 }
 
-/// Whether types differ as far as an API names them: by no modifiers, and both numbers that fit in 32 bits
-/// alike.
+/// Whether types differ as far as an API names them: by no modifiers, and both numbers that fit in
+/// 32 bits alike.
 fn may_differ(told: &str, own: &str) -> bool {
     let (told, own) = (unmodified(told), unmodified(own));
     told != own && (told.as_ref(), own.as_ref()) != ("integer", "smallint")

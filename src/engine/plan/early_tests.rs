@@ -1,5 +1,5 @@
-//! What a pulse tells of a table, case by case; what may happen between it and the run's work is in the model of
-//! `window.rs`.
+//! What a pulse tells of a table, case by case; what may happen between it and the run's work is in
+//! the model of `window.rs`.
 
 use std::collections::BTreeSet;
 

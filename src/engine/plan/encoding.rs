@@ -25,8 +25,8 @@ const READABLE: [&str; 12] = [
     "name",
 ];
 
-/// The form that both sides speak: JSON where one of them speaks nothing else, otherwise the one that
-/// the table's columns allow.
+/// The form that both sides speak: JSON where one of them speaks nothing else, otherwise the one
+/// that the table's columns allow.
 pub fn between(sides: [&Facts; 2], chosen: Encoding) -> Encoding {
     if sides.iter().any(|side| side.json_alone) { Encoding::Json } else { chosen }
 }
@@ -50,8 +50,8 @@ pub fn choose<'a>(
 }
 
 /// Whether the target makes the same value of a value's binary form. `regclass` and its kin are
-/// object ids in it, which mean something else in another database, and names in text; `aclitem` has
-/// none; and a server sends empty values of the others and refuses to take them (XX000, 22P03).
+/// object ids in it, which mean something else in another database, and names in text; `aclitem`
+/// has none; and a server sends empty values of the others and refuses to take them (XX000, 22P03).
 fn has_binary_form(type_name: &str) -> bool {
     let without = ["reg", "aclitem", "tsquery", "int2vector", "oidvector"];
     !without.iter().any(|kind| type_name.starts_with(kind))

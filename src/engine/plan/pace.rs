@@ -1,5 +1,5 @@
-//! How large the next page may be: it grows towards the page's bounds while all goes well, and shrinks
-//! where a page took too long or was in somebody's way.
+//! How large the next page may be: it grows towards the page's bounds while all goes well, and
+//! shrinks where a page took too long or was in somebody's way.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What is said of a table that can be compared with its twin: what the roles lack, and what works but could
-//! be better.
+//! What is said of a table that can be compared with its twin: what the roles lack, and what works
+//! but could be better.
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::deletes::Deletes;
@@ -69,7 +69,8 @@ pub fn privileges(
     notes
 }
 
-/// What works but could be better: no index for the cursor, no cursor, a cursor that misses updates.
+/// What works but could be better: no index for the cursor, no cursor, a cursor that misses
+/// updates.
 pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
     let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
     match cursor {

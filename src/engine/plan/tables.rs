@@ -112,11 +112,12 @@ pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
     Ok(())
 }
 
-/// How long a call may still be on its way after whoever made it was overtaken: no API works on one for longer.
+/// How long a call may still be on its way after whoever made it was overtaken: no API works on one
+/// for longer.
 const LAST_CALL: Duration = Duration::from_secs(65);
 
-/// How much a run reads again. Where a page and its checkpoint are no one transaction, a run that was overtaken
-/// may write older rows over newer ones, up to its last call.
+/// How much a run reads again. Where a page and its checkpoint are no one transaction, a run that
+/// was overtaken may write older rows over newer ones, up to its last call.
 pub fn overlap(pipeline: &Pipeline, target: &Facts) -> Duration {
     let is_one_transaction = target.tables.values().all(|table| !table.told_by_api);
     match is_one_transaction {
@@ -133,8 +134,8 @@ pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     }
 }
 
-/// Tables that were synced before, and that the target has while the source has not. Where tables are
-/// listed, one that is missing is named by the plan.
+/// Tables that were synced before, and that the target has while the source has not. Where tables
+/// are listed, one that is missing is named by the plan.
 pub fn gone<'a>(
     pipeline: &Pipeline,
     source: &Facts,

@@ -35,8 +35,8 @@ pub enum Move {
 }
 
 /// Says what of a table was read and how. A checkpoint of another shape starts over, because its
-/// rows lack the new columns, its cursor belongs to another column, or the table is not the one that
-/// it was made for: the kept cursor would hide rows that lie below it.
+/// rows lack the new columns, its cursor belongs to another column, or the table is not the one
+/// that it was made for: the kept cursor would hide rows that lie below it.
 pub fn shape_text(shape: &Shape) -> String {
     let Shape { table: _, origin, columns, key, cursor, filter, .. } = shape;
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -62,8 +62,8 @@ pub fn is_of_cursor(checkpoint: &Checkpoint, cursor: &Cursor) -> bool {
     checkpoint.shape.contains(&format!(" {:?} ", format!("{name} {type_name}")))
 }
 
-/// The columns that a checkpoint was made for, which are among those that are known; none where one is
-/// not. Each is found by how it is quoted, and no quoted name begins another.
+/// The columns that a checkpoint was made for, which are among those that are known; none where one
+/// is not. Each is found by how it is quoted, and no quoted name begins another.
 pub fn columns_of<'a>(
     checkpoint: &Checkpoint,
     known: impl Iterator<Item = &'a str>,
@@ -80,8 +80,8 @@ pub fn columns_of<'a>(
     Some(names)
 }
 
-/// Nothing that the target and the settings tell speaks against a checkpoint. `side` is the target's part
-/// of the origin; what the source has to do with it is found when that is asked.
+/// Nothing that the target and the settings tell speaks against a checkpoint. `side` is the
+/// target's part of the origin; what the source has to do with it is found when that is asked.
 pub fn may_fit(checkpoint: &Checkpoint, shape: &Shape, side: &str) -> bool {
     let policy = " newest wins";
     let (text, newest_wins) = match checkpoint.shape.strip_suffix(policy) {

@@ -1,6 +1,6 @@
 //! A source that is written while runs look at it and read it. Whatever the order of stamps,
-//! commits, looks and pages, and whatever other runs do between a run's look and its work, the kept cursor
-//! stays behind every open writer and no row is lost.
+//! commits, looks and pages, and whatever other runs do between a run's look and its work, the kept
+//! cursor stays behind every open writer and no row is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,8 +40,8 @@ struct Open {
     id: u8,
 }
 
-/// Before this many steps of a run the source may be written alone; another run's steps before its own
-/// count with them.
+/// Before this many steps of a run the source may be written alone; another run's steps before its
+/// own count with them.
 const STEPS: usize = 12;
 
 /// A source and a target, and what is still to happen.
@@ -187,15 +187,15 @@ impl World {
         Pulse { tables, overlap: Duration::ZERO, writers: Some(self.writers()) }
     }
 
-    /// One run that looks under its lease; of at most so many pages of so many rows. Says whether anything
-    /// was to be done.
+    /// One run that looks under its lease; of at most so many pages of so many rows. Says whether
+    /// anything was to be done.
     fn run(&mut self, rows: usize, pages: usize) -> bool {
         let survey = self.survey();
         self.work(&survey, rows, pages)
     }
 
-    /// One run that takes the pulse, and has the lease after so many others have done all they do; and it
-    /// looks again where the pulse does not tell enough.
+    /// One run that takes the pulse, and has the lease after so many others have done all they do;
+    /// and it looks again where the pulse does not tell enough.
     fn run_behind(&mut self, others: usize, rows: usize, pages: usize) -> bool {
         let pulse = self.pulse();
         for _ in 0..others {

@@ -31,15 +31,17 @@ pub trait Ledger: Send + Sync {
     /// takes nothing.
     async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault>;
 
-    /// Whether each question is a call that counts against a quota, and several can be asked at once.
+    /// Whether each question is a call that counts against a quota, and several can be asked at
+    /// once.
     fn counts_questions(&self) -> bool {
         false
     }
 
-    /// Describes the target and opens the run in one call, where it is as it is nearly always: it can be
-    /// written and is not the source, and `open` would give a run. Otherwise it does nothing and gives
-    /// none; `describe` and `open` then say why. Where the pulse is the one that was kept, and since then
-    /// nothing was saved, set aside or altered here, the run is over at once, and recorded as done.
+    /// Describes the target and opens the run in one call, where it is as it is nearly always: it
+    /// can be written and is not the source, and `open` would give a run. Otherwise it does nothing
+    /// and gives none; `describe` and `open` then say why. Where the pulse is the one that was
+    /// kept, and since then nothing was saved, set aside or altered here, the run is over at once,
+    /// and recorded as done.
     async fn open_described(
         &self,
         _run: &NewRun<'_>,
@@ -120,8 +122,8 @@ pub struct AtOnce<'a> {
     pub tables: Option<&'a [TableName]>,
     /// The source's identity, if that could be asked.
     pub source: Option<&'a str>,
-    /// What stands for the source as it is, and for all that is set; none where the run may have to do
-    /// something though nothing was written there.
+    /// What stands for the source as it is, and for all that is set; none where the run may have to
+    /// do something though nothing was written there.
     pub pulse: Option<&'a str>,
     /// How many API calls the run has made so far.
     pub calls: u64,
@@ -221,7 +223,7 @@ pub struct ClosedRun<'a> {
     pub error: Option<&'a str>,
     /// How many API calls it made until here.
     pub calls: u64,
-    /// What the source looks like as long as a run would find nothing to do; kept with the checkpoints
-    /// as they are then.
+    /// What the source looks like as long as a run would find nothing to do; kept with the
+    /// checkpoints as they are then.
     pub pulse: Option<KeptPulse<'a>>,
 }

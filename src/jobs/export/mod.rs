@@ -1,10 +1,10 @@
-//! Writes the tables of one side to a file, as of one moment: as SQL that restores them, as CSV or as
-//! JSON lines.
+//! Writes the tables of one side to a file, as of one moment: as SQL that restores them, as CSV or
+//! as JSON lines.
 //!
-//! It keeps no state and takes no lease. Several tables of one moment need one transaction, which stays
-//! open to the end; a source under heavy writing pays for that with rows that its vacuum cannot take. Where
-//! there is no such transaction, it is found out behind the rows whether they are of one moment, and all is
-//! read again if they are not.
+//! It keeps no state and takes no lease. Several tables of one moment need one transaction, which
+//! stays open to the end; a source under heavy writing pays for that with rows that its vacuum
+//! cannot take. Where there is no such transaction, it is found out behind the rows whether they
+//! are of one moment, and all is read again if they are not.
 
 mod plan;
 pub mod ports;
@@ -65,10 +65,10 @@ pub struct ExportReport {
 }
 
 impl ExportTables {
-    /// Writes all tables, those that others point to first. `open` makes the place they go to, and is
-    /// told which tables will come, and whether what is written may be for nothing: then it is dropped,
-    /// and another one is opened. Nothing is made where nothing can be read. After a fault nothing counts
-    /// as written.
+    /// Writes all tables, those that others point to first. `open` makes the place they go to, and
+    /// is told which tables will come, and whether what is written may be for nothing: then it is
+    /// dropped, and another one is opened. Nothing is made where nothing can be read. After a fault
+    /// nothing counts as written.
     pub async fn run<'a>(
         &self,
         sides: &Sides,

@@ -1,14 +1,14 @@
-//! Decides what an export writes: which tables in which order, by which keys, and how rows that point
-//! to one another go in.
+//! Decides what an export writes: which tables in which order, by which keys, and how rows that
+//! point to one another go in.
 //!
-//! A file of SQL is restored statement by statement, and a foreign key is checked at the end of each
-//! unless it can wait. So:
+//! A file of SQL is restored statement by statement, and a foreign key is checked at the end of
+//! each unless it can wait. So:
 //!
 //! 1. tables come after those that they point to;
 //! 2. where that cannot be, because tables point to each other or rows to rows of their own table,
 //!    constraints that can wait are told to wait for the end of the transaction;
-//! 3. where a constraint cannot wait and a column of it takes NULL, the table is written twice: first
-//!    its rows without that column, and at the end whole;
+//! 3. where a constraint cannot wait and a column of it takes NULL, the table is written twice:
+//!    first its rows without that column, and at the end whole;
 //! 4. what is left is told.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,8 +52,8 @@ impl Plan {
     }
 }
 
-/// Plans an export. A table that was listed and cannot be written is a fault, since a file without it
-/// would be taken for whole; one that was not is left out, with a note.
+/// Plans an export. A table that was listed and cannot be written is a fault, since a file without
+/// it would be taken for whole; one that was not is left out, with a note.
 pub fn plan(
     pipeline: &Pipeline,
     rules: Rules,
@@ -111,9 +111,9 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Where the sequences go on, so that none gives out a key that is in the file: behind the furthest value
-/// that it gave out or that a column holds. One that begins anew at its end is left as it is, and one that
-/// is unused and begins behind all of them anyway.
+/// Where the sequences go on, so that none gives out a key that is in the file: behind the furthest
+/// value that it gave out or that a column holds. One that begins anew at its end is left as it is,
+/// and one that is unused and begins behind all of them anyway.
 pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
     let step = |of: &Sequence| {
         let descends = of.increment < 0;
@@ -128,8 +128,8 @@ pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
     sequences.iter().filter_map(step).collect()
 }
 
-/// What each table comes after. In a circle that is only what it needs at once: the rest can wait, or is
-/// written later.
+/// What each table comes after. In a circle that is only what it needs at once: the rest can wait,
+/// or is written later.
 fn parents(facts: &Facts) -> BTreeMap<TableName, Vec<TableName>> {
     let all = |of: &TableFacts| of.references.iter().map(|of| of.parent.clone()).collect();
     let all: BTreeMap<_, Vec<_>> =
@@ -168,8 +168,8 @@ fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, of: &TableFac
     }
 }
 
-/// What `on conflict` takes, in any order. What is no table has no keys, and is restored into one that
-/// has: there the operator's word counts.
+/// What `on conflict` takes, in any order. What is no table has no keys, and is restored into one
+/// that has: there the operator's word counts.
 fn is_key(named: &[String], of: &TableFacts) -> bool {
     let is_it = |key: &Vec<String>| {
         key.len() == named.len() && key.iter().all(|column| named.contains(column))

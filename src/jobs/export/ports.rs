@@ -17,8 +17,8 @@ pub trait Exported: Send + Sync {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
-    /// Takes one moment of the database for these parts. Where it is held, none of their tables can be
-    /// dropped, altered or truncated until it is let go, and everything else goes on there.
+    /// Takes one moment of the database for these parts. Where it is held, none of their tables can
+    /// be dropped, altered or truncated until it is let go, and everything else goes on there.
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault>;
 
     /// The sequences that fill columns of these tables, and how far they and the columns are now.
@@ -35,13 +35,14 @@ pub trait Snapshot: Send {
     /// How its rows come to be of that moment.
     fn how(&self) -> How;
 
-    /// What a file of SQL begins with: that it is one transaction, what its text depends on, and the
-    /// notes as comments.
+    /// What a file of SQL begins with: that it is one transaction, what its text depends on, and
+    /// the notes as comments.
     fn head(&self, notes: &[String]) -> String;
 
-    /// Sends the rows of a part in a format, and says how many they were. However large the table is,
-    /// no more of it is held than a batch. `Ok` promises that they are those of the moment. A fault of code
-    /// `OVERTAKEN` says that they are not, and that all of this snapshot is for nothing; another one may do.
+    /// Sends the rows of a part in a format, and says how many they were. However large the table
+    /// is, no more of it is held than a batch. `Ok` promises that they are those of the moment. A
+    /// fault of code `OVERTAKEN` says that they are not, and that all of this snapshot is for
+    /// nothing; another one may do.
     async fn rows(
         &mut self,
         part: &Part,

@@ -1,5 +1,5 @@
-//! What to export by hand from a source that no longer answers, table by table: from the checkpoints in
-//! the target, since nobody else knows how far the sync has come.
+//! What to export by hand from a source that no longer answers, table by table: from the
+//! checkpoints in the target, since nobody else knows how far the sync has come.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -150,8 +150,8 @@ impl ExportGap {
     }
 }
 
-/// How far the table has come, if its checkpoint is one of this cursor. Whose rows the source had when
-/// it was made cannot be asked any more.
+/// How far the table has come, if its checkpoint is one of this cursor. Whose rows the source had
+/// when it was made cannot be asked any more.
 fn kept<'a>(cursor: &Cursor, checkpoint: Option<&'a Checkpoint>) -> Option<&'a str> {
     let checkpoint = checkpoint.filter(|of| window::is_of_cursor(of, cursor))?;
     checkpoint.reached.kept.as_ref().map(|kept| kept.as_str())
@@ -173,8 +173,8 @@ impl Export {
         self.select(self.columns.iter().map(column).collect(), filter)
     }
 
-    /// The same as a line for `psql`, which writes the file itself. A comment would take the rest of the
-    /// line with it.
+    /// The same as a line for `psql`, which writes the file itself. A comment would take the rest
+    /// of the line with it.
     pub fn copy(&self) -> Result<String, Fault> {
         if self.filter.as_ref().is_some_and(|of| of.contains("--")) {
             return Err(no_line(&self.table));

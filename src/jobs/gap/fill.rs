@@ -1,5 +1,5 @@
-//! Puts the files in, one after the other, and then once more what waited for a row of a later page or
-//! file.
+//! Puts the files in, one after the other, and then once more what waited for a row of a later page
+//! or file.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,8 +18,8 @@ use crate::engine::model::reject::{MISSING_PARENT, TAKEN_VALUE};
 use crate::engine::model::run::Tally;
 use crate::engine::model::table::TableName;
 
-/// How often what waits is tried again, as long as some goes in: rows that point to one another are this many
-/// generations deep at most.
+/// How often what waits is tried again, as long as some goes in: rows that point to one another are
+/// this many generations deep at most.
 const MOST_ROUNDS: usize = 64;
 
 /// More refused rows of one file have a common cause, and they are kept in memory until its end.
@@ -93,8 +93,9 @@ impl Filling<'_> {
         Ok(())
     }
 
-    /// What becomes of the checkpoint of a table whose file is in whole. Refused rows do not hold it up, as in
-    /// a run: the next one asks the source for them by their keys, if those are the source's.
+    /// What becomes of the checkpoint of a table whose file is in whole. Refused rows do not hold
+    /// it up, as in a run: the next one asks the source for them by their keys, if those are the
+    /// source's.
     async fn move_on(
         &mut self,
         file: &PlannedFile,
@@ -137,7 +138,8 @@ impl Filling<'_> {
     }
 
     /// Tries again what waits for a row that may have come since: its file is read once more. Then
-    /// what waits is tried together. A table in which something goes wrong leaves the others to go on.
+    /// what waits is tried together. A table in which something goes wrong leaves the others to go
+    /// on.
     async fn waiting(&mut self, report: &mut GapReport) {
         let mut failed = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
@@ -274,8 +276,8 @@ fn pages<'a>(
     Ok(Pages::new(file, &job.nulls, rows, job.pipeline.page_rows))
 }
 
-/// A page in parts of whole rows, each with the lines of its own: a row of a later part may have been set
-/// aside by an earlier import, and is not told of before its turn has come.
+/// A page in parts of whole rows, each with the lines of its own: a row of a later part may have
+/// been set aside by an earlier import, and is not told of before its turn has come.
 fn parts(page: &Page, lines: &Lines) -> Vec<(Page, Lines)> {
     let most = usize::try_from(page.rows).unwrap_or(usize::MAX).div_ceil(PARTS);
     let mut ordered: Vec<_> = lines.iter().collect();

@@ -1,5 +1,5 @@
-//! Arrays in JSON's form, as the dashboard and many programs write them, in the form that Postgres reads.
-//! Numbers keep their digits: they are copied, not read.
+//! Arrays in JSON's form, as the dashboard and many programs write them, in the form that Postgres
+//! reads. Numbers keep their digits: they are copied, not read.
 
 /// The array in Postgres' form; none where the text is no array of JSON.
 pub fn array_literal(text: &str) -> Option<String> {

@@ -1,10 +1,10 @@
 //! Fills a gap by hand: rows that an account that no longer answers still shows in its dashboard or
 //! gives to `psql` are exported as CSV and imported into the target.
 //!
-//! An import reads each file twice. The first time nothing is written: what is wrong with a file's form is
-//! known, and its rows are counted, before a person is asked. The second time its rows go in as a
-//! run's do, page by page under the lease. No cursor moves, unless somebody vouches for the files: `put.rs`
-//! tells why, and `vouched.rs` when.
+//! An import reads each file twice. The first time nothing is written: what is wrong with a file's
+//! form is known, and its rows are counted, before a person is asked. The second time its rows go
+//! in as a run's do, page by page under the lease. No cursor moves, unless somebody vouches for the
+//! files: `put.rs` tells why, and `vouched.rs` when.
 
 mod export;
 mod fill;
@@ -55,8 +55,8 @@ pub struct ImportGap {
     pub tables: Vec<TableName>,
     /// What stands for NULL in the files.
     pub nulls: Nulls,
-    /// Somebody vouches for the files: they hold all rows up to their newest cursor, and nobody was writing
-    /// behind it. Then the checkpoints move.
+    /// Somebody vouches for the files: they hold all rows up to their newest cursor, and nobody was
+    /// writing behind it. Then the checkpoints move.
     pub vouched: bool,
     /// The id that it is recorded under.
     pub run: RunId,
@@ -131,8 +131,8 @@ impl ImportGap {
         Ok(plan)
     }
 
-    /// Every table of the target that a file may be for: those of schema `public`, which our own are
-    /// not among, and others by name.
+    /// Every table of the target that a file may be for: those of schema `public`, which our own
+    /// are not among, and others by name.
     async fn describe(&self, files: &[String], target: &dyn Target) -> Result<Facts, Fault> {
         let mut facts = target.describe(None).await?;
         let meant = files.iter().flat_map(|file| plan::meant_by(file)).chain(self.tables.clone());

@@ -1,4 +1,5 @@
-//! A file's rows as pages that the target takes: text COPY or JSON, of bounded bytes, each key once.
+//! A file's rows as pages that the target takes: text COPY or JSON, of bounded bytes, each key
+//! once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -63,8 +64,8 @@ impl<'a> Pages<'a> {
         self.newest.as_ref()
     }
 
-    /// The next page; none when the file is read. Where `only` is given, other rows are passed over.
-    /// The last of the rows with one key counts, as if each had been written in its turn.
+    /// The next page; none when the file is read. Where `only` is given, other rows are passed
+    /// over. The last of the rows with one key counts, as if each had been written in its turn.
     pub fn next(&mut self, only: Option<&BTreeSet<RowKey>>) -> Result<Option<Filled>, Fault> {
         let mut bytes = Vec::new();
         let (mut places, mut lines) = (Vec::<(usize, usize)>::new(), BTreeMap::new());

@@ -27,8 +27,8 @@ pub trait Rows: Send {
     /// The names in its first line; none in an empty file.
     fn header(&self) -> &[String];
 
-    /// The next row, which has as many values as the header has names; none at the end. The fault names
-    /// the line, and no row comes after it.
+    /// The next row, which has as many values as the header has names; none at the end. The fault
+    /// names the line, and no row comes after it.
     fn next(&mut self) -> Result<Option<&Record>, Fault>;
 }
 

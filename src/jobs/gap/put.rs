@@ -39,8 +39,8 @@ pub trait Put: Send {
     /// that cannot be tried.
     async fn together(&mut self, all: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault>;
 
-    /// Moves a table's checkpoint, once all rows of its file are in; false where it is not the one that was
-    /// looked at.
+    /// Moves a table's checkpoint, once all rows of its file are in; false where it is not the one
+    /// that was looked at.
     async fn move_on(&mut self, shape: &Shape, on: &Move) -> Result<bool, Fault>;
 }
 
@@ -60,9 +60,9 @@ pub struct Committing<'a> {
 
 impl Committing<'_> {
     /// The table's checkpoint as it is. A file does not prove that it holds all that there was, nor
-    /// that nobody was writing behind it: so no cursor moves with its rows, and the next run reads the
-    /// gap once more and finds them equal. Where somebody vouches for it, the cursor moves behind its
-    /// last page, as a run's does that ends with a page without rows.
+    /// that nobody was writing behind it: so no cursor moves with its rows, and the next run reads
+    /// the gap once more and finds them equal. Where somebody vouches for it, the cursor moves
+    /// behind its last page, as a run's does that ends with a page without rows.
     fn checkpoint(&self, shape: &Shape) -> Checkpoint {
         let begun = || Checkpoint { shape: window::shape_text(shape), ..Checkpoint::default() };
         self.checkpoints.get(&shape.table).cloned().unwrap_or_else(begun)

@@ -1,6 +1,6 @@
-//! From a value as a file has it to the value that the target is given. What a spreadsheet has spoiled
-//! is handed to the database in a form that it refuses, so that the row is set aside with the
-//! reason like any other, and never guessed at.
+//! From a value as a file has it to the value that the target is given. What a spreadsheet has
+//! spoiled is handed to the database in a form that it refuses, so that the row is set aside with
+//! the reason like any other, and never guessed at.
 
 use std::borrow::Cow;
 
@@ -122,8 +122,8 @@ fn is_word_null(text: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nulls(pub Vec<String>);
 
-/// Whether a date begins with its year, or is one of the words that have none. Of 01/02/03 the server
-/// would make a date, and perhaps another one than was meant.
+/// Whether a date begins with its year, or is one of the words that have none. Of 01/02/03 the
+/// server would make a date, and perhaps another one than was meant.
 fn is_year_first(text: &str) -> bool {
     let text = text.trim();
     if ["infinity", "-infinity", "+infinity"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
@@ -159,7 +159,8 @@ pub fn canonical<'a>(value: &'a str, type_name: &str) -> Cow<'a, str> {
     }
 }
 
-/// A text is surely a value of this type. Of types with a form of their own that is not known here, none is.
+/// A text is surely a value of this type. Of types with a form of their own that is not known here,
+/// none is.
 pub fn is_plain(value: &str, type_name: &str) -> bool {
     let value = value.trim();
     match unmodified(type_name).as_ref() {

@@ -1,6 +1,7 @@
-//! What becomes of a table's checkpoint when somebody vouches for its file: that it holds all rows up to
-//! its newest cursor, and that nobody was writing behind it. Whatever else speaks against it leaves the
-//! checkpoint where it is, since the next run then reads the gap once more and loses nothing.
+//! What becomes of a table's checkpoint when somebody vouches for its file: that it holds all rows
+//! up to its newest cursor, and that nobody was writing behind it. Whatever else speaks against it
+//! leaves the checkpoint where it is, since the next run then reads the gap once more and loses
+//! nothing.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -88,8 +89,8 @@ pub enum Stays {
     NotFurther,
     /// The target knows no such value.
     NoValue,
-    /// The row that begins in this line was refused, and the source cannot be asked for it: its key is
-    /// none of its type.
+    /// The row that begins in this line was refused, and the source cannot be asked for it: its key
+    /// is none of its type.
     LostRow(u64),
     /// The file or the checkpoint is not what was looked at before.
     Changed,
@@ -136,8 +137,8 @@ pub struct Movable<'a> {
 }
 
 impl<'a> Movable<'a> {
-    /// Whether the table's checkpoint may be moved by its file. The source's part of what it was made for
-    /// cannot be asked: where that has changed, the next run finds it so, and reads all.
+    /// Whether the table's checkpoint may be moved by its file. The source's part of what it was
+    /// made for cannot be asked: where that has changed, the next run finds it so, and reads all.
     pub fn of(
         file: &PlannedFile,
         facts: &TableFacts,
@@ -217,9 +218,9 @@ impl<'a> Movable<'a> {
     }
 }
 
-/// The newest cursor of a file's rows, as far as their texts tell. One that cannot be read is passed over, which
-/// may leave the checkpoint lower than it could be, and never higher: whether it is beyond the
-/// kept one, the target says. One of the future is as in a run: it moves nothing.
+/// The newest cursor of a file's rows, as far as their texts tell. One that cannot be read is
+/// passed over, which may leave the checkpoint lower than it could be, and never higher: whether it
+/// is beyond the kept one, the target says. One of the future is as in a run: it moves nothing.
 #[derive(Clone, Debug)]
 pub struct Newest {
     column: usize,
@@ -246,8 +247,9 @@ impl Newest {
     }
 }
 
-/// The line of a refused row that no run would ask the source for: its key is no value of its type, so the row
-/// that it stands for has another. Where a value is at fault and the type tells nothing, it may be the key's.
+/// The line of a refused row that no run would ask the source for: its key is no value of its type,
+/// so the row that it stands for has another. Where a value is at fault and the type tells nothing,
+/// it may be the key's.
 pub fn lost_row<'a>(
     shape: &Shape,
     refused: impl Iterator<Item = (&'a RowKey, &'a RefusedLine)>,

@@ -40,8 +40,8 @@ impl ManageSchedules<'_> {
         Ok(plan::listed(self.wanted, found, self.syncs))
     }
 
-    /// Makes the schedule of a pipeline what it ought to be, leaves it alone if it is, and takes away
-    /// what an earlier name of this deployment left, or a schedule that is turned off since.
+    /// Makes the schedule of a pipeline what it ought to be, leaves it alone if it is, and takes
+    /// away what an earlier name of this deployment left, or a schedule that is turned off since.
     pub async fn create(&self, wanted: &Wanted) -> Result<Created, Fault> {
         let created = self.put(wanted).await?;
         for old in plan::superseded(wanted, self.wanted, self.schedules.list().await?) {

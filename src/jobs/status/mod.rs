@@ -1,5 +1,5 @@
-//! How a pipeline stands: what the ledger keeps of it, and how far its tables are behind the source.
-//! It reads alone, and makes no state tables.
+//! How a pipeline stands: what the ledger keeps of it, and how far its tables are behind the
+//! source. It reads alone, and makes no state tables.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! How a run begins: both sides are described, a pair that cannot be synced is refused, and the lease is
-//! taken.
+//! How a run begins: both sides are described, a pair that cannot be synced is refused, and the
+//! lease is taken.
 
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -38,8 +38,8 @@ pub(super) struct Begins {
 
 impl SyncTables {
     /// Describes both sides and takes the lease. Where each question to the target is a call that
-    /// counts, it is asked everything in one, behind the source: it must not be that, and it may have
-    /// nothing to do. `calls` are those of the run so far.
+    /// counts, it is asked everything in one, behind the source: it must not be that, and it may
+    /// have nothing to do. `calls` are those of the run so far.
     pub(super) async fn begin(
         &self,
         source: &dyn Source,

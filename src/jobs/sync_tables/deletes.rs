@@ -1,9 +1,9 @@
 //! The end of a slice: rows that are gone from the source go from the target too, or are marked,
 //! where the operator wants that.
 //!
-//! It begins when all scans are done, so that what a run has just brought is on both sides. Children
-//! are worked before the tables that they point to. What a row is held by may go later in the same
-//! run, so rows that were held are tried again once the other tables are done.
+//! It begins when all scans are done, so that what a run has just brought is on both sides.
+//! Children are worked before the tables that they point to. What a row is held by may go later in
+//! the same run, so rows that were held are tried again once the other tables are done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -70,8 +70,8 @@ enum Worked {
 }
 
 impl Slice<'_> {
-    /// Works the tables that are up to date, children first, as long as the budget lasts, and fills in
-    /// what is held. The fault is one after which no table can go on.
+    /// Works the tables that are up to date, children first, as long as the budget lasts, and fills
+    /// in what is held. The fault is one after which no table can go on.
     pub(super) async fn deletes<'s>(
         &self,
         shapes: &'s [Shape],
@@ -232,9 +232,9 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Writes rows that the source has and the target lacks, or has marked, as a sync writes them. No
-    /// cursor finds a row whose key became another one, or that came back, without a new stamp; and its
-    /// old row goes now. What is set aside has its own turn.
+    /// Writes rows that the source has and the target lacks, or has marked, as a sync writes them.
+    /// No cursor finds a row whose key became another one, or that came back, without a new stamp;
+    /// and its old row goes now. What is set aside has its own turn.
     async fn bring(
         &self,
         shape: &Shape,

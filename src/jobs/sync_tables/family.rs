@@ -1,5 +1,5 @@
-//! The tables that rows may be brought along from: those of the pipeline, and whatever their foreign
-//! keys lead to.
+//! The tables that rows may be brought along from: those of the pipeline, and whatever their
+//! foreign keys lead to.
 
 use std::collections::BTreeSet;
 

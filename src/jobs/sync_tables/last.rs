@@ -1,11 +1,12 @@
-//! When a scan is the last thing that a run does: then the run's end may be saved with its last page, which saves
-//! a call where a target is behind an API.
+//! When a scan is the last thing that a run does: then the run's end may be saved with its last
+//! page, which saves a call where a target is behind an API.
 //!
-//! The failure that this must not lead to: the end is saved, the lease goes back with it, and the run writes
-//! something more. So an end is given only where nothing can follow, whatever the page brings: no other scan, no look
-//! at a table that an earlier slice began, no rows that are set aside and tried again, no deletes, no sequences. Where
-//! the page has rows that are set aside, the target saves no end. Once it has, the slice returns, and the
-//! target refuses whatever else comes with the lease.
+//! The failure that this must not lead to: the end is saved, the lease goes back with it, and the
+//! run writes something more. So an end is given only where nothing can follow, whatever the page
+//! brings: no other scan, no look at a table that an earlier slice began, no rows that are set
+//! aside and tried again, no deletes, no sequences. Where the page has rows that are set aside, the
+//! target saves no end. Once it has, the slice returns, and the target refuses whatever else comes
+//! with the lease.
 
 use crate::engine::drive::advance::Ending;
 use crate::engine::model::checkpoint::Checkpoint;
@@ -35,8 +36,9 @@ impl<'a> Planned<'a> {
 }
 
 impl Slice<'_> {
-    /// How the run ends with the scan of a table behind which no other scan comes, and the checkpoint that it
-    /// leaves; none where something else may follow it, or the run is no success any more.
+    /// How the run ends with the scan of a table behind which no other scan comes, and the
+    /// checkpoint that it leaves; none where something else may follow it, or the run is no success
+    /// any more.
     pub(super) fn ending<'e>(
         &'e self,
         planned: &Planned<'e>,

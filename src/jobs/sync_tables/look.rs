@@ -1,5 +1,5 @@
-//! The look at the source that a round begins with: at all tables at once, and at each by itself where
-//! one of them fails, so that the others go on.
+//! The look at the source that a round begins with: at all tables at once, and at each by itself
+//! where one of them fails, so that the others go on.
 
 use crate::engine::model::fault::{CONFLICT, Fault, SCHEMA_CHANGED};
 use crate::engine::model::shape::Shape;
@@ -36,9 +36,9 @@ pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<Survey
 }
 
 impl Slice<'_> {
-    /// Looks at all tables at once, unless the pulse tells what there is to see. A view that divides by
-    /// zero, a foreign server that is down or a table that somebody has locked fails that look for all;
-    /// then each is looked at by itself, and the report names what fails.
+    /// Looks at all tables at once, unless the pulse tells what there is to see. A view that
+    /// divides by zero, a foreign server that is down or a table that somebody has locked fails
+    /// that look for all; then each is looked at by itself, and the report names what fails.
     pub(super) async fn look(
         &self,
         shapes: &[Shape],
@@ -75,8 +75,8 @@ impl Slice<'_> {
         Ok(looked)
     }
 
-    /// Looks at the tables, and again where the look was in somebody's way: a standby ends what reads
-    /// rows that its primary has cleaned up.
+    /// Looks at the tables, and again where the look was in somebody's way: a standby ends what
+    /// reads rows that its primary has cleaned up.
     async fn at_once(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
         let overlap = self.job.pipeline.overlap;
         let mut pause = FIRST_PAUSE;

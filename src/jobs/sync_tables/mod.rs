@@ -58,8 +58,8 @@ pub struct SyncTables {
     pub run: RunId,
     /// How many rows may be deleted.
     pub cap: Cap,
-    /// Whether the tables are read though nothing was written at the source: their rows may have been
-    /// lost at the target.
+    /// Whether the tables are read though nothing was written at the source: their rows may have
+    /// been lost at the target.
     pub anew: bool,
 }
 
@@ -174,7 +174,8 @@ impl SyncTables {
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
     }
 
-    /// The same job with an overlap that reaches back to whatever a run may have written that was overtaken.
+    /// The same job with an overlap that reaches back to whatever a run may have written that was
+    /// overtaken.
     fn healing(&self, target: &Facts) -> Self {
         let overlap = tables::overlap(&self.pipeline, target);
         let pipeline = Pipeline { overlap, ..(*self.pipeline).clone() };

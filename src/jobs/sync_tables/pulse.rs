@@ -1,19 +1,22 @@
-//! What a run makes of the source's pulse: a survey without a call (`plan/early.rs` tells why it may), and whether the
-//! next run can be told by its pulse alone that it has nothing to do.
+//! What a run makes of the source's pulse: a survey without a call (`plan/early.rs` tells why it
+//! may), and whether the next run can be told by its pulse alone that it has nothing to do.
 //!
-//! The failure that this must not lead to: a pulse is kept, something changes that a run would act on, the pulse
-//! is the same, and nobody looks. So it is kept by a run that
+//! The failure that this must not lead to: a pulse is kept, something changes that a run would act
+//! on, the pulse is the same, and nobody looks. So it is kept by a run that
 //! 1. planned from the very descriptions that the pulse and the target's mark stand for,
 //! 2. has nothing that is due in every run,
-//! 3. left each table's checkpoint saying what the pulse says: all up to the greatest cursor is in the target, no open
-//!    transaction can write behind it, and the rows from there on look like that.
+//! 3. left each table's checkpoint saying what the pulse says: all up to the greatest cursor is in
+//!    the target, no open transaction can write behind it, and the rows from there on look like
+//!    that.
 //!
-//! And it is found again only with the same settings, descriptions and checkpoints, and with no row set aside. A
-//! survey would then see in each table what the checkpoint has seen, which is what makes a table quiet. Rows
-//! of the future that become due move the greatest cursor, and so the pulse.
+//! And it is found again only with the same settings, descriptions and checkpoints, and with no row
+//! set aside. A survey would then see in each table what the checkpoint has seen, which is what
+//! makes a table quiet. Rows of the future that become due move the greatest cursor, and so the
+//! pulse.
 //!
-//! What stands for a pulse is what a checkpoint can say, and no more. Whether there are rows past the maximum or without
-//! a cursor follows from it: the digest counts them, one by one. And who is writing changes all the time.
+//! What stands for a pulse is what a checkpoint can say, and no more. Whether there are rows past
+//! the maximum or without a cursor follows from it: the digest counts them, one by one. And who is
+//! writing changes all the time.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -86,8 +89,8 @@ impl Taken {
             let (Some(beat), Some(checkpoint)) = (beat, checkpoint) else { return false };
             let Beat { cursor, max, digest, beyond: _, nulls: _ } = beat;
             let seen = Some(Seen { max: max.clone(), digest: Some(digest.clone()) });
-            // A checkpoint that begins late has seen no row below its start. Where the window reaches
-            // below it, too, the two digests differ.
+            // A checkpoint that begins late has seen no row below its start. Where the window
+            // reaches below it, too, the two digests differ.
             let start = checkpoint.reached.start.clone();
             // A table that was emptied keeps the cursor that it had come to.
             let kept = max.clone().or_else(|| checkpoint.reached.kept.clone());

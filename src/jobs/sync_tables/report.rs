@@ -38,7 +38,8 @@ pub struct SyncReport {
     pub lags: BTreeMap<TableName, Lag>,
     /// How many API calls it made, until its end was recorded.
     pub calls: u64,
-    /// The tables are as the source's pulse had them when the run began, and their checkpoints say so.
+    /// The tables are as the source's pulse had them when the run began, and their checkpoints say
+    /// so.
     pub settled: bool,
     /// The run's end is recorded, and its lease given back, with its last page.
     pub closed: bool,

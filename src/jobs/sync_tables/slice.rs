@@ -82,8 +82,8 @@ struct Work<'a> {
 }
 
 impl Slice<'_> {
-    /// Plans and works the tables. One look at the rows is for all tables, and fails where one of them
-    /// was altered since the catalog was read; then both are looked at once more.
+    /// Plans and works the tables. One look at the rows is for all tables, and fails where one of
+    /// them was altered since the catalog was read; then both are looked at once more.
     pub async fn run(
         &self,
         here: &Facts,
@@ -93,7 +93,8 @@ impl Slice<'_> {
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
         // A wider window may hold the rows of the last look and no others, and so look as before. A
-        // scan that was cut began at an overlap of its own. Later slices go on with what begins here.
+        // scan that was cut began at an overlap of its own. Later slices go on with what begins
+        // here.
         if self.job.anew && self.job.chain.slice() == 0 {
             for checkpoint in checkpoints.values_mut() {
                 checkpoint.reached.seen = None;
@@ -120,8 +121,8 @@ impl Slice<'_> {
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        // What is added may be taken away again; then the descriptions are what they were, and it is
-        // to be added once more.
+        // What is added may be taken away again; then the descriptions are what they were, and it
+        // is to be added once more.
         let adds = !additions::types(&self.job.pipeline, here, &there).is_empty();
         let gone = tables::gone(&self.job.pipeline, here, &there, checkpoints.keys());
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;

@@ -1,4 +1,5 @@
-//! A cutover that is begun a second time: after a kill, a refusal, its end, or having been given up.
+//! A cutover that is begun a second time: after a kill, a refusal, its end, or having been given
+//! up.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

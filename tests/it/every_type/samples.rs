@@ -1,5 +1,5 @@
-//! Values of every type that a server brings along, each as SQL writes it: the ends of its range, what
-//! has no number, what is empty, and what a text form would have to quote.
+//! Values of every type that a server brings along, each as SQL writes it: the ends of its range,
+//! what has no number, what is empty, and what a text form would have to quote.
 
 /// A type, as `format_type` prints it, and values of it.
 pub struct Kind {

@@ -106,8 +106,8 @@ impl Faults {
         *self.counts.entry(fate).or_insert(0) += u64::from(met);
     }
 
-    /// Each fate comes up once in a round, in the order that the dice decide; one that nothing befalls
-    /// comes first, since it tells where others can be cut.
+    /// Each fate comes up once in a round, in the order that the dice decide; one that nothing
+    /// befalls comes first, since it tells where others can be cut.
     fn fate(&mut self) -> Fate {
         if self.deck.is_empty() {
             self.deck = Fate::ALL[1..].to_vec();

@@ -1,5 +1,5 @@
-//! A deployment: two databases, a QStash account, and the settings that the function and a person at
-//! the terminal have in common.
+//! A deployment: two databases, a QStash account, and the settings that the function and a person
+//! at the terminal have in common.
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -46,8 +46,8 @@ impl OverApi {
     }
 }
 
-/// Whether a test can be that needs a connection to one of its databases; where the variable has that one
-/// reached over an API, it says what is left out.
+/// Whether a test can be that needs a connection to one of its databases; where the variable has
+/// that one reached over an API, it says what is left out.
 pub fn connects_to(side: Side, for_what: &str) -> bool {
     let connects = match OverApi::from_environment() {
         None => true,

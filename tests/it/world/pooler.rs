@@ -22,8 +22,8 @@ pub struct Pooler {
 const WATCH: &str = "\"$@\" </dev/null & cat >/dev/null; kill $!; wait";
 
 impl Pooler {
-    /// Starts one before a port of 127.0.0.1, where `url` leads; everybody gets in as that URL's user.
-    /// None where pgbouncer is not installed, and then it says so.
+    /// Starts one before a port of 127.0.0.1, where `url` leads; everybody gets in as that URL's
+    /// user. None where pgbouncer is not installed, and then it says so.
     pub fn before(server: u16, password: &str) -> Option<Self> {
         let Some(program) = installed() else {
             not_tested("there is no pgbouncer here; install the package of that name");

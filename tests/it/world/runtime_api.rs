@@ -1,5 +1,6 @@
-//! What a Lambda function sees of Lambda: the Runtime API, which hands it events and takes its answers.
-//! Unlike `cargo lambda watch` it sends a true deadline, and tells a failure from an answer.
+//! What a Lambda function sees of Lambda: the Runtime API, which hands it events and takes its
+//! answers. Unlike `cargo lambda watch` it sends a true deadline, and tells a failure from an
+//! answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

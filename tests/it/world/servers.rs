@@ -1,4 +1,5 @@
-//! Which Postgres the tests run on: the one that is found here, or those that the environment names.
+//! Which Postgres the tests run on: the one that is found here, or those that the environment
+//! names.
 //!
 //! `SYNCLINE_TEST_POSTGRES` is the directory of `initdb` and `postgres` for all tests.
 //! `SYNCLINE_TEST_OLDEST` and `SYNCLINE_TEST_NEWEST` are two more, for the tests between releases.
@@ -63,7 +64,8 @@ pub fn release(of: &Cluster) -> u32 {
     of.release().parse().expect("a release is a number")
 }
 
-/// Whether the server that all tests run on is of that release or a later one; it says so where not.
+/// Whether the server that all tests run on is of that release or a later one; it says so where
+/// not.
 pub fn has(since: u32, what: &str) -> bool {
     let release = release(cluster());
     if release < since {

@@ -101,8 +101,8 @@ impl<'a> Rows<'a> {
         format!("from {} as r{matching}", self.table())
     }
 
-    /// Whether the target has reached a row, and was filled with rows as old. One without a cursor is
-    /// read in every run.
+    /// Whether the target has reached a row, and was filled with rows as old. One without a cursor
+    /// is read in every run.
     pub fn settled(&self, values: &mut Values) -> String {
         match (self.reached(values), self.filled(values)) {
             (reached, None) => reached,
@@ -182,8 +182,8 @@ impl<'a> Rows<'a> {
         let pairs = self.keys().enumerate().map(|(place, column)| {
             let own = self.own_type(column);
             let (quoted, asked) = (format!("r.{}", sql::ident(&column.name)), asked(place));
-            // A text that is cast to `regclass` is looked up, and no table is called -, which stands
-            // for none.
+            // A text that is cast to `regclass` is looked up, and no table is called -, which
+            // stands for none.
             match sql::built_in(own) && !own.starts_with("reg") {
                 _ if self.side == Side::Source && is_respelled(column) => {
                     format!("{} = {asked}", self.key_text(column))
@@ -350,8 +350,9 @@ fn native(column: &MovedColumn) -> Option<&'static str> {
     same.into_iter().find(|name| *name == source && *name == target)
 }
 
-/// The target's text of a key may be another one than the source's: spelled otherwise, or rounded. A row
-/// would be taken for gone that the source has. Whole numbers have one spelling, and texts keep theirs.
+/// The target's text of a key may be another one than the source's: spelled otherwise, or rounded.
+/// A row would be taken for gone that the source has. Whole numbers have one spelling, and texts
+/// keep theirs.
 fn is_respelled(key: &MovedColumn) -> bool {
     let is_text = |name: &str| ["text", "character varying"].contains(&unmodified(name).as_ref());
     key.source_type != key.target_type

@@ -53,8 +53,8 @@ fn escaped(byte: u8) -> Option<u8> {
     })
 }
 
-/// Adds a row in COPY's CSV form: a value is quoted where it has to be, which the empty text has to be, since
-/// nothing at all is NULL, and so has what would end the rows if it stood alone.
+/// Adds a row in COPY's CSV form: a value is quoted where it has to be, which the empty text has to
+/// be, since nothing at all is NULL, and so has what would end the rows if it stood alone.
 pub fn csv(values: &[Value<'_>], line: &mut Vec<u8>) {
     for (place, value) in values.iter().enumerate() {
         if place > 0 {

@@ -1,22 +1,24 @@
-//! A moment of several tables where none can be held: which versions of rows there were, so that rows that
-//! are read later, in any number of calls, are known to be those or not.
+//! A moment of several tables where none can be held: which versions of rows there were, so that
+//! rows that are read later, in any number of calls, are known to be those or not.
 //!
-//! A version of a row has a name of its own: its table, its place (`ctid`) and the transaction that wrote it
-//! (`xmin`). No other version ever has the same three, and what one holds never changes: an update makes
-//! another. So:
+//! A version of a row has a name of its own: its table, its place (`ctid`) and the transaction that
+//! wrote it (`xmin`). No other version ever has the same three, and what one holds never changes:
+//! an update makes another. So:
 //!
-//! 1. one statement counts the versions of all tables and sums up the hashes of their names; it has one
-//!    snapshot;
+//! 1. one statement counts the versions of all tables and sums up the hashes of their names; it has
+//!    one snapshot;
 //! 2. the pages tell the same of the versions whose rows they give, each at a time of its own;
-//! 3. where both are equal, the pages gave the very versions that the statement saw, and so its rows, whatever
-//!    was written meanwhile. Where one was updated or deleted before its page was read, it is missing, and
-//!    where one that was written later was read, even if it is gone again by now, there is one too many.
+//! 3. where both are equal, the pages gave the very versions that the statement saw, and so its
+//!    rows, whatever was written meanwhile. Where one was updated or deleted before its page was
+//!    read, it is missing, and where one that was written later was read, even if it is gone again
+//!    by now, there is one too many.
 //!
-//! Rows before and after are therefore not compared: a row that is inserted and deleted between two looks
-//! would be in neither, and in a page. What is inserted meanwhile is passed over by the pages, so that it
-//! stands in no one's way; that only spares attempts, and nothing rests on it. Equal sums of hashes are
-//! evidence, not proof, here as for a quiet table. What a value is printed as may change without another
-//! version: by a new name of an enum's label, or of what a `regclass` points to. That is not noticed.
+//! Rows before and after are therefore not compared: a row that is inserted and deleted between two
+//! looks would be in neither, and in a page. What is inserted meanwhile is passed over by the
+//! pages, so that it stands in no one's way; that only spares attempts, and nothing rests on it.
+//! Equal sums of hashes are evidence, not proof, here as for a quiet table. What a value is printed
+//! as may change without another version: by a new name of an enum's label, or of what a `regclass`
+//! points to. That is not noticed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -110,8 +112,9 @@ impl Point {
         Some(Self { next, open: open.map(|of| of.parse().ok()).collect::<Option<_>>()? })
     }
 
-    /// The condition that a row, `r`, was not inserted since: neither by a transaction with a number from then
-    /// till now, nor by one that was open then. A row tells but the lower half of a number.
+    /// The condition that a row, `r`, was not inserted since: neither by a transaction with a
+    /// number from then till now, nor by one that was open then. A row tells but the lower half of
+    /// a number.
     pub fn before(&self) -> String {
         let Self { next, open } = self;
         let low = |number: i64| number.rem_euclid(NUMBERS);
@@ -128,8 +131,8 @@ impl Point {
     }
 }
 
-/// Looks at all tables in one call and one snapshot; at those rows alone that are older than a point, if
-/// there is one.
+/// Looks at all tables in one call and one snapshot; at those rows alone that are older than a
+/// point, if there is one.
 pub async fn look(
     session: &Session,
     parts: &[Part],

@@ -1,9 +1,9 @@
-//! A whole side read out over an API: page by page, a call each, in the order in which the rows lie. What was
-//! read is of one moment only if it is what was there at that moment (`moment.rs` says how that is known); if
-//! not, all of it is for nothing.
+//! A whole side read out over an API: page by page, a call each, in the order in which the rows
+//! lie. What was read is of one moment only if it is what was there at that moment (`moment.rs`
+//! says how that is known); if not, all of it is for nothing.
 //!
-//! A page is a stretch of blocks, which Postgres finds without an index from 14 on; 13 reads the table for
-//! each. So tables without a key have pages, too, and rows come as a COPY gives them.
+//! A page is a stretch of blocks, which Postgres finds without an index from 14 on; 13 reads the
+//! table for each. So tables without a key have pages, too, and rows come as a COPY gives them.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -193,8 +193,8 @@ impl Snapshot for PagedSnapshot {
     }
 }
 
-/// Asks for the tables one by one, so that the one that is in the way is named. Where none is any more, all
-/// are looked at again.
+/// Asks for the tables one by one, so that the one that is in the way is named. Where none is any
+/// more, all are looked at again.
 async fn named(session: &Session, parts: &[Part], error: PostgresError) -> Result<Moment, Fault> {
     let fault = too_long(error);
     if fault.took_too_long() {
@@ -247,8 +247,8 @@ impl Stretch {
         can
     }
 
-    /// What follows a page: more at a time where it came out short, and no more rows than fit where not all
-    /// did, since the server forms the others for nothing.
+    /// What follows a page: more at a time where it came out short, and no more rows than fit where
+    /// not all did, since the server forms the others for nothing.
     fn go_on(&mut self, page: &Page<'_>, bytes: usize) -> Result<(), PostgresError> {
         let cut = page.count < page.found;
         let all = !cut && page.found < self.rows;
@@ -298,9 +298,9 @@ impl Page<'_> {
     }
 }
 
-/// The rows of a stretch that were there at a point, in their order, as one JSON value: up to as many bytes as
-/// a page has, one row at least. They are formed behind the limit, since what is not given need not be read
-/// from where large values lie.
+/// The rows of a stretch that were there at a point, in their order, as one JSON value: up to as
+/// many bytes as a page has, one row at least. They are formed behind the limit, since what is not
+/// given need not be read from where large values lie.
 fn page_sql(
     piece: &Piece,
     part: &Part,
@@ -345,8 +345,8 @@ fn relation_of_piece(part: &Part) -> Relation {
     }
 }
 
-/// What makes a list of texts of a row, `q`. A cast to text would tell some types otherwise than they print
-/// themselves, and a composite value of nothing but NULLs is no NULL.
+/// What makes a list of texts of a row, `q`. A cast to text would tell some types otherwise than
+/// they print themselves, and a composite value of nothing but NULLs is no NULL.
 fn line_sql(part: &Part, format: Format) -> String {
     if format == Format::Jsonl {
         let members = (part.columns.iter().enumerate())
@@ -362,7 +362,8 @@ fn line_sql(part: &Part, format: Format) -> String {
     format!("to_json(array[{}]::text[])", values.collect::<Vec<_>>().join(", "))
 }
 
-/// What is said of a call that the server or the gateway ended: the hint of a run's page helps nobody here.
+/// What is said of a call that the server or the gateway ended: the hint of a run's page helps
+/// nobody here.
 fn too_long(error: PostgresError) -> Fault {
     let fault = unreadable(error);
     if !fault.took_too_long() {

@@ -1,9 +1,9 @@
-//! The text of a file of SQL. `psql -f` runs it, twice without harm: each statement inserts rows, or
-//! updates those that are there and differ.
+//! The text of a file of SQL. `psql -f` runs it, twice without harm: each statement inserts rows,
+//! or updates those that are there and differ.
 //!
-//! A value is a literal made of its text, which the server reads as a value of the column's type. A value
-//! with control characters is written with escapes, so that a row is a line: what carries the file may
-//! change the ends of lines.
+//! A value is a literal made of its text, which the server reads as a value of the column's type. A
+//! value with control characters is written with escapes, so that a row is a line: what carries the
+//! file may change the ends of lines.
 
 use std::fmt::Write as _;
 
@@ -12,14 +12,17 @@ use super::super::sql;
 use crate::engine::model::sequence::SequenceStep;
 use crate::jobs::export::ports::{Part, Pass};
 
-/// After how many rows a statement ends: enough for the server to have little to do beside the rows.
+/// After how many rows a statement ends: enough for the server to have little to do beside the
+/// rows.
 const MOST_ROWS: usize = 1_000;
 
-/// After how many bytes it ends: whoever restores holds a statement and what is read of it in memory.
+/// After how many bytes it ends: whoever restores holds a statement and what is read of it in
+/// memory.
 const MOST_BYTES: usize = 1 << 20;
 
 /// What a file begins with. Everything is set for the transaction alone. The search path stays the
-/// role's own: all names here are told in full, and the tables' triggers may name others without a schema.
+/// role's own: all names here are told in full, and the tables' triggers may name others without a
+/// schema.
 pub fn head(encoding: &str, notes: &[String]) -> String {
     let mut text = String::from(
         "-- Written by syncline export. It may be restored twice:\n\
@@ -46,8 +49,8 @@ pub fn head(encoding: &str, notes: &[String]) -> String {
     text
 }
 
-/// What a file ends with. `setval` is not undone where the commit fails, and does no harm then: it skips
-/// values.
+/// What a file ends with. `setval` is not undone where the commit fails, and does no harm then: it
+/// skips values.
 pub fn tail(steps: &[SequenceStep]) -> String {
     let rows: Vec<String> = steps
         .iter()
@@ -185,8 +188,8 @@ impl<'a> Statements<'a> {
     }
 }
 
-/// A value of COPY's text as a literal. COPY escapes backslashes and these control characters, and no
-/// others (PostgreSQL documentation, COPY, "Text Format").
+/// A value of COPY's text as a literal. COPY escapes backslashes and these control characters, and
+/// no others (PostgreSQL documentation, COPY, "Text Format").
 fn literal(value: &[u8], out: &mut Vec<u8>) {
     if value == b"\\N" {
         out.extend_from_slice(b"null");

@@ -15,9 +15,10 @@ pub struct Read {
     pub cut: bool,
 }
 
-/// Wraps a statement that gives the rows of a page, in their order: one value that holds those that make up so
-/// many bytes, one at least, behind how many are given and how many there are. It is made of JSON alone,
-/// which no server reads again; and row by row, or rows of megabytes would be more than it takes as one value.
+/// Wraps a statement that gives the rows of a page, in their order: one value that holds those that
+/// make up so many bytes, one at least, behind how many are given and how many there are. It is
+/// made of JSON alone, which no server reads again; and row by row, or rows of megabytes would be
+/// more than it takes as one value.
 pub fn reading(rows: &str, most_bytes: usize) -> String {
     format!(
         "select json_build_array(count(*) filter (where p.fits), count(*), \
@@ -48,9 +49,9 @@ pub fn loading(into: &str, shape: &Shape) -> String {
     format!("insert into {into} ({names}) {}", rows(shape))
 }
 
-/// The rows of a page, which is `$2`, with the moved columns in their order. Each value goes through the input
-/// function of its column's type, with the column's modifiers, as it would in a COPY: what is too long is
-/// refused, where a cast would cut it.
+/// The rows of a page, which is `$2`, with the moved columns in their order. Each value goes
+/// through the input function of its column's type, with the column's modifiers, as it would in a
+/// COPY: what is too long is refused, where a cast would cut it.
 pub fn rows(shape: &Shape) -> String {
     let (mut given, mut values) = (Vec::new(), Vec::new());
     for column in &shape.columns {
@@ -72,10 +73,10 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    /// JSON travels as a string, which would stay a JSON string if it came out as JSON. A type of the database's
-    /// own may be a domain over JSON, so it comes out as text, too. It is read as the member of an array
-    /// then: a cast to a domain over `varchar(5)` cuts, and a cast from text may be somebody's own
-    /// function. A type that has modifiers is no domain.
+    /// JSON travels as a string, which would stay a JSON string if it came out as JSON. A type of
+    /// the database's own may be a domain over JSON, so it comes out as text, too. It is read as
+    /// the member of an array then: a cast to a domain over `varchar(5)` cuts, and a cast from text
+    /// may be somebody's own function. A type that has modifiers is no domain.
     fn of(name: &str, target_type: &'a str) -> Self {
         let is_whole = target_type.ends_with(']') || target_type.ends_with(')');
         if matches!(target_type, "json" | "jsonb") {
@@ -83,7 +84,8 @@ impl<'a> Taken<'a> {
         } else if sql::built_in(target_type) || is_whole {
             Self { declared: target_type, value: format!("s.{name}") }
         } else {
-            // The quotes are there whatever the value holds: the type decides what parts two members.
+            // The quotes are there whatever the value holds: the type decides what parts two
+            // members.
             let escaped = format!(r#"replace(replace(s.{name}, '\', '\\'), '"', '\"')"#);
             let list = format!(r#"coalesce('{{"' || {escaped} || '"}}', '{{NULL}}')"#);
             Self { declared: "text", value: format!("({list}::{target_type}[])[1]") }

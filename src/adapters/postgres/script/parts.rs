@@ -1,6 +1,7 @@
-//! A page and its halves in one call: a part that is refused is told, with what was said of it, and does not end
-//! the transaction. Only what went in stays written in the script, so that an attempt that failed is made
-//! once, and what is said of it, the time it was made for one, is not compared with another answer.
+//! A page and its halves in one call: a part that is refused is told, with what was said of it, and
+//! does not end the transaction. Only what went in stays written in the script, so that an attempt
+//! that failed is made once, and what is said of it, the time it was made for one, is not compared
+//! with another answer.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,8 +12,8 @@ use super::super::refused::Refused;
 use super::wire::{RawAnswer, RefusedBody};
 use super::{Answer, Gives, Heard, Script, Slot, State, Step, Written, unreadable};
 
-/// How long one call halves: far below the minute after which the gateway ends a call, since it runs what
-/// went in before, too.
+/// How long one call halves: far below the minute after which the gateway ends a call, since it
+/// runs what went in before, too.
 const MOST_MS: u64 = 8_000;
 
 /// Statements that run for parts of a page, one part after the other.
@@ -22,7 +23,8 @@ pub struct Parts {
     pub ranges: Vec<(usize, usize)>,
     /// The statements; `$2` is the part, and the last one's answer is the part's.
     pub steps: Vec<Step>,
-    /// What is done where a part is refused; without it the transaction ends, as with any other statement.
+    /// What is done where a part is refused; without it the transaction ends, as with any other
+    /// statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halving: Option<Halving>,
 }
@@ -59,8 +61,8 @@ pub struct Part {
 }
 
 impl Script {
-    /// Runs statements for parts of a page, a JSON array's members; what became of each, in the order of the
-    /// page. What is not told was not tried.
+    /// Runs statements for parts of a page, a JSON array's members; what became of each, in the
+    /// order of the page. What is not told was not tried.
     pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
         let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
         let slot = self.write(step, Some(page), Heard::Somebody);

@@ -1,5 +1,5 @@
-//! Renews the lease while a transaction is run from its beginning again and again: what each of these runs has
-//! renewed is undone with it.
+//! Renews the lease while a transaction is run from its beginning again and again: what each of
+//! these runs has renewed is undone with it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ pub struct Renewal {
 }
 
 impl Script {
-    /// The statement gives a row where the lease is still ours, and renews it. The transaction has just run it.
+    /// The statement gives a row where the lease is still ours, and renews it. The transaction has
+    /// just run it.
     pub fn renews_by(&self, proof: Statement) {
         let proof = Arc::new(Step::asking(proof).expecting_some());
         self.state().renewal = Some(Renewal { proof, last: Instant::now() });

@@ -146,8 +146,8 @@ fn each(text: &str, mut tell: impl FnMut(usize, Token)) {
     }
 }
 
-/// The place behind what the first place from `at` on that is the end, or behind the text. A doubled
-/// quote ends one text and begins the next, which comes to the same.
+/// The place behind what the first place from `at` on that is the end, or behind the text. A
+/// doubled quote ends one text and begins the next, which comes to the same.
 fn past(bytes: &[u8], at: usize, is_end: impl Fn(&[u8]) -> bool, length: usize) -> usize {
     (at..bytes.len()).find(|&at| is_end(&bytes[at..])).map_or(bytes.len(), |end| end + length)
 }

@@ -42,7 +42,8 @@ pub struct Step {
     /// Which of the call's pages it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<usize>,
-    /// It is done only where the setting `syncline.way` says so; otherwise it answers that it did nothing.
+    /// It is done only where the setting `syncline.way` says so; otherwise it answers that it did
+    /// nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<&'static str>,
     /// It stands outside of the transaction: a refusal is its answer.
@@ -227,7 +228,8 @@ impl RefusedBody {
     }
 }
 
-/// Gives each step that has a page its place among the pages. A page that several steps work is sent once.
+/// Gives each step that has a page its place among the pages. A page that several steps work is
+/// sent once.
 pub fn with_pages<'a>(
     steps: Vec<Arc<Step>>,
     of_steps: impl Iterator<Item = Option<&'a Bytes>>,
@@ -268,7 +270,8 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     read(&answer).ok_or_else(|| unreadable("the answers of a script"))
 }
 
-/// The function's rows: the last has the answers, and a null for each that has a row of its own before it.
+/// The function's rows: the last has the answers, and a null for each that has a row of its own
+/// before it.
 fn read(rows: &Bytes) -> Option<Answered> {
     let parts: Vec<&RawValue> = serde_json::from_slice(rows).ok()?;
     let (last, apart) = parts.split_last()?;

@@ -41,8 +41,8 @@ pub(super) fn messages(
     }
 }
 
-/// The Python client names what a bulk call is about in the body, the JavaScript client in the query.
-/// Who reads the query alone takes a call about some for one about all.
+/// The Python client names what a bulk call is about in the body, the JavaScript client in the
+/// query. Who reads the query alone takes a call about some for one about all.
 fn ids_in_body(call: &Call, name: &str) -> Vec<String> {
     let named = call.json().ok();
     let ids = named.as_ref().and_then(|body| body[name].as_array());

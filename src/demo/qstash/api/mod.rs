@@ -1,6 +1,6 @@
-//! The HTTP side: who calls, with what, and the answer in its status and shape. A destination stands
-//! raw in the path, so routes are read from the request target as it came; a router that decodes or
-//! joins slashes would change it.
+//! The HTTP side: who calls, with what, and the answer in its status and shape. A destination
+//! stands raw in the path, so routes are read from the request target as it came; a router that
+//! decodes or joins slashes would change it.
 
 mod control;
 mod letters;
@@ -205,8 +205,8 @@ fn number(asked: &[(String, String)], name: &str) -> Result<Option<Millis>, Refu
     asked.named(name).map(|text| super::terms::number(name, text)).transpose()
 }
 
-/// A path's segments after the first, decoded. Where nothing follows there is none: an empty id is no
-/// id, and this is how a call about one message becomes one about all.
+/// A path's segments after the first, decoded. Where nothing follows there is none: an empty id is
+/// no id, and this is how a call about one message becomes one about all.
 fn segments(rest: &str) -> Vec<String> {
     let segments = rest.split('/').filter(|_| !rest.is_empty());
     segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()

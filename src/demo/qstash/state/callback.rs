@@ -12,7 +12,8 @@ use crate::demo::qstash::wire::header_map;
 use crate::demo::qstash::{Millis, Named};
 
 impl State {
-    /// Sends the outcome of an attempt to who asked for it: a message of its own, signed and retried.
+    /// Sends the outcome of an attempt to who asked for it: a message of its own, signed and
+    /// retried.
     pub(super) fn call_back(
         &mut self,
         callback: &Callback,

@@ -35,8 +35,8 @@ impl State {
         self.dead.remove(dlq_id).map(|_| ()).ok_or_else(|| not_found(dlq_id))
     }
 
-    /// Publishes a dead letter again as a new message, whose id it gives. `changes` are headers that
-    /// go over those of the original.
+    /// Publishes a dead letter again as a new message, whose id it gives. `changes` are headers
+    /// that go over those of the original.
     pub fn retry_dead(
         &mut self,
         dlq_id: &str,

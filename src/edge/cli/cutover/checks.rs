@@ -1,5 +1,5 @@
-//! What a cutover asks for before anything moves: a plan without problems, schedules that are paused,
-//! and nobody who writes in the source.
+//! What a cutover asks for before anything moves: a plan without problems, schedules that are
+//! paused, and nobody who writes in the source.
 
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Tables that a run passes over have no rows in the target but those that somebody else put there.
+    /// Tables that a run passes over have no rows in the target but those that somebody else put
+    /// there.
     fn left_out(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
         let moved = |note: &&Note| plan.tables.iter().any(|of| of.table == note.table);
         let passed_over = plan.notes.iter().filter(|of| of.weight == Weight::Info && !moved(of));

@@ -50,8 +50,8 @@ impl Walk<'_> {
         Ok(look)
     }
 
-    /// Compares both sides whole. Rows that are set aside are known to differ.
-    /// An earlier comparison proves nothing: a look is of the source, and the target may have changed.
+    /// Compares both sides whole. Rows that are set aside are known to differ. An earlier
+    /// comparison proves nothing: a look is of the source, and the target may have changed.
     pub(super) async fn verify(&mut self, look: &Look) -> Result<(), Stopped> {
         self.told.confirm("Compare both sides?")?;
         let job = VerifyTables {
@@ -212,8 +212,8 @@ pub fn writers_active(message: String) -> Stopped {
     )
 }
 
-/// Rows that a run has written and that are now as the source has them. What a trigger of the target
-/// writes otherwise is written by each run that reads it.
+/// Rows that a run has written and that are now as the source has them. What a trigger of the
+/// target writes otherwise is written by each run that reads it.
 fn moved(report: &SyncReport) -> u64 {
     let total = report.total();
     total.written().saturating_sub(total.rewritten)

@@ -1,5 +1,5 @@
-//! What is to be changed by hand at the end, and how to go back: names of variables and of databases,
-//! and never what a variable holds.
+//! What is to be changed by hand at the end, and how to go back: names of variables and of
+//! databases, and never what a variable holds.
 
 use std::fmt::Write as _;
 

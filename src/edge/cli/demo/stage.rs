@@ -29,8 +29,8 @@ const USUAL_PORT: u16 = 8787;
 /// What calls that are under way at the end are waited for; the databases go in any case.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The function is cut after a second, and its pages are small: a backlog of a moment stands for one
-/// of hours.
+/// The function is cut after a second, and its pages are small: a backlog of a moment stands for
+/// one of hours.
 const SMALL_SLICES: [(&str, &str); 2] = [("SYNC_BUDGET_SECONDS", "1"), ("SYNC_PAGE_ROWS", "100")];
 
 /// Everything that runs. Dropping it stops it, the function before its databases.

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-/// How many bytes become a frame of zstd. A file may have any number of frames; what repeats in two of
-/// them is found in neither.
+/// How many bytes become a frame of zstd. A file may have any number of frames; what repeats in two
+/// of them is found in neither.
 const FRAME: usize = 4 << 20;
 
 /// How a file is compressed.

@@ -21,7 +21,8 @@ const NOT_IN_FILES: &str = "/\\:*?\"<>|%";
 pub enum Place {
     /// To whoever reads our output.
     Stdout,
-    /// To the same, once all of it is there: until then it may have to be taken back, and waits in this folder.
+    /// To the same, once all of it is there: until then it may have to be taken back, and waits in
+    /// this folder.
     StdoutAtLast(PathBuf),
     /// All of it to one file.
     File(PathBuf),
@@ -30,8 +31,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// What a path means. SQL is one file. Otherwise a directory is what is one, what ends like one, and
-    /// what has no ending.
+    /// What a path means. SQL is one file. Otherwise a directory is what is one, what ends like
+    /// one, and what has no ending.
     pub fn of(path: Option<&Path>, format: Format) -> Self {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
             return Self::Stdout;
@@ -44,8 +45,8 @@ impl Place {
         }
     }
 
-    /// The same place for what may have to be taken back. A file may be, until it is finished; what goes to
-    /// stdout waits in a folder.
+    /// The same place for what may have to be taken back. A file may be, until it is finished; what
+    /// goes to stdout waits in a folder.
     #[must_use]
     pub fn at_last(self, waiting_in: PathBuf) -> Self {
         match self {
@@ -242,8 +243,8 @@ fn in_files(name: &str) -> String {
     text
 }
 
-/// A file for us alone, since it holds rows. It goes with the process, however that ends: its name is gone
-/// before the first byte is written.
+/// A file for us alone, since it holds rows. It goes with the process, however that ends: its name
+/// is gone before the first byte is written.
 fn spool(name: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true);

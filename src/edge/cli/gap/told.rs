@@ -1,5 +1,6 @@
 //! An import as a person reads it and as a script does. The reasons of refused rows may hold their
-//! values: a trial tells them to the person who asked for it, and of an import they are in the target.
+//! values: a trial tells them to the person who asked for it, and of an import they are in the
+//! target.
 
 use std::fmt::Write as _;
 

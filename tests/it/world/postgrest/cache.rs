@@ -108,8 +108,8 @@ impl Table {
     }
 }
 
-/// A view's key is looked for by the names of its columns among the keys of the tables that it reads,
-/// where the real one follows the view's own expressions.
+/// A view's key is looked for by the names of its columns among the keys of the tables that it
+/// reads, where the real one follows the view's own expressions.
 const TABLES: &str = r"
 with recursive bases(oid, base) as (
     select oid, oid from pg_catalog.pg_type where typtype <> 'd'

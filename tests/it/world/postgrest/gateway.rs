@@ -1,5 +1,5 @@
-//! What stands before PostgREST in a project: keys, the prefix of the path, the length of an address,
-//! compression, and trouble.
+//! What stands before PostgREST in a project: keys, the prefix of the path, the length of an
+//! address, compression, and trouble.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
-//! A stand-in for PostgREST behind a gateway like Supabase's, over a database of the test cluster. What it does was
-//! observed of the real one; what nobody has observed it refuses with 501 and the reason, so
-//! that no test passes by a guess.
+//! A stand-in for PostgREST behind a gateway like Supabase's, over a database of the test cluster.
+//! What it does was observed of the real one; what nobody has observed it refuses with 501 and the
+//! reason, so that no test passes by a guess.
 //!
 //! Postgres does the work, with the same roles and much the same statements as PostgREST's: values,
 //! errors, rights and timeouts are the database's own.

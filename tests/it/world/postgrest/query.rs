@@ -108,7 +108,8 @@ impl Query {
         items.collect::<Vec<_>>().join(", ")
     }
 
-    /// The columns that a write gives back, each once: what is read of them needs the right to read.
+    /// The columns that a write gives back, each once: what is read of them needs the right to
+    /// read.
     pub fn returning(&self, rows: &str) -> String {
         let mut columns: Vec<String> = Vec::new();
         for item in &self.select {

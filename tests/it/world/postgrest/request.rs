@@ -132,9 +132,9 @@ fn not_acceptable(accept: &str) -> Refusal {
 }
 
 impl Preferences {
-    /// Reads all `Prefer` headers. One that PostgREST does not know is ignored by the real one; here
-    /// it is refused unless `handling=lenient` asks for that, since a misspelt preference would
-    /// pass every test.
+    /// Reads all `Prefer` headers. One that PostgREST does not know is ignored by the real one;
+    /// here it is refused unless `handling=lenient` asks for that, since a misspelt preference
+    /// would pass every test.
     pub fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut read = Self::default();
         let mut unknown = Vec::new();

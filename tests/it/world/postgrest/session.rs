@@ -18,8 +18,8 @@ const CONNECTIONS: usize = 10;
 /// How long a request waits for a connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How often a transaction is run that others keep from its end. The real one does not count; a test
-/// that brings about nothing else should end.
+/// How often a transaction is run that others keep from its end. The real one does not count; a
+/// test that brings about nothing else should end.
 const MOST_RUNS: usize = 10;
 
 /// The connections.
@@ -63,8 +63,8 @@ impl Pool {
         Self { url, idle: Mutex::default(), free: Semaphore::new(CONNECTIONS) }
     }
 
-    /// Runs the work in a transaction of its own, and commits it if the check of the outcome agrees.
-    /// A deadlock or a conflict of transactions is run again.
+    /// Runs the work in a transaction of its own, and commits it if the check of the outcome
+    /// agrees. A deadlock or a conflict of transactions is run again.
     pub async fn run(
         &self,
         work: &Work<'_>,
@@ -119,7 +119,8 @@ async fn transact(
     let settings = work.settings.iter().map(|(name, value)| (*name, value.as_str()));
     let claims = ("request.jwt.claims", work.identity.claims.as_str());
     let role = ("role", work.identity.role.as_str());
-    // The real one passes over a zone that it does not know; this one tells it apart by asking alone.
+    // The real one passes over a zone that it does not know; this one tells it apart by asking
+    // alone.
     let (zone, joined): (Vec<_>, Vec<_>) =
         settings.chain([claims, role]).partition(|(name, _)| *name == "timezone");
     set(client, &zone).await.map_err(|_| Refusal::unknown("the time zone of the request"))?;
@@ -140,8 +141,8 @@ async fn transact(
     Ok(outcome)
 }
 
-/// Settings of the transaction, in one statement and in their order, as the real one has it: what stands
-/// before the role is set with the rights of `authenticator`.
+/// Settings of the transaction, in one statement and in their order, as the real one has it: what
+/// stands before the role is set with the rights of `authenticator`.
 async fn set(client: &Client, settings: &[(&str, &str)]) -> Result<(), Error> {
     if settings.is_empty() {
         return Ok(());

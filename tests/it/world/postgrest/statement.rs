@@ -47,8 +47,8 @@ pub fn of(table: &Table) -> String {
     format!("{}.{}", text::name(&table.schema), text::name(&table.name))
 }
 
-/// The whole statement. `read` takes from `pgrst_source` what is shown; `count` is a query whose rows
-/// are counted.
+/// The whole statement. `read` takes from `pgrst_source` what is shown; `count` is a query whose
+/// rows are counted.
 pub fn framed(source: &str, read: &str, count: Option<&str>, rows: Rows) -> String {
     let (counted, total) = match count {
         Some(count) => (

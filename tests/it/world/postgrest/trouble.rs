@@ -23,7 +23,8 @@ pub enum Trouble {
     ResetAfter,
     /// The connection ends in the middle of the answer's body.
     Truncated,
-    /// The answer is whole to whoever counts its bytes, and ends in the middle of its body all the same.
+    /// The answer is whole to whoever counts its bytes, and ends in the middle of its body all the
+    /// same.
     Halved,
     /// The connection ends after so many bytes of the answer's body.
     CutAfter(usize),
@@ -35,7 +36,8 @@ pub enum Trouble {
     Late(Duration),
     /// The answer waits after the work is committed until somebody lets it go.
     Held(Arc<Gate>),
-    /// Somebody runs these statements, at this database, after the work is committed and before the answer.
+    /// Somebody runs these statements, at this database, after the work is committed and before the
+    /// answer.
     Meanwhile(String, String),
 }
 

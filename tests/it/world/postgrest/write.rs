@@ -253,8 +253,8 @@ fn from_body(asked: &Asked, payload: &Payload, columns: &[&Column]) -> String {
     )
 }
 
-/// Counts the rows of an insert in a setting of the transaction, up with each that is offered and down
-/// with each that turns out to be an update; `returning` cannot tell the two apart everywhere.
+/// Counts the rows of an insert in a setting of the transaction, up with each that is offered and
+/// down with each that turns out to be an update; `returning` cannot tell the two apart everywhere.
 fn counted(sign: char, never: &str) -> String {
     format!(
         " where set_config('pgrst.inserted', (coalesce(nullif(current_setting('pgrst.inserted', \
