@@ -156,14 +156,3 @@ async fn two_projects_go_the_same_way_with_nothing_but_their_urls_and_keys() {
     let databases = databases.map(|(name, value)| (name.to_owned(), value.to_owned()));
     go_through(&pair, databases.into()).await;
 }
-
-#[test]
-fn every_page_that_is_linked_to_is_there() {
-    let page = page();
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let links = page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap_or_default());
-    for link in links {
-        let file = link.split('#').next().unwrap_or_default();
-        assert!(docs.join(file).exists(), "there is no {link}");
-    }
-}
