@@ -193,7 +193,7 @@ fn every_link_leads_to_a_page_and_a_heading() {
 
 #[test]
 fn the_pages_that_are_read_first_are_short() {
-    for (path, most) in [("README.md", 200), ("ARCHITECTURE.md", 290)] {
+    for (path, most) in [("README.md", 200), ("ARCHITECTURE.md", 250)] {
         let lines = read(path).lines().count();
         assert!(lines <= most, "{path} has {lines} lines, more than {most}");
     }
