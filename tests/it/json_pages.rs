@@ -21,8 +21,7 @@ use syncline::engine::model::survey::{Survey, SurveyAsk};
 use syncline::engine::model::table::TableName;
 use syncline::engine::model::writer::Writer;
 use syncline::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
-use syncline::jobs::Outcome;
-use syncline::jobs::sync_tables::{SyncReport, SyncTables};
+use syncline::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use syncline::wiring::App;
 
 use crate::every_type;
@@ -127,7 +126,7 @@ async fn sync(pair: &Pair) -> SyncReport {
     let plan = job.plan(&source, &*ports.target, &*ports.ledger).await.expect("it can be planned");
     assert!(plan.to_string().contains(", json)"), "{plan}");
     let outcome = job
-        .run(
+        .slice(
             &source,
             &*ports.target,
             &*ports.ledger,

@@ -11,8 +11,8 @@ use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
-use crate::jobs::sync_tables::{SyncReport, SyncTables};
-use crate::jobs::{self, Job, Outcome, Served};
+use crate::jobs::Served;
+use crate::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,7 @@ pub async fn slices(
     let mut earlier = None;
     loop {
         let budget = app.budget(SystemTime::now(), None);
-        match jobs::run(&Job::SyncTables(job.clone()), &served.ports, &budget).await? {
+        match job.run(&served.ports, &budget).await? {
             Outcome::Busy(left) => return Ok(Ended::Busy(left)),
             Outcome::Repeated(_) => return Ok(Ended::Repeated),
             Outcome::Continue(report) if extent == Extent::UntilCaughtUp => {

@@ -14,8 +14,7 @@ use super::{Besides, Selection, run};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::Trigger;
-use crate::jobs::sync_tables::{SyncReport, SyncTables};
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -74,7 +73,7 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
     let outcome = async {
         let (served, job) = run::asked(&app, selection, Besides::default(), &run)?;
         let job = SyncTables { trigger: Trigger::Startup, ..job };
-        jobs::run(&Job::SyncTables(job), &served.ports, &budget).await
+        job.run(&served.ports, &budget).await
     };
     match outcome.await {
         Err(fault) => Some(failed(&sentence(&fault))),

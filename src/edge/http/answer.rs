@@ -13,8 +13,7 @@ use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::run::{PastRun, RunId, Trigger};
-use crate::jobs::Outcome;
-use crate::jobs::sync_tables::SyncReport;
+use crate::jobs::sync_tables::{Outcome, SyncReport};
 
 /// Tells QStash, with status 489, that a retry would fail the same way.
 const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-error");

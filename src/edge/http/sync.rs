@@ -17,8 +17,8 @@ use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Stalled};
 use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
 use crate::engine::model::run::RunId;
-use crate::jobs::sync_tables::SyncTables;
-use crate::jobs::{self, Job, Outcome, Served};
+use crate::jobs::Served;
+use crate::jobs::sync_tables::{Outcome, SyncTables};
 use crate::wiring::App;
 
 /// Who calls, what is asked, one slice of it, what is left goes back to the queue, and what came
@@ -45,8 +45,7 @@ async fn slice(
 ) -> Result<Response, Fault> {
     let served = named(app, pipeline)?;
     let job = asked(app, served, call, caller, run)?;
-    let outcome =
-        jobs::run(&Job::SyncTables(job.clone()), &served.ports, &budget(app, call, caller)).await?;
+    let outcome = job.run(&served.ports, &budget(app, call, caller)).await?;
     let continued = match rest(&outcome, &job, caller, app.calls.retries) {
         Rest::Nothing => Continued::NotNeeded,
         Rest::Stalled(stalled) => Continued::Failed(calling::stalled(stalled)),

@@ -15,6 +15,7 @@ mod report;
 mod slice;
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use begin::{Beginning, Begins};
 pub use foresee::DeletesIntent;
@@ -31,13 +32,13 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunId, Trigger};
+use crate::engine::model::run::{PastRun, RunEnd, RunId, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Begun, Clock, ClosedRun, KeptPulse, Ledger, Source, Target};
 
-use super::Outcome;
+use super::{FinishedRun, Ports, RunCounts};
 use slice::Slice;
 
 /// Asks for one pipeline's tables to be brought up to date. It says what to look at, never where
@@ -63,9 +64,62 @@ pub struct SyncTables {
     pub anew: bool,
 }
 
+/// What came of one slice.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All of it is done, or failed in a way that going on would not mend.
+    Done(SyncReport),
+    /// The budget is out; the same job goes on from the saved state.
+    Continue(SyncReport),
+    /// Another run holds the lease, for that long unless it ends or commits.
+    Busy(Duration),
+    /// A run of the past did this very piece of work; this is a repeated delivery.
+    Repeated(PastRun),
+}
+
 impl SyncTables {
+    /// Does one slice within its budget, then counts it and tells people what is news. The fault
+    /// says that nothing could be begun; what went wrong with single tables is in the report.
+    pub async fn run(&self, ports: &Ports, budget: &Budget) -> Result<Outcome, Fault> {
+        let Ports { source, target, ledger, clock, meter, notifier } = ports;
+        let asked = clock.now();
+        let outcome = self.slice(&**source, &**target, &**ledger, &**clock, meter, budget).await;
+        if let Some(finished) = self.finished(asked, &outcome) {
+            finished.follow_up(&**ledger, &**clock, notifier.as_deref(), budget).await;
+        }
+        outcome
+    }
+
+    /// The run, as its metrics and its news have it; none where another run did the work or does
+    /// it.
+    fn finished<'a>(
+        &'a self,
+        asked: SystemTime,
+        outcome: &'a Result<Outcome, Fault>,
+    ) -> Option<FinishedRun<'a>> {
+        let (run, end, fault, error, counts) = match outcome {
+            Ok(Outcome::Done(report) | Outcome::Continue(report)) => {
+                let counts = RunCounts {
+                    rows: report.total().written(),
+                    lag: report.worst_lag(),
+                    rejected: Some(report.set_aside()),
+                    calls: report.calls,
+                };
+                let (fault, error) = (report.first_fault(), report.error_text());
+                (Some(&report.run), report.end(), fault, error, counts)
+            }
+            Ok(Outcome::Busy(_) | Outcome::Repeated(_)) => return None,
+            Err(fault) => {
+                let error = Some(fault.chain());
+                (None, RunEnd::Failed, Some(fault), error, RunCounts::default())
+            }
+        };
+        let (pipeline, delivery) = (self.pipeline.name.as_str(), self.delivery.as_ref());
+        Some(FinishedRun { pipeline, delivery, asked, run, end, fault, error, counts })
+    }
+
     /// Does one slice: facts, plan, lease, look, pages, record.
-    pub async fn run(
+    pub async fn slice(
         &self,
         source: &dyn Source,
         target: &dyn Target,
