@@ -15,7 +15,7 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::health::Health;
 use crate::engine::plan::lag::Lag;
 use crate::jobs::Served;
-use crate::jobs::status::{ShowStatus, Standing, Status};
+use crate::jobs::status::{ReadStatus, Standing, Status};
 use crate::wiring::App;
 
 pub use forecast::{DatabaseView, megabytes};
@@ -145,14 +145,13 @@ pub async fn look(app: &App) -> Result<Overview, Fault> {
     Ok(Overview { pipelines })
 }
 
-async fn asked(app: &App, served: &Served) -> (ShowStatus, Result<Status, Fault>) {
-    let job = ShowStatus {
+async fn asked(app: &App, served: &Served) -> (ReadStatus, Result<Status, Fault>) {
+    let job = ReadStatus {
         pipeline: served.pipeline.clone(),
         hourly: app.hourly.clone(),
         allowance: app.allowance,
     };
-    let ports = &served.ports;
-    let looked = job.run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock).await;
+    let looked = job.run(&served.ports).await;
     (job, looked)
 }
 
@@ -201,8 +200,8 @@ impl PipelineView {
 
     /// The view of a pipeline whose target cannot be asked: of all that is kept there, nothing is
     /// known.
-    fn unreachable(job: &ShowStatus, now: SystemTime, fault: &Fault) -> Self {
-        let ShowStatus { pipeline, hourly: _, allowance } = job;
+    fn unreachable(job: &ReadStatus, now: SystemTime, fault: &Fault) -> Self {
+        let ReadStatus { pipeline, hourly: _, allowance } = job;
         Self {
             pipeline: pipeline.name.clone(),
             timestamp: timestamp(now),

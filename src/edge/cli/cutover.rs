@@ -15,7 +15,7 @@ use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
 use crate::jobs::Served;
 use crate::jobs::cutover::ports::{Passed, Record, Step};
-use crate::jobs::cutover::{CutOver, Look};
+use crate::jobs::cutover::{Look, WatchSource};
 use crate::jobs::sync_tables::{SyncPlan, SyncTables};
 use crate::wiring::App;
 use steps::writers_active;
@@ -147,9 +147,8 @@ impl Walk<'_> {
 
     /// The last look, and the names.
     async fn switch(&mut self, look: &Look) -> Result<Switch, Stopped> {
-        let ports = &self.served.ports;
         if !self.arguments.dry_run {
-            let now = self.job().look(&*ports.source, &*ports.target).await?;
+            let now = self.watch().look(&self.served.ports).await?;
             let changed = look.changed(&now);
             if !changed.is_empty() {
                 let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
@@ -169,8 +168,7 @@ impl Walk<'_> {
     /// A cutover that took place is not done again by accident: the target has rows of its own now.
     async fn over(&mut self) -> Result<Switch, Stopped> {
         self.at = SWITCH;
-        let ports = &self.served.ports;
-        let look = self.job().look(&*ports.source, &*ports.target).await?;
+        let look = self.watch().look(&self.served.ports).await?;
         let passed = &self.record.passed[&Step::Switch];
         let at = timestamp(passed.at);
         if passed.look != look.digest() {
@@ -213,8 +211,8 @@ impl Walk<'_> {
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
     }
 
-    fn job(&self) -> CutOver {
-        CutOver { pipeline: self.served.pipeline.clone() }
+    fn watch(&self) -> WatchSource {
+        WatchSource { pipeline: self.served.pipeline.clone() }
     }
 
     fn is_over(&self) -> bool {

@@ -57,7 +57,6 @@ async fn verified(
     run: &RunId,
 ) -> Result<VerifyReport, Fault> {
     let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
-    let ports = &served.ports;
     let extras = match (arguments.delete_extra, arguments.yes) {
         (false, _) => Extras::Keep,
         (true, false) => Extras::DeleteFew,
@@ -66,7 +65,7 @@ async fn verified(
     let repair = arguments.repair.then_some(extras);
     let rows = if arguments.all { Rows::All } else { Rows::Settled };
     VerifyTables { pipeline, rows, most: arguments.limit, repair, run: run.clone() }
-        .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock, &ports.meter)
+        .run(&served.ports)
         .await
 }
 

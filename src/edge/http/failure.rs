@@ -16,7 +16,6 @@ use super::wire::FailureAnswer;
 use crate::edge::calling::{Asked, SYNC_PREFIX, home, named};
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::jobs::Ports;
 use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
 
@@ -49,8 +48,7 @@ async fn recorded(app: &App, call: &Call) -> Result<Response, Fault> {
     };
     let RecordLoss { pipeline, delivery, reason, .. } = &job;
     tracing::error!(%pipeline, message_id = %delivery.message, "QStash gave a message up: {reason}");
-    let Ports { ledger, clock, notifier, .. } = &served.ports;
-    let told = job.run(&**ledger, &**clock, notifier.as_deref()).await?;
+    let told = job.run(&served.ports).await?;
     Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, told)))
 }
 

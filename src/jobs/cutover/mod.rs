@@ -24,7 +24,8 @@ use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Floor, SurveyAsk, TableSurvey};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Clock, Source, Target};
+use crate::engine::ports::Source;
+use crate::jobs::Ports;
 
 use ports::{OpenWriter, Writing};
 
@@ -33,22 +34,24 @@ pub const APART: Duration = Duration::from_secs(3);
 
 /// Asks for the looks of a pipeline's cutover.
 #[derive(Clone, Debug)]
-pub struct CutOver {
+pub struct WatchSource {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
 }
 
-impl CutOver {
+impl WatchSource {
     /// Looks at every row version of the source's tables. No value is read, and any write shows,
     /// also one that leaves the cursor alone.
-    pub async fn look(&self, source: &dyn Source, target: &dyn Target) -> Result<Look, Fault> {
+    pub async fn look(&self, ports: &Ports) -> Result<Look, Fault> {
+        let Ports { source, target, .. } = ports;
         let tables = self.pipeline.tables.as_deref();
         let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
         let plan = tables::plan(&self.pipeline, &here?, &there?);
         let mut look = Look::default();
         for shape in plan.shapes {
             let table = shape.table.clone();
-            let seen = self.table(source, shape).await.map_err(|fault| fault.of_table(&table))?;
+            let seen =
+                self.table(&**source, shape).await.map_err(|fault| fault.of_table(&table))?;
             let TableSurvey { max, tail, next, beyond, nulls, start: _ } = seen;
             let max = max.as_ref().map(|max| max.as_str());
             look.0.insert(table, format!("{max:?} {tail:?} {next:?} {beyond} {nulls}"));
@@ -74,17 +77,11 @@ impl CutOver {
     }
 
     /// Looks twice, and at both times at who is writing.
-    pub async fn watch(
-        &self,
-        source: &dyn Source,
-        target: &dyn Target,
-        writing: &dyn Writing,
-        clock: &dyn Clock,
-    ) -> Result<Watched, Fault> {
+    pub async fn run(&self, ports: &Ports, writing: &dyn Writing) -> Result<Watched, Fault> {
         let mut writers = writing.writing().await?;
-        let before = self.look(source, target).await?;
-        clock.sleep(APART).await;
-        let look = self.look(source, target).await?;
+        let before = self.look(ports).await?;
+        ports.clock.sleep(APART).await;
+        let look = self.look(ports).await?;
         let is_new = |of: &OpenWriter, seen: &[OpenWriter]| {
             !seen.iter().any(|one| one.role == of.role && one.application == of.application)
         };

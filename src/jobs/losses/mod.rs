@@ -9,7 +9,8 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::notice::Untold;
 use crate::engine::model::run::{RunEnd, Trigger};
 use crate::engine::plan::news::{self, Found};
-use crate::engine::ports::{Clock, Ledger, LostMessage, Notifier};
+use crate::engine::ports::LostMessage;
+use crate::jobs::Ports;
 
 /// How long people's service may take: QStash waits, and tries the callback again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,12 +37,9 @@ pub struct RecordLoss {
 impl RecordLoss {
     /// Does so; whether people were told now. A target that is down must not keep the news of
     /// that from them: where the loss cannot be recorded they are told all the same, once.
-    pub async fn run(
-        &self,
-        ledger: &dyn Ledger,
-        clock: &dyn Clock,
-        notifier: Option<&dyn Notifier>,
-    ) -> Result<bool, Fault> {
+    pub async fn run(&self, ports: &Ports) -> Result<bool, Fault> {
+        let (ledger, clock) = (&*ports.ledger, &*ports.clock);
+        let notifier = ports.notifier.as_deref();
         let Self { pipeline, trigger, chain, delivery, reason, matters, first } = self;
         let lost = LostMessage { pipeline, trigger: *trigger, chain, delivery, reason };
         let recorded = ledger.record_lost(&lost).await;

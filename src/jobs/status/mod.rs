@@ -16,11 +16,12 @@ use crate::engine::plan::forecast::{self, Forecast};
 use crate::engine::plan::health::{self, Health};
 use crate::engine::plan::lag::{self, Lag};
 use crate::engine::plan::{lookback, tables, window};
-use crate::engine::ports::{Checkpoints, Clock, Ledger, Source, Target};
+use crate::engine::ports::{Checkpoints, Source, Target};
+use crate::jobs::Ports;
 
 /// Asks how one pipeline stands.
 #[derive(Clone, Debug)]
-pub struct ShowStatus {
+pub struct ReadStatus {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
     /// The second schedule that calls it, if there is one.
@@ -69,19 +70,14 @@ pub struct Standing {
     pub started_from: Option<CursorValue>,
 }
 
-impl ShowStatus {
+impl ReadStatus {
     /// Looks. A source that cannot be reached is told in the status; the ledger must be there.
-    pub async fn run(
-        &self,
-        source: &dyn Source,
-        target: &dyn Target,
-        ledger: &dyn Ledger,
-        clock: &dyn Clock,
-    ) -> Result<Status, Fault> {
+    pub async fn run(&self, ports: &Ports) -> Result<Status, Fault> {
+        let Ports { source, target, ledger, clock, .. } = ports;
         let Self { pipeline, hourly: _, allowance } = self;
         let records = ledger.records(&pipeline.name).await?;
         let known = records.as_ref().map(|of| of.checkpoints.clone()).unwrap_or_default();
-        let (mut tables, unknown) = match self.behind(source, target, &known).await {
+        let (mut tables, unknown) = match self.behind(&**source, &**target, &known).await {
             Ok(tables) => (tables, None),
             Err(fault) => (BTreeMap::new(), Some(fault)),
         };

@@ -24,13 +24,13 @@ pub use report::{DifferenceCounts, TableVerified, VerifyReport};
 use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
-use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
 use crate::engine::model::writer::have_ended;
 use crate::engine::plan::{lookback, tables};
-use crate::engine::ports::{Clock, Ledger, Source, Target};
+use crate::engine::ports::{Clock, Source, Target};
 
+use crate::jobs::Ports;
 use repair::Repair;
 
 /// How long the second look waits for the writers that the source had at the first: most
@@ -58,14 +58,9 @@ pub struct VerifyTables {
 impl VerifyTables {
     /// Compares table by table. The fault says that nothing could be begun; what is wrong with
     /// single tables is in the report.
-    pub async fn run(
-        &self,
-        source: &dyn Source,
-        target: &dyn Target,
-        ledger: &dyn Ledger,
-        clock: &dyn Clock,
-        meter: &Meter,
-    ) -> Result<VerifyReport, Fault> {
+    pub async fn run(&self, ports: &Ports) -> Result<VerifyReport, Fault> {
+        let Ports { source, target, ledger, clock, meter, notifier: _ } = ports;
+        let (source, target) = (&**source, &**target);
         let mut report = VerifyReport::begun(&self.run, clock.now());
         let tables = self.pipeline.tables.as_deref();
         let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
@@ -84,7 +79,7 @@ impl VerifyTables {
                 let settled_to = plan::settled_to(self.rows, &shape, checkpoints.get(&shape.table));
                 let filled_from = lookback::filled_from(&shape, checkpoints.get(&shape.table));
                 let compared = Compared::of(target, shape, settled_to, filled_from).await?;
-                let verified = self.table(source, target, clock, &compared).await?;
+                let verified = self.table(source, target, &**clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };
             match compared.await {
@@ -102,7 +97,7 @@ impl VerifyTables {
             }
         }
         if let (Some(extras), false) = (self.repair, report.is_equal()) {
-            let repair = Repair { job: self, source, target, ledger, meter, extras };
+            let repair = Repair { job: self, source, target, ledger: &**ledger, meter, extras };
             repair.tables(&asked, &mut report).await?;
         }
         report.ended = clock.now();

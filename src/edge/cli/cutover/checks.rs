@@ -134,8 +134,7 @@ impl Walk<'_> {
         if !despite {
             self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
         }
-        let (source, target) = (&*ports.source, &*ports.target);
-        let watched = self.job().watch(source, target, &*cutover.writing, &*ports.clock).await?;
+        let watched = self.watch().run(ports, &*cutover.writing).await?;
         if !watched.is_quiet() && despite {
             let remedy = "what is written from now on may stay behind";
             self.told.warn(WRITERS, watched.sentence(), remedy);

@@ -33,7 +33,7 @@ impl Walk<'_> {
         }
         self.told.confirm("Move what is left in the source?")?;
         let moved = moved(&*self.sync(false).await?);
-        let look = self.job().look(&*self.served.ports.source, &*self.served.ports.target).await?;
+        let look = self.watch().look(&self.served.ports).await?;
         let late = self::moved(&*self.sync(false).await?);
         let found = format!("{} moved, then {late}", counted(moved, "row"));
         match (late, self.arguments.despite_writers) {
@@ -61,10 +61,7 @@ impl Walk<'_> {
             repair: None,
             run: self.app.new_run(),
         };
-        let ports = &self.served.ports;
-        let report = job
-            .run(&*ports.source, &*ports.target, &*ports.ledger, &*ports.clock, &ports.meter)
-            .await?;
+        let report = job.run(&self.served.ports).await?;
         let differing = self.unexplained(&report).await?;
         let rows: u64 = report.tables.iter().map(|table| table.source.rows).sum();
         if self.arguments.dry_run {
