@@ -3,8 +3,9 @@
 //! make a point in time, four of an integer a short text.
 
 use super::fault::PostgresError;
-use super::session::{Session, Statement};
+use super::session::Session;
 use super::sql;
+use super::statement::Statement;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 

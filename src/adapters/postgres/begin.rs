@@ -4,8 +4,8 @@
 use super::fault::PostgresError;
 use super::ledger::OpenRows;
 use super::script::{Answer, Gives, Script, Step};
-use super::session::{Parameter, Statement};
 use super::sql::{self, Purpose};
+use super::statement::{Parameter, Statement};
 use super::{describe, end, history, ledger, migrate, rejects};
 use crate::adapters::stored;
 use crate::engine::model::run::RunEnd;

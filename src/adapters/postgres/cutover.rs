@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::database::{PostgresSource, PostgresTarget, keep};
+use super::database::{PostgresSource, PostgresTarget};
 use super::fault::PostgresError;
 use super::ledger::is_missing;
 use super::sql::{self, Purpose};
@@ -75,10 +75,10 @@ impl Records for PostgresTarget {
     async fn load(&self, pipeline: &str) -> Result<Option<Record>, Fault> {
         let statement = format!(
             "select value::text from {}.sync_state where key = $1",
-            sql::ident(self.schema())
+            sql::ident(&self.schema)
         );
-        let session = self.session().await?;
-        let result = match session.alone(Purpose::Look, &statement, [key(pipeline).into()]).await {
+        let call = self.pool.call(FaultStep::State, None).await?;
+        let result = match call.alone(Purpose::Look, &statement, [key(pipeline).into()]).await {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
             Ok(rows) => {
@@ -90,7 +90,7 @@ impl Records for PostgresTarget {
                 stored.map(|stored| stored.map(StoredRecord::into_model))
             }
         };
-        keep(self.pool(), session, result, FaultStep::State)
+        call.end(result)
     }
 
     async fn save(
@@ -99,7 +99,7 @@ impl Records for PostgresTarget {
         before: Option<&str>,
         record: &Record,
     ) -> Result<bool, Fault> {
-        let table = format!("{}.sync_state", sql::ident(self.schema()));
+        let table = format!("{}.sync_state", sql::ident(&self.schema));
         let statement = match before {
             None => format!(
                 "insert into {table} (key, value) select $1, $2::jsonb where $3::text is null \
@@ -112,23 +112,23 @@ impl Records for PostgresTarget {
         };
         let value =
             serde_json::to_string(&StoredRecord::of(record)).expect("our own shape is JSON");
-        let session = self.session().await?;
+        let call = self.pool.call(FaultStep::State, None).await?;
         let before = before.map(str::to_owned);
         let parameters = [key(pipeline).into(), value.into(), before.into()];
-        let result = session.alone(Purpose::Write, &statement, parameters).await;
+        let result = call.alone(Purpose::Write, &statement, parameters).await;
         let result = result.map(|rows| !rows.is_empty());
-        keep(self.pool(), session, result, FaultStep::State)
+        call.end(result)
     }
 
     async fn forget(&self, pipeline: &str) -> Result<(), Fault> {
         let statement =
-            format!("delete from {}.sync_state where key = $1", sql::ident(self.schema()));
-        let session = self.session().await?;
-        let result = match session.alone(Purpose::Write, &statement, [key(pipeline).into()]).await {
+            format!("delete from {}.sync_state where key = $1", sql::ident(&self.schema));
+        let call = self.pool.call(FaultStep::State, None).await?;
+        let result = match call.alone(Purpose::Write, &statement, [key(pipeline).into()]).await {
             Err(error) if is_missing(&error) => Ok(()),
             result => result.map(drop),
         };
-        keep(self.pool(), session, result, FaultStep::State)
+        call.end(result)
     }
 
     async fn lease_left(&self, pipeline: &str) -> Result<Option<Duration>, Fault> {
@@ -137,11 +137,11 @@ impl Records for PostgresTarget {
                  (value ->> 'expires_at')::timestamptz - clock_timestamp()))::int8 \
              from {}.sync_state where key = $1 \
                  and (value ->> 'expires_at')::timestamptz > clock_timestamp()",
-            sql::ident(self.schema())
+            sql::ident(&self.schema)
         );
-        let session = self.session().await?;
+        let call = self.pool.call(FaultStep::State, None).await?;
         let parameters = [lease_key(pipeline).into()];
-        let result = match session.alone(Purpose::Look, &statement, parameters).await {
+        let result = match call.alone(Purpose::Look, &statement, parameters).await {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
             Ok(rows) => Ok(rows.first().map(|row| {
@@ -149,16 +149,16 @@ impl Records for PostgresTarget {
                 Duration::from_secs(seconds.max(1).unsigned_abs())
             })),
         };
-        keep(self.pool(), session, result, FaultStep::State)
+        call.end(result)
     }
 }
 
 #[async_trait]
 impl Writing for PostgresSource {
     async fn writing(&self) -> Result<Vec<OpenWriter>, Fault> {
-        let session = self.session().await?;
-        let result = session.alone(Purpose::Look, WRITING, []).await;
-        let rows = keep(self.pool(), session, result, FaultStep::Read)?;
+        let call = self.pool.call(FaultStep::Read, None).await?;
+        let result = call.alone(Purpose::Look, WRITING, []).await;
+        let rows = call.end(result)?;
         let writers = rows.iter().map(|row| {
             let sessions: i64 = row.get(2);
             OpenWriter {

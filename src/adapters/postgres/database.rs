@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::digest::Rows;
-use super::fault::{PostgresError, to_fault};
-use super::read::PageRead;
-use super::session::{Pool, Session};
+use super::fault::PostgresError;
+use super::pool::Pool;
+use super::session::Session;
 use super::write::Writing;
 use super::{
     alter, delete, describe, digest, further, ledger, pulse, read, sequences, survey, together,
@@ -42,25 +42,14 @@ use crate::engine::ports::{
 
 /// A Postgres database that is read and never written.
 pub struct PostgresSource {
-    pool: Pool,
+    pub(super) pool: Pool,
 }
 
 impl PostgresSource {
     /// A source that is reached when it is first needed.
     /// Calls of an API count in the meter.
     pub fn new(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter) }
-    }
-
-    /// A connection for one call.
-    pub(super) async fn session(&self) -> Result<Session, Fault> {
-        self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectSource))
-    }
-
-    /// Where it goes back to.
-    #[cfg(feature = "cli")]
-    pub(super) fn pool(&self) -> &Pool {
-        &self.pool
+        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
     }
 }
 
@@ -81,7 +70,8 @@ impl PostgresTarget {
         triggers: TargetTriggers,
         meter: Meter,
     ) -> Self {
-        Self { pool: Arc::new(Pool::new(address, meter)), schema: state_schema.into(), triggers }
+        let pool = Arc::new(Pool::new(address, meter, Step::ConnectTarget));
+        Self { pool, schema: state_schema.into(), triggers }
     }
 
     /// Where rows are written under the lease.
@@ -89,36 +79,6 @@ impl PostgresTarget {
         let Self { schema, triggers, .. } = self;
         Writing { session, schema, lease, triggers: *triggers }
     }
-
-    /// A connection for one call.
-    pub(super) async fn session(&self) -> Result<Session, Fault> {
-        self.pool.take().await.map_err(|error| to_fault(error, Step::ConnectTarget))
-    }
-
-    /// Where it goes back to.
-    #[cfg(feature = "cli")]
-    pub(super) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// The schema of the state tables.
-    #[cfg(feature = "cli")]
-    pub(super) fn schema(&self) -> &str {
-        &self.schema
-    }
-}
-
-/// Keeps the connection when the call went well, and says the fault when it did not.
-pub(super) fn keep<T>(
-    pool: &Pool,
-    session: Session,
-    result: Result<T, PostgresError>,
-    step: Step,
-) -> Result<T, Fault> {
-    if result.is_ok() {
-        pool.give_back(session);
-    }
-    result.map_err(|error| to_fault(error, step))
 }
 
 /// Both sides answer with the same statements.
@@ -127,10 +87,8 @@ macro_rules! digests {
         #[async_trait]
         impl Digests for $of {
             async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
-                let session = self.session().await?;
-                let result = digest::takes_filter(&session, shape).await;
-                keep(&self.pool, session, result, Step::Compare)
-                    .map_err(|fault| fault.of_table(&shape.table))
+                let call = self.pool.call(Step::Compare, Some(&shape.table)).await?;
+                call.end(digest::takes_filter(&call, shape).await)
             }
 
             async fn digest(
@@ -138,10 +96,8 @@ macro_rules! digests {
                 of: Comparison<'_>,
                 ranges: &[KeyRange],
             ) -> Result<Vec<RangeDigest>, Fault> {
-                let session = self.session().await?;
-                let result = digest::ranges(&session, Rows::of($side, of), ranges).await;
-                keep(&self.pool, session, result, Step::Compare)
-                    .map_err(|fault| fault.of_table(&of.shape.table))
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(digest::ranges(&call, Rows::of($side, of), ranges).await)
             }
 
             async fn borders(
@@ -150,10 +106,8 @@ macro_rules! digests {
                 ranges: &[KeyRange],
                 every: u64,
             ) -> Result<Vec<(usize, RowKey)>, Fault> {
-                let session = self.session().await?;
-                let result = digest::borders(&session, Rows::of($side, of), ranges, every).await;
-                keep(&self.pool, session, result, Step::Compare)
-                    .map_err(|fault| fault.of_table(&of.shape.table))
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(digest::borders(&call, Rows::of($side, of), ranges, every).await)
             }
 
             async fn rows(
@@ -162,10 +116,8 @@ macro_rules! digests {
                 ranges: &[KeyRange],
                 most: u64,
             ) -> Result<Option<Vec<RowDigest>>, Fault> {
-                let session = self.session().await?;
-                let result = digest::rows(&session, Rows::of($side, of), ranges, most).await;
-                keep(&self.pool, session, result, Step::Compare)
-                    .map_err(|fault| fault.of_table(&of.shape.table))
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(digest::rows(&call, Rows::of($side, of), ranges, most).await)
             }
 
             async fn columns(
@@ -173,10 +125,8 @@ macro_rules! digests {
                 of: Comparison<'_>,
                 keys: &[RowKey],
             ) -> Result<Vec<ColumnDigests>, Fault> {
-                let session = self.session().await?;
-                let result = digest::columns(&session, Rows::of($side, of), keys).await;
-                keep(&self.pool, session, result, Step::Compare)
-                    .map_err(|fault| fault.of_table(&of.shape.table))
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(digest::columns(&call, Rows::of($side, of), keys).await)
             }
         }
     };
@@ -198,9 +148,8 @@ fn may_be_the_looks(error: &PostgresError) -> bool {
 #[async_trait]
 impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        let session = self.session().await?;
-        let result = describe::facts(&session, tables, TargetTriggers::Fire).await;
-        let facts = keep(&self.pool, session, result, Step::Plan)?;
+        let call = self.pool.call(Step::Plan, None).await?;
+        let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
         Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
     }
 
@@ -212,73 +161,54 @@ impl Source for PostgresSource {
         if !self.pool.is_project() {
             return Ok((self.describe(pipeline.tables.as_deref()).await?, None));
         }
-        let session = self.session().await?;
-        match pulse::described(&session, pipeline).await {
+        let call = self.pool.call(Step::Plan, None).await?;
+        match pulse::described(&call, pipeline).await {
             Err(error) if may_be_the_looks(&error) => {
                 Ok((self.describe(pipeline.tables.as_deref()).await?, None))
             }
             result => {
-                let (facts, pulse) = keep(&self.pool, session, result, Step::Plan)?;
+                let (facts, pulse) = call.end(result)?;
                 Ok((Facts { json_alone: true, ..facts }, pulse))
             }
         }
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
-        let session = self.session().await?;
-        let result = sequences::of_tables(&session, tables).await;
-        keep(&self.pool, session, result, Step::Read)
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(sequences::of_tables(&call, tables).await)
     }
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
-        let session = self.session().await?;
-        let result = survey::look(&session, asks, overlap).await;
-        keep(&self.pool, session, result, Step::Read)
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(survey::look(&call, asks, overlap).await)
     }
 
     async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
-        let session = self.session().await?;
-        let result = survey::writers(&session).await;
-        keep(&self.pool, session, result, Step::Read)
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(survey::writers(&call).await)
     }
 
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
-        let session = self.session().await?;
-        let result = match read::page(&session, read).await {
-            Ok(PageRead { page, cancel_at_large: true }) => return Ok(page),
-            result => result.map(|of| of.page),
-        };
-        keep(&self.pool, session, result, Step::Read)
-            .map_err(|fault| fault.of_table(&read.shape.table))
+        let call = self.pool.call(Step::Read, Some(&read.shape.table)).await?;
+        call.end(read::page(&call, read).await)
     }
 
     async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
-        let session = self.session().await?;
-        let result = match read::fetch(&session, fetch).await {
-            Ok(PageRead { page, cancel_at_large: true }) => return Ok(page),
-            result => result.map(|of| of.page),
-        };
-        keep(&self.pool, session, result, Step::Read)
-            .map_err(|fault| fault.of_table(&fetch.shape.table))
+        let call = self.pool.call(Step::Read, Some(&fetch.shape.table)).await?;
+        call.end(read::fetch(&call, fetch).await)
     }
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
-        let session = self.session().await?;
-        let result = match read::parents(&session, fetch).await {
-            Ok(PageRead { page, cancel_at_large: true }) => return Ok(page),
-            result => result.map(|of| of.page),
-        };
-        keep(&self.pool, session, result, Step::Read)
-            .map_err(|fault| fault.of_table(&fetch.parent.table))
+        let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
+        call.end(read::parents(&call, fetch).await)
     }
 }
 
 #[async_trait]
 impl Target for PostgresTarget {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        let session = self.session().await?;
-        let result = describe::facts(&session, tables, self.triggers).await;
-        let facts = keep(&self.pool, session, result, Step::Plan)?;
+        let call = self.pool.call(Step::Plan, None).await?;
+        let facts = call.end(describe::facts(&call, tables, self.triggers).await)?;
         Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
     }
 
@@ -288,46 +218,33 @@ impl Target for PostgresTarget {
         kept: Option<&CursorValue>,
         stamp: &CursorValue,
     ) -> Result<Reach, Fault> {
-        let session = self.session().await?;
-        let result = further::reach(&session, cursor, kept, stamp).await;
-        let is_no_value = matches!(&result, Err(error) if error.is_of_a_text());
-        match keep(&self.pool, session, result, Step::Plan) {
-            Err(_) if is_no_value => Ok(Reach::NoValue),
-            reach => reach,
-        }
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(further::reach(&call, cursor, kept, stamp).await)
     }
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
-        let session = self.session().await?;
-        let result = describe::empty(&session, tables).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(describe::empty(&call, tables).await)
     }
 
     async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault> {
-        let session = self.session().await?;
-        let result = alter::unknown_types(&session, types).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(alter::unknown_types(&call, types).await)
     }
 
     async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = alter::add_columns(&session, &self.schema, lease, addition).await;
-        keep(&self.pool, session, result, Step::Alter)
-            .map_err(|fault| fault.of_table(&addition.table))
+        let call = self.pool.call(Step::Alter, Some(&addition.table)).await?;
+        call.end(alter::add_columns(&call, &self.schema, lease, addition).await)
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
-        let session = self.session().await?;
-        let result = write::commit(self.writing(&session, lease), batch).await;
-        keep(&self.pool, session, result, Step::Write)
-            .map_err(|fault| fault.of_table(&batch.shape.table))
+        let call = self.pool.call(Step::Write, Some(&batch.shape.table)).await?;
+        call.end(write::commit(self.writing(&call, lease), batch).await)
     }
 
     async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault> {
-        let session = self.session().await?;
-        let result = write::retry(self.writing(&session, lease), again).await;
-        keep(&self.pool, session, result, Step::Write)
-            .map_err(|fault| fault.of_table(&again.shape.table))
+        let call = self.pool.call(Step::Write, Some(&again.shape.table)).await?;
+        call.end(write::retry(self.writing(&call, lease), again).await)
     }
 
     async fn retry_together(
@@ -336,39 +253,32 @@ impl Target for PostgresTarget {
         all: &[Again<'_>],
         gone: &[Deletion<'_>],
     ) -> Result<Vec<Committed>, Fault> {
-        let session = self.session().await?;
-        let result = together::retry(self.writing(&session, lease), all, gone).await;
-        keep(&self.pool, session, result, Step::Write)
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(together::retry(self.writing(&call, lease), all, gone).await)
     }
 
     async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<Deleted, Fault> {
-        let session = self.session().await?;
-        let result = delete::rows(&session, &self.schema, lease, deletion).await;
-        keep(&self.pool, session, result, Step::Write)
-            .map_err(|fault| fault.of_table(&deletion.shape.table))
+        let call = self.pool.call(Step::Write, Some(&deletion.shape.table)).await?;
+        call.end(delete::rows(&call, &self.schema, lease, deletion).await)
     }
 
     async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = ledger::reconciled(&session, &self.schema, lease, table).await;
-        keep(&self.pool, session, result, Step::Write)
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(ledger::reconciled(&call, &self.schema, lease, table).await)
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
-        let session = self.session().await?;
-        let result = sequences::of_tables(&session, tables).await;
-        keep(&self.pool, session, result, Step::Plan)
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(sequences::of_tables(&call, tables).await)
     }
 
     async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = sequences::advance(&session, &self.schema, lease, step).await;
-        keep(&self.pool, session, result, Step::Write)
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(sequences::advance(&call, &self.schema, lease, step).await)
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = ledger::settle(&session, &self.schema, lease, settled).await;
-        keep(&self.pool, session, result, Step::Write)
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(ledger::settle(&call, &self.schema, lease, settled).await)
     }
 }

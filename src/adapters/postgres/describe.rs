@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::fault::PostgresError;
 use super::row::Row;
-use super::session::{Session, Statement};
+use super::session::Session;
 use super::sql::{self, Purpose};
+use super::statement::Statement;
 use super::suppress;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::pipeline::TargetTriggers;

@@ -9,8 +9,9 @@ use super::row::Row;
 use tokio_postgres::error::SqlState;
 
 use super::fault::PostgresError;
-use super::session::{Parameter, Session};
+use super::session::Session;
 use super::sql::{self, Purpose};
+use super::statement::Parameter;
 use crate::engine::model::range::{ColumnDigests, KeyRange, RangeDigest, RowDigest, RowKey};
 use crate::engine::model::shape::Shape;
 

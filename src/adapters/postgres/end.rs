@@ -3,8 +3,9 @@
 //! run's last page.
 
 use super::fault::PostgresError;
-use super::session::{Session, Statement};
+use super::session::Session;
 use super::sql::Purpose;
+use super::statement::Statement;
 use super::{history, sql};
 use crate::adapters::stored;
 use crate::engine::model::lease::Lease;

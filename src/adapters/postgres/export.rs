@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 
 use super::fault::{PostgresError, to_fault};
-use super::session::{Pool, Session};
+use super::pool::Pool;
+use super::session::Session;
 use super::sql::{self, Purpose};
 use super::{describe, sequences};
 use crate::engine::model::address::Address;
@@ -43,37 +44,30 @@ const WITHOUT_THE_FUNCTION: &str = "run what `syncline project-sql` prints in th
 /// A Postgres database that is read out.
 pub struct PostgresExport {
     pool: Pool,
-    connecting: Step,
 }
 
 impl PostgresExport {
     /// A pipeline's source.
     pub fn of_source(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter), connecting: Step::ConnectSource }
+        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
     }
 
     /// A pipeline's target.
     pub fn of_target(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter), connecting: Step::ConnectTarget }
-    }
-
-    async fn session(&self) -> Result<Session, Fault> {
-        self.pool.take().await.map_err(|error| to_fault(error, self.connecting))
+        Self { pool: Pool::new(address, meter, Step::ConnectTarget) }
     }
 }
 
 #[async_trait]
 impl Exported for PostgresExport {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        let session = self.session().await?;
-        let facts = describe::facts(&session, tables, TargetTriggers::Fire).await;
-        let facts = facts.map_err(unreadable)?;
-        self.pool.give_back(session);
-        Ok(facts)
+        let call = self.pool.call(Step::Read, None).await?;
+        let facts = describe::facts(&call, tables, TargetTriggers::Fire).await;
+        call.end(facts).map_err(of_either_side)
     }
 
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
-        let session = self.session().await?;
+        let session = self.pool.take().await?;
         if session.script().is_some() {
             return Ok(Box::new(PagedSnapshot::of(session, parts).await?));
         }
@@ -82,7 +76,7 @@ impl Exported for PostgresExport {
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
-        let session = self.session().await?;
+        let session = self.pool.take().await?;
         sequences::of_tables(&session, tables).await.map_err(unreadable)
     }
 
@@ -182,9 +176,13 @@ fn copy_sql(part: &Part, format: Format) -> String {
     }
 }
 
-/// What a database says that is read out. Either side may be, so it is not called the source.
+/// The fault of a database that is read out.
 fn unreadable(error: PostgresError) -> Fault {
-    let mut fault = to_fault(error, Step::Read);
+    of_either_side(to_fault(error, Step::Read))
+}
+
+/// Words a fault for either side: the one that is read out is not always the source.
+fn of_either_side(mut fault: Fault) -> Fault {
     if fault.code == "no_function" {
         fault.hint = WITHOUT_THE_FUNCTION.to_owned();
     }

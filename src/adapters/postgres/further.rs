@@ -22,7 +22,10 @@ pub async fn reach(
     );
     let kept = kept.map(|kept| kept.as_str().to_owned());
     let parameters = [stamp.as_str().to_owned().into(), kept.into()];
-    let rows = session.alone(Purpose::Look, &text, parameters).await?;
+    let rows = match session.alone(Purpose::Look, &text, parameters).await {
+        Err(error) if error.is_of_a_text() => return Ok(Reach::NoValue),
+        rows => rows?,
+    };
     let Some(row) = rows.first() else { return Ok(Reach::NoValue) };
     Ok(match (row.get::<bool>(1), row.get::<bool>(2)) {
         (true, _) => Reach::Future,

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use super::row::Row;
 
 use super::fault::PostgresError;
-use super::session::{Session, Statement};
+use super::session::Session;
 use super::sql::{self, Purpose};
+use super::statement::Statement;
 use crate::adapters::stored;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;

@@ -55,6 +55,7 @@ pub async fn replace(
     before: Option<&Known>,
     after: Option<&Known>,
 ) -> Result<bool, PostgresError> {
+    ledger::prepare(session, schema).await?;
     let table = format!("{}.sync_state", sql::ident(schema));
     let text = |known: Option<&Known>| known.map(StoredKnown::text).transpose();
     let (before, after) = (text(before)?, text(after)?);

@@ -7,8 +7,9 @@ use super::row::Row;
 use tokio_postgres::error::SqlState;
 
 use super::fault::PostgresError;
-use super::session::{Session, Statement};
+use super::session::Session;
 use super::sql::{self, Purpose};
+use super::statement::Statement;
 use super::{begin, history, migrate, rejects};
 use crate::adapters::stored::{
     self, StoredCheckpoint, VERSION, checkpoint_key, deletes_key, lease_key, reconciled_of,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::fault::PostgresError;
-use super::session::{Session, Statement};
+use super::session::Session;
 use super::sql::{self, Purpose};
+use super::statement::Statement;
 use super::{describe, survey};
 use crate::engine::model::cursor::{CursorKind, CursorValue};
 use crate::engine::model::facts::Facts;

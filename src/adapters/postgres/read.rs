@@ -21,17 +21,9 @@ use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
-/// A page, and whether its connection can be used again.
-pub struct PageRead {
-    /// The page.
-    pub page: Page,
-    /// A cancel request is still on its way to the connection and would meet another statement.
-    pub cancel_at_large: bool,
-}
-
 /// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
-pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, PostgresError> {
+pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
     let rows = page_sql(read);
     if let Some(script) = session.script() {
         let key = (!read.shape.source.is_table() && read.scan.after.is_none())
@@ -40,20 +32,13 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<PageRead, Po
             in_script(script, session, read.shape, &rows, read.limit.bytes, key).await?;
         // No line's end stands inside of a row.
         let last_row = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let page = finish(Collected { bytes: bytes.into(), rows, last_row, cut }, read)?;
-        return Ok(PageRead { page, cancel_at_large: false });
+        return finish(Collected { bytes: bytes.into(), rows, last_row, cut }, read);
     }
     begin(session, read.shape).await?;
     if !read.shape.source.is_table() && read.scan.after.is_none() {
         prove_key(session, read.shape).await?;
     }
-    let mut stream = pin!(session.copy_out(&copy_sql(read.shape, &rows)).await?);
-    let collected = collect(stream.as_mut(), read.shape.encoding, read.limit.bytes).await?;
-    let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
-    if !cancel_at_large {
-        session.batch("rollback").await?;
-    }
-    Ok(PageRead { page: finish(collected, read)?, cancel_at_large })
+    finish(copied(session, read.shape, &rows, read.limit.bytes).await?, read)
 }
 
 /// No index of the source holds the rows of a view to their key. Two with the same one would be one
@@ -109,40 +94,47 @@ async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
 }
 
 /// Reads the rows that have certain values, in one transaction.
-pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<PageRead, PostgresError> {
+pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<Page, PostgresError> {
     those(session, fetch.shape, &fetch_sql(fetch)).await
 }
 
 /// Reads the rows that others point to, in one transaction.
-pub async fn parents(
-    session: &Session,
-    fetch: &FetchParents<'_>,
-) -> Result<PageRead, PostgresError> {
+pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page, PostgresError> {
     those(session, fetch.parent, &parents_sql(fetch)).await
 }
 
 /// What a statement gives, as one page.
-async fn those(session: &Session, shape: &Shape, rows: &str) -> Result<PageRead, PostgresError> {
+async fn those(session: &Session, shape: &Shape, rows: &str) -> Result<Page, PostgresError> {
     if let Some(script) = session.script() {
         let Read { bytes, rows, cut } =
             in_script(script, session, shape, rows, PAGE_BYTES, None).await?;
-        let page = Page { bytes, rows, last: None, complete: !cut };
-        return Ok(PageRead { page, cancel_at_large: false });
+        return Ok(Page { bytes, rows, last: None, complete: !cut });
     }
     begin(session, shape).await?;
+    let Collected { bytes, rows, cut, last_row: _ } =
+        copied(session, shape, rows, PAGE_BYTES).await?;
+    Ok(Page { bytes: bytes.into(), rows, last: None, complete: !cut })
+}
+
+/// Copies the rows that a statement gives, as many as make up so many bytes, and ends the
+/// transaction.
+async fn copied(
+    session: &Session,
+    shape: &Shape,
+    rows: &str,
+    most_bytes: usize,
+) -> Result<Collected, PostgresError> {
     let mut stream = pin!(session.copy_out(&copy_sql(shape, rows)).await?);
-    let collected = collect(stream.as_mut(), shape.encoding, PAGE_BYTES).await?;
-    let cancel_at_large = collected.cut && !end_by_cancel(session, stream).await?;
-    if !cancel_at_large {
-        session.batch("rollback").await?;
+    let collected = collect(stream.as_mut(), shape.encoding, most_bytes).await?;
+    match collected.cut && !end_by_cancel(session, stream).await? {
+        true => session.spend(),
+        false => session.batch("rollback").await?,
     }
-    let Collected { bytes, rows, cut, last_row: _ } = collected;
-    let page = Page { bytes: bytes.into(), rows, last: None, complete: !cut };
-    Ok(PageRead { page, cancel_at_large })
+    Ok(collected)
 }
 
 /// Ends the COPY of a cut page: without the cancel request the server would send all the rest.
-/// Says whether the request did it. It travels on a connection of its own, and:
+/// Says whether the request did it. The request travels on a connection of its own, and:
 ///
 /// 1. the rest of the rows is short and the COPY ends by itself;
 /// 2. the next statement begins on the connection;

@@ -41,7 +41,7 @@ const AFRESH: &str = "savepoint rehearsed; set local search_path = pg_catalog, p
 #[async_trait]
 impl Rehearse for PostgresTarget {
     async fn rehearse(&self) -> Result<Box<dyn Rehearsal>, Fault> {
-        let session = self.session().await?;
+        let session = self.pool.take().await?;
         let begun = async {
             session.begin(Purpose::Write).await?;
             // What waits for the end of the transaction would never be checked.

@@ -21,8 +21,8 @@ use bytes::Bytes;
 
 use super::fault::PostgresError;
 use super::row::Row;
-use super::session::Parameter;
 use super::sql::{self, Purpose};
+use super::statement::Parameter;
 use crate::adapters::project::Api;
 use renewal::Renewal;
 use text::{Control, is_preparation};

@@ -1,13 +1,13 @@
 //! A connection in use: its calls, each with a deadline, and how it comes back.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use super::connect::{Connection, connect};
@@ -15,10 +15,9 @@ use super::fault::PostgresError;
 use super::row::Row;
 use super::script::Script;
 use super::sql::{self, Purpose};
+use super::statement::{Parameter, Statement};
 use crate::adapters::project::Api;
-use crate::engine::model::address::Address;
 use crate::engine::model::database::DatabaseUrl;
-use crate::engine::model::meter::Meter;
 
 /// After how long we stop waiting for an answer: a little after the server should have ended the
 /// statement by itself.
@@ -31,26 +30,12 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// How long that question may take.
 const PING_DEADLINE: Duration = Duration::from_secs(2);
 
-/// One database, reached when it is first needed. The connection is kept between calls; each call
-/// takes it, uses it for one transaction and gives it back. A call that fails drops it, and the
-/// server rolls back whatever was open.
-pub struct Pool {
-    place: Place,
-    idle: Mutex<Option<Session>>,
-}
-
-/// Where a database is reached.
-enum Place {
-    /// At its server.
-    Server(DatabaseUrl),
-    /// Behind an API.
-    Project(Arc<Api>),
-}
-
-/// A connection that one call has for itself.
+/// A connection that one transaction at a time has for itself.
 pub struct Session {
     via: Via,
     used: Instant,
+    /// It is not to be used again, although its transaction goes well.
+    spent: AtomicBool,
 }
 
 enum Via {
@@ -58,53 +43,34 @@ enum Via {
     Script(Script),
 }
 
-impl Pool {
-    /// A database that is not reached yet.
-    pub fn new(address: Address, meter: Meter) -> Self {
-        let place = match address {
-            Address::Postgres(url) => Place::Server(url),
-            Address::Project(project) => Place::Project(Arc::new(Api::new(project, meter))),
-        };
-        Self { place, idle: Mutex::new(None) }
-    }
-
-    /// Whether its address is that of a transaction pooler.
-    pub fn is_pooled(&self) -> bool {
-        matches!(&self.place, Place::Server(url) if url.is_transaction_pooler())
-    }
-
-    /// Whether it is reached over an API, where rows are JSON.
-    pub fn is_project(&self) -> bool {
-        matches!(self.place, Place::Project(_))
-    }
-
-    /// The kept connection, or a new one.
-    pub async fn take(&self) -> Result<Session, PostgresError> {
-        let url = match &self.place {
-            Place::Server(url) => url,
-            Place::Project(api) => {
-                let via = Via::Script(Script::new(api.clone()));
-                return Ok(Session { via, used: Instant::now() });
-            }
-        };
-        let kept = self.idle.lock().expect("no holder panics").take();
-        if let Some(session) = kept
-            && session.is_alive().await
-        {
-            return Ok(session);
-        }
-        Ok(Session { via: Via::Wire(connect(url).await?), used: Instant::now() })
-    }
-
-    /// Keeps the connection for the next call. It has no transaction open.
-    pub fn give_back(&self, mut session: Session) {
-        session.used = Instant::now();
-        *self.idle.lock().expect("no holder panics") = Some(session);
-    }
-}
-
 impl Session {
-    async fn is_alive(&self) -> bool {
+    /// Connects to a server.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, PostgresError> {
+        Ok(Self::new(Via::Wire(connect(url).await?)))
+    }
+
+    /// A script, which runs behind an API.
+    pub fn script_over(api: Arc<Api>) -> Self {
+        Self::new(Via::Script(Script::new(api)))
+    }
+
+    fn new(via: Via) -> Self {
+        Self { via, used: Instant::now(), spent: AtomicBool::new(false) }
+    }
+
+    /// Keeps this connection from being used for another transaction.
+    pub fn spend(&self) {
+        self.spent.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection between two transactions; none if it is spent.
+    pub fn rested(mut self) -> Option<Self> {
+        self.used = Instant::now();
+        (!*self.spent.get_mut()).then_some(self)
+    }
+
+    /// Says whether a connection that was kept can be trusted.
+    pub async fn is_alive(&self) -> bool {
         let Via::Wire(Connection { client, .. }) = &self.via else { return true };
         if client.is_closed() {
             return false;
@@ -239,110 +205,6 @@ where
         }
     }
     attempt().await
-}
-
-/// A statement with the values of its `$n`.
-#[derive(Clone, Debug)]
-pub struct Statement {
-    /// Its text.
-    pub text: String,
-    /// The values, in their order.
-    pub values: Vec<Parameter>,
-}
-
-/// A value for a statement's `$n`, with the type that saves the server the guess.
-#[derive(Clone, Debug)]
-pub enum Parameter {
-    /// A `boolean`.
-    Bool(bool),
-    /// A `bigint`, or NULL.
-    Int(Option<i64>),
-    /// A `text`, or NULL.
-    Text(Option<String>),
-    /// A `text[]`, or NULL.
-    Texts(Option<Vec<String>>),
-}
-
-/// The type of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `boolean`.
-    Bool,
-    /// `bigint`.
-    Int,
-    /// `text`.
-    Text,
-    /// `text[]`.
-    Texts,
-}
-
-impl Parameter {
-    /// Its type.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Bool(_) => Kind::Bool,
-            Self::Int(_) => Kind::Int,
-            Self::Text(_) => Kind::Text,
-            Self::Texts(_) => Kind::Texts,
-        }
-    }
-
-    /// As the driver takes it.
-    fn bound(self) -> (Box<dyn ToSql + Sync + Send>, Type) {
-        match self {
-            Self::Bool(value) => (Box::new(value), Type::BOOL),
-            Self::Int(value) => (Box::new(value), Type::INT8),
-            Self::Text(value) => (Box::new(value), Type::TEXT),
-            Self::Texts(value) => (Box::new(value), Type::TEXT_ARRAY),
-        }
-    }
-
-    /// As text that a cast to its type takes; none for NULL.
-    pub fn into_text(self) -> Option<String> {
-        match self {
-            Self::Bool(value) => Some(value.to_string()),
-            Self::Int(value) => value.map(|number| number.to_string()),
-            Self::Text(value) => value,
-            Self::Texts(value) => value.map(|texts| {
-                let quoted = texts
-                    .iter()
-                    .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
-                format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
-            }),
-        }
-    }
-}
-
-macro_rules! parameter {
-    ($($rust:ty => |$value:ident| $parameter:expr),+ $(,)?) => {
-        $(impl From<$rust> for Parameter {
-            fn from($value: $rust) -> Self {
-                $parameter
-            }
-        })+
-    };
-}
-
-parameter! {
-    bool => |value| Self::Bool(value),
-    i64 => |value| Self::Int(Some(value)),
-    Option<i64> => |value| Self::Int(value),
-    String => |value| Self::Text(Some(value)),
-    Option<String> => |value| Self::Text(value),
-    Vec<String> => |value| Self::Texts(Some(value)),
-    Option<Vec<String>> => |value| Self::Texts(value),
-}
-
-impl From<&str> for Parameter {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
-
-impl From<Option<&str>> for Parameter {
-    fn from(text: Option<&str>) -> Self {
-        text.map(str::to_owned).into()
-    }
 }
 
 /// Waits for an answer of the server, but not for ever.

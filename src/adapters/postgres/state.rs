@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::database::{PostgresTarget, keep};
+use super::database::PostgresTarget;
 use super::{begin, end, history, known, ledger, rejects, standing};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
@@ -20,9 +20,8 @@ use crate::engine::ports::{
 #[async_trait]
 impl Ledger for PostgresTarget {
     async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
-        let session = self.session().await?;
-        let result = ledger::open(&session, &self.schema, run).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(ledger::open(&call, &self.schema, run).await)
     }
 
     fn counts_questions(&self) -> bool {
@@ -34,12 +33,10 @@ impl Ledger for PostgresTarget {
         run: &NewRun<'_>,
         asked: &AtOnce<'_>,
     ) -> Result<Option<OpenedAtOnce>, Fault> {
-        let session = self.session().await?;
-        let result = match session.script() {
-            Some(script) => begin::open_described(script, &self.schema, run, asked).await,
-            None => Ok(None),
-        };
-        let mut opened = keep(&self.pool, session, result, Step::Plan)?;
+        let call = self.pool.call(Step::Plan, None).await?;
+        let Some(script) = call.script() else { return call.end(Ok(None)) };
+        let opened = begin::open_described(script, &self.schema, run, asked).await;
+        let mut opened = call.end(opened)?;
         if let Some(OpenedAtOnce::Run { facts, .. } | OpenedAtOnce::Quiet { facts, .. }) =
             &mut opened
         {
@@ -49,38 +46,33 @@ impl Ledger for PostgresTarget {
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = end::close(&session, &self.schema, lease, closed).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(end::close(&call, &self.schema, lease, closed).await)
     }
 
     async fn check_place(&self) -> Result<(), Fault> {
-        let session = self.session().await?;
-        let result = ledger::check_place(&session, &self.schema).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(ledger::check_place(&call, &self.schema).await)
     }
 
     async fn prepare(&self) -> Result<StateVersion, Fault> {
-        let session = self.session().await?;
-        let result = ledger::prepare(&session, &self.schema).await;
-        let versions = keep(&self.pool, session, result, Step::State);
-        versions.map(|(before, now)| StateVersion { before, now })
+        let call = self.pool.call(Step::State, None).await?;
+        let (before, now) = call.end(ledger::prepare(&call, &self.schema).await)?;
+        Ok(StateVersion { before, now })
     }
 
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault> {
-        let session = self.session().await?;
+        let call = self.pool.call(Step::State, None).await?;
         let recorded = async {
-            ledger::prepare(&session, &self.schema).await?;
-            history::record_lost(&session, &self.schema, lost).await
+            ledger::prepare(&call, &self.schema).await?;
+            history::record_lost(&call, &self.schema, lost).await
         };
-        let result = recorded.await;
-        keep(&self.pool, session, result, Step::State)
+        call.end(recorded.await)
     }
 
     async fn untold(&self, pipeline: &str) -> Result<Untold, Fault> {
-        let session = self.session().await?;
-        let result = known::untold(&session, &self.schema, pipeline).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(known::untold(&call, &self.schema, pipeline).await)
     }
 
     async fn know(
@@ -89,19 +81,13 @@ impl Ledger for PostgresTarget {
         before: Option<&Known>,
         after: Option<&Known>,
     ) -> Result<bool, Fault> {
-        let session = self.session().await?;
-        let replaced = async {
-            ledger::prepare(&session, &self.schema).await?;
-            known::replace(&session, &self.schema, pipeline, before, after).await
-        };
-        let result = replaced.await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(known::replace(&call, &self.schema, pipeline, before, after).await)
     }
 
     async fn records(&self, pipeline: &str) -> Result<Option<Records>, Fault> {
-        let session = self.session().await?;
-        let result = standing::records(&session, &self.schema, pipeline).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(standing::records(&call, &self.schema, pipeline).await)
     }
 
     async fn rejects(
@@ -110,9 +96,8 @@ impl Ledger for PostgresTarget {
         table: Option<&TableName>,
         most: u32,
     ) -> Result<Vec<Reject>, Fault> {
-        let session = self.session().await?;
-        let result = rejects::list(&session, &self.schema, pipeline, table, most).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(rejects::list(&call, &self.schema, pipeline, table, most).await)
     }
 
     async fn discard(
@@ -121,14 +106,12 @@ impl Ledger for PostgresTarget {
         table: &TableName,
         keys: &[RowKey],
     ) -> Result<u64, Fault> {
-        let session = self.session().await?;
-        let result = rejects::discard(&session, &self.schema, pipeline, table, keys).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(rejects::discard(&call, &self.schema, pipeline, table, keys).await)
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {
-        let session = self.session().await?;
-        let result = ledger::checkpoints(&session, &self.schema, pipeline).await;
-        keep(&self.pool, session, result, Step::State)
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(ledger::checkpoints(&call, &self.schema, pipeline).await)
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::row::Row;
 
 use super::fault::PostgresError;
-use super::session::{Parameter, Session};
+use super::session::Session;
 use super::sql::{self, Purpose};
+use super::statement::Parameter;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::shape::Shape;

@@ -5,7 +5,7 @@
 
 use super::apply;
 use super::script::{Gives, Step, page};
-use super::session::Statement;
+use super::statement::Statement;
 use super::{sql, write};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::type_name::unmodified;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::fault::PostgresError;
-use super::super::session::Statement;
 use super::super::sql::{self, Purpose};
+use super::super::statement::Statement;
 use super::wire::{self, Answered, Call};
 use super::{Gives, Script, Step};
 

@@ -2,7 +2,7 @@
 //! stands in quotes, dollar quotes and comments is neither (PostgreSQL documentation, "Lexical
 //! Structure").
 
-use super::super::session::Kind;
+use super::super::statement::Kind;
 
 /// The statements of a text, without the semicolons between them.
 pub fn statements(text: &str) -> Vec<&str> {

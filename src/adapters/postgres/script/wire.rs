@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use super::super::fault::PostgresError;
 use super::super::refused::Refused;
 use super::super::row::{JsonRow, Row};
-use super::super::session::{Kind, Parameter, Statement};
+use super::super::statement::{Kind, Parameter, Statement};
 use super::parts::Parts;
 use super::text;
 use crate::adapters::project::{Again, Api, ApiError};

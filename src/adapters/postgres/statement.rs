@@ -1,0 +1,107 @@
+//! A statement and the values that it is bound to.
+
+use tokio_postgres::types::{ToSql, Type};
+
+/// A statement with the values of its `$n`.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Its text.
+    pub text: String,
+    /// The values, in their order.
+    pub values: Vec<Parameter>,
+}
+
+/// A value for a statement's `$n`, with the type that saves the server the guess.
+#[derive(Clone, Debug)]
+pub enum Parameter {
+    /// A `boolean`.
+    Bool(bool),
+    /// A `bigint`, or NULL.
+    Int(Option<i64>),
+    /// A `text`, or NULL.
+    Text(Option<String>),
+    /// A `text[]`, or NULL.
+    Texts(Option<Vec<String>>),
+}
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `boolean`.
+    Bool,
+    /// `bigint`.
+    Int,
+    /// `text`.
+    Text,
+    /// `text[]`.
+    Texts,
+}
+
+impl Parameter {
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Bool(_) => Kind::Bool,
+            Self::Int(_) => Kind::Int,
+            Self::Text(_) => Kind::Text,
+            Self::Texts(_) => Kind::Texts,
+        }
+    }
+
+    /// As the driver takes it.
+    pub fn bound(self) -> (Box<dyn ToSql + Sync + Send>, Type) {
+        match self {
+            Self::Bool(value) => (Box::new(value), Type::BOOL),
+            Self::Int(value) => (Box::new(value), Type::INT8),
+            Self::Text(value) => (Box::new(value), Type::TEXT),
+            Self::Texts(value) => (Box::new(value), Type::TEXT_ARRAY),
+        }
+    }
+
+    /// As text that a cast to its type takes; none for NULL.
+    pub fn into_text(self) -> Option<String> {
+        match self {
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Int(value) => value.map(|number| number.to_string()),
+            Self::Text(value) => value,
+            Self::Texts(value) => value.map(|texts| {
+                let quoted = texts
+                    .iter()
+                    .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+                format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+            }),
+        }
+    }
+}
+
+macro_rules! parameter {
+    ($($rust:ty => |$value:ident| $parameter:expr),+ $(,)?) => {
+        $(impl From<$rust> for Parameter {
+            fn from($value: $rust) -> Self {
+                $parameter
+            }
+        })+
+    };
+}
+
+parameter! {
+    bool => |value| Self::Bool(value),
+    i64 => |value| Self::Int(Some(value)),
+    Option<i64> => |value| Self::Int(value),
+    String => |value| Self::Text(Some(value)),
+    Option<String> => |value| Self::Text(value),
+    Vec<String> => |value| Self::Texts(Some(value)),
+    Option<Vec<String>> => |value| Self::Texts(value),
+}
+
+impl From<&str> for Parameter {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<Option<&str>> for Parameter {
+    fn from(text: Option<&str>) -> Self {
+        text.map(str::to_owned).into()
+    }
+}
