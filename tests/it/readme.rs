@@ -191,6 +191,25 @@ fn every_link_leads_to_a_page_and_a_heading() {
     }
 }
 
+/// A text of the architecture's page that names a file or a folder: from the root of the
+/// repository, or from `src`, where a module's ending may be left out.
+fn is_path(text: &str) -> bool {
+    let is_of_paths = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    text.chars().all(is_of_paths) && !text.starts_with('/') && text.contains('/')
+}
+
+#[test]
+fn every_path_that_the_architecture_names_is_there() {
+    let page = read("ARCHITECTURE.md");
+    let is_there = |path: &str| {
+        let places = [path.to_owned(), format!("src/{path}"), format!("src/{path}.rs")];
+        places.iter().any(|place| root().join(place).exists())
+    };
+    for path in page.lines().flat_map(quoted).filter(|text| is_path(text)) {
+        assert!(is_there(path), "ARCHITECTURE.md names {path}, which is not there");
+    }
+}
+
 #[test]
 fn the_pages_that_are_read_first_are_short() {
     for (path, most) in [("README.md", 200), ("ARCHITECTURE.md", 250)] {
