@@ -1,8 +1,8 @@
 //! Whatever a row may hold, and whatever a table of the target makes of it.
 
-use crate::every_type;
-use crate::json_pages::{HOSTILE, HOSTILE_WORDS};
 use crate::rest_target::{JOBS, SECONDS, jobs, of, over, project};
+use crate::values::every_type;
+use crate::values::json_pages::{HOSTILE, HOSTILE_WORDS};
 use crate::world::cluster;
 use crate::world::deployment::Deployment;
 use crate::world::pair::Pair;

@@ -1,6 +1,6 @@
 //! Cutovers that are in each other's way, and schedules that others change meanwhile.
 
-use super::{eventually, found, scheduled};
+use super::steps::{eventually, found, scheduled};
 use crate::world::deployment::{Deployment, ID, only};
 
 const EXPIRES_IN_40_S: &str = "update sync_state set value = value || \

@@ -1,0 +1,12 @@
+//! Databases behind an API: the tests that are about the API itself. `world/postgrest` stands in for it.
+
+mod client;
+mod export;
+mod export_concurrent_writes;
+mod faults;
+mod gap;
+mod projects;
+mod rejects;
+mod source;
+mod standin;
+mod unstaged;

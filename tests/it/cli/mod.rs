@@ -1,0 +1,10 @@
+//! The terminal: every command as a person runs it, through the real executable.
+
+mod deletes;
+mod local_qstash;
+mod output;
+mod plan;
+mod rejects;
+mod schedule;
+mod setup;
+mod startup;

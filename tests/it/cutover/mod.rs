@@ -1,0 +1,6 @@
+//! The end of a migration: `syncline cutover`, and the page that tells of moving to another account.
+
+mod migration_page;
+mod resumption;
+mod rivals;
+mod steps;

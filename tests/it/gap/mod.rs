@@ -1,0 +1,5 @@
+//! `syncline gap`: files that fill a gap.
+
+mod checkpoint;
+mod files;
+mod import;

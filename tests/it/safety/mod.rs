@@ -1,0 +1,10 @@
+//! Whatever breaks from outside: crashes, cuts, rivals, permissions, and the promise as a whole.
+
+mod crash;
+mod cuts;
+mod faults;
+mod pooler;
+mod proof;
+mod rivals;
+mod roles;
+pub mod standby;
