@@ -18,7 +18,7 @@ mod rest_target;
 mod rest_target_midway;
 mod rest_target_told;
 mod rest_target_values;
-#[path = "../rooms.rs"]
+#[path = "../rooms/mod.rs"]
 mod rooms;
 mod safety;
 mod sync;

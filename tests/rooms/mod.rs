@@ -2,9 +2,7 @@
 //! long a file may be, what a module must not be called. Whoever moves a wall changes `ROOMS` and
 //! says why.
 
-#[path = "rooms/scan.rs"]
 mod scan;
-#[path = "rooms/snippets.rs"]
 mod snippets;
 
 use std::fs;
