@@ -14,8 +14,22 @@ pub struct Token {
 #[derive(Debug)]
 pub struct Import {
     pub path: Vec<String>,
+    /// The name by which a `use` makes the path known: its last part, or the one behind `as`.
+    pub name: String,
+    pub kind: ImportKind,
     pub line: usize,
     pub in_tests: bool,
+}
+
+/// The statement that a path stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportKind {
+    /// `use`, for this file alone.
+    Use,
+    /// `pub use`, `pub(crate) use` and their like.
+    ReExport,
+    /// Any other code.
+    Code,
 }
 
 /// A file, read.
@@ -29,6 +43,15 @@ impl Source {
         let mut tokens = Lexer { chars: text.chars().collect(), at: 0, line: 1 }.tokens();
         let test_lines = mark_tests(&mut tokens);
         Self { tokens, lines_without_tests: text.lines().count() - test_lines }
+    }
+
+    /// The modules that this file declares, and that have a file of their own.
+    pub fn declared_modules(&self) -> Vec<&str> {
+        let declared = self.tokens.windows(3).filter_map(|tokens| match tokens {
+            [word, name, end] if word.text == "mod" && end.text == ";" => Some(name.text.as_str()),
+            _ => None,
+        });
+        declared.collect()
     }
 
     /// The lines where these words stand one after the other.
@@ -48,7 +71,9 @@ impl Source {
                 "}" => drop(around.pop()),
                 text if text == start && self.begins_a_path(at) => {
                     let inside: Vec<String> = around.iter().flatten().cloned().collect();
+                    let (known, kind) = (found.len(), self.kind(at));
                     self.spread(at + 1, of_start(&inside), &mut found);
+                    found[known..].iter_mut().for_each(|import| import.kind = kind);
                 }
                 _ => {}
             }
@@ -58,6 +83,16 @@ impl Source {
 
     fn text(&self, at: usize) -> &str {
         self.tokens.get(at).map_or("", |token| &token.text)
+    }
+
+    /// The statement of the path that begins at `at`.
+    fn kind(&self, at: usize) -> ImportKind {
+        match at {
+            0 => ImportKind::Code,
+            _ if self.text(at - 1) != "use" => ImportKind::Code,
+            at if at > 1 && ["pub", ")"].contains(&self.text(at - 2)) => ImportKind::ReExport,
+            _ => ImportKind::Use,
+        }
     }
 
     fn module_opened_at(&self, brace: usize) -> Option<String> {
@@ -83,8 +118,10 @@ impl Source {
             }
             at += 1;
         }
-        let last = &self.tokens[at - 1];
-        found.push(Import { path: prefix, line: last.line, in_tests: last.in_tests });
+        let Token { line, in_tests, .. } = self.tokens[at - 1];
+        let alias = (self.text(at) == "as").then(|| self.text(at + 1));
+        let name = alias.or(prefix.last().map(String::as_str)).unwrap_or_default().to_owned();
+        found.push(Import { path: prefix, name, kind: ImportKind::Code, line, in_tests });
         at
     }
 
