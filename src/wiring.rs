@@ -14,7 +14,7 @@ use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::open;
-use crate::adapters::postgres::{self, PostgresTarget};
+use crate::adapters::postgres;
 #[cfg(feature = "cli")]
 use crate::adapters::postgres::{PostgresExport, PostgresSource};
 use crate::adapters::qstash::QStash;
@@ -249,8 +249,7 @@ fn serve(
     let watched = PostgresSource::new(source.clone(), meter.clone());
     let source = open::source(source, &meter);
     // One connection for rows and ledger alike: both work on the same database.
-    let database = PostgresTarget::new(target.clone(), state_schema, triggers, meter.clone());
-    let (target, ledger) = open::target(&target, &database, state_schema, triggers, &meter);
+    let database = open::target(target, state_schema, triggers, &meter);
     Served {
         mark,
         #[cfg(feature = "cli")]
@@ -275,8 +274,15 @@ fn serve(
             lookback,
         }),
         #[cfg(feature = "cli")]
-        rehearse: Box::new(database),
-        ports: Ports { source, target, ledger, clock: Box::new(SystemClock), meter, notifier },
+        rehearse: Box::new(database.clone()),
+        ports: Ports {
+            source,
+            target: Box::new(database.clone()),
+            ledger: Box::new(database),
+            clock: Box::new(SystemClock),
+            meter,
+            notifier,
+        },
     }
 }
 

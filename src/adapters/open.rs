@@ -1,7 +1,5 @@
 //! From an address to what speaks to it: the only list of sources and targets.
 
-mod target;
-
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,9 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::postgres::{PostgresSource, PostgresTarget};
-use super::postgrest::{PostgrestSource, PostgrestTarget};
-use target::ProjectTarget;
-
+use super::postgrest::PostgrestSource;
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -27,7 +23,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Digests, Fetch, FetchParents, Ledger, ReadPage, Source, Target};
+use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
 
 /// What an API answers where our function was not made.
 const NO_FUNCTION: &str = "no_function";
@@ -44,22 +40,18 @@ pub fn source(address: Address, meter: &Meter) -> Box<dyn Source> {
     }
 }
 
-/// What writes a target, and its ledger: both work on the same database. Calls of an API count in
-/// the meter.
+/// What writes a target and is its ledger: both work on the same database. Calls of an API count
+/// in the meter.
 pub fn target(
-    address: &Address,
-    database: &PostgresTarget,
+    address: Address,
     state_schema: &str,
     triggers: TargetTriggers,
     meter: &Meter,
-) -> (Box<dyn Target>, Box<dyn Ledger>) {
+) -> PostgresTarget {
     match address {
-        Address::Postgres(_) => (Box::new(database.clone()), Box::new(database.clone())),
-        Address::Project(project) => {
-            let tables =
-                PostgrestTarget::new(project.clone(), state_schema, triggers, meter.clone());
-            let either = ProjectTarget::new(database.clone(), tables);
-            (Box::new(either.clone()), Box::new(either))
+        // A project is written by our function alone: a page and its checkpoint are one call.
+        Address::Postgres(_) | Address::Project(_) => {
+            PostgresTarget::new(address, state_schema, triggers, meter.clone())
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What is stored in the state tables: the keys of `sync_state` and their values as JSON, and a
-//! run's counts in `sync_metadata`. A promise to every later version, and the same whichever
-//! adapter writes it, so that a project may get the function, or a connection, and go on.
+//! run's counts in `sync_metadata`. A promise to every later version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -99,21 +98,6 @@ pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
         Some((TableName::parse(&name).ok()?, tally.into_model()))
     });
     Ok(known.collect())
-}
-
-/// The same, made: `set_aside` says how many rows of a table are set aside, which the history keeps
-/// in the place of those that were refused.
-pub fn tallies_value(tallies: &Tallies, set_aside: &BTreeMap<TableName, u64>) -> serde_json::Value {
-    let stored = tallies.iter().map(|(table, tally)| {
-        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
-        let rejected = set_aside.get(table).copied().unwrap_or(0);
-        let counts = serde_json::json!({
-            "inserted": inserted, "updated": updated, "unchanged": unchanged,
-            "rejected": rejected, "deleted": deleted,
-        });
-        (table.to_string(), counts)
-    });
-    serde_json::Value::Object(stored.collect())
 }
 
 #[derive(Debug, Default, Deserialize)]

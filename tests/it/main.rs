@@ -14,10 +14,6 @@ mod reports;
 mod rest_early;
 mod rest_ends;
 mod rest_pulse;
-mod rest_target;
-mod rest_target_midway;
-mod rest_target_told;
-mod rest_target_values;
 #[path = "../rooms/mod.rs"]
 mod rooms;
 mod safety;

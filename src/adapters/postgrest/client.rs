@@ -11,7 +11,7 @@ use super::fault::RestError;
 use super::floor::Clock;
 use super::wire;
 use crate::adapters::http::{Answered, Http, Repeating};
-use crate::adapters::project::{Again, PATIENCE};
+use crate::adapters::project::PATIENCE;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 
@@ -47,36 +47,6 @@ pub struct Get<'a> {
     pub most_bytes: usize,
 }
 
-/// How rows of a table are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// New rows, or rows merged into those that are there, as the preferences say.
-    Post,
-    /// Those that the filters find are changed.
-    Patch,
-    /// Those that the filters find are deleted.
-    Delete,
-}
-
-/// What is written of a table.
-pub struct Change<'a> {
-    /// How.
-    pub verb: Verb,
-    /// The table's schema.
-    pub schema: &'a str,
-    /// Its name.
-    pub table: &'a str,
-    /// What follows the question mark.
-    pub query: &'a str,
-    /// What is preferred beside the time zone.
-    pub prefer: &'a str,
-    /// The rows, or what is set; nothing of rows that are deleted.
-    pub body: Bytes,
-    /// Whether a call that was cut, or answered with what passes, is made again. Rows are written
-    /// under the lease, which is to be looked at before.
-    pub again: Again,
-}
-
 impl Client {
     /// Calls are counted by the meter, each attempt.
     pub fn new(project: Project, meter: Meter) -> Self {
@@ -106,40 +76,11 @@ impl Client {
             let unseen = if known > most_bytes { known } else { 0 };
             body.len() > most_bytes && body[unseen..].contains(&b'\n')
         };
-        let answered = self.send(request, Again::Harmless, &enough).await?;
+        let answered = self.send(request, &enough).await?;
         let total = total(&answered);
         let Answered { body, cut, .. } = answered;
         let rows = wire::inside(body, cut).ok_or(RestError::Stranger)?;
         Ok(Listed { rows, cut, total })
-    }
-
-    /// Writes rows of a table; gives back those that were asked for, and their number where that
-    /// was.
-    pub async fn change(&self, change: &Change<'_>) -> Result<Listed, RestError> {
-        let Change { verb, schema, table, query, prefer, ref body, again } = *change;
-        let url = format!("{}/{}?{query}", self.project.api(), super::query::encoded(table));
-        let request = match verb {
-            Verb::Post => self.http.client().post(url),
-            Verb::Patch => self.http.client().patch(url),
-            Verb::Delete => self.http.client().delete(url),
-        };
-        let request = request
-            .header("Accept", "application/json")
-            .header("Content-Profile", schema.as_bytes())
-            .header("Prefer", format!("timezone=UTC, {prefer}"));
-        let request = match verb {
-            Verb::Delete => request,
-            Verb::Post | Verb::Patch => {
-                request.header("Content-Type", "application/json").body(body.clone())
-            }
-        };
-        let answered = self.send(self.shown(request, schema), again, &|_, _| false).await?;
-        let total = total(&answered);
-        let rows = match answered.body.is_empty() {
-            true => Bytes::new(),
-            false => wire::inside(answered.body, false).ok_or(RestError::Stranger)?,
-        };
-        Ok(Listed { rows, cut: false, total })
     }
 
     /// What the API says of a schema and its tables.
@@ -147,7 +88,7 @@ impl Client {
         let request = self.http.client().get(format!("{}/", self.project.api()));
         let request = request.header("Accept", "application/openapi+json");
         let request = self.shown(request, schema);
-        Ok(self.send(request, Again::Harmless, &|_, _| false).await?.body)
+        Ok(self.send(request, &|_, _| false).await?.body)
     }
 
     /// The role that the key names, where it names one.
@@ -180,17 +121,14 @@ impl Client {
     async fn send(
         &self,
         request: RequestBuilder,
-        again: Again,
         suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
     ) -> Result<Answered, RestError> {
         let how = Repeating {
             patience: PATIENCE,
             passes: &|answered| {
-                again == Again::Harmless
-                    && !answered.status.is_success()
-                    && RestError::of(answered).passes_by_itself()
+                !answered.status.is_success() && RestError::of(answered).passes_by_itself()
             },
-            after_a_cut: again == Again::Harmless,
+            after_a_cut: true,
             counts: &|| self.meter.count(),
             suffices,
         };
@@ -200,7 +138,7 @@ impl Client {
     }
 }
 
-/// How many rows there are altogether, or were written, where that was asked for.
+/// How many rows there are altogether, where that was asked for.
 fn total(answered: &Answered) -> Option<u64> {
     let range = answered.headers.get("Content-Range")?;
     range.to_str().ok()?.rsplit_once('/')?.1.parse().ok()

@@ -1,5 +1,5 @@
-//! Digests of rows that an API shows, computed here: the same numbers as a database computes of the
-//! same rows, so that either may stand on either side. All rows of the spans come over the wire for
+//! Digests of rows that an API shows, computed here: the numbers that the target's database computes
+//! of the same rows. All rows of the spans come over the wire for
 //! it.
 
 use std::cmp::Ordering;
@@ -12,10 +12,9 @@ use super::printed::{self, Printed};
 use super::query::{self, Query};
 use super::read::{Rows, batches, order};
 use crate::engine::model::cursor::Cursor;
-use crate::engine::model::deletes::MarkKind;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
 };
 
 /// How many samples of a span's keys are taken for each border. A span's rows do not come in the
@@ -25,13 +24,11 @@ const SAMPLES: u64 = 8;
 /// The rows of one call. The API may give fewer.
 const AT_ONCE: &str = "1000";
 
-/// A table of one side, as it is compared.
+/// A table of the source, as it is compared.
 #[derive(Clone, Copy)]
 pub struct Table<'a> {
     /// What is called.
     pub client: &'a Client,
-    /// The side.
-    pub side: Side,
     /// What of the table is compared.
     pub of: Comparison<'a>,
 }
@@ -96,7 +93,7 @@ pub async fn rows(
 /// The rows of these keys, column by column.
 pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDigests>, RestError> {
     let shape = table.of.shape;
-    printed::is_comparable(shape, table.side)?;
+    printed::is_comparable(shape)?;
     let values: Vec<Vec<String>> = keys.iter().map(|key| key.values().to_vec()).collect();
     let asked: BTreeMap<&RowKey, &RowKey> = keys.iter().map(|key| (key, key)).collect();
     let mut found = Vec::new();
@@ -107,7 +104,7 @@ pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDige
             let query = query.clone().with("order", &order(&shape.key));
             let (rows, total) = list(table, &query.with("offset", &read.to_string()), true).await?;
             for row in rows.iter() {
-                let row = Printed { shape, side: table.side, row };
+                let row = Printed { shape, row };
                 let key = row.key()?;
                 let same = |of: &&&RowKey| printed::compare(shape, of, &key) == Ordering::Equal;
                 let known = asked.get(&key).copied().or_else(|| keys.iter().find(|of| same(&of)));
@@ -134,7 +131,7 @@ async fn scan(
     mut with: impl FnMut(usize, Printed<'_>) -> Result<ControlFlow<()>, RestError>,
 ) -> Result<(), RestError> {
     let shape = table.of.shape;
-    printed::is_comparable(shape, table.side)?;
+    printed::is_comparable(shape)?;
     if ranges.is_empty() {
         return Ok(());
     }
@@ -154,7 +151,7 @@ async fn scan(
         }
         let (rows, _) = list(table, &next, false).await?;
         for row in rows.iter() {
-            let row = Printed { shape, side: table.side, row };
+            let row = Printed { shape, row };
             let key = row.key()?;
             if let Some(place) = printed::place(shape, ranges, &key)
                 && with(place, row)?.is_break()
@@ -187,27 +184,14 @@ async fn list(
     Ok((Rows::of(listed, PAGE_BYTES)?, total))
 }
 
-/// The compared columns, without the rows that are marked as gone. Behind them stands the column
-/// that tells whether the target was filled with rows as old, which need not be one of them.
+/// The compared columns. Behind them stands the column that tells whether the target was filled
+/// with rows as old, which need not be one of them.
 fn selection(table: Table<'_>) -> Query {
-    let shape = table.of.shape;
-    let columns = shape.columns.iter().map(|column| printed::selected(column, table.side));
-    let age = table
-        .of
-        .filled_from
-        .map(|of| format!("syncline_age:{}", printed::selected(&of.column, table.side)));
+    let columns = table.of.shape.columns.iter().map(printed::selected);
+    let age = table.of.filled_from;
+    let age = age.map(|of| format!("syncline_age:{}", printed::selected(&of.column)));
     let columns: Vec<String> = columns.chain(age).collect();
-    let query = Query::default().with("select", &columns.join(","));
-    match (&shape.mark, table.side) {
-        (Some(mark), Side::Target) => {
-            let unmarked = match mark.kind {
-                MarkKind::Time => "is.null",
-                MarkKind::Flag => "not.is.true",
-            };
-            query.with(&query::name(&mark.column), unmarked)
-        }
-        _ => query,
-    }
+    Query::default().with("select", &columns.join(","))
 }
 
 /// Without the rows that the target has not reached, and those that are older than what it was

@@ -6,10 +6,8 @@ use crate::engine::model::fault::{
     BAD_VALUE, CONFLICT, Fault, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
 };
 use crate::engine::model::json_rows::BadRow;
-use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-use super::target_fault;
 use super::wire::Said;
 
 /// Why a call of a project's API came to nothing.
@@ -27,8 +25,6 @@ pub enum RestError {
         code: String,
         /// What it said, where that holds no value.
         words: Option<String>,
-        /// All that it said, for the table of refused rows alone.
-        said: Box<Withheld>,
     },
     /// The answer is none of PostgREST's.
     #[error("The answer is not what PostgREST would say")]
@@ -57,40 +53,6 @@ pub enum RestError {
     /// It cannot evaluate SQL.
     #[error("The plain API evaluates no condition of `where`")]
     NoConditions,
-    /// Another run has taken the lease.
-    #[error("Another run has taken the lease")]
-    LeaseLost,
-    /// The state tables are not there, or older.
-    #[error("The state tables are missing, or of an earlier version")]
-    NoState,
-    /// What is stored is not what we store.
-    #[error("The stored state cannot be read")]
-    State(#[from] serde_json::Error),
-    /// Refused rows were told apart for so many seconds, and there are more.
-    #[error("The refused rows of one page were not told apart within {0} s")]
-    TooLong(u64),
-    /// A page of which so many rows are refused has a cause of its own.
-    #[error("The target refuses more than {0} rows of one page")]
-    TooManyRefused(usize),
-    /// The target computes a column, so that it takes no value.
-    #[error("The target computes the column {0}")]
-    Computed(String),
-    /// The target gives out a column's values, and takes none over an API.
-    #[error("The column {0} is an identity that is generated always")]
-    IdentityAlways(String),
-    /// What can be done over a connection, or by the function, and not over the API's tables.
-    #[error("The API's tables offer no way to {0}")]
-    NoWay(&'static str),
-}
-
-/// What a refusal said. It may hold values of rows, so that nothing prints it.
-#[derive(Default)]
-pub struct Withheld(pub Said);
-
-impl std::fmt::Debug for Withheld {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Withheld")
-    }
 }
 
 /// More of an answer's words is of no use.
@@ -109,15 +71,14 @@ impl RestError {
     /// Why an answer with this status is none.
     pub fn of(answered: &Answered) -> Self {
         let said: Said = serde_json::from_slice(&answered.body).unwrap_or_default();
-        let code = said.code.clone().unwrap_or_default();
+        let code = said.code.unwrap_or_default();
         // A gateway has no code and knows nothing of rows.
         let names_no_value = code.is_empty()
             || ["42501", "42P01", "42703"].contains(&code.as_str())
             || ["PGRST0", "PGRST106", "PGRST2", "PGRST3"].iter().any(|of| code.starts_with(of));
         let words = said.message.as_ref().filter(|_| names_no_value);
         let words = words.map(|words| words.chars().take(LONGEST_WORDS).collect());
-        let said = Box::new(Withheld(said));
-        Self::Refused { status: answered.status.as_u16(), code, words, said }
+        Self::Refused { status: answered.status.as_u16(), code, words }
     }
 
     /// The same call may succeed a moment later. A 500 is the server's word on the statement, and
@@ -133,7 +94,7 @@ impl RestError {
 
     /// The one table from what the API said to who must act.
     pub fn into_fault(self, step: Step, table: Option<&TableName>) -> Fault {
-        let (remedy, code, hint) = self.judged(Side::Source, table);
+        let (remedy, code, hint) = self.judged(table);
         let unreached =
             matches!(&self, Self::NoAnswer(none) if !matches!(none, NoAnswer::TooLarge(_)));
         let message = match step {
@@ -151,12 +112,9 @@ impl RestError {
     }
 
     /// Who must act on it, its word, and what to do.
-    pub(super) fn judged(&self, side: Side, table: Option<&TableName>) -> Judgement {
+    fn judged(&self, table: Option<&TableName>) -> Judgement {
         if let Self::Refused { status, code, .. } = self {
-            return judged_refusal(*status, code, side, table);
-        }
-        if let Some(judged) = target_fault::of_the_target_alone(self) {
-            return judged;
+            return judged_refusal(*status, code, table);
         }
         let (remedy, code, hint) = match self {
             Self::NoAnswer(NoAnswer::TooLarge(_)) => (
@@ -197,8 +155,8 @@ impl RestError {
             Self::HiddenType(_) => (
                 Remedy::Operator,
                 "hidden_type",
-                "no row is deleted by such a key: set `deletes` off for the table, or give the project the \
-                 function that `syncline project-sql` prints",
+                "no row is deleted by such a key: set `deletes` off for the table, or give the source the \
+                 function that `syncline project-sql source` prints",
             ),
             Self::NoConditions => (
                 Remedy::Operator,
@@ -206,8 +164,7 @@ impl RestError {
                 "leave `where` out, make a view of those rows and sync that, or give the source as a \
                  postgres:// URL",
             ),
-            // The rest was judged above.
-            _ => (
+            Self::Stranger | Self::Description(_) | Self::Refused { .. } => (
                 Remedy::Operator,
                 "no_api",
                 "check that the URL is the project's own, as in https://PROJECT.supabase.co",
@@ -218,14 +175,10 @@ impl RestError {
 }
 
 /// Who must act, a word for programs, and what to do.
-pub type Judgement = (Remedy, &'static str, String);
+type Judgement = (Remedy, &'static str, String);
 
-fn judged_refusal(status: u16, code: &str, side: Side, table: Option<&TableName>) -> Judgement {
-    let (there, needed) = match side {
-        Side::Source => ("source", "select"),
-        Side::Target => ("target", "select, insert, update, delete"),
-    };
-    let reload = format!("run notify pgrst, 'reload schema' in the {there}");
+fn judged_refusal(status: u16, code: &str, table: Option<&TableName>) -> Judgement {
+    let reload = "run notify pgrst, 'reload schema' in the source";
     let named = table.map_or_else(|| "the table".to_owned(), ToString::to_string);
     let (remedy, word, hint) = match (status, code) {
         (_, "57014") | (544, _) | (504, "") => (
@@ -245,11 +198,6 @@ fn judged_refusal(status: u16, code: &str, side: Side, table: Option<&TableName>
             "over_quota",
             "the organisation has used up its quota: wait for the next cycle, or choose a larger plan",
         ),
-        (_, "25006") => (
-            Remedy::Operator,
-            "read_only",
-            "the server takes no writes: its disk or the plan's size is full; make room first",
-        ),
         (_, "PGRST303") => (
             Remedy::Operator,
             "key_expired",
@@ -262,8 +210,7 @@ fn judged_refusal(status: u16, code: &str, side: Side, table: Option<&TableName>
              project's settings, API keys",
         ),
         (_, "42501") => {
-            let hint =
-                format!("run this in the {there}: grant {needed} on {named} to service_role");
+            let hint = format!("run this in the source: grant select on {named} to service_role");
             return (Remedy::Operator, "no_privilege", hint);
         }
         (401, "22023") => (
@@ -311,11 +258,6 @@ fn judged_refusal(status: u16, code: &str, side: Side, table: Option<&TableName>
             let hint = "the table's key or cursor has another type than the API describes";
             return (Remedy::Operator, BAD_VALUE, format!("{hint}: {reload}"));
         }
-        (_, "42P10") => (
-            Remedy::Operator,
-            "no_unique_key",
-            "create a unique index over just the table's key, without a condition",
-        ),
         (414, _) => (
             Remedy::Operator,
             "url_too_long",
@@ -368,7 +310,6 @@ mod tests {
             (504, "PGRST003", "unavailable", Remedy::Retry, true),
             (540, "", "project_paused", Remedy::Operator, false),
             (402, "", "over_quota", Remedy::Operator, false),
-            (405, "25006", "read_only", Remedy::Operator, false),
             (401, "PGRST301", "key_refused", Remedy::Operator, false),
             (401, "PGRST303", "key_expired", Remedy::Operator, false),
             (401, "22023", "key_refused", Remedy::Operator, false),

@@ -1,43 +1,21 @@
-//! A project's PostgREST API: as the side that is read, with nothing installed there, and in
-//! `target` as the one that is written. What the API offers to anybody with the key is all that is
-//! used.
+//! A project's PostgREST API as the side that is read, with nothing installed there. What the API
+//! offers to anybody with the key is all that is used.
 //!
 //! It shows no open transaction, so the newest rows are read again by every run that finds a
 //! change; `survey` tells how far back. Each page is a snapshot of its own.
 
 mod client;
-mod delete;
 mod describe;
-mod differing;
 mod digest;
 mod fault;
 mod floor;
-mod further;
-mod history;
-mod known;
-mod lease;
-mod ledger;
 mod lengths;
-mod lines;
 mod order;
-mod overtaken;
-mod own;
-mod present;
 mod printed;
-mod put;
 mod query;
 mod read;
-mod rejects;
-mod rows;
-mod standing;
-mod state;
 mod survey;
-mod target;
-mod target_fault;
 mod wire;
-mod write;
-
-pub use target::PostgrestTarget;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,7 +32,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::project::Project;
 use crate::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
 };
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::shape::Shape;
@@ -76,7 +54,7 @@ impl PostgrestSource {
     }
 
     fn table<'a>(&'a self, of: Comparison<'a>) -> digest::Table<'a> {
-        digest::Table { client: &self.client, side: Side::Source, of }
+        digest::Table { client: &self.client, of }
     }
 }
 

@@ -3,10 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::fault::RestError;
-use super::lines::Line;
-use super::read::text;
-use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::type_name::unmodified;
 
 /// How the values of a column are ordered.
@@ -74,19 +71,6 @@ impl Order {
             Self::Bytes => one.as_bytes().cmp(other.as_bytes()),
         }
     }
-}
-
-/// A row of the target is newer than the page's, where the newest wins. No stamp is the oldest.
-pub fn newer_there(shape: &Shape, line: &Line, there: &[u8]) -> Result<bool, RestError> {
-    let Some(column) = shape.newest_by() else { return Ok(false) };
-    let place = shape.place(column).expect("the cursor is among the moved columns");
-    Ok(match (line.text(place)?, text(there, place)?) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(here), Some(there)) => {
-            Order::of(&shape.columns[place]).compare(&there, &here) == Ordering::Greater
-        }
-    })
 }
 
 /// Postgres' NaN comes after all numbers, and no zero before the other.

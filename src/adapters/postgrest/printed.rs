@@ -12,17 +12,15 @@ use super::query;
 use super::read::text;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::json_rows;
-use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey, Side};
+use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::type_name::unmodified;
 
-/// A row of one side.
+/// A row of the source.
 #[derive(Clone, Copy)]
 pub struct Printed<'a> {
     /// What is compared.
     pub shape: &'a Shape,
-    /// Whose row it is.
-    pub side: Side,
     /// Its object, the columns in the shape's order.
     pub row: &'a [u8],
 }
@@ -100,8 +98,7 @@ impl Printed<'_> {
 
     /// A column's value as a cast to text would print it.
     fn shown(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
-        let own = own_type(column, self.side);
-        Ok(text(self.row, place)?.map(|shown| as_text(own, shown)))
+        Ok(text(self.row, place)?.map(|shown| as_text(&column.source_type, shown)))
     }
 
     /// A column's value in a record. Where the two sides have different types, it is printed as
@@ -123,21 +120,21 @@ impl Printed<'_> {
 }
 
 /// A column in `select`: what JSON would tell wrongly is cast to text.
-pub fn selected(column: &MovedColumn, side: Side) -> String {
-    let as_it_is = json_rows::is_told_as_it_is(own_type(column, side));
+pub fn selected(column: &MovedColumn) -> String {
+    let as_it_is = json_rows::is_told_as_it_is(&column.source_type);
     format!("{}{}", query::name(&column.name), if as_it_is { "" } else { "::text" })
 }
 
 /// A source's value takes the way into the target's type before it is compared, which no API
 /// offers; where the two types may print a value differently, the source cannot be compared.
-pub fn is_comparable(shape: &Shape, side: Side) -> Result<(), RestError> {
+pub fn is_comparable(shape: &Shape) -> Result<(), RestError> {
     let kind = |name: &str| match unmodified(name).as_ref() {
         "smallint" | "integer" | "bigint" => "whole".to_owned(),
         "text" | "character varying" => "text".to_owned(),
         other => other.to_owned(),
     };
     let differs = |column: &MovedColumn| kind(&column.source_type) != kind(&column.target_type);
-    if side == Side::Source && shape.columns.iter().any(differs) {
+    if shape.columns.iter().any(differs) {
         return Err(RestError::NoDigests);
     }
     // Where nothing but keys is compared, rows are to go.
@@ -205,13 +202,6 @@ pub fn place(shape: &Shape, ranges: &[KeyRange], key: &RowKey) -> Option<usize> 
 fn of<'a>(shape: &'a Shape, name: &str) -> (usize, &'a MovedColumn) {
     let place = shape.place(name).expect("key and cursor columns are among the moved ones");
     (place, &shape.columns[place])
-}
-
-fn own_type(column: &MovedColumn, side: Side) -> &str {
-    match side {
-        Side::Source => &column.source_type,
-        Side::Target => &column.target_type,
-    }
 }
 
 /// What a cast to text prints of a value that JSON shows: times have a blank for the T, and the

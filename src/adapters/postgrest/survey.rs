@@ -178,7 +178,7 @@ fn is_future(value: &str, kind: CursorKind) -> bool {
 }
 
 /// A value lies after a point in time, or where no value should.
-pub fn is_after(value: &str, kind: CursorKind, now: Timestamp) -> bool {
+fn is_after(value: &str, kind: CursorKind, now: Timestamp) -> bool {
     let day = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
     match kind {
         CursorKind::Instant => {

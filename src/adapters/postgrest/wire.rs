@@ -30,12 +30,6 @@ pub struct Said {
     /// A sentence, which may hold values.
     #[serde(default)]
     pub message: Option<String>,
-    /// What it adds; often a row's values.
-    #[serde(default)]
-    pub details: Option<String>,
-    /// What to do, as the server says it.
-    #[serde(default)]
-    pub hint: Option<String>,
 }
 
 /// The description of a schema.

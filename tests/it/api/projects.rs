@@ -84,7 +84,7 @@ async fn a_project_without_what_its_sql_editor_is_to_run_is_told_what_that_is() 
     pair.sql_target("drop function syncline_run; notify pgrst, 'reload schema'").await;
     pair.target_api().reload().await;
     let answer = pair.sync().await;
-    assert_eq!(answer.error().0, "no_state");
+    assert_eq!(answer.error().0, "no_function");
     assert!(answer.body["error"]["hint"].as_str().expect("a hint").contains("project-sql"));
 
     let again = App::project_sql(Side::Target, "public");

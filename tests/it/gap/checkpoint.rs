@@ -5,12 +5,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::rest_target;
 use crate::world::cluster;
 use crate::world::folder::{Folder, counts, gap};
 use crate::world::over_api::connects_to;
 use crate::world::pair::Pair;
-use crate::world::postgrest::Options;
 use crate::world::proxy::{Act, Proxy, Way};
 use syncline::engine::model::range::Side;
 
@@ -130,15 +128,6 @@ async fn goes_on_from_the_file(pair: Pair) {
 #[tokio::test]
 async fn the_next_run_goes_on_from_a_file_that_is_vouched_for() {
     goes_on_from_the_file(shop().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_into_a_project_with_nothing_but_the_state_tables() {
-    if !connects_to(Side::Target, "a project without our function") {
-        return;
-    }
-    let (pair, _api) = rest_target::of(SHOP, SHOP, Options::default()).await;
-    goes_on_from_the_file(gap_of(pair).await).await;
 }
 
 #[tokio::test]

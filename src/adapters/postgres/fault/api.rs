@@ -9,7 +9,11 @@ use crate::engine::model::fault::{Remedy, STATEMENT_TIMEOUT};
 const TOO_LARGE: &str = "too_large";
 
 /// What only a person can do in a project.
-pub const PASTE: &str = "run what `syncline project-sql` prints in the project's SQL editor, once";
+pub const PASTE: &str =
+    "run what `syncline project-sql target` prints in the target's SQL editor, once";
+/// The same where the project may be either side.
+const PASTE_IN_EITHER: &str = "the project lacks the function syncline_run: run what `syncline project-sql source` \
+    or `syncline project-sql target` prints, as the side it is, in its SQL editor, once";
 
 /// Who must act on what an API answered.
 pub fn judged(error: &ApiError) -> Judgement {
@@ -26,7 +30,7 @@ pub fn judged(error: &ApiError) -> Judgement {
             "check the project's URL and the network; the next run goes on where this one stopped",
         ),
         ApiError::Refused { code, .. } if code == "PGRST202" => {
-            (Remedy::Operator, "no_function", PASTE)
+            (Remedy::Operator, "no_function", PASTE_IN_EITHER)
         }
         ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
             Remedy::Retry,
