@@ -126,11 +126,6 @@ impl App {
         postgres::for_project(side, state_schema)
     }
 
-    /// The same for a target that may have no function that runs SQL: the state tables alone.
-    pub fn project_tables(state_schema: &str) -> String {
-        postgres::state_tables(state_schema)
-    }
-
     /// A new run's id, from the system's randomness.
     pub fn new_run(&self) -> RunId {
         let mut bits = [0; 16];

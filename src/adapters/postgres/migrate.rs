@@ -71,9 +71,8 @@ pub fn for_project(side: Side, schema: &str) -> String {
     }
 }
 
-/// What makes the state tables alone, for a target whose organisation allows no function that runs
-/// SQL.
-pub fn state_tables(schema: &str) -> String {
+/// Makes the state tables.
+fn state_tables(schema: &str) -> String {
     let quoted = sql::ident(schema);
     let mut text = format!(
         "-- What Syncline remembers. Running it again, or a later version's, brings what is there up to date.\n\

@@ -61,4 +61,4 @@ mod write;
 pub use database::{PostgresSource, PostgresTarget};
 #[cfg(feature = "cli")]
 pub use export::PostgresExport;
-pub use migrate::{for_project, state_tables};
+pub use migrate::for_project;

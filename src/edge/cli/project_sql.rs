@@ -1,5 +1,5 @@
-//! `syncline project-sql`: what a person runs once in a project's SQL editor. Over its API nothing
-//! can be made, and without the function a page and its checkpoint are not one transaction.
+//! `syncline project-sql`: prints what a person runs once in a project's SQL editor, since nothing
+//! can be made over an API.
 
 use super::output::Exit;
 use crate::engine::model::range::Side;
@@ -14,11 +14,6 @@ pub struct ProjectSqlArguments {
     /// The schema of the state tables, as SYNC_STATE_SCHEMA has it
     #[arg(long, default_value = "public")]
     schema: String,
-
-    /// The state tables of a target alone, where no function that runs SQL may be made: a run is no
-    /// transaction then
-    #[arg(long)]
-    without_function: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -35,11 +30,6 @@ pub fn project_sql(arguments: &ProjectSqlArguments) -> Exit {
         ProjectSide::Source => Side::Source,
         ProjectSide::Target => Side::Target,
     };
-    let schema = &arguments.schema;
-    match (arguments.without_function, side) {
-        (false, side) => println!("{}", App::project_sql(side, schema)),
-        (true, Side::Target) => println!("{}", App::project_tables(schema)),
-        (true, Side::Source) => println!("-- A source without the function needs nothing."),
-    }
+    println!("{}", App::project_sql(side, &arguments.schema));
     Exit::Done
 }
