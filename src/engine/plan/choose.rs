@@ -33,11 +33,7 @@ pub fn key(
         return key_of_target(source, target, chosen);
     }
     if let Some(chosen) = chosen {
-        // An API tells the primary key alone: another one is the operator's word.
-        let is_key_of = |side: &TableFacts| {
-            side.told_by_api && chosen.iter().all(|column| side.column(column).is_some())
-                || side.keys.iter().any(|key| same_columns(key, chosen))
-        };
+        let is_key_of = |side: &TableFacts| side.keys.iter().any(|key| same_columns(key, chosen));
         return match (is_key_of(source), is_key_of(target)) {
             (true, true) => Ok(chosen.clone()),
             (of_source, _) => Err(Obstacle::new(

@@ -212,17 +212,6 @@ pub fn over_api(name: &TableName, rule: Option<&TableRule>, cursor: &Cursor) -> 
     notes
 }
 
-/// What holds less where rows are written over an API's tables.
-pub fn into_api(name: &TableName) -> Note {
-    Note::new(
-        Weight::Info,
-        name,
-        "it is written over the API's tables: rows first and the checkpoint after, since no call is both; a \
-         crash repeats rows, and rows of several tables that wait for each other stay set aside",
-        "run what `syncline project-sql target` prints in the target's SQL editor, if that may be",
-    )
-}
-
 fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
     let mut seen = Vec::new();
     for column in columns {

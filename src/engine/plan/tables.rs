@@ -1,7 +1,6 @@
 //! From the facts of both sides to what is moved: the plan of a run before any row is looked at.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
@@ -112,20 +111,6 @@ pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
     Ok(())
 }
 
-/// How long a call may still be on its way after whoever made it was overtaken: no API works on one
-/// for longer.
-const LAST_CALL: Duration = Duration::from_secs(65);
-
-/// How much a run reads again. Where a page and its checkpoint are no one transaction, a run that
-/// was overtaken may write older rows over newer ones, up to its last call.
-pub fn overlap(pipeline: &Pipeline, target: &Facts) -> Duration {
-    let is_one_transaction = target.tables.values().all(|table| !table.told_by_api);
-    match is_one_transaction {
-        true => pipeline.overlap,
-        false => pipeline.overlap.max(pipeline.lease + LAST_CALL),
-    }
-}
-
 /// The tables that a run is about.
 pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     match &pipeline.tables {
@@ -201,7 +186,6 @@ fn shape(
             if source.told_by_api {
                 found.extend(remarks::over_api(name, rule, &cursor));
             }
-            found.extend(target.told_by_api.then(|| remarks::into_api(name)));
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
             found.extend(remarks::compares(name, policy, &cursor, target));
             let lookback = pipeline.lookback(name);
@@ -265,6 +249,8 @@ fn key_travels(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacl
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::engine::model::cron::Cron;
     use crate::engine::model::facts::Privileges;
@@ -413,20 +399,6 @@ mod tests {
         assert_eq!(plan.notes[0].weight, Weight::Warning);
         let index = "create index concurrently on public.t (\"updated_at\", \"id\")";
         assert_eq!(plan.notes[0].remedy, index);
-    }
-
-    #[test]
-    fn rows_are_read_again_that_an_overtaken_run_may_have_written() {
-        let database = side(&[("t", table(true))]);
-        let mut told = table(true);
-        told.told_by_api = true;
-        let api = side(&[("t", told)]);
-        let long = Pipeline { overlap: Duration::from_secs(600), ..pipeline(None) };
-        for (pipeline, target, seconds) in
-            [(&pipeline(None), &database, 0), (&pipeline(None), &api, 125), (&long, &api, 600)]
-        {
-            assert_eq!(overlap(pipeline, target), Duration::from_secs(seconds));
-        }
     }
 
     #[test]

@@ -147,9 +147,8 @@ impl SyncTables {
         let worked = match here {
             Err(fault) => Err(fault),
             Ok(here) => {
-                let job = &self.healing(&there);
                 let slice = Slice {
-                    job,
+                    job: self,
                     source,
                     target,
                     ledger,
@@ -222,18 +221,9 @@ impl SyncTables {
             return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
         }
         let asks = look::asks(&plan.shapes, &checkpoints);
-        let overlap = self.healing(&there).pipeline.overlap;
-        let survey = source.survey(&asks, overlap).await?;
+        let survey = source.survey(&asks, self.pipeline.overlap).await?;
         let deletes = foresee::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
-    }
-
-    /// The same job with an overlap that reaches back to whatever a run may have written that was
-    /// overtaken.
-    fn healing(&self, target: &Facts) -> Self {
-        let overlap = tables::overlap(&self.pipeline, target);
-        let pipeline = Pipeline { overlap, ..(*self.pipeline).clone() };
-        Self { pipeline: Arc::new(pipeline), ..self.clone() }
     }
 
     async fn describe(
