@@ -1,6 +1,5 @@
-//! Digests of rows that an API shows, computed here: the numbers that the target's database computes
-//! of the same rows. All rows of the spans come over the wire for
-//! it.
+//! Digests of rows that an API shows, computed here: the numbers that the target's database
+//! computes of the same rows. All rows of the spans come over the wire for it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
