@@ -29,7 +29,10 @@ pub async fn add_columns(
     session.begin(Purpose::Write).await?;
     ledger::prove(session, schema, lease).await?;
     let alter = format!("alter table {table} {}", columns.join(", "));
-    session.batch(&format!("{ALTER_LOCK_TIMEOUT}; {alter}; commit")).await
+    let alter = format!("{ALTER_LOCK_TIMEOUT}; {alter}");
+    let (altered, committed) = tokio::join!(session.batch(&alter), session.commit());
+    altered?;
+    committed
 }
 
 /// Which of the types, named as `format_type` names them, this database does not know.
@@ -39,13 +42,6 @@ pub async fn unknown_types(
 ) -> Result<BTreeSet<String>, PostgresError> {
     let names: Vec<String> = types.iter().cloned().collect();
     let unknown = "select t from unnest($1::text[]) as t where to_regtype(t) is null";
-    let (begun, rows, ended) = tokio::join!(
-        session.begin(Purpose::Look),
-        session.query(unknown, [names.into()]),
-        session.batch("commit"),
-    );
-    begun?;
-    let rows = rows?;
-    ended?;
+    let rows = session.alone(Purpose::Look, unknown, [names.into()]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -76,7 +76,7 @@ async fn attempt(
 ) -> Result<Result<Tally, Refused>, PostgresError> {
     match write::compared(session, shape, part).await {
         Ok(tally) => {
-            session.batch(&format!("release savepoint {PART}")).await?;
+            session.release(PART).await?;
             Ok(Ok(tally))
         }
         Err(error) => {
@@ -85,8 +85,7 @@ async fn attempt(
                 true => Err(error),
                 false => Ok(Err(error.refusal_of_a_row()?)),
             };
-            let undo = format!("rollback to savepoint {PART}; release savepoint {PART}");
-            session.batch(&undo).await?;
+            session.undo(PART).await?;
             answer
         }
     }

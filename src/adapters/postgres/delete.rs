@@ -61,7 +61,7 @@ pub async fn rows(
     }
     let tally = Tally { deleted: deleted.rows, ..Tally::default() };
     history::count(session, schema, run, &shape.table, &tally).await?;
-    session.batch("commit").await?;
+    session.commit().await?;
     Ok(deleted)
 }
 
@@ -130,17 +130,16 @@ async fn attempt(
 ) -> Result<Attempt, PostgresError> {
     let mut values = Values::default();
     let text = rows_of(shape).delete(keys, &mut values);
-    session.batch(&format!("savepoint {PART}")).await?;
+    session.savepoint(PART).await?;
     let attempt = match session.query(&text, values.0).await {
         Ok(counted) => {
-            session.batch(&format!("release savepoint {PART}")).await?;
+            session.release(PART).await?;
             return Ok(Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0)));
         }
         Err(error) if error.is_of_a_lock() => Attempt::Locked(error),
         Err(error) => Attempt::Refused(error.refusal_of_a_row()?),
     };
-    let back = format!("rollback to savepoint {PART}; release savepoint {PART}");
-    session.batch(&back).await?;
+    session.undo(PART).await?;
     Ok(attempt)
 }
 
@@ -193,10 +192,10 @@ async fn there(
 ) -> Result<BTreeSet<RowKey>, PostgresError> {
     let mut values = Values::default();
     let (asked, from) = rows_of(shape).with_keys(keys, &mut values);
-    session.batch(&format!("savepoint {PART}")).await?;
+    session.savepoint(PART).await?;
     let text = format!("select {asked} {from} order by 1 {locking}");
     let found = session.query(&text, values.0).await?;
-    session.batch(&format!("rollback to savepoint {PART}; release savepoint {PART}")).await?;
+    session.undo(PART).await?;
     Ok(found.iter().map(|row| RowKey::new(row.get(0))).collect())
 }
 

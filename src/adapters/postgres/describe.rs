@@ -137,7 +137,7 @@ pub async fn facts(
     let (identity, rows) = (identity?, rows?);
     let keeps_triggers =
         triggers == TargetTriggers::Suppress && !suppress::is_allowed(session).await?;
-    session.batch("rollback").await?;
+    session.roll_back().await?;
     let tables = rows.iter().map(|row| (row.get(0), row.get(1), row.get::<String>(2)));
     let tables: Result<_, _> = tables.map(of_catalog).collect();
     Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], tables?) })
@@ -219,7 +219,7 @@ pub async fn empty(
     let (begun, rows) = tokio::join!(session.begin(Purpose::Look), session.query(&text, []));
     begun?;
     let rows = rows?;
-    session.batch("commit").await?;
+    session.commit().await?;
     Ok(rows
         .iter()
         .filter_map(|row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned())

@@ -24,7 +24,7 @@ pub async fn takes_filter(session: &Session, shape: &Shape) -> Result<bool, Post
     let table = sql::table(&shape.table);
     let text = format!("select from {table} as r where {} limit 0", sql::condition(filter));
     let tried = session.query(&text, []).await;
-    session.batch("rollback").await?;
+    session.roll_back().await?;
     match tried {
         Ok(_) => Ok(true),
         Err(error) if error.code().is_some_and(names_what_is_not_there) => Ok(false),
@@ -143,7 +143,7 @@ async fn answer(
     let (begun, rows) = tokio::join!(session.begin(Purpose::Read), session.query(text, values));
     begun?;
     let rows = rows?;
-    session.batch("rollback").await?;
+    session.roll_back().await?;
     Ok(rows)
 }
 

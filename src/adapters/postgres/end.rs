@@ -33,7 +33,7 @@ pub async fn close(
         session.ask(release),
         session.ask(ended),
         kept,
-        session.batch("commit"),
+        session.commit(),
     );
     begun?;
     released?;

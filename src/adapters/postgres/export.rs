@@ -94,7 +94,7 @@ async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
         let locked = session.batch(&lock).await;
         locked.map_err(|error| unreadable(error).of_table(&part.table))?;
     }
-    session.batch(&sql::before_copy()).await.map_err(unreadable)?;
+    session.batch(sql::BYTES_AS_THEY_ARE).await.map_err(unreadable)?;
     let rows = session.query("select current_setting('client_encoding')", []).await;
     Ok(rows.map_err(unreadable)?[0].get(0))
 }
@@ -149,7 +149,7 @@ impl Snapshot for PostgresSnapshot {
     }
 
     async fn end(self: Box<Self>) -> Result<(), Fault> {
-        self.session.batch("rollback").await.map_err(unreadable)
+        self.session.roll_back().await.map_err(unreadable)
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn untold(
         session.begin(Purpose::Look),
         session.query(&known, [known_key(pipeline).into()]),
         session.query(&rejects, [pipeline.into(), known_key(pipeline).into()]),
-        session.batch("commit"),
+        session.commit(),
     );
     begun?;
     let known = match known {

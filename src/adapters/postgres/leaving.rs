@@ -74,7 +74,7 @@ pub async fn stage<'a>(
         let table = sql::table(&shape.table);
         let key = sql::idents(shape.key.iter().map(String::as_str));
         session
-            .batch(&format!(
+            .prepare(&format!(
                 "create temporary table syncline_leaving_{at} on commit drop as \
                  select {key} from {table} with no data"
             ))
@@ -189,26 +189,31 @@ impl Leaving<'_> {
             Some(staged) => format!("select {columns} from {staged}"),
             None => format!("select {columns} from {} with no data", sql::table(&shape.table)),
         };
-        let mut text = format!(
-            "savepoint {PART}; drop table if exists {STAGED}; \
+        let ready = format!(
+            "drop table if exists {STAGED}; \
              create temporary table syncline_page on commit drop as {page}"
         );
+        session.attempt(PART, &ready).await?;
+        let mut updates = Vec::new();
         let found = same_key(shape, "t", "held");
         for (column, value) in self.uniques.iter().filter_map(Unique::freed) {
-            text.push_str(&format!(
-                "; with held as (select g.*, row_number() over () as place from {staged} as g) \
+            updates.push(format!(
+                "with held as (select g.*, row_number() over () as place from {staged} as g) \
                  update {table} as t set {column} = {value} from held where {found}",
                 staged = self.staged,
                 table = sql::rows_of(&shape.table, shape.target),
             ));
         }
-        attempt(session, session.batch(&text).await).await
+        match updates.is_empty() {
+            true => Ok(Some(())),
+            false => attempt(session, session.batch(&updates.join("; ")).await).await,
+        }
     }
 
     /// Deletes the rows; none where that is refused.
     pub async fn delete(&mut self, session: &Session) -> Result<Option<()>, PostgresError> {
         let shape = self.deletion.shape;
-        session.batch(&format!("savepoint {PART}")).await?;
+        session.savepoint(PART).await?;
         let text = format!(
             "delete from {table} as t where exists (select from {staged} as g where {found}) \
              and {condition}",
@@ -236,7 +241,7 @@ async fn attempt(
             if !error.is_of_a_lock() {
                 error.refusal_of_a_row()?;
             }
-            session.batch(&format!("rollback to savepoint {PART}")).await?;
+            session.roll_back_to(PART).await?;
             Ok(None)
         }
     }

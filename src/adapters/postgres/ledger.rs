@@ -36,7 +36,7 @@ pub async fn open(
         match one_by_one(session, schema, run).await {
             // Behind an API the transaction is run twice, and whoever had the lease has let it go,
             // or the other way round.
-            Err(PostgresError::Changed) => session.batch("rollback").await?,
+            Err(PostgresError::Changed) => session.roll_back().await?,
             opened => return opened,
         }
     }
@@ -61,19 +61,19 @@ async fn one_by_one(
     let taken = match taken {
         // The holder is saving a page right now and has the row locked.
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            session.batch("rollback").await?;
+            session.roll_back().await?;
             return Ok(Opened::Busy(run.lease.min(ONE_PAGE)));
         }
         taken => taken?,
     };
     if let Some(past) = finished?.first() {
         let past = history::past_run(past)?;
-        session.batch("rollback").await?;
+        session.roll_back().await?;
         return Ok(Opened::Finished(past));
     }
     let Some(taken) = taken.first() else {
         let left = lease_left(session, schema, run).await?;
-        session.batch("rollback").await?;
+        session.roll_back().await?;
         return Ok(Opened::Busy(left));
     };
     let [close_dead, start] = history::record_start(schema, run);
@@ -83,7 +83,7 @@ async fn one_by_one(
         session.ask(all_checkpoints(schema, run.pipeline)),
         session.ask(done_by_chain(schema, run)),
         session.ask(rejects::counts(schema, run.pipeline)),
-        session.batch("commit"),
+        session.commit(),
     );
     closed?;
     started?;
@@ -218,7 +218,7 @@ pub async fn checkpoints(
     let (begun, read, ended) = tokio::join!(
         session.begin(Purpose::Look),
         session.ask(all_checkpoints(schema, pipeline)),
-        session.batch("commit"),
+        session.commit(),
     );
     begun?;
     let read = match read {
@@ -342,7 +342,7 @@ pub async fn settle(
         sql::ident(schema)
     );
     session.query(&statement, [keys.into(), values.into()]).await?;
-    session.batch("commit").await
+    session.commit().await
 }
 
 /// Remembers that a table's deletes are done, and renews the lease.
@@ -363,7 +363,7 @@ pub async fn reconciled(
     begun?;
     proved?;
     let (noted, committed) =
-        tokio::join!(session.query(&statement, [key.into()]), session.batch("commit"));
+        tokio::join!(session.query(&statement, [key.into()]), session.commit());
     noted?;
     committed
 }

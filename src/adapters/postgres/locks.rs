@@ -24,7 +24,7 @@ pub async fn part(
 ) -> Result<Option<Parted>, PostgresError> {
     write::stage(session, shape, page).await?;
     let answers = session.query(&apply::locked_sql(shape), []).await?;
-    session.batch(&format!("rollback to savepoint {PART}")).await?;
+    session.roll_back_to(PART).await?;
     let places: BTreeSet<i64> = answers.iter().map(|row| row.get(0)).collect();
     if places.is_empty() {
         return Ok(None);

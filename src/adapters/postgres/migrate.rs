@@ -57,7 +57,7 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
         session.query(&statement, [VERSION.into()]).await?;
         tracing::info!(from = version, to = VERSION, "Upgraded the state tables");
     }
-    session.batch("commit").await
+    session.commit().await
 }
 
 /// What a person runs in a project's SQL editor, where this program can make nothing: on a target

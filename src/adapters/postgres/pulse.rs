@@ -58,7 +58,7 @@ pub async fn described(
     looked?;
     let writers = survey::names(&writers?);
     let pulse = pulse?;
-    session.batch("rollback").await?;
+    session.roll_back().await?;
     let tables = describe::gathered(&tables[0].get::<String>(0))?;
     let facts = describe::read(describe::told(history)?.first(), &identity[0], tables);
     let is_told = !writers.iter().any(|writer| writer.starts_with(NUMBERED));

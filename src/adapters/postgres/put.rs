@@ -36,7 +36,7 @@ pub async fn put(
             Err(error) if error.is_of_a_lock() => error,
             put => return put.map(|put| put.beside(left)),
         };
-        session.batch(&format!("rollback to savepoint {PART}")).await?;
+        session.roll_back_to(PART).await?;
         let Some(Parted { rest, out }) = locks::part(session, shape, &page).await? else {
             return Err(waited);
         };
@@ -122,7 +122,7 @@ async fn put_whole(
         Err(error) => PostgresError::refusal_of_a_row(error)?,
         put => return put,
     };
-    session.batch(&format!("rollback to savepoint {PART}")).await?;
+    session.roll_back_to(PART).await?;
     // A step between could look newer than the row that is to follow it.
     if refused.code == SqlState::UNIQUE_VIOLATION
         && shape.newest_by().is_none()

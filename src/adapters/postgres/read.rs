@@ -82,7 +82,7 @@ async fn in_script(
         return Err(PostgresError::KeyNotUnique(shape.key.join(", ")));
     }
     let given = given?;
-    session.batch("rollback").await?;
+    session.roll_back().await?;
     page::read(&given).ok_or_else(|| script::unreadable("a page"))
 }
 
@@ -128,7 +128,7 @@ async fn copied(
     let collected = collect(stream.as_mut(), shape.encoding, most_bytes).await?;
     match collected.cut && !end_by_cancel(session, stream).await? {
         true => session.spend(),
-        false => session.batch("rollback").await?,
+        false => session.roll_back().await?,
     }
     Ok(collected)
 }

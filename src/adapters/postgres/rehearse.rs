@@ -36,7 +36,10 @@ struct Trial {
 
 /// Before each page, what the page before it has set in the transaction is as at its begin: types
 /// are named under the pinned path.
-const AFRESH: &str = "savepoint rehearsed; set local search_path = pg_catalog, pg_temp";
+const PINNED_PATH: &str = "set local search_path = pg_catalog, pg_temp";
+
+/// The savepoint before each page.
+const REHEARSED: &str = "rehearsed";
 
 #[async_trait]
 impl Rehearse for PostgresTarget {
@@ -64,7 +67,7 @@ impl Rehearsal for Trial {
             Err(error) => error,
         };
         // Where the connection is gone, both say so, and the first has the reason.
-        let error = match self.session.batch("rollback to savepoint rehearsed").await {
+        let error = match self.session.roll_back_to(REHEARSED).await {
             Err(gone) if error.code().is_some() => gone,
             _ => error,
         };
@@ -86,14 +89,14 @@ fn too_many() -> Fault {
 impl Trial {
     async fn attempt(&self, shape: &Shape, page: &Page) -> Result<Rehearsed, PostgresError> {
         let session = &self.session;
-        session.batch(AFRESH).await?;
+        session.attempt(REHEARSED, PINNED_PATH).await?;
         agreed::hold(session, shape, Side::Target).await?;
         if self.triggers == TargetTriggers::Suppress {
             session.batch("set local session_replication_role to default").await?;
             suppress::begin(session, self.triggers, &[shape]).await?;
         }
         let Put { tally, refused, straight: _ } = put(session, shape, page, false).await?;
-        session.batch("release savepoint rehearsed").await?;
+        session.release(REHEARSED).await?;
         let refused = refused.into_iter().map(|of| RefusedRow {
             key: of.key,
             code: of.code,

@@ -127,7 +127,7 @@ pub async fn discard(
 ) -> Result<u64, PostgresError> {
     session.begin(Purpose::Write).await?;
     let gone = clear(session, schema, pipeline, table, keys).await?;
-    session.batch("commit").await?;
+    session.commit().await?;
     Ok(gone)
 }
 

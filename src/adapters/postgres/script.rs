@@ -12,7 +12,7 @@
 pub mod page;
 pub mod parts;
 mod renewal;
-mod text;
+mod values;
 mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -25,7 +25,6 @@ use super::sql::{self, Purpose};
 use super::statement::Parameter;
 use crate::adapters::project::Api;
 use renewal::Renewal;
-use text::{Control, is_preparation};
 use wire::{Answered, Call, RawAnswer};
 
 pub use wire::{Answer, Gives, Step, unreadable};
@@ -93,32 +92,39 @@ impl Script {
         state.written.push(Written::of(pins, None, Heard::Nobody));
     }
 
-    /// Runs statements whose answers do not matter. Those that can hardly fail wait for the next
-    /// one that is answered.
+    /// Writes down statements that make ready for others: what is refused is told in time by
+    /// those.
+    pub fn prepare(&self, statements: &str) {
+        self.write(Step::new(statements.to_owned(), Gives::Nothing), None, Heard::Nobody);
+    }
+
+    /// Runs statements whose answers do not matter.
     pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
-        let (mut waits, mut last) = (false, None);
-        for statement in text::statements(statements) {
-            match Control::of(statement) {
-                Control::Savepoint(name) => {
-                    let mut state = self.state();
-                    let place = state.written.len();
-                    state.savepoints.push((name.to_owned(), place));
-                }
-                Control::RollbackTo(name) => self.state().roll_back_to(name),
-                Control::Release(name) => self.state().release(name),
-                Control::Rollback => *self.state() = State::default(),
-                Control::Commit => return self.commit().await,
-                Control::Statement => {
-                    let step = Step::new(statement.to_owned(), Gives::Nothing);
-                    waits |= !is_preparation(statement);
-                    last = Some(self.write(step, None, Heard::Nobody));
-                }
-            }
-        }
-        match last {
-            Some(slot) if waits => self.run(slot).await,
-            _ => Ok(()),
-        }
+        let step = Step::new(statements.to_owned(), Gives::Nothing);
+        let slot = self.write(step, None, Heard::Nobody);
+        self.run(slot).await
+    }
+
+    /// Names a place in the script.
+    pub fn savepoint(&self, name: &str) {
+        let mut state = self.state();
+        let place = state.written.len();
+        state.savepoints.push((name.to_owned(), place));
+    }
+
+    /// Strikes out what follows the last place of that name.
+    pub fn roll_back_to(&self, name: &str) {
+        self.state().roll_back_to(name);
+    }
+
+    /// Forgets the last place of that name.
+    pub fn release(&self, name: &str) {
+        self.state().release(name);
+    }
+
+    /// Strikes out all.
+    pub fn roll_back(&self) {
+        *self.state() = State::default();
     }
 
     /// Runs one statement for its rows.
@@ -198,7 +204,8 @@ impl Script {
         self.state().purpose == Some(Purpose::Write)
     }
 
-    async fn commit(&self) -> Result<(), PostgresError> {
+    /// Ends the script, and keeps what it did.
+    pub async fn commit(&self) -> Result<(), PostgresError> {
         let slot = Slot::default();
         self.state().ends = Some(slot.clone());
         self.run(slot).await

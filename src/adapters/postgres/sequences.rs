@@ -83,7 +83,7 @@ pub async fn of_tables(
             }
         }
     }
-    session.batch("commit").await?;
+    session.commit().await?;
     Ok(sequences)
 }
 
@@ -116,7 +116,7 @@ pub async fn advance(
     session.begin(Purpose::Write).await?;
     ledger::prove(session, schema, lease).await?;
     session.query(&statement, [step.to.into()]).await?;
-    session.batch("commit").await
+    session.commit().await
 }
 
 /// A sequence as the statement above writes it.

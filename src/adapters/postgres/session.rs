@@ -30,6 +30,12 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// How long that question may take.
 const PING_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How many names in a row may be taken.
+const MOST_TAKEN: usize = 1_000;
+
+/// The savepoint before a COPY.
+const BEFORE_COPY: &str = "before_copy";
+
 /// A connection that one transaction at a time has for itself.
 pub struct Session {
     via: Via,
@@ -114,6 +120,70 @@ impl Session {
         }
     }
 
+    /// Runs statements that make ready for others. What is refused of them may be told by those
+    /// alone.
+    pub async fn prepare(&self, text: &str) -> Result<(), PostgresError> {
+        self.control(text, |script| script.prepare(text)).await
+    }
+
+    /// Sets a savepoint and runs statements that make ready for others behind it.
+    pub async fn attempt(&self, savepoint: &str, ready: &str) -> Result<(), PostgresError> {
+        let note = |script: &Script| {
+            script.savepoint(savepoint);
+            script.prepare(ready);
+        };
+        self.control(&format!("savepoint {savepoint}; {ready}"), note).await
+    }
+
+    /// Sets a savepoint.
+    pub async fn savepoint(&self, name: &str) -> Result<(), PostgresError> {
+        self.control(&format!("savepoint {name}"), |script| script.savepoint(name)).await
+    }
+
+    /// Undoes what came after a savepoint, which stays.
+    pub async fn roll_back_to(&self, name: &str) -> Result<(), PostgresError> {
+        let text = format!("rollback to savepoint {name}");
+        self.control(&text, |script| script.roll_back_to(name)).await
+    }
+
+    /// Forgets a savepoint.
+    pub async fn release(&self, name: &str) -> Result<(), PostgresError> {
+        self.control(&format!("release savepoint {name}"), |script| script.release(name)).await
+    }
+
+    /// Undoes what came after a savepoint, and forgets it.
+    pub async fn undo(&self, name: &str) -> Result<(), PostgresError> {
+        let text = format!("rollback to savepoint {name}; release savepoint {name}");
+        let undo = |script: &Script| {
+            script.roll_back_to(name);
+            script.release(name);
+        };
+        self.control(&text, undo).await
+    }
+
+    /// Undoes the transaction.
+    pub async fn roll_back(&self) -> Result<(), PostgresError> {
+        self.control("rollback", Script::roll_back).await
+    }
+
+    /// Ends the transaction, and keeps what it did.
+    pub async fn commit(&self) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(_) => self.batch("commit").await,
+            Via::Script(script) => script.commit().await,
+        }
+    }
+
+    async fn control(&self, text: &str, note: impl FnOnce(&Script)) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(_) => self.batch(text).await,
+            Via::Script(script) => {
+                note(script);
+                Ok(())
+            }
+        }
+    }
+
     /// Runs one unnamed statement. Calls that are joined travel together, in their order.
     pub async fn query(
         &self,
@@ -148,7 +218,7 @@ impl Session {
         parameters: impl IntoIterator<Item = Parameter>,
     ) -> Result<Vec<Row>, PostgresError> {
         let (begun, answered, ended) =
-            tokio::join!(self.begin(purpose), self.query(text, parameters), self.batch("commit"));
+            tokio::join!(self.begin(purpose), self.query(text, parameters), self.commit());
         begun?;
         let rows = answered?;
         ended?;
@@ -158,13 +228,37 @@ impl Session {
     /// Begins to read what a COPY sends.
     pub async fn copy_out(&self, text: &str) -> Result<CopyOutStream, PostgresError> {
         let Connection { client, .. } = self.wire()?;
-        past_taken_names(self, || within(client.copy_out(text))).await
+        self.past_taken_names(|| within(client.copy_out(text))).await
     }
 
     /// Begins to write what a COPY takes.
     pub async fn copy_in(&self, text: &str) -> Result<CopyInSink<Bytes>, PostgresError> {
         let Connection { client, .. } = self.wire()?;
-        past_taken_names(self, || within(client.copy_in(text))).await
+        self.past_taken_names(|| within(client.copy_in(text))).await
+    }
+
+    /// Begins a COPY. The driver prepares it under a name, counted up from s0 by each process, and
+    /// behind a transaction pooler another program's statement may have that name already: then
+    /// the next one is tried, behind a savepoint.
+    async fn past_taken_names<T, F>(&self, copy: impl Fn() -> F) -> Result<T, PostgresError>
+    where
+        F: Future<Output = Result<T, PostgresError>>,
+    {
+        let mut taken = 0;
+        loop {
+            let (saved, begun) = tokio::join!(self.savepoint(BEFORE_COPY), copy());
+            saved?;
+            match begun {
+                Err(error)
+                    if error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT)
+                        && taken < MOST_TAKEN =>
+                {
+                    taken += 1;
+                    self.roll_back_to(BEFORE_COPY).await?;
+                }
+                begun => return begun,
+            }
+        }
     }
 
     /// Runs one unnamed statement that answers nothing but how many rows it wrote.
@@ -181,30 +275,6 @@ impl Session {
         let Connection { client, tls } = self.wire()?;
         within(client.cancel_token().cancel_query(tls.clone())).await
     }
-}
-
-/// How many names in a row may be taken.
-const MOST_TAKEN: usize = 1_000;
-
-/// The driver prepares a COPY under a name, counted up from s0 by each process. Behind a
-/// transaction pooler another program's statement may have that name already: then the next one is
-/// tried.
-async fn past_taken_names<T, F>(
-    session: &Session,
-    attempt: impl Fn() -> F,
-) -> Result<T, PostgresError>
-where
-    F: Future<Output = Result<T, PostgresError>>,
-{
-    for _ in 0..MOST_TAKEN {
-        match attempt().await {
-            Err(error) if error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => {
-                session.batch(&format!("rollback to savepoint {}", sql::BEFORE_COPY)).await?;
-            }
-            answered => return answered,
-        }
-    }
-    attempt().await
 }
 
 /// Waits for an answer of the server, but not for ever.

@@ -74,7 +74,7 @@ pub fn schema_of(type_name: &str) -> Option<&str> {
 pub enum Purpose {
     /// One snapshot.
     Read,
-    /// The same for a COPY, which has a savepoint before it.
+    /// One snapshot for a COPY, whose bytes are as the database has them.
     Copy,
     /// All rows of several tables in one snapshot, however long that takes. The first query takes
     /// the snapshot, so that locks can come before it.
@@ -84,9 +84,6 @@ pub enum Purpose {
     /// Writing to the target.
     Write,
 }
-
-/// The savepoint before a COPY, for the driver's sake; `session.rs` tells why.
-pub const BEFORE_COPY: &str = "before_copy";
 
 /// How long one statement may run: below the two minutes after which Supabase ends it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(110);
@@ -113,7 +110,7 @@ pub fn begin(purpose: Purpose) -> String {
         Purpose::Write => {
             let _ = write!(text, "{WRITE_PINS}{BYTES_AS_THEY_ARE}");
         }
-        Purpose::Copy => text.push_str(&before_copy()),
+        Purpose::Copy => text.push_str(BYTES_AS_THEY_ARE),
         Purpose::Read | Purpose::Look | Purpose::Export => {}
     }
     text
@@ -146,11 +143,6 @@ fn settings(purpose: Purpose) -> String {
     text
 }
 
-/// What a COPY needs before it, in its transaction.
-pub fn before_copy() -> String {
-    format!("{BYTES_AS_THEY_ARE}savepoint {BEFORE_COPY};")
-}
-
 /// The printed form of values depends on these, and with `row_security` off a role that policies
 /// apply to gets an error instead of silently fewer rows.
 const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
@@ -170,7 +162,7 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
 /// A database without an encoding gives and takes bytes as they are. A source that is asked for
 /// UTF-8 would refuse the whole page for one row that is none; so it is the target that refuses it,
 /// and that row alone.
-const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
+pub const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
     case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, true);";
 
 /// A page's rows are found by key, one index look-up each: its cost follows the page, never the

@@ -29,7 +29,7 @@ pub async fn records(
         session.query(&sizes, [pipeline.into(), i64::from(WINDOW_DAYS).into()]),
         session.ask(rejects::counts(schema, pipeline)),
         session.ask(ledger::all_checkpoints(schema, pipeline)),
-        session.batch("commit"),
+        session.commit(),
     );
     begun?;
     let recent = match recent {

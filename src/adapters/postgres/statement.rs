@@ -24,27 +24,14 @@ pub enum Parameter {
     Texts(Option<Vec<String>>),
 }
 
-/// The type of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `boolean`.
-    Bool,
-    /// `bigint`.
-    Int,
-    /// `text`.
-    Text,
-    /// `text[]`.
-    Texts,
-}
-
 impl Parameter {
-    /// Its type.
-    pub fn kind(&self) -> Kind {
+    /// The name of its type.
+    pub fn type_name(&self) -> &'static str {
         match self {
-            Self::Bool(_) => Kind::Bool,
-            Self::Int(_) => Kind::Int,
-            Self::Text(_) => Kind::Text,
-            Self::Texts(_) => Kind::Texts,
+            Self::Bool(_) => "boolean",
+            Self::Int(_) => "bigint",
+            Self::Text(_) => "text",
+            Self::Texts(_) => "text[]",
         }
     }
 

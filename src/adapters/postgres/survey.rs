@@ -67,7 +67,7 @@ pub async fn look(
         begun?;
         survey.writers_before = names(&before?);
         full?;
-        session.batch("commit").await?;
+        session.commit().await?;
         return past_numbers(session, survey).await;
     }
     let (begun, before, quick, after) = tokio::join!(
@@ -88,7 +88,7 @@ pub async fn look(
     if !changed.is_empty() {
         look_in_full(session, asks, overlap, &changed, &mut survey).await?;
     }
-    session.batch("commit").await?;
+    session.commit().await?;
     past_numbers(session, survey).await
 }
 

@@ -66,7 +66,7 @@ pub async fn retry(
     let Writing { session, schema, lease, .. } = to;
     session.begin(Purpose::Write).await?;
     ledger::prove(session, schema, lease).await?;
-    session.batch("set constraints all deferred").await?;
+    session.prepare("set constraints all deferred").await?;
     let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
     for shape in &shapes {
         agreed::hold(session, shape, Side::Target).await?;
@@ -78,7 +78,7 @@ pub async fn retry(
         waiting.push(stage(session, at, again).await?);
     }
     let mut leaving = leaving::stage(session, gone).await?;
-    session.batch(&write::path_to_operators(shapes.iter().copied())).await?;
+    session.prepare(&write::path_to_operators(shapes.iter().copied())).await?;
     for of in &mut waiting {
         of.uniques = aside::uniques(session, of.again.shape).await?;
         of.legs = legs::of(session, of.again.shape).await?;
@@ -86,16 +86,16 @@ pub async fn retry(
     for of in &mut leaving {
         of.look_up(session).await?;
     }
-    session.batch("savepoint staged").await?;
+    session.savepoint("staged").await?;
     close(session, &waiting, &leaving).await?;
     while let Err(refused) = write(session, &mut waiting, &mut leaving).await? {
-        session.batch("rollback to savepoint staged").await?;
+        session.roll_back_to("staged").await?;
         let staged = refused.waiting.iter().map(|&at| &waiting[at].staged);
         for staged in staged.chain(refused.leaving.iter().map(|&at| &leaving[at].staged)) {
             // Emptied before the savepoint is renewed, so that a later rollback leaves it empty.
             session.batch(&format!("delete from {staged}")).await?;
         }
-        session.batch("savepoint staged").await?;
+        session.savepoint("staged").await?;
         close(session, &waiting, &leaving).await?;
     }
     let mut saved = Vec::with_capacity(waiting.len() + leaving.len());
@@ -108,7 +108,7 @@ pub async fn retry(
         let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
         saved.push(Committed { tally, straight: false, set_aside, closed: false });
     }
-    session.batch("commit").await?;
+    session.commit().await?;
     Ok(saved)
 }
 
@@ -270,16 +270,16 @@ async fn put(
 ) -> Result<Option<Tally>, PostgresError> {
     let shape = of.again.shape;
     let tried = async {
-        session
-            .batch(&format!(
-                "savepoint {PART}; drop table if exists {STAGED}; \
-                 create temporary table syncline_page on commit drop as \
-                 select {columns} from {staged}; {without}",
-                columns = columns(shape),
-                staged = of.staged,
-                without = without.join(";"),
-            ))
-            .await?;
+        let ready = format!(
+            "drop table if exists {STAGED}; \
+             create temporary table syncline_page on commit drop as select {} from {}",
+            columns(shape),
+            of.staged
+        );
+        session.attempt(PART, &ready).await?;
+        if !without.is_empty() {
+            session.batch(&without.join("; ")).await?;
+        }
         aside::free(session, shape, &of.uniques).await?;
         // What is staged needs nothing but itself: no orphan is among it.
         apply::apply(session, shape, of.again.page.rows).await
@@ -290,7 +290,7 @@ async fn put(
             if !error.is_of_a_lock() {
                 error.refusal_of_a_row()?;
             }
-            session.batch(&format!("rollback to savepoint {PART}")).await?;
+            session.roll_back_to(PART).await?;
             Ok(None)
         }
     }

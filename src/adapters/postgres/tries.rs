@@ -22,7 +22,7 @@ pub async fn whole(
     shape: &Shape,
     page: &Page,
 ) -> Result<Tally, PostgresError> {
-    session.batch(&format!("savepoint {PART}; {}", write::making_stage(shape))).await?;
+    session.attempt(PART, &write::making_stage(shape)).await?;
     let steps = steps(session, script, shape).await?;
     let rows = copy::rows(shape.encoding, &page.bytes)?.len();
     let parts = Parts { ranges: vec![(1, rows)], steps, halving: Some(Halving::none()) };
@@ -41,7 +41,7 @@ pub async fn halves(
     shape: &Shape,
     page: &Page,
 ) -> Result<(Tally, Vec<Refusal>), PostgresError> {
-    session.batch(&format!("savepoint {PART}; {}", write::making_stage(shape))).await?;
+    session.attempt(PART, &write::making_stage(shape)).await?;
     let steps = steps(session, script, shape).await?;
     let rows = copy::rows(shape.encoding, &page.bytes)?;
     let members = page::members(&page.bytes);

@@ -57,7 +57,7 @@ pub async fn part(
         Err(error) if error.is_of_the_statement() => BTreeMap::new(),
         looked => looked?,
     };
-    session.batch(&format!("rollback to savepoint {PART}")).await?;
+    session.roll_back_to(PART).await?;
     if reasons.is_empty() {
         return Ok(None);
     }

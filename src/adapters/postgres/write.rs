@@ -18,7 +18,7 @@ use super::put::{Put, put};
 use super::rejects::Refusal;
 use super::script::page;
 use super::session::{Session, within};
-use super::sql::{self, BEFORE_COPY, Purpose};
+use super::sql::{self, Purpose};
 use super::{agreed, apply, aside, history, in_one, json, ledger, rejects, suppress};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Encoding, Page};
@@ -64,7 +64,7 @@ pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, Pos
     match attempt(to, batch, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
-            to.session.batch("rollback").await?;
+            to.session.roll_back().await?;
             attempt(to, batch, Constraints::AtOnce).await
         }
         saved => saved,
@@ -97,7 +97,7 @@ async fn attempt(
         set_aside -=
             rejects::clear(session, schema, lease.pipeline(), &shape.table, &went_in).await?;
     }
-    session.batch("commit").await?;
+    session.commit().await?;
     Ok(Committed { tally, straight, set_aside, closed: false })
 }
 
@@ -142,7 +142,7 @@ pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, Post
         rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone),
         rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused),
         history::count(session, schema, run, &shape.table, &tally),
-        session.batch("commit"),
+        session.commit(),
     );
     cleared?;
     kept?;
@@ -174,11 +174,11 @@ pub async fn straight(
     shape: &Shape,
     page: &Page,
 ) -> Result<bool, PostgresError> {
-    session.batch(&format!("savepoint {PART}; {OWN_SEARCH_PATH}; savepoint {BEFORE_COPY}")).await?;
+    session.attempt(PART, OWN_SEARCH_PATH).await?;
     match copy_in(session, &sql::table(&shape.table), shape, page).await {
         Ok(()) => Ok(true),
         Err(error) if compares_instead(&error) => {
-            session.batch(&format!("rollback to savepoint {PART}")).await?;
+            session.roll_back_to(PART).await?;
             Ok(false)
         }
         Err(error) => Err(error),
@@ -258,16 +258,14 @@ pub async fn freed(
         Ok(written) => written,
     };
     if written.is_none() {
-        session.batch(&format!("rollback to savepoint {PART}")).await?;
+        session.roll_back_to(PART).await?;
     }
     Ok(written)
 }
 
 /// Makes the table that holds the page, behind a savepoint, and fills it.
 pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
-    session
-        .batch(&format!("savepoint {PART}; {}; savepoint {BEFORE_COPY}", making_stage(shape)))
-        .await?;
+    session.attempt(PART, &making_stage(shape)).await?;
     copy_in(session, apply::STAGED, shape, page).await
 }
 

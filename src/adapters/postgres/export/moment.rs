@@ -147,7 +147,7 @@ pub async fn look(
         session.query(&look, [])
     );
     // Also of what failed, which the next call would run again.
-    session.batch("rollback").await?;
+    session.roll_back().await?;
     begun?;
     locked?;
     let rows = rows?;

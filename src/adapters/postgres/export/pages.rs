@@ -120,7 +120,7 @@ impl PagedSnapshot {
             tokio::join!(self.session.begin(Purpose::Read), self.session.batch(&lock), async {
                 self.session.script().ok_or(PostgresError::NoWire)?.json(&page).await
             },);
-        self.session.batch("rollback").await?;
+        self.session.roll_back().await?;
         begun?;
         locked?;
         page

@@ -10,9 +10,9 @@ use tokio_postgres::error::SqlState;
 use super::super::fault::PostgresError;
 use super::super::refused::Refused;
 use super::super::row::{JsonRow, Row};
-use super::super::statement::{Kind, Parameter, Statement};
+use super::super::statement::{Parameter, Statement};
 use super::parts::Parts;
-use super::text;
+use super::values;
 use crate::adapters::project::{Again, Api, ApiError};
 
 /// The function's name.
@@ -77,10 +77,10 @@ impl Step {
 
     /// A statement with values for its `$n`, for its rows if it gives any.
     pub fn bound(statement: &str, values: Vec<Parameter>) -> Self {
-        let gives = if text::gives_rows(statement) { Gives::Rows } else { Gives::Nothing };
-        let kinds: Vec<Kind> = values.iter().map(Parameter::kind).collect();
+        let gives = if gives_rows(statement) { Gives::Rows } else { Gives::Nothing };
+        let bound = values::bound(statement, &values);
         let values = values.into_iter().map(Parameter::into_text).collect();
-        Self { values, ..Self::new(text::bound(statement, &kinds), gives) }
+        Self { values, ..Self::new(bound, gives) }
     }
 
     /// A statement with values that gives rows.
@@ -128,6 +128,14 @@ impl Step {
             }
         })
     }
+}
+
+/// Says whether a statement of ours gives rows: what only writes cannot be asked for any inside of
+/// a function.
+fn gives_rows(statement: &str) -> bool {
+    let statement = statement.trim_start();
+    ["select", "with"].iter().any(|word| statement.starts_with(word))
+        || statement.contains(" returning ")
 }
 
 /// What a statement answered.
