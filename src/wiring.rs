@@ -22,7 +22,8 @@ use crate::engine::model::address::Address;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
-use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
@@ -188,7 +189,7 @@ fn no_queue() -> Fault {
     Fault::new(
         Step::Queue,
         Remedy::Operator,
-        NO_QUEUE,
+        FaultCode::NoQueue,
         "QStash cannot be used without a token",
         "set QSTASH_TOKEN, and QSTASH_URL where the region is another, as the Upstash console \
          shows them",

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::http::{Http, once};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::notice::Notice;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
@@ -76,7 +77,7 @@ fn fault(remedy: Remedy) -> Fault {
     Fault::new(
         Step::Notify,
         remedy,
-        "not_notified",
+        FaultCode::NotNotified,
         "Nobody could be told",
         "check that SYNC_NOTIFY_URL is the webhook's current URL and that it can be reached",
     )

@@ -11,6 +11,7 @@ use super::postgrest::PostgrestSource;
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::{Pipeline, TargetTriggers};
@@ -24,9 +25,6 @@ use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
 use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
-
-/// What an API answers where our function was not made.
-const NO_FUNCTION: &str = "no_function";
 
 /// What speaks to a source; calls of an API count in the meter.
 pub fn source(address: Address, meter: &Meter) -> Box<dyn Source> {
@@ -83,7 +81,7 @@ impl ProjectSource {
 
     /// What the function gave, unless there is none.
     fn by_function<T>(&self, given: Result<T, Fault>) -> Option<Result<T, Fault>> {
-        let is_there = !matches!(&given, Err(fault) if fault.code == NO_FUNCTION);
+        let is_there = !matches!(&given, Err(fault) if fault.code == FaultCode::NoFunction);
         if given.is_ok() || !is_there {
             *self.has_function.lock().expect("no holder panics") = Some(is_there);
         }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
-use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::Trigger;
 use crate::jobs::Served;
 use crate::jobs::schedules::ports::Wanted;
@@ -182,7 +183,7 @@ pub fn signing_keys(app: &App) -> Result<(), Fault> {
         None => Err(Fault::new(
             Step::Queue,
             Remedy::Operator,
-            NO_QUEUE,
+            FaultCode::NoQueue,
             "QStash's calls would all be refused, since its signing keys are not known",
             "set QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY, as the Upstash console \
              shows them",
@@ -197,7 +198,7 @@ pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
         Fault::new(
             Step::Ask,
             Remedy::Operator,
-            "no_pipeline",
+            FaultCode::NoPipeline,
             "No pipeline has the name that this path ends in",
             "call the path of one of the pipelines in syncline.toml",
         )
@@ -209,7 +210,7 @@ pub fn stalled(cause: Stalled) -> Fault {
     Fault::new(
         Step::Ask,
         Remedy::Operator,
-        "stalled",
+        FaultCode::Stalled,
         "The sync does not get on",
         "give a slice more time (SYNC_BUDGET_SECONDS, SYNC_TIMEOUT_SECONDS, the function's own \
          timeout) or make pages smaller (SYNC_PAGE_ROWS)",
@@ -254,7 +255,7 @@ pub fn home(app: &App) -> Result<&str, Fault> {
         Fault::new(
             Step::Ask,
             Remedy::Operator,
-            "no_app_url",
+            FaultCode::NoAppUrl,
             "Nothing can call this function, since its public URL is not known",
             "set APP_URL to the address at which QStash reaches it",
         )

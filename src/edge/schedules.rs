@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::edge::calling::{self, SYNC_PREFIX, named, sync_path, url_of};
 use crate::engine::model::delivery::ScheduleId;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::schedules::ports::Wanted;
 use crate::jobs::schedules::{Created, ManageSchedules};
 use crate::wiring::App;
@@ -74,7 +75,7 @@ pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<Created>, F
 pub async fn change(app: &App, id: &str, change: Change) -> Result<Acted, Fault> {
     let id = ScheduleId::parse(id).map_err(|bad| {
         let hint = "list the schedules to see their ids";
-        Fault::new(Step::Ask, Remedy::Caller, "bad_id", "This is no schedule's id", hint)
+        Fault::new(Step::Ask, Remedy::Caller, FaultCode::BadId, "This is no schedule's id", hint)
             .caused_by(bad)
     })?;
     let wanted = calling::wanted(app)?;
@@ -120,10 +121,16 @@ fn chosen<'a>(
 fn no_pipeline(name: &str) -> Fault {
     let hint = "leave the pipeline out, or name one of syncline.toml";
     let message = format!("There is no pipeline {name:?}");
-    Fault::new(Step::Ask, Remedy::Caller, "no_pipeline", message, hint)
+    Fault::new(Step::Ask, Remedy::Caller, FaultCode::NoPipeline, message, hint)
 }
 
 fn several() -> Fault {
     let hint = "say which one with `pipeline`";
-    Fault::new(Step::Ask, Remedy::Caller, "no_pipeline", "There are several pipelines", hint)
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        FaultCode::NoPipeline,
+        "There are several pipelines",
+        hint,
+    )
 }

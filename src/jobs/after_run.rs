@@ -76,7 +76,13 @@ impl FinishedRun<'_> {
         match told.await {
             Ok(Ok(_)) => {}
             Ok(Err(fault)) => {
-                tracing::warn!(pipeline, code = fault.code, "{}; {}", fault.chain(), fault.hint);
+                tracing::warn!(
+                    pipeline,
+                    code = fault.code.name(),
+                    "{}; {}",
+                    fault.chain(),
+                    fault.hint
+                );
             }
             Err(_) => {
                 tracing::warn!(pipeline, "Telling people took too long; the next run tries again")

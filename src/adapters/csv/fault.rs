@@ -1,6 +1,7 @@
 //! What can be wrong with a file, and what it means for whoever must act.
 
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 
 /// Why a file cannot be read as rows. Lines count from 1, as editors count them.
 #[derive(Debug, thiserror::Error)]
@@ -88,13 +89,13 @@ impl CsvError {
     pub fn of_file(self, file: &str) -> Fault {
         let (hint, remedy) = (self.hint(), Remedy::Operator);
         let message = format!("Cannot read {file}");
-        Fault::new(Step::Read, remedy, "bad_file", message, hint).caused_by(self)
+        Fault::new(Step::Read, remedy, FaultCode::BadFile, message, hint).caused_by(self)
     }
 
     /// The fault of an argument.
     pub fn of_argument(self) -> Fault {
         let hint = self.hint();
-        Fault::new(Step::Ask, Remedy::Caller, "bad_encoding", self.to_string(), hint)
+        Fault::new(Step::Ask, Remedy::Caller, FaultCode::BadEncoding, self.to_string(), hint)
     }
 }
 

@@ -23,6 +23,7 @@ use super::{describe, sequences};
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
@@ -183,7 +184,7 @@ fn unreadable(error: PostgresError) -> Fault {
 
 /// Words a fault for either side: the one that is read out is not always the source.
 fn of_either_side(mut fault: Fault) -> Fault {
-    if fault.code == "no_function" {
+    if fault.code == FaultCode::NoFunction {
         fault.hint = WITHOUT_THE_FUNCTION.to_owned();
     }
     Fault { message: "Cannot read the rows".to_owned(), ..fault }

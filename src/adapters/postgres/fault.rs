@@ -9,10 +9,8 @@ use tokio_postgres::error::SqlState;
 use super::copy::BadFrame;
 use super::refused::Refused;
 use crate::adapters::project::ApiError;
-use crate::engine::model::fault::{
-    BAD_VALUE, CONFLICT, Fault, LEASE_LOST, ROWS_REFUSED, Remedy, SCHEMA_CHANGED,
-    STATEMENT_TIMEOUT, Step,
-};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 
 /// What went wrong while talking to one database.
 #[derive(Debug, thiserror::Error)]
@@ -227,94 +225,94 @@ fn is_of_a_value(refused: &Refused) -> bool {
 /// meets.
 const BAD_ONE: Judgement = (
     Remedy::Operator,
-    BAD_VALUE,
+    FaultCode::BadValue,
     "correct the table's `where` in syncline.toml, or the rows that it cannot be evaluated for",
 );
 
-type Judgement = (Remedy, &'static str, &'static str);
+type Judgement = (Remedy, FaultCode, &'static str);
 
 fn judged(error: &PostgresError) -> Judgement {
     match error {
         PostgresError::Refused(refused) => judged_refusal(refused),
         PostgresError::Connection(_) => (
             Remedy::Retry,
-            "unreachable",
+            FaultCode::Unreachable,
             "check the host, the port and that the server runs and accepts connections; a paused \
              Supabase project refuses them",
         ),
         PostgresError::Tls(_) => (
             Remedy::Operator,
-            "tls_refused",
+            FaultCode::TlsRefused,
             "set sslrootcert to the server's CA file, or sslmode=disable where the network is \
              trusted",
         ),
         PostgresError::Silent(_) => (
             Remedy::Retry,
-            "silent",
+            FaultCode::Silent,
             "check the network between here and the server; the next run goes on where this one \
              stopped",
         ),
         PostgresError::RootCertificate(_) => (
             Remedy::Operator,
-            "root_certificate",
+            FaultCode::RootCertificate,
             "point sslrootcert at a readable file of PEM certificates",
         ),
         PostgresError::Frame(BadFrame::NotUtf8) => (
             Remedy::Operator,
-            "key_encoding",
+            FaultCode::KeyEncoding,
             "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
         ),
         PostgresError::Frame(BadFrame::Broken(_) | BadFrame::Json(_)) => (
             Remedy::Report,
-            "bad_frame",
+            FaultCode::BadFrame,
             "report it with the server's version; nothing was saved for this page",
         ),
         PostgresError::State(_) => (
             Remedy::Operator,
-            "bad_state",
+            FaultCode::BadState,
             "the state was written by another version; upgrade this one, or delete the row from \
              sync_state to start that table over",
         ),
         PostgresError::NoPlace(_) => (
             Remedy::Operator,
-            "no_privilege",
+            FaultCode::NoPrivilege,
             "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
         ),
-        PostgresError::NoState => (Remedy::Operator, "no_state", api::PASTE),
+        PostgresError::NoState => (Remedy::Operator, FaultCode::NoState, api::PASTE),
         PostgresError::NoKey(_) => (
             Remedy::Operator,
-            "no_key",
+            FaultCode::NoKey,
             "leave such rows out with `where`, or choose a `key` that every row has",
         ),
         PostgresError::KeyNotUnique(_) => (
             Remedy::Operator,
-            "key_not_unique",
+            FaultCode::KeyNotUnique,
             "choose a `key` that tells the source's rows apart",
         ),
         PostgresError::TooManyRefused(_) => (
             Remedy::Operator,
-            ROWS_REFUSED,
+            FaultCode::RowsRefused,
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),
         PostgresError::Changed => {
-            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
+            (Remedy::Retry, FaultCode::Conflict, "another transaction was in the way; try again")
         }
         PostgresError::NoWire => (
             Remedy::Operator,
-            "no_connection",
+            FaultCode::NoConnection,
             "give the database's own postgres:// URL: this cannot be done over an API",
         ),
         PostgresError::Api(error) => api::judged(error),
         PostgresError::Altered => (
             Remedy::Retry,
-            SCHEMA_CHANGED,
+            FaultCode::SchemaChanged,
             "nothing of this page was saved; the next run reads the table as it is then, and \
              `syncline plan` tells what differs",
         ),
         PostgresError::LeaseLost => (
             Remedy::Retry,
-            LEASE_LOST,
+            FaultCode::LeaseLost,
             "nothing of this page was saved; the run that holds the lease goes on",
         ),
     }
@@ -322,53 +320,59 @@ fn judged(error: &PostgresError) -> Judgement {
 
 fn judged_refusal(refused: &Refused) -> Judgement {
     match refused.code.code() {
-        "28P01" | "28000" => {
-            (Remedy::Operator, "login_refused", "check user and password in the database's URL")
+        "28P01" | "28000" => (
+            Remedy::Operator,
+            FaultCode::LoginRefused,
+            "check user and password in the database's URL",
+        ),
+        "3D000" => {
+            (Remedy::Operator, FaultCode::NoDatabase, "check the database's name in its URL")
         }
-        "3D000" => (Remedy::Operator, "no_database", "check the database's name in its URL"),
         "42501" => (
             Remedy::Operator,
-            "no_privilege",
+            FaultCode::NoPrivilege,
             "grant the role what the message names; `syncline plan` lists it all",
         ),
         "42P01" | "42703" | "42704" => (
             Remedy::Operator,
-            SCHEMA_CHANGED,
+            FaultCode::SchemaChanged,
             "a table or column is gone or was renamed; `syncline plan` tells which",
         ),
         "25006" => (
             Remedy::Operator,
-            "read_only",
+            FaultCode::ReadOnly,
             "the server takes no writes: a standby, or a full disk or plan; make room first",
         ),
-        "53100" => (Remedy::Operator, "disk_full", "make room on the server"),
+        "53100" => (Remedy::Operator, FaultCode::DiskFull, "make room on the server"),
         "55P03" => (
             Remedy::Retry,
-            "locked",
+            FaultCode::Locked,
             "somebody holds a lock on the table; the next run goes on where this one stopped",
         ),
         "57014" => (
             Remedy::Retry,
-            STATEMENT_TIMEOUT,
+            FaultCode::StatementTimeout,
             "the statement ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
         ),
         "40001" | "40P01" => {
-            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
+            (Remedy::Retry, FaultCode::Conflict, "another transaction was in the way; try again")
         }
         code if code.starts_with("08") || code.starts_with("57") || code.starts_with("53") => (
             Remedy::Retry,
-            "unavailable",
+            FaultCode::Unavailable,
             "the server is starting, stopping or out of connections; try again",
         ),
         _ if of_a_row(refused) => (
             Remedy::Operator,
-            "row_refused",
+            FaultCode::RowRefused,
             "the target refuses a row of this page; correct the row on the source or the rule on \
              the target, then run again: nothing of this page was saved",
         ),
-        _ => {
-            (Remedy::Operator, "refused", "the server refused the statement; the message says why")
-        }
+        _ => (
+            Remedy::Operator,
+            FaultCode::Refused,
+            "the server refused the statement; the message says why",
+        ),
     }
 }

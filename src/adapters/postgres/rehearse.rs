@@ -15,6 +15,7 @@ use super::session::Session;
 use super::sql::Purpose;
 use super::{agreed, suppress};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
@@ -79,7 +80,7 @@ fn too_many() -> Fault {
     Fault::new(
         Step::Write,
         Remedy::Caller,
-        "no_trial",
+        FaultCode::NoTrial,
         "So many rows cannot be tried over an API",
         "try fewer files at once, name the target by its postgres:// URL, or leave out --dry-run: the \
          import has no such limit",

@@ -2,9 +2,8 @@
 //! where they name a table, a column or a role.
 
 use crate::adapters::http::{Answered, NoAnswer};
-use crate::engine::model::fault::{
-    BAD_VALUE, CONFLICT, Fault, Remedy, SCHEMA_CHANGED, STATEMENT_TIMEOUT, Step,
-};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::json_rows::BadRow;
 use crate::engine::model::table::TableName;
 
@@ -119,54 +118,54 @@ impl RestError {
         let (remedy, code, hint) = match self {
             Self::NoAnswer(NoAnswer::TooLarge(_)) => (
                 Remedy::Operator,
-                "too_large",
+                FaultCode::TooLarge,
                 "leave the table out, or give the database's own postgres:// URL: one row of it is \
                  larger than what is read over an API",
             ),
             Self::NoAnswer(_) => (
                 Remedy::Retry,
-                "unreachable",
+                FaultCode::Unreachable,
                 "check the project's URL and the network; the next run goes on where this one stopped",
             ),
             Self::Row(_) => (
                 Remedy::Report,
-                "bad_frame",
+                FaultCode::BadFrame,
                 "report it with the API's version; nothing was saved for this page",
             ),
             Self::NotUtf8 => (
                 Remedy::Operator,
-                "key_encoding",
+                FaultCode::KeyEncoding,
                 "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
             ),
             Self::NoKey(_) => {
-                (Remedy::Operator, "no_key", "choose a `key` that every row has a value in")
+                (Remedy::Operator, FaultCode::NoKey, "choose a `key` that every row has a value in")
             }
             Self::HiddenRows(_) => (
                 Remedy::Operator,
-                "browser_key",
+                FaultCode::BrowserKey,
                 "use the service-role key or a secret key, from the project's settings, API keys",
             ),
             Self::NoDigests => (
                 Remedy::Operator,
-                "no_digests",
+                FaultCode::NoDigests,
                 "give the source as a postgres:// URL, or both sides the same types: rows are compared, and \
                  deletes found, as the target would hold them",
             ),
             Self::HiddenType(_) => (
                 Remedy::Operator,
-                "hidden_type",
+                FaultCode::HiddenType,
                 "no row is deleted by such a key: set `deletes` off for the table, or give the source the \
                  function that `syncline project-sql source` prints",
             ),
             Self::NoConditions => (
                 Remedy::Operator,
-                "no_conditions",
+                FaultCode::NoConditions,
                 "leave `where` out, make a view of those rows and sync that, or give the source as a \
                  postgres:// URL",
             ),
             Self::Stranger | Self::Description(_) | Self::Refused { .. } => (
                 Remedy::Operator,
-                "no_api",
+                FaultCode::NoApi,
                 "check that the URL is the project's own, as in https://PROJECT.supabase.co",
             ),
         };
@@ -175,7 +174,7 @@ impl RestError {
 }
 
 /// Who must act, a word for programs, and what to do.
-type Judgement = (Remedy, &'static str, String);
+type Judgement = (Remedy, FaultCode, String);
 
 fn judged_refusal(status: u16, code: &str, table: Option<&TableName>) -> Judgement {
     let reload = "run notify pgrst, 'reload schema' in the source";
@@ -183,101 +182,105 @@ fn judged_refusal(status: u16, code: &str, table: Option<&TableName>) -> Judgeme
     let (remedy, word, hint) = match (status, code) {
         (_, "57014") | (544, _) | (504, "") => (
             Remedy::Retry,
-            STATEMENT_TIMEOUT,
+            FaultCode::StatementTimeout,
             "the statement ran too long for the API: create an index on the cursor and the key, or give \
              the role more time (alter role service_role set statement_timeout = '60s'; notify pgrst, \
              'reload config')",
         ),
         (540, _) => (
             Remedy::Operator,
-            "project_paused",
+            FaultCode::ProjectPaused,
             "restore the project in its dashboard: a free one is paused after a week without use",
         ),
         (402, _) => (
             Remedy::Operator,
-            "over_quota",
+            FaultCode::OverQuota,
             "the organisation has used up its quota: wait for the next cycle, or choose a larger plan",
         ),
         (_, "PGRST303") => (
             Remedy::Operator,
-            "key_expired",
+            FaultCode::KeyExpired,
             "the key has expired: copy a new one from the project's settings, API keys",
         ),
         (401, "42501") => (
             Remedy::Operator,
-            "browser_key",
+            FaultCode::BrowserKey,
             "the key is no more than anybody's: use the service-role key or a secret key, from the \
              project's settings, API keys",
         ),
         (_, "42501") => {
             let hint = format!("run this in the source: grant select on {named} to service_role");
-            return (Remedy::Operator, "no_privilege", hint);
+            return (Remedy::Operator, FaultCode::NoPrivilege, hint);
         }
         (401, "22023") => (
             Remedy::Operator,
-            "key_refused",
+            FaultCode::KeyRefused,
             "the key names a role that the database does not have: create it, or use another key",
         ),
         (401, _) | (_, "PGRST301" | "PGRST302") => (
             Remedy::Operator,
-            "key_refused",
+            FaultCode::KeyRefused,
             "the key is not this project's: copy it anew from the project's settings, API keys",
         ),
         (403, _) => (
             Remedy::Operator,
-            "browser_key",
+            FaultCode::BrowserKey,
             "the API shows its tables to the service-role key or a secret key alone",
         ),
         (_, "PGRST205" | "42P01") => {
             let hint = format!("the API does not know the table: if it is there, {reload}");
-            return (Remedy::Operator, SCHEMA_CHANGED, hint);
+            return (Remedy::Operator, FaultCode::SchemaChanged, hint);
         }
         (_, "PGRST204" | "42703") => {
             let hint = format!("a column is gone, or new and not known to the API yet: {reload}");
-            return (Remedy::Operator, SCHEMA_CHANGED, hint);
+            return (Remedy::Operator, FaultCode::SchemaChanged, hint);
         }
         (406, "PGRST106") => (
             Remedy::Operator,
-            "schema_hidden",
+            FaultCode::SchemaHidden,
             "add the schema to the exposed ones in the project's settings, API",
         ),
         (_, "PGRST002") => (
             Remedy::Retry,
-            "unavailable",
+            FaultCode::Unavailable,
             "the API is reading its schema; if that lasts, a schema it is to expose does not exist",
         ),
         (_, "55P03") => (
             Remedy::Retry,
-            "locked",
+            FaultCode::Locked,
             "somebody holds a lock on the table; the next run goes on where this one stopped",
         ),
         (_, "40001" | "40P01") => {
-            (Remedy::Retry, CONFLICT, "another transaction was in the way; try again")
+            (Remedy::Retry, FaultCode::Conflict, "another transaction was in the way; try again")
         }
         (400, "22P02" | "22007" | "22008" | "22003") => {
             let hint = "the table's key or cursor has another type than the API describes";
-            return (Remedy::Operator, BAD_VALUE, format!("{hint}: {reload}"));
+            return (Remedy::Operator, FaultCode::BadValue, format!("{hint}: {reload}"));
         }
         (414, _) => (
             Remedy::Operator,
-            "url_too_long",
+            FaultCode::UrlTooLong,
             "a key's values are too long for the API's URLs: choose a shorter `key`",
         ),
-        (429, _) => (Remedy::Retry, "busy", "the API takes no more calls for a moment: it passes"),
-        (500, "21000" | "55000") => {
-            (Remedy::Operator, "refused", "the server refused the statement; its code says why")
+        (429, _) => {
+            (Remedy::Retry, FaultCode::Busy, "the API takes no more calls for a moment: it passes")
         }
+        (500, "21000" | "55000") => (
+            Remedy::Operator,
+            FaultCode::Refused,
+            "the server refused the statement; its code says why",
+        ),
         (500.., _) => (
             Remedy::Retry,
-            "unavailable",
+            FaultCode::Unavailable,
             "nothing to do if it passes; look at the project's dashboard if it does not",
         ),
         (404 | 300..=399, _) => (
             Remedy::Operator,
-            "no_api",
+            FaultCode::NoApi,
             "check that the URL is the project's own, as in https://PROJECT.supabase.co",
         ),
-        _ => (Remedy::Operator, "refused", "the API refused the call; its code says why"),
+        _ => (Remedy::Operator, FaultCode::Refused, "the API refused the call; its code says why"),
     };
     (remedy, word, hint.to_owned())
 }
@@ -304,33 +307,33 @@ mod tests {
     fn every_refusal_has_its_remedy() {
         let table = TableName::new("public", "users");
         for (status, code, word, remedy, passes) in [
-            (500, "57014", STATEMENT_TIMEOUT, Remedy::Retry, false),
-            (544, "", STATEMENT_TIMEOUT, Remedy::Retry, false),
-            (504, "", STATEMENT_TIMEOUT, Remedy::Retry, false),
-            (504, "PGRST003", "unavailable", Remedy::Retry, true),
-            (540, "", "project_paused", Remedy::Operator, false),
-            (402, "", "over_quota", Remedy::Operator, false),
-            (401, "PGRST301", "key_refused", Remedy::Operator, false),
-            (401, "PGRST303", "key_expired", Remedy::Operator, false),
-            (401, "22023", "key_refused", Remedy::Operator, false),
-            (401, "42501", "browser_key", Remedy::Operator, false),
-            (401, "", "key_refused", Remedy::Operator, false),
-            (403, "42501", "no_privilege", Remedy::Operator, false),
-            (403, "", "browser_key", Remedy::Operator, false),
-            (404, "PGRST205", SCHEMA_CHANGED, Remedy::Operator, false),
-            (400, "42703", SCHEMA_CHANGED, Remedy::Operator, false),
-            (406, "PGRST106", "schema_hidden", Remedy::Operator, false),
-            (503, "PGRST002", "unavailable", Remedy::Retry, true),
-            (503, "57P01", "unavailable", Remedy::Retry, true),
-            (500, "55P03", "locked", Remedy::Retry, true),
-            (500, "40P01", CONFLICT, Remedy::Retry, true),
-            (500, "21000", "refused", Remedy::Operator, false),
-            (414, "", "url_too_long", Remedy::Operator, false),
-            (429, "", "busy", Remedy::Retry, true),
-            (502, "", "unavailable", Remedy::Retry, true),
-            (404, "", "no_api", Remedy::Operator, false),
-            (301, "", "no_api", Remedy::Operator, false),
-            (400, "22P02", "bad_value", Remedy::Operator, false),
+            (500, "57014", FaultCode::StatementTimeout, Remedy::Retry, false),
+            (544, "", FaultCode::StatementTimeout, Remedy::Retry, false),
+            (504, "", FaultCode::StatementTimeout, Remedy::Retry, false),
+            (504, "PGRST003", FaultCode::Unavailable, Remedy::Retry, true),
+            (540, "", FaultCode::ProjectPaused, Remedy::Operator, false),
+            (402, "", FaultCode::OverQuota, Remedy::Operator, false),
+            (401, "PGRST301", FaultCode::KeyRefused, Remedy::Operator, false),
+            (401, "PGRST303", FaultCode::KeyExpired, Remedy::Operator, false),
+            (401, "22023", FaultCode::KeyRefused, Remedy::Operator, false),
+            (401, "42501", FaultCode::BrowserKey, Remedy::Operator, false),
+            (401, "", FaultCode::KeyRefused, Remedy::Operator, false),
+            (403, "42501", FaultCode::NoPrivilege, Remedy::Operator, false),
+            (403, "", FaultCode::BrowserKey, Remedy::Operator, false),
+            (404, "PGRST205", FaultCode::SchemaChanged, Remedy::Operator, false),
+            (400, "42703", FaultCode::SchemaChanged, Remedy::Operator, false),
+            (406, "PGRST106", FaultCode::SchemaHidden, Remedy::Operator, false),
+            (503, "PGRST002", FaultCode::Unavailable, Remedy::Retry, true),
+            (503, "57P01", FaultCode::Unavailable, Remedy::Retry, true),
+            (500, "55P03", FaultCode::Locked, Remedy::Retry, true),
+            (500, "40P01", FaultCode::Conflict, Remedy::Retry, true),
+            (500, "21000", FaultCode::Refused, Remedy::Operator, false),
+            (414, "", FaultCode::UrlTooLong, Remedy::Operator, false),
+            (429, "", FaultCode::Busy, Remedy::Retry, true),
+            (502, "", FaultCode::Unavailable, Remedy::Retry, true),
+            (404, "", FaultCode::NoApi, Remedy::Operator, false),
+            (301, "", FaultCode::NoApi, Remedy::Operator, false),
+            (400, "22P02", FaultCode::BadValue, Remedy::Operator, false),
         ] {
             let error = coded(status, code);
             assert_eq!(error.passes_by_itself(), passes, "{status} {code}");

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use crate::adapters::http::{Answered, NoAnswer, retry_after};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 
 /// Why a call of QStash's API came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -68,34 +69,34 @@ impl QStashError {
         let (remedy, code, hint) = match &self {
             Self::NoAnswer(_) | Self::Broken(_) => (
                 Remedy::Retry,
-                "qstash_unavailable",
+                FaultCode::QstashUnavailable,
                 "nothing to do if it passes; check QSTASH_URL and the network if it does not",
             ),
-            Self::Busy(_) => (Remedy::Retry, "qstash_busy", "nothing to do: it passes"),
+            Self::Busy(_) => (Remedy::Retry, FaultCode::QstashBusy, "nothing to do: it passes"),
             Self::Quota => (
                 Remedy::Operator,
-                "qstash_quota",
+                FaultCode::QstashQuota,
                 "wait until the quota of the day begins anew, or choose a larger plan",
             ),
             Self::Token(_) => (
                 Remedy::Operator,
-                "qstash_token",
+                FaultCode::QstashToken,
                 "set QSTASH_TOKEN and QSTASH_URL of the same region, as the Upstash console shows \
                  them; a read-only token is not enough",
             ),
             Self::Plan(_) => (
                 Remedy::Operator,
-                "qstash_limit",
+                FaultCode::QstashLimit,
                 "delete schedules that nobody needs, or choose a larger plan",
             ),
             Self::Refused { .. } | Self::NotFound => (
                 Remedy::Operator,
-                "qstash_refused",
+                FaultCode::QstashRefused,
                 "check QSTASH_URL, and APP_URL and the schedule's settings against QStash's words",
             ),
             Self::Answer(_) => (
                 Remedy::Operator,
-                "qstash_answer",
+                FaultCode::QstashAnswer,
                 "check that QSTASH_URL is QStash's; if it is, report this",
             ),
         };
@@ -137,16 +138,16 @@ mod tests {
     #[test]
     fn every_refusal_has_its_remedy() {
         for (status, headers, remedy, code) in [
-            (500, &[][..], Remedy::Retry, "qstash_unavailable"),
-            (503, &[], Remedy::Retry, "qstash_unavailable"),
-            (429, &[("Retry-After", "3")], Remedy::Retry, "qstash_busy"),
-            (429, &[("RateLimit-Limit", "1000")], Remedy::Operator, "qstash_quota"),
-            (401, &[], Remedy::Operator, "qstash_token"),
-            (403, &[], Remedy::Operator, "qstash_token"),
-            (404, &[], Remedy::Operator, "qstash_refused"),
-            (412, &[], Remedy::Operator, "qstash_limit"),
-            (400, &[], Remedy::Operator, "qstash_refused"),
-            (302, &[], Remedy::Operator, "qstash_refused"),
+            (500, &[][..], Remedy::Retry, FaultCode::QstashUnavailable),
+            (503, &[], Remedy::Retry, FaultCode::QstashUnavailable),
+            (429, &[("Retry-After", "3")], Remedy::Retry, FaultCode::QstashBusy),
+            (429, &[("RateLimit-Limit", "1000")], Remedy::Operator, FaultCode::QstashQuota),
+            (401, &[], Remedy::Operator, FaultCode::QstashToken),
+            (403, &[], Remedy::Operator, FaultCode::QstashToken),
+            (404, &[], Remedy::Operator, FaultCode::QstashRefused),
+            (412, &[], Remedy::Operator, FaultCode::QstashLimit),
+            (400, &[], Remedy::Operator, FaultCode::QstashRefused),
+            (302, &[], Remedy::Operator, FaultCode::QstashRefused),
         ] {
             let fault = judged(status, headers, "");
             assert_eq!((fault.remedy, fault.code), (remedy, code), "{status}");

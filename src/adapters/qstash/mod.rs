@@ -11,6 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use super::http::{Answered, Http};
 use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Queue;
 use crate::jobs::schedules::ports::{Found, Schedules, Wanted};
@@ -67,7 +68,7 @@ fn no_schedule() -> Fault {
     Fault::new(
         Step::Queue,
         Remedy::Caller,
-        "no_schedule",
+        FaultCode::NoSchedule,
         "The schedule is gone",
         "list the schedules to see what is left; somebody has deleted it",
     )

@@ -13,6 +13,7 @@ use super::{Selection, opened, selected};
 use crate::edge::http::wire::timestamp;
 use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::Served;
 use crate::jobs::cutover::ports::{Passed, Record, Step};
 use crate::jobs::cutover::{Look, WatchSource};
@@ -173,7 +174,7 @@ impl Walk<'_> {
         let at = timestamp(passed.at);
         if passed.look != look.digest() {
             return Err(Stopped::by(
-                "cut_over_already",
+                FaultCode::CutOverAlready,
                 format!("The cutover was over at {at}, and the source has changed since"),
                 "see which rows with `syncline verify`; --again moves them, over what the \
                  application has changed in the same rows of the target since",
@@ -234,7 +235,7 @@ impl Walk<'_> {
     /// Resumes a schedule. One that was deleted meanwhile ticks no more, and nobody misses it.
     async fn resume(&self, id: &str) -> Result<(), Fault> {
         match change(self.app, id, Change::Resume).await {
-            Err(fault) if fault.code == "no_schedule" => Ok(()),
+            Err(fault) if fault.code == FaultCode::NoSchedule => Ok(()),
             resumed => resumed.map(drop),
         }
     }
@@ -260,7 +261,7 @@ impl Walk<'_> {
         // What is paused is the other attempt's now.
         self.record.paused.clear();
         Err(Stopped::by(
-            "another_cutover",
+            FaultCode::AnotherCutover,
             "This cutover was given up or taken over by another attempt",
             "finish one of them alone; to go on here, run `syncline cutover` again",
             Exit::Failed,

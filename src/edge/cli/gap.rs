@@ -13,6 +13,7 @@ use super::run::{Extent, asked, ended, slices};
 use super::{Besides, Selection, opened, selected};
 use crate::edge::http::wire::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
 use crate::jobs::gap::{ExportGap, GapPlan, GapReport, ImportGap, Nulls, PlannedFile, Vouched};
@@ -208,8 +209,14 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
         std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));
     let failed = |error| {
         let hint = "say --yes instead";
-        Fault::new(Step::Ask, Remedy::Caller, "not_confirmed", "The answer cannot be read", hint)
-            .caused_by(error)
+        Fault::new(
+            Step::Ask,
+            Remedy::Caller,
+            FaultCode::NotConfirmed,
+            "The answer cannot be read",
+            hint,
+        )
+        .caused_by(error)
     };
     asked.map_err(failed)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
@@ -219,7 +226,7 @@ fn not_confirmed() -> Fault {
     Fault::new(
         Step::Ask,
         Remedy::Caller,
-        "not_confirmed",
+        FaultCode::NotConfirmed,
         "Nobody is there to be asked before rows are written",
         "look at the plan, which is told without --json, then say --yes; --dry-run tells more",
     )
@@ -260,7 +267,7 @@ fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
         Fault::new(
             Step::Ask,
             Remedy::Caller,
-            "bad_span",
+            FaultCode::BadSpan,
             format!("--since {text} is no point in the past since 1970"),
             "write 7d, 36h, 2026-01-31 or 2026-01-31T12:00:00Z",
         )

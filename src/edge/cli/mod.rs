@@ -26,6 +26,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::{Layer, Registry};
 
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::TableName;
 use crate::jobs::Served;
 use crate::wiring::App;
@@ -109,7 +110,7 @@ fn parsed(text: &str) -> Result<TableName, Fault> {
         Fault::new(
             Step::Ask,
             Remedy::Caller,
-            "bad_table",
+            FaultCode::BadTable,
             format!("--table {text} is no table's name"),
             "write it as SQL does: orders, sales.orders, \"Order Lines\"",
         )
@@ -170,7 +171,7 @@ fn selected<'a>(app: &'a App, selection: &Selection) -> Result<&'a Served, Fault
         Fault::new(
             Step::Ask,
             Remedy::Caller,
-            "no_pipeline",
+            FaultCode::NoPipeline,
             match &selection.pipeline {
                 Some(name) => format!("There is no pipeline {name}"),
                 None => "There are several pipelines".to_owned(),

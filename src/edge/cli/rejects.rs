@@ -7,6 +7,7 @@ use super::run::{Extent, asked, ended, slices};
 use super::{Besides, Selection, opened, selected};
 use crate::edge::http::wire::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
@@ -188,5 +189,11 @@ fn tell(table: &TableName, discarded: u64, json: bool) {
 
 fn one_table() -> Fault {
     let hint = "name one with --table; `syncline rejects list` tells which have rows";
-    Fault::new(Step::Ask, Remedy::Caller, "no_table", "Rows are discarded of one table", hint)
+    Fault::new(
+        Step::Ask,
+        Remedy::Caller,
+        FaultCode::NoTable,
+        "Rows are discarded of one table",
+        hint,
+    )
 }

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{PastRun, RunId, Trigger};
 use crate::jobs::sync_tables::{Outcome, SyncReport};
 
@@ -89,7 +90,7 @@ impl Answer {
     /// A fault before anything was begun.
     pub fn fault(fault: &Fault, run: &RunId) -> Response {
         tracing::error!(
-            code = fault.code,
+            code = fault.code.name(),
             step = fault.step.name(),
             run_id = %run,
             "{}",
@@ -97,8 +98,8 @@ impl Answer {
         );
         let body = Json(ErrorAnswer::of(fault, run));
         match fault.code {
-            "no_schedule" => (StatusCode::NOT_FOUND, body).into_response(),
-            "not_ours" => (StatusCode::FORBIDDEN, body).into_response(),
+            FaultCode::NoSchedule => (StatusCode::NOT_FOUND, body).into_response(),
+            FaultCode::NotOurs => (StatusCode::FORBIDDEN, body).into_response(),
             _ => with_remedy(fault.remedy, body),
         }
     }
@@ -111,7 +112,7 @@ impl Answer {
         // A second more than the lease has: whoever comes on the dot would be too early.
         let seconds = left.as_secs().saturating_add(1).to_string();
         let body = Json(ErrorAnswer::refused(
-            "busy",
+            FaultCode::Busy,
             "Another run of this pipeline is at work",
             "nothing to do: that run moves the same rows; a call after it finds what is left",
             true,
@@ -126,7 +127,7 @@ impl Answer {
     /// The same answer to every caller we do not know.
     pub fn unauthorized() -> Response {
         let body = ErrorAnswer::refused(
-            "unauthorized",
+            FaultCode::Unauthorized,
             "This call is not authorized",
             "sign it as QStash does, or send the admin token",
             false,
@@ -136,7 +137,7 @@ impl Answer {
     }
 
     /// A path or method that is not there.
-    pub fn refused(status: StatusCode, code: &'static str, message: &str) -> Response {
+    pub fn refused(status: StatusCode, code: FaultCode, message: &str) -> Response {
         let hint = "the README lists the paths";
         (status, Json(ErrorAnswer::refused(code, message, hint, false))).into_response()
     }
@@ -144,7 +145,7 @@ impl Answer {
     /// A defect of ours; the log has the panic.
     pub fn defect() -> Response {
         let hint = "report it with the log's line; what was saved stays saved";
-        let body = ErrorAnswer::refused("defect", "The call met a defect", hint, true);
+        let body = ErrorAnswer::refused(FaultCode::Defect, "The call met a defect", hint, true);
         (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
     }
 }
@@ -167,10 +168,10 @@ fn log_continued(run: &RunId, continued: &Continued) {
             tracing::info!(run_id = %run, message_id = %message, "QStash will call for the rest");
         }
         Continued::Off(fault) => {
-            tracing::warn!(run_id = %run, code = fault.code, "The rest waits: {}", fault.chain());
+            tracing::warn!(run_id = %run, code = fault.code.name(), "The rest waits: {}", fault.chain());
         }
         Continued::Failed(fault) => {
-            tracing::error!(run_id = %run, code = fault.code, "The rest waits: {}", fault.chain());
+            tracing::error!(run_id = %run, code = fault.code.name(), "The rest waits: {}", fault.chain());
         }
     }
 }
@@ -193,7 +194,7 @@ fn log(report: &SyncReport) {
             Some(fault) => tracing::error!(
                 run_id = %run,
                 %table,
-                code = fault.code,
+                code = fault.code.name(),
                 "{}",
                 fault.chain()
             ),
@@ -203,7 +204,7 @@ fn log(report: &SyncReport) {
         tracing::warn!(run_id = %report.run, table = %note.table, "{note}");
     }
     if let Some(fault) = &report.fault {
-        tracing::error!(run_id = %report.run, code = fault.code, "{}", fault.chain());
+        tracing::error!(run_id = %report.run, code = fault.code.name(), "{}", fault.chain());
     }
 }
 

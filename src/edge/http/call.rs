@@ -10,6 +10,7 @@ use axum::response::Response;
 
 use super::answer::Answer;
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
+use crate::engine::model::fault_code::FaultCode;
 
 /// What must remain of an invocation for the answer to leave, and for a commit that takes longer
 /// than the ones before it.
@@ -92,10 +93,14 @@ fn unreadable(rejected: &BytesRejection) -> Response {
     match rejected.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Answer::refused(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
+            FaultCode::TooLarge,
             "The body is larger than any that this path takes",
         ),
-        _ => Answer::refused(StatusCode::BAD_REQUEST, "bad_body", "The body was cut on its way"),
+        _ => Answer::refused(
+            StatusCode::BAD_REQUEST,
+            FaultCode::BadBody,
+            "The body was cut on its way",
+        ),
     }
 }
 

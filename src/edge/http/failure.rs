@@ -16,6 +16,7 @@ use super::wire::FailureAnswer;
 use crate::edge::calling::{Asked, SYNC_PREFIX, home, named};
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
 
@@ -94,7 +95,7 @@ impl Callback {
             pipeline: pipeline.to_owned(),
             asked: Asked::signed(&decoded(&wire.source_body)),
             reason: reason(retried, number(&wire.status), answer.as_ref()),
-            matters: answer.is_none_or(|of| of.error.code != "busy"),
+            matters: answer.is_none_or(|of| of.error.code != FaultCode::Busy.name()),
             delivery: Delivery { message, retried, schedule },
         })
     }
@@ -105,7 +106,7 @@ fn malformed(why: &str) -> Fault {
     Fault::new(
         Step::Ask,
         Remedy::Operator,
-        "bad_callback",
+        FaultCode::BadCallback,
         format!("The failure callback cannot be used: {why}"),
         "nothing was recorded; let only Syncline's own messages name this path for their failures",
     )

@@ -23,6 +23,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::calling::{FAILURE_PATH, HEALTH_PATH, SCHEDULE_PATH, STATUS_PATH, SYNC_PREFIX};
+use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 use answer::Answer;
 use auth::{BadDoor, Keys};
@@ -54,9 +55,15 @@ pub fn router(app: App) -> Result<Router, BadDoor> {
         .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .route(FAILURE_PATH, post(failure::failure))
         .route(HEALTH_PATH, get(health::healthz))
-        .fallback(async || Answer::refused(StatusCode::NOT_FOUND, "not_found", "No such path"))
+        .fallback(async || {
+            Answer::refused(StatusCode::NOT_FOUND, FaultCode::NotFound, "No such path")
+        })
         .method_not_allowed_fallback(async || {
-            Answer::refused(StatusCode::METHOD_NOT_ALLOWED, "method", "No such method on this path")
+            Answer::refused(
+                StatusCode::METHOD_NOT_ALLOWED,
+                FaultCode::Method,
+                "No such method on this path",
+            )
         })
         .with_state(Arc::new(Door { app, keys }));
     Ok(guarded(routes))

@@ -16,6 +16,7 @@ use super::call::Call;
 use crate::edge::schedules::wire::Acted;
 use crate::edge::schedules::{Change, change, create, listed, trigger};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 
 /// What can be asked.
@@ -82,7 +83,7 @@ fn unknown_action() -> Fault {
     Fault::new(
         Step::Ask,
         Remedy::Caller,
-        "bad_action",
+        FaultCode::BadAction,
         "The body asks for nothing that this path does",
         r#"send {"action": ...} with create, trigger-manual, or, with a scheduleId, pause, resume, delete"#,
     )

@@ -15,7 +15,8 @@ use crate::edge::calling::{self, Asked, CONTINUATION_DELAY, named};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Stalled};
-use crate::engine::model::fault::{Fault, NO_QUEUE, Remedy, Step};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 use crate::jobs::Served;
 use crate::jobs::sync_tables::{Outcome, SyncTables};
@@ -95,7 +96,7 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
         _ => Err(Fault::new(
             Step::Ask,
             Remedy::Caller,
-            "bad_body",
+            FaultCode::BadBody,
             "The body asks for nothing that this path does",
             r#"send no body, {"type": "manual"} or {"type": "startup"}"#,
         )),
@@ -106,7 +107,7 @@ fn startup_is_off() -> Fault {
     Fault::new(
         Step::Ask,
         Remedy::Caller,
-        "startup_off",
+        FaultCode::StartupOff,
         "Nothing is synced for a start here, as ENABLE_STARTUP_SYNC says",
         r#"start without it, set ENABLE_STARTUP_SYNC=true, or send {"type": "manual"}"#,
     )
@@ -173,7 +174,7 @@ async fn published(
     };
     match published.await {
         Ok(message) => Continued::Published(message),
-        Err(fault) if fault.code == NO_QUEUE => Continued::Off(fault),
+        Err(fault) if fault.code == FaultCode::NoQueue => Continued::Off(fault),
         Err(fault) => Continued::Failed(fault),
     }
 }

@@ -9,6 +9,7 @@ use super::answer::Continued;
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
 use crate::engine::model::sequence::SequenceStep;
 use crate::jobs::sync_tables::SyncReport;
@@ -240,7 +241,7 @@ fn message(report: &SyncReport, total: &Tally) -> String {
 fn problem(report: &SyncReport) -> Option<ErrorBody> {
     let note = report.problems().next()?;
     Some(ErrorBody {
-        code: "table_refused",
+        code: FaultCode::TableRefused.name(),
         message: format!("{}: {}", note.table, note.text),
         hint: note.remedy.clone(),
         retry: false,
@@ -271,9 +272,9 @@ impl ErrorAnswer {
     }
 
     /// The answer for a call that was not even begun.
-    pub fn refused(code: &'static str, message: &str, hint: &str, retry: bool) -> Self {
+    pub fn refused(code: FaultCode, message: &str, hint: &str, retry: bool) -> Self {
         let error = ErrorBody {
-            code,
+            code: code.name(),
             message: message.to_owned(),
             hint: hint.to_owned(),
             retry,
@@ -293,7 +294,7 @@ impl ErrorBody {
     /// The body for a fault.
     pub fn of(fault: &Fault) -> Self {
         Self {
-            code: fault.code,
+            code: fault.code.name(),
             message: fault.chain(),
             hint: fault.hint.clone(),
             retry: matches!(fault.remedy, Remedy::Retry | Remedy::Report),

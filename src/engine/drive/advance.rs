@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Reached, Scan};
-use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy, Step};
+use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Page, PageLimit};
 use crate::engine::model::pipeline::Pipeline;
@@ -188,7 +189,7 @@ impl Advance<'_> {
             };
             tracing::warn!(
                 table = %shape.table,
-                code = fault.code,
+                code = fault.code.name(),
                 rows = pace.limit().rows,
                 "Tries a page of {} again with {} rows", shape.table, pace.limit().rows
             );
@@ -244,7 +245,7 @@ impl Done {
     /// Gives the fault back of a page that may be tried again. Where the lease is gone after a page
     /// that told the run's end, the run was over with that page, most likely, and not overtaken.
     fn failed(&mut self, fault: Fault, end: Option<&ClosedRun<'_>>) -> Result<Fault, Fault> {
-        if self.is_unheard && fault.code == LEASE_LOST {
+        if self.is_unheard && fault.code == FaultCode::LeaseLost {
             return Err(unheard());
         }
         self.is_unheard |= end.is_some();
@@ -287,7 +288,7 @@ fn unheard() -> Fault {
     Fault::new(
         Step::Write,
         Remedy::Retry,
-        "unheard",
+        FaultCode::Unheard,
         "The answer to the run's last page was lost",
         "the history says whether the page went in; the next run goes on where this one stopped",
     )

@@ -1,7 +1,8 @@
 //! Asks the source for rows by their values, as many at a time as fit a page: hundreds of long rows
 //! together would not fit the function's memory.
 
-use crate::engine::model::fault::{BAD_VALUE, Fault};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, Source};
@@ -29,8 +30,10 @@ pub async fn first_possible(
     loop {
         let asked = Fetch { values: &fetch.values[..most], ..*fetch };
         match first(source, &asked).await {
-            Err(fault) if fault.code == BAD_VALUE && most > 1 => most /= 2,
-            Err(fault) if fault.code == BAD_VALUE => return no_row(source, &asked, fault).await,
+            Err(fault) if fault.code == FaultCode::BadValue && most > 1 => most /= 2,
+            Err(fault) if fault.code == FaultCode::BadValue => {
+                return no_row(source, &asked, fault).await;
+            }
             fetched => return fetched,
         }
     }
@@ -47,7 +50,7 @@ async fn no_row(
         let shape = Shape { filter: None, ..fetch.shape.clone() };
         match source.fetch(&Fetch { shape: &shape, ..*fetch }).await {
             Ok(_) => return Err(fault),
-            Err(again) if again.code != BAD_VALUE => return Err(again),
+            Err(again) if again.code != FaultCode::BadValue => return Err(again),
             Err(_) => {}
         }
     }
@@ -64,9 +67,9 @@ pub async fn first_parents(
     loop {
         let asked = FetchParents { keys: &fetch.keys[..most], ..*fetch };
         match parents(source, &asked).await {
-            Err(fault) if fault.code == BAD_VALUE && most > 1 => most /= 2,
+            Err(fault) if fault.code == FaultCode::BadValue && most > 1 => most /= 2,
             // A condition may have met the value in a row, which is for a person to look at.
-            Err(fault) if fault.code == BAD_VALUE && !conditions => {
+            Err(fault) if fault.code == FaultCode::BadValue && !conditions => {
                 return Ok((Page::empty(), most));
             }
             fetched => return fetched,

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::fault_code::{FaultCode, Scope};
 use super::table::TableName;
 
 /// What was being done.
@@ -73,8 +74,8 @@ pub struct Fault {
     pub table: Option<TableName>,
     /// Who must act.
     pub remedy: Remedy,
-    /// A word for programs, stable between versions.
-    pub code: &'static str,
+    /// The word for programs.
+    pub code: FaultCode,
     /// One sentence without the cause, without row values and without secrets.
     pub message: String,
     /// The sentence that says what to do.
@@ -89,7 +90,7 @@ impl Fault {
     pub fn new(
         step: Step,
         remedy: Remedy,
-        code: &'static str,
+        code: FaultCode,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
@@ -130,18 +131,17 @@ impl Fault {
         text
     }
 
-    /// Fewer rows at a time may go through: the statement took too long, or was in the way of
-    /// another transaction or, on a standby, of what is replayed.
+    /// Says whether fewer rows at a time may go through.
     pub fn may_pass_smaller(&self) -> bool {
-        self.took_too_long() || self.code == CONFLICT
+        self.code.scope() == Scope::Page
     }
 
-    /// The server or somebody there ended the statement, most likely for the time that it took.
+    /// Says whether the statement was ended for the time that it took.
     pub fn took_too_long(&self) -> bool {
-        self.code == STATEMENT_TIMEOUT
+        self.code == FaultCode::StatementTimeout
     }
 
-    /// Other tables cannot go on either: the connection, the lease or the whole side is gone.
+    /// Says whether other tables cannot go on either.
     pub fn stops_the_run(&self) -> bool {
         match self.step {
             Step::Ask | Step::ConnectSource | Step::ConnectTarget | Step::State => true,
@@ -151,30 +151,7 @@ impl Fault {
             | Step::Read
             | Step::Write
             | Step::Queue
-            | Step::Notify => {
-                matches!(self.code, LEASE_LOST | "unreachable" | "silent" | "unavailable")
-            }
+            | Step::Notify => self.code.scope() == Scope::Run,
         }
     }
 }
-
-/// The code of a run whose lease was taken over.
-pub const LEASE_LOST: &str = "lease_lost";
-
-/// The code of a statement that was ended because it ran too long.
-pub const STATEMENT_TIMEOUT: &str = "statement_timeout";
-
-/// The code of a statement that was in another transaction's way.
-pub const CONFLICT: &str = "conflict";
-
-/// The code of a table whose target refuses more rows than are set aside.
-pub const ROWS_REFUSED: &str = "rows_refused";
-
-/// The code of a value that the source was asked for and that is none of its column's type.
-pub const BAD_VALUE: &str = "bad_value";
-
-/// The code of a table whose columns are not what the plan found.
-pub const SCHEMA_CHANGED: &str = "schema_changed";
-
-/// The code of a call that the queue is needed for, where none is set up.
-pub const NO_QUEUE: &str = "no_queue";

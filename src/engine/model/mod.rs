@@ -12,6 +12,7 @@ pub mod deletes;
 pub mod delivery;
 pub mod facts;
 pub mod fault;
+pub mod fault_code;
 pub mod history;
 pub mod json_rows;
 pub mod lease;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::model::addition::{Addition, NewColumn};
 use crate::engine::model::facts::{Column, Facts};
 use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 
 use super::note::{Note, Weight};
@@ -153,7 +154,7 @@ pub fn unknown(addition: &Addition) -> Note {
 /// Why a table goes on without columns that the target refused.
 pub fn refused(addition: &Addition, fault: &Fault) -> Note {
     let remedy = match fault.code {
-        "locked" => "the next run tries again".to_owned(),
+        FaultCode::Locked => "the next run tries again".to_owned(),
         _ => format!("let the table's owner run: {addition}"),
     };
     let (names, were) = names(addition);

@@ -7,6 +7,7 @@ use crate::engine::model::cron::Cron;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Privileges, TableFacts};
 use crate::engine::model::fault::{Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Policy, TableRule};
 use crate::engine::model::table::TableName;
 
@@ -127,7 +128,8 @@ fn the_reason_takes_the_place_of_the_remark_that_a_column_is_missing() {
         table: table(),
         columns: vec![NewColumn { name: "b".into(), type_name: "text".into() }],
     };
-    let fault = Fault::new(Step::Alter, Remedy::Retry, "locked", "Somebody is in the way", "");
+    let fault =
+        Fault::new(Step::Alter, Remedy::Retry, FaultCode::Locked, "Somebody is in the way", "");
 
     explain(&mut notes, &addition, refused(&addition, &fault));
 

@@ -86,10 +86,11 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::engine::model::fault::{CONFLICT, Remedy, STATEMENT_TIMEOUT, Step};
+    use crate::engine::model::fault::{Remedy, Step};
+    use crate::engine::model::fault_code::FaultCode;
     use crate::engine::model::page::PAGE_BYTES;
 
-    fn fault(code: &'static str) -> Fault {
+    fn fault(code: FaultCode) -> Fault {
         Fault::new(Step::Read, Remedy::Retry, code, "", "")
     }
 
@@ -98,7 +99,7 @@ mod tests {
     }
 
     /// The sizes of all tries of a page that never goes in.
-    fn tries(pace: &mut Pace, code: &'static str) -> Vec<u32> {
+    fn tries(pace: &mut Pace, code: FaultCode) -> Vec<u32> {
         let mut sizes = vec![pace.limit().rows];
         while pace.failed(&fault(code), None).is_some() {
             sizes.push(pace.limit().rows);
@@ -109,33 +110,33 @@ mod tests {
     #[test]
     fn a_page_that_takes_too_long_shrinks_to_one_row_and_is_told_then() {
         let mut pace = Pace::first(50_000, Encoding::Binary);
-        assert_eq!(tries(&mut pace, STATEMENT_TIMEOUT), [500, 125, 31, 7, 1]);
+        assert_eq!(tries(&mut pace, FaultCode::StatementTimeout), [500, 125, 31, 7, 1]);
         assert_eq!(pace.limit().bytes, PAGE_BYTES / 256);
     }
 
     #[test]
     fn a_conflict_over_one_row_is_tried_again_too_and_not_for_ever() {
-        let sizes = tries(&mut Pace::first(50_000, Encoding::Binary), CONFLICT);
+        let sizes = tries(&mut Pace::first(50_000, Encoding::Binary), FaultCode::Conflict);
         assert_eq!((sizes.len(), sizes.last()), (9, Some(&1)));
     }
 
     #[test]
     fn what_a_smaller_page_does_not_help_is_told_at_once() {
         let mut pace = Pace::first(50_000, Encoding::Binary);
-        assert_eq!(tries(&mut pace, "no_privilege"), [500]);
+        assert_eq!(tries(&mut pace, FaultCode::NoPrivilege), [500]);
     }
 
     #[test]
     fn a_page_that_closed_by_its_bytes_shrinks_from_the_rows_it_had() {
         let mut pace = Pace::first(50_000, Encoding::Binary);
-        pace.failed(&fault(CONFLICT), Some(40)).unwrap();
+        pace.failed(&fault(FaultCode::Conflict), Some(40)).unwrap();
         assert_eq!(pace.limit().rows, 10);
     }
 
     #[test]
     fn pages_that_are_saved_win_the_size_back_bit_by_bit() {
         let mut pace = Pace::first(1_000, Encoding::Binary);
-        pace.failed(&fault(CONFLICT), Some(400)).unwrap();
+        pace.failed(&fault(FaultCode::Conflict), Some(400)).unwrap();
         let mut sizes = Vec::new();
         for _ in 0..40 {
             pace.read(&page(u64::from(pace.limit().rows)));
@@ -144,6 +145,6 @@ mod tests {
         }
         assert_eq!(sizes[..3], [100, 113, 128]);
         assert_eq!(sizes.last(), Some(&1_000));
-        assert_eq!(tries(&mut pace, CONFLICT).len(), 9, "what was saved is forgiven");
+        assert_eq!(tries(&mut pace, FaultCode::Conflict).len(), 9, "what was saved is forgiven");
     }
 }

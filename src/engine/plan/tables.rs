@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::table::TableName;
@@ -76,7 +77,7 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
         return Err(Fault::new(
             Step::Plan,
             Remedy::Operator,
-            "same_database",
+            FaultCode::SameDatabase,
             "Source and target are the same database",
             "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
         ));
@@ -91,22 +92,30 @@ pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
     };
     if target.standby {
         let hint = "set TARGET_DATABASE_URL to the primary";
-        return refused("read_only", "The target is a standby, which takes no writes", hint);
+        return refused(
+            FaultCode::ReadOnly,
+            "The target is a standby, which takes no writes",
+            hint,
+        );
     }
     if target.read_only {
         let hint = "make room on its disk, or whatever else it was set so for, and set it read-write; \
             it is not overridden";
-        return refused("read_only", "The target's server is set read-only", hint);
+        return refused(FaultCode::ReadOnly, "The target's server is set read-only", hint);
     }
     if target.no_temporary_tables {
         let hint = "grant temporary on that database to that role";
         let message = "The target's role may not make temporary tables, which pages are staged in";
-        return refused("no_privilege", message, hint);
+        return refused(FaultCode::NoPrivilege, message, hint);
     }
     if target.keeps_triggers {
         let hint = "grant set on parameter session_replication_role to it (from Postgres 15 on), or \
             leave `triggers` out of syncline.toml";
-        return refused("no_privilege", "The target's role may not suppress triggers", hint);
+        return refused(
+            FaultCode::NoPrivilege,
+            "The target's role may not suppress triggers",
+            hint,
+        );
     }
     Ok(())
 }

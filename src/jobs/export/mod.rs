@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
 
 use plan::{Plan, Rules};
-use ports::{Exported, Format, How, OVERTAKEN, Output, Pass, Snapshot};
+use ports::{Exported, Format, How, Output, Pass, Snapshot};
 
 /// How often all is read: a table that is changed by everybody all the time would be read for ever.
 const MOST_ATTEMPTS: u32 = 3;
@@ -90,7 +91,7 @@ impl ExportTables {
         let mut attempt = 1;
         let tables = loop {
             match self.attempt(side, &plan, &open).await {
-                Err(fault) if fault.code == OVERTAKEN && attempt < MOST_ATTEMPTS => {
+                Err(fault) if fault.code == FaultCode::Overtaken && attempt < MOST_ATTEMPTS => {
                     tracing::info!(attempt, "{fault}; all is read again");
                     attempt += 1;
                 }

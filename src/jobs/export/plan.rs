@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ports::{Format, Part, PartColumn, Pass};
 use crate::engine::model::facts::{Facts, Reference, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
@@ -212,7 +213,7 @@ fn no_table(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
         Remedy::Operator,
-        "no_table",
+        FaultCode::NoTable,
         "There is no such table",
         "check its name and its schema, and that the role may see it",
     )
@@ -223,7 +224,7 @@ fn no_key(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
         Remedy::Operator,
-        "no_key",
+        FaultCode::NoKey,
         "It has no primary key and no unique index over non-null columns, so SQL that runs twice \
          would insert its rows twice",
         "add a primary key, name a unique one in syncline.toml, or take --format csv or jsonl",
@@ -235,7 +236,7 @@ fn named_no_key(table: &TableName, named: &[String]) -> Fault {
     Fault::new(
         Step::Plan,
         Remedy::Operator,
-        "no_key",
+        FaultCode::NoKey,
         format!("The key ({}) has no unique index over non-null columns", named.join(", ")),
         "create that index, choose another `key` in syncline.toml, or take --format csv or jsonl",
     )

@@ -8,9 +8,6 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 
-/// The code of a snapshot that is gone: rows were changed before they were read.
-pub const OVERTAKEN: &str = "overtaken";
-
 /// A side that can be read out whole. Nothing is written there.
 #[async_trait]
 pub trait Exported: Send + Sync {
@@ -40,9 +37,9 @@ pub trait Snapshot: Send {
     fn head(&self, notes: &[String]) -> String;
 
     /// Sends the rows of a part in a format, and says how many they were. However large the table
-    /// is, no more of it is held than a batch. `Ok` promises that they are those of the moment. A
-    /// fault of code `OVERTAKEN` says that they are not, and that all of this snapshot is for
-    /// nothing; another one may do.
+    /// is, no more of it is held than a batch. `Ok` promises that they are those of the moment.
+    /// `FaultCode::Overtaken` says that they are not, and that all of this snapshot is for nothing;
+    /// another one may do.
     async fn rows(
         &mut self,
         part: &Part,

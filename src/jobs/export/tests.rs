@@ -7,6 +7,7 @@ use super::ports::{Format, Pass};
 use crate::engine::model::cron::Cron;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, Reference, TableFacts};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Pipeline, Policy, TableRule};
 use crate::engine::model::table::TableName;
 
@@ -115,7 +116,7 @@ fn a_key_that_was_named_has_to_be_one_for_sql() {
     };
     for wrong in ["nope", "to_parent"] {
         let fault = planned(wrong, Format::Sql).unwrap_err();
-        assert_eq!((fault.code, fault.table), ("no_key", Some(child.clone())), "{wrong}");
+        assert_eq!((fault.code, fault.table), (FaultCode::NoKey, Some(child.clone())), "{wrong}");
     }
     assert!(planned("id", Format::Sql).is_ok());
     assert!(planned("to_parent", Format::Csv).is_ok());

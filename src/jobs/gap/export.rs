@@ -10,6 +10,7 @@ use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::facts::{Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::{choose, order, window};
@@ -218,7 +219,7 @@ fn no_line(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
         Remedy::Operator,
-        "no_line",
+        FaultCode::NoLine,
         "Its `where` in syncline.toml holds `--`, and psql takes its commands in one line",
         "write a comment there as /* */, or take the query that `syncline gap sql` prints without --psql",
     )
@@ -229,7 +230,7 @@ fn no_table(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
         Remedy::Operator,
-        "no_table",
+        FaultCode::NoTable,
         "It does not exist on the target, which the columns are taken from",
         "create it there, or leave it out",
     )

@@ -4,6 +4,7 @@ use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Reference};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Policy, TableRule};
 
 const STAMP: &str = "timestamp with time zone";
@@ -131,5 +132,5 @@ fn a_condition_keeps_its_spaces_and_ends_its_comment() {
     let commented = filtered("id > 1 -- the first is a test");
     let query = commented.query();
     assert!(query.contains(" where (id > 1 -- the first is a test\n) order by"), "{query}");
-    assert_eq!(commented.copy().unwrap_err().code, "no_line");
+    assert_eq!(commented.copy().unwrap_err().code, FaultCode::NoLine);
 }

@@ -12,6 +12,7 @@ use super::put::{Keyed, Put};
 use super::report::{FilledTable, GapReport, RefusedLine};
 use super::vouched::{self, Newest, Stays, Vouched};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::{MISSING_PARENT, TAKEN_VALUE};
@@ -24,9 +25,6 @@ const MOST_ROUNDS: usize = 64;
 
 /// More refused rows of one file have a common cause, and they are kept in memory until its end.
 const MOST_REFUSED: usize = 100_000;
-
-/// The code of a file of which too many rows are refused.
-pub const TOO_MANY_REFUSED: &str = "too_many_refused";
 
 /// Into how many parts a page goes that takes too long.
 const PARTS: usize = 4;
@@ -268,7 +266,7 @@ fn pages<'a>(
         return Err(Fault::new(
             Step::Read,
             Remedy::Operator,
-            "bad_file",
+            FaultCode::BadFile,
             format!("{} has another header than a moment ago", file.file),
             "leave the files alone until the import has ended, then repeat it",
         ));
@@ -313,7 +311,7 @@ fn too_many(file: &PlannedFile) -> Fault {
     Fault::new(
         Step::Write,
         Remedy::Operator,
-        TOO_MANY_REFUSED,
+        FaultCode::TooManyRefused,
         format!("The target refuses more than {MOST_REFUSED} rows of {}", file.file),
         "mend their common cause; `syncline rejects list` tells the reasons",
     )

@@ -31,7 +31,8 @@ pub use vouched::{Move, Vouched};
 
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{Fault, ROWS_REFUSED};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
@@ -40,7 +41,7 @@ use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
 use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target};
 
-use fill::{Filling, TOO_MANY_REFUSED};
+use fill::Filling;
 use plan::Headed;
 use ports::{Folder, Rehearse, Rows};
 use put::{Committing, Trying};
@@ -199,7 +200,9 @@ impl ImportGap {
         let mut put = Trying(rehearse.rehearse().await?);
         Filling { job: self, folder, files: &plan.files, put: &mut put }.all(&mut report).await;
         // A trial sets nothing aside that could be listed.
-        let too_many = |fault: &&mut Fault| [TOO_MANY_REFUSED, ROWS_REFUSED].contains(&fault.code);
+        let too_many = |fault: &&mut Fault| {
+            [FaultCode::TooManyRefused, FaultCode::RowsRefused].contains(&fault.code)
+        };
         for fault in report.faults.iter_mut().filter(too_many) {
             fault.hint =
                 "one rule refuses most of them: correct it or the rows, then try again".into();

@@ -9,6 +9,7 @@ use super::ports::{Record, Rows};
 use super::value::{self, Nulls};
 use super::vouched::Newest;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::range::RowKey;
 
@@ -140,7 +141,7 @@ fn no_key(file: &PlannedFile, column: &str, line: u64) -> Fault {
     Fault::new(
         Step::Read,
         Remedy::Operator,
-        "no_key",
+        FaultCode::NoKey,
         format!("{}, line {line}, has no value in the key column {column}", file.file),
         "give the row its key, or take it out of the file",
     )

@@ -5,6 +5,7 @@ pub mod ports;
 
 use crate::engine::model::delivery::ScheduleId;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 
 pub use plan::{Listed, Standing};
 use ports::{Found, Schedules, Wanted};
@@ -102,7 +103,7 @@ impl ManageSchedules<'_> {
             return Err(Fault::new(
                 Step::Queue,
                 Remedy::Caller,
-                "no_schedule",
+                FaultCode::NoSchedule,
                 format!("There is no schedule {id}"),
                 "list the schedules to see their ids; somebody may have deleted it",
             ));
@@ -113,7 +114,7 @@ impl ManageSchedules<'_> {
         Err(Fault::new(
             Step::Queue,
             Remedy::Caller,
-            "not_ours",
+            FaultCode::NotOurs,
             format!("Schedule {id} does not call this deployment"),
             "manage it where it belongs, or in the Upstash console",
         ))
@@ -126,7 +127,7 @@ fn awake(wanted: &Wanted, fault: Fault) -> Fault {
     Fault::new(
         Step::Queue,
         Remedy::Operator,
-        "not_paused",
+        FaultCode::NotPaused,
         format!("Schedule {id} was paused, is brought up to date, and may tick now"),
         format!("pause it again: syncline schedule pause {id}"),
     )
@@ -138,7 +139,7 @@ fn taken(found: &Found) -> Fault {
     Fault::new(
         Step::Queue,
         Remedy::Operator,
-        "id_taken",
+        FaultCode::IdTaken,
         format!("Schedule {} calls another deployment already", found.id),
         "set SYNC_DEPLOYMENT to a name that this deployment alone has, or, if that schedule is an \
          old one of yours, delete it in the Upstash console",

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Terms;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::secret::SecretText;
 
 const HOME: &str = "https://sync.example.com";
@@ -62,7 +63,13 @@ impl Schedules for Sleepless {
     }
 
     async fn pause(&self, _id: &ScheduleId) -> Result<(), Fault> {
-        Err(Fault::new(Step::Queue, Remedy::Retry, "down", "It is down", "wait"))
+        Err(Fault::new(
+            Step::Queue,
+            Remedy::Retry,
+            FaultCode::QstashUnavailable,
+            "It is down",
+            "wait",
+        ))
     }
 
     async fn resume(&self, _id: &ScheduleId) -> Result<(), Fault> {
@@ -89,7 +96,7 @@ async fn a_pause_that_an_update_took_away_and_cannot_restore_is_told() {
     let fault = manage.create(&wanted(0)).await.unwrap_err();
 
     // A retry by itself would find the schedule in order, and say nothing.
-    assert_eq!((fault.code, fault.remedy), ("not_paused", Remedy::Operator));
+    assert_eq!((fault.code, fault.remedy), (FaultCode::NotPaused, Remedy::Operator));
     assert!(fault.hint.ends_with("syncline schedule pause syncline-orders"), "{}", fault.hint);
     assert!(manage.create(&wanted(0)).await.unwrap().changed.is_empty());
 }

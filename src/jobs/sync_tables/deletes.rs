@@ -14,6 +14,7 @@ use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
@@ -30,9 +31,6 @@ const MOST_KEPT: usize = 1_000;
 
 /// How many of the rows that are set aside are told from those that are missing for another reason.
 const MOST_WAITING: u32 = 10_000;
-
-/// The code of a table of which more rows are gone than may go.
-pub const DELETES_REFUSED: &str = "deletes_refused";
 
 /// What is left of a table's rows that are gone from the source.
 pub(super) struct Kept<'a> {
@@ -282,8 +280,14 @@ fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
     deletes::may_go(extent, cap).map_err(|refusal| {
         let message = Told(refusal, extent).to_string();
         let table = &search.compared.source.table;
-        Fault::new(Step::Compare, Remedy::Operator, DELETES_REFUSED, message, refusal.remedy())
-            .of_table(table)
+        Fault::new(
+            Step::Compare,
+            Remedy::Operator,
+            FaultCode::DeletesRefused,
+            message,
+            refusal.remedy(),
+        )
+        .of_table(table)
     })
 }
 

@@ -1,7 +1,8 @@
 //! The look at the source that a round begins with: at all tables at once, and at each by itself
 //! where one of them fails, so that the others go on.
 
-use crate::engine::model::fault::{CONFLICT, Fault, SCHEMA_CHANGED};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::plan::{lookback, window};
@@ -57,7 +58,8 @@ impl Slice<'_> {
             Ok(survey) => return Ok(Looked { shapes: shapes.to_vec(), survey, early }),
             Err(fault) => fault,
         };
-        let of_all = [CONFLICT, SCHEMA_CHANGED].contains(&fault.code) || fault.stops_the_run();
+        let of_all = [FaultCode::Conflict, FaultCode::SchemaChanged].contains(&fault.code)
+            || fault.stops_the_run();
         if of_all || shapes.len() < 2 {
             return Err(fault);
         }
@@ -83,7 +85,7 @@ impl Slice<'_> {
         for _ in 0..MOST_LOOKS - 1 {
             let begun = self.clock.now();
             match self.source.survey(asks, overlap).await {
-                Err(fault) if fault.code == CONFLICT => {
+                Err(fault) if fault.code == FaultCode::Conflict => {
                     let took = self.clock.now().duration_since(begun).unwrap_or_default();
                     if !self.budget.allows(self.clock.now(), took) {
                         return Err(fault);

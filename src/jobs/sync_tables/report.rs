@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::engine::model::checkpoint::Start;
 use crate::engine::model::cursor::{CursorValue, Position};
-use crate::engine::model::fault::{Fault, LEASE_LOST, Remedy};
+use crate::engine::model::fault::{Fault, Remedy};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::table::TableName;
@@ -222,7 +223,8 @@ impl SyncReport {
 
     /// The run was ended by something that may pass, and had got on until then.
     pub fn was_cut_short(&self) -> bool {
-        let passes = |fault: &Fault| fault.remedy == Remedy::Retry && fault.code != LEASE_LOST;
+        let passes =
+            |fault: &Fault| fault.remedy == Remedy::Retry && fault.code != FaultCode::LeaseLost;
         self.fault.as_ref().is_some_and(passes) && self.got_on()
     }
 

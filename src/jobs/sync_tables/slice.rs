@@ -8,7 +8,8 @@ use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Reached, Scan};
 use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{Fault, SCHEMA_CHANGED};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
@@ -102,7 +103,7 @@ impl Slice<'_> {
             }
         }
         match self.attempt(here, there, done, &mut checkpoints, report).await {
-            Err(fault) if fault.code == SCHEMA_CHANGED && fault.table.is_none() => {
+            Err(fault) if fault.code == FaultCode::SchemaChanged && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;
                 // The pulse is that of the other description.
                 let anew = Slice { pulse: None, ..*self };
@@ -241,7 +242,7 @@ impl Slice<'_> {
                         return Err(fault);
                     }
                     // Nobody has looked at the table since the catalog was read.
-                    if early && fault.code == SCHEMA_CHANGED {
+                    if early && fault.code == FaultCode::SchemaChanged {
                         return Err(Fault { table: None, ..fault });
                     }
                     report.fail(&shape.table, fault);

@@ -21,9 +21,10 @@ use super::writer::Writer;
 use super::{tell, unreadable};
 use crate::engine::model::facts::Relation;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Format, How, OVERTAKEN, Output, Part, Snapshot};
+use crate::jobs::export::ports::{Format, How, Output, Part, Snapshot};
 
 /// More rows are not asked for at once, however short they are.
 const MOST_ROWS: u64 = 50_000;
@@ -146,7 +147,7 @@ impl PagedSnapshot {
         Fault::new(
             Step::Read,
             Remedy::Retry,
-            OVERTAKEN,
+            FaultCode::Overtaken,
             format!("Its rows were changed while they were read{too}, so they are not of one moment"),
             "export at a quieter hour, or fewer tables at a time with --table, or give the database's own \
              postgres:// URL, over which one moment is held",
@@ -378,7 +379,7 @@ fn no_versions(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
         Remedy::Operator,
-        "no_versions",
+        FaultCode::NoVersions,
         "Its rows lie elsewhere and have no versions, so what is read of it over an API is not known to be of \
          one moment",
         "leave it out, or give the database's own postgres:// URL",

@@ -4,6 +4,7 @@ use super::super::copy;
 use super::statements::{self, Statements};
 use super::unreadable;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
 use crate::jobs::export::ports::{Format, Part};
 
@@ -80,7 +81,7 @@ fn not_utf8() -> Fault {
     Fault::new(
         Step::Read,
         Remedy::Operator,
-        "not_utf8",
+        FaultCode::NotUtf8,
         "A row is not valid in UTF-8",
         "the database has no encoding, and JSON needs one: take --format sql or csv",
     )

@@ -3,10 +3,8 @@
 use super::Judgement;
 use crate::adapters::http::NoAnswer;
 use crate::adapters::project::ApiError;
-use crate::engine::model::fault::{Remedy, STATEMENT_TIMEOUT};
-
-/// The code of a request or an answer that is too large for an API.
-const TOO_LARGE: &str = "too_large";
+use crate::engine::model::fault::Remedy;
+use crate::engine::model::fault_code::FaultCode;
 
 /// What only a person can do in a project.
 pub const PASTE: &str =
@@ -20,70 +18,72 @@ pub fn judged(error: &ApiError) -> Judgement {
     match error {
         ApiError::NoAnswer(NoAnswer::TooLarge(_)) => (
             Remedy::Operator,
-            TOO_LARGE,
+            FaultCode::TooLarge,
             "leave the table out, or give the database's own postgres:// URL: one row of it is larger \
              than what is read over an API",
         ),
         ApiError::NoAnswer(_) => (
             Remedy::Retry,
-            "unreachable",
+            FaultCode::Unreachable,
             "check the project's URL and the network; the next run goes on where this one stopped",
         ),
         ApiError::Refused { code, .. } if code == "PGRST202" => {
-            (Remedy::Operator, "no_function", PASTE_IN_EITHER)
+            (Remedy::Operator, FaultCode::NoFunction, PASTE_IN_EITHER)
         }
         ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
             Remedy::Retry,
-            "unavailable",
+            FaultCode::Unavailable,
             "the project's database is starting, stopping or out of connections; try again",
         ),
         ApiError::Refused { .. } => {
-            (Remedy::Operator, "refused", "the API refused the call; the message says why")
+            (Remedy::Operator, FaultCode::Refused, "the API refused the call; the message says why")
         }
         ApiError::Key(_) => (
             Remedy::Operator,
-            "key_refused",
+            FaultCode::KeyRefused,
             "check the service-role key, and that it is this project's: the project's settings, \
              API keys",
         ),
         ApiError::Paused => (
             Remedy::Operator,
-            "project_paused",
+            FaultCode::ProjectPaused,
             "restore the project in its dashboard; the next run goes on where the last one stopped",
         ),
         ApiError::Quota => (
             Remedy::Operator,
-            "over_quota",
+            FaultCode::OverQuota,
             "wait for the plan's next month or upgrade it; what the API no longer gives, \
              `syncline gap sql` and `syncline gap import` bring over as files",
         ),
-        ApiError::Busy(_) => {
-            (Remedy::Retry, "busy", "the API is called too often; the next run goes on from here")
-        }
+        ApiError::Busy(_) => (
+            Remedy::Retry,
+            FaultCode::Busy,
+            "the API is called too often; the next run goes on from here",
+        ),
         ApiError::GatewayTimeout => (
             Remedy::Retry,
-            STATEMENT_TIMEOUT,
+            FaultCode::StatementTimeout,
             "the call ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
         ),
         ApiError::TooLarge => (
             Remedy::Operator,
-            TOO_LARGE,
+            FaultCode::TooLarge,
             "set a smaller SYNC_PAGE_ROWS; a row that is too large alone needs the database's own URL",
         ),
         ApiError::NoApi(_) => (
             Remedy::Operator,
-            "no_api",
+            FaultCode::NoApi,
             "check that the URL is the project's own, as in https://PROJECT.supabase.co",
         ),
         ApiError::Gateway(_) => (
             Remedy::Retry,
-            "unavailable",
+            FaultCode::Unavailable,
             "the project's gateway is out of order; the provider's status page tells more",
         ),
         ApiError::Answer(_) => (
             Remedy::Report,
-            "bad_answer",
+            FaultCode::BadAnswer,
             "check that the URL is a project's, and run there what this version's \
              `syncline project-sql` prints",
         ),

@@ -11,6 +11,7 @@ use crate::edge::http::wire::point;
 use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::Served;
 use crate::jobs::cutover::{APART, Look};
@@ -85,7 +86,7 @@ impl Walk<'_> {
             return Ok(());
         }
         Err(Stopped::by(
-            "begun_late",
+            FaultCode::BegunLate,
             format!("The target is no copy of the source: {found}"),
             "unset SYNC_LOOKBACK, take `lookback` out of syncline.toml, and run `syncline run`, which \
              takes the rest; or leave it behind with --despite-lookback",
@@ -142,7 +143,7 @@ impl Walk<'_> {
         }
         if !watched.is_quiet() {
             let (message, hint) = (watched.sentence(), watched.remedy());
-            return Err(Stopped::by("writers_active", message, hint, Exit::Failed));
+            return Err(Stopped::by(FaultCode::WritersActive, message, hint, Exit::Failed));
         }
         let apart = APART.as_secs();
         self.told.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
@@ -159,7 +160,7 @@ impl Walk<'_> {
         match awake.is_empty() {
             true => Ok(()),
             false => Err(Stopped::by(
-                "schedules_awake",
+                FaultCode::SchedulesAwake,
                 format!("Not paused any more: {}", awake.join(", ")),
                 "find out who resumed it, another cutover perhaps; then run `syncline cutover` again",
                 Exit::Failed,
@@ -224,7 +225,7 @@ pub fn busy(left: Duration) -> Stopped {
         "wait for it, or if it has died, for its lease to end in {} s; then run it again",
         left.as_secs()
     );
-    let fault = Fault::new(Step::State, Remedy::Retry, "busy", message, hint);
+    let fault = Fault::new(Step::State, Remedy::Retry, FaultCode::Busy, message, hint);
     Stopped { fault, exit: Exit::Busy }
 }
 
@@ -235,13 +236,13 @@ pub fn problem(note: &Note) -> Stopped {
         true => "see all of them with `syncline plan`".to_owned(),
         false => format!("{}; see all of them with `syncline plan`", note.remedy),
     };
-    Stopped::by("plan_problem", message, hint, Exit::Failed)
+    Stopped::by(FaultCode::PlanProblem, message, hint, Exit::Failed)
 }
 
 /// Rows that the target refuses.
 pub fn rejected(rows: u64) -> Stopped {
     Stopped::by(
-        "rejected_rows",
+        FaultCode::RejectedRows,
         format!("The target refuses {}", counted(rows, "row")),
         "see why with `syncline rejects list` and mend them, or leave them behind with \
          --despite-rejects",

@@ -10,6 +10,7 @@ use crate::edge::cli::output::Exit;
 use crate::edge::cli::run::{Ended, Extent, by_person, slices};
 use crate::edge::http::wire::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step as FaultStep};
+use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::ports::Step;
 use crate::jobs::cutover::{Look, Standing};
 use crate::jobs::sync_tables::{Intent, SyncReport, SyncTables};
@@ -78,7 +79,7 @@ impl Walk<'_> {
         if differing > 0 {
             let of = self.of_pipeline();
             return Err(Stopped::by(
-                "differences",
+                FaultCode::Differences,
                 format!("{} between source and target", differ(differing)),
                 format!(
                     "see them: syncline verify --all{of}; mend them: syncline verify --all \
@@ -148,7 +149,7 @@ impl Walk<'_> {
                 return Err(Fault::new(
                     FaultStep::State,
                     Remedy::Report,
-                    "repeated",
+                    FaultCode::Repeated,
                     message,
                     hint,
                 )
@@ -157,7 +158,7 @@ impl Walk<'_> {
         };
         if let Some(fault) = report.first_fault() {
             let Fault { step, table, remedy, code, hint, .. } = fault;
-            let told = Fault::new(*step, *remedy, code, fault.chain(), hint);
+            let told = Fault::new(*step, *remedy, *code, fault.chain(), hint);
             return Err(table.iter().fold(told, Fault::of_table).into());
         }
         if let Some(problem) = report.problems().next() {
@@ -201,7 +202,7 @@ impl Walk<'_> {
 /// Somebody writes who was not seen at first.
 pub fn writers_active(message: String) -> Stopped {
     Stopped::by(
-        "writers_active",
+        FaultCode::WritersActive,
         message,
         "find and stop what still writes (workers, cron jobs, other applications), then run \
          `syncline cutover` again",

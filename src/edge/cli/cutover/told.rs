@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::switch::Switch;
 use crate::edge::cli::output::{self, Exit};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 
 /// Why a cutover went no further, and how the command ends.
@@ -22,7 +23,7 @@ pub struct Stopped {
 impl Stopped {
     /// Somebody has to do something first.
     pub fn by(
-        code: &'static str,
+        code: FaultCode,
         message: impl Into<String>,
         hint: impl Into<String>,
         exit: Exit,
@@ -126,7 +127,7 @@ impl Told {
             return Ok(());
         }
         Err(Stopped::by(
-            "declined",
+            FaultCode::Declined,
             "Stopped here: the answer was no",
             "run `syncline cutover` again to go on with this step",
             Exit::Failed,
@@ -144,7 +145,7 @@ impl Told {
         if self.json {
             let error = stopped.map(|of| {
                 let Fault { code, hint, .. } = &of.fault;
-                json!({ "code": code, "message": of.fault.chain(), "hint": hint })
+                json!({ "code": code.name(), "message": of.fault.chain(), "hint": hint })
             });
             return output::print_json(&json!({
                 "success": stopped.is_none(),
@@ -197,7 +198,7 @@ pub fn refuse_unheard(asks: bool) -> Result<(), Fault> {
     Err(Fault::new(
         Step::Ask,
         Remedy::Caller,
-        "unconfirmed",
+        FaultCode::Unconfirmed,
         "A cutover asks before each step, and nobody is there to answer",
         "run it at a terminal, look at it with --dry-run, or say --yes to all of it",
     ))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::compression::{Compressed, Compression};
 use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::jobs::export::ports::{Format, Output};
 
@@ -141,7 +142,7 @@ impl Files {
                 return Err(Fault::new(
                     Step::Ask,
                     Remedy::Caller,
-                    "same_file",
+                    FaultCode::SameFile,
                     format!("Another table goes to {name}, too"),
                     "export one of them alone, to another directory",
                 )
@@ -272,7 +273,7 @@ fn several(tables: usize) -> Fault {
     Fault::new(
         Step::Ask,
         Remedy::Caller,
-        "several_files",
+        FaultCode::SeveralFiles,
         format!("{tables} tables do not fit into one file of this format"),
         "name a directory, as in --output backup/, or one table with --table",
     )
@@ -283,7 +284,7 @@ fn in_the_way(partial: &Path) -> Fault {
     Fault::new(
         Step::Write,
         Remedy::Operator,
-        "in_the_way",
+        FaultCode::InTheWay,
         format!("There is a file {} already", partial.display()),
         "remove it, unless another export is at work there: it is what a killed one left",
     )
@@ -293,7 +294,7 @@ fn unwritable(path: &Path, error: io::Error) -> Fault {
     Fault::new(
         Step::Write,
         Remedy::Operator,
-        "unwritable",
+        FaultCode::Unwritable,
         format!("Cannot write to {}", path.display()),
         "check the room on the disk and the rights, or name another place with --output",
     )
@@ -325,7 +326,7 @@ mod tests {
         let open = || Files::open(Place::File(name.clone()), Format::Sql, Compression::None, &[]);
         let mut first = open().unwrap();
         first.write(b"the first").unwrap();
-        assert_eq!(open().err().map(|fault| fault.code), Some("in_the_way"));
+        assert_eq!(open().err().map(|fault| fault.code), Some(FaultCode::InTheWay));
         first.finish().unwrap();
         assert_eq!(fs::read(&name).unwrap(), b"the first");
         drop(first);

@@ -199,7 +199,7 @@ fn checkpoint_json(vouched: &Vouched) -> Value {
 fn fault_json(fault: &Fault) -> Value {
     json!({
         "table": fault.table.as_ref().map(ToString::to_string),
-        "code": fault.code,
+        "code": fault.code.name(),
         "message": fault.chain(),
         "hint": fault.hint,
     })

@@ -129,7 +129,7 @@ fn row_json(table: &TableVerified, row: &DifferingRow) -> Value {
 fn fault_json(fault: &Fault) -> Value {
     json!({
         "table": fault.table.as_ref().map(ToString::to_string),
-        "code": fault.code,
+        "code": fault.code.name(),
         "message": fault.chain(),
         "hint": fault.hint,
     })

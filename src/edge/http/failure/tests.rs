@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::engine::model::fault_code::FaultCode;
 
 const HOME: &str = "https://sync.example.com";
 
@@ -90,7 +91,7 @@ fn numbers_may_stand_in_quotes_and_parts_may_be_missing() {
 #[test]
 fn a_malformed_callback_is_refused_for_good() {
     let refused = |fault: Fault| {
-        assert_eq!((fault.remedy, fault.code), (Remedy::Operator, "bad_callback"));
+        assert_eq!((fault.remedy, fault.code), (Remedy::Operator, FaultCode::BadCallback));
     };
     for body in ["", "{}", "[]", "null", "nonsense", r#"{"url": 1, "sourceMessageId": 2}"#] {
         refused(Callback::parse(body.as_bytes(), HOME).unwrap_err());

@@ -1,0 +1,288 @@
+//! The words by which programs tell one fault from another.
+//!
+//! A new code is a line of the list below: a sentence, the variant, the text that callers read and
+//! what the code says about the rest of the run. `tests::no_text_changes` pins the texts.
+
+/// The share of a run that is lost with a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The connection, the lease or a whole side is gone, so no other table can go on either.
+    Run,
+    /// A statement took too long or was in the way of others: a page of fewer rows may go through.
+    Page,
+    /// Only the table or the call that the fault names is lost.
+    Subject,
+}
+
+macro_rules! fault_codes {
+    ($($(#[$doc:meta])+ $code:ident = $name:literal, $scope:ident;)+) => {
+        /// A word for programs, stable between versions: `error.code` in answers, `code` in logs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum FaultCode { $($(#[$doc])+ $code,)+ }
+
+        impl FaultCode {
+            /// All codes, in the order of this file.
+            pub const ALL: &[Self] = &[$(Self::$code,)+];
+
+            /// The code's text in answers and logs.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$code => $name,)+ }
+            }
+
+            /// Returns the share of a run that is lost with a fault of this code.
+            pub fn scope(self) -> Scope {
+                match self { $(Self::$code => Scope::$scope,)+ }
+            }
+        }
+    };
+}
+
+fault_codes! {
+    // Reaching a database, or the API in front of it.
+
+    /// The connection could not be made, or broke.
+    Unreachable = "unreachable", Run;
+    /// No answer came in time.
+    Silent = "silent", Run;
+    /// The server is starting, stopping or out of connections, or the API cannot answer now.
+    Unavailable = "unavailable", Run;
+    /// The API takes no more calls for a moment, or another run of the pipeline is at work.
+    Busy = "busy", Subject;
+    /// The server speaks no TLS, or is not who it should be.
+    TlsRefused = "tls_refused", Subject;
+    /// The file of root certificates cannot be used.
+    RootCertificate = "root_certificate", Subject;
+    /// User or password were refused.
+    LoginRefused = "login_refused", Subject;
+    /// The server has no database of that name.
+    NoDatabase = "no_database", Subject;
+    /// The address leads to no project's API.
+    NoApi = "no_api", Subject;
+    /// The project is paused.
+    ProjectPaused = "project_paused", Subject;
+    /// The project's account is over its quota.
+    OverQuota = "over_quota", Subject;
+    /// The API refuses the key.
+    KeyRefused = "key_refused", Subject;
+    /// The key has expired.
+    KeyExpired = "key_expired", Subject;
+    /// The key is one for browsers, which does not see all rows.
+    BrowserKey = "browser_key", Subject;
+    /// The API does not expose the table's schema.
+    SchemaHidden = "schema_hidden", Subject;
+    /// The API answered something that it should not.
+    BadAnswer = "bad_answer", Subject;
+    /// The API does not have our function.
+    NoFunction = "no_function", Subject;
+    /// The act needs a connection, and there is an API only.
+    NoConnection = "no_connection", Subject;
+    /// A key's values are too long for the API's URLs.
+    UrlTooLong = "url_too_long", Subject;
+    /// A row is larger than what an API moves, or a call's body than what we read.
+    TooLarge = "too_large", Subject;
+    /// A table's `where` cannot be evaluated over the API.
+    NoConditions = "no_conditions", Subject;
+    /// Rows cannot be compared over the API as the target would hold them.
+    NoDigests = "no_digests", Subject;
+    /// The API does not show the type of a key column.
+    HiddenType = "hidden_type", Subject;
+    /// A table's rows have no versions over the API, so they are not known to be of one moment.
+    NoVersions = "no_versions", Subject;
+    /// So many rows cannot be tried over an API.
+    NoTrial = "no_trial", Subject;
+
+    // Working with the database.
+
+    /// The role lacks a privilege.
+    NoPrivilege = "no_privilege", Subject;
+    /// The server takes no writes: a standby, or a full disk or plan.
+    ReadOnly = "read_only", Subject;
+    /// The server's disk is full.
+    DiskFull = "disk_full", Subject;
+    /// Another transaction holds a lock on the table.
+    Locked = "locked", Subject;
+    /// The statement ran too long, and was ended.
+    StatementTimeout = "statement_timeout", Page;
+    /// The statement was in another transaction's way.
+    Conflict = "conflict", Page;
+    /// The server refused the statement for a reason that has no code of its own here.
+    Refused = "refused", Subject;
+    /// The bytes of a row are not framed as documented.
+    BadFrame = "bad_frame", Subject;
+    /// A key or a cursor of the source is not valid in UTF-8.
+    KeyEncoding = "key_encoding", Subject;
+    /// A row is not valid in UTF-8, and the export's format needs that.
+    NotUtf8 = "not_utf8", Subject;
+    /// A value that the source was asked for is none of its column's type.
+    BadValue = "bad_value", Subject;
+
+    // The lease and the state tables.
+
+    /// Another run took the lease over.
+    LeaseLost = "lease_lost", Run;
+    /// The answer to the run's last page was lost, so the page may have gone in or not.
+    Unheard = "unheard", Subject;
+    /// The state tables are missing, or of an earlier version, and cannot be made from here.
+    NoState = "no_state", Subject;
+    /// The stored state cannot be read: another version wrote it.
+    BadState = "bad_state", Subject;
+
+    // Tables and rows.
+
+    /// Source and target are the same database.
+    SameDatabase = "same_database", Subject;
+    /// A table cannot be synced as the plan finds it.
+    TableRefused = "table_refused", Subject;
+    /// A table's columns are not what the plan found.
+    SchemaChanged = "schema_changed", Subject;
+    /// A table has no key, or a row has no value in it.
+    NoKey = "no_key", Subject;
+    /// Several rows of the source have the same key.
+    KeyNotUnique = "key_not_unique", Subject;
+    /// The target rejects a row, and nothing of its page was saved.
+    RowRefused = "row_refused", Subject;
+    /// The target rejects more rows of a page than are kept for a retry.
+    RowsRefused = "rows_refused", Subject;
+    /// More rows of the table are gone from the source than may be deleted.
+    DeletesRefused = "deletes_refused", Subject;
+
+    // The queue, the schedules and the webhook.
+
+    /// The call needs the queue, and none is set up.
+    NoQueue = "no_queue", Subject;
+    /// The chain of slices makes no progress.
+    Stalled = "stalled", Subject;
+    /// QStash cannot be reached, or cannot answer now.
+    QstashUnavailable = "qstash_unavailable", Subject;
+    /// QStash takes no more calls for a moment.
+    QstashBusy = "qstash_busy", Subject;
+    /// QStash's daily quota is used up.
+    QstashQuota = "qstash_quota", Subject;
+    /// QStash does not know the token.
+    QstashToken = "qstash_token", Subject;
+    /// The plan at QStash does not allow what was asked for.
+    QstashLimit = "qstash_limit", Subject;
+    /// QStash refused the call.
+    QstashRefused = "qstash_refused", Subject;
+    /// QStash answered something that it should not.
+    QstashAnswer = "qstash_answer", Subject;
+    /// The function's own public URL is not set.
+    NoAppUrl = "no_app_url", Subject;
+    /// No schedule has that id.
+    NoSchedule = "no_schedule", Subject;
+    /// The text is no schedule's id.
+    BadId = "bad_id", Subject;
+    /// The schedule belongs to another deployment.
+    NotOurs = "not_ours", Subject;
+    /// A schedule of another deployment has that id already.
+    IdTaken = "id_taken", Subject;
+    /// A schedule that was brought up to date is no longer paused.
+    NotPaused = "not_paused", Subject;
+    /// The webhook that people are told through cannot be reached.
+    NotNotified = "not_notified", Subject;
+
+    // Calls over HTTP.
+
+    /// The caller is neither QStash nor holds the admin token.
+    Unauthorized = "unauthorized", Subject;
+    /// No such path.
+    NotFound = "not_found", Subject;
+    /// The path does not take that method.
+    Method = "method", Subject;
+    /// The body was cut on its way.
+    BadBody = "bad_body", Subject;
+    /// The body asks for nothing that the path does.
+    BadAction = "bad_action", Subject;
+    /// The failure callback tells of no message of ours.
+    BadCallback = "bad_callback", Subject;
+    /// No pipeline has that name, or several could be meant.
+    NoPipeline = "no_pipeline", Subject;
+    /// Startup syncs are off.
+    StartupOff = "startup_off", Subject;
+    /// Our code panicked.
+    Defect = "defect", Subject;
+
+    // Commands, imports and exports.
+
+    /// The text is no table's name.
+    BadTable = "bad_table", Subject;
+    /// The table does not exist, or none was named.
+    NoTable = "no_table", Subject;
+    /// The text is no point in the past.
+    BadSpan = "bad_span", Subject;
+    /// Nobody could confirm that rows are written.
+    NotConfirmed = "not_confirmed", Subject;
+    /// A file of rows cannot be read.
+    BadFile = "bad_file", Subject;
+    /// The name is no encoding that files are read in.
+    BadEncoding = "bad_encoding", Subject;
+    /// The target rejects more rows of a file than are kept.
+    TooManyRefused = "too_many_refused", Subject;
+    /// The export's query cannot be written in one line.
+    NoLine = "no_line", Subject;
+    /// Several tables do not fit into one file of the format.
+    SeveralFiles = "several_files", Subject;
+    /// Two tables would be written to one file.
+    SameFile = "same_file", Subject;
+    /// Another export's unfinished file is in the way.
+    InTheWay = "in_the_way", Subject;
+    /// The export cannot write its file.
+    Unwritable = "unwritable", Subject;
+    /// Rows were changed before the export had read them, so its snapshot is gone.
+    Overtaken = "overtaken", Subject;
+
+    // The steps of a cutover.
+
+    /// A table has a problem that planning found.
+    PlanProblem = "plan_problem", Subject;
+    /// The target lacks the rows from before a look-back.
+    BegunLate = "begun_late", Subject;
+    /// The target rejects rows.
+    RejectedRows = "rejected_rows", Subject;
+    /// Somebody still writes to the source.
+    WritersActive = "writers_active", Subject;
+    /// A schedule is no longer paused.
+    SchedulesAwake = "schedules_awake", Subject;
+    /// The two sides differ.
+    Differences = "differences", Subject;
+    /// The step's work was done by another attempt.
+    Repeated = "repeated", Subject;
+    /// Another attempt took this cutover over, or gave it up.
+    AnotherCutover = "another_cutover", Subject;
+    /// The cutover was over, and the source has changed since.
+    CutOverAlready = "cut_over_already", Subject;
+    /// The person answered no.
+    Declined = "declined", Subject;
+    /// Nobody is there to answer.
+    Unconfirmed = "unconfirmed", Subject;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs, alarms and people's notes rest on these texts.
+    #[test]
+    fn no_text_changes() {
+        let mut names: Vec<&str> = FaultCode::ALL.iter().map(|code| code.name()).collect();
+        names.sort_unstable();
+        assert_eq!(names, PINNED.split_whitespace().collect::<Vec<_>>());
+    }
+
+    const PINNED: &str = "
+        another_cutover bad_action bad_answer bad_body bad_callback bad_encoding bad_file
+        bad_frame bad_id bad_span bad_state bad_table bad_value begun_late browser_key busy
+        conflict cut_over_already declined defect deletes_refused differences disk_full
+        hidden_type id_taken in_the_way key_encoding key_expired key_not_unique key_refused
+        lease_lost locked login_refused method no_api no_app_url no_conditions no_connection
+        no_database no_digests no_function no_key no_line no_pipeline no_privilege no_queue
+        no_schedule no_state no_table no_trial no_versions not_confirmed not_found not_notified
+        not_ours not_paused not_utf8 over_quota overtaken plan_problem project_paused
+        qstash_answer qstash_busy qstash_limit qstash_quota qstash_refused qstash_token
+        qstash_unavailable read_only refused rejected_rows repeated root_certificate row_refused
+        rows_refused same_database same_file schedules_awake schema_changed schema_hidden
+        several_files silent stalled startup_off statement_timeout table_refused tls_refused
+        too_large too_many_refused unauthorized unavailable unconfirmed unheard unreachable
+        unwritable url_too_long writers_active
+    ";
+}
