@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::http::Http;
+use super::api::http::Http;
 use crate::jobs::schedules::ports::{Function, NotThere};
 
 /// A cold start is over by then.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::http::{Http, once};
+use super::api::http::{Http, once};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::notice::Notice;

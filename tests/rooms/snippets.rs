@@ -83,7 +83,7 @@ fn an_adapter_imports_no_other_adapter() {
     let path = "adapters/mailerlite/client.rs";
     none_breaks(
         path,
-        &["crate::engine::{model::page::Page, ports::Source}", "crate::adapters::http"],
+        &["crate::engine::{model::page::Page, ports::Source}", "crate::adapters::api::http"],
     );
     none_breaks(path, &["crate::jobs::contacts::ports::Subscribers", "super::wire"]);
     each_breaks(path, &["crate::adapters::postgres", "super::super::qstash", "super::super::*"]);
@@ -93,7 +93,7 @@ fn an_adapter_imports_no_other_adapter() {
     );
     each_breaks(path, &["crate::engine::drive", "crate::engine::plan::order", "crate::engine"]);
     none_breaks("adapters/mod.rs", &["self::postgres", "crate::adapters::postgrest"]);
-    each_breaks("adapters/http.rs", &["crate::adapters::qstash", "crate::settings"]);
+    each_breaks("adapters/api/http.rs", &["crate::adapters::qstash", "crate::settings"]);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_decision_neither_waits_nor_looks_around() {
 fn only_settings_binaries_and_the_demo_read_the_environment() {
     let readers = ["use std::env;", "use std::{env, fs};", "fn f() { std::env::var(\"A\"); }"];
     for code in readers {
-        for path in ["jobs/verify/mod.rs", "adapters/http.rs", "edge/cli/run.rs", "wiring.rs"] {
+        for path in ["jobs/verify/mod.rs", "adapters/api/http.rs", "edge/cli/run.rs", "wiring.rs"] {
             assert!(is_broken(path, code), "src/{path}: {code}");
         }
         for path in ["settings/environment.rs", "bin/syncline.rs", "demo/cluster.rs"] {

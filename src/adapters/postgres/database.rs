@@ -16,7 +16,7 @@ use super::{
     alter, delete, describe, digest, further, ledger, pulse, read, sequences, survey, together,
     write,
 };
-use crate::adapters::project::ApiError;
+use crate::adapters::api::project::ApiError;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};

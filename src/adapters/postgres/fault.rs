@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use super::copy::BadFrame;
 use super::refused::Refused;
-use crate::adapters::project::ApiError;
+use crate::adapters::api::project::ApiError;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::fault::{PostgresError, to_fault};
 use super::session::Session;
-use crate::adapters::project::Api;
+use crate::adapters::api::project::Api;
 use crate::engine::model::address::Address;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::fault::{Fault, Step};

@@ -23,7 +23,7 @@ use super::fault::PostgresError;
 use super::row::Row;
 use super::sql::{self, Purpose};
 use super::statement::Parameter;
-use crate::adapters::project::Api;
+use crate::adapters::api::project::Api;
 use renewal::Renewal;
 use wire::{Answered, Call, RawAnswer};
 

@@ -16,7 +16,7 @@ use super::row::Row;
 use super::script::Script;
 use super::sql::{self, Purpose};
 use super::statement::{Parameter, Statement};
-use crate::adapters::project::Api;
+use crate::adapters::api::project::Api;
 use crate::engine::model::database::DatabaseUrl;
 
 /// After how long we stop waiting for an answer: a little after the server should have ended the

@@ -10,8 +10,8 @@ use reqwest::header::HeaderValue;
 use super::fault::RestError;
 use super::floor::Clock;
 use super::wire;
-use crate::adapters::http::{Answered, Http, Repeating};
-use crate::adapters::project::PATIENCE;
+use crate::adapters::api::http::{Answered, Http, Repeating};
+use crate::adapters::api::project::PATIENCE;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 

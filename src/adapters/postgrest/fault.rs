@@ -1,7 +1,7 @@
 //! What an API refuses, and who must act. Its sentences may hold values of rows: they are told only
 //! where they name a table, a column or a role.
 
-use crate::adapters::http::{Answered, NoAnswer};
+use crate::adapters::api::http::{Answered, NoAnswer};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::json_rows::BadRow;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::adapters::http::{Answered, NoAnswer, retry_after};
+use crate::adapters::api::http::{Answered, NoAnswer, retry_after};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Method, RequestBuilder};
 
-use super::http::{Answered, Http};
+use crate::adapters::api::http::{Answered, Http};
 use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;

@@ -1,8 +1,8 @@
 //! What an API before the database answered instead of it, and who must act.
 
 use super::Judgement;
-use crate::adapters::http::NoAnswer;
-use crate::adapters::project::ApiError;
+use crate::adapters::api::http::NoAnswer;
+use crate::adapters::api::project::ApiError;
 use crate::engine::model::fault::Remedy;
 use crate::engine::model::fault_code::FaultCode;
 

@@ -13,7 +13,7 @@ use super::super::row::{JsonRow, Row};
 use super::super::statement::{Parameter, Statement};
 use super::parts::Parts;
 use super::values;
-use crate::adapters::project::{Again, Api, ApiError};
+use crate::adapters::api::project::{Again, Api, ApiError};
 
 /// The function's name.
 const FUNCTION: &str = "syncline_run";
