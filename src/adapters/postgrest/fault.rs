@@ -7,7 +7,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::json_rows::BadRow;
 use crate::engine::model::table::TableName;
 
-use super::wire::Said;
+use super::call::wire::Said;
 
 /// Why a call of a project's API came to nothing.
 #[derive(Debug, thiserror::Error)]

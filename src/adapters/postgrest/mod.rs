@@ -1,144 +1,18 @@
-//! A project's PostgREST API as the side that is read, with nothing installed there. What the API
+//! A project's PostgREST API as the side that is read, with nothing installed there: what the API
 //! offers to anybody with the key is all that is used.
 //!
-//! It shows no open transaction, so the newest rows are read again by every run that finds a
-//! change; `survey` tells how far back. Each page is a snapshot of its own.
+//! - `source`: the ports.
+//! - `read`: pages of rows, the description of the tables, the survey before a run.
+//! - `values`: digests of rows, the text and the order of their values, as a database has them.
+//! - `call`: a call of the API: its text, its answer, its lists' length, its clock.
+//! - `fault`: what the API refuses, and who must act.
+//!
+//! Arrows run down alone: `source`, then `read` and `values`, then `call`, then `fault`.
 
-mod client;
-mod describe;
-mod digest;
+mod call;
 mod fault;
-mod floor;
-mod lengths;
-mod order;
-mod printed;
-mod query;
 mod read;
-mod survey;
-mod wire;
+mod source;
+mod values;
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use async_trait::async_trait;
-
-use client::Client;
-use fault::RestError;
-use lengths::Lengths;
-
-use crate::engine::model::facts::Facts;
-use crate::engine::model::fault::{Fault, Step};
-use crate::engine::model::meter::Meter;
-use crate::engine::model::page::Page;
-use crate::engine::model::project::Project;
-use crate::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
-};
-use crate::engine::model::sequence::Sequence;
-use crate::engine::model::shape::Shape;
-use crate::engine::model::survey::{Survey, SurveyAsk};
-use crate::engine::model::table::TableName;
-use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
-
-/// A project that is read over its API and never written.
-pub struct PostgrestSource {
-    client: Client,
-    lengths: Lengths,
-}
-
-impl PostgrestSource {
-    /// A source that is reached when it is first needed. The meter counts its calls.
-    pub fn new(project: Project, meter: Meter) -> Self {
-        Self { client: Client::new(project, meter), lengths: Lengths::default() }
-    }
-
-    fn table<'a>(&'a self, of: Comparison<'a>) -> digest::Table<'a> {
-        digest::Table { client: &self.client, of }
-    }
-}
-
-#[async_trait]
-impl Source for PostgrestSource {
-    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        // The API's own limit may have been set anew since the last run.
-        self.lengths.forget();
-        describe::facts(&self.client, tables)
-            .await
-            .map_err(|error| error.into_fault(Step::Plan, None))
-    }
-
-    /// The API shows none.
-    async fn sequences(&self, _: &[TableName]) -> Result<Vec<Sequence>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
-        survey::look(self, asks, overlap).await
-    }
-
-    /// The API shows nobody: what is written behind the cursor is left to the overlap.
-    async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
-        Ok(BTreeSet::new())
-    }
-
-    async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
-        let page = read::page(self, read).await;
-        page.map_err(|error| error.into_fault(Step::Read, Some(&read.shape.table)))
-    }
-
-    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
-        let page = read::fetch(self, fetch).await;
-        page.map_err(|error| error.into_fault(Step::Read, Some(&fetch.shape.table)))
-    }
-
-    async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
-        let page = read::parents(self, fetch).await;
-        page.map_err(|error| error.into_fault(Step::Read, Some(&fetch.parent.table)))
-    }
-}
-
-fn compared<T>(result: Result<T, RestError>, of: Comparison<'_>) -> Result<T, Fault> {
-    result.map_err(|error| error.into_fault(Step::Compare, Some(&of.shape.table)))
-}
-
-#[async_trait]
-impl Digests for PostgrestSource {
-    async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
-        Ok(shape.filter.is_none())
-    }
-
-    async fn digest(
-        &self,
-        of: Comparison<'_>,
-        ranges: &[KeyRange],
-    ) -> Result<Vec<RangeDigest>, Fault> {
-        compared(digest::ranges(self.table(of), ranges).await, of)
-    }
-
-    async fn borders(
-        &self,
-        of: Comparison<'_>,
-        ranges: &[KeyRange],
-        every: u64,
-    ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        compared(digest::borders(self.table(of), ranges, every).await, of)
-    }
-
-    async fn rows(
-        &self,
-        of: Comparison<'_>,
-        ranges: &[KeyRange],
-        most: u64,
-    ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        compared(digest::rows(self.table(of), ranges, most).await, of)
-    }
-
-    async fn columns(
-        &self,
-        of: Comparison<'_>,
-        keys: &[RowKey],
-    ) -> Result<Vec<ColumnDigests>, Fault> {
-        compared(digest::columns(self.table(of), keys).await, of)
-    }
-}
+pub use source::PostgrestSource;

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::client::Client;
-use super::fault::RestError;
-use super::wire::{Definition, Described, Property};
+use super::super::call::client::Client;
+use super::super::call::wire::{Definition, Described, Property};
+use super::super::fault::RestError;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::table::{DEFAULT_SCHEMA, OWN_TABLES, TableName};
 

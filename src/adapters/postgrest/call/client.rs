@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderValue;
 
-use super::fault::RestError;
-use super::floor::Clock;
+use super::super::fault::RestError;
+use super::super::read::start::Clock;
 use super::wire;
 use crate::adapters::api::http::{Answered, Http, Repeating};
 use crate::adapters::api::project::PATIENCE;

@@ -17,11 +17,11 @@ use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
 
-use super::PostgrestSource;
-use super::client::Get;
-use super::fault::RestError;
-use super::floor::floor;
-use super::query::{self, Query};
+use super::super::call::client::Get;
+use super::super::call::query::{self, Query};
+use super::super::fault::RestError;
+use super::super::source::PostgrestSource;
+use super::start::floor;
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::json_rows;

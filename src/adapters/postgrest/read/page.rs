@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::PostgrestSource;
-use super::client::{Get, Listed};
-use super::fault::RestError;
-use super::query::{self, Query};
+use super::super::call::client::{Get, Listed};
+use super::super::call::query::{self, Query};
+use super::super::fault::RestError;
+use super::super::source::PostgrestSource;
 use super::survey::lower_bound;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::json_rows;
@@ -289,5 +289,5 @@ pub fn batches(columns: &[String], values: &[Vec<String>]) -> Vec<(String, Strin
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
+#[path = "page_tests.rs"]
 mod tests;

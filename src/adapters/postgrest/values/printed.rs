@@ -6,10 +6,10 @@ use std::cmp::Ordering;
 
 use md5::{Digest, Md5};
 
-use super::fault::RestError;
+use super::super::call::query;
+use super::super::fault::RestError;
+use super::super::read::page::text;
 use super::order::{self, Order};
-use super::query;
-use super::read::text;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::json_rows;
 use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey};

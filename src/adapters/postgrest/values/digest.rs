@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::client::{Client, Get};
-use super::fault::RestError;
+use super::super::call::client::{Client, Get};
+use super::super::call::query::{self, Query};
+use super::super::fault::RestError;
+use super::super::read::page::{Rows, batches, order};
 use super::printed::{self, Printed};
-use super::query::{self, Query};
-use super::read::{Rows, batches, order};
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::range::{
