@@ -1,13 +1,13 @@
 //! What an API refuses, and who must act. Its sentences may hold values of rows: they are told only
 //! where they name a table, a column or a role.
 
+use serde::Deserialize;
+
 use crate::adapters::api::http::{Answered, NoAnswer};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::json_rows::BadRow;
 use crate::engine::model::table::TableName;
-
-use super::call::wire::Said;
 
 /// Why a call of a project's API came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,17 @@ pub enum RestError {
     /// It cannot evaluate SQL.
     #[error("The plain API evaluates no condition of `where`")]
     NoConditions,
+}
+
+/// An error. What a gateway says has no code.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    /// PostgREST's own code or Postgres'.
+    #[serde(default)]
+    code: Option<String>,
+    /// A sentence, which may hold values.
+    #[serde(default)]
+    message: Option<String>,
 }
 
 /// More of an answer's words is of no use.

@@ -10,11 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::call::client::Client;
-use super::call::list_limit::Lengths;
 use super::fault::RestError;
 use super::read::{describe, page, survey};
 use super::values::digest;
-
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
@@ -32,14 +30,13 @@ use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
 
 /// A project that is read over its API and never written.
 pub struct PostgrestSource {
-    pub(super) client: Client,
-    pub(super) lengths: Lengths,
+    client: Client,
 }
 
 impl PostgrestSource {
     /// A source that is reached when it is first needed. The meter counts its calls.
     pub fn new(project: Project, meter: Meter) -> Self {
-        Self { client: Client::new(project, meter), lengths: Lengths::default() }
+        Self { client: Client::new(project, meter) }
     }
 
     fn table<'a>(&'a self, of: Comparison<'a>) -> digest::Table<'a> {
@@ -51,7 +48,7 @@ impl PostgrestSource {
 impl Source for PostgrestSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         // The API's own limit may have been set anew since the last run.
-        self.lengths.forget();
+        self.client.list_limit.forget();
         describe::facts(&self.client, tables)
             .await
             .map_err(|error| error.into_fault(Step::Plan, None))
@@ -63,7 +60,7 @@ impl Source for PostgrestSource {
     }
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
-        survey::look(self, asks, overlap).await
+        survey::look(&self.client, asks, overlap).await
     }
 
     /// The API shows nobody: what is written behind the cursor is left to the overlap.
@@ -72,17 +69,17 @@ impl Source for PostgrestSource {
     }
 
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
-        let page = page::page(self, read).await;
+        let page = page::page(&self.client, read).await;
         page.map_err(|error| error.into_fault(Step::Read, Some(&read.shape.table)))
     }
 
     async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
-        let page = page::fetch(self, fetch).await;
+        let page = page::fetch(&self.client, fetch).await;
         page.map_err(|error| error.into_fault(Step::Read, Some(&fetch.shape.table)))
     }
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
-        let page = page::parents(self, fetch).await;
+        let page = page::parents(&self.client, fetch).await;
         page.map_err(|error| error.into_fault(Step::Read, Some(&fetch.parent.table)))
     }
 }

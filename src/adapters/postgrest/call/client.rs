@@ -8,12 +8,15 @@ use reqwest::RequestBuilder;
 use reqwest::header::HeaderValue;
 
 use super::super::fault::RestError;
-use super::super::read::start::Clock;
+use super::clock::Clock;
+use super::list_limit::ListLimit;
+use super::query::{self, Query};
 use super::wire;
 use crate::adapters::api::http::{Answered, Http, Repeating};
 use crate::adapters::api::project::PATIENCE;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
+use crate::engine::model::shape::Shape;
 
 /// A project's API, reached when it is first needed.
 pub struct Client {
@@ -21,6 +24,8 @@ pub struct Client {
     project: Project,
     meter: Meter,
     clock: Clock,
+    /// The length that its lists are cut at.
+    pub list_limit: ListLimit,
 }
 
 /// The rows that were answered.
@@ -35,12 +40,10 @@ pub struct Listed {
 
 /// What is read of a table.
 pub struct Get<'a> {
-    /// The table's schema.
-    pub schema: &'a str,
-    /// Its name.
-    pub table: &'a str,
-    /// What follows the question mark.
-    pub query: &'a str,
+    /// The table.
+    pub shape: &'a Shape,
+    /// Its columns and rows.
+    pub query: &'a Query,
     /// Whether all rows that match are to be counted.
     pub counted: bool,
     /// The bytes after which no more is read, one row at least.
@@ -51,7 +54,7 @@ impl Client {
     /// Calls are counted by the meter, each attempt.
     pub fn new(project: Project, meter: Meter) -> Self {
         let http = Http::showing_a_key_to(project.api());
-        Self { http, project, meter, clock: Clock::default() }
+        Self { http, project, meter, clock: Clock::default(), list_limit: ListLimit::default() }
     }
 
     /// The project that is called.
@@ -66,11 +69,15 @@ impl Client {
 
     /// Reads rows of a table.
     pub async fn list(&self, get: &Get<'_>) -> Result<Listed, RestError> {
-        let Get { schema, table, query, counted, most_bytes } = *get;
-        let url = format!("{}/{}?{query}", self.project.api(), super::query::encoded(table));
+        let Get { shape, query, counted, most_bytes } = *get;
+        if shape.filter.is_some() {
+            return Err(RestError::NoConditions);
+        }
+        let table = query::encoded(shape.table.name());
+        let url = format!("{}/{table}?{}", self.project.api(), query.as_str());
         let request = self.http.client().get(url).header("Accept", "application/json");
         let prefer = if counted { "timezone=UTC, count=exact" } else { "timezone=UTC" };
-        let request = self.shown(request, schema).header("Prefer", prefer);
+        let request = self.shown(request, shape.table.schema()).header("Prefer", prefer);
         // In a row that is larger than a page, each byte is looked at once.
         let enough = |body: &[u8], known: usize| {
             let unseen = if known > most_bytes { known } else { 0 };

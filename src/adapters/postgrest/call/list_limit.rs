@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the lists of one run have told of that length.
 #[derive(Debug, Default)]
-pub struct Lengths {
+pub struct ListLimit {
     /// The longest list; lists are cut at no less.
     longest: AtomicU64,
     /// The length that they are cut at, once a row was found behind one; 0 until then.
     cut_at: AtomicU64,
 }
 
-impl Lengths {
+impl ListLimit {
     /// Whether a list that is shorter than was asked for is whole; none where only another call can
     /// tell.
     pub fn judge(&self, rows: u64) -> Option<bool> {
@@ -41,15 +41,15 @@ mod tests {
 
     #[test]
     fn only_the_longest_list_so_far_may_have_been_cut() {
-        let lengths = Lengths::default();
-        assert_eq!(lengths.judge(300), None);
-        assert_eq!(lengths.judge(299), Some(true));
-        assert_eq!(lengths.judge(300), None);
-        assert_eq!(lengths.judge(1_000), None);
-        lengths.found(1_000);
-        assert_eq!(lengths.judge(1_000), Some(false));
-        assert_eq!(lengths.judge(999), Some(true));
-        lengths.forget();
-        assert_eq!(lengths.judge(7), None);
+        let limit = ListLimit::default();
+        assert_eq!(limit.judge(300), None);
+        assert_eq!(limit.judge(299), Some(true));
+        assert_eq!(limit.judge(300), None);
+        assert_eq!(limit.judge(1_000), None);
+        limit.found(1_000);
+        assert_eq!(limit.judge(1_000), Some(false));
+        assert_eq!(limit.judge(999), Some(true));
+        limit.forget();
+        assert_eq!(limit.judge(7), None);
     }
 }

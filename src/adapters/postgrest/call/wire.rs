@@ -1,4 +1,4 @@
-//! What PostgREST sends: lists of rows, errors, and the description of a schema (Swagger 2.0).
+//! What PostgREST sends: lists of rows, and the description of a schema (Swagger 2.0).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,17 +19,6 @@ pub fn inside(body: Bytes, cut: bool) -> Option<Bytes> {
     let end = if cut { body.len() } else { end - 1 };
     let inside = body.slice(start + 1..end);
     Some(if inside.trim_ascii().is_empty() { Bytes::new() } else { inside })
-}
-
-/// An error. What a gateway says has no code.
-#[derive(Debug, Default, Deserialize)]
-pub struct Said {
-    /// PostgREST's own code or Postgres'.
-    #[serde(default)]
-    pub code: Option<String>,
-    /// A sentence, which may hold values.
-    #[serde(default)]
-    pub message: Option<String>,
 }
 
 /// The description of a schema.

@@ -1,34 +1,28 @@
 //! One page of a scan: a list in keyset order, cut at its bounds; and rows by their values.
 
-use bytes::Bytes;
-
-use super::super::call::client::{Get, Listed};
-use super::super::call::query::{self, Query};
+use super::super::call::client::{Client, Get};
+use super::super::call::query::{self, Query, batches, order};
+use super::super::call::rows::{Rows, text};
 use super::super::fault::RestError;
-use super::super::source::PostgrestSource;
-use super::survey::lower_bound;
+use super::start::lower_bound;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
-use crate::engine::model::json_rows;
 use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
-/// The longest list of conditions in a URL. Gateways refuse URLs of 8 KiB (facts/postgrest.md,
-/// section 1), and the columns stand in it too.
-pub const LONGEST_CONDITIONS: usize = 3_000;
-
 /// Reads one page.
-pub async fn page(of: &PostgrestSource, read: &ReadPage<'_>) -> Result<Page, RestError> {
+pub async fn page(client: &Client, read: &ReadPage<'_>) -> Result<Page, RestError> {
     let (shape, limit) = (read.shape, read.limit);
     let query = request(read, read.scan.after.as_ref())
         .with("select", &query::columns(shape))
         .with("limit", &limit.rows.to_string());
-    let listed = list(of, shape, &query, false, limit.bytes).await?;
+    let listed =
+        client.list(&Get { shape, query: &query, counted: false, most_bytes: limit.bytes }).await?;
     let Rows { bytes, ends, cut } = Rows::of(listed, limit.bytes)?;
     let rows = ends.len() as u64;
     let Some(row) = last_row(&bytes, &ends) else { return Ok(Page::empty()) };
     let last = position(row, read)?;
-    let complete = !cut && is_end(of, read, rows, &last).await?;
+    let complete = !cut && is_end(client, read, rows, &last).await?;
     Ok(Page { bytes, rows, last: Some(last), complete })
 }
 
@@ -36,7 +30,7 @@ pub async fn page(of: &PostgrestSource, read: &ReadPage<'_>) -> Result<Page, Res
 /// of its own without a word of it (facts/postgrest.md, section 1): a list that is shorter than
 /// another one is not cut, and of the longest so far one row after it is asked for.
 async fn is_end(
-    of: &PostgrestSource,
+    client: &Client,
     read: &ReadPage<'_>,
     rows: u64,
     last: &Position,
@@ -44,23 +38,24 @@ async fn is_end(
     if rows >= u64::from(read.limit.rows) {
         return Ok(false);
     }
-    if let Some(is_end) = of.lengths.judge(rows) {
+    if let Some(is_end) = client.list_limit.judge(rows) {
         return Ok(is_end);
     }
     let shape = read.shape;
     let query = request(read, Some(last))
         .with("select", &query::some(shape, shape.key.iter().map(String::as_str)))
         .with("limit", "1");
-    let more = list(of, shape, &query, false, PAGE_BYTES).await?;
+    let more =
+        client.list(&Get { shape, query: &query, counted: false, most_bytes: PAGE_BYTES }).await?;
     let is_end = more.rows.is_empty();
     if !is_end {
-        of.lengths.found(rows);
+        client.list_limit.found(rows);
     }
     Ok(is_end)
 }
 
 /// Reads the rows that have certain values, as far as they fit a page.
-pub async fn fetch(of: &PostgrestSource, fetch: &Fetch<'_>) -> Result<Page, RestError> {
+pub async fn fetch(client: &Client, fetch: &Fetch<'_>) -> Result<Page, RestError> {
     let Fetch { shape, columns, values } = *fetch;
     let order = order(&shape.key);
     let (mut bytes, mut rows) = (Vec::new(), 0);
@@ -70,7 +65,8 @@ pub async fn fetch(of: &PostgrestSource, fetch: &Fetch<'_>) -> Result<Page, Rest
             .with(&key, &among)
             .with("order", &order);
         let left = PAGE_BYTES.saturating_sub(bytes.len()).max(1);
-        let listed = list(of, shape, &query, true, left).await?;
+        let listed =
+            client.list(&Get { shape, query: &query, counted: true, most_bytes: left }).await?;
         let total = listed.total;
         let Rows { bytes: more, ends, cut } = Rows::of(listed, left)?;
         if !bytes.is_empty() && !more.is_empty() {
@@ -87,95 +83,38 @@ pub async fn fetch(of: &PostgrestSource, fetch: &Fetch<'_>) -> Result<Page, Rest
 }
 
 /// Reads the rows that others point to: first what those point to, then the rows.
-pub async fn parents(of: &PostgrestSource, fetch: &FetchParents<'_>) -> Result<Page, RestError> {
+pub async fn parents(client: &Client, fetch: &FetchParents<'_>) -> Result<Page, RestError> {
     let FetchParents { parent, referenced, child, columns, keys } = *fetch;
     let mut pointed: Vec<Vec<String>> = Vec::new();
     for (key, among) in batches(&child.key, keys) {
         let query = Query::default()
             .with("select", &query::some(child, columns.iter().map(String::as_str)))
             .with(&key, &among);
-        let listed = list(of, child, &query, true, PAGE_BYTES).await?;
+        let listed = client
+            .list(&Get { shape: child, query: &query, counted: true, most_bytes: PAGE_BYTES })
+            .await?;
         let total = listed.total;
-        let Rows { bytes, ends, cut } = Rows::of(listed, PAGE_BYTES)?;
-        if keys.len() > 1 && (cut || total.is_some_and(|total| total > ends.len() as u64)) {
+        let rows = Rows::of(listed, PAGE_BYTES)?;
+        let has_more = rows.cut || total.is_some_and(|total| total > rows.ends.len() as u64);
+        if keys.len() > 1 && has_more {
             return Ok(Page { complete: false, ..Page::empty() });
         }
-        let mut start = 0;
-        for end in ends {
-            let row = &bytes[start..end];
+        for row in rows.iter() {
             let values: Option<Vec<String>> =
                 (0..columns.len()).map(|place| text(row, place)).collect::<Result<_, _>>()?;
             // A NULL points nowhere.
             pointed.extend(values);
-            start = end;
         }
     }
     pointed.sort();
     pointed.dedup();
-    self::fetch(of, &Fetch { shape: parent, columns: referenced, values: &pointed }).await
-}
-
-async fn list(
-    of: &PostgrestSource,
-    shape: &Shape,
-    query: &Query,
-    counted: bool,
-    most_bytes: usize,
-) -> Result<Listed, RestError> {
-    if shape.filter.is_some() {
-        return Err(RestError::NoConditions);
-    }
-    let (schema, table) = (shape.table.schema(), shape.table.name());
-    let listed =
-        of.client.list(&Get { schema, table, query: query.as_str(), counted, most_bytes }).await?;
-    Ok(listed)
-}
-
-/// Whole rows of a list.
-pub struct Rows {
-    /// They.
-    pub bytes: Bytes,
-    /// Where each ends.
-    pub ends: Vec<usize>,
-    /// There were more.
-    pub cut: bool,
-}
-
-impl Rows {
-    /// The rows that fit, one at least.
-    pub fn of(listed: Listed, most_bytes: usize) -> Result<Self, RestError> {
-        let Listed { rows: bytes, cut: unread, total: _ } = listed;
-        let mut ends = Vec::new();
-        let (mut at, mut cut) = (0, unread);
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let is_whole = line.ends_with(b"\n") || !unread;
-            if !is_whole || (at > 0 && at + line.len() > most_bytes) {
-                cut = true;
-                break;
-            }
-            at += line.len();
-            ends.push(at);
-        }
-        Ok(Self { bytes: bytes.slice(..at), ends, cut })
-    }
-
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
-    }
+    self::fetch(client, &Fetch { shape: parent, columns: referenced, values: &pointed }).await
 }
 
 fn last_row<'a>(bytes: &'a [u8], ends: &[usize]) -> Option<&'a [u8]> {
     let end = *ends.last()?;
     let start = ends.len().checked_sub(2).map_or(0, |before| ends[before]);
     Some(&bytes[start..end])
-}
-
-/// The value of a row's member.
-pub fn text(row: &[u8], place: usize) -> Result<Option<String>, RestError> {
-    let text = json_rows::text(row, place)?;
-    text.map(|bytes| String::from_utf8(bytes).map_err(|_| RestError::NotUtf8)).transpose()
 }
 
 /// Where a row stands, read from its bytes.
@@ -254,38 +193,6 @@ fn bounds(read: &ReadPage<'_>, behind: bool) -> Vec<(String, String)> {
         Pass::Nulls => vec![bound("is", "null")],
         Pass::ByKey => Vec::new(),
     }
-}
-
-/// The order by these columns.
-pub fn order(columns: &[String]) -> String {
-    columns
-        .iter()
-        .map(|column| format!("{}.asc", query::name(column)))
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-/// The conditions for rows with these values, each short enough for a URL.
-pub fn batches(columns: &[String], values: &[Vec<String>]) -> Vec<(String, String)> {
-    let mut batches = Vec::new();
-    let (mut batch, mut length) = (Vec::new(), 0);
-    for row in values {
-        let own: usize = columns
-            .iter()
-            .zip(row)
-            .map(|(column, value)| query::encoded(column).len() + query::encoded(value).len() + 16)
-            .sum();
-        if length + own > LONGEST_CONDITIONS && !batch.is_empty() {
-            batches.push(query::among(columns, &batch));
-            (batch, length) = (Vec::new(), 0);
-        }
-        batch.push(row);
-        length += own;
-    }
-    if !batch.is_empty() {
-        batches.push(query::among(columns, &batch));
-    }
-    batches
 }
 
 #[cfg(test)]

@@ -87,30 +87,3 @@ fn each_pass_asks_for_its_rows_after_the_last_one() {
 fn columns_are_named_and_cast_in_their_order() {
     assert_eq!(query::columns(&shape()), "id,\"odd.name\"::text,at");
 }
-
-#[test]
-fn a_page_ends_with_a_whole_row_and_holds_one_at_least() {
-    let rows = |text: &str, cut: bool, most: usize| {
-        let rows = Bytes::copy_from_slice(text.as_bytes());
-        let rows = Rows::of(Listed { rows, cut, total: None }, most).unwrap();
-        (String::from_utf8(rows.bytes.to_vec()).unwrap(), rows.ends.len(), rows.cut)
-    };
-    let three = "{\"a\":1}, \n {\"a\":2}, \n {\"a\":3}";
-    assert_eq!(rows(three, false, 100), (three.to_owned(), 3, false));
-    assert_eq!(rows(three, true, 100), ("{\"a\":1}, \n {\"a\":2}, \n".to_owned(), 2, true));
-    assert_eq!(rows(three, false, 12), ("{\"a\":1}, \n".to_owned(), 1, true));
-    assert_eq!(rows(three, false, 1), ("{\"a\":1}, \n".to_owned(), 1, true));
-    assert_eq!(rows("", false, 100), (String::new(), 0, false));
-}
-
-#[test]
-fn keys_are_asked_for_in_urls_that_gateways_take() {
-    let values: Vec<Vec<String>> = (0..500).map(|n| vec![format!("{n:036}")]).collect();
-    let batches = batches(&["id".to_owned()], &values);
-    assert!(batches.len() > 1);
-    for (_, condition) in &batches {
-        assert!(query::encoded(condition).len() < 4_000, "{}", condition.len());
-    }
-    let asked: usize = batches.iter().map(|(_, among)| among.split(',').count()).sum();
-    assert_eq!(asked, 500);
-}

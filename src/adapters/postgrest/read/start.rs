@@ -1,35 +1,22 @@
-//! The cursor below which no row of a table is asked for, by the clock that the API's answers tell.
+//! The cursors that a look or a scan begins at: the floor of a look-back, and the kept cursor less
+//! the overlap.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use reqwest::header::{DATE, HeaderMap};
 
 use crate::engine::model::cursor::{CursorKind, CursorValue};
 use crate::engine::model::survey::Floor;
 
-/// How far the API's clock is ahead of ours, as its last answer told: in whole seconds, as a date
-/// in a header is.
-#[derive(Debug, Default)]
-pub struct Clock(AtomicI64);
+/// The least overlap where no open transaction can be seen: longer than a request, a job or a
+/// migration usually stays open.
+const LEAST_OVERLAP: Duration = Duration::from_secs(10 * 60);
 
-impl Clock {
-    /// An answer has come.
-    pub fn answered(&self, headers: &HeaderMap, ours: Timestamp) {
-        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            self.0.store(date.timestamp().as_second() - ours.as_second(), Ordering::Relaxed);
-        }
-    }
-
-    /// The time there.
-    pub fn now(&self, ours: Timestamp) -> Timestamp {
-        let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
-        ours.checked_add(ahead).unwrap_or(ours)
-    }
-}
+/// The same for numbers, which have no time: a sequence's values are drawn before their rows
+/// appear, and so many are not drawn by transactions that are open at once.
+const LEAST_NUMBERS: i128 = 1_000;
 
 /// The floor as a value of the column; none where there is none.
 pub fn floor(floor: &Floor, kind: CursorKind, now: Timestamp) -> Option<CursorValue> {
@@ -62,6 +49,43 @@ fn ago(kind: CursorKind, lookback: Duration, now: Timestamp) -> Option<CursorVal
     Some(CursorValue::new(text))
 }
 
+/// From where a scan reads again what lies before the kept cursor. A value that is no ordinary one
+/// is its own bound.
+pub fn lower_bound(value: &str, kind: CursorKind, overlap: Duration) -> String {
+    let overlap = overlap.max(LEAST_OVERLAP);
+    let less = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
+    let bound = match kind {
+        CursorKind::Instant => value
+            .parse::<Timestamp>()
+            .ok()
+            .and_then(|at| at.checked_sub(less).ok())
+            .map(|at| at.to_string()),
+        // When summer time ends, a wall clock's stamps go back by an hour, or by two at most.
+        CursorKind::WallClock => {
+            let less = less.max(SignedDuration::from_hours(2));
+            value
+                .parse::<DateTime>()
+                .ok()
+                .and_then(|at| at.checked_sub(less).ok())
+                .map(|at| at.to_string())
+        }
+        CursorKind::Day => {
+            let days = i64::try_from(overlap.as_secs().div_ceil(86_400)).unwrap_or(i64::MAX);
+            let less = days.min(1_000_000).days();
+            value
+                .parse::<Date>()
+                .ok()
+                .and_then(|at| at.checked_sub(less).ok())
+                .map(|at| at.to_string())
+        }
+        CursorKind::Sequence | CursorKind::Decimal => {
+            let whole = value.split('.').next().unwrap_or_default();
+            whole.parse::<i128>().ok().map(|number| (number - LEAST_NUMBERS).to_string())
+        }
+    };
+    bound.unwrap_or_else(|| value.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +112,31 @@ mod tests {
     }
 
     #[test]
+    fn the_overlap_is_ten_minutes_at_least_and_a_thousand_numbers() {
+        let zero = Duration::ZERO;
+        for (kind, value, bound) in [
+            (
+                CursorKind::Instant,
+                "2026-01-02T00:05:00.123456+00:00",
+                "2026-01-01T23:55:00.123456Z",
+            ),
+            (CursorKind::Instant, "0044-03-15T00:00:00+00:00 BC", "0044-03-15T00:00:00+00:00 BC"),
+            (CursorKind::Instant, "infinity", "infinity"),
+            (CursorKind::WallClock, "2026-01-02T00:05:00", "2026-01-01T22:05:00"),
+            (CursorKind::Day, "2026-01-02", "2026-01-01"),
+            (CursorKind::Sequence, "1500", "500"),
+            (CursorKind::Sequence, "7", "-993"),
+            (CursorKind::Decimal, "1500.75", "500"),
+            (CursorKind::Decimal, "NaN", "NaN"),
+        ] {
+            assert_eq!(lower_bound(value, kind, zero), bound);
+        }
+        let hour = Duration::from_secs(3_600);
+        let bound = lower_bound("2026-01-02T00:05:00+00:00", CursorKind::Instant, hour);
+        assert_eq!(bound, "2026-01-01T23:05:00Z");
+    }
+
+    #[test]
     fn a_longer_look_back_never_raises_the_floor() {
         let now = at("2026-03-02T00:00:00Z");
         let lower = |from: &str| {
@@ -96,16 +145,5 @@ mod tests {
         };
         assert_eq!(lower("2026-03-01T12:00:00Z"), "2026-03-01T00:00:00Z");
         assert_eq!(lower("2026-02-01T00:00:00Z"), "2026-02-01T00:00:00Z");
-    }
-
-    #[test]
-    fn the_clock_is_the_apis() {
-        let (clock, ours) = (Clock::default(), at("2026-03-02T00:00:00Z"));
-        assert_eq!(clock.now(ours), ours);
-        let told = |date: &str| HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
-        clock.answered(&told("Mon, 02 Mar 2026 01:00:00 GMT"), ours);
-        assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
-        clock.answered(&told("soon"), ours);
-        assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
     }
 }

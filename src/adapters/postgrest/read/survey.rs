@@ -14,28 +14,19 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::civil::{Date, DateTime};
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::super::call::client::Get;
+use super::super::call::client::{Client, Get};
 use super::super::call::query::{self, Query};
 use super::super::fault::RestError;
-use super::super::source::PostgrestSource;
-use super::start::floor;
+use super::start::{floor, lower_bound};
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::json_rows;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
-
-/// The least overlap where no open transaction can be seen: longer than a request, a job or a
-/// migration usually stays open.
-pub const LEAST_OVERLAP: Duration = Duration::from_secs(10 * 60);
-
-/// The same for numbers, which have no time: a sequence's values are drawn before their rows
-/// appear, and so many are not drawn by transactions that are open at once.
-const LEAST_NUMBERS: i128 = 1_000;
 
 /// How far ahead of our clock a stamp may be and count as the present. It is less than the overlap,
 /// so that a watermark of such a stamp hides no row of the time between.
@@ -51,14 +42,14 @@ type Look<'a> = Pin<Box<dyn Future<Output = Result<TableSurvey, Fault>> + Send +
 
 /// Looks at all tables.
 pub async fn look(
-    of: &PostgrestSource,
+    client: &Client,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, Fault> {
     let mut looks: Vec<Look<'_>> = Vec::with_capacity(asks.len());
     for ask in asks {
         looks.push(Box::pin(async move {
-            let looked = table(of, ask, overlap).await;
+            let looked = table(client, ask, overlap).await;
             looked.map_err(|error| error.into_fault(Step::Read, Some(&ask.shape.table)))
         }));
     }
@@ -67,7 +58,7 @@ pub async fn look(
 }
 
 async fn table(
-    of: &PostgrestSource,
+    client: &Client,
     ask: &SurveyAsk<'_>,
     overlap: Duration,
 ) -> Result<TableSurvey, RestError> {
@@ -78,15 +69,15 @@ async fn table(
     };
     let kept = ask.checkpoint.and_then(|checkpoint| checkpoint.reached.kept.as_ref());
     let from = kept.map(|kept| lower_bound(kept.as_str(), *kind, overlap));
-    let start = floor(&ask.floor, *kind, of.client.now());
+    let start = floor(&ask.floor, *kind, client.now());
     let floor = start.as_ref().map(CursorValue::as_str);
     let within = |upto| Within { floor, from: from.as_deref(), upto };
-    let mut newest = newest(of, shape, name, within(None)).await?;
+    let mut newest = newest(client, shape, name, within(None)).await?;
     let beyond = newest.first.as_deref().is_some_and(|first| is_future(first, *kind));
     if beyond {
-        newest = self::newest(of, shape, name, within(Some(greatest(*kind)))).await?;
+        newest = self::newest(client, shape, name, within(Some(greatest(*kind)))).await?;
     }
-    let nulls = *nullable && has_nulls(of, shape, name).await?;
+    let nulls = *nullable && has_nulls(client, shape, name).await?;
     // Rows without a cursor change without a sign.
     let digest = newest.digest.filter(|_| from.is_some() && !nulls && !beyond);
     Ok(TableSurvey {
@@ -117,7 +108,7 @@ struct Newest {
 }
 
 async fn newest(
-    of: &PostgrestSource,
+    client: &Client,
     shape: &Shape,
     cursor: &str,
     within: Within<'_>,
@@ -141,12 +132,8 @@ async fn newest(
         .with_some(bound("not.is", Some("null")).filter(|_| unbounded))
         .with("order", &order.join(","))
         .with("limit", &if counted { NEWEST } else { 1 }.to_string());
-    let (schema, table) = (shape.table.schema(), shape.table.name());
-    let get = Get { schema, table, query: query.as_str(), counted, most_bytes: PAGE_BYTES };
-    if shape.filter.is_some() {
-        return Err(RestError::NoConditions);
-    }
-    let listed = of.client.list(&get).await?;
+    let get = Get { shape, query: &query, counted, most_bytes: PAGE_BYTES };
+    let listed = client.list(&get).await?;
     let first = listed.rows.split(|&byte| byte == b'\n').next().filter(|row| !row.is_empty());
     let first = first.map(|row| json_rows::text(row, 0)).transpose()?.flatten();
     let first = first.map(|text| String::from_utf8(text).map_err(|_| RestError::NotUtf8));
@@ -158,15 +145,13 @@ async fn newest(
     Ok(Newest { first: first.transpose()?, digest })
 }
 
-async fn has_nulls(of: &PostgrestSource, shape: &Shape, cursor: &str) -> Result<bool, RestError> {
+async fn has_nulls(client: &Client, shape: &Shape, cursor: &str) -> Result<bool, RestError> {
     let query = Query::default()
         .with("select", &query::some(shape, shape.key.iter().map(String::as_str)))
         .with(&query::name(cursor), "is.null")
         .with("limit", "1");
-    let (schema, table) = (shape.table.schema(), shape.table.name());
-    let query = query.as_str();
-    let get = Get { schema, table, query, counted: false, most_bytes: PAGE_BYTES };
-    Ok(!of.client.list(&get).await?.rows.is_empty())
+    let get = Get { shape, query: &query, counted: false, most_bytes: PAGE_BYTES };
+    Ok(!client.list(&get).await?.rows.is_empty())
 }
 
 /// A stamp of the future, which must not become the watermark. The server's clock is not asked: one
@@ -202,71 +187,9 @@ fn greatest(kind: CursorKind) -> &'static str {
     }
 }
 
-/// From where a scan reads again what lies before the kept cursor. A value that is no ordinary one
-/// is its own bound.
-pub fn lower_bound(value: &str, kind: CursorKind, overlap: Duration) -> String {
-    let overlap = overlap.max(LEAST_OVERLAP);
-    let less = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-    let bound = match kind {
-        CursorKind::Instant => value
-            .parse::<Timestamp>()
-            .ok()
-            .and_then(|at| at.checked_sub(less).ok())
-            .map(|at| at.to_string()),
-        // When summer time ends, a wall clock's stamps go back by an hour, or by two at most.
-        CursorKind::WallClock => {
-            let less = less.max(SignedDuration::from_hours(2));
-            value
-                .parse::<DateTime>()
-                .ok()
-                .and_then(|at| at.checked_sub(less).ok())
-                .map(|at| at.to_string())
-        }
-        CursorKind::Day => {
-            let days = i64::try_from(overlap.as_secs().div_ceil(86_400)).unwrap_or(i64::MAX);
-            let less = days.min(1_000_000).days();
-            value
-                .parse::<Date>()
-                .ok()
-                .and_then(|at| at.checked_sub(less).ok())
-                .map(|at| at.to_string())
-        }
-        CursorKind::Sequence | CursorKind::Decimal => {
-            let whole = value.split('.').next().unwrap_or_default();
-            whole.parse::<i128>().ok().map(|number| (number - LEAST_NUMBERS).to_string())
-        }
-    };
-    bound.unwrap_or_else(|| value.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_overlap_is_ten_minutes_at_least_and_a_thousand_numbers() {
-        let zero = Duration::ZERO;
-        for (kind, value, bound) in [
-            (
-                CursorKind::Instant,
-                "2026-01-02T00:05:00.123456+00:00",
-                "2026-01-01T23:55:00.123456Z",
-            ),
-            (CursorKind::Instant, "0044-03-15T00:00:00+00:00 BC", "0044-03-15T00:00:00+00:00 BC"),
-            (CursorKind::Instant, "infinity", "infinity"),
-            (CursorKind::WallClock, "2026-01-02T00:05:00", "2026-01-01T22:05:00"),
-            (CursorKind::Day, "2026-01-02", "2026-01-01"),
-            (CursorKind::Sequence, "1500", "500"),
-            (CursorKind::Sequence, "7", "-993"),
-            (CursorKind::Decimal, "1500.75", "500"),
-            (CursorKind::Decimal, "NaN", "NaN"),
-        ] {
-            assert_eq!(lower_bound(value, kind, zero), bound);
-        }
-        let hour = Duration::from_secs(3_600);
-        let bound = lower_bound("2026-01-02T00:05:00+00:00", CursorKind::Instant, hour);
-        assert_eq!(bound, "2026-01-01T23:05:00Z");
-    }
 
     #[test]
     fn a_stamp_ahead_of_every_clock_is_of_the_future() {

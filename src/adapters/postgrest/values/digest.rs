@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::super::call::client::{Client, Get};
-use super::super::call::query::{self, Query};
+use super::super::call::query::{self, Query, batches, order};
+use super::super::call::rows::Rows;
 use super::super::fault::RestError;
-use super::super::read::page::{Rows, batches, order};
 use super::printed::{self, Printed};
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::PAGE_BYTES;
@@ -171,13 +171,7 @@ async fn list(
     query: &Query,
     counted: bool,
 ) -> Result<(Rows, Option<u64>), RestError> {
-    let shape = table.of.shape;
-    if shape.filter.is_some() {
-        return Err(RestError::NoConditions);
-    }
-    let (schema, name) = (shape.table.schema(), shape.table.name());
-    let query = query.as_str();
-    let get = Get { schema, table: name, query, counted, most_bytes: PAGE_BYTES };
+    let get = Get { shape: table.of.shape, query, counted, most_bytes: PAGE_BYTES };
     let listed = table.client.list(&get).await?;
     let total = listed.total;
     Ok((Rows::of(listed, PAGE_BYTES)?, total))

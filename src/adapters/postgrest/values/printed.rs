@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 use md5::{Digest, Md5};
 
 use super::super::call::query;
+use super::super::call::rows::text;
 use super::super::fault::RestError;
-use super::super::read::page::text;
 use super::order::{self, Order};
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::json_rows;

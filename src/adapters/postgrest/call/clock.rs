@@ -1,0 +1,47 @@
+//! The API's clock, as the dates of its answers tell it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{DATE, HeaderMap};
+
+/// How far the API's clock is ahead of ours, as its last answer told: in whole seconds, as a date
+/// in a header is.
+#[derive(Debug, Default)]
+pub struct Clock(AtomicI64);
+
+impl Clock {
+    /// An answer has come.
+    pub fn answered(&self, headers: &HeaderMap, ours: Timestamp) {
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
+            self.0.store(date.timestamp().as_second() - ours.as_second(), Ordering::Relaxed);
+        }
+    }
+
+    /// The time there.
+    pub fn now(&self, ours: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
+        ours.checked_add(ahead).unwrap_or(ours)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_clock_is_the_apis() {
+        let (clock, ours) = (Clock::default(), at("2026-03-02T00:00:00Z"));
+        assert_eq!(clock.now(ours), ours);
+        let told = |date: &str| HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
+        clock.answered(&told("Mon, 02 Mar 2026 01:00:00 GMT"), ours);
+        assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
+        clock.answered(&told("soon"), ours);
+        assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
+    }
+}
