@@ -1,5 +1,5 @@
-//! One outbound call: its deadline, its repetitions, and what may be told of it. No error holds
-//! the URL, which may be a secret, nor the body.
+//! An outbound call: its deadline, its repetitions and its errors. No error holds the URL, which
+//! may be a secret, or the body.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -10,26 +10,26 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use rustls::{ClientConfig, RootCertStore};
 
-/// How long the other side may take to accept a connection.
+/// The time that the other side may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Before the second attempt; twice as long before each one after it.
+/// The pause before the second attempt; it doubles before each one after that.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// More would only add to the load of a service that is down; what is left is the caller's to try
-/// again later.
+/// The number of attempts. More would only add to the load of a service that is down; the caller
+/// may try again later.
 const MOST_ATTEMPTS: u32 = 4;
 
-/// More than a `Retry-After` of so long is not waited for: an invocation has seconds, and whoever
-/// calls again later goes on as well.
+/// The longest `Retry-After` that is waited for: an invocation has seconds, and the caller may try
+/// again later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection idle for longer is not trusted: a frozen Lambda sandbox loses its peers without
-/// noticing, and what is sent on a connection that is gone may have been done or not.
+/// The time after which an idle connection is not used again. A frozen Lambda sandbox does not
+/// notice that its peers are gone, and a call over such a connection may have been done or not.
 const TRUSTED_IDLE: Duration = Duration::from_secs(10);
 
-/// No answer is read further, once it is unpacked: sixteen of the pages that a table is read in,
-/// for rows that are larger than a page. A few kilobytes could be packed to hold gigabytes.
+/// The bytes of an answer that are read, once they are unpacked: sixteen pages, for rows that are
+/// larger than a page. A few kilobytes could unpack to gigabytes.
 const LARGEST_ANSWER: usize = 64 << 20;
 
 /// Makes outbound calls over connections that are kept.
@@ -39,17 +39,18 @@ pub struct Http {
     route: Route,
 }
 
-/// How the other side is reached.
+/// The way to the other side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Route {
-    /// Through the proxy that the environment names, if it names one (`HTTPS_PROXY`, `NO_PROXY`).
+    /// The proxy that the environment names, if it names one (`HTTPS_PROXY`, `NO_PROXY`).
     #[default]
-    AsSet,
-    /// Through none: it listens on this machine, and a proxy would read the keys that it is shown.
-    Straight,
+    ProxyIfSet,
+    /// No proxy: the other side listens on this machine, and a proxy would read the keys that it is
+    /// shown.
+    Direct,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub struct Answered {
     /// The status.
@@ -69,25 +70,25 @@ impl Answered {
     }
 }
 
-/// How a request is repeated.
+/// The rules by which a request is repeated.
 pub struct Repeating<'a> {
-    /// How long all attempts may take together.
+    /// The time that all attempts may take together.
     pub patience: Duration,
-    /// Whether an answer passes if it is asked for again.
+    /// Says whether another attempt may be answered otherwise.
     pub passes: &'a (dyn Fn(&Answered) -> bool + Sync),
-    /// Whether a call that was cut is made again: the other side may have done what it asked.
+    /// Repeats a call that was cut, too: the other side may have done it.
     pub after_a_cut: bool,
-    /// Is told of each attempt before it is made.
+    /// Counts an attempt, before it is made.
     pub counts: &'a (dyn Fn() + Sync),
-    /// Whether what was read of a body is enough; the second is where its newest part begins. The
-    /// connection is not kept then.
+    /// Says whether the part of a body that was read is enough; the number is the start of its
+    /// newest bytes. The connection is not kept then.
     pub suffices: &'a (dyn Fn(&[u8], usize) -> bool + Sync),
 }
 
-/// No answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// There was nobody to call; nothing was sent.
+    /// There was no connection; nothing was sent.
     #[error("No connection: {0}")]
     Unreached(String),
     /// The network, or the other side, ended the call.
@@ -96,15 +97,16 @@ pub enum NoAnswer {
     /// It took too long.
     #[error("No answer within {0} ms")]
     Silent(u128),
-    /// There was more of it than is read.
+    /// The answer has more bytes than are read.
     #[error("The answer is larger than {0} MiB")]
     TooLarge(usize),
 }
 
 impl Http {
-    /// Calls a service that is shown a key. Without encryption that is one on this machine.
-    pub fn showing_a_key_to(url: &str) -> Self {
-        let route = if url.starts_with("http://") { Route::Straight } else { Route::AsSet };
+    /// Prepares calls that show a key to the service at this URL. If the URL has no encryption, the
+    /// service is on this machine.
+    pub fn with_key_for(url: &str) -> Self {
+        let route = if url.starts_with("http://") { Route::Direct } else { Route::ProxyIfSet };
         Self { client: OnceLock::new(), route }
     }
 
@@ -116,40 +118,40 @@ impl Http {
         })
     }
 
-    /// Sends a request that may be repeated without harm, until it is answered otherwise than with
-    /// 429 or 5xx, or until patience is over. A `Retry-After` of a few seconds is kept.
+    /// Sends a request that may be repeated without harm, until the answer is no 429 or 5xx, or the
+    /// patience is over. A `Retry-After` of a few seconds is obeyed.
     pub async fn send(
         &self,
         request: RequestBuilder,
         patience: Duration,
     ) -> Result<Answered, NoAnswer> {
-        let how = Repeating {
+        let repeating = Repeating {
             patience,
             passes: &|answered| is_passing(answered.status),
             after_a_cut: true,
             counts: &|| (),
             suffices: &|_, _| false,
         };
-        self.repeat(request, &how).await
+        self.repeat(request, &repeating).await
     }
 
-    /// The same for whoever knows better which answers pass.
+    /// Sends a request, and repeats it by the caller's rules.
     pub async fn repeat(
         &self,
         request: RequestBuilder,
-        how: &Repeating<'_>,
+        repeating: &Repeating<'_>,
     ) -> Result<Answered, NoAnswer> {
-        let Repeating { patience, passes, after_a_cut, counts, suffices } = *how;
+        let Repeating { patience, passes, after_a_cut, counts, suffices } = *repeating;
         let until = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             counts();
-            // None of a request that could not be built; the call says why.
-            let Some(again) = request.try_clone() else {
+            // A request that could not be built has no copy; the call says why.
+            let Some(copy) = request.try_clone() else {
                 return once(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let answered = once_until(again, left, patience, suffices).await;
+            let answered = once_until(copy, left, patience, suffices).await;
             let wait = match &answered {
                 Ok(answered) if passes(answered) => {
                     retry_after(&answered.headers, SystemTime::now()).unwrap_or(pause)
@@ -169,7 +171,7 @@ impl Http {
     }
 }
 
-/// A redirect is an answer like any other: who knows where it leads, and what is shown there.
+/// Builds a client that follows no redirect: it might lead to somebody who would be shown the key.
 fn client(route: Route, roots: RootCertStore) -> Client {
     let built = Client::builder()
         .tls_backend_preconfigured(tls(roots))
@@ -178,8 +180,8 @@ fn client(route: Route, roots: RootCertStore) -> Client {
         .redirect(redirect::Policy::none())
         .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")));
     let built = match route {
-        Route::AsSet => built,
-        Route::Straight => built.no_proxy(),
+        Route::ProxyIfSet => built,
+        Route::Direct => built.no_proxy(),
     };
     built.build().expect("a client with these settings can be built")
 }
@@ -202,16 +204,16 @@ async fn once_until(
     let silent = || NoAnswer::Silent(patience.as_millis());
     let cut = |error: reqwest::Error| match (error.is_connect(), error.is_timeout()) {
         (true, true) => NoAnswer::Silent(CONNECT_TIMEOUT.as_millis()),
-        (true, false) => NoAnswer::Unreached(told(error)),
+        (true, false) => NoAnswer::Unreached(error_text(error)),
         (false, true) => silent(),
-        (false, false) => NoAnswer::Cut(told(error)),
+        (false, false) => NoAnswer::Cut(error_text(error)),
     };
     let call = async {
         let mut response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        // What is told of its length is no more than a hint.
-        let told = response.content_length().and_then(|length| usize::try_from(length).ok());
-        let mut body = Vec::with_capacity(told.unwrap_or_default().min(LARGEST_ANSWER));
+        // The length that a header names is no more than a hint.
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = Vec::with_capacity(length.unwrap_or_default().min(LARGEST_ANSWER));
         while let Some(chunk) = response.chunk().await.map_err(cut)? {
             let known = body.len();
             if known + chunk.len() > LARGEST_ANSWER {
@@ -227,8 +229,8 @@ async fn once_until(
     tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(silent()))
 }
 
-/// The error with its causes, without the URL.
-fn told(error: reqwest::Error) -> String {
+/// The error's text with its causes, without the URL.
+fn error_text(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -244,7 +246,7 @@ fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
-/// Seconds, or a date (RFC 9110, section 10.2.3).
+/// The pause that an answer asks for, in seconds or as a date (RFC 9110, section 10.2.3).
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -254,8 +256,8 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(SystemTime::from(date.timestamp()).duration_since(now).unwrap_or_default())
 }
 
-/// The public authorities alone, and ring: reading the system's files costs a cold start more.
-/// HTTP/2 is spoken with whoever offers it.
+/// The settings of TLS: the public authorities alone, and ring, since reading the system's files
+/// would slow a cold start. HTTP/2 is used if the other side offers it.
 fn tls(roots: RootCertStore) -> ClientConfig {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = ClientConfig::builder_with_provider(ring)
@@ -288,8 +290,8 @@ mod tests {
         }
     }
 
-    /// A server of one connection, which offers protocols: the certificate that it shows, where it
-    /// listens, and the protocol that was agreed on with the first bytes that came.
+    /// Starts a server of one connection, which offers protocols. Returns its certificate, its
+    /// port, and the protocol that was agreed on with the first bytes that came.
     #[expect(clippy::type_complexity, reason = "it is one test's")]
     fn offering(
         protocols: &[&str],
@@ -323,15 +325,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn http_2_is_spoken_with_whoever_offers_it() {
+    async fn http_2_is_used_if_the_other_side_offers_it() {
         for (offered, agreed, begins) in [
             (&["h2", "http/1.1"][..], Some("h2"), "PRI * HTTP/2.0\r\n"),
             (&["http/1.1"], Some("http/1.1"), "GET /it HTTP/1.1"),
             (&[], None, "GET /it HTTP/1.1"),
         ] {
             let (roots, port, served) = offering(offered);
-            let request =
-                client(Route::Straight, roots).get(format!("https://localhost:{port}/it"));
+            let request = client(Route::Direct, roots).get(format!("https://localhost:{port}/it"));
             let patience = Duration::from_secs(5);
             let answered = once(request, patience, patience).await;
             assert!(answered.is_err(), "the server hangs up");

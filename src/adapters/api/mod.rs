@@ -1,7 +1,7 @@
 //! Calls over HTTP, which several adapters make.
 //!
-//! - `http`: one call: its deadline, its repetitions, and what may be told of it.
-//! - `project`: one call of our function in a project, and what its gateway may answer instead.
+//! - `http`: an outbound call: its deadline, its repetitions and its errors.
+//! - `project`: a call of our function in a project; the key of every call to one.
 
 pub mod http;
 pub mod project;

@@ -1,6 +1,6 @@
-//! One call to a project behind an HTTP API: the key it shows, how it is repeated, and what the
-//! gateway before the database may answer instead of it. Two adapters speak to such a project: by
-//! the API's tables, and by SQL through our function.
+//! A call of our function in a project: its key, its repetitions, and the answers that the gateway
+//! before the database may give instead. A source may be read by the API's tables, too: the key and
+//! the patience are the same there.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,11 +8,13 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 
+use reqwest::RequestBuilder;
+
 use super::http::{Answered, Http, NoAnswer, Repeating, retry_after};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 
-/// How long a call may take with its repetitions: the gateway ends one after a minute
+/// The time that a call may take with its repetitions: the gateway ends a call after a minute
 /// (facts/postgrest.md, section 6).
 pub const PATIENCE: Duration = Duration::from_secs(65);
 
@@ -24,16 +26,17 @@ pub struct Api {
     meter: Meter,
 }
 
-/// Whether a call may reach the database twice.
+/// The cases in which a call is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// It changes nothing, or the same a second time.
-    Harmless,
-    /// Only if it was certainly not taken: a cut call may have been.
-    IfRefused,
+pub enum Repeat {
+    /// Whenever that may help: the call changes nothing.
+    Always,
+    /// Only if the database certainly did not take the call. A call that was cut may have been
+    /// done.
+    IfNotTaken,
 }
 
-/// Why a call came to nothing.
+/// The reason why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// It did not answer.
@@ -44,9 +47,9 @@ pub enum ApiError {
     Refused {
         /// A SQLSTATE, or `PGRST...`.
         code: String,
-        /// The words. Of a row, they may hold its values.
+        /// The message. It may hold a row's values.
         message: String,
-        /// What they add.
+        /// The detail that follows the message.
         detail: Option<String>,
     },
     /// The key is not this project's.
@@ -55,7 +58,7 @@ pub enum ApiError {
     /// The project sleeps.
     #[error("The project is paused")]
     Paused,
-    /// The organisation has used up what its plan allows.
+    /// The organisation has used up its plan's quota.
     #[error("The project is restricted: its plan's quota is used up")]
     Quota,
     /// Too many calls in a short time.
@@ -73,7 +76,7 @@ pub enum ApiError {
     /// Something before the database is out of order.
     #[error("The project's gateway answered {0}")]
     Gateway(u16),
-    /// The answer is not what the API promises.
+    /// The answer has not the form that the API promises.
     #[error("The answer cannot be read: {0}")]
     Answer(String),
 }
@@ -88,49 +91,56 @@ struct Body {
 impl Api {
     /// An API that is not called yet; each attempt counts in the meter.
     pub fn new(project: Project, meter: Meter) -> Self {
-        let http = Http::showing_a_key_to(project.api());
+        let http = Http::with_key_for(project.api());
         Self { project, http, meter }
     }
 
-    /// Calls a function with its arguments as one JSON object; gives back what it returns.
-    pub async fn rpc(&self, function: &str, body: Bytes, again: Again) -> Result<Bytes, ApiError> {
+    /// Calls a function with its arguments as one JSON object, and returns its answer.
+    pub async fn rpc(
+        &self,
+        function: &str,
+        body: Bytes,
+        repeat: Repeat,
+    ) -> Result<Bytes, ApiError> {
         let url = format!("{}/rpc/{function}", self.project.api());
-        let mut key = HeaderValue::from_str(self.project.key().expose())
-            .expect("a key holds what a header takes");
-        key.set_sensitive(true);
-        let mut request = self
-            .http
-            .client()
-            .post(url)
-            .header("apikey", key)
+        let request = with_key(self.http.client().post(url), &self.project)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        // A key of the new kind is no token: as a bearer it would be refused.
-        if self.project.has_token() {
-            let bearer = format!("Bearer {}", self.project.key().expose());
-            let mut bearer = HeaderValue::from_str(&bearer).expect("a key fits into a header");
-            bearer.set_sensitive(true);
-            request = request.header(AUTHORIZATION, bearer);
-        }
-        let how = Repeating {
+        let repeating = Repeating {
             patience: PATIENCE,
-            passes: &|answered| match again {
-                Again::Harmless => matches!(answered.status.as_u16(), 429 | 502 | 503 | 520..=527),
-                Again::IfRefused => was_not_taken(answered),
+            passes: &|answered| match repeat {
+                Repeat::Always => matches!(answered.status.as_u16(), 429 | 502 | 503 | 520..=527),
+                Repeat::IfNotTaken => was_not_taken(answered),
             },
-            after_a_cut: again == Again::Harmless,
+            after_a_cut: repeat == Repeat::Always,
             counts: &|| self.meter.count(),
             suffices: &|_, _| false,
         };
-        let answered = self.http.repeat(request, &how).await?;
+        let answered = self.http.repeat(request, &repeating).await?;
         match answered.status.is_success() {
             true => Ok(answered.body),
-            false => Err(refusal(&answered)),
+            false => Err(error_of(&answered)),
         }
     }
 }
 
-/// The gateway or PostgREST said so before the database had the call.
+/// Adds the headers that show the project's key. A key of the new kind is no token: as a bearer it
+/// would be refused.
+pub fn with_key(request: RequestBuilder, project: &Project) -> RequestBuilder {
+    let secret = |text: &str| {
+        let mut value = HeaderValue::from_str(text).expect("a key is of printable letters");
+        value.set_sensitive(true);
+        value
+    };
+    let key = project.key().expose();
+    let request = request.header("apikey", secret(key));
+    match project.has_token() {
+        true => request.header(AUTHORIZATION, secret(&format!("Bearer {key}"))),
+        false => request,
+    }
+}
+
+/// Says whether the gateway or PostgREST answered before the database took the call.
 fn was_not_taken(answered: &Answered) -> bool {
     match answered.status.as_u16() {
         429 => true,
@@ -142,8 +152,8 @@ fn was_not_taken(answered: &Answered) -> bool {
     }
 }
 
-/// Why an answer with such a status is none.
-fn refusal(answered: &Answered) -> ApiError {
+/// Reads the error from an answer that is no success.
+fn error_of(answered: &Answered) -> ApiError {
     let status = answered.status.as_u16();
     match serde_json::from_slice::<Body>(&answered.body) {
         Ok(Body { code, .. }) if code == "PGRST301" || code == "PGRST303" => ApiError::Key(status),
@@ -152,7 +162,8 @@ fn refusal(answered: &Answered) -> ApiError {
             401 | 403 => ApiError::Key(status),
             402 => ApiError::Quota,
             429 => ApiError::Busy(
-                retry_after(&answered.headers, SystemTime::now()).map_or(1, |of| of.as_secs()),
+                retry_after(&answered.headers, SystemTime::now())
+                    .map_or(1, |pause| pause.as_secs()),
             ),
             413 => ApiError::TooLarge,
             504 | 524 | 544 => ApiError::GatewayTimeout,
@@ -181,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn who_answered_instead_of_the_function_is_told_apart() {
+    fn answers_of_the_gateway_are_told_apart() {
         let gateways = r#"{"message":"words"}"#;
         for (status, body, expected) in [
             (301, "", "There is no project's API at its URL (301)"),
@@ -203,12 +214,12 @@ mod tests {
             (540, gateways, "The project is paused"),
             (544, gateways, "The gateway waited no longer for the database"),
         ] {
-            assert_eq!(refusal(&answered(status, body)).to_string(), expected, "{status} {body}");
+            assert_eq!(error_of(&answered(status, body)).to_string(), expected, "{status} {body}");
         }
     }
 
     #[test]
-    fn what_may_have_been_done_is_not_done_again() {
+    fn a_call_that_may_have_been_done_is_not_made_again() {
         for (status, body, untaken) in [
             (429, "", true),
             (503, coded("PGRST000").as_str(), true),

@@ -1,5 +1,5 @@
-//! What an API refuses, and who must act. Its sentences may hold values of rows: they are told only
-//! where they name a table, a column or a role.
+//! The errors of a project's API, and who must act on each. The API's sentences may hold values of
+//! rows: they are shown only where they name a table, a column or a role.
 
 use serde::Deserialize;
 
@@ -9,23 +9,23 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::json_rows::BadRow;
 use crate::engine::model::table::TableName;
 
-/// Why a call of a project's API came to nothing.
+/// The reason why a call of a project's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestError {
     /// It did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     /// It refused.
-    #[error("The API answered {status}{}", told(code, words.as_deref()))]
+    #[error("The API answered {status}{}", in_brackets(code, words.as_deref()))]
     Refused {
         /// The status.
         status: u16,
         /// PostgREST's code or Postgres'; empty where a gateway answered.
         code: String,
-        /// What it said, where that holds no value.
+        /// The API's sentence, if it holds no value.
         words: Option<String>,
     },
-    /// The answer is none of PostgREST's.
+    /// The answer is not PostgREST's.
     #[error("The answer is not what PostgREST would say")]
     Stranger,
     /// Its description of the schema cannot be read.
@@ -40,13 +40,13 @@ pub enum RestError {
     /// A row has no value in a key column, so it cannot be found again.
     #[error("A row has no value in its key column {0}")]
     NoKey(String),
-    /// Row-level security would hide rows without a word.
+    /// Row-level security would hide rows without an error.
     #[error("The key is the role {0}'s, to which rows may be hidden")]
     HiddenRows(String),
-    /// What the plain API does not offer.
+    /// The plain API cannot convert values to another type.
     #[error("The plain API cannot take values the way into another type")]
     NoDigests,
-    /// A key may be spelled otherwise on the target, and nobody tells.
+    /// A key may be spelled otherwise on the target, which no API shows.
     #[error("The API does not tell how the key column {0} rounds its values")]
     HiddenType(String),
     /// It cannot evaluate SQL.
@@ -54,9 +54,9 @@ pub enum RestError {
     NoConditions,
 }
 
-/// An error. What a gateway says has no code.
+/// The body of an error. A gateway's has no code.
 #[derive(Debug, Default, Deserialize)]
-struct Said {
+struct ErrorBody {
     /// PostgREST's own code or Postgres'.
     #[serde(default)]
     code: Option<String>,
@@ -65,10 +65,10 @@ struct Said {
     message: Option<String>,
 }
 
-/// More of an answer's words is of no use.
+/// The number of letters of a sentence that are shown.
 const LONGEST_WORDS: usize = 300;
 
-fn told(code: &str, words: Option<&str>) -> String {
+fn in_brackets(code: &str, words: Option<&str>) -> String {
     match (code, words) {
         ("", None) => String::new(),
         (code, None) => format!(" ({code})"),
@@ -78,33 +78,35 @@ fn told(code: &str, words: Option<&str>) -> String {
 }
 
 impl RestError {
-    /// Why an answer with this status is none.
-    pub fn of(answered: &Answered) -> Self {
-        let said: Said = serde_json::from_slice(&answered.body).unwrap_or_default();
-        let code = said.code.unwrap_or_default();
+    /// Reads the error from an answer that is no success.
+    pub fn from_answer(answered: &Answered) -> Self {
+        let body: ErrorBody = serde_json::from_slice(&answered.body).unwrap_or_default();
+        let code = body.code.unwrap_or_default();
         // A gateway has no code and knows nothing of rows.
         let names_no_value = code.is_empty()
             || ["42501", "42P01", "42703"].contains(&code.as_str())
-            || ["PGRST0", "PGRST106", "PGRST2", "PGRST3"].iter().any(|of| code.starts_with(of));
-        let words = said.message.as_ref().filter(|_| names_no_value);
+            || ["PGRST0", "PGRST106", "PGRST2", "PGRST3"]
+                .iter()
+                .any(|start| code.starts_with(start));
+        let words = body.message.as_ref().filter(|_| names_no_value);
         let words = words.map(|words| words.chars().take(LONGEST_WORDS).collect());
         Self::Refused { status: answered.status.as_u16(), code, words }
     }
 
-    /// The same call may succeed a moment later. A 500 is the server's word on the statement, and
-    /// only some of those pass.
+    /// Says whether the same call may succeed a moment later. A 500 comes from the server itself,
+    /// and only some of its errors pass.
     pub fn passes_by_itself(&self) -> bool {
         let Self::Refused { status, code, .. } = self else { return false };
         match (status, code.as_str()) {
             (_, "57014") | (504, "") => false,
-            (500, code) => ["55P03", "40", "57"].iter().any(|of| code.starts_with(of)),
+            (500, code) => ["55P03", "40", "57"].iter().any(|start| code.starts_with(start)),
             (status, _) => matches!(status, 429 | 502..=504 | 520..=527),
         }
     }
 
-    /// The one table from what the API said to who must act.
+    /// The fault of a step that this error ended.
     pub fn into_fault(self, step: Step, table: Option<&TableName>) -> Fault {
-        let (remedy, code, hint) = self.judged(table);
+        let (remedy, code, hint) = self.judgement(table);
         let unreached =
             matches!(&self, Self::NoAnswer(none) if !matches!(none, NoAnswer::TooLarge(_)));
         let message = match step {
@@ -121,10 +123,9 @@ impl RestError {
         }
     }
 
-    /// Who must act on it, its word, and what to do.
-    fn judged(&self, table: Option<&TableName>) -> Judgement {
+    fn judgement(&self, table: Option<&TableName>) -> Judgement {
         if let Self::Refused { status, code, .. } = self {
-            return judged_refusal(*status, code, table);
+            return refusal_judgement(*status, code, table);
         }
         let (remedy, code, hint) = match self {
             Self::NoAnswer(NoAnswer::TooLarge(_)) => (
@@ -184,10 +185,10 @@ impl RestError {
     }
 }
 
-/// Who must act, a word for programs, and what to do.
+/// The one who must act, the fault's code, and the hint that says what to do.
 type Judgement = (Remedy, FaultCode, String);
 
-fn judged_refusal(status: u16, code: &str, table: Option<&TableName>) -> Judgement {
+fn refusal_judgement(status: u16, code: &str, table: Option<&TableName>) -> Judgement {
     let reload = "run notify pgrst, 'reload schema' in the source";
     let named = table.map_or_else(|| "the table".to_owned(), ToString::to_string);
     let (remedy, word, hint) = match (status, code) {
@@ -306,7 +307,7 @@ mod tests {
     fn error(status: u16, body: &str) -> RestError {
         let body = body.to_owned().into();
         let status = StatusCode::from_u16(status).unwrap();
-        RestError::of(&Answered { status, headers: HeaderMap::new(), body, cut: false })
+        RestError::from_answer(&Answered { status, headers: HeaderMap::new(), body, cut: false })
     }
 
     fn coded(status: u16, code: &str) -> RestError {

@@ -1,8 +1,7 @@
-//! A project's PostgREST API as the side that is read, with nothing installed there. What the API
-//! offers to anybody with the key is all that is used.
+//! The ports of a source that is read by its API's tables.
 //!
-//! It shows no open transaction, so the newest rows are read again by every run that finds a
-//! change; `survey` tells how far back. Each page is a snapshot of its own.
+//! The API shows no open transaction, so the newest rows are read again by every run that finds a
+//! change; `read/survey` tells how far back. Each page is a snapshot of its own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use async_trait::async_trait;
 use super::call::client::Client;
 use super::fault::RestError;
 use super::read::{describe, page, survey};
-use super::values::digest;
+use super::values::digest::{self, ComparedTable};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
@@ -34,42 +33,41 @@ pub struct PostgrestSource {
 }
 
 impl PostgrestSource {
-    /// A source that is reached when it is first needed. The meter counts its calls.
+    /// Makes a source that is reached when it is first needed. The meter counts its calls.
     pub fn new(project: Project, meter: Meter) -> Self {
         Self { client: Client::new(project, meter) }
     }
 
-    fn table<'a>(&'a self, of: Comparison<'a>) -> digest::Table<'a> {
-        digest::Table { client: &self.client, of }
+    fn table<'a>(&'a self, comparison: Comparison<'a>) -> ComparedTable<'a> {
+        ComparedTable { client: &self.client, comparison }
     }
 }
 
 #[async_trait]
 impl Source for PostgrestSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        // The API's own limit may have been set anew since the last run.
+        // The API's limit may have changed since the last run.
         self.client.list_limit.forget();
-        describe::facts(&self.client, tables)
-            .await
-            .map_err(|error| error.into_fault(Step::Plan, None))
+        let facts = describe::facts(&self.client, tables).await;
+        facts.map_err(|error| error.into_fault(Step::Plan, None))
     }
 
-    /// The API shows none.
+    /// The API shows no sequences.
     async fn sequences(&self, _: &[TableName]) -> Result<Vec<Sequence>, Fault> {
         Ok(Vec::new())
     }
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
-        survey::look(&self.client, asks, overlap).await
+        survey::survey(&self.client, asks, overlap).await
     }
 
-    /// The API shows nobody: what is written behind the cursor is left to the overlap.
+    /// The API shows no writers: rows that are written behind the cursor are left to the overlap.
     async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
         Ok(BTreeSet::new())
     }
 
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
-        let page = page::page(&self.client, read).await;
+        let page = page::read(&self.client, read).await;
         page.map_err(|error| error.into_fault(Step::Read, Some(&read.shape.table)))
     }
 
@@ -84,8 +82,8 @@ impl Source for PostgrestSource {
     }
 }
 
-fn compared<T>(result: Result<T, RestError>, of: Comparison<'_>) -> Result<T, Fault> {
-    result.map_err(|error| error.into_fault(Step::Compare, Some(&of.shape.table)))
+fn compared<T>(result: Result<T, RestError>, comparison: Comparison<'_>) -> Result<T, Fault> {
+    result.map_err(|error| error.into_fault(Step::Compare, Some(&comparison.shape.table)))
 }
 
 #[async_trait]
@@ -96,35 +94,35 @@ impl Digests for PostgrestSource {
 
     async fn digest(
         &self,
-        of: Comparison<'_>,
+        comparison: Comparison<'_>,
         ranges: &[KeyRange],
     ) -> Result<Vec<RangeDigest>, Fault> {
-        compared(digest::ranges(self.table(of), ranges).await, of)
+        compared(digest::ranges(self.table(comparison), ranges).await, comparison)
     }
 
     async fn borders(
         &self,
-        of: Comparison<'_>,
+        comparison: Comparison<'_>,
         ranges: &[KeyRange],
         every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        compared(digest::borders(self.table(of), ranges, every).await, of)
+        compared(digest::borders(self.table(comparison), ranges, every).await, comparison)
     }
 
     async fn rows(
         &self,
-        of: Comparison<'_>,
+        comparison: Comparison<'_>,
         ranges: &[KeyRange],
         most: u64,
     ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        compared(digest::rows(self.table(of), ranges, most).await, of)
+        compared(digest::rows(self.table(comparison), ranges, most).await, comparison)
     }
 
     async fn columns(
         &self,
-        of: Comparison<'_>,
+        comparison: Comparison<'_>,
         keys: &[RowKey],
     ) -> Result<Vec<ColumnDigests>, Fault> {
-        compared(digest::columns(self.table(of), keys).await, of)
+        compared(digest::columns(self.table(comparison), keys).await, comparison)
     }
 }

@@ -32,7 +32,7 @@ impl QStash {
     /// QStash at its base URL, without a slash at its end. It is reached when it is needed.
     pub fn new(url: impl Into<String>, token: SecretText) -> Self {
         let url = url.into();
-        Self { http: Http::showing_a_key_to(&url), url, token }
+        Self { http: Http::with_key_for(&url), url, token }
     }
 
     /// The destination of a message stands in the path as it is, query and all.

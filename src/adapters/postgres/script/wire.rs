@@ -13,7 +13,7 @@ use super::super::row::{JsonRow, Row};
 use super::super::statement::{Parameter, Statement};
 use super::parts::Parts;
 use super::values;
-use crate::adapters::api::project::{Again, Api, ApiError};
+use crate::adapters::api::project::{Api, ApiError, Repeat};
 
 /// The function's name.
 const FUNCTION: &str = "syncline_run";
@@ -273,8 +273,8 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
         body.put_slice(b"]");
     }
     body.put_slice(if keep { b",\"keep\":true}" } else { b",\"keep\":false}" });
-    let again = if keep { Again::IfRefused } else { Again::Harmless };
-    let answer = api.rpc(FUNCTION, body.freeze(), again).await.map_err(of_api)?;
+    let repeat = if keep { Repeat::IfNotTaken } else { Repeat::Always };
+    let answer = api.rpc(FUNCTION, body.freeze(), repeat).await.map_err(of_api)?;
     read(&answer).ok_or_else(|| unreadable("the answers of a script"))
 }
 

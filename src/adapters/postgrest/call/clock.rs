@@ -5,21 +5,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap};
 
-/// How far the API's clock is ahead of ours, as its last answer told: in whole seconds, as a date
-/// in a header is.
+/// The seconds by which the API's clock is ahead of ours: whole ones, as in the date of a header.
 #[derive(Debug, Default)]
 pub struct Clock(AtomicI64);
 
 impl Clock {
-    /// An answer has come.
-    pub fn answered(&self, headers: &HeaderMap, ours: Timestamp) {
+    /// Sets the clock by an answer that has just come.
+    pub fn set(&self, headers: &HeaderMap, ours: Timestamp) {
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
             self.0.store(date.timestamp().as_second() - ours.as_second(), Ordering::Relaxed);
         }
     }
 
-    /// The time there.
+    /// The time of the API's clock.
     pub fn now(&self, ours: Timestamp) -> Timestamp {
         let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
         ours.checked_add(ahead).unwrap_or(ours)
@@ -39,9 +38,9 @@ mod tests {
         let (clock, ours) = (Clock::default(), at("2026-03-02T00:00:00Z"));
         assert_eq!(clock.now(ours), ours);
         let told = |date: &str| HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
-        clock.answered(&told("Mon, 02 Mar 2026 01:00:00 GMT"), ours);
+        clock.set(&told("Mon, 02 Mar 2026 01:00:00 GMT"), ours);
         assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
-        clock.answered(&told("soon"), ours);
+        clock.set(&told("soon"), ours);
         assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
     }
 }

@@ -3,66 +3,112 @@
 use bytes::Bytes;
 
 use super::super::fault::RestError;
-use super::client::Listed;
+use super::wire;
+use crate::adapters::api::http::Answered;
 use crate::engine::model::json_rows;
 
-/// Whole rows of a list.
+/// The whole rows of a list, as a page of JSON.
 pub struct Rows {
-    /// They.
+    /// The rows' text.
     pub bytes: Bytes,
-    /// Where each ends.
+    /// The end of each row in the text.
     pub ends: Vec<usize>,
-    /// There were more.
+    /// The list had more rows, which were left out.
     pub cut: bool,
+    /// The number of all rows that match, where the request asked for it.
+    pub total: Option<u64>,
 }
 
 impl Rows {
-    /// The rows that fit, one at least.
-    pub fn of(listed: Listed, most_bytes: usize) -> Result<Self, RestError> {
-        let Listed { rows: bytes, cut: unread, total: _ } = listed;
-        let mut ends = Vec::new();
-        let (mut at, mut cut) = (0, unread);
+    /// Reads the rows that fit into so many bytes, one row at least.
+    pub fn read(answered: Answered, most_bytes: usize) -> Result<Self, RestError> {
+        let total = total(&answered);
+        let Answered { body, cut, .. } = answered;
+        let bytes = wire::list_items(body, cut).ok_or(RestError::Stranger)?;
+        let mut rows = Self { bytes: Bytes::new(), ends: Vec::new(), cut, total };
+        let mut end = 0;
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let is_whole = line.ends_with(b"\n") || !unread;
-            if !is_whole || (at > 0 && at + line.len() > most_bytes) {
-                cut = true;
+            let is_whole = line.ends_with(b"\n") || !cut;
+            if !is_whole || (end > 0 && end + line.len() > most_bytes) {
+                rows.cut = true;
                 break;
             }
-            at += line.len();
-            ends.push(at);
+            end += line.len();
+            rows.ends.push(end);
         }
-        Ok(Self { bytes: bytes.slice(..at), ends, cut })
+        rows.bytes = bytes.slice(..end);
+        Ok(rows)
     }
 
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+    /// The number of rows.
+    pub fn len(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Says that there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Says that more rows match than these.
+    pub fn has_more(&self) -> bool {
+        self.cut || self.total.is_some_and(|total| total > self.len())
+    }
+
+    /// Each row's text.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let start = |place: usize| place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (0..self.ends.len()).map(move |place| &self.bytes[start(place)..self.ends[place]])
     }
 }
 
-/// The value of a row's member.
-pub fn text(row: &[u8], place: usize) -> Result<Option<String>, RestError> {
-    let text = json_rows::text(row, place)?;
+/// The number of all rows that match, where the request asked for it.
+fn total(answered: &Answered) -> Option<u64> {
+    let range = answered.headers.get("Content-Range")?;
+    range.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
+}
+
+/// Reads the value of a row's column, by the column's position.
+pub fn value(row: &[u8], position: usize) -> Result<Option<String>, RestError> {
+    let text = json_rows::text(row, position)?;
     text.map(|bytes| String::from_utf8(bytes).map_err(|_| RestError::NotUtf8)).transpose()
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::{CONTENT_RANGE, HeaderMap};
+
     use super::*;
+
+    fn rows(body: &str, cut: bool, most_bytes: usize) -> Rows {
+        let headers = HeaderMap::from_iter([(CONTENT_RANGE, "0-1/7".parse().unwrap())]);
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Rows::read(Answered { status: StatusCode::OK, headers, body, cut }, most_bytes).unwrap()
+    }
 
     #[test]
     fn a_page_ends_with_a_whole_row_and_holds_one_at_least() {
-        let rows = |text: &str, cut: bool, most: usize| {
-            let rows = Bytes::copy_from_slice(text.as_bytes());
-            let rows = Rows::of(Listed { rows, cut, total: None }, most).unwrap();
-            (String::from_utf8(rows.bytes.to_vec()).unwrap(), rows.ends.len(), rows.cut)
-        };
-        let three = "{\"a\":1}, \n {\"a\":2}, \n {\"a\":3}";
-        assert_eq!(rows(three, false, 100), (three.to_owned(), 3, false));
-        assert_eq!(rows(three, true, 100), ("{\"a\":1}, \n {\"a\":2}, \n".to_owned(), 2, true));
-        assert_eq!(rows(three, false, 12), ("{\"a\":1}, \n".to_owned(), 1, true));
-        assert_eq!(rows(three, false, 1), ("{\"a\":1}, \n".to_owned(), 1, true));
-        assert_eq!(rows("", false, 100), (String::new(), 0, false));
+        let three = "[{\"a\":1}, \n {\"a\":2}, \n {\"a\":3}";
+        let whole = format!("{three}]");
+        for (body, is_cut, most_bytes, lines, cut) in [
+            (whole.as_str(), false, 100, 3, false),
+            (three, true, 100, 2, true),
+            (&whole, false, 12, 1, true),
+            (&whole, false, 1, 1, true),
+            ("[]", false, 100, 0, false),
+        ] {
+            let rows = rows(body, is_cut, most_bytes);
+            assert_eq!((rows.len(), rows.cut), (lines, cut), "{body}");
+            let text: Vec<&str> = three[1..].split_inclusive('\n').take(lines as usize).collect();
+            assert_eq!(rows.bytes, text.concat().as_bytes());
+            assert_eq!(rows.iter().collect::<Vec<_>>().concat(), rows.bytes);
+        }
+    }
+
+    #[test]
+    fn all_rows_that_match_are_counted_where_that_was_asked_for() {
+        assert_eq!(rows("[]", false, 100).total, Some(7));
+        assert!(rows("[{}]", false, 100).has_more());
     }
 }

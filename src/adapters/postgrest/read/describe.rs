@@ -1,19 +1,18 @@
-//! What an API tells of its tables, read into facts. It names neither unique keys beside the
-//! primary one nor composite foreign keys, no modifiers of types, and whether an index serves an
-//! order.
+//! Reads the API's description of its tables into facts. It names the primary key alone of the
+//! unique keys, foreign keys of one column alone, no modifiers of types, and no index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::call::client::Client;
-use super::super::call::wire::{Definition, Described, Property};
+use super::super::call::wire::{ColumnDescription, SchemaDescription, TableDescription};
 use super::super::fault::RestError;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::table::{DEFAULT_SCHEMA, OWN_TABLES, TableName};
 
-/// Roles that row-level security hides rows from without a word.
+/// The roles that row-level security hides rows from without an error.
 const HIDDEN_FROM: [&str; 2] = ["anon", "authenticated"];
 
-/// The listed tables that the API knows, or all of schema `public`.
+/// Describes the listed tables, as far as the API knows them, or all of schema `public`.
 pub async fn facts(client: &Client, tables: Option<&[TableName]>) -> Result<Facts, RestError> {
     if let Some(role) = client.role().filter(|role| HIDDEN_FROM.contains(&role.as_str())) {
         return Err(RestError::HiddenRows(role));
@@ -27,34 +26,36 @@ pub async fn facts(client: &Client, tables: Option<&[TableName]>) -> Result<Fact
     let mut facts =
         Facts { identity: api.clone(), history: api, json_alone: true, ..Facts::default() };
     for schema in schemas {
-        let text = client.root(schema).await?;
-        let described: Described = serde_json::from_slice(&text).map_err(RestError::Description)?;
-        facts.tables.extend(told(schema, described).into_iter().filter(|(name, _)| {
+        let text = client.describe(schema).await?;
+        let description = serde_json::from_slice(&text).map_err(RestError::Description)?;
+        facts.tables.extend(schema_tables(schema, description).filter(|(name, _)| {
             tables.map_or(!OWN_TABLES.contains(&name.name()), |listed| listed.contains(name))
         }));
     }
     Ok(facts)
 }
 
-fn told(schema: &str, described: Described) -> BTreeMap<TableName, TableFacts> {
-    let Described { definitions, paths } = described;
-    let table = |(name, definition)| {
+fn schema_tables(
+    schema: &str,
+    description: SchemaDescription,
+) -> impl Iterator<Item = (TableName, TableFacts)> {
+    let SchemaDescription { definitions, paths } = description;
+    definitions.into_iter().map(move |(name, description)| {
         let written = paths.get(&format!("/{name}")).is_none_or(|path| path.contains_key("post"));
         let relation = if written { Relation::Table } else { Relation::View };
-        (TableName::new(schema, name), of_table(schema, definition, relation))
-    };
-    definitions.into_iter().map(table).collect()
+        (TableName::new(schema, name), table_facts(schema, description, relation))
+    })
 }
 
-fn of_table(schema: &str, definition: Definition, relation: Relation) -> TableFacts {
-    let Definition { required, properties } = definition;
+fn table_facts(schema: &str, description: TableDescription, relation: Relation) -> TableFacts {
+    let TableDescription { required, properties } = description;
     let key: Vec<String> = properties
         .iter()
-        .filter(|(_, property)| noted(property).contains("<pk/>"))
+        .filter(|(_, column)| notes(column).contains("<pk/>"))
         .map(|(name, _)| name.clone())
         .collect();
-    let references = properties.iter().filter_map(|(name, property)| {
-        let (parent, referenced) = pointed_to(noted(property))?;
+    let references = properties.iter().filter_map(|(name, column)| {
+        let (parent, referenced) = foreign_key(notes(column))?;
         Some(Reference {
             columns: vec![name.clone()],
             parent: TableName::new(schema, parent),
@@ -66,7 +67,7 @@ fn of_table(schema: &str, definition: Definition, relation: Relation) -> TableFa
         relation,
         references: references.collect(),
         keys: if key.is_empty() || !relation.is_table() { Vec::new() } else { vec![key] },
-        // What is read by a cursor is read in its order; which index serves it is not told.
+        // The API tells no index. A table is read in its cursor's order all the same.
         index_starts: properties.iter().map(|(name, _)| name.clone()).collect(),
         privileges: Privileges {
             select: true,
@@ -76,35 +77,39 @@ fn of_table(schema: &str, definition: Definition, relation: Relation) -> TableFa
             rows_hidden: false,
         },
         told_by_api: true,
-        columns: properties.iter().map(|(name, of)| column(name, of, &required)).collect(),
+        columns: properties
+            .iter()
+            .map(|(name, description)| column(name, description, &required))
+            .collect(),
         ..TableFacts::default()
     }
 }
 
-fn column(name: &str, property: &Property, required: &[String]) -> Column {
+fn column(name: &str, description: &ColumnDescription, required: &[String]) -> Column {
     Column {
         name: name.to_owned(),
-        type_name: type_name(&property.format, property.max_length),
-        not_null: required.iter().any(|of| of == name),
-        has_default: property.default.is_some(),
+        type_name: type_name(&description.format, description.max_length),
+        not_null: required.iter().any(|column| column == name),
+        has_default: description.default.is_some(),
         ..Column::default()
     }
 }
 
-fn noted(property: &Property) -> &str {
-    property.description.as_deref().unwrap_or_default()
+/// PostgREST's notes on a column, which follow its comment.
+fn notes(column: &ColumnDescription) -> &str {
+    column.description.as_deref().unwrap_or_default()
 }
 
-/// The table and the column in a note such as `<fk table='authors' column='id'/>`.
-fn pointed_to(description: &str) -> Option<(&str, &str)> {
-    let (_, note) = description.split_once("<fk table='")?;
+/// The table and the column that a note such as `<fk table='authors' column='id'/>` names.
+fn foreign_key(notes: &str) -> Option<(&str, &str)> {
+    let (_, note) = notes.split_once("<fk table='")?;
     let (table, rest) = note.split_once("' column='")?;
     let (column, _) = rest.split_once("'/>")?;
     Some((table, column))
 }
 
-/// A type as `format_type` prints it. Since 14.8 PostgREST names whole numbers by their bits, and
-/// says the same of both that fit in 32 (facts/postgrest.md, section 5).
+/// The name of a type as `format_type` prints it. Since 14.8 PostgREST names whole numbers by their
+/// bits, and gives `smallint` and `integer` one name (facts/postgrest.md, section 5).
 fn type_name(format: &str, max_length: Option<u32>) -> String {
     if let Some(element) = format.strip_suffix("[]") {
         return format!("{}[]", type_name(element, None));
@@ -131,6 +136,8 @@ fn type_name(format: &str, max_length: Option<u32>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const ROOT: &str = r#"{"swagger":"2.0","paths":{"/":{"get":{}},"/jobs":{"get":{},"post":{}},"/seen":{"get":{}}},
@@ -147,13 +154,14 @@ mod tests {
                 "id":{"format":"int64","type":"integer","description":"Note:\nThis is a Primary Key.<pk/>"}}}}}"#;
 
     fn tables() -> BTreeMap<TableName, TableFacts> {
-        told("public", serde_json::from_str(ROOT).unwrap())
+        schema_tables("public", serde_json::from_str(ROOT).unwrap()).collect()
     }
 
     #[test]
-    fn a_table_is_told_with_its_columns_in_order_and_its_keys() {
+    fn a_table_is_described_with_its_columns_in_order_and_its_keys() {
         let jobs = tables().remove(&TableName::new("public", "jobs")).unwrap();
-        let columns = jobs.columns.iter().map(|of| (of.name.as_str(), of.type_name.as_str()));
+        let columns =
+            jobs.columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str()));
         assert_eq!(
             columns.collect::<Vec<_>>(),
             [

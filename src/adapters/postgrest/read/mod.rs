@@ -1,9 +1,9 @@
-//! What is read of a project before its rows are compared or written.
+//! Reads rows of a project, and what a run must know of its tables.
 //!
 //! - `describe`: the tables, as the API describes them.
 //! - `survey`: the newest rows of each table, before a run.
 //! - `page`: one page of a scan, or rows by their values.
-//! - `start`: the cursor below which no row is asked for.
+//! - `start`: the cursors that a survey or a scan begins at.
 
 pub mod describe;
 pub mod page;

@@ -1,8 +1,8 @@
-//! One page of a scan: a list in keyset order, cut at its bounds; and rows by their values.
+//! One page of a scan: a list in keyset order, cut at its bounds. And rows by their values.
 
-use super::super::call::client::{Client, Get};
-use super::super::call::query::{self, Query, batches, order};
-use super::super::call::rows::{Rows, text};
+use super::super::call::client::{Client, ListRequest};
+use super::super::call::query::{self, Query};
+use super::super::call::rows;
 use super::super::fault::RestError;
 use super::start::lower_bound;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
@@ -11,24 +11,23 @@ use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
 /// Reads one page.
-pub async fn page(client: &Client, read: &ReadPage<'_>) -> Result<Page, RestError> {
-    let (shape, limit) = (read.shape, read.limit);
-    let query = request(read, read.scan.after.as_ref())
-        .with("select", &query::columns(shape))
+pub async fn read(client: &Client, read: &ReadPage<'_>) -> Result<Page, RestError> {
+    let ReadPage { shape, limit, .. } = *read;
+    let query = scan_query(read, read.scan.after.as_ref())
+        .with("select", &query::select_all(shape))
         .with("limit", &limit.rows.to_string());
-    let listed =
-        client.list(&Get { shape, query: &query, counted: false, most_bytes: limit.bytes }).await?;
-    let Rows { bytes, ends, cut } = Rows::of(listed, limit.bytes)?;
-    let rows = ends.len() as u64;
-    let Some(row) = last_row(&bytes, &ends) else { return Ok(Page::empty()) };
+    let list = ListRequest { shape, query: &query, counted: false, most_bytes: limit.bytes };
+    let rows = client.list(&list).await?;
+    let Some(row) = rows.iter().next_back() else { return Ok(Page::empty()) };
     let last = position(row, read)?;
-    let complete = !cut && is_end(client, read, rows, &last).await?;
-    Ok(Page { bytes, rows, last: Some(last), complete })
+    let complete = !rows.cut && is_end(client, read, rows.len(), &last).await?;
+    Ok(Page { rows: rows.len(), bytes: rows.bytes, last: Some(last), complete })
 }
 
-/// Whether nothing follows rows that are fewer than were asked for. The API cuts lists at a length
-/// of its own without a word of it (facts/postgrest.md, section 1): a list that is shorter than
-/// another one is not cut, and of the longest so far one row after it is asked for.
+/// Says whether nothing follows these rows, if they are fewer than the request allowed. The API
+/// cuts its lists at a length of its own and does not say so (facts/postgrest.md, section 1): a
+/// list that is shorter than another one is whole, and behind the longest one so far a row is asked
+/// for.
 async fn is_end(
     client: &Client,
     read: &ReadPage<'_>,
@@ -38,106 +37,95 @@ async fn is_end(
     if rows >= u64::from(read.limit.rows) {
         return Ok(false);
     }
-    if let Some(is_end) = client.list_limit.judge(rows) {
-        return Ok(is_end);
+    if let Some(is_whole) = client.list_limit.is_whole(rows) {
+        return Ok(is_whole);
     }
     let shape = read.shape;
-    let query = request(read, Some(last))
-        .with("select", &query::some(shape, shape.key.iter().map(String::as_str)))
+    let query = scan_query(read, Some(last))
+        .with("select", &query::select(shape, shape.key.iter().map(String::as_str)))
         .with("limit", "1");
-    let more =
-        client.list(&Get { shape, query: &query, counted: false, most_bytes: PAGE_BYTES }).await?;
-    let is_end = more.rows.is_empty();
+    let list = ListRequest { shape, query: &query, counted: false, most_bytes: PAGE_BYTES };
+    let is_end = client.list(&list).await?.is_empty();
     if !is_end {
-        client.list_limit.found(rows);
+        client.list_limit.set(rows);
     }
     Ok(is_end)
 }
 
-/// Reads the rows that have certain values, as far as they fit a page.
+/// Reads the rows that have certain values, as far as they fit into a page. If the API has cut a
+/// list, the page is not complete, and the caller asks again for fewer values.
 pub async fn fetch(client: &Client, fetch: &Fetch<'_>) -> Result<Page, RestError> {
     let Fetch { shape, columns, values } = *fetch;
-    let order = order(&shape.key);
-    let (mut bytes, mut rows) = (Vec::new(), 0);
-    for (key, among) in batches(columns, values) {
+    let order = query::ascending(&shape.key);
+    let mut page = Page { complete: true, ..Page::empty() };
+    let mut bytes = Vec::new();
+    for (column, condition) in query::conditions_among(columns, values) {
         let query = Query::default()
-            .with("select", &query::columns(shape))
-            .with(&key, &among)
+            .with("select", &query::select_all(shape))
+            .with(&column, &condition)
             .with("order", &order);
-        let left = PAGE_BYTES.saturating_sub(bytes.len()).max(1);
-        let listed =
-            client.list(&Get { shape, query: &query, counted: true, most_bytes: left }).await?;
-        let total = listed.total;
-        let Rows { bytes: more, ends, cut } = Rows::of(listed, left)?;
-        if !bytes.is_empty() && !more.is_empty() {
+        let most_bytes = PAGE_BYTES.saturating_sub(bytes.len()).max(1);
+        let list = ListRequest { shape, query: &query, counted: true, most_bytes };
+        let rows = client.list(&list).await?;
+        if !bytes.is_empty() && !rows.is_empty() {
             bytes.push(b'\n');
         }
-        bytes.extend_from_slice(&more);
-        rows += ends.len() as u64;
-        // What the API cut is asked for again in smaller parts, by whoever asked.
-        if cut || total.is_some_and(|total| total > ends.len() as u64) {
-            return Ok(Page { bytes: bytes.into(), rows, last: None, complete: false });
+        bytes.extend_from_slice(&rows.bytes);
+        page.rows += rows.len();
+        if rows.has_more() {
+            page.complete = false;
+            break;
         }
     }
-    Ok(Page { bytes: bytes.into(), rows, last: None, complete: true })
+    Ok(Page { bytes: bytes.into(), ..page })
 }
 
-/// Reads the rows that others point to: first what those point to, then the rows.
+/// Reads the rows that other rows point to: first the values that those point with, then the rows.
 pub async fn parents(client: &Client, fetch: &FetchParents<'_>) -> Result<Page, RestError> {
     let FetchParents { parent, referenced, child, columns, keys } = *fetch;
-    let mut pointed: Vec<Vec<String>> = Vec::new();
-    for (key, among) in batches(&child.key, keys) {
+    let mut references: Vec<Vec<String>> = Vec::new();
+    for (column, condition) in query::conditions_among(&child.key, keys) {
         let query = Query::default()
-            .with("select", &query::some(child, columns.iter().map(String::as_str)))
-            .with(&key, &among);
-        let listed = client
-            .list(&Get { shape: child, query: &query, counted: true, most_bytes: PAGE_BYTES })
-            .await?;
-        let total = listed.total;
-        let rows = Rows::of(listed, PAGE_BYTES)?;
-        let has_more = rows.cut || total.is_some_and(|total| total > rows.ends.len() as u64);
-        if keys.len() > 1 && has_more {
+            .with("select", &query::select(child, columns.iter().map(String::as_str)))
+            .with(&column, &condition);
+        let list =
+            ListRequest { shape: child, query: &query, counted: true, most_bytes: PAGE_BYTES };
+        let rows = client.list(&list).await?;
+        if keys.len() > 1 && rows.has_more() {
             return Ok(Page { complete: false, ..Page::empty() });
         }
         for row in rows.iter() {
-            let values: Option<Vec<String>> =
-                (0..columns.len()).map(|place| text(row, place)).collect::<Result<_, _>>()?;
-            // A NULL points nowhere.
-            pointed.extend(values);
+            let values = (0..columns.len()).map(|position| rows::value(row, position));
+            // A NULL points to no row.
+            references.extend(values.collect::<Result<Option<Vec<String>>, _>>()?);
         }
     }
-    pointed.sort();
-    pointed.dedup();
-    self::fetch(client, &Fetch { shape: parent, columns: referenced, values: &pointed }).await
+    references.sort();
+    references.dedup();
+    self::fetch(client, &Fetch { shape: parent, columns: referenced, values: &references }).await
 }
 
-fn last_row<'a>(bytes: &'a [u8], ends: &[usize]) -> Option<&'a [u8]> {
-    let end = *ends.last()?;
-    let start = ends.len().checked_sub(2).map_or(0, |before| ends[before]);
-    Some(&bytes[start..end])
-}
-
-/// Where a row stands, read from its bytes.
+/// Reads a row's position.
 fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, RestError> {
     let shape = read.shape;
-    let value = |column: &str| {
-        let place = shape.place(column).expect("key and cursor columns are among the moved ones");
-        Ok::<_, RestError>(text(row, place)?.map(CursorValue::new))
+    let value = |name: &str| {
+        let place = shape.place(name).expect("key and cursor columns are among the moved ones");
+        Ok::<_, RestError>(rows::value(row, place)?.map(CursorValue::new))
     };
-    let cursor = match leading(shape, read.scan.pass) {
-        Some(column) => value(column)?,
+    let cursor = match leading_column(shape, read.scan.pass) {
+        Some(name) => value(name)?,
         None => None,
     };
     let key = shape
         .key
         .iter()
-        .map(|column| value(column)?.ok_or_else(|| RestError::NoKey(column.clone())))
+        .map(|name| value(name)?.ok_or_else(|| RestError::NoKey(name.clone())))
         .collect::<Result<_, RestError>>()?;
     Ok(Position { cursor, key })
 }
 
-/// The cursor column, where a pass is read by it.
-fn leading(shape: &Shape, pass: Pass) -> Option<&str> {
+/// The cursor column, if the pass is read in its order.
+fn leading_column(shape: &Shape, pass: Pass) -> Option<&str> {
     match pass {
         Pass::Window | Pass::Beyond => shape.cursor.column(),
         Pass::Nulls | Pass::ByKey => None,
@@ -145,10 +133,10 @@ fn leading(shape: &Shape, pass: Pass) -> Option<&str> {
 }
 
 /// The conditions and the order of a pass, from a position on.
-fn request(read: &ReadPage<'_>, after: Option<&Position>) -> Query {
+fn scan_query(read: &ReadPage<'_>, after: Option<&Position>) -> Query {
     let shape = read.shape;
-    let leading = leading(shape, read.scan.pass);
-    let key = || shape.key.iter().map(String::as_str).filter(|column| Some(*column) != leading);
+    let leading = leading_column(shape, read.scan.pass);
+    let key = || shape.key.iter().map(String::as_str).filter(|name| Some(*name) != leading);
     let columns: Vec<String> = leading.into_iter().chain(key()).map(str::to_owned).collect();
     let mut query = Query::default();
     for (column, condition) in bounds(read, after.is_some()) {
@@ -156,37 +144,39 @@ fn request(read: &ReadPage<'_>, after: Option<&Position>) -> Query {
     }
     if let Some(after) = after {
         let keys = shape.key.iter().map(String::as_str).zip(&after.key);
-        let keys = keys.filter(|(column, _)| Some(*column) != leading);
+        let keys = keys.filter(|(name, _)| Some(*name) != leading);
         let values: Vec<(&str, &str)> = leading
             .zip(after.cursor.as_ref())
             .into_iter()
             .chain(keys)
-            .map(|(column, value)| (column, value.as_str()))
+            .map(|(name, value)| (name, value.as_str()))
             .collect();
-        for (column, condition) in query::after(&values) {
+        for (column, condition) in query::conditions_after(&values) {
             query = query.with(&column, &condition);
         }
     }
-    query.with("order", &order(&columns))
+    query.with("order", &query::ascending(&columns))
 }
 
-/// Which rows a pass holds. Behind a position its own bound is the nearer one.
-fn bounds(read: &ReadPage<'_>, behind: bool) -> Vec<(String, String)> {
+/// The bounds of a pass. Behind a position, the position is the nearer lower bound.
+fn bounds(read: &ReadPage<'_>, has_position: bool) -> Vec<(String, String)> {
     let scan = read.scan;
     let Cursor::Column { name, kind, .. } = &read.shape.cursor else { return Vec::new() };
-    let bound = |operator: &str, value: &str| (query::name(name), format!("{operator}.{value}"));
-    let from = scan.from.as_ref().filter(|_| !behind);
+    let bound =
+        |operator: &str, value: &str| (query::column_name(name), format!("{operator}.{value}"));
+    let from = scan.from.as_ref().filter(|_| !has_position);
     let from = from.map(|from| lower_bound(from.as_str(), *kind, read.overlap));
-    let start = scan.goal.start.as_ref().filter(|_| !behind);
+    let start = scan.goal.start.as_ref().filter(|_| !has_position);
     let start = start.map(|start| bound("gte", start.from.as_str()));
-    let mark = scan.watermark.as_ref().map(CursorValue::as_str);
+    let watermark = scan.watermark.as_ref().map(CursorValue::as_str);
     match scan.pass {
         Pass::Window => {
             let from = from.map(|from| bound("gte", &from));
-            from.into_iter().chain(start).chain(mark.map(|mark| bound("lte", mark))).collect()
+            let upto = watermark.map(|watermark| bound("lte", watermark));
+            from.into_iter().chain(start).chain(upto).collect()
         }
-        Pass::Beyond => vec![match (mark, start) {
-            (Some(mark), _) => bound("gt", mark),
+        Pass::Beyond => vec![match (watermark, start) {
+            (Some(watermark), _) => bound("gt", watermark),
             (None, Some(start)) => start,
             (None, None) => bound("not.is", "null"),
         }],

@@ -1,4 +1,4 @@
-//! What a page of a pass asks for, and which rows of an answer are whole.
+//! The requests for a page of each pass.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn asked(pass: Pass, after: Option<Position>) -> String {
     };
     let limit = PageLimit { rows: 5, bytes: 100 };
     let read = ReadPage { shape: &shape, scan: &scan, overlap: Duration::ZERO, limit };
-    let text = request(&read, after.as_ref()).as_str().to_owned();
+    let text = scan_query(&read, after.as_ref()).as_str().to_owned();
     percent_encoding::percent_decode_str(&text).decode_utf8().unwrap().into_owned()
 }
 
@@ -85,5 +85,5 @@ fn each_pass_asks_for_its_rows_after_the_last_one() {
 
 #[test]
 fn columns_are_named_and_cast_in_their_order() {
-    assert_eq!(query::columns(&shape()), "id,\"odd.name\"::text,at");
+    assert_eq!(query::select_all(&shape()), "id,\"odd.name\"::text,at");
 }

@@ -1,5 +1,5 @@
-//! The cursors that a look or a scan begins at: the floor of a look-back, and the kept cursor less
-//! the overlap.
+//! The cursors that a survey or a scan begins at: the floor of a look-back, and the kept cursor
+//! less the overlap.
 
 use std::time::Duration;
 
@@ -14,76 +14,66 @@ use crate::engine::model::survey::Floor;
 /// migration usually stays open.
 const LEAST_OVERLAP: Duration = Duration::from_secs(10 * 60);
 
-/// The same for numbers, which have no time: a sequence's values are drawn before their rows
-/// appear, and so many are not drawn by transactions that are open at once.
+/// The overlap of cursors that are numbers. A sequence's values are drawn before their rows appear;
+/// transactions that are open at once do not draw as many as these.
 const LEAST_NUMBERS: i128 = 1_000;
 
-/// The floor as a value of the column; none where there is none.
+/// The longest time that a wall clock's stamps go back when summer time ends.
+const SUMMER_TIME: Duration = Duration::from_secs(2 * 3_600);
+
+/// The floor as a value of the column, if there is a floor.
 pub fn floor(floor: &Floor, kind: CursorKind, now: Timestamp) -> Option<CursorValue> {
     match floor {
         Floor::None => None,
         Floor::Chosen(from) => Some(from.clone()),
-        Floor::Back(lookback) => ago(kind, *lookback, now),
-        // Both are values that a look has chosen, and not any that a row may hold.
+        Floor::Back(lookback) => before_now(kind, *lookback, now),
+        // A survey has chosen both values: they are ordinary ones, and can be compared.
         Floor::Lower(from, lookback) => {
-            let back = ago(kind, *lookback, now);
+            let back = before_now(kind, *lookback, now);
             let lower = back.filter(|back| back.instant() < from.instant());
             Some(lower.unwrap_or_else(|| from.clone()))
         }
     }
 }
 
-/// So long before now; a wall clock is taken for one of UTC, which Supabase's are.
-fn ago(kind: CursorKind, lookback: Duration, now: Timestamp) -> Option<CursorValue> {
-    let back = SignedDuration::try_from(lookback).unwrap_or(SignedDuration::MAX);
-    let wall = |at: Timestamp| at.to_zoned(TimeZone::UTC).datetime();
-    let text = match kind {
-        CursorKind::Instant => now.checked_sub(back).ok()?.to_string(),
-        CursorKind::WallClock => wall(now.checked_sub(back).ok()?).to_string(),
-        CursorKind::Day => {
-            let days = i64::try_from(lookback.as_secs().div_ceil(86_400)).ok()?;
-            wall(now).date().checked_sub(days.days()).ok()?.to_string()
-        }
+/// The value of so long before now. A wall clock is taken for one of UTC, as Supabase's are.
+fn before_now(kind: CursorKind, lookback: Duration, now: Timestamp) -> Option<CursorValue> {
+    let wall_clock = now.to_zoned(TimeZone::UTC).datetime();
+    let now = match kind {
+        CursorKind::Instant => now.to_string(),
+        CursorKind::WallClock => wall_clock.to_string(),
+        CursorKind::Day => wall_clock.date().to_string(),
         CursorKind::Sequence | CursorKind::Decimal => return None,
     };
-    Some(CursorValue::new(text))
+    earlier(&now, kind, lookback).map(CursorValue::new)
 }
 
-/// From where a scan reads again what lies before the kept cursor. A value that is no ordinary one
-/// is its own bound.
+/// The cursor from which a scan reads again the rows before the kept cursor. A value that is no
+/// ordinary one is its own bound.
 pub fn lower_bound(value: &str, kind: CursorKind, overlap: Duration) -> String {
     let overlap = overlap.max(LEAST_OVERLAP);
-    let less = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-    let bound = match kind {
-        CursorKind::Instant => value
-            .parse::<Timestamp>()
-            .ok()
-            .and_then(|at| at.checked_sub(less).ok())
-            .map(|at| at.to_string()),
-        // When summer time ends, a wall clock's stamps go back by an hour, or by two at most.
+    let overlap = if kind == CursorKind::WallClock { overlap.max(SUMMER_TIME) } else { overlap };
+    earlier(value, kind, overlap).unwrap_or_else(|| value.to_owned())
+}
+
+/// The value of so long before another one, or of a thousand numbers before it.
+fn earlier(value: &str, kind: CursorKind, time: Duration) -> Option<String> {
+    let span = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    Some(match kind {
+        CursorKind::Instant => value.parse::<Timestamp>().ok()?.checked_sub(span).ok()?.to_string(),
         CursorKind::WallClock => {
-            let less = less.max(SignedDuration::from_hours(2));
-            value
-                .parse::<DateTime>()
-                .ok()
-                .and_then(|at| at.checked_sub(less).ok())
-                .map(|at| at.to_string())
+            value.parse::<DateTime>().ok()?.checked_sub(span).ok()?.to_string()
         }
         CursorKind::Day => {
-            let days = i64::try_from(overlap.as_secs().div_ceil(86_400)).unwrap_or(i64::MAX);
-            let less = days.min(1_000_000).days();
-            value
-                .parse::<Date>()
-                .ok()
-                .and_then(|at| at.checked_sub(less).ok())
-                .map(|at| at.to_string())
+            let days = i64::try_from(time.as_secs().div_ceil(86_400)).unwrap_or(i64::MAX);
+            let span = days.min(1_000_000).days();
+            value.parse::<Date>().ok()?.checked_sub(span).ok()?.to_string()
         }
         CursorKind::Sequence | CursorKind::Decimal => {
             let whole = value.split('.').next().unwrap_or_default();
-            whole.parse::<i128>().ok().map(|number| (number - LEAST_NUMBERS).to_string())
+            (whole.parse::<i128>().ok()? - LEAST_NUMBERS).to_string()
         }
-    };
-    bound.unwrap_or_else(|| value.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -98,7 +88,8 @@ mod tests {
     fn a_floor_is_so_far_back_in_the_columns_own_manner() {
         let back = |kind, hours: u64| {
             let lookback = Floor::Back(Duration::from_secs(hours * 3_600));
-            floor(&lookback, kind, at("2026-03-02T01:00:00Z")).map(|of| of.as_str().to_owned())
+            floor(&lookback, kind, at("2026-03-02T01:00:00Z"))
+                .map(|floor| floor.as_str().to_owned())
         };
         for (kind, hours, expected) in [
             (CursorKind::Instant, 24, Some("2026-03-01T01:00:00Z")),

@@ -1,13 +1,13 @@
-//! The look at a table over an API: its newest rows, in one call. Nobody says who has a transaction
-//! open there, so rows that appear late are found by reading the newest ones again:
+//! The survey of tables over an API: the newest rows of each, in one call. The API shows no open
+//! transaction, so rows that appear late are found by reading the newest rows again:
 //!
 //! 1. A writer draws its stamp, 12:00:00, and stays open.
 //! 2. Another writes 12:00:05 and commits; a run reads it and keeps 12:00:05.
 //! 3. The first commits. Its row lies behind the kept cursor, and within the overlap.
 //!
-//! The look tells it: it counts the rows from the kept cursor, less the overlap, on, and digests
-//! the stamps and keys of the newest of them. A transaction that is open for longer than the
-//! overlap is missed.
+//! The survey finds that row: it counts the rows from the kept cursor, less the overlap, on, and
+//! digests the stamps and keys of the newest of them. A transaction that is open for longer than
+//! the overlap is missed.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,53 +17,54 @@ use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::super::call::client::{Client, Get};
+use super::super::call::client::{Client, ListRequest};
 use super::super::call::query::{self, Query};
+use super::super::call::rows;
 use super::super::fault::RestError;
 use super::start::{floor, lower_bound};
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::fault::{Fault, Step};
-use crate::engine::model::json_rows;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
 
-/// How far ahead of our clock a stamp may be and count as the present. It is less than the overlap,
-/// so that a watermark of such a stamp hides no row of the time between.
+/// The time by which a stamp may be ahead of our clock and still count as the present. It is less
+/// than the overlap, so that a watermark of such a stamp hides no row of the time between.
 const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 
-/// How many of the newest rows are digested. Changes among others are told by their number alone.
+/// The number of rows, the newest ones, that are digested. Of the others their number alone tells a
+/// change.
 const NEWEST: u32 = 300;
 
-/// Calls that are made at once: the API's pool is its users', too.
-const AT_ONCE: usize = 6;
+/// The number of calls that are made at once: the API's connections are its users', too.
+const CALLS_AT_ONCE: usize = 6;
 
-type Look<'a> = Pin<Box<dyn Future<Output = Result<TableSurvey, Fault>> + Send + 'a>>;
+type SurveyCall<'a> = Pin<Box<dyn Future<Output = Result<TableSurvey, Fault>> + Send + 'a>>;
 
-/// Looks at all tables.
-pub async fn look(
+/// Surveys all tables.
+pub async fn survey(
     client: &Client,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, Fault> {
-    let mut looks: Vec<Look<'_>> = Vec::with_capacity(asks.len());
+    let mut calls: Vec<SurveyCall<'_>> = Vec::with_capacity(asks.len());
     for ask in asks {
-        looks.push(Box::pin(async move {
-            let looked = table(client, ask, overlap).await;
-            looked.map_err(|error| error.into_fault(Step::Read, Some(&ask.shape.table)))
+        calls.push(Box::pin(async move {
+            let survey = survey_table(client, ask, overlap).await;
+            survey.map_err(|error| error.into_fault(Step::Read, Some(&ask.shape.table)))
         }));
     }
-    let tables = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    let tables = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
     Ok(Survey { tables, ..Survey::default() })
 }
 
-async fn table(
+async fn survey_table(
     client: &Client,
     ask: &SurveyAsk<'_>,
     overlap: Duration,
 ) -> Result<TableSurvey, RestError> {
     let shape = ask.shape;
-    // Nothing tells whether it changed but reading it.
+    // Only reading the table shows whether it changed.
     let Cursor::Column { name, kind, nullable, .. } = &shape.cursor else {
         return Ok(TableSurvey::default());
     };
@@ -71,18 +72,19 @@ async fn table(
     let from = kept.map(|kept| lower_bound(kept.as_str(), *kind, overlap));
     let start = floor(&ask.floor, *kind, client.now());
     let floor = start.as_ref().map(CursorValue::as_str);
-    let within = |upto| Within { floor, from: from.as_deref(), upto };
-    let mut newest = newest(client, shape, name, within(None)).await?;
-    let beyond = newest.first.as_deref().is_some_and(|first| is_future(first, *kind));
+    let window = Window { floor, from: from.as_deref(), upto: None };
+    let mut newest = newest(client, shape, name, window).await?;
+    let beyond = newest.cursor.as_deref().is_some_and(|cursor| is_future(cursor, *kind));
     if beyond {
-        newest = self::newest(client, shape, name, within(Some(greatest(*kind)))).await?;
+        let window = Window { upto: Some(greatest(*kind)), ..window };
+        newest = self::newest(client, shape, name, window).await?;
     }
     let nulls = *nullable && has_nulls(client, shape, name).await?;
-    // Rows without a cursor change without a sign.
+    // No digest shows that rows without a cursor changed.
     let digest = newest.digest.filter(|_| from.is_some() && !nulls && !beyond);
     Ok(TableSurvey {
-        max: newest.first.map(CursorValue::new),
-        // From the same cursor on, as long as no greater one is kept.
+        max: newest.cursor.map(CursorValue::new),
+        // Both begin at the same cursor, as long as no greater one is kept.
         next: digest.clone(),
         tail: digest,
         beyond,
@@ -93,17 +95,17 @@ async fn table(
 
 /// The bounds of a window.
 #[derive(Clone, Copy)]
-struct Within<'a> {
+struct Window<'a> {
     floor: Option<&'a str>,
     from: Option<&'a str>,
     upto: Option<&'a str>,
 }
 
 /// The newest rows of a window.
-struct Newest {
+struct NewestRows {
     /// The greatest cursor.
-    first: Option<String>,
-    /// Their cursors and keys, and how many rows the window has.
+    cursor: Option<String>,
+    /// The digest of their cursors and keys, with the number of all rows in the window.
     digest: Option<String>,
 }
 
@@ -111,78 +113,71 @@ async fn newest(
     client: &Client,
     shape: &Shape,
     cursor: &str,
-    within: Within<'_>,
-) -> Result<Newest, RestError> {
-    let Within { floor, from, upto } = within;
-    let column = query::name(cursor);
-    let key = shape.key.iter().map(String::as_str).filter(|of| *of != cursor);
+    window: Window<'_>,
+) -> Result<NewestRows, RestError> {
+    let Window { floor, from, upto } = window;
+    let column = query::column_name(cursor);
+    let key = shape.key.iter().map(String::as_str).filter(|name| *name != cursor);
     let columns: Vec<&str> = [cursor].into_iter().chain(key).collect();
-    let order: Vec<String> = columns.iter().map(|of| format!("{}.desc", query::name(of))).collect();
+    let order = columns.iter().map(|name| format!("{}.desc", query::column_name(name)));
+    let order: Vec<String> = order.collect();
     let bound = |operator: &str, value: Option<&str>| {
         value.map(|value| (column.clone(), format!("{operator}.{value}")))
     };
-    // All of a table is not counted: the first look at it would take as long as reading it.
+    // The rows of a whole table are not counted: its first survey would take as long as reading it.
     let counted = from.is_some();
     let unbounded = [floor, from, upto].iter().all(Option::is_none);
     let query = Query::default()
-        .with("select", &query::some(shape, columns.into_iter()))
+        .with("select", &query::select(shape, columns.into_iter()))
         .with_some(bound("gte", floor))
         .with_some(bound("gte", from))
         .with_some(bound("lte", upto))
         .with_some(bound("not.is", Some("null")).filter(|_| unbounded))
         .with("order", &order.join(","))
         .with("limit", &if counted { NEWEST } else { 1 }.to_string());
-    let get = Get { shape, query: &query, counted, most_bytes: PAGE_BYTES };
-    let listed = client.list(&get).await?;
-    let first = listed.rows.split(|&byte| byte == b'\n').next().filter(|row| !row.is_empty());
-    let first = first.map(|row| json_rows::text(row, 0)).transpose()?.flatten();
-    let first = first.map(|text| String::from_utf8(text).map_err(|_| RestError::NotUtf8));
-    let digest = listed.total.filter(|_| !listed.cut).map(|total| {
-        let hash = Sha256::digest(&listed.rows);
+    let list = ListRequest { shape, query: &query, counted, most_bytes: PAGE_BYTES };
+    let rows = client.list(&list).await?;
+    let cursor = rows.iter().next().map(|row| rows::value(row, 0)).transpose()?.flatten();
+    let digest = rows.total.filter(|_| !rows.cut).map(|total| {
+        let hash = Sha256::digest(&rows.bytes);
         let hash: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{total}:{hash}")
     });
-    Ok(Newest { first: first.transpose()?, digest })
+    Ok(NewestRows { cursor, digest })
 }
 
 async fn has_nulls(client: &Client, shape: &Shape, cursor: &str) -> Result<bool, RestError> {
     let query = Query::default()
-        .with("select", &query::some(shape, shape.key.iter().map(String::as_str)))
-        .with(&query::name(cursor), "is.null")
+        .with("select", &query::select(shape, shape.key.iter().map(String::as_str)))
+        .with(&query::column_name(cursor), "is.null")
         .with("limit", "1");
-    let get = Get { shape, query: &query, counted: false, most_bytes: PAGE_BYTES };
-    Ok(!client.list(&get).await?.rows.is_empty())
+    let list = ListRequest { shape, query: &query, counted: false, most_bytes: PAGE_BYTES };
+    Ok(!client.list(&list).await?.is_empty())
 }
 
-/// A stamp of the future, which must not become the watermark. The server's clock is not asked: one
-/// that is off by less than the overlap does no harm.
+/// Says whether a stamp is of the future, so that it must not become the watermark. The server's
+/// clock is not asked: one that is off by less than the overlap does no harm.
 fn is_future(value: &str, kind: CursorKind) -> bool {
-    let now =
-        Timestamp::now().saturating_add(SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default());
-    now.is_ok_and(|now| is_after(value, kind, now))
-}
-
-/// A value lies after a point in time, or where no value should.
-fn is_after(value: &str, kind: CursorKind, now: Timestamp) -> bool {
-    let day = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    let skew = SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default();
+    let Ok(now) = Timestamp::now().saturating_add(skew) else { return false };
+    let wall_clock = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    let is_infinite = value == "infinity";
     match kind {
-        CursorKind::Instant => {
-            value.parse::<Timestamp>().map_or(value == "infinity", |at| at > now)
-        }
+        CursorKind::Instant => value.parse::<Timestamp>().map_or(is_infinite, |at| at > now),
         CursorKind::WallClock => {
-            value.parse::<DateTime>().map_or(value == "infinity", |at| at > day)
+            value.parse::<DateTime>().map_or(is_infinite, |at| at > wall_clock)
         }
-        CursorKind::Day => value.parse::<Date>().map_or(value == "infinity", |at| at > day.date()),
+        CursorKind::Day => value.parse::<Date>().map_or(is_infinite, |day| day > wall_clock.date()),
         CursorKind::Decimal => ["NaN", "Infinity"].contains(&value),
         CursorKind::Sequence => false,
     }
 }
 
-/// What the watermark is not greater than, as the server reads it.
+/// The value that the watermark does not exceed, as the server reads it.
 fn greatest(kind: CursorKind) -> &'static str {
     match kind {
         CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "now",
-        // No number comes after the others.
+        // NaN and infinity come after all numbers, this one included.
         CursorKind::Sequence | CursorKind::Decimal => "1e131071",
     }
 }

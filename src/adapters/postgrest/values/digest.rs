@@ -1,79 +1,82 @@
 //! Digests of rows that an API shows, computed here: the numbers that the target's database
-//! computes of the same rows. All rows of the spans come over the wire for it.
+//! computes of the same rows. All rows of the ranges come over the wire for them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::super::call::client::{Client, Get};
-use super::super::call::query::{self, Query, batches, order};
+use super::super::call::client::{Client, ListRequest};
+use super::super::call::query::{self, Query};
 use super::super::call::rows::Rows;
 use super::super::fault::RestError;
-use super::printed::{self, Printed};
+use super::printed::{self, PrintedRow};
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
 };
 
-/// How many samples of a span's keys are taken for each border. A span's rows do not come in the
-/// order of its keys where that is the order of bytes.
+/// The number of keys of a range that are sampled for each border. The rows do not come in the
+/// order of their keys where keys are ordered by their bytes.
 const SAMPLES: u64 = 8;
 
-/// The rows of one call. The API may give fewer.
-const AT_ONCE: &str = "1000";
+/// The number of rows that one call asks for. The API may give fewer.
+const ROWS_OF_A_CALL: &str = "1000";
 
 /// A table of the source, as it is compared.
 #[derive(Clone, Copy)]
-pub struct Table<'a> {
-    /// What is called.
+pub struct ComparedTable<'a> {
+    /// The API.
     pub client: &'a Client,
-    /// What of the table is compared.
-    pub of: Comparison<'a>,
+    /// The compared columns and rows.
+    pub comparison: Comparison<'a>,
 }
 
-/// Counts and digests ranges in one pass.
-pub async fn ranges(table: Table<'_>, ranges: &[KeyRange]) -> Result<Vec<RangeDigest>, RestError> {
+/// Counts and digests the rows of ranges in one pass.
+pub async fn ranges(
+    table: ComparedTable<'_>,
+    ranges: &[KeyRange],
+) -> Result<Vec<RangeDigest>, RestError> {
     let mut digests = vec![RangeDigest::default(); ranges.len()];
-    scan(table, ranges, |place, row| {
-        digests[place].rows += 1;
-        digests[place].sum += i128::from(row.digest()?);
+    scan(table, ranges, |range, row| {
+        digests[range].rows += 1;
+        digests[range].sum += i128::from(row.digest()?);
         Ok(ControlFlow::Continue(()))
     })
     .await?;
     Ok(digests)
 }
 
-/// Keys of ranges, as far apart as about so many rows.
+/// Finds keys of ranges that lie about so many rows apart.
 pub async fn borders(
-    table: Table<'_>,
+    table: ComparedTable<'_>,
     ranges: &[KeyRange],
     every: u64,
 ) -> Result<Vec<(usize, RowKey)>, RestError> {
     let step = every.div_ceil(SAMPLES).max(1);
     let mut seen = vec![0_u64; ranges.len()];
     let mut samples: Vec<Vec<RowKey>> = vec![Vec::new(); ranges.len()];
-    scan(table, ranges, |place, row| {
-        seen[place] += 1;
-        if seen[place].is_multiple_of(step) {
-            samples[place].push(row.key()?);
+    scan(table, ranges, |range, row| {
+        seen[range] += 1;
+        if seen[range].is_multiple_of(step) {
+            samples[range].push(row.key()?);
         }
         Ok(ControlFlow::Continue(()))
     })
     .await?;
     let mut borders = Vec::new();
-    for (place, mut keys) in samples.into_iter().enumerate() {
-        keys.sort_by(|one, other| printed::compare(table.of.shape, one, other));
-        // From the middle of the first ones on: the last key of a span would cut nothing off.
+    for (range, mut keys) in samples.into_iter().enumerate() {
+        keys.sort_by(|one, other| printed::compare_keys(table.comparison.shape, one, other));
+        // The first cut is in the middle of a step: the last key of a range would cut nothing off.
         let cuts = keys.into_iter().skip(SAMPLES as usize / 2 - 1).step_by(SAMPLES as usize);
-        borders.extend(cuts.map(|key| (place, key)));
+        borders.extend(cuts.map(|key| (range, key)));
     }
     Ok(borders)
 }
 
-/// Each row of ranges, if they are not too many.
+/// Digests each row of ranges, if they are not too many.
 pub async fn rows(
-    table: Table<'_>,
+    table: ComparedTable<'_>,
     ranges: &[KeyRange],
     most: u64,
 ) -> Result<Option<Vec<RowDigest>>, RestError> {
@@ -89,32 +92,35 @@ pub async fn rows(
     Ok(Some(rows).filter(|rows| rows.len() as u64 <= most))
 }
 
-/// The rows of these keys, column by column.
-pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDigests>, RestError> {
-    let shape = table.of.shape;
+/// Digests the rows with these keys, column by column.
+pub async fn columns(
+    table: ComparedTable<'_>,
+    keys: &[RowKey],
+) -> Result<Vec<ColumnDigests>, RestError> {
+    let shape = table.comparison.shape;
     printed::is_comparable(shape)?;
     let values: Vec<Vec<String>> = keys.iter().map(|key| key.values().to_vec()).collect();
     let asked: BTreeMap<&RowKey, &RowKey> = keys.iter().map(|key| (key, key)).collect();
     let mut found = Vec::new();
-    for (column, condition) in batches(&shape.key, &values) {
+    for (column, condition) in query::conditions_among(&shape.key, &values) {
         let query = selection(table).with(&column, &condition);
+        let query = query.with("order", &query::ascending(&shape.key));
         let mut read = 0;
         loop {
-            let query = query.clone().with("order", &order(&shape.key));
-            let (rows, total) = list(table, &query.with("offset", &read.to_string()), true).await?;
+            let rows = list(table, &query.clone().with("offset", &read.to_string()), true).await?;
             for row in rows.iter() {
-                let row = Printed { shape, row };
+                let row = PrintedRow { shape, row };
                 let key = row.key()?;
-                let same = |of: &&&RowKey| printed::compare(shape, of, &key) == Ordering::Equal;
-                let known = asked.get(&key).copied().or_else(|| keys.iter().find(|of| same(&of)));
-                if let Some(key) = known {
-                    let settled = row.is_settled(&table.of)?;
+                let is_same =
+                    |asked: &&RowKey| printed::compare_keys(shape, asked, &key) == Ordering::Equal;
+                if let Some(key) = asked.get(&key).copied().or_else(|| keys.iter().find(is_same)) {
+                    let settled = row.is_settled(&table.comparison)?;
                     let columns = row.columns()?;
                     found.push(ColumnDigests { key: key.clone(), columns, settled });
                 }
             }
-            read += rows.ends.len() as u64;
-            if rows.ends.is_empty() || total.is_some_and(|total| read >= total) {
+            read += rows.len();
+            if rows.is_empty() || rows.total.is_some_and(|total| read >= total) {
                 break;
             }
         }
@@ -122,20 +128,20 @@ pub async fn columns(table: Table<'_>, keys: &[RowKey]) -> Result<Vec<ColumnDige
     Ok(found)
 }
 
-/// Hands over each settled row of ranges, with the place of its range. Only a list without rows is
-/// the end: others may add some meanwhile, and the API cuts its lists in silence.
+/// Calls back with each settled row of ranges and the position of its range. Only a list without
+/// rows is the end: rows may be added meanwhile, and the API does not say when it cuts a list.
 async fn scan(
-    table: Table<'_>,
+    table: ComparedTable<'_>,
     ranges: &[KeyRange],
-    mut with: impl FnMut(usize, Printed<'_>) -> Result<ControlFlow<()>, RestError>,
+    mut visit: impl FnMut(usize, PrintedRow<'_>) -> Result<ControlFlow<()>, RestError>,
 ) -> Result<(), RestError> {
-    let shape = table.of.shape;
+    let shape = table.comparison.shape;
     printed::is_comparable(shape)?;
     if ranges.is_empty() {
         return Ok(());
     }
-    let query = hull(table, ranges, settled(table, selection(table)));
-    let query = query.with("order", &order(&shape.key)).with("limit", AT_ONCE);
+    let query = between_ends(table, ranges, settled_rows(table, selection(table)));
+    let query = query.with("order", &query::ascending(&shape.key)).with("limit", ROWS_OF_A_CALL);
     let mut after: Option<RowKey> = None;
     loop {
         let mut next = query.clone();
@@ -143,63 +149,56 @@ async fn scan(
             let columns = shape.key.iter().map(String::as_str);
             let values: Vec<(&str, &str)> =
                 columns.zip(after.values().iter().map(String::as_str)).collect();
-            // The condition on the first column is the address's own; it may stand there twice.
-            for (column, condition) in query::after(&values) {
+            // A column may have two conditions in one URL.
+            for (column, condition) in query::conditions_after(&values) {
                 next = next.with(&column, &condition);
             }
         }
-        let (rows, _) = list(table, &next, false).await?;
+        let rows = list(table, &next, false).await?;
         for row in rows.iter() {
-            let row = Printed { shape, row };
+            let row = PrintedRow { shape, row };
             let key = row.key()?;
-            if let Some(place) = printed::place(shape, ranges, &key)
-                && with(place, row)?.is_break()
+            if let Some(range) = printed::range_of_key(shape, ranges, &key)
+                && visit(range, row)?.is_break()
             {
                 return Ok(());
             }
             after = Some(row.raw_key()?);
         }
-        if rows.ends.is_empty() {
+        if rows.is_empty() {
             return Ok(());
         }
     }
 }
 
-/// Rows, and how many there are altogether where that was asked for and told.
-async fn list(
-    table: Table<'_>,
-    query: &Query,
-    counted: bool,
-) -> Result<(Rows, Option<u64>), RestError> {
-    let get = Get { shape: table.of.shape, query, counted, most_bytes: PAGE_BYTES };
-    let listed = table.client.list(&get).await?;
-    let total = listed.total;
-    Ok((Rows::of(listed, PAGE_BYTES)?, total))
+async fn list(table: ComparedTable<'_>, query: &Query, counted: bool) -> Result<Rows, RestError> {
+    let shape = table.comparison.shape;
+    table.client.list(&ListRequest { shape, query, counted, most_bytes: PAGE_BYTES }).await
 }
 
-/// The compared columns. Behind them stands the column that tells whether the target was filled
-/// with rows as old, which need not be one of them.
-fn selection(table: Table<'_>) -> Query {
-    let columns = table.of.shape.columns.iter().map(printed::selected);
-    let age = table.of.filled_from;
-    let age = age.map(|of| format!("syncline_age:{}", printed::selected(&of.column)));
+/// Selects the compared columns. Behind them stands the column that tells whether the target was
+/// filled with rows as old, which need not be one of them.
+fn selection(table: ComparedTable<'_>) -> Query {
+    let columns = table.comparison.shape.columns.iter().map(query::select_column);
+    let age = table.comparison.filled_from;
+    let age = age.map(|age| format!("syncline_age:{}", query::select_column(&age.column)));
     let columns: Vec<String> = columns.chain(age).collect();
     Query::default().with("select", &columns.join(","))
 }
 
-/// Without the rows that the target has not reached, and those that are older than what it was
-/// filled with. One without a cursor is read in every run.
-fn settled(table: Table<'_>, query: Query) -> Query {
-    let Comparison { shape, settled_to, filled_from } = table.of;
+/// Leaves out the rows that the target has not reached, and those that are older than the rows that
+/// it was filled with. A row without a cursor is read in every run, and stays.
+fn settled_rows(table: ComparedTable<'_>, query: Query) -> Query {
+    let Comparison { shape, settled_to, filled_from } = table.comparison;
     let or_none = |column: &str, operator: &str, limit: &str| {
-        let (name, limit) = (query::name(column), query::quoted(limit));
+        let (name, limit) = (query::column_name(column), query::quote(limit));
         format!("({name}.{operator}.{limit},{name}.is.null)")
     };
     let reached = match (settled_to, &shape.cursor) {
         (Some(limit), Cursor::Column { name, .. }) => Some(or_none(name, "lte", limit)),
         _ => None,
     };
-    let filled = filled_from.map(|of| or_none(&of.column.name, "gte", &of.from));
+    let filled = filled_from.map(|filled| or_none(&filled.column.name, "gte", &filled.from));
     match (reached, filled) {
         (Some(reached), Some(filled)) => query.with("and", &format!("(or{reached},or{filled})")),
         (Some(either), None) | (None, Some(either)) => query.with("or", &either),
@@ -207,14 +206,17 @@ fn settled(table: Table<'_>, query: Query) -> Query {
     }
 }
 
-/// Between the ends of all ranges, where the first key column has the same order everywhere.
-fn hull(table: Table<'_>, ranges: &[KeyRange], query: Query) -> Query {
-    let shape = table.of.shape;
-    if !printed::is_native(shape, &shape.key[0]) {
+/// Bounds the rows by the ends of all ranges, if the first key column has the same order in every
+/// database.
+fn between_ends(table: ComparedTable<'_>, ranges: &[KeyRange], query: Query) -> Query {
+    let shape = table.comparison.shape;
+    if !printed::has_native_order(shape, &shape.key[0]) {
         return query;
     }
     let end = |operator: &str, key: Option<&RowKey>| {
-        key.map(|key| (query::name(&shape.key[0]), format!("{operator}.{}", key.values()[0])))
+        key.map(|key| {
+            (query::column_name(&shape.key[0]), format!("{operator}.{}", key.values()[0]))
+        })
     };
     let after = ranges.first().and_then(|range| range.after.as_ref());
     let upto = ranges.last().and_then(|range| range.upto.as_ref());

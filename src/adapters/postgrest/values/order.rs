@@ -1,26 +1,26 @@
-//! The order of values whose order is the same in every database, read from their texts. All others
-//! are ordered by the bytes of their text.
+//! The order of values, read from their texts. Some types have an order of their own that is the
+//! same in every database; the values of all others are ordered by the bytes of their text.
 
 use std::cmp::Ordering;
 
 use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::type_name::unmodified;
 
-/// How the values of a column are ordered.
+/// The order of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Numbers without an end of their digits.
+    /// Numbers of any length.
     Decimal,
-    /// Numbers that a computer has.
+    /// Binary floating-point numbers.
     Float,
     /// Days and times.
     Time,
-    /// The bytes of their text, which is their own order where they have one.
+    /// The bytes of their text. Where the type has an order of its own, it is the same.
     Bytes,
 }
 
-/// Types with an order of their own that is the same everywhere, and that the digests of a database
-/// use.
+/// The types with an order of their own that is the same in every database, and that the digests of
+/// a database use.
 const NATIVE: [&str; 13] = [
     "smallint",
     "integer",
@@ -37,7 +37,7 @@ const NATIVE: [&str; 13] = [
     "timestamp without time zone",
 ];
 
-/// The type has such an order.
+/// Says whether a type has such an order.
 pub fn is_native(type_name: &str) -> bool {
     NATIVE.contains(&unmodified(type_name).as_ref())
 }
@@ -57,7 +57,7 @@ impl Order {
             "numeric" | "oid" => Self::Decimal,
             "real" | "double precision" => Self::Float,
             "date" | "timestamp with time zone" | "timestamp without time zone" => Self::Time,
-            // The others' texts have the order of their values.
+            // The texts of the other native types have the order of their values.
             _ => Self::Bytes,
         }
     }
@@ -73,7 +73,7 @@ impl Order {
     }
 }
 
-/// Postgres' NaN comes after all numbers, and no zero before the other.
+/// Reads a number: in Postgres NaN comes after all others, and the two zeros are equal.
 fn float(text: &str) -> f64 {
     match text {
         "NaN" => f64::NAN,
@@ -81,7 +81,8 @@ fn float(text: &str) -> f64 {
     }
 }
 
-/// Before all times, in a year, or after all; what follows the year has the order of its bytes.
+/// Reads a time: its rank (before all times, a year, after all times), the year, and the rest of
+/// the text, whose bytes have the order of the time.
 fn time(text: &str) -> (i8, i64, &str) {
     match text {
         "-infinity" => return (-1, 0, ""),
@@ -99,7 +100,7 @@ fn time(text: &str) -> (i8, i64, &str) {
 
 /// A number as its sign and digits.
 struct Decimal<'a> {
-    /// Of the infinities and NaN, which have no digits.
+    /// The rank of an infinity or of NaN, which have no digits; 0 of a number.
     rank: i8,
     negative: bool,
     whole: &'a str,
@@ -129,7 +130,9 @@ impl<'a> Decimal<'a> {
             return self.rank.cmp(&other.rank);
         }
         let size = |one: &Self, other: &Self| {
-            let digits = |of: &Self| (of.whole.len(), of.whole.to_owned(), of.fraction.to_owned());
+            let digits = |number: &Self| {
+                (number.whole.len(), number.whole.to_owned(), number.fraction.to_owned())
+            };
             digits(one).cmp(&digits(other))
         };
         match (self.negative, other.negative) {

@@ -1,32 +1,30 @@
-//! A row's values as a database prints them in a record, told from what an API shows of them; and
-//! the place of its key among ranges. A database hashes that text, so its hash can be compared with
+//! A row's values as a database prints them in a record, made from what an API shows of them; and
+//! the range that its key lies in. A database hashes that text, and its hash can be compared with
 //! one that is made here.
 
 use std::cmp::Ordering;
 
 use md5::{Digest, Md5};
 
-use super::super::call::query;
-use super::super::call::rows::text;
+use super::super::call::rows;
 use super::super::fault::RestError;
 use super::order::{self, Order};
 use crate::engine::model::cursor::Cursor;
-use crate::engine::model::json_rows;
 use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::type_name::unmodified;
 
 /// A row of the source.
 #[derive(Clone, Copy)]
-pub struct Printed<'a> {
-    /// What is compared.
+pub struct PrintedRow<'a> {
+    /// The compared table.
     pub shape: &'a Shape,
-    /// Its object, the columns in the shape's order.
+    /// The row as a JSON object, the columns in the shape's order.
     pub row: &'a [u8],
 }
 
-impl Printed<'_> {
-    /// 64 bits of the md5 of the row's text.
+impl PrintedRow<'_> {
+    /// Hashes the row: 64 bits of the md5 of its text.
     pub fn digest(&self) -> Result<i64, RestError> {
         let mut values = Vec::with_capacity(self.shape.columns.len());
         for (place, column) in self.shape.columns.iter().enumerate() {
@@ -35,7 +33,7 @@ impl Printed<'_> {
         Ok(first_bits(&record(&values)))
     }
 
-    /// A hash of each column.
+    /// Hashes each column.
     pub fn columns(&self) -> Result<Vec<String>, RestError> {
         let hash = |(place, column)| {
             let bits = first_bits(&record(&[self.value(place, column)?]));
@@ -44,26 +42,26 @@ impl Printed<'_> {
         self.shape.columns.iter().enumerate().map(hash).collect()
     }
 
-    /// The key, printed alike on both sides.
+    /// The key, printed as both sides print it.
     pub fn key(&self) -> Result<RowKey, RestError> {
         let value = |name: &String| {
-            let (place, column) = of(self.shape, name);
-            let shown = self.shown(place, column)?;
+            let (place, column) = moved_column(self.shape, name);
+            let shown = self.cast(place, column)?;
             shown.map(|shown| key_text(column, shown)).ok_or_else(|| RestError::NoKey(name.clone()))
         };
         Ok(RowKey::new(self.shape.key.iter().map(value).collect::<Result<_, RestError>>()?))
     }
 
-    /// The key as the API shows it, which conditions are made of.
+    /// The key as the API shows it and as conditions take it.
     pub fn raw_key(&self) -> Result<RowKey, RestError> {
         let value = |name: &String| {
-            let (place, _) = of(self.shape, name);
-            text(self.row, place)?.ok_or_else(|| RestError::NoKey(name.clone()))
+            let (place, _) = moved_column(self.shape, name);
+            rows::value(self.row, place)?.ok_or_else(|| RestError::NoKey(name.clone()))
         };
         Ok(RowKey::new(self.shape.key.iter().map(value).collect::<Result<_, RestError>>()?))
     }
 
-    /// Whether the target has reached the row, and was filled with rows as old.
+    /// Says whether the target has reached the row, and was filled with rows as old.
     pub fn is_settled(&self, compared: &Comparison<'_>) -> Result<bool, RestError> {
         Ok(self.is_reached(compared.settled_to)? && self.is_filled(compared.filled_from)?)
     }
@@ -72,43 +70,43 @@ impl Printed<'_> {
         let (Some(limit), Cursor::Column { name, .. }) = (settled_to, &self.shape.cursor) else {
             return Ok(true);
         };
-        let (place, column) = of(self.shape, name);
-        let order = self.against(place, column, limit)?;
+        let (place, column) = moved_column(self.shape, name);
+        let order = self.compare(place, column, limit)?;
         Ok(order.is_none_or(|order| order != Ordering::Greater))
     }
 
-    /// The column stands behind the compared ones.
+    /// Compares by the column that stands behind the compared ones.
     fn is_filled(&self, filled_from: Option<&FilledFrom>) -> Result<bool, RestError> {
         let Some(FilledFrom { column, from }) = filled_from else { return Ok(true) };
-        let order = self.against(self.shape.columns.len(), column, from)?;
+        let order = self.compare(self.shape.columns.len(), column, from)?;
         Ok(order.is_none_or(|order| order != Ordering::Less))
     }
 
-    /// How a column's value stands to another; none where it is NULL.
-    fn against(
+    /// Compares a column's value with another one; none if it is NULL.
+    fn compare(
         &self,
         place: usize,
         column: &MovedColumn,
         other: &str,
     ) -> Result<Option<Ordering>, RestError> {
-        let other = as_text(&column.target_type, other.to_owned());
-        let shown = self.shown(place, column)?;
+        let other = cast_to_text(&column.target_type, other.to_owned());
+        let shown = self.cast(place, column)?;
         Ok(shown.map(|shown| Order::of(column).compare(&shown, &other)))
     }
 
-    /// A column's value as a cast to text would print it.
-    fn shown(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
-        Ok(text(self.row, place)?.map(|shown| as_text(&column.source_type, shown)))
+    /// A column's value as a cast to text prints it.
+    fn cast(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
+        Ok(rows::value(self.row, place)?.map(|shown| cast_to_text(&column.source_type, shown)))
     }
 
-    /// A column's value in a record. Where the two sides have different types, it is printed as
-    /// text.
+    /// A column's value as a record prints it. If the two sides have different types, it is printed
+    /// as text.
     fn value(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
-        let shown = self.shown(place, column)?;
+        let shown = self.cast(place, column)?;
         let is_same = column.source_type == column.target_type;
         Ok(shown.map(|shown| match unmodified(&column.target_type).as_ref() {
             "boolean" if is_same => shown[..1].to_owned(),
-            // A cast shows the length of every network, and a record none of a single host.
+            // A cast prints the length of every network, a record leaves out that of a single host.
             "inet" if is_same => {
                 let whole = if shown.contains(':') { "/128" } else { "/32" };
                 shown.strip_suffix(whole).unwrap_or(&shown).to_owned()
@@ -119,14 +117,8 @@ impl Printed<'_> {
     }
 }
 
-/// A column in `select`: what JSON would tell wrongly is cast to text.
-pub fn selected(column: &MovedColumn) -> String {
-    let as_it_is = json_rows::is_told_as_it_is(&column.source_type);
-    format!("{}{}", query::name(&column.name), if as_it_is { "" } else { "::text" })
-}
-
-/// A source's value takes the way into the target's type before it is compared, which no API
-/// offers; where the two types may print a value differently, the source cannot be compared.
+/// Refuses a table that no API can compare. A source's value is converted to the target's type
+/// before it is compared, which no API offers: the two types must print every value alike.
 pub fn is_comparable(shape: &Shape) -> Result<(), RestError> {
     let kind = |name: &str| match unmodified(name).as_ref() {
         "smallint" | "integer" | "bigint" => "whole".to_owned(),
@@ -137,19 +129,20 @@ pub fn is_comparable(shape: &Shape) -> Result<(), RestError> {
     if shape.columns.iter().any(differs) {
         return Err(RestError::NoDigests);
     }
-    // Where nothing but keys is compared, rows are to go.
+    // Where nothing but keys is compared, rows will be deleted by them.
     let is_key = |column: &&MovedColumn| shape.key.contains(&column.name);
     if shape.columns.iter().all(|column| is_key(&column)) {
-        let hides = |column: &&MovedColumn| ROUNDED.contains(&&*unmodified(&column.target_type));
-        if let Some(column) = shape.columns.iter().find(hides) {
+        let is_rounded =
+            |column: &&MovedColumn| ROUNDED.contains(&&*unmodified(&column.target_type));
+        if let Some(column) = shape.columns.iter().find(is_rounded) {
             return Err(RestError::HiddenType(column.name.clone()));
         }
     }
     Ok(())
 }
 
-/// Types whose values a column may round or pad, by a modifier that no API tells: a key that the
-/// target spells otherwise would be taken for one that is gone.
+/// The types whose values a column may round or pad, by a modifier that no API shows: a key that
+/// the target spells otherwise would be taken for one that was deleted.
 const ROUNDED: [&str; 11] = [
     "numeric",
     "timestamp with time zone",
@@ -164,9 +157,9 @@ const ROUNDED: [&str; 11] = [
     "real",
 ];
 
-/// Whether a key column's own order is the same on both sides.
-pub fn is_native(shape: &Shape, name: &str) -> bool {
-    let (_, column) = of(shape, name);
+/// Says whether a key column has an order of its own that is the same on both sides.
+pub fn has_native_order(shape: &Shape, name: &str) -> bool {
+    let (_, column) = moved_column(shape, name);
     let types = [&column.source_type, &column.target_type];
     let is_whole =
         |name: &String| ["smallint", "integer", "bigint"].contains(&unmodified(name).as_ref());
@@ -174,12 +167,12 @@ pub fn is_native(shape: &Shape, name: &str) -> bool {
     same && order::is_native(types[0])
 }
 
-/// The order of two keys, which is the same on both sides.
-pub fn compare(shape: &Shape, one: &RowKey, other: &RowKey) -> Ordering {
+/// Compares two keys, in the order that both sides have.
+pub fn compare_keys(shape: &Shape, one: &RowKey, other: &RowKey) -> Ordering {
     let pairs = one.values().iter().zip(other.values()).zip(&shape.key);
     let orders = pairs.map(|((one, other), name)| {
-        let (_, column) = of(shape, name);
-        match is_native(shape, name) {
+        let (_, column) = moved_column(shape, name);
+        match has_native_order(shape, name) {
             true => Order::of(column).compare(one, other),
             false => one.as_bytes().cmp(other.as_bytes()),
         }
@@ -187,26 +180,28 @@ pub fn compare(shape: &Shape, one: &RowKey, other: &RowKey) -> Ordering {
     orders.fold(Ordering::Equal, Ordering::then)
 }
 
-/// The range that a key lies in, if it lies in one.
-pub fn place(shape: &Shape, ranges: &[KeyRange], key: &RowKey) -> Option<usize> {
+/// The position of the range that a key lies in, if it lies in one.
+pub fn range_of_key(shape: &Shape, ranges: &[KeyRange], key: &RowKey) -> Option<usize> {
     let before = |range: &KeyRange| {
-        range.upto.as_ref().is_some_and(|upto| compare(shape, key, upto) == Ordering::Greater)
+        range.upto.as_ref().is_some_and(|upto| compare_keys(shape, key, upto) == Ordering::Greater)
     };
     let place = ranges.partition_point(before);
     let range = ranges.get(place)?;
-    let is_within =
-        range.after.as_ref().is_none_or(|after| compare(shape, key, after) == Ordering::Greater);
+    let is_within = range
+        .after
+        .as_ref()
+        .is_none_or(|after| compare_keys(shape, key, after) == Ordering::Greater);
     is_within.then_some(place)
 }
 
-fn of<'a>(shape: &'a Shape, name: &str) -> (usize, &'a MovedColumn) {
+fn moved_column<'a>(shape: &'a Shape, name: &str) -> (usize, &'a MovedColumn) {
     let place = shape.place(name).expect("key and cursor columns are among the moved ones");
     (place, &shape.columns[place])
 }
 
-/// What a cast to text prints of a value that JSON shows: times have a blank for the T, and the
-/// zone's minutes only where there are some.
-fn as_text(type_name: &str, shown: String) -> String {
+/// Turns a value as JSON shows it into what a cast to text prints: a time has a blank in the place
+/// of the T, and the zone's minutes only if there are some.
+fn cast_to_text(type_name: &str, shown: String) -> String {
     match unmodified(type_name).as_ref() {
         "timestamp without time zone" => shown.replacen('T', " ", 1),
         "timestamp with time zone" => shown.replacen('T', " ", 1).replacen("+00:00", "+00", 1),
@@ -214,8 +209,8 @@ fn as_text(type_name: &str, shown: String) -> String {
     }
 }
 
-/// A key column's text. Numbers that are equal are one key, however they are spelled. The blanks at
-/// its end are nothing where the target pads, and its own where only the source does.
+/// A key column's text. Numbers that are equal are one key, however they are spelled. Blanks at the
+/// end do not count if the target's type pads its values, and do count if only the source's does.
 fn key_text(column: &MovedColumn, shown: String) -> String {
     let is_same = column.source_type == column.target_type;
     match unmodified(&column.target_type).as_ref() {
@@ -228,7 +223,8 @@ fn key_text(column: &MovedColumn, shown: String) -> String {
     }
 }
 
-/// The text of a record: NULL is nothing, and what could be taken for a separator is quoted.
+/// The text of a record: NULL is left empty, and a value is quoted that could be taken for a
+/// separator.
 fn record(values: &[Option<String>]) -> String {
     let mut text = String::from("(");
     for (place, value) in values.iter().enumerate() {
@@ -303,7 +299,7 @@ mod tests {
             ("timestamp without time zone", "2026-01-02T03:04:05", "2026-01-02 03:04:05"),
             ("text", "T+00:00", "T+00:00"),
         ] {
-            assert_eq!(as_text(type_name, shown.to_owned()), text);
+            assert_eq!(cast_to_text(type_name, shown.to_owned()), text);
         }
     }
 }
