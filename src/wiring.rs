@@ -26,7 +26,6 @@ use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
-use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
@@ -39,9 +38,7 @@ use crate::jobs::export::Sides;
 use crate::jobs::gap::ports::Folder;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::jobs::{Ports, Served};
-use crate::settings::{
-    self, Limits, PipelineSettings, QueueSettings, Settings, SettingsErrors, TableOverride,
-};
+use crate::settings::{self, PipelineSettings, QueueSettings, Settings, SettingsErrors};
 
 /// The application: its pipelines, what calls it, and what its doors check callers with.
 pub struct App {
@@ -100,7 +97,7 @@ impl App {
         let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
         let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
-        let serve = |of| serve(of, &limits, &state_schema, notifier.clone());
+        let serve = |of| serve(of, &state_schema, notifier.clone());
         let served = pipelines.into_iter().map(serve).collect();
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
@@ -207,33 +204,16 @@ fn mark(target: &Address, state_schema: &str) -> String {
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn serve(
-    set: PipelineSettings,
-    limits: &Limits,
-    state_schema: &str,
-    notifier: Option<Arc<dyn Notifier>>,
-) -> Served {
-    let PipelineSettings {
-        name,
-        source,
-        target,
-        #[cfg(feature = "cli")]
-        names,
-        tables,
-        overrides,
-        cron,
-        deletes,
-        triggers,
-        add_columns,
-        lookback,
-    } = set;
-    let mark = mark(&target, state_schema);
+fn serve(set: PipelineSettings, state_schema: &str, notifier: Option<Arc<dyn Notifier>>) -> Served {
+    let PipelineSettings { pipeline, source, target, triggers } = set;
+    let mark = mark(&target.address, state_schema);
     #[cfg(feature = "cli")]
-    let [left, taking_over] = [(&names[0], &source), (&names[1], &target)].map(|(name, at)| End {
-        name: name.clone(),
-        database: at.label(),
-        is_project: matches!(at, Address::Project(_)),
+    let [left, taking_over] = [&source, &target].map(|side| End {
+        name: side.name.clone(),
+        database: side.address.label(),
+        is_project: matches!(side.address, Address::Project(_)),
     });
+    let (source, target) = (source.address, target.address);
     // One count of the calls of all that the pipeline reaches.
     let meter = Meter::default();
     #[cfg(feature = "cli")]
@@ -257,18 +237,7 @@ fn serve(
             source: left,
             target: taking_over,
         },
-        pipeline: Arc::new(Pipeline {
-            name,
-            cron,
-            tables,
-            rules: overrides.into_iter().map(rule).collect(),
-            page_rows: limits.page_rows.get(),
-            overlap: limits.overlap,
-            lease: limits.lease,
-            deletes,
-            add_columns,
-            lookback,
-        }),
+        pipeline: Arc::new(pipeline),
         #[cfg(feature = "cli")]
         rehearse: Box::new(database.clone()),
         ports: Ports {
@@ -280,11 +249,6 @@ fn serve(
             notifier,
         },
     }
-}
-
-fn rule(set: TableOverride) -> TableRule {
-    let TableOverride { table, cursor, key, columns, filter, deletes, policy, lookback } = set;
-    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback }
 }
 
 /// This machine's clock.

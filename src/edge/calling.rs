@@ -10,6 +10,7 @@ use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 use crate::engine::model::run::Trigger;
 use crate::jobs::Served;
 use crate::jobs::schedules::ports::Wanted;
@@ -29,9 +30,6 @@ pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 
 /// Where anyone asks whether the function is there.
 pub const HEALTH_PATH: &str = "/healthz";
-
-/// The pipeline that needs no name: its path serves the only one there is.
-const DEFAULT_PIPELINE: &str = "slave-to-prod";
 
 /// Lets a burst of commits settle, and the slice before it answer first.
 pub const CONTINUATION_DELAY: Duration = Duration::from_secs(1);

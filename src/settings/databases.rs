@@ -1,10 +1,11 @@
 //! Which database a pipeline reads and which it writes: from variables, or from the file.
 
 use crate::engine::model::address::Address;
+use crate::engine::model::range::Side;
 
 use super::address::{self, Key, Place, label};
 use super::errors::{Problem, Problems};
-use super::named::{AllNamed, Meant, Named, Side};
+use super::named::{AllNamed, Meant, Named};
 use super::variables::{CURRENT_URL, Environment, NEW_URL, NOT_UNICODE, OLD_URL};
 
 /// A text of the file: of a database its URL or key, or `env:NAME` for the variable that holds one.
@@ -52,7 +53,7 @@ impl<'a> Databases<'a> {
     ) -> Option<Address> {
         let Some(url) = &own.url else {
             if let Some(key) = &own.key {
-                problems.at(&key.place, Problem::IdleKey(side.in_file()));
+                problems.at(&key.place, Problem::IdleKey(in_file(side)));
             }
             return self.of_variables(side, problems);
         };
@@ -71,7 +72,6 @@ impl<'a> Databases<'a> {
     }
 
     /// The name that people know that database by: the variable, or the place in the file.
-    #[cfg(feature = "cli")]
     pub(super) fn name(&self, side: Side, own: &Own, alone: bool) -> String {
         let variables = self.named.own(side);
         let Some(url) = &own.url else {
@@ -117,7 +117,7 @@ impl<'a> Databases<'a> {
     ) -> Option<Address> {
         let place = Place::Other(place);
         let Some(own) = own else {
-            let key = known.map_or(Key::NotInFile(side.key_in_file()), key_of);
+            let key = known.map_or(Key::NotInFile(key_in_file(side)), key_of);
             return address::read(place, url, key, problems);
         };
         match own.text.strip_prefix(REFERENCE).map(str::trim) {
@@ -146,19 +146,17 @@ impl<'a> Databases<'a> {
     }
 }
 
-impl Side {
-    fn in_file(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Target => "target",
-        }
+fn in_file(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        Side::Target => "target",
     }
+}
 
-    fn key_in_file(self) -> &'static str {
-        match self {
-            Self::Source => "source_key",
-            Self::Target => "target_key",
-        }
+fn key_in_file(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source_key",
+        Side::Target => "target_key",
     }
 }
 

@@ -13,17 +13,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::pipeline::{Policy, TargetTriggers};
+use crate::engine::model::pipeline::{Policy, TableRule, TargetTriggers};
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
 use super::databases::Placed;
 use super::errors::{Problem, Problems};
 use super::lookback;
-use super::pipelines::TableOverride;
 
 pub(super) use deletes::How;
 
 /// A `[[pipeline]]` as it is written; the environment is not looked at yet.
+#[derive(Default)]
 pub(super) struct FilePipeline {
     pub name: String,
     pub source: Option<Placed>,
@@ -32,7 +32,7 @@ pub(super) struct FilePipeline {
     pub target_key: Option<Placed>,
     /// The tables to sync; none: all of them.
     pub tables: Option<Vec<TableName>>,
-    pub overrides: Vec<TableOverride>,
+    pub rules: Vec<TableRule>,
     pub cron: Option<Placed>,
     pub time_zone: Option<Placed>,
     pub deletes: Option<Deletes>,
@@ -142,7 +142,7 @@ impl Walk<'_> {
         let tables = self.tables(section);
         let mark = self.mark(section);
         let deletes = self.deletes(section, span, None);
-        let overrides = self.overrides(section, tables.as_deref(), mark.as_deref());
+        let rules = self.rules(section, tables.as_deref(), mark.as_deref());
         let (name, span) = name?;
         if !is_pipeline_name(&name) {
             self.report(&span, Some("name"), Problem::PipelineName);
@@ -156,7 +156,7 @@ impl Walk<'_> {
             target,
             target_key,
             tables,
-            overrides,
+            rules,
             cron,
             time_zone,
             deletes,
@@ -208,33 +208,33 @@ impl Walk<'_> {
         Some(tables)
     }
 
-    fn overrides(
+    fn rules(
         &mut self,
         section: &DeTable<'_>,
         listed: Option<&[TableName]>,
         mark: Option<&str>,
-    ) -> Vec<TableOverride> {
-        let mut overrides: Vec<TableOverride> = Vec::new();
+    ) -> Vec<TableRule> {
+        let mut rules: Vec<TableRule> = Vec::new();
         for (section, span) in self.sections(section, "table") {
-            let Some((table, name_span)) = self.table(section, &span, mark) else { continue };
-            if overrides.iter().any(|other| other.table == table.table) {
-                let twice = Problem::Twice(table.table.to_string());
+            let Some((rule, name_span)) = self.rule(section, &span, mark) else { continue };
+            if rules.iter().any(|other| other.table == rule.table) {
+                let twice = Problem::Twice(rule.table.to_string());
                 self.report(&name_span, Some("name"), twice);
-            } else if listed.is_some_and(|listed| !listed.contains(&table.table)) {
-                let missing = Problem::NotListed(table.table.clone());
+            } else if listed.is_some_and(|listed| !listed.contains(&rule.table)) {
+                let missing = Problem::NotListed(rule.table.clone());
                 self.report(&name_span, Some("name"), missing);
             }
-            overrides.push(table);
+            rules.push(rule);
         }
-        overrides
+        rules
     }
 
-    fn table(
+    fn rule(
         &mut self,
         section: &DeTable<'_>,
         span: &Range<usize>,
         mark: Option<&str>,
-    ) -> Option<(TableOverride, Range<usize>)> {
+    ) -> Option<(TableRule, Range<usize>)> {
         self.refuse_unknown(section, &TABLE_KEYS);
         let name = self.required_text(section, span, "name");
         let cursor = self.text(section, "cursor").map(|cursor| self.column("cursor", cursor));
@@ -254,17 +254,9 @@ impl Walk<'_> {
         let (name, span) = name?;
         match TableName::parse(&name) {
             Ok(table) => {
-                let of = TableOverride {
-                    table,
-                    cursor,
-                    key,
-                    columns,
-                    filter,
-                    deletes,
-                    policy,
-                    lookback,
-                };
-                Some((of, span))
+                let rule =
+                    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback };
+                Some((rule, span))
             }
             Err(bad) => {
                 self.report(&span, Some("name"), bad.into());

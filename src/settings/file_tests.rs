@@ -55,7 +55,7 @@ fn everything_that_a_file_may_say_is_read() {
     assert_eq!((first.lookback, second.lookback), (Some(weeks), None));
     let tables = [TableName::new("public", "jobs"), TableName::new("app", "We\"ird, t.able")];
     assert_eq!(first.tables.as_deref(), Some(&tables[..]));
-    let jobs = TableOverride {
+    let jobs = TableRule {
         table: TableName::new("public", "jobs"),
         cursor: Some("updated_at".into()),
         key: Some(vec!["id".into()]),
@@ -65,9 +65,9 @@ fn everything_that_a_file_may_say_is_read() {
         policy: Policy::NewestWins,
         lookback: Some(Duration::from_secs(30 * 86_400)),
     };
-    assert_eq!(first.overrides, [jobs]);
+    assert_eq!(first.rules, [jobs]);
     assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));
-    assert!(second.source.is_none() && second.tables.is_none() && second.overrides.is_empty());
+    assert!(second.source.is_none() && second.tables.is_none() && second.rules.is_empty());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_table_is_marked_in_the_pipelines_column_unless_it_names_its_own() {
         ("deletes = \"mark\"\nmark = \"own\"", Some(Deletes::Mark("own".into()))),
     ] {
         let pipelines = parsed(&format!("{head}{table}")).unwrap();
-        assert_eq!(pipelines[0].overrides[0].deletes, expected, "{table}");
+        assert_eq!(pipelines[0].rules[0].deletes, expected, "{table}");
     }
 }
 

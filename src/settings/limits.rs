@@ -1,6 +1,5 @@
 //! How much and how long: the numbers that bound a run.
 
-use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ pub struct Limits {
     /// When a run stops at a page boundary; none: at the invocation's deadline, or never.
     pub budget: Option<Duration>,
     /// The most rows of a page; its bytes are bounded besides.
-    pub page_rows: NonZeroU32,
+    pub page_rows: u32,
     /// How long the right to advance lasts without being renewed.
     pub lease: Duration,
     /// How far before its cursor a table is read again on purpose.
@@ -52,7 +51,7 @@ const DEFAULT_OVERLAP: Duration = Duration::from_secs(300);
 /// Rows of eighty bytes, which are short, close a page by their bytes first. A page costs the
 /// target 20 KiB of log whatever it holds: with 20,000 rows, reading all flights again cost 0.53 %
 /// of what loading them did. More would only make the slices of a small budget coarser.
-const DEFAULT_PAGE_ROWS: NonZeroU32 = NonZeroU32::new(50_000).expect("50000 is not zero");
+const DEFAULT_PAGE_ROWS: u32 = 50_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -75,10 +74,7 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Limits {
     let page_rows = number(env, PAGE_ROWS, PAGE_ROW_COUNT, problems);
     Limits {
         budget: budget.map(Duration::from_secs),
-        page_rows: page_rows
-            .and_then(|rows| u32::try_from(rows).ok())
-            .and_then(NonZeroU32::new)
-            .unwrap_or(default.page_rows),
+        page_rows: page_rows.and_then(|rows| rows.try_into().ok()).unwrap_or(default.page_rows),
         lease: lease.map_or(default.lease, Duration::from_secs),
         overlap: overlap.map_or(default.overlap, Duration::from_secs),
         allowance: allowance(env, problems),
@@ -152,7 +148,7 @@ mod tests {
         let limits = limits("OTHER", "1").unwrap();
 
         assert_eq!(limits.budget, None);
-        assert_eq!(limits.page_rows.get(), 50_000);
+        assert_eq!(limits.page_rows, 50_000);
         assert_eq!(limits.lease, Duration::from_secs(120));
         assert_eq!(limits.overlap, Duration::from_secs(300));
     }
@@ -161,7 +157,7 @@ mod tests {
     fn every_limit_can_be_set() {
         let seconds = Duration::from_secs;
         assert_eq!(limits("SYNC_BUDGET_SECONDS", "1").unwrap().budget, Some(seconds(1)));
-        assert_eq!(limits("SYNC_PAGE_ROWS", " 7\n").unwrap().page_rows.get(), 7);
+        assert_eq!(limits("SYNC_PAGE_ROWS", " 7\n").unwrap().page_rows, 7);
         assert_eq!(limits("SYNC_LEASE_SECONDS", "5").unwrap().lease, seconds(5));
         assert_eq!(limits("SYNC_OVERLAP_SECONDS", "86400").unwrap().overlap, seconds(86_400));
     }

@@ -20,7 +20,7 @@ mod variables;
 pub use edge::{AppUrl, EdgeSettings, SigningKeys};
 pub use errors::{Problem, SettingsError, SettingsErrors};
 pub use limits::Limits;
-pub use pipelines::{DEFAULT_PIPELINE, PipelineSettings, TableOverride};
+pub use pipelines::{NamedAddress, PipelineSettings};
 pub use queue::{QStashSettings, QueueSettings};
 pub use variables::{VARIABLES, Variable};
 
@@ -83,9 +83,10 @@ impl Settings {
         }
         let edge = edge::read(env, problems);
         let queue = queue::read(env, edge.local, problems);
+        let limits = limits::read(env, problems);
         Self {
-            pipelines: pipelines::read(env, &queue.cron, problems),
-            limits: limits::read(env, problems),
+            pipelines: pipelines::read(env, &queue.cron, &limits, problems),
+            limits,
             state_schema: state_schema(env, problems),
             startup: switch::read(env, STARTUP, problems).unwrap_or(true),
             edge,

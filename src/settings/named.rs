@@ -6,17 +6,12 @@
 //! neither, and with both it could be either. To guess would be to write into the database that is
 //! to be read.
 
+use crate::engine::model::range::Side;
+
 use super::variables::{
     CURRENT_URL, CURRENT_URL_KEY, Environment, NEW_URL, NEW_URL_KEY, OLD_KEY, OLD_URL, SOURCE,
     SOURCE_KEY, TARGET, TARGET_KEY, Variable,
 };
-
-/// A side of a pipeline.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Target,
-}
 
 /// A variable for a database and the one for its key, with what they hold.
 pub(super) struct Named {

@@ -23,7 +23,7 @@ fn read(set: &str) -> Result<(String, String), String> {
         Ok(settings) => {
             let of = &settings.pipelines[0];
             let host = |label: String| label.split(['.', ':']).next().unwrap().to_owned();
-            Ok((host(of.source.label()), host(of.target.label())))
+            Ok((host(of.source.address.label()), host(of.target.address.label())))
         }
         Err(errors) => Err(errors.to_string()),
     }

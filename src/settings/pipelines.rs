@@ -1,98 +1,54 @@
 //! The pipelines: one from the environment alone, or those of the file with the environment's last
 //! word.
 
-use std::time::Duration;
-
 use crate::engine::model::address::Address;
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::pipeline::{Policy, TargetTriggers};
+use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline, TargetTriggers};
+use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
 use super::databases::{Databases, Own, Placed, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, FilePipeline, How};
+use super::limits::Limits;
 use super::lookback;
-use super::named::Side;
 use super::switch;
 use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, TABLES};
 
-/// The pipeline that needs no file; the function's path is named after it.
-pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
-
-/// A source and a target with what syncs between them.
+/// A pipeline with its two databases.
 #[derive(Debug, Clone)]
 pub struct PipelineSettings {
-    /// Its name: `[a-z0-9][a-z0-9-]{0,62}`, unique among the pipelines.
-    pub name: String,
+    /// The pipeline.
+    pub pipeline: Pipeline,
     /// The database that is read.
-    pub source: Address,
+    pub source: NamedAddress,
     /// The database that is written.
-    pub target: Address,
-    /// Where people have set the two: a variable each, or a place in the file.
-    #[cfg(feature = "cli")]
-    pub names: [String; 2],
-    /// The tables to sync, each once; none: all that the source has.
-    pub tables: Option<Vec<TableName>>,
-    /// Settings of single tables. They add no table to the list.
-    pub overrides: Vec<TableOverride>,
-    /// When it is to run.
-    pub cron: Cron,
-    /// What becomes of rows that are gone from the source, in tables that have no setting of their
-    /// own.
-    pub deletes: Deletes,
+    pub target: NamedAddress,
     /// What becomes of the target's triggers.
     pub triggers: TargetTriggers,
-    /// Whether columns that only the source has are added to the target.
-    pub add_columns: bool,
-    /// How far back the first run of a table goes; none for everything.
-    pub lookback: Option<Duration>,
 }
 
-/// What is set for one table instead of being found out. Columns have their exact names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableOverride {
-    /// The table.
-    pub table: TableName,
-    /// The column that grows when a row changes.
-    pub cursor: Option<String>,
-    /// The columns that identify a row.
-    pub key: Option<Vec<String>>,
-    /// The columns to copy; the key is among them.
-    pub columns: Option<Vec<String>>,
-    /// The condition in SQL that a row must meet to be synced: `where` in the file.
-    pub filter: Option<String>,
-    /// What becomes of rows that are gone from the source.
-    pub deletes: Option<Deletes>,
-    /// Who wins where both sides have a row.
-    pub policy: Policy,
-    /// How far back its first run goes.
-    pub lookback: Option<Duration>,
+/// A database with the setting that people know it by: a variable, or a place in the file.
+#[derive(Debug, Clone)]
+pub struct NamedAddress {
+    /// The setting.
+    pub name: String,
+    /// The database.
+    pub address: Address,
 }
 
 pub(super) fn read(
     env: Environment<'_>,
     default_cron: &Cron,
+    limits: &Limits,
     problems: &mut Problems,
 ) -> Vec<PipelineSettings> {
     let pipelines = match env.get(CONFIG) {
         Some(path) => file::read(&path, problems),
-        None => vec![FilePipeline {
-            name: DEFAULT_PIPELINE.to_owned(),
-            source: None,
-            source_key: None,
-            target: None,
-            target_key: None,
-            tables: None,
-            overrides: Vec::new(),
-            cron: None,
-            time_zone: None,
-            deletes: None,
-            mark: None,
-            triggers: TargetTriggers::default(),
-            add_columns: None,
-            lookback: None,
-        }],
+        None => {
+            vec![FilePipeline { name: DEFAULT_PIPELINE.to_owned(), ..FilePipeline::default() }]
+        }
     };
     let alone = pipelines.len() == 1;
     let databases = Databases::read(env);
@@ -108,7 +64,7 @@ pub(super) fn read(
             target,
             target_key,
             tables,
-            overrides,
+            rules,
             cron,
             time_zone,
             deletes,
@@ -121,31 +77,28 @@ pub(super) fn read(
         let lookback = lookback::of_pipeline(env, lookback, alone, problems);
         let cron =
             own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
-        let source = Own { url: source, key: source_key };
-        let target = Own { url: target, key: target_key };
-        #[cfg(feature = "cli")]
-        let names = [(Side::Source, &source), (Side::Target, &target)]
-            .map(|(side, own)| databases.name(side, own, alone));
-        let source = databases.side(Side::Source, &source, alone, problems);
-        let target = databases.side(Side::Target, &target, alone, problems);
+        let mut side = |side, url, key| {
+            let own = Own { url, key };
+            let address = databases.side(side, &own, alone, problems)?;
+            Some(NamedAddress { name: databases.name(side, &own, alone), address })
+        };
+        let source = side(Side::Source, source, source_key);
+        let target = side(Side::Target, target, target_key);
         let (Some(source), Some(target)) = (source, target) else { continue };
-        refuse_same(&name, &source, &target, problems);
-        let tables = listed.clone().or(tables);
-        let add_columns = adds.or(add_columns).unwrap_or(false);
-        complete.push(PipelineSettings {
+        refuse_same(&name, &source.address, &target.address, problems);
+        let pipeline = Pipeline {
             name,
-            source,
-            target,
-            #[cfg(feature = "cli")]
-            names,
-            tables,
-            overrides,
             cron,
+            tables: listed.clone().or(tables),
+            rules,
+            page_rows: limits.page_rows,
+            overlap: limits.overlap,
+            lease: limits.lease,
             deletes,
-            triggers,
-            add_columns,
+            add_columns: adds.or(add_columns).unwrap_or(false),
             lookback,
-        });
+        };
+        complete.push(PipelineSettings { pipeline, source, target, triggers });
     }
     complete
 }

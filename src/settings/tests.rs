@@ -53,10 +53,10 @@ fn two_databases_are_enough() {
     let settings = settings(&[SOURCE, TARGET]).unwrap();
 
     let [pipeline] = &settings.pipelines[..] else { panic!("there is one pipeline") };
-    assert_eq!(pipeline.name, "slave-to-prod");
-    assert_eq!(pipeline.source.label(), "old.example.com:5432/app");
-    assert_eq!(pipeline.target.label(), "new.example.com:5432/app");
-    assert!(pipeline.tables.is_none() && pipeline.overrides.is_empty());
+    assert_eq!(pipeline.pipeline.name, "slave-to-prod");
+    assert_eq!(pipeline.source.address.label(), "old.example.com:5432/app");
+    assert_eq!(pipeline.target.address.label(), "new.example.com:5432/app");
+    assert!(pipeline.pipeline.tables.is_none() && pipeline.pipeline.rules.is_empty());
     assert_eq!(settings.limits, Limits::default());
     assert_eq!(settings.state_schema, "public");
 }
@@ -130,7 +130,7 @@ fn tables_are_listed_in_sqls_manner() {
 
     let expected = [("public", "users"), ("public", "We\"ird, t.able"), ("app", "jobs")];
     let expected = expected.map(|(schema, name)| TableName::new(schema, name));
-    assert_eq!(settings.pipelines[0].tables.as_deref(), Some(&expected[..]));
+    assert_eq!(settings.pipelines[0].pipeline.tables.as_deref(), Some(&expected[..]));
     let twice = message(&[SOURCE, TARGET, ("SYNC_TABLES", "jobs, public.JOBS")]);
     assert!(twice.contains("SYNC_TABLES: public.jobs stands here twice"), "{twice}");
 }
@@ -155,15 +155,18 @@ fn the_environment_wins_over_a_file_with_one_pipeline() {
     let config = file.variable();
 
     let alone = &settings(&[config]).unwrap().pipelines[0];
-    assert_eq!((alone.name.as_str(), alone.source.label().as_str()), ("p", "file:5432/d"));
-    assert_eq!(alone.tables.as_ref().unwrap().len(), 2);
+    assert_eq!(
+        (alone.pipeline.name.as_str(), alone.source.address.label().as_str()),
+        ("p", "file:5432/d")
+    );
+    assert_eq!(alone.pipeline.tables.as_ref().unwrap().len(), 2);
     let both = &settings(&[config, SOURCE, ("SYNC_TABLES", "z")]).unwrap().pipelines[0];
-    assert_eq!(both.source.label(), "old.example.com:5432/app");
-    assert_eq!(both.target.label(), "file:5432/e");
-    assert_eq!(both.tables.as_deref(), Some(&[TableName::new("public", "z")][..]));
-    let target = &settings(&[config, TARGET]).unwrap().pipelines[0].target;
+    assert_eq!(both.source.address.label(), "old.example.com:5432/app");
+    assert_eq!(both.target.address.label(), "file:5432/e");
+    assert_eq!(both.pipeline.tables.as_deref(), Some(&[TableName::new("public", "z")][..]));
+    let target = &settings(&[config, TARGET]).unwrap().pipelines[0].target.address;
     assert_eq!(target.label(), "new.example.com:5432/app");
-    assert_eq!(both.overrides[0].cursor.as_deref(), Some("c"));
+    assert_eq!(both.pipeline.rules[0].cursor.as_deref(), Some("c"));
 }
 
 #[test]
@@ -178,9 +181,10 @@ fn several_pipelines_have_their_own_databases_or_the_common_ones() {
 
     let pipelines = settings(&env).unwrap().pipelines;
 
-    let sources: Vec<_> = pipelines.iter().map(|pipeline| pipeline.source.label()).collect();
+    let sources: Vec<_> =
+        pipelines.iter().map(|pipeline| pipeline.source.address.label()).collect();
     assert_eq!(sources, ["older:5432/d", "file:5432/d", "old.example.com:5432/app"]);
-    assert!(pipelines.iter().all(|pipeline| pipeline.target.label().starts_with("new.")));
+    assert!(pipelines.iter().all(|pipeline| pipeline.target.address.label().starts_with("new.")));
     let list = message(&[&env[..], &[("SYNC_TABLES", "t")]].concat());
     assert!(list.contains("SYNC_TABLES: It cannot say for which of the 3 pipelines"), "{list}");
 }
@@ -192,7 +196,7 @@ fn a_files_reference_stands_and_must_lead_somewhere() {
     let older = ("OLD_URL", "postgres://u@older/d");
 
     let pipelines = settings(&[config, SOURCE, TARGET, older]).unwrap().pipelines;
-    assert_eq!(pipelines[0].source.label(), "older:5432/d");
+    assert_eq!(pipelines[0].source.address.label(), "older:5432/d");
     let unset = message(&[config, TARGET]);
     assert!(unset.contains("toml line 3, `source`: The variable OLD_URL is not set"), "{unset}");
     let malformed = message(&[config, TARGET, ("OLD_URL", "redis://x:hunter2@h")]);
@@ -209,7 +213,7 @@ fn a_files_project_has_its_key_from_the_file_or_from_the_variable_beside_its_url
         let file = ConfigFile::new("keys", &format!("[[pipeline]]\nname = \"a\"\n{lines}"));
         let env = [&[file.variable(), TARGET], env].concat();
         let settings = settings(&env).map_err(|errors| errors.to_string())?;
-        Ok::<_, String>(settings.pipelines[0].source.label())
+        Ok::<_, String>(settings.pipelines[0].source.address.label())
     };
     let lines = format!("source = \"{project}\"\n");
     let keyed = format!("{lines}source_key = \"env:KEY\"\n");
@@ -258,7 +262,9 @@ fn deletes_are_off_unless_the_environment_or_the_file_says_otherwise() {
         let file = ConfigFile::new("deletes", text);
         let env = [file.variable(), SOURCE, TARGET, ("SYNC_DELETES", word)];
         let settings = settings(&env).map_err(|errors| errors.to_string())?;
-        Ok::<_, String>(settings.pipelines.iter().map(|of| of.deletes.clone()).collect::<Vec<_>>())
+        Ok::<_, String>(
+            settings.pipelines.iter().map(|of| of.pipeline.deletes.clone()).collect::<Vec<_>>(),
+        )
     };
     let head = "[[pipeline]]\nname = \"a\"\nmark = \"gone\"\n";
     let mirrored = format!("{head}deletes = \"mirror\"\n");
@@ -281,7 +287,9 @@ fn each_pipeline_has_its_own_cron_and_the_environments_where_there_is_one() {
         let file = ConfigFile::new("cron", text);
         let env = [&[file.variable(), SOURCE, TARGET], env].concat();
         let settings = settings(&env).map_err(|errors| errors.to_string())?;
-        Ok::<_, String>(settings.pipelines.iter().map(|of| of.cron.to_string()).collect::<Vec<_>>())
+        Ok::<_, String>(
+            settings.pipelines.iter().map(|of| of.pipeline.cron.to_string()).collect::<Vec<_>>(),
+        )
     };
     let daily = ("SYNC_CRON", "0 0 * * *");
 

@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::CursorValue;
-use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::{Allowance, RunStatus};
@@ -57,18 +55,7 @@ pub fn well() -> Status {
         ("d", standing(Some(Lag::Unread), None, Some(late), 0)),
     ];
     Status {
-        pipeline: Arc::new(Pipeline {
-            name: "slave-to-prod".to_owned(),
-            cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
-            tables: None,
-            rules: Vec::new(),
-            page_rows: 1,
-            overlap: Duration::ZERO,
-            lease: Duration::ZERO,
-            deletes: Deletes::Off,
-            add_columns: false,
-            lookback: None,
-        }),
+        pipeline: Arc::new(Pipeline { name: "slave-to-prod".to_owned(), ..Pipeline::plain() }),
         allowance: Allowance::default(),
         now: noon(),
         records: Some(Records {

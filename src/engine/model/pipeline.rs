@@ -6,6 +6,9 @@ use super::cron::Cron;
 use super::deletes::Deletes;
 use super::table::TableName;
 
+/// The pipeline that needs no file; the function's path is named after it.
+pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
+
 /// What a run of a pipeline is asked to keep in step, and within which limits.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
@@ -73,7 +76,40 @@ pub enum Policy {
     NewestWins,
 }
 
+impl TableRule {
+    /// A rule that says nothing of the table yet.
+    pub fn new(table: TableName) -> Self {
+        Self {
+            table,
+            cursor: None,
+            key: None,
+            columns: None,
+            filter: None,
+            deletes: None,
+            policy: Policy::default(),
+            lookback: None,
+        }
+    }
+}
+
 impl Pipeline {
+    /// A pipeline without rules, for tests that say what matters to them.
+    #[cfg(test)]
+    pub fn plain() -> Self {
+        Self {
+            name: "p".into(),
+            cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
+            tables: None,
+            rules: Vec::new(),
+            page_rows: 1_000,
+            overlap: Duration::ZERO,
+            lease: Duration::from_secs(60),
+            deletes: Deletes::Off,
+            add_columns: false,
+            lookback: None,
+        }
+    }
+
     /// The rule for a table, if there is one.
     pub fn rule(&self, table: &TableName) -> Option<&TableRule> {
         self.rules.iter().find(|rule| rule.table == *table)
@@ -107,28 +143,8 @@ mod tests {
     use super::*;
 
     fn pipeline(deletes: Deletes, own: Option<Deletes>) -> Pipeline {
-        let rule = TableRule {
-            table: TableName::new("public", "t"),
-            cursor: None,
-            key: None,
-            columns: None,
-            filter: None,
-            policy: Policy::default(),
-            deletes: own,
-            lookback: None,
-        };
-        Pipeline {
-            name: "p".into(),
-            cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
-            tables: None,
-            rules: vec![rule],
-            page_rows: 1,
-            overlap: Duration::ZERO,
-            lease: Duration::ZERO,
-            deletes,
-            add_columns: false,
-            lookback: None,
-        }
+        let rule = TableRule { deletes: own, ..TableRule::new(TableName::new("public", "t")) };
+        Pipeline { rules: vec![rule], deletes, ..Pipeline::plain() }
     }
 
     #[test]

@@ -1,14 +1,10 @@
 //! Which columns are added, and what is said of those that are not.
 
-use std::time::Duration;
-
 use super::*;
-use crate::engine::model::cron::Cron;
-use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Privileges, TableFacts};
 use crate::engine::model::fault::{Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::pipeline::{Policy, TableRule};
+use crate::engine::model::pipeline::TableRule;
 use crate::engine::model::table::TableName;
 
 fn column(name: &str, type_name: &str) -> Column {
@@ -38,27 +34,8 @@ fn table() -> TableName {
 
 fn pipeline(columns: Option<&[&str]>) -> Pipeline {
     let columns = columns.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-    Pipeline {
-        name: "p".into(),
-        cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
-        tables: None,
-        rules: vec![TableRule {
-            table: table(),
-            cursor: None,
-            key: None,
-            columns,
-            filter: None,
-            deletes: None,
-            lookback: None,
-            policy: Policy::SourceWins,
-        }],
-        page_rows: 1_000,
-        overlap: Duration::ZERO,
-        lease: Duration::from_secs(60),
-        deletes: Deletes::Off,
-        add_columns: true,
-        lookback: None,
-    }
+    let rule = TableRule { columns, ..TableRule::new(table()) };
+    Pipeline { rules: vec![rule], add_columns: true, ..Pipeline::plain() }
 }
 
 fn statements(additions: &Additions) -> Vec<String> {

@@ -143,6 +143,11 @@ fn as_cursor(source: &TableFacts, name: &str) -> Option<Cursor> {
 mod tests {
     use super::*;
     use crate::engine::model::facts::Column;
+    use crate::engine::model::table::TableName;
+
+    fn plain() -> TableRule {
+        TableRule::new(TableName::new("public", "t"))
+    }
 
     fn table(columns: &[(&str, &str)], keys: &[&[&str]]) -> TableFacts {
         TableFacts {
@@ -190,16 +195,7 @@ mod tests {
 
     #[test]
     fn a_chosen_cursor_that_does_not_travel_is_an_obstacle() {
-        let rule = TableRule {
-            table: crate::engine::model::table::TableName::new("public", "t"),
-            cursor: Some("changed".into()),
-            key: None,
-            columns: None,
-            filter: None,
-            deletes: None,
-            lookback: None,
-            policy: crate::engine::model::pipeline::Policy::SourceWins,
-        };
+        let rule = TableRule { cursor: Some("changed".into()), ..plain() };
         let facts = table(&[("id", "uuid"), ("changed", STAMP)], &[&["id"]]);
         let key = ["id".to_owned()];
         assert!(cursor(&facts, &["id"], &key, Some(&rule)).is_err());
@@ -211,14 +207,9 @@ mod tests {
         let columns = [("id", "bigint"), ("updated_at", STAMP)];
         let target = table(&columns, &[&["other"], &["id"]]);
         let rule = |cursor: Option<&str>, key: Option<&str>| TableRule {
-            table: crate::engine::model::table::TableName::new("public", "t"),
             cursor: cursor.map(str::to_owned),
             key: key.map(|column| vec![column.to_owned()]),
-            columns: None,
-            filter: None,
-            deletes: None,
-            lookback: None,
-            policy: crate::engine::model::pipeline::Policy::SourceWins,
+            ..plain()
         };
         let (stamp, shared, id) =
             (rule(Some("updated_at"), None), ["id", "updated_at"], ["id".to_owned()]);
@@ -237,16 +228,7 @@ mod tests {
     fn a_key_that_an_api_does_not_show_is_the_targets() {
         let columns = [("id", "bigint"), ("email", "text")];
         let target = table(&columns, &[&["id"], &["email"]]);
-        let rule = |key: &str| TableRule {
-            table: crate::engine::model::table::TableName::new("public", "t"),
-            cursor: None,
-            key: Some(vec![key.to_owned()]),
-            columns: None,
-            filter: None,
-            deletes: None,
-            lookback: None,
-            policy: crate::engine::model::pipeline::Policy::SourceWins,
-        };
+        let rule = |key: &str| TableRule { key: Some(vec![key.to_owned()]), ..plain() };
         let mut source = table(&columns, &[&["id"]]);
         assert!(key(&source, &target, Some(&rule("email"))).is_err());
         source.told_by_api = true;

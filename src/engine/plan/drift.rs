@@ -161,14 +161,8 @@ mod tests {
     fn only_the_listed_columns_travel_and_a_wrong_one_is_a_problem() {
         let name = TableName::new("public", "t");
         let rule = TableRule {
-            table: name.clone(),
-            cursor: None,
-            key: None,
             columns: Some(vec!["id".into(), "gone".into()]),
-            filter: None,
-            deletes: None,
-            lookback: None,
-            policy: crate::engine::model::pipeline::Policy::SourceWins,
+            ..TableRule::new(name.clone())
         };
         let both = table(vec![column("id", "uuid"), column("other", "text")]);
         let drift = compare(&name, &both, &both, Some(&rule));

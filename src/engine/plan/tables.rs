@@ -261,7 +261,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::model::cron::Cron;
     use crate::engine::model::facts::Privileges;
 
     fn all() -> Privileges {
@@ -292,19 +291,9 @@ mod tests {
     }
 
     fn pipeline(tables: Option<&[&str]>) -> Pipeline {
-        Pipeline {
-            cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
-            name: "p".into(),
-            tables: tables
-                .map(|all| all.iter().map(|&name| TableName::new("public", name)).collect()),
-            rules: Vec::new(),
-            page_rows: 1_000,
-            overlap: Duration::ZERO,
-            lease: Duration::from_secs(60),
-            deletes: Deletes::Off,
-            add_columns: false,
-            lookback: None,
-        }
+        let named = |&name: &&str| TableName::new("public", name);
+        let tables = tables.map(|all| all.iter().map(named).collect());
+        Pipeline { tables, ..Pipeline::plain() }
     }
 
     fn planned(plan: &TablesPlan) -> Vec<&str> {

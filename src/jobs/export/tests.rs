@@ -1,30 +1,11 @@
 //! What is decided of rows that point to one another.
 
-use std::time::Duration;
-
 use super::plan::{Plan, Rules, plan};
 use super::ports::{Format, Pass};
-use crate::engine::model::cron::Cron;
-use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, Reference, TableFacts};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::pipeline::{Pipeline, Policy, TableRule};
+use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::table::TableName;
-
-fn pipeline() -> Pipeline {
-    Pipeline {
-        name: "p".into(),
-        cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
-        tables: None,
-        rules: Vec::new(),
-        page_rows: 1,
-        overlap: Duration::ZERO,
-        lease: Duration::ZERO,
-        deletes: Deletes::Off,
-        add_columns: false,
-        lookback: None,
-    }
-}
 
 /// A foreign key: the table, the one it points to, and what stands in its way.
 struct Leg(&'static str, &'static str, Leads);
@@ -85,13 +66,14 @@ fn rows_that_come_later_are_waited_for_written_twice_for_or_told() {
         (&[Leg("a", "b", AtOnce), Leg("b", "a", AtOnce)], &["a", "b"], 1),
     ];
     for (at, (legs, parts, notes)) in cases.iter().enumerate() {
-        let plan = plan(&pipeline(), Rules::All, &facts(legs), Format::Sql).unwrap();
+        let plan = plan(&Pipeline::plain(), Rules::All, &facts(legs), Format::Sql).unwrap();
         assert_eq!(
             (told(&plan).join(" "), plan.notes.len()),
             (parts.join(" "), *notes),
             "case {at}"
         );
-        let csv = super::plan::plan(&pipeline(), Rules::All, &facts(legs), Format::Csv).unwrap();
+        let csv =
+            super::plan::plan(&Pipeline::plain(), Rules::All, &facts(legs), Format::Csv).unwrap();
         assert_eq!((csv.parts.len(), csv.notes.len()), (plan.tables().len(), 0), "case {at}");
     }
 }
@@ -101,17 +83,8 @@ fn a_key_that_was_named_has_to_be_one_for_sql() {
     let facts = facts(&[Leg("child", "parent", AtOnce)]);
     let child = TableName::new("public", "child");
     let planned = |key: &str, format| {
-        let rule = TableRule {
-            table: child.clone(),
-            cursor: None,
-            key: Some(vec![key.into()]),
-            columns: None,
-            filter: None,
-            deletes: None,
-            lookback: None,
-            policy: Policy::SourceWins,
-        };
-        let pipeline = Pipeline { rules: vec![rule], ..pipeline() };
+        let rule = TableRule { key: Some(vec![key.into()]), ..TableRule::new(child.clone()) };
+        let pipeline = Pipeline { rules: vec![rule], ..Pipeline::plain() };
         plan(&pipeline, Rules::All, &facts, format)
     };
     for wrong in ["nope", "to_parent"] {

@@ -1,27 +1,14 @@
 use super::*;
 use crate::engine::model::checkpoint::Reached;
-use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::CursorValue;
-use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Reference};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::pipeline::{Policy, TableRule};
+use crate::engine::model::pipeline::TableRule;
 
 const STAMP: &str = "timestamp with time zone";
 
 fn job(since: Option<&str>) -> ExportGap {
-    let pipeline = Pipeline {
-        cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
-        name: "p".into(),
-        tables: None,
-        rules: Vec::new(),
-        page_rows: 1_000,
-        overlap: Duration::from_secs(300),
-        lease: Duration::from_secs(60),
-        deletes: Deletes::Off,
-        add_columns: false,
-        lookback: None,
-    };
+    let pipeline = Pipeline { overlap: Duration::from_secs(300), ..Pipeline::plain() };
     ExportGap { pipeline: Arc::new(pipeline), tables: Vec::new(), since: since.map(str::to_owned) }
 }
 
@@ -111,16 +98,7 @@ fn a_condition_keeps_its_spaces_and_ends_its_comment() {
     let filtered = |filter: &str| {
         let mut job = job(None);
         let table = TableName::new("public", "orders");
-        let rule = TableRule {
-            table: table.clone(),
-            cursor: None,
-            key: None,
-            columns: None,
-            filter: Some(filter.into()),
-            deletes: None,
-            lookback: None,
-            policy: Policy::SourceWins,
-        };
+        let rule = TableRule { filter: Some(filter.into()), ..TableRule::new(table.clone()) };
         Arc::make_mut(&mut job.pipeline).rules = vec![rule];
         job.export(&orders(), None, table)
     };
