@@ -8,15 +8,14 @@
 //! | [`status::ReadStatus`] | HTTP, `status` | reads how a pipeline stands |
 //! | [`schedules::ManageSchedules`] | HTTP, `schedule`, `setup`, `cutover` | makes, lists, pauses and deletes the schedules |
 //! | [`losses::RecordLoss`] | HTTP | records a message that the queue gave up |
-//! | [`gap::ImportGap`] | `gap import` | fills a gap from files; `look` counts, `rehearse` tries and undoes |
+//! | [`gap::ImportGap`] | `gap import` | fills a gap from files; `plan` counts, `rehearse` tries and undoes |
 //! | [`gap::ExportGap`] | `gap export` | says which queries export the rows of a gap |
 //! | [`export::ExportTables`] | `export` | writes the tables of one side into files |
-//! | `cutover::WatchSource` | `cutover` | finds out whether anybody still writes in the source |
+//! | [`cutover::WatchSource`] | `cutover` | finds out whether anybody still writes in the source |
 //!
 //! [`FinishedRun`] is what follows a run: its metrics, and the news that people get.
 
 mod after_run;
-#[cfg(feature = "cli")]
 pub mod cutover;
 pub mod export;
 pub mod gap;
@@ -58,13 +57,4 @@ pub struct Served {
     pub pipeline: Arc<Pipeline>,
     /// Its two databases, its ledger and the clock.
     pub ports: Ports,
-    /// What its cutover needs besides.
-    #[cfg(feature = "cli")]
-    pub cutover: cutover::ports::CutoverPorts,
-    /// Its two databases, to be read out into files.
-    #[cfg(feature = "cli")]
-    pub sides: export::Sides,
-    /// The target, where rows can be tried and undone.
-    #[cfg(feature = "cli")]
-    pub rehearse: Box<dyn gap::ports::Rehearse>,
 }

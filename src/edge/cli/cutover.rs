@@ -15,7 +15,7 @@ use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::Served;
-use crate::jobs::cutover::ports::{Passed, Record, Step};
+use crate::jobs::cutover::ports::{CutoverPorts, Passed, Record, Step};
 use crate::jobs::cutover::{Look, WatchSource};
 use crate::jobs::sync_tables::{SyncPlan, SyncTables};
 use crate::wiring::App;
@@ -66,6 +66,7 @@ const SWITCH: &str = "switch";
 struct Walk<'a> {
     app: &'a App,
     served: &'a Served,
+    cutover: &'a CutoverPorts,
     arguments: &'a CutoverArguments,
     record: Record,
     /// The attempt that the record belonged to when it was last read or written; none where there
@@ -97,6 +98,7 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
     let mut walk = Walk {
         app: &app,
         served,
+        cutover: &app.terminal(served).cutover,
         arguments,
         record: Record::default(),
         kept: None,
@@ -121,7 +123,7 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
 impl Walk<'_> {
     async fn all(&mut self) -> Result<Option<Switch>, Stopped> {
         let name = &self.served.pipeline.name;
-        let loaded = self.served.cutover.records.load(name).await?;
+        let loaded = self.cutover.records.load(name).await?;
         self.kept = loaded.as_ref().map(|record| record.attempt.clone());
         self.record = loaded.unwrap_or_default();
         if self.arguments.again {
@@ -188,7 +190,7 @@ impl Walk<'_> {
     /// Gives the cutover up.
     async fn abort(&mut self) -> Result<Option<Switch>, Stopped> {
         self.at = SCHEDULES;
-        let (name, records) = (&self.served.pipeline.name, &self.served.cutover.records);
+        let (name, records) = (&self.served.pipeline.name, &self.cutover.records);
         let Some(record) = records.load(name).await? else {
             self.told.ok(SWITCH, "no cutover is under way");
             return Ok(None);
@@ -221,7 +223,7 @@ impl Walk<'_> {
     }
 
     fn switched(&self) -> Switch {
-        Switch::of(&self.served.cutover, &self.record.paused, self.of_pipeline())
+        Switch::of(self.cutover, &self.record.paused, self.of_pipeline())
     }
 
     /// What chooses the pipeline in a command, where there are several.
@@ -253,7 +255,7 @@ impl Walk<'_> {
         if let Some(over) = &self.over {
             record.passed.entry(Step::Switch).or_insert_with(|| over.clone());
         }
-        let (name, records) = (&self.served.pipeline.name, &self.served.cutover.records);
+        let (name, records) = (&self.served.pipeline.name, &self.cutover.records);
         if records.save(name, self.kept.as_deref(), &record).await? {
             self.kept = Some(self.attempt.clone());
             return Ok(());

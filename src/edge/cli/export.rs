@@ -104,12 +104,13 @@ async fn exported(
     place: Place,
 ) -> Result<ExportReport, Fault> {
     let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
+    let terminal = app.terminal(served);
     let (format, compression) = (arguments.format(), arguments.compression());
     ExportTables { pipeline, from: arguments.from(), format }
-        .run(&served.sides, &served.ports.meter, |tables, how| {
+        .run(&terminal.sides, &served.ports.meter, |tables, how| {
             let place = place.clone();
             let place =
-                if how == How::Proved { place.at_last(App::temporary_folder()) } else { place };
+                if how == How::Proved { place.at_last(terminal.temporary_folder()) } else { place };
             Ok(Box::new(Files::open(place, format, compression, tables)?))
         })
         .await

@@ -111,7 +111,7 @@ async fn sql(
     let since = since.map(|text| begin_of(text, SystemTime::now())).transpose()?.map(timestamp);
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
-    let exports = job.look(&*served.ports.target, &*served.ports.ledger).await?;
+    let exports = job.run(&*served.ports.target, &*served.ports.ledger).await?;
     // All of them are made before one is told: psql would begin with what it gets.
     let lines = exports.iter().map(|export| match psql {
         true => export.copy().map(|line| format!("{line}\n")),
@@ -130,7 +130,8 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
     let ImportArguments { folder, selection, yes, dry_run, checkpoint, nulls, encoding, json } =
         arguments;
     let served = selected(app, selection)?;
-    let folder = app.folder(folder, encoding.as_deref())?;
+    let terminal = app.terminal(served);
+    let folder = terminal.folder(folder, encoding.as_deref())?;
     let ports = &served.ports;
     let job = ImportGap {
         pipeline: Arc::clone(&served.pipeline),
@@ -140,14 +141,14 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         run: run.clone(),
     };
     let now = ports.clock.now();
-    let plan = job.look(&*folder, &*ports.target, &*ports.ledger, now).await?;
+    let plan = job.plan(&*folder, &*ports.target, &*ports.ledger, now).await?;
     if !json {
         print!("{}", told::plan(&plan));
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
     }
     let report = match (plan.files.is_empty(), dry_run) {
         (true, _) => GapReport::begun(run, &plan.notes),
-        (false, true) => job.rehearse(&plan, &*folder, &*served.rehearse).await?,
+        (false, true) => job.rehearse(&plan, &*folder, &*terminal.rehearse).await?,
         (false, false) => {
             if !yes && *json {
                 return Err(not_confirmed());
@@ -157,7 +158,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
                 return Ok(Exit::Done);
             }
             let (target, ledger) = (&*ports.target, &*ports.ledger);
-            job.import(&plan, &*folder, target, ledger, &ports.meter).await?
+            job.run(&plan, &*folder, target, ledger, &ports.meter).await?
         }
     };
     tell(&plan, &report, arguments);

@@ -45,7 +45,7 @@ pub struct Export {
 impl ExportGap {
     /// The exports, parents' tables first. Nothing is asked of the source: its columns are taken to
     /// be the target's.
-    pub async fn look(
+    pub async fn run(
         &self,
         target: &dyn Target,
         ledger: &dyn Ledger,

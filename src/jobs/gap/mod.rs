@@ -75,7 +75,7 @@ pub struct GapPlan {
 impl ImportGap {
     /// Reads all files, and writes nothing. The fault says that nothing could be looked at; what
     /// is wrong with single files is in the plan's notes.
-    pub async fn look(
+    pub async fn plan(
         &self,
         folder: &dyn Folder,
         target: &dyn Target,
@@ -148,7 +148,7 @@ impl ImportGap {
 
     /// Writes the rows under the lease, and records the run. Repeating it changes nothing, also
     /// after it was cut short.
-    pub async fn import(
+    pub async fn run(
         &self,
         plan: &GapPlan,
         folder: &dyn Folder,

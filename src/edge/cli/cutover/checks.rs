@@ -13,7 +13,6 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::Served;
 use crate::jobs::cutover::{APART, Look};
 use crate::jobs::sync_tables::{SyncPlan, TableIntent};
 
@@ -41,7 +40,7 @@ impl Walk<'_> {
             ),
             (_, false) => return Err(rejected(aside)),
         }
-        if let Some(left) = self.served.cutover.records.lease_left(&pipeline.name).await? {
+        if let Some(left) = self.cutover.records.lease_left(&pipeline.name).await? {
             return Err(busy(left));
         }
         let deletes = match pipeline.deletes {
@@ -130,12 +129,12 @@ impl Walk<'_> {
 
     /// Nobody writes in the source any more.
     pub(super) async fn writers(&mut self) -> Result<Look, Stopped> {
-        let Served { ports, cutover, .. } = self.served;
+        let ports = &self.served.ports;
         let despite = self.arguments.despite_writers;
         if !despite {
             self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
         }
-        let watched = self.watch().run(ports, &*cutover.writing).await?;
+        let watched = self.watch().run(ports, &*self.cutover.writing).await?;
         if !watched.is_quiet() && despite {
             let remedy = "what is written from now on may stay behind";
             self.told.warn(WRITERS, watched.sentence(), remedy);

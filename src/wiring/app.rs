@@ -1,24 +1,14 @@
-//! Joins settings, adapters and jobs into an application; the only place that names every
-//! adapter.
+//! The application, as its doors use it.
 
 #[cfg(feature = "cli")]
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
-use sha2::{Digest, Sha256};
-
-#[cfg(feature = "cli")]
-use crate::adapters::csv::CsvFolder;
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
-use crate::adapters::open;
-use crate::adapters::postgres;
-#[cfg(feature = "cli")]
-use crate::adapters::postgres::{PostgresExport, PostgresSource};
 use crate::adapters::qstash::QStash;
-use crate::engine::model::address::Address;
+use crate::adapters::{open, postgres};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
@@ -29,20 +19,21 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
-use crate::engine::ports::{Clock, Notifier, Queue};
-#[cfg(feature = "cli")]
-use crate::jobs::cutover::ports::{CutoverPorts, End};
-#[cfg(feature = "cli")]
-use crate::jobs::export::Sides;
-#[cfg(feature = "cli")]
-use crate::jobs::gap::ports::Folder;
+use crate::engine::ports::{Notifier, Queue};
+use crate::jobs::Served;
 use crate::jobs::schedules::ports::{Function, Schedules};
-use crate::jobs::{Ports, Served};
-use crate::settings::{self, PipelineSettings, QueueSettings, Settings, SettingsErrors};
+use crate::settings::{self, QueueSettings, Settings, SettingsErrors};
+
+use super::pipeline;
+#[cfg(feature = "cli")]
+use super::terminal::TerminalPorts;
 
 /// The application: its pipelines, what calls it, and what its doors check callers with.
 pub struct App {
     served: Vec<Served>,
+    /// By the name of the pipeline.
+    #[cfg(feature = "cli")]
+    terminal: BTreeMap<String, TerminalPorts>,
     budget: Option<Duration>,
     /// Whether what is about to start is synced for.
     pub syncs_at_startup: bool,
@@ -75,12 +66,6 @@ impl App {
         settings::startup_is_off()
     }
 
-    /// Where this machine keeps files for a while.
-    #[cfg(feature = "cli")]
-    pub fn temporary_folder() -> PathBuf {
-        settings::temporary_folder()
-    }
-
     /// The same for the function, which cannot do without somebody who may call it.
     pub fn function_from_process() -> Result<Self, SettingsErrors> {
         Settings::function_from_process().map(Self::new)
@@ -97,14 +82,28 @@ impl App {
         let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
         let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
-        let serve = |of| serve(of, &state_schema, notifier.clone());
-        let served = pipelines.into_iter().map(serve).collect();
+        let mut served = Vec::new();
+        #[cfg(feature = "cli")]
+        let mut terminal = BTreeMap::new();
+        for set in pipelines {
+            // One count of the calls of all that the pipeline reaches.
+            let meter = Meter::default();
+            // One connection for rows and ledger alike: both work on the same database.
+            let target = set.target.address.clone();
+            let database = open::target(target, &state_schema, set.triggers, &meter);
+            #[cfg(feature = "cli")]
+            terminal
+                .insert(set.pipeline.name.clone(), TerminalPorts::join(&set, &database, &meter));
+            served.push(pipeline::join(set, database, &state_schema, meter, notifier.clone()));
+        }
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
             None => (None, None),
         };
         Self {
             served,
+            #[cfg(feature = "cli")]
+            terminal,
             budget: limits.budget,
             syncs_at_startup: startup,
             qstash: qstash.map(|of| QStash::new(of.url, of.token)),
@@ -169,10 +168,10 @@ impl App {
         self.served.iter().map(|of| of.pipeline.name.as_str())
     }
 
-    /// A folder of files to import, and the encoding of those that do not say it themselves.
+    /// What the commands need of a pipeline besides.
     #[cfg(feature = "cli")]
-    pub fn folder(&self, path: &Path, encoding: Option<&str>) -> Result<Box<dyn Folder>, Fault> {
-        Ok(Box::new(CsvFolder::new(path, encoding)?))
+    pub fn terminal(&self, served: &Served) -> &TerminalPorts {
+        &self.terminal[&served.pipeline.name]
     }
 
     /// The time for a slice that begins now: what is set, and no longer than to the deadline.
@@ -191,76 +190,4 @@ fn no_queue() -> Fault {
         "set QSTASH_TOKEN, and QSTASH_URL where the region is another, as the Upstash console \
          shows them",
     )
-}
-
-/// Tells this deployment's schedules from others', also after its public URL has changed: where it
-/// writes, and as whom, since behind a pooler the user tells the projects apart. Nobody learns the
-/// database's address from it.
-fn mark(target: &Address, state_schema: &str) -> String {
-    let digest = Sha256::digest(match target {
-        Address::Postgres(url) => format!("{} {} {state_schema}", url.user, url.label()),
-        Address::Project(project) => format!("{} {state_schema}", project.api()),
-    });
-    digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn serve(set: PipelineSettings, state_schema: &str, notifier: Option<Arc<dyn Notifier>>) -> Served {
-    let PipelineSettings { pipeline, source, target, triggers } = set;
-    let mark = mark(&target.address, state_schema);
-    #[cfg(feature = "cli")]
-    let [left, taking_over] = [&source, &target].map(|side| End {
-        name: side.name.clone(),
-        database: side.address.label(),
-        is_project: matches!(side.address, Address::Project(_)),
-    });
-    let (source, target) = (source.address, target.address);
-    // One count of the calls of all that the pipeline reaches.
-    let meter = Meter::default();
-    #[cfg(feature = "cli")]
-    let sides = Sides {
-        source: Box::new(PostgresExport::of_source(source.clone(), meter.clone())),
-        target: Box::new(PostgresExport::of_target(target.clone(), meter.clone())),
-    };
-    #[cfg(feature = "cli")]
-    let watched = PostgresSource::new(source.clone(), meter.clone());
-    let source = open::source(source, &meter);
-    // One connection for rows and ledger alike: both work on the same database.
-    let database = open::target(target, state_schema, triggers, &meter);
-    Served {
-        mark,
-        #[cfg(feature = "cli")]
-        sides,
-        #[cfg(feature = "cli")]
-        cutover: CutoverPorts {
-            records: Box::new(database.clone()),
-            writing: Box::new(watched),
-            source: left,
-            target: taking_over,
-        },
-        pipeline: Arc::new(pipeline),
-        #[cfg(feature = "cli")]
-        rehearse: Box::new(database.clone()),
-        ports: Ports {
-            source,
-            target: Box::new(database.clone()),
-            ledger: Box::new(database),
-            clock: Box::new(SystemClock),
-            meter,
-            notifier,
-        },
-    }
-}
-
-/// This machine's clock.
-struct SystemClock;
-
-#[async_trait]
-impl Clock for SystemClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
-    }
 }
