@@ -258,7 +258,6 @@ fn key_travels(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacl
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
     use crate::engine::model::facts::Privileges;
