@@ -1,4 +1,4 @@
-//! What follows every run of a job, whichever it is: its metrics, and the news that people get.
+//! Follows up every run of whichever job: counts it for the metrics, and tells people what is news.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,24 +19,24 @@ pub struct FinishedRun<'a> {
     pub delivery: Option<&'a Delivery>,
     /// When the job was asked for.
     pub asked: SystemTime,
-    /// The recorded run; none if it could not begin.
+    /// The id that the run is recorded under; none if it could not begin.
     pub run: Option<&'a RunId>,
-    /// How it ended.
+    /// The end of the run: done, partial or failed.
     pub end: RunEnd,
     /// The fault that speaks for the run, if there is one.
     pub fault: Option<&'a Fault>,
-    /// What went wrong, in the words that people get; none if nothing did.
+    /// The error, in the words that people get; none if nothing went wrong.
     pub error: Option<String>,
-    /// What it did.
+    /// The numbers that are charted.
     pub counts: RunCounts,
 }
 
-/// What a run did, in the numbers that are charted.
+/// The numbers of a run that are charted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunCounts {
     /// The rows that it wrote.
     pub rows: u64,
-    /// How far the furthest table is behind the source, where that is known.
+    /// The greatest lag of a table, where that is known.
     pub lag: Option<Duration>,
     /// The rejected rows of all tables, where they are known.
     pub rejected: Option<u64>,
@@ -44,19 +44,19 @@ pub struct RunCounts {
     pub calls: u64,
 }
 
-/// How long telling people may take. The run is closed and its answer waits.
+/// The time that people's service may take. The run is closed, and its answer waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The least that it takes, also where the budget is out: what a budget leaves of the invocation's
-/// deadline is more.
+/// The least time that people's service gets, also where the budget is out. A budget ends longer
+/// than that before the invocation's deadline.
 const LEAST_PATIENCE: Duration = Duration::from_millis(700);
 
-/// What the ledger may take besides. If it hangs between its word and the webhook's, the news is
-/// lost until the next day; a run that hangs would be worse.
+/// The time that the ledger may take besides. If it hangs once it has noted the news as told, the
+/// news is lost until the next day; a run that hangs would be worse.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl FinishedRun<'_> {
-    /// Counts the run and tells people what is news. That they could not be told is logged, and
+    /// Counts the run and tells people what is news. A notice that cannot be sent is logged, and
     /// fails nothing.
     pub async fn follow_up(
         &self,
@@ -90,7 +90,7 @@ impl FinishedRun<'_> {
         }
     }
 
-    /// Counts the run, for whoever charts it: an event that is no log line.
+    /// Emits the numbers as an event of their own target, which is no log line.
     fn measure(&self, now: SystemTime) {
         let RunCounts { rows, lag, rejected, calls } = self.counts;
         tracing::debug!(
@@ -105,14 +105,14 @@ impl FinishedRun<'_> {
         );
     }
 
-    /// Says whether people may have to hear of the run. What the ledger knows of them decides.
+    /// Says whether the run may be news. The ledger, which knows what people were told, decides.
     fn may_be_news(&self) -> bool {
         let Some(fault) = self.fault else { return true };
-        // The queue's first attempt failed in a way that its next one may mend: that is told if it
-        // does not.
+        // A first attempt of the queue that failed is told only if the next one fails, too.
         let passes = matches!(fault.remedy, Remedy::Retry | Remedy::Report);
         let is_tried_again = self.delivery.is_some_and(|delivery| delivery.retried == 0);
-        // What people know is kept in the target; the queue tells them when it gives up.
+        // What people were told is kept in the target, which is down; when the queue gives the
+        // message up, its failure callback tells them.
         let is_unheard = self.run.is_none()
             && (fault.step == Step::ConnectTarget || fault.remedy == Remedy::Caller);
         !(is_unheard || (passes && is_tried_again))

@@ -28,26 +28,26 @@ use super::pipeline;
 #[cfg(feature = "cli")]
 use super::terminal::TerminalPorts;
 
-/// The application: its pipelines, what calls it, and what its doors check callers with.
+/// The application: its pipelines, its queue, and the keys that its doors check callers with.
 pub struct App {
     served: Vec<Served>,
-    /// By the name of the pipeline.
+    /// Each pipeline's ports for commands, by its name.
     #[cfg(feature = "cli")]
     terminal: BTreeMap<String, TerminalPorts>,
     budget: Option<Duration>,
-    /// Whether what is about to start is synced for.
+    /// Says whether a startup call syncs, or is answered without a sync.
     pub syncs_at_startup: bool,
     qstash: Option<QStash>,
     function: PublicFunction,
-    /// When the queue calls for each pipeline besides its own schedule.
+    /// The second schedule of every pipeline, if one is set.
     pub hourly: Option<Cron>,
-    /// What the target's host allows.
+    /// The size and the number of calls that the target's host allows.
     pub allowance: Allowance,
-    /// How the queue is to call.
+    /// The terms of the queue's calls: retries, timeout, deployment.
     pub calls: Calls,
     /// The public URL, without a slash at its end.
     pub url: Option<String>,
-    /// What a manual caller shows.
+    /// The token that allows manual calls.
     pub admin_token: Option<SecretText>,
     /// The key that calls are signed with today.
     pub current_key: Option<SecretText>,
@@ -56,28 +56,30 @@ pub struct App {
 }
 
 impl App {
-    /// The application that this process's environment describes.
+    /// Reads the settings from this process's environment, for the terminal.
     pub fn from_process() -> Result<Self, SettingsErrors> {
         Settings::from_process().map(Self::new)
     }
 
-    /// This process's environment turns the startup sync off, whatever else it says.
+    /// Says whether this process's environment turns the startup sync off. Nothing else has to be
+    /// set for that.
     pub fn startup_is_off() -> bool {
         settings::startup_is_off()
     }
 
-    /// The same for the function, which cannot do without somebody who may call it.
+    /// Reads the settings from this process's environment, for the function. Nobody may call a
+    /// function without a key or a token, so one of them must be set.
     pub fn function_from_process() -> Result<Self, SettingsErrors> {
         Settings::function_from_process().map(Self::new)
     }
 
-    /// The function's application for an environment that is given.
+    /// Reads the function's settings from the given environment.
     pub fn function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         Settings::read_for_function(env).map(Self::new)
     }
 
-    /// Joins everything. Nothing is reached yet: a database that is down is told when it is
-    /// needed, and is no crash loop.
+    /// Joins everything. No connection is made: a database that is down fails the first call that
+    /// needs it, not the start, which Lambda would repeat for ever.
     pub fn new(settings: Settings) -> Self {
         let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
@@ -86,9 +88,9 @@ impl App {
         #[cfg(feature = "cli")]
         let mut terminal = BTreeMap::new();
         for set in pipelines {
-            // One count of the calls of all that the pipeline reaches.
+            // Source, target and ledger count their API calls together.
             let meter = Meter::default();
-            // One connection for rows and ledger alike: both work on the same database.
+            // Rows and ledger share a connection, since they are in the same database.
             let target = set.target.address.clone();
             let database = open::target(target, &state_schema, set.triggers, &meter);
             #[cfg(feature = "cli")]
@@ -106,7 +108,7 @@ impl App {
             terminal,
             budget: limits.budget,
             syncs_at_startup: startup,
-            qstash: qstash.map(|of| QStash::new(of.url, of.token)),
+            qstash: qstash.map(|set| QStash::new(set.url, set.token)),
             function: PublicFunction::default(),
             hourly,
             allowance: limits.allowance,
@@ -118,7 +120,7 @@ impl App {
         }
     }
 
-    /// What a person runs in the SQL editor of a project that is reached over its API.
+    /// The SQL that a person runs in the SQL editor of a project that is reached over its API.
     pub fn project_sql(side: Side, state_schema: &str) -> String {
         postgres::for_project(side, state_schema)
     }
@@ -132,7 +134,7 @@ impl App {
 
     /// The pipeline of that name.
     pub fn named(&self, name: &str) -> Option<&Served> {
-        self.served.iter().find(|of| of.pipeline.name == name)
+        self.served.iter().find(|served| served.pipeline.name == name)
     }
 
     /// The only pipeline, if there is just one.
@@ -148,33 +150,34 @@ impl App {
         self.served.iter()
     }
 
-    /// What calls this function again; the fault says what is not set.
+    /// The queue that calls this function again; the fault says what is not set.
     pub fn queue(&self) -> Result<&dyn Queue, Fault> {
-        self.qstash.as_ref().map(|of| of as &dyn Queue).ok_or_else(no_queue)
+        self.qstash.as_ref().map(|qstash| qstash as &dyn Queue).ok_or_else(no_queue)
     }
 
     /// The schedules that call this function; the fault says what is not set.
     pub fn schedules(&self) -> Result<&dyn Schedules, Fault> {
-        self.qstash.as_ref().map(|of| of as &dyn Schedules).ok_or_else(no_queue)
+        self.qstash.as_ref().map(|qstash| qstash as &dyn Schedules).ok_or_else(no_queue)
     }
 
-    /// The function as whoever calls it finds it.
+    /// The function at its public URL.
     pub fn function_outside(&self) -> &dyn Function {
         &self.function
     }
 
     /// The pipelines' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.served.iter().map(|of| of.pipeline.name.as_str())
+        self.served.iter().map(|served| served.pipeline.name.as_str())
     }
 
-    /// What the commands need of a pipeline besides.
+    /// The ports of a pipeline that only commands use.
     #[cfg(feature = "cli")]
     pub fn terminal(&self, served: &Served) -> &TerminalPorts {
         &self.terminal[&served.pipeline.name]
     }
 
-    /// The time for a slice that begins now: what is set, and no longer than to the deadline.
+    /// The time for a slice that begins now: the set budget, or the invocation's deadline if that
+    /// comes first.
     pub fn budget(&self, now: SystemTime, deadline: Option<SystemTime>) -> Budget {
         let set = self.budget.map_or(Budget::UNLIMITED, |time| Budget::until(now + time));
         set.and(deadline.map_or(Budget::UNLIMITED, Budget::until))

@@ -2,9 +2,9 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `app` | `App`: the pipelines, the budget, the queue, and what the doors check callers with |
-//! | `pipeline` | one pipeline, joined with its two databases and its ledger |
-//! | `terminal` | what the commands work with besides; the function is built without it |
+//! | `app` | `App`: the pipelines, the budget, the queue, and the keys that callers are checked with |
+//! | `pipeline` | joins one pipeline with its two databases and its ledger |
+//! | `terminal` | the ports that only commands use; the function is built without it |
 
 mod app;
 mod pipeline;

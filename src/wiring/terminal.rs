@@ -1,4 +1,4 @@
-//! What the commands work with besides the ports of every job.
+//! The ports that only commands use: the function is built without this file.
 
 use std::path::{Path, PathBuf};
 
@@ -12,41 +12,40 @@ use crate::jobs::export::Sides;
 use crate::jobs::gap::ports::{Folder, Rehearse};
 use crate::settings::{self, NamedAddress, PipelineSettings};
 
-/// What the commands need of one pipeline.
+/// The ports of one pipeline that only commands use.
 pub struct TerminalPorts {
-    /// What its cutover needs.
+    /// The ports of its cutover.
     pub cutover: CutoverPorts,
-    /// Its two databases, to be read out into files.
+    /// Its two databases, which `export` writes into files.
     pub sides: Sides,
-    /// The target, where rows can be tried and undone.
+    /// The target, where an import can be tried and undone.
     pub rehearse: Box<dyn Rehearse>,
 }
 
 impl TerminalPorts {
     pub(super) fn join(set: &PipelineSettings, target: &PostgresTarget, meter: &Meter) -> Self {
-        let read_out = [&set.source, &set.target].map(|side| side.address.clone());
-        let [source, written] = read_out;
+        let [read, written] = [&set.source, &set.target].map(|side| side.address.clone());
         Self {
             cutover: CutoverPorts {
                 records: Box::new(target.clone()),
-                writing: Box::new(PostgresSource::new(source.clone(), meter.clone())),
+                writing: Box::new(PostgresSource::new(read.clone(), meter.clone())),
                 source: end(&set.source),
                 target: end(&set.target),
             },
             sides: Sides {
-                source: Box::new(PostgresExport::of_source(source, meter.clone())),
+                source: Box::new(PostgresExport::of_source(read, meter.clone())),
                 target: Box::new(PostgresExport::of_target(written, meter.clone())),
             },
             rehearse: Box::new(target.clone()),
         }
     }
 
-    /// A folder of files to import, and the encoding of those that do not say it themselves.
+    /// A folder of files to import. `encoding` is that of files that do not say it themselves.
     pub fn folder(&self, path: &Path, encoding: Option<&str>) -> Result<Box<dyn Folder>, Fault> {
         Ok(Box::new(CsvFolder::new(path, encoding)?))
     }
 
-    /// Where this machine keeps files for a while.
+    /// The folder in which this machine keeps temporary files.
     pub fn temporary_folder(&self) -> PathBuf {
         settings::temporary_folder()
     }
