@@ -105,9 +105,9 @@ fn the_edge_knows_the_app_and_no_adapter() {
     );
     each_breaks(path, &["crate::adapters::postgres", "crate::wiring::build", "crate::wiring"]);
     each_breaks(path, &["crate::settings::Settings", "crate::demo", "crate::telemetry"]);
-    none_breaks("edge/cli/demo.rs", &["crate::demo::cluster::Cluster"]);
+    none_breaks("edge/cli/demo/mod.rs", &["crate::demo::cluster::Cluster"]);
     none_breaks("edge/cli/demo/stage.rs", &["crate::demo::cluster::Cluster"]);
-    each_breaks("edge/cli/demo.rs", &["crate::adapters::postgres"]);
+    each_breaks("edge/cli/demo/mod.rs", &["crate::adapters::postgres"]);
     each_breaks("edge/cli/run.rs", &["crate::demo::cluster::Cluster"]);
     none_breaks("edge/cli/local_qstash.rs", &["crate::demo::qstash::LocalQStash", "super::serve"]);
     each_breaks("edge/cli/local_qstash.rs", &["crate::demo::Cluster", "crate::jobs::Job"]);
