@@ -7,6 +7,7 @@ use std::process::Command;
 
 use clap::{CommandFactory, Parser};
 use syncline::edge::cli::Arguments;
+use syncline::engine::model::fault_code::FaultCode;
 use syncline::settings::{Settings, VARIABLES};
 
 fn root() -> &'static Path {
@@ -61,6 +62,15 @@ fn every_variable_is_listed_as_the_settings_have_it() {
         let row = format!("| `{}` | {default} | {} |", variable.name, variable.purpose);
         assert!(page.contains(&row), "docs/settings.md lacks the row\n{row}");
     }
+}
+
+#[test]
+fn every_fault_code_is_listed_and_no_other() {
+    let page = read("docs/faults.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let listed: BTreeSet<&str> = rows.filter_map(|row| quoted(row).next()).collect();
+    let known: BTreeSet<&str> = FaultCode::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(listed, known);
 }
 
 #[test]
