@@ -178,8 +178,7 @@ pub trait Target: Digests {
     /// Saves a page, its checkpoint and its counts, all or nothing, and renews the lease. Rows that
     /// are refused are set aside with the reason, in the same transaction, and the others saved. A
     /// lease that was taken over or given back saves nothing and is the fault `lease_lost`. Saving
-    /// the same batch again changes no row. Where the batch says how the run ends, and all rows of
-    /// the table are in, the end may be saved with them, as `Ledger::close` would; it need not.
+    /// the same batch again changes no row.
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault>;
 
     /// Tries rows again that were set aside, all or nothing as above. Those of the keys that the
@@ -231,9 +230,6 @@ pub struct Batch<'a> {
     pub checkpoint: &'a Checkpoint,
     /// The target was empty when the scan began: the rows may be copied straight in.
     pub fresh: bool,
-    /// How the run ends if no row of the table is set aside then; none where anything may come
-    /// after this page.
-    pub end: Option<ClosedRun<'a>>,
 }
 
 /// Rows that were set aside, as the source has them now.
@@ -258,8 +254,6 @@ pub struct Committed {
     pub straight: bool,
     /// How many rows of the table are set aside now, those of other pages and runs among them.
     pub set_aside: u64,
-    /// The run's end was saved with it: the lease is given back, and saves nothing any more.
-    pub closed: bool,
 }
 
 /// Rows that the source has no more.

@@ -1,6 +1,5 @@
 //! A run's end: the lease goes back, the history has how it ended, and the pulse is kept that the
-//! next run may find again. It is a transaction of its own, or a part of the one that saves the
-//! run's last page.
+//! next run may find again.
 
 use super::fault::PostgresError;
 use super::session::Session;
@@ -40,31 +39,6 @@ pub async fn close(
     ended?;
     kept?;
     committed
-}
-
-/// What ends a run in the transaction of its last page, after the lease was proved and the
-/// checkpoint saved.
-///
-/// The lease's number moves on here, though nobody takes it yet. Where the answer of this call is
-/// lost:
-/// 1. The run is over and recorded, and the program has heard nothing.
-/// 2. It tries the page again, smaller, or an earlier call of the same page arrives late.
-/// 3. With the old number that would be saved by a run that has ended, and the lease held again, by
-///    nobody.
-///
-/// So it is refused as what comes from a run that was overtaken, and what the program records then,
-/// `close` above, finds neither the lease nor a run that is still at work.
-pub fn after_page(schema: &str, lease: &Lease, closed: &ClosedRun<'_>) -> Vec<Statement> {
-    // The page's call is this run's, too.
-    let ended = history::ending(schema, &ClosedRun { calls: closed.calls + 1, ..*closed });
-    let kept = closed.pulse.map(|pulse| keeping(schema, lease, &pulse));
-    let text = format!(
-        "update {}.sync_state set updated_at = now(), value = value || jsonb_build_object( \
-             'expires_at', clock_timestamp(), 'fence', (value ->> 'fence')::int8 + 1) where key = $1",
-        sql::ident(schema)
-    );
-    let released = Statement { text, values: vec![stored::lease_key(lease.pipeline()).into()] };
-    kept.into_iter().chain([ended, released]).collect()
 }
 
 /// What gives the lease back, if its `part` is still this.

@@ -10,7 +10,7 @@ use super::script::{Answer, Gives, Script, Step, page};
 use super::sql::{self, Purpose};
 use super::statement::Statement;
 use super::write::Writing;
-use super::{agreed, apply, end, history, ledger, unstaged, write};
+use super::{agreed, apply, history, ledger, unstaged, write};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
@@ -19,14 +19,13 @@ use crate::engine::ports::{Batch, Committed};
 
 /// Saves a page that needs no more than to be compared and written: nothing of the table is set
 /// aside, and no trigger looks at its rows before they are written. A row that is refused is found
-/// the other way. Where the run is over then, its end is saved with the page, and a call of its own
-/// is saved.
+/// the other way.
 pub async fn commit(
     script: &Script,
     to: Writing<'_>,
     batch: &Batch<'_>,
 ) -> Result<Option<Committed>, PostgresError> {
-    let Batch { run, shape, page, checkpoint, fresh: _, end } = *batch;
+    let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
     let Writing { schema, lease, triggers, .. } = to;
     if triggers == TargetTriggers::Suppress {
         return Ok(None);
@@ -50,10 +49,6 @@ pub async fn commit(
         Step::asking(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
     ]);
-    let of_the_page = steps.len();
-    // No row is set aside, or it would not come to this.
-    let ending = end.map(|closed| end::after_page(schema, lease, &closed));
-    steps.extend(ending.into_iter().flatten().map(Step::asking));
     let rows = page::members(&page.bytes);
     let answers = match script.in_one(Purpose::Write, steps, Some(rows)).await {
         // Two rows of the page are one to the target: MERGE says so, and the other way tells which.
@@ -61,13 +56,12 @@ pub async fn commit(
         Err(error) => return error.refusal_of_a_row().map(|_| None),
         Ok(answers) => answers,
     };
-    let answers = answers.as_deref().map(|all| &all[..of_the_page.min(all.len())]);
-    let Some([.., Answer::Rows(counted), _, _]) = answers else { return Ok(None) };
+    let Some([.., Answer::Rows(counted), _, _]) = answers.as_deref() else { return Ok(None) };
     let count = |at: usize| u64::try_from(counted[0].get::<i64>(at)).unwrap_or(0);
     let (inserted, updated) = (count(0), count(1));
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
-    Ok(Some(Committed { tally, straight: false, set_aside: 0, closed: end.is_some() }))
+    Ok(Some(Committed { tally, straight: false, set_aside: 0 }))
 }
 
 fn is_of_two_rows(error: &PostgresError) -> bool {

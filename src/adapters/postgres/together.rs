@@ -106,7 +106,7 @@ pub async fn retry(
         let Deletion { run, shape, .. } = *of.deletion;
         let tally = Tally { deleted: of.deleted, ..Tally::default() };
         let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-        saved.push(Committed { tally, straight: false, set_aside, closed: false });
+        saved.push(Committed { tally, straight: false, set_aside });
     }
     session.commit().await?;
     Ok(saved)
@@ -316,5 +316,5 @@ async fn let_go(
     let updated = (keys.len() as u64).saturating_sub(of.inserted);
     let tally = Tally { inserted: of.inserted, updated, ..Tally::default() };
     let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-    Ok(Committed { tally, straight: false, set_aside, closed: false })
+    Ok(Committed { tally, straight: false, set_aside })
 }

@@ -77,7 +77,7 @@ async fn attempt(
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
     let Writing { session, schema, lease, .. } = to;
-    let Batch { run, shape, page, checkpoint, fresh, end: _ } = *batch;
+    let Batch { run, shape, page, checkpoint, fresh } = *batch;
     let suppressed = begin(to, shape, constraints).await?;
     // Foreign keys are looked after here then, and that needs the page to be staged.
     let copies = fresh && session.script().is_none();
@@ -98,7 +98,7 @@ async fn attempt(
             rejects::clear(session, schema, lease.pipeline(), &shape.table, &went_in).await?;
     }
     session.commit().await?;
-    Ok(Committed { tally, straight, set_aside, closed: false })
+    Ok(Committed { tally, straight, set_aside })
 }
 
 /// The keys of a page's rows, but for those that were refused.
@@ -148,7 +148,7 @@ pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, Post
     kept?;
     let set_aside = counted?;
     committed?;
-    Ok(Committed { tally, straight, set_aside, closed: false })
+    Ok(Committed { tally, straight, set_aside })
 }
 
 /// The savepoint before each attempt at rows.

@@ -6,18 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Reached, Scan};
-use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Page, PageLimit};
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunEnd, RunId, Tally};
+use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::pace::{Pace, SHRINK};
 use crate::engine::plan::window;
-use crate::engine::ports::{
-    Batch, Clock, ClosedRun, Committed, KeptPulse, ReadPage, Source, Target,
-};
+use crate::engine::ports::{Batch, Clock, Committed, ReadPage, Source, Target};
 
 /// What carrying a scan forward needs.
 #[derive(Clone, Copy)]
@@ -36,17 +33,6 @@ pub struct Advance<'a> {
     pub run: &'a RunId,
     /// The time there is.
     pub budget: &'a Budget,
-    /// How the run ends with this scan, where the scan is the last thing that it does.
-    pub ending: Option<Ending<'a>>,
-}
-
-/// How a run ends whose last page goes in as a whole: as a success.
-#[derive(Clone, Copy)]
-pub struct Ending<'a> {
-    /// How many API calls it has made so far.
-    pub calls: &'a (dyn Fn() -> u64 + Send + Sync),
-    /// What is kept with the checkpoints as they are then.
-    pub pulse: Option<KeptPulse<'a>>,
 }
 
 /// How far a scan has come.
@@ -58,8 +44,6 @@ pub struct Advanced {
     pub set_aside: Option<u64>,
     /// What is left of the scan; none when it is done.
     pub left: Option<Scan>,
-    /// The run's end was saved with the last page: the lease is given back.
-    pub closed: bool,
 }
 
 /// A fault with what was saved before it.
@@ -117,8 +101,7 @@ impl Advance<'_> {
             pace.read(&page);
             let checkpoint = window::checkpoint(shape, reached, &scan, left.as_ref());
             let (run, fresh) = (self.run, scan.fresh);
-            let end = self.end(left.as_ref());
-            let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh, end };
+            let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh };
             // The next page is read for nothing if the budget ends here; that costs a read.
             let (written, ahead) = tokio::join!(
                 self.target.commit(self.lease, &batch),
@@ -127,7 +110,6 @@ impl Advance<'_> {
             let committed = match written {
                 Ok(committed) => committed,
                 Err(fault) => {
-                    let fault = done.failed(fault, end.as_ref())?;
                     pace.back_to(limit);
                     let failed = Failed { fault, rows: Some(page.rows), begun };
                     begun = self.clock.now();
@@ -153,18 +135,6 @@ impl Advance<'_> {
             };
             begun = self.clock.now();
         }
-    }
-
-    /// How the run ends with a page that is about to be written, if nothing of its scan is left.
-    fn end(&self, left: Option<&Scan>) -> Option<ClosedRun<'_>> {
-        let ending = self.ending.filter(|_| left.is_none());
-        ending.map(|Ending { calls, pulse }| ClosedRun {
-            id: self.run,
-            end: RunEnd::Success,
-            error: None,
-            calls: calls(),
-            pulse,
-        })
     }
 
     fn fits(&self, slowest: Duration) -> bool {
@@ -236,35 +206,21 @@ impl Advance<'_> {
 struct Done {
     tally: Tally,
     set_aside: Option<u64>,
-    closed: bool,
-    /// A page has failed that told the run's end: the answer may have been lost alone.
-    is_unheard: bool,
 }
 
 impl Done {
-    /// Gives the fault back of a page that may be tried again. Where the lease is gone after a page
-    /// that told the run's end, the run was over with that page, most likely, and not overtaken.
-    fn failed(&mut self, fault: Fault, end: Option<&ClosedRun<'_>>) -> Result<Fault, Fault> {
-        if self.is_unheard && fault.code == FaultCode::LeaseLost {
-            return Err(unheard());
-        }
-        self.is_unheard |= end.is_some();
-        Ok(fault)
-    }
-
     fn add(&mut self, committed: &Committed) {
         self.tally += committed.tally;
         self.set_aside = Some(committed.set_aside);
-        self.closed = committed.closed;
     }
 
     fn advanced(self, left: Option<Scan>) -> Advanced {
-        let Self { tally, set_aside, closed, is_unheard: _ } = self;
-        Advanced { tally, set_aside, left, closed }
+        let Self { tally, set_aside } = self;
+        Advanced { tally, set_aside, left }
     }
 
     fn stopped(self, fault: Fault) -> Stopped {
-        let Self { tally, set_aside, closed: _, is_unheard: _ } = self;
+        let Self { tally, set_aside } = self;
         Stopped { tally, set_aside, fault }
     }
 }
@@ -281,17 +237,6 @@ impl Failed {
     fn read(fault: Fault, begun: SystemTime) -> Self {
         Self { fault, rows: None, begun }
     }
-}
-
-/// A page that may have been the last, whose end the target has and this program has not heard.
-fn unheard() -> Fault {
-    Fault::new(
-        Step::Write,
-        Remedy::Retry,
-        FaultCode::Unheard,
-        "The answer to the run's last page was lost",
-        "the history says whether the page went in; the next run goes on where this one stopped",
-    )
 }
 
 fn elapsed(from: SystemTime, to: SystemTime) -> Duration {

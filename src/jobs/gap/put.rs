@@ -70,7 +70,7 @@ impl Committing<'_> {
 
     /// What became of a page, with those of its rows that are set aside now.
     async fn told(&self, of: Keyed<'_>, committed: &Committed) -> Result<Rehearsed, Fault> {
-        let Committed { tally, straight: _, set_aside, closed: _ } = *committed;
+        let Committed { tally, straight: _, set_aside } = *committed;
         if set_aside == 0 {
             return Ok(Rehearsed { tally, refused: Vec::new() });
         }
@@ -87,8 +87,7 @@ impl Put for Committing<'_> {
     async fn page(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault> {
         let Keyed { shape, page, .. } = rows;
         let checkpoint = self.checkpoint(shape);
-        let batch =
-            Batch { run: self.run, shape, page, checkpoint: &checkpoint, fresh: false, end: None };
+        let batch = Batch { run: self.run, shape, page, checkpoint: &checkpoint, fresh: false };
         let committed = self.target.commit(self.lease, &batch).await?;
         self.told(rows, &committed).await
     }
@@ -120,7 +119,7 @@ impl Put for Committing<'_> {
             return Ok(false);
         }
         let (page, checkpoint) = (&Page::empty(), &on.after());
-        let batch = Batch { run: self.run, shape, page, checkpoint, fresh: false, end: None };
+        let batch = Batch { run: self.run, shape, page, checkpoint, fresh: false };
         self.target.commit(self.lease, &batch).await?;
         Ok(true)
     }

@@ -7,7 +7,6 @@ mod columns;
 mod deletes;
 mod family;
 mod foresee;
-mod last;
 mod look;
 mod plan;
 mod pulse;
@@ -29,7 +28,6 @@ use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
-use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, Trigger};
@@ -157,7 +155,6 @@ impl SyncTables {
                     lease: &lease,
                     reconciled: &reconciled,
                     pulse: pulse.as_ref(),
-                    calls: &calls,
                 };
                 slice.run(&here, there, &done, checkpoints, &mut report).await
             }
@@ -166,28 +163,14 @@ impl SyncTables {
         report.finish(clock.now(), worked.err());
         let kept = pulse.as_ref().filter(|_| report.is_at_rest());
         let pulse = kept.map(|(taken, mark)| KeptPulse { pulse: &taken.text, mark });
-        if let Err(fault) = self.close(ledger, lease, &report, calls(), pulse).await {
+        let (end, error) = (report.end(), report.error_text());
+        let closed =
+            ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls(), pulse };
+        if let Err(fault) = ledger.close(lease, &closed).await {
             report.finish(clock.now(), Some(fault));
         }
         report.calls = calls();
         Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
-    }
-
-    /// Records how the run ended, unless its last page has, which the lease went back with.
-    async fn close(
-        &self,
-        ledger: &dyn Ledger,
-        lease: Lease,
-        report: &SyncReport,
-        calls: u64,
-        pulse: Option<KeptPulse<'_>>,
-    ) -> Result<(), Fault> {
-        if report.closed {
-            return Ok(());
-        }
-        let (end, error) = (report.end(), report.error_text());
-        let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls, pulse };
-        ledger.close(lease, &closed).await
     }
 
     /// Says what a run would do, and takes or changes nothing.

@@ -42,8 +42,6 @@ pub struct SyncReport {
     /// The tables are as the source's pulse had them when the run began, and their checkpoints say
     /// so.
     pub settled: bool,
-    /// The run's end is recorded, and its lease given back, with its last page.
-    pub closed: bool,
     /// What ended the run before its time.
     pub fault: Option<Fault>,
 }
@@ -77,7 +75,6 @@ impl SyncReport {
             lags: BTreeMap::new(),
             calls: 0,
             settled: false,
-            closed: false,
             fault: None,
         }
     }

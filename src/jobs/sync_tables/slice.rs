@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::engine::drive::advance::{Advance, Advanced, Ending, Stopped};
+use crate::engine::drive::advance::{Advance, Advanced, Stopped};
 use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::checkpoint::{Reached, Scan};
@@ -24,7 +24,6 @@ use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
 use super::columns;
 use super::deletes::{self, Kept};
-use super::last::Planned;
 use super::look::Looked;
 use super::pulse::Taken;
 use super::{SyncReport, SyncTables};
@@ -61,17 +60,6 @@ pub struct Slice<'a> {
     pub reconciled: &'a BTreeSet<TableName>,
     /// The source's pulse as the run began, and the target's mark.
     pub pulse: Option<&'a (Taken, String)>,
-    /// How many API calls the run has made so far.
-    pub calls: &'a (dyn Fn() -> u64 + Send + Sync),
-}
-
-/// One look at all tables, and what follows from it.
-struct Round<'a> {
-    planned: &'a Planned<'a>,
-    /// Tables whose scan an earlier slice began are looked at once more.
-    looks_again: bool,
-    /// What may stand for the look.
-    pulse: Option<&'a Taken>,
 }
 
 /// A table with a scan to carry forward.
@@ -129,10 +117,11 @@ impl Slice<'_> {
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
-        let planned = Planned { shapes: &plan.shapes, pulse: self.pulse.filter(|_| !adds) };
-        self.work(&planned, done, checkpoints, report).await?;
-        report.settled = planned.pulse_kept_with(checkpoints).is_some();
-        if report.closed || !(self.job.sequences && report.done) {
+        self.work(&plan.shapes, done, checkpoints, report).await?;
+        report.settled = self
+            .pulse
+            .is_some_and(|(taken, _)| !adds && taken.is_reached(&plan.shapes, checkpoints));
+        if !(self.job.sequences && report.done) {
             return Ok(());
         }
         let tables: Vec<TableName> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
@@ -147,12 +136,11 @@ impl Slice<'_> {
     /// go on; what is wrong with a single table is in the report.
     async fn work(
         &self,
-        planned: &Planned<'_>,
+        all: &[Shape],
         done: &BTreeSet<TableName>,
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        let all = planned.shapes;
         // A table that changes all the time would keep the chain alive for ever.
         let is_left = |shape: &&Shape| !done.contains(&shape.table);
         let mut shapes: Vec<Shape> = all.iter().filter(is_left).cloned().collect();
@@ -160,15 +148,14 @@ impl Slice<'_> {
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
         // It tells of the time before the first look.
         let mut pulse = self.pulse.map(|(taken, _)| taken);
-        for round in 1..=rounds {
-            let round = Round { planned, looks_again: round < rounds, pulse: pulse.take() };
-            let again = self.round(&round, &shapes, checkpoints, report).await?;
+        for _ in 0..rounds {
+            let again = self.round(pulse.take(), &shapes, checkpoints, report).await?;
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
             }
         }
-        if !report.done || report.closed {
+        if !report.done {
             return Ok(());
         }
         // What waits may use up the budget, and may wait for a row to go: so the deletes come first
@@ -192,7 +179,7 @@ impl Slice<'_> {
     /// had begun in an earlier slice and is finished now.
     async fn round(
         &self,
-        round: &Round<'_>,
+        pulse: Option<&Taken>,
         shapes: &[Shape],
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
@@ -201,7 +188,7 @@ impl Slice<'_> {
             return Ok(BTreeSet::new());
         }
         let Looked { shapes, survey, early } =
-            self.look(shapes, checkpoints, round.pulse, report).await?;
+            self.look(shapes, checkpoints, pulse, report).await?;
         // A table that is cut keeps the lag that it began with, until the next slice looks.
         for (shape, look) in shapes.iter().zip(&survey.tables) {
             let stored = checkpoints.get(&shape.table);
@@ -209,29 +196,23 @@ impl Slice<'_> {
             report.lags.insert(shape.table.clone(), behind);
         }
         let works = self.decide(&shapes, checkpoints, &survey).await?;
-        let (mut finished, mut left) = (BTreeSet::new(), works.len());
+        let mut finished = BTreeSet::new();
         for Work { shape, reached, scan, resumed } in works {
-            left -= 1;
             let done = window::settled(shape, scan.goal.clone());
             report.starts(&shape.table, done.reached.start.as_ref());
             let first = report.is_untouched();
-            let follows = left > 0 || round.looks_again && (resumed || !finished.is_empty());
-            let after = Some((shape, &done)).filter(|_| !follows);
-            let ending =
-                after.and_then(|last| self.ending(round.planned, last, checkpoints, report));
-            let advanced = self.advance(ending).table(shape, &reached, scan, first).await;
+            let advanced = self.advance().table(shape, &reached, scan, first).await;
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
             match advanced {
-                Ok(Advanced { tally, set_aside, left: None, closed }) => {
+                Ok(Advanced { tally, set_aside, left: None }) => {
                     report.add(&shape.table, tally, set_aside);
-                    report.closed = closed;
                     checkpoints.insert(shape.table.clone(), done);
                     report.lags.insert(shape.table.clone(), Lag::None);
                     if resumed {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Advanced { tally, set_aside, left: Some(left), closed: _ }) => {
+                Ok(Advanced { tally, set_aside, left: Some(left) }) => {
                     report.add(&shape.table, tally, set_aside);
                     report.cut(&shape.table, left.after.as_ref());
                     return Ok(BTreeSet::new());
@@ -252,7 +233,7 @@ impl Slice<'_> {
         Ok(finished)
     }
 
-    fn advance<'e>(&'e self, ending: Option<Ending<'e>>) -> Advance<'e> {
+    fn advance(&self) -> Advance<'_> {
         Advance {
             source: self.source,
             target: self.target,
@@ -261,7 +242,6 @@ impl Slice<'_> {
             lease: self.lease,
             run: &self.job.run,
             budget: self.budget,
-            ending,
         }
     }
 

@@ -129,8 +129,7 @@ impl Repair<'_> {
             let (page, taken) = fetch::first(self.source, &fetch).await?;
             left = &left[taken..];
             let run = &self.job.run;
-            let batch =
-                Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false, end: None };
+            let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false };
             if page.rows > 0 {
                 self.target.commit(lease, &batch).await?;
             }

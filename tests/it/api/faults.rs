@@ -16,8 +16,7 @@ const JOBS: &str = "create table jobs (id int primary key, state text, updated_a
     create index on jobs (updated_at, id);";
 
 /// What the source and the target have of their own. The target refuses one row, so that a run has
-/// pages of one call and pages of several, and its end is a call of its own; or there is no such
-/// row, and the end is saved with the last page.
+/// pages of one call and pages of several; or there is no such row.
 const SIDES: [(&str, &str); 2] = [
     ("", "alter table jobs add check (id <> 77);"),
     ("create rule none as on insert to jobs where new.id = 77 do instead nothing;", ""),
