@@ -11,7 +11,6 @@ mod http;
 mod queue;
 mod rejects;
 mod reports;
-mod rest_early;
 mod rest_ends;
 mod rest_pulse;
 #[path = "../rooms/mod.rs"]

@@ -5,7 +5,6 @@ pub mod additions;
 pub mod choose;
 pub mod deletes;
 pub mod drift;
-pub mod early;
 pub mod encoding;
 pub mod forecast;
 pub mod health;

@@ -9,7 +9,6 @@ use crate::engine::plan::{lookback, window};
 use crate::engine::ports::Checkpoints;
 
 use super::SyncReport;
-use super::pulse::Taken;
 use super::slice::{FIRST_PAUSE, Slice};
 
 /// How often it looks at the tables before it gives up.
@@ -19,8 +18,6 @@ const MOST_LOOKS: usize = 5;
 pub(super) struct Looked {
     pub shapes: Vec<Shape>,
     pub survey: Survey,
-    /// It was seen when the catalog was read.
-    pub early: bool,
 }
 
 /// The questions of a survey: each table with its checkpoint, unless that was made for another
@@ -37,25 +34,18 @@ pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<Survey
 }
 
 impl Slice<'_> {
-    /// Looks at all tables at once, unless the pulse tells what there is to see. A view that
-    /// divides by zero, a foreign server that is down or a table that somebody has locked fails
-    /// that look for all; then each is looked at by itself, and the report names what fails.
+    /// Looks at all tables at once. A view that divides by zero, a foreign server that is down or a
+    /// table that somebody has locked fails that look for all; then each is looked at by itself,
+    /// and the report names what fails.
     pub(super) async fn look(
         &self,
         shapes: &[Shape],
         checkpoints: &Checkpoints,
-        pulse: Option<&Taken>,
         report: &mut SyncReport,
     ) -> Result<Looked, Fault> {
         let asks = asks(shapes, checkpoints);
-        let told = pulse.and_then(|taken| taken.survey(&asks, self.job.pipeline.overlap));
-        let early = told.is_some();
-        let looked = match told {
-            Some(survey) => Ok(survey),
-            None => self.at_once(&asks).await,
-        };
-        let fault = match looked {
-            Ok(survey) => return Ok(Looked { shapes: shapes.to_vec(), survey, early }),
+        let fault = match self.at_once(&asks).await {
+            Ok(survey) => return Ok(Looked { shapes: shapes.to_vec(), survey }),
             Err(fault) => fault,
         };
         let of_all = [FaultCode::Conflict, FaultCode::SchemaChanged].contains(&fault.code)
@@ -63,7 +53,7 @@ impl Slice<'_> {
         if of_all || shapes.len() < 2 {
             return Err(fault);
         }
-        let mut looked = Looked { shapes: Vec::new(), survey: Survey::default(), early };
+        let mut looked = Looked { shapes: Vec::new(), survey: Survey::default() };
         for ask in &asks {
             if !self.budget.allows(self.clock.now(), FIRST_PAUSE) {
                 return Err(fault);

@@ -1,5 +1,4 @@
-//! What a run makes of the source's pulse: a survey without a call (`plan/early.rs` tells why it
-//! may), and whether the next run can be told by its pulse alone that it has nothing to do.
+//! Whether the next run can be told by the source's pulse alone that it has nothing to do.
 //!
 //! The failure that this must not lead to: a pulse is kept, something changes that a run would act
 //! on, the pulse is the same, and nobody looks. So it is kept by a run that
@@ -19,7 +18,6 @@
 //! writing changes all the time.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -29,8 +27,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::pulse::{Beat, Pulse};
 use crate::engine::model::shape::Shape;
-use crate::engine::model::survey::{Survey, SurveyAsk};
-use crate::engine::plan::{early, window};
+use crate::engine::plan::window;
 use crate::engine::ports::Checkpoints;
 
 use super::SyncTables;
@@ -74,11 +71,6 @@ impl Taken {
             text
         });
         Self { pulse, text }
-    }
-
-    /// What a survey of these tables would have seen when the pulse was taken, if it tells that.
-    pub(super) fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Option<Survey> {
-        early::survey(&self.pulse, asks, overlap)
     }
 
     /// Whether each table's checkpoint says of the source what the pulse says.

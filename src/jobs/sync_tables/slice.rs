@@ -146,10 +146,8 @@ impl Slice<'_> {
         let mut shapes: Vec<Shape> = all.iter().filter(is_left).cloned().collect();
         // A chain leaves to the next tick what came while it was at work, or it might not end.
         let rounds = if self.job.chain.slice() == 0 { MOST_ROUNDS } else { 1 };
-        // It tells of the time before the first look.
-        let mut pulse = self.pulse.map(|(taken, _)| taken);
         for _ in 0..rounds {
-            let again = self.round(pulse.take(), &shapes, checkpoints, report).await?;
+            let again = self.round(&shapes, checkpoints, report).await?;
             shapes.retain(|shape| again.contains(&shape.table));
             if shapes.is_empty() || !report.done {
                 break;
@@ -179,7 +177,6 @@ impl Slice<'_> {
     /// had begun in an earlier slice and is finished now.
     async fn round(
         &self,
-        pulse: Option<&Taken>,
         shapes: &[Shape],
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
@@ -187,8 +184,7 @@ impl Slice<'_> {
         if shapes.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let Looked { shapes, survey, early } =
-            self.look(shapes, checkpoints, pulse, report).await?;
+        let Looked { shapes, survey } = self.look(shapes, checkpoints, report).await?;
         // A table that is cut keeps the lag that it began with, until the next slice looks.
         for (shape, look) in shapes.iter().zip(&survey.tables) {
             let stored = checkpoints.get(&shape.table);
@@ -221,10 +217,6 @@ impl Slice<'_> {
                     report.add(&shape.table, tally, set_aside);
                     if fault.stops_the_run() {
                         return Err(fault);
-                    }
-                    // Nobody has looked at the table since the catalog was read.
-                    if early && fault.code == FaultCode::SchemaChanged {
-                        return Err(Fault { table: None, ..fault });
                     }
                     report.fail(&shape.table, fault);
                 }

@@ -5,6 +5,7 @@ mod export;
 mod export_concurrent_writes;
 mod faults;
 mod gap;
+mod opening;
 mod projects;
 mod rejects;
 mod source;

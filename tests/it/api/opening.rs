@@ -1,6 +1,5 @@
-//! What happens between a run's look at the source and its lease. Between two projects a run takes
-//! the source's pulse first, and what it does rests on it: others may have done all their work by
-//! the time that it begins.
+//! What happens between a run's description of the source and its lease: between two projects others
+//! may have done all their work by the time that it begins.
 
 use std::sync::Arc;
 
@@ -34,8 +33,8 @@ fn insert(id: u32, stamp: &str) -> String {
     format!("insert into items values ({id}, 'new', {stamp})")
 }
 
-/// A run that has taken the pulse, and what is done before it goes on.
-async fn held_behind_its_pulse(pair: &Pair, meanwhile: impl Future<Output = ()>) -> Answer {
+/// A run that has described the source, and what is done before it goes on.
+async fn held_behind_its_description(pair: &Pair, meanwhile: impl Future<Output = ()>) -> Answer {
     let gate = Arc::new(Gate::default());
     pair.source_api().fail_next("POST /rpc/", Trouble::Held(gate.clone()));
     let then = async {
@@ -44,13 +43,6 @@ async fn held_behind_its_pulse(pair: &Pair, meanwhile: impl Future<Output = ()>)
         gate.open();
     };
     tokio::join!(call(pair.function(&[])), then).0
-}
-
-/// The calls of the source in one run.
-async fn calls_of_a_run(pair: &Pair) -> usize {
-    let before = pair.source_api().calls().len();
-    pair.sync().await.success();
-    pair.source_api().calls().len() - before
 }
 
 /// Nobody has anything open, and two runs later both sides are the same and nothing is left to do.
@@ -71,7 +63,7 @@ enum Commits {
 }
 
 #[tokio::test]
-async fn what_others_do_between_a_runs_pulse_and_its_lease_is_not_lost() {
+async fn what_others_do_before_a_run_has_its_lease_is_not_lost() {
     for commits in [Commits::BeforeTheOtherRun, Commits::BehindIt, Commits::AfterBoth] {
         for began_before in [true, false] {
             for others in 1..=2 {
@@ -101,7 +93,7 @@ async fn what_others_do_between_a_runs_pulse_and_its_lease_is_not_lost() {
                         writer.batch_execute("commit").await.unwrap();
                     }
                 };
-                let answer = held_behind_its_pulse(&pair, meanwhile).await;
+                let answer = held_behind_its_description(&pair, meanwhile).await;
 
                 answer.success();
                 pair.assert_closed().await;
@@ -115,7 +107,7 @@ async fn what_others_do_between_a_runs_pulse_and_its_lease_is_not_lost() {
 }
 
 #[tokio::test]
-async fn what_is_written_between_a_runs_pulse_and_its_lease_is_found() {
+async fn what_is_written_before_a_run_has_its_lease_is_found() {
     for change in [
         "delete from items where id = 21",
         "delete from items",
@@ -128,7 +120,7 @@ async fn what_is_written_between_a_runs_pulse_and_its_lease_is_found() {
             drop table items; alter table again rename to items",
     ] {
         let pair = pair().await;
-        held_behind_its_pulse(&pair, pair.sql_source(change)).await;
+        held_behind_its_description(&pair, pair.sql_source(change)).await;
         pair.sync().await.success();
         let rows = "select coalesce(string_agg(i::text, ' ' order by id), '') from items i";
         let (source, target) = (pair.text_source(rows).await, pair.text_target(rows).await);
@@ -140,34 +132,12 @@ async fn what_is_written_between_a_runs_pulse_and_its_lease_is_found() {
 }
 
 #[tokio::test]
-async fn a_table_altered_behind_the_pulse_is_described_again() {
+async fn a_table_altered_once_it_was_described_is_described_again() {
     let pair = pair().await;
     let change = "alter table items drop column name";
-    let answer = held_behind_its_pulse(&pair, pair.sql_source(change)).await.success();
+    let answer = held_behind_its_description(&pair, pair.sql_source(change)).await.success();
     assert_eq!(answer.rows("public.items")[0], 1, "{}", answer.body);
     let there =
         "select string_agg(coalesce(name, 'none'), ' ' order by id) from items where id > 19";
     assert_eq!(pair.text_target(there).await, "item 20 none");
-}
-
-#[tokio::test]
-async fn a_run_is_spared_its_look_but_where_something_is_pending_or_limited() {
-    let pair = pair().await;
-    assert_eq!(calls_of_a_run(&pair).await, 2, "the pulse and a page");
-    let writer = pair.writer().await;
-    writer.batch_execute(&format!("begin; {}", insert(30, "now()"))).await.unwrap();
-    pair.sql_source(&insert(40, "now()")).await;
-    pair.sync().await.success();
-    writer.batch_execute("commit").await.unwrap();
-    assert_eq!(calls_of_a_run(&pair).await, 3, "the pulse, a look and a page");
-    pair.assert_equal(&["items"]).await;
-    pair.sql_source(&insert(50, "now()")).await;
-    assert_eq!(calls_of_a_run(&pair).await, 2, "nothing is pending any more");
-
-    let pair = pair.set("SYNC_LOOKBACK", "7d").set("SYNC_TABLES", "more");
-    let more = "create table more (id bigint primary key, updated_at timestamptz)";
-    pair.sql_source(more).await;
-    pair.sql_target(more).await;
-    pair.sql_source("insert into more values (1, now())").await;
-    assert_eq!(calls_of_a_run(&pair).await, 3, "where it begins is the source's to say");
 }
