@@ -14,8 +14,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
-use crate::engine::model::pipeline::{Pipeline, TargetTriggers};
-use crate::engine::model::pulse::Pulse;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
 };
@@ -95,16 +94,6 @@ impl Source for ProjectSource {
         match self.by_function(self.by_function.describe(tables).await) {
             Some(described) => described,
             None => self.by_tables.describe(tables).await,
-        }
-    }
-
-    async fn describe_with_pulse(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<(Facts, Option<Pulse>), Fault> {
-        match self.by_function(self.by_function.describe_with_pulse(pipeline).await) {
-            Some(described) => described,
-            None => self.by_tables.describe_with_pulse(pipeline).await,
         }
     }
 

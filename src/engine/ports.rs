@@ -16,8 +16,6 @@ use super::model::fault::Fault;
 use super::model::lease::Lease;
 use super::model::notice::Notice;
 use super::model::page::{Page, PageLimit};
-use super::model::pipeline::Pipeline;
-use super::model::pulse::Pulse;
 use super::model::range::{ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey};
 use super::model::run::{RunId, Tally};
 use super::model::sequence::{Sequence, SequenceStep};
@@ -27,8 +25,7 @@ use super::model::table::TableName;
 use super::model::writer::Writer;
 
 pub use ledger::{
-    AtOnce, Begun, Checkpoints, ClosedRun, KeptPulse, Ledger, LostMessage, NewRun, Opened,
-    OpenedAtOnce, RejectCounts, StateVersion,
+    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts, StateVersion,
 };
 
 /// A side that tells what it holds without giving a row away. The same rows give the same answers
@@ -76,15 +73,6 @@ pub trait Digests: Send + Sync {
 pub trait Source: Digests {
     /// What the tables are: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
-
-    /// The same for a pipeline's tables, with their pulse where that costs no further call, and
-    /// every table can be looked at before it is known how it is synced; otherwise without.
-    async fn describe_with_pulse(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<(Facts, Option<Pulse>), Fault> {
-        Ok((self.describe(pipeline.tables.as_deref()).await?, None))
-    }
 
     /// The sequences that fill columns of these tables, and how far they and the columns are.
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;

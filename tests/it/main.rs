@@ -11,8 +11,6 @@ mod http;
 mod queue;
 mod rejects;
 mod reports;
-mod rest_ends;
-mod rest_pulse;
 #[path = "../rooms/mod.rs"]
 mod rooms;
 mod safety;

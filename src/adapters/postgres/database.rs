@@ -13,10 +13,8 @@ use super::pool::Pool;
 use super::session::Session;
 use super::write::Writing;
 use super::{
-    alter, delete, describe, digest, further, ledger, pulse, read, sequences, survey, together,
-    write,
+    alter, delete, describe, digest, further, ledger, read, sequences, survey, together, write,
 };
-use crate::adapters::api::project::ApiError;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
@@ -25,8 +23,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
-use crate::engine::model::pipeline::{Pipeline, TargetTriggers};
-use crate::engine::model::pulse::Pulse;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
@@ -135,42 +132,12 @@ macro_rules! digests {
 digests!(PostgresSource, Side::Source);
 digests!(PostgresTarget, Side::Target);
 
-/// A look may take too long, or be in somebody's way, where a description alone does not and is
-/// not.
-fn may_be_the_looks(error: &PostgresError) -> bool {
-    match error {
-        PostgresError::Refused(_) => true,
-        PostgresError::Api(error) => matches!(**error, ApiError::GatewayTimeout),
-        _ => false,
-    }
-}
-
 #[async_trait]
 impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
         let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
         Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
-    }
-
-    /// Only where a look by itself is a call that counts.
-    async fn describe_with_pulse(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<(Facts, Option<Pulse>), Fault> {
-        if !self.pool.is_project() {
-            return Ok((self.describe(pipeline.tables.as_deref()).await?, None));
-        }
-        let call = self.pool.call(Step::Plan, None).await?;
-        match pulse::described(&call, pipeline).await {
-            Err(error) if may_be_the_looks(&error) => {
-                Ok((self.describe(pipeline.tables.as_deref()).await?, None))
-            }
-            result => {
-                let (facts, pulse) = call.end(result)?;
-                Ok((Facts { json_alone: true, ..facts }, pulse))
-            }
-        }
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {

@@ -1,6 +1,6 @@
 //! The catalog, read into facts: all tables of a side in one statement.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
@@ -138,9 +138,7 @@ pub async fn facts(
     let keeps_triggers =
         triggers == TargetTriggers::Suppress && !suppress::is_allowed(session).await?;
     session.roll_back().await?;
-    let tables = rows.iter().map(|row| (row.get(0), row.get(1), row.get::<String>(2)));
-    let tables: Result<_, _> = tables.map(of_catalog).collect();
-    Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], tables?) })
+    Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], &rows)? })
 }
 
 /// What gives the tables, a row each: schema, name, and the rest as JSON.
@@ -154,7 +152,7 @@ pub fn catalog(tables: Option<&[TableName]>) -> Statement {
 }
 
 /// The history, which is not everybody's to see.
-pub fn told(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
+fn told(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
     match history {
         Err(PostgresError::Refused(_)) => Ok(Vec::new()),
         history => history,
@@ -162,41 +160,24 @@ pub fn told(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, Postgr
 }
 
 /// The facts, read from what the statements gave.
-pub fn read(history: Option<&Row>, identity: &Row, tables: Tables) -> Facts {
+pub fn read(history: Option<&Row>, identity: &Row, tables: &[Row]) -> Result<Facts, PostgresError> {
     let history = history.map_or_else(String::new, |row| row.get(0));
-    Facts {
+    Ok(Facts {
         history: format!("{history} {}", identity.get::<String>(5)),
         identity: identity.get(0),
         standby: identity.get(2),
         read_only: identity.get(3),
         no_temporary_tables: !identity.get::<bool>(4),
         major: u32::try_from(identity.get::<i32>(1)).unwrap_or(0),
-        tables,
+        tables: tables.iter().map(of_catalog).collect::<Result<_, _>>()?,
         ..Facts::default()
-    }
+    })
 }
 
-/// The tables by name.
-pub type Tables = BTreeMap<TableName, TableFacts>;
-
-/// All rows of the catalog's statement, as `t` with these columns, in one JSON text.
-pub const GATHERED: &str = "coalesce(jsonb_agg(jsonb_build_array(\
-    t.schema_name, t.table_name, t.facts::jsonb))::text, '[]')";
-
-/// The tables, read from that text.
-pub fn gathered(text: &str) -> Result<Tables, PostgresError> {
-    let rows: Vec<(String, String, CatalogTable)> = serde_json::from_str(text)?;
-    let named = |(schema, name, of): (String, String, CatalogTable)| {
-        (TableName::new(schema, name), of.into_model())
-    };
-    Ok(rows.into_iter().map(named).collect())
-}
-
-fn of_catalog(
-    (schema, name, facts): (String, String, String),
-) -> Result<(TableName, TableFacts), PostgresError> {
-    let stored: CatalogTable = serde_json::from_str(&facts)?;
-    Ok((TableName::new(schema, name), stored.into_model()))
+fn of_catalog(row: &Row) -> Result<(TableName, TableFacts), PostgresError> {
+    let stored: CatalogTable = serde_json::from_str(&row.get::<String>(2))?;
+    let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
+    Ok((name, stored.into_model()))
 }
 
 /// Which of the tables have no row, in one statement, under the limits that a transaction pins:

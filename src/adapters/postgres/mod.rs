@@ -35,7 +35,6 @@ mod locks;
 mod migrate;
 mod part;
 mod pool;
-mod pulse;
 mod put;
 mod read;
 mod refused;

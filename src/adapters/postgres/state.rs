@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use super::database::PostgresTarget;
 use super::{begin, end, history, known, ledger, rejects, standing};
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
@@ -14,7 +15,7 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    AtOnce, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, OpenedAtOnce, StateVersion,
+    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
 };
 
 #[async_trait]
@@ -31,18 +32,14 @@ impl Ledger for PostgresTarget {
     async fn open_described(
         &self,
         run: &NewRun<'_>,
-        asked: &AtOnce<'_>,
-    ) -> Result<Option<OpenedAtOnce>, Fault> {
+        tables: Option<&[TableName]>,
+        source: Option<&str>,
+    ) -> Result<Option<(Facts, Begun)>, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
         let Some(script) = call.script() else { return call.end(Ok(None)) };
-        let opened = begin::open_described(script, &self.schema, run, asked).await;
-        let mut opened = call.end(opened)?;
-        if let Some(OpenedAtOnce::Run { facts, .. } | OpenedAtOnce::Quiet { facts, .. }) =
-            &mut opened
-        {
-            facts.json_alone = true;
-        }
-        Ok(opened)
+        let opened = begin::open_described(script, &self.schema, run, tables, source).await;
+        let opened = call.end(opened)?;
+        Ok(opened.map(|(facts, begun)| (Facts { json_alone: true, ..facts }, begun)))
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {

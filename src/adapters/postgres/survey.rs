@@ -29,7 +29,7 @@ use floor::floor;
 /// snapshot's `xmin` is the first that may be open. The next to begin is not the snapshot's `xmax`,
 /// which follows the last one that *ended*; it is found by the age of a number. That is counted
 /// once a transaction, so it is the truth only in the first sample of one.
-pub const WRITERS: &str = "\
+const WRITERS: &str = "\
     select l.virtualtransaction from pg_locks l \
     left join pg_stat_activity a on a.pid = l.pid \
     where not pg_is_in_recovery() and l.locktype = 'virtualxid' and l.pid <> pg_backend_pid() \
@@ -134,7 +134,7 @@ pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresErro
 }
 
 /// Those that a sample lists.
-pub fn names(rows: &[Row]) -> BTreeSet<Writer> {
+fn names(rows: &[Row]) -> BTreeSet<Writer> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
@@ -219,7 +219,7 @@ fn look_sql(
 }
 
 /// The greatest cursor that is not in the future, as `w.m`; `rows` is `from ... where ...`.
-pub fn newest(rows: &str, column: &str, kind: CursorKind) -> String {
+fn newest(rows: &str, column: &str, kind: CursorKind) -> String {
     let past = match horizon(kind) {
         Some(horizon) => format!(" and {column} <= {horizon}"),
         None => String::new(),
@@ -228,7 +228,7 @@ pub fn newest(rows: &str, column: &str, kind: CursorKind) -> String {
 }
 
 /// What finds the rows from `w.m`, less the overlap, on; `nulls` adds those without a cursor.
-pub fn window(column: &str, kind: CursorKind, nulls: &str, overlap: Duration) -> String {
+fn window(column: &str, kind: CursorKind, nulls: &str, overlap: Duration) -> String {
     let (from, to) = (minus_overlap("w.m", kind, overlap), greatest(kind));
     format!("({column} >= {from} and {column} <= {to}{nulls})")
 }

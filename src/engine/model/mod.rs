@@ -21,7 +21,6 @@ pub mod notice;
 pub mod page;
 pub mod pipeline;
 pub mod project;
-pub mod pulse;
 pub mod range;
 pub mod reject;
 pub mod run;

@@ -39,14 +39,13 @@ pub trait Ledger: Send + Sync {
 
     /// Describes the target and opens the run in one call, where it is as it is nearly always: it
     /// can be written and is not the source, and `open` would give a run. Otherwise it does nothing
-    /// and gives none; `describe` and `open` then say why. Where the pulse is the one that was
-    /// kept, and since then nothing was saved, set aside or altered here, the run is over at once,
-    /// and recorded as done.
+    /// and gives none; `describe` and `open` then say why.
     async fn open_described(
         &self,
         _run: &NewRun<'_>,
-        _asked: &AtOnce<'_>,
-    ) -> Result<Option<OpenedAtOnce>, Fault> {
+        _tables: Option<&[TableName]>,
+        _source: Option<&str>,
+    ) -> Result<Option<(Facts, Begun)>, Fault> {
         Ok(None)
     }
 
@@ -115,50 +114,6 @@ pub struct NewRun<'a> {
     pub lease: Duration,
 }
 
-/// What a target is asked together with the opening of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct AtOnce<'a> {
-    /// The tables that it is to describe, as `Target::describe` takes them.
-    pub tables: Option<&'a [TableName]>,
-    /// The source's identity, if that could be asked.
-    pub source: Option<&'a str>,
-    /// What stands for the source as it is, and for all that is set; none where the run may have to
-    /// do something though nothing was written there.
-    pub pulse: Option<&'a str>,
-    /// How many API calls the run has made so far.
-    pub calls: u64,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub enum OpenedAtOnce {
-    /// The lease is ours.
-    Run {
-        /// The target.
-        facts: Facts,
-        /// The same text as long as the target's description is the same.
-        mark: String,
-        /// What the run begins with.
-        begun: Begun,
-    },
-    /// Nothing is to be done, and the run is recorded as done.
-    Quiet {
-        /// The target.
-        facts: Facts,
-        /// Where each table stands.
-        checkpoints: Checkpoints,
-    },
-}
-
-/// A pulse that the next run may find again.
-#[derive(Clone, Copy, Debug)]
-pub struct KeptPulse<'a> {
-    /// The pulse, as the run was opened with it.
-    pub pulse: &'a str,
-    /// The target's mark of that moment.
-    pub mark: &'a str,
-}
-
 /// What came of opening a run.
 #[derive(Debug)]
 pub enum Opened {
@@ -223,7 +178,4 @@ pub struct ClosedRun<'a> {
     pub error: Option<&'a str>,
     /// How many API calls it made until here.
     pub calls: u64,
-    /// What the source looks like as long as a run would find nothing to do; kept with the
-    /// checkpoints as they are then.
-    pub pulse: Option<KeptPulse<'a>>,
 }

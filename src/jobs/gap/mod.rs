@@ -182,9 +182,7 @@ impl ImportGap {
         let error = report.error_text();
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
         let calls = meter.calls() - calls_before;
-        ledger
-            .close(lease, &ClosedRun { id: run, end, error: error.as_deref(), calls, pulse: None })
-            .await?;
+        ledger.close(lease, &ClosedRun { id: run, end, error: error.as_deref(), calls }).await?;
         Ok(report)
     }
 

@@ -9,7 +9,6 @@ mod family;
 mod foresee;
 mod look;
 mod plan;
-mod pulse;
 mod report;
 mod slice;
 
@@ -34,7 +33,7 @@ use crate::engine::model::run::{PastRun, RunEnd, RunId, Trigger};
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, KeptPulse, Ledger, Source, Target};
+use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, Source, Target};
 
 use super::{FinishedRun, Ports, RunCounts};
 use slice::Slice;
@@ -129,17 +128,11 @@ impl SyncTables {
         let (started, calls_before) = (clock.now(), meter.calls());
         let calls = || meter.calls() - calls_before;
         let mut report = SyncReport::begun(&self.run, started);
-        let begins = match self.begin(source, target, ledger, calls).await? {
+        let begins = match self.begin(source, target, ledger).await? {
             Beginning::Run(begins) => *begins,
             Beginning::Over(outcome) => return Ok(*outcome),
-            Beginning::Quiet(notes, tables) => {
-                report.quiet(notes, tables);
-                report.finish(clock.now(), None);
-                report.calls = calls();
-                return Ok(Outcome::Done(report));
-            }
         };
-        let Begins { here, there, begun, pulse } = begins;
+        let Begins { here, there, begun } = begins;
         let Begun { lease, checkpoints, done, reconciled, set_aside } = begun;
         report.began_with(&set_aside);
         let worked = match here {
@@ -154,18 +147,14 @@ impl SyncTables {
                     budget,
                     lease: &lease,
                     reconciled: &reconciled,
-                    pulse: pulse.as_ref(),
                 };
                 slice.run(&here, there, &done, checkpoints, &mut report).await
             }
         };
         report.note_rewritten();
         report.finish(clock.now(), worked.err());
-        let kept = pulse.as_ref().filter(|_| report.is_at_rest());
-        let pulse = kept.map(|(taken, mark)| KeptPulse { pulse: &taken.text, mark });
         let (end, error) = (report.end(), report.error_text());
-        let closed =
-            ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls(), pulse };
+        let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls() };
         if let Err(fault) = ledger.close(lease, &closed).await {
             report.finish(clock.now(), Some(fault));
         }

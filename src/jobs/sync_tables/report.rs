@@ -39,9 +39,6 @@ pub struct SyncReport {
     pub lags: BTreeMap<TableName, Lag>,
     /// How many API calls it made, until its end was recorded.
     pub calls: u64,
-    /// The tables are as the source's pulse had them when the run began, and their checkpoints say
-    /// so.
-    pub settled: bool,
     /// What ended the run before its time.
     pub fault: Option<Fault>,
 }
@@ -74,20 +71,8 @@ impl SyncReport {
             next_cursor: None,
             lags: BTreeMap::new(),
             calls: 0,
-            settled: false,
             fault: None,
         }
-    }
-
-    /// Says that nothing was to be done in these tables, and what planning said.
-    pub fn quiet(&mut self, notes: Vec<Note>, tables: Vec<TableName>) {
-        self.notes = notes;
-        self.lags = tables.into_iter().map(|table| (table, Lag::None)).collect();
-    }
-
-    /// Nothing is left to be done until something changes.
-    pub fn is_at_rest(&self) -> bool {
-        self.settled && self.done && self.succeeded() && self.set_aside() == 0
     }
 
     /// No page has been worked yet.

@@ -15,7 +15,6 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::{Writer, is_nobody, still_open};
-use crate::engine::plan::additions;
 use crate::engine::plan::lag::{self, Lag};
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
@@ -25,7 +24,6 @@ use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 use super::columns;
 use super::deletes::{self, Kept};
 use super::look::Looked;
-use super::pulse::Taken;
 use super::{SyncReport, SyncTables};
 
 /// How long a run waits for the writers it saw to end before it reads. Most transactions last
@@ -58,8 +56,6 @@ pub struct Slice<'a> {
     pub lease: &'a Lease,
     /// The tables whose deletes earlier slices of the chain have done.
     pub reconciled: &'a BTreeSet<TableName>,
-    /// The source's pulse as the run began, and the target's mark.
-    pub pulse: Option<&'a (Taken, String)>,
 }
 
 /// A table with a scan to carry forward.
@@ -93,9 +89,7 @@ impl Slice<'_> {
         match self.attempt(here, there, done, &mut checkpoints, report).await {
             Err(fault) if fault.code == FaultCode::SchemaChanged && fault.table.is_none() => {
                 let (here, there) = self.job.describe(self.source, self.target).await;
-                // The pulse is that of the other description.
-                let anew = Slice { pulse: None, ..*self };
-                anew.attempt(&here?, there?, done, &mut checkpoints, report).await
+                self.attempt(&here?, there?, done, &mut checkpoints, report).await
             }
             worked => worked,
         }
@@ -110,17 +104,11 @@ impl Slice<'_> {
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        // What is added may be taken away again; then the descriptions are what they were, and it
-        // is to be added once more.
-        let adds = !additions::types(&self.job.pipeline, here, &there).is_empty();
         let gone = tables::gone(&self.job.pipeline, here, &there, checkpoints.keys());
         let plan = columns::add(&self.job.pipeline, self.target, self.lease, here, there).await?;
         report.notes = plan.notes;
         report.notes.extend(gone);
         self.work(&plan.shapes, done, checkpoints, report).await?;
-        report.settled = self
-            .pulse
-            .is_some_and(|(taken, _)| !adds && taken.is_reached(&plan.shapes, checkpoints));
         if !(self.job.sequences && report.done) {
             return Ok(());
         }

@@ -75,8 +75,7 @@ impl Repair<'_> {
         let error = report.faults.get(before).map(Fault::chain);
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
         let calls = self.meter.calls() - calls_before;
-        let closed =
-            ClosedRun { id: &self.job.run, end, error: error.as_deref(), calls, pulse: None };
+        let closed = ClosedRun { id: &self.job.run, end, error: error.as_deref(), calls };
         self.ledger.close(lease, &closed).await
     }
 

@@ -8,6 +8,7 @@ mod gap;
 mod opening;
 mod projects;
 mod rejects;
+mod runs;
 mod source;
 mod standin;
 mod unstaged;

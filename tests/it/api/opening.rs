@@ -130,14 +130,3 @@ async fn what_is_written_before_a_run_has_its_lease_is_found() {
         }
     }
 }
-
-#[tokio::test]
-async fn a_table_altered_once_it_was_described_is_described_again() {
-    let pair = pair().await;
-    let change = "alter table items drop column name";
-    let answer = held_behind_its_description(&pair, pair.sql_source(change)).await.success();
-    assert_eq!(answer.rows("public.items")[0], 1, "{}", answer.body);
-    let there =
-        "select string_agg(coalesce(name, 'none'), ' ' order by id) from items where id > 19";
-    assert_eq!(pair.text_target(there).await, "item 20 none");
-}
