@@ -25,7 +25,8 @@ use super::model::table::TableName;
 use super::model::writer::Writer;
 
 pub use ledger::{
-    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts, StateVersion,
+    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts,
+    SourceIdentity, StateVersion, known_source,
 };
 
 /// A side that tells what it holds without giving a row away. The same rows give the same answers

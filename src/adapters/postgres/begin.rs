@@ -3,40 +3,38 @@
 
 use super::fault::PostgresError;
 use super::ledger::OpenRows;
-use super::script::{Answer, Gives, Script, Step};
+use super::script::{Answer, Gives, Step};
+use super::session::Session;
 use super::sql::Purpose;
 use super::statement::Statement;
-use super::{describe, history, ledger, migrate, rejects};
+use super::{describe, history, ledger, migrate, rejects, suppress};
 use crate::engine::model::facts::Facts;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{Begun, NewRun};
 
-/// Takes the lease and records the start, where the state tables are this program's, the lease is
-/// free and the piece of work was not done before.
-pub async fn open(
-    script: &Script,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<Option<Begun>, PostgresError> {
-    let answers = match script.in_one(Purpose::Write, opening(schema, run).into(), None).await {
-        Err(error) if ledger::is_missing(&error) || error.is_of_a_lock() => return Ok(None),
-        answers => answers?,
-    };
-    match answers {
-        Some(answers) => begun(run, &answers),
-        None => Ok(None),
-    }
+/// A run that is to begin.
+pub struct Beginning<'a> {
+    /// The schema of the state tables.
+    pub schema: &'a str,
+    /// What becomes of the target's triggers.
+    pub triggers: TargetTriggers,
+    /// The run.
+    pub run: &'a NewRun<'a>,
+    /// The tables that are described; all of the schema `public` where none are listed.
+    pub tables: Option<&'a [TableName]>,
 }
 
-/// The same, with the target's description, where it may be written and is not the source. A
-/// refusal is told by whoever asks one by one.
-pub async fn open_described(
-    script: &Script,
-    schema: &str,
-    run: &NewRun<'_>,
-    tables: Option<&[TableName]>,
+/// Describes the target, takes the lease and records the start, where the database may be written
+/// and is not the source, the state tables are this program's, the lease is free and the piece of
+/// work was not done before. Otherwise nothing is done, and none is given.
+pub async fn open(
+    session: &Session,
+    asked: &Beginning<'_>,
     source: Option<&str>,
 ) -> Result<Option<(Facts, Begun)>, PostgresError> {
+    let Some(script) = session.script() else { return Ok(None) };
+    let Beginning { schema, triggers, run, tables } = *asked;
     let history = Statement { text: describe::HISTORY.to_owned(), values: Vec::new() };
     let mut steps = vec![
         Step { alone: true, ..Step::asking(history) },
@@ -44,6 +42,10 @@ pub async fn open_described(
         Step::asking(describe::catalog(tables)),
     ];
     steps.extend(opening(schema, run));
+    if triggers == TargetTriggers::Suppress {
+        // It comes last, so that it changes nothing for the others; a refusal undoes them.
+        steps.push(Step::new(suppress::SUPPRESS.to_owned(), Gives::Nothing));
+    }
     let answers = match script.in_one(Purpose::Write, steps, None).await {
         Err(PostgresError::Refused(_)) => return Ok(None),
         answers => answers?,
@@ -99,6 +101,7 @@ fn begun(run: &NewRun<'_>, answers: &[Answer]) -> Result<Option<Begun>, Postgres
         Answer::Rows(checkpoints),
         Answer::Rows(done),
         Answer::Rows(set_aside),
+        ..,
     ] = answers
     else {
         return Ok(None);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::digest::Rows;
-use super::fault::PostgresError;
 use super::pool::Pool;
 use super::session::Session;
 use super::write::Writing;

@@ -10,7 +10,7 @@ use super::fault::PostgresError;
 use super::session::Session;
 use super::sql::{self, Purpose};
 use super::statement::Statement;
-use super::{begin, history, migrate, rejects};
+use super::{history, migrate, rejects};
 use crate::adapters::stored::{
     self, StoredCheckpoint, VERSION, checkpoint_key, deletes_key, lease_key, reconciled_of,
 };
@@ -26,11 +26,6 @@ pub async fn open(
     schema: &str,
     run: &NewRun<'_>,
 ) -> Result<Opened, PostgresError> {
-    if let Some(script) = session.script()
-        && let Some(begun) = begin::open(script, schema, run).await?
-    {
-        return Ok(Opened::Run(begun));
-    }
     prepare(session, schema).await?;
     for _ in 1..MOST_TRIES {
         match one_by_one(session, schema, run).await {

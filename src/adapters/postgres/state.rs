@@ -3,43 +3,51 @@
 
 use async_trait::async_trait;
 
+use super::begin::Beginning;
 use super::database::PostgresTarget;
 use super::{begin, end, history, known, ledger, rejects, standing};
-use crate::engine::model::facts::Facts;
+use crate::engine::model::facts::{Facts, Unfit};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::notice::{Known, Untold};
-use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, StateVersion,
+    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, SourceIdentity, StateVersion,
+    Target,
 };
 
 #[async_trait]
 impl Ledger for PostgresTarget {
-    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault> {
-        let call = self.pool.call(Step::State, None).await?;
-        call.end(ledger::open(&call, &self.schema, run).await)
-    }
-
-    fn counts_questions(&self) -> bool {
-        self.pool.is_project() && self.triggers == TargetTriggers::Fire
-    }
-
-    async fn open_described(
+    async fn open(
         &self,
         run: &NewRun<'_>,
         tables: Option<&[TableName]>,
-        source: Option<&str>,
-    ) -> Result<Option<(Facts, Begun)>, Fault> {
-        let call = self.pool.call(Step::Plan, None).await?;
-        let Some(script) = call.script() else { return call.end(Ok(None)) };
-        let opened = begin::open_described(script, &self.schema, run, tables, source).await;
-        let opened = call.end(opened)?;
-        Ok(opened.map(|(facts, begun)| (Facts { json_alone: true, ..facts }, begun)))
+        source: SourceIdentity<'_>,
+    ) -> Result<(Facts, Result<Opened, Unfit>), Fault> {
+        let (facts, source) = match self.pool.is_project() {
+            false => (Target::describe(self, tables).await?, source.await),
+            true => {
+                let source = source.await;
+                let Self { schema, triggers, .. } = self;
+                let asked = Beginning { schema, triggers: *triggers, run, tables };
+                let call = self.pool.call(Step::Plan, None).await?;
+                let opened = begin::open(&call, &asked, source.as_deref()).await;
+                if let Some((facts, begun)) = call.end(opened)? {
+                    let facts = Facts { json_alone: true, ..facts };
+                    return Ok((facts, Ok(Opened::Run(begun))));
+                }
+                (Target::describe(self, tables).await?, source)
+            }
+        };
+        if let Some(unfit) = facts.unfit_as_target(source.as_deref()) {
+            return Ok((facts, Err(unfit)));
+        }
+        let call = self.pool.call(Step::State, None).await?;
+        let opened = call.end(ledger::open(&call, &self.schema, run).await)?;
+        Ok((facts, Ok(opened)))
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {

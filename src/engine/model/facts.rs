@@ -31,6 +31,40 @@ pub struct Facts {
     pub tables: BTreeMap<TableName, TableFacts>,
 }
 
+/// Why nothing can be synced into a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is the source itself.
+    SameDatabase,
+    /// It is a standby.
+    Standby,
+    /// Its server is set read-only.
+    ReadOnly,
+    /// The role may make no temporary tables.
+    NoTemporaryTables,
+    /// The role may not suppress triggers.
+    KeepsTriggers,
+}
+
+impl Facts {
+    /// Says why nothing can be written there, if nothing can.
+    pub fn unfit_to_write(&self) -> Option<Unfit> {
+        let reasons = [
+            (self.standby, Unfit::Standby),
+            (self.read_only, Unfit::ReadOnly),
+            (self.no_temporary_tables, Unfit::NoTemporaryTables),
+            (self.keeps_triggers, Unfit::KeepsTriggers),
+        ];
+        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, unfit)| unfit)
+    }
+
+    /// Says why it cannot be the target of that source, given by its identity if that is known.
+    pub fn unfit_as_target(&self, source: Option<&str>) -> Option<Unfit> {
+        let is_source = source == Some(self.identity.as_str());
+        self.unfit_to_write().or(is_source.then_some(Unfit::SameDatabase))
+    }
+}
+
 /// What one table is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableFacts {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::facts::{Column, Facts, TableFacts};
+use crate::engine::model::facts::{Column, Facts, TableFacts, Unfit};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
@@ -73,51 +73,49 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
 /// Two databases that no plan can be made for. Syncing a database with itself would at best do
 /// nothing and at worst mark its rows as synced.
 pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
-    if source.identity == target.identity {
-        return Err(Fault::new(
-            Step::Plan,
-            Remedy::Operator,
-            FaultCode::SameDatabase,
-            "Source and target are the same database",
-            "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
-        ));
+    match source.identity == target.identity {
+        true => Err(refusal(Unfit::SameDatabase)),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// A target that cannot be written by the role, whatever the table.
 pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
-    let refused = |code, message: &str, hint: &str| {
-        Err(Fault::new(Step::Plan, Remedy::Operator, code, message, hint))
-    };
-    if target.standby {
-        let hint = "set TARGET_DATABASE_URL to the primary";
-        return refused(
+    target.unfit_to_write().map_or(Ok(()), |unfit| Err(refusal(unfit)))
+}
+
+/// Says of a database that cannot be the target why, and what to do.
+pub fn refusal(unfit: Unfit) -> Fault {
+    let (code, message, hint) = match unfit {
+        Unfit::SameDatabase => (
+            FaultCode::SameDatabase,
+            "Source and target are the same database",
+            "set SOURCE_DATABASE_URL and TARGET_DATABASE_URL to two different databases",
+        ),
+        Unfit::Standby => (
             FaultCode::ReadOnly,
             "The target is a standby, which takes no writes",
-            hint,
-        );
-    }
-    if target.read_only {
-        let hint = "make room on its disk, or whatever else it was set so for, and set it read-write; \
-            it is not overridden";
-        return refused(FaultCode::ReadOnly, "The target's server is set read-only", hint);
-    }
-    if target.no_temporary_tables {
-        let hint = "grant temporary on that database to that role";
-        let message = "The target's role may not make temporary tables, which pages are staged in";
-        return refused(FaultCode::NoPrivilege, message, hint);
-    }
-    if target.keeps_triggers {
-        let hint = "grant set on parameter session_replication_role to it (from Postgres 15 on), or \
-            leave `triggers` out of syncline.toml";
-        return refused(
+            "set TARGET_DATABASE_URL to the primary",
+        ),
+        Unfit::ReadOnly => (
+            FaultCode::ReadOnly,
+            "The target's server is set read-only",
+            "make room on its disk, or whatever else it was set so for, and set it read-write; \
+             it is not overridden",
+        ),
+        Unfit::NoTemporaryTables => (
+            FaultCode::NoPrivilege,
+            "The target's role may not make temporary tables, which pages are staged in",
+            "grant temporary on that database to that role",
+        ),
+        Unfit::KeepsTriggers => (
             FaultCode::NoPrivilege,
             "The target's role may not suppress triggers",
-            hint,
-        );
-    }
-    Ok(())
+            "grant set on parameter session_replication_role to it (from Postgres 15 on), or leave \
+             `triggers` out of syncline.toml",
+        ),
+    };
+    Fault::new(Step::Plan, Remedy::Operator, code, message, hint)
 }
 
 /// The tables that a run is about.

@@ -1,13 +1,15 @@
 //! What the engine needs of our state tables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::delivery::{Chain, Delivery};
-use crate::engine::model::facts::Facts;
+use crate::engine::model::facts::{Facts, Unfit};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
@@ -26,28 +28,20 @@ pub trait Ledger: Send + Sync {
     /// Says whether `prepare` could do its work; makes nothing.
     async fn check_place(&self) -> Result<(), Fault>;
 
-    /// Takes the pipeline's lease and records the start of a run; prepares the state tables first.
-    /// Of two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and
-    /// takes nothing.
-    async fn open(&self, run: &NewRun<'_>) -> Result<Opened, Fault>;
-
-    /// Whether each question is a call that counts against a quota, and several can be asked at
-    /// once.
-    fn counts_questions(&self) -> bool {
-        false
-    }
-
-    /// Describes the target and opens the run in one call, where it is as it is nearly always: it
-    /// can be written and is not the source, and `open` would give a run. Otherwise it does nothing
-    /// and gives none; `describe` and `open` then say why.
-    async fn open_described(
+    /// Describes the listed tables of the target, or all, as `Target::describe` does; then takes the
+    /// pipeline's lease and records the start of a run, and prepares the state tables first. Of two
+    /// calls at once one is `Busy`; a piece of work that was done before is `Finished`, and takes
+    /// nothing. A database that nothing can be synced into is left as it is, and so is one that is
+    /// the source: no lease is taken before that is known.
+    ///
+    /// Where the two sides are reached by connections, the target is described while the source is.
+    /// Over an API all of this is one call, behind the source's.
+    async fn open(
         &self,
-        _run: &NewRun<'_>,
-        _tables: Option<&[TableName]>,
-        _source: Option<&str>,
-    ) -> Result<Option<(Facts, Begun)>, Fault> {
-        Ok(None)
-    }
+        run: &NewRun<'_>,
+        tables: Option<&[TableName]>,
+        source: SourceIdentity<'_>,
+    ) -> Result<(Facts, Result<Opened, Unfit>), Fault>;
 
     /// Gives the lease back and records the end, unless it is recorded. A lease that was taken over
     /// meanwhile leaves the new holder's alone.
@@ -90,6 +84,15 @@ pub trait Ledger: Send + Sync {
 
     /// The checkpoints as they are, without taking or making anything.
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
+}
+
+/// Gives the source's identity, as its facts have it, once that is known; none where it could not
+/// be described, or where there is no source.
+pub type SourceIdentity<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
+/// A source whose identity is known already.
+pub fn known_source<'a>(identity: Option<String>) -> SourceIdentity<'a> {
+    Box::pin(ready(identity))
 }
 
 /// Checkpoints by table.

@@ -39,7 +39,7 @@ use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target};
+use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target, known_source};
 
 use fill::Filling;
 use plan::Headed;
@@ -167,7 +167,8 @@ impl ImportGap {
             delivery: None,
             lease: self.pipeline.lease,
         };
-        let Begun { lease, checkpoints, .. } = match ledger.open(&new).await? {
+        let (_, opened) = ledger.open(&new, Some(&[]), known_source(None)).await?;
+        let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
             Opened::Busy(left) => {
                 report.busy = Some(left);

@@ -128,7 +128,7 @@ impl SyncTables {
         let (started, calls_before) = (clock.now(), meter.calls());
         let calls = || meter.calls() - calls_before;
         let mut report = SyncReport::begun(&self.run, started);
-        let begins = match self.begin(source, target, ledger).await? {
+        let begins = match self.begin(source, ledger).await? {
             Beginning::Run(begins) => *begins,
             Beginning::Over(outcome) => return Ok(*outcome),
         };

@@ -20,9 +20,10 @@ use crate::engine::model::range::{Difference, RowKey};
 use crate::engine::model::run::{RunEnd, RunKind, Trigger};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::Refusal;
-use crate::engine::plan::window;
+use crate::engine::plan::{tables, window};
 use crate::engine::ports::{
     Batch, Begun, Checkpoints, ClosedRun, Fetch, Ledger, NewRun, Opened, Source, Target,
+    known_source,
 };
 
 /// How many rows are fetched and written in one transaction. A fetched page is bounded by its rows
@@ -61,7 +62,8 @@ impl Repair<'_> {
             delivery: None,
             lease: self.job.pipeline.lease,
         };
-        let Begun { lease, checkpoints, .. } = match self.ledger.open(&new).await? {
+        let (_, opened) = self.ledger.open(&new, Some(&[]), known_source(None)).await?;
+        let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
             Opened::Busy(left) => {
                 report.busy = Some(left);
