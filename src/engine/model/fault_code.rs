@@ -120,7 +120,6 @@ fault_codes! {
 
     /// Another run took the lease over.
     LeaseLost = "lease_lost", Run;
-    /// The answer to the run's last page was lost, so the page may have gone in or not.
     /// The state tables are missing, or of an earlier version, and cannot be made from here.
     NoState = "no_state", Subject;
     /// The stored state cannot be read: another version wrote it.

@@ -1,5 +1,5 @@
-//! What happens between a run's description of the source and its lease: between two projects others
-//! may have done all their work by the time that it begins.
+//! Another's work between a run's description of the source and its lease: between two projects,
+//! others may have done all of theirs by the time that it begins.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ async fn same() -> Pair {
     pair
 }
 
-/// The same, of which the source has got one more.
+/// Two projects of which the source has one row more.
 async fn pair() -> Pair {
     let pair = same().await;
     pair.sql_source(&insert(21, "now()")).await;
