@@ -47,6 +47,8 @@ pub struct ClusterOptions {
     pub tls: Option<TlsFiles>,
     /// The directory of `initdb` and `postgres`; found, or else fetched, if left out.
     pub binaries: Option<PathBuf>,
+    /// The folder that the server's directory is made in; a temporary one if left out.
+    pub folder: Option<PathBuf>,
     /// Told what a person waits for: the download of a server.
     pub say: fn(&str),
 }
@@ -54,7 +56,7 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     fn default() -> Self {
         let say = |line: &str| eprintln!("{line}");
-        Self { settings: Vec::new(), hba: Vec::new(), tls: None, binaries: None, say }
+        Self { settings: Vec::new(), hba: Vec::new(), tls: None, binaries: None, folder: None, say }
     }
 }
 
@@ -144,7 +146,8 @@ impl Cluster {
         let failed = |what| move |error| ClusterError::System(what, error);
         let account = Account::for_server().map_err(failed("no account for it"))?;
         let name = format!("syncline-postgres-{}-{}", std::process::id(), random_hex(4));
-        let directory = temporary(account).join(name);
+        let folder = options.folder.clone().unwrap_or_else(|| temporary(account));
+        let directory = folder.join(name);
         let password = primary.map_or_else(|| random_hex(16), |of| of.password.clone());
         let primary = primary
             .map(|of| format!("host=127.0.0.1 port={} user=syncline dbname=postgres", of.port));

@@ -1,5 +1,6 @@
 //! What the tests live in: one throwaway server for the whole run, and a database for each test.
 
+mod cleanup;
 pub mod deployment;
 pub mod dice;
 pub mod door;
@@ -37,7 +38,12 @@ pub struct Database {
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
-        let settings = [("max_prepared_transactions", "8"), ("max_connections", "200")];
+        let settings = [
+            ("max_prepared_transactions", "8"),
+            ("max_connections", "200"),
+            // Its workers would go round the databases of a whole run without a pause.
+            ("autovacuum", "off"),
+        ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let options = ClusterOptions { settings, ..servers::options() };
         Cluster::start(&options).expect("Postgres starts")
@@ -53,6 +59,7 @@ pub async fn fresh_database(prefix: &str) -> Database {
 pub async fn fresh_database_on(cluster: &Cluster, prefix: &str) -> Database {
     let name = unique(prefix);
     cluster.create_database(&name).await.expect("an empty database is created");
+    cleanup::drop_after_test(cluster.url("postgres"), &name);
     Database { url: cluster.url(&name), name }
 }
 
@@ -61,6 +68,7 @@ pub async fn copy_of(template: &Database, prefix: &str) -> Database {
     let name = unique(prefix);
     let copied = cluster().create_database_from(&name, &template.name).await;
     copied.expect("a database is copied");
+    cleanup::drop_after_test(cluster().url("postgres"), &name);
     Database { url: cluster().url(&name), name }
 }
 

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 pub fn directory_of(process: u32) -> PathBuf {
     let mut found = None;
     wait_until("the directory appears", || {
-        found = ["/tmp".into(), std::env::temp_dir()].iter().find_map(|temporary: &PathBuf| {
-            let entries = std::fs::read_dir(temporary).ok()?.flatten();
-            let ours = format!("syncline-postgres-{process}-");
-            entries.map(|entry| entry.path()).find(|path| {
-                path.to_string_lossy().contains(&ours) && path.join("data/PG_VERSION").exists()
-            })
-        });
+        found = ["/dev/shm".into(), "/tmp".into(), std::env::temp_dir()].iter().find_map(
+            |temporary: &PathBuf| {
+                let entries = std::fs::read_dir(temporary).ok()?.flatten();
+                let ours = format!("syncline-postgres-{process}-");
+                entries.map(|entry| entry.path()).find(|path| {
+                    path.to_string_lossy().contains(&ours) && path.join("data/PG_VERSION").exists()
+                })
+            },
+        );
         found.is_some()
     });
     found.unwrap()

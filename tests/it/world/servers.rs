@@ -5,7 +5,8 @@
 //! `SYNCLINE_TEST_OLDEST` and `SYNCLINE_TEST_NEWEST` are two more, for the tests between releases.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use syncline::demo::{Cluster, ClusterOptions};
@@ -14,7 +15,39 @@ use super::cluster;
 
 /// The options of every cluster that tests start, on the server that they all run on.
 pub fn options() -> ClusterOptions {
-    ClusterOptions { binaries: named("SYNCLINE_TEST_POSTGRES"), ..ClusterOptions::default() }
+    let binaries = named("SYNCLINE_TEST_POSTGRES");
+    ClusterOptions { binaries, folder: memory(), ..ClusterOptions::default() }
+}
+
+/// The free memory that a run of all tests needs for its servers, in KiB: 4 GiB are several times
+/// what was ever seen.
+const ENOUGH_KIB: u64 = 4 * 1024 * 1024;
+
+/// The folder in memory that servers lie in, where the system has one with enough room. A test
+/// makes two databases of a few hundred files each, which a disk takes longer for than the test
+/// takes for all the rest.
+fn memory() -> Option<PathBuf> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOLDER.get_or_init(|| {
+        let folder = PathBuf::from("/dev/shm");
+        let has_room = available(&folder)?.min(free_memory()?) >= ENOUGH_KIB;
+        has_room.then_some(folder)
+    });
+    found.clone()
+}
+
+/// The KiB that a folder has room for. std has no call that tells it.
+fn available(folder: &Path) -> Option<u64> {
+    let told = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;
+    let told = String::from_utf8(told.stdout).ok()?;
+    told.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// The KiB of memory that the system can give without moving anything to a disk.
+fn free_memory() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// A server of the oldest release and one of the newest, started at the first call, with other
@@ -54,8 +87,7 @@ const NEWEST_SETTINGS: [(&str, &str); 7] = [
 
 fn start(binaries: Option<PathBuf>, settings: &[(&str, &str)]) -> Cluster {
     let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let options =
-        ClusterOptions { binaries, settings: settings.collect(), ..ClusterOptions::default() };
+    let options = ClusterOptions { binaries, settings: settings.collect(), ..options() };
     Cluster::start(&options).expect("Postgres starts")
 }
 
