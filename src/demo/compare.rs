@@ -58,8 +58,7 @@ async fn digests(url: &str, tables: &[&str]) -> Result<Vec<Digest>, DataError> {
     let mut digests = Vec::new();
     for table in tables {
         let query = format!(
-            "select count(*), md5(coalesce(string_agg(hash, '' order by hash collate \"C\"), '')) \
-             from (select md5(t::text) as hash from {table} as t) as hashes"
+            "select count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text from {table} as t"
         );
         let row = session.query_one(&query, &[]).await.map_err(refused)?;
         digests.push(Digest { rows: row.get(0), hash: row.get(1) });
