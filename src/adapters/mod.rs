@@ -1,14 +1,50 @@
-//! The outsides, one folder each. An adapter knows its outside and none of the others; what
-//! several of them say over HTTP goes through `api`; what is stored in the state tables has its
-//! form in `stored`.
+//! The outsides, one folder each, and the only list of databases. An adapter knows its outside and
+//! none of the others.
+//!
+//! - `postgres`: a database over a connection, or behind our function in a project.
+//! - `postgrest`: a source behind a project's API, read by its tables.
+//! - `project_source`: the one of both by which a project is read.
+//! - `csv`: a folder of files. `qstash`: the queue and the schedules.
+//! - `function`: our function at its public URL. `notify`: the webhook for notices.
+//! - `api`: calls over HTTP, which several adapters make. `stored`: the form of the stored state.
 
 mod api;
 #[cfg(feature = "cli")]
 pub mod csv;
 pub mod function;
 pub mod notify;
-pub mod open;
 pub mod postgres;
 mod postgrest;
+mod project_source;
 pub mod qstash;
 mod stored;
+
+use crate::engine::model::address::Address;
+use crate::engine::model::meter::Meter;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::ports::Source;
+use postgres::{PostgresSource, PostgresTarget};
+use project_source::ProjectSource;
+
+/// Opens the source at an address. The meter counts the calls of an API.
+pub fn open_source(address: Address, meter: &Meter) -> Box<dyn Source> {
+    match address {
+        Address::Postgres(_) => Box::new(PostgresSource::new(address, meter.clone())),
+        Address::Project(project) => Box::new(ProjectSource::new(project, meter)),
+    }
+}
+
+/// Opens the target at an address, which is its own ledger. The meter counts the calls of an API.
+pub fn open_target(
+    address: Address,
+    state_schema: &str,
+    triggers: TargetTriggers,
+    meter: &Meter,
+) -> PostgresTarget {
+    match address {
+        // A project is written by our function: a page and its checkpoint are one call.
+        Address::Postgres(_) | Address::Project(_) => {
+            PostgresTarget::new(address, state_schema, triggers, meter.clone())
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
 use crate::adapters::qstash::QStash;
-use crate::adapters::{open, postgres};
+use crate::adapters::{self, postgres};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
@@ -92,7 +92,7 @@ impl App {
             let meter = Meter::default();
             // Rows and ledger share a connection, since they are in the same database.
             let target = set.target.address.clone();
-            let database = open::target(target, &state_schema, set.triggers, &meter);
+            let database = adapters::open_target(target, &state_schema, set.triggers, &meter);
             #[cfg(feature = "cli")]
             terminal
                 .insert(set.pipeline.name.clone(), TerminalPorts::join(&set, &database, &meter));

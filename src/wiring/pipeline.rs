@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
-use crate::adapters::open;
+use crate::adapters;
 use crate::adapters::postgres::PostgresTarget;
 use crate::engine::model::address::Address;
 use crate::engine::model::meter::Meter;
@@ -24,7 +24,7 @@ pub fn join(
 ) -> Served {
     let PipelineSettings { pipeline, source, target, triggers: _ } = set;
     let ports = Ports {
-        source: open::source(source.address, &meter),
+        source: adapters::open_source(source.address, &meter),
         target: Box::new(database.clone()),
         ledger: Box::new(database),
         clock: Box::new(SystemClock),
