@@ -1,4 +1,4 @@
-//! The function at its public URL, as QStash finds it.
+//! The function at its public URL, as QStash reaches it.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use super::api::http::Http;
 use crate::jobs::schedules::ports::{Function, NotThere};
 
-/// A cold start is over by then.
+/// The time that the function may take to answer: a cold start is shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The function over HTTP.
+/// The function, called over HTTP.
 #[derive(Debug, Default)]
 pub struct PublicFunction {
     http: Http,
@@ -27,7 +27,7 @@ impl Function for PublicFunction {
         }
         let request = self.http.client().get(url);
         let answered = self.http.send(request, PATIENCE).await;
-        let answered = answered.map_err(|none| NotThere::Silent(none.to_string()))?;
+        let answered = answered.map_err(|error| NotThere::Silent(error.to_string()))?;
         if !answered.status.is_success() {
             return Err(NotThere::Refused(answered.status.as_u16()));
         }

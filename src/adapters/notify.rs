@@ -1,5 +1,5 @@
-//! A webhook that people or programs read: Slack's form for Slack, and an object with more for
-//! others.
+//! A webhook for notices: Slack gets a text, other services and programs an object with more
+//! fields.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Notifier;
 
-/// Posts to a URL, which is a secret in itself.
+/// A webhook at a URL, which is a secret in itself.
 pub struct Webhook {
     http: Http,
     url: SecretText,
 }
 
-/// What the service answered.
+/// The service refused the notice.
 #[derive(Debug, thiserror::Error)]
 #[error("The webhook answered {0}")]
-struct Refused(u16);
+struct WebhookError(u16);
 
 impl Webhook {
-    /// A webhook that is reached when something is to be told.
+    /// Makes a webhook that is reached when there is a notice.
     pub fn new(url: SecretText) -> Self {
         Self { http: Http::default(), url }
     }
@@ -37,32 +37,33 @@ impl Webhook {
 impl Notifier for Webhook {
     async fn notify(&self, notice: &Notice, patience: Duration) -> Result<(), Fault> {
         let url = self.url.expose();
-        let body = if takes_text_alone(url) { of_slack(notice) } else { of_program(notice) };
+        let body = if takes_text_alone(url) { slack_body(notice) } else { full_body(notice) };
         let request = self.http.client().post(url).json(&body);
         match once(request, patience, patience).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
                 let passes = answered.status.is_server_error() || answered.status.as_u16() == 429;
                 let remedy = if passes { Remedy::Retry } else { Remedy::Operator };
-                Err(fault(remedy).caused_by(Refused(answered.status.as_u16())))
+                Err(fault(remedy).caused_by(WebhookError(answered.status.as_u16())))
             }
             Err(error) => Err(fault(Remedy::Retry).caused_by(error)),
         }
     }
 }
 
-/// Slack refuses fields that it does not know; Discord takes Slack's form at a path of this end.
+/// Says whether the service takes a text alone. Slack refuses fields that it does not know; Discord
+/// takes Slack's form at a path that ends so.
 fn takes_text_alone(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     url.host_str() == Some("hooks.slack.com") || url.path().ends_with("/slack")
 }
 
-fn of_slack(notice: &Notice) -> Value {
+fn slack_body(notice: &Notice) -> Value {
     json!({ "text": notice.text })
 }
 
-/// Chat services other than Slack read `text` and pass over the rest.
-fn of_program(notice: &Notice) -> Value {
+/// The body for other services: chats read `text` and ignore the other fields.
+fn full_body(notice: &Notice) -> Value {
     let Notice { pipeline, state, run, at, text } = notice;
     json!({
         "text": text,
@@ -108,11 +109,11 @@ mod tests {
             at: SystemTime::UNIX_EPOCH,
             text: "It works again".to_owned(),
         };
-        assert_eq!(of_slack(&notice), json!({ "text": "It works again" }));
+        assert_eq!(slack_body(&notice), json!({ "text": "It works again" }));
         let expected = json!({
             "text": "It works again", "pipeline": "p", "state": "recovered", "run_id": "r",
             "timestamp": "1970-01-01T00:00:00.000Z",
         });
-        assert_eq!(of_program(&notice), expected);
+        assert_eq!(full_body(&notice), expected);
     }
 }

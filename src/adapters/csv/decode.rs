@@ -1,27 +1,28 @@
-//! A file's bytes as UTF-8, a piece at a time. A byte order mark says what a file is, whatever was
-//! named; without one, and without a name, the bytes are taken as UTF-8 and checked row by row.
+//! Decodes a file's bytes into UTF-8, a piece at a time. A byte order mark tells the encoding,
+//! whatever the user named; without a mark and a name, the bytes are taken for UTF-8 and checked
+//! row by row.
 
 use std::io::{self, Cursor, Read};
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
-/// The bytes that are read and turned at a time.
+/// The bytes that are read and decoded at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A text as UTF-8, and what it is written in.
-pub struct Decoded {
+/// A text as UTF-8, and the encoding of its file.
+pub struct DecodedText {
     /// The text, without a byte order mark.
     pub text: Box<dyn Read + Send>,
-    /// The encoding that it is read in.
+    /// The encoding of the file.
     pub encoding: &'static Encoding,
 }
 
-/// Looks for a byte order mark, and turns what follows into UTF-8. Bytes that the encoding does not
-/// allow are an error of kind `InvalidData`, after all that stands before them.
+/// Looks for a byte order mark, and decodes the bytes behind it. Bytes that the encoding does not
+/// allow are an error of kind `InvalidData`, which comes after all text before them.
 pub fn decode(
     mut from: impl Read + Send + 'static,
     named: Option<&'static Encoding>,
-) -> io::Result<Decoded> {
+) -> io::Result<DecodedText> {
     let mut head = Vec::new();
     from.by_ref().take(3).read_to_end(&mut head)?;
     let (encoding, mark) = match Encoding::for_bom(&head) {
@@ -32,23 +33,23 @@ pub fn decode(
     let from = Cursor::new(head).chain(from);
     let text: Box<dyn Read + Send> = match encoding == UTF_8 {
         true => Box::new(from),
-        false => Box::new(Turned::new(from, encoding.new_decoder_without_bom_handling())),
+        false => Box::new(Utf8Reader::new(from, encoding.new_decoder_without_bom_handling())),
     };
-    Ok(Decoded { text, encoding })
+    Ok(DecodedText { text, encoding })
 }
 
-/// Turns another encoding into UTF-8.
-struct Turned<R> {
+/// Reads text of another encoding as UTF-8.
+struct Utf8Reader<R> {
     from: R,
     decoder: Decoder,
     input: Vec<u8>,
-    taken: usize,
+    input_position: usize,
     output: Vec<u8>,
-    given: usize,
+    output_position: usize,
     state: State,
 }
 
-/// What comes after the output at hand.
+/// The state behind the decoded bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     More,
@@ -56,27 +57,35 @@ enum State {
     Ended,
 }
 
-impl<R: Read> Turned<R> {
+impl<R: Read> Utf8Reader<R> {
     fn new(from: R, decoder: Decoder) -> Self {
         let (input, output) = (Vec::new(), Vec::new());
-        Self { from, decoder, input, taken: 0, output, given: 0, state: State::More }
+        Self {
+            from,
+            decoder,
+            input,
+            input_position: 0,
+            output,
+            output_position: 0,
+            state: State::More,
+        }
     }
 
-    /// Turns the next piece.
-    fn turn(&mut self) -> io::Result<()> {
+    /// Decodes the next piece.
+    fn decode_piece(&mut self) -> io::Result<()> {
         let mut last = false;
-        if self.taken == self.input.len() {
+        if self.input_position == self.input.len() {
             self.input.clear();
-            self.taken = 0;
+            self.input_position = 0;
             self.from.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut self.input)?;
             last = self.input.is_empty();
         }
         self.output.resize(PIECE_BYTES, 0);
-        self.given = 0;
-        let input = &self.input[self.taken..];
+        self.output_position = 0;
+        let input = &self.input[self.input_position..];
         let (result, read, written) =
             self.decoder.decode_to_utf8_without_replacement(input, &mut self.output, last);
-        self.taken += read;
+        self.input_position += read;
         self.output.truncate(written);
         self.state = match result {
             DecoderResult::Malformed(..) => State::Malformed,
@@ -87,18 +96,19 @@ impl<R: Read> Turned<R> {
     }
 }
 
-impl<R: Read> Read for Turned<R> {
+impl<R: Read> Read for Utf8Reader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.output.len() {
+        while self.output_position == self.output.len() {
             match self.state {
-                State::More => self.turn()?,
+                State::More => self.decode_piece()?,
                 State::Malformed => return Err(io::ErrorKind::InvalidData.into()),
                 State::Ended => return Ok(0),
             }
         }
-        let count = into.len().min(self.output.len() - self.given);
-        into[..count].copy_from_slice(&self.output[self.given..self.given + count]);
-        self.given += count;
+        let count = into.len().min(self.output.len() - self.output_position);
+        into[..count]
+            .copy_from_slice(&self.output[self.output_position..self.output_position + count]);
+        self.output_position += count;
         Ok(count)
     }
 }
@@ -119,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_says_what_the_file_is_and_is_no_part_of_it() {
+    fn a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text() {
         let utf_8 = ["\u{feff}".as_bytes(), "é€😀".as_bytes()].concat();
         assert_eq!(text(&utf_8, None).unwrap(), "é€😀");
         assert_eq!(text(&utf_8, Some("windows-1252")).unwrap(), "é€😀");
@@ -128,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_encoding_is_turned_across_the_pieces() {
+    fn a_named_encoding_is_decoded_across_the_pieces() {
         let long = "aé€😀".repeat(PIECE_BYTES / 5 + 7);
         assert_eq!(text(&utf_16(&long, u16::to_le_bytes), Some("utf-16le")).unwrap(), long);
         assert_eq!(text(b"caf\xe9 \x80", Some("latin1")).unwrap(), "café €");

@@ -1,9 +1,9 @@
-//! What can be wrong with a file, and what it means for whoever must act.
+//! The errors of a file, and who must act on each.
 
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 
-/// Why a file cannot be read as rows. Lines count from 1, as editors count them.
+/// The reason why a file cannot be read as rows. Lines count from 1, as in an editor.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
     /// The file or the folder cannot be read.
@@ -12,7 +12,7 @@ pub enum CsvError {
     /// The bytes are not what the encoding allows.
     #[error("Line {line} is not text in {encoding}")]
     NotText {
-        /// Where.
+        /// The line.
         line: u64,
         /// The encoding that was expected.
         encoding: &'static str,
@@ -21,37 +21,37 @@ pub enum CsvError {
     /// them.
     #[error("Line {line} holds a NUL character")]
     Nul {
-        /// Where.
+        /// The line.
         line: u64,
     },
     /// A quoted value has no end.
     #[error("The quote that is open at the end of the file begins in the row of line {line}")]
     Unclosed {
-        /// Where the row begins.
+        /// The first line of the row.
         line: u64,
     },
     /// Something follows a quoted value before the next delimiter.
     #[error("Line {line} goes on after a closing quote")]
     StrayQuote {
-        /// Where.
+        /// The line.
         line: u64,
     },
-    /// A row is longer than any that is meant.
+    /// A row is longer than the limit.
     #[error("The row that begins in line {line} is longer than {most} MiB")]
     TooLong {
-        /// Where the row begins.
+        /// The first line of the row.
         line: u64,
-        /// The most.
+        /// The limit.
         most: usize,
     },
     /// A row has more or fewer values than the header has names.
     #[error("Line {line} has {found} values, and the header has {expected}")]
     Ragged {
-        /// Where the row begins.
+        /// The first line of the row.
         line: u64,
-        /// How many the row has.
+        /// The number of values in the row.
         found: usize,
-        /// How many the header has.
+        /// The number of names in the header.
         expected: usize,
     },
     /// There is no encoding of that name.

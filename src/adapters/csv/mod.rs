@@ -1,5 +1,9 @@
-//! CSV files in a folder, as the side that a gap is filled from: found, opened, their dialect found
-//! by their first line, and read row by row in constant memory.
+//! CSV files in a folder, which a gap is filled from. A file's first line shows its dialect, and
+//! its rows are read one by one in constant memory.
+//!
+//! - `decode`: a file's bytes as UTF-8.
+//! - `read`: the rows of a text.
+//! - `fault`: the errors of a file, and who must act on them.
 
 mod decode;
 mod fault;
@@ -11,16 +15,16 @@ use std::path::PathBuf;
 
 use encoding_rs::Encoding;
 
-use self::decode::{Decoded, decode};
+use self::decode::{DecodedText, decode};
 use self::fault::CsvError;
 use self::read::Reader;
 use crate::engine::model::fault::Fault;
 use crate::jobs::gap::ports::{Folder, Knows, Record, Rows};
 
-/// What a header is looked for in: the names of 1,600 columns, the most that a table has, fit.
+/// The bytes that a header may have: enough for the names of 1,600 columns, the most of a table.
 const HEADER_BYTES: u64 = 256 << 10;
 
-/// What delimits values, the usual first.
+/// The delimiters of values, the usual one first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// A folder of files.
@@ -30,7 +34,7 @@ pub struct CsvFolder {
 }
 
 impl CsvFolder {
-    /// The folder, and the encoding of its files where they do not say it themselves.
+    /// Makes a folder; the encoding is that of files without a byte order mark.
     pub fn new(path: impl Into<PathBuf>, encoding: Option<&str>) -> Result<Self, Fault> {
         let named = |name: &str| {
             Encoding::for_label(name.as_bytes())
@@ -46,7 +50,10 @@ impl Folder for CsvFolder {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(of_folder)? {
             let entry = entry.map_err(of_folder)?;
-            let is_csv = entry.path().extension().is_some_and(|of| of.eq_ignore_ascii_case("csv"));
+            let is_csv = entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
             if is_csv && entry.path().is_file() {
                 names.extend(entry.file_name().into_string().ok());
             }
@@ -76,16 +83,15 @@ impl FileRows {
         encoding: Option<&'static Encoding>,
         knows: &Knows<'_>,
     ) -> Result<Self, CsvError> {
-        let Decoded { mut text, encoding } = decode(from, encoding).map_err(CsvError::Io)?;
+        let DecodedText { mut text, encoding } = decode(from, encoding).map_err(CsvError::Io)?;
         let mut head = Vec::new();
-        let looked = text.by_ref().take(HEADER_BYTES).read_to_end(&mut head);
-        // Bytes that cannot be turned are told with their line by whoever comes to them.
-        looked.or_else(|error| match error.kind() {
+        let read = text.by_ref().take(HEADER_BYTES).read_to_end(&mut head);
+        // The reader reports bytes that cannot be decoded, with their line, when it comes to them.
+        read.or_else(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => Ok(0),
             _ => Err(CsvError::Io(error)),
         })?;
-        let said = said_delimiter(&head);
-        let (delimiter, line) = match said {
+        let (delimiter, line) = match declared_delimiter(&head) {
             Some((delimiter, length)) => {
                 head.drain(..length);
                 (delimiter, 2)
@@ -121,8 +127,8 @@ fn names(record: &Record) -> Vec<String> {
     record.fields().map(|field| field.text.to_owned()).collect()
 }
 
-/// The delimiter of a file that begins with `sep=;`, as Excel takes it, and that line's length.
-fn said_delimiter(head: &[u8]) -> Option<(u8, usize)> {
+/// The delimiter that a first line like Excel's `sep=;` declares, and the length of that line.
+fn declared_delimiter(head: &[u8]) -> Option<(u8, usize)> {
     let (word, rest) = head.split_at_checked(4)?;
     let delimiter = *rest.first().filter(|byte| byte.is_ascii())?;
     let end = match rest.get(1..)? {

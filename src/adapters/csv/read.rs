@@ -1,8 +1,8 @@
-//! The rows of a text, one at a time, with what the csv crates throw away: whether a value stood in
-//! quotes. `psql` writes NULL as nothing and the empty text as two quotes, so the rows hang on it.
+//! The rows of a text, one at a time. They tell what the csv crates throw away: that a value stood
+//! in quotes. `psql` writes NULL as nothing and the empty text as two quotes.
 //!
-//! Rows end with a line feed, a carriage return or both; a blank line is none. Lines inside of
-//! quotes count. What cannot be told for sure is an error and no guess.
+//! Rows end with a line feed, a carriage return or both; a blank line is no row. Lines inside of
+//! quotes count. Whatever is ambiguous is an error and no guess.
 
 use std::io::{ErrorKind, Read};
 
@@ -28,14 +28,14 @@ pub struct Reader<R> {
     line: u64,
     /// The last byte was a carriage return: a line feed after it begins no line of its own.
     returned: bool,
-    /// That line feed belongs to the end of the row before.
+    /// That line feed belongs to the end of the row before it, and is skipped.
     skips: bool,
     record: Record,
 }
 
-/// Where in a value the reader stands.
+/// The part of a value that the reader is at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stand {
+enum ValuePart {
     Start,
     Bare,
     Quoted,
@@ -44,8 +44,8 @@ enum Stand {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from the text's begin, which is this line of the file; `encoding` is what a row that
-    /// is no UTF-8 is told to be in.
+    /// Reads from the beginning of a text, which is this line of the file. An error names the
+    /// encoding for a row that is no UTF-8.
     pub fn new(from: R, delimiter: u8, encoding: &'static str, line: u64) -> Self {
         let (piece, record) = (vec![0; PIECE_BYTES], Record::default());
         let (returned, skips) = (false, false);
@@ -63,7 +63,7 @@ impl<R: Read> Reader<R> {
             };
             let text = String::from_utf8(bytes)
                 .map_err(|error| not_text(&error.as_bytes()[..error.utf8_error().valid_up_to()]))?;
-            // Two values that are no text each may be one when they stand side by side.
+            // Two values that are no text may be one where they stand side by side.
             if let Some((end, _)) = ends.iter().find(|(end, _)| !text.is_char_boundary(*end)) {
                 return Err(not_text(&text.as_bytes()[..*end]));
             }
@@ -75,7 +75,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Fills in one row, blank or not; the line that it begins in, or none at the end.
+    /// Reads one row, blank or not, and returns the line that it begins in; none at the end.
     fn row(
         &mut self,
         bytes: &mut Vec<u8>,
@@ -85,55 +85,55 @@ impl<R: Read> Reader<R> {
         if next.is_none() {
             return Ok(None);
         }
-        // A line feed that was skipped is counted by now, and that of this row not yet.
-        let begun = self.line - u64::from(matches!(next, Some(b'\n' | b'\r')));
-        let mut stand = Stand::Start;
+        // The count has a line feed that was skipped, and must not have the one that ends this row.
+        let first_line = self.line - u64::from(matches!(next, Some(b'\n' | b'\r')));
+        let mut part = ValuePart::Start;
         loop {
             let Some(byte) = next else {
-                if stand == Stand::Quoted {
-                    return Err(CsvError::Unclosed { line: begun });
+                if part == ValuePart::Quoted {
+                    return Err(CsvError::Unclosed { line: first_line });
                 }
-                ends.push((bytes.len(), stand == Stand::Closing));
-                return Ok(Some(begun));
+                ends.push((bytes.len(), part == ValuePart::Closing));
+                return Ok(Some(first_line));
             };
-            stand = match (stand, byte) {
-                (Stand::Start, b'"') => Stand::Quoted,
-                (Stand::Quoted, b'"') => Stand::Closing,
-                (Stand::Quoted, _) | (Stand::Closing, b'"') => {
-                    self.keep(bytes, byte, begun)?;
-                    Stand::Quoted
+            part = match (part, byte) {
+                (ValuePart::Start, b'"') => ValuePart::Quoted,
+                (ValuePart::Quoted, b'"') => ValuePart::Closing,
+                (ValuePart::Quoted, _) | (ValuePart::Closing, b'"') => {
+                    self.keep(bytes, byte, first_line)?;
+                    ValuePart::Quoted
                 }
                 (_, b'\n' | b'\r') => {
-                    ends.push((bytes.len(), stand == Stand::Closing));
+                    ends.push((bytes.len(), part == ValuePart::Closing));
                     self.skips = byte == b'\r';
-                    return Ok(Some(begun));
+                    return Ok(Some(first_line));
                 }
                 (_, byte) if byte == self.delimiter => {
-                    ends.push((bytes.len(), stand == Stand::Closing));
-                    Stand::Start
+                    ends.push((bytes.len(), part == ValuePart::Closing));
+                    ValuePart::Start
                 }
-                (Stand::Closing, _) => return Err(CsvError::StrayQuote { line: self.line }),
-                (Stand::Start | Stand::Bare, byte) => {
-                    self.keep(bytes, byte, begun)?;
-                    Stand::Bare
+                (ValuePart::Closing, _) => return Err(CsvError::StrayQuote { line: self.line }),
+                (ValuePart::Start | ValuePart::Bare, byte) => {
+                    self.keep(bytes, byte, first_line)?;
+                    ValuePart::Bare
                 }
             };
             next = self.byte()?;
         }
     }
 
-    fn keep(&self, bytes: &mut Vec<u8>, byte: u8, begun: u64) -> Result<(), CsvError> {
+    fn keep(&self, bytes: &mut Vec<u8>, byte: u8, first_line: u64) -> Result<(), CsvError> {
         if byte == 0 {
             return Err(CsvError::Nul { line: self.line });
         }
         if bytes.len() >= LONGEST_ROW {
-            return Err(CsvError::TooLong { line: begun, most: LONGEST_ROW >> 20 });
+            return Err(CsvError::TooLong { line: first_line, most: LONGEST_ROW >> 20 });
         }
         bytes.push(byte);
         Ok(())
     }
 
-    /// The next byte, with its line counted.
+    /// Reads the next byte and counts its line.
     fn byte(&mut self) -> Result<Option<u8>, CsvError> {
         loop {
             if self.at == self.filled {

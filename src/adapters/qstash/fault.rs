@@ -1,4 +1,4 @@
-//! What QStash refuses, and who must act.
+//! The errors of QStash, and who must act on each.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use crate::adapters::api::http::{Answered, NoAnswer, retry_after};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 
-/// Why a call of QStash's API came to nothing.
+/// The reason why a call of QStash's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QStashError {
     /// It did not answer.
@@ -15,7 +15,7 @@ pub enum QStashError {
     /// It is out of order.
     #[error("QStash answered {0}")]
     Broken(u16),
-    /// Too many calls in a short time.
+    /// It takes no more calls for a while.
     #[error("QStash takes no more calls for {0} s")]
     Busy(u64),
     /// The plan's messages of the day are used up.
@@ -24,47 +24,49 @@ pub enum QStashError {
     /// The token is not of this account, region or right.
     #[error("QStash does not accept the token ({0})")]
     Token(u16),
-    /// Nothing of that name.
+    /// It has nothing of that name.
     #[error("QStash has nothing of this name")]
     NotFound,
-    /// The plan's limit of schedules, queues or parallelism.
+    /// The plan's limit of schedules, queues or parallelism is reached.
     #[error("A limit of the plan is reached: {0}")]
     Plan(String),
-    /// The call is not as QStash wants it.
+    /// The call has not the form that QStash wants.
     #[error("QStash answered {status}: {text}")]
     Refused {
         /// The status.
         status: u16,
-        /// QStash's own words.
+        /// QStash's message.
         text: String,
     },
-    /// The answer is not what the API promises.
+    /// The answer has not the form that the API promises.
     #[error("The answer cannot be read: {0}")]
     Answer(String),
 }
 
-/// More of an error's text is of no use.
+/// The number of letters of a message that are shown.
 const LONGEST_TEXT: usize = 300;
 
 impl QStashError {
-    /// Why an answer with this status is none.
-    pub fn of(answered: &Answered) -> Self {
+    /// Reads the error from an answer that is no success.
+    pub fn from_answer(answered: &Answered) -> Self {
         let Answered { status, headers, .. } = answered;
         let body = answered.text();
         match status.as_u16() {
             401 | 403 => Self::Token(status.as_u16()),
             404 => Self::NotFound,
-            412 => Self::Plan(text_of(&body)),
+            412 => Self::Plan(message(&body)),
             // The daily quota has this header, the limit on calls in a second has others
             // (facts/qstash.md, section 1).
             429 if headers.contains_key("RateLimit-Limit") => Self::Quota,
-            429 => Self::Busy(retry_after(headers, SystemTime::now()).map_or(1, |of| of.as_secs())),
+            429 => Self::Busy(
+                retry_after(headers, SystemTime::now()).map_or(1, |pause| pause.as_secs()),
+            ),
             status @ 500.. => Self::Broken(status),
-            status => Self::Refused { status, text: text_of(&body) },
+            status => Self::Refused { status, text: message(&body) },
         }
     }
 
-    /// The one table from what QStash said to who must act.
+    /// The fault that this error makes.
     pub fn into_fault(self) -> Fault {
         let (remedy, code, hint) = match &self {
             Self::NoAnswer(_) | Self::Broken(_) => (
@@ -104,14 +106,14 @@ impl QStashError {
     }
 }
 
-/// QStash says `{"error": "..."}`; of anything else only its length is told.
-fn text_of(body: &str) -> String {
+/// The message of `{"error": "..."}`. Of any other body only the length is shown.
+fn message(body: &str) -> String {
     #[derive(serde::Deserialize)]
-    struct Said {
+    struct ErrorBody {
         error: String,
     }
-    match serde_json::from_str::<Said>(body) {
-        Ok(said) => said.error.chars().take(LONGEST_TEXT).collect(),
+    match serde_json::from_str::<ErrorBody>(body) {
+        Ok(body) => body.error.chars().take(LONGEST_TEXT).collect(),
         Err(_) => format!("a body of {} bytes", body.len()),
     }
 }
@@ -132,7 +134,7 @@ mod tests {
             body: body.to_owned().into(),
             cut: false,
         };
-        QStashError::of(&answered).into_fault()
+        QStashError::from_answer(&answered).into_fault()
     }
 
     #[test]
@@ -155,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_qstash_are_told_and_other_bodies_are_not() {
-        let told = |body: &str| judged(400, &[], body).chain();
+    fn messages_of_qstash_are_shown_and_other_bodies_are_not() {
+        let shown = |body: &str| judged(400, &[], body).chain();
         assert!(
-            told(r#"{"error":"invalid destination url"}"#).ends_with("invalid destination url")
+            shown(r#"{"error":"invalid destination url"}"#).ends_with("invalid destination url")
         );
-        assert!(told("<html>hunter2</html>").ends_with("QStash answered 400: a body of 20 bytes"));
+        assert!(shown("<html>hunter2</html>").ends_with("QStash answered 400: a body of 20 bytes"));
     }
 }

@@ -1,4 +1,7 @@
 //! QStash's API: messages that call this function, and the schedules that make them.
+//!
+//! - `wire`: the form of QStash's answers.
+//! - `fault`: its errors, and who must act on them.
 
 mod fault;
 mod wire;
@@ -18,7 +21,7 @@ use crate::jobs::schedules::ports::{Found, Schedules, Wanted};
 
 use fault::QStashError;
 
-/// How long a call about schedules may take in all; a person waits for it.
+/// The time that a call about schedules may take, since a person waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// QStash as one account knows it.
@@ -29,13 +32,13 @@ pub struct QStash {
 }
 
 impl QStash {
-    /// QStash at its base URL, without a slash at its end. It is reached when it is needed.
+    /// Makes a client of QStash at its base URL, without a slash at its end.
     pub fn new(url: impl Into<String>, token: SecretText) -> Self {
         let url = url.into();
         Self { http: Http::with_key_for(&url), url, token }
     }
 
-    /// The destination of a message stands in the path as it is, query and all.
+    /// Begins a request. The path holds the destination of a message as it is, with its query.
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/v2/{path}", self.url);
         self.http.client().request(method, url).bearer_auth(self.token.expose())
@@ -49,12 +52,12 @@ impl QStash {
         let answered = self.http.send(request, patience).await?;
         match answered.status.is_success() {
             true => Ok(answered),
-            false => Err(QStashError::of(&answered)),
+            false => Err(QStashError::from_answer(&answered)),
         }
     }
 
     /// Changes a schedule that was there a moment ago.
-    async fn schedule(&self, method: Method, path: &str) -> Result<(), Fault> {
+    async fn change_schedule(&self, method: Method, path: &str) -> Result<(), Fault> {
         let request = self.request(method, &format!("schedules/{path}"));
         match self.send(request, PATIENCE).await {
             Ok(_) => Ok(()),
@@ -74,7 +77,7 @@ fn no_schedule() -> Fault {
     )
 }
 
-/// What every message carries, whether a schedule makes it or we do.
+/// Adds the headers of every message, whether we publish it or a schedule does.
 fn with_terms(request: RequestBuilder, terms: &Terms) -> RequestBuilder {
     let Terms { retries, retry_delay, timeout, failure_url, flow, label } = terms;
     let request = request
@@ -92,7 +95,7 @@ fn with_terms(request: RequestBuilder, terms: &Terms) -> RequestBuilder {
     }
 }
 
-/// A duration as QStash writes it.
+/// Spells a duration for QStash.
 fn seconds(duration: Duration) -> String {
     format!("{}s", duration.as_secs())
 }
@@ -144,11 +147,11 @@ impl Schedules for QStash {
     }
 
     async fn pause(&self, id: &ScheduleId) -> Result<(), Fault> {
-        self.schedule(Method::PATCH, &format!("{id}/pause")).await
+        self.change_schedule(Method::PATCH, &format!("{id}/pause")).await
     }
 
     async fn resume(&self, id: &ScheduleId) -> Result<(), Fault> {
-        self.schedule(Method::PATCH, &format!("{id}/resume")).await
+        self.change_schedule(Method::PATCH, &format!("{id}/resume")).await
     }
 
     async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {

@@ -1,4 +1,5 @@
-//! QStash's JSON. It is read leniently: fields come and go between versions of the API.
+//! The form of QStash's answers. They are read leniently: fields come and go between versions of
+//! the API.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -12,38 +13,38 @@ use crate::engine::model::delivery::MessageId;
 use crate::engine::model::secret::SecretText;
 use crate::jobs::schedules::ports::Found;
 
-/// The id of a message that was published; the same one again where it was a duplicate.
+/// Reads the id of a published message. A duplicate has the id of the first message.
 pub fn message_id(body: &str) -> Result<MessageId, QStashError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Published {
         message_id: String,
     }
-    let published: Published = parsed(body)?;
+    let published: Published = parse(body)?;
     MessageId::parse(&published.message_id)
         .map_err(|_| QStashError::Answer("its messageId is no id".to_owned()))
 }
 
-/// The signing keys.
+/// Reads the signing keys.
 pub fn keys(body: &str) -> Result<[SecretText; 2], QStashError> {
     #[derive(Deserialize)]
     struct Keys {
         current: String,
         next: String,
     }
-    let Keys { current, next } = parsed(body)?;
+    let Keys { current, next } = parse(body)?;
     Ok([current, next].map(SecretText::new))
 }
 
-/// All schedules.
+/// Reads all schedules.
 pub fn schedules(body: &str) -> Result<Vec<Found>, QStashError> {
-    let listed: Vec<Schedule> = parsed(body)?;
+    let listed: Vec<Schedule> = parse(body)?;
     Ok(listed.into_iter().map(Schedule::into_model).collect())
 }
 
-/// One schedule.
+/// Reads one schedule.
 pub fn schedule(body: &str) -> Result<Found, QStashError> {
-    parsed(body).map(Schedule::into_model)
+    parse(body).map(Schedule::into_model)
 }
 
 #[derive(Deserialize)]
@@ -107,7 +108,7 @@ impl Schedule {
     }
 }
 
-/// The documentation does not say whether a timeout is a number of seconds or a text.
+/// Reads a timeout. The documentation does not say whether it is a number of seconds or a text.
 fn duration(value: &Value) -> Option<Duration> {
     match value {
         Value::Number(seconds) => seconds.as_u64().map(Duration::from_secs),
@@ -119,14 +120,14 @@ fn duration(value: &Value) -> Option<Duration> {
     }
 }
 
-/// Milliseconds; 0 where there is no such time.
+/// Reads a time in milliseconds; 0 means that there is none.
 fn instant(milliseconds: i64) -> Option<SystemTime> {
-    let milliseconds = u64::try_from(milliseconds).ok().filter(|of| *of > 0)?;
+    let milliseconds = u64::try_from(milliseconds).ok().filter(|milliseconds| *milliseconds > 0)?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))
 }
 
-/// The error tells where reading ended, and nothing of the text, which may hold keys.
-fn parsed<T: DeserializeOwned>(body: &str) -> Result<T, QStashError> {
+/// Reads JSON. The error says where reading ended, and shows no text, which may hold keys.
+fn parse<T: DeserializeOwned>(body: &str) -> Result<T, QStashError> {
     serde_json::from_str(body).map_err(|error| {
         QStashError::Answer(format!("line {}, column {}", error.line(), error.column()))
     })
