@@ -1,14 +1,10 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
 
-mod again;
 mod begin;
 mod columns;
-mod deletes;
-mod family;
-mod foresee;
-mod look;
 mod plan;
+mod plan_deletes;
 mod report;
 mod slice;
 
@@ -16,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use begin::{Beginning, Begins};
-pub use foresee::DeletesIntent;
 use plan::Ahead;
 pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
+pub use plan_deletes::DeletesIntent;
 pub use report::{SyncReport, TableReport};
 
 use crate::engine::drive::sequences;
@@ -36,7 +32,7 @@ use crate::engine::plan::tables;
 use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, Source, Target};
 
 use super::{FinishedRun, Ports, RunCounts};
-use slice::Slice;
+use slice::{Slice, survey};
 
 /// Asks for one pipeline's tables to be brought up to date. It says what to look at, never where
 /// it stands: a repeated or late request does the same as the first.
@@ -192,9 +188,9 @@ impl SyncTables {
         if plan.shapes.is_empty() {
             return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
         }
-        let asks = look::asks(&plan.shapes, &checkpoints);
+        let asks = survey::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        let deletes = foresee::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
+        let deletes = plan_deletes::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
     }
 

@@ -17,7 +17,7 @@ use crate::engine::plan::tables::TablesPlan;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::Checkpoints;
 
-use super::foresee::DeletesIntent;
+use super::plan_deletes::DeletesIntent;
 
 /// What a run would do now.
 #[derive(Debug, Default)]

@@ -6,10 +6,10 @@ use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::shape::Shape;
 
-use super::SyncReport;
+use super::super::SyncReport;
+use super::Slice;
 use super::deletes::Kept;
-use super::family::family;
-use super::slice::Slice;
+use super::related_tables::family;
 
 impl Slice<'_> {
     /// Tries what is set aside again, parents' tables first: what the pages before brought may be

@@ -8,8 +8,8 @@ use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::plan::{lookback, window};
 use crate::engine::ports::Checkpoints;
 
-use super::SyncReport;
-use super::slice::{FIRST_PAUSE, Slice};
+use super::super::SyncReport;
+use super::{FIRST_PAUSE, Slice};
 
 /// How often it looks at the tables before it gives up.
 const MOST_LOOKS: usize = 5;

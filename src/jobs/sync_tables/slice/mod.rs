@@ -1,5 +1,10 @@
 //! The part of a sync that one invocation does, under its lease.
 
+mod deletes;
+mod related_tables;
+mod retry_rejected;
+pub(super) mod survey;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -21,10 +26,9 @@ use crate::engine::plan::tables;
 use crate::engine::plan::window::{self, Move};
 use crate::engine::ports::{Checkpoints, Clock, Ledger, Settled, Source, Target};
 
-use super::columns;
-use super::deletes::{self, Kept};
-use super::look::Looked;
-use super::{SyncReport, SyncTables};
+use super::{SyncReport, SyncTables, columns};
+use deletes::Kept;
+use survey::Looked;
 
 /// How long a run waits for the writers it saw to end before it reads. Most transactions last
 /// milliseconds; once they have ended the watermark can be kept at once, and the tail is not read

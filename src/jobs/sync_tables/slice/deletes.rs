@@ -23,8 +23,8 @@ use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::{Again, Checkpoints, Deletion, Fetch, KeptRow};
 
-use super::SyncReport;
-use super::slice::Slice;
+use super::super::SyncReport;
+use super::Slice;
 
 /// More rows that the target holds have one cause, and each costs some statements in every run.
 const MOST_KEPT: usize = 1_000;
