@@ -32,8 +32,8 @@ use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
 use crate::engine::ports::{
-    Again, Batch, Committed, Deleted, Deletion, Digests, Fetch, FetchParents, ReadPage, Settled,
-    Source, Target,
+    Batch, Committed, Deleted, Deletion, Digests, Fetch, FetchParents, ReadPage, RetriedRows,
+    Settled, Source, Target,
 };
 
 /// A Postgres database that is read and never written.
@@ -208,15 +208,15 @@ impl Target for PostgresTarget {
         call.end(write::commit(self.writing(&call, lease), batch).await)
     }
 
-    async fn retry(&self, lease: &Lease, again: &Again<'_>) -> Result<Committed, Fault> {
+    async fn retry(&self, lease: &Lease, again: &RetriedRows<'_>) -> Result<Committed, Fault> {
         let call = self.pool.call(Step::Write, Some(&again.shape.table)).await?;
         call.end(write::retry(self.writing(&call, lease), again).await)
     }
 
-    async fn retry_together(
+    async fn retry_interdependent(
         &self,
         lease: &Lease,
-        all: &[Again<'_>],
+        all: &[RetriedRows<'_>],
         gone: &[Deletion<'_>],
     ) -> Result<Vec<Committed>, Fault> {
         let call = self.pool.call(Step::Write, None).await?;

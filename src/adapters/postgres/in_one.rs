@@ -61,7 +61,7 @@ pub async fn commit(
     let (inserted, updated) = (count(0), count(1));
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
-    Ok(Some(Committed { tally, straight: false, set_aside: 0 }))
+    Ok(Some(Committed { tally, straight: false, rejects: 0 }))
 }
 
 fn is_of_two_rows(error: &PostgresError) -> bool {

@@ -114,7 +114,7 @@ pub fn begun(run: &NewRun<'_>, rows: &OpenRows<'_>) -> Result<Begun, PostgresErr
         .map(|(table, _)| table.clone())
         .collect();
     let lease = Lease::granted(run.pipeline, rows.taken.get(0));
-    Ok(Begun { lease, checkpoints, done, reconciled, set_aside })
+    Ok(Begun { lease, checkpoints, done, reconciled, rejects: set_aside })
 }
 
 /// Makes or upgrades the state tables where that is needed; the versions before and after.

@@ -30,7 +30,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Again, Committed, Deletion};
+use crate::engine::ports::{Committed, Deletion, RetriedRows};
 
 /// How often what is left is looked through. Each look leaves out a generation of rows that wait in
 /// vain; a longer line waits on.
@@ -41,7 +41,7 @@ const PLACE: &str = "\"syncline_place\"";
 
 /// One table's rows.
 struct Waiting<'a> {
-    again: &'a Again<'a>,
+    again: &'a RetriedRows<'a>,
     /// The table that they are staged in.
     staged: String,
     uniques: Vec<Unique>,
@@ -60,7 +60,7 @@ struct RefusedTables {
 /// that wait first.
 pub async fn retry(
     to: Writing<'_>,
-    all: &[Again<'_>],
+    all: &[RetriedRows<'_>],
     gone: &[Deletion<'_>],
 ) -> Result<Vec<Committed>, PostgresError> {
     let Writing { session, schema, lease, .. } = to;
@@ -106,7 +106,7 @@ pub async fn retry(
         let Deletion { run, shape, .. } = *of.deletion;
         let tally = Tally { deleted: of.deleted, ..Tally::default() };
         let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-        saved.push(Committed { tally, straight: false, set_aside });
+        saved.push(Committed { tally, straight: false, rejects: set_aside });
     }
     session.commit().await?;
     Ok(saved)
@@ -116,7 +116,7 @@ pub async fn retry(
 async fn stage<'a>(
     session: &Session,
     at: usize,
-    again: &'a Again<'a>,
+    again: &'a RetriedRows<'a>,
 ) -> Result<Waiting<'a>, PostgresError> {
     let staged = format!("pg_temp.syncline_waiting_{at}");
     let shape = again.shape;
@@ -303,7 +303,7 @@ async fn let_go(
     lease: &Lease,
     of: &Waiting<'_>,
 ) -> Result<Committed, PostgresError> {
-    let Again { run, shape, page, .. } = *of.again;
+    let RetriedRows { run, shape, page, .. } = *of.again;
     let rows = copy::rows(shape.encoding, &page.bytes)?;
     let places = session.query(&format!("select {PLACE} from {}", of.staged), []).await?;
     let place = |row: &Row| usize::try_from(row.get::<i32>(0) - 1).ok();
@@ -316,5 +316,5 @@ async fn let_go(
     let updated = (keys.len() as u64).saturating_sub(of.inserted);
     let tally = Tally { inserted: of.inserted, updated, ..Tally::default() };
     let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-    Ok(Committed { tally, straight: false, set_aside })
+    Ok(Committed { tally, straight: false, rejects: set_aside })
 }

@@ -26,7 +26,7 @@ use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Again, Batch, Committed};
+use crate::engine::ports::{Batch, Committed, RetriedRows};
 
 /// The bytes handed to the driver at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -98,7 +98,7 @@ async fn attempt(
             rejects::clear(session, schema, lease.pipeline(), &shape.table, &went_in).await?;
     }
     session.commit().await?;
-    Ok(Committed { tally, straight, set_aside })
+    Ok(Committed { tally, straight, rejects: set_aside })
 }
 
 /// The keys of a page's rows, but for those that were refused.
@@ -131,9 +131,9 @@ async fn begin(
 
 /// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes
 /// in, and what is gone, is let go; what is refused again stays.
-pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, PostgresError> {
+pub async fn retry(to: Writing<'_>, again: &RetriedRows<'_>) -> Result<Committed, PostgresError> {
     let Writing { session, schema, lease, .. } = to;
-    let Again { run, shape, page, keys } = *again;
+    let RetriedRows { run, shape, page, keys } = *again;
     begin(to, shape, Constraints::AtOnce).await?;
     let Put { tally, straight, refused } = put(session, shape, page, false).await?;
     let gone: Vec<RowKey> =
@@ -148,7 +148,7 @@ pub async fn retry(to: Writing<'_>, again: &Again<'_>) -> Result<Committed, Post
     kept?;
     let set_aside = counted?;
     committed?;
-    Ok(Committed { tally, straight, set_aside })
+    Ok(Committed { tally, straight, rejects: set_aside })
 }
 
 /// The savepoint before each attempt at rows.

@@ -58,7 +58,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The exit of a run that ended with this report.
     pub fn of(report: &SyncReport) -> Self {
-        match (report.succeeded(), report.done, report.set_aside()) {
+        match (report.succeeded(), report.done, report.rejects()) {
             (false, ..) => Self::Failed,
             (true, false, _) => Self::More,
             (true, true, 0) => Self::Done,
@@ -114,10 +114,10 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
     if let Some(fault) = &report.fault {
         eprintln!("{}", sentence(fault));
     }
-    if report.set_aside() > 0 {
+    if report.rejects() > 0 {
         eprintln!(
             "The target refuses {} rows, which are set aside.\n  See why: syncline rejects list",
-            report.set_aside()
+            report.rejects()
         );
     }
     Exit::of(report)
@@ -162,7 +162,7 @@ fn table(report: &SyncReport) -> String {
     let width = report.tables.keys().map(|name| name.to_string().chars().count()).max();
     let width = width.unwrap_or(0).max("total".len());
     let mut text = String::new();
-    let (any_set_aside, any_deleted) = (report.set_aside() > 0, report.total().deleted > 0);
+    let (any_set_aside, any_deleted) = (report.rejects() > 0, report.total().deleted > 0);
     let mut line = |name: &str, counts: [String; 5]| {
         let [inserted, updated, unchanged, deleted, rejected] = counts;
         let mut line = format!("{name:width$}  {inserted:>10} {updated:>10} {unchanged:>10}");
@@ -182,9 +182,9 @@ fn table(report: &SyncReport) -> String {
         [inserted, updated, unchanged, deleted, set_aside].map(|count| count.to_string())
     };
     for (name, of) in &report.tables {
-        line(&name.to_string(), counts(&of.tally, of.set_aside));
+        line(&name.to_string(), counts(&of.tally, of.rejects));
     }
-    line("total", counts(&report.total(), report.set_aside()));
+    line("total", counts(&report.total(), report.rejects()));
     let took = report.ended.duration_since(report.started).unwrap_or_default();
     text.push_str(&format!("in {:.1} s{}\n", took.as_secs_f64(), calls_of(report)));
     text

@@ -88,7 +88,7 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
 fn told(report: &SyncReport) -> Option<String> {
     let fault = report.first_fault().map(sentence);
     let wrong = fault.or_else(|| report.problems().next().map(ToString::to_string));
-    match (wrong, report.set_aside()) {
+    match (wrong, report.rejects()) {
         (Some(wrong), _) => Some(failed(&wrong)),
         (None, 0) => None,
         (None, rows) => Some(format!(

@@ -129,7 +129,7 @@ impl SyncAnswer {
                     .iter()
                     .map(|(name, table)| {
                         let error = table.fault.as_ref().map(ErrorBody::of);
-                        let of = TableStatistics::of(&table.tally, table.set_aside, error);
+                        let of = TableStatistics::of(&table.tally, table.rejects, error);
                         let started_from = table.started_from.as_ref().map(point);
                         (name.to_string(), TableStatistics { started_from, ..of })
                     })
@@ -225,7 +225,7 @@ impl FailureAnswer {
 
 fn message(report: &SyncReport, total: &Tally) -> String {
     let rows = total.written();
-    let set_aside = match report.set_aside() {
+    let set_aside = match report.rejects() {
         0 => String::new(),
         count => format!("; the target refuses {count} rows, which are set aside"),
     };

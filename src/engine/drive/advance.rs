@@ -16,12 +16,12 @@ use crate::engine::plan::pace::{Pace, SHRINK};
 use crate::engine::plan::window;
 use crate::engine::ports::{Batch, Clock, Committed, ReadPage, Source, Target};
 
-/// What carrying a scan forward needs.
+/// The context of carrying a scan forward.
 #[derive(Clone, Copy)]
 pub struct Advance<'a> {
-    /// Where rows come from.
+    /// The side that rows come from.
     pub source: &'a dyn Source,
-    /// Where rows go.
+    /// The side that rows go to.
     pub target: &'a dyn Target,
     /// Measures pages against the budget.
     pub clock: &'a dyn Clock,
@@ -35,25 +35,25 @@ pub struct Advance<'a> {
     pub budget: &'a Budget,
 }
 
-/// How far a scan has come.
+/// The point that a scan has come to.
 #[derive(Debug)]
 pub struct Advanced {
-    /// The rows of this slice.
+    /// The counts of this slice's rows.
     pub tally: Tally,
-    /// How many rows of the table are set aside now; none if no page was saved.
-    pub set_aside: Option<u64>,
-    /// What is left of the scan; none when it is done.
+    /// The number of the table's rejected rows now; none if no page was saved.
+    pub rejects: Option<u64>,
+    /// The rest of the scan; none when it is done.
     pub left: Option<Scan>,
 }
 
 /// A fault with what was saved before it.
 #[derive(Debug)]
 pub struct Stopped {
-    /// The rows that were saved.
+    /// The counts of the rows that were saved.
     pub tally: Tally,
-    /// How many rows of the table are set aside now; none if no page was saved.
-    pub set_aside: Option<u64>,
-    /// Why it went no further.
+    /// The number of the table's rejected rows now; none if no page was saved.
+    pub rejects: Option<u64>,
+    /// The reason why the scan went no further.
     pub fault: Fault,
 }
 
@@ -78,7 +78,7 @@ impl Advance<'_> {
         }
     }
 
-    /// Gives back what is left of the scan.
+    /// Works the pages, and returns what is left of the scan.
     async fn pages(
         &self,
         shape: &Shape,
@@ -201,34 +201,34 @@ impl Advance<'_> {
     }
 }
 
-/// What was saved.
+/// The counts of what was saved.
 #[derive(Default)]
 struct Done {
     tally: Tally,
-    set_aside: Option<u64>,
+    rejects: Option<u64>,
 }
 
 impl Done {
     fn add(&mut self, committed: &Committed) {
         self.tally += committed.tally;
-        self.set_aside = Some(committed.set_aside);
+        self.rejects = Some(committed.rejects);
     }
 
     fn advanced(self, left: Option<Scan>) -> Advanced {
-        let Self { tally, set_aside } = self;
-        Advanced { tally, set_aside, left }
+        let Self { tally, rejects } = self;
+        Advanced { tally, rejects, left }
     }
 
     fn stopped(self, fault: Fault) -> Stopped {
-        let Self { tally, set_aside } = self;
-        Stopped { tally, set_aside, fault }
+        let Self { tally, rejects } = self;
+        Stopped { tally, rejects, fault }
     }
 }
 
 /// A page that could not be read or written.
 struct Failed {
     fault: Fault,
-    /// How many rows it had, if it was read.
+    /// The number of its rows, if it was read.
     rows: Option<u64>,
     begun: SystemTime,
 }

@@ -1,5 +1,5 @@
-//! Finds the rows of the target that are gone from the source, and takes them off it. Whether they
-//! may go is decided elsewhere; here each key is asked for in the source right before.
+//! Finds the rows of the target that are gone from the source, and deletes them. `plan/deletes`
+//! decides whether they may go; each key is asked for in the source right before.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
@@ -11,7 +11,7 @@ use crate::engine::ports::{Deletion, KeptRow, Source, Target};
 
 use super::reconcile::{Compare, Compared, Found};
 
-/// How many rows go in one transaction: some kilobytes of keys, and few locks at a time.
+/// The most rows of one transaction: some kilobytes of keys, and few locks at a time.
 pub const ROWS_AT_ONCE: usize = 500;
 
 /// A comparison of the keys of a table's two sides.
@@ -20,16 +20,16 @@ pub struct Search<'a> {
     target: &'a dyn Target,
     /// The sides, as they are asked.
     pub compared: Compared,
-    /// How many rows they have.
+    /// The rows of each side, and the spans that differ.
     pub found: Found,
 }
 
 /// Keys that one side alone has, or the other has marked.
 #[derive(Debug, Default)]
 pub struct Differing {
-    /// Gone from the source.
+    /// The keys that are gone from the source.
     pub gone: Vec<RowKey>,
-    /// In the source, and not among the target's rows that are not marked.
+    /// The keys of the source that are not among the target's rows without a mark.
     pub missing: Vec<RowKey>,
 }
 
@@ -46,9 +46,9 @@ impl<'a> Search<'a> {
         Ok(Self { source, target, compared, found })
     }
 
-    /// The next keys that differ, some hundreds at most. Each was looked at twice, and asked for in
-    /// the source without the pipeline's condition: a row that merely left the condition is not
-    /// gone.
+    /// Returns the next keys that differ, some hundreds at most. Each was compared twice, and asked
+    /// for in the source without the pipeline's condition: a row that merely left the condition is
+    /// not gone.
     pub async fn next(&mut self) -> Result<Differing, Fault> {
         let Self { source, target, compared, found } = self;
         let compare = Compare { source: *source, target: *target, compared };
@@ -64,14 +64,14 @@ impl<'a> Search<'a> {
         Ok(Differing { gone, missing })
     }
 
-    /// What is known of the table, once so many of its rows are known to be gone.
+    /// Returns the extent of the deletes, once so many rows are known to be gone.
     pub fn extent(&self, gone: u64) -> Extent {
         let (source, target) = (self.found.source.rows, self.found.target.rows);
         Extent { source, target, gone, filtered: self.compared.is_filtered() }
     }
 }
 
-/// Those of the keys that the source has no more; none at all if its table is empty.
+/// Returns those of the keys that the source has no more; none at all if its table is empty.
 pub async fn gone(
     source: &dyn Source,
     compared: &Compared,
@@ -85,38 +85,38 @@ pub async fn gone(
     if source.rows(whole, &[KeyRange::ALL], 0).await?.is_some() {
         return Ok(None);
     }
-    let here = source.columns(whole, keys).await?;
-    let is_gone = |key: &&RowKey| here.iter().all(|row| row.key != **key);
+    let rows = source.columns(whole, keys).await?;
+    let is_gone = |key: &&RowKey| rows.iter().all(|row| row.key != **key);
     Ok(Some(keys.iter().filter(is_gone).cloned().collect()))
 }
 
-/// What taking rows off the target needs.
+/// The context of a deletion.
 #[derive(Clone, Copy)]
 pub struct Removal<'a> {
     /// The side that is asked once more.
     pub source: &'a dyn Source,
-    /// The side that they are taken off.
+    /// The side that they are deleted from.
     pub target: &'a dyn Target,
-    /// The right to.
+    /// The right to delete.
     pub lease: &'a Lease,
     /// The run that counts them.
     pub run: &'a RunId,
 }
 
-/// What became of rows that were to go.
+/// The outcome of a deletion.
 #[derive(Debug, Default)]
 pub struct Removed {
-    /// How many went.
+    /// The number of rows that went.
     pub rows: u64,
-    /// Those that the target keeps, and why.
+    /// The rows that the target keeps, and why.
     pub kept: Vec<KeptRow>,
     /// The source's table was found empty: the rest stayed.
     pub empty_source: bool,
 }
 
 impl Removal<'_> {
-    /// Takes the rows of these keys off the target that the source still has not: at most
-    /// `ROWS_AT_ONCE`, in one transaction.
+    /// Deletes the rows of these keys that the source still has not: at most `ROWS_AT_ONCE`, in one
+    /// transaction.
     pub async fn rows(&self, compared: &Compared, keys: &[RowKey]) -> Result<Removed, Fault> {
         let Some(keys) = gone(self.source, compared, keys).await? else {
             return Ok(Removed { empty_source: true, ..Removed::default() });

@@ -7,7 +7,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, Source};
 
-/// The rows of the first of these values, and how many values those are. No values, no rows.
+/// Returns the rows of the first of these values, and how many values those are. No values give no
+/// rows.
 pub async fn first(source: &dyn Source, fetch: &Fetch<'_>) -> Result<(Page, usize), Fault> {
     let mut most = fetch.values.len();
     while most > 0 {
@@ -20,8 +21,8 @@ pub async fn first(source: &dyn Source, fetch: &Fetch<'_>) -> Result<(Page, usiz
     Ok((Page::empty(), 0))
 }
 
-/// The same where a value may be none of its column's type, as a file's key can be: no row has it.
-/// Only for rows that wait; what is deleted for want of a source row takes the fault instead.
+/// Does as `first` where a value may be none of its column's type, as a file's key can be: no row
+/// has it. This is for rows that wait alone; a delete for want of a source row takes the fault.
 pub async fn first_possible(
     source: &dyn Source,
     fetch: &Fetch<'_>,
@@ -39,8 +40,8 @@ pub async fn first_possible(
     }
 }
 
-/// That a single value is one that no row has, unless the refused value is one that the table's
-/// condition met in a row.
+/// Returns that no row has a single value, unless the value that was refused is one that the
+/// table's condition met in a row.
 async fn no_row(
     source: &dyn Source,
     fetch: &Fetch<'_>,
@@ -57,7 +58,8 @@ async fn no_row(
     Ok((Page::empty(), fetch.values.len()))
 }
 
-/// The same of rows that others point to: a key that no row can have points nowhere.
+/// Does as `first_possible` for rows that others point to: a key that no row can have points
+/// nowhere.
 pub async fn first_parents(
     source: &dyn Source,
     fetch: &FetchParents<'_>,
@@ -89,8 +91,8 @@ async fn parents(source: &dyn Source, fetch: &FetchParents<'_>) -> Result<(Page,
     Ok((Page::empty(), 0))
 }
 
-/// How many values to ask for instead, if those asked for gave more than a page. One that gives
-/// several rows cannot be asked for less.
+/// Returns how many values to ask for instead, if those asked for gave more than a page. One that
+/// gives several rows cannot be asked for less.
 fn fewer(page: &Page, asked: usize) -> Option<usize> {
     let fitted = usize::try_from(page.rows).unwrap_or(usize::MAX);
     (!page.complete && asked > 1).then(|| fitted.clamp(1, asked / 2))

@@ -1,5 +1,5 @@
-//! Asks both sides at once, as the plan of spans says, until the rows that differ are known.
-//! Whoever asks decides what becomes of them.
+//! Asks both sides at once, as the plan of spans says, until the rows that differ are known. The
+//! caller decides what becomes of them.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{
@@ -19,19 +19,19 @@ const KEYS_AT_ONCE: usize = 256;
 /// A table as both sides are asked for it.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// What the source is asked for, and what is moved.
+    /// The rows that the source is asked for, and that are moved.
     pub source: Shape,
-    /// What the target is asked for.
+    /// The rows that the target is asked for.
     pub target: Shape,
     /// The greatest cursor that the target has reached; none if every row is compared.
     pub settled_to: Option<String>,
-    /// From where it was filled.
+    /// The cursor that the target was filled from.
     pub filled_from: Option<FilledFrom>,
 }
 
 impl Compared {
-    /// What each side is asked for. The operator's condition speaks of the source's rows; on the
-    /// target it leaves out the same ones where it can be evaluated there.
+    /// Says what each side is asked for. The operator's condition is about the source's rows; on the
+    /// target it leaves out the same ones if it can be evaluated there.
     pub async fn of(
         target: &(impl Digests + ?Sized),
         shape: Shape,
@@ -40,11 +40,11 @@ impl Compared {
     ) -> Result<Self, Fault> {
         let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
         let filter = shape.filter.clone().filter(|_| takes_filter);
-        let there = Shape { filter, ..shape.clone() };
-        Ok(Self { source: shape, target: there, settled_to, filled_from })
+        let on_target = Shape { filter, ..shape.clone() };
+        Ok(Self { source: shape, target: on_target, settled_to, filled_from })
     }
 
-    /// The condition, if there is one, leaves out rows of the target, too.
+    /// Says whether the condition, if there is one, leaves out rows of the target, too.
     pub fn is_filtered(&self) -> bool {
         self.source.filter == self.target.filter
     }
@@ -56,22 +56,22 @@ pub struct Compare<'a, S: ?Sized, T: ?Sized> {
     pub source: &'a S,
     /// The side that is written.
     pub target: &'a T,
-    /// What they are asked for.
+    /// The questions to them.
     pub compared: &'a Compared,
 }
 
-/// What a first look at a table found, and what of it is not narrowed down to rows yet.
+/// The digests of a table's two sides, and the spans that are not narrowed down to rows yet.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The source's settled rows.
     pub source: SideRows,
-    /// The target's.
+    /// The target's settled rows.
     pub target: SideRows,
     suspects: Suspects,
 }
 
 impl Found {
-    /// Every row that differs has been named.
+    /// Says whether every row that differs has been named.
     pub fn is_all(&self) -> bool {
         self.suspects.is_empty()
     }
@@ -87,9 +87,9 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
         };
         let mut digests = (Vec::new(), Vec::new());
         for range in &ranges {
-            let (here, there) = self.digests(std::slice::from_ref(range)).await?;
-            digests.0.extend(here);
-            digests.1.extend(there);
+            let (source, target) = self.digests(std::slice::from_ref(range)).await?;
+            digests.0.extend(source);
+            digests.1.extend(target);
         }
         let mut found = Found::default();
         digests.0.iter().for_each(|digest| found.source.add(*digest));
@@ -99,7 +99,7 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
     }
 
     /// Narrows down what differs until at least as many rows are known as are wanted, or all of
-    /// them. Asked again, it goes on where it stopped.
+    /// them. A later call goes on where this one stopped.
     pub async fn narrow(&self, found: &mut Found, most: u64) -> Result<Vec<DifferingRow>, Fault> {
         let suspects = &mut found.suspects;
         let mut rows = Vec::new();
@@ -108,15 +108,15 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
                 Step::Done => break,
                 Step::Cut { ranges, side, every } => {
                     let pieces = ranges::pieces(&ranges, self.borders(&ranges, side, every).await?);
-                    let (here, there) = self.digests(&pieces).await?;
-                    suspects.compare(pieces, &here, &there);
+                    let (source, target) = self.digests(&pieces).await?;
+                    suspects.compare(pieces, &source, &target);
                 }
                 Step::Fetch(ranges) => {
-                    let (Some(here), Some(there)) = self.row_digests(&ranges).await? else {
+                    let (Some(source), Some(target)) = self.row_digests(&ranges).await? else {
                         suspects.put_back(ranges);
                         continue;
                     };
-                    let keys = ranges::differing_keys(here, there);
+                    let keys = ranges::differing_keys(source, target);
                     rows.extend(self.rows(&keys).await?);
                 }
             }
@@ -124,15 +124,15 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
         Ok(rows)
     }
 
-    /// How the rows of these keys differ now.
+    /// Says how the rows of these keys differ now.
     pub async fn rows(&self, keys: &[RowKey]) -> Result<Vec<DifferingRow>, Fault> {
         let mut rows = Vec::new();
         for keys in keys.chunks(KEYS_AT_ONCE) {
-            let (here, there) = tokio::join!(
-                self.source.columns(self.here(), keys),
-                self.target.columns(self.there(), keys)
+            let (source, target) = tokio::join!(
+                self.source.columns(self.of_source(), keys),
+                self.target.columns(self.of_target(), keys)
             );
-            rows.extend(ranges::differences(&self.compared.source, keys, here?, there?));
+            rows.extend(ranges::differences(&self.compared.source, keys, source?, target?));
         }
         Ok(rows)
     }
@@ -141,11 +141,11 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
         &self,
         ranges: &[KeyRange],
     ) -> Result<(Vec<RangeDigest>, Vec<RangeDigest>), Fault> {
-        let (here, there) = tokio::join!(
-            self.source.digest(self.here(), ranges),
-            self.target.digest(self.there(), ranges)
+        let (source, target) = tokio::join!(
+            self.source.digest(self.of_source(), ranges),
+            self.target.digest(self.of_target(), ranges)
         );
-        Ok((here?, there?))
+        Ok((source?, target?))
     }
 
     async fn borders(
@@ -155,8 +155,8 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
         every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
         match side {
-            Side::Source => self.source.borders(self.here(), ranges, every).await,
-            Side::Target => self.target.borders(self.there(), ranges, every).await,
+            Side::Source => self.source.borders(self.of_source(), ranges, every).await,
+            Side::Target => self.target.borders(self.of_target(), ranges, every).await,
         }
     }
 
@@ -164,22 +164,22 @@ impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
         &self,
         ranges: &[KeyRange],
     ) -> Result<(Option<Vec<RowDigest>>, Option<Vec<RowDigest>>), Fault> {
-        let (here, there) = tokio::join!(
-            self.source.rows(self.here(), ranges, MOST_ROWS),
-            self.target.rows(self.there(), ranges, MOST_ROWS)
+        let (source, target) = tokio::join!(
+            self.source.rows(self.of_source(), ranges, MOST_ROWS),
+            self.target.rows(self.of_target(), ranges, MOST_ROWS)
         );
-        Ok((here?, there?))
+        Ok((source?, target?))
     }
 
-    fn here(&self) -> Comparison<'_> {
-        self.of(&self.compared.source)
+    fn of_source(&self) -> Comparison<'_> {
+        self.comparison(&self.compared.source)
     }
 
-    fn there(&self) -> Comparison<'_> {
-        self.of(&self.compared.target)
+    fn of_target(&self) -> Comparison<'_> {
+        self.comparison(&self.compared.target)
     }
 
-    fn of<'b>(&'b self, shape: &'b Shape) -> Comparison<'b> {
+    fn comparison<'b>(&'b self, shape: &'b Shape) -> Comparison<'b> {
         let Compared { source: _, target: _, settled_to, filled_from } = self.compared;
         let (settled_to, filled_from) = (settled_to.as_deref(), filled_from.as_ref());
         Comparison { shape, settled_to, filled_from }

@@ -1,5 +1,5 @@
-//! Tries rows again that were set aside: the cause may have gone, or the row have changed or gone
-//! at the source. A row whose parent is not in the target yet brings it along.
+//! Retries rejected rows: the cause may have gone, or the row have changed or gone at the source. A
+//! row whose parent is not in the target yet brings it along.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -16,25 +16,25 @@ use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Again, Clock, Committed, Deletion, Fetch, FetchParents, Ledger, Source, Target,
+    Clock, Committed, Deletion, Fetch, FetchParents, Ledger, RetriedRows, Source, Target,
 };
 
-/// How many rows of a table are tried again at once. Those that were tried longest ago come first;
-/// a run goes on with the next ones as long as some go in and the budget allows. Where all are
-/// refused again, the others most likely are, too, and each costs a dozen statements.
+/// The most rows of a table that are retried at once. Those that were tried longest ago come first;
+/// a run goes on with the next ones as long as some go in and the budget allows. If all are
+/// rejected again, the others most likely are, too, and each costs a dozen statements.
 const MOST_AT_A_TIME: u32 = 500;
 
-/// How many generations a row brings along. A longer line goes on in the next run.
+/// The most generations of parents that a row brings along. The next run goes on with the others.
 const MOST_GENERATIONS: usize = 64;
 
-/// What trying again needs.
+/// The context of a retry.
 #[derive(Clone, Copy)]
-pub struct TryAgain<'a> {
-    /// Where rows come from.
+pub struct RetryRejected<'a> {
+    /// The side that rows come from.
     pub source: &'a dyn Source,
-    /// Where rows go.
+    /// The side that rows go to.
     pub target: &'a dyn Target,
-    /// Where the keys are kept.
+    /// The state tables, where the keys are kept.
     pub ledger: &'a dyn Ledger,
     /// Measures the time that is left.
     pub clock: &'a dyn Clock,
@@ -45,49 +45,49 @@ pub struct TryAgain<'a> {
     /// The run that counts the rows.
     pub run: &'a RunId,
     /// The tables that rows may be brought along from.
-    pub family: &'a Family,
+    pub tables: &'a RelatedTables,
 }
 
-/// Tables, and what points to what.
+/// Tables, and the foreign keys between them.
 #[derive(Clone, Debug, Default)]
-pub struct Family {
+pub struct RelatedTables {
     /// The agreements of the tables.
     pub shapes: BTreeMap<TableName, Shape>,
     /// Their foreign keys in the target.
     pub references: BTreeMap<TableName, Vec<Reference>>,
 }
 
-/// What became of the tables that were tried or brought along.
+/// The tables that were retried or brought along.
 #[derive(Debug, Default)]
-pub struct Tried {
-    /// The rows, and how many are set aside.
+pub struct Retried {
+    /// The counts of their rows, and the number of those that are rejected now.
     pub tables: BTreeMap<TableName, (Tally, u64)>,
-    /// Whose parents were brought along last: a cycle comes back to the same rows for ever.
+    /// The rows whose parents were brought along last: a cycle comes back to the same ones for ever.
     orphans: BTreeMap<TableName, Vec<Vec<String>>>,
 }
 
-/// How far the rows of a table were tried.
+/// The point that the retry of a table has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tries {
-    /// All that are likely to go in.
+pub enum RetriedTo {
+    /// All rows that are likely to go in were retried.
     End,
     /// Some went in, and the budget ended before the next ones.
     Budget,
 }
 
-impl TryAgain<'_> {
-    /// Tries a table's rows again, after the parents that they lack.
-    pub async fn table(&self, shape: &Shape, tried: &mut Tried) -> Result<Tries, Fault> {
-        self.generation(shape, MOST_GENERATIONS, tried).await
+impl RetryRejected<'_> {
+    /// Retries a table's rows, after the parents that they lack.
+    pub async fn table(&self, shape: &Shape, retried: &mut Retried) -> Result<RetriedTo, Fault> {
+        self.generation(shape, MOST_GENERATIONS, retried).await
     }
 
-    /// Tries rows of all these tables together that may wait for each other, once each has been
-    /// tried by itself, or for rows to leave that are gone from the source.
-    pub async fn together(
+    /// Retries, in one transaction, the rows of these tables that may wait for each other, or for
+    /// rows to leave that are gone from the source; each has been retried by itself before.
+    pub async fn interdependent(
         &self,
         tables: &[&Shape],
         gone: &[Deletion<'_>],
-        tried: &mut Tried,
+        retried: &mut Retried,
     ) -> Result<(), Fault> {
         let mut waiting = Vec::new();
         // It takes two steps, and the first could look newer than the second.
@@ -106,14 +106,15 @@ impl TryAgain<'_> {
         if rows == 0 || rows == 1 && gone.is_empty() {
             return Ok(());
         }
-        let again: Vec<Again<'_>> = waiting
+        let rows: Vec<RetriedRows<'_>> = waiting
             .iter()
-            .map(|(shape, page)| Again { run: self.run, shape, page, keys: &[] })
+            .map(|(shape, page)| RetriedRows { run: self.run, shape, page, keys: &[] })
             .collect();
-        let saved = self.target.retry_together(self.lease, &again, gone).await?;
-        let tables = again.iter().map(|of| of.shape).chain(gone.iter().map(|of| of.shape));
+        let saved = self.target.retry_interdependent(self.lease, &rows, gone).await?;
+        let tables = rows.iter().map(|rows| rows.shape);
+        let tables = tables.chain(gone.iter().map(|deletion| deletion.shape));
         for (shape, saved) in tables.zip(&saved) {
-            note(tried, &shape.table, saved);
+            note(retried, &shape.table, saved);
         }
         Ok(())
     }
@@ -122,100 +123,101 @@ impl TryAgain<'_> {
         &'t self,
         shape: &'t Shape,
         left: usize,
-        tried: &'t mut Tried,
-    ) -> Pin<Box<dyn Future<Output = Result<Tries, Fault>> + Send + 't>> {
+        retried: &'t mut Retried,
+    ) -> Pin<Box<dyn Future<Output = Result<RetriedTo, Fault>> + Send + 't>> {
         Box::pin(async move {
             loop {
                 let table = Some(&shape.table);
                 let pipeline = self.lease.pipeline();
                 let rejects = self.ledger.rejects(pipeline, table, MOST_AT_A_TIME).await?;
                 if rejects.is_empty() {
-                    return Ok(Tries::End);
+                    return Ok(RetriedTo::End);
                 }
-                let orphans = values(shape, rejects.iter().filter(|of| of.code == MISSING_PARENT));
-                let goes_round = tried.orphans.get(&shape.table) == Some(&orphans);
-                tried.orphans.insert(shape.table.clone(), orphans.clone());
+                let orphans =
+                    values(shape, rejects.iter().filter(|row| row.code == MISSING_PARENT));
+                let goes_round = retried.orphans.get(&shape.table) == Some(&orphans);
+                retried.orphans.insert(shape.table.clone(), orphans.clone());
                 if !orphans.is_empty() && !goes_round && left > 0 {
-                    self.bring_parents(shape, &orphans, left - 1, tried).await?;
+                    self.bring_parents(shape, &orphans, left - 1, retried).await?;
                 }
-                let refused = self.once_more(shape, &rejects, tried).await?;
+                let rejected = self.rows(shape, &rejects, retried).await?;
                 let all = rejects.len() < MOST_AT_A_TIME as usize;
-                let none_went_in = refused >= rejects.len() as u64;
+                let none_went_in = rejected >= rejects.len() as u64;
                 if all || none_went_in {
-                    return Ok(Tries::End);
+                    return Ok(RetriedTo::End);
                 }
                 if !self.budget.allows(self.clock.now(), Duration::ZERO) {
-                    return Ok(Tries::Budget);
+                    return Ok(RetriedTo::Budget);
                 }
             }
         })
     }
 
-    /// Tries these rows again, as the source has them now; how many are refused again.
-    async fn once_more(
+    /// Retries these rows, as the source has them now, and returns how many are rejected again.
+    async fn rows(
         &self,
         shape: &Shape,
         rejects: &[Reject],
-        tried: &mut Tried,
+        retried: &mut Retried,
     ) -> Result<u64, Fault> {
         let known = values(shape, rejects.iter());
         // Keys of before the table's key was changed are let go with the first.
-        let of_old = |of: &&Reject| of.key.values().len() != shape.key.len();
+        let is_old = |row: &&Reject| row.key.values().len() != shape.key.len();
         let mut keys: Vec<RowKey> =
-            rejects.iter().filter(of_old).map(|of| of.key.clone()).collect();
-        let (mut left, mut refused) = (&known[..], 0);
+            rejects.iter().filter(is_old).map(|row| row.key.clone()).collect();
+        let (mut left, mut rejected) = (&known[..], 0);
         while !left.is_empty() || !keys.is_empty() {
             let fetch = Fetch { shape, columns: &shape.key, values: left };
             let (page, taken) = fetch::first_possible(self.source, &fetch).await?;
             let (these, others) = left.split_at(taken);
             keys.extend(these.iter().cloned().map(RowKey::new));
-            let again = Again { run: self.run, shape, page: &page, keys: &keys };
-            let saved = self.target.retry(self.lease, &again).await?;
-            note(tried, &shape.table, &saved);
-            refused += saved.tally.rejected;
+            let rows = RetriedRows { run: self.run, shape, page: &page, keys: &keys };
+            let saved = self.target.retry(self.lease, &rows).await?;
+            note(retried, &shape.table, &saved);
+            rejected += saved.tally.rejected;
             keys.clear();
             left = others;
         }
-        Ok(refused)
+        Ok(rejected)
     }
 
-    /// Brings the parents of rows along. Those that are refused for parents of their own are set
-    /// aside, and bring them along in their turn; so do the other orphans of their table.
+    /// Brings the parents of rows along. Those that are rejected for parents of their own bring them
+    /// along in their turn; so do the other orphans of their table.
     async fn bring_parents(
         &self,
         child: &Shape,
         keys: &[Vec<String>],
         left: usize,
-        tried: &mut Tried,
+        retried: &mut Retried,
     ) -> Result<(), Fault> {
-        for reference in self.family.references.get(&child.table).into_iter().flatten() {
+        for reference in self.tables.references.get(&child.table).into_iter().flatten() {
             let Reference { columns, parent, referenced, deferrable: _ } = reference;
-            let Some(parent) = self.family.shapes.get(parent) else { continue };
-            let (mut orphans, mut refused) = (keys, 0);
+            let Some(parent) = self.tables.shapes.get(parent) else { continue };
+            let (mut orphans, mut rejected) = (keys, 0);
             while !orphans.is_empty() {
                 let fetch = FetchParents { parent, referenced, child, columns, keys: orphans };
                 let (page, taken) = fetch::first_parents(self.source, &fetch).await?;
                 orphans = &orphans[taken..];
                 if page.rows > 0 {
-                    let again = Again { run: self.run, shape: parent, page: &page, keys: &[] };
-                    let saved = self.target.retry(self.lease, &again).await?;
-                    note(tried, &parent.table, &saved);
-                    refused += saved.tally.rejected;
+                    let rows = RetriedRows { run: self.run, shape: parent, page: &page, keys: &[] };
+                    let saved = self.target.retry(self.lease, &rows).await?;
+                    note(retried, &parent.table, &saved);
+                    rejected += saved.tally.rejected;
                 }
             }
-            // Where none of them was refused, there is no further generation.
-            if refused > 0 {
-                self.generation(parent, left, tried).await?;
+            // If none of them was rejected, there is no further generation.
+            if rejected > 0 {
+                self.generation(parent, left, retried).await?;
             }
         }
         Ok(())
     }
 }
 
-fn note(tried: &mut Tried, table: &TableName, saved: &Committed) {
-    let (tally, set_aside) = tried.tables.entry(table.clone()).or_default();
+fn note(retried: &mut Retried, table: &TableName, saved: &Committed) {
+    let (tally, rejects) = retried.tables.entry(table.clone()).or_default();
     *tally += saved.tally;
-    *set_aside = saved.set_aside;
+    *rejects = saved.rejects;
 }
 
 /// The keys of rows as the source takes them. A key of another length is one of before the table's

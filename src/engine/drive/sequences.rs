@@ -8,18 +8,18 @@ use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::sequences::{self, SequencesPlan};
 use crate::engine::ports::{Source, Target};
 
-/// What would be advanced for these tables.
+/// Plans the steps of these tables' sequences.
 pub async fn plan(
     source: &dyn Source,
     target: &dyn Target,
     tables: &[TableName],
 ) -> Result<SequencesPlan, Fault> {
-    let (here, there) = tokio::join!(source.sequences(tables), target.sequences(tables));
-    Ok(sequences::plan(&here?, &there?))
+    let (source, target) = tokio::join!(source.sequences(tables), target.sequences(tables));
+    Ok(sequences::plan(&source?, &target?))
 }
 
-/// Advances what is behind, and gives back what was done. A sequence that cannot be advanced is
-/// named, and the others go on.
+/// Advances the sequences that are behind, and returns the steps that were done. A sequence that
+/// cannot be advanced is named, and the others go on.
 pub async fn advance(
     source: &dyn Source,
     target: &dyn Target,

@@ -7,7 +7,7 @@ use crate::engine::model::run::RunId;
 use crate::engine::plan::news::{self, Found};
 use crate::engine::ports::{Clock, Ledger, Notifier};
 
-/// What telling needs.
+/// The context of telling.
 pub struct Tell<'a> {
     /// The pipeline.
     pub pipeline: &'a str,
@@ -17,14 +17,14 @@ pub struct Tell<'a> {
     pub notifier: &'a dyn Notifier,
     /// Time.
     pub clock: &'a dyn Clock,
-    /// How long their service may take.
+    /// The longest that their service may take.
     pub patience: Duration,
 }
 
 impl Tell<'_> {
-    /// Tells what is news; whether anything was. What people know is changed first, and only by
-    /// one of those who found it; if they cannot be told it is changed back, so that the next
-    /// end of a run finds it again.
+    /// Tells what is news, and returns whether anything was. The record of what people know is
+    /// changed first, and only by one of those who found the news; if people cannot be told it is
+    /// changed back, so that the next end of a run finds the news again.
     pub async fn news(&self, found: &Found<'_>, run: Option<&RunId>) -> Result<bool, Fault> {
         let untold = self.ledger.untold(self.pipeline).await?;
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! What the engine needs of our state tables.
+//! Our state tables: leases, checkpoints, rejected rows and the history of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
@@ -19,7 +19,7 @@ use crate::engine::model::reject::Reject;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::TableName;
 
-/// Our state tables: leases, checkpoints and the history.
+/// Keeps the state of pipelines in our tables.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Makes or upgrades the state tables where that is needed; any number of calls at once.
@@ -50,7 +50,7 @@ pub trait Ledger: Send + Sync {
     /// Records a message that the queue gave up; telling it again changes nothing.
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault>;
 
-    /// What people know of a pipeline, and what there may be to tell them.
+    /// Returns what people know of a pipeline, and what there may be to tell them.
     async fn untold(&self, pipeline: &str) -> Result<Untold, Fault>;
 
     /// Replaces what people know, if it is still what it was before; of several who found the same
@@ -62,11 +62,11 @@ pub trait Ledger: Send + Sync {
         after: Option<&Known>,
     ) -> Result<bool, Fault>;
 
-    /// Everything that is kept of a pipeline, without taking or making anything; none where there
+    /// Returns everything that is kept of a pipeline, and takes or makes nothing; none where there
     /// are no state tables yet.
     async fn records(&self, pipeline: &str) -> Result<Option<Records>, Fault>;
 
-    /// Rows that are set aside, of a table or of all, those first that were tried longest ago.
+    /// Returns the rejected rows of a table or of all, those first that were tried longest ago.
     async fn rejects(
         &self,
         pipeline: &str,
@@ -74,7 +74,7 @@ pub trait Ledger: Send + Sync {
         most: u32,
     ) -> Result<Vec<Reject>, Fault>;
 
-    /// Lets rows go that are set aside, whatever becomes of them; how many there were.
+    /// Forgets rejected rows, whatever becomes of them, and returns how many there were.
     async fn discard(
         &self,
         pipeline: &str,
@@ -82,17 +82,17 @@ pub trait Ledger: Send + Sync {
         keys: &[RowKey],
     ) -> Result<u64, Fault>;
 
-    /// The checkpoints as they are, without taking or making anything.
+    /// Returns the checkpoints as they are, and takes or makes nothing.
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
 }
 
-/// Gives the source's identity, as its facts have it, once that is known; none where it could not
-/// be described, or where there is no source.
+/// The source's identity, as its facts have it, once that is known; none where the source could not
+/// be described, or need not be.
 pub type SourceIdentity<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
 
-/// A source whose identity is known already.
-pub fn known_source<'a>(identity: Option<String>) -> SourceIdentity<'a> {
-    Box::pin(ready(identity))
+/// The identity of a source that the target need not be told from.
+pub fn no_source<'a>() -> SourceIdentity<'a> {
+    Box::pin(ready(None))
 }
 
 /// Checkpoints by table.
@@ -105,19 +105,19 @@ pub struct NewRun<'a> {
     pub id: &'a RunId,
     /// The pipeline.
     pub pipeline: &'a str,
-    /// What it does.
+    /// The kind of its work.
     pub kind: RunKind,
-    /// Why it begins.
+    /// The reason why it begins.
     pub trigger: Trigger,
-    /// Where in a chain of slices it stands; with the slice it names the piece of work.
+    /// The chain of slices with the place in it, which name the piece of work.
     pub chain: &'a Chain,
     /// The queue's message that asks for it, if one does.
     pub delivery: Option<&'a Delivery>,
-    /// How long the lease lives without a commit.
+    /// The time that the lease lives without a commit.
     pub lease: Duration,
 }
 
-/// What came of opening a run.
+/// The outcome of opening a run.
 #[derive(Debug)]
 pub enum Opened {
     /// The lease is ours.
@@ -128,30 +128,30 @@ pub enum Opened {
     Finished(PastRun),
 }
 
-/// What a run begins with.
+/// The rights and the state that a run begins with.
 #[derive(Debug)]
 pub struct Begun {
     /// The right to save.
     pub lease: Lease,
-    /// Where each table stands.
+    /// The checkpoints of the tables.
     pub checkpoints: Checkpoints,
     /// The tables that earlier slices of the same chain have brought up to date.
     pub done: BTreeSet<TableName>,
     /// The tables whose deletes they have done.
     pub reconciled: BTreeSet<TableName>,
-    /// How many rows of each table are set aside.
-    pub set_aside: RejectCounts,
+    /// The numbers of rejected rows.
+    pub rejects: RejectCounts,
 }
 
-/// How many rows are set aside, by table; tables without one are left out.
+/// Numbers of rejected rows by table; tables without one are left out.
 pub type RejectCounts = BTreeMap<TableName, u64>;
 
 /// The version of the state tables, as it was found and as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateVersion {
-    /// 0 where there were none.
+    /// The version that was found; 0 where there were no tables.
     pub before: i64,
-    /// What this program works with, or what a later one left.
+    /// The version that this program works with, or that a later one left.
     pub now: i64,
 }
 
@@ -160,13 +160,13 @@ pub struct StateVersion {
 pub struct LostMessage<'a> {
     /// The pipeline it asked to sync.
     pub pipeline: &'a str,
-    /// Why it asked.
+    /// The reason why it asked.
     pub trigger: Trigger,
-    /// Where in a chain it stood.
+    /// The chain of slices with the place in it.
     pub chain: &'a Chain,
-    /// Which message it was, and how often it was tried again.
+    /// The message, and how often it was tried again.
     pub delivery: &'a Delivery,
-    /// What became of the last attempt, as it may be told.
+    /// The outcome of the last attempt, as people may hear it.
     pub reason: &'a str,
 }
 
@@ -175,10 +175,10 @@ pub struct LostMessage<'a> {
 pub struct ClosedRun<'a> {
     /// Its id.
     pub id: &'a RunId,
-    /// How it ended.
+    /// The way it ended.
     pub end: RunEnd,
-    /// What went wrong, as it may be told.
+    /// The text of what went wrong, as people may hear it.
     pub error: Option<&'a str>,
-    /// How many API calls it made until here.
+    /// The number of its API calls so far.
     pub calls: u64,
 }

@@ -39,7 +39,7 @@ use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target, known_source};
+use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target, no_source};
 
 use fill::Filling;
 use plan::Headed;
@@ -167,7 +167,7 @@ impl ImportGap {
             delivery: None,
             lease: self.pipeline.lease,
         };
-        let (_, opened) = ledger.open(&new, Some(&[]), known_source(None)).await?;
+        let (_, opened) = ledger.open(&new, Some(&[]), no_source()).await?;
         let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
             Opened::Busy(left) => {

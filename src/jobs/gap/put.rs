@@ -13,7 +13,7 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::window;
-use crate::engine::ports::{Again, Batch, Checkpoints, Committed, Ledger, Target};
+use crate::engine::ports::{Batch, Checkpoints, Committed, Ledger, RetriedRows, Target};
 
 /// Rows with the keys that they are told by.
 #[derive(Clone, Copy)]
@@ -70,8 +70,8 @@ impl Committing<'_> {
 
     /// What became of a page, with those of its rows that are set aside now.
     async fn told(&self, of: Keyed<'_>, committed: &Committed) -> Result<Rehearsed, Fault> {
-        let Committed { tally, straight: _, set_aside } = *committed;
-        if set_aside == 0 {
+        let Committed { tally, straight: _, rejects } = *committed;
+        if rejects == 0 {
             return Ok(Rehearsed { tally, refused: Vec::new() });
         }
         let (pipeline, table) = (self.lease.pipeline(), Some(&of.shape.table));
@@ -95,17 +95,17 @@ impl Put for Committing<'_> {
     async fn again(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault> {
         let Keyed { shape, page, lines } = rows;
         let keys: Vec<RowKey> = lines.keys().cloned().collect();
-        let again = Again { run: self.run, shape, page, keys: &keys };
-        let committed = self.target.retry(self.lease, &again).await?;
+        let retried = RetriedRows { run: self.run, shape, page, keys: &keys };
+        let committed = self.target.retry(self.lease, &retried).await?;
         self.told(rows, &committed).await
     }
 
     async fn together(&mut self, all: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault> {
-        let again: Vec<Again<'_>> = all
+        let retried: Vec<RetriedRows<'_>> = all
             .iter()
-            .map(|of| Again { run: self.run, shape: of.shape, page: of.page, keys: &[] })
+            .map(|of| RetriedRows { run: self.run, shape: of.shape, page: of.page, keys: &[] })
             .collect();
-        let saved = self.target.retry_together(self.lease, &again, &[]).await?;
+        let saved = self.target.retry_interdependent(self.lease, &retried, &[]).await?;
         let mut told = Vec::with_capacity(all.len());
         for (of, committed) in all.iter().zip(&saved) {
             told.push(self.told(*of, committed).await?);

@@ -95,7 +95,7 @@ impl SyncTables {
                 let counts = RunCounts {
                     rows: report.total().written(),
                     lag: report.worst_lag(),
-                    rejected: Some(report.set_aside()),
+                    rejected: Some(report.rejects()),
                     calls: report.calls,
                 };
                 let (fault, error) = (report.first_fault(), report.error_text());
@@ -129,8 +129,8 @@ impl SyncTables {
             Beginning::Over(outcome) => return Ok(*outcome),
         };
         let Begins { here, there, begun } = begins;
-        let Begun { lease, checkpoints, done, reconciled, set_aside } = begun;
-        report.began_with(&set_aside);
+        let Begun { lease, checkpoints, done, reconciled, rejects } = begun;
+        report.began_with(&rejects);
         let worked = match here {
             Err(fault) => Err(fault),
             Ok(here) => {
@@ -190,7 +190,8 @@ impl SyncTables {
         }
         let asks = survey::asks(&plan.shapes, &checkpoints);
         let survey = source.survey(&asks, self.pipeline.overlap).await?;
-        let deletes = plan_deletes::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
+        let deletes =
+            plan_deletes::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
         Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
     }
 

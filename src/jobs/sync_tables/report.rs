@@ -49,7 +49,7 @@ pub struct TableReport {
     /// Its rows.
     pub tally: Tally,
     /// How many of its rows are set aside, because the target refuses them.
-    pub set_aside: u64,
+    pub rejects: u64,
     /// From where it was filled, if not from its first row.
     pub started_from: Option<CursorValue>,
     /// Why it went no further.
@@ -87,16 +87,16 @@ impl SyncReport {
     }
 
     /// Adds a table's rows, and says how many are set aside now if that is known.
-    pub fn add(&mut self, table: &TableName, tally: Tally, set_aside: Option<u64>) {
+    pub fn add(&mut self, table: &TableName, tally: Tally, rejects: Option<u64>) {
         let of = self.tables.entry(table.clone()).or_default();
         of.tally += tally;
-        of.set_aside = set_aside.unwrap_or(of.set_aside);
+        of.rejects = rejects.unwrap_or(of.rejects);
     }
 
     /// Says how many rows were set aside before the run; tables that it does not get to keep that.
-    pub fn began_with(&mut self, set_aside: &RejectCounts) {
-        for (table, count) in set_aside {
-            self.tables.entry(table.clone()).or_default().set_aside = *count;
+    pub fn began_with(&mut self, rejects: &RejectCounts) {
+        for (table, count) in rejects {
+            self.tables.entry(table.clone()).or_default().rejects = *count;
         }
     }
 
@@ -161,7 +161,7 @@ impl SyncReport {
             self.lags.extend(later);
             for (table, of) in earlier.tables {
                 let came_here = self.tables.contains_key(&table);
-                self.add(&table, of.tally, (!came_here).then_some(of.set_aside));
+                self.add(&table, of.tally, (!came_here).then_some(of.rejects));
                 let now = self.tables.entry(table.clone()).or_default();
                 now.started_from = now.started_from.take().or(of.started_from);
                 if let (false, Some(fault)) = (came_here, of.fault) {
@@ -190,8 +190,8 @@ impl SyncReport {
     }
 
     /// How many rows are set aside, in all tables.
-    pub fn set_aside(&self) -> u64 {
-        self.tables.values().map(|of| of.set_aside).sum()
+    pub fn rejects(&self) -> u64 {
+        self.tables.values().map(|of| of.rejects).sum()
     }
 
     /// The fault that speaks for the run: the one that ended it, else one of a table, and of these

@@ -22,8 +22,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::Refusal;
 use crate::engine::plan::{tables, window};
 use crate::engine::ports::{
-    Batch, Begun, Checkpoints, ClosedRun, Fetch, Ledger, NewRun, Opened, Source, Target,
-    known_source,
+    Batch, Begun, Checkpoints, ClosedRun, Fetch, Ledger, NewRun, Opened, Source, Target, no_source,
 };
 
 /// How many rows are fetched and written in one transaction. A fetched page is bounded by its rows
@@ -62,7 +61,7 @@ impl Repair<'_> {
             delivery: None,
             lease: self.job.pipeline.lease,
         };
-        let (_, opened) = self.ledger.open(&new, Some(&[]), known_source(None)).await?;
+        let (_, opened) = self.ledger.open(&new, Some(&[]), no_source()).await?;
         let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
             Opened::Busy(left) => {

@@ -164,7 +164,7 @@ impl Walk<'_> {
         if let Some(problem) = report.problems().next() {
             return Err(checks::problem(problem));
         }
-        match report.set_aside() {
+        match report.rejects() {
             0 => Ok(report),
             _ if self.arguments.despite_rejects => Ok(report),
             rows => Err(checks::rejected(rows)),

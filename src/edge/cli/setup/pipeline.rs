@@ -146,7 +146,7 @@ pub async fn run(app: &App, served: &Served, needs: Needs, checks: &mut Checks) 
 fn ran(report: &SyncReport) -> Vec<Check> {
     let Tally { inserted, updated, unchanged, rejected: _, deleted: _, rewritten: _ } =
         report.total();
-    let rejected = report.set_aside();
+    let rejected = report.rejects();
     let found = match inserted + updated + rejected {
         0 => "caught up: nothing had changed".to_owned(),
         _ => {

@@ -21,7 +21,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::{self, MOST_ROWS, Told};
 use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
-use crate::engine::ports::{Again, Checkpoints, Deletion, Fetch, KeptRow};
+use crate::engine::ports::{Checkpoints, Deletion, Fetch, KeptRow, RetriedRows};
 
 use super::super::SyncReport;
 use super::Slice;
@@ -203,7 +203,7 @@ impl Slice<'_> {
         Ok(Worked::Whole)
     }
 
-    /// Tries the rows again that were held, as long as others go.
+    /// RetriedTo the rows again that were held, as long as others go.
     pub(super) async fn once_more(
         &self,
         kept: &mut [Kept<'_>],
@@ -239,7 +239,7 @@ impl Slice<'_> {
         mut missing: Vec<RowKey>,
         report: &mut SyncReport,
     ) -> Result<Worked, Fault> {
-        let waits = report.tables.get(&shape.table).is_some_and(|of| of.set_aside > 0);
+        let waits = report.tables.get(&shape.table).is_some_and(|of| of.rejects > 0);
         if waits && !missing.is_empty() {
             let pipeline = self.lease.pipeline();
             let waiting = self.ledger.rejects(pipeline, Some(&shape.table), MOST_WAITING).await?;
@@ -255,9 +255,9 @@ impl Slice<'_> {
             let some = &left[..left.len().min(ROWS_AT_ONCE)];
             let fetch = Fetch { shape, columns: &shape.key, values: some };
             let (page, taken) = fetch::first(self.source, &fetch).await?;
-            let again = Again { run: &self.job.run, shape, page: &page, keys: &[] };
+            let again = RetriedRows { run: &self.job.run, shape, page: &page, keys: &[] };
             let saved = self.target.retry(self.lease, &again).await?;
-            report.add(&shape.table, saved.tally, Some(saved.set_aside));
+            report.add(&shape.table, saved.tally, Some(saved.rejects));
             // What refuses all of a page most likely refuses the rest.
             if page.rows > 0 && saved.tally.rejected == page.rows {
                 break;

@@ -192,21 +192,21 @@ impl Slice<'_> {
             let advanced = self.advance().table(shape, &reached, scan, first).await;
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
             match advanced {
-                Ok(Advanced { tally, set_aside, left: None }) => {
-                    report.add(&shape.table, tally, set_aside);
+                Ok(Advanced { tally, rejects, left: None }) => {
+                    report.add(&shape.table, tally, rejects);
                     checkpoints.insert(shape.table.clone(), done);
                     report.lags.insert(shape.table.clone(), Lag::None);
                     if resumed {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Advanced { tally, set_aside, left: Some(left) }) => {
-                    report.add(&shape.table, tally, set_aside);
+                Ok(Advanced { tally, rejects, left: Some(left) }) => {
+                    report.add(&shape.table, tally, rejects);
                     report.cut(&shape.table, left.after.as_ref());
                     return Ok(BTreeSet::new());
                 }
-                Err(Stopped { tally, set_aside, fault }) => {
-                    report.add(&shape.table, tally, set_aside);
+                Err(Stopped { tally, rejects, fault }) => {
+                    report.add(&shape.table, tally, rejects);
                     if fault.stops_the_run() {
                         return Err(fault);
                     }

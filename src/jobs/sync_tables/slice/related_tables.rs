@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::drive::rejects::Family;
+use crate::engine::drive::retry_rejected::RelatedTables;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
@@ -19,8 +19,8 @@ pub async fn family(
     source: &dyn Source,
     target: &dyn Target,
     planned: &[Shape],
-) -> Result<Family, Fault> {
-    let mut family = Family::default();
+) -> Result<RelatedTables, Fault> {
+    let mut family = RelatedTables::default();
     for shape in planned {
         family.shapes.insert(shape.table.clone(), shape.clone());
     }
@@ -40,7 +40,13 @@ pub async fn family(
     Ok(family)
 }
 
-fn add(family: &mut Family, pipeline: &Pipeline, asked: &[TableName], here: &Facts, there: &Facts) {
+fn add(
+    family: &mut RelatedTables,
+    pipeline: &Pipeline,
+    asked: &[TableName],
+    here: &Facts,
+    there: &Facts,
+) {
     for (table, facts) in &there.tables {
         family.references.insert(table.clone(), facts.references.clone());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::drive::rejects::{Tried, Tries, TryAgain};
+use crate::engine::drive::retry_rejected::{Retried, RetriedTo, RetryRejected};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::shape::Shape;
 
@@ -12,7 +12,7 @@ use super::deletes::Kept;
 use super::related_tables::family;
 
 impl Slice<'_> {
-    /// Tries what is set aside again, parents' tables first: what the pages before brought may be
+    /// RetriedTo what is set aside again, parents' tables first: what the pages before brought may be
     /// what was missing. Rows that are gone, and held, may leave with it.
     pub(super) async fn try_again(
         &self,
@@ -23,14 +23,15 @@ impl Slice<'_> {
         let Self { job, source, target, ledger, clock, lease, budget, .. } = *self;
         let is_waiting = |report: &SyncReport, shape: &Shape| {
             let of = report.tables.get(&shape.table);
-            of.is_some_and(|of| of.set_aside > 0 && of.fault.is_none())
+            of.is_some_and(|of| of.rejects > 0 && of.fault.is_none())
         };
         if !shapes.iter().any(|shape| is_waiting(report, shape)) {
             return Ok(());
         }
         let family = family(&job.pipeline, source, target, shapes).await?;
         let (run, family) = (&job.run, &family);
-        let again = TryAgain { source, target, ledger, clock, budget, lease, run, family };
+        let again =
+            RetryRejected { source, target, ledger, clock, budget, lease, run, tables: family };
         let fits = || budget.allows(clock.now(), Duration::ZERO);
         let mut cut = None;
         let mut waiting: Vec<_> = shapes.iter().filter(|of| is_waiting(report, of)).collect();
@@ -43,12 +44,12 @@ impl Slice<'_> {
                 cut = Some(&shape.table);
                 break;
             }
-            let mut tried = Tried::default();
+            let mut tried = Retried::default();
             let ended = again.table(shape, &mut tried).await;
             tell(tried, report);
             match ended {
-                Ok(Tries::End) => {}
-                Ok(Tries::Budget) => cut = Some(&shape.table),
+                Ok(RetriedTo::End) => {}
+                Ok(RetriedTo::Budget) => cut = Some(&shape.table),
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
@@ -65,8 +66,8 @@ impl Slice<'_> {
         }
         let held = self.held(kept).await?;
         let gone: Vec<_> = held.iter().map(|of| of.deletion(&job.run)).collect();
-        let mut tried = Tried::default();
-        let ended = again.together(&left, &gone, &mut tried).await;
+        let mut tried = Retried::default();
+        let ended = again.interdependent(&left, &gone, &mut tried).await;
         tell(tried, report);
         match ended {
             Err(fault) if !fault.stops_the_run() => report.fail(&left[0].table, fault),
@@ -78,8 +79,8 @@ impl Slice<'_> {
     }
 }
 
-fn tell(tried: Tried, report: &mut SyncReport) {
-    for (table, (tally, set_aside)) in tried.tables {
-        report.add(&table, tally, Some(set_aside));
+fn tell(tried: Retried, report: &mut SyncReport) {
+    for (table, (tally, rejects)) in tried.tables {
+        report.add(&table, tally, Some(rejects));
     }
 }
