@@ -1,5 +1,5 @@
-//! How a run begins: both sides are described, a pair that cannot be synced is refused, and the
-//! lease is taken.
+//! The beginning of a run: both sides are described, a pair that cannot be synced is refused, and
+//! the lease is taken.
 
 use tokio::sync::oneshot;
 
@@ -9,23 +9,23 @@ use crate::engine::model::run::RunKind;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Begun, Ledger, NewRun, Opened, Source};
 
-use super::{Outcome, SyncTables};
+use super::request::{Outcome, SyncTables};
 
-/// What came of beginning.
+/// The outcome of beginning.
 pub(super) enum Beginning {
     /// The lease is ours.
-    Run(Box<Begins>),
+    Run(Box<BegunRun>),
     /// There is no more to do.
     Over(Box<Outcome>),
 }
 
-/// What a run begins with.
-pub(super) struct Begins {
-    /// The source; a fault of its description is recorded with the run.
-    pub here: Result<Facts, Fault>,
-    /// The target.
-    pub there: Facts,
-    /// The lease, and where each table stands.
+/// A run that has its lease, and the two sides that it works on.
+pub(super) struct BegunRun {
+    /// The facts of the source; a fault of its description is recorded with the run.
+    pub source: Result<Facts, Fault>,
+    /// The facts of the target.
+    pub target: Facts,
+    /// The lease, and what is stored of the tables.
     pub begun: Begun,
 }
 
@@ -39,21 +39,21 @@ impl SyncTables {
     ) -> Result<Beginning, Fault> {
         let new = self.new_run();
         let tables = self.pipeline.tables.as_deref();
-        let (describes, described) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let describing = async {
-            let here = source.describe(tables).await;
-            let identity = here.as_ref().ok().map(|here| here.identity.clone());
-            // Nobody waits for it where the target has failed first.
-            let _unheard = describes.send(identity);
-            here
+            let facts = source.describe(tables).await;
+            let identity = facts.as_ref().ok().map(|facts| facts.identity.clone());
+            // The receiver is gone where the target has failed first.
+            let _unheard = sender.send(identity);
+            facts
         };
-        let identity = Box::pin(async { described.await.ok().flatten() });
-        let (here, opened) = tokio::join!(describing, ledger.open(&new, tables, identity));
-        let (there, opened) = opened?;
+        let identity = Box::pin(async { receiver.await.ok().flatten() });
+        let (source, opened) = tokio::join!(describing, ledger.open(&new, tables, identity));
+        let (target, opened) = opened?;
         Ok(match opened.map_err(tables::refusal)? {
             Opened::Busy(left) => Beginning::Over(Box::new(Outcome::Busy(left))),
             Opened::Finished(past) => Beginning::Over(Box::new(Outcome::Repeated(past))),
-            Opened::Run(begun) => Beginning::Run(Box::new(Begins { here, there, begun })),
+            Opened::Run(begun) => Beginning::Run(Box::new(BegunRun { source, target, begun })),
         })
     }
 

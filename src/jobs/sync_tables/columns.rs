@@ -1,4 +1,4 @@
-//! Columns that only the source has, added to the target where that is asked for.
+//! The columns that only the source has, added to the target where that is asked for.
 
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -8,20 +8,20 @@ use crate::engine::plan::additions::{self, Additions};
 use crate::engine::plan::tables::{self, TablesPlan};
 use crate::engine::ports::Target;
 
-/// What would be added. The target is asked for nothing but the types of new columns, and not at
-/// all where there are none.
+/// Plans the columns that would be added. The target is asked for nothing but the types of new
+/// columns, and not at all where there are none.
 pub async fn plan(
     pipeline: &Pipeline,
     target: &dyn Target,
-    here: &Facts,
-    there: &Facts,
+    source_facts: &Facts,
+    target_facts: &Facts,
 ) -> Result<Additions, Fault> {
-    let types = additions::types(pipeline, here, there);
+    let types = additions::types(pipeline, source_facts, target_facts);
     if types.is_empty() {
         return Ok(Additions::default());
     }
     let unknown = target.unknown_types(&types).await?;
-    Ok(additions::plan(pipeline, here, there, &unknown))
+    Ok(additions::plan(pipeline, source_facts, target_facts, &unknown))
 }
 
 /// Adds what is to be added, and plans the tables with what the target has then. A table that
@@ -30,10 +30,10 @@ pub async fn add(
     pipeline: &Pipeline,
     target: &dyn Target,
     lease: &Lease,
-    here: &Facts,
-    mut there: Facts,
+    source_facts: &Facts,
+    mut target_facts: Facts,
 ) -> Result<TablesPlan, Fault> {
-    let additions = plan(pipeline, target, here, &there).await?;
+    let additions = plan(pipeline, target, source_facts, &target_facts).await?;
     let (mut added, mut refused) = (Vec::new(), Vec::new());
     for addition in &additions.tables {
         match target.add_columns(lease, addition).await {
@@ -43,10 +43,10 @@ pub async fn add(
         }
     }
     if !added.is_empty() {
-        let changed: Vec<_> = added.iter().map(|of| of.table.clone()).collect();
-        there.tables.extend(target.describe(Some(&changed)).await?.tables);
+        let changed: Vec<_> = added.iter().map(|addition| addition.table.clone()).collect();
+        target_facts.tables.extend(target.describe(Some(&changed)).await?.tables);
     }
-    let mut plan = told(tables::plan(pipeline, here, &there), &additions);
+    let mut plan = with_remarks(tables::plan(pipeline, source_facts, &target_facts), &additions);
     plan.notes.extend(added.into_iter().map(additions::added));
     for (addition, fault) in &refused {
         additions::explain(&mut plan.notes, addition, additions::refused(addition, fault));
@@ -54,17 +54,17 @@ pub async fn add(
     Ok(plan)
 }
 
-/// The plan as if everything were added already.
+/// Plans the tables as if everything were added already.
 pub fn as_if_added(
     pipeline: &Pipeline,
-    here: &Facts,
-    there: &Facts,
+    source_facts: &Facts,
+    target_facts: &Facts,
     additions: &Additions,
 ) -> TablesPlan {
-    told(tables::plan(pipeline, here, &additions.applied(there)), additions)
+    with_remarks(tables::plan(pipeline, source_facts, &additions.applied(target_facts)), additions)
 }
 
-fn told(mut plan: TablesPlan, additions: &Additions) -> TablesPlan {
+fn with_remarks(mut plan: TablesPlan, additions: &Additions) -> TablesPlan {
     let Additions { tables: _, unknown, remarks } = additions;
     for addition in unknown {
         additions::explain(&mut plan.notes, addition, additions::unknown(addition));

@@ -1,31 +1,36 @@
 //! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
 //! source to target, parents first.
+//!
+//! | file | has |
+//! | --- | --- |
+//! | `request` | the message, and what comes of a slice |
+//! | `begin` | both sides described, and the lease taken |
+//! | `slice` | the work under the lease |
+//! | `columns` | the columns that are added to the target |
+//! | `plan`, `plan_deletes` | what a run would do, for people |
+//! | `report` | what a slice came to |
 
 mod begin;
 mod columns;
 mod plan;
 mod plan_deletes;
 mod report;
+mod request;
 mod slice;
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use begin::{Beginning, Begins};
-use plan::Ahead;
+use begin::{Beginning, BegunRun};
 pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
 pub use plan_deletes::DeletesIntent;
 pub use report::{SyncReport, TableReport};
+pub use request::{Outcome, SyncTables};
 
 use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
-use crate::engine::model::deletes::Cap;
-use crate::engine::model::delivery::{Chain, Delivery};
-use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
-use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{PastRun, RunEnd, RunId, Trigger};
+use crate::engine::model::run::RunEnd;
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
@@ -33,42 +38,6 @@ use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, Source, Target};
 
 use super::{FinishedRun, Ports, RunCounts};
 use slice::{Slice, survey};
-
-/// Asks for one pipeline's tables to be brought up to date. It says what to look at, never where
-/// it stands: a repeated or late request does the same as the first.
-#[derive(Clone, Debug)]
-pub struct SyncTables {
-    /// The pipeline.
-    pub pipeline: Arc<Pipeline>,
-    /// Why it is asked.
-    pub trigger: Trigger,
-    /// Where in a chain of slices it stands.
-    pub chain: Chain,
-    /// The queue's message that asks for it, if one does.
-    pub delivery: Option<Delivery>,
-    /// Whether the target's sequences are advanced once the tables are up to date.
-    pub sequences: bool,
-    /// The id that the run is recorded under.
-    pub run: RunId,
-    /// How many rows may be deleted.
-    pub cap: Cap,
-    /// Whether the tables are read though nothing was written at the source: their rows may have
-    /// been lost at the target.
-    pub anew: bool,
-}
-
-/// What came of one slice.
-#[derive(Debug)]
-pub enum Outcome {
-    /// All of it is done, or failed in a way that going on would not mend.
-    Done(SyncReport),
-    /// The budget is out; the same job goes on from the saved state.
-    Continue(SyncReport),
-    /// Another run holds the lease, for that long unless it ends or commits.
-    Busy(Duration),
-    /// A run of the past did this very piece of work; this is a repeated delivery.
-    Repeated(PastRun),
-}
 
 impl SyncTables {
     /// Does one slice within its budget, then counts it and tells people what is news. The fault
@@ -111,7 +80,7 @@ impl SyncTables {
         Some(FinishedRun { pipeline, delivery, asked, run, end, fault, error, counts })
     }
 
-    /// Does one slice: facts, plan, lease, look, pages, record.
+    /// Does one slice: describes, plans, takes the lease, surveys, moves pages, and records the run.
     pub async fn slice(
         &self,
         source: &dyn Source,
@@ -124,27 +93,19 @@ impl SyncTables {
         let (started, calls_before) = (clock.now(), meter.calls());
         let calls = || meter.calls() - calls_before;
         let mut report = SyncReport::begun(&self.run, started);
-        let begins = match self.begin(source, ledger).await? {
-            Beginning::Run(begins) => *begins,
+        let begun = match self.begin(source, ledger).await? {
+            Beginning::Run(begun) => *begun,
             Beginning::Over(outcome) => return Ok(*outcome),
         };
-        let Begins { here, there, begun } = begins;
+        let BegunRun { source: source_facts, target: target_facts, begun } = begun;
         let Begun { lease, checkpoints, done, reconciled, rejects } = begun;
         report.began_with(&rejects);
-        let worked = match here {
+        let worked = match source_facts {
             Err(fault) => Err(fault),
-            Ok(here) => {
-                let slice = Slice {
-                    job: self,
-                    source,
-                    target,
-                    ledger,
-                    clock,
-                    budget,
-                    lease: &lease,
-                    reconciled: &reconciled,
-                };
-                slice.run(&here, there, &done, checkpoints, &mut report).await
+            Ok(source_facts) => {
+                let (job, lease, reconciled) = (self, &lease, &reconciled);
+                let slice = Slice { job, source, target, ledger, clock, budget, lease, reconciled };
+                slice.run(&source_facts, target_facts, &done, checkpoints, &mut report).await
             }
         };
         report.note_rewritten();
@@ -165,42 +126,39 @@ impl SyncTables {
         target: &dyn Target,
         ledger: &dyn Ledger,
     ) -> Result<SyncPlan, Fault> {
-        let (here, there) = self.describe(source, target).await;
-        let (here, there) = (here?, there?);
-        tables::refuse(&here, &there)?;
-        tables::refuse_to_write(&there)?;
+        let pipeline = &self.pipeline;
+        let (source_facts, target_facts) = self.describe(source, target).await;
+        let (source_facts, target_facts) = (&source_facts?, &target_facts?);
+        tables::refuse(source_facts, target_facts)?;
+        tables::refuse_to_write(target_facts)?;
         ledger.check_place().await?;
-        let additions = columns::plan(&self.pipeline, target, &here, &there).await?;
-        let mut plan = columns::as_if_added(&self.pipeline, &here, &there, &additions);
-        let additions = additions.tables;
-        let mut advanced = None;
+        let additions = columns::plan(pipeline, target, source_facts, target_facts).await?;
+        let mut plan = columns::as_if_added(pipeline, source_facts, target_facts, &additions);
+        let mut sequences = None;
         if self.sequences {
             let tables: Vec<_> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
             let SequencesPlan { steps, notes } = sequences::plan(source, target, &tables).await?;
             plan.notes.extend(notes);
-            advanced = Some(steps);
+            sequences = Some(steps);
         }
-        let [source_side, target_side] = [&here, &there].map(SideIntent::of);
-        let ahead =
-            Ahead { source: source_side, target: target_side, additions, sequences: advanced };
-        let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
-        plan.notes.extend(tables::gone(&self.pipeline, &here, &there, checkpoints.keys()));
-        if plan.shapes.is_empty() {
-            return Ok(SyncPlan::of(plan, ahead, &checkpoints, &Survey::default()));
-        }
-        let asks = survey::asks(&plan.shapes, &checkpoints);
-        let survey = source.survey(&asks, self.pipeline.overlap).await?;
+        let checkpoints = ledger.checkpoints(&pipeline.name).await?;
+        plan.notes.extend(tables::gone(pipeline, source_facts, target_facts, checkpoints.keys()));
+        let survey = match plan.shapes.is_empty() {
+            true => Survey::default(),
+            false => {
+                let asks = survey::asks(&plan.shapes, &checkpoints);
+                source.survey(&asks, pipeline.overlap).await?
+            }
+        };
         let deletes =
             plan_deletes::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
-        Ok(SyncPlan { deletes, ..SyncPlan::of(plan, ahead, &checkpoints, &survey) })
-    }
-
-    async fn describe(
-        &self,
-        source: &dyn Source,
-        target: &dyn Target,
-    ) -> (Result<Facts, Fault>, Result<Facts, Fault>) {
-        let tables = self.pipeline.tables.as_deref();
-        tokio::join!(source.describe(tables), target.describe(tables))
+        Ok(SyncPlan {
+            source: SideIntent::of(source_facts),
+            target: SideIntent::of(target_facts),
+            additions: additions.tables,
+            deletes,
+            sequences,
+            ..SyncPlan::of_tables(plan, &checkpoints, &survey)
+        })
     }
 }

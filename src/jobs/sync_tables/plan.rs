@@ -1,4 +1,4 @@
-//! What a sync would do, as a value that can be printed and tested.
+//! The plan of a sync, as a value that can be printed and tested.
 
 use std::fmt;
 
@@ -19,22 +19,22 @@ use crate::engine::ports::Checkpoints;
 
 use super::plan_deletes::DeletesIntent;
 
-/// What a run would do now.
+/// The plan of a run that would begin now.
 #[derive(Debug, Default)]
 pub struct SyncPlan {
     /// The side that is read.
     pub source: SideIntent,
     /// The side that is written.
     pub target: SideIntent,
-    /// What would be added to the target's tables first.
+    /// The columns that would be added to the target's tables first.
     pub additions: Vec<Addition>,
     /// The tables in the order they would be worked.
     pub tables: Vec<TableIntent>,
-    /// The tables of which rows are gone from the source, in the order they would be worked.
+    /// The tables with rows that are gone from the source, in the order they would be worked.
     pub deletes: Vec<DeletesIntent>,
     /// The sequences that would be advanced, where that is asked for.
     pub sequences: Option<Vec<SequenceStep>>,
-    /// What planning says.
+    /// The notes of planning.
     pub notes: Vec<Note>,
 }
 
@@ -48,31 +48,18 @@ pub struct SideIntent {
 }
 
 impl SideIntent {
-    /// What a side's facts say of its server.
+    /// Reads the facts of a side.
     pub fn of(facts: &Facts) -> Self {
         Self { major: facts.major, pooled: facts.pooled }
     }
 }
 
-/// What a plan says beside the tables.
-#[derive(Debug, Default)]
-pub struct Ahead {
-    /// The side that is read.
-    pub source: SideIntent,
-    /// The side that is written.
-    pub target: SideIntent,
-    /// What would be added to the target's tables.
-    pub additions: Vec<Addition>,
-    /// The sequences that would be advanced.
-    pub sequences: Option<Vec<SequenceStep>>,
-}
-
-/// What a run would do with one table.
+/// The plan for one table.
 #[derive(Debug)]
 pub struct TableIntent {
     /// The table.
     pub table: TableName,
-    /// By what its changes are found.
+    /// The column by which its changes are found.
     pub cursor: Option<String>,
     /// Its key.
     pub key: Vec<String>,
@@ -80,47 +67,47 @@ pub struct TableIntent {
     pub encoding: Encoding,
     /// The rows that the source's planner believes it has.
     pub estimated_rows: u64,
-    /// What would be done.
+    /// The act.
     pub intent: Intent,
-    /// From where it is filled, if a look-back limits it.
+    /// The cursor that it is filled from, if a look-back limits it.
     pub started_from: Option<CursorValue>,
 }
 
-/// What would be done.
+/// The act that a plan has for a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// Nothing: nothing changed.
+    /// Nothing is done: nothing changed.
     Nothing,
-    /// The first load: everything.
+    /// All rows are read for the first time.
     FirstLoad,
-    /// Everything is read again: what is synced of the table is not what it was.
+    /// All rows are read once more: what is synced of the table is not what it was.
     Anew,
-    /// What changed since that cursor, and what lies within the overlap before it.
+    /// The rows that changed since that cursor are read, and those within the overlap before it.
     Since(String),
-    /// Everything is compared, because it has no cursor or is not safe to keep one yet.
+    /// All rows are compared, because the table has no cursor or is not safe to keep one yet.
     Compare,
-    /// The rest of a scan that its budget cut.
+    /// The rest is read of a scan that its budget cut.
     Resume,
 }
 
 impl SyncPlan {
-    /// The plan that follows from what both sides have, the checkpoints and a look at the source.
-    pub fn of(plan: TablesPlan, ahead: Ahead, checkpoints: &Checkpoints, survey: &Survey) -> Self {
+    /// Plans the tables from their shapes, the checkpoints and a survey of the source; the rest of
+    /// the plan is empty.
+    pub fn of_tables(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
         let TablesPlan { shapes, notes } = plan;
         let tables = shapes
             .iter()
             .zip(&survey.tables)
-            .map(|(shape, look)| {
+            .map(|(shape, seen)| {
                 let stored = checkpoints.get(&shape.table);
-                let moved = window::decide(shape, stored, look, &survey.writers_before);
-                TableIntent::of(shape, intent(shape, stored, &moved), look.start.clone())
+                let moved = window::decide(shape, stored, seen, &survey.writers_before);
+                TableIntent::of(shape, intent(shape, stored, &moved), seen.start.clone())
             })
             .collect();
-        let Ahead { source, target, additions, sequences } = ahead;
-        Self { source, target, additions, tables, deletes: Vec::new(), sequences, notes }
+        Self { tables, notes, ..Self::default() }
     }
 
-    /// Nothing would be read and nothing is wrong.
+    /// Says whether nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
         let Self { source: _, target: _, additions, tables, deletes, sequences, notes } = self;
         let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
@@ -132,7 +119,7 @@ impl SyncPlan {
             && notes.iter().all(|note| note.weight != Weight::Problem)
     }
 
-    /// A table is left out until somebody acts.
+    /// Says whether a table is left out until somebody acts.
     pub fn has_problems(&self) -> bool {
         self.notes.iter().any(|note| note.weight == Weight::Problem)
     }
@@ -152,10 +139,10 @@ fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
     }
 }
 
-/// The scan begins below all that was read of the table.
+/// Says whether the scan begins below all that was read of the table.
 fn is_longer(stored: &Checkpoint, scan: &Scan) -> bool {
     stored.is_begun()
-        && lookback::started_from(stored) != scan.goal.start.as_ref().map(|of| &of.from)
+        && lookback::started_from(stored) != scan.goal.start.as_ref().map(|start| &start.from)
 }
 
 impl TableIntent {

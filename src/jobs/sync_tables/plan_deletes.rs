@@ -1,5 +1,5 @@
-//! What a run would do with the rows that are gone from the source, for a plan: it looks as a run
-//! does, and takes nothing.
+//! The plan for rows that are gone from the source: they are searched for as a run does it, and
+//! nothing is changed.
 
 use std::fmt;
 
@@ -13,31 +13,31 @@ use crate::engine::plan::deletes::{self as plan, MOST_ROWS, Told};
 use crate::engine::plan::lookback;
 use crate::engine::ports::{Checkpoints, Source, Target};
 
-use super::SyncTables;
+use super::request::SyncTables;
 
-/// How many keys a plan names of a table.
+/// The most keys of a table that a plan names.
 const KEYS_NAMED: usize = 20;
 
-/// What a run would do with the rows of a table that are gone from the source.
+/// The plan for the rows of one table that are gone from the source.
 #[derive(Debug)]
 pub struct DeletesIntent {
     /// The table.
     pub table: TableName,
     /// Its key's columns.
     pub key: Vec<String>,
-    /// How many rows are gone.
+    /// The number of rows that are gone.
     pub rows: u64,
-    /// There are more of them: the search stopped.
+    /// The search stopped, and there are more of them.
     pub more: bool,
     /// The keys of some of them.
     pub keys: Vec<RowKey>,
-    /// They would be marked, and stay.
+    /// The rows would be marked, and stay.
     pub marks: bool,
-    /// Why none of them would go, and what to do.
+    /// The reason why none of them would be deleted, and what to do.
     pub refused: Option<String>,
 }
 
-/// What a run would do with rows that are gone. Nothing is taken or changed.
+/// Finds what a run would do with rows that are gone. Nothing is taken or changed.
 pub async fn deletes(
     job: &SyncTables,
     source: &dyn Source,
@@ -46,8 +46,8 @@ pub async fn deletes(
     checkpoints: &Checkpoints,
 ) -> Result<Vec<DeletesIntent>, Fault> {
     let mut intents = Vec::new();
-    let wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
-    for shape in shapes.iter().rev().filter(wanted) {
+    let is_wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
+    for shape in shapes.iter().rev().filter(is_wanted) {
         let filled_from = lookback::filled_from(shape, checkpoints.get(&shape.table));
         let mut search = Search::begin(source, target, shape, filled_from).await?;
         let mut gone = Vec::new();
@@ -67,7 +67,8 @@ pub async fn deletes(
             more: !search.found.is_all(),
             keys: gone,
             marks: shape.mark.is_some(),
-            refused: refusal.map(|of| format!("{}; {}", Told(of, extent), of.remedy())),
+            refused: refusal
+                .map(|refusal| format!("{}; {}", Told(refusal, extent), refusal.remedy())),
         });
     }
     Ok(intents)
@@ -79,8 +80,8 @@ impl fmt::Display for DeletesIntent {
         let done = if *marks { "marked" } else { "deleted" };
         let least = if *more { "at least " } else { "" };
         writeln!(f, "{table}: {least}{rows} rows are gone from the source, to be {done}")?;
-        for of in keys {
-            let pairs = key.iter().zip(of.values());
+        for row in keys {
+            let pairs = key.iter().zip(row.values());
             let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
             writeln!(f, "  {}", pairs.join(" "))?;
         }

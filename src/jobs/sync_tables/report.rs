@@ -1,20 +1,22 @@
-//! What a slice of a sync came to.
+//! The report on a slice of a sync, table by table.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use crate::engine::drive::retry_rejected::Retried;
 use crate::engine::model::checkpoint::Start;
 use crate::engine::model::cursor::{CursorValue, Position};
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::sequence::SequenceStep;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::lag::Lag;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::RejectCounts;
 
-/// What a slice came to, table by table.
+/// The report on a slice.
 #[derive(Debug)]
 pub struct SyncReport {
     /// The run.
@@ -25,34 +27,34 @@ pub struct SyncReport {
     pub ended: SystemTime,
     /// Nothing is left that going on would do.
     pub done: bool,
-    /// What each worked table came to.
+    /// The reports on the tables that were worked.
     pub tables: BTreeMap<TableName, TableReport>,
     /// The tables whose rows were compared for deletes, to their end.
     pub reconciled: u64,
-    /// What planning said, and what was found on the way.
+    /// The notes of planning, and those of what was found on the way.
     pub notes: Vec<Note>,
     /// The sequences that were advanced, where that was asked for and all tables were done.
     pub sequences: Option<Vec<SequenceStep>>,
-    /// Where the next slice goes on.
+    /// The place where the next slice goes on.
     pub next_cursor: Option<String>,
-    /// How far each table is behind the source, as far as its rows were looked at.
+    /// The lag of each table that was surveyed.
     pub lags: BTreeMap<TableName, Lag>,
-    /// How many API calls it made, until its end was recorded.
+    /// The number of API calls, those that recorded its end included.
     pub calls: u64,
-    /// What ended the run before its time.
+    /// The fault that ended the run before its time.
     pub fault: Option<Fault>,
 }
 
-/// What one table came to.
+/// The report on one table.
 #[derive(Debug, Default)]
 pub struct TableReport {
-    /// Its rows.
+    /// The counts of its rows.
     pub tally: Tally,
-    /// How many of its rows are set aside, because the target refuses them.
+    /// The number of its rows that the target rejects now.
     pub rejects: u64,
-    /// From where it was filled, if not from its first row.
+    /// The cursor that it was filled from, if not from its first row.
     pub started_from: Option<CursorValue>,
-    /// Why it went no further.
+    /// The fault after which it went no further.
     pub fault: Option<Fault>,
 }
 
@@ -75,29 +77,42 @@ impl SyncReport {
         }
     }
 
-    /// No page has been worked yet.
+    /// Says whether no page has been worked yet.
     pub fn is_untouched(&self) -> bool {
         self.total() == Tally::default()
     }
 
-    /// It has done something that the next slice need not do again.
+    /// Says whether it has done something that the next slice need not do again.
     pub fn got_on(&self) -> bool {
         let total = self.total();
         total.read() > 0 || total.deleted > 0 || self.reconciled > 0
     }
 
-    /// Adds a table's rows, and says how many are set aside now if that is known.
+    /// Adds the counts of a table's rows, and the number of its rejected rows now if that is known.
     pub fn add(&mut self, table: &TableName, tally: Tally, rejects: Option<u64>) {
-        let of = self.tables.entry(table.clone()).or_default();
-        of.tally += tally;
-        of.rejects = rejects.unwrap_or(of.rejects);
+        let report = self.tables.entry(table.clone()).or_default();
+        report.tally += tally;
+        report.rejects = rejects.unwrap_or(report.rejects);
     }
 
-    /// Says how many rows were set aside before the run; tables that it does not get to keep that.
+    /// Adds what became of rows that were retried.
+    pub fn add_retried(&mut self, retried: Retried) {
+        for (table, (tally, rejects)) in retried.tables {
+            self.add(&table, tally, Some(rejects));
+        }
+    }
+
+    /// Takes over the rejected rows of before the run; tables that it does not get to keep them.
     pub fn began_with(&mut self, rejects: &RejectCounts) {
         for (table, count) in rejects {
             self.tables.entry(table.clone()).or_default().rejects = *count;
         }
+    }
+
+    /// Says whether a table has rejected rows that this run retries.
+    pub fn retries(&self, shape: &Shape) -> bool {
+        let table = self.tables.get(&shape.table);
+        table.is_some_and(|table| table.rejects > 0 && table.fault.is_none())
     }
 
     /// Says from where a table that is worked was filled, if a look-back limited it.
@@ -125,8 +140,8 @@ impl SyncReport {
     /// Says which tables have rows that a trigger of the target wrote otherwise: they differ from
     /// the source at once, and nothing here can tell that from a change that is still to come.
     pub fn note_rewritten(&mut self) {
-        for (table, of) in &self.tables {
-            let rows = of.tally.rewritten;
+        for (table, report) in &self.tables {
+            let rows = report.tally.rewritten;
             if rows > 0 {
                 self.notes.push(Note::new(
                     Weight::Warning,
@@ -150,8 +165,8 @@ impl SyncReport {
         }
     }
 
-    /// The same report with the rows of the slices before it, and their faults where this one did
-    /// not get as far as the table.
+    /// Adds the rows of the slices before this one, and their faults where this one did not get as
+    /// far as the table.
     #[must_use]
     pub fn after(mut self, earlier: Option<Self>) -> Self {
         if let Some(earlier) = earlier {
@@ -159,12 +174,12 @@ impl SyncReport {
             self.calls += earlier.calls;
             let later = std::mem::replace(&mut self.lags, earlier.lags);
             self.lags.extend(later);
-            for (table, of) in earlier.tables {
-                let came_here = self.tables.contains_key(&table);
-                self.add(&table, of.tally, (!came_here).then_some(of.rejects));
+            for (table, before) in earlier.tables {
+                let is_worked = self.tables.contains_key(&table);
+                self.add(&table, before.tally, (!is_worked).then_some(before.rejects));
                 let now = self.tables.entry(table.clone()).or_default();
-                now.started_from = now.started_from.take().or(of.started_from);
-                if let (false, Some(fault)) = (came_here, of.fault) {
+                now.started_from = now.started_from.take().or(before.started_from);
+                if let (false, Some(fault)) = (is_worked, before.fault) {
                     self.fail(&table, fault);
                 }
             }
@@ -175,7 +190,7 @@ impl SyncReport {
         self
     }
 
-    /// All tables' rows.
+    /// The counts of all tables' rows.
     pub fn total(&self) -> Tally {
         let mut total = Tally::default();
         for table in self.tables.values() {
@@ -189,21 +204,21 @@ impl SyncReport {
         self.lags.values().filter_map(|lag| lag.time()).max()
     }
 
-    /// How many rows are set aside, in all tables.
+    /// The number of rejected rows now, in all tables.
     pub fn rejects(&self) -> u64 {
-        self.tables.values().map(|of| of.rejects).sum()
+        self.tables.values().map(|table| table.rejects).sum()
     }
 
     /// The fault that speaks for the run: the one that ended it, else one of a table, and of these
     /// rather one that a retry can mend: it must not be given up for the others.
     pub fn first_fault(&self) -> Option<&Fault> {
-        let mut of_tables = self.tables.values().filter_map(|table| table.fault.as_ref());
+        let mut faults = self.tables.values().filter_map(|table| table.fault.as_ref());
         let is_passing = |fault: &&Fault| matches!(fault.remedy, Remedy::Retry | Remedy::Report);
-        let first = of_tables.clone().next();
-        self.fault.as_ref().or_else(|| of_tables.find(is_passing)).or(first)
+        let first = faults.clone().next();
+        self.fault.as_ref().or_else(|| faults.find(is_passing)).or(first)
     }
 
-    /// The run was ended by something that may pass, and had got on until then.
+    /// Says whether the run was ended by something that may pass, and had got on until then.
     pub fn was_cut_short(&self) -> bool {
         let passes =
             |fault: &Fault| fault.remedy == Remedy::Retry && fault.code != FaultCode::LeaseLost;
@@ -215,12 +230,12 @@ impl SyncReport {
         self.notes.iter().filter(|note| note.weight == Weight::Problem)
     }
 
-    /// Everything that was asked for is in the target, or will be when the run goes on.
+    /// Says whether everything that was asked for is in the target, or will be when the run goes on.
     pub fn succeeded(&self) -> bool {
         self.first_fault().is_none() && self.problems().next().is_none()
     }
 
-    /// How the run ended, for the history.
+    /// The end of the run, for the history.
     pub fn end(&self) -> RunEnd {
         match (self.succeeded(), self.done) {
             (false, _) => RunEnd::Failed,
@@ -229,7 +244,7 @@ impl SyncReport {
         }
     }
 
-    /// What went wrong, for the history; none if nothing did.
+    /// The text of what went wrong, for the history; none if nothing did.
     pub fn error_text(&self) -> Option<String> {
         let fault = self.first_fault().map(Fault::chain);
         fault.or_else(|| self.problems().next().map(ToString::to_string))

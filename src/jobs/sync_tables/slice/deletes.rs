@@ -1,12 +1,11 @@
-//! The end of a slice: rows that are gone from the source go from the target too, or are marked,
-//! where the operator wants that.
+//! The deletes of a slice: rows that are gone from the source are deleted from the target too, or
+//! marked, where the operator wants that.
 //!
-//! It begins when all scans are done, so that what a run has just brought is on both sides.
-//! Children are worked before the tables that they point to. What a row is held by may go later in
-//! the same run, so rows that were held are tried again once the other tables are done.
+//! They begin when all scans are done, so that what a run has just brought is on both sides.
+//! Children are worked before the tables that they point to. The row that holds another may go
+//! later in the same run, so held rows are tried once more when the other tables are done.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search, gone};
 use crate::engine::drive::fetch;
@@ -23,43 +22,66 @@ use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::{Checkpoints, Deletion, Fetch, KeptRow, RetriedRows};
 
-use super::super::SyncReport;
-use super::Slice;
+use super::super::report::SyncReport;
+use super::context::{Progress, Slice};
 
 /// More rows that the target holds have one cause, and each costs some statements in every run.
 const MOST_KEPT: usize = 1_000;
 
-/// How many of the rows that are set aside are told from those that are missing for another reason.
-const MOST_WAITING: u32 = 10_000;
+/// The most rejected rows that are told from those that are missing for another reason.
+const MOST_REJECTS: u32 = 10_000;
 
-/// What is left of a table's rows that are gone from the source.
-pub(super) struct Kept<'a> {
+/// The deletes of one table, with the rows that the target would not let go.
+pub(super) struct TableDeletes<'a> {
     shape: &'a Shape,
     compared: Compared,
-    rows: Vec<KeptRow>,
+    held: Vec<KeptRow>,
 }
 
-impl Kept<'_> {
-    /// Some row of the table is held.
+impl TableDeletes<'_> {
+    /// Says whether some row of the table is held.
     pub fn is_held(&self) -> bool {
-        !self.rows.is_empty()
+        !self.held.is_empty()
+    }
+
+    fn held_keys(&self) -> Vec<RowKey> {
+        self.held.iter().map(|row| row.key.clone()).collect()
+    }
+
+    /// Returns the warning for rows that the target holds; none where it holds none.
+    pub fn note(&self) -> Option<Note> {
+        let Self { shape, held, .. } = self;
+        if held.is_empty() {
+            return None;
+        }
+        let mut holders: Vec<&str> = held.iter().map(|row| row.by.as_str()).collect();
+        holders.sort_unstable();
+        holders.dedup();
+        let text = format!(
+            "{} rows that are gone from the source stay, held by {}",
+            held.len(),
+            holders.join(", ")
+        );
+        let remedy = "sync and mirror the table that points to them, or give its foreign key an \
+                      action on delete";
+        Some(Note::new(Weight::Warning, &shape.table, text, remedy))
     }
 }
 
 /// Rows that are gone from the source and still held, each asked for once more.
-pub(super) struct Held {
+pub(super) struct HeldRows {
     shape: Shape,
     keys: Vec<RowKey>,
 }
 
-impl Held {
-    /// What is to be done about them.
+impl HeldRows {
+    /// The deletion of these rows.
     pub fn deletion<'a>(&'a self, run: &'a RunId) -> Deletion<'a> {
         Deletion { run, shape: &self.shape, keys: &self.keys }
     }
 }
 
-/// How far a table was worked.
+/// The end of one table's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Worked {
     Whole,
@@ -68,60 +90,55 @@ enum Worked {
 }
 
 impl Slice<'_> {
-    /// Works the tables that are up to date, children first, as long as the budget lasts, and fills
-    /// in what is held. The fault is one after which no table can go on.
+    /// Works the tables that are up to date, children first, as long as the budget lasts, and adds
+    /// the deletes of each with the rows that are held. The fault is one after which no table can
+    /// go on.
     pub(super) async fn deletes<'s>(
         &self,
         shapes: &'s [Shape],
         checkpoints: &Checkpoints,
-        kept: &mut Vec<Kept<'s>>,
+        deletes: &mut Vec<TableDeletes<'s>>,
         report: &mut SyncReport,
-    ) -> Result<(), Fault> {
-        let wanted = |shape: &&Shape| {
+    ) -> Result<Progress, Fault> {
+        let is_wanted = |shape: &&Shape| {
             *self.job.pipeline.deletes(&shape.table) != Deletes::Off
                 && !self.reconciled.contains(&shape.table)
         };
-        let mut worked = Ok(());
-        for shape in shapes.iter().rev().filter(wanted) {
-            if report.tables.get(&shape.table).is_some_and(|of| of.fault.is_some()) {
+        let mut progress = Progress::UpToDate;
+        for shape in shapes.iter().rev().filter(is_wanted) {
+            if report.tables.get(&shape.table).is_some_and(|table| table.fault.is_some()) {
                 continue;
             }
-            if !self.has_time_for(shape, report) {
-                report.cut(&shape.table, None);
-                break;
-            }
-            let stored = checkpoints.get(&shape.table);
-            match self.table(shape, stored, report, kept).await {
+            let worked = match self.has_time_for(shape, report) {
+                true => self.table(shape, checkpoints.get(&shape.table), report, deletes).await,
+                false => Ok(Worked::Cut),
+            };
+            match worked {
                 Ok(Worked::Whole) => report.reconciled += 1,
                 Ok(Worked::Cut) => {
-                    report.cut(&shape.table, None);
+                    progress = Progress::CutAt(shape.table.clone(), None);
                     break;
                 }
-                Err(fault) if fault.stops_the_run() => {
-                    worked = Err(fault);
-                    break;
-                }
+                Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
         }
-        if worked.is_ok() {
-            worked = self.once_more(kept, report).await;
-        }
-        worked
+        self.retry_deletes(deletes, report).await?;
+        Ok(progress)
     }
 
-    /// What is held of tables whose rows are deleted, as the source says it now.
-    pub(super) async fn held(&self, kept: &[Kept<'_>]) -> Result<Vec<Held>, Fault> {
+    /// Returns the rows that are held and, as the source says now, still gone.
+    pub(super) async fn held_rows(
+        &self,
+        deletes: &[TableDeletes<'_>],
+    ) -> Result<Vec<HeldRows>, Fault> {
         let mut held = Vec::new();
-        for Kept { shape, compared, rows } in kept {
-            let keys: Vec<RowKey> = rows.iter().map(|row| row.key.clone()).collect();
-            if keys.is_empty() || shape.mark.is_some() {
-                continue;
-            }
-            let keys = gone(self.source, compared, &keys).await?.unwrap_or_default();
+        for table in deletes.iter().filter(|table| table.is_held() && table.shape.mark.is_none()) {
+            let TableDeletes { shape, compared, .. } = table;
+            let keys = gone(self.source, compared, &table.held_keys()).await?.unwrap_or_default();
             // The target's rows must meet the condition as it is put there.
             let filter = compared.target.filter.clone();
-            held.push(Held { shape: Shape { filter, ..(*shape).clone() }, keys });
+            held.push(HeldRows { shape: Shape { filter, ..(*shape).clone() }, keys });
         }
         Ok(held)
     }
@@ -131,17 +148,13 @@ impl Slice<'_> {
         is_first(report) || self.budget.allows(self.clock.now(), likely)
     }
 
-    fn goes_on(&self) -> bool {
-        self.budget.allows(self.clock.now(), Duration::ZERO)
-    }
-
-    /// Finds a table's rows that are gone, and lets them go if they may.
+    /// Finds a table's rows that are gone, and deletes them if they may go.
     async fn table<'s>(
         &self,
         shape: &'s Shape,
         stored: Option<&Checkpoint>,
         report: &mut SyncReport,
-        kept: &mut Vec<Kept<'s>>,
+        deletes: &mut Vec<TableDeletes<'s>>,
     ) -> Result<Worked, Fault> {
         let filled_from = lookback::filled_from(shape, stored);
         let mut search = Search::begin(self.source, self.target, shape, filled_from).await?;
@@ -150,7 +163,7 @@ impl Slice<'_> {
         let worked = loop {
             // What was brought is saved, and the next slice need not do it again.
             let counts = !is_first || !report.is_untouched();
-            if counts && !self.goes_on() {
+            if counts && !self.has_time() {
                 break Worked::Cut;
             }
             let differing = search.next().await?;
@@ -171,11 +184,11 @@ impl Slice<'_> {
         if worked == Worked::Whole {
             self.target.reconciled(self.lease, &shape.table).await?;
         }
-        kept.push(Kept { shape, compared: search.compared, rows: held });
+        deletes.push(TableDeletes { shape, compared: search.compared, held });
         Ok(worked)
     }
 
-    /// Takes rows off the target, some at a time.
+    /// Deletes rows from the target, some at a time.
     async fn remove(
         &self,
         shape: &Shape,
@@ -187,7 +200,7 @@ impl Slice<'_> {
         let Self { source, target, lease, .. } = *self;
         let removal = Removal { source, target, lease, run: &self.job.run };
         for (at, keys) in gone.chunks(ROWS_AT_ONCE).enumerate() {
-            if at > 0 && !self.goes_on() {
+            if at > 0 && !self.has_time() {
                 return Ok(Worked::Cut);
             }
             let removed = removal.rows(compared, keys).await?;
@@ -203,26 +216,25 @@ impl Slice<'_> {
         Ok(Worked::Whole)
     }
 
-    /// RetriedTo the rows again that were held, as long as others go.
-    pub(super) async fn once_more(
+    /// Retries the deletes that were held, as long as others succeed.
+    pub(super) async fn retry_deletes(
         &self,
-        kept: &mut [Kept<'_>],
+        deletes: &mut [TableDeletes<'_>],
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
         let mut goes_on = report.total().written() > 0;
         while goes_on {
             goes_on = false;
-            for of in kept.iter_mut().filter(|of| !of.rows.is_empty()) {
-                if !self.goes_on() {
+            for table in deletes.iter_mut().filter(|table| table.is_held()) {
+                if !self.has_time() {
                     return Ok(());
                 }
-                let keys: Vec<RowKey> = of.rows.iter().map(|row| row.key.clone()).collect();
+                let keys = table.held_keys();
                 let (before, mut held) = (report.total().deleted, Vec::new());
-                let tried = self.remove(of.shape, &of.compared, &keys, &mut held, report).await;
-                match tried {
-                    Ok(_) => of.rows = held,
+                match self.remove(table.shape, &table.compared, &keys, &mut held, report).await {
+                    Ok(_) => table.held = held,
                     Err(fault) if fault.stops_the_run() => return Err(fault),
-                    Err(fault) => report.fail(&of.shape.table, fault),
+                    Err(fault) => report.fail(&table.shape.table, fault),
                 }
                 goes_on |= report.total().deleted > before;
             }
@@ -232,33 +244,33 @@ impl Slice<'_> {
 
     /// Writes rows that the source has and the target lacks, or has marked, as a sync writes them.
     /// No cursor finds a row whose key became another one, or that came back, without a new stamp;
-    /// and its old row goes now. What is set aside has its own turn.
+    /// and its old row goes now. Rejected rows are retried elsewhere.
     async fn bring(
         &self,
         shape: &Shape,
         mut missing: Vec<RowKey>,
         report: &mut SyncReport,
     ) -> Result<Worked, Fault> {
-        let waits = report.tables.get(&shape.table).is_some_and(|of| of.rejects > 0);
-        if waits && !missing.is_empty() {
+        let has_rejects = report.tables.get(&shape.table).is_some_and(|table| table.rejects > 0);
+        if has_rejects && !missing.is_empty() {
             let pipeline = self.lease.pipeline();
-            let waiting = self.ledger.rejects(pipeline, Some(&shape.table), MOST_WAITING).await?;
-            let waiting: BTreeSet<RowKey> = waiting.into_iter().map(|of| of.key).collect();
-            missing.retain(|key| !waiting.contains(key));
+            let rejects = self.ledger.rejects(pipeline, Some(&shape.table), MOST_REJECTS).await?;
+            let rejects: BTreeSet<RowKey> = rejects.into_iter().map(|row| row.key).collect();
+            missing.retain(|key| !rejects.contains(key));
         }
         let values: Vec<_> = missing.iter().map(|key| key.values().to_vec()).collect();
         let mut left = &values[..];
         while !left.is_empty() {
-            if left.len() < values.len() && !self.goes_on() {
+            if left.len() < values.len() && !self.has_time() {
                 return Ok(Worked::Cut);
             }
             let some = &left[..left.len().min(ROWS_AT_ONCE)];
             let fetch = Fetch { shape, columns: &shape.key, values: some };
             let (page, taken) = fetch::first(self.source, &fetch).await?;
-            let again = RetriedRows { run: &self.job.run, shape, page: &page, keys: &[] };
-            let saved = self.target.retry(self.lease, &again).await?;
+            let rows = RetriedRows { run: &self.job.run, shape, page: &page, keys: &[] };
+            let saved = self.target.retry(self.lease, &rows).await?;
             report.add(&shape.table, saved.tally, Some(saved.rejects));
-            // What refuses all of a page most likely refuses the rest.
+            // Where all rows of a page are rejected, the others most likely are, too.
             if page.rows > 0 && saved.tally.rejected == page.rows {
                 break;
             }
@@ -274,7 +286,7 @@ fn is_first(report: &SyncReport) -> bool {
     report.is_untouched() && report.reconciled == 0
 }
 
-/// Whether rows may go, as a fault of their table.
+/// Refuses the deletion of more rows than may go, with a fault of their table.
 fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
     let extent = search.extent(gone.len() as u64);
     deletes::may_go(extent, cap).map_err(|refusal| {
@@ -289,23 +301,4 @@ fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
         )
         .of_table(table)
     })
-}
-
-/// The warning for rows that the target holds; none where it holds none.
-pub(super) fn told(kept: &Kept<'_>) -> Option<Note> {
-    let Kept { shape, rows, .. } = kept;
-    if rows.is_empty() {
-        return None;
-    }
-    let mut holders: Vec<&str> = rows.iter().map(|row| row.by.as_str()).collect();
-    holders.sort_unstable();
-    holders.dedup();
-    let text = format!(
-        "{} rows that are gone from the source stay, held by {}",
-        rows.len(),
-        holders.join(", ")
-    );
-    let remedy = "sync and mirror the table that points to them, or give its foreign key an action \
-                  on delete";
-    Some(Note::new(Weight::Warning, &shape.table, text, remedy))
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use crate::engine::drive::retry_rejected::RelatedTables;
-use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::Shape;
@@ -12,46 +11,36 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Source, Target};
 
-/// The planned tables with all that they lead to. Parents that are not synced are described now;
-/// one with a problem is left out, and its children wait.
-pub async fn family(
+/// Returns the planned tables with all that their foreign keys lead to. Parents that are not
+/// synced are described now; one with a problem is left out, and its children wait.
+pub async fn related_tables(
     pipeline: &Pipeline,
     source: &dyn Source,
     target: &dyn Target,
     planned: &[Shape],
 ) -> Result<RelatedTables, Fault> {
-    let mut family = RelatedTables::default();
+    let mut related = RelatedTables::default();
     for shape in planned {
-        family.shapes.insert(shape.table.clone(), shape.clone());
+        related.shapes.insert(shape.table.clone(), shape.clone());
     }
-    let mut unknown: Vec<TableName> = family.shapes.keys().cloned().collect();
-    let mut seen = BTreeSet::new();
+    let mut unknown: Vec<TableName> = related.shapes.keys().cloned().collect();
+    let mut described = BTreeSet::new();
     while !unknown.is_empty() {
-        let (here, there) =
+        let (source, target) =
             tokio::join!(source.describe(Some(&unknown)), target.describe(Some(&unknown)));
-        let (here, there) = (here?, there?);
-        add(&mut family, pipeline, &unknown, &here, &there);
-        seen.extend(unknown);
-        let led_to = family.references.values().flatten().map(|of| of.parent.clone());
-        unknown = led_to.filter(|table| !seen.contains(table)).collect();
-        unknown.sort();
-        unknown.dedup();
+        let (source, target) = (source?, target?);
+        for (table, facts) in &target.tables {
+            related.references.insert(table.clone(), facts.references.clone());
+        }
+        let pipeline = Pipeline { tables: Some(unknown.clone()), ..pipeline.clone() };
+        for shape in tables::plan(&pipeline, &source, &target).shapes {
+            related.shapes.entry(shape.table.clone()).or_insert(shape);
+        }
+        described.extend(unknown);
+        let parents = related.references.values().flatten().map(|key| key.parent.clone());
+        let parents: BTreeSet<TableName> =
+            parents.filter(|table| !described.contains(table)).collect();
+        unknown = parents.into_iter().collect();
     }
-    Ok(family)
-}
-
-fn add(
-    family: &mut RelatedTables,
-    pipeline: &Pipeline,
-    asked: &[TableName],
-    here: &Facts,
-    there: &Facts,
-) {
-    for (table, facts) in &there.tables {
-        family.references.insert(table.clone(), facts.references.clone());
-    }
-    let of = Pipeline { tables: Some(asked.to_vec()), ..pipeline.clone() };
-    for shape in tables::plan(&of, here, there).shapes {
-        family.shapes.entry(shape.table.clone()).or_insert(shape);
-    }
+    Ok(related)
 }

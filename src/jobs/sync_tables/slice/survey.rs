@@ -1,4 +1,4 @@
-//! The look at the source that a round begins with: at all tables at once, and at each by itself
+//! The survey of the source that a round begins with: of all tables at once, and of each by itself
 //! where one of them fails, so that the others go on.
 
 use crate::engine::model::fault::Fault;
@@ -8,14 +8,14 @@ use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::plan::{lookback, window};
 use crate::engine::ports::Checkpoints;
 
-use super::super::SyncReport;
-use super::{FIRST_PAUSE, Slice};
+use super::super::report::SyncReport;
+use super::context::{FIRST_PAUSE, Slice};
 
-/// How often it looks at the tables before it gives up.
-const MOST_LOOKS: usize = 5;
+/// The most surveys of the same tables before a run gives up.
+const MOST_SURVEYS: usize = 5;
 
-/// The tables that could be looked at, and what was seen of them, in the same order.
-pub(super) struct Looked {
+/// The tables that could be surveyed, and the survey of them, in the same order.
+pub(super) struct SurveyedTables {
     pub shapes: Vec<Shape>,
     pub survey: Survey,
 }
@@ -23,56 +23,54 @@ pub(super) struct Looked {
 /// The questions of a survey: each table with its checkpoint, unless that was made for another
 /// shape.
 pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<SurveyAsk<'a>> {
-    shapes
-        .iter()
-        .map(|shape| {
-            let stored = checkpoints.get(&shape.table);
-            let checkpoint = window::usable(shape, stored);
-            SurveyAsk { shape, checkpoint, floor: lookback::floor(shape, stored) }
-        })
-        .collect()
+    let ask = |shape: &'a Shape| {
+        let stored = checkpoints.get(&shape.table);
+        let checkpoint = window::usable(shape, stored);
+        SurveyAsk { shape, checkpoint, floor: lookback::floor(shape, stored) }
+    };
+    shapes.iter().map(ask).collect()
 }
 
 impl Slice<'_> {
-    /// Looks at all tables at once. A view that divides by zero, a foreign server that is down or a
-    /// table that somebody has locked fails that look for all; then each is looked at by itself,
-    /// and the report names what fails.
-    pub(super) async fn look(
+    /// Surveys all tables at once. A view that divides by zero, a foreign server that is down or a
+    /// table that somebody has locked fails that survey for all; then each table is surveyed by
+    /// itself, and the report names those that fail.
+    pub(super) async fn survey(
         &self,
         shapes: &[Shape],
         checkpoints: &Checkpoints,
         report: &mut SyncReport,
-    ) -> Result<Looked, Fault> {
+    ) -> Result<SurveyedTables, Fault> {
         let asks = asks(shapes, checkpoints);
-        let fault = match self.at_once(&asks).await {
-            Ok(survey) => return Ok(Looked { shapes: shapes.to_vec(), survey }),
+        let fault = match self.survey_patiently(&asks).await {
+            Ok(survey) => return Ok(SurveyedTables { shapes: shapes.to_vec(), survey }),
             Err(fault) => fault,
         };
-        let of_all = [FaultCode::Conflict, FaultCode::SchemaChanged].contains(&fault.code)
+        let is_of_all = [FaultCode::Conflict, FaultCode::SchemaChanged].contains(&fault.code)
             || fault.stops_the_run();
-        if of_all || shapes.len() < 2 {
+        if is_of_all || shapes.len() < 2 {
             return Err(fault);
         }
-        let mut looked = Looked { shapes: Vec::new(), survey: Survey::default() };
+        let mut surveyed = SurveyedTables { shapes: Vec::new(), survey: Survey::default() };
         for ask in &asks {
             if !self.budget.allows(self.clock.now(), FIRST_PAUSE) {
                 return Err(fault);
             }
-            match self.at_once(std::slice::from_ref(ask)).await {
-                Ok(alone) => looked.add(ask.shape, alone),
+            match self.survey_patiently(std::slice::from_ref(ask)).await {
+                Ok(survey) => surveyed.add(ask.shape, survey),
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&ask.shape.table, fault.of_table(&ask.shape.table)),
             }
         }
-        Ok(looked)
+        Ok(surveyed)
     }
 
-    /// Looks at the tables, and again where the look was in somebody's way: a standby ends what
-    /// reads rows that its primary has cleaned up.
-    async fn at_once(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
+    /// Surveys the tables, and once more where the survey was in somebody's way: a standby ends
+    /// what reads rows that its primary has cleaned up.
+    async fn survey_patiently(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
         let overlap = self.job.pipeline.overlap;
         let mut pause = FIRST_PAUSE;
-        for _ in 0..MOST_LOOKS - 1 {
+        for _ in 0..MOST_SURVEYS - 1 {
             let begun = self.clock.now();
             match self.source.survey(asks, overlap).await {
                 Err(fault) if fault.code == FaultCode::Conflict => {
@@ -81,7 +79,7 @@ impl Slice<'_> {
                         return Err(fault);
                     }
                 }
-                looked => return looked,
+                surveyed => return surveyed,
             }
             self.clock.sleep(pause).await;
             pause *= 2;
@@ -90,11 +88,11 @@ impl Slice<'_> {
     }
 }
 
-impl Looked {
-    /// Adds a table's look. Who was open before the first look was open before all, and who may
-    /// still write behind one is open after the last.
-    fn add(&mut self, shape: &Shape, alone: Survey) {
-        let Survey { tables, writers_before, writers_after } = alone;
+impl SurveyedTables {
+    /// Adds the survey of one table. Writers that were open before the first survey were open
+    /// before all, and those that may still write behind one are open after the last.
+    fn add(&mut self, shape: &Shape, survey: Survey) {
+        let Survey { tables, writers_before, writers_after } = survey;
         if self.shapes.is_empty() {
             self.survey.writers_before = writers_before;
         }

@@ -1,0 +1,67 @@
+//! The context of a slice: what each of its steps needs, and how far a step has come.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::engine::model::budget::Budget;
+use crate::engine::model::cursor::Position;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{Clock, Ledger, Source, Target};
+
+use super::super::request::SyncTables;
+
+/// The first pause before the source is asked once more; each later one is twice as long.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The outsides and the rights that every step of a slice works with.
+pub struct Slice<'a> {
+    /// The request that the slice works on.
+    pub job: &'a SyncTables,
+    /// The side that is read.
+    pub source: &'a dyn Source,
+    /// The side that is written.
+    pub target: &'a dyn Target,
+    /// Our state.
+    pub ledger: &'a dyn Ledger,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// The time there is.
+    pub budget: &'a Budget,
+    /// The right to save.
+    pub lease: &'a Lease,
+    /// The tables whose deletes earlier slices of the chain have done.
+    pub reconciled: &'a BTreeSet<TableName>,
+}
+
+impl Slice<'_> {
+    /// Says whether the budget allows any more work.
+    pub(super) fn has_time(&self) -> bool {
+        self.budget.allows(self.clock.now(), Duration::ZERO)
+    }
+
+    /// Says whether this is the first slice of its chain.
+    pub(super) fn is_first(&self) -> bool {
+        self.job.chain.slice() == 0
+    }
+}
+
+/// The point that a step of a slice has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All that the step can do now is done.
+    UpToDate,
+    /// The budget ended in a table, behind that row of its scan if it was in one.
+    CutAt(TableName, Option<Position>),
+}
+
+impl Progress {
+    /// Returns the progress of this step and a later one: the later cut counts, where the next slice
+    /// goes on.
+    pub(super) fn then(self, later: Self) -> Self {
+        match later {
+            Self::UpToDate => self,
+            cut @ Self::CutAt(..) => cut,
+        }
+    }
+}
