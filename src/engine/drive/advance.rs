@@ -1,6 +1,6 @@
 //! Carries one table's scan forward, page by page: one is read while one is written, and after each
 //! commit the scan could stop for good and lose nothing. A page that fails for its size or for what
-//! else goes on is tried again, smaller.
+//! else goes on is retried with fewer rows.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::pace::{Pace, SHRINK};
 use crate::engine::plan::window;
-use crate::engine::ports::{Batch, Clock, Committed, ReadPage, Source, Target};
+use crate::engine::ports::{Batch, Clock, ReadPage, Source, Target};
 
 /// The context of carrying a scan forward.
 #[derive(Clone, Copy)]
@@ -35,26 +35,15 @@ pub struct Advance<'a> {
     pub budget: &'a Budget,
 }
 
-/// The point that a scan has come to.
+/// The rows that were saved of a scan, and the end that it came to.
 #[derive(Debug)]
 pub struct Advanced {
-    /// The counts of this slice's rows.
+    /// The counts of the rows.
     pub tally: Tally,
     /// The number of the table's rejected rows now; none if no page was saved.
     pub rejects: Option<u64>,
-    /// The rest of the scan; none when it is done.
-    pub left: Option<Scan>,
-}
-
-/// A fault with what was saved before it.
-#[derive(Debug)]
-pub struct Stopped {
-    /// The counts of the rows that were saved.
-    pub tally: Tally,
-    /// The number of the table's rejected rows now; none if no page was saved.
-    pub rejects: Option<u64>,
-    /// The reason why the scan went no further.
-    pub fault: Fault,
+    /// The rest of the scan, none when it is done; or the reason why it went no further.
+    pub ended: Result<Option<Scan>, Fault>,
 }
 
 impl Advance<'_> {
@@ -67,15 +56,14 @@ impl Advance<'_> {
         reached: &Reached,
         scan: Scan,
         first: bool,
-    ) -> Result<Advanced, Stopped> {
-        let mut done = Done::default();
-        if !first && !self.fits(Duration::ZERO) {
-            return Ok(done.advanced(Some(scan)));
-        }
-        match self.pages(shape, reached, scan, &mut done).await {
-            Ok(left) => Ok(done.advanced(left)),
-            Err(fault) => Err(done.stopped(fault)),
-        }
+    ) -> Advanced {
+        let mut saved = Saved::default();
+        let ended = match first || self.fits(Duration::ZERO) {
+            true => self.pages(shape, reached, scan, &mut saved).await,
+            false => Ok(Some(scan)),
+        };
+        let Saved { tally, rejects } = saved;
+        Advanced { tally, rejects, ended }
     }
 
     /// Works the pages, and returns what is left of the scan.
@@ -84,7 +72,7 @@ impl Advance<'_> {
         shape: &Shape,
         reached: &Reached,
         mut scan: Scan,
-        done: &mut Done,
+        saved: &mut Saved,
     ) -> Result<Option<Scan>, Fault> {
         let mut slowest = Duration::ZERO;
         let mut pace = Pace::first(self.pipeline.page_rows, shape.encoding);
@@ -92,7 +80,7 @@ impl Advance<'_> {
         let mut page = match self.read(shape, &scan, pace.limit()).await {
             Ok(page) => page,
             Err(fault) => {
-                self.read_again(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
+                self.read_smaller(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
             }
         };
         loop {
@@ -103,9 +91,9 @@ impl Advance<'_> {
             let (run, fresh) = (self.run, scan.fresh);
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh };
             // The next page is read for nothing if the budget ends here; that costs a read.
-            let (written, ahead) = tokio::join!(
+            let (written, next) = tokio::join!(
                 self.target.commit(self.lease, &batch),
-                self.read_ahead(shape, left.as_ref(), pace.limit()),
+                self.read_next(shape, left.as_ref(), pace.limit()),
             );
             let committed = match written {
                 Ok(committed) => committed,
@@ -113,24 +101,25 @@ impl Advance<'_> {
                     pace.back_to(limit);
                     let failed = Failed { fault, rows: Some(page.rows), begun };
                     begun = self.clock.now();
-                    page = self.read_again(shape, &scan, &mut pace, failed).await?;
+                    page = self.read_smaller(shape, &scan, &mut pace, failed).await?;
                     continue;
                 }
             };
-            done.add(&committed);
-            self.tell(shape, &done.tally);
+            saved.tally += committed.tally;
+            saved.rejects = Some(committed.rejects);
+            self.tell(shape, &saved.tally);
             slowest = slowest.max(elapsed(begun, self.clock.now()));
-            let (Some(mut rest), Some(ahead)) = (left, ahead) else { return Ok(None) };
+            let (Some(mut rest), Some(next)) = (left, next) else { return Ok(None) };
             rest.fresh = rest.fresh && committed.straight;
             if !self.fits(slowest) {
                 return Ok(Some(rest));
             }
             pace.saved();
             scan = rest;
-            page = match ahead {
+            page = match next {
                 Ok(page) => page,
                 Err(fault) => {
-                    self.read_again(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
+                    self.read_smaller(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
                 }
             };
             begun = self.clock.now();
@@ -141,9 +130,9 @@ impl Advance<'_> {
         self.budget.allows(self.clock.now(), slowest)
     }
 
-    /// Reads a page that failed once more, smaller each time, until it comes, or another try would
-    /// not help or not fit.
-    async fn read_again(
+    /// Reads a page that failed, smaller each time, until it comes, or another try would not help or
+    /// not fit.
+    async fn read_smaller(
         &self,
         shape: &Shape,
         scan: &Scan,
@@ -172,7 +161,7 @@ impl Advance<'_> {
         }
     }
 
-    async fn read_ahead(
+    async fn read_next(
         &self,
         shape: &Shape,
         left: Option<&Scan>,
@@ -201,28 +190,11 @@ impl Advance<'_> {
     }
 }
 
-/// The counts of what was saved.
+/// The rows that are saved so far.
 #[derive(Default)]
-struct Done {
+struct Saved {
     tally: Tally,
     rejects: Option<u64>,
-}
-
-impl Done {
-    fn add(&mut self, committed: &Committed) {
-        self.tally += committed.tally;
-        self.rejects = Some(committed.rejects);
-    }
-
-    fn advanced(self, left: Option<Scan>) -> Advanced {
-        let Self { tally, rejects } = self;
-        Advanced { tally, rejects, left }
-    }
-
-    fn stopped(self, fault: Fault) -> Stopped {
-        let Self { tally, rejects } = self;
-        Stopped { tally, rejects, fault }
-    }
 }
 
 /// A page that could not be read or written.

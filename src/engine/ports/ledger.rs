@@ -34,7 +34,7 @@ pub trait Ledger: Send + Sync {
     /// nothing. A database that nothing can be synced into is left as it is, and so is one that is
     /// the source: no lease is taken before that is known.
     ///
-    /// Where the two sides are reached by connections, the target is described while the source is.
+    /// Over connections the target is described while the source is.
     /// Over an API all of this is one call, behind the source's.
     async fn open(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cursor::Position;
 use crate::engine::model::lease::Lease;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{Clock, Ledger, Source, Target};
 
@@ -56,6 +57,11 @@ pub(super) enum Progress {
 }
 
 impl Progress {
+    /// The budget ended in a table, outside of its scan.
+    pub(super) fn cut_in(shape: &Shape) -> Self {
+        Self::CutAt(shape.table.clone(), None)
+    }
+
     /// Returns the progress of this step and a later one: the later cut counts, where the next slice
     /// goes on.
     pub(super) fn then(self, later: Self) -> Self {

@@ -81,14 +81,6 @@ impl HeldRows {
     }
 }
 
-/// The end of one table's work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Worked {
-    Whole,
-    /// The budget ended in it.
-    Cut,
-}
-
 impl Slice<'_> {
     /// Works the tables that are up to date, children first, as long as the budget lasts, and adds
     /// the deletes of each with the rows that are held. The fault is one after which no table can
@@ -111,12 +103,12 @@ impl Slice<'_> {
             }
             let worked = match self.has_time_for(shape, report) {
                 true => self.table(shape, checkpoints.get(&shape.table), report, deletes).await,
-                false => Ok(Worked::Cut),
+                false => Ok(Progress::cut_in(shape)),
             };
             match worked {
-                Ok(Worked::Whole) => report.reconciled += 1,
-                Ok(Worked::Cut) => {
-                    progress = Progress::CutAt(shape.table.clone(), None);
+                Ok(Progress::UpToDate) => report.reconciled += 1,
+                Ok(cut) => {
+                    progress = cut;
                     break;
                 }
                 Err(fault) if fault.stops_the_run() => return Err(fault),
@@ -155,7 +147,7 @@ impl Slice<'_> {
         stored: Option<&Checkpoint>,
         report: &mut SyncReport,
         deletes: &mut Vec<TableDeletes<'s>>,
-    ) -> Result<Worked, Fault> {
+    ) -> Result<Progress, Fault> {
         let filled_from = lookback::filled_from(shape, stored);
         let mut search = Search::begin(self.source, self.target, shape, filled_from).await?;
         let is_first = is_first(report);
@@ -164,11 +156,12 @@ impl Slice<'_> {
             // What was brought is saved, and the next slice need not do it again.
             let counts = !is_first || !report.is_untouched();
             if counts && !self.has_time() {
-                break Worked::Cut;
+                break Progress::cut_in(shape);
             }
             let differing = search.next().await?;
-            if self.bring(shape, differing.missing, report).await? == Worked::Cut {
-                break Worked::Cut;
+            let brought = self.bring(shape, differing.missing, report).await?;
+            if brought != Progress::UpToDate {
+                break brought;
             }
             gone.extend(differing.gone);
             if gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
@@ -176,12 +169,12 @@ impl Slice<'_> {
             }
             may_go(&search, &gone, self.job.cap)?;
             let removed = self.remove(shape, &search.compared, &gone, &mut held, report).await?;
-            if removed == Worked::Cut || search.found.is_all() {
+            if removed != Progress::UpToDate || search.found.is_all() {
                 break removed;
             }
             gone.clear();
         };
-        if worked == Worked::Whole {
+        if worked == Progress::UpToDate {
             self.target.reconciled(self.lease, &shape.table).await?;
         }
         deletes.push(TableDeletes { shape, compared: search.compared, held });
@@ -196,12 +189,12 @@ impl Slice<'_> {
         gone: &[RowKey],
         held: &mut Vec<KeptRow>,
         report: &mut SyncReport,
-    ) -> Result<Worked, Fault> {
+    ) -> Result<Progress, Fault> {
         let Self { source, target, lease, .. } = *self;
         let removal = Removal { source, target, lease, run: &self.job.run };
         for (at, keys) in gone.chunks(ROWS_AT_ONCE).enumerate() {
             if at > 0 && !self.has_time() {
-                return Ok(Worked::Cut);
+                return Ok(Progress::cut_in(shape));
             }
             let removed = removal.rows(compared, keys).await?;
             if removed.rows > 0 {
@@ -213,7 +206,7 @@ impl Slice<'_> {
                 break;
             }
         }
-        Ok(Worked::Whole)
+        Ok(Progress::UpToDate)
     }
 
     /// Retries the deletes that were held, as long as others succeed.
@@ -250,7 +243,7 @@ impl Slice<'_> {
         shape: &Shape,
         mut missing: Vec<RowKey>,
         report: &mut SyncReport,
-    ) -> Result<Worked, Fault> {
+    ) -> Result<Progress, Fault> {
         let has_rejects = report.tables.get(&shape.table).is_some_and(|table| table.rejects > 0);
         if has_rejects && !missing.is_empty() {
             let pipeline = self.lease.pipeline();
@@ -262,7 +255,7 @@ impl Slice<'_> {
         let mut left = &values[..];
         while !left.is_empty() {
             if left.len() < values.len() && !self.has_time() {
-                return Ok(Worked::Cut);
+                return Ok(Progress::cut_in(shape));
             }
             let some = &left[..left.len().min(ROWS_AT_ONCE)];
             let fetch = Fetch { shape, columns: &shape.key, values: some };
@@ -276,7 +269,7 @@ impl Slice<'_> {
             }
             left = &left[taken..];
         }
-        Ok(Worked::Whole)
+        Ok(Progress::UpToDate)
     }
 }
 

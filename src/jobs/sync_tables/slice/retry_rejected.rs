@@ -33,7 +33,7 @@ impl Slice<'_> {
         let mut cut = None;
         for shape in waiting {
             if !self.has_time() {
-                cut = Some(&shape.table);
+                cut = Some(shape);
                 break;
             }
             let mut retried = Retried::default();
@@ -41,7 +41,7 @@ impl Slice<'_> {
             report.add_retried(retried);
             match ended {
                 Ok(RetriedTo::End) => {}
-                Ok(RetriedTo::Budget) => cut = Some(&shape.table),
+                Ok(RetriedTo::Budget) => cut = Some(shape),
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
@@ -49,10 +49,7 @@ impl Slice<'_> {
         // Once each table has had its turn, a slice that brought nothing in would most likely be
         // followed by one that does not, either.
         let goes_on = report.total().written() > 0 || slice < count;
-        let progress = match cut.filter(|_| goes_on) {
-            Some(table) => Progress::CutAt(table.clone(), None),
-            None => Progress::UpToDate,
-        };
+        let progress = cut.filter(|_| goes_on).map_or(Progress::UpToDate, Progress::cut_in);
         self.retry_interdependent(&retry, deletes, report).await?;
         Ok(progress)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::drive::advance::{Advance, Advanced, Stopped};
+use crate::engine::drive::advance::{Advance, Advanced};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -38,27 +38,22 @@ impl Slice<'_> {
             report.starts(&shape.table, done.reached.start.as_ref());
             let first = report.is_untouched();
             let advanced = self.advance().table(shape, &reached, scan, first).await;
+            let Advanced { tally, rejects, ended } = advanced;
+            report.add(&shape.table, tally, rejects);
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
-            match advanced {
-                Ok(Advanced { tally, rejects, left: None }) => {
-                    report.add(&shape.table, tally, rejects);
+            match ended {
+                Ok(None) => {
                     checkpoints.insert(shape.table.clone(), done);
                     report.lags.insert(shape.table.clone(), Lag::None);
                     if resumed {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Advanced { tally, rejects, left: Some(left) }) => {
-                    report.add(&shape.table, tally, rejects);
+                Ok(Some(left)) => {
                     return Ok((Progress::CutAt(shape.table.clone(), left.after), finished));
                 }
-                Err(Stopped { tally, rejects, fault }) => {
-                    report.add(&shape.table, tally, rejects);
-                    if fault.stops_the_run() {
-                        return Err(fault);
-                    }
-                    report.fail(&shape.table, fault);
-                }
+                Err(fault) if fault.stops_the_run() => return Err(fault),
+                Err(fault) => report.fail(&shape.table, fault),
             }
         }
         Ok((Progress::UpToDate, finished))
