@@ -1,5 +1,6 @@
 //! The terminal: commands, their arguments and their exit codes.
 
+mod app;
 mod cutover;
 mod demo;
 mod export;
@@ -14,22 +15,16 @@ mod run;
 mod schedule;
 mod serve;
 mod setup;
+mod slices;
 mod startup;
 mod status;
 mod verify;
 
-use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{Layer, Registry};
-
-use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::table::TableName;
-use crate::jobs::Served;
-use crate::wiring::App;
 
 pub use output::Exit;
 pub use status::text as status_text;
@@ -76,48 +71,6 @@ enum Command {
     LocalQstash(local_qstash::LocalQstashArguments),
 }
 
-/// The pipeline and the tables of it that a command is about.
-#[derive(Debug, clap::Args)]
-struct Selection {
-    /// The pipeline, if there are several
-    #[arg(long, value_name = "NAME")]
-    pipeline: Option<String>,
-    /// A table, as SQL writes it; may be repeated [default: the pipeline's tables]
-    #[arg(long = "table", value_name = "TABLE")]
-    tables: Vec<String>,
-}
-
-/// What a run does besides moving rows.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
-struct Besides {
-    /// Add columns that only the source has to the target, nullable, and fill them
-    #[arg(long)]
-    add_columns: bool,
-    /// When all tables are done, advance the target's sequences past what was synced
-    #[arg(long)]
-    sequences: bool,
-}
-
-impl Selection {
-    /// The tables that were named.
-    fn parsed(&self) -> Result<Vec<TableName>, Fault> {
-        self.tables.iter().map(|text| parsed(text)).collect()
-    }
-}
-
-fn parsed(text: &str) -> Result<TableName, Fault> {
-    TableName::parse(text).map_err(|error| {
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
-            FaultCode::BadTable,
-            format!("--table {text} is no table's name"),
-            "write it as SQL does: orders, sales.orders, \"Order Lines\"",
-        )
-        .caused_by(error)
-    })
-}
-
 impl Arguments {
     /// What draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
@@ -150,33 +103,4 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,
     };
     exit.into()
-}
-
-/// The application, or what is wrong with its settings on stderr.
-fn opened<E: Display>(app: Result<App, E>) -> Result<App, Exit> {
-    app.map_err(|problems| {
-        eprintln!("{problems}");
-        Exit::Usage
-    })
-}
-
-/// The pipeline that was selected, or the only one.
-fn selected<'a>(app: &'a App, selection: &Selection) -> Result<&'a Served, Fault> {
-    let found = match &selection.pipeline {
-        Some(name) => app.named(name),
-        None => app.only(),
-    };
-    found.ok_or_else(|| {
-        let names: Vec<&str> = app.names().collect();
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
-            FaultCode::NoPipeline,
-            match &selection.pipeline {
-                Some(name) => format!("There is no pipeline {name}"),
-                None => "There are several pipelines".to_owned(),
-            },
-            format!("choose with --pipeline: {}", names.join(", ")),
-        )
-    })
 }

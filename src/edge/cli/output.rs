@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use crate::edge::http::wire::{ErrorAnswer, SyncAnswer, point};
+use crate::edge::http::wire::{ErrorAnswer, SyncAnswer};
+use crate::edge::text::point;
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::run::{RunId, Tally, Trigger};
 use crate::jobs::sync_tables::SyncReport;

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::app::{Besides, Selection, opened};
 use super::output::{self, Exit};
-use super::{Besides, Selection, opened, run};
-use crate::edge::http::wire::{SequenceStatistics, point};
+use super::slices;
+use crate::edge::http::wire::SequenceStatistics;
+use crate::edge::text::point;
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::sync_tables::{
     DeletesIntent, Intent, SideIntent, SyncPlan, SyncTables, TableIntent,
@@ -43,7 +45,7 @@ pub async fn print(
 ) -> Exit {
     let id = app.new_run();
     let planned = async {
-        let (served, job) = run::asked(app, selection, besides, &id)?;
+        let (served, job) = slices::asked(app, selection, besides, &id)?;
         let job = change(job);
         let ports = &served.ports;
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await

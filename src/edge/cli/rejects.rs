@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::app::{Besides, Selection, opened, selected};
 use super::output::{self, Exit, columns};
-use super::run::{Extent, asked, ended, slices};
-use super::{Besides, Selection, opened, selected};
-use crate::edge::http::wire::timestamp;
+use super::slices::{Extent, asked, ended, slices};
+use crate::edge::text::timestamp;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::RowKey;

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::opened;
+use super::app::opened;
 use super::output::{self, Exit};
 use crate::edge::schedules::wire::{Acted, ScheduleAnswer, ScheduleList};
 use crate::edge::schedules::{Change, change, create, listed, trigger};

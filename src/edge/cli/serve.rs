@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use super::opened;
+use super::app::opened;
 use super::output::Exit;
 use crate::edge::http::{SYNC_PATH, router};
 use crate::wiring::App;

@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::app::{Besides, Selection};
 use super::output::Exit;
-use super::{Besides, Selection, run};
+use super::slices;
+use crate::edge::text::advice;
 use crate::engine::model::budget::Budget;
-use crate::engine::model::fault::Fault;
 use crate::engine::model::run::Trigger;
 use crate::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use crate::wiring::App;
@@ -71,12 +72,12 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
     let budget = Budget::until(SystemTime::now() + timeout);
     let run = app.new_run();
     let outcome = async {
-        let (served, job) = run::asked(&app, selection, Besides::default(), &run)?;
+        let (served, job) = slices::asked(&app, selection, Besides::default(), &run)?;
         let job = SyncTables { trigger: Trigger::Startup, ..job };
         job.run(&served.ports, &budget).await
     };
     match outcome.await {
-        Err(fault) => Some(failed(&sentence(&fault))),
+        Err(fault) => Some(failed(&advice(&fault))),
         Ok(Outcome::Busy(_)) => Some("Another run is at work, and the start does not wait".into()),
         Ok(Outcome::Repeated(_)) => None,
         Ok(Outcome::Continue(report)) if report.succeeded() => Some(late(timeout)),
@@ -86,7 +87,7 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
 
 /// What went wrong in a run, if anything did: a start that goes well is quiet.
 fn told(report: &SyncReport) -> Option<String> {
-    let fault = report.first_fault().map(sentence);
+    let fault = report.first_fault().map(advice);
     let wrong = fault.or_else(|| report.problems().next().map(ToString::to_string));
     match (wrong, report.rejects()) {
         (Some(wrong), _) => Some(failed(&wrong)),
@@ -95,10 +96,6 @@ fn told(report: &SyncReport) -> Option<String> {
             "The target refuses {rows} rows, which are set aside; `syncline rejects list` tells why"
         )),
     }
-}
-
-fn sentence(fault: &Fault) -> String {
-    format!("{}; {}", fault.chain(), fault.hint)
 }
 
 /// Several lines would be taken for several events of the command that starts.

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::app::{Selection, opened, selected};
 use super::output::{self, Exit, columns};
-use super::{Selection, opened, selected};
 use crate::edge::overview::{
-    self, CallsView, DatabaseView, Overview, PipelineView, RateView, RunView, TableView, megabytes,
-    span,
+    self, CallsView, DatabaseView, Overview, PipelineView, RateView, RunView, TableView,
 };
+use crate::edge::text::{megabytes, span};
 use crate::engine::model::fault::Fault;
 use crate::wiring::App;
 

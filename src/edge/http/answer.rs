@@ -9,8 +9,8 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::continuation::Continued;
 use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
-use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{PastRun, RunId, Trigger};
@@ -21,19 +21,6 @@ const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-
 
 /// Makes answers.
 pub struct Answer;
-
-/// What became of the request for the next slice.
-#[derive(Debug)]
-pub enum Continued {
-    /// There is nothing left to do, or the queue tries this call again.
-    NotNeeded,
-    /// The queue will call.
-    Published(MessageId),
-    /// There is no queue; whoever called calls again.
-    Off(Fault),
-    /// The queue did not take it.
-    Failed(Fault),
-}
 
 impl Answer {
     /// What a slice came to.
@@ -54,7 +41,7 @@ impl Answer {
 
     fn report(report: &SyncReport, trigger: Trigger, continued: &Continued) -> Response {
         log(report);
-        log_continued(&report.run, continued);
+        continued.log(&report.run);
         let body = Json(SyncAnswer::of(report, trigger).continued(continued));
         match (remedy_of(report), continued) {
             (Some(_), Continued::Published(_)) => (StatusCode::ACCEPTED, body).into_response(),
@@ -74,7 +61,7 @@ impl Answer {
     /// A piece of work that was done before: what happened then.
     fn repeated(past: &PastRun, trigger: Trigger, continued: &Continued) -> Response {
         tracing::info!(run_id = %past.id, "A repeated delivery: this run did the work already");
-        log_continued(&past.id, continued);
+        continued.log(&past.id);
         let body = Json(SyncAnswer::repeated(past, trigger).continued(continued));
         match continued {
             Continued::Failed(fault) => with_remedy(fault.remedy, body),
@@ -107,7 +94,7 @@ impl Answer {
     /// Another run holds the lease: later, please. Where the queue was asked to call later, this
     /// message is done with.
     fn busy(left: Duration, run: &RunId, continued: &Continued) -> Response {
-        log_continued(run, continued);
+        continued.log(run);
         tracing::info!(run_id = %run, left_ms = left.as_millis(), "Another run holds the lease");
         // A second more than the lease has: whoever comes on the dot would be too early.
         let seconds = left.as_secs().saturating_add(1).to_string();
@@ -159,21 +146,6 @@ fn is_passing(remedy: &Remedy) -> bool {
 fn remedy_of(report: &SyncReport) -> Option<Remedy> {
     let problem = || report.problems().next().map(|_| Remedy::Operator);
     report.first_fault().map(|fault| fault.remedy).or_else(problem)
-}
-
-fn log_continued(run: &RunId, continued: &Continued) {
-    match continued {
-        Continued::NotNeeded => {}
-        Continued::Published(message) => {
-            tracing::info!(run_id = %run, message_id = %message, "QStash will call for the rest");
-        }
-        Continued::Off(fault) => {
-            tracing::warn!(run_id = %run, code = fault.code.name(), "The rest waits: {}", fault.chain());
-        }
-        Continued::Failed(fault) => {
-            tracing::error!(run_id = %run, code = fault.code.name(), "The rest waits: {}", fault.chain());
-        }
-    }
 }
 
 /// One line a run and one a table, each readable alone.

@@ -3,6 +3,8 @@
 mod answer;
 mod auth;
 mod call;
+mod continuation;
+mod door;
 mod failure;
 mod health;
 mod schedule;
@@ -27,6 +29,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 use answer::Answer;
 use auth::{BadDoor, Keys};
+use door::Door;
 
 /// Where QStash and people ask for the incremental sync of the pipeline that needs no file.
 pub const SYNC_PATH: &str = "/api/background/sync/slave-to-prod";
@@ -37,12 +40,6 @@ const LARGEST_BODY: usize = 6 << 20;
 
 /// QStash's smallest plan carries no larger message, and ours have a line.
 const LARGEST_MESSAGE: usize = 1 << 20;
-
-/// What every route works with.
-pub struct Door {
-    app: App,
-    keys: Keys,
-}
 
 /// The router over an application. The fault names a key or token that cannot be used.
 pub fn router(app: App) -> Result<Router, BadDoor> {

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Door;
 use super::answer::Answer;
 use super::call::Call;
+use super::door::Door;
 use crate::edge::schedules::wire::Acted;
 use crate::edge::schedules::{Change, change, create, listed, trigger};
 use crate::engine::model::fault::{Fault, Remedy, Step};

@@ -7,9 +7,9 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::Door;
 use super::answer::Answer;
 use super::call::Call;
+use super::door::Door;
 use crate::edge::overview::{self, Overview};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;

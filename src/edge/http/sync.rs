@@ -7,10 +7,11 @@ use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Response;
 
-use super::Door;
-use super::answer::{Answer, Continued};
+use super::answer::Answer;
 use super::auth::Caller;
 use super::call::Call;
+use super::continuation::Continued;
+use super::door::Door;
 use crate::edge::calling::{self, Asked, CONTINUATION_DELAY, named};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::deletes::Cap;

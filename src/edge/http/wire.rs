@@ -1,12 +1,12 @@
 //! The bodies of answers: a promise to whoever reads them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::answer::Continued;
-use crate::engine::model::cursor::CursorValue;
+use super::continuation::{ContinuationBody, Continued};
+use crate::edge::text::{milliseconds, point, timestamp};
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::fault_code::FaultCode;
@@ -37,16 +37,6 @@ pub struct SyncAnswer {
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody>,
-}
-
-/// What became of the rest.
-#[derive(Debug, Serialize)]
-struct ContinuationBody {
-    published: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
 }
 
 /// What became of a failure callback.
@@ -183,28 +173,14 @@ impl SyncAnswer {
         }
     }
 
-    /// The same answer with what became of the rest.
+    /// Adds what became of the rest of the work. An answer that the queue did not take fails.
     pub fn continued(mut self, continued: &Continued) -> Self {
-        let not = |fault: &Fault| ContinuationBody {
-            published: false,
-            message_id: None,
-            reason: Some(format!("{}; {}", fault.chain(), fault.hint)),
-        };
-        match continued {
-            Continued::NotNeeded => {}
-            Continued::Published(message) => {
-                let message_id = Some(message.to_string());
-                let body = ContinuationBody { published: true, message_id, reason: None };
-                self.continuation = Some(body);
-            }
-            Continued::Off(fault) => self.continuation = Some(not(fault)),
-            Continued::Failed(fault) => {
-                self.continuation = Some(not(fault));
-                self.error.get_or_insert_with(|| ErrorBody::of(fault));
-                if self.success {
-                    self.success = false;
-                    self.message.push_str(", and QStash was not asked to go on");
-                }
+        self.continuation = ContinuationBody::of(continued);
+        if let Continued::Failed(fault) = continued {
+            self.error.get_or_insert_with(|| ErrorBody::of(fault));
+            if self.success {
+                self.success = false;
+                self.message.push_str(", and QStash was not asked to go on");
             }
         }
         self
@@ -302,19 +278,4 @@ impl ErrorBody {
             table: fault.table.as_ref().map(ToString::to_string),
         }
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// RFC 3339 in UTC with milliseconds.
-pub fn timestamp(instant: SystemTime) -> String {
-    humantime::format_rfc3339_millis(instant).to_string()
-}
-
-/// A cursor as RFC 3339 in UTC where it is a time, else as the source prints it.
-pub fn point(cursor: &CursorValue) -> String {
-    let instant = cursor.instant().and_then(|at| jiff::Timestamp::try_from(at).ok());
-    instant.map_or_else(|| cursor.as_str().to_owned(), |at| at.to_string())
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{day, percent, span};
+use crate::edge::text::{day, megabytes, percent, span};
 use crate::engine::model::history::Records;
 use crate::engine::plan::forecast::{Basis, Forecast};
 use crate::jobs::status::Status;
@@ -103,9 +103,4 @@ impl ForecastView {
         let (span_hours, message) = (span.as_secs() / 3_600, message.to_owned());
         Self { state, points, span_hours, message, ..Self::default() }
     }
-}
-
-/// As the plans of hosts are written: a megabyte has a million bytes.
-pub fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

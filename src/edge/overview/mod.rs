@@ -3,11 +3,12 @@
 
 mod forecast;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::edge::http::wire::{ErrorBody, point, timestamp};
+use crate::edge::http::wire::ErrorBody;
+use crate::edge::text::{advice, percent, point, span, timestamp};
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::{Records, RunRecord, WINDOW_DAYS};
@@ -18,7 +19,7 @@ use crate::jobs::Served;
 use crate::jobs::status::{ReadStatus, Standing, Status};
 use crate::wiring::App;
 
-pub use forecast::{DatabaseView, megabytes};
+pub use forecast::DatabaseView;
 
 /// All pipelines that were asked for.
 #[derive(Debug, Serialize)]
@@ -168,7 +169,6 @@ impl PipelineView {
         let nothing = Records::default();
         let records = status.records.as_ref().unwrap_or(&nothing);
         let last_run = records.recent.first();
-        let fault = |fault: &Fault| format!("{}; {}", fault.chain(), fault.hint);
         Self {
             pipeline: status.pipeline.name.clone(),
             timestamp: timestamp(status.now),
@@ -185,7 +185,7 @@ impl PipelineView {
                 percent: percent(records.succeeded, records.ended),
             },
             tables: status.tables.iter().map(|(name, of)| TableView::of(name, of)).collect(),
-            lag_unknown: status.unknown.as_ref().map(fault),
+            lag_unknown: status.unknown.as_ref().map(advice),
             database: status.records.as_ref().map(|of| DatabaseView::of(of, status)),
             api_calls: CallsView {
                 last_run: last_run.map_or(0, |run| run.calls),
@@ -294,28 +294,6 @@ impl TableView {
             started_from: started_from.as_ref().map(point),
         }
     }
-}
-
-/// With one digit behind the point; none of nothing.
-fn percent(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| (part as f64 * 1_000.0 / whole as f64).round() / 10.0)
-}
-
-/// A span as a person says it, in its two largest units.
-pub fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
-/// The day of an instant, in UTC.
-fn day(at: SystemTime) -> String {
-    timestamp(at).chars().take("2026-01-01".len()).collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,16 @@ pub enum Change {
     Delete,
 }
 
+impl Change {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Pause => "is paused; ticks are dropped until it is resumed",
+            Self::Resume => "ticks again; what was missed is found by the next call",
+            Self::Delete => "is deleted; what it had sent already still arrives",
+        }
+    }
+}
+
 /// The schedules of this deployment, with what is wrong with them.
 pub async fn listed(app: &App) -> Result<ScheduleList, Fault> {
     let wanted = calling::wanted(app)?;
@@ -86,7 +96,7 @@ pub async fn change(app: &App, id: &str, change: Change) -> Result<Acted, Fault>
         Change::Resume => manage.resume(&id).await?,
         Change::Delete => manage.delete(&id).await?,
     }
-    Ok(Acted::changed(&id, change))
+    Ok(Acted::changed(&id, change.sentence()))
 }
 
 /// Publishes the message that does what a tick does.

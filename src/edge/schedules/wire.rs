@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::Change;
-use crate::edge::http::wire::timestamp;
+use crate::edge::text::timestamp;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{MessageId, ScheduleId};
 use crate::jobs::schedules::ports::Wanted;
@@ -204,12 +203,7 @@ impl Acted {
     }
 
     /// A schedule was changed.
-    pub fn changed(id: &ScheduleId, change: Change) -> Self {
-        let done = match change {
-            Change::Pause => "is paused; ticks are dropped until it is resumed",
-            Change::Resume => "ticks again; what was missed is found by the next call",
-            Change::Delete => "is deleted; what it had sent already still arrives",
-        };
+    pub fn changed(id: &ScheduleId, done: &str) -> Self {
         Self { schedule_id: Some(id.to_string()), ..Self::new(format!("Schedule {id} {done}")) }
     }
 

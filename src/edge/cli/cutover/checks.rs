@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use super::steps::counted;
 use super::told::Stopped;
-use super::{CHECKS, SCHEDULES, WRITERS, Walk};
+use super::walk::{CHECKS, SCHEDULES, WRITERS, Walk};
 use crate::edge::cli::output::Exit;
-use crate::edge::http::wire::point;
 use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
+use crate::edge::text::{counted, point};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;

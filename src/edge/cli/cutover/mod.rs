@@ -6,79 +6,21 @@ mod checks;
 mod steps;
 mod switch;
 mod told;
+mod walk;
 
+use super::app::{Selection, opened, selected};
 use super::output::{self, Exit};
-use super::run::by_person;
-use super::{Selection, opened, selected};
-use crate::edge::http::wire::timestamp;
-use crate::edge::schedules::{Change, change};
-use crate::engine::model::fault::Fault;
+use crate::edge::text::timestamp;
 use crate::engine::model::fault_code::FaultCode;
-use crate::jobs::Served;
-use crate::jobs::cutover::ports::{CutoverPorts, Passed, Record, Step};
-use crate::jobs::cutover::{Look, WatchSource};
-use crate::jobs::sync_tables::{SyncPlan, SyncTables};
+use crate::jobs::cutover::Look;
+use crate::jobs::cutover::ports::{Record, Step};
 use crate::wiring::App;
 use steps::writers_active;
 use switch::Switch;
 use told::{Stopped, Told};
+use walk::{CHECKS, DRAIN, SCHEDULES, SEQUENCES, SWITCH, VERIFY, WRITERS, Walk};
 
-#[derive(Debug, clap::Args)]
-pub struct CutoverArguments {
-    /// The pipeline, if there are several
-    #[arg(long, value_name = "NAME")]
-    pipeline: Option<String>,
-    /// Do all steps without asking
-    #[arg(long)]
-    yes: bool,
-    /// Say what each step would do and finds now, and do none
-    #[arg(long)]
-    dry_run: bool,
-    /// Go on although somebody still writes in the source; what comes late stays behind
-    #[arg(long)]
-    despite_writers: bool,
-    /// Go on although the target refuses rows; they stay behind
-    #[arg(long)]
-    despite_rejects: bool,
-    /// Go on although a look-back limited the first run; older rows stay behind
-    #[arg(long)]
-    despite_lookback: bool,
-    /// Begin anew after a cutover that is over; the source's rows win over those of the target
-    #[arg(long)]
-    again: bool,
-    /// Give the cutover up: resume the schedules that it paused, and forget how far it came
-    #[arg(long, conflicts_with_all = ["yes", "dry_run", "again"])]
-    abort: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-const CHECKS: &str = "checks";
-const SCHEDULES: &str = "schedules";
-const WRITERS: &str = "writers";
-const DRAIN: &str = "drain";
-const VERIFY: &str = "verify";
-const SEQUENCES: &str = "sequences";
-const SWITCH: &str = "switch";
-
-/// A cutover under way.
-struct Walk<'a> {
-    app: &'a App,
-    served: &'a Served,
-    cutover: &'a CutoverPorts,
-    arguments: &'a CutoverArguments,
-    record: Record,
-    /// The attempt that the record belonged to when it was last read or written; none where there
-    /// is no record.
-    kept: Option<String>,
-    /// How the cutover ended that `--again` begins anew. It took place, whatever becomes of this.
-    over: Option<Passed>,
-    /// This attempt.
-    attempt: String,
-    told: Told,
-    at: &'static str,
-}
+pub use walk::CutoverArguments;
 
 /// Goes as far as it may, and says what is in the way.
 pub async fn cutover(arguments: &CutoverArguments) -> Exit {
@@ -207,66 +149,7 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    async fn plan(&self, sequences: bool) -> Result<SyncPlan, Fault> {
-        let job = by_person(self.served.pipeline.clone(), &self.app.new_run());
-        let ports = &self.served.ports;
-        let job = SyncTables { sequences, ..job };
-        job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
-    }
-
-    fn watch(&self) -> WatchSource {
-        WatchSource { pipeline: self.served.pipeline.clone() }
-    }
-
-    fn is_over(&self) -> bool {
-        self.record.passed.contains_key(&Step::Switch)
-    }
-
     fn switched(&self) -> Switch {
-        Switch::of(self.cutover, &self.record.paused, self.of_pipeline())
-    }
-
-    /// What chooses the pipeline in a command, where there are several.
-    fn of_pipeline(&self) -> String {
-        match self.app.only() {
-            Some(_) => String::new(),
-            None => format!(" --pipeline {}", self.served.pipeline.name),
-        }
-    }
-
-    /// Resumes a schedule. One that was deleted meanwhile ticks no more, and nobody misses it.
-    async fn resume(&self, id: &str) -> Result<(), Fault> {
-        match change(self.app, id, Change::Resume).await {
-            Err(fault) if fault.code == FaultCode::NoSchedule => Ok(()),
-            resumed => resumed.map(drop),
-        }
-    }
-
-    /// Saves the record as this attempt's, unless another attempt has it:
-    ///
-    /// 1. one attempt pauses the schedules, and waits for an answer;
-    /// 2. another one stops at once, and resumes what it finds paused;
-    /// 3. the first must not end as if nothing could tick.
-    ///
-    /// So whoever does something takes the record over, and the other one stops when it saves.
-    async fn save(&mut self) -> Result<(), Stopped> {
-        self.record.attempt.clone_from(&self.attempt);
-        let mut record = self.record.clone();
-        if let Some(over) = &self.over {
-            record.passed.entry(Step::Switch).or_insert_with(|| over.clone());
-        }
-        let (name, records) = (&self.served.pipeline.name, &self.cutover.records);
-        if records.save(name, self.kept.as_deref(), &record).await? {
-            self.kept = Some(self.attempt.clone());
-            return Ok(());
-        }
-        // What is paused is the other attempt's now.
-        self.record.paused.clear();
-        Err(Stopped::by(
-            FaultCode::AnotherCutover,
-            "This cutover was given up or taken over by another attempt",
-            "finish one of them alone; to go on here, run `syncline cutover` again",
-            Exit::Failed,
-        ))
+        Switch::of(self.cutover, &self.record.paused, self.pipeline_option())
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use super::checks;
 use super::told::Stopped;
-use super::{DRAIN, SEQUENCES, VERIFY, Walk, checks};
+use super::walk::{DRAIN, SEQUENCES, VERIFY, Walk};
 use crate::edge::cli::output::Exit;
-use crate::edge::cli::run::{Ended, Extent, by_person, slices};
-use crate::edge::http::wire::timestamp;
+use crate::edge::cli::slices::{Ended, Extent, by_person, slices};
+use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::{Fault, Remedy, Step as FaultStep};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::ports::Step;
@@ -77,7 +78,7 @@ impl Walk<'_> {
             return Err(fault.into());
         }
         if differing > 0 {
-            let of = self.of_pipeline();
+            let of = self.pipeline_option();
             return Err(Stopped::by(
                 FaultCode::Differences,
                 format!("{} between source and target", differ(differing)),
@@ -219,9 +220,4 @@ fn moved(report: &SyncReport) -> u64 {
 
 fn differ(rows: u64) -> String {
     format!("{} differ{}", counted(rows, "row"), if rows == 1 { "s" } else { "" })
-}
-
-/// A number of things.
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

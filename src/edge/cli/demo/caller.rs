@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use serde::Deserialize;
 
-use super::DemoError;
+use super::error::DemoError;
 use crate::demo::{Signer, random_key};
 use crate::edge::calling::SCHEDULE_PATH;
 use crate::edge::http::SYNC_PATH;
@@ -182,6 +182,11 @@ impl Answered {
         let Self { status, body, .. } = self;
         DemoError::Unexpected(format!("{what}; the answer was {status}: {body}"))
     }
+}
+
+/// A table of the demo as answers name it.
+pub fn qualified(table: &str) -> String {
+    format!("public.{table}")
 }
 
 /// A random text behind a prefix.

@@ -3,6 +3,7 @@
 //! and [`ticks`], and how it reads in [`story`].
 
 mod caller;
+mod error;
 mod page;
 mod stage;
 mod steps;
@@ -23,9 +24,8 @@ use tokio::sync::oneshot;
 
 use super::output::Exit;
 use super::serve::interrupted;
-use crate::demo::data::DataError;
-use crate::demo::qstash;
 use crate::demo::{Cluster, ClusterError, ClusterOptions};
+use error::DemoError;
 use story::Story;
 
 /// What `syncline demo` can be told.
@@ -37,32 +37,6 @@ pub struct DemoArguments {
     /// The directory of initdb and postgres [default: found, or else fetched]
     #[arg(long, value_name = "DIRECTORY")]
     postgres: Option<PathBuf>,
-}
-
-/// Why the demo ends early.
-#[derive(Debug, thiserror::Error)]
-enum DemoError {
-    /// There is no server to show it on.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// A database does not do what the demo itself asks of it.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// There is nothing to call the function.
-    #[error("Cannot start the local QStash")]
-    QStash(#[from] qstash::Error),
-    /// The function cannot be opened.
-    #[error("Cannot open the function: {0}")]
-    Door(String),
-    /// The function cannot be called.
-    #[error("Cannot call the function")]
-    Call(#[from] reqwest::Error),
-    /// Nobody reads on.
-    #[error("Cannot write on stdout")]
-    Output(#[from] io::Error),
-    /// Syncline did not do what the demo is there to show.
-    #[error("This is not what should happen: {0}")]
-    Unexpected(String),
 }
 
 /// What a person who interrupts the start of the server waits for at most: it takes a second. Then

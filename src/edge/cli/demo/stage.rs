@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::DemoError;
 use super::caller::{Caller, random};
+use super::error::DemoError;
 use crate::demo::Cluster;
 use crate::demo::qstash::LocalQStash;
 use crate::edge::http::router;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 
-use super::DemoError;
-use super::caller::{Answered, Statistics};
+use super::caller::{Answered, Statistics, qualified};
+use super::error::DemoError;
 use super::stage::{SOURCE, Stage, TARGET};
 use super::story::Story;
 use super::ticks::tick;
@@ -134,11 +134,6 @@ pub(super) fn expected(changed: &[Changed]) -> Written {
         }
     }
     expected
-}
-
-/// A table of the demo as answers name it.
-pub fn qualified(table: &str) -> String {
-    format!("public.{table}")
 }
 
 /// What the function says to have written must be what there was to write, row for row.

@@ -4,10 +4,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::caller::{Answered, Schedule, Scheduled, Synced};
+use super::caller::{Answered, Schedule, Scheduled, Synced, qualified};
 use super::page::{Page, spent};
 use super::stage::{SOURCE, Stage, TARGET};
-use super::steps::qualified;
 use super::ticks::{Slice, Tick};
 use crate::demo::Cluster;
 use crate::demo::compare::Compared;

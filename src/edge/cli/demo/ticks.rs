@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 
-use super::DemoError;
 use super::caller::{Answered, Counted, Statistics, Synced};
+use super::error::DemoError;
 use super::stage::Stage;
 use crate::demo::qstash::{LogEntry, LogState, Response};
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::app::{Selection, opened};
 use super::output::{self, Exit};
-use super::{Selection, opened, run};
+use super::slices;
 use crate::edge::http::wire::ErrorAnswer;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
@@ -103,7 +104,7 @@ async fn exported(
     arguments: &ExportArguments,
     place: Place,
 ) -> Result<ExportReport, Fault> {
-    let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
+    let (served, pipeline) = slices::asked_of(app, &arguments.selection)?;
     let terminal = app.terminal(served);
     let (format, compression) = (arguments.format(), arguments.compression());
     ExportTables { pipeline, from: arguments.from(), format }

@@ -4,8 +4,8 @@
 use super::check::{Check, Checks};
 use crate::edge::calling::{self, HEALTH_PATH};
 use crate::edge::cli::schedule::minute;
-use crate::edge::http::wire::timestamp;
 use crate::edge::schedules::{create, listed};
+use crate::edge::text::timestamp;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::secret::SecretText;
 use crate::jobs::schedules::Created;

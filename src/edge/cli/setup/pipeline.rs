@@ -1,7 +1,8 @@
 //! A pipeline's checks: both databases, the plan, the state tables, and one run.
 
 use super::check::{Check, Checks};
-use crate::edge::cli::run::{Ended, Extent, by_person, slices};
+use crate::edge::cli::slices::{Ended, Extent, by_person, slices};
+use crate::edge::text::counted;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::Tally;
@@ -176,8 +177,4 @@ fn ran(report: &SyncReport) -> Vec<Check> {
         });
     }
     failed
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -4,8 +4,9 @@ mod told;
 
 use std::path::PathBuf;
 
+use super::app::{Selection, opened};
 use super::output::{self, Exit};
-use super::{Selection, opened, run};
+use super::slices;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
 use crate::jobs::verify::{Extras, Rows, VerifyReport, VerifyTables};
@@ -56,7 +57,7 @@ async fn verified(
     arguments: &VerifyArguments,
     run: &RunId,
 ) -> Result<VerifyReport, Fault> {
-    let (served, pipeline) = run::asked_of(app, &arguments.selection)?;
+    let (served, pipeline) = slices::asked_of(app, &arguments.selection)?;
     let extras = match (arguments.delete_extra, arguments.yes) {
         (false, _) => Extras::Keep,
         (true, false) => Extras::DeleteFew,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::edge::cli::output;
-use crate::edge::http::wire::point;
+use crate::edge::text::point;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::jobs::verify::{Kept, TableVerified, VerifyReport};

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Door;
 use super::answer::Answer;
 use super::call::{Call, MOST_RETRIES};
+use super::door::Door;
 use super::wire::FailureAnswer;
 use crate::edge::calling::{Asked, SYNC_PREFIX, home, named};
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};

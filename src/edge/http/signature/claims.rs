@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 const ISSUER: &str = "Upstash";
 

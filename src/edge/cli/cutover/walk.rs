@@ -1,0 +1,132 @@
+//! A cutover under way: its record, and the acts that several of its steps need.
+
+use super::told::{Stopped, Told};
+use crate::edge::cli::output::Exit;
+use crate::edge::cli::slices::by_person;
+use crate::edge::schedules::{Change, change};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
+use crate::jobs::Served;
+use crate::jobs::cutover::WatchSource;
+use crate::jobs::cutover::ports::{CutoverPorts, Passed, Record, Step};
+use crate::jobs::sync_tables::{SyncPlan, SyncTables};
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct CutoverArguments {
+    /// The pipeline, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// Do all steps without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Say what each step would do and finds now, and do none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on although somebody still writes in the source; what comes late stays behind
+    #[arg(long)]
+    pub despite_writers: bool,
+    /// Go on although the target refuses rows; they stay behind
+    #[arg(long)]
+    pub despite_rejects: bool,
+    /// Go on although a look-back limited the first run; older rows stay behind
+    #[arg(long)]
+    pub despite_lookback: bool,
+    /// Begin anew after a cutover that is over; the source's rows win over those of the target
+    #[arg(long)]
+    pub again: bool,
+    /// Give the cutover up: resume the schedules that it paused, and forget how far it came
+    #[arg(long, conflicts_with_all = ["yes", "dry_run", "again"])]
+    pub abort: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub const CHECKS: &str = "checks";
+pub const SCHEDULES: &str = "schedules";
+pub const WRITERS: &str = "writers";
+pub const DRAIN: &str = "drain";
+pub const VERIFY: &str = "verify";
+pub const SEQUENCES: &str = "sequences";
+pub const SWITCH: &str = "switch";
+
+/// A cutover under way.
+pub struct Walk<'a> {
+    pub app: &'a App,
+    pub served: &'a Served,
+    pub cutover: &'a CutoverPorts,
+    pub arguments: &'a CutoverArguments,
+    pub record: Record,
+    /// The attempt that the record belonged to when it was last read or written; none where there
+    /// is no record.
+    pub kept: Option<String>,
+    /// The end of the cutover that `--again` begins anew. It took place, whatever becomes of this.
+    pub over: Option<Passed>,
+    /// This attempt.
+    pub attempt: String,
+    pub told: Told,
+    pub at: &'static str,
+}
+
+impl Walk<'_> {
+    /// Plans a run, as `syncline plan` does.
+    pub async fn plan(&self, sequences: bool) -> Result<SyncPlan, Fault> {
+        let job = by_person(self.served.pipeline.clone(), &self.app.new_run());
+        let ports = &self.served.ports;
+        let job = SyncTables { sequences, ..job };
+        job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
+    }
+
+    pub fn watch(&self) -> WatchSource {
+        WatchSource { pipeline: self.served.pipeline.clone() }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.record.passed.contains_key(&Step::Switch)
+    }
+
+    /// The option that chooses the pipeline in a command; empty where there is only one.
+    pub fn pipeline_option(&self) -> String {
+        match self.app.only() {
+            Some(_) => String::new(),
+            None => format!(" --pipeline {}", self.served.pipeline.name),
+        }
+    }
+
+    /// Resumes a schedule. One that was deleted meanwhile ticks no more, and nobody misses it.
+    pub async fn resume(&self, id: &str) -> Result<(), Fault> {
+        match change(self.app, id, Change::Resume).await {
+            Err(fault) if fault.code == FaultCode::NoSchedule => Ok(()),
+            resumed => resumed.map(drop),
+        }
+    }
+
+    /// Saves the record as this attempt's, unless another attempt has it:
+    ///
+    /// 1. one attempt pauses the schedules, and waits for an answer;
+    /// 2. another one stops at once, and resumes what it finds paused;
+    /// 3. the first must not end as if nothing could tick.
+    ///
+    /// So whoever does something takes the record over, and the other one stops when it saves.
+    pub async fn save(&mut self) -> Result<(), Stopped> {
+        self.record.attempt.clone_from(&self.attempt);
+        let mut record = self.record.clone();
+        if let Some(over) = &self.over {
+            record.passed.entry(Step::Switch).or_insert_with(|| over.clone());
+        }
+        let (name, records) = (&self.served.pipeline.name, &self.cutover.records);
+        if records.save(name, self.kept.as_deref(), &record).await? {
+            self.kept = Some(self.attempt.clone());
+            return Ok(());
+        }
+        // What is paused is the other attempt's now.
+        self.record.paused.clear();
+        Err(Stopped::by(
+            FaultCode::AnotherCutover,
+            "This cutover was given up or taken over by another attempt",
+            "finish one of them alone; to go on here, run `syncline cutover` again",
+            Exit::Failed,
+        ))
+    }
+}
