@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::ImportGap;
+use super::import::ImportGap;
+use super::movable_checkpoint::{self, Newest, Stays, Vouched};
 use super::pages::{Filled, Lines, Pages};
 use super::plan::PlannedFile;
 use super::ports::{Folder, RefusedRow, Rehearsed};
-use super::put::{Keyed, Put};
 use super::report::{FilledTable, GapReport, RefusedLine};
-use super::vouched::{self, Newest, Stays, Vouched};
+use super::sink::{Keyed, Put};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
@@ -105,7 +105,7 @@ impl Filling<'_> {
         if !newest.is_some_and(|newest| on.is_of(newest)) {
             return stays(Stays::Changed);
         }
-        if let Some(line) = vouched::lost_row(&file.shape, filled.refused.iter()) {
+        if let Some(line) = movable_checkpoint::lost_row(&file.shape, filled.refused.iter()) {
             return stays(Stays::LostRow(line));
         }
         match self.put.move_on(&file.shape, on).await? {

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::line::{Form, Line};
+use super::csv_values::line::{Form, Line};
+use super::csv_values::value::{self, Nulls};
+use super::movable_checkpoint::Newest;
 use super::plan::PlannedFile;
 use super::ports::{Record, Rows};
-use super::value::{self, Nulls};
-use super::vouched::Newest;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::header::{self, Matched};
-use super::value::Reading;
-use super::vouched::Vouched;
+use super::csv_values::header::{self, Matched};
+use super::csv_values::value::Reading;
+use super::movable_checkpoint::Vouched;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::page::Encoding;

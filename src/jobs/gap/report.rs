@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::vouched::Vouched;
+use super::movable_checkpoint::Vouched;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use super::csv_values::value::{self, Nulls};
 use super::ports::Record;
-use super::value::{self, Nulls};
 use crate::engine::model::checkpoint::{Checkpoint, Reached};
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue, Place, Reach};
 use crate::engine::model::facts::TableFacts;

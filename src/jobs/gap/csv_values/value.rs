@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 
 use super::json_array::array_literal;
-use super::ports::Field;
 use crate::engine::model::facts::Column;
 use crate::engine::model::type_name::unmodified;
+use crate::jobs::gap::ports::Field;
 
 /// How the values of one column are read.
 #[derive(Clone, Debug, PartialEq, Eq)]

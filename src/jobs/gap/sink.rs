@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
+use super::movable_checkpoint::Move;
 use super::pages::Lines;
 use super::ports::{RefusedRow, Rehearsal, Rehearsed};
-use super::vouched::Move;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
