@@ -13,6 +13,7 @@
 pub mod advance;
 pub mod deletes;
 pub mod fetch;
+pub mod manual_run;
 pub mod reconcile;
 pub mod retry_rejected;
 pub mod sequences;

@@ -10,20 +10,18 @@ use super::plan::{self, Extras, Kept};
 use super::{TableVerified, VerifyReport, VerifyTables};
 use crate::engine::drive::deletes::{self, Removal};
 use crate::engine::drive::fetch;
+use crate::engine::drive::manual_run::ManualRun;
 use crate::engine::drive::reconcile::{Compare, Compared};
 use crate::engine::model::checkpoint::Checkpoint;
-use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::range::{Difference, RowKey};
-use crate::engine::model::run::{RunEnd, RunKind, Trigger};
+use crate::engine::model::run::RunKind;
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::Refusal;
-use crate::engine::plan::{tables, window};
-use crate::engine::ports::{
-    Batch, Begun, Checkpoints, ClosedRun, Fetch, Ledger, NewRun, Opened, Source, Target, no_source,
-};
+use crate::engine::plan::window;
+use crate::engine::ports::{Batch, Checkpoints, Fetch, Ledger, Source, Target};
 
 /// How many rows are fetched and written in one transaction. A fetched page is bounded by its rows
 /// alone, and 32 rows of a megabyte fit the smallest function.
@@ -52,32 +50,20 @@ impl Repair<'_> {
         compared: &[Compared],
         report: &mut VerifyReport,
     ) -> Result<(), Fault> {
-        let new = NewRun {
+        let manual = ManualRun {
             id: &self.job.run,
-            pipeline: &self.job.pipeline.name,
+            pipeline: &self.job.pipeline,
             kind: RunKind::Repair,
-            trigger: Trigger::Manual,
-            chain: &Chain::begun(self.job.run.as_str()),
-            delivery: None,
-            lease: self.job.pipeline.lease,
+            ledger: self.ledger,
+            meter: self.meter,
         };
-        let (_, opened) = self.ledger.open(&new, Some(&[]), no_source()).await?;
-        let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
-            Opened::Run(begun) => begun,
-            Opened::Busy(left) => {
-                report.busy = Some(left);
-                return Ok(());
-            }
-            // The chain is named after this very run: nobody else can have worked it.
-            Opened::Finished(_) => return Ok(()),
-        };
-        let (before, calls_before) = (report.faults.len(), self.meter.calls());
-        self.mend(&lease, &checkpoints, compared, report).await;
-        let error = report.faults.get(before).map(Fault::chain);
-        let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
-        let calls = self.meter.calls() - calls_before;
-        let closed = ClosedRun { id: &self.job.run, end, error: error.as_deref(), calls };
-        self.ledger.close(lease, &closed).await
+        let before = report.faults.len();
+        let busy = manual.work(async |lease, checkpoints| {
+            self.mend(lease, &checkpoints, compared, report).await;
+            report.faults.get(before).map(Fault::chain)
+        });
+        report.busy = busy.await?;
+        Ok(())
     }
 
     /// Parents are written before their children, and deleted after them.
