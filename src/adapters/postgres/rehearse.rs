@@ -20,7 +20,7 @@ use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
-use crate::jobs::gap::ports::{RefusedRow, Rehearsal, Rehearse, Rehearsed};
+use crate::jobs::gap::ports::{PageOutcome, Rehearsal, Rehearse, RejectedRow};
 
 /// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent
 /// in each of a dozen calls. A call has less than a minute.
@@ -58,7 +58,7 @@ impl Rehearse for PostgresTarget {
 
 #[async_trait]
 impl Rehearsal for Trial {
-    async fn page(&mut self, shape: &Shape, page: &Page) -> Result<Rehearsed, Fault> {
+    async fn page(&mut self, shape: &Shape, page: &Page) -> Result<PageOutcome, Fault> {
         self.tried += page.bytes.len();
         if self.session.script().is_some() && self.tried > MOST_OVER_API {
             return Err(too_many().of_table(&shape.table));
@@ -88,7 +88,7 @@ fn too_many() -> Fault {
 }
 
 impl Trial {
-    async fn attempt(&self, shape: &Shape, page: &Page) -> Result<Rehearsed, PostgresError> {
+    async fn attempt(&self, shape: &Shape, page: &Page) -> Result<PageOutcome, PostgresError> {
         let session = &self.session;
         session.attempt(REHEARSED, PINNED_PATH).await?;
         agreed::hold(session, shape, Side::Target).await?;
@@ -98,11 +98,11 @@ impl Trial {
         }
         let Put { tally, refused, straight: _ } = put(session, shape, page, false).await?;
         session.release(REHEARSED).await?;
-        let refused = refused.into_iter().map(|of| RefusedRow {
+        let rejected = refused.into_iter().map(|of| RejectedRow {
             key: of.key,
             code: of.code,
             reason: of.reason,
         });
-        Ok(Rehearsed { tally, refused: refused.collect() })
+        Ok(PageOutcome { tally, rejected: rejected.collect() })
     }
 }

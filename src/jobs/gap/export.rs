@@ -14,7 +14,8 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::{choose, order, window};
-use crate::engine::ports::{Checkpoints, Ledger, Target};
+use crate::engine::ports::Checkpoints;
+use crate::jobs::Ports;
 
 /// Asks what to export.
 #[derive(Clone, Debug)]
@@ -45,11 +46,8 @@ pub struct Export {
 impl ExportGap {
     /// The exports, parents' tables first. Nothing is asked of the source: its columns are taken to
     /// be the target's.
-    pub async fn run(
-        &self,
-        target: &dyn Target,
-        ledger: &dyn Ledger,
-    ) -> Result<Vec<Export>, Fault> {
+    pub async fn run(&self, ports: &Ports) -> Result<Vec<Export>, Fault> {
+        let Ports { target, ledger, .. } = ports;
         let tables = match (&self.tables[..], &self.pipeline.tables) {
             ([], listed) => listed.as_deref(),
             (named, _) => Some(named),

@@ -4,44 +4,49 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::import::ImportGap;
-use super::movable_checkpoint::{self, Newest, Stays, Vouched};
-use super::pages::{Filled, Lines, Pages};
+use super::checkpoint_change::{CheckpointChange, NewestCursor, StayReason};
+use super::csv_values::value::Nulls;
+use super::movable_checkpoint::lost_row;
+use super::pages::{FilePage, FilePages, Lines};
 use super::plan::PlannedFile;
-use super::ports::{Folder, RefusedRow, Rehearsed};
-use super::report::{FilledTable, GapReport, RefusedLine};
-use super::sink::{Keyed, Put};
+use super::ports::{Folder, PageOutcome, RejectedRow};
+use super::report::{FilledTable, GapReport, RejectedLine};
+use super::sink::{KeyedPage, PageSink};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::{MISSING_PARENT, TAKEN_VALUE};
 use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
-/// How often what waits is tried again, as long as some goes in: rows that point to one another are
-/// this many generations deep at most.
+/// The most rounds in which waiting rows are tried again, as long as some go in: rows that point to
+/// one another are this many generations deep at most.
 const MOST_ROUNDS: usize = 64;
 
-/// More refused rows of one file have a common cause, and they are kept in memory until its end.
-const MOST_REFUSED: usize = 100_000;
+/// The most rejected rows of a file. More have a common cause, and they are kept in memory until
+/// its end.
+const MOST_REJECTED: usize = 100_000;
 
-/// Into how many parts a page goes that takes too long.
+/// The number of parts that a page is cut into when it takes too long.
 const PARTS: usize = 4;
 
-/// The files on their way.
-pub struct Filling<'a> {
-    /// What is asked.
-    pub job: &'a ImportGap,
-    /// Where rows come from.
+/// Puts the planned files in.
+pub struct Fill<'a> {
+    /// The texts that stand for NULL.
+    pub nulls: &'a Nulls,
+    /// The most rows of a page.
+    pub page_rows: u32,
+    /// The folder that the files are in.
     pub folder: &'a dyn Folder,
     /// The files, parents' tables first.
     pub files: &'a [PlannedFile],
-    /// Where rows go.
-    pub put: &'a mut dyn Put,
+    /// Takes the pages.
+    pub sink: &'a mut dyn PageSink,
 }
 
-impl Filling<'_> {
+impl<'a> Fill<'a> {
     /// Puts all files in. What goes wrong is in the report.
     pub async fn all(mut self, report: &mut GapReport) {
         for file in self.files {
@@ -50,13 +55,13 @@ impl Filling<'_> {
                 file: file.file.clone(),
                 tally: Tally::default(),
                 doubled: 0,
-                refused: Default::default(),
-                vouched: None,
+                rejected: Default::default(),
+                checkpoint: None,
             };
             let ended = self.file(file, &mut filled).await;
             tracing::debug!(target: "syncline::progress", table = %filled.table, ended = true);
-            if ended.is_err() && matches!(file.vouched, Some(Vouched::Moves(_))) {
-                filled.vouched = Some(Vouched::Stays(Stays::Failed));
+            if ended.is_err() && matches!(file.checkpoint, Some(CheckpointChange::Moves(_))) {
+                filled.checkpoint = Some(CheckpointChange::Stays(StayReason::Failed));
             }
             report.tables.push(filled);
             if let Err(fault) = ended {
@@ -68,62 +73,63 @@ impl Filling<'_> {
                 }
             }
         }
-        self.waiting(report).await;
+        self.retry_all(report).await;
     }
 
-    async fn file(&mut self, file: &PlannedFile, filled: &mut FilledTable) -> Result<(), Fault> {
-        let watch = match &file.vouched {
-            Some(Vouched::Moves(on)) => Some(on.watch()),
-            Some(Vouched::Stays(_)) | None => None,
+    async fn file(&mut self, file: &'a PlannedFile, filled: &mut FilledTable) -> Result<(), Fault> {
+        let watch = match &file.checkpoint {
+            Some(CheckpointChange::Moves(to)) => Some(to.watch()),
+            Some(CheckpointChange::Stays(_)) | None => None,
         };
-        let mut pages = pages(self.job, self.folder, file)?.watched(watch);
+        let mut pages = self.pages(file)?.watched(watch);
         while let Some(next) = pages.next(None)? {
             filled.doubled += next.doubled;
-            let Rehearsed { tally, refused } = self.save(file, &next).await?;
+            let PageOutcome { tally, rejected } = self.write(file, &next).await?;
             filled.tally += tally;
-            filled.note(&next, refused);
-            if filled.refused.len() > MOST_REFUSED {
+            filled.note(&next, rejected);
+            if filled.rejected.len() > MOST_REJECTED {
                 return Err(too_many(file));
             }
-            tell(&file.shape.table, filled.tally.read(), file.rows);
+            report_progress(&file.shape.table, filled.tally.read(), file.rows);
         }
-        filled.vouched = self.move_on(file, filled, pages.newest()).await?;
+        filled.checkpoint = self.move_checkpoint(file, filled, pages.newest()).await?;
         Ok(())
     }
 
-    /// What becomes of the checkpoint of a table whose file is in whole. Refused rows do not hold
-    /// it up, as in a run: the next one asks the source for them by their keys, if those are the
-    /// source's.
-    async fn move_on(
+    /// Moves the checkpoint of a table whose file is in whole. Rejected rows do not hold it up, as
+    /// in a run: the next one asks the source for them by their keys, if those are the source's.
+    async fn move_checkpoint(
         &mut self,
         file: &PlannedFile,
         filled: &FilledTable,
-        newest: Option<&Newest>,
-    ) -> Result<Option<Vouched>, Fault> {
-        let Some(Vouched::Moves(on)) = &file.vouched else { return Ok(file.vouched.clone()) };
-        let stays = |why| Ok(Some(Vouched::Stays(why)));
-        if !newest.is_some_and(|newest| on.is_of(newest)) {
-            return stays(Stays::Changed);
+        newest: Option<&NewestCursor>,
+    ) -> Result<Option<CheckpointChange>, Fault> {
+        let Some(CheckpointChange::Moves(to)) = &file.checkpoint else {
+            return Ok(file.checkpoint.clone());
+        };
+        let stays = |reason| Ok(Some(CheckpointChange::Stays(reason)));
+        if !newest.is_some_and(|newest| to.is_for(newest)) {
+            return stays(StayReason::Changed);
         }
-        if let Some(line) = movable_checkpoint::lost_row(&file.shape, filled.refused.iter()) {
-            return stays(Stays::LostRow(line));
+        if let Some(line) = lost_row(&file.shape, filled.rejected.iter()) {
+            return stays(StayReason::LostRow(line));
         }
-        match self.put.move_on(&file.shape, on).await? {
-            true => Ok(file.vouched.clone()),
-            false => stays(Stays::Changed),
+        match self.sink.move_checkpoint(&file.shape, to).await? {
+            true => Ok(file.checkpoint.clone()),
+            false => stays(StayReason::Changed),
         }
     }
 
-    /// Puts a page in, in parts where it takes too long or is in somebody's way.
-    async fn save(&mut self, file: &PlannedFile, next: &Filled) -> Result<Rehearsed, Fault> {
-        let mut saved = Rehearsed::default();
+    /// Writes a page, in parts where it takes too long or is in somebody's way.
+    async fn write(&mut self, file: &PlannedFile, next: &FilePage) -> Result<PageOutcome, Fault> {
+        let mut written = PageOutcome::default();
         let mut left = vec![(next.page.clone(), Cow::Borrowed(&next.lines))];
         while let Some((page, lines)) = left.pop() {
-            let rows = Keyed { shape: &file.shape, page: &page, lines: &lines };
-            match self.put.page(rows).await {
-                Ok(Rehearsed { tally, refused }) => {
-                    saved.tally += tally;
-                    saved.refused.extend(refused);
+            let rows = KeyedPage { shape: &file.shape, page: &page, lines: &lines };
+            match self.sink.write(rows).await {
+                Ok(PageOutcome { tally, rejected }) => {
+                    written.tally += tally;
+                    written.rejected.extend(rejected);
                 }
                 Err(fault) if fault.may_pass_smaller() && page.rows > 1 => {
                     let parts = parts(&page, &lines).into_iter().rev();
@@ -132,13 +138,13 @@ impl Filling<'_> {
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(saved)
+        Ok(written)
     }
 
-    /// Tries again what waits for a row that may have come since: its file is read once more. Then
-    /// what waits is tried together. A table in which something goes wrong leaves the others to go
-    /// on.
-    async fn waiting(&mut self, report: &mut GapReport) {
+    /// Tries rows again that wait for a row that may have come since: their file is read once more.
+    /// Then the waiting rows of all tables are tried together. A table in which something goes
+    /// wrong does not keep the others from it.
+    async fn retry_all(&mut self, report: &mut GapReport) {
         let mut failed = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
             let mut written = 0;
@@ -146,7 +152,7 @@ impl Filling<'_> {
                 if failed.contains(&filled.table) {
                     continue;
                 }
-                match self.again(file, filled).await {
+                match self.retry(file, filled).await {
                     Ok(rows) => written += rows,
                     Err(fault) => {
                         let fault = fault.of_table(&filled.table);
@@ -163,119 +169,118 @@ impl Filling<'_> {
                 break;
             }
         }
-        if let Err(fault) = self.together(&mut report.tables, &failed).await {
+        if let Err(fault) = self.retry_interdependent(&mut report.tables, &failed).await {
             report.faults.push(fault);
         }
     }
 
-    /// How many rows went in.
-    async fn again(&mut self, file: &PlannedFile, filled: &mut FilledTable) -> Result<u64, Fault> {
+    /// Tries the waiting rows of one table, and returns how many went in.
+    async fn retry(
+        &mut self,
+        file: &'a PlannedFile,
+        filled: &mut FilledTable,
+    ) -> Result<u64, Fault> {
         let keys = filled.waiting();
         if keys.is_empty() {
             return Ok(0);
         }
         let mut written = 0;
-        let mut pages = pages(self.job, self.folder, file)?;
+        let mut pages = self.pages(file)?;
         while let Some(next) = pages.next(Some(&keys))? {
             if next.page.rows == 0 {
                 continue;
             }
-            let rows = Keyed { shape: &file.shape, page: &next.page, lines: &next.lines };
-            let Rehearsed { tally, refused } = self.put.again(rows).await?;
-            written += tally.written();
-            filled.went_in(tally);
-            filled.note(&next, refused);
+            let outcome = self.sink.retry(next.keyed(&file.shape)).await?;
+            written += outcome.tally.written();
+            filled.retried(&next, outcome);
         }
         Ok(written)
     }
 
-    /// The first page of what waits in each table, all at once: rows in a circle have no first one.
-    async fn together(
+    /// Tries the first page of waiting rows of each table, all at once: in a circle of rows none
+    /// can go first.
+    async fn retry_interdependent(
         &mut self,
         tables: &mut [FilledTable],
         failed: &BTreeSet<TableName>,
     ) -> Result<(), Fault> {
         let mut waiting = Vec::new();
         for (at, (file, filled)) in self.files.iter().zip(&*tables).enumerate() {
-            if failed.contains(&filled.table) {
-                continue;
-            }
             let keys = filled.waiting();
             // It takes two steps, and the first could look newer than the second.
-            if !keys.is_empty() && file.shape.newest_by().is_none() {
-                let next =
-                    pages(self.job, self.folder, file).and_then(|mut of| of.next(Some(&keys)));
-                let next = next.map_err(|fault| fault.of_table(&file.shape.table))?;
-                waiting.extend(next.filter(|next| next.page.rows > 0).map(|next| (at, next)));
+            let may_be_newer = file.shape.newest_by().is_some();
+            if failed.contains(&filled.table) || keys.is_empty() || may_be_newer {
+                continue;
             }
+            let next = self.pages(file).and_then(|mut pages| pages.next(Some(&keys)));
+            let next = next.map_err(|fault| fault.of_table(&file.shape.table))?;
+            waiting.extend(next.filter(|next| next.page.rows > 0).map(|next| (at, next)));
         }
         if waiting.iter().map(|(_, next)| next.page.rows).sum::<u64>() < 2 {
             return Ok(());
         }
-        let all: Vec<Keyed<'_>> = waiting
-            .iter()
-            .map(|of: &(usize, Filled)| {
-                let (at, next) = of;
-                Keyed { shape: &self.files[*at].shape, page: &next.page, lines: &next.lines }
-            })
-            .collect();
-        let Some(told) = self.put.together(&all).await? else { return Ok(()) };
-        for ((at, next), Rehearsed { tally, refused }) in waiting.iter().zip(told) {
-            tables[*at].went_in(tally);
-            tables[*at].note(next, refused);
+        let pages: Vec<KeyedPage<'_>> =
+            waiting.iter().map(|(at, next)| next.keyed(&self.files[*at].shape)).collect();
+        let outcomes = self.sink.retry_interdependent(&pages).await?.unwrap_or_default();
+        for ((at, next), outcome) in waiting.iter().zip(outcomes) {
+            tables[*at].retried(next, outcome);
         }
         Ok(())
+    }
+
+    /// Opens a file anew, at its first row.
+    fn pages(&self, file: &'a PlannedFile) -> Result<FilePages<'a>, Fault> {
+        let is_known = |name: &str| file.header.iter().any(|known| known == name);
+        let rows = self.folder.open(&file.file, &is_known)?;
+        if rows.header() != file.header {
+            return Err(Fault::new(
+                Step::Read,
+                Remedy::Operator,
+                FaultCode::BadFile,
+                format!("{} has another header than a moment ago", file.file),
+                "leave the files alone until the import has ended, then repeat it",
+            ));
+        }
+        Ok(FilePages::new(file, self.nulls, rows, self.page_rows))
+    }
+}
+
+impl FilePage {
+    fn keyed<'a>(&'a self, shape: &'a Shape) -> KeyedPage<'a> {
+        KeyedPage { shape, page: &self.page, lines: &self.lines }
     }
 }
 
 impl FilledTable {
-    /// The keys of the refused rows that another row may let in.
+    /// The keys of the rejected rows that another row may let in.
     fn waiting(&self) -> BTreeSet<RowKey> {
-        let waits = |of: &RefusedLine| of.code == MISSING_PARENT || of.code == TAKEN_VALUE;
-        let waiting = self.refused.iter().filter(|(_, of)| waits(of));
+        let waits = |line: &RejectedLine| line.code == MISSING_PARENT || line.code == TAKEN_VALUE;
+        let waiting = self.rejected.iter().filter(|(_, line)| waits(line));
         waiting.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Takes in which rows of a page are refused now, and forgets its others.
-    fn note(&mut self, of: &Filled, refused: Vec<RefusedRow>) {
-        of.lines.keys().for_each(|key| {
-            self.refused.remove(key);
+    /// Takes in which rows of a page are rejected now, and forgets its others.
+    fn note(&mut self, page: &FilePage, rejected: Vec<RejectedRow>) {
+        page.lines.keys().for_each(|key| {
+            self.rejected.remove(key);
         });
-        for RefusedRow { key, code, reason } in refused {
-            if let Some(&line) = of.lines.get(&key) {
-                self.refused.insert(key, RefusedLine { line, code, reason });
+        for RejectedRow { key, code, reason } in rejected {
+            if let Some(&line) = page.lines.get(&key) {
+                self.rejected.insert(key, RejectedLine { line, code, reason });
             }
         }
-        self.tally.rejected = self.refused.len() as u64;
+        self.tally.rejected = self.rejected.len() as u64;
     }
 
-    /// Counts rows that were refused at first.
-    fn went_in(&mut self, tally: Tally) {
+    /// Takes in the outcome of rows that were rejected before.
+    fn retried(&mut self, page: &FilePage, PageOutcome { tally, rejected }: PageOutcome) {
         self.tally += Tally { rejected: 0, ..tally };
+        self.note(page, rejected);
     }
 }
 
-/// Opens a file anew, at its first row.
-fn pages<'a>(
-    job: &'a ImportGap,
-    folder: &dyn Folder,
-    file: &'a PlannedFile,
-) -> Result<Pages<'a>, Fault> {
-    let rows = folder.open(&file.file, &|name| file.header.iter().any(|of| of == name))?;
-    if rows.header() != file.header {
-        return Err(Fault::new(
-            Step::Read,
-            Remedy::Operator,
-            FaultCode::BadFile,
-            format!("{} has another header than a moment ago", file.file),
-            "leave the files alone until the import has ended, then repeat it",
-        ));
-    }
-    Ok(Pages::new(file, &job.nulls, rows, job.pipeline.page_rows))
-}
-
-/// A page in parts of whole rows, each with the lines of its own: a row of a later part may have
-/// been set aside by an earlier import, and is not told of before its turn has come.
+/// Cuts a page into parts of whole rows, each with the lines of its own rows: a row of a later part
+/// may be kept as rejected by an earlier import, and is not reported before its turn has come.
 fn parts(page: &Page, lines: &Lines) -> Vec<(Page, Lines)> {
     let most = usize::try_from(page.rows).unwrap_or(usize::MAX).div_ceil(PARTS);
     let mut ordered: Vec<_> = lines.iter().collect();
@@ -296,8 +301,8 @@ fn parts(page: &Page, lines: &Lines) -> Vec<(Page, Lines)> {
     parts
 }
 
-/// One line a page, for whoever draws progress.
-pub fn tell(what: &impl std::fmt::Display, rows: u64, expected: u64) {
+/// Emits the event of a page that was read, for whoever draws progress.
+pub fn report_progress(what: &impl std::fmt::Display, rows: u64, expected: u64) {
     tracing::debug!(
         target: "syncline::progress",
         table = %what,
@@ -312,7 +317,7 @@ fn too_many(file: &PlannedFile) -> Fault {
         Step::Write,
         Remedy::Operator,
         FaultCode::TooManyRefused,
-        format!("The target refuses more than {MOST_REFUSED} rows of {}", file.file),
+        format!("The target refuses more than {MOST_REJECTED} rows of {}", file.file),
         "mend their common cause; `syncline rejects list` tells the reasons",
     )
 }

@@ -1,34 +1,34 @@
-//! An import reads each file twice. The first time nothing is written: what is wrong with a file's
-//! form is known, and its rows are counted, before a person is asked. The second time its rows go
-//! in as a run's do, page by page under the lease. No cursor moves, unless somebody vouches for the
-//! files: `sink.rs` tells why, and `movable_checkpoint.rs` when.
+//! Imports files of rows into the target.
+//!
+//! Each file is read twice. The first time nothing is written: what is wrong with a file's form is
+//! known, and its rows are counted, before a person is asked. The second time its rows go in as a
+//! run's do, page by page under the lease. No cursor moves, unless somebody vouches for the files:
+//! `sink.rs` tells why, and `movable_checkpoint.rs` when.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use crate::engine::model::delivery::Chain;
+use super::checkpoint_change::{CheckpointChange, StayReason};
+use super::csv_values::header;
+use super::csv_values::value::Nulls;
+use super::fill::{self, Fill};
+use super::movable_checkpoint::MovableCheckpoint;
+use super::pages;
+use super::plan::{self, HeadedFile, PlannedFile};
+use super::ports::{Folder, Rehearse, Rows};
+use super::report::GapReport;
+use super::sink::{PageSink, TargetSink, TrialSink};
+use crate::engine::drive::manual_run::ManualRun;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
+use crate::engine::model::run::{RunId, RunKind};
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, ClosedRun, Ledger, NewRun, Opened, Target, no_source};
-
-use super::csv_values::header;
-use super::csv_values::value::Nulls;
-use super::fill;
-use super::fill::Filling;
-use super::movable_checkpoint::{Movable, Stays, Vouched};
-use super::pages;
-use super::plan::{self, Headed, PlannedFile};
-use super::ports::{Folder, Rehearse, Rows};
-use super::report::GapReport;
-use super::sink::{Committing, Trying};
+use crate::engine::ports::Target;
+use crate::jobs::Ports;
 
 /// Asks to bring the rows of files into the target.
 #[derive(Clone, Debug)]
@@ -37,43 +37,39 @@ pub struct ImportGap {
     pub pipeline: Arc<Pipeline>,
     /// The tables that were named; none for whatever the folder has.
     pub tables: Vec<TableName>,
-    /// What stands for NULL in the files.
+    /// The texts that stand for NULL in the files.
     pub nulls: Nulls,
     /// Somebody vouches for the files: they hold all rows up to their newest cursor, and nobody was
     /// writing behind it. Then the checkpoints move.
     pub vouched: bool,
-    /// The id that it is recorded under.
+    /// The id that the import is recorded under.
     pub run: RunId,
 }
 
-/// What would be imported.
+/// The files that would be imported.
 #[derive(Clone, Debug, Default)]
 pub struct GapPlan {
     /// The files, parents' tables first.
     pub files: Vec<PlannedFile>,
-    /// What there is to say, problems included.
+    /// Remarks on files and tables, problems included.
     pub notes: Vec<Note>,
 }
 
 impl ImportGap {
-    /// Reads all files, and writes nothing. The fault says that nothing could be looked at; what
-    /// is wrong with single files is in the plan's notes.
-    pub async fn plan(
-        &self,
-        folder: &dyn Folder,
-        target: &dyn Target,
-        ledger: &dyn Ledger,
-        now: SystemTime,
-    ) -> Result<GapPlan, Fault> {
+    /// Reads all files, and writes nothing. The fault says that nothing could be planned; what is
+    /// wrong with single files is in the plan's notes.
+    pub async fn plan(&self, folder: &dyn Folder, ports: &Ports) -> Result<GapPlan, Fault> {
+        let Ports { target, ledger, clock, .. } = ports;
+        let now = clock.now();
         let files = folder.files()?;
-        let facts = self.describe(&files, target).await?;
+        let facts = self.describe(&files, &**target).await?;
         tables::refuse_to_write(&facts)?;
         let (found, mut notes) = plan::tables_of(&files, &self.tables, &self.pipeline, &facts);
         let mut headed = Vec::new();
         for (file, table) in found {
             match open(folder, &file, &facts, &table).map(|rows| rows.header().to_vec()) {
                 Ok(header) if header.is_empty() => notes.push(empty(&file, &table)),
-                Ok(header) => headed.push(Headed { file, table, header }),
+                Ok(header) => headed.push(HeadedFile { file, table, header }),
                 Err(fault) => notes.push(bad_file(&table, &fault)),
             }
         }
@@ -86,26 +82,22 @@ impl ImportGap {
         };
         for mut file in planned {
             let table = file.shape.table.clone();
-            let name = file.file.clone();
-            let of = &facts.tables[&table];
             let mut movable = checkpoints.as_ref().map(|checkpoints| {
-                Movable::of(&file, of, &self.pipeline, checkpoints.get(&table), now)
+                let (facts, stored) = (&facts.tables[&table], checkpoints.get(&table));
+                MovableCheckpoint::of(&file, facts, &self.pipeline, stored, now)
             });
-            let newest = match &mut movable {
-                Some(Ok(movable)) => Some(&mut movable.watch),
-                Some(Err(_)) | None => None,
-            };
-            let rows = open(folder, &name, &facts, &table);
-            let counted = rows.and_then(|rows| {
-                pages::count(&file, &self.nulls, rows, newest, |rows| fill::tell(&name, rows, 0))
-            });
-            tracing::debug!(target: "syncline::progress", table = %name, ended = true);
+            let newest = movable.as_mut().and_then(|movable| movable.as_mut().ok());
+            let newest = newest.map(|movable| &mut movable.newest);
+            let progress = |rows| fill::report_progress(&file.file, rows, 0);
+            let counted = open(folder, &file.file, &facts, &table)
+                .and_then(|rows| pages::count(&file, &self.nulls, rows, newest, progress));
+            tracing::debug!(target: "syncline::progress", table = %file.file, ended = true);
             match counted {
                 Ok(counted) => {
                     (file.rows, file.doubtful) = (counted.rows, counted.doubtful);
                     if let Some(movable) = movable {
-                        let vouched = vouched(movable, target).await;
-                        file.vouched = Some(vouched.map_err(|fault| fault.of_table(&table))?);
+                        let change = change(movable, &**target).await;
+                        file.checkpoint = Some(change.map_err(|fault| fault.of_table(&table))?);
                     }
                     plan.files.push(file);
                 }
@@ -115,8 +107,8 @@ impl ImportGap {
         Ok(plan)
     }
 
-    /// Every table of the target that a file may be for: those of schema `public`, which our own
-    /// are not among, and others by name.
+    /// Describes every table of the target that a file may be for: those of schema `public`, without
+    /// our own, and others by name.
     async fn describe(&self, files: &[String], target: &dyn Target) -> Result<Facts, Fault> {
         let mut facts = target.describe(None).await?;
         let meant = files.iter().flat_map(|file| plan::meant_by(file)).chain(self.tables.clone());
@@ -135,42 +127,23 @@ impl ImportGap {
         &self,
         plan: &GapPlan,
         folder: &dyn Folder,
-        target: &dyn Target,
-        ledger: &dyn Ledger,
-        meter: &Meter,
+        ports: &Ports,
     ) -> Result<GapReport, Fault> {
-        let mut report = GapReport::begun(&self.run, &plan.notes);
-        let calls_before = meter.calls();
-        let new = NewRun {
-            id: &self.run,
-            pipeline: &self.pipeline.name,
-            kind: RunKind::Csv,
-            trigger: Trigger::Manual,
-            chain: &Chain::begun(self.run.as_str()),
-            delivery: None,
-            lease: self.pipeline.lease,
-        };
-        let (_, opened) = ledger.open(&new, Some(&[]), no_source()).await?;
-        let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
-            Opened::Run(begun) => begun,
-            Opened::Busy(left) => {
-                report.busy = Some(left);
-                return Ok(report);
-            }
-            // The chain is named after this very run: nobody else can have worked it.
-            Opened::Finished(_) => return Ok(report),
-        };
-        let run = &self.run;
-        let mut put = Committing { target, ledger, lease: &lease, run, checkpoints };
-        Filling { job: self, folder, files: &plan.files, put: &mut put }.all(&mut report).await;
-        let error = report.error_text();
-        let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
-        let calls = meter.calls() - calls_before;
-        ledger.close(lease, &ClosedRun { id: run, end, error: error.as_deref(), calls }).await?;
+        let Ports { target, ledger, meter, .. } = ports;
+        let (target, ledger, run) = (&**target, &**ledger, &self.run);
+        let mut report = GapReport::begun(run, &plan.notes);
+        let manual =
+            ManualRun { id: run, pipeline: &self.pipeline, kind: RunKind::Csv, ledger, meter };
+        let busy = manual.work(async |lease, checkpoints| {
+            let mut sink = TargetSink { target, ledger, lease, run, checkpoints };
+            self.fill(plan, folder, &mut sink, &mut report).await;
+            report.error_text()
+        });
+        report.busy = busy.await?;
         Ok(report)
     }
 
-    /// Does the same in a transaction that is undone, so that the database itself says what would
+    /// Writes the rows in a transaction that is undone, so that the database itself says what would
     /// go wrong.
     pub async fn rehearse(
         &self,
@@ -179,9 +152,9 @@ impl ImportGap {
         rehearse: &dyn Rehearse,
     ) -> Result<GapReport, Fault> {
         let mut report = GapReport::begun(&self.run, &plan.notes);
-        let mut put = Trying(rehearse.rehearse().await?);
-        Filling { job: self, folder, files: &plan.files, put: &mut put }.all(&mut report).await;
-        // A trial sets nothing aside that could be listed.
+        let mut sink = TrialSink(rehearse.rehearse().await?);
+        self.fill(plan, folder, &mut sink, &mut report).await;
+        // A trial keeps no rejected rows that could be listed.
         let too_many = |fault: &&mut Fault| {
             [FaultCode::TooManyRefused, FaultCode::RowsRefused].contains(&fault.code)
         };
@@ -191,20 +164,32 @@ impl ImportGap {
         }
         Ok(report)
     }
+
+    async fn fill(
+        &self,
+        plan: &GapPlan,
+        folder: &dyn Folder,
+        sink: &mut dyn PageSink,
+        report: &mut GapReport,
+    ) {
+        let page_rows = self.pipeline.page_rows;
+        let fill = Fill { nulls: &self.nulls, page_rows, folder, files: &plan.files, sink };
+        fill.all(report).await;
+    }
 }
 
-/// What becomes of a checkpoint: the target compares what the file's rows have come to.
-async fn vouched(
-    movable: Result<Movable<'_>, Stays>,
+/// Asks the target whether the file's newest cursor is beyond the checkpoint's.
+async fn change(
+    movable: Result<MovableCheckpoint<'_>, StayReason>,
     target: &dyn Target,
-) -> Result<Vouched, Fault> {
+) -> Result<CheckpointChange, Fault> {
     let movable = match movable {
         Ok(movable) => movable,
-        Err(why) => return Ok(Vouched::Stays(why)),
+        Err(reason) => return Ok(CheckpointChange::Stays(reason)),
     };
-    let reach = match movable.asked() {
-        Ok((cursor, kept, stamp)) => target.reach(cursor, kept, stamp).await?,
-        Err(why) => return Ok(Vouched::Stays(why)),
+    let reach = match movable.question() {
+        Ok((cursor, kept, newest)) => target.reach(cursor, kept, newest).await?,
+        Err(reason) => return Ok(CheckpointChange::Stays(reason)),
     };
     Ok(movable.answered(reach))
 }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::checkpoint_change::NewestCursor;
 use super::csv_values::line::{Form, Line};
 use super::csv_values::value::{self, Nulls};
-use super::movable_checkpoint::Newest;
 use super::plan::PlannedFile;
 use super::ports::{Record, Rows};
 use crate::engine::model::fault::{Fault, Remedy, Step};
@@ -14,32 +14,32 @@ use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::range::RowKey;
 
 /// Reads one file page by page.
-pub struct Pages<'a> {
+pub struct FilePages<'a> {
     file: &'a PlannedFile,
     nulls: &'a Nulls,
     rows: Box<dyn Rows>,
     most_rows: u64,
-    /// The places of the key's columns among the moved ones, and their types.
+    /// The places of the key's columns among the moved ones, with their types.
     key: Vec<(usize, &'a str)>,
-    newest: Option<Newest>,
+    newest: Option<NewestCursor>,
 }
 
 /// The line that each row begins in, by its key.
 pub type Lines = BTreeMap<RowKey, u64>;
 
-/// A page, and where its rows stand in the file.
+/// A page, and the lines of its rows in the file.
 #[derive(Debug)]
-pub struct Filled {
+pub struct FilePage {
     /// The rows.
     pub page: Page,
-    /// The line of each.
+    /// The line of each row, by its key.
     pub lines: Lines,
-    /// How many rows were left out because a later one has the same key.
+    /// The number of rows that were left out because a later one has the same key.
     pub doubled: u64,
 }
 
-impl<'a> Pages<'a> {
-    /// Pages of at most so many rows.
+impl<'a> FilePages<'a> {
+    /// Reads from the first row on, in pages of at most so many rows.
     pub fn new(
         file: &'a PlannedFile,
         nulls: &'a Nulls,
@@ -54,20 +54,20 @@ impl<'a> Pages<'a> {
         Self { file, nulls, rows, most_rows: u64::from(most_rows), key, newest: None }
     }
 
-    /// The same, watched for the newest cursor among the rows.
+    /// Watches for the newest cursor among the rows.
     #[must_use]
-    pub fn watched(self, newest: Option<Newest>) -> Self {
+    pub fn watched(self, newest: Option<NewestCursor>) -> Self {
         Self { newest, ..self }
     }
 
-    /// What was watched for.
-    pub fn newest(&self) -> Option<&Newest> {
+    /// The newest cursor so far, if it is watched for.
+    pub fn newest(&self) -> Option<&NewestCursor> {
         self.newest.as_ref()
     }
 
     /// The next page; none when the file is read. Where `only` is given, other rows are passed
     /// over. The last of the rows with one key counts, as if each had been written in its turn.
-    pub fn next(&mut self, only: Option<&BTreeSet<RowKey>>) -> Result<Option<Filled>, Fault> {
+    pub fn next(&mut self, only: Option<&BTreeSet<RowKey>>) -> Result<Option<FilePage>, Fault> {
         let mut bytes = Vec::new();
         let (mut places, mut lines) = (Vec::<(usize, usize)>::new(), BTreeMap::new());
         let mut known: HashMap<Vec<String>, (usize, RowKey)> = HashMap::new();
@@ -77,7 +77,7 @@ impl<'a> Pages<'a> {
                 let Some(record) = self.rows.next()? else { break };
                 any = true;
                 if let Some(newest) = &mut self.newest {
-                    newest.see(self.file, self.nulls, record);
+                    newest.see(&self.file.readings, self.nulls, record);
                 }
                 let start = bytes.len();
                 let key = write_row(self.file, self.nulls, &self.key, record, &mut bytes)?;
@@ -88,9 +88,10 @@ impl<'a> Pages<'a> {
                 continue;
             }
             let values = key.values().iter().zip(&self.key);
-            let same = values.map(|(value, of)| value::canonical(value, of.1).into_owned());
+            let spelling =
+                values.map(|(value, (_, of_type))| value::canonical(value, of_type).into_owned());
             let place = (places.len(), key.clone());
-            if let Some((before, old)) = known.insert(same.collect(), place) {
+            if let Some((before, old)) = known.insert(spelling.collect(), place) {
                 places[before].1 = places[before].0;
                 lines.remove(&old);
                 doubled += 1;
@@ -108,11 +109,11 @@ impl<'a> Pages<'a> {
         }
         let rows = places.len() as u64 - doubled;
         let page = Page { bytes: bytes.into(), rows, last: None, complete: false };
-        Ok(Some(Filled { page, lines, doubled }))
+        Ok(Some(FilePage { page, lines, doubled }))
     }
 }
 
-/// Adds a row in the form that was agreed on; its key.
+/// Adds a row to the bytes, in the agreed form, and returns its key.
 fn write_row(
     file: &PlannedFile,
     nulls: &Nulls,
@@ -148,12 +149,12 @@ fn no_key(file: &PlannedFile, column: &str, line: u64) -> Fault {
     .of_table(&file.shape.table)
 }
 
-/// What a first reading of a file tells.
+/// The findings of a first reading of a file.
 #[derive(Debug, Default)]
 pub struct Counted {
-    /// Its rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Columns with the word null in them, and how often.
+    /// The columns with the word null in them, and how often.
     pub doubtful: BTreeMap<String, u64>,
 }
 
@@ -163,10 +164,10 @@ pub fn count(
     file: &PlannedFile,
     nulls: &Nulls,
     rows: Box<dyn Rows>,
-    mut newest: Option<&mut Newest>,
-    mut tell: impl FnMut(u64),
+    mut newest: Option<&mut NewestCursor>,
+    mut on_row: impl FnMut(u64),
 ) -> Result<Counted, Fault> {
-    let mut pages = Pages::new(file, nulls, rows, 1);
+    let mut pages = FilePages::new(file, nulls, rows, 1);
     let mut counted = Counted::default();
     let mut line = Vec::new();
     while let Some(record) = pages.rows.next()? {
@@ -178,10 +179,10 @@ pub fn count(
             }
         }
         if let Some(newest) = &mut newest {
-            newest.see(file, nulls, record);
+            newest.see(&file.readings, nulls, record);
         }
         counted.rows += 1;
-        tell(counted.rows);
+        on_row(counted.rows);
     }
     Ok(counted)
 }

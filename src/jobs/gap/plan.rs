@@ -1,11 +1,11 @@
-//! Which file fills which table, by which columns, and what speaks against it; in the order that
-//! foreign keys ask for.
+//! Decides which file fills which table, by which columns, and what speaks against it; in the order
+//! that foreign keys ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::checkpoint_change::CheckpointChange;
 use super::csv_values::header::{self, Matched};
 use super::csv_values::value::Reading;
-use super::movable_checkpoint::Vouched;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::page::Encoding;
@@ -18,30 +18,30 @@ use crate::engine::plan::{encoding, tables};
 /// A file that can be imported.
 #[derive(Clone, Debug)]
 pub struct PlannedFile {
-    /// Its name in the folder.
+    /// The name of the file in the folder.
     pub file: String,
     /// The names in its first line.
     pub header: Vec<String>,
-    /// What of its table is moved.
+    /// The columns of its table that are moved, and how.
     pub shape: Shape,
-    /// How each moved column is read, and its place in a row of the file.
+    /// The reading of each moved column, with its place in a row of the file.
     pub readings: Vec<(Reading, usize)>,
     /// The names in its header that mean no column.
     pub extra: Vec<String>,
     /// The table's columns that it lacks, which stay as they are or take their defaults.
     pub missing: Vec<String>,
-    /// Its rows, counted.
+    /// The number of rows.
     pub rows: u64,
-    /// Columns with the word null in them, and how often.
+    /// The columns with the word null in them, and how often.
     pub doubtful: BTreeMap<String, u64>,
-    /// What becomes of the table's checkpoint, where somebody vouches for the file.
-    pub vouched: Option<Vouched>,
+    /// The change of the table's checkpoint, where somebody vouches for the file.
+    pub checkpoint: Option<CheckpointChange>,
 }
 
 /// A file with its table and its header.
 #[derive(Clone, Debug)]
-pub struct Headed {
-    /// Its name in the folder.
+pub struct HeadedFile {
+    /// The name of the file in the folder.
     pub file: String,
     /// The table that it is for.
     pub table: TableName,
@@ -80,7 +80,7 @@ pub fn tables_of(
     facts: &Facts,
 ) -> (Vec<(String, TableName)>, Vec<Note>) {
     let (mut found, mut notes) = (Vec::<(String, TableName)>::new(), Vec::new());
-    let wanted = |table: &TableName| match (asked, &pipeline.tables) {
+    let is_wanted = |table: &TableName| match (asked, &pipeline.tables) {
         ([], None) => true,
         ([], Some(listed)) => listed.contains(table),
         (asked, _) => asked.contains(table),
@@ -95,19 +95,19 @@ pub fn tables_of(
             }
             continue;
         };
-        if !wanted(table) {
+        if !is_wanted(table) {
             if asked.is_empty() {
                 notes.push(not_of_pipeline(file, table));
             }
             continue;
         }
-        if let Some((other, _)) = found.iter().find(|(_, of)| of == table) {
+        if let Some((other, _)) = found.iter().find(|(_, other)| other == table) {
             notes.push(problem(table, format!("both {other} and {file} are for it"), "keep one"));
             continue;
         }
         found.push((file.clone(), table.clone()));
     }
-    for table in asked.iter().filter(|table| !found.iter().any(|(_, of)| of == *table)) {
+    for table in asked.iter().filter(|table| !found.iter().any(|(_, other)| other == *table)) {
         let text = match facts.tables.contains_key(table) {
             true => format!("the folder has no {}", file_of(table)),
             false => "it does not exist on the target".to_owned(),
@@ -134,20 +134,20 @@ fn not_of_pipeline(file: &str, table: &TableName) -> Note {
 /// Plans the files whose headers are known, parents' tables first. A file with a problem is named
 /// and left out.
 pub fn files(
-    headed: &[Headed],
+    headed_files: &[HeadedFile],
     pipeline: &Pipeline,
     facts: &Facts,
 ) -> (Vec<PlannedFile>, Vec<Note>) {
     let (mut notes, mut found, mut of_files) = (Vec::new(), BTreeMap::new(), Facts::default());
-    for of in headed {
-        let Headed { file, table, header } = of;
+    for headed in headed_files {
+        let HeadedFile { file, table, header } = headed;
         let whole = &facts.tables[table];
         let matched = header::matched(header, &whole.columns);
-        match speaks_against(file, table, whole, &matched) {
+        match obstacle(file, table, whole, &matched) {
             Some(note) => notes.push(note),
             None => {
                 of_files.tables.insert(table.clone(), restricted(whole, &matched));
-                found.insert(table, (of, matched));
+                found.insert(table, (headed, matched));
             }
         }
     }
@@ -167,39 +167,37 @@ pub fn files(
 }
 
 fn planned_file(
-    headed: &Headed,
+    headed: &HeadedFile,
     shape: Shape,
     matched: &Matched,
     table: &TableFacts,
 ) -> PlannedFile {
     let place = |name: &str| {
-        let found = matched.places.iter().find(|(of, _)| of == name);
+        let found = matched.places.iter().find(|(column, _)| column == name);
         found.map(|(_, place)| *place).expect("a moved column is one of the file's")
     };
     let column = |name: &str| table.column(name).expect("a moved column is one of the table's");
-    let readings = shape.columns.iter().map(|of| (Reading::of(column(&of.name)), place(&of.name)));
+    let readings = shape.columns.iter().map(|moved| {
+        let name = moved.name.as_str();
+        (Reading::of(column(name)), place(name))
+    });
     let lacks = |column: &&Column| !column.generated && shape.place(&column.name).is_none();
     PlannedFile {
         file: headed.file.clone(),
         header: headed.header.clone(),
         readings: readings.collect(),
         extra: matched.extra.clone(),
-        missing: table.columns.iter().filter(lacks).map(|of| of.name.clone()).collect(),
+        missing: table.columns.iter().filter(lacks).map(|column| column.name.clone()).collect(),
         rows: 0,
         doubtful: BTreeMap::new(),
-        vouched: None,
+        checkpoint: None,
         shape,
     }
 }
 
-/// Why a file cannot fill its table.
-fn speaks_against(
-    file: &str,
-    table: &TableName,
-    facts: &TableFacts,
-    matched: &Matched,
-) -> Option<Note> {
-    let has = |name: &String| matched.places.iter().any(|(of, _)| of == name);
+/// Returns why a file cannot fill its table; none if nothing speaks against it.
+fn obstacle(file: &str, table: &TableName, facts: &TableFacts, matched: &Matched) -> Option<Note> {
+    let has = |name: &String| matched.places.iter().any(|(column, _)| column == name);
     if !facts.relation.is_table() {
         return Some(problem(table, "it is no table on the target", "import the tables it reads"));
     }
@@ -228,7 +226,8 @@ fn speaks_against(
     let needs = |column: &&Column| {
         column.not_null && !column.has_default && !column.generated && !has(&column.name)
     };
-    let needed: Vec<&str> = facts.columns.iter().filter(needs).map(|of| of.name.as_str()).collect();
+    let needed: Vec<&str> =
+        facts.columns.iter().filter(needs).map(|column| column.name.as_str()).collect();
     if !needed.is_empty() {
         let text = format!("{file} lacks {}, which needs a value", needed.join(", "));
         return Some(problem(table, text, "export the file with it, or give the column a default"));
@@ -240,21 +239,21 @@ fn problem(table: &TableName, text: impl Into<String>, remedy: &str) -> Note {
     Note::new(Weight::Problem, table, text, remedy)
 }
 
-/// The table as if it had no more than the file has.
+/// The table as if it had no more columns than the file.
 fn restricted(whole: &TableFacts, matched: &Matched) -> TableFacts {
-    let has = |name: &String| matched.places.iter().any(|(of, _)| of == name);
+    let has = |name: &String| matched.places.iter().any(|(column, _)| column == name);
     let mut table = whole.clone();
     table.columns.retain(|column| has(&column.name));
     table.keys.retain(|key| key.iter().all(has));
     table
 }
 
-/// The pipeline as it is for these files: their tables, no more columns than they have, and no
-/// condition, which is one on rows of the source.
+/// The pipeline for these files: their tables, no more columns than they have, and no condition,
+/// which is one on rows of the source.
 fn for_files(pipeline: &Pipeline, files: &Facts) -> Pipeline {
     let rule = |rule: &TableRule| {
         let has: BTreeSet<&str> = match files.tables.get(&rule.table) {
-            Some(table) => table.columns.iter().map(|of| of.name.as_str()).collect(),
+            Some(table) => table.columns.iter().map(|column| column.name.as_str()).collect(),
             None => BTreeSet::new(),
         };
         let kept = |columns: &Vec<String>| {
@@ -264,7 +263,7 @@ fn for_files(pipeline: &Pipeline, files: &Facts) -> Pipeline {
             cursor: rule.cursor.clone().filter(|name| has.contains(name.as_str())),
             columns: rule.columns.as_ref().map(kept),
             filter: None,
-            deletes: rule.deletes.clone().map(nothing_goes),
+            deletes: rule.deletes.clone().map(without_deletes),
             lookback: None,
             ..rule.clone()
         }
@@ -272,14 +271,15 @@ fn for_files(pipeline: &Pipeline, files: &Facts) -> Pipeline {
     Pipeline {
         tables: Some(files.tables.keys().cloned().collect()),
         rules: pipeline.rules.iter().map(rule).collect(),
-        deletes: nothing_goes(pipeline.deletes.clone()),
+        deletes: without_deletes(pipeline.deletes.clone()),
         lookback: None,
         ..pipeline.clone()
     }
 }
 
-/// A row that a file lacks says nothing; a marked one that it has is there again.
-fn nothing_goes(deletes: Deletes) -> Deletes {
+/// Deletes nothing, since a row that a file lacks may be in another one. A marked row that it has
+/// is unmarked.
+fn without_deletes(deletes: Deletes) -> Deletes {
     match deletes {
         Deletes::Off | Deletes::Mirror => Deletes::Off,
         Deletes::Mark(column) => Deletes::Mark(column),

@@ -1,5 +1,5 @@
-//! What filling a gap needs of the outside besides the engine's ports: files of rows, and a target
-//! that tries rows without keeping them.
+//! The ports of an import besides the engine's: files of rows, and a target that tries rows without
+//! keeping them.
 
 use async_trait::async_trait;
 
@@ -9,22 +9,22 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
-/// Whether a name is one that a header is likely to hold.
+/// Says whether a header is likely to hold a name.
 pub type Knows<'a> = dyn Fn(&str) -> bool + 'a;
 
 /// A folder of files with rows.
 pub trait Folder: Send + Sync {
-    /// The names of its files that may hold rows, in order.
+    /// The names of the files that may hold rows, in order.
     fn files(&self) -> Result<Vec<String>, Fault>;
 
-    /// Opens a file and reads its header, whose dialect is the one that gives most of the names
-    /// that are known. Each call begins at the first row again.
+    /// Opens a file and reads its header, in the dialect that finds most of the known names in it.
+    /// Each call begins at the first row again.
     fn open(&self, file: &str, knows: &Knows<'_>) -> Result<Box<dyn Rows>, Fault>;
 }
 
 /// The rows of one open file. However long the file is, no more than a row of it is held.
 pub trait Rows: Send {
-    /// The names in its first line; none in an empty file.
+    /// The names in the first line; none in an empty file.
     fn header(&self) -> &[String];
 
     /// The next row, which has as many values as the header has names; none at the end. The fault
@@ -43,20 +43,20 @@ pub struct Record {
 /// One value of a row, as the file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Its letters.
+    /// The text, without quotes.
     pub text: &'a str,
-    /// It stood in quotes.
+    /// The value stood in quotes.
     pub quoted: bool,
 }
 
 impl Record {
-    /// The row that begins in this line: its values one after the other, and for each where it ends
-    /// and whether it stood in quotes.
+    /// The row that begins in this line. `text` has its values one after the other; `ends` says of
+    /// each where it ends, and whether it stood in quotes.
     pub fn new(line: u64, text: String, ends: Vec<(usize, bool)>) -> Self {
         Self { line, text, ends }
     }
 
-    /// Its room, for the next row.
+    /// Gives the memory of the row back, for the next one.
     pub fn emptied(self) -> (Vec<u8>, Vec<(usize, bool)>) {
         let (mut bytes, mut ends) = (self.text.into_bytes(), self.ends);
         bytes.clear();
@@ -64,17 +64,17 @@ impl Record {
         (bytes, ends)
     }
 
-    /// The line of the file that it begins in.
+    /// The line of the file that the row begins in.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// How many values it has.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// It has no value.
+    /// Says whether the row has no value.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -86,7 +86,7 @@ impl Record {
         Field { text: &self.text[start..end], quoted }
     }
 
-    /// Its values.
+    /// All values, in their order.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         (0..self.len()).map(|place| self.field(place))
     }
@@ -104,22 +104,22 @@ pub trait Rehearse: Send + Sync {
 pub trait Rehearsal: Send {
     /// Puts a page in as `Target::commit` does. A fault undoes that page alone, unless the
     /// connection is gone.
-    async fn page(&mut self, shape: &Shape, page: &Page) -> Result<Rehearsed, Fault>;
+    async fn page(&mut self, shape: &Shape, page: &Page) -> Result<PageOutcome, Fault>;
 }
 
-/// What became of a page that was tried.
+/// The outcome of a page.
 #[derive(Debug, Default)]
-pub struct Rehearsed {
-    /// Its counts.
+pub struct PageOutcome {
+    /// The counts of the page.
     pub tally: Tally,
-    /// The rows that were refused.
-    pub refused: Vec<RefusedRow>,
+    /// The rows that the target rejected.
+    pub rejected: Vec<RejectedRow>,
 }
 
-/// A row that the target refused. The reason may hold values of it.
+/// A row that the target rejected. The reason may hold values of it.
 #[derive(Clone, Debug)]
-pub struct RefusedRow {
-    /// Its key.
+pub struct RejectedRow {
+    /// The key of the row.
     pub key: RowKey,
     /// The database's code (SQLSTATE).
     pub code: String,

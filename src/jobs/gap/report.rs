@@ -1,51 +1,51 @@
-//! What came of an import.
+//! The report of an import, or of a trial of one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::movable_checkpoint::Vouched;
+use super::checkpoint_change::CheckpointChange;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::{Note, Weight};
 
-/// An import, or a trial of one.
+/// An import, or a trial of one, table by table.
 #[derive(Debug)]
 pub struct GapReport {
     /// The run's id.
     pub run: RunId,
     /// The tables in the order they were filled.
     pub tables: Vec<FilledTable>,
-    /// What planning said.
+    /// The notes of the plan.
     pub notes: Vec<Note>,
-    /// What went wrong with whole tables.
+    /// The faults that ended a table or the import.
     pub faults: Vec<Fault>,
     /// Another run holds the lease, for that long unless it commits or ends.
     pub busy: Option<Duration>,
 }
 
-/// What came of one file.
+/// One file and its table.
 #[derive(Debug)]
 pub struct FilledTable {
     /// The table.
     pub table: TableName,
     /// The file.
     pub file: String,
-    /// The rows, each counted once.
+    /// The counts of the rows, each counted once.
     pub tally: Tally,
-    /// Rows that a later row of the same key came after within a page.
+    /// The rows that were left out because a later row of the same page has their key.
     pub doubled: u64,
-    /// The rows that the target refuses, by key.
-    pub refused: BTreeMap<RowKey, RefusedLine>,
-    /// What became of its checkpoint, where somebody vouches for the file.
-    pub vouched: Option<Vouched>,
+    /// The rows that the target rejects, by key.
+    pub rejected: BTreeMap<RowKey, RejectedLine>,
+    /// The change of its checkpoint, where somebody vouches for the file.
+    pub checkpoint: Option<CheckpointChange>,
 }
 
-/// A row that the target refuses. The reason may hold values of it.
+/// A row that the target rejects. The reason may hold values of it.
 #[derive(Clone, Debug)]
-pub struct RefusedLine {
-    /// The line of the file that it begins in.
+pub struct RejectedLine {
+    /// The line of the file that the row begins in.
     pub line: u64,
     /// The database's code (SQLSTATE).
     pub code: String,
@@ -54,7 +54,7 @@ pub struct RefusedLine {
 }
 
 impl GapReport {
-    /// A report that says nothing yet but what planning said.
+    /// A report with nothing yet but the notes of the plan.
     pub fn begun(run: &RunId, notes: &[Note]) -> Self {
         Self {
             run: run.clone(),
@@ -65,18 +65,18 @@ impl GapReport {
         }
     }
 
-    /// How many rows are refused.
-    pub fn refused(&self) -> usize {
-        self.tables.iter().map(|of| of.refused.len()).sum()
+    /// The number of rejected rows.
+    pub fn rejected(&self) -> usize {
+        self.tables.iter().map(|table| table.rejected.len()).sum()
     }
 
-    /// Every file of a table that was asked for was read to its end.
+    /// Says whether every file of a table that was asked for was read to its end.
     pub fn is_complete(&self) -> bool {
         let is_problem = |note: &Note| note.weight == Weight::Problem;
         self.busy.is_none() && self.faults.is_empty() && !self.notes.iter().any(is_problem)
     }
 
-    /// What went wrong, for the history; none if nothing did.
+    /// The error for the history; none if nothing went wrong.
     pub fn error_text(&self) -> Option<String> {
         let problem = self.notes.iter().find(|note| note.weight == Weight::Problem);
         let fault = self.faults.first().map(Fault::chain);

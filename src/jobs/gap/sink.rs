@@ -1,10 +1,11 @@
-//! Where the pages go: into the target, under the lease, or into a trial that is undone.
+//! Where the pages of an import go: into the target, under the lease, or into a trial that is
+//! undone.
 
 use async_trait::async_trait;
 
-use super::movable_checkpoint::Move;
+use super::checkpoint_change::CheckpointMove;
 use super::pages::Lines;
-use super::ports::{RefusedRow, Rehearsal, Rehearsed};
+use super::ports::{PageOutcome, Rehearsal, RejectedRow};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
@@ -15,50 +16,53 @@ use crate::engine::model::shape::Shape;
 use crate::engine::plan::window;
 use crate::engine::ports::{Batch, Checkpoints, Committed, Ledger, RetriedRows, Target};
 
-/// Rows with the keys that they are told by.
+/// A page with the keys of its rows.
 #[derive(Clone, Copy)]
-pub struct Keyed<'a> {
+pub struct KeyedPage<'a> {
     /// The table's agreement.
     pub shape: &'a Shape,
     /// The rows.
     pub page: &'a Page,
-    /// Their keys, each with its line.
+    /// The keys, each with its line in the file.
     pub lines: &'a Lines,
 }
 
-/// Takes pages. What is refused is told row by row.
+/// Takes pages, and names the rows that the target rejects.
 #[async_trait]
-pub trait Put: Send {
-    /// Puts rows in.
-    async fn page(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault>;
+pub trait PageSink: Send {
+    /// Writes a page.
+    async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault>;
 
-    /// Puts rows in that were refused before.
-    async fn again(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault>;
+    /// Writes rows that were rejected before.
+    async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault>;
 
-    /// Puts rows of several tables in that may wait for each other, an answer a table; none where
+    /// Writes rows of several tables that may wait for each other, an outcome a table; none where
     /// that cannot be tried.
-    async fn together(&mut self, all: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault>;
+    async fn retry_interdependent(
+        &mut self,
+        pages: &[KeyedPage<'_>],
+    ) -> Result<Option<Vec<PageOutcome>>, Fault>;
 
-    /// Moves a table's checkpoint, once all rows of its file are in; false where it is not the one
-    /// that was looked at.
-    async fn move_on(&mut self, shape: &Shape, on: &Move) -> Result<bool, Fault>;
+    /// Moves a table's checkpoint, once all rows of its file are in. False says that it is not the
+    /// checkpoint that was read before.
+    async fn move_checkpoint(&mut self, shape: &Shape, to: &CheckpointMove) -> Result<bool, Fault>;
 }
 
-/// Writes.
-pub struct Committing<'a> {
-    /// Where rows go.
+/// Writes into the target.
+pub struct TargetSink<'a> {
+    /// The target.
     pub target: &'a dyn Target,
-    /// Where refused rows are kept.
+    /// Keeps the rejected rows.
     pub ledger: &'a dyn Ledger,
     /// The right to save.
     pub lease: &'a Lease,
-    /// The run that counts them.
+    /// The run that counts the rows.
     pub run: &'a RunId,
-    /// Where each table stands.
+    /// The checkpoints of the tables.
     pub checkpoints: Checkpoints,
 }
 
-impl Committing<'_> {
+impl TargetSink<'_> {
     /// The table's checkpoint as it is. A file does not prove that it holds all that there was, nor
     /// that nobody was writing behind it: so no cursor moves with its rows, and the next run reads
     /// the gap once more and finds them equal. Where somebody vouches for it, the cursor moves
@@ -68,81 +72,102 @@ impl Committing<'_> {
         self.checkpoints.get(&shape.table).cloned().unwrap_or_else(begun)
     }
 
-    /// What became of a page, with those of its rows that are set aside now.
-    async fn told(&self, of: Keyed<'_>, committed: &Committed) -> Result<Rehearsed, Fault> {
+    async fn commit(
+        &self,
+        shape: &Shape,
+        page: &Page,
+        checkpoint: &Checkpoint,
+    ) -> Result<Committed, Fault> {
+        let batch = Batch { run: self.run, shape, page, checkpoint, fresh: false };
+        self.target.commit(self.lease, &batch).await
+    }
+
+    /// The outcome of a page, with those of its rows that are kept as rejected now.
+    async fn outcome(
+        &self,
+        rows: KeyedPage<'_>,
+        committed: &Committed,
+    ) -> Result<PageOutcome, Fault> {
         let Committed { tally, straight: _, rejects } = *committed;
         if rejects == 0 {
-            return Ok(Rehearsed { tally, refused: Vec::new() });
+            return Ok(PageOutcome { tally, rejected: Vec::new() });
         }
-        let (pipeline, table) = (self.lease.pipeline(), Some(&of.shape.table));
-        let rejects = self.ledger.rejects(pipeline, table, u32::MAX).await?;
-        let ours = rejects.into_iter().filter(|reject| of.lines.contains_key(&reject.key));
-        let refused = ours.map(|of| RefusedRow { key: of.key, code: of.code, reason: of.reason });
-        Ok(Rehearsed { tally, refused: refused.collect() })
+        let (pipeline, table) = (self.lease.pipeline(), Some(&rows.shape.table));
+        let kept = self.ledger.rejects(pipeline, table, u32::MAX).await?;
+        let ours = kept.into_iter().filter(|reject| rows.lines.contains_key(&reject.key));
+        let rejected = ours.map(|reject| RejectedRow {
+            key: reject.key,
+            code: reject.code,
+            reason: reject.reason,
+        });
+        Ok(PageOutcome { tally, rejected: rejected.collect() })
     }
 }
 
 #[async_trait]
-impl Put for Committing<'_> {
-    async fn page(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault> {
-        let Keyed { shape, page, .. } = rows;
-        let checkpoint = self.checkpoint(shape);
-        let batch = Batch { run: self.run, shape, page, checkpoint: &checkpoint, fresh: false };
-        let committed = self.target.commit(self.lease, &batch).await?;
-        self.told(rows, &committed).await
+impl PageSink for TargetSink<'_> {
+    async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
+        let KeyedPage { shape, page, .. } = rows;
+        let committed = self.commit(shape, page, &self.checkpoint(shape)).await?;
+        self.outcome(rows, &committed).await
     }
 
-    async fn again(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault> {
-        let Keyed { shape, page, lines } = rows;
+    async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
+        let KeyedPage { shape, page, lines } = rows;
         let keys: Vec<RowKey> = lines.keys().cloned().collect();
         let retried = RetriedRows { run: self.run, shape, page, keys: &keys };
         let committed = self.target.retry(self.lease, &retried).await?;
-        self.told(rows, &committed).await
+        self.outcome(rows, &committed).await
     }
 
-    async fn together(&mut self, all: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault> {
-        let retried: Vec<RetriedRows<'_>> = all
+    async fn retry_interdependent(
+        &mut self,
+        pages: &[KeyedPage<'_>],
+    ) -> Result<Option<Vec<PageOutcome>>, Fault> {
+        let run = self.run;
+        let retried: Vec<RetriedRows<'_>> = pages
             .iter()
-            .map(|of| RetriedRows { run: self.run, shape: of.shape, page: of.page, keys: &[] })
+            .map(|&KeyedPage { shape, page, .. }| RetriedRows { run, shape, page, keys: &[] })
             .collect();
         let saved = self.target.retry_interdependent(self.lease, &retried, &[]).await?;
-        let mut told = Vec::with_capacity(all.len());
-        for (of, committed) in all.iter().zip(&saved) {
-            told.push(self.told(*of, committed).await?);
+        let mut outcomes = Vec::with_capacity(pages.len());
+        for (rows, committed) in pages.iter().zip(&saved) {
+            outcomes.push(self.outcome(*rows, committed).await?);
         }
-        Ok(Some(told))
+        Ok(Some(outcomes))
     }
 
-    async fn move_on(&mut self, shape: &Shape, on: &Move) -> Result<bool, Fault> {
-        // A run between the look and the lease knows more than the file.
-        if self.checkpoints.get(&shape.table) != Some(&on.before) {
+    async fn move_checkpoint(&mut self, shape: &Shape, to: &CheckpointMove) -> Result<bool, Fault> {
+        // A run between the first reading and the lease knows more than the file.
+        if self.checkpoints.get(&shape.table) != Some(&to.before) {
             return Ok(false);
         }
-        let (page, checkpoint) = (&Page::empty(), &on.after());
-        let batch = Batch { run: self.run, shape, page, checkpoint, fresh: false };
-        self.target.commit(self.lease, &batch).await?;
+        self.commit(shape, &Page::empty(), &to.after()).await?;
         Ok(true)
     }
 }
 
-/// Tries, and keeps nothing.
-pub struct Trying(pub Box<dyn Rehearsal>);
+/// Writes into a trial, of which nothing is kept.
+pub struct TrialSink(pub Box<dyn Rehearsal>);
 
 #[async_trait]
-impl Put for Trying {
-    async fn page(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault> {
+impl PageSink for TrialSink {
+    async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
         self.0.page(rows.shape, rows.page).await
     }
 
-    async fn again(&mut self, rows: Keyed<'_>) -> Result<Rehearsed, Fault> {
+    async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
         self.0.page(rows.shape, rows.page).await
     }
 
-    async fn together(&mut self, _: &[Keyed<'_>]) -> Result<Option<Vec<Rehearsed>>, Fault> {
+    async fn retry_interdependent(
+        &mut self,
+        _: &[KeyedPage<'_>],
+    ) -> Result<Option<Vec<PageOutcome>>, Fault> {
         Ok(None)
     }
 
-    async fn move_on(&mut self, _: &Shape, _: &Move) -> Result<bool, Fault> {
+    async fn move_checkpoint(&mut self, _: &Shape, _: &CheckpointMove) -> Result<bool, Fault> {
         Ok(true)
     }
 }

@@ -16,7 +16,9 @@ use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
-use crate::jobs::gap::{ExportGap, GapPlan, GapReport, ImportGap, Nulls, PlannedFile, Vouched};
+use crate::jobs::gap::{
+    CheckpointChange, ExportGap, GapPlan, GapReport, ImportGap, Nulls, PlannedFile,
+};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -111,7 +113,7 @@ async fn sql(
     let since = since.map(|text| begin_of(text, SystemTime::now())).transpose()?.map(timestamp);
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
-    let exports = job.run(&*served.ports.target, &*served.ports.ledger).await?;
+    let exports = job.run(&served.ports).await?;
     // All of them are made before one is told: psql would begin with what it gets.
     let lines = exports.iter().map(|export| match psql {
         true => export.copy().map(|line| format!("{line}\n")),
@@ -132,7 +134,6 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
     let served = selected(app, selection)?;
     let terminal = app.terminal(served);
     let folder = terminal.folder(folder, encoding.as_deref())?;
-    let ports = &served.ports;
     let job = ImportGap {
         pipeline: Arc::clone(&served.pipeline),
         tables: selection.parsed()?,
@@ -140,8 +141,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         vouched: *checkpoint,
         run: run.clone(),
     };
-    let now = ports.clock.now();
-    let plan = job.plan(&*folder, &*ports.target, &*ports.ledger, now).await?;
+    let plan = job.plan(&*folder, &served.ports).await?;
     if !json {
         print!("{}", told::plan(&plan));
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
@@ -157,8 +157,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
                 println!("Nothing was imported.");
                 return Ok(Exit::Done);
             }
-            let (target, ledger) = (&*ports.target, &*ports.ledger);
-            job.run(&plan, &*folder, target, ledger, &ports.meter).await?
+            job.run(&plan, &*folder, &served.ports).await?
         }
     };
     tell(&plan, &report, arguments);
@@ -185,7 +184,7 @@ fn tell(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
 }
 
 fn exit_of(report: &GapReport) -> Exit {
-    match (report.busy, report.is_complete(), report.refused()) {
+    match (report.busy, report.is_complete(), report.rejected()) {
         (Some(_), ..) => Exit::Busy,
         (None, false, _) => Exit::Failed,
         (None, true, 0) => Exit::Done,
@@ -199,7 +198,7 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
         return Err(not_confirmed());
     }
     let rows: u64 = plan.files.iter().map(|file| file.rows).sum();
-    let moves = |of: &&PlannedFile| matches!(of.vouched, Some(Vouched::Moves(_)));
+    let moves = |of: &&PlannedFile| matches!(of.checkpoint, Some(CheckpointChange::Moves(_)));
     let moves = match plan.files.iter().filter(moves).count() {
         0 => String::new(),
         tables => format!(", and move the checkpoints of {tables}"),

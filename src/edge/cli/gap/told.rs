@@ -10,7 +10,7 @@ use crate::edge::cli::output;
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::jobs::gap::{
-    Export, FilledTable, GapPlan, GapReport, PlannedFile, RefusedLine, Vouched,
+    CheckpointChange, Export, FilledTable, GapPlan, GapReport, PlannedFile, RejectedLine,
 };
 
 /// How many refused rows of a table are told.
@@ -56,7 +56,7 @@ pub fn plan(plan: &GapPlan) -> String {
         let doubtful: Vec<String> =
             file.doubtful.iter().map(|(name, count)| format!("{name} ({count})")).collect();
         say("holds the word null, which may be NULL; say --null null if it is", &doubtful);
-        if let Some(vouched) = &file.vouched {
+        if let Some(vouched) = &file.checkpoint {
             let _ = writeln!(text, "{}: {}", file.file, checkpoint(vouched, "moves"));
         }
     }
@@ -64,13 +64,13 @@ pub fn plan(plan: &GapPlan) -> String {
 }
 
 /// What becomes of a checkpoint.
-fn checkpoint(vouched: &Vouched, moves: &str) -> String {
+fn checkpoint(vouched: &CheckpointChange, moves: &str) -> String {
     match vouched {
-        Vouched::Moves(on) => {
+        CheckpointChange::Moves(on) => {
             let from = on.from().map_or("nothing", CursorValue::as_str);
             format!("the checkpoint {moves} from {from} to {}", on.to.as_str())
         }
-        Vouched::Stays(why) => format!("the checkpoint stays: {why}"),
+        CheckpointChange::Stays(why) => format!("the checkpoint stays: {why}"),
     }
 }
 
@@ -87,25 +87,25 @@ pub fn report(report: &GapReport, dry_run: bool) -> String {
         text.push_str("This was a trial, and nothing of it stays:\n");
     }
     text.push_str(&output::columns(&lines));
-    for of in report.tables.iter().filter(|of| !of.refused.is_empty()) {
-        for RefusedLine { line, code, reason } in refused(of).into_iter().take(MOST_TOLD) {
+    for of in report.tables.iter().filter(|of| !of.rejected.is_empty()) {
+        for RejectedLine { line, code, reason } in refused(of).into_iter().take(MOST_TOLD) {
             let file = &of.file;
             let _ = match dry_run {
                 true => writeln!(text, "{file}, line {line}: {code}: {reason}"),
                 false => writeln!(text, "{file}, line {line}: refused ({code})"),
             };
         }
-        if of.refused.len() > MOST_TOLD {
-            let _ = writeln!(text, "{}: and {} more", of.file, of.refused.len() - MOST_TOLD);
+        if of.rejected.len() > MOST_TOLD {
+            let _ = writeln!(text, "{}: and {} more", of.file, of.rejected.len() - MOST_TOLD);
         }
     }
-    if report.refused() > 0 && !dry_run {
+    if report.rejected() > 0 && !dry_run {
         text.push_str("The reasons: syncline rejects list. Mend the rows or the table, and repeat the import.\n");
     }
     let moved = if dry_run { "would move" } else { "moved" };
     let mut vouched = false;
     for of in &report.tables {
-        if let Some(of_table) = &of.vouched {
+        if let Some(of_table) = &of.checkpoint {
             vouched = true;
             let _ = writeln!(text, "{}: {}", of.table, checkpoint(of_table, moved));
         }
@@ -126,12 +126,12 @@ The next run goes on from a checkpoint that moved, less the overlap; where it st
 fn line(of: &FilledTable) -> [String; 6] {
     let counts = [of.tally.inserted, of.tally.updated, of.tally.unchanged, of.doubled];
     let [inserted, updated, unchanged, doubled] = counts.map(|count| count.to_string());
-    [of.table.to_string(), inserted, updated, unchanged, doubled, of.refused.len().to_string()]
+    [of.table.to_string(), inserted, updated, unchanged, doubled, of.rejected.len().to_string()]
 }
 
 /// In the order of their lines.
-fn refused(of: &FilledTable) -> Vec<&RefusedLine> {
-    let mut refused: Vec<&RefusedLine> = of.refused.values().collect();
+fn refused(of: &FilledTable) -> Vec<&RejectedLine> {
+    let mut refused: Vec<&RejectedLine> = of.rejected.values().collect();
     refused.sort_by_key(|of| of.line);
     refused
 }
@@ -147,7 +147,7 @@ pub fn json(plan: &GapPlan, report: &GapReport, dry_run: bool) -> Value {
         "run_id": report.run.as_str(),
         "files": files,
         "tables": tables,
-        "refused": report.refused(),
+        "refused": report.rejected(),
         "busy_seconds": report.busy.map(|left| left.as_secs()),
         "notes": report.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "faults": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
@@ -163,12 +163,12 @@ fn file_json(file: &PlannedFile) -> Value {
         "extra": file.extra,
         "missing": file.missing,
         "word_null": file.doubtful,
-        "checkpoint": file.vouched.as_ref().map(checkpoint_json),
+        "checkpoint": file.checkpoint.as_ref().map(checkpoint_json),
     })
 }
 
 fn table_json(of: &FilledTable, dry_run: bool) -> Value {
-    let row = |of: &RefusedLine| match dry_run {
+    let row = |of: &RejectedLine| match dry_run {
         true => json!({ "line": of.line, "code": of.code, "reason": of.reason }),
         false => json!({ "line": of.line, "code": of.code }),
     };
@@ -179,20 +179,20 @@ fn table_json(of: &FilledTable, dry_run: bool) -> Value {
         "updated": of.tally.updated,
         "unchanged": of.tally.unchanged,
         "doubled": of.doubled,
-        "refused": of.refused.len(),
+        "refused": of.rejected.len(),
         "refused_lines": rows,
-        "checkpoint": of.vouched.as_ref().map(checkpoint_json),
+        "checkpoint": of.checkpoint.as_ref().map(checkpoint_json),
     })
 }
 
-fn checkpoint_json(vouched: &Vouched) -> Value {
+fn checkpoint_json(vouched: &CheckpointChange) -> Value {
     match vouched {
-        Vouched::Moves(on) => json!({
+        CheckpointChange::Moves(on) => json!({
             "moves": true,
             "from": on.from().map(CursorValue::as_str),
             "to": on.to.as_str(),
         }),
-        Vouched::Stays(why) => json!({ "moves": false, "why": why.to_string() }),
+        CheckpointChange::Stays(why) => json!({ "moves": false, "why": why.to_string() }),
     }
 }
 

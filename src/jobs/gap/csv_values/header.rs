@@ -1,8 +1,8 @@
-//! Which column of the target each name of a file's header means.
+//! Finds the column of the target that each name of a file's header means.
 
 use crate::engine::model::facts::Column;
 
-/// A header held against a table's columns.
+/// A header, compared with a table's columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matched {
     /// The columns that are in the file, in the table's order, with their places in a row.
@@ -46,7 +46,7 @@ fn folded_to(name: &str, columns: &[Column]) -> Option<usize> {
     alike.next().is_none().then_some(only)
 }
 
-/// A name without what programs change about it.
+/// A name without what programs change about names: capitals, quotes and spaces.
 pub fn folded(name: &str) -> String {
     name.trim().trim_matches(['"', '`', '\'']).trim().to_lowercase()
 }

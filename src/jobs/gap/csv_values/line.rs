@@ -1,4 +1,4 @@
-//! A row's values, all of them texts, as a line of the form that the target takes.
+//! Writes a row's values, all of them texts, as a line in the form that the target takes.
 
 use crate::engine::model::page::Encoding;
 use crate::engine::model::shape::MovedColumn;
@@ -11,10 +11,10 @@ pub struct Line<'a> {
     at: usize,
 }
 
-/// What a line looks like.
+/// The form of a line.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// As text COPY reads it.
+    /// The form of text COPY.
     Copy,
     /// A JSON object.
     Json,
@@ -63,7 +63,7 @@ impl<'a> Line<'a> {
         serde_json::to_writer(&mut *self.bytes, text).expect("memory takes a text");
     }
 
-    /// Ends it.
+    /// Ends the line.
     pub fn end(self) {
         match self.form {
             Form::Copy => self.bytes.push(b'\n'),

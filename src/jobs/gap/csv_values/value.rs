@@ -1,6 +1,6 @@
-//! From a value as a file has it to the value that the target is given. What a spreadsheet has
-//! spoiled is handed to the database in a form that it refuses, so that the row is set aside with
-//! the reason like any other, and never guessed at.
+//! Reads a field of a file as a value of its column. A value that a spreadsheet has spoiled is
+//! handed to the database in a form that it refuses, so that the row is rejected with the reason
+//! like any other, and nothing is guessed.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::engine::model::facts::Column;
 use crate::engine::model::type_name::unmodified;
 use crate::jobs::gap::ports::Field;
 
-/// How the values of one column are read.
+/// The way in which the values of one column are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     kind: Kind,
@@ -57,15 +57,15 @@ const NEVER_EMPTY: [&str; 26] = [
     "tstzrange",
 ];
 
-/// What the Supabase dashboard writes for NULL. In a text it may be a word like any other.
+/// The word that the Supabase dashboard writes for NULL. In a text it may be a word like any other.
 const DASHBOARD_NULL: &str = "null";
 
 impl Reading {
-    /// How the values of a column of the target are read.
+    /// The reading for a column of the target.
     pub fn of(column: &Column) -> Self {
         let bare = unmodified(&column.type_name);
         let kind = match bare.as_ref() {
-            of if of.ends_with("[]") => Kind::Array,
+            array if array.ends_with("[]") => Kind::Array,
             "date" | "timestamp without time zone" | "timestamp with time zone" => Kind::Day,
             "json" | "jsonb" => Kind::Json,
             _ => Kind::Other,
@@ -100,11 +100,11 @@ impl Reading {
             // Nothing else can stand for the empty text of a column that takes no NULL.
             [] if text.is_empty() => !quoted && !self.not_null,
             [] => !self.may_be_empty && self.kind != Kind::Json && !quoted && is_word_null(text),
-            named => (!quoted || !self.may_be_empty) && named.iter().any(|of| of == text),
+            named => (!quoted || !self.may_be_empty) && named.iter().any(|null| null == text),
         }
     }
 
-    /// The value is kept as it stands, and looks as the dashboard writes NULL.
+    /// Says whether a value is kept as it stands, though it looks as the dashboard writes NULL.
     pub fn is_doubtful(&self, field: Field<'_>, nulls: &Nulls) -> bool {
         nulls.0.is_empty()
             && !field.quoted
@@ -122,8 +122,8 @@ fn is_word_null(text: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nulls(pub Vec<String>);
 
-/// Whether a date begins with its year, or is one of the words that have none. Of 01/02/03 the
-/// server would make a date, and perhaps another one than was meant.
+/// Says whether a date begins with its year, or is one of the words that have none. The server
+/// would read 01/02/03 as a date, and perhaps as another one than was meant.
 fn is_year_first(text: &str) -> bool {
     let text = text.trim();
     if ["infinity", "-infinity", "+infinity"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
@@ -142,8 +142,8 @@ fn is_year_first(text: &str) -> bool {
         && !rest.get(2).is_some_and(u8::is_ascii_digit)
 }
 
-/// A key's value such that two spellings of one value are the same text, for the types of which
-/// spreadsheets change the spelling. The database has the last word.
+/// Respells a key's value such that two spellings of one value are the same text, for the types
+/// that spreadsheets respell. The database has the last word.
 pub fn canonical<'a>(value: &'a str, type_name: &str) -> Cow<'a, str> {
     let trimmed = value.trim();
     match unmodified(type_name).as_ref() {
@@ -159,8 +159,8 @@ pub fn canonical<'a>(value: &'a str, type_name: &str) -> Cow<'a, str> {
     }
 }
 
-/// A text is surely a value of this type. Of types with a form of their own that is not known here,
-/// none is.
+/// Says whether a text is surely a value of this type. For a type whose form is not known here, it
+/// never is.
 pub fn is_plain(value: &str, type_name: &str) -> bool {
     let value = value.trim();
     match unmodified(type_name).as_ref() {
@@ -173,7 +173,7 @@ pub fn is_plain(value: &str, type_name: &str) -> bool {
     }
 }
 
-/// Digits with a point among them, after which zeros say nothing.
+/// Says whether a text is digits with a point, behind which last zeros say nothing.
 fn is_decimal(text: &str) -> bool {
     text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
