@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::database::{PostgresSource, PostgresTarget};
 use super::fault::PostgresError;
-use super::ledger::is_missing;
-use super::sql::{self, Purpose};
+use super::sql;
+use super::sql::Purpose;
+use super::state::checkpoints::is_missing;
+use super::target::{PostgresSource, PostgresTarget};
 use crate::adapters::stored::lease_key;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};

@@ -5,59 +5,29 @@
 //! exception is COPY, which the driver prepares under a name; the name lives and is closed inside
 //! the same transaction.
 
-mod agreed;
-mod alter;
 mod apply;
-mod aside;
-mod begin;
-mod bisect;
-mod connect;
-mod copy;
+mod catalog;
+mod commit;
+mod compare;
+mod connection;
 #[cfg(feature = "cli")]
 mod cutover;
-mod database;
-mod delete;
-mod describe;
-mod digest;
-mod end;
 #[cfg(feature = "cli")]
 mod export;
 mod fault;
-mod further;
-mod history;
-mod in_one;
-mod json;
-mod known;
-mod leaving;
 mod ledger;
-mod legs;
-mod locks;
-mod migrate;
-mod part;
-mod pool;
-mod put;
 mod read;
-mod refused;
+mod refusals;
 #[cfg(feature = "cli")]
 mod rehearse;
-mod rejects;
-mod row;
+mod rows;
 mod script;
-mod sequences;
-mod session;
 pub mod sql;
-mod standing;
 mod state;
-mod statement;
-mod suppress;
 mod survey;
-mod together;
-mod tries;
-mod unstaged;
-mod waits;
-mod write;
+mod target;
 
-pub use database::{PostgresSource, PostgresTarget};
 #[cfg(feature = "cli")]
 pub use export::PostgresExport;
-pub use migrate::for_project;
+pub use state::tables::for_project;
+pub use target::{PostgresSource, PostgresTarget};

@@ -6,14 +6,18 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use tokio_postgres::error::SqlState;
 
-use super::agreed;
-use super::copy::{self, Field};
+use super::catalog::agreement;
+use super::connection::session::{Session, within};
 use super::fault::PostgresError;
-use super::json;
-use super::script::page::{self, Read};
-use super::script::{self, Script};
-use super::session::{Session, within};
-use super::sql::{self, Purpose};
+use super::rows::copy_frames;
+use super::rows::copy_frames::Field;
+use super::rows::json_page;
+use super::rows::json_page::Read;
+use super::rows::json_to_copy;
+use super::script;
+use super::script::Script;
+use super::sql;
+use super::sql::Purpose;
 use super::survey::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{Encoding, PAGE_BYTES, Page};
@@ -75,7 +79,7 @@ async fn in_script(
             Some(doubled) => session.query(doubled, []).await,
         }
     };
-    let reading = page::reading(rows, most_bytes);
+    let reading = json_page::reading(rows, most_bytes);
     let (begun, proof, given) = tokio::join!(begin(session, shape), proof, script.json(&reading));
     begun?;
     if proof?.first().is_some_and(|row| row.get(0)) {
@@ -83,12 +87,12 @@ async fn in_script(
     }
     let given = given?;
     session.roll_back().await?;
-    page::read(&given).ok_or_else(|| script::unreadable("a page"))
+    json_page::read(&given).ok_or_else(|| script::unreadable("a page"))
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
     let (begun, held) =
-        tokio::join!(session.begin(Purpose::Copy), agreed::hold(session, shape, Side::Source));
+        tokio::join!(session.begin(Purpose::Copy), agreement::hold(session, shape, Side::Source));
     begun?;
     held
 }
@@ -171,7 +175,7 @@ async fn collect(
 ) -> Result<Collected, PostgresError> {
     let mut page = Collected { bytes: Vec::new(), rows: 0, last_row: 0, cut: false };
     while let Some(message) = within(stream.try_next()).await? {
-        let Some(row) = copy::row_of_message(encoding, &message) else { continue };
+        let Some(row) = copy_frames::row_of_message(encoding, &message) else { continue };
         if page.rows > 0 && page.bytes.len() + row.len() > most_bytes {
             page.cut = true;
             break;
@@ -196,7 +200,7 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
     let value = |column: &str| -> Result<Option<CursorValue>, PostgresError> {
         let place = shape.place(column).expect("key and cursor columns are among the moved ones");
         let field = Field { place, type_name: shape.source_type(column) };
-        Ok(copy::value(shape.encoding, row, field)?)
+        Ok(copy_frames::value(shape.encoding, row, field)?)
     };
     let cursor = match (read.scan.pass, shape.cursor.column()) {
         (Pass::Window | Pass::Beyond, Some(column)) => value(column)?,
@@ -258,7 +262,7 @@ fn copy_sql(shape: &Shape, rows: &str) -> String {
         Encoding::Text => format!("copy ({rows}) to stdout (format text)"),
         Encoding::Json => {
             let lines = format!("select row_to_json(q.*) from ({rows}) as q");
-            format!("copy ({lines}) to stdout (format {})", json::AS_IT_IS)
+            format!("copy ({lines}) to stdout (format {})", json_to_copy::AS_IT_IS)
         }
     }
 }
@@ -273,7 +277,7 @@ fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit:
     let names = || shape.columns.iter().map(|column| column.name.as_str());
     let columns = match shape.encoding {
         Encoding::Binary | Encoding::Text => sql::prefixed("r.", names()),
-        Encoding::Json => json::members(shape),
+        Encoding::Json => json_to_copy::members(shape),
     };
     format!(
         "select {columns} from {table} as r{matching} order by {order}{limit}",

@@ -9,11 +9,12 @@
 use async_trait::async_trait;
 
 use super::PostgresTarget;
+use super::apply::triggers;
+use super::catalog::agreement;
+use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
-use super::put::{Put, put};
-use super::session::Session;
+use super::refusals::{Put, put};
 use super::sql::Purpose;
-use super::{agreed, suppress};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
@@ -91,10 +92,10 @@ impl Trial {
     async fn attempt(&self, shape: &Shape, page: &Page) -> Result<PageOutcome, PostgresError> {
         let session = &self.session;
         session.attempt(REHEARSED, PINNED_PATH).await?;
-        agreed::hold(session, shape, Side::Target).await?;
+        agreement::hold(session, shape, Side::Target).await?;
         if self.triggers == TargetTriggers::Suppress {
             session.batch("set local session_replication_role to default").await?;
-            suppress::begin(session, self.triggers, &[shape]).await?;
+            triggers::begin(session, self.triggers, &[shape]).await?;
         }
         let Put { tally, refused, straight: _ } = put(session, shape, page, false).await?;
         session.release(REHEARSED).await?;

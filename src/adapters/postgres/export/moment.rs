@@ -23,11 +23,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::super::fault::PostgresError;
-use super::super::row::Row;
-use super::super::script;
-use super::super::session::Session;
-use super::super::sql::{self, Purpose};
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::script;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
 use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::Part;

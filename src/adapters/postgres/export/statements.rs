@@ -7,8 +7,8 @@
 
 use std::fmt::Write as _;
 
-use super::super::copy::BadFrame;
-use super::super::sql;
+use crate::adapters::postgres::rows::copy_frames::BadFrame;
+use crate::adapters::postgres::sql;
 use crate::engine::model::sequence::SequenceStep;
 use crate::jobs::export::ports::{Part, Pass};
 

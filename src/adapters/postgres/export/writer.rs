@@ -1,8 +1,9 @@
 //! What an export writes of a table: the messages of a COPY, turned into a format.
 
-use super::super::copy;
-use super::statements::{self, Statements};
+use super::statements;
+use super::statements::Statements;
 use super::unreadable;
+use crate::adapters::postgres::rows::copy_frames;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
@@ -53,7 +54,7 @@ impl<'a> Writer<'a> {
             }
             Form::Csv { named: true } => self.chunk.extend_from_slice(message),
             Form::Sql(statements) => {
-                let row = copy::row_of_message(Encoding::Text, message);
+                let row = copy_frames::row_of_message(Encoding::Text, message);
                 let written = statements.row(row.unwrap_or_default(), &mut self.chunk);
                 written.map_err(|error| unreadable(error.into()))?;
             }

@@ -2,7 +2,7 @@
 //! statements. A `$n` in quotes, dollar quotes and comments is text (PostgreSQL documentation,
 //! "Lexical Structure"), and an operator's condition may hold all of these.
 
-use super::super::statement::Parameter;
+use crate::adapters::postgres::sql::statement::Parameter;
 
 /// The statement with each `$n` as the expression that takes the value from the array, cast to the
 /// type that the driver would have announced.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{horizon, rows_sql, text};
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::statement::Parameter;
+use crate::adapters::postgres::sql::statement::Parameter;
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Floor, SurveyAsk};

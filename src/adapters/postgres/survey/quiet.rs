@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{digest_expression, floor, horizon, minus_overlap, rows_sql, text};
+use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::session::Session;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::statement::Parameter;
+use crate::adapters::postgres::sql::statement::Parameter;
 use crate::engine::model::checkpoint::{Checkpoint, Seen};
 use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::survey::{SurveyAsk, TableSurvey};

@@ -1,0 +1,355 @@
+//! Writes those rows of a page that differ from the table's in a byte, and counts them. The page is
+//! staged, or comes with the statement.
+//!
+//! Equal means byte-equal: `*<>` compares the stored images, where `<>` calls 1.0 and 1.00 the same
+//! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written
+//! in key order, so that two writers meet in the same order.
+
+use crate::adapters::postgres::sql::row::Row;
+
+use std::borrow::Cow;
+
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql;
+use crate::engine::model::deletes::{Mark, MarkKind};
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+
+/// The table that holds the page; `write` makes it.
+pub const STAGED: &str = "pg_temp.syncline_page";
+
+/// Whether MERGE can do it and its counts can be told, how many rows this transaction has inserted
+/// so far, and whether something in the target may drop a row in silence: a trigger before the row,
+/// of the table or a partition. (A rule that would is refused beside others, in WITH.) MERGE came
+/// with 15, knows no rules, and before 17 says only how many rows it wrote; how many of them it
+/// inserted is told by the transaction's own counters, which exist where counting is not switched
+/// off, and for a table that is not partitioned.
+const MERGEABLE: &str = "\
+    select current_setting('server_version_num')::int4 >= 150000 \
+        and current_setting('track_counts')::bool and relkind = 'r' and not relhasrules, \
+        pg_catalog.pg_stat_get_xact_tuples_inserted(oid), \
+        (relhastriggers or relkind = 'p') and exists (\
+            select from pg_catalog.pg_trigger as t where (t.tgrelid = c.oid or t.tgrelid in (\
+                select relid from pg_catalog.pg_partition_tree(c.oid))) \
+            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3), \
+        current_setting('session_replication_role') = 'replica' \
+    from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
+
+/// Whether triggers look at rows before they are inserted. What they drop or write otherwise can
+/// only be told of rows that are staged.
+const LOOKED_AT: &str = "\
+    select exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
+        or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+        and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
+
+/// Whether a page may be changed or dropped on its way in, by a trigger before the row or because
+/// none fires: then it takes more than one look.
+pub const LOOKED_AFTER: &str = "\
+    select current_setting('session_replication_role') = 'replica' or exists (\
+        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
+            select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+        and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3) as looked_after";
+
+/// Whether the table's rows can be copied straight in.
+pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
+    let asked = session.query(LOOKED_AT, [sql::table(&shape.table).into()]).await?;
+    Ok(!asked[0].get::<bool>(0))
+}
+
+/// The question for a session. In a script the counters would be those of a server that has also
+/// run what was undone, so nothing is merged there, but for a page that is one call (`unstaged`):
+/// its counters are read in that.
+fn mergeable(session: &Session) -> Cow<'static, str> {
+    const COUNTED: &str = "pg_catalog.pg_stat_get_xact_tuples_inserted(oid)";
+    match session.script() {
+        None => MERGEABLE.into(),
+        Some(_) => {
+            MERGEABLE.replace(COUNTED, "0::int8").replacen("select ", "select false and ", 1).into()
+        }
+    }
+}
+
+/// What writing a page came to.
+pub struct Applied {
+    /// Its counts.
+    pub tally: Tally,
+    /// Triggers were suppressed, those that keep foreign keys among them.
+    pub suppressed: bool,
+}
+
+/// Applies the staged page, which has `rows` rows.
+pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applied, PostgresError> {
+    let table = sql::table(&shape.table);
+    let mergeable = mergeable(session);
+    let before = session.query(&mergeable, [table.as_str().into()]).await?;
+    let expected = match before[0].get(2) {
+        true => Some(count(&session.query(&differing_sql(shape), []).await?[0], 0)),
+        false => None,
+    };
+    let (inserted, updated) = if before[0].get(0) {
+        let (text, asks) = (merge_sql(shape, STAGED), [table.as_str().into()]);
+        let (written, after) =
+            tokio::join!(session.execute(&text), session.query(&mergeable, asks));
+        let written = written?;
+        // A trigger that inserts into the same table counts as well.
+        let inserted = count(&after?[0], 1).saturating_sub(count(&before[0], 1)).min(written);
+        (inserted, written - inserted)
+    } else {
+        let counted = session.query(&update_and_insert_sql(shape), []).await?;
+        (count(&counted[0], 0), count(&counted[0], 1))
+    };
+    if expected.is_some_and(|expected| inserted + updated < expected) {
+        session.batch(DROPPED).await?;
+    }
+    let unchanged = rows.saturating_sub(inserted + updated);
+    let rewritten = match expected {
+        Some(1..) => count(&session.query(&differing_sql(shape), []).await?[0], 0),
+        _ => 0,
+    };
+    let tally = Tally { inserted, updated, unchanged, rewritten, ..Tally::default() };
+    Ok(Applied { tally, suppressed: before[0].get(3) })
+}
+
+/// What is said of a row that is not written although nothing refused it. The server says it, so
+/// that it comes the way that other refusals come, and its row is found as theirs are.
+macro_rules! refuse_dropped {
+    () => {
+        "raise exception 'A trigger of the target dropped the row without a word'; "
+    };
+}
+
+const DROPPED: &str = concat!("do $$ begin ", refuse_dropped!(), "end $$");
+
+fn count(row: &Row, place: usize) -> u64 {
+    u64::try_from(row.get::<i64>(place)).unwrap_or(0)
+}
+
+/// Each key is looked up once, and a row that was found is written where it was found: as quick as
+/// an `insert ... on conflict do update`, which would lock and log the equal rows too.
+pub fn merge_sql(shape: &Shape, page: &str) -> String {
+    let Names { own_rows, moved, staged, order, .. } = &Names::of(shape);
+    let sets = sets(shape, "s");
+    let update = match sets.is_empty() {
+        true => String::new(),
+        false => format!("when matched and {} then update set {sets} ", differs(shape)),
+    };
+    format!(
+        "merge into {own_rows} as t using (select {moved} from {page} as s order by {order}) as s \
+         on {matches} {update}\
+         when not matched then insert ({moved}) overriding system value values ({staged})",
+        matches = same_key(shape, "t", "s"),
+    )
+}
+
+/// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
+/// The updated rows are looked up twice.
+fn update_and_insert_sql(shape: &Shape) -> String {
+    format!(
+        "{} select (select count(*) from inserted), (select count(*) from updated)",
+        changes(shape, STAGED)
+    )
+}
+
+/// The same; what it wrote is left in two settings of the transaction, for a statement behind it.
+pub fn counted_in_settings(shape: &Shape) -> String {
+    in_settings(&changes(shape, STAGED))
+}
+
+/// What leaves in the two settings what such a statement wrote.
+pub fn in_settings(changes: &str) -> String {
+    let count =
+        |of: &str| format!("set_config('syncline.{of}', (select count(*) from {of})::text, true)");
+    format!("{changes} select {}, {}", count("inserted"), count("updated"))
+}
+
+/// Leaves in a setting how many rows are going to be written, where a trigger may drop some; `$1`
+/// is the table.
+pub fn expected_in_settings(shape: &Shape) -> String {
+    format!(
+        "select set_config('syncline.expected', case when ({LOOKED_AFTER}) \
+         then ({})::text else '' end, true)",
+        differing_sql(shape)
+    )
+}
+
+/// Says the same of rows that were not written, as those settings tell.
+pub const REFUSE_DROPPED: &str = concat!(
+    "do $$ begin if current_setting('syncline.inserted')::int8 \
+         + current_setting('syncline.updated')::int8 \
+         < nullif(current_setting('syncline.expected'), '')::int8 then ",
+    refuse_dropped!(),
+    "end if; end $$"
+);
+
+/// The counts in those settings, and how many rows a trigger has written otherwise.
+pub fn counts_of_settings(shape: &Shape) -> String {
+    format!(
+        "select current_setting('syncline.inserted')::int8, \
+             current_setting('syncline.updated')::int8, \
+             case when nullif(current_setting('syncline.expected'), '')::int8 > 0 \
+                 then ({}) else 0 end",
+        differing_sql(shape)
+    )
+}
+
+/// The statement's beginning: `inserted` and `updated` have a row for each that was written. The
+/// order is that of the table's key, whichever collation the page's has.
+pub fn changes(shape: &Shape, page: &str) -> String {
+    let Names { table, own_rows, moved, staged, fresh, .. } = &Names::of(shape);
+    let key = shape.key.iter().map(|name| sql::ident(name));
+    let order = key.map(|name| format!("coalesce(s.{name}, t.{name})")).collect::<Vec<_>>();
+    let known = unused_name(shape, "known");
+    let sets = sets(shape, "d");
+    let updated = match sets.is_empty() {
+        true => "select 1 where false".to_owned(),
+        false => format!(
+            "update {own_rows} as t set {sets} from differing as d where d.{known} and {matches} \
+             returning 1",
+            matches = same_key(shape, "t", "d"),
+        ),
+    };
+    format!(
+        "with differing as materialized (\
+           select {staged}, t.ctid is not null as {known} \
+           from {page} as s left join {own_rows} as t on {matches} \
+           where t.ctid is null or {differs} order by {order}), \
+         updated as ({updated}), \
+         inserted as (insert into {table} ({moved}) overriding system value \
+           select {fresh} from differing as d where not d.{known} returning 1)",
+        order = order.join(", "),
+        differs = differs(shape),
+        matches = same_key(shape, "t", "s"),
+    )
+}
+
+/// The places in the page of rows that an update would wait for. The rows that it would not wait
+/// for are locked until the transaction's end, or the savepoint before.
+pub fn locked_sql(shape: &Shape) -> String {
+    let table = sql::rows_of(&shape.table, shape.target);
+    let (matches, differs) = (same_key(shape, "t", "s"), differs(shape));
+    format!(
+        "with free as materialized (select s.ctid as place from {STAGED} as s \
+           join {table} as t on {matches} where {differs} for no key update of t skip locked), \
+         page as (select s.*, s.ctid as place, row_number() over (order by s.ctid) as number \
+           from {STAGED} as s) \
+         select s.number from page as s join {table} as t on {matches} \
+         where {differs} and s.place not in (select place from free)"
+    )
+}
+
+/// How many rows of the page are not in the table as they are in the page.
+fn differing_sql(shape: &Shape) -> String {
+    let table = sql::rows_of(&shape.table, shape.target);
+    format!(
+        "select count(*) from {STAGED} as s left join {table} as t on {matches} \
+         where t.ctid is null or {differs}",
+        matches = same_key(shape, "t", "s"),
+        differs = differs(shape),
+    )
+}
+
+/// The lists of names that both statements are made of.
+struct Names {
+    table: String,
+    /// The table without those that inherit from it: their rows may have the same keys.
+    own_rows: String,
+    moved: String,
+    /// In the page.
+    staged: String,
+    /// The page's key.
+    order: String,
+    /// In what differs.
+    fresh: String,
+}
+
+impl Names {
+    fn of(shape: &Shape) -> Self {
+        let moved = || shape.columns.iter().map(|column| column.name.as_str());
+        Self {
+            table: sql::table(&shape.table),
+            own_rows: sql::rows_of(&shape.table, shape.target),
+            moved: sql::idents(moved()),
+            staged: sql::prefixed("s.", moved()),
+            order: sql::prefixed("s.", shape.key.iter().map(String::as_str)),
+            fresh: sql::prefixed("d.", moved()),
+        }
+    }
+}
+
+/// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the
+/// same, or the table's is marked as gone. Where the newest wins, a newer row loses its mark and
+/// nothing else.
+pub fn differs(shape: &Shape) -> String {
+    let moved = || shape.columns.iter().map(|column| column.name.as_str());
+    let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
+    let image = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
+    let marked = match &shape.mark {
+        None => String::new(),
+        Some(Mark { column, kind: MarkKind::Time }) => {
+            format!(" or t.{} is not null", sql::ident(column))
+        }
+        Some(Mark { column, kind: MarkKind::Flag }) => {
+            format!(" or t.{} is true", sql::ident(column))
+        }
+    };
+    match is_newer(shape, "s") {
+        None => format!("({image}{marked})"),
+        Some(is_newer) => format!("({image} and {is_newer}{marked})"),
+    }
+}
+
+/// The new row is no older than the one in the table, `t`; none where that does not matter.
+fn is_newer(shape: &Shape, new: &str) -> Option<String> {
+    let stamp = sql::ident(shape.newest_by()?);
+    Some(format!("(t.{stamp} is null or {new}.{stamp} >= t.{stamp})"))
+}
+
+fn sets(shape: &Shape, from: &str) -> String {
+    let unmark = shape.mark.iter().map(|Mark { column, kind }| {
+        let value = match kind {
+            MarkKind::Time => "null",
+            MarkKind::Flag => "false",
+        };
+        format!("{} = {value}", sql::ident(column))
+    });
+    let is_newer = is_newer(shape, from).filter(|_| shape.mark.is_some());
+    let set = shape.changeable().map(|column| {
+        let name = sql::ident(&column.name);
+        match &is_newer {
+            None => format!("{name} = {from}.{name}"),
+            Some(newer) => {
+                format!("{name} = case when {newer} then {from}.{name} else t.{name} end")
+            }
+        }
+    });
+    set.chain(unmark).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the source's type is built in and the target's is not, or the target's collation folds,
+/// the target may call two of the source's keys the same: Bob and BOB are, once they are `citext`.
+/// They are told apart by their bytes then, so that the second is refused by the target's index and
+/// not written over the first.
+pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
+    let mut pairs = Vec::new();
+    for column in shape.columns.iter().filter(|column| shape.key.contains(&column.name)) {
+        let name = sql::ident(&column.name);
+        pairs.push(format!("{one}.{name} = {other}.{name}"));
+        let is_own = sql::built_in(&column.source_type) && !sql::built_in(&column.target_type);
+        if is_own || column.merges {
+            pairs.push(format!(
+                "row({one}.{name})::record operator(pg_catalog.*=) row({other}.{name})::record"
+            ));
+        }
+    }
+    pairs.join(" and ")
+}
+
+/// A name that no moved column has, quoted: the stem, lengthened where one has it.
+pub fn unused_name(shape: &Shape, stem: &str) -> String {
+    let mut name = String::from(stem);
+    while shape.place(&name).is_some() {
+        name.push('_');
+    }
+    sql::ident(&name)
+}

@@ -1,0 +1,267 @@
+//! Frees the unique values that rows of one page hand on to each other: a swap, a longer round, a
+//! retired address and its new holder. The page is correct as a whole, and still no order of single
+//! rows may be: Postgres checks a unique index row by row.
+//!
+//! 1. Row 1 has `a` and is to have `b`; row 2 has `b` and is to have `a`.
+//! 2. Whichever is written first meets the other's old value, and the page is refused (23505).
+//!
+//! So the holders of such values get another one first: NULL, or one of the column's type that is
+//! free. It lives until the page's own statement, in the same transaction. Deleting the rows would
+//! do too, and take their children with them. Triggers of the target see the step between.
+//!
+//! Left alone are columns that another table points to, whose rows would follow the value, and
+//! types of which no free value is known; such rows are set aside.
+
+use crate::adapters::postgres::sql::row::Row;
+
+use super::merge::{STAGED, same_key};
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::refusals::waiting_rows;
+use crate::adapters::postgres::sql;
+use crate::engine::model::shape::Shape;
+
+/// The unique indexes of a table, each with its parts, its condition, and the columns that could be
+/// freed, those first that take NULL. `$2` are the columns that an update may set and that find no
+/// row, `$3` those that are moved: an index on others says nothing of a page.
+const UNIQUE_INDEXES: &str = "\
+    select i.indexrelid::int8, array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, false) \
+            from pg_catalog.generate_series(1, i.indnkeyatts::int4) as n), \
+        pg_catalog.pg_get_expr(i.indpred, i.indrelid), free.attname::text, free.type, free.takes_null, \
+        array(select pg_catalog.pg_get_indexdef(i.indexrelid, n, true) \
+            from pg_catalog.generate_series(1, i.indnkeyatts::int4) as n), ic.relname::text \
+    from pg_catalog.pg_index i join pg_catalog.pg_class ic on ic.oid = i.indexrelid left join lateral (\
+        select a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) as type, t.typcategory, \
+            not a.attnotnull and not t.typnotnull \
+                and coalesce(pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'false' as takes_null \
+        from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid \
+        where a.attrelid = i.indrelid and a.attname = any ($2) \
+            and (a.attnum = any (i.indkey[0:i.indnkeyatts - 1]) or i.indexprs is not null and exists (\
+                select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+                    and d.objid = i.indexrelid and d.refobjid = i.indrelid and d.refobjsubid = a.attnum)) \
+            and not exists (select from pg_catalog.pg_constraint f where f.contype = 'f' \
+                and f.confrelid = i.indrelid and a.attnum = any (f.confkey))\
+        ) as free on true \
+    where i.indrelid = $1::pg_catalog.regclass and i.indisunique and i.indisvalid \
+        and not exists (select from pg_catalog.pg_attribute a where a.attrelid = i.indrelid and a.attnum > 0 \
+            and a.attname <> all ($3) \
+            and (a.attnum = any (i.indkey[0:i.indnkeyatts - 1]) or exists (\
+                select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+                    and d.objid = i.indexrelid and d.refobjid = i.indrelid and d.refobjsubid = a.attnum))) \
+    order by i.indexrelid, free.takes_null desc, free.typcategory <> 'S'";
+
+/// A unique index and how its values are freed.
+pub struct Unique {
+    /// The index's name, which is the constraint's.
+    pub name: String,
+    index: i64,
+    /// What it compares: columns and expressions.
+    parts: Vec<String>,
+    /// The same as the server's messages name it.
+    named: Vec<String>,
+    /// The rows that it covers; none for all.
+    condition: Option<String>,
+    /// The column that is set, and to what; none where nothing can be.
+    freed: Option<(String, String)>,
+}
+
+/// The unique indexes of the table, which the statements below name columns of without a table.
+pub async fn uniques(session: &Session, shape: &Shape) -> Result<Vec<Unique>, PostgresError> {
+    let table = sql::table(&shape.table);
+    let settable = shape.changeable().map(|column| &column.name);
+    let settable: Vec<String> =
+        settable.filter(|name| !shape.key.contains(name)).cloned().collect();
+    let moved: Vec<String> = shape.columns.iter().map(|column| column.name.clone()).collect();
+    let asks = [table.as_str().into(), settable.into(), moved.into()];
+    let found = session.query(UNIQUE_INDEXES, asks).await?;
+    let mut uniques: Vec<Unique> = Vec::new();
+    for row in &found {
+        let index = row.get(0);
+        if uniques.last().is_none_or(|last| last.index != index) {
+            let (parts, condition) = (row.get(1), row.get(2));
+            let (named, name) = (row.get(6), row.get(7));
+            uniques.push(Unique { name, index, parts, named, condition, freed: None });
+        }
+        let unique = uniques.last_mut().expect("one was just added if there was none");
+        unique.freed = unique.freed.take().or_else(|| freed(&table, row));
+    }
+    Ok(uniques)
+}
+
+/// Moves the holders aside among the rows that the staged page brings anew; how many they were.
+pub async fn free(
+    session: &Session,
+    shape: &Shape,
+    uniques: &[Unique],
+) -> Result<u64, PostgresError> {
+    let mut moved = 0;
+    for unique in uniques {
+        if let Some((column, value)) = &unique.freed {
+            moved += session.execute(&unique.free_sql(shape, column, value)).await?;
+        }
+    }
+    Ok(moved)
+}
+
+fn freed(table: &str, row: &Row) -> Option<(String, String)> {
+    let (column, type_name): (Option<String>, Option<String>) = (row.get(3), row.get(4));
+    let (column, type_name) = (sql::ident(&column?), type_name?);
+    let value = match row.get(5) {
+        true => "null".to_owned(),
+        false => free_value(table, &column, &type_name)?,
+    };
+    Some((column, value))
+}
+
+/// A value of the type that no row has, neither in the table nor in the page; `held.place` counts
+/// the holders.
+fn free_value(table: &str, column: &str, type_name: &str) -> Option<String> {
+    const RANDOM: &str = "pg_catalog.md5(pg_catalog.random()::text || held.place::text)";
+    let base = type_name.split('(').next().unwrap_or(type_name).trim_end();
+    let greatest = format!(
+        "greatest((select max(g.{column}) from {table} as g), (select max(g.{column}) from {STAGED} as g))"
+    );
+    match base {
+        "text" | "character varying" | "character" | "citext" => {
+            Some(format!("{RANDOM}::{type_name}"))
+        }
+        _ if base.ends_with(".citext") => Some(format!("{RANDOM}::{type_name}")),
+        "uuid" => Some(format!("{RANDOM}::uuid")),
+        "smallint" | "integer" | "bigint" | "numeric" => {
+            Some(format!("({greatest} + held.place)::{type_name}"))
+        }
+        "date" => Some(format!("{greatest} + held.place::int4")),
+        "timestamp" | "timestamp with time zone" | "timestamp without time zone" => {
+            Some(format!("{greatest} + held.place * interval '1 second'"))
+        }
+        _ => None,
+    }
+}
+
+impl Unique {
+    /// The column whose value is freed, quoted, and what it is set to, in SQL; none where nothing
+    /// can be.
+    pub fn freed(&self) -> Option<(&str, &str)> {
+        self.freed.as_ref().map(|(column, value)| (column.as_str(), value.as_str()))
+    }
+
+    /// The holders are rows of the table whose key is in the page, and whose value another row of
+    /// the page is to have. The index's own text finds the values, and names its columns alone: so
+    /// each side is a subselect of its own.
+    fn free_sql(&self, shape: &Shape, column: &str, value: &str) -> String {
+        let table = sql::rows_of(&shape.table, shape.target);
+        let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
+        format!(
+            "with stored as (select t.* from {table} as t where exists (\
+               select from {STAGED} as s where {stored})), \
+             holding as (select {key}, {values} from stored where {covered}), \
+             wanted as (select {key}, {values} from {STAGED} where {covered}), \
+             held as (select {keys}, row_number() over () as place from holding as h where exists (\
+               select from wanted as w where {meets} and not ({own}))) \
+             update {table} as t set {column} = {value} from held where {moved}",
+            keys = super::unique_values::key(shape, "h."),
+            meets = self.meets("h", "w"),
+            stored = same_key(shape, "t", "s"),
+            own = same_key(shape, "h", "w"),
+            moved = same_key(shape, "t", "held"),
+        )
+    }
+
+    /// Takes those rows out of a staged table whose value a row keeps that is not staged, or is
+    /// staged for the same value; where nothing can be freed, whoever has it.
+    /// Rows of `leaving` keep no value that can be freed.
+    pub fn delete_clashes(&self, shape: &Shape, staged: &str, leaving: Option<&str>) -> String {
+        let table = sql::rows_of(&shape.table, shape.target);
+        let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
+        let stays = match &self.freed {
+            Some(_) => {
+                let own = same_key(shape, "o", "h");
+                let moved = [Some(staged), leaving].into_iter().flatten();
+                moved
+                    .map(|of| format!(" and not exists (select from {of} as o where {own})"))
+                    .collect()
+            }
+            None => String::new(),
+        };
+        format!(
+            "with wanted as materialized (select {key}, {values} from {staged} where {covered}), \
+             clashing as materialized (select {keys} from wanted as w where exists (\
+               select from {table} as h where {covered} and {stored} and not ({other}){stays}) \
+               or exists (select from wanted as o where {meets} and not ({own}))) \
+             delete from {staged} as s using clashing as c where {gone}",
+            keys = super::unique_values::key(shape, "w."),
+            stored = self.has("w"),
+            other = same_key(shape, "h", "w"),
+            meets = self.meets("o", "w"),
+            own = same_key(shape, "o", "w"),
+            gone = same_key(shape, "s", "c"),
+        )
+    }
+
+    /// Takes those rows out of the staged page whose value a row of the table keeps that is not
+    /// staged, or a row before them is staged for; returns their places and values.
+    pub fn take_clashes(&self, shape: &Shape) -> String {
+        let (place, covered) = (waiting_rows::place(shape), self.covered());
+        let parts =
+            |of: &str| (0..self.parts.len()).map(|at| format!("{of}part_{at}")).collect::<Vec<_>>();
+        let set: Vec<String> =
+            parts("w.").iter().map(|part| format!("{part} is not null")).collect();
+        format!(
+            "with valued as materialized (\
+               select {place}, {key}, {values} from {STAGED} where {covered}), \
+             wanted as materialized (select *, row_number() over (\
+               partition by {parted} order by {place}) as turn from valued), \
+             clashing as materialized (select w.* from wanted as w where {set} and (w.turn > 1 \
+               or exists (select from {stored} as h where {covered} and {has} and not ({other}) \
+                 and not exists (select from {STAGED} as o where {own})))) \
+             delete from {STAGED} as s using clashing as c \
+             where s.{place} = c.{place}{returning}",
+            key = key(shape, ""),
+            values = self.values(),
+            parted = parts("").join(", "),
+            set = set.join(" and "),
+            stored = sql::rows_of(&shape.table, shape.target),
+            has = self.has("w"),
+            other = same_key(shape, "h", "w"),
+            own = same_key(shape, "o", "h"),
+            returning =
+                waiting_rows::returning(shape, &waiting_rows::shown(parts("c.").into_iter())),
+        )
+    }
+
+    /// What the server says of such a row, before and behind its values.
+    pub fn said(&self) -> (String, String) {
+        let (name, named) = (&self.name, self.named.join(", "));
+        let start =
+            format!("duplicate key value violates unique constraint \"{name}\": Key ({named})=(");
+        (start, ") already exists.".to_owned())
+    }
+
+    /// A row of the table has the values of a wanted one.
+    fn has(&self, wanted: &str) -> String {
+        let parts = self.parts.iter().enumerate();
+        let parts: Vec<String> =
+            parts.map(|(at, part)| format!("({part}) = {wanted}.part_{at}")).collect();
+        parts.join(" and ")
+    }
+
+    fn values(&self) -> String {
+        let values = self.parts.iter().enumerate();
+        let values: Vec<String> =
+            values.map(|(at, part)| format!("({part}) as part_{at}")).collect();
+        values.join(", ")
+    }
+
+    fn covered(&self) -> &str {
+        self.condition.as_deref().unwrap_or("true")
+    }
+
+    fn meets(&self, one: &str, other: &str) -> String {
+        let pairs = (0..self.parts.len()).map(|at| format!("{one}.part_{at} = {other}.part_{at}"));
+        pairs.collect::<Vec<_>>().join(" and ")
+    }
+}
+
+fn key(shape: &Shape, prefix: &str) -> String {
+    sql::prefixed(prefix, shape.key.iter().map(String::as_str))
+}

@@ -1,0 +1,89 @@
+//! A page behind an API that is compared and written as it comes: no table is made for it, and no
+//! row of it written into one. Where the server can merge and its counts can be told, each key is
+//! looked up once; otherwise what differs is found first, and what is updated is looked up again.
+//! Which of the two it is, the server decides in the same transaction.
+
+use super::merge;
+use crate::adapters::postgres::commit::page;
+use crate::adapters::postgres::rows::json_page;
+use crate::adapters::postgres::script::{Gives, Step};
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::statement::Statement;
+use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::type_name::unmodified;
+
+/// The ways to write, as the setting `syncline.way` names them.
+const MERGES: &str = "merge";
+const COMPARES: &str = "compare";
+
+/// What chooses the way and leaves what the table's counters say before; `$1` is the table. MERGE
+/// came with 15, and before 17 says only how many rows it wrote. How many of them it inserted is
+/// told by the transaction's own counters, which exist where counting is not switched off, and for
+/// a table that is not partitioned. They count what a trigger or a cascade writes into the same
+/// table, too.
+const CHOOSING: &str = "\
+    select set_config('syncline.way', case when current_setting('server_version_num')::int4 >= 150000 \
+            and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
+            and not exists (select from pg_catalog.pg_trigger as t \
+                where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') \
+            and not exists (select from pg_catalog.pg_constraint as f \
+                where f.contype = 'f' and f.confrelid = c.oid and f.confupdtype not in ('a', 'r')) \
+            and $2 then 'merge' else 'compare' end, true), \
+        set_config('syncline.inserted', pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)::text, true), \
+        set_config('syncline.updated', pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)::text, true) \
+    from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
+
+/// What leaves how many rows were inserted and updated since; `$1` is the table.
+const COUNTING: &str = "\
+    select set_config('syncline.inserted', (pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) \
+            - current_setting('syncline.inserted')::int8)::text, true), \
+        set_config('syncline.updated', (pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) \
+            - current_setting('syncline.updated')::int8)::text, true) \
+    from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
+
+/// What writes the call's first page, and leaves in `syncline.inserted` and `syncline.updated` how
+/// many rows.
+pub fn writing(shape: &Shape) -> Vec<Step> {
+    let table = sql::table(&shape.table);
+    let choosing = Statement {
+        text: CHOOSING.to_owned(),
+        values: vec![table.clone().into(), is_ordered_alike(shape).into()],
+    };
+    let counting = Statement { text: COUNTING.to_owned(), values: vec![table.into()] };
+    // The offset has each value read once, however often it is looked at.
+    let rows = format!("({} offset 0)", json_page::rows(shape));
+    let compared = merge::in_settings(&merge::changes(shape, &rows));
+    vec![
+        Step::new(page::path_to_operators([shape]), Gives::Nothing),
+        Step::asking(choosing),
+        Step::new(merge::merge_sql(shape, &rows), Gives::Nothing).with_page(0).only(MERGES),
+        Step::asking(counting).only(MERGES),
+        Step::new(compared, Gives::Rows).with_page(0).only(COMPARES),
+    ]
+}
+
+/// Whether a page that is not staged is compared as a staged one is. A stage's columns have the
+/// collations of the table's; a page's have those of their types. The default one gives way to that
+/// of the table's column, but a domain and `name` may bring another: then the server compares by
+/// that one, or refuses to choose.
+pub fn is_compared_alike(shape: &Shape) -> bool {
+    let compared = |column: &&MovedColumn| {
+        shape.key.contains(&column.name) || shape.newest_by() == Some(&column.name)
+    };
+    shape.columns.iter().filter(compared).all(|MovedColumn { target_type, .. }| {
+        sql::built_in(target_type) && !matches!(target_type.as_str(), "name" | "name[]")
+    })
+}
+
+/// Whether a page's keys have the order of the table's, whichever collation that has: rows are
+/// written in key order, and MERGE sorts the page before it has seen the table.
+fn is_ordered_alike(shape: &Shape) -> bool {
+    let key = shape.columns.iter().filter(|column| shape.key.contains(&column.name));
+    let is_text = |name: &str| {
+        matches!(name, "text" | "character varying" | "character" | "bpchar" | "\"char\"")
+    };
+    key.map(|column| unmodified(&column.target_type)).all(|name| {
+        let name = name.strip_suffix("[]").unwrap_or(&name);
+        sql::built_in(name) && !is_text(name)
+    })
+}

@@ -1,0 +1,322 @@
+//! The catalog, read into facts: all tables of a side in one statement.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::adapters::postgres::apply::triggers;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::Statement;
+use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::table::{OWN_TABLES, TableName};
+
+/// The same text for the same database however it was reached: a server starts at a microsecond
+/// of its own, and a database's object id is its own on the server. Any role may read both.
+///
+/// Beside it, what decides whether it can be written. A transaction of ours is read-write whatever
+/// a role, a database or a pooler's session has as its default; a whole server that was set
+/// read-only, as hosts do when a disk is full, was meant to be.
+pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
+     current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), \
+     case current_setting('default_transaction_read_only') when 'on' then exists (\
+         select from pg_settings where name = 'default_transaction_read_only' \
+         and source = 'configuration file') else false end, \
+     has_database_privilege(oid, 'temporary'), oid::text \
+     from pg_database where datname = current_database()";
+
+/// The cluster, which its standbys share, and its timeline, which ends
+/// where another server takes over or a backup is restored to a point in time.
+///
+/// Any role may call these functions unless somebody has revoked it. So it is asked outside of the
+/// transaction, which a refusal would end; without an answer one database is told from the others
+/// of its server alone.
+pub const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
+     from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
+
+/// A table a row, its parts as JSON; views of all kinds, and what an extension brought, only where
+/// they are asked for by name: the target has an extension's tables where and as its own version
+/// has them. `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again
+/// while they are violated. A collation that folds is somebody's own: those of the server have
+/// lower numbers.
+const TABLES: &str = r#"
+select n.nspname::text, c.relname::text, jsonb_build_object(
+    'kind', c.relkind,
+    'storage', concat_ws(' ', c.oid, c.relfilenode,
+        case c.relkind when 'v' then md5(pg_get_viewdef(c.oid)) end),
+    'estimated_rows', greatest(c.reltuples, 0)::int8,
+    'columns', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'name', a.attname,
+            'number', a.attnum,
+            'type_oid', a.atttypid::int8,
+            'type_name', format_type(a.atttypid, a.atttypmod),
+            'not_null', a.attnotnull,
+            'has_default', a.atthasdef or a.attidentity <> '',
+            'generated', a.attgenerated <> '',
+            'identity_always', a.attidentity = 'a',
+            'folds', case when a.attcollation < 16384 then false else (
+                select not l.collisdeterministic from pg_collation l where l.oid = a.attcollation) end,
+            'serial', a.attidentity <> '' or coalesce(pg_get_expr(d.adbin, d.adrelid) like 'nextval(%', false)
+        ) order by a.attnum), '[]')
+        from pg_attribute a
+        left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+    'keys', (
+        select coalesce(jsonb_agg(k.columns order by k.indisprimary desc, k.size, k.name), '[]')
+        from (
+            select i.indisprimary, ic.relname as name, i.indnkeyatts as size,
+                jsonb_agg(a.attname order by p.place) as columns, bool_and(a.attnotnull) as complete
+            from pg_index i
+            join pg_class ic on ic.oid = i.indexrelid
+            cross join lateral unnest(i.indkey[0:i.indnkeyatts - 1]) with ordinality as p(attnum, place)
+            left join pg_attribute a on a.attrelid = c.oid and a.attnum = p.attnum and p.attnum > 0
+            where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indimmediate
+                and i.indpred is null and i.indexprs is null
+            group by i.indexrelid, i.indisprimary, ic.relname, i.indnkeyatts) as k
+        where k.complete),
+    'references', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'schema', pn.nspname,
+            'table', pc.relname,
+            'deferrable', f.condeferrable,
+            'columns', (select jsonb_agg(a.attname order by p.place)
+                from unnest(f.conkey) with ordinality as p(attnum, place)
+                join pg_attribute a on a.attrelid = f.conrelid and a.attnum = p.attnum),
+            'referenced', (select jsonb_agg(a.attname order by p.place)
+                from unnest(f.confkey) with ordinality as p(attnum, place)
+                join pg_attribute a on a.attrelid = f.confrelid and a.attnum = p.attnum)
+        ) order by f.conname), '[]')
+        from pg_constraint f
+        join pg_class pc on pc.oid = f.confrelid
+        join pg_namespace pn on pn.oid = pc.relnamespace
+        where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0),
+    'index_starts', (
+        select coalesce(jsonb_agg(distinct a.attname), '[]')
+        from pg_index i
+        join pg_class ic on ic.oid = i.indexrelid
+        join pg_am m on m.oid = ic.relam and m.amname = 'btree'
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+        where i.indrelid = c.oid and i.indisvalid and i.indpred is null and i.indkey[0] > 0),
+    'select', has_table_privilege(c.oid, 'select'),
+    'insert', has_table_privilege(c.oid, 'insert'),
+    'update', has_table_privilege(c.oid, 'update'),
+    'delete', has_table_privilege(c.oid, 'delete'),
+    'rows_hidden', row_security_active(c.oid)
+)::text
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where case
+    when $1::text[] is null then c.relkind in ('r', 'p') and n.nspname = 'public'
+        and not c.relispartition and c.relname <> all ($3::text[])
+        and not exists (select from pg_depend e
+            where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
+    else c.relkind in ('r', 'p', 'v', 'm', 'f')
+        and (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
+end
+order by 1, 2"#;
+
+/// Reads the facts of the listed tables that exist, or of all in schema `public` but our own and
+/// those of extensions.
+/// One round trip beside that of the transaction's end.
+pub async fn facts(
+    session: &Session,
+    tables: Option<&[TableName]>,
+    triggers: TargetTriggers,
+) -> Result<Facts, PostgresError> {
+    let (history, begun, identity, rows) = tokio::join!(
+        session.query(HISTORY, []),
+        session.begin(Purpose::Look),
+        session.query(IDENTITY, []),
+        session.ask(catalog(tables)),
+    );
+    begun?;
+    let (identity, rows) = (identity?, rows?);
+    let keeps_triggers =
+        triggers == TargetTriggers::Suppress && !triggers::is_allowed(session).await?;
+    session.roll_back().await?;
+    Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], &rows)? })
+}
+
+/// What gives the tables, a row each: schema, name, and the rest as JSON.
+pub fn catalog(tables: Option<&[TableName]>) -> Statement {
+    let listed = |part: fn(&TableName) -> &str| {
+        tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
+    };
+    let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
+    let own = OWN_TABLES.map(str::to_owned).to_vec();
+    Statement { text: TABLES.to_owned(), values: vec![schemas.into(), names.into(), own.into()] }
+}
+
+/// The history, which is not everybody's to see.
+fn told(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
+    match history {
+        Err(PostgresError::Refused(_)) => Ok(Vec::new()),
+        history => history,
+    }
+}
+
+/// The facts, read from what the statements gave.
+pub fn read(history: Option<&Row>, identity: &Row, tables: &[Row]) -> Result<Facts, PostgresError> {
+    let history = history.map_or_else(String::new, |row| row.get(0));
+    Ok(Facts {
+        history: format!("{history} {}", identity.get::<String>(5)),
+        identity: identity.get(0),
+        standby: identity.get(2),
+        read_only: identity.get(3),
+        no_temporary_tables: !identity.get::<bool>(4),
+        major: u32::try_from(identity.get::<i32>(1)).unwrap_or(0),
+        tables: tables.iter().map(of_catalog).collect::<Result<_, _>>()?,
+        ..Facts::default()
+    })
+}
+
+fn of_catalog(row: &Row) -> Result<(TableName, TableFacts), PostgresError> {
+    let stored: CatalogTable = serde_json::from_str(&row.get::<String>(2))?;
+    let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
+    Ok((name, stored.into_model()))
+}
+
+/// Which of the tables have no row, in one statement, under the limits that a transaction pins:
+/// a table that somebody has locked is told of in seconds.
+pub async fn empty(
+    session: &Session,
+    tables: &[TableName],
+) -> Result<BTreeSet<TableName>, PostgresError> {
+    if tables.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let looks: Vec<String> = tables
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            format!("select {at} where not exists (select from {} limit 1)", sql::table(name))
+        })
+        .collect();
+    let text = looks.join(" union all ");
+    let (begun, rows) = tokio::join!(session.begin(Purpose::Look), session.query(&text, []));
+    begun?;
+    let rows = rows?;
+    session.commit().await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned())
+        .collect())
+}
+
+/// A table as the statement above writes it.
+#[derive(Deserialize)]
+struct CatalogTable {
+    kind: Kind,
+    storage: String,
+    estimated_rows: u64,
+    columns: Vec<CatalogColumn>,
+    keys: Vec<Vec<String>>,
+    references: Vec<CatalogReference>,
+    index_starts: Vec<String>,
+    select: bool,
+    insert: bool,
+    update: bool,
+    delete: bool,
+    rows_hidden: bool,
+}
+
+/// The letters of `pg_class.relkind`.
+#[derive(Clone, Copy, Deserialize)]
+enum Kind {
+    #[serde(rename = "r")]
+    Table,
+    #[serde(rename = "p")]
+    Partitioned,
+    #[serde(rename = "m")]
+    Materialized,
+    #[serde(rename = "v")]
+    View,
+    #[serde(rename = "f")]
+    Foreign,
+}
+
+impl Kind {
+    fn into_model(self) -> Relation {
+        match self {
+            Self::Table => Relation::Table,
+            Self::Partitioned => Relation::Partitioned,
+            Self::Materialized => Relation::Materialized,
+            Self::View => Relation::View,
+            Self::Foreign => Relation::Foreign,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct CatalogColumn {
+    number: i16,
+    name: String,
+    type_oid: u32,
+    type_name: String,
+    not_null: bool,
+    has_default: bool,
+    generated: bool,
+    serial: bool,
+    identity_always: bool,
+    folds: bool,
+}
+
+#[derive(Deserialize)]
+struct CatalogReference {
+    schema: String,
+    table: String,
+    deferrable: bool,
+    columns: Vec<String>,
+    referenced: Vec<String>,
+}
+
+impl CatalogReference {
+    fn into_model(self) -> Reference {
+        let Self { schema, table, deferrable, columns, referenced } = self;
+        Reference { columns, parent: TableName::new(schema, table), referenced, deferrable }
+    }
+}
+
+impl CatalogTable {
+    fn into_model(self) -> TableFacts {
+        TableFacts {
+            relation: self.kind.into_model(),
+            storage: self.storage,
+            columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
+            keys: self.keys,
+            references: self.references.into_iter().map(CatalogReference::into_model).collect(),
+            index_starts: self.index_starts,
+            estimated_rows: self.estimated_rows,
+            privileges: Privileges {
+                select: self.select,
+                insert: self.insert,
+                update: self.update,
+                delete: self.delete,
+                rows_hidden: self.rows_hidden,
+            },
+            told_by_api: false,
+        }
+    }
+}
+
+impl CatalogColumn {
+    fn into_model(self) -> Column {
+        Column {
+            number: self.number,
+            name: self.name,
+            type_oid: self.type_oid,
+            type_name: self.type_name,
+            not_null: self.not_null,
+            has_default: self.has_default,
+            generated: self.generated,
+            serial: self.serial,
+            identity_always: self.identity_always,
+            folds: self.folds,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The sequences that fill the columns of tables: what they are, and how one is advanced.
+
+use serde::Deserialize;
+
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::script::Step;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::state::checkpoints;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::sequence::{Filled, Sequence, SequenceStep};
+use crate::engine::model::table::TableName;
+
+/// A sequence a row. An identity's depends on its column; a serial's, and one that several tables
+/// share, is found by the defaults that name it. `pg_sequence_last_value` refuses a role without
+/// privileges instead of saying nothing.
+const SEQUENCES: &str = r#"
+select n.nspname::text, s.relname::text, jsonb_build_object(
+    'increment', q.seqincrement,
+    'min', q.seqmin,
+    'max', q.seqmax,
+    'start', q.seqstart,
+    'cycles', q.seqcycle,
+    'readable', has_sequence_privilege(s.oid, 'select, usage'),
+    'selectable', has_sequence_privilege(s.oid, 'select'),
+    'settable', has_sequence_privilege(s.oid, 'update'),
+    'last', case when has_sequence_privilege(s.oid, 'select, usage')
+        then pg_sequence_last_value(s.oid::regclass) end,
+    'fills', jsonb_agg(jsonb_build_object(
+        'schema', tn.nspname,
+        'table', t.relname,
+        'column', a.attname,
+        'whole_number', a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+    ) order by tn.nspname, t.relname, a.attnum)
+)::text
+from (
+    select d.adrelid, d.adnum, p.refobjid
+    from pg_depend p
+    join pg_attrdef d on d.oid = p.objid
+    where p.classid = 'pg_attrdef'::regclass and p.refclassid = 'pg_class'::regclass
+    union
+    select p.refobjid, p.refobjsubid::int2, p.objid
+    from pg_depend p
+    where p.classid = 'pg_class'::regclass and p.refclassid = 'pg_class'::regclass and p.deptype = 'i'
+) as f(relid, attnum, sequence)
+join pg_sequence q on q.seqrelid = f.sequence
+join pg_class s on s.oid = f.sequence
+join pg_namespace n on n.oid = s.relnamespace
+join pg_class t on t.oid = f.relid
+join pg_namespace tn on tn.oid = t.relnamespace
+join pg_attribute a on a.attrelid = f.relid and a.attnum = f.attnum
+where (tn.nspname, t.relname) in (select * from unnest($1::text[], $2::text[]))
+group by s.oid, n.nspname, s.relname, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle
+order by 1, 2"#;
+
+/// The sequences of these tables, in the order of their names, with how far their columns are.
+pub async fn of_tables(
+    session: &Session,
+    tables: &[TableName],
+) -> Result<Vec<Sequence>, PostgresError> {
+    let part = |part: fn(&TableName) -> &str| {
+        tables.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>()
+    };
+    let asked = [part(TableName::schema).into(), part(TableName::name).into()];
+    let (begun, rows) = tokio::join!(session.begin(Purpose::Look), session.query(SEQUENCES, asked));
+    begun?;
+    let mut sequences = Vec::new();
+    let mut looks = Vec::new();
+    for row in rows? {
+        let stored: CatalogSequence = serde_json::from_str(&row.get::<String>(2))?;
+        let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
+        let (at, furthest, first) =
+            (sequences.len(), stored.furthest_sql(), stored.first_sql(&name));
+        looks.push(format!("select {at}, {furthest}::int8, {first}::int8"));
+        sequences.push(stored.into_model(name));
+    }
+    if !looks.is_empty() {
+        for row in session.query(&looks.join(" union all "), []).await? {
+            let at = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
+            if let Some(sequence) = sequences.get_mut(at) {
+                (sequence.reached, sequence.first) = (row.get(1), row.get(2));
+            }
+        }
+    }
+    session.commit().await?;
+    Ok(sequences)
+}
+
+/// Advances a sequence, under the lease. Between the look at it and this somebody may have drawn
+/// from it, so it is looked at again, and never set back: to do so, more values would have to be
+/// drawn between the statement's look and its `setval` than it skips.
+pub async fn advance(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    step: &SequenceStep,
+) -> Result<(), PostgresError> {
+    let name = sql::literal(&sql::table(&step.sequence));
+    let behind = if step.descends { ">" } else { "<" };
+    let statement = format!(
+        "select setval({name}::regclass, $1, true) \
+         where coalesce(pg_sequence_last_value({name}::regclass) {behind} $1, true)"
+    );
+    // What is run again from its beginning would find the sequence advanced by itself: nothing
+    // undoes that.
+    if let Some(script) = session.script() {
+        let advance = Statement { text: statement, values: vec![step.to.into()] };
+        let steps = vec![
+            Step::asking(checkpoints::proof(schema, lease)).expecting_some(),
+            Step::asking(advance),
+        ];
+        let done = script.in_one(Purpose::Write, steps, None).await?;
+        return done.map(drop).ok_or(PostgresError::LeaseLost);
+    }
+    session.begin(Purpose::Write).await?;
+    checkpoints::prove(session, schema, lease).await?;
+    session.query(&statement, [step.to.into()]).await?;
+    session.commit().await
+}
+
+/// A sequence as the statement above writes it.
+#[derive(Deserialize)]
+struct CatalogSequence {
+    increment: i64,
+    min: i64,
+    max: i64,
+    start: i64,
+    cycles: bool,
+    readable: bool,
+    selectable: bool,
+    settable: bool,
+    last: Option<i64>,
+    fills: Vec<CatalogColumn>,
+}
+
+#[derive(Deserialize)]
+struct CatalogColumn {
+    schema: String,
+    table: String,
+    column: String,
+    whole_number: bool,
+}
+
+impl CatalogSequence {
+    /// The value furthest in its direction; none where no column holds whole numbers: a text's
+    /// greatest is another one.
+    fn furthest_sql(&self) -> String {
+        let (of_rows, of_columns) =
+            if self.increment < 0 { ("min", "least") } else { ("max", "greatest") };
+        let column = |of: &CatalogColumn| {
+            let table = sql::table(&TableName::new(&of.schema, &of.table));
+            format!("(select {of_rows}({}) from {table})", sql::ident(&of.column))
+        };
+        let columns: Vec<String> =
+            self.fills.iter().filter(|of| of.whole_number).map(column).collect();
+        match columns.is_empty() {
+            true => "null".to_owned(),
+            false => format!("{of_columns}({})", columns.join(", ")),
+        }
+    }
+
+    /// The value that it is to begin with, if it gave none out. Only the sequence itself knows of a
+    /// `restart`.
+    fn first_sql(&self, name: &TableName) -> String {
+        match (self.last, self.selectable) {
+            (Some(_), _) => "null".to_owned(),
+            (None, true) => format!("(select last_value from {})", sql::table(name)),
+            (None, false) => self.start.to_string(),
+        }
+    }
+
+    fn into_model(self, name: TableName) -> Sequence {
+        let fills = self
+            .fills
+            .into_iter()
+            .map(|of| Filled { table: TableName::new(of.schema, of.table), column: of.column });
+        Sequence {
+            name,
+            fills: fills.collect(),
+            increment: self.increment,
+            min: self.min,
+            max: self.max,
+            cycles: self.cycles,
+            readable: self.readable,
+            settable: self.settable,
+            last: self.last,
+            first: None,
+            reached: None,
+        }
+    }
+}

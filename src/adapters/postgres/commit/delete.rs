@@ -1,0 +1,223 @@
+//! Deletes or marks rows by key, under the lease, and counts them in the same transaction. Whether
+//! they may go is decided by whoever asks; a row that the target does not let go stays, with what
+//! holds it.
+
+use std::collections::BTreeSet;
+
+use super::page::{OWN_SEARCH_PATH, PART};
+use crate::adapters::postgres::compare::{Rows, Values};
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::script::halves::{Halving, Part, Parts};
+use crate::adapters::postgres::script::{Answer, Gives, Script, Step, unreadable};
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::postgres::state::{checkpoints, history};
+use crate::engine::model::lease::Lease;
+use crate::engine::model::range::{Comparison, RowKey, Side};
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{Deleted, Deletion, KeptRow};
+
+/// Keys of a database's own types are found by their text, which no index has: one pass with a hash
+/// join instead of one for each key.
+const BY_TEXT_TOO: &str = "set local enable_hashjoin = on";
+
+/// Takes the rows off the table. The role's own search path is for the table's triggers;
+/// constraints are checked with each statement, so that the row that breaks one can be told.
+///
+/// What is refused together is tried by halves, each behind a savepoint: one row that is held costs
+/// some 2 log2(n) attempts, and the others go. Rows that point to one another go in one statement.
+pub async fn rows(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    deletion: &Deletion<'_>,
+) -> Result<Deleted, PostgresError> {
+    let Deletion { run, shape, keys } = *deletion;
+    session.begin(Purpose::Write).await?;
+    checkpoints::prove(session, schema, lease).await?;
+    let set = format!("{OWN_SEARCH_PATH}; set constraints all immediate; {BY_TEXT_TOO}");
+    session.batch(&set).await?;
+    let mut deleted = Deleted::default();
+    let mut left = Vec::from([keys.to_vec()]);
+    while let Some(keys) = left.pop() {
+        // None was free, or none is asked for.
+        if keys.is_empty() {
+            continue;
+        }
+        let (tried, rest) = match session.script() {
+            None => {
+                let attempt = attempt(session, shape, &keys).await?;
+                (vec![(keys, attempt)], None)
+            }
+            Some(script) => attempts(script, shape, keys).await?,
+        };
+        left.extend(rest);
+        for (part, attempt) in tried {
+            left.extend(after(session, shape, part, attempt, &mut deleted).await?);
+        }
+    }
+    let tally = Tally { deleted: deleted.rows, ..Tally::default() };
+    history::count(session, schema, run, &shape.table, &tally).await?;
+    session.commit().await?;
+    Ok(deleted)
+}
+
+/// Tells of rows that were tried; those that are to be tried once more.
+async fn after(
+    session: &Session,
+    shape: &Shape,
+    mut part: Vec<RowKey>,
+    attempt: Attempt,
+    deleted: &mut Deleted,
+) -> Result<Vec<Vec<RowKey>>, PostgresError> {
+    match attempt {
+        Attempt::Went(rows) => {
+            deleted.rows += rows;
+            if rows < part.len() as u64 {
+                let stay = there(session, shape, &part, "").await?;
+                deleted.kept.extend(stay.into_iter().map(|key| kept(key, IN_SILENCE)));
+            }
+            Ok(Vec::new())
+        }
+        Attempt::Locked(error) => {
+            let free = there(session, shape, &part, locking(shape)).await?;
+            part.retain(|key| !free.contains(key));
+            let locked = there(session, shape, &part, "").await?;
+            // Somebody holds the table then, or a row that points to these.
+            if locked.is_empty() {
+                return Err(error);
+            }
+            deleted.kept.extend(locked.into_iter().map(|key| kept(key, BY_A_LOCK)));
+            Ok(vec![free.into_iter().collect()])
+        }
+        Attempt::Refused(refused) if part.len() == 1 => {
+            deleted.kept.push(kept(part.remove(0), &holder(&refused)));
+            Ok(Vec::new())
+        }
+        Attempt::Refused(_) => {
+            let second = part.split_off(part.len() / 2);
+            Ok(vec![second, part])
+        }
+    }
+}
+
+/// What holds a row that is still there although nothing refused to delete it.
+const IN_SILENCE: &str = "a trigger that drops the delete without a word";
+
+/// What holds a row that could not be waited for.
+const BY_A_LOCK: &str = "somebody's lock; the next run tries again";
+
+fn kept(key: RowKey, by: &str) -> KeptRow {
+    KeptRow { key, by: by.to_owned() }
+}
+
+/// What became of rows that were to go together.
+enum Attempt {
+    Went(u64),
+    /// None of them went.
+    Refused(Box<Refused>),
+    /// None of them went, and one was waited for.
+    Locked(PostgresError),
+}
+
+async fn attempt(
+    session: &Session,
+    shape: &Shape,
+    keys: &[RowKey],
+) -> Result<Attempt, PostgresError> {
+    let mut values = Values::default();
+    let text = rows_of(shape).delete(keys, &mut values);
+    session.savepoint(PART).await?;
+    let attempt = match session.query(&text, values.0).await {
+        Ok(counted) => {
+            session.release(PART).await?;
+            return Ok(Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0)));
+        }
+        Err(error) if error.is_of_a_lock() => Attempt::Locked(error),
+        Err(error) => Attempt::Refused(error.refusal_of_a_row()?),
+    };
+    session.undo(PART).await?;
+    Ok(attempt)
+}
+
+/// The same behind an API, where all halves are tried in one call; and the keys that it did not
+/// come to.
+async fn attempts(
+    script: &Script,
+    shape: &Shape,
+    mut keys: Vec<RowKey>,
+) -> Result<(Vec<(Vec<RowKey>, Attempt)>, Option<Vec<RowKey>>), PostgresError> {
+    let texts = keys.iter().map(|key| serde_json::to_string(key.values()));
+    let page = texts.collect::<Result<Vec<_>, _>>()?.join(",");
+    let parts = Parts {
+        ranges: vec![(1, keys.len())],
+        steps: vec![Step::new(rows_of(shape).delete_of_page(), Gives::Rows)],
+        halving: Some(Halving::down_to(keys.len())),
+    };
+    let mut tried = Vec::new();
+    for Part { range: (first, last), outcome } in script.in_parts(parts, page.into()).await? {
+        if first > last || last - first >= keys.len() {
+            return Err(unreadable("the parts of a page in their order"));
+        }
+        let others = keys.split_off(last - first + 1);
+        let attempt = match outcome {
+            Ok(Answer::Rows(counted)) => {
+                Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0))
+            }
+            Ok(_) => return Err(unreadable("a number")),
+            Err(refused) => match PostgresError::Refused(refused) {
+                error if error.is_of_a_lock() => Attempt::Locked(error),
+                error => Attempt::Refused(error.refusal_of_a_row()?),
+            },
+        };
+        tried.push((std::mem::replace(&mut keys, others), attempt));
+    }
+    if tried.is_empty() {
+        return Err(unreadable("what became of a page's parts"));
+    }
+    Ok((tried, (!keys.is_empty()).then_some(keys)))
+}
+
+/// The keys of those rows that are there and could go, locked as the last words say. It is a probe:
+/// others' locks would have it answer otherwise in a script that is run again, so it is not part of
+/// the transaction.
+async fn there(
+    session: &Session,
+    shape: &Shape,
+    keys: &[RowKey],
+    locking: &str,
+) -> Result<BTreeSet<RowKey>, PostgresError> {
+    let mut values = Values::default();
+    let (asked, from) = rows_of(shape).with_keys(keys, &mut values);
+    session.savepoint(PART).await?;
+    let text = format!("select {asked} {from} order by 1 {locking}");
+    let found = session.query(&text, values.0).await?;
+    session.undo(PART).await?;
+    Ok(found.iter().map(|row| RowKey::new(row.get(0))).collect())
+}
+
+/// The lock that a delete or a mark takes, of those rows that nobody else holds.
+fn locking(shape: &Shape) -> &'static str {
+    match shape.mark {
+        None => "for update of r skip locked",
+        Some(_) => "for no key update of r skip locked",
+    }
+}
+
+fn rows_of(shape: &Shape) -> Rows<'_> {
+    Rows::of(Side::Target, Comparison { shape, settled_to: None, filled_from: None })
+}
+
+/// What holds a row, by name. The server's sentence would hold values of the row.
+fn holder(refused: &Refused) -> String {
+    match (refused.constraint.as_deref(), refused.schema.as_deref(), refused.table.as_deref()) {
+        (Some(constraint), Some(schema), Some(table)) => {
+            format!("the constraint {constraint} of {}", TableName::new(schema, table))
+        }
+        (Some(constraint), ..) => format!("the constraint {constraint}"),
+        (None, ..) => format!("a trigger or rule (SQLSTATE {})", refused.code.code()),
+    }
+}

@@ -1,0 +1,328 @@
+//! Writes rows that wait for each other: cycles of rows that point to one another, across tables,
+//! and unique values that are handed on between rows which were refused one by one.
+//!
+//! 1. All of them are staged. Those that need a row which is neither in the target nor among them
+//!    are left out, and so are those whose unique value somebody else keeps; and again, until what
+//!    is left needs nothing but itself.
+//! 2. Constraints that may wait for the end do. Where a foreign key may not, its column is NULL at
+//!    first, if it takes NULL, and the row is written once more when the others are there.
+//! 3. Rows that are gone from the source, and that only such rows hold, leave in the same
+//!    transaction.
+//! 4. A table whose rows are refused all the same is left out, and the rest begins anew.
+//!
+//! A foreign key whose parents the role may not read is left to the server: it refuses the table's
+//! rows, and they are tried one by one as ever.
+//!
+//! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
+
+use super::interdependent_deletes;
+use super::interdependent_deletes::{Leaving, Written};
+use super::page;
+use super::page::{PART, Writing};
+use crate::adapters::postgres::apply::foreign_keys;
+use crate::adapters::postgres::apply::foreign_keys::Leg;
+use crate::adapters::postgres::apply::merge;
+use crate::adapters::postgres::apply::merge::STAGED;
+use crate::adapters::postgres::apply::triggers;
+use crate::adapters::postgres::apply::unique_values;
+use crate::adapters::postgres::apply::unique_values::Unique;
+use crate::adapters::postgres::catalog::agreement;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::copy_frames;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::state::{checkpoints, history, rejects};
+use crate::engine::model::lease::Lease;
+use crate::engine::model::range::{RowKey, Side};
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+use crate::engine::ports::{Committed, Deletion, RetriedRows};
+
+/// How often what is left is looked through. Each look leaves out a generation of rows that wait in
+/// vain; a longer line waits on.
+const MOST_LOOKS: usize = 64;
+
+/// The column that says which row of the page a staged row is.
+const PLACE: &str = "\"syncline_place\"";
+
+/// One table's rows.
+struct Waiting<'a> {
+    again: &'a RetriedRows<'a>,
+    /// The table that they are staged in.
+    staged: String,
+    uniques: Vec<Unique>,
+    legs: Vec<Leg>,
+    /// How many are in the table for the first time.
+    inserted: u64,
+}
+
+/// What is refused after all, by its place.
+struct RefusedTables {
+    waiting: Vec<usize>,
+    leaving: Vec<usize>,
+}
+
+/// Writes what can be written and takes off what can leave; what became of each table, of those
+/// that wait first.
+pub async fn retry(
+    to: Writing<'_>,
+    all: &[RetriedRows<'_>],
+    gone: &[Deletion<'_>],
+) -> Result<Vec<Committed>, PostgresError> {
+    let Writing { session, schema, lease, .. } = to;
+    session.begin(Purpose::Write).await?;
+    checkpoints::prove(session, schema, lease).await?;
+    session.prepare("set constraints all deferred").await?;
+    let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
+    for shape in &shapes {
+        agreement::hold(session, shape, Side::Target).await?;
+    }
+    // Without triggers nothing would hold a row that others point to.
+    let gone = if triggers::begin(session, to.triggers, &shapes).await? { &[] } else { gone };
+    let mut waiting = Vec::with_capacity(all.len());
+    for (at, again) in all.iter().enumerate() {
+        waiting.push(stage(session, at, again).await?);
+    }
+    let mut leaving = interdependent_deletes::stage(session, gone).await?;
+    session.prepare(&page::path_to_operators(shapes.iter().copied())).await?;
+    for of in &mut waiting {
+        of.uniques = unique_values::uniques(session, of.again.shape).await?;
+        of.legs = foreign_keys::of(session, of.again.shape).await?;
+    }
+    for of in &mut leaving {
+        of.look_up(session).await?;
+    }
+    session.savepoint("staged").await?;
+    close(session, &waiting, &leaving).await?;
+    while let Err(refused) = write(session, &mut waiting, &mut leaving).await? {
+        session.roll_back_to("staged").await?;
+        let staged = refused.waiting.iter().map(|&at| &waiting[at].staged);
+        for staged in staged.chain(refused.leaving.iter().map(|&at| &leaving[at].staged)) {
+            // Emptied before the savepoint is renewed, so that a later rollback leaves it empty.
+            session.batch(&format!("delete from {staged}")).await?;
+        }
+        session.savepoint("staged").await?;
+        close(session, &waiting, &leaving).await?;
+    }
+    let mut saved = Vec::with_capacity(waiting.len() + leaving.len());
+    for of in &waiting {
+        saved.push(let_go(session, schema, lease, of).await?);
+    }
+    for of in &leaving {
+        let Deletion { run, shape, .. } = *of.deletion;
+        let tally = Tally { deleted: of.deleted, ..Tally::default() };
+        let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+        saved.push(Committed { tally, straight: false, rejects: set_aside });
+    }
+    session.commit().await?;
+    Ok(saved)
+}
+
+/// Stages a page in a table of its own, whose rows know their place.
+async fn stage<'a>(
+    session: &Session,
+    at: usize,
+    again: &'a RetriedRows<'a>,
+) -> Result<Waiting<'a>, PostgresError> {
+    let staged = format!("pg_temp.syncline_waiting_{at}");
+    let shape = again.shape;
+    session
+        .batch(&format!(
+            "create temporary table syncline_waiting_{at} on commit drop as \
+             select {columns} from {table} with no data; \
+             alter table {staged} add column {PLACE} serial",
+            columns = columns(shape),
+            table = sql::table(&shape.table),
+        ))
+        .await?;
+    page::copy_in(session, &staged, shape, again.page).await?;
+    Ok(Waiting { again, staged, uniques: Vec::new(), legs: Vec::new(), inserted: 0 })
+}
+
+fn columns(shape: &Shape) -> String {
+    sql::idents(shape.columns.iter().map(|column| column.name.as_str()))
+}
+
+/// Leaves out what waits for anything else than what is staged, until nothing is left out any more.
+async fn close(
+    session: &Session,
+    waiting: &[Waiting<'_>],
+    leaving: &[Leaving<'_>],
+) -> Result<(), PostgresError> {
+    let written: Vec<Written<'_>> = waiting
+        .iter()
+        .map(|of| Written { shape: of.again.shape, staged: of.staged.as_str() })
+        .collect();
+    for _ in 0..MOST_LOOKS {
+        let mut left_out = interdependent_deletes::keep_held(session, leaving, &written).await?;
+        for of in waiting {
+            let shape = of.again.shape;
+            for leg in of.legs.iter().filter(|leg| leg.readable) {
+                let beside = beside(waiting, leg).map(|of| of.staged.as_str());
+                left_out += session.execute(&leg.delete_orphans(&of.staged, beside)).await?;
+            }
+            let leaving = leaving.iter().find(|of| of.deletion.shape.table == shape.table);
+            let leaving = leaving.map(|of| of.staged.as_str());
+            for unique in &of.uniques {
+                let clashes = unique.delete_clashes(shape, &of.staged, leaving);
+                left_out += session.execute(&clashes).await?;
+            }
+        }
+        if left_out == 0 {
+            return Ok(());
+        }
+    }
+    for staged in waiting.iter().map(|of| &of.staged).chain(leaving.iter().map(|of| &of.staged)) {
+        session.batch(&format!("delete from {staged}")).await?;
+    }
+    Ok(())
+}
+
+/// The staged rows of the table that a leg points to, if they have what it points to.
+fn beside<'w, 'a>(waiting: &'w [Waiting<'a>], leg: &Leg) -> Option<&'w Waiting<'a>> {
+    waiting.iter().find(|of| {
+        let shape = of.again.shape;
+        shape.table == leg.parent && leg.referenced.iter().all(|name| shape.place(name).is_some())
+    })
+}
+
+/// Writes all that is staged and takes off what leaves; the inner error names the tables of which
+/// rows are refused.
+async fn write(
+    session: &Session,
+    waiting: &mut [Waiting<'_>],
+    leaving: &mut [Leaving<'_>],
+) -> Result<Result<(), RefusedTables>, PostgresError> {
+    let refused_leaving = |at| Ok(Err(RefusedTables { waiting: Vec::new(), leaving: vec![at] }));
+    for (at, of) in leaving.iter().enumerate() {
+        let written = waiting.iter().find(|one| one.again.shape.table == of.deletion.shape.table);
+        if of.free(session, written.map(|of| of.staged.as_str())).await?.is_none() {
+            return refused_leaving(at);
+        }
+    }
+    if let Some(waiting) = write_waiting(session, waiting).await? {
+        return Ok(Err(RefusedTables { waiting, leaving: Vec::new() }));
+    }
+    let mut left: Vec<usize> = (0..leaving.len()).collect();
+    while let Some(&first) = left.first() {
+        let before = left.len();
+        let mut held = Vec::new();
+        for at in left {
+            if leaving[at].delete(session).await?.is_none() {
+                held.push(at);
+            }
+        }
+        if held.len() == before {
+            return refused_leaving(first);
+        }
+        left = held;
+    }
+    // What speaks at the end is asked to speak now, when the rows can still be left out.
+    match session.batch("set constraints all immediate; set constraints all deferred").await {
+        Ok(()) => Ok(Ok(())),
+        Err(error) => {
+            error.refusal_of_a_row()?;
+            let (waiting, leaving) = ((0..waiting.len()).collect(), (0..leaving.len()).collect());
+            Ok(Err(RefusedTables { waiting, leaving }))
+        }
+    }
+}
+
+/// Writes the rows that wait; the tables of which they are refused, if there are any.
+async fn write_waiting(
+    session: &Session,
+    waiting: &mut [Waiting<'_>],
+) -> Result<Option<Vec<usize>>, PostgresError> {
+    let mut left: Vec<usize> = (0..waiting.len()).collect();
+    while !left.is_empty() {
+        let before = left.len();
+        let mut refused = Vec::new();
+        for at in left {
+            let legs: Vec<String> = without_legs(waiting, &waiting[at]);
+            match put(session, &waiting[at], &legs).await? {
+                Some(tally) => waiting[at].inserted = tally.inserted,
+                None => refused.push(at),
+            }
+        }
+        if refused.len() == before {
+            return Ok(Some(refused));
+        }
+        left = refused;
+    }
+    for (at, of) in waiting.iter().enumerate() {
+        let whole = without_legs(waiting, of).is_empty();
+        if !whole && put(session, of, &[]).await?.is_none() {
+            return Ok(Some(vec![at]));
+        }
+    }
+    Ok(None)
+}
+
+/// The statements that leave out, at first, where staged rows point to rows that are staged too.
+fn without_legs(waiting: &[Waiting<'_>], of: &Waiting<'_>) -> Vec<String> {
+    let settable = |name: &str| {
+        let shape = of.again.shape;
+        !shape.key.iter().any(|key| key == name) && shape.changeable().any(|of| of.name == name)
+    };
+    let legs = of.legs.iter().filter(|leg| leg.readable && beside(waiting, leg).is_some());
+    legs.filter_map(|leg| leg.leave_out(STAGED, settable)).collect()
+}
+
+/// Writes one table's staged rows behind a savepoint; none where they are refused.
+async fn put(
+    session: &Session,
+    of: &Waiting<'_>,
+    without: &[String],
+) -> Result<Option<Tally>, PostgresError> {
+    let shape = of.again.shape;
+    let tried = async {
+        let ready = format!(
+            "drop table if exists {STAGED}; \
+             create temporary table syncline_page on commit drop as select {} from {}",
+            columns(shape),
+            of.staged
+        );
+        session.attempt(PART, &ready).await?;
+        if !without.is_empty() {
+            session.batch(&without.join("; ")).await?;
+        }
+        unique_values::free(session, shape, &of.uniques).await?;
+        // What is staged needs nothing but itself: no orphan is among it.
+        merge::apply(session, shape, of.again.page.rows).await
+    };
+    match tried.await {
+        Ok(applied) => Ok(Some(applied.tally)),
+        Err(error) => {
+            if !error.is_of_a_lock() {
+                error.refusal_of_a_row()?;
+            }
+            session.roll_back_to(PART).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// What is staged still is in the target: it is set aside no more, and counted.
+async fn let_go(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    of: &Waiting<'_>,
+) -> Result<Committed, PostgresError> {
+    let RetriedRows { run, shape, page, .. } = *of.again;
+    let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
+    let places = session.query(&format!("select {PLACE} from {}", of.staged), []).await?;
+    let place = |row: &Row| usize::try_from(row.get::<i32>(0) - 1).ok();
+    let keys: Vec<RowKey> = places
+        .iter()
+        .filter_map(|row| rows.get(place(row)?))
+        .map(|row| page::key_of(shape, &page.bytes[row.clone()]))
+        .collect::<Result<_, _>>()?;
+    rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
+    let updated = (keys.len() as u64).saturating_sub(of.inserted);
+    let tally = Tally { inserted: of.inserted, updated, ..Tally::default() };
+    let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
+    Ok(Committed { tally, straight: false, rejects: set_aside })
+}

@@ -1,0 +1,107 @@
+//! A page that goes in as a whole, in one call of an API. It counts on the usual answers; where one
+//! is another, nothing is done, and the statements are asked one by one, as at a server. A run's
+//! beginning is beside it.
+
+use tokio_postgres::error::SqlState;
+
+use super::page;
+use super::page::Writing;
+use crate::adapters::postgres::apply::{merge, unstaged};
+use crate::adapters::postgres::catalog::agreement;
+use crate::adapters::postgres::catalog::agreement::Holding;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::json_page;
+use crate::adapters::postgres::script::{Answer, Gives, Script, Step};
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::state::{checkpoints, history};
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::range::Side;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+use crate::engine::ports::{Batch, Committed};
+
+/// Saves a page that needs no more than to be compared and written: nothing of the table is set
+/// aside, and no trigger looks at its rows before they are written. A row that is refused is found
+/// the other way.
+pub async fn commit(
+    script: &Script,
+    to: Writing<'_>,
+    batch: &Batch<'_>,
+) -> Result<Option<Committed>, PostgresError> {
+    let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
+    let Writing { schema, lease, triggers, .. } = to;
+    if triggers == TargetTriggers::Suppress {
+        return Ok(None);
+    }
+    let Holding { lock, count } = agreement::holding(shape, Side::Target);
+    let table = sql::table(&shape.table);
+    let looked_after =
+        Statement { text: merge::LOOKED_AFTER.to_owned(), values: vec![table.into()] };
+    let written = "current_setting('syncline.inserted')::int8 \
+        + current_setting('syncline.updated')::int8";
+    let mut steps = vec![
+        Step::asking(checkpoints::proof(schema, lease)).expecting_some(),
+        Step::new(lock, Gives::Nothing),
+        Step::asking(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
+        Step::asking(looked_after).expecting(serde_json::json!([{ "looked_after": false }])),
+    ];
+    steps.extend(writing(shape));
+    steps.extend([
+        Step::new(COUNTED.to_owned(), Gives::Rows),
+        Step::asking(checkpoints::saving(schema, lease, &shape.table, checkpoint)?),
+        Step::asking(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
+            .expecting(serde_json::json!([{ "rejected": 0 }])),
+    ]);
+    let rows = json_page::members(&page.bytes);
+    let answers = match script.in_one(Purpose::Write, steps, Some(rows)).await {
+        // Two rows of the page are one to the target: MERGE says so, and the other way tells which.
+        Err(error) if error.is_of_a_lock() || is_of_two_rows(&error) => return Ok(None),
+        Err(error) => return error.refusal_of_a_row().map(|_| None),
+        Ok(answers) => answers,
+    };
+    let Some([.., Answer::Rows(counted), _, _]) = answers.as_deref() else { return Ok(None) };
+    let count = |at: usize| u64::try_from(counted[0].get::<i64>(at)).unwrap_or(0);
+    let (inserted, updated) = (count(0), count(1));
+    let unchanged = page.rows.saturating_sub(inserted + updated);
+    let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
+    Ok(Some(Committed { tally, straight: false, rejects: 0 }))
+}
+
+fn is_of_two_rows(error: &PostgresError) -> bool {
+    error.code().is_some_and(|code| *code == SqlState::CARDINALITY_VIOLATION)
+}
+
+/// What writes the page, staged where it has to be.
+fn writing(shape: &Shape) -> Vec<Step> {
+    if unstaged::is_compared_alike(shape) {
+        return unstaged::writing(shape);
+    }
+    vec![
+        Step::new(page::making_stage(shape), Gives::Nothing),
+        Step::new(json_page::loading(merge::STAGED, shape), Gives::Nothing).with_page(0),
+        Step::new(merge::counted_in_settings(shape), Gives::Rows),
+    ]
+}
+
+/// What the page came to, as that left it.
+const COUNTED: &str = "select current_setting('syncline.inserted')::int8, \
+    current_setting('syncline.updated')::int8";
+
+/// The page's counts as `history::counting` takes them, from the settings that the writing left.
+fn counts(rows: u64) -> String {
+    let (inserted, updated) =
+        ("current_setting('syncline.inserted')::int8", "current_setting('syncline.updated')::int8");
+    let unchanged = format!("{rows} - {inserted} - {updated}");
+    let named = [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged.as_str()),
+        ("rejected", "0"),
+        ("deleted", "0"),
+    ];
+    let each = named
+        .map(|(name, value)| format!("jsonb_build_object('name', '{name}', 'value', {value})"));
+    format!("jsonb_build_array({})", each.join(", "))
+}

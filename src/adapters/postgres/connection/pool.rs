@@ -1,0 +1,118 @@
+//! One database, and the connection to it that is kept between calls.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::session::Session;
+use crate::adapters::api::project::Api;
+use crate::adapters::postgres::fault::{PostgresError, to_fault};
+use crate::engine::model::address::Address;
+use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::meter::Meter;
+use crate::engine::model::table::TableName;
+
+/// One database, reached when it is first needed. The connection is kept between calls; each call
+/// takes it, uses it for one transaction and gives it back. A call that fails drops it, and the
+/// server rolls back whatever was open.
+pub struct Pool {
+    place: Place,
+    connecting: Step,
+    idle: Mutex<Option<Session>>,
+}
+
+/// The place where a database is reached.
+enum Place {
+    /// At its server.
+    Server(DatabaseUrl),
+    /// Behind an API.
+    Project(Arc<Api>),
+}
+
+impl Pool {
+    /// A database that is not reached yet; `connecting` names the side in the fault of one that
+    /// cannot be reached. Calls of an API count in the meter.
+    pub fn new(address: Address, meter: Meter, connecting: Step) -> Self {
+        let place = match address {
+            Address::Postgres(url) => Place::Server(url),
+            Address::Project(project) => Place::Project(Arc::new(Api::new(project, meter))),
+        };
+        Self { place, connecting, idle: Mutex::new(None) }
+    }
+
+    /// Says whether the address is that of a transaction pooler.
+    pub fn is_pooled(&self) -> bool {
+        matches!(&self.place, Place::Server(url) if url.is_transaction_pooler())
+    }
+
+    /// Says whether the database is reached over an API, where rows are JSON.
+    pub fn is_project(&self) -> bool {
+        matches!(self.place, Place::Project(_))
+    }
+
+    /// A connection for one transaction of a step. Its fault names the table, if there is one.
+    pub async fn call<'a>(
+        &'a self,
+        step: Step,
+        table: Option<&'a TableName>,
+    ) -> Result<Call<'a>, Fault> {
+        let session = Some(self.take().await?);
+        Ok(Call { pool: self, session, step, table, went_well: AtomicBool::new(false) })
+    }
+
+    /// The kept connection, or a new one.
+    pub async fn take(&self) -> Result<Session, Fault> {
+        let url = match &self.place {
+            Place::Server(url) => url,
+            Place::Project(api) => return Ok(Session::script_over(api.clone())),
+        };
+        let kept = self.idle.lock().expect("no holder panics").take();
+        if let Some(session) = kept
+            && session.is_alive().await
+        {
+            return Ok(session);
+        }
+        Session::connect(url).await.map_err(|error| to_fault(error, self.connecting))
+    }
+}
+
+/// A connection that one transaction has for itself.
+pub struct Call<'a> {
+    pool: &'a Pool,
+    /// There until the call is dropped.
+    session: Option<Session>,
+    step: Step,
+    table: Option<&'a TableName>,
+    went_well: AtomicBool,
+}
+
+impl Call<'_> {
+    /// Ends the call with the result of its transaction: the connection is kept if that went well,
+    /// and has no transaction open then.
+    pub fn end<T>(&self, result: Result<T, PostgresError>) -> Result<T, Fault> {
+        self.went_well.store(result.is_ok(), Ordering::Relaxed);
+        let fault = |error| match (to_fault(error, self.step), self.table) {
+            (fault, None) => fault,
+            (fault, Some(table)) => fault.of_table(table),
+        };
+        result.map_err(fault)
+    }
+}
+
+impl Deref for Call<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session.as_ref().expect("it is there until the call is dropped")
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let session = self.session.take().filter(|_| *self.went_well.get_mut());
+        if let Some(kept) = session.and_then(Session::rested) {
+            *self.pool.idle.lock().expect("no holder panics") = Some(kept);
+        }
+    }
+}

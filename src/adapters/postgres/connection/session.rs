@@ -1,0 +1,289 @@
+//! A connection in use: its calls, each with a deadline, and how it comes back.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{CopyInSink, CopyOutStream};
+
+use super::server::{Connection, connect};
+use crate::adapters::api::project::Api;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::script::Script;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::{Parameter, Statement};
+use crate::engine::model::database::DatabaseUrl;
+
+/// After how long we stop waiting for an answer: a little after the server should have ended the
+/// statement by itself.
+const CALL_DEADLINE: Duration = Duration::from_secs(sql::STATEMENT_TIMEOUT.as_secs() + 10);
+
+/// A connection idle for longer is asked whether it is still there before it is trusted: a frozen
+/// Lambda sandbox loses its peers without noticing.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+
+/// How long that question may take.
+const PING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many names in a row may be taken.
+const MOST_TAKEN: usize = 1_000;
+
+/// The savepoint before a COPY.
+const BEFORE_COPY: &str = "before_copy";
+
+/// A connection that one transaction at a time has for itself.
+pub struct Session {
+    via: Via,
+    used: Instant,
+    /// It is not to be used again, although its transaction goes well.
+    spent: AtomicBool,
+}
+
+enum Via {
+    Wire(Connection),
+    Script(Script),
+}
+
+impl Session {
+    /// Connects to a server.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, PostgresError> {
+        Ok(Self::new(Via::Wire(connect(url).await?)))
+    }
+
+    /// A script, which runs behind an API.
+    pub fn script_over(api: Arc<Api>) -> Self {
+        Self::new(Via::Script(Script::new(api)))
+    }
+
+    fn new(via: Via) -> Self {
+        Self { via, used: Instant::now(), spent: AtomicBool::new(false) }
+    }
+
+    /// Keeps this connection from being used for another transaction.
+    pub fn spend(&self) {
+        self.spent.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection between two transactions; none if it is spent.
+    pub fn rested(mut self) -> Option<Self> {
+        self.used = Instant::now();
+        (!*self.spent.get_mut()).then_some(self)
+    }
+
+    /// Says whether a connection that was kept can be trusted.
+    pub async fn is_alive(&self) -> bool {
+        let Via::Wire(Connection { client, .. }) = &self.via else { return true };
+        if client.is_closed() {
+            return false;
+        }
+        let ping = client.batch_execute("");
+        self.used.elapsed() < TRUSTED_IDLE
+            || matches!(tokio::time::timeout(PING_DEADLINE, ping).await, Ok(Ok(())))
+    }
+
+    /// The script, where there is no connection.
+    pub fn script(&self) -> Option<&Script> {
+        match &self.via {
+            Via::Wire(_) => None,
+            Via::Script(script) => Some(script),
+        }
+    }
+
+    fn wire(&self) -> Result<&Connection, PostgresError> {
+        match &self.via {
+            Via::Wire(connection) => Ok(connection),
+            Via::Script(_) => Err(PostgresError::NoWire),
+        }
+    }
+
+    /// Begins a transaction for a purpose, with its settings pinned.
+    pub async fn begin(&self, purpose: Purpose) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(_) => self.batch(&sql::begin(purpose)).await,
+            Via::Script(script) => {
+                script.begin(purpose);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs statements without parameters or answers in one round trip.
+    pub async fn batch(&self, text: &str) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(Connection { client, .. }) => within(client.batch_execute(text)).await,
+            Via::Script(script) => script.batch(text).await,
+        }
+    }
+
+    /// Runs statements that make ready for others. What is refused of them may be told by those
+    /// alone.
+    pub async fn prepare(&self, text: &str) -> Result<(), PostgresError> {
+        self.control(text, |script| script.prepare(text)).await
+    }
+
+    /// Sets a savepoint and runs statements that make ready for others behind it.
+    pub async fn attempt(&self, savepoint: &str, ready: &str) -> Result<(), PostgresError> {
+        let note = |script: &Script| {
+            script.savepoint(savepoint);
+            script.prepare(ready);
+        };
+        self.control(&format!("savepoint {savepoint}; {ready}"), note).await
+    }
+
+    /// Sets a savepoint.
+    pub async fn savepoint(&self, name: &str) -> Result<(), PostgresError> {
+        self.control(&format!("savepoint {name}"), |script| script.savepoint(name)).await
+    }
+
+    /// Undoes what came after a savepoint, which stays.
+    pub async fn roll_back_to(&self, name: &str) -> Result<(), PostgresError> {
+        let text = format!("rollback to savepoint {name}");
+        self.control(&text, |script| script.roll_back_to(name)).await
+    }
+
+    /// Forgets a savepoint.
+    pub async fn release(&self, name: &str) -> Result<(), PostgresError> {
+        self.control(&format!("release savepoint {name}"), |script| script.release(name)).await
+    }
+
+    /// Undoes what came after a savepoint, and forgets it.
+    pub async fn undo(&self, name: &str) -> Result<(), PostgresError> {
+        let text = format!("rollback to savepoint {name}; release savepoint {name}");
+        let undo = |script: &Script| {
+            script.roll_back_to(name);
+            script.release(name);
+        };
+        self.control(&text, undo).await
+    }
+
+    /// Undoes the transaction.
+    pub async fn roll_back(&self) -> Result<(), PostgresError> {
+        self.control("rollback", Script::roll_back).await
+    }
+
+    /// Ends the transaction, and keeps what it did.
+    pub async fn commit(&self) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(_) => self.batch("commit").await,
+            Via::Script(script) => script.commit().await,
+        }
+    }
+
+    async fn control(&self, text: &str, note: impl FnOnce(&Script)) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(_) => self.batch(text).await,
+            Via::Script(script) => {
+                note(script);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs one unnamed statement. Calls that are joined travel together, in their order.
+    pub async fn query(
+        &self,
+        text: &str,
+        parameters: impl IntoIterator<Item = Parameter>,
+    ) -> Result<Vec<Row>, PostgresError> {
+        let client = match &self.via {
+            Via::Wire(Connection { client, .. }) => client,
+            Via::Script(script) => {
+                return script.query(text, parameters.into_iter().collect()).await;
+            }
+        };
+        let bound: Vec<_> = parameters.into_iter().map(Parameter::bound).collect();
+        let answered = async {
+            client.query_typed_raw(text, bound).await?.map_ok(Row::Wire).try_collect().await
+        };
+        within(answered).await
+    }
+
+    /// The same for a statement with its values.
+    pub async fn ask(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
+        let Statement { text, values } = statement;
+        self.query(&text, values).await
+    }
+
+    /// Runs one unnamed statement in a transaction of its own, with its settings pinned, in one
+    /// round trip. A statement that fails leaves no transaction open.
+    pub async fn alone(
+        &self,
+        purpose: Purpose,
+        text: &str,
+        parameters: impl IntoIterator<Item = Parameter>,
+    ) -> Result<Vec<Row>, PostgresError> {
+        let (begun, answered, ended) =
+            tokio::join!(self.begin(purpose), self.query(text, parameters), self.commit());
+        begun?;
+        let rows = answered?;
+        ended?;
+        Ok(rows)
+    }
+
+    /// Begins to read what a COPY sends.
+    pub async fn copy_out(&self, text: &str) -> Result<CopyOutStream, PostgresError> {
+        let Connection { client, .. } = self.wire()?;
+        self.past_taken_names(|| within(client.copy_out(text))).await
+    }
+
+    /// Begins to write what a COPY takes.
+    pub async fn copy_in(&self, text: &str) -> Result<CopyInSink<Bytes>, PostgresError> {
+        let Connection { client, .. } = self.wire()?;
+        self.past_taken_names(|| within(client.copy_in(text))).await
+    }
+
+    /// Begins a COPY. The driver prepares it under a name, counted up from s0 by each process, and
+    /// behind a transaction pooler another program's statement may have that name already: then
+    /// the next one is tried, behind a savepoint.
+    async fn past_taken_names<T, F>(&self, copy: impl Fn() -> F) -> Result<T, PostgresError>
+    where
+        F: Future<Output = Result<T, PostgresError>>,
+    {
+        let mut taken = 0;
+        loop {
+            let (saved, begun) = tokio::join!(self.savepoint(BEFORE_COPY), copy());
+            saved?;
+            match begun {
+                Err(error)
+                    if error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT)
+                        && taken < MOST_TAKEN =>
+                {
+                    taken += 1;
+                    self.roll_back_to(BEFORE_COPY).await?;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    /// Runs one unnamed statement that answers nothing but how many rows it wrote.
+    pub async fn execute(&self, text: &str) -> Result<u64, PostgresError> {
+        match &self.via {
+            Via::Wire(Connection { client, .. }) => within(client.execute_typed(text, &[])).await,
+            Via::Script(script) => script.execute(text).await,
+        }
+    }
+
+    /// Asks the server to end the running statement. It is a hint on a connection of its own; the
+    /// caller still has to wait for the statement's end.
+    pub async fn cancel(&self) -> Result<(), PostgresError> {
+        let Connection { client, tls } = self.wire()?;
+        within(client.cancel_token().cancel_query(tls.clone())).await
+    }
+}
+
+/// Waits for an answer of the server, but not for ever.
+pub async fn within<T>(
+    call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, PostgresError> {
+    match tokio::time::timeout(CALL_DEADLINE, call).await {
+        Ok(answer) => answer.map_err(PostgresError::from),
+        Err(_) => Err(PostgresError::Silent(CALL_DEADLINE.as_secs())),
+    }
+}

@@ -1,0 +1,192 @@
+//! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an
+//! API there is no such transaction, and `pages` reads what a moment had.
+//!
+//! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
+//! first, in the mode in which any read locks them, and the snapshot comes after that.
+
+mod lines;
+mod moment;
+mod pages;
+mod statements;
+mod writer;
+
+use std::pin::pin;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+
+use super::catalog::{describe, sequences};
+use super::connection::pool::Pool;
+use super::connection::session::Session;
+use super::fault::{PostgresError, to_fault};
+use super::sql;
+use super::sql::Purpose;
+use crate::engine::model::address::Address;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::meter::Meter;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
+use crate::engine::model::table::TableName;
+use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
+use pages::PagedSnapshot;
+use writer::Writer;
+
+/// How many bytes are handed on at once.
+const CHUNK: usize = 256 << 10;
+
+/// After how many rows progress is told.
+const TOLD_EVERY: u64 = 10_000;
+
+/// The API's own tables show no versions of rows, and nothing else that tells a moment.
+const WITHOUT_THE_FUNCTION: &str = "run what `syncline project-sql` prints in the project's SQL editor, once, \
+    or give the database's own postgres:// URL: a project without that function shows no two pages of one moment";
+
+/// A Postgres database that is read out.
+pub struct PostgresExport {
+    pool: Pool,
+}
+
+impl PostgresExport {
+    /// A pipeline's source.
+    pub fn of_source(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
+    }
+
+    /// A pipeline's target.
+    pub fn of_target(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter, Step::ConnectTarget) }
+    }
+}
+
+#[async_trait]
+impl Exported for PostgresExport {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        let facts = describe::facts(&call, tables, TargetTriggers::Fire).await;
+        call.end(facts).map_err(of_either_side)
+    }
+
+    async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
+        let session = self.pool.take().await?;
+        if session.script().is_some() {
+            return Ok(Box::new(PagedSnapshot::of(session, parts).await?));
+        }
+        let encoding = begin(&session, parts).await?;
+        Ok(Box::new(PostgresSnapshot { session, encoding }))
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let session = self.pool.take().await?;
+        sequences::of_tables(&session, tables).await.map_err(unreadable)
+    }
+
+    fn tail(&self, steps: &[SequenceStep]) -> String {
+        statements::tail(steps)
+    }
+}
+
+/// Locks and begins; says the encoding that all text comes in. A table is locked by a call of its
+/// own, so that the one that somebody holds is named.
+async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
+    session.begin(Purpose::Export).await.map_err(unreadable)?;
+    for part in parts.iter().filter(|part| part.relation.is_table()) {
+        let lock = format!("lock table {} in access share mode", rows_of(part));
+        let locked = session.batch(&lock).await;
+        locked.map_err(|error| unreadable(error).of_table(&part.table))?;
+    }
+    session.batch(sql::BYTES_AS_THEY_ARE).await.map_err(unreadable)?;
+    let rows = session.query("select current_setting('client_encoding')", []).await;
+    Ok(rows.map_err(unreadable)?[0].get(0))
+}
+
+fn rows_of(part: &Part) -> String {
+    sql::rows_of(&part.table, part.relation)
+}
+
+/// One transaction, open until its end.
+struct PostgresSnapshot {
+    session: Session,
+    encoding: String,
+}
+
+#[async_trait]
+impl Snapshot for PostgresSnapshot {
+    fn how(&self) -> How {
+        How::Held
+    }
+
+    fn head(&self, notes: &[String]) -> String {
+        statements::head(&self.encoding, notes)
+    }
+
+    async fn rows(
+        &mut self,
+        part: &Part,
+        format: Format,
+        output: &mut dyn Output,
+    ) -> Result<u64, Fault> {
+        let text = copy_sql(part, format);
+        let mut stream = pin!(self.session.copy_out(&text).await.map_err(unreadable)?);
+        let mut writer = Writer::of(part, format, self.encoding == "UTF8");
+        // No deadline: a condition may pass over rows for as long as it likes, and the kernel asks
+        // whether the server is still there.
+        while let Some(message) =
+            stream.try_next().await.map_err(|error| unreadable(error.into()))?
+        {
+            writer.message(&message)?;
+            if writer.chunk.len() >= CHUNK {
+                output.write(&writer.chunk)?;
+                writer.chunk.clear();
+            }
+            if writer.rows.is_multiple_of(TOLD_EVERY) {
+                tell(part, writer.rows);
+            }
+        }
+        writer.end();
+        output.write(&writer.chunk)?;
+        tell(part, writer.rows);
+        Ok(writer.rows)
+    }
+
+    async fn end(self: Box<Self>) -> Result<(), Fault> {
+        self.session.roll_back().await.map_err(unreadable)
+    }
+}
+
+fn tell(part: &Part, rows: u64) {
+    let Part { table, expected, .. } = part;
+    tracing::debug!(target: "syncline::progress", %table, rows, expected, "Exported rows");
+}
+
+/// The rows of a part. A row as JSON is made by the server, which knows which values are numbers.
+fn copy_sql(part: &Part, format: Format) -> String {
+    let columns = sql::prefixed("r.", part.columns.iter().map(|column| column.name.as_str()));
+    let filter = part.filter.as_deref().map(sql::condition);
+    let rows = format!(
+        "select {columns} from {rows} as r where {filter}",
+        rows = rows_of(part),
+        filter = filter.as_deref().unwrap_or("true"),
+    );
+    match format {
+        Format::Sql => format!("copy ({rows}) to stdout (format text)"),
+        Format::Csv => format!("copy ({rows}) to stdout (format csv, header)"),
+        Format::Jsonl => format!(
+            "copy (select pg_catalog.row_to_json(j.*)::text from ({rows}) as j) to stdout (format text)"
+        ),
+    }
+}
+
+/// The fault of a database that is read out.
+fn unreadable(error: PostgresError) -> Fault {
+    of_either_side(to_fault(error, Step::Read))
+}
+
+/// Words a fault for either side: the one that is read out is not always the source.
+fn of_either_side(mut fault: Fault) -> Fault {
+    if fault.code == FaultCode::NoFunction {
+        fault.hint = WITHOUT_THE_FUNCTION.to_owned();
+    }
+    Fault { message: "Cannot read the rows".to_owned(), ..fault }
+}

@@ -1,0 +1,139 @@
+//! Puts a page's rows into the table, inside the transaction that `write` has begun, and tells
+//! those that cannot go in: somebody holds them locked, they wait for another row, or the target
+//! refuses them.
+
+mod halving;
+mod halving_in_one_call;
+mod locked_rows;
+pub mod waiting_rows;
+
+use tokio_postgres::error::SqlState;
+
+use super::commit::page;
+use super::commit::page::PART;
+use super::connection::session::Session;
+use super::fault::PostgresError;
+use super::rows::keys::Parted;
+use super::sql::refusal::Refused;
+use super::state::rejects::Refusal;
+use crate::engine::model::page::Page;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+use halving::MOST_REFUSED;
+use waiting_rows::{MOST_LOOKS, Waiting};
+
+/// How often a page is tried again without the rows that are locked. Others may be locked
+/// meanwhile.
+const MOST_PARTINGS: usize = 3;
+
+/// Puts the rows in, but for those that somebody holds locked: they are set aside, and tried
+/// again like refused ones.
+pub async fn put(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    fresh: bool,
+) -> Result<Put, PostgresError> {
+    let (mut page, mut left) = (page.clone(), Vec::new());
+    for _ in 0..MOST_PARTINGS {
+        let waited = match put_free(session, shape, &page, fresh).await {
+            Err(error) if error.is_of_a_lock() => error,
+            put => return put.map(|put| put.beside(left)),
+        };
+        session.roll_back_to(PART).await?;
+        let Some(Parted { rest, out }) = locked_rows::part(session, shape, &page).await? else {
+            return Err(waited);
+        };
+        let waited = waited.refusal()?;
+        left.extend(out.into_iter().map(|key| Refusal::told(key, &waited)));
+        page = rest;
+    }
+    put_free(session, shape, &page, fresh).await.map(|put| put.beside(left))
+}
+
+/// What became of a page's rows.
+pub struct Put {
+    /// Their counts.
+    pub tally: Tally,
+    /// They were copied straight into the table.
+    pub straight: bool,
+    /// Those that are to be set aside.
+    pub refused: Vec<Refusal>,
+}
+
+impl Put {
+    /// The same with rows that were left out before.
+    fn beside(mut self, mut left: Vec<Refusal>) -> Self {
+        self.tally.rejected += left.len() as u64;
+        self.refused.append(&mut left);
+        self
+    }
+}
+
+/// Puts the rows in, but for those that the target refuses. Those that wait for another row are
+/// taken out together, and what is refused then is found by halving.
+async fn put_free(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    fresh: bool,
+) -> Result<Put, PostgresError> {
+    let (mut page, mut left) = (page.clone(), Vec::new());
+    for _ in 0..MOST_LOOKS {
+        let refused = match put_whole(session, shape, &page, fresh).await? {
+            Ok(put) => return Ok(put.beside(left)),
+            Err(refused) => refused,
+        };
+        let Some(Waiting { rest, out }) =
+            waiting_rows::part(session, shape, &page, &refused).await?
+        else {
+            break;
+        };
+        left.extend(out);
+        if left.len() > MOST_REFUSED {
+            return Err(PostgresError::TooManyRefused(MOST_REFUSED));
+        }
+        page = rest;
+    }
+    let (tally, refused) = halving::put(session, shape, &page).await?;
+    Ok(Put { tally, straight: false, refused }.beside(left))
+}
+
+/// Puts the rows in: straight into a table that was empty, otherwise staged and compared, and once
+/// more with the unique values freed that they hand on to each other. The inner error is a row's
+/// refusal.
+async fn put_whole(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    fresh: bool,
+) -> Result<Result<Put, Box<Refused>>, PostgresError> {
+    let all_in = |tally, straight| Ok(Put { tally, straight, refused: Vec::new() });
+    if page.rows == 0 {
+        return Ok(all_in(Tally::default(), fresh));
+    }
+    let whole = async {
+        if fresh && page::straight(session, shape, page).await? {
+            let tally = Tally { inserted: page.rows, ..Tally::default() };
+            return Ok(all_in(tally, true));
+        }
+        let tally = match session.script() {
+            Some(script) => halving_in_one_call::whole(session, script, shape, page).await?,
+            None => page::compared(session, shape, page).await?,
+        };
+        Ok(all_in(tally, false))
+    };
+    let refused = match whole.await {
+        Err(error) => PostgresError::refusal_of_a_row(error)?,
+        put => return put,
+    };
+    session.roll_back_to(PART).await?;
+    // A step between could look newer than the row that is to follow it.
+    if refused.code == SqlState::UNIQUE_VIOLATION
+        && shape.newest_by().is_none()
+        && let Some(tally) = page::freed(session, shape, page).await?
+    {
+        return Ok(all_in(tally, false));
+    }
+    Ok(Err(refused))
+}

@@ -1,0 +1,151 @@
+//! Takes those rows out of a refused page, all at once, that wait for another row: a parent that
+//! the target lacks, or the holder of their unique value. Halving would take a dozen attempts for
+//! each of them, and a busy source makes hundreds: children that were inserted while their parents
+//! were read.
+//!
+//! Only the constraint that spoke is looked after; what another one refuses is told by the next
+//! attempt. A row stays in the page that would not be written, or whose columns under the
+//! constraint stay as they are: no constraint looks at it again.
+//!
+//! Left to halving are tables whose triggers look at rows before they are inserted: what such a row
+//! comes to is told by trying alone.
+
+use std::collections::BTreeMap;
+
+use crate::adapters::postgres::sql::row::Row;
+use tokio_postgres::error::SqlState;
+
+use crate::adapters::postgres::apply::foreign_keys;
+use crate::adapters::postgres::apply::merge;
+use crate::adapters::postgres::apply::merge::STAGED;
+use crate::adapters::postgres::apply::unique_values;
+use crate::adapters::postgres::commit::page;
+use crate::adapters::postgres::commit::page::PART;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::keys;
+use crate::adapters::postgres::rows::keys::Parted;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::postgres::state::rejects::Refusal;
+use crate::engine::model::page::Page;
+use crate::engine::model::shape::Shape;
+
+/// How many times a page is looked through, and how many generations of rows each look takes out: a
+/// row whose parent is taken out goes, too. A longer line is left to halving.
+pub const MOST_LOOKS: usize = 16;
+
+/// A page without the rows that wait.
+pub struct Waiting {
+    /// The other rows.
+    pub rest: Page,
+    /// The rows that were taken out, and why.
+    pub out: Vec<Refusal>,
+}
+
+/// Parts a page that was refused; none where no row of it waits for another one.
+pub async fn part(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    refused: &Refused,
+) -> Result<Option<Waiting>, PostgresError> {
+    let code = &refused.code;
+    let waits = *code == SqlState::FOREIGN_KEY_VIOLATION || *code == SqlState::UNIQUE_VIOLATION;
+    if !waits || !merge::takes_copy(session, shape).await? {
+        return Ok(None);
+    }
+    let reasons = match look(session, shape, page, refused).await {
+        // A type has no operator on the search path, say, or there is no room for a column.
+        Err(error) if error.is_of_the_statement() => BTreeMap::new(),
+        looked => looked?,
+    };
+    session.roll_back_to(PART).await?;
+    if reasons.is_empty() {
+        return Ok(None);
+    }
+    let Parted { rest, out } = keys::at(shape, page, &reasons.keys().copied().collect())?;
+    let code = code.code();
+    let refusal = |(key, reason)| Refusal { key, code: code.to_owned(), reason };
+    Ok(Some(Waiting {
+        rest,
+        out: out.into_iter().zip(reasons.into_values()).map(refusal).collect(),
+    }))
+}
+
+/// Stages the page, and takes the rows out that the constraint refuses: their places, and why.
+async fn look(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    refused: &Refused,
+) -> Result<BTreeMap<i64, String>, PostgresError> {
+    page::stage(session, shape, page).await?;
+    // Filled in the order of the rows, which is that of the page.
+    let place = place(shape);
+    session.batch(&format!("alter table {STAGED} add column {place} serial")).await?;
+    let spoke =
+        |name: &str| refused.constraint.as_deref().is_none_or(|constraint| constraint == name);
+    let mut statements = Vec::new();
+    if refused.code == SqlState::FOREIGN_KEY_VIOLATION {
+        let legs = foreign_keys::of(session, shape).await?;
+        for leg in legs.iter().filter(|leg| leg.readable && spoke(&leg.name)) {
+            statements.push((leg.take_orphans(shape), leg.said(shape)));
+        }
+    // Where the newest wins, who keeps a value depends on which rows are written.
+    } else if shape.newest_by().is_none() {
+        let uniques = unique_values::uniques(session, shape).await?;
+        for unique in uniques.iter().filter(|unique| spoke(&unique.name)) {
+            statements.push((unique.take_clashes(shape), unique.said()));
+        }
+    }
+    let mut reasons = BTreeMap::new();
+    for _ in 0..MOST_LOOKS {
+        let before = reasons.len();
+        for (statement, (start, end)) in &statements {
+            let taken = session.query(statement, []).await?;
+            reasons.extend(taken.iter().map(|row| reason(row, start, end)));
+        }
+        if reasons.len() == before {
+            break;
+        }
+    }
+    Ok(reasons)
+}
+
+/// The place of a row that was taken out, and the server's sentence about its values.
+fn reason(row: &Row, start: &str, end: &str) -> (i64, String) {
+    (row.get(0), format!("{start}{}{end}", row.get::<String>(1)))
+}
+
+/// Values as the server shows them in such a sentence: as their types print them.
+pub fn shown<'a>(values: impl Iterator<Item = String> + 'a) -> String {
+    let printed: Vec<String> = values.map(|value| format!("pg_catalog.concat({value})")).collect();
+    format!("pg_catalog.concat_ws(', ', {})", printed.join(", "))
+}
+
+/// What returns the rows that were taken out of the staged page.
+pub fn returning(shape: &Shape, shown: &str) -> String {
+    format!(" returning s.{}::int8, {shown}", place(shape))
+}
+
+/// The column that says which row of the page a staged row is.
+pub fn place(shape: &Shape) -> String {
+    merge::unused_name(shape, "syncline_place")
+}
+
+/// The condition under which a staged row, `s`, leaves these columns of its row in the table as
+/// they are.
+pub fn left_alone(shape: &Shape, columns: &[String]) -> String {
+    let same = columns.iter().map(|name| {
+        let name = sql::ident(name);
+        format!("t.{name} = s.{name}")
+    });
+    format!(
+        "exists (select from {table} as t where {key} and (({differs}) is not true or {same}))",
+        table = sql::rows_of(&shape.table, shape.target),
+        key = merge::same_key(shape, "t", "s"),
+        differs = merge::differs(shape),
+        same = same.collect::<Vec<_>>().join(" and "),
+    )
+}

@@ -1,0 +1,156 @@
+//! A page and its halves in one call: a part that is refused is told, with what was said of it, and
+//! does not end the transaction. Only what went in stays written in the script, so that an attempt
+//! that failed is made once, and what is said of it, the time it was made for one, is not compared
+//! with another answer.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::call::{RawAnswer, RefusedBody};
+use super::{Answer, Gives, Heard, Script, Slot, State, Step, Written, unreadable};
+use crate::adapters::postgres::fault;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql::refusal::Refused;
+
+/// How long one call halves: far below the minute after which the gateway ends a call, since it
+/// runs what went in before, too.
+const MOST_MS: u64 = 8_000;
+
+/// Statements that run for parts of a page, one part after the other.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parts {
+    /// The first and the last row of each part, counted from 1.
+    pub ranges: Vec<(usize, usize)>,
+    /// The statements; `$2` is the part, and the last one's answer is the part's.
+    pub steps: Vec<Step>,
+    /// What is done where a part is refused; without it the transaction ends, as with any other
+    /// statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halving: Option<Halving>,
+}
+
+/// A part that is refused is halved, and halved again, down to single rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Halving {
+    /// Where the SQLSTATE begins so, nothing more is tried: no row is at fault.
+    stops: Vec<&'static str>,
+    /// Nothing more is tried behind more refused rows than this.
+    most: usize,
+    /// Nothing more is tried after so many milliseconds. The rest is for another call.
+    ms: u64,
+}
+
+impl Halving {
+    /// The part is tried as a whole, and that is all.
+    pub fn none() -> Self {
+        Self { stops: vec![""], most: 0, ms: MOST_MS }
+    }
+
+    /// Down to single rows, and behind so many that are refused nothing more.
+    pub fn down_to(most: usize) -> Self {
+        Self { stops: fault::classes_of_no_row().collect(), most, ms: MOST_MS }
+    }
+}
+
+/// What became of a part.
+pub struct Part {
+    /// Its first and its last row.
+    pub range: (usize, usize),
+    /// What its last statement answered, or what was said of it.
+    pub outcome: Result<Answer, Box<Refused>>,
+}
+
+impl Script {
+    /// Runs statements for parts of a page, a JSON array's members; what became of each, in the
+    /// order of the page. What is not told was not tried.
+    pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
+        let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
+        let slot = self.write(step, Some(page), Heard::Somebody);
+        let Answer::Json(answer) = self.answer_of(&slot).await? else {
+            return Err(unreadable("the parts of a page"));
+        };
+        let told: Vec<Told> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
+            .ok()
+            .and_then(|told| told.into_iter().map(|of| Told::read(&answer, of)).collect())
+            .ok_or_else(|| unreadable("the parts of a page"))?;
+        let Some(last) = parts.steps.last() else { return Ok(Vec::new()) };
+        let read = |of: &Told| match &of.outcome {
+            Ok(answer) => Ok(Part { range: of.range, outcome: Ok(last.read(answer)?) }),
+            Err(refused) => Ok(Part { range: of.range, outcome: Err(refused.clone()) }),
+        };
+        let read = told.iter().map(read).collect::<Result<_, PostgresError>>()?;
+        let went_in: Vec<Told> = told.into_iter().filter(|of| of.outcome.is_ok()).collect();
+        self.state().keep_parts(&slot, parts, &went_in);
+        Ok(read)
+    }
+}
+
+/// A part as the function tells of it.
+struct Told {
+    range: (usize, usize),
+    outcome: Result<RawAnswer, Box<Refused>>,
+    letters: String,
+}
+
+impl Told {
+    /// `[first, last, answer]`, or `[first, last, null, refusal]`.
+    fn read(answer: &Bytes, told: &RawValue) -> Option<Self> {
+        let letters = told.get().to_owned();
+        let members: Vec<&RawValue> = serde_json::from_str(told.get()).ok()?;
+        let number = |at: usize| members.get(at).and_then(|of| of.get().parse().ok());
+        let range = (number(0)?, number(1)?);
+        let outcome = match (members.get(2), members.get(3)) {
+            (Some(given), None) => Ok(RawAnswer::within(answer, given)),
+            (_, Some(refused)) => {
+                let refused: RefusedBody = serde_json::from_str(refused.get()).ok()?;
+                Err(Box::new(refused.into_model()))
+            }
+            (None, None) => return None,
+        };
+        Some(Self { range, outcome, letters })
+    }
+}
+
+impl State {
+    /// Writes the parts that went in where all were tried, with the answer that they gave.
+    fn keep_parts(&mut self, slot: &Slot, parts: Parts, went_in: &[Told]) {
+        let is_it = |of: &Written| std::sync::Arc::ptr_eq(&of.answer, slot);
+        let Some(at) = self.written.iter().position(is_it) else { return };
+        let tried = self.written.remove(at);
+        if went_in.is_empty() {
+            return;
+        }
+        let ranges = went_in.iter().map(|of| of.range).collect();
+        let kept = Parts { ranges, halving: None, ..parts };
+        let step = Step { parts: Some(kept), ..(*tried.step).clone() };
+        let kept = Written::of(step, tried.page, Heard::Nobody);
+        let letters: Vec<&str> = went_in.iter().map(|of| of.letters.as_str()).collect();
+        kept.first.get_or_init(|| RawAnswer::made(format!("[{}]", letters.join(","))));
+        self.written.insert(at, kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_part_is_its_answer_or_its_refusal() {
+        let refusal = "{\"code\":\"23514\",\"message\":\"no\",\"detail\":null}";
+        for (text, expected) in [
+            ("[1,500,[{\"n\":1}]]".to_owned(), Some(((1, 500), None))),
+            (format!("[7,7,null,{refusal}]"), Some(((7, 7), Some("23514".to_owned())))),
+            ("[1,500]".to_owned(), None),
+            ("[1,null,3]".to_owned(), None),
+            ("[1,2,null,3]".to_owned(), None),
+            ("{}".to_owned(), None),
+        ] {
+            let whole = Bytes::from(text.clone());
+            let told: &RawValue = serde_json::from_slice(&whole).expect("it is JSON");
+            let code = |refused: Box<Refused>| refused.code.code().to_owned();
+            let read = Told::read(&whole, told).map(|of| (of.range, of.outcome.err().map(code)));
+            assert_eq!(read, expected, "{text}");
+        }
+    }
+}

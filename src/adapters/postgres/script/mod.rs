@@ -1,0 +1,380 @@
+//! A transaction behind an API, where no connection is kept: its statements are a script that our
+//! function (`infra/sql/api/run.sql`) runs in one call.
+//!
+//! Whoever uses it speaks as to a connection. What it asks is written down, and the script runs
+//! when an answer is waited for: statements that are joined travel together. A transaction that
+//! writes and needs an answer before its next statement is run from its beginning, undone, and run
+//! again with what follows; only the run that ends with `commit` is kept. If a statement answers
+//! otherwise than before, somebody has changed something in between, and the transaction fails as
+//! one does that conflicts with another. A savepoint is a place in the script, and rolling back to
+//! it strikes out what follows.
+
+mod call;
+pub mod halves;
+mod lease_renewal;
+mod values;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use bytes::Bytes;
+
+use super::fault::PostgresError;
+use super::sql;
+use super::sql::Purpose;
+use super::sql::row::Row;
+use super::sql::statement::Parameter;
+use crate::adapters::api::project::Api;
+use call::{Answered, Call, RawAnswer};
+use lease_renewal::Renewal;
+
+pub use call::{Answer, Gives, Step, unreadable};
+
+/// A connection in use, as far as there is one.
+pub struct Script {
+    api: Arc<Api>,
+    state: Mutex<State>,
+    /// Held by whoever runs the script; the others wait for its answers.
+    running: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the transaction is for; none outside of one.
+    purpose: Option<Purpose>,
+    /// Its statements so far, the pinned settings first.
+    written: Vec<Written>,
+    /// Savepoints and their places.
+    savepoints: Vec<(String, usize)>,
+    /// What renews the lease meanwhile; none before it was proved.
+    renewal: Option<Renewal>,
+    /// Whether triggers are silent in it, once somebody has asked.
+    fires_nothing: Arc<OnceLock<bool>>,
+    /// The end has been asked for.
+    ends: Option<Slot>,
+}
+
+#[derive(Clone)]
+struct Written {
+    step: Arc<Step>,
+    /// The page that goes with it.
+    page: Option<Bytes>,
+    heard: Heard,
+    answer: Slot,
+    /// What it answered when it was first run.
+    first: Arc<OnceLock<RawAnswer>>,
+}
+
+/// Who waits for a statement's answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Somebody,
+    Nobody,
+}
+
+/// Where an answer is put for whoever waits for it.
+type Slot = Arc<Mutex<Option<Result<Answer, PostgresError>>>>;
+
+impl Script {
+    /// No transaction yet.
+    pub fn new(api: Arc<Api>) -> Self {
+        Self { api, state: Mutex::default(), running: tokio::sync::Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    /// Begins a transaction; nothing is called yet.
+    pub fn begin(&self, purpose: Purpose) {
+        let mut state = self.state();
+        state.purpose = Some(purpose);
+        let pins = Step::new(sql::pins(purpose), Gives::Nothing);
+        state.written.push(Written::of(pins, None, Heard::Nobody));
+    }
+
+    /// Writes down statements that make ready for others: what is refused is told in time by
+    /// those.
+    pub fn prepare(&self, statements: &str) {
+        self.write(Step::new(statements.to_owned(), Gives::Nothing), None, Heard::Nobody);
+    }
+
+    /// Runs statements whose answers do not matter.
+    pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
+        let step = Step::new(statements.to_owned(), Gives::Nothing);
+        let slot = self.write(step, None, Heard::Nobody);
+        self.run(slot).await
+    }
+
+    /// Names a place in the script.
+    pub fn savepoint(&self, name: &str) {
+        let mut state = self.state();
+        let place = state.written.len();
+        state.savepoints.push((name.to_owned(), place));
+    }
+
+    /// Strikes out what follows the last place of that name.
+    pub fn roll_back_to(&self, name: &str) {
+        self.state().roll_back_to(name);
+    }
+
+    /// Forgets the last place of that name.
+    pub fn release(&self, name: &str) {
+        self.state().release(name);
+    }
+
+    /// Strikes out all.
+    pub fn roll_back(&self) {
+        *self.state() = State::default();
+    }
+
+    /// Runs one statement for its rows.
+    pub async fn query(
+        &self,
+        statement: &str,
+        values: Vec<Parameter>,
+    ) -> Result<Vec<Row>, PostgresError> {
+        match self.ask(Step::bound(statement, values)).await? {
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Number(_) => Ok(Vec::new()),
+            Answer::Json(_) => Err(call::unreadable("rows")),
+        }
+    }
+
+    /// Runs one statement for how many rows it wrote.
+    pub async fn execute(&self, statement: &str) -> Result<u64, PostgresError> {
+        match self.ask(Step::new(statement.to_owned(), Gives::Nothing)).await? {
+            Answer::Number(number) => Ok(number),
+            Answer::Rows(_) | Answer::Json(_) => Err(call::unreadable("a number")),
+        }
+    }
+
+    /// Runs one statement for the one JSON value it gives, unread.
+    pub async fn json(&self, statement: &str) -> Result<Bytes, PostgresError> {
+        match self.ask(Step::new(statement.to_owned(), Gives::Json)).await? {
+            Answer::Json(bytes) => Ok(bytes),
+            Answer::Rows(_) | Answer::Number(_) => Err(call::unreadable("a page")),
+        }
+    }
+
+    /// Runs a statement over a page of rows, which is `$2`, a JSON array; a refusal is told by the
+    /// next statement.
+    pub fn load(&self, statement: String, page: Bytes) {
+        self.write(Step::new(statement, Gives::Nothing), Some(page), Heard::Nobody);
+    }
+
+    /// Runs a whole transaction in one call, if every step answers what it expects; none, and
+    /// nothing is done, where one does not. What stands alone and is refused gives no row.
+    pub async fn in_one(
+        &self,
+        purpose: Purpose,
+        steps: Vec<Step>,
+        page: Option<Bytes>,
+    ) -> Result<Option<Vec<Answer>>, PostgresError> {
+        let pins = Arc::new(Step::new(sql::pins(purpose), Gives::Nothing));
+        let steps: Vec<Arc<Step>> =
+            std::iter::once(pins).chain(steps.into_iter().map(Arc::new)).collect();
+        let answered =
+            call::call(&self.api, Call { steps: &steps, pages: page.as_slice(), keep: true });
+        let Answered { answers, kept, failed } = answered.await?;
+        match failed {
+            Some(refused) => Err(PostgresError::Refused(Box::new(refused))),
+            None if !kept => Ok(None),
+            None => {
+                let read = |(step, answer): (&Arc<Step>, _)| match step.read(&answer) {
+                    Err(PostgresError::Refused(_)) => Ok(Answer::Rows(Vec::new())),
+                    read => read,
+                };
+                steps.iter().zip(answers).skip(1).map(read).collect::<Result<_, _>>().map(Some)
+            }
+        }
+    }
+
+    /// Whether triggers are silent in this transaction, for whoever finds it out.
+    pub fn fires_nothing(&self) -> Arc<OnceLock<bool>> {
+        self.state().fires_nothing.clone()
+    }
+
+    /// Whether a statement is part of the transaction.
+    pub fn has_written(&self, statement: &str) -> bool {
+        self.state().written.iter().any(|of| of.step.sql == statement)
+    }
+
+    /// What was answered is asked again whenever more is.
+    fn is_replayed(&self) -> bool {
+        self.state().purpose == Some(Purpose::Write)
+    }
+
+    /// Ends the script, and keeps what it did.
+    pub async fn commit(&self) -> Result<(), PostgresError> {
+        let slot = Slot::default();
+        self.state().ends = Some(slot.clone());
+        self.run(slot).await
+    }
+
+    async fn ask(&self, step: Step) -> Result<Answer, PostgresError> {
+        let slot = self.write(step, None, Heard::Somebody);
+        self.answer_of(&slot).await
+    }
+
+    async fn answer_of(&self, slot: &Slot) -> Result<Answer, PostgresError> {
+        // Statements that are joined with this one are written down meanwhile.
+        tokio::task::yield_now().await;
+        let _running = self.running.lock().await;
+        if let Some(answer) = slot.lock().expect("no holder panics").take() {
+            return answer;
+        }
+        self.run_all().await?;
+        let answer = slot.lock().expect("no holder panics").take();
+        answer.unwrap_or_else(|| Err(call::unreadable("an answer")))
+    }
+
+    /// Waits until a statement is run, or the end.
+    async fn run(&self, slot: Slot) -> Result<(), PostgresError> {
+        tokio::task::yield_now().await;
+        let _running = self.running.lock().await;
+        let answered = |slot: &Slot| slot.lock().expect("no holder panics").take();
+        if let Some(answer) = answered(&slot) {
+            return answer.map(|_| ());
+        }
+        self.run_all().await?;
+        answered(&slot).unwrap_or_else(|| Err(call::unreadable("an answer"))).map(|_| ())
+    }
+
+    fn write(&self, step: Step, page: Option<Bytes>, heard: Heard) -> Slot {
+        let mut state = self.state();
+        let step = Step { alone: state.purpose.is_none(), ..step };
+        let written = Written::of(step, page, heard);
+        let slot = written.answer.clone();
+        state.written.push(written);
+        slot
+    }
+
+    /// Runs the script as it stands, and hands out the answers. The error is that of the call;
+    /// a statement's own is handed to whoever waits for it.
+    async fn run_all(&self) -> Result<(), PostgresError> {
+        let (written, keep) = {
+            let state = self.state();
+            (state.to_run(), state.ends.is_some())
+        };
+        if written.is_empty() {
+            self.state().end(Ok(Answer::Number(0)));
+            return Ok(());
+        }
+        let steps: Vec<Arc<Step>> = written.iter().map(|of| of.step.clone()).collect();
+        let steps = steps.into_iter().zip(&written).map(|(step, of)| match of.first.get() {
+            Some(first) if !of.step.alone && self.is_replayed() => {
+                Arc::new(Step { again: Some(first.get().to_owned()), ..(*step).clone() })
+            }
+            _ => step,
+        });
+        let (steps, pages) =
+            call::with_pages(steps.collect(), written.iter().map(|of| of.page.as_ref()));
+        let called = match self.renew().await {
+            Ok(()) => call::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await,
+            Err(lost) => Err(lost),
+        };
+        let Answered { answers, kept, failed } = match called {
+            Ok(answered) => answered,
+            Err(error) => {
+                // Otherwise each of those who wait would make the call again.
+                for of in written.iter().filter(|of| of.first.get().is_none()) {
+                    of.put(Err(call::shared(&error)));
+                }
+                self.state().end(Err(call::shared(&error)));
+                return Err(error);
+            }
+        };
+        for (of, answer) in written.iter().zip(&answers) {
+            if !of.first.get_or_init(|| answer.clone()).is_same(answer) {
+                for of in &written {
+                    of.put(Err(PostgresError::Changed));
+                }
+                self.state().end(Err(PostgresError::Changed));
+                return Err(PostgresError::Changed);
+            }
+            of.put(of.step.read(answer));
+        }
+        if let Some(refused) = failed {
+            let error = PostgresError::Refused(Box::new(refused));
+            let rest = &written[answers.len().min(written.len())..];
+            for of in rest.iter().skip(1) {
+                of.put(Err(call::aborted()));
+            }
+            self.state().end(Err(call::aborted()));
+            // Of a statement that nobody waits for, or not any more, whoever runs the script is
+            // told.
+            return match rest.first() {
+                Some(of) if of.heard == Heard::Somebody && of.first.get().is_none() => {
+                    of.put(Err(error));
+                    Ok(())
+                }
+                Some(of) => {
+                    of.put(Err(call::shared(&error)));
+                    Err(error)
+                }
+                None => Err(error),
+            };
+        }
+        if kept {
+            let ends = self.state().ends.take();
+            *self.state() = State::default();
+            if let Some(ends) = ends {
+                *ends.lock().expect("no holder panics") = Some(Ok(Answer::Number(0)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// What is to run: of a transaction that writes, all from its beginning; otherwise what has no
+    /// answer yet, with the settings before it.
+    fn to_run(&self) -> Vec<Written> {
+        let again = self.purpose == Some(Purpose::Write);
+        let is_pins = |of: &Written| matches!(of.step.gives, Gives::Nothing) && !of.step.alone;
+        let pins = self.written.iter().position(is_pins);
+        let is_due = |(at, of): &(usize, &Written)| {
+            let is_new = of.first.get().is_none();
+            is_new || (!of.step.alone && (again || Some(*at) == pins))
+        };
+        let due: Vec<Written> =
+            self.written.iter().enumerate().filter(is_due).map(|(_, of)| of.clone()).collect();
+        match due.iter().any(|of| of.first.get().is_none()) || (again && self.ends.is_some()) {
+            true => due,
+            false => Vec::new(),
+        }
+    }
+
+    /// Forgets the last savepoint of that name and those after it; an earlier one of the same name
+    /// is in force again.
+    fn release(&mut self, name: &str) {
+        if let Some(at) = self.savepoints.iter().rposition(|(own, _)| own == name) {
+            self.savepoints.truncate(at);
+        }
+    }
+
+    fn roll_back_to(&mut self, name: &str) {
+        let Some(at) = self.savepoints.iter().rposition(|(own, _)| own == name) else { return };
+        let place = self.savepoints[at].1;
+        self.savepoints.truncate(at + 1);
+        self.written.truncate(place);
+    }
+
+    fn end(&mut self, with: Result<Answer, PostgresError>) {
+        if let Some(ends) = self.ends.take() {
+            *ends.lock().expect("no holder panics") = Some(with);
+            *self = Self::default();
+        }
+    }
+}
+
+impl Written {
+    fn of(step: Step, page: Option<Bytes>, heard: Heard) -> Self {
+        let (answer, first) = (Slot::default(), Arc::default());
+        Self { step: Arc::new(step), page, heard, answer, first }
+    }
+
+    fn put(&self, answer: Result<Answer, PostgresError>) {
+        *self.answer.lock().expect("no holder panics") = Some(answer);
+    }
+}

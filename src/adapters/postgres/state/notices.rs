@@ -1,0 +1,81 @@
+//! What people know of a pipeline: one row of `sync_state`, compared and swapped.
+
+use super::checkpoints;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::stored::{StoredKnown, known_key};
+use crate::engine::model::notice::{Known, Untold};
+
+/// What people know, and which rows were refused for the first time since, in one round trip.
+pub async fn untold(
+    session: &Session,
+    schema: &str,
+    pipeline: &str,
+) -> Result<Untold, PostgresError> {
+    let schema = sql::ident(schema);
+    let known = format!("select value::text from {schema}.sync_state where key = $1");
+    let rejects = format!(
+        "select table_name, count(*), max(max(first_seen)) over ()::text \
+         from {schema}.sync_rejects where pipeline = $1 and first_seen > \
+             coalesce((select (value ->> 'rejects_until')::timestamptz \
+                 from {schema}.sync_state where key = $2), '-infinity') \
+         group by table_name order by table_name"
+    );
+    let (begun, known, rejects, ended) = tokio::join!(
+        session.begin(Purpose::Look),
+        session.query(&known, [known_key(pipeline).into()]),
+        session.query(&rejects, [pipeline.into(), known_key(pipeline).into()]),
+        session.commit(),
+    );
+    begun?;
+    let known = match known {
+        // There are no state tables yet.
+        Err(error) if checkpoints::is_missing(&error) => return Ok(Untold::default()),
+        known => known?,
+    };
+    let rejects = rejects?;
+    ended?;
+    let stored =
+        known.first().map(|row| serde_json::from_str::<StoredKnown>(&row.get::<String>(0)));
+    let count = |row: &Row| u64::try_from(row.get::<i64>(1)).unwrap_or(0);
+    Ok(Untold {
+        known: stored.transpose()?.map(StoredKnown::into_model),
+        newest: rejects.first().map(|row| row.get(2)),
+        rejects: rejects.iter().map(|row| (row.get(0), count(row))).collect(),
+    })
+}
+
+/// Replaces what people know, if it is still what it was; whether it was.
+pub async fn replace(
+    session: &Session,
+    schema: &str,
+    pipeline: &str,
+    before: Option<&Known>,
+    after: Option<&Known>,
+) -> Result<bool, PostgresError> {
+    checkpoints::prepare(session, schema).await?;
+    let table = format!("{}.sync_state", sql::ident(schema));
+    let text = |known: Option<&Known>| known.map(StoredKnown::text).transpose();
+    let (before, after) = (text(before)?, text(after)?);
+    let statement = match (&before, &after) {
+        (None, _) => format!(
+            "insert into {table} (key, value) select $1, $3::jsonb \
+             where $2::text is null and $3::text is not null \
+             on conflict (key) do nothing returning 1"
+        ),
+        (Some(_), Some(_)) => format!(
+            "update {table} set value = $3::jsonb, updated_at = now() \
+             where key = $1 and value = $2::jsonb returning 1"
+        ),
+        (Some(_), None) => format!(
+            "delete from {table} where key = $1 and value = $2::jsonb and $3::text is null \
+             returning 1"
+        ),
+    };
+    let parameters = [known_key(pipeline).into(), before.into(), after.into()];
+    let rows = session.alone(Purpose::Write, &statement, parameters).await?;
+    Ok(!rows.is_empty())
+}

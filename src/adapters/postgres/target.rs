@@ -1,0 +1,252 @@
+//! The two sides as the engine knows them: each port method is one transaction of a file beside
+//! this one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::catalog::{describe, sequences};
+use super::commit::page::Writing;
+use super::commit::{add_columns, delete, interdependent, page};
+use super::compare::Rows;
+use super::connection::pool::Pool;
+use super::connection::session::Session;
+use super::state::checkpoints;
+use super::survey::reach;
+use super::{compare, read, survey};
+use crate::engine::model::addition::Addition;
+use crate::engine::model::address::Address;
+use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::lease::Lease;
+use crate::engine::model::meter::Meter;
+use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::range::{
+    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
+};
+use crate::engine::model::sequence::{Sequence, SequenceStep};
+use crate::engine::model::shape::Shape;
+use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::model::table::TableName;
+use crate::engine::model::writer::Writer;
+use crate::engine::ports::{
+    Batch, Committed, Deleted, Deletion, Digests, Fetch, FetchParents, ReadPage, RetriedRows,
+    Settled, Source, Target,
+};
+
+/// A Postgres database that is read and never written.
+pub struct PostgresSource {
+    pub(super) pool: Pool,
+}
+
+impl PostgresSource {
+    /// A source that is reached when it is first needed.
+    /// Calls of an API count in the meter.
+    pub fn new(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
+    }
+}
+
+/// A Postgres database that is written and holds the state tables. A clone shares its connection.
+#[derive(Clone)]
+pub struct PostgresTarget {
+    pub(super) pool: Arc<Pool>,
+    pub(super) schema: String,
+    pub(super) triggers: TargetTriggers,
+}
+
+impl PostgresTarget {
+    /// A target that is reached when it is first needed, with the schema of the state tables, and
+    /// what becomes of the triggers there. Calls of an API count in the meter.
+    pub fn new(
+        address: Address,
+        state_schema: impl Into<String>,
+        triggers: TargetTriggers,
+        meter: Meter,
+    ) -> Self {
+        let pool = Arc::new(Pool::new(address, meter, Step::ConnectTarget));
+        Self { pool, schema: state_schema.into(), triggers }
+    }
+
+    /// Where rows are written under the lease.
+    fn writing<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Writing<'a> {
+        let Self { schema, triggers, .. } = self;
+        Writing { session, schema, lease, triggers: *triggers }
+    }
+}
+
+/// Both sides answer with the same statements.
+macro_rules! digests {
+    ($of:ty, $side:expr) => {
+        #[async_trait]
+        impl Digests for $of {
+            async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
+                let call = self.pool.call(Step::Compare, Some(&shape.table)).await?;
+                call.end(compare::takes_filter(&call, shape).await)
+            }
+
+            async fn digest(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+            ) -> Result<Vec<RangeDigest>, Fault> {
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(compare::ranges(&call, Rows::of($side, of), ranges).await)
+            }
+
+            async fn borders(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+                every: u64,
+            ) -> Result<Vec<(usize, RowKey)>, Fault> {
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(compare::borders(&call, Rows::of($side, of), ranges, every).await)
+            }
+
+            async fn rows(
+                &self,
+                of: Comparison<'_>,
+                ranges: &[KeyRange],
+                most: u64,
+            ) -> Result<Option<Vec<RowDigest>>, Fault> {
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(compare::rows(&call, Rows::of($side, of), ranges, most).await)
+            }
+
+            async fn columns(
+                &self,
+                of: Comparison<'_>,
+                keys: &[RowKey],
+            ) -> Result<Vec<ColumnDigests>, Fault> {
+                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
+                call.end(compare::columns(&call, Rows::of($side, of), keys).await)
+            }
+        }
+    };
+}
+
+digests!(PostgresSource, Side::Source);
+digests!(PostgresTarget, Side::Target);
+
+#[async_trait]
+impl Source for PostgresSource {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(sequences::of_tables(&call, tables).await)
+    }
+
+    async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(survey::look(&call, asks, overlap).await)
+    }
+
+    async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(survey::writers(&call).await)
+    }
+
+    async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
+        let call = self.pool.call(Step::Read, Some(&read.shape.table)).await?;
+        call.end(read::page(&call, read).await)
+    }
+
+    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
+        let call = self.pool.call(Step::Read, Some(&fetch.shape.table)).await?;
+        call.end(read::fetch(&call, fetch).await)
+    }
+
+    async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
+        let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
+        call.end(read::parents(&call, fetch).await)
+    }
+}
+
+#[async_trait]
+impl Target for PostgresTarget {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        let facts = call.end(describe::facts(&call, tables, self.triggers).await)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
+    }
+
+    async fn reach(
+        &self,
+        cursor: &Cursor,
+        kept: Option<&CursorValue>,
+        stamp: &CursorValue,
+    ) -> Result<Reach, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(reach::reach(&call, cursor, kept, stamp).await)
+    }
+
+    async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(describe::empty(&call, tables).await)
+    }
+
+    async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(add_columns::unknown_types(&call, types).await)
+    }
+
+    async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault> {
+        let call = self.pool.call(Step::Alter, Some(&addition.table)).await?;
+        call.end(add_columns::add_columns(&call, &self.schema, lease, addition).await)
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
+        let call = self.pool.call(Step::Write, Some(&batch.shape.table)).await?;
+        call.end(page::commit(self.writing(&call, lease), batch).await)
+    }
+
+    async fn retry(&self, lease: &Lease, again: &RetriedRows<'_>) -> Result<Committed, Fault> {
+        let call = self.pool.call(Step::Write, Some(&again.shape.table)).await?;
+        call.end(page::retry(self.writing(&call, lease), again).await)
+    }
+
+    async fn retry_interdependent(
+        &self,
+        lease: &Lease,
+        all: &[RetriedRows<'_>],
+        gone: &[Deletion<'_>],
+    ) -> Result<Vec<Committed>, Fault> {
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(interdependent::retry(self.writing(&call, lease), all, gone).await)
+    }
+
+    async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<Deleted, Fault> {
+        let call = self.pool.call(Step::Write, Some(&deletion.shape.table)).await?;
+        call.end(delete::rows(&call, &self.schema, lease, deletion).await)
+    }
+
+    async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault> {
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(checkpoints::reconciled(&call, &self.schema, lease, table).await)
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(sequences::of_tables(&call, tables).await)
+    }
+
+    async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault> {
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(sequences::advance(&call, &self.schema, lease, step).await)
+    }
+
+    async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {
+        let call = self.pool.call(Step::Write, None).await?;
+        call.end(checkpoints::settle(&call, &self.schema, lease, settled).await)
+    }
+}
