@@ -28,8 +28,13 @@ const REJECTED: i32 = 4;
 const FAILED: i32 = 1;
 const BUSY: i32 = 75;
 
-/// How long the troubles are tried with each target, once each had its turn.
-const LONGEST: Duration = Duration::from_secs(10);
+/// How long the troubles are tried with each target, once each had its turn: as long as the proof,
+/// where that is asked for.
+fn longest() -> Duration {
+    let asked = std::env::var("SYNCLINE_PROOF_SECONDS").ok();
+    let seconds = asked.map_or(0, |text| text.parse().expect("a number of seconds"));
+    Duration::from_secs(seconds)
+}
 
 const TROUBLES: [Trouble; 15] = [
     Trouble::Status(429),
@@ -130,7 +135,7 @@ async fn whatever_goes_wrong_with_any_call_the_next_run_makes_both_sides_equal()
     for sides in SIDES {
         let pair = jobs(sides).await;
         let (begun, mut turn, mut written) = (Instant::now(), 0, 0);
-        while turn < TROUBLES.len() || begun.elapsed() < LONGEST && turn < 100 {
+        while turn < TROUBLES.len() || begun.elapsed() < longest() {
             change(&pair, turn).await;
             written += changed(&pair).await;
             // Each kind in its turn, so that none is left out; the call is a matter of chance.
@@ -193,7 +198,7 @@ async fn a_process_that_is_killed_at_any_call_is_followed_by_a_run_that_ends_the
 async fn killed_after(pair: &Pair, side: OverApi, skip: usize) -> bool {
     let api = if side == OverApi::Source { pair.source_api() } else { pair.target_api() };
     let what = format!("killed after {skip} calls of the {side:?}");
-    api.fail("POST /rpc/", skip, 1, Trouble::Late(Duration::from_secs(1)));
+    api.fail("POST /rpc/", skip, 1, Trouble::Late(Duration::from_millis(200)));
     let mut running = run(pair).spawn().expect("syncline starts");
     let struck = async {
         while api.is_waiting() {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::world::connect;
 use crate::world::door::{client, told};
 use crate::world::process::{directory_of, runs_in, signal, wait_until};
+use crate::world::servers::memory;
 
 /// A demo under way; it is killed where a test fails.
 struct Demo {
@@ -25,6 +26,7 @@ impl Demo {
             .arg("demo")
             .args(arguments)
             .env_remove("RUST_LOG")
+            .envs(memory().map(|folder| ("TMPDIR", folder)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -26,7 +26,7 @@ const ENOUGH_KIB: u64 = 4 * 1024 * 1024;
 /// The folder in memory that servers lie in, where the system has one with enough room. A test
 /// makes two databases of a few hundred files each, which a disk takes longer for than the test
 /// takes for all the rest.
-fn memory() -> Option<PathBuf> {
+pub fn memory() -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = FOLDER.get_or_init(|| {
         let folder = PathBuf::from("/dev/shm");

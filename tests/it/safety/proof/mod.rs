@@ -2,7 +2,7 @@
 //! and overtaken; whenever the writers stop, one more run makes both sides equal, as a comparison
 //! that shares nothing with the product sees it.
 //!
-//! `SYNCLINE_PROOF_SECONDS` says how long they write, 60 s where it is not set, and
+//! `SYNCLINE_PROOF_SECONDS` says how long they write at least, 15 s where it is not set, and
 //! `SYNCLINE_TEST_SEED` with what chance; it is printed, also where the test passes. Threads and
 //! networks have chances of their own, so the same seed is much the same day and not the very same.
 
@@ -40,9 +40,12 @@ const TABLES: [&str; 4] = ["people", "orders", "lines", "words"];
 /// could write over.
 const STRETCHES: u32 = 3;
 
+/// How many stretches there are at most until everything has happened once, on a busy machine.
+const MOST_STRETCHES: u32 = 30;
+
 fn seconds() -> u64 {
     let set = std::env::var("SYNCLINE_PROOF_SECONDS").ok();
-    set.map_or(60, |text| text.parse().expect("SYNCLINE_PROOF_SECONDS is a number of seconds"))
+    set.map_or(15, |text| text.parse().expect("SYNCLINE_PROOF_SECONDS is a number of seconds"))
 }
 
 async fn pair() -> Pair {
@@ -77,7 +80,8 @@ async fn writers_kills_and_cuts_lose_nothing_and_leave_nothing_wrong() {
     let dice = Dice::new(seed);
     let mut faults = Faults::before(&pair, dice.other(1)).await;
     let mut done = BTreeMap::new();
-    for stretch in 0..STRETCHES {
+    let mut missing = Vec::new();
+    for stretch in 0..MOST_STRETCHES {
         let writers = Writers::start(&pair, &dice.other(100 * (1 + u64::from(stretch)))).await;
         let end = Instant::now() + Duration::from_secs(seconds) / STRETCHES;
         while Instant::now() < end {
@@ -89,16 +93,27 @@ async fn writers_kills_and_cuts_lose_nothing_and_leave_nothing_wrong() {
         faults.last_run(&pair).await;
         let compared = pair.compared(&TABLES).await;
         assert!(compared.iter().all(|of| of.equal), "seed {seed}, {stretch}: {compared:?}");
+        missing = not_seen(&pair, &done, &faults).await;
+        if stretch + 1 >= STRETCHES && missing.is_empty() {
+            break;
+        }
     }
+    assert!(missing.is_empty(), "seed {seed}: never {missing:?}");
     let _ = writeln!(std::io::stderr(), "the proof: {done:?}; runs: {:?}", faults.counts());
     pair.assert_closed().await;
     pair.assert_settled(&TABLES).await;
-    for deed in Deed::ALL {
-        assert!(done.get(&deed).is_some_and(|times| *times > 0), "seed {seed}: never {deed:?}");
-    }
-    for fate in Fate::ALL {
-        assert!(faults.counts()[&fate] > 0, "seed {seed}: no run was {fate:?}");
-    }
+}
+
+/// What belongs to the proof and has not happened yet: deeds, fates, and a kill that met a run.
+async fn not_seen(pair: &Pair, done: &BTreeMap<Deed, u64>, faults: &Faults) -> Vec<String> {
+    let has_happened = |times: Option<&u64>| times.is_some_and(|times| *times > 0);
+    let deeds = Deed::ALL.iter().filter(|deed| !has_happened(done.get(deed)));
+    let fates = Fate::ALL.iter().filter(|fate| !has_happened(faults.counts().get(fate)));
+    let mut missing: Vec<String> = deeds.map(|deed| format!("{deed:?}")).collect();
+    missing.extend(fates.map(|fate| format!("{fate:?}")));
     let interrupted = "select count(*)::text from sync_metadata where sync_status = 'interrupted'";
-    assert_ne!(pair.text_target(interrupted).await, "0", "seed {seed}: no kill met a run");
+    if pair.text_target(interrupted).await == "0" {
+        missing.push("a kill that met a run".to_owned());
+    }
+    missing
 }
