@@ -8,9 +8,7 @@ use crate::world::connect;
 use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
 use crate::world::postgrest::Trouble;
-
-const ITEMS: &str = "create table items (id int primary key, name text, n int, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
+use crate::world::tables::{NUMBERED_ITEMS, fill_numbered};
 
 /// The most calls of the target in a run with a page of refused rows: about twenty, and more only
 /// where a call has no time for all of the page.
@@ -22,10 +20,8 @@ async fn thousand(nth: u32) -> Pair {
     // it.
     let own = "alter table items add noted timestamptz default clock_timestamp()";
     let rule = format!("alter table items add constraint small check (n % {nth} <> 0)");
-    let pair = Pair::of(ITEMS, &format!("{ITEMS} {own}; {rule};")).await;
-    let rows = "insert into items select i, 'item ' || i, i, \
-        timestamptz '2026-01-01' + i * interval '1 s' from generate_series(1, 1000) i";
-    pair.sql_source(rows).await;
+    let pair = Pair::of(NUMBERED_ITEMS, &format!("{NUMBERED_ITEMS} {own}; {rule};")).await;
+    pair.sql_source(&fill_numbered(1000)).await;
     pair
 }
 
@@ -53,8 +49,11 @@ async fn one_or_fifty_refused_rows_cost_the_same_few_calls_and_are_told_in_the_s
 
 #[tokio::test]
 async fn rows_that_the_target_holds_cost_the_same_few_calls_however_many_they_are() {
-    let pair =
-        Pair::with(ITEMS).await.set("SYNC_DELETES", "mirror").over_api(OverApi::Target).await;
+    let pair = Pair::with(NUMBERED_ITEMS)
+        .await
+        .set("SYNC_DELETES", "mirror")
+        .over_api(OverApi::Target)
+        .await;
     let rows =
         "insert into items select i, 'item', i, '2026-01-01' from generate_series(1, 5000) i";
     pair.sql_source(rows).await;
@@ -83,8 +82,11 @@ async fn rows_that_the_target_holds_cost_the_same_few_calls_however_many_they_ar
 
 #[tokio::test]
 async fn a_lock_that_ends_between_two_calls_of_a_delete_is_no_conflict() {
-    let pair =
-        Pair::with(ITEMS).await.set("SYNC_DELETES", "mirror").over_api(OverApi::Target).await;
+    let pair = Pair::with(NUMBERED_ITEMS)
+        .await
+        .set("SYNC_DELETES", "mirror")
+        .over_api(OverApi::Target)
+        .await;
     let rows = "insert into items select i, 'item', i, '2026-01-01' from generate_series(1, 900) i";
     pair.sql_source(rows).await;
     pair.sync().await.success();
@@ -151,10 +153,11 @@ async fn what_one_call_has_no_time_for_is_left_to_the_next() {
         perform pg_sleep(0.1); return new; end $$; \
         create trigger slow before insert on items for each row execute function slow(); \
         alter table items add check (n % 8 <> 0)";
-    let pair = Pair::of(ITEMS, &format!("{ITEMS} {slow};")).await.over_api(OverApi::Target).await;
-    let rows = "insert into items select i, 'item ' || i, i, \
-        timestamptz '2026-01-01' + i * interval '1 s' from generate_series(1, 32) i";
-    pair.sql_source(rows).await;
+    let pair = Pair::of(NUMBERED_ITEMS, &format!("{NUMBERED_ITEMS} {slow};"))
+        .await
+        .over_api(OverApi::Target)
+        .await;
+    pair.sql_source(&fill_numbered(32)).await;
 
     let answer = pair.sync().await.success();
 

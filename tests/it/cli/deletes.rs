@@ -4,12 +4,13 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::deletes::gone_rows::{ITEMS, count, filled};
+use crate::deletes::gone_rows::count;
 use crate::world::pair::Pair;
+use crate::world::tables::{ITEMS, fill};
 
 async fn pair(gone: u32) -> Pair {
     let pair = Pair::with(ITEMS).await;
-    pair.sql_source(&filled("items", 100)).await;
+    pair.sql_source(&fill("items", 100)).await;
     pair.sync().await.success();
     pair.sql_source(&format!("delete from items where id <= {gone}")).await;
     pair
@@ -83,7 +84,7 @@ async fn yes_lifts_the_cap_but_not_for_an_empty_source() {
 #[tokio::test]
 async fn rows_beyond_what_is_found_at_once_go_with_yes() {
     let pair = Pair::with(ITEMS).await;
-    pair.sql_source(&filled("items", 30_000)).await;
+    pair.sql_source(&fill("items", 30_000)).await;
     pair.sync().await.success();
     pair.sql_source("delete from items where id > 5000").await;
     let (code, told, said) = syncline(&pair, &["run", "--deletes", "--yes"]);
@@ -97,7 +98,7 @@ async fn a_marked_table_is_marked_by_deletes_too() {
     let there = format!("{ITEMS} alter table items add gone boolean;");
     let pair = Pair::of(ITEMS, &there).await;
     let pair = pair.rules("name = \"items\"\ndeletes = \"mark\"\nmark = \"gone\"");
-    pair.sql_source(&filled("items", 50)).await;
+    pair.sql_source(&fill("items", 50)).await;
     pair.sync().await.success();
     pair.sql_source("delete from items where id = 3").await;
     let (_, told, _) = syncline(&pair, &["run", "--deletes", "--dry-run"]);

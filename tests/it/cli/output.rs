@@ -5,17 +5,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::world::pair::Pair;
-
-const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null); \
-    create index on items (updated_at, id); create table bare (x int)";
+use crate::world::tables::{BARE_ITEMS, fill_bare};
 
 async fn items(rows: u32) -> Pair {
-    let pair = Pair::with(ITEMS).await;
-    let fill = format!(
-        "insert into items select i, timestamptz '2026-01-01' + i * interval '1 s' \
-         from generate_series(1, {rows}) i"
-    );
-    pair.sql_source(&fill).await;
+    let pair = Pair::with(&format!("{BARE_ITEMS} create table bare (x int)")).await;
+    pair.sql_source(&fill_bare(rows)).await;
     pair
 }
 

@@ -14,12 +14,10 @@ use tower::Service;
 use crate::world::pair::{Pair, TOKEN};
 use crate::world::process::{signal, wait_until};
 use crate::world::servers::not_tested;
-
-const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null); \
-    create index on items (updated_at, id)";
+use crate::world::tables::BARE_ITEMS;
 
 async fn items() -> Pair {
-    let pair = Pair::with(ITEMS).await;
+    let pair = Pair::with(BARE_ITEMS).await;
     pair.sql_source("insert into items select i, now() from generate_series(1, 10) i").await;
     pair
 }

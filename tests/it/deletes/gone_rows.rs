@@ -3,23 +3,14 @@
 use serde_json::Value;
 
 use crate::world::pair::{Answer, Pair};
-
-pub const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
+use crate::world::tables::{ITEMS, fill};
 
 /// Rows with stamps a second apart, on both sides.
 pub async fn synced(rows: u32) -> Pair {
     let pair = Pair::with(ITEMS).await.set("SYNC_DELETES", "mirror");
-    pair.sql_source(&filled("items", rows)).await;
+    pair.sql_source(&fill("items", rows)).await;
     pair.sync().await.success();
     pair
-}
-
-pub fn filled(table: &str, rows: u32) -> String {
-    format!(
-        "insert into {table} select i, 'row ' || i, timestamptz '2026-01-01' + i * interval '1 s' \
-         from generate_series(1, {rows}) i"
-    )
 }
 
 pub fn deleted(answer: &Answer, table: &str) -> u64 {
@@ -53,7 +44,7 @@ async fn rows_that_are_gone_from_the_source_go_from_the_target() {
 #[tokio::test]
 async fn deletes_are_off_unless_they_are_asked_for() {
     let pair = Pair::with(ITEMS).await;
-    pair.sql_source(&filled("items", 100)).await;
+    pair.sql_source(&fill("items", 100)).await;
     pair.sync().await.success();
     pair.sql_source("delete from items where id = 1").await;
     let answer = pair.sync().await.success();
@@ -65,7 +56,7 @@ async fn a_tables_own_word_is_nearer_than_the_pipelines() {
     let tables = format!("{ITEMS}{}", ITEMS.replace("items", "others"));
     let pair = Pair::with(&tables).await.rules("name = \"others\"\ndeletes = \"off\"");
     let pair = pair.set("SYNC_DELETES", "mirror");
-    pair.sql_source(&format!("{};{}", filled("items", 50), filled("others", 50))).await;
+    pair.sql_source(&format!("{};{}", fill("items", 50), fill("others", 50))).await;
     pair.sync().await.success();
     pair.sql_source("delete from items where id = 1; delete from others where id = 1").await;
     pair.sync().await.success();
@@ -174,7 +165,7 @@ async fn a_changed_key_with_a_unique_value_gets_it_from_the_row_that_goes() {
     let table = "create table items (id int primary key, name text unique, \
         updated_at timestamptz not null);";
     let pair = Pair::with(table).await.set("SYNC_DELETES", "mirror");
-    pair.sql_source(&filled("items", 50)).await;
+    pair.sql_source(&fill("items", 50)).await;
     pair.sync().await.success();
     pair.sql_source("update items set id = 1000, updated_at = now() where id = 7").await;
 
@@ -217,15 +208,16 @@ async fn a_partitioned_target_loses_rows_of_every_partition() {
 #[tokio::test]
 async fn a_table_that_failed_in_the_run_loses_nothing() {
     let pair = synced(100).await;
-    pair.sql_source(
-        "delete from items where id = 5; update items set name = 'x', updated_at = now()",
+    let changes = "delete from items where id = 5; update items set name = 'x', updated_at = now()";
+    pair.sql_source(changes).await;
+    pair.sql_target(
+        "create function fail() returns trigger language plpgsql as \
+            $$ begin raise exception using errcode = '42501'; end $$; \
+         create trigger fail before update on items execute function fail()",
     )
     .await;
-    pair.sql_target("alter table items add constraint odd check (name <> 'x') not valid").await;
-    let many = "insert into items select i, 'x', now() from generate_series(1000, 3500) i";
-    pair.sql_source(many).await;
     let answer = pair.sync().await;
-    assert_eq!(failure(&answer, "public.items")["code"], "rows_refused");
+    assert_eq!(failure(&answer, "public.items")["code"], "no_privilege");
     assert_eq!(count(&pair, "items").await, "100");
 }
 
@@ -235,7 +227,7 @@ async fn a_chain_compares_each_table_once_however_small_its_budget() {
     let tables: String = names.map(|name| ITEMS.replace("items", name)).concat();
     let pair = Pair::with(&tables).await;
     for name in names {
-        pair.sql_source(&filled(name, 100)).await;
+        pair.sql_source(&fill(name, 100)).await;
     }
     pair.sync().await.success();
     for name in names {
@@ -277,7 +269,7 @@ async fn a_key_that_ignores_case_and_is_spelled_anew_loses_no_row() {
     let table = "create extension citext; create table items (id citext primary key, name text, \
         updated_at timestamptz not null);";
     let pair = Pair::with(table).await.set("SYNC_DELETES", "mirror");
-    pair.sql_source(&filled("items", 50).replace("select i,", "select 'Key ' || i,")).await;
+    pair.sql_source(&fill("items", 50).replace("select i,", "select 'Key ' || i,")).await;
     pair.sync().await.success();
     pair.sql_source("update items set id = 'KEY 7' where id = 'key 7'").await;
     let answer = pair.sync().await.success();

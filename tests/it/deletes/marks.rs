@@ -1,17 +1,15 @@
 //! `deletes = "mark"`: rows that are gone from the source stay, and say so.
 
-use crate::deletes::gone_rows::{count, deleted, failure, filled};
+use crate::deletes::gone_rows::{count, deleted, failure};
 use crate::verify::comparison::verify;
 use crate::world::pair::Pair;
-
-const SOURCE: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
+use crate::world::tables::{ITEMS, fill};
 
 async fn marked_by(column: &str, type_name: &str, rows: u32) -> Pair {
-    let there = format!("{SOURCE} alter table items add {column} {type_name};");
+    let there = format!("{ITEMS} alter table items add {column} {type_name};");
     let rule = format!("name = \"items\"\ndeletes = \"mark\"\nmark = \"{column}\"");
-    let pair = Pair::of(SOURCE, &there).await.rules(&rule);
-    pair.sql_source(&filled("items", rows)).await;
+    let pair = Pair::of(ITEMS, &there).await.rules(&rule);
+    pair.sql_source(&fill("items", rows)).await;
     pair.sync().await.success();
     pair
 }
@@ -90,8 +88,8 @@ async fn a_flag_is_taken_off_a_partitioned_table_by_setting_it_false() {
         create table low partition of items for values from (0) to (50); \
         create table high partition of items default;";
     let rule = "name = \"items\"\ndeletes = \"mark\"\nmark = 'Go \"ne'";
-    let pair = Pair::of(SOURCE, there).await.rules(rule).set("SYNC_TABLES", "items");
-    pair.sql_source(&filled("items", 100)).await;
+    let pair = Pair::of(ITEMS, there).await.rules(rule).set("SYNC_TABLES", "items");
+    pair.sql_source(&fill("items", 100)).await;
     pair.sync().await.success();
     pair.sql_source(
         "create schema bin; create table bin.items as select * from items where id in (3, 70)",
@@ -120,9 +118,9 @@ async fn marks_are_capped_as_deletes_are() {
 
 #[tokio::test]
 async fn a_column_that_cannot_mark_leaves_the_table_out() {
-    let pair = Pair::with(SOURCE).await;
+    let pair = Pair::with(ITEMS).await;
     let pair = pair.rules("name = \"items\"\ndeletes = \"mark\"\nmark = \"updated_at\"");
-    pair.sql_source(&filled("items", 3)).await;
+    pair.sql_source(&fill("items", 3)).await;
     let answer = pair.sync().await;
     let (code, message) = answer.error();
     assert_eq!((answer.status, code.as_str()), (489, "table_refused"));
@@ -139,7 +137,7 @@ async fn verify_takes_a_marked_row_for_gone_and_a_repair_marks_too() {
     assert_eq!((verify(&pair, &[]).0, count(&pair, "items").await), (0, "100".into()));
 
     pair.sql_source(
-        "insert into items values (3, 'row 3', timestamptz '2026-01-01' + interval '3 s')",
+        "insert into items values (3, 'item 3', timestamptz '2026-01-01' + interval '3 s')",
     )
     .await;
     let (exit, answer) = verify(&pair, &["--repair"]);
@@ -153,10 +151,10 @@ async fn a_row_that_comes_back_loses_its_mark_where_the_newest_wins_and_stays_as
     let touch = "create function touch() returns trigger language plpgsql as \
         'begin new.updated_at := now(); return new; end'; \
         create trigger touch before update of gone on items for each row execute function touch();";
-    let there = format!("{SOURCE} alter table items add gone timestamptz; {touch}");
+    let there = format!("{ITEMS} alter table items add gone timestamptz; {touch}");
     let rule = "name = \"items\"\ndeletes = \"mark\"\nmark = \"gone\"\npolicy = \"newest-wins\"";
-    let pair = Pair::of(SOURCE, &there).await.rules(rule);
-    pair.sql_source(&filled("items", 100)).await;
+    let pair = Pair::of(ITEMS, &there).await.rules(rule);
+    pair.sql_source(&fill("items", 100)).await;
     pair.sync().await.success();
     pair.sql_source(
         "create schema bin; create table bin.items as select * from items where id = 3",

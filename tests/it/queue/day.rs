@@ -20,6 +20,7 @@ use crate::world::dice::{Dice, seed};
 use crate::world::door::{client, told};
 use crate::world::killable::Killable;
 use crate::world::pair::{Pair, TOKEN};
+use crate::world::tables::{ITEMS, fill};
 
 /// What becomes of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,19 +149,13 @@ async fn write(url: String, first: i32, stop: Arc<AtomicBool>, mut dice: Dice) -
 
 /// Two databases, with pages that take the target a moment each.
 async fn pair() -> Pair {
-    let table = "create table items (id int primary key, name text, \
-        updated_at timestamptz not null); create index on items (updated_at, id);";
-    let pair = Pair::with(table)
+    let pair = Pair::with(ITEMS)
         .await
         .set("SYNC_PAGE_ROWS", "100")
         .set("SYNC_BUDGET_SECONDS", "1")
         .set("SYNC_LEASE_SECONDS", "5")
         .set("SYNC_CRON", "*/10 * * * *");
-    pair.sql_source(
-        "insert into items select i, 'item ' || i, timestamptz '2026-01-01' + i * interval '1 s' \
-         from generate_series(1, 3000) i",
-    )
-    .await;
+    pair.sql_source(&fill("items", 3000)).await;
     pair.sql_target(
         "create function slow() returns trigger language plpgsql as \
          $$ begin perform pg_sleep(0.04); return null; end $$; \

@@ -13,29 +13,17 @@ use syncline::edge::http::SYNC_PATH;
 use crate::world::door::told;
 use crate::world::pair::{Pair, TOKEN};
 use crate::world::queued::{Queued, SIX_HOURS};
+use crate::world::tables::items;
 
 /// Rows that take the target a while for each page, so that a budget of a second cuts them.
 const SLOW_PAGES: &str = "create function slow() returns trigger language plpgsql as \
     $$ begin perform pg_sleep(0.2); return null; end $$; \
     create trigger slow after insert on items execute function slow();";
 
-const TABLE: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
-
 /// So many rows in the source, which a slice moves by fives.
 async fn backlog(rows: u32) -> Pair {
     let pair = items(rows).await.set("SYNC_PAGE_ROWS", "5").set("SYNC_BUDGET_SECONDS", "1");
     pair.sql_target(SLOW_PAGES).await;
-    pair
-}
-
-async fn items(rows: u32) -> Pair {
-    let pair = Pair::with(TABLE).await;
-    pair.sql_source(&format!(
-        "insert into items select i, 'item ' || i, timestamptz '2026-01-01' + i * interval '1 s' \
-         from generate_series(1, {rows}) i"
-    ))
-    .await;
     pair
 }
 

@@ -14,13 +14,10 @@ use crate::world::door::told;
 use crate::world::pair::Pair;
 use crate::world::queued::{Queued, SIX_HOURS};
 use crate::world::receiver::Receiver;
+use crate::world::tables::ITEMS;
 
 async fn items() -> Pair {
-    let pair = Pair::with(
-        "create table items (id int primary key, name text, updated_at timestamptz not null); \
-         create index on items (updated_at, id)",
-    )
-    .await;
+    let pair = Pair::with(ITEMS).await;
     pair.sql_source("insert into items values (1, 'hunter2', '2026-01-01')").await;
     pair
 }

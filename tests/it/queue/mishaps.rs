@@ -12,21 +12,18 @@ use crate::world::door::told;
 use crate::world::pair::Pair;
 use crate::world::queued::{Queued, SIX_HOURS};
 use crate::world::receiver::Receiver;
+use crate::world::tables::{ITEMS, fill};
 
-const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
 const SLOW: &str = "create function slow() returns trigger language plpgsql as \
     $$ begin perform pg_sleep(0.2); return null; end $$; \
     create trigger slow after insert on items execute function slow();";
-const NINETY: &str = "insert into items select i, 'item ' || i, \
-    timestamptz '2026-01-01' + i * interval '1 s' from generate_series(1, 90) i;";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Ninety items that move five by five, beside other tables.
 async fn backlog(source: &str, target: &str) -> Pair {
     let pair = Pair::of(&format!("{ITEMS}{source}"), &format!("{ITEMS}{target}")).await;
     let pair = pair.set("SYNC_PAGE_ROWS", "5").set("SYNC_BUDGET_SECONDS", "1");
-    pair.sql_source(NINETY).await;
+    pair.sql_source(&fill("items", 90)).await;
     pair.sql_target(SLOW).await;
     pair
 }
@@ -180,7 +177,7 @@ async fn a_table_without_a_cursor_that_changes_all_the_time_does_not_keep_a_chai
 async fn a_fault_that_stays_is_not_told_every_minute() {
     let people = Receiver::open().await;
     let pair = Pair::with(ITEMS).await;
-    pair.sql_source(NINETY).await;
+    pair.sql_source(&fill("items", 90)).await;
     pair.sql_target("alter table items add column needed int not null").await;
     let more = [("SYNC_NOTIFY_URL", people.url.as_str()), ("SYNC_CRON", "* * * * *")];
     let queued = Queued::over(pair, &more).await;
@@ -265,7 +262,7 @@ async fn nothing_is_scheduled_whose_ticks_would_all_be_refused() {
 #[tokio::test]
 async fn a_history_of_the_version_before_is_upgraded_and_both_versions_write_to_it() {
     let pair = Pair::with(ITEMS).await;
-    pair.sql_source(NINETY).await;
+    pair.sql_source(&fill("items", 90)).await;
     pair.sql_target(include_str!("../../../infra/sql/0001_state.sql")).await;
     let older = |run: &str, status: &str| {
         format!(

@@ -2,9 +2,8 @@
 //! is tried again with fewer rows.
 
 use crate::world::pair::Pair;
+use crate::world::tables::ITEMS;
 
-const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
 const ROWS: &str = "insert into items select i, 'x', now() from generate_series(1, 2000) i";
 
 /// Refuses with a code what writes more than so many rows in one statement.

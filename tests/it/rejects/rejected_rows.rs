@@ -2,18 +2,12 @@
 //! way of the others, and never forgotten.
 
 use crate::world::pair::{Answer, Pair};
-
-const ITEMS: &str = "create table items (id int primary key, name text, n int, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
+use crate::world::tables::{NUMBERED_ITEMS, fill_numbered};
 
 /// Items 1 to `rows`; item i has n = i.
 async fn items(rows: u32, target: &str) -> Pair {
-    let pair = Pair::of(ITEMS, &format!("{ITEMS}{target}")).await;
-    pair.sql_source(&format!(
-        "insert into items select i, 'item ' || i, i, timestamptz '2026-01-01' + i * interval '1 s' \
-         from generate_series(1, {rows}) i"
-    ))
-    .await;
+    let pair = Pair::of(NUMBERED_ITEMS, &format!("{NUMBERED_ITEMS}{target}")).await;
+    pair.sql_source(&fill_numbered(rows)).await;
     pair
 }
 
@@ -81,10 +75,11 @@ async fn refused_rows_that_a_budget_left_out_go_in_with_the_next_slices() {
     let slow = "create function slow() returns trigger language plpgsql as \
         $$ begin perform pg_sleep(0.002); return new; end $$; \
         create trigger slow before insert on items for each row execute function slow(); \
-        alter table items add constraint small check (n > 700);";
-    let pair = items(701, slow).await.set("SYNC_BUDGET_SECONDS", "1");
+        alter table items drop constraint small";
+    let pair = items(701, "alter table items add constraint small check (n > 700);").await;
+    let pair = pair.set("SYNC_BUDGET_SECONDS", "1");
     pair.sync_until_done(&[]).await;
-    pair.sql_target("alter table items drop constraint small").await;
+    pair.sql_target(slow).await;
 
     let slices = pair.sync_until_done(&[]).await;
 
@@ -295,8 +290,8 @@ async fn a_trigger_that_refuses_in_a_code_of_its_own_refuses_its_row_alone() {
 async fn a_refused_row_does_not_hold_up_the_tables_after_it() {
     let more = "create table later (id int primary key, updated_at timestamptz not null);";
     let pair = Pair::of(
-        &format!("{ITEMS}{more}"),
-        &format!("{ITEMS}{more} alter table items add check (n > 1);"),
+        &format!("{NUMBERED_ITEMS}{more}"),
+        &format!("{NUMBERED_ITEMS}{more} alter table items add check (n > 1);"),
     )
     .await;
     pair.sql_source(
@@ -339,7 +334,7 @@ async fn rules_of_every_kind_refuse_their_row_alone() {
 async fn a_row_that_no_partition_takes_is_set_aside_until_there_is_one() {
     let split = "create table items (id int primary key, name text, n int, updated_at timestamptz not null) \
         partition by range (id); create table low partition of items for values from (0) to (6);";
-    let pair = Pair::of(ITEMS, split).await;
+    let pair = Pair::of(NUMBERED_ITEMS, split).await;
     pair.sql_source(
         "insert into items select i, 'x', i, '2026-01-01' from generate_series(1, 8) i",
     )

@@ -1,13 +1,11 @@
 //! The history as people query it by hand, and as programs rely on it.
 
 use crate::world::pair::Pair;
-
-const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null); \
-    create index on items (updated_at, id)";
+use crate::world::tables::BARE_ITEMS;
 
 /// Two runs that went well, the first with rows, and one that failed.
 async fn three_runs() -> Pair {
-    let pair = Pair::with(ITEMS).await;
+    let pair = Pair::with(BARE_ITEMS).await;
     pair.sql_source("insert into items select i, '2026-01-01' from generate_series(1, 7) i").await;
     pair.sync().await.success();
     pair.sync().await.success();
@@ -90,7 +88,7 @@ async fn a_history_of_the_version_before_is_brought_up() {
 
 #[tokio::test]
 async fn an_answer_counts_the_api_calls_and_between_two_databases_there_are_none() {
-    let pair = Pair::with(ITEMS).await;
+    let pair = Pair::with(BARE_ITEMS).await;
     let answer = pair.sync().await.success();
     assert_eq!(answer.body["statistics"]["api_calls"], 0, "{}", answer.body);
     let calls = "select string_agg(api_calls::text, ' ') from sync_metadata";

@@ -11,9 +11,7 @@ use crate::world::deployment::Deployment;
 use crate::world::pair::Pair;
 use crate::world::queued::{Queued, SIX_HOURS};
 use crate::world::receiver::Receiver;
-
-const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id)";
+use crate::world::tables::ITEMS;
 
 const BREAK: &str = "alter table items add column needed int not null default 1; \
     alter table items alter needed drop default";

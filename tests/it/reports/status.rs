@@ -6,12 +6,10 @@ use syncline::edge::calling::STATUS_PATH;
 use crate::world::deployment::{Deployment, Printed};
 use crate::world::door::{ADMIN_TOKEN, Door, Port, told};
 use crate::world::pair::Pair;
-
-const SCHEMA: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id)";
+use crate::world::tables::ITEMS;
 
 async fn items() -> Pair {
-    let pair = Pair::with(SCHEMA).await;
+    let pair = Pair::with(ITEMS).await;
     let fill = "insert into items select i, 'x', timestamptz '2026-01-01' + i * interval '1 min' \
         from generate_series(1, 10) i";
     pair.sql_source(fill).await;

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use crate::world::cluster;
 use crate::world::pair::Pair;
 use crate::world::proxy::{Act, Proxy, Way};
+use crate::world::tables::ITEMS;
 
 const ROWS: i64 = 20_000;
 
@@ -19,13 +20,7 @@ const BUSY: i32 = 75;
 const PAUSE: Duration = Duration::from_millis(200);
 
 async fn items() -> Pair {
-    let pair = Pair::with(
-        "create table items (id int primary key, name text, updated_at timestamptz not null); \
-         create index on items (updated_at, id);",
-    )
-    .await
-    .set("SYNC_PAGE_ROWS", "1000")
-    .set("SYNC_LEASE_SECONDS", "5");
+    let pair = Pair::with(ITEMS).await.set("SYNC_PAGE_ROWS", "1000").set("SYNC_LEASE_SECONDS", "5");
     pair.sql_source(&format!(
         "insert into items select i, repeat(md5(i::text), 4), \
          timestamptz '2026-01-01' + i * interval '1 s' from generate_series(1, {ROWS}) i"

@@ -7,10 +7,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::world::pair::{Answer, Pair, call};
 use crate::world::proxy::{Act, Proxy, Way};
+use crate::world::tables::ITEMS;
 use crate::world::{cluster, connect};
-
-const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
 
 async fn items(rows: u32) -> Pair {
     let pair = Pair::with(ITEMS).await;

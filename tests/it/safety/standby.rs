@@ -5,10 +5,8 @@ use syncline::demo::{Cluster, ClusterOptions};
 use crate::verify::comparison::verify;
 use crate::world::pair::{Pair, call};
 use crate::world::servers::{makes_standbys, options};
+use crate::world::tables::ITEMS;
 use crate::world::{Database, connect, fresh_database, text};
-
-const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
 
 /// A primary, the standby that follows it, and a pair that reads from the standby and whose
 /// `sql_source` writes the primary.

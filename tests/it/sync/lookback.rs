@@ -7,9 +7,7 @@ use crate::verify::comparison::{rows, verify, verify_with};
 use crate::world::deployment::{Deployment, Printed};
 use crate::world::pair::{Answer, Pair};
 use crate::world::postgrest::{Options, Standin};
-
-const ITEMS: &str = "create table items (id int primary key, name text, \
-    updated_at timestamptz not null); create index on items (updated_at, id);";
+use crate::world::tables::ITEMS;
 
 /// Twenty rows, each a day older than the one before; the first is an hour old.
 const TWENTY: &str = "insert into items select i, 'x', now() - (i - 1) * interval '1 day' - interval '1 hour' \

@@ -19,6 +19,7 @@ pub mod queued;
 pub mod receiver;
 pub mod runtime_api;
 pub mod servers;
+pub mod tables;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -8,16 +8,12 @@ use syncline::demo::qstash::LocalQStash;
 use crate::world::deployment::{Deployment, ID, Printed, account, console, only, strangers};
 use crate::world::door::Door;
 use crate::world::pair::Pair;
-
-const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null); \
-    create index on items (updated_at, id)";
-const TEN: &str = "insert into items select i, timestamptz '2026-01-01' + i * interval '1 s' \
-    from generate_series(1, 10) i";
+use crate::world::tables::{BARE_ITEMS, fill_bare};
 
 /// Ten rows to sync, an account, and a function that it reaches.
 async fn deployed() -> (Pair, LocalQStash, Deployment, Door) {
-    let pair = Pair::with(ITEMS).await;
-    pair.sql_source(TEN).await;
+    let pair = Pair::with(BARE_ITEMS).await;
+    pair.sql_source(&fill_bare(10)).await;
     let qstash = account().await;
     let (deployment, door) = Deployment::of(&pair, &qstash).reachable().await;
     (pair, qstash, deployment, door)
@@ -243,7 +239,7 @@ async fn a_run_beside_another_is_left_to_it() {
 #[tokio::test]
 async fn several_pipelines_are_checked_one_by_one() {
     let (pair, qstash, deployment, _door) = deployed().await;
-    let other = Pair::with(ITEMS).await;
+    let other = Pair::with(BARE_ITEMS).await;
     let text = r#"
         [[pipeline]]
         name = "items"
