@@ -16,7 +16,7 @@ use super::world::{Server, World};
 
 const TIMES: usize = 21;
 
-/// How many tables the first call looks at.
+/// The number of tables that the first call looks at.
 const TABLES: usize = 10;
 
 const MOST_BYTES: u64 = 8 << 20;
@@ -80,7 +80,7 @@ fn start(function: &Path, api: &RuntimeApi, [source, target]: &[String; 2]) -> C
     command.spawn().expect("the function starts")
 }
 
-/// What a Function URL sends for an admin's call.
+/// Returns the event that a Function URL sends for an admin's call.
 fn event() -> String {
     let path = "/api/background/sync/slave-to-prod";
     let event = json!({

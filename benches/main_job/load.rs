@@ -10,13 +10,13 @@ use super::tables::{Databases, Table};
 use super::world::World;
 use super::{floor, product, quiet};
 
-/// How often product and floor take turns at the first load; one takes seconds.
+/// The turns of product and floor at the first load; one takes seconds.
 const LOADS: usize = 5;
 
-/// How often they take turns at a change.
+/// The turns at a change.
 const CHANGES: usize = 9;
 
-/// How often a quiet run is repeated; one takes milliseconds.
+/// The repetitions of a quiet run; one takes milliseconds.
 const QUIET_TIMES: usize = 11;
 
 /// Measures the table's whole life.

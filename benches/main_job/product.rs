@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often the memory is looked at. It is the kernel's high-water mark that is read, so only
-/// what is allocated in the last moments before the end can be missed.
+/// The interval between looks at the memory. It is the kernel's high-water mark that is read, so
+/// only what is allocated in the last moments before the end can be missed.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What a run came to.
+/// The result of a run.
 pub struct Ran {
     pub took: Duration,
     pub peak_kib: u64,
-    /// What it printed.
+    /// The run's output.
     pub printed: String,
 }
 

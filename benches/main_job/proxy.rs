@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How long an answer is held back, as a network would. What the client sends without waiting for
-/// it arrives meanwhile, in however many pieces, and is seen to belong together.
+/// The time that an answer is held back, as a network would. What the client sends without waiting
+/// for it arrives meanwhile, in however many pieces, and is seen to belong together.
 const DISTANCE: Duration = Duration::from_millis(20);
 
 /// Forwards connections to a port. It ends with the process.
@@ -34,7 +34,7 @@ impl Proxy {
         Self { port, trips, bytes }
     }
 
-    /// The same database through this wire.
+    /// Returns a URL that leads to the same database through this wire.
     pub fn instead_of(&self, server: u16, url: &str) -> String {
         url.replace(&format!(":{server}/"), &format!(":{}/", self.port))
     }

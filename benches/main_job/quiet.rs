@@ -9,10 +9,10 @@ use super::report::{Report, Samples};
 use super::served::Served;
 use super::world::World;
 
-/// How often each is repeated; one takes milliseconds.
+/// The repetitions of each; one takes milliseconds.
 const TIMES: usize = 21;
 
-/// How many tables the source has.
+/// The numbers of tables that the source has.
 const TABLES: [usize; 3] = [1, 10, 100];
 
 /// A run that finds nothing may take so long.

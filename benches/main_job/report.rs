@@ -1,4 +1,4 @@
-//! What was measured and what was demanded, as a table.
+//! Measurements and demands, as a table.
 
 use std::fmt;
 use std::path::Path;
@@ -61,7 +61,7 @@ impl Report {
         Self { server, lines: Vec::new() }
     }
 
-    /// Whether a demand was missed.
+    /// Says whether a demand was missed.
     pub fn misses(&self) -> bool {
         self.lines.iter().any(|line| !line.met)
     }
@@ -73,7 +73,7 @@ impl Report {
         self.beside_floor(title, turns, demand, |ratio| ratio <= most);
     }
 
-    /// The same where nothing is demanded.
+    /// A measurement of which nothing is demanded.
     pub fn told_beside_floor(&mut self, title: &str, turns: &[(Duration, Duration)]) {
         self.beside_floor(title, turns, String::new(), |_| true);
     }

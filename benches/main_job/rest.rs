@@ -29,15 +29,15 @@ use postgrest::Standin;
 /// The rows that are there before any change.
 const ROWS: u32 = 100_000;
 
-/// How many rows change in a turn, half of them new: what PostgREST answers at most, unless it is
-/// set otherwise.
+/// The rows that change in a turn, half of them new: as many as PostgREST answers at most, unless
+/// it is set otherwise.
 const CHANGED: u32 = 1_000;
 
-/// How often product and floor take turns, in a process that has started and with the whole
+/// The turns of product and floor, in a process that has started and with the whole
 /// program.
 const TURNS: u32 = 11;
 
-/// How often a quiet run is repeated.
+/// The repetitions of a quiet run.
 const QUIET_TIMES: usize = 11;
 
 /// The most calls of a run that finds 1,000 changed rows, and of one that finds nothing.
@@ -195,7 +195,7 @@ impl<'a> Project<'a> {
         Self { server, name, api }
     }
 
-    /// How often it was called.
+    /// Counts the calls of the project.
     fn calls(&self) -> usize {
         self.api.calls().len()
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long an invocation may take, as the function is told.
+/// The time that an invocation may take, as the function is told.
 const TIME: Duration = Duration::from_secs(60);
 
 /// A Runtime API on a free port of this machine; it ends with the process.
@@ -40,7 +40,7 @@ impl RuntimeApi {
         Self { address, asked, events, answers }
     }
 
-    /// What a function is started with, and finds this API by.
+    /// Returns the variables by which a function finds this API.
     pub fn environment(&self) -> [(&'static str, String); 6] {
         [
             ("AWS_LAMBDA_RUNTIME_API", self.address.to_string()),

@@ -1,4 +1,4 @@
-//! What is measured: a million invented orders, and all flights that left New York City in 2013.
+//! The measured tables: a million invented orders, and all flights that left New York City in 2013.
 
 use std::io::Read;
 use std::pin::pin;
@@ -16,7 +16,7 @@ const FLIGHTS_CSV_GZ: &[u8] = include_bytes!("../data/flights.csv.gz");
 /// A table with rows in the source, and what happens to it later.
 pub struct Table {
     pub name: &'static str,
-    /// What the report calls its rows.
+    /// The name of its rows in the report.
     pub title: &'static str,
     pub key: &'static str,
     /// The columns that an upsert sets.

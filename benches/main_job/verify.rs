@@ -10,14 +10,14 @@ use super::report::Report;
 use super::tables::ORDERS;
 use super::world::World;
 
-/// How often product and floor take turns; one takes seconds.
+/// The turns of product and floor; one takes seconds.
 const TIMES: usize = 5;
 
 /// The demand: times the floor, and bytes over both wires.
 const MOST_RATIO: f64 = 1.3;
 const MOST_BYTES: u64 = 100_000;
 
-/// What anybody would write to compare the rows: one hash of each, summed.
+/// The statement that anybody would write to compare the rows: one hash of each, summed.
 const BARE: &str =
     "select count(*), sum(('x' || left(md5(t::text), 16))::bit(64)::int8) from orders t";
 

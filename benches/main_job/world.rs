@@ -1,4 +1,5 @@
-//! Where everything is measured: a server for the source and one for the target, both throwaway.
+//! The servers that everything is measured on: one for the source, one for the target, both
+//! throwaway.
 
 use std::path::PathBuf;
 

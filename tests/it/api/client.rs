@@ -18,7 +18,7 @@ const JOBS: &str = "create table jobs (id bigint primary key, body text, \
 const FILL: &str = "insert into jobs select i, repeat('all work and no play ', 50), \
     timestamptz '2026-01-01' + i * interval '1 second' from generate_series(1, 500) i";
 
-/// How the source is read.
+/// The way in which the source is read.
 #[derive(Clone, Copy, Debug)]
 enum Read {
     ByFunction,
@@ -40,7 +40,7 @@ async fn compressing(read: Read) -> (Pair, Standin) {
     (pair, api)
 }
 
-/// What asks for rows.
+/// The beginning of the call that asks for rows.
 fn page(read: Read) -> &'static str {
     match read {
         Read::ByFunction => "POST /rpc/syncline_run",
@@ -113,7 +113,7 @@ async fn no_proxy_reads_the_key_of_a_project_on_this_machine() {
     assert!(proxy.arrived().is_empty());
 }
 
-/// Where a project should be, something else is.
+/// A pair whose source's URL leads to something that is no project.
 async fn stranger() -> (Pair, Receiver) {
     let stranger = Receiver::open().await;
     let pair = Pair::with(JOBS).await.set("SOURCE_DATABASE_URL", stranger.url.clone());

@@ -36,7 +36,7 @@ fn files(pair: &Pair, from: &str) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The same over a connection and over an API, of one side.
+/// Asserts that an export of one side is the same over a connection and over an API.
 async fn assert_same_files(pair: Pair, side: Side) -> Pair {
     let (from, over) = match side {
         Side::Source => ("source", OverApi::Source),
@@ -75,8 +75,8 @@ async fn types_of_a_databases_own_are_the_same_in_every_byte_as_over_a_connectio
     assert_same_files(pair, Side::Source).await;
 }
 
-/// What JSON, CSV and COPY each escape in their own way, NULLs of every kind, and tables that the
-/// pages could lose: with rows in many blocks and in none, with holes, without a key, in
+/// Values that JSON, CSV and COPY each escape in their own way, NULLs of every kind, and tables
+/// that the pages could lose: with rows in many blocks and in none, with holes, without a key, in
 /// partitions.
 const ODD: &str = "create type pair as (a int, b text); \
     create table texts (id int primary key, s text, p pair, j json, c char(5), i inet, b boolean); \

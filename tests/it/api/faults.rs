@@ -15,7 +15,7 @@ use crate::world::postgrest::{Standin, Trouble};
 const JOBS: &str = "create table jobs (id int primary key, state text, updated_at timestamptz not null); \
     create index on jobs (updated_at, id);";
 
-/// What the source and the target have of their own. The target refuses one row, so that a run has
+/// The rules of source and target. In the first, the target refuses one row, so that a run has
 /// pages of one call and pages of several; or there is no such row.
 const SIDES: [(&str, &str); 2] = [
     ("", "alter table jobs add check (id <> 77);"),
@@ -28,8 +28,8 @@ const REJECTED: i32 = 4;
 const FAILED: i32 = 1;
 const BUSY: i32 = 75;
 
-/// How long the troubles are tried with each target, once each had its turn: as long as the proof,
-/// where that is asked for.
+/// The time for which troubles are tried with each target once each had its turn: that of the
+/// proof, if it is asked for.
 fn longest() -> Duration {
     let asked = std::env::var("SYNCLINE_PROOF_SECONDS").ok();
     let seconds = asked.map_or(0, |text| text.parse().expect("a number of seconds"));
@@ -96,7 +96,7 @@ async fn lease_ends(pair: &Pair) {
 const ROWS: &str = "select coalesce(string_agg(concat_ws(' ', id, state, updated_at), E'\\n' order by id), '') \
     from jobs where id <> 77";
 
-/// What the target's checkpoint stands for is in the target.
+/// Asserts that the target has every row that its checkpoint stands for.
 async fn assert_checkpoint_behind(pair: &Pair, what: &str) {
     let kept = "select coalesce(max(value ->> 'kept'), '-infinity') from sync_state \
         where key like 'checkpoint:%'";
@@ -167,7 +167,7 @@ async fn whatever_goes_wrong_with_any_call_the_next_run_makes_both_sides_equal()
     }
 }
 
-/// How many rows are on the source and not so on the target.
+/// Counts the rows of the source that the target does not have as they are.
 async fn changed(pair: &Pair) -> i64 {
     let (source, target) = (pair.text_source(ROWS).await, pair.text_target(ROWS).await);
     let target: std::collections::BTreeSet<&str> = target.lines().collect();

@@ -1,4 +1,5 @@
-//! Databases behind an API: the tests that are about the API itself. `world/postgrest` stands in for it.
+//! Databases behind an API: the tests that are about the API itself. `world/postgrest` stands in
+//! for it.
 
 mod client;
 mod export;

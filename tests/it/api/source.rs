@@ -32,7 +32,7 @@ fn jobs(from: u32, to: u32, stamp: &str) -> String {
     )
 }
 
-/// How many calls a sync makes, each attempt counted.
+/// Counts the calls of a sync, each attempt by itself.
 async fn calls_of_a_sync(pair: &Pair, api: &Standin) -> usize {
     let before = api.calls().len();
     pair.sync().await.success();

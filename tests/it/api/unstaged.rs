@@ -95,7 +95,7 @@ const OWN: &str = "create type mood as enum ('glad', 'sad'); create domain short
     create function parted_out(parted) returns cstring language internal immutable strict as 'textout'; \
     create type parted (input = parted_in, output = parted_out, delimiter = ':');";
 
-/// What the target holds after rows that it takes, and which rows it refuses.
+/// Returns the target's rows after some that it takes, and the rows that it refuses.
 async fn narrowed(over: Option<OverApi>) -> (String, String) {
     let columns = |side: fn(&(&'static str, &'static str)) -> &'static str| {
         let of = NARROW.iter().enumerate();

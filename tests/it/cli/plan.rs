@@ -1,4 +1,4 @@
-//! What `syncline plan` finds wrong with the set-up before anything is done.
+//! `syncline plan` finds what is wrong with the set-up before anything is done.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! The end of a migration: `syncline cutover`, and the page that tells of moving to another account.
+//! The end of a migration: `syncline cutover`, and the page that tells of moving to another
+//! account.
 
 mod migration_page;
 mod resumption;

@@ -15,7 +15,7 @@ const ITEMS: &str = "create table items (id serial primary key, name text, \
 
 const TEN: &str = "insert into items (name) select 'x' || i from generate_series(1, 10) i";
 
-/// What shows whether a table was written: each row's place and transaction.
+/// Each row's place and transaction, which change if the table is written.
 const VERSIONS: &str =
     "select coalesce(string_agg(ctid::text || xmin::text, ' ' order by ctid), '') from items";
 
@@ -50,7 +50,7 @@ pub(super) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-/// What a step said last.
+/// Returns the last line of a step.
 pub(super) fn found<'a>(told: &'a Value, step: &str) -> &'a str {
     let lines = told["steps"].as_array().expect("steps");
     let line = lines.iter().rev().find(|line| line["step"] == step);
@@ -262,7 +262,7 @@ async fn a_table_without_a_key_that_was_not_named_is_left_behind_with_a_warning(
     assert_eq!((code, found_of(&told)), (0, true), "the target need not have it: {told}");
 }
 
-/// Whether a check has warned of the table without a key.
+/// Says whether a check has warned of the table without a key.
 fn found_of(told: &Value) -> bool {
     let steps = told["steps"].as_array().expect("steps");
     steps.iter().any(|of| of["found"].as_str().is_some_and(|of| of.contains("public.bare")))

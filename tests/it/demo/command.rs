@@ -16,7 +16,7 @@ use crate::world::servers::memory;
 struct Demo {
     child: Child,
     lines: Box<dyn BufRead>,
-    /// What it has written on stdout as far as it was read.
+    /// The part of its stdout that was read.
     told: String,
 }
 
@@ -55,7 +55,7 @@ impl Demo {
         (self.child.wait().unwrap().code(), said)
     }
 
-    /// What the line that holds `before` has after it, up to a space or the end of a sentence.
+    /// Returns the word after `before`, up to a space or the end of a sentence.
     fn word_after(&self, before: &str) -> &str {
         let (_, after) = self.told.split_once(before).unwrap_or_else(|| panic!("{}", self.told));
         let word = after.split_whitespace().next().unwrap();

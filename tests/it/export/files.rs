@@ -1,4 +1,4 @@
-//! What an export writes where: formats, names, compression, and which tables and rows.
+//! The files of an export: formats, names, compression, and which tables and rows they hold.
 
 use std::io::Read;
 use std::process::{Command, Stdio};

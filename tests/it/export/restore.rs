@@ -30,7 +30,7 @@ impl Folder {
         self.0.join(name).to_string_lossy().into_owned()
     }
 
-    /// What is in it.
+    /// Returns the names of the files in the folder.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("it is there").flatten();
         let mut names: Vec<String> =
@@ -64,7 +64,7 @@ pub fn exported(pair: &Pair, arguments: &[&str]) -> Output {
     output
 }
 
-/// What it said on stderr.
+/// Returns a command's stderr.
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

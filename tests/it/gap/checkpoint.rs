@@ -74,7 +74,7 @@ fn checkpoint<'a>(said: &'a Value, table: &str) -> &'a Value {
     &said["tables"][format!("public.{table}")]["checkpoint"]
 }
 
-/// How many orders are new.
+/// Returns the number of orders that were inserted.
 fn inserted(said: &Value) -> u64 {
     counts(said, "public.orders")[0]
 }

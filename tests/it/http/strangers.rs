@@ -12,7 +12,7 @@ const SIGNED_PATHS: [&str; 2] = [SYNC_PATH, FAILURE_PATH];
 
 const BODY: &str = "{}";
 
-/// What the one answer to all of them is; it tells nothing of why.
+/// Says whether an answer is the one that all strangers get, which tells no reason.
 fn is_refused(status: u16, body: &Value) -> bool {
     status == 401 && body["error"]["message"] == "This call is not authorized"
 }

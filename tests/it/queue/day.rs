@@ -22,7 +22,7 @@ use crate::world::killable::Killable;
 use crate::world::pair::{Pair, TOKEN};
 use crate::world::tables::{ITEMS, fill};
 
-/// What becomes of a delivery.
+/// The fate of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Lost,

@@ -1,5 +1,5 @@
-//! What QStash gives up: the lost attempt is in the history, people are told, and nothing that
-//! comes to the callback's path does harm.
+//! Messages that QStash gives up: the lost attempt is in the history, people are told, and nothing
+//! that comes to the callback's path does harm.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn items() -> Pair {
     pair
 }
 
-/// What people were told, each text once for each time.
+/// Returns the texts that people were sent.
 fn texts(people: &Receiver) -> Vec<String> {
     let arrived = people.arrived();
     let text = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON")["text"].clone();

@@ -85,7 +85,7 @@ async fn a_row_that_a_partitions_own_trigger_drops_is_set_aside_too() {
     assert_eq!((answer.rows("public.items")[0], rejected(&answer, "public.items")), (8, 1));
 }
 
-/// What Supabase's projects have on half of their tables.
+/// A trigger that Supabase's projects have on half of their tables.
 const STAMPS: &str = "create function stamp() returns trigger language plpgsql as \
     $$ begin new.updated_at = '2030-01-01'; return new; end $$; \
     create trigger stamp before update on items for each row execute function stamp();";

@@ -1,4 +1,4 @@
-//! Who is told what, when and how often: of runs that fail and recover, and of refused rows.
+//! Notices to people: of runs that fail and recover, and of rejected rows; each when it is news.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! How pipelines stand, as a person and as a dashboard see it.
+//! The status of pipelines, as a person and as a dashboard see it.
 
 use serde_json::{Value, json};
 use syncline::edge::calling::STATUS_PATH;

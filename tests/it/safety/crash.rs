@@ -13,10 +13,10 @@ use crate::world::tables::ITEMS;
 
 const ROWS: i64 = 20_000;
 
-/// How a run ends that found another's lease.
+/// The exit code of a run that found another's lease.
 const BUSY: i32 = 75;
 
-/// How long to wait before the next look whether a lease is over.
+/// The pause between two runs that try for the lease.
 const PAUSE: Duration = Duration::from_millis(200);
 
 async fn items() -> Pair {

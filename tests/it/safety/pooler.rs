@@ -14,7 +14,7 @@ const ITEMS: &str = "create table items (id int primary key, name text, at times
         ratio float8, raw bytea, updated_at timestamptz not null); \
     create index on items (updated_at, id);";
 
-/// What a client leaves behind that takes a connection of the pool for its own.
+/// Settings that a client leaves behind in a connection of the pool that it takes for its own.
 const LEFT_BEHIND: &str = "set datestyle = 'German'; set intervalstyle = 'sql_standard'; \
     set search_path = 'nowhere'; set timezone = 'Asia/Kathmandu'; set extra_float_digits = -10; \
     set bytea_output = 'escape'; set default_transaction_isolation = 'serializable'; \

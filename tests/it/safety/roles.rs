@@ -32,7 +32,7 @@ async fn through_roles(pair: Pair, on_source: &str, on_target: &str) -> Pair {
     pair.set("SOURCE_DATABASE_URL", source).set("TARGET_DATABASE_URL", target)
 }
 
-/// What `syncline plan` says, and its exit.
+/// Runs `syncline plan`; returns its exit code and its output.
 fn planned(pair: &Pair) -> (Option<i32>, String) {
     planned_with(pair, &[])
 }

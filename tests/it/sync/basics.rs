@@ -1,4 +1,4 @@
-//! What moves, what is counted, what is said: the ordinary sync of ordinary tables.
+//! The ordinary sync of ordinary tables: rows that move, counts, and messages.
 
 use crate::world::pair::Pair;
 

@@ -164,7 +164,7 @@ async fn a_type_that_changed_on_the_source_is_named_and_its_values_travel_as_tex
     }
 }
 
-/// What leaves a table out after it was synced, and how it is said.
+/// Changes that leave a table out after it was synced, and the words for each.
 const BROKEN: [(&str, &str, &str, &str); 7] = [
     (
         "alter table items drop constraint items_pkey, add primary key (other)",

@@ -15,7 +15,7 @@ const TWENTY: &str = "insert into items select i, 'x', now() - (i - 1) * interva
 
 const WEEK: [(&str, &str); 1] = [("SYNC_LOOKBACK", "7d")];
 
-/// The same, and a week is read again.
+/// A look-back of a week, of which all is read again.
 const WIDE: [(&str, &str); 2] = [WEEK[0], ("SYNC_OVERLAP_SECONDS", "604800")];
 
 async fn items() -> Pair {

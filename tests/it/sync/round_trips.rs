@@ -1,4 +1,4 @@
-//! What a quiet run costs: the same round trips however many tables there are.
+//! The cost of a quiet run: the same round trips however many tables there are.
 
 use crate::world::cluster;
 use crate::world::pair::Pair;

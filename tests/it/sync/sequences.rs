@@ -42,7 +42,7 @@ fn run(pair: &Pair, more: &[(&str, &str)]) -> Value {
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
-/// Where a sequence of the target goes on.
+/// Takes the next value of a sequence of the target.
 async fn next(pair: &Pair, sequence: &str) -> String {
     pair.text_target(&format!("select nextval('{sequence}')::text")).await
 }

@@ -1,4 +1,4 @@
-//! What a run leaves alone: rows that are equal, and the part of a table that nobody touched.
+//! Rows that a run leaves alone: equal ones, and the part of a table that nobody touched.
 
 use std::process::Command;
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn sync(source: &Database, target: &Database) -> Value {
     answer
 }
 
-/// How often the table was read from one end to the other, told once every session has ended.
+/// Counts the reads of the whole table; the server tells them once every session has ended.
 async fn full_reads(database: &Database) -> String {
     let others = "select count(*)::text from pg_stat_activity \
         where datname = current_database() and application_name = 'syncline'";

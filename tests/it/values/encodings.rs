@@ -38,7 +38,7 @@ async fn bodies(pair: &Pair) -> String {
     pair.text_target(all).await
 }
 
-/// The same table, whose rows travel as text.
+/// The table of notes with a column that makes its rows travel as text.
 fn as_text() -> String {
     NOTES.replace("body text", "body varchar(99)")
 }

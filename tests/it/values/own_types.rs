@@ -20,7 +20,7 @@ create type "My Types".span as range (subtype = float8);
 create type "My Types".textual as range (subtype = text, collation = "C");
 "#;
 
-/// What is made besides where the server has multiranges.
+/// Types that are made besides if the server has multiranges.
 const OWN_MULTIRANGE: &str = r#"
 create type "My Types".part as range (subtype = float8, multirange_type_name = "My Types".parts);
 "#;
@@ -49,7 +49,7 @@ const OWN_KINDS: &[(&str, &[&str])] = &[
     (r#""My Types".textual"#, &["'[\"\",\"a,b\")'", r#"'["\"","\\"]'"#]),
 ];
 
-/// What extensions bring, each unless the server lacks it.
+/// Types that extensions bring; one that the server lacks is left out.
 const EXTENSIONS: &[(&str, &str, &[&str])] = &[
     ("citext", "citext", &["'Bob'", "''", "'ärger'"]),
     ("hstore", "hstore", &["''", r#"'"a b"=>"1,2", c=>NULL, "q\""=>"=>"'"#]),

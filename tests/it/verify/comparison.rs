@@ -40,7 +40,7 @@ pub fn rows(answer: &Value) -> &Value {
     &answer["tables"][0]["rows"]
 }
 
-/// The same table on both sides with rows of each: what differs is as expected.
+/// Asserts which rows of a table differ between the two sides.
 async fn compared(columns: &str, source: &str, target: &str, expected: Value) {
     let pair = Pair::with(&format!("create table t ({columns})")).await;
     pair.sql_source(&format!("insert into t values {source}")).await;

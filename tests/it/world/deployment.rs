@@ -16,7 +16,7 @@ use super::pair::Pair;
 /// The id of the schedule of the pipeline that needs no file.
 pub const ID: &str = "syncline-slave-to-prod";
 
-/// Where the function is believed to be, unless it is said otherwise.
+/// The public URL of the function where a test names no other.
 pub const HOME: &str = "https://sync.example.com";
 
 /// A QStash whose clock stands at the present, so that nothing ticks by chance.
@@ -28,7 +28,7 @@ pub async fn account() -> LocalQStash {
 #[derive(Clone)]
 pub struct Deployment(pub BTreeMap<String, String>);
 
-/// What a command printed, and how it ended.
+/// The output and the exit code of a command.
 #[derive(Debug)]
 pub struct Printed {
     /// The exit code.
@@ -45,7 +45,7 @@ impl Deployment {
         Self::among(pair.settings().clone(), qstash)
     }
 
-    /// The same for databases that are set as these settings say.
+    /// A deployment over the databases that these settings name.
     pub fn among(databases: BTreeMap<String, String>, qstash: &LocalQStash) -> Self {
         let deployment = Self(databases);
         let deployment = deployment.set("APP_URL", HOME).set("SYNC_ADMIN_TOKEN", ADMIN_TOKEN);
@@ -55,7 +55,7 @@ impl Deployment {
         deployment.set("QSTASH_NEXT_SIGNING_KEY", qstash.next_key())
     }
 
-    /// The same deployment with a setting; an empty one is not set.
+    /// Adds a setting; an empty one counts as not set.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());

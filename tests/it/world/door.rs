@@ -17,7 +17,7 @@ pub const ADMIN_TOKEN: &str = "a-token-that-only-the-tests-know";
 
 /// An open door; it closes when it is dropped.
 pub struct Door {
-    /// Where the function believes to be reached, as QStash signs it.
+    /// The public URL that the function is told, and that QStash signs.
     pub public_url: String,
     /// Signs with the current key.
     pub signer: Signer,
@@ -96,7 +96,7 @@ impl Drop for Door {
 
 /// A port of this machine that is ours already, for whoever must know it before it is served.
 pub struct Port {
-    /// Where it is reached.
+    /// The address of the port.
     pub url: String,
     listener: TcpListener,
 }

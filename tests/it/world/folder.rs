@@ -12,7 +12,7 @@ use super::pair::Pair;
 
 /// A folder that goes with its test.
 pub struct Folder {
-    /// Where it is.
+    /// The path of the folder.
     pub path: PathBuf,
 }
 
@@ -27,7 +27,7 @@ impl Folder {
         Self { path }
     }
 
-    /// The same folder with a file.
+    /// Adds a file to the folder.
     #[must_use]
     pub fn with(self, file: &str, bytes: impl AsRef<[u8]>) -> Self {
         self.put(file, bytes);

@@ -14,7 +14,7 @@ use super::door::ADMIN_TOKEN;
 use super::runtime_api::RuntimeApi;
 use super::{Database, connect, fresh_database};
 
-/// Where the function believes to be reached.
+/// The public URL that the function is told.
 pub const APP_URL: &str = "https://sync.example.com";
 
 /// A function that has asked for work, over two databases.
@@ -78,7 +78,7 @@ impl Function {
         (status, serde_json::from_slice(&body).expect("a JSON body"))
     }
 
-    /// What it has written to stdout: it has done so for all invocations that are answered.
+    /// Returns the function's stdout, which is complete for every answered invocation.
     pub fn printed(&self) -> String {
         std::fs::read_to_string(&self.stdout).expect("the file is there")
     }

@@ -10,7 +10,7 @@ use super::process::wait_until;
 
 /// `syncline serve`, alive between `start` and `kill`.
 pub struct Killable {
-    /// Where it listens, whenever it lives.
+    /// The address that it listens on whenever it lives.
     pub url: String,
     port: u16,
     settings: BTreeMap<String, String>,

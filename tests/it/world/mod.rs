@@ -1,4 +1,4 @@
-//! What the tests live in: one throwaway server for the whole run, and a database for each test.
+//! The world of the tests: one throwaway server for the whole run, and a database for each test.
 
 mod cleanup;
 pub mod deployment;

@@ -35,7 +35,7 @@ pub enum OverApi {
 const OVER_API: &str = "SYNCLINE_TEST_OVER_API";
 
 impl OverApi {
-    /// What the variable says.
+    /// Reads the variable.
     pub fn from_environment() -> Option<Self> {
         match std::env::var(OVER_API).ok()?.as_str() {
             "source" => Some(Self::Source),
@@ -46,8 +46,8 @@ impl OverApi {
     }
 }
 
-/// Whether a test can be that needs a connection to one of its databases; where the variable has
-/// that one reached over an API, it says what is left out.
+/// Says whether a test that needs a connection to this side can run. If the variable has that side
+/// reached over an API, it cannot, and what is left out is printed.
 pub fn connects_to(side: Side, for_what: &str) -> bool {
     let connects = match OverApi::from_environment() {
         None => true,

@@ -32,7 +32,7 @@ pub struct Pair {
     here: Client,
     there: Client,
     settings: BTreeMap<String, String>,
-    /// What stands before the databases, where the function reaches them over an API.
+    /// The stand-ins before the databases that the function reaches over an API.
     apis: Apis,
 }
 
@@ -43,7 +43,7 @@ struct Apis {
     target: Option<Standin>,
 }
 
-/// What a call was answered.
+/// The answer to a call.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -93,7 +93,8 @@ impl Pair {
         }
     }
 
-    /// The same pair with what a person runs in a project's SQL editor, reached over its API.
+    /// Runs our SQL as a person does in a project's SQL editor, and has the pair reached over its
+    /// API.
     #[must_use]
     pub async fn over_api(mut self, over: OverApi) -> Self {
         if over != OverApi::Target {
@@ -133,20 +134,20 @@ impl Pair {
         client.batch_execute(GRANTS).await.expect("the superuser may grant");
     }
 
-    /// The same pair with a setting.
+    /// Adds a setting.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The same pair with rules for a table, as `syncline.toml` has them.
+    /// Adds rules for a table, as `syncline.toml` has them.
     #[must_use]
     pub fn rules(self, table: &str) -> Self {
         self.pipeline(&format!("[[pipeline.table]]\n{table}"))
     }
 
-    /// The same pair with settings of the pipeline, as `syncline.toml` has them.
+    /// Adds settings of the pipeline, as `syncline.toml` has them.
     #[must_use]
     pub fn pipeline(self, settings: &str) -> Self {
         let path: PathBuf = std::env::temp_dir().join(format!("{}.toml", self.source.name));
@@ -156,7 +157,7 @@ impl Pair {
         self.set("SYNC_CONFIG", path.to_string_lossy())
     }
 
-    /// What a process or an application is set up with.
+    /// Returns the settings that a process or an application is started with.
     pub fn settings(&self) -> &BTreeMap<String, String> {
         &self.settings
     }

@@ -70,7 +70,7 @@ impl Pooler {
         false
     }
 
-    /// The same URL through the pooler.
+    /// Returns a URL that leads to the same database through the pooler.
     pub fn url(&self, url: &str) -> String {
         url.replace(&format!(":{}/", self.server), &format!(":{}/", self.port))
     }

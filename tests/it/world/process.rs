@@ -22,7 +22,7 @@ pub fn directory_of(process: u32) -> PathBuf {
     found.unwrap()
 }
 
-/// Whether a process has the directory in its command line; a server has.
+/// Says whether a process has the directory in its command line, as a server has.
 pub fn runs_in(directory: &Path) -> bool {
     let listed = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     String::from_utf8_lossy(&listed.stdout).contains(&*directory.to_string_lossy())

@@ -18,7 +18,7 @@ pub enum Way {
     ToClient,
 }
 
-/// What happens to the connection whose bytes reach the offset.
+/// The fate of the connection whose bytes reach the offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     /// It ends on both sides.
@@ -62,7 +62,7 @@ impl Proxy {
         Self { port, shared }
     }
 
-    /// The same URL through this proxy.
+    /// Returns a URL that leads to the same database through this proxy.
     pub fn url(&self, url: &str, server: u16) -> String {
         url.replace(&format!(":{server}/"), &format!(":{}/", self.port))
     }
@@ -74,7 +74,7 @@ impl Proxy {
         *self.shared.plan.lock().expect("no holder panics") = Some((way, bytes, act));
     }
 
-    /// Whether the plan is still waiting for its byte.
+    /// Says whether the plan still waits for its byte.
     pub fn is_waiting(&self) -> bool {
         self.shared.plan.lock().expect("no holder panics").is_some()
     }
@@ -100,8 +100,8 @@ impl Proxy {
         self.shared.counter(way).load(Ordering::SeqCst)
     }
 
-    /// How often a client waited for an answer, at most: the messages after which the protocol
-    /// makes a client wait (`Query` and `Sync`), since the last call of this.
+    /// Returns how often a client waited for an answer, at most: the messages after which the
+    /// protocol makes a client wait (`Query` and `Sync`), since the last call of this.
     pub fn exchanges(&self) -> u64 {
         self.shared.exchanges.swap(0, Ordering::SeqCst)
     }
@@ -115,7 +115,7 @@ impl Shared {
         }
     }
 
-    /// How many of these bytes may still pass, and what happens then.
+    /// Returns how many of these bytes may still pass, and what happens then.
     fn allow(&self, way: Way, bytes: usize) -> (usize, Option<Act>) {
         let mut plan = self.plan.lock().expect("no holder panics");
         let before = self.counter(way).fetch_add(bytes as u64, Ordering::SeqCst);

@@ -16,14 +16,14 @@ use tokio::task::JoinHandle;
 use super::door::{client, told};
 use super::pair::{Pair, TOKEN};
 
-/// How long until the schedule's next tick has come, whenever the clock was started.
+/// The time within which the schedule ticks, whenever the clock was started.
 pub const SIX_HOURS: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The function, behind its QStash.
 pub struct Queued {
     pub pair: Pair,
     pub qstash: LocalQStash,
-    /// Where the function is reached.
+    /// The address of the function.
     pub url: String,
     client: Client,
     server: JoinHandle<()>,
@@ -35,7 +35,7 @@ impl Queued {
         Self::with_courier(pair, more, None).await
     }
 
-    /// The same with deliveries that somebody else carries.
+    /// The function over the pair, whose deliveries another courier carries.
     pub async fn with_courier(
         pair: Pair,
         more: &[(&str, &str)],
@@ -101,7 +101,7 @@ impl Queued {
         self.pair.text_target(runs).await
     }
 
-    /// The same, where there may be no state tables yet.
+    /// The history, empty where there are no state tables yet.
     pub async fn history_or_none(&self) -> String {
         let there = "select (to_regclass('sync_metadata') is not null)::text";
         match self.pair.text_target(there).await.as_str() {

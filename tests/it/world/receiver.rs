@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What arrived.
+/// A request that arrived.
 #[derive(Clone, Debug)]
 pub struct Arrived {
     pub method: String,

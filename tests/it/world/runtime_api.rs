@@ -1,4 +1,4 @@
-//! What a Lambda function sees of Lambda: the Runtime API, which hands it events and takes its
+//! The Runtime API, all that a Lambda function sees of Lambda: it hands out events and takes
 //! answers. Unlike `cargo lambda watch` it sends a true deadline, and tells a failure from an
 //! answer.
 
@@ -45,7 +45,7 @@ impl RuntimeApi {
         Self { address, desk, server }
     }
 
-    /// What a function is started with, and finds this API by.
+    /// Returns the variables by which a function finds this API.
     pub fn environment(&self) -> [(&'static str, String); 6] {
         [
             ("AWS_LAMBDA_RUNTIME_API", self.address.to_string()),
@@ -86,7 +86,7 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// What a function posted for an event.
+/// A function's post for an event.
 #[derive(Debug, PartialEq)]
 pub enum Response {
     /// To `/response`: it handled the event, be it with an HTTP error.
@@ -115,7 +115,7 @@ struct Invocation {
     deadline: SystemTime,
 }
 
-/// Where events wait for a function, and their callers for an answer.
+/// The desk at which events wait for a function, and their callers for an answer.
 #[derive(Default)]
 struct Desk {
     state: Mutex<DeskState>,

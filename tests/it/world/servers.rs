@@ -65,7 +65,7 @@ pub fn oldest_and_newest() -> Option<[&'static Cluster; 2]> {
     both.as_ref().map(|both| both.each_ref())
 }
 
-/// What changes how values are written and read, one way on one side and another on the other.
+/// Settings that change how values are written and read; the two servers differ in each.
 const OLDEST_SETTINGS: [(&str, &str); 7] = [
     ("timezone", "Asia/Kathmandu"),
     ("datestyle", "German"),
@@ -96,8 +96,8 @@ pub fn release(of: &Cluster) -> u32 {
     of.release().parse().expect("a release is a number")
 }
 
-/// Whether the server that all tests run on is of that release or a later one; it says so where
-/// not.
+/// Says whether the tests' server is of that release or a later one, and prints what is left out if
+/// it is not.
 pub fn has(since: u32, what: &str) -> bool {
     let release = release(cluster());
     if release < since {
@@ -106,7 +106,7 @@ pub fn has(since: u32, what: &str) -> bool {
     release >= since
 }
 
-/// Whether standbys can be made of the server that all tests run on; it says so where not.
+/// Says whether the tests' server can have standbys, and prints what is left out if it cannot.
 pub fn makes_standbys() -> bool {
     let able = cluster().binaries().join("pg_basebackup").is_file();
     if !able {

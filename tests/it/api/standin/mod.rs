@@ -23,7 +23,7 @@ pub struct Project {
     http: reqwest::Client,
 }
 
-/// What a call was answered.
+/// The answer to a call.
 #[derive(Debug)]
 pub struct Told {
     status: u16,

@@ -1,4 +1,4 @@
-//! What is told when something is not there or wrong, and what is not tried then.
+//! Things that are not there or wrong: each is told, and what depends on it is not tried.
 
 use axum::Router;
 use axum::routing::get;

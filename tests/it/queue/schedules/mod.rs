@@ -36,7 +36,7 @@ fn code(answer: &(u16, Value)) -> (u16, &str) {
     (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
 }
 
-/// How the first schedule of the list stands.
+/// Returns the status of the first schedule of the list.
 fn status(listed: &(u16, Value)) -> &str {
     assert_eq!(listed.0, 200, "{}", listed.1);
     listed.1["schedules"][0]["status"].as_str().expect("a status")

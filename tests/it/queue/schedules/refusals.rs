@@ -1,4 +1,4 @@
-//! What QStash or the route refuses, and answers that are lost on their way.
+//! Refusals of QStash and of the route, and answers that are lost on their way.
 
 use serde_json::json;
 use syncline::adapters::qstash::QStash;

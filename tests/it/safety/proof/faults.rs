@@ -11,7 +11,7 @@ use crate::world::dice::Dice;
 use crate::world::pair::Pair;
 use crate::world::proxy::{Act, Proxy, Way};
 
-/// What becomes of a run.
+/// The fate of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     /// Nothing.
@@ -20,9 +20,9 @@ pub enum Fate {
     Killed,
     /// Its source's answers end at some byte.
     SourceCut,
-    /// What it sends to the target ends at some byte.
+    /// The stream of bytes to the target ends at some byte.
     TargetCut,
-    /// What the target answers ends at some byte, a commit's answer among them.
+    /// The target's answers end at some byte, a commit's answer among them.
     AnswerCut,
     /// Another run begins while it is at work.
     Rivalled,
@@ -49,7 +49,7 @@ const BUSY: i32 = 75;
 /// Longer than most runs; a kill that comes later than the run's end meets nothing.
 const LATEST_KILL_MS: u64 = 600;
 
-/// What lies between the runs and the databases.
+/// The proxies between the runs and the databases, and the fates that are dealt.
 pub struct Faults {
     source: Proxy,
     target: Proxy,
@@ -73,7 +73,7 @@ impl Faults {
         Self { source, target, source_url, target_url, dice, deck, usual: [0; 3], counts }
     }
 
-    /// How many runs had which fate; a kill or a cut that came too late does not count.
+    /// The number of runs by their fate; a kill or a cut that came too late does not count.
     pub fn counts(&self) -> &BTreeMap<Fate, u64> {
         &self.counts
     }

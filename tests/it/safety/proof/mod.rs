@@ -36,11 +36,11 @@ const SCHEMA: &str = "\
 
 const TABLES: [&str; 4] = ["people", "orders", "lines", "words"];
 
-/// How often the writers stop, and both sides must be equal: what one stretch loses, a later one
-/// could write over.
+/// The times that the writers stop and both sides must be equal: what one stretch loses, a later
+/// one could write over.
 const STRETCHES: u32 = 3;
 
-/// How many stretches there are at most until everything has happened once, on a busy machine.
+/// The most stretches until everything has happened once; a busy machine needs more than three.
 const MOST_STRETCHES: u32 = 30;
 
 fn seconds() -> u64 {
@@ -104,7 +104,7 @@ async fn writers_kills_and_cuts_lose_nothing_and_leave_nothing_wrong() {
     pair.assert_settled(&TABLES).await;
 }
 
-/// What belongs to the proof and has not happened yet: deeds, fates, and a kill that met a run.
+/// Names all that the proof needs and has not met yet: deeds, fates, and a kill that met a run.
 async fn not_seen(pair: &Pair, done: &BTreeMap<Deed, u64>, faults: &Faults) -> Vec<String> {
     let has_happened = |times: Option<&u64>| times.is_some_and(|times| *times > 0);
     let deeds = Deed::ALL.iter().filter(|deed| !has_happened(done.get(deed)));

@@ -1,4 +1,4 @@
-//! What writes the source: short transactions and long ones, rows that are made, changed, deleted,
+//! Writers of the source: short transactions and long ones, rows that are made, changed, deleted,
 //! given other keys, and values that change hands.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 use crate::world::dice::Dice;
 use crate::world::pair::Pair;
 
-/// What a writer does in a step.
+/// One step of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
     /// A person, an order or a word is made, under a stamp of now or of the transaction's start.
@@ -54,13 +54,13 @@ impl Deed {
     ];
 }
 
-/// How often each deed was done, in transactions that were committed.
+/// The times that each deed was done in a transaction that was committed.
 pub type Deeds = BTreeMap<Deed, u64>;
 
-/// How many write at once.
+/// The number of writers at once.
 const WRITERS: u64 = 4;
 
-/// How long one waits for a row that another has: they write the same rows on purpose.
+/// The time that a writer waits for a row that another has: they write the same rows on purpose.
 const PATIENCE: &str = "set lock_timeout = '300ms'; set deadlock_timeout = '100ms'";
 
 /// Writers at work.

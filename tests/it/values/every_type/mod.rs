@@ -11,7 +11,7 @@ use crate::world::servers::release;
 use crate::world::{cluster, connect, fresh_database};
 use samples::{CANNOT_BE_WRITTEN, Kind, kinds};
 
-/// What a table's rows travel as: a column of an enum makes it text.
+/// The forms that rows travel in: a column of an enum makes it text.
 const FORMS: [(&str, &str); 2] = [("binary", ""), ("text", ", mood mood default 'glad'")];
 
 /// A table for each type and form: its values, their arrays, and arrays of every shape.
@@ -63,7 +63,7 @@ pub fn rows(release: u32) -> String {
     text
 }
 
-/// What a type's own output functions make of all values of a table, told without COPY: text, and
+/// The outputs of a type's own functions for all values of a table, told without COPY: text, and
 /// binary where that means the same in every database. Each value lies in its row's array, too. A
 /// cast would show the encoding that an xml once came in, which no way out of a database keeps.
 fn bytes_of(table: &str, kind: &Kind) -> String {

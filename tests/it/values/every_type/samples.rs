@@ -5,7 +5,7 @@
 pub struct Kind {
     /// Its name.
     pub name: &'static str,
-    /// How a column of it is declared, where the bare name would mean a length of 1.
+    /// The declaration of a column; the bare name may mean a length of 1.
     pub declared: &'static str,
     /// The first release that has the type with these values.
     pub since: u32,
@@ -13,7 +13,7 @@ pub struct Kind {
     pub values: &'static [&'static str],
 }
 
-/// What a release knows of them.
+/// Returns the types that a release has.
 pub fn kinds(release: u32) -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().filter(move |kind| kind.since <= release)
 }

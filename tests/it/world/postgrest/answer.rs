@@ -1,4 +1,4 @@
-//! What goes back, before the gateway has touched it.
+//! Answers, before the gateway has touched them.
 
 use axum::body::Body;
 use axum::response::Response;

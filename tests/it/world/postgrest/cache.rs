@@ -1,4 +1,4 @@
-//! What PostgREST knows of the database without looking: tables, columns and functions as they
+//! PostgREST's schema cache: tables, columns and functions as they
 //! were when the cache was last loaded. A change of the schema stays unseen until it is told.
 
 use serde::Deserialize;

@@ -29,7 +29,7 @@ pub fn condition(rows: &str, key: &str, value: &str) -> Result<String, Refusal> 
     operation(&column, &mut scanner, value, Place::Alone)
 }
 
-/// Whether a value begins as a filter does; else it is an argument of a function.
+/// Says whether a value begins like a filter; any other is an argument of a function.
 pub fn is_filter(value: &str) -> bool {
     let value = value.strip_prefix("not.").unwrap_or(value);
     let Some((operator, _)) = value.split_once(['.', '(']) else { return false };
@@ -54,7 +54,7 @@ fn column(rows: &str, key: &str) -> Result<String, Refusal> {
     }
 }
 
-/// Where an operation stands: alone its value ends with the text, in a tree with the item.
+/// The place of an operation: alone, its value ends with the text; in a tree, with the item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Alone,

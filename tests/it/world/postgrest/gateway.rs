@@ -1,4 +1,4 @@
-//! What stands before PostgREST in a project: keys, the prefix of the path, the length of an
+//! The gateway before PostgREST in a project: keys, the prefix of the path, the length of an
 //! address, compression, and trouble.
 
 use std::io::Write;
@@ -22,7 +22,7 @@ use super::request::{Asked, Preferences};
 use super::trouble::{Trouble, Troubles, gateway_answer};
 use super::{Call, Server};
 
-/// Where the API begins.
+/// The path below which the API lies.
 const PREFIX: &str = "/rest/v1";
 
 /// The longest path and query that nginx takes with its usual buffers.
@@ -32,9 +32,9 @@ const LONGEST_TARGET: usize = 8 << 10;
 pub struct Gateway {
     /// PostgREST behind it.
     pub server: Server,
-    /// What is to go wrong.
+    /// The troubles that calls will meet.
     pub troubles: Troubles,
-    /// What was called, in the order of the answers.
+    /// The calls so far, in the order of their answers.
     pub calls: Mutex<Vec<Call>>,
 }
 

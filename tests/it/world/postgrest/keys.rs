@@ -14,7 +14,7 @@ const SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-/// How far a token's clock may be off.
+/// The most that the clock of a token's maker may be off.
 const LEEWAY_SECONDS: i64 = 30;
 
 /// Far enough ahead that no run of the tests sees it: legacy keys live for ten years.

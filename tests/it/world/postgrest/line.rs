@@ -14,9 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts the connections of one stand-in, and counts them.
 pub struct Lines {
-    /// Where they arrive.
+    /// The port that connections arrive on.
     pub listener: TcpListener,
-    /// How many there were.
+    /// The number of connections so far.
     pub accepted: Arc<AtomicUsize>,
 }
 
@@ -24,10 +24,10 @@ pub struct Lines {
 #[derive(Clone, Debug, Default)]
 pub struct Switch(Arc<Mutex<Option<Cut>>>);
 
-/// What is still let through.
+/// The bytes that are still let through.
 #[derive(Debug)]
 struct Cut {
-    /// How much of a body.
+    /// The bytes of the body.
     left: usize,
     /// The last bytes of the head, until its end was seen.
     head: Option<Vec<u8>>,
@@ -45,7 +45,7 @@ impl Switch {
         *self.0.lock().expect("no holder panics") = Some(cut);
     }
 
-    /// How many of these bytes may go out; none where the connection is broken.
+    /// Returns how many of these bytes may go out, or none if the connection is broken.
     fn allow(&self, bytes: &[u8]) -> Option<usize> {
         let mut cut = self.0.lock().expect("no holder panics");
         let Some(cut) = cut.as_mut() else { return Some(bytes.len()) };

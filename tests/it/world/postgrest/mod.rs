@@ -1,5 +1,5 @@
 //! A stand-in for PostgREST behind a gateway like Supabase's, over a database of the test cluster.
-//! What it does was observed of the real one; what nobody has observed it refuses with 501 and the
+//! All that it does was observed of the real one; it refuses everything else with 501 and the
 //! reason, so that no test passes by a guess.
 //!
 //! Postgres does the work, with the same roles and much the same statements as PostgREST's: values,
@@ -43,14 +43,14 @@ use line::{Lines, Switch};
 use server::Server;
 pub use trouble::Trouble;
 
-/// What a project is set up with.
+/// The options that a project is set up with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// No answer has more rows; nothing tells that there were more.
     pub max_rows: i64,
     /// The schemas that are exposed; the first is meant where none is named.
     pub schemas: Vec<String>,
-    /// What a statement may take.
+    /// The longest time that a statement may take.
     pub statement_timeout: Duration,
     /// The gateway compresses answers for those who take it.
     pub gzip: bool,
@@ -159,7 +159,7 @@ impl Standin {
         self.gateway.calls.lock().expect("no holder panics").clone()
     }
 
-    /// How many connections it accepted so far.
+    /// Returns the number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
@@ -179,12 +179,12 @@ impl Standin {
         self.gateway.troubles.forget();
     }
 
-    /// Whether trouble still waits for its call.
+    /// Says whether a trouble still waits for its call.
     pub fn is_waiting(&self) -> bool {
         self.gateway.troubles.is_waiting()
     }
 
-    /// Whether the project takes no writes (25006 and 405), as a standby takes none.
+    /// Sets whether the project refuses all writes (25006 and 405), as a standby does.
     pub fn set_read_only(&self, is_read_only: bool) {
         self.gateway.server.is_read_only.store(is_read_only, Ordering::SeqCst);
     }

@@ -6,7 +6,7 @@ use super::filter;
 use super::refusal::Refusal;
 use super::text::{self, Scanner};
 
-/// What a query string asks for.
+/// The wishes of a query string.
 pub struct Query {
     /// The columns and their order in the answer.
     pub select: Vec<Item>,
@@ -41,9 +41,9 @@ pub struct Term {
 /// The rows that are asked for by their place.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// How many are passed over.
+    /// The number of rows to skip.
     pub offset: i64,
-    /// How many at most.
+    /// The largest number of rows to return.
     pub limit: Option<i64>,
 }
 
@@ -153,7 +153,7 @@ impl Query {
         Ok(window)
     }
 
-    /// Whether rows are asked for by their place or in an order, which only reading knows.
+    /// Says whether rows are asked for by place or in an order, which only a read may do.
     pub fn is_for_reading(&self) -> bool {
         self.limit.is_some() || self.offset != 0 || !self.order.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What is not done, in PostgREST's words: its codes, its statuses and the four fields of its body.
+//! Refusals in PostgREST's words: its codes, its statuses and the four fields of its body.
 
 use serde_json::{Value, json};
 use tokio_postgres::Error;
@@ -23,8 +23,8 @@ impl Refusal {
         Self { status, code, message, details: None, hint: None, headers: Vec::new() }
     }
 
-    /// What the stand-in does not know is no guess of its own: whoever sends it learns at once that
-    /// nobody has looked what PostgREST does.
+    /// Refuses a request whose effect nobody has observed: the stand-in does not guess, and its
+    /// sender learns that at once.
     pub fn unknown(what: impl AsRef<str>) -> Self {
         let message = format!("The stand-in for PostgREST does not know {}", what.as_ref());
         Self::new(501, "STANDIN", message).hint("Observe the real one, then teach the stand-in")
@@ -62,7 +62,7 @@ impl Refusal {
         self
     }
 
-    /// What the database refused, or that it could not be asked.
+    /// Tells an error of the database, or that no connection could be had.
     pub fn of_database(error: &Error, is_anonymous: bool) -> Self {
         let Some(refused) = error.as_db_error() else {
             let message = "Database client error. Retrying the connection.";

@@ -19,13 +19,13 @@ pub struct Asked {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// Who asks.
+    /// The caller.
     pub identity: Identity,
-    /// What they prefer.
+    /// The caller's preferences.
     pub prefer: Preferences,
 }
 
-/// What `Prefer` says. A preference that is sent twice counts once, as it comes first.
+/// The header `Prefer`. Of a preference that is sent twice the first counts.
 #[derive(Clone, Debug, Default)]
 pub struct Preferences {
     /// `resolution=`
@@ -56,7 +56,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// What the answer's `Content-Type` says.
+    /// Returns the answer's `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Array => "application/json; charset=utf-8",
@@ -91,7 +91,7 @@ impl Asked {
         Err(not_acceptable(accept))
     }
 
-    /// Whether the description of the API may be sent.
+    /// Refuses a caller that does not take the description of the API.
     pub fn takes_openapi(&self) -> Result<(), Refusal> {
         let accept = self.header("accept");
         let known = ["", "*/*", "application/json", "application/openapi+json"];

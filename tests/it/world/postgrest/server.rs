@@ -16,7 +16,7 @@ use super::{Options, call, connect, openapi, read, text, write};
 
 /// PostgREST over one database.
 pub struct Server {
-    /// What it was set up with.
+    /// The options of the project.
     pub options: Options,
     /// The keys of the project.
     pub keys: Keys,
@@ -40,7 +40,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Where the database is, for the role `authenticator`.
+    /// Returns the URL of the database for the role `authenticator`.
     pub fn database(&self) -> &str {
         &self.pool.url
     }

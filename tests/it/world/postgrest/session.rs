@@ -12,13 +12,13 @@ use super::connect;
 use super::keys::Identity;
 use super::refusal::Refusal;
 
-/// What the real one has unless it is told otherwise; the eleventh request waits.
+/// The default of the real one; the eleventh request waits.
 const CONNECTIONS: usize = 10;
 
-/// How long a request waits for a connection.
+/// The longest time that a request waits for a connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How often a transaction is run that others keep from its end. The real one does not count; a
+/// The most runs of a transaction that others keep from its end. The real one does not count; a
 /// test that brings about nothing else should end.
 const MOST_RUNS: usize = 10;
 
@@ -32,7 +32,7 @@ pub struct Pool {
 
 /// One request's work in the database.
 pub struct Work<'a> {
-    /// Who asks.
+    /// The caller.
     pub identity: &'a Identity,
     /// It may write.
     pub writes: bool,
@@ -44,16 +44,16 @@ pub struct Work<'a> {
     pub body: Option<String>,
 }
 
-/// What the statement gave.
+/// The result of a statement.
 #[derive(Debug)]
 pub struct Outcome {
-    /// How many rows there are, where they were counted.
+    /// The number of all rows, if they were counted.
     pub total: Option<i64>,
-    /// How many rows are in the answer, or were written.
+    /// The number of rows in the answer, or of those written.
     pub rows: i64,
     /// The answer's body.
     pub body: String,
-    /// How many rows an upsert inserted.
+    /// The number of rows that an upsert inserted.
     pub inserted: Option<i64>,
 }
 

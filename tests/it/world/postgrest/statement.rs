@@ -6,7 +6,7 @@ use super::query::Query;
 use super::request::Form;
 use super::text;
 
-/// How the rows of `pgrst_source` become the body.
+/// The form in which the rows of `pgrst_source` become the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
     /// No body is asked for.
@@ -66,7 +66,7 @@ pub fn framed(source: &str, read: &str, count: Option<&str>, rows: Rows) -> Stri
     )
 }
 
-/// What a write gives back: the rows, where they are asked for, or as many ones.
+/// Builds the `returning` list of a write: the rows if they are asked for, else a 1 for each.
 pub fn returning(query: &Query, table: &str, rows: Rows) -> String {
     match rows {
         Rows::Unseen => " returning 1".to_owned(),
@@ -74,7 +74,7 @@ pub fn returning(query: &Query, table: &str, rows: Rows) -> String {
     }
 }
 
-/// What is shown of the rows that a write gave back.
+/// Builds the select list over the rows that a write returned.
 pub fn shown(query: &Query, rows: Rows) -> String {
     match rows {
         Rows::Unseen => "select * from pgrst_source".to_owned(),

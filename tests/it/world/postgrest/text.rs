@@ -25,7 +25,7 @@ pub fn array_literal(items: &[String]) -> String {
 
 /// Walks over a text from its beginning.
 pub struct Scanner<'a> {
-    /// What is still to be read.
+    /// The text that is still to be read.
     pub rest: &'a str,
 }
 

@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 
 use super::answer::Answer;
 
-/// What goes wrong with a call.
+/// A failure that a call meets.
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// The gateway answers this status by itself, with the body that it has for it; PostgREST is
     /// not asked. 429 and 503 say when to come again.
     Status(u16),
-    /// The same after the work is committed, as a gateway does that waited no longer.
+    /// The gateway answers this status after the work is committed, as if it had waited no longer.
     StatusAfter(u16),
     /// The gateway answers this body, of this status and content type.
     Body(u16, &'static str, &'static str),
@@ -41,7 +41,7 @@ pub enum Trouble {
     Meanwhile(String, String),
 }
 
-/// Where an answer waits.
+/// A gate at which an answer waits.
 #[derive(Debug, Default)]
 pub struct Gate {
     reached: Notify,
@@ -71,7 +71,7 @@ pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The calls that trouble waits for.
 struct Plan {
-    /// What the method and the target below the prefix must contain: `POST /jobs`.
+    /// The text that the method and the path below the prefix must contain: `POST /jobs`.
     of: String,
     skip: usize,
     times: usize,
@@ -89,7 +89,7 @@ impl Troubles {
         self.0.lock().expect("no holder panics").push(plan);
     }
 
-    /// What happens to this call, if anything; the first plan that waits for it counts.
+    /// Returns the trouble that this call meets, if any: that of the first plan that waits for it.
     pub fn of(&self, call: &str) -> Option<Trouble> {
         let mut plans = self.0.lock().expect("no holder panics");
         plans.retain(|plan| plan.times > 0);
@@ -107,13 +107,13 @@ impl Troubles {
         self.0.lock().expect("no holder panics").clear();
     }
 
-    /// Whether some has not struck yet.
+    /// Says whether a trouble has not struck yet.
     pub fn is_waiting(&self) -> bool {
         self.0.lock().expect("no holder panics").iter().any(|plan| plan.times > 0)
     }
 }
 
-/// What the gateway says by itself. Its bodies are not PostgREST's, and some are no JSON.
+/// An answer of the gateway itself. Its bodies are not PostgREST's, and some are no JSON.
 pub fn gateway_answer(status: u16) -> Answer {
     let told = |message: &str| {
         let body = serde_json::json!({ "message": message }).to_string();

@@ -120,7 +120,7 @@ pub async fn delete(server: &Server, asked: &Asked, name: &str) -> Result<Answer
     Ok(changed(outcome, rows, form, content_range(1, 0, total), prefer.applied()))
 }
 
-/// What is written, and how it is told.
+/// The table that is written, and the form of the answer.
 struct Target<'a> {
     schema: &'a str,
     query: Query,
