@@ -16,9 +16,9 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::pipeline::{Policy, TableRule, TargetTriggers};
 use crate::engine::model::table::{LONGEST_NAME, TableName};
 
-use super::databases::Placed;
-use super::errors::{Problem, Problems};
-use super::lookback;
+use crate::settings::databases::Placed;
+use crate::settings::errors::{Problem, Problems};
+use crate::settings::lookback;
 
 pub(super) use deletes::How;
 
@@ -377,5 +377,4 @@ fn is_pipeline_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;
