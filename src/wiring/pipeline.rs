@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::adapters;
 use crate::adapters::postgres::PostgresTarget;
 use crate::engine::model::address::Address;
+use crate::engine::model::hex::hex;
 use crate::engine::model::meter::Meter;
 use crate::engine::ports::{Clock, Notifier};
 use crate::jobs::{Ports, Served};
@@ -43,7 +44,7 @@ fn mark(target: &Address, state_schema: &str) -> String {
         Address::Postgres(url) => format!("{} {} {state_schema}", url.user, url.label()),
         Address::Project(project) => format!("{} {state_schema}", project.api()),
     });
-    digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..4])
 }
 
 /// This machine's clock.

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod facts;
 pub mod fault;
 pub mod fault_code;
+pub mod hex;
 pub mod history;
 pub mod json_rows;
 pub mod lease;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::SystemTime;
 
+use super::hex::hex;
 use super::table::TableName;
 
 /// Why a run began.
@@ -63,14 +64,8 @@ impl RunId {
     pub fn from_random(mut bits: [u8; 16]) -> Self {
         bits[6] = (bits[6] & 0x0f) | 0x40;
         bits[8] = (bits[8] & 0x3f) | 0x80;
-        let mut text = String::with_capacity(36);
-        for (at, byte) in bits.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            text.push_str(&format!("{byte:02x}"));
-        }
-        Self(text)
+        let groups = [&bits[..4], &bits[4..6], &bits[6..8], &bits[8..10], &bits[10..]];
+        Self(groups.map(hex).join("-"))
     }
 
     /// An id that was recorded before.

@@ -1,33 +1,31 @@
-//! What of a cutover still holds, who stands in its way, and which variable gets which value.
+//! Decides which steps of a cutover still hold, whether somebody writes in the source, and which
+//! variable gets which value.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use crate::engine::model::hex::hex;
 use crate::engine::model::table::TableName;
 
 use super::ports::{End, OpenWriter, Passed, Record, Step};
 
-/// The source's rows at a moment: a digest a table, in which any write shows.
+/// The source at a moment: a digest for each table, which any write changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look(pub BTreeMap<TableName, String>);
 
 impl Look {
-    /// All tables in one text that tells nothing of the rows.
+    /// The digest of all tables, which tells nothing of the rows.
     pub fn digest(&self) -> String {
         let mut sum = Sha256::new();
         for (table, digest) in &self.0 {
             sum.update(format!("{table}\n{digest}\n"));
         }
-        sum.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&sum.finalize())
     }
 
-    /// The tables that another look found otherwise.
+    /// The tables that have changed in a later look.
     pub fn changed(&self, later: &Self) -> Vec<TableName> {
         let is_other = |table: &&TableName| self.0.get(table) != later.0.get(table);
         let mut changed: Vec<TableName> = later.0.keys().filter(is_other).cloned().collect();
@@ -36,19 +34,19 @@ impl Look {
     }
 }
 
-/// Where a step of a cutover stands when it is asked for again.
+/// The standing of a step when a cutover is asked for again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nobody has done it.
+    /// The step was not done.
     Open,
-    /// It was done then, and the source is as it was.
+    /// The step was done at that time, and the source is as it was.
     Holds(SystemTime),
-    /// It was done then, and the source has changed since: it has to be done again.
+    /// The step was done at that time, and the source has changed since: it has to be done again.
     Stale(SystemTime),
 }
 
 impl Record {
-    /// Where a step stands, the source being as this look found it.
+    /// The standing of a step, if the source is as this look found it.
     pub fn standing(&self, step: Step, look: &Look) -> Standing {
         match self.passed.get(&step) {
             None => Standing::Open,
@@ -57,7 +55,7 @@ impl Record {
         }
     }
 
-    /// The same record once a step is done. What comes after it rests on it, and is open again.
+    /// Records a step as done. The later steps rest on it, and are open again.
     #[must_use]
     pub fn with(mut self, step: Step, at: SystemTime, look: &Look) -> Self {
         self.passed.retain(|other, _| *other < step);
@@ -66,30 +64,30 @@ impl Record {
     }
 }
 
-/// What two looks at the source told of its writers.
+/// The writers of the source, as far as two looks tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// Who had a writing transaction open at one of them.
+    /// The writers that had a transaction open at one of the looks.
     pub writers: Vec<OpenWriter>,
-    /// The tables that changed between them.
+    /// The tables that changed between the looks.
     pub changed: Vec<TableName>,
     /// The second look.
     pub look: Look,
 }
 
 impl Watched {
-    /// Nobody writes, as far as two looks can tell.
+    /// Says whether nobody writes, as far as two looks can tell.
     pub fn is_quiet(&self) -> bool {
         self.writers.is_empty() && self.changed.is_empty()
     }
 
-    /// Who writes and where.
+    /// Names the writers and the changing tables.
     pub fn sentence(&self) -> String {
-        let who = self.writers.iter().map(|of| {
-            let role = of.role.as_deref().unwrap_or("a prepared transaction");
-            match of.application.is_empty() {
+        let who = self.writers.iter().map(|writer| {
+            let role = writer.role.as_deref().unwrap_or("a prepared transaction");
+            match writer.application.is_empty() {
                 true => role.to_owned(),
-                false => format!("{role} ({})", of.application),
+                false => format!("{role} ({})", writer.application),
             }
         });
         let who: Vec<String> = who.collect();
@@ -106,9 +104,10 @@ impl Watched {
         }
     }
 
-    /// How the writers are stopped.
+    /// Says how the writers are stopped.
     pub fn remedy(&self) -> String {
-        let roles: Vec<&str> = self.writers.iter().filter_map(|of| of.role.as_deref()).collect();
+        let roles: Vec<&str> =
+            self.writers.iter().filter_map(|writer| writer.role.as_deref()).collect();
         let role = roles.first().copied().unwrap_or("ROLE");
         let role = format!("\"{}\"", role.replace('"', "\"\""));
         format!(
@@ -125,9 +124,9 @@ impl Watched {
 pub struct Assignment {
     /// The variable.
     pub name: String,
-    /// Where its new value stands today; its own name where it stays.
+    /// The variable that holds the new value today; its own name where the value stays.
     pub value_of: String,
-    /// Where that leads; none for a key.
+    /// The database that the value leads to; none for a key.
     pub database: Option<String>,
 }
 
@@ -136,9 +135,9 @@ const CURRENT: [&str; 2] = ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
 const OLD: &str = "OLD_SUPABASE_URL";
 const NEW: [&str; 2] = ["NEW_SUPABASE_URL", "NEW_SUPABASE_SERVICE_ROLE_KEY"];
 
-/// What the application's variables are to be. Where nothing tells how it names its database, it is
-/// `DATABASE_URL`, as most frameworks have it. A project's variables are told for projects alone:
-/// their clients take no connection string.
+/// Lists the new values of the application's variables. Where nothing tells how it names its
+/// database, the name is `DATABASE_URL`, as most frameworks have it. A project's variables are
+/// named for projects alone: their clients take no connection string.
 pub fn assignments(source: &End, target: &End) -> Vec<Assignment> {
     let to = |name: &str, value_of: &str, database: Option<&End>| Assignment {
         name: name.to_owned(),

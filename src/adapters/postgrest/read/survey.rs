@@ -24,6 +24,7 @@ use super::super::fault::RestError;
 use super::start::{floor, lower_bound};
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::hex::hex;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
@@ -140,8 +141,7 @@ async fn newest(
     let cursor = rows.iter().next().map(|row| rows::value(row, 0)).transpose()?.flatten();
     let digest = rows.total.filter(|_| !rows.cut).map(|total| {
         let hash = Sha256::digest(&rows.bytes);
-        let hash: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{total}:{hash}")
+        format!("{total}:{}", hex(&hash[..16]))
     });
     Ok(NewestRows { cursor, digest })
 }
