@@ -10,7 +10,7 @@ use crate::engine::model::table::TableName;
 
 use super::databases::{Databases, Own, Placed, refuse_same};
 use super::errors::{Problem, Problems};
-use super::file::{self, FilePipeline, How};
+use super::file::{self, DeletesWord, FilePipeline};
 use super::limits::Limits;
 use super::lookback;
 use super::switch;
@@ -135,8 +135,8 @@ fn own_deletes(
 ) -> Deletes {
     let word = env.get(DELETES).filter(|_| alone || own.is_none());
     let Some(word) = word else { return own.unwrap_or_default() };
-    let Some(how) = How::parse(&word) else {
-        problems.of(DELETES, Problem::Expected(How::WORDS));
+    let Some(how) = DeletesWord::parse(&word) else {
+        problems.of(DELETES, Problem::Expected(DeletesWord::WORDS));
         return Deletes::Off;
     };
     how.with(mark).unwrap_or_else(|| {

@@ -4,19 +4,19 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
-use super::Walk;
+use super::walk::Walk;
 use crate::engine::model::deletes::Deletes;
 use crate::settings::errors::Problem;
 
 /// What the word alone says; the column of a mark stands elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::settings) enum How {
+pub enum DeletesWord {
     Off,
     Mirror,
     Mark,
 }
 
-impl How {
+impl DeletesWord {
     /// The words that are taken, for an error.
     pub const WORDS: &str = "off, mirror or mark";
 
@@ -50,8 +50,8 @@ impl Walk<'_> {
         outer: Option<&str>,
     ) -> Option<Deletes> {
         let (word, word_span) = self.text(section, "deletes")?;
-        let Some(how) = How::parse(&word) else {
-            self.report(&word_span, Some("deletes"), Problem::Expected(How::WORDS));
+        let Some(how) = DeletesWord::parse(&word) else {
+            self.report(&word_span, Some("deletes"), Problem::Expected(DeletesWord::WORDS));
             return None;
         };
         let own = self.text(section, "mark").map(|(column, _)| column);

@@ -1,0 +1,159 @@
+//! Walks a document of TOML by hand, and names each problem with its line.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::engine::model::table::LONGEST_NAME;
+use crate::settings::databases::Placed;
+use crate::settings::errors::{Problem, Problems};
+
+/// A document, and the problems that were found in it so far.
+pub(super) struct Walk<'a> {
+    pub(super) path: &'a str,
+    pub(super) text: &'a str,
+    pub(super) problems: &'a mut Problems,
+}
+
+/// A `[table]` of the document and where it begins.
+pub(super) type Section<'a, 'd> = (&'a DeTable<'d>, Range<usize>);
+
+impl Walk<'_> {
+    /// One of a few words; none where the key is left out or says something else.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        section: &DeTable<'_>,
+        key: &str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let (text, span) = self.text(section, key)?;
+        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, of)| *of);
+        if chosen.is_none() {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.report(&span, Some(key), Problem::Choice(words.join(", ")));
+        }
+        chosen
+    }
+
+    pub(super) fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {
+        let (text, span) = self.text(section, key)?;
+        Some(Placed { place: self.place(&span, Some(key)), text })
+    }
+
+    pub(super) fn columns(&mut self, section: &DeTable<'_>, key: &str) -> Option<Vec<String>> {
+        let mut columns = Vec::new();
+        for column in self.texts(section, key)? {
+            let span = column.1.clone();
+            let column = self.column(key, column);
+            if columns.contains(&column) {
+                self.report(&span, Some(key), Problem::Twice(column));
+            } else {
+                columns.push(column);
+            }
+        }
+        Some(columns)
+    }
+
+    /// A column's name is the exact one: it stands alone, so it needs no quotes to be told apart.
+    pub(super) fn column(&mut self, key: &str, (name, span): (String, Range<usize>)) -> String {
+        if name.len() > LONGEST_NAME || name.contains('\0') {
+            self.report(&span, Some(key), Problem::ColumnName);
+        }
+        name
+    }
+
+    pub(super) fn refuse_unknown(&mut self, section: &DeTable<'_>, known: &[&str]) {
+        for key in section.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+            let known = Problem::UnknownKey(known.join(", "));
+            self.report(&key.span(), Some(key.get_ref()), known);
+        }
+    }
+
+    pub(super) fn sections<'a, 'd>(
+        &mut self,
+        section: &'a DeTable<'d>,
+        key: &str,
+    ) -> Vec<Section<'a, 'd>> {
+        let Some(value) = section.get(key) else { return Vec::new() };
+        let items = value.get_ref().as_array().map(|items| items.iter()).into_iter().flatten();
+        let sections: Option<Vec<_>> =
+            items.map(|item| Some((item.get_ref().as_table()?, item.span()))).collect();
+        match sections {
+            Some(sections) if !sections.is_empty() => sections,
+            _ => {
+                let expected = Problem::Expected("one or more sections in double brackets");
+                self.report(&value.span(), Some(key), expected);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn required_text(
+        &mut self,
+        section: &DeTable<'_>,
+        span: &Range<usize>,
+        key: &str,
+    ) -> Option<(String, Range<usize>)> {
+        if !section.contains_key(key) {
+            self.report(span, Some(key), Problem::MissingKey);
+        }
+        self.text(section, key)
+    }
+
+    pub(super) fn text(
+        &mut self,
+        section: &DeTable<'_>,
+        key: &str,
+    ) -> Option<(String, Range<usize>)> {
+        let value = section.get(key)?;
+        let text = text_of(value);
+        if text.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("a text that is not empty"));
+        }
+        text
+    }
+
+    pub(super) fn switch(&mut self, section: &DeTable<'_>, key: &str) -> Option<bool> {
+        let value = section.get(key)?;
+        let switch = value.get_ref().as_bool();
+        if switch.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("true or false"));
+        }
+        switch
+    }
+
+    pub(super) fn texts(
+        &mut self,
+        section: &DeTable<'_>,
+        key: &str,
+    ) -> Option<Vec<(String, Range<usize>)>> {
+        let value = section.get(key)?;
+        let items = value.get_ref().as_array();
+        let texts = items.and_then(|items| items.iter().map(text_of).collect::<Option<Vec<_>>>());
+        let texts = texts.filter(|texts| !texts.is_empty());
+        if texts.is_none() {
+            let expected = Problem::Expected("a list of one or more texts, or be left out");
+            self.report(&value.span(), Some(key), expected);
+        }
+        texts
+    }
+
+    pub(super) fn report(&mut self, span: &Range<usize>, key: Option<&str>, problem: Problem) {
+        self.problems.at(self.place(span, key), problem);
+    }
+
+    pub(super) fn place(&self, span: &Range<usize>, key: Option<&str>) -> String {
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        match key {
+            Some(key) => format!("{} line {line}, `{key}`", self.path),
+            None => format!("{} line {line}", self.path),
+        }
+    }
+}
+
+fn text_of(value: &Spanned<DeValue<'_>>) -> Option<(String, Range<usize>)> {
+    let text = value.get_ref().as_str().filter(|text| !text.trim().is_empty())?;
+    Some((text.to_owned(), value.span()))
+}
