@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 pub use after_run::{FinishedRun, RunCounts};
 
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::ports::{Clock, Ledger, Notifier, Source, Target};
@@ -47,6 +49,17 @@ pub struct Ports {
     pub meter: Meter,
     /// Tells people the news, if anybody wants to hear it.
     pub notifier: Option<Arc<dyn Notifier>>,
+}
+
+impl Ports {
+    /// Describes the pipeline's tables on both sides at once: the source's facts, then the
+    /// target's.
+    pub async fn describe(&self, pipeline: &Pipeline) -> Result<[Facts; 2], Fault> {
+        let tables = pipeline.tables.as_deref();
+        let (source, target) =
+            tokio::join!(self.source.describe(tables), self.target.describe(tables));
+        Ok([source?, target?])
+    }
 }
 
 /// A pipeline with the outsides it works with.

@@ -1,14 +1,19 @@
 //! The end of a migration: the last drain, and the switch to the target.
 //!
 //! Its steps are jobs of their own (a sync, a comparison), which a door does one after the other.
-//! Here is what makes them a cutover: whether anybody still writes in the source, and what of an
-//! earlier attempt still holds. A step holds as long as the source is as it was when the step
-//! began. What was written behind it shows in the next look, and then the step is done again:
+//! This room has what makes them a cutover: it finds out whether anybody still writes in the
+//! source, and which steps of an earlier attempt still hold. A step holds as long as the source is
+//! as it was when the step began. A later write shows in the next look, and the step is done again:
 //!
 //! 1. a look is taken;
-//! 2. what is left moves; all that the look saw is in the target then;
-//! 3. the step is recorded with that look, not with a later one, in which a row might show that
-//!    came too late for the drain.
+//! 2. the last changes move; all that the look saw is in the target then;
+//! 3. the step is recorded with that look, not with a later one, which might see a row that came
+//!    too late for the drain.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `plan` | the decisions: steps that hold, writers, variables |
+//! | `ports` | the record of the steps, and the open writers |
 
 mod plan;
 pub mod ports;
@@ -29,10 +34,10 @@ use crate::jobs::Ports;
 
 use ports::{OpenWriter, Writing};
 
-/// How far the two looks lie apart: an application that is in use writes more often than that.
+/// The time between the two looks: an application that is in use writes more often than that.
 pub const APART: Duration = Duration::from_secs(3);
 
-/// Asks for the looks of a pipeline's cutover.
+/// Asks whether anybody still writes in a pipeline's source.
 #[derive(Clone, Debug)]
 pub struct WatchSource {
     /// The pipeline.
@@ -43,15 +48,13 @@ impl WatchSource {
     /// Looks at every row version of the source's tables. No value is read, and any write shows,
     /// also one that leaves the cursor alone.
     pub async fn look(&self, ports: &Ports) -> Result<Look, Fault> {
-        let Ports { source, target, .. } = ports;
-        let tables = self.pipeline.tables.as_deref();
-        let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
-        let plan = tables::plan(&self.pipeline, &here?, &there?);
+        let [source_facts, target_facts] = ports.describe(&self.pipeline).await?;
+        let plan = tables::plan(&self.pipeline, &source_facts, &target_facts);
         let mut look = Look::default();
         for shape in plan.shapes {
             let table = shape.table.clone();
             let seen =
-                self.table(&**source, shape).await.map_err(|fault| fault.of_table(&table))?;
+                self.table(&*ports.source, shape).await.map_err(|fault| fault.of_table(&table))?;
             let TableSurvey { max, tail, next, beyond, nulls, start: _ } = seen;
             let max = max.as_ref().map(|max| max.as_str());
             look.0.insert(table, format!("{max:?} {tail:?} {next:?} {beyond} {nulls}"));
@@ -59,8 +62,8 @@ impl WatchSource {
         Ok(look)
     }
 
-    /// A table in full; where that takes longer than a statement may, what lies within the overlap
-    /// before its greatest cursor.
+    /// Surveys a table in full. Where that takes longer than a statement may, only the rows within
+    /// the overlap before its greatest cursor are seen.
     async fn table(&self, source: &dyn Source, shape: Shape) -> Result<TableSurvey, Fault> {
         let whole = Shape { cursor: Cursor::Whole, ..shape.clone() };
         let survey = async |shape: &Shape| {
@@ -76,17 +79,21 @@ impl WatchSource {
         Ok(survey.tables.into_iter().next().unwrap_or_default())
     }
 
-    /// Looks twice, and at both times at who is writing.
+    /// Looks twice at the rows and at the open writers.
     pub async fn run(&self, ports: &Ports, writing: &dyn Writing) -> Result<Watched, Fault> {
         let mut writers = writing.writing().await?;
         let before = self.look(ports).await?;
         ports.clock.sleep(APART).await;
         let look = self.look(ports).await?;
-        let is_new = |of: &OpenWriter, seen: &[OpenWriter]| {
-            !seen.iter().any(|one| one.role == of.role && one.application == of.application)
+        let is_new = |writer: &OpenWriter, seen: &[OpenWriter]| {
+            let is_same = |one: &OpenWriter| {
+                (&one.role, &one.application) == (&writer.role, &writer.application)
+            };
+            !seen.iter().any(is_same)
         };
         let later = writing.writing().await?;
-        let new: Vec<OpenWriter> = later.into_iter().filter(|of| is_new(of, &writers)).collect();
+        let new: Vec<OpenWriter> =
+            later.into_iter().filter(|writer| is_new(writer, &writers)).collect();
         writers.extend(new);
         Ok(Watched { writers, changed: before.changed(&look), look })
     }

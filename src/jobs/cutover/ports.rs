@@ -1,5 +1,5 @@
-//! What a cutover needs of the outside besides the engine's ports: a place for what it has done
-//! already, who is writing in the source, and by which names people know the two databases.
+//! The ports of a cutover besides the engine's: a record of its steps, the open writers of the
+//! source, and the names by which people know the two databases.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -8,11 +8,11 @@ use async_trait::async_trait;
 
 use crate::engine::model::fault::Fault;
 
-/// What a cutover works with.
+/// The ports of one pipeline's cutover.
 pub struct CutoverPorts {
-    /// Where it is kept how far it has come.
+    /// Keeps the record of its steps.
     pub records: Box<dyn Records>,
-    /// Who is writing in the source.
+    /// Lists the open writers of the source.
     pub writing: Box<dyn Writing>,
     /// The side that is left.
     pub source: End,
@@ -25,20 +25,20 @@ pub struct CutoverPorts {
 pub struct End {
     /// The variable that holds its URL, or the place in the file.
     pub name: String,
-    /// Where it is.
+    /// The label of the database, without a password.
     pub database: String,
-    /// It is a project behind its API, not a connection string.
+    /// Says whether it is a project behind its API, not a connection string.
     pub is_project: bool,
 }
 
-/// How far the cutovers of the pipelines have come, kept in the target.
+/// The records of the pipelines' cutovers, kept in the target.
 #[async_trait]
 pub trait Records: Send + Sync {
     /// The record of a pipeline; none where no cutover of it was begun. Makes nothing.
     async fn load(&self, pipeline: &str) -> Result<Option<Record>, Fault>;
 
-    /// Replaces the record if it is still that of this attempt, or makes it where there was none;
-    /// whether it was so. The state tables are there.
+    /// Replaces the record if it is still that of the attempt `before`, or makes it if there was
+    /// none. False says that it is another attempt's. The state tables must be there.
     async fn save(
         &self,
         pipeline: &str,
@@ -49,15 +49,15 @@ pub trait Records: Send + Sync {
     /// Forgets the record; there may be none.
     async fn forget(&self, pipeline: &str) -> Result<(), Fault>;
 
-    /// For how long another run holds the lease, unless it commits or ends; none if none does.
+    /// The time for which another run holds the lease, unless it commits or ends; none if none does.
     async fn lease_left(&self, pipeline: &str) -> Result<Option<Duration>, Fault>;
 }
 
 /// The side that is to be quiet.
 #[async_trait]
 pub trait Writing: Send + Sync {
-    /// Who has written, or is about to, in a transaction that is open now. A standby knows of
-    /// nobody: its writers are at its primary.
+    /// The writers with an open transaction that has written, or is about to. A standby knows of
+    /// none: its writers are at its primary.
     async fn writing(&self) -> Result<Vec<OpenWriter>, Fault>;
 }
 
@@ -68,40 +68,40 @@ pub struct OpenWriter {
     pub role: Option<String>,
     /// The name that the application gives itself; empty if it gives none.
     pub application: String,
-    /// How many sessions.
+    /// The number of sessions.
     pub sessions: u64,
 }
 
-/// What a cutover has done until now.
+/// The steps that a cutover has done until now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The steps that were done, each with the source as it was then.
+    /// The steps that were done, each with a digest of the source at that time.
     pub passed: BTreeMap<Step, Passed>,
     /// The schedules that it has paused, and that have to be resumed if it does not take place.
     pub paused: Vec<String>,
-    /// The attempt that it belongs to. Another one that takes it over ends this one.
+    /// The attempt that the record belongs to. Another one that takes it over ends this one.
     pub attempt: String,
 }
 
-/// A step that is recorded. The others are looks, which are made anew each time.
+/// A step that is recorded. The other steps are looks, which are made anew each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// What was left in the source has moved.
+    /// The last changes of the source have moved.
     Drain,
-    /// Both sides were the same. It is compared anew each time, since the target may change, too.
+    /// Both sides were the same. They are compared anew each time, since the target may change, too.
     Verify,
-    /// The target gives out keys of its own.
+    /// The target's sequences were advanced, so that it gives out keys of its own.
     Sequences,
-    /// The new values were told: the cutover is over.
+    /// The new values were printed: the cutover is over.
     Switch,
 }
 
-/// When a step was done.
+/// The time at which a step was done, and the source at that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// The moment.
     pub at: SystemTime,
-    /// The digest of the source's rows that it holds for.
+    /// The digest of the source that the step holds for.
     pub look: String,
 }
 
@@ -109,7 +109,7 @@ impl Step {
     /// All of them, in their order.
     pub const ALL: [Self; 4] = [Self::Drain, Self::Verify, Self::Sequences, Self::Switch];
 
-    /// The word that it is kept and told under.
+    /// The word that the step is kept and printed under.
     pub fn name(self) -> &'static str {
         match self {
             Self::Drain => "drain",

@@ -1,4 +1,4 @@
-//! What still holds of a cutover, and what is told of writers and variables.
+//! The steps that still hold, and the sentences on writers and variables.
 
 use std::time::{Duration, SystemTime};
 

@@ -3,8 +3,8 @@
 //!
 //! It keeps no state and takes no lease. Several tables of one moment need one transaction, which
 //! stays open to the end; a source under heavy writing pays for that with rows that its vacuum
-//! cannot take. Where there is no such transaction, it is found out behind the rows whether they
-//! are of one moment, and all is read again if they are not.
+//! cannot take. Where there is no such transaction, it is checked after the rows whether they are
+//! of one moment, and all is read again if they are not.
 
 mod plan;
 pub mod ports;
@@ -23,7 +23,7 @@ use crate::engine::model::table::TableName;
 use plan::{Plan, Rules};
 use ports::{Exported, Format, How, Output, Pass, Snapshot};
 
-/// How often all is read: a table that is changed by everybody all the time would be read for ever.
+/// The most times that all is read: a table that changes all the time would be read for ever.
 const MOST_ATTEMPTS: u32 = 3;
 
 /// Both sides of a pipeline, to be read out.
@@ -37,7 +37,7 @@ pub struct Sides {
 /// The side that is read out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
-    /// The source: what a run would move, with the pipeline's filters and columns.
+    /// The source: the rows that a run would move, with the pipeline's filters and columns.
     Source,
     /// The target: all of its rows and columns.
     Target,
@@ -50,25 +50,25 @@ pub struct ExportTables {
     pub pipeline: Arc<Pipeline>,
     /// The side.
     pub from: From,
-    /// How the rows are written.
+    /// The form in which the rows are written.
     pub format: Format,
 }
 
-/// What was written.
+/// The tables that were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportReport {
     /// The tables with the number of their rows.
     pub tables: BTreeMap<TableName, u64>,
-    /// What is to be known of it.
+    /// Remarks for whoever restores it.
     pub notes: Vec<String>,
-    /// The calls that it took of an API.
+    /// The number of API calls that it took.
     pub calls: u64,
 }
 
 impl ExportTables {
-    /// Writes all tables, those that others point to first. `open` makes the place they go to, and
-    /// is told which tables will come, and whether what is written may be for nothing: then it is
-    /// dropped, and another one is opened. Nothing is made where nothing can be read. After a fault
+    /// Writes all tables, those that others point to first. `open` makes the output, and is told
+    /// which tables will come, and whether they may have to be read again: then the output is
+    /// dropped, and another one is opened. Nothing is made if nothing can be read. After a fault
     /// nothing counts as written.
     pub async fn run<'a>(
         &self,

@@ -9,7 +9,7 @@
 //!    constraints that can wait are told to wait for the end of the transaction;
 //! 3. where a constraint cannot wait and a column of it takes NULL, the table is written twice:
 //!    first its rows without that column, and at the end whole;
-//! 4. what is left is told.
+//! 4. a note says what is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,21 +22,21 @@ use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::order;
 
-/// What of the operator's rules for single tables counts.
+/// The part of the operator's rules for single tables that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// Keys, columns and conditions.
     All,
-    /// Keys alone: columns and conditions are said of the source.
+    /// Keys alone: columns and conditions are meant for the source.
     Keys,
 }
 
-/// What is written, in its order.
+/// The parts that are written, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The parts; a table may have two.
     pub parts: Vec<Part>,
-    /// What is to be known of it.
+    /// Remarks for whoever restores it.
     pub notes: Vec<String>,
 }
 
@@ -112,9 +112,9 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Where the sequences go on, so that none gives out a key that is in the file: behind the furthest
-/// value that it gave out or that a column holds. One that begins anew at its end is left as it is,
-/// and one that is unused and begins behind all of them anyway.
+/// Advances the sequences behind the furthest value that each gave out or that a column holds, so
+/// that none gives out a key that is in the file. A sequence that begins anew at its end is left as
+/// it is, and so is an unused one that begins behind all values anyway.
 pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
     let step = |of: &Sequence| {
         let descends = of.increment < 0;
@@ -129,8 +129,8 @@ pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
     sequences.iter().filter_map(step).collect()
 }
 
-/// What each table comes after. In a circle that is only what it needs at once: the rest can wait,
-/// or is written later.
+/// The tables that each table comes after. In a circle these are only the ones that it needs at
+/// once: the others can wait, or are written later.
 fn parents(facts: &Facts) -> BTreeMap<TableName, Vec<TableName>> {
     let all = |of: &TableFacts| of.references.iter().map(|of| of.parent.clone()).collect();
     let all: BTreeMap<_, Vec<_>> =
@@ -169,8 +169,8 @@ fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, of: &TableFac
     }
 }
 
-/// What `on conflict` takes, in any order. What is no table has no keys, and is restored into one
-/// that has: there the operator's word counts.
+/// Says whether `on conflict` takes these columns, in any order. A view has no keys, and is
+/// restored into a table that has: there the operator's word counts.
 fn is_key(named: &[String], of: &TableFacts) -> bool {
     let is_it = |key: &Vec<String>| {
         key.len() == named.len() && key.iter().all(|column| named.contains(column))
@@ -179,7 +179,8 @@ fn is_key(named: &[String], of: &TableFacts) -> bool {
     of.keys.iter().any(is_it) || !of.relation.is_table() && is_of_it
 }
 
-/// The columns that are NULL in a first pass so that no row has to wait, and what cannot be helped.
+/// The columns that are NULL in a first pass so that no row has to wait, and notes on the foreign
+/// keys for which there is none.
 fn late_columns<'a>(
     table: &TableName,
     of: &'a TableFacts,

@@ -1,5 +1,5 @@
-//! What an export needs of the outside: a side that shows all its tables as of one moment, and a
-//! place where the bytes go.
+//! The ports of an export: a side that gives all its tables as of one moment, and an output that
+//! takes the bytes.
 
 use async_trait::async_trait;
 
@@ -11,7 +11,7 @@ use crate::engine::model::table::TableName;
 /// A side that can be read out whole. Nothing is written there.
 #[async_trait]
 pub trait Exported: Send + Sync {
-    /// What the tables are: the listed ones that exist, or all of schema `public`.
+    /// Describes the tables: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
     /// Takes one moment of the database for these parts. Where it is held, none of their tables can
@@ -21,18 +21,18 @@ pub trait Exported: Send + Sync {
     /// The sequences that fill columns of these tables, and how far they and the columns are now.
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
 
-    /// What a file of SQL ends with: the sequences go on behind these values, none is set back, and
-    /// those that the role may not advance stay as they are.
+    /// The end of a file of SQL: the sequences go on behind these values, none is set back, and those
+    /// that the role may not advance stay as they are.
     fn tail(&self, steps: &[SequenceStep]) -> String;
 }
 
 /// One moment of a database, the same for all calls.
 #[async_trait]
 pub trait Snapshot: Send {
-    /// How its rows come to be of that moment.
+    /// The way in which its rows come to be of that moment.
     fn how(&self) -> How;
 
-    /// What a file of SQL begins with: that it is one transaction, what its text depends on, and
+    /// The beginning of a file of SQL: one transaction, the settings that its text depends on, and
     /// the notes as comments.
     fn head(&self, notes: &[String]) -> String;
 
@@ -51,28 +51,29 @@ pub trait Snapshot: Send {
     async fn end(self: Box<Self>) -> Result<(), Fault>;
 }
 
-/// How rows come to be of one moment.
+/// The way in which rows come to be of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// The database holds it: whatever is read is of it.
+    /// The database holds the moment: whatever is read is of it.
     Held,
-    /// It is proved behind the rows of a part, and may turn out to be gone.
+    /// The moment is proved after the rows of a part, and may turn out to be gone.
     Proved,
 }
 
-/// Where the bytes go. What was begun and not finished is not there, or not under its name.
+/// Takes the bytes. An output that was begun and not finished leaves nothing, or nothing under its
+/// name.
 pub trait Output: Send {
-    /// What comes next belongs to this table.
+    /// Begins a table, which the next bytes belong to.
     fn begin(&mut self, table: &TableName) -> Result<(), Fault>;
 
     /// Takes the next bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
-    /// All is there: makes it whole, under its names.
+    /// Ends the output: all that was written is whole, under its names.
     fn finish(&mut self) -> Result<(), Fault>;
 }
 
-/// How rows are written.
+/// The form in which rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Statements that insert rows or update them by their key, in one transaction.
@@ -88,7 +89,7 @@ pub enum Format {
 pub struct Part {
     /// The table.
     pub table: TableName,
-    /// Where its rows lie.
+    /// The kind of relation that its rows lie in.
     pub relation: Relation,
     /// Its columns that can be written, in their order.
     pub columns: Vec<PartColumn>,
@@ -96,7 +97,7 @@ pub struct Part {
     pub key: Vec<String>,
     /// The operator's condition on the rows.
     pub filter: Option<String>,
-    /// Whether these statements are all that is written of the table.
+    /// Says whether these statements are all that is written of the table.
     pub pass: Pass,
     /// The rows that the planner believes it has.
     pub expected: u64,
@@ -115,12 +116,12 @@ pub struct PartColumn {
     pub late: bool,
 }
 
-/// Which statements of a table these are.
+/// The pass over a table that these statements belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// The only ones, or the second.
+    /// The only pass, or the second.
     Whole,
-    /// The first of two: rows are inserted where they are missing, without what points to a row
+    /// The first pass of two: missing rows are inserted, without the columns that point to a row
     /// that may come later.
     First,
 }

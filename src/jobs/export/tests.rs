@@ -1,4 +1,4 @@
-//! What is decided of rows that point to one another.
+//! The plan for rows that point to one another.
 
 use super::plan::{Plan, Rules, plan};
 use super::ports::{Format, Pass};

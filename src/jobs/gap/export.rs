@@ -1,5 +1,5 @@
-//! What to export by hand from a source that no longer answers, table by table: from the
-//! checkpoints in the target, since nobody else knows how far the sync has come.
+//! Says what to export by hand from a source that no longer answers, table by table: from the
+//! checkpoints in the target, since nothing else tells how far the sync has come.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::engine::plan::{choose, order, window};
 use crate::engine::ports::Checkpoints;
 use crate::jobs::Ports;
 
-/// Asks what to export.
+/// Asks for the queries that export a gap.
 #[derive(Clone, Debug)]
 pub struct ExportGap {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
     /// The tables that were named; none for the pipeline's.
     pub tables: Vec<TableName>,
-    /// From when on, as a point in time that Postgres reads; none for the checkpoints.
+    /// The start, as a point in time that Postgres reads; none for the checkpoints.
     pub since: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub struct Export {
     pub table: TableName,
     /// The file that its rows belong in.
     pub file: String,
-    /// Which rows, for a person.
+    /// The rows that are exported, in words.
     pub which: String,
     columns: Vec<(String, String)>,
     condition: Option<String>,
@@ -110,7 +110,7 @@ impl ExportGap {
         }
     }
 
-    /// Which rows, for a person and as a condition; no condition for all of them.
+    /// The rows to export, in words and as a condition; no condition for all of them.
     fn rows(&self, cursor: &Cursor, checkpoint: Option<&Checkpoint>) -> (String, Option<String>) {
         let all = |why: &str| (format!("all rows, {why}"), None);
         let Cursor::Column { name, type_name, kind, nullable, .. } = cursor else {
@@ -136,7 +136,7 @@ impl ExportGap {
         (format!("from {from} on, by {name}"), Some(condition))
     }
 
-    /// What a run would read: from the kept cursor, less the overlap.
+    /// The condition on the rows that a run would read: from the kept cursor, less the overlap.
     fn after(&self, column: &str, type_name: &str, kind: CursorKind, kept: &str) -> String {
         let kept = format!("{}::{type_name}", literal(kept));
         match kind.is_of_time() && self.pipeline.overlap > Duration::ZERO {
@@ -149,8 +149,8 @@ impl ExportGap {
     }
 }
 
-/// How far the table has come, if its checkpoint is one of this cursor. Whose rows the source had
-/// when it was made cannot be asked any more.
+/// The cursor that the table has come to, if its checkpoint is of this cursor column. The source
+/// cannot be asked any more for the rest of what the checkpoint was made for.
 fn kept<'a>(cursor: &Cursor, checkpoint: Option<&'a Checkpoint>) -> Option<&'a str> {
     let checkpoint = checkpoint.filter(|of| window::is_of_cursor(of, cursor))?;
     checkpoint.reached.kept.as_ref().map(|kept| kept.as_str())
@@ -172,8 +172,8 @@ impl Export {
         self.select(self.columns.iter().map(column).collect(), filter)
     }
 
-    /// The same as a line for `psql`, which writes the file itself. A comment would take the rest
-    /// of the line with it.
+    /// The query as a line for `psql`, which writes the file itself. A comment would take the rest of
+    /// the line with it.
     pub fn copy(&self) -> Result<String, Fault> {
         if self.filter.as_ref().is_some_and(|of| of.contains("--")) {
             return Err(no_line(&self.table));

@@ -1,5 +1,4 @@
-//! Where the pages of an import go: into the target, under the lease, or into a trial that is
-//! undone.
+//! Takes the pages of an import: into the target, under the lease, or into a trial that is undone.
 
 use async_trait::async_trait;
 

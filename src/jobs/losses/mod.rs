@@ -1,4 +1,4 @@
-//! A message that the queue gave up: it is recorded, and people are told.
+//! Records a message that the queue gave up, and tells people.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::engine::plan::news::{self, Found};
 use crate::engine::ports::LostMessage;
 use crate::jobs::Ports;
 
-/// How long people's service may take: QStash waits, and tries the callback again.
+/// The time that people's service may take: QStash waits, and tries the callback again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records one loss, and tells people if it is news to them.
@@ -20,23 +20,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct RecordLoss {
     /// The pipeline that was to be synced.
     pub pipeline: String,
-    /// Why it was to be.
+    /// The reason why it was to be synced.
     pub trigger: Trigger,
-    /// Where in a chain the message stood.
+    /// The place of the message in its chain.
     pub chain: Chain,
     /// The message.
     pub delivery: Delivery,
-    /// How its last attempt ended, as it may be told.
+    /// The end of its last attempt, in words that may be shown.
     pub reason: String,
-    /// Whether somebody ought to do something: a run that another one kept waiting needs nobody.
+    /// Says whether somebody ought to act. A run that another one kept waiting needs nobody.
     pub matters: bool,
-    /// Whether the queue tells of it for the first time; if not, the time before failed.
+    /// Says whether this is the first callback for the message; if not, the one before failed.
     pub first: bool,
 }
 
 impl RecordLoss {
-    /// Does so; whether people were told now. A target that is down must not keep the news of
-    /// that from them: where the loss cannot be recorded they are told all the same, once.
+    /// Records the loss, and returns whether people were told now. A target that is down must not
+    /// keep the news of that from people: if the loss cannot be recorded, they are told all the
+    /// same, once.
     pub async fn run(&self, ports: &Ports) -> Result<bool, Fault> {
         let (ledger, clock) = (&*ports.ledger, &*ports.clock);
         let notifier = ports.notifier.as_deref();
@@ -44,7 +45,7 @@ impl RecordLoss {
         let lost = LostMessage { pipeline, trigger: *trigger, chain, delivery, reason };
         let recorded = ledger.record_lost(&lost).await;
         let Some(notifier) = notifier.filter(|_| *matters) else { return recorded.map(|()| false) };
-        let text = self.told();
+        let text = self.text();
         let found = Found { end: RunEnd::Failed, error: Some(&text) };
         match recorded {
             Ok(()) => {
@@ -61,7 +62,7 @@ impl RecordLoss {
         }
     }
 
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         let Self { delivery, reason, .. } = self;
         let mut text = format!("{reason}\nMessage {}", delivery.message);
         if let Some(schedule) = &delivery.schedule {

@@ -15,34 +15,34 @@ use ports::{Found, Schedules, Wanted};
 pub struct Created {
     /// The schedule.
     pub wanted: Wanted,
-    /// Whether there was none before.
+    /// Says whether there was none before.
     pub new: bool,
-    /// What was different before; nothing if it was in order already.
+    /// The points that were different before; none if it was in order already.
     pub changed: Vec<&'static str>,
-    /// Whether its ticks are dropped: somebody paused it, and that stays so.
+    /// Says whether its ticks are dropped: somebody paused it, and that stays so.
     pub paused: bool,
 }
 
 /// Looks after the schedules of this deployment.
 #[derive(Clone, Copy)]
 pub struct ManageSchedules<'a> {
-    /// What ought to be.
+    /// The schedules that this deployment ought to have.
     pub wanted: &'a [Wanted],
-    /// What the addresses of this deployment's syncs begin with.
+    /// The beginning of the addresses of this deployment's syncs.
     pub syncs: &'a str,
-    /// Where the schedules are.
+    /// The queue's schedules.
     pub schedules: &'a dyn Schedules,
 }
 
 impl ManageSchedules<'_> {
-    /// The schedules that call this deployment, and those that ought to and are not there.
+    /// Lists the schedules that call this deployment, and those that ought to but do not exist.
     pub async fn list(&self) -> Result<Vec<Listed>, Fault> {
         let found = self.schedules.list().await?;
         Ok(plan::listed(self.wanted, found, self.syncs))
     }
 
-    /// Makes the schedule of a pipeline what it ought to be, leaves it alone if it is, and takes
-    /// away what an earlier name of this deployment left, or a schedule that is turned off since.
+    /// Creates or corrects the schedule of a pipeline, if it is not in order. Deletes schedules that
+    /// an earlier name of this deployment left, or that are turned off since.
     pub async fn create(&self, wanted: &Wanted) -> Result<Created, Fault> {
         let created = self.put(wanted).await?;
         for old in plan::superseded(wanted, self.wanted, self.schedules.list().await?) {
@@ -56,49 +56,50 @@ impl ManageSchedules<'_> {
     async fn put(&self, wanted: &Wanted) -> Result<Created, Fault> {
         let before = self.schedules.find(&wanted.id).await?;
         if let Some(found) =
-            before.as_ref().filter(|of| !plan::is_ours(of, self.wanted, self.syncs))
+            before.as_ref().filter(|found| !plan::is_ours(found, self.wanted, self.syncs))
         {
-            return Err(taken(found));
+            return Err(id_in_use(found));
         }
-        let changed = before.as_ref().map(|of| plan::differences(wanted, of)).unwrap_or_default();
+        let changed =
+            before.as_ref().map(|found| plan::differences(wanted, found)).unwrap_or_default();
         let created = |paused| Created {
             wanted: wanted.clone(),
             new: before.is_none(),
             changed: changed.clone(),
             paused,
         };
-        let was_paused = before.as_ref().is_some_and(|of| of.paused);
+        let was_paused = before.as_ref().is_some_and(|found| found.paused);
         if before.is_some() && changed.is_empty() {
             return Ok(created(was_paused));
         }
         self.schedules.put(wanted).await?;
         if was_paused {
             // Whoever paused it had a reason, which a changed setting does not take away.
-            self.schedules.pause(&wanted.id).await.map_err(|fault| awake(wanted, fault))?;
+            self.schedules.pause(&wanted.id).await.map_err(|fault| not_paused(wanted, fault))?;
         }
         Ok(created(was_paused))
     }
 
     /// Lets no more ticks of one of our schedules through.
     pub async fn pause(&self, id: &ScheduleId) -> Result<(), Fault> {
-        self.ours(id).await?;
+        self.require_ours(id).await?;
         self.schedules.pause(id).await
     }
 
     /// Lets the ticks of one of our schedules through again.
     pub async fn resume(&self, id: &ScheduleId) -> Result<(), Fault> {
-        self.ours(id).await?;
+        self.require_ours(id).await?;
         self.schedules.resume(id).await
     }
 
     /// Takes one of our schedules away.
     pub async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
-        self.ours(id).await?;
+        self.require_ours(id).await?;
         self.schedules.delete(id).await
     }
 
-    /// An account may be shared: what calls somebody else is not ours to touch.
-    async fn ours(&self, id: &ScheduleId) -> Result<(), Fault> {
+    /// Refuses a schedule that calls somebody else: an account may be shared.
+    async fn require_ours(&self, id: &ScheduleId) -> Result<(), Fault> {
         let Some(found) = self.schedules.find(id).await? else {
             return Err(Fault::new(
                 Step::Queue,
@@ -121,8 +122,9 @@ impl ManageSchedules<'_> {
     }
 }
 
-/// Between the two calls the schedule ticks. A retry would find it in order, and leave it so.
-fn awake(wanted: &Wanted, fault: Fault) -> Fault {
+/// The schedule was corrected, and could not be paused again. A retry would find it in order, and
+/// leave it ticking.
+fn not_paused(wanted: &Wanted, fault: Fault) -> Fault {
     let id = &wanted.id;
     Fault::new(
         Step::Queue,
@@ -134,8 +136,9 @@ fn awake(wanted: &Wanted, fault: Fault) -> Fault {
     .caused_by(fault)
 }
 
-/// The id is somebody else's, or ours under a public URL and a target that have both changed.
-fn taken(found: &Found) -> Fault {
+/// The id belongs to another deployment, or to this one under a public URL and a target that have
+/// both changed.
+fn id_in_use(found: &Found) -> Fault {
     Fault::new(
         Step::Queue,
         Remedy::Operator,

@@ -1,4 +1,4 @@
-//! Which schedules are ours, and what is different about them.
+//! Decides which schedules are ours, and in which points they differ from what they ought to be.
 
 use super::ports::{Found, Wanted};
 
@@ -7,33 +7,34 @@ use super::ports::{Found, Wanted};
 pub struct Listed {
     /// The pipeline whose schedule it is; none for one that was made by hand.
     pub wanted: Option<Wanted>,
-    /// What the queue has; none if somebody deleted it, or nobody made it yet.
+    /// The queue's schedule; none if somebody deleted it, or nobody made it yet.
     pub found: Option<Found>,
-    /// How the two compare.
+    /// The comparison of the two.
     pub standing: Standing,
 }
 
-/// How a schedule compares with what it ought to be.
+/// The comparison of a schedule with what it ought to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As it ought to be.
+    /// The schedule is as it ought to be.
     InOrder,
-    /// Different in these points.
+    /// The schedule differs in these points.
     Outdated(Vec<&'static str>),
-    /// Not there.
+    /// The schedule does not exist.
     Missing,
-    /// It calls this deployment, and nobody here made it.
+    /// The schedule calls this deployment, and was not made by it.
     Foreign,
 }
 
-/// What ought to be, each with what there is, and then whatever else calls this deployment.
+/// Lists the wanted schedules, each with the one that exists, and then all others that call this
+/// deployment.
 pub fn listed(wanted: &[Wanted], found: Vec<Found>, syncs: &str) -> Vec<Listed> {
     let (named, others): (Vec<Found>, Vec<Found>) = found
         .into_iter()
-        .filter(|of| is_ours(of, wanted, syncs))
-        .partition(|of| wanted.iter().any(|wanted| wanted.id.as_str() == of.id));
+        .filter(|found| is_ours(found, wanted, syncs))
+        .partition(|found| wanted.iter().any(|wanted| wanted.id.as_str() == found.id));
     let own = wanted.iter().map(|wanted| {
-        let found = named.iter().find(|of| of.id == wanted.id.as_str()).cloned();
+        let found = named.iter().find(|found| found.id == wanted.id.as_str()).cloned();
         let standing = match &found {
             None => Standing::Missing,
             Some(found) => match differences(wanted, found) {
@@ -51,22 +52,22 @@ pub fn listed(wanted: &[Wanted], found: Vec<Found>, syncs: &str) -> Vec<Listed> 
     own.chain(others).collect()
 }
 
-/// Whether a schedule belongs to this deployment: it calls for a sync here, or it carries the label
-/// that stays when the public URL changes. Other jobs of the same application are not ours.
+/// Says whether a schedule belongs to this deployment: it calls for a sync here, or it carries the
+/// label that stays when the public URL changes. Other jobs of the same application are not ours.
 pub fn is_ours(found: &Found, wanted: &[Wanted], syncs: &str) -> bool {
     let carries_ours = |wanted: &Wanted| found.labels.contains(&wanted.terms.label);
     found.destination.starts_with(syncs) || wanted.iter().any(carries_ours)
 }
 
-/// Schedules of the same pipeline that nobody wants any more, as an earlier name of this deployment
-/// left them: made here, as the label says, and calling what the wanted one calls.
+/// The schedules of the same pipeline that an earlier name of this deployment left: they carry its
+/// label, and call the address of the wanted one.
 pub fn superseded(wanted: &Wanted, all: &[Wanted], found: Vec<Found>) -> Vec<String> {
-    let is_old = |of: &Found| {
-        all.iter().all(|other| of.id != other.id.as_str())
-            && of.destination == wanted.url
-            && of.labels.contains(&wanted.terms.label)
+    let is_old = |found: &Found| {
+        all.iter().all(|other| found.id != other.id.as_str())
+            && found.destination == wanted.url
+            && found.labels.contains(&wanted.terms.label)
     };
-    found.into_iter().filter(is_old).map(|of| of.id).collect()
+    found.into_iter().filter(is_old).map(|found| found.id).collect()
 }
 
 /// The points in which a schedule is not what it ought to be, by the names people know them by.

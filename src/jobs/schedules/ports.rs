@@ -1,4 +1,4 @@
-//! What the schedules need of the outside.
+//! The ports of the schedules: the queue that has them, and the function that they call.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ pub trait Schedules: Send + Sync {
     /// One schedule, if there is one of that id.
     async fn find(&self, id: &ScheduleId) -> Result<Option<Found>, Fault>;
 
-    /// Makes the schedule what is wanted, whatever it was.
+    /// Creates the schedule, or replaces it, whatever it was.
     async fn put(&self, wanted: &Wanted) -> Result<(), Fault>;
 
     /// Lets no more ticks through; the missed ones are not caught up.
@@ -41,13 +41,13 @@ pub struct Wanted {
     pub pipeline: String,
     /// The schedule's id, which is the same whatever is set.
     pub id: ScheduleId,
-    /// When it ticks.
+    /// The times at which it ticks.
     pub cron: Cron,
-    /// What it calls: the address that signatures are checked against.
+    /// The address that it calls, which signatures are checked against.
     pub url: String,
-    /// What it sends.
+    /// The body that it sends.
     pub body: String,
-    /// How its calls are delivered.
+    /// The terms of its deliveries.
     pub terms: Terms,
 }
 
@@ -58,53 +58,53 @@ pub struct Found {
     pub id: String,
     /// Its expression, with the zone in front where it is not UTC.
     pub cron: String,
-    /// What it calls.
+    /// The address that it calls.
     pub destination: String,
-    /// With which method.
+    /// The method of its calls.
     pub method: String,
-    /// What it sends, if that is text.
+    /// The body that it sends, if that is text.
     pub body: Option<String>,
     /// Attempts after the first.
     pub retries: Option<u32>,
     /// The expression for the milliseconds between attempts.
     pub retry_delay: Option<String>,
-    /// When an attempt is given up.
+    /// The time after which an attempt is given up.
     pub timeout: Option<Duration>,
-    /// What is called when a message is given up.
+    /// The address that is called when a message is given up.
     pub failure_url: Option<String>,
-    /// Messages with the same key share a limit.
+    /// The key of its flow control: messages with the same key share a limit.
     pub flow: Option<String>,
-    /// How many of them are delivered at a time.
+    /// The number of messages of that key that are delivered at a time.
     pub parallelism: Option<u32>,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Whether its ticks are dropped.
+    /// Says whether its ticks are dropped.
     pub paused: bool,
-    /// When it ticked last.
+    /// The time of its last tick.
     pub last: Option<SystemTime>,
-    /// When it ticks next.
+    /// The time of its next tick.
     pub next: Option<SystemTime>,
-    /// What became of its last messages, in the queue's words.
+    /// The outcomes of its last messages, in the queue's words.
     pub outcomes: Vec<String>,
 }
 
-/// This deployment as whoever calls it finds it.
+/// This deployment's function, as its callers find it.
 #[async_trait]
 pub trait Function: Send + Sync {
-    /// Which version of this program answers at the address of its health.
+    /// The version of this program that answers at the address of its health check.
     async fn version(&self, url: &str) -> Result<String, NotThere>;
 }
 
-/// Why the function was not found where it ought to be.
+/// The reason why the function was not found at its address.
 #[derive(Debug, thiserror::Error)]
 pub enum NotThere {
-    /// No answer.
+    /// Nothing answered.
     #[error("Nothing answers: {0}")]
     Silent(String),
-    /// An answer that is none of health.
+    /// The answer was an error.
     #[error("What answers says {0}")]
     Refused(u16),
-    /// An answer that this program does not give.
+    /// The answer was not this program's.
     #[error("What answers is another program")]
     Stranger,
 }

@@ -1,5 +1,5 @@
-//! How a pipeline stands: what the ledger keeps of it, and how far its tables are behind the
-//! source. It reads alone, and makes no state tables.
+//! Reads how a pipeline stands: its records in the ledger, and how far its tables are behind the
+//! source. Nothing is written, not even state tables.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,68 +16,67 @@ use crate::engine::plan::forecast::{self, Forecast};
 use crate::engine::plan::health::{self, Health};
 use crate::engine::plan::lag::{self, Lag};
 use crate::engine::plan::{lookback, tables, window};
-use crate::engine::ports::{Checkpoints, Source, Target};
+use crate::engine::ports::Checkpoints;
 use crate::jobs::Ports;
 
-/// Asks how one pipeline stands.
+/// Asks for the status of one pipeline.
 #[derive(Clone, Debug)]
 pub struct ReadStatus {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
     /// The second schedule that calls it, if there is one.
     pub hourly: Option<Cron>,
-    /// What the target's host allows.
+    /// The size and the number of calls that the target's host allows.
     pub allowance: Allowance,
 }
 
-/// How a pipeline stands.
+/// The status of a pipeline.
 #[derive(Debug)]
 pub struct Status {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// What the target's host allows.
+    /// The size and the number of calls that the target's host allows.
     pub allowance: Allowance,
-    /// When it was looked at.
+    /// The time of this status.
     pub now: SystemTime,
-    /// What is kept of it; none before its first run.
+    /// Its records in the ledger; none before its first run.
     pub records: Option<Records>,
-    /// Whether it does what its schedule promises.
+    /// The judgement whether it does what its schedule promises.
     pub health: Health,
     /// The first tick after the last success.
     pub due: Option<SystemTime>,
     /// The next tick from now on.
     pub next: Option<SystemTime>,
-    /// When the database will have grown to what is allowed; none where nothing is limited.
+    /// The day on which the database will have grown to what is allowed; none if nothing is limited.
     pub forecast: Option<Forecast>,
     /// The tables that are synced, or were.
     pub tables: BTreeMap<TableName, Standing>,
-    /// Why nobody knows how far they are behind.
+    /// The reason why the lags are not known.
     pub unknown: Option<Fault>,
 }
 
-/// How a table stands.
+/// The standing of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The cursor that it has come to.
+    /// The cursor that the table has come to.
     pub reached: Option<CursorValue>,
-    /// The newest one of the source.
+    /// The newest cursor of the source.
     pub newest: Option<CursorValue>,
-    /// How far it is behind, where the source tells.
+    /// The lag, where the source tells it.
     pub lag: Option<Lag>,
-    /// How many of its rows are set aside.
+    /// The number of its rejected rows.
     pub set_aside: u64,
-    /// From where it was filled, if not from its first row.
+    /// The cursor that it was filled from, if not from its first row.
     pub started_from: Option<CursorValue>,
 }
 
 impl ReadStatus {
-    /// Looks. A source that cannot be reached is told in the status; the ledger must be there.
+    /// Reads the status. A source that cannot be reached is named in it; the ledger must be there.
     pub async fn run(&self, ports: &Ports) -> Result<Status, Fault> {
-        let Ports { source, target, ledger, clock, .. } = ports;
         let Self { pipeline, hourly: _, allowance } = self;
-        let records = ledger.records(&pipeline.name).await?;
-        let known = records.as_ref().map(|of| of.checkpoints.clone()).unwrap_or_default();
-        let (mut tables, unknown) = match self.behind(&**source, &**target, &known).await {
+        let records = ports.ledger.records(&pipeline.name).await?;
+        let known = records.as_ref().map(|records| records.checkpoints.clone()).unwrap_or_default();
+        let (mut tables, unknown) = match self.behind(ports, &known).await {
             Ok(tables) => (tables, None),
             Err(fault) => (BTreeMap::new(), Some(fault)),
         };
@@ -86,19 +85,19 @@ impl ReadStatus {
             standing.reached = lag::reached(&checkpoint).cloned();
             standing.started_from = lookback::started_from(&checkpoint).cloned();
         }
-        for (table, rows) in records.iter().flat_map(|of| &of.set_aside) {
+        for (table, rows) in records.iter().flat_map(|records| &records.set_aside) {
             tables.entry(table.clone()).or_default().set_aside = *rows;
         }
-        let now = clock.now();
-        let last_success = records.as_ref().and_then(|of| of.last_success);
+        let now = ports.clock.now();
+        let last_success = records.as_ref().and_then(|records| records.last_success);
         let due = last_success.and_then(|last| self.tick(last));
-        let recent = records.as_ref().map_or(&[][..], |of| &of.recent);
+        let recent = records.as_ref().map_or(&[][..], |records| &records.recent);
         Ok(Status {
             health: health::judge(recent, last_success, due, now),
             forecast: records
                 .as_ref()
                 .zip(allowance.bytes)
-                .map(|(of, limit)| forecast::limit(&of.sizes, of.bytes, limit, now)),
+                .map(|(records, limit)| forecast::limit(&records.sizes, records.bytes, limit, now)),
             next: self.tick(now),
             pipeline: Arc::clone(pipeline),
             allowance: *allowance,
@@ -116,16 +115,14 @@ impl ReadStatus {
         crons.filter_map(|cron| cron.after(after).next()).min()
     }
 
-    /// How far each table is behind the source, by one look at all of them.
+    /// Finds how far each table is behind the source, by one survey of all.
     async fn behind(
         &self,
-        source: &dyn Source,
-        target: &dyn Target,
+        ports: &Ports,
         checkpoints: &Checkpoints,
     ) -> Result<BTreeMap<TableName, Standing>, Fault> {
-        let listed = self.pipeline.tables.as_deref();
-        let (here, there) = tokio::join!(source.describe(listed), target.describe(listed));
-        let shapes = tables::plan(&self.pipeline, &here?, &there?).shapes;
+        let [source_facts, target_facts] = ports.describe(&self.pipeline).await?;
+        let shapes = tables::plan(&self.pipeline, &source_facts, &target_facts).shapes;
         if shapes.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -138,7 +135,7 @@ impl ReadStatus {
                 SurveyAsk { shape, checkpoint, floor }
             })
             .collect();
-        let survey = source.survey(&asks, self.pipeline.overlap).await?;
+        let survey = ports.source.survey(&asks, self.pipeline.overlap).await?;
         let standing = shapes.iter().zip(&survey.tables).map(|(shape, look)| {
             let lag = lag::of(shape, stored(&shape.table), look, &survey.writers_before);
             let standing =

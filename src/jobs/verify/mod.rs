@@ -5,8 +5,8 @@
 //!
 //! 1. a row above the cursor that the target had reached when the comparison began is left out on
 //!    both sides, because the next sync brings it;
-//! 2. the suspects are looked at again, after a short wait for whoever was writing in the source;
-//! 3. what differs in both looks is reported.
+//! 2. the suspects are compared again, after a short wait for the writers of the source;
+//! 3. the rows that differ in both comparisons are reported.
 //!
 //! A repair writes, and so it takes the lease, once the comparison has found something.
 
@@ -33,25 +33,25 @@ use crate::engine::ports::{Clock, Source, Target};
 use crate::jobs::Ports;
 use repair::Repair;
 
-/// How long the second look waits for the writers that the source had at the first: most
-/// transactions last milliseconds, and nobody wants to wait for an idle one.
+/// The longest wait for the writers that the source had at the first comparison: most transactions
+/// last milliseconds, and nobody wants to wait for an idle one.
 const WRITERS_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long it waits between two questions for them.
+/// The pause between two questions for the open writers.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks whether the tables of a pipeline are the same on both sides.
+/// Asks for a comparison of a pipeline's tables on both sides.
 #[derive(Clone, Debug)]
 pub struct VerifyTables {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// Which rows are compared.
+    /// The rows that are compared.
     pub rows: Rows,
-    /// How many rows of a table are named at most.
+    /// The most rows of a table that are named.
     pub most: u64,
-    /// What is done with the rows that only the target has, if what differs is to be mended.
+    /// The fate of the rows that only the target has, if a repair is asked for.
     pub repair: Option<Extras>,
-    /// The id that it is reported under, and that a repair is recorded under.
+    /// The id of the report, and of the recorded repair.
     pub run: RunId,
 }
 
@@ -62,14 +62,12 @@ impl VerifyTables {
         let Ports { source, target, ledger, clock, meter, notifier: _ } = ports;
         let (source, target) = (&**source, &**target);
         let mut report = VerifyReport::begun(&self.run, clock.now());
-        let tables = self.pipeline.tables.as_deref();
-        let (here, there) = tokio::join!(source.describe(tables), target.describe(tables));
-        let (here, there) = (here?, there?);
-        tables::refuse(&here, &there)?;
+        let [source_facts, target_facts] = ports.describe(&self.pipeline).await?;
+        tables::refuse(&source_facts, &target_facts)?;
         if self.repair.is_some() {
-            tables::refuse_to_write(&there)?;
+            tables::refuse_to_write(&target_facts)?;
         }
-        let plan = tables::plan(&self.pipeline, &here, &there);
+        let plan = tables::plan(&self.pipeline, &source_facts, &target_facts);
         report.notes = plan.notes;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         let mut asked = Vec::new();
@@ -97,14 +95,22 @@ impl VerifyTables {
             }
         }
         if let (Some(extras), false) = (self.repair, report.is_equal()) {
-            let repair = Repair { job: self, source, target, ledger: &**ledger, meter, extras };
+            let repair = Repair {
+                pipeline: &self.pipeline,
+                run: &self.run,
+                source,
+                target,
+                ledger: &**ledger,
+                meter,
+                extras,
+            };
             repair.tables(&asked, &mut report).await?;
         }
         report.ended = clock.now();
         Ok(report)
     }
 
-    /// Two looks at one table.
+    /// Compares one table, and its differing rows once more.
     async fn table(
         &self,
         source: &dyn Source,
@@ -118,7 +124,7 @@ impl VerifyTables {
         let more = differing.len() as u64 > self.most || !found.is_all();
         differing.truncate(usize::try_from(self.most).unwrap_or(usize::MAX));
         if !differing.is_empty() {
-            writers_end(source, clock).await?;
+            wait_for_writers(source, clock).await?;
             let keys: Vec<_> = differing.iter().map(|row| row.key.clone()).collect();
             differing = compare.rows(&keys).await?;
         }
@@ -128,7 +134,7 @@ impl VerifyTables {
             table: compared.source.table.clone(),
             key: compared.source.key.clone(),
             settled_to: compared.settled_to.clone(),
-            started_from: compared.filled_from.as_ref().map(|of| CursorValue::new(&of.from)),
+            started_from: compared.filled_from.as_ref().map(|start| CursorValue::new(&start.from)),
             target_filtered: compared.is_filtered(),
             source: found.source,
             target: found.target,
@@ -140,8 +146,8 @@ impl VerifyTables {
     }
 }
 
-/// Returns when the source's writers of this moment have ended, or when it has been patient.
-async fn writers_end(source: &dyn Source, clock: &dyn Clock) -> Result<(), Fault> {
+/// Waits until the source's writers of this moment have ended, or the patience is over.
+async fn wait_for_writers(source: &dyn Source, clock: &dyn Clock) -> Result<(), Fault> {
     let seen = source.writers().await?;
     let mut waited = Duration::ZERO;
     let mut open: BTreeSet<_> = seen.clone();

@@ -1,4 +1,4 @@
-//! What is compared, and what may be deleted: decisions on values.
+//! Decides which rows are compared, and whether extra rows may be deleted.
 
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::deletes::Cap;
@@ -6,19 +6,17 @@ use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::{self, Extent, Refusal};
 use crate::engine::plan::window;
 
-use super::TableVerified;
-
-/// Which rows are compared.
+/// The rows that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Those up to the cursor that the target has reached: what lies above comes with the next run.
+    /// The rows up to the cursor that the target has reached: those above come with the next run.
     Settled,
-    /// All: nobody writes in the source, and the last run has moved what there was.
+    /// All rows: nobody writes in the source, and the last run has moved what there was.
     All,
 }
 
-/// The greatest cursor that the target has reached: the kept one, or the watermark that waits to be
-/// kept, up to which everything visible was applied. None where everything is compared.
+/// Returns the greatest cursor that the target has reached: the kept one, or the watermark that
+/// waits to be kept, up to which everything visible was applied. None if everything is compared.
 pub fn settled_to(rows: Rows, shape: &Shape, checkpoint: Option<&Checkpoint>) -> Option<String> {
     if rows == Rows::All {
         return None;
@@ -29,12 +27,12 @@ pub fn settled_to(rows: Rows, shape: &Shape, checkpoint: Option<&Checkpoint>) ->
     reached.kept.as_ref().or(pending).map(|value| value.as_str().to_owned())
 }
 
-/// Why rows that only the target has are not deleted.
+/// The reason why rows that only the target has are not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It was not asked for.
+    /// Deletes were not asked for.
     NotAsked,
-    /// The comparison stopped at its limit: nobody knows how many they are.
+    /// The comparison stopped at its limit, so that their number is not known.
     Incomplete,
     /// The same reason holds for a sync.
     Refused(Refusal),
@@ -62,7 +60,7 @@ impl Kept {
     }
 }
 
-/// What is asked to be done with the rows that only the target has.
+/// The fate of the rows that only the target has, as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extras {
     /// They stay.
@@ -73,22 +71,17 @@ pub enum Extras {
     DeleteAny,
 }
 
-/// Whether a table's extra rows may be deleted: as a sync decides it, once the list is whole.
-pub fn may_delete(extras: Extras, verified: &TableVerified) -> Result<(), Kept> {
+/// Decides whether a table's extra rows may be deleted, by the rules of a sync. `more` says that
+/// the list of differing rows is cut.
+pub fn may_delete(extras: Extras, extent: Extent, more: bool) -> Result<(), Kept> {
     let cap = match extras {
         Extras::Keep => return Err(Kept::NotAsked),
         Extras::DeleteFew => Cap::Kept,
         Extras::DeleteAny => Cap::Lifted,
     };
-    let extent = Extent {
-        source: verified.source.rows,
-        target: verified.target.rows,
-        gone: verified.counts().extra,
-        filtered: verified.target_filtered,
-    };
     match deletes::may_go(extent, cap) {
         Err(refusal) => Err(Kept::Refused(refusal)),
-        Ok(()) if verified.more => Err(Kept::Incomplete),
+        Ok(()) if more => Err(Kept::Incomplete),
         Ok(()) => Ok(()),
     }
 }
@@ -98,6 +91,7 @@ mod tests {
     use super::*;
     use crate::engine::model::range::{Difference, DifferingRow, RowKey, SideRows};
     use crate::engine::model::table::TableName;
+    use crate::jobs::verify::report::TableVerified;
 
     fn verified(source: u64, target: u64, extra: usize) -> TableVerified {
         let row =
@@ -133,7 +127,11 @@ mod tests {
             (Extras::DeleteAny, cut, Err(Kept::Incomplete)),
             (Extras::DeleteAny, unfiltered, Err(Kept::Refused(Refusal::Unfiltered))),
         ] {
-            assert_eq!(may_delete(extras, &table), expected, "{extras:?} {table:?}");
+            assert_eq!(
+                may_delete(extras, table.extent(), table.more),
+                expected,
+                "{extras:?} {table:?}"
+            );
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::plan::{self, Extras, Kept};
-use super::{TableVerified, VerifyReport, VerifyTables};
+use super::report::{TableVerified, VerifyReport};
 use crate::engine::drive::deletes::{self, Removal};
 use crate::engine::drive::fetch;
 use crate::engine::drive::manual_run::ManualRun;
@@ -16,43 +16,46 @@ use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
+use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::range::{Difference, RowKey};
-use crate::engine::model::run::RunKind;
+use crate::engine::model::run::{RunId, RunKind};
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::deletes::Refusal;
 use crate::engine::plan::window;
 use crate::engine::ports::{Batch, Checkpoints, Fetch, Ledger, Source, Target};
 
-/// How many rows are fetched and written in one transaction. A fetched page is bounded by its rows
-/// alone, and 32 rows of a megabyte fit the smallest function.
+/// The number of rows that are fetched and written in one transaction. A fetched page is bounded by
+/// its rows alone, and 32 rows of a megabyte fit the smallest function.
 const ROWS_AT_ONCE: usize = 32;
 
-/// What a repair needs.
+/// A repair that is about to begin.
 pub struct Repair<'a> {
-    /// What is asked.
-    pub job: &'a VerifyTables,
-    /// Where rows come from.
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// The id that the repair is recorded under.
+    pub run: &'a RunId,
+    /// The side that rows are read from.
     pub source: &'a dyn Source,
-    /// Where they go.
+    /// The side that they are written to.
     pub target: &'a dyn Target,
     /// Gives the lease and records the repair.
     pub ledger: &'a dyn Ledger,
     /// Counts the API calls that both sides make.
     pub meter: &'a Meter,
-    /// What is done with the rows that only the target has.
+    /// The fate of the rows that only the target has.
     pub extras: Extras,
 }
 
 impl Repair<'_> {
-    /// Mends all tables and says in the report what is left.
+    /// Mends all tables, and says in the report which rows still differ.
     pub async fn tables(
         &self,
         compared: &[Compared],
         report: &mut VerifyReport,
     ) -> Result<(), Fault> {
         let manual = ManualRun {
-            id: &self.job.run,
-            pipeline: &self.job.pipeline,
+            id: self.run,
+            pipeline: self.pipeline,
             kind: RunKind::Repair,
             ledger: self.ledger,
             meter: self.meter,
@@ -88,11 +91,11 @@ impl Repair<'_> {
             failed(compared, self.delete(lease, compared, table).await);
         }
         for (compared, table) in compared.iter().zip(tables.iter_mut()) {
-            failed(compared, self.look_again(compared, table).await);
+            failed(compared, self.compare_again(compared, table).await);
         }
     }
 
-    /// Writes what the target lacks or has otherwise.
+    /// Writes the rows that the target lacks or has otherwise.
     async fn write(
         &self,
         lease: &Lease,
@@ -114,7 +117,7 @@ impl Repair<'_> {
             let fetch = Fetch { shape, columns: &shape.key, values };
             let (page, taken) = fetch::first(self.source, &fetch).await?;
             left = &left[taken..];
-            let run = &self.job.run;
+            let run = self.run;
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false };
             if page.rows > 0 {
                 self.target.commit(lease, &batch).await?;
@@ -123,8 +126,8 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Deletes what only the target has, or marks it where the table is set to that. What the
-    /// target does not let go still differs, and stays in the list.
+    /// Deletes the rows that only the target has, or marks them where the table is set to that. Rows
+    /// that the target does not let go still differ, and stay in the list.
     async fn delete(
         &self,
         lease: &Lease,
@@ -136,12 +139,12 @@ impl Repair<'_> {
         if keys.is_empty() {
             return Ok(());
         }
-        if let Err(kept) = plan::may_delete(self.extras, table) {
+        if let Err(kept) = plan::may_delete(self.extras, table.extent(), table.more) {
             table.kept = Some(kept);
             return Ok(());
         }
         let Self { source, target, .. } = *self;
-        let removal = Removal { source, target, lease, run: &self.job.run };
+        let removal = Removal { source, target, lease, run: self.run };
         for keys in keys.chunks(deletes::ROWS_AT_ONCE) {
             if removal.rows(compared, keys).await?.empty_source {
                 table.kept = Some(Kept::Refused(Refusal::EmptySource));
@@ -151,8 +154,9 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// What still differs stays in the list; the rest is mended.
-    async fn look_again(
+    /// Compares the named rows once more. Those that still differ stay in the list; the others are
+    /// mended.
+    async fn compare_again(
         &self,
         compared: &Compared,
         table: &mut TableVerified,

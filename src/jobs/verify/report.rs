@@ -1,4 +1,4 @@
-//! What a comparison came to.
+//! The report of a comparison.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,35 +7,36 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
+use crate::engine::plan::deletes::Extent;
 use crate::engine::plan::note::{Note, Weight};
 
 use super::plan::Kept;
 
-/// What a comparison of a pipeline's tables came to.
+/// The comparison of a pipeline's tables.
 #[derive(Debug)]
 pub struct VerifyReport {
-    /// The id it is reported under.
+    /// The id that the comparison is reported under.
     pub run: RunId,
-    /// When it began.
+    /// The time at which it began.
     pub started: SystemTime,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended: SystemTime,
     /// The tables that were compared, parents first.
     pub tables: Vec<TableVerified>,
-    /// What planning said.
+    /// The notes of the plan.
     pub notes: Vec<Note>,
-    /// Why tables could not be compared or mended.
+    /// The faults of tables that could not be compared or mended.
     pub faults: Vec<Fault>,
     /// Nothing was mended, because another run holds the lease for that long.
     pub busy: Option<Duration>,
 }
 
-/// What the comparison of one table came to.
+/// The comparison of one table.
 #[derive(Debug)]
 pub struct TableVerified {
     /// The table.
     pub table: TableName,
-    /// Its key's columns.
+    /// The columns of the key.
     pub key: Vec<String>,
     /// Rows with a greater cursor were left out; none if all were compared.
     pub settled_to: Option<String>,
@@ -43,38 +44,38 @@ pub struct TableVerified {
     pub started_from: Option<CursorValue>,
     /// The pipeline's condition, if there is one, left out rows of the target, too.
     pub target_filtered: bool,
-    /// The source's rows at the first look.
+    /// The source's rows in the first comparison.
     pub source: SideRows,
-    /// The target's.
+    /// The target's rows in the first comparison.
     pub target: SideRows,
-    /// The rows that differed in both looks, and were not mended.
+    /// The rows that differed in both comparisons, and were not mended.
     pub rows: Vec<DifferingRow>,
-    /// There may be more: the comparison stopped at its limit.
+    /// More rows may differ: the comparison stopped at its limit.
     pub more: bool,
     /// The rows that were mended: written, or deleted where only the target had them.
     pub mended: Vec<DifferingRow>,
-    /// Why rows that only the target has were not deleted, where a repair was asked for.
+    /// The reason why rows that only the target has were not deleted by a repair.
     pub kept: Option<Kept>,
 }
 
-/// How many rows of each kind.
+/// The numbers of rows that differ, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DifferenceCounts {
-    /// Only in the source.
+    /// The rows that only the source has.
     pub missing: u64,
-    /// Only in the target.
+    /// The rows that only the target has.
     pub extra: u64,
-    /// In both, with other values.
+    /// The rows that both have, with other values.
     pub different: u64,
 }
 
 impl TableVerified {
-    /// No row differs.
+    /// Says whether no row differs.
     pub fn is_equal(&self) -> bool {
         self.rows.is_empty() && !self.more
     }
 
-    /// The rows by how they differ.
+    /// Counts the differing rows by kind.
     pub fn counts(&self) -> DifferenceCounts {
         let mut counts = DifferenceCounts::default();
         for row in &self.rows {
@@ -85,6 +86,16 @@ impl TableVerified {
             }
         }
         counts
+    }
+
+    /// The sizes that decide whether extra rows may be deleted.
+    pub fn extent(&self) -> Extent {
+        Extent {
+            source: self.source.rows,
+            target: self.target.rows,
+            gone: self.counts().extra,
+            filtered: self.target_filtered,
+        }
     }
 }
 
@@ -102,12 +113,12 @@ impl VerifyReport {
         }
     }
 
-    /// Every table that was asked for was compared.
+    /// Says whether every table that was asked for was compared.
     pub fn is_complete(&self) -> bool {
         self.faults.is_empty() && self.notes.iter().all(|note| note.weight != Weight::Problem)
     }
 
-    /// No row that was compared differs.
+    /// Says whether no compared row differs.
     pub fn is_equal(&self) -> bool {
         self.tables.iter().all(TableVerified::is_equal)
     }
