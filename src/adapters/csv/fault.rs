@@ -95,7 +95,7 @@ impl CsvError {
     /// The fault of an argument.
     pub fn of_argument(self) -> Fault {
         let hint = self.hint();
-        Fault::new(Step::Ask, Remedy::Caller, FaultCode::BadEncoding, self.to_string(), hint)
+        Fault::of_call(FaultCode::BadEncoding, self.to_string(), hint)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use super::output::Exit;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use super::output::{self, Exit};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
 use crate::jobs::Served;
 use crate::wiring::App;
@@ -32,7 +33,7 @@ pub struct Besides {
 }
 
 impl Selection {
-    /// The tables that were named.
+    /// Parses the names of the tables.
     pub fn parsed(&self) -> Result<Vec<TableName>, Fault> {
         self.tables.iter().map(|text| parsed(text)).collect()
     }
@@ -40,9 +41,7 @@ impl Selection {
 
 fn parsed(text: &str) -> Result<TableName, Fault> {
     TableName::parse(text).map_err(|error| {
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
+        Fault::of_call(
             FaultCode::BadTable,
             format!("--table {text} is no table's name"),
             "write it as SQL does: orders, sales.orders, \"Order Lines\"",
@@ -51,7 +50,7 @@ fn parsed(text: &str) -> Result<TableName, Fault> {
     })
 }
 
-/// The application, or what is wrong with its settings on stderr.
+/// Returns the application, or prints what is wrong with its settings on stderr.
 pub fn opened<E: Display>(app: Result<App, E>) -> Result<App, Exit> {
     app.map_err(|problems| {
         eprintln!("{problems}");
@@ -59,23 +58,29 @@ pub fn opened<E: Display>(app: Result<App, E>) -> Result<App, Exit> {
     })
 }
 
-/// The pipeline that was selected, or the only one.
-pub fn selected<'a>(app: &'a App, selection: &Selection) -> Result<&'a Served, Fault> {
-    let found = match &selection.pipeline {
-        Some(name) => app.named(name),
-        None => app.only(),
+/// Opens the application and does the command with it, in a run that is named now. Reports the
+/// fault that ends the command.
+pub async fn with_app(
+    json: bool,
+    command: impl AsyncFnOnce(&App, &RunId) -> Result<Exit, Fault>,
+) -> Exit {
+    let app = match opened(App::from_process()) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let run = app.new_run();
+    command(&app, &run).await.unwrap_or_else(|fault| output::fault(&fault, &run, json))
+}
+
+/// Finds the pipeline of that name, or the only one.
+pub fn selected<'a>(app: &'a App, pipeline: Option<&str>) -> Result<&'a Served, Fault> {
+    let (found, message) = match pipeline {
+        Some(name) => (app.named(name), format!("There is no pipeline {name}")),
+        None => (app.only(), "There are several pipelines".to_owned()),
     };
     found.ok_or_else(|| {
         let names: Vec<&str> = app.names().collect();
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
-            FaultCode::NoPipeline,
-            match &selection.pipeline {
-                Some(name) => format!("There is no pipeline {name}"),
-                None => "There are several pipelines".to_owned(),
-            },
-            format!("choose with --pipeline: {}", names.join(", ")),
-        )
+        let hint = format!("choose with --pipeline: {}", names.join(", "));
+        Fault::of_call(FaultCode::NoPipeline, message, hint)
     })
 }

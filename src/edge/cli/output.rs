@@ -1,7 +1,10 @@
 //! What a person or a script reads of a command: tables of rows, sentences, and the exit code that
 //! follows from the remedy.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use serde_json::{Value, json};
 
 use crate::edge::http::wire::{ErrorAnswer, SyncAnswer};
 use crate::edge::text::point;
@@ -134,17 +137,47 @@ pub fn print_json(value: &impl serde::Serialize) {
     println!("{}", serde_json::to_string(value).expect("our own shapes are JSON"));
 }
 
-/// Columns of texts, each as wide as its widest.
-pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+/// A table of texts below their heads, each column as wide as its widest.
+pub fn columns<const N: usize>(
+    heads: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let lines: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned)).chain(rows).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
     let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
     let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+    for line in lines {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
     text
+}
+
+/// Asks whoever sits at the terminal, and returns whether the answer was yes.
+pub fn ask(question: &str) -> io::Result<bool> {
+    write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stderr().flush())?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Prints faults on stderr, each behind the table that it is about.
+pub fn print_faults(faults: &[Fault]) {
+    for fault in faults {
+        let table = fault.table.as_ref().map(|table| format!("{table}: ")).unwrap_or_default();
+        eprintln!("{table}{}", sentence(fault));
+    }
+}
+
+/// A fault as the JSON of a command that goes on after it.
+pub fn fault_json(fault: &Fault) -> Value {
+    json!({
+        "table": fault.table.as_ref().map(ToString::to_string),
+        "code": fault.code.name(),
+        "message": fault.chain(),
+        "hint": fault.hint,
+    })
 }
 
 /// A fault as a person reads it.

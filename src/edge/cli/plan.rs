@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::app::{Besides, Selection, opened};
+use super::app::{Besides, Selection, with_app};
 use super::output::{self, Exit};
-use super::slices;
+use super::slices::asked;
 use crate::edge::http::wire::SequenceStatistics;
 use crate::edge::text::point;
+use crate::engine::model::fault::Fault;
 use crate::engine::plan::note::{Note, Weight};
+use crate::jobs::Served;
 use crate::jobs::sync_tables::{
     DeletesIntent, Intent, SideIntent, SyncPlan, SyncTables, TableIntent,
 };
-use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArguments {
@@ -26,40 +27,24 @@ pub struct PlanArguments {
 
 /// Prints the plan; the exit says whether a table would be left out.
 pub async fn plan(arguments: &PlanArguments) -> Exit {
-    match opened(App::from_process()) {
-        Ok(app) => {
-            let PlanArguments { selection, besides, json } = arguments;
-            print(&app, selection, *besides, *json, |job| job).await
-        }
-        Err(exit) => exit,
-    }
+    let PlanArguments { selection, besides, json } = arguments;
+    with_app(*json, async |app, run| {
+        let (served, job) = asked(app, selection, *besides, run)?;
+        print(served, &job, *json).await
+    })
+    .await
 }
 
-/// Prints the plan of a selection, of the job as the command's other arguments change it.
-pub async fn print(
-    app: &App,
-    selection: &Selection,
-    besides: Besides,
-    json: bool,
-    change: impl FnOnce(SyncTables) -> SyncTables,
-) -> Exit {
-    let id = app.new_run();
-    let planned = async {
-        let (served, job) = slices::asked(app, selection, besides, &id)?;
-        let job = change(job);
-        let ports = &served.ports;
-        job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
-    };
-    let plan = match planned.await {
-        Ok(plan) => plan,
-        Err(fault) => return output::fault(&fault, &id, json),
-    };
+/// Prints what a job would do.
+pub async fn print(served: &Served, job: &SyncTables, json: bool) -> Result<Exit, Fault> {
+    let ports = &served.ports;
+    let plan = job.plan(&*ports.source, &*ports.target, &*ports.ledger).await?;
     if json {
         output::print_json(&as_json(&plan));
     } else {
         print!("{plan}");
     }
-    if plan.has_problems() { Exit::Failed } else { Exit::Done }
+    Ok(if plan.has_problems() { Exit::Failed } else { Exit::Done })
 }
 
 fn as_json(plan: &SyncPlan) -> Value {

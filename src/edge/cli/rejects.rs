@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
-use super::app::{Besides, Selection, opened, selected};
-use super::output::{self, Exit, columns};
+use super::app::{Besides, Selection, selected, with_app};
+use super::output::{self, Exit};
 use super::slices::{Extent, asked, ended, slices};
 use crate::edge::text::timestamp;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
+use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
 use crate::jobs::Served;
 use crate::wiring::App;
@@ -56,19 +57,16 @@ const ALL: u32 = 1_000_000;
 
 /// Does one thing with the rows that are set aside.
 pub async fn rejects(arguments: &RejectsArguments) -> Exit {
-    let app = match opened(App::from_process()) {
-        Ok(app) => app,
-        Err(exit) => return exit,
-    };
-    let done = match &arguments.action {
-        Action::List { selection, limit } => list(&app, selection, *limit, arguments.json).await,
-        Action::Retry { selection } => retry(&app, selection, arguments.json).await,
+    let json = arguments.json;
+    with_app(json, async |app, run| match &arguments.action {
+        Action::List { selection, limit } => list(app, selection, *limit, json).await,
+        Action::Retry { selection } => retry(app, selection, run, json).await,
         Action::Discard { selection, key, all } => {
             let key = (!all).then_some(key.as_slice());
-            discard(&app, selection, key, arguments.json).await
+            discard(app, selection, key, json).await
         }
-    };
-    done.unwrap_or_else(|fault| output::fault(&fault, &app.new_run(), arguments.json))
+    })
+    .await
 }
 
 async fn found(served: &Served, selection: &Selection, most: u32) -> Result<Vec<Reject>, Fault> {
@@ -103,7 +101,7 @@ struct List {
 }
 
 async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result<Exit, Fault> {
-    let served = selected(app, selection)?;
+    let served = selected(app, selection.pipeline.as_deref())?;
     let rejects = found(served, selection, most).await?;
     let exit = if rejects.is_empty() { Exit::Done } else { Exit::Rejected };
     let rejects: Vec<Listed> = rejects.into_iter().map(Listed::of).collect();
@@ -115,14 +113,13 @@ async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result
         println!("No row is set aside.");
         return Ok(exit);
     }
-    let titles = ["table", "key", "code", "tried", "first", "last"].map(str::to_owned);
     let rows = rejects.iter().map(|of| {
         let Listed { table, key, code, reason: _, attempts, first_seen, last_seen } = of;
         let (first, last) = (first_seen.clone(), last_seen.clone());
         [table.clone(), key.join(", "), code.clone(), attempts.to_string(), first, last]
     });
-    print!("{}", columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>()));
-    println!();
+    let heads = ["table", "key", "code", "tried", "first", "last"];
+    println!("{}", output::columns(heads, rows));
     for Listed { table, key, reason, .. } in &rejects {
         println!("{table} {}: {reason}", key.join(", "));
     }
@@ -147,8 +144,8 @@ impl Listed {
     }
 }
 
-async fn retry(app: &App, selection: &Selection, json: bool) -> Result<Exit, Fault> {
-    let served = selected(app, selection)?;
+async fn retry(app: &App, selection: &Selection, run: &RunId, json: bool) -> Result<Exit, Fault> {
+    let served = selected(app, selection.pipeline.as_deref())?;
     let mut tables: Vec<String> =
         found(served, selection, ALL).await?.iter().map(|of| of.table.to_string()).collect();
     tables.sort();
@@ -158,7 +155,7 @@ async fn retry(app: &App, selection: &Selection, json: bool) -> Result<Exit, Fau
         return Ok(Exit::Done);
     }
     let chosen = Selection { pipeline: selection.pipeline.clone(), tables };
-    let (served, mut job) = asked(app, &chosen, Besides::default(), &app.new_run())?;
+    let (served, mut job) = asked(app, &chosen, Besides::default(), run)?;
     Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 
@@ -168,7 +165,7 @@ async fn discard(
     key: Option<&[String]>,
     json: bool,
 ) -> Result<Exit, Fault> {
-    let served = selected(app, selection)?;
+    let served = selected(app, selection.pipeline.as_deref())?;
     let [table] = selection.parsed()?.try_into().map_err(|_| one_table())?;
     let keys = match key {
         Some(key) => vec![RowKey::new(key.to_vec())],
@@ -189,11 +186,5 @@ fn tell(table: &TableName, discarded: u64, json: bool) {
 
 fn one_table() -> Fault {
     let hint = "name one with --table; `syncline rejects list` tells which have rows";
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
-        FaultCode::NoTable,
-        "Rows are discarded of one table",
-        hint,
-    )
+    Fault::of_call(FaultCode::NoTable, "Rows are discarded of one table", hint)
 }

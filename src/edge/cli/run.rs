@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::app::{Besides, Selection, opened};
+use super::app::{Besides, Selection, with_app};
 use super::output::{self, Exit};
 use super::plan;
 use super::slices::{Extent, asked, ended, slices};
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::pipeline::Pipeline;
 use crate::jobs::sync_tables::SyncTables;
-use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -49,23 +48,19 @@ impl RunArguments {
 
 /// Runs until caught up, or says why not.
 pub async fn run(arguments: &RunArguments) -> Exit {
-    let app = match opened(App::from_process()) {
-        Ok(app) => app,
-        Err(exit) => return exit,
-    };
-    if arguments.dry_run {
-        let RunArguments { selection, besides, json, .. } = arguments;
-        return plan::print(&app, selection, *besides, *json, |job| arguments.change(job)).await;
-    }
-    let run = app.new_run();
-    let asked = asked(&app, &arguments.selection, arguments.besides, &run);
-    let (served, mut job) = match asked {
-        Ok((served, job)) => (served, arguments.change(job)),
-        Err(fault) => return output::fault(&fault, &run, arguments.json),
-    };
-    let extent = if arguments.once { Extent::Slice } else { Extent::UntilCaughtUp };
-    match slices(&app, served, &mut job, extent).await {
-        Err(fault) => output::fault(&fault, &job.run, arguments.json),
-        Ok(end) => ended(end, arguments.json),
-    }
+    let RunArguments { selection, besides, dry_run, once, json, .. } = arguments;
+    with_app(*json, async |app, run| {
+        let (served, job) = asked(app, selection, *besides, run)?;
+        let mut job = arguments.change(job);
+        if *dry_run {
+            return plan::print(served, &job, *json).await;
+        }
+        let extent = if *once { Extent::Slice } else { Extent::UntilCaughtUp };
+        match slices(app, served, &mut job, extent).await {
+            // The run that met the fault is the slice at work, not the first one.
+            Err(fault) => Ok(output::fault(&fault, &job.run, *json)),
+            Ok(end) => Ok(ended(end, *json)),
+        }
+    })
+    .await
 }

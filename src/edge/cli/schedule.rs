@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::app::opened;
+use super::app::with_app;
 use super::output::{self, Exit};
 use crate::edge::schedules::wire::{Acted, ScheduleAnswer, ScheduleList};
 use crate::edge::schedules::{Change, change, create, listed, trigger};
@@ -54,14 +54,7 @@ enum Action {
 
 /// Does one thing with the schedules and tells what came of it.
 pub async fn schedule(arguments: &ScheduleArguments) -> Exit {
-    let app = match opened(App::from_process()) {
-        Ok(app) => app,
-        Err(exit) => return exit,
-    };
-    match done(&app, arguments).await {
-        Ok(()) => Exit::Done,
-        Err(fault) => output::fault(&fault, &app.new_run(), arguments.json),
-    }
+    with_app(arguments.json, async |app, _| done(app, arguments).await.map(|()| Exit::Done)).await
 }
 
 async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
@@ -92,9 +85,7 @@ async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
 /// A line a schedule, and below them what to do about those that need it.
 fn table(list: &ScheduleList) -> String {
     let head = ["pipeline", "schedule", "cron", "next run", "paused", "last outcome", "status"];
-    let rows = list.schedules.iter().map(row);
-    let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-    let mut text = output::columns(&rows);
+    let mut text = output::columns(head, list.schedules.iter().map(row));
     for of in &list.schedules {
         for remedy in of.remedies() {
             text.push_str(&format!("{}: {remedy}\n", of.schedule_id));

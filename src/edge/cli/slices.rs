@@ -96,7 +96,7 @@ pub fn asked_of<'a>(
     app: &'a App,
     selection: &Selection,
 ) -> Result<(&'a Served, Arc<Pipeline>), Fault> {
-    let served = selected(app, selection)?;
+    let served = selected(app, selection.pipeline.as_deref())?;
     let tables = selection.parsed()?;
     let pipeline = match tables.is_empty() {
         true => Arc::clone(&served.pipeline),

@@ -3,14 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::app::{Selection, opened, selected};
+use super::app::{selected, with_app};
 use super::output::{self, Exit, columns};
 use crate::edge::overview::{
-    self, CallsView, DatabaseView, Overview, PipelineView, RateView, RunView, TableView,
+    self, CallsView, DatabaseView, PipelineView, RateView, RunView, TableView,
 };
 use crate::edge::text::{megabytes, span};
-use crate::engine::model::fault::Fault;
-use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArguments {
@@ -25,29 +23,20 @@ pub struct StatusArguments {
 /// Tells how the pipelines stand. The exit says whether that could be told of all, and nothing of
 /// their health: a script reads that from the JSON.
 pub async fn status(arguments: &StatusArguments) -> Exit {
-    let app = match opened(App::from_process()) {
-        Ok(app) => app,
-        Err(exit) => return exit,
-    };
-    let overview = match looked(&app, arguments).await {
-        Ok(overview) => overview,
-        Err(fault) => return output::fault(&fault, &app.new_run(), arguments.json),
-    };
-    if arguments.json {
-        output::print_json(&overview);
-    } else {
-        let texts: Vec<String> = overview.pipelines.iter().map(text).collect();
-        print!("{}", texts.join("\n"));
-    }
-    if overview.is_whole() { Exit::Done } else { Exit::Failed }
-}
-
-async fn looked(app: &App, arguments: &StatusArguments) -> Result<Overview, Fault> {
-    if arguments.pipeline.is_none() {
-        return overview::look(app).await;
-    }
-    let selection = Selection { pipeline: arguments.pipeline.clone(), tables: Vec::new() };
-    overview::look_at(app, selected(app, &selection)?).await
+    with_app(arguments.json, async |app, _| {
+        let overview = match arguments.pipeline.as_deref() {
+            None => overview::look(app).await?,
+            Some(name) => overview::look_at(app, selected(app, Some(name))?).await?,
+        };
+        if arguments.json {
+            output::print_json(&overview);
+        } else {
+            let texts: Vec<String> = overview.pipelines.iter().map(text).collect();
+            print!("{}", texts.join("\n"));
+        }
+        Ok(if overview.is_whole() { Exit::Done } else { Exit::Failed })
+    })
+    .await
 }
 
 /// The status as a person reads it.
@@ -126,12 +115,12 @@ fn calls(calls: &CallsView) -> String {
 }
 
 fn tables(tables: &[TableView]) -> String {
-    let head = ["table", "behind", "rejected", "has come to"].map(str::to_owned);
+    let head = ["table", "behind", "rejected", "has come to"];
     let rows = tables.iter().map(|of| {
         let cursor = of.cursor.clone().unwrap_or_default();
         [of.table.clone(), behind(of), of.rejected.to_string(), cursor]
     });
-    let mut text = columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    let mut text = columns(head, rows);
     for of in tables {
         if let Some(from) = &of.started_from {
             let _ = writeln!(text, "{}", output::started(&of.table, from));
@@ -150,7 +139,7 @@ fn behind(table: &TableView) -> String {
 }
 
 fn history(runs: &[RunView]) -> String {
-    let head = ["began", "what", "trigger", "status", "rows", "took"].map(str::to_owned);
+    let head = ["began", "what", "trigger", "status", "rows", "took"];
     let rows = runs.iter().map(|run| {
         let took = run.duration_ms.map(|took| format!("{:.1} s", took as f64 / 1e3));
         [
@@ -162,5 +151,5 @@ fn history(runs: &[RunView]) -> String {
             took.unwrap_or_default(),
         ]
     });
-    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    columns(head, rows)
 }

@@ -15,7 +15,7 @@ use super::call::Call;
 use super::door::Door;
 use crate::edge::schedules::wire::Acted;
 use crate::edge::schedules::{Change, change, create, listed, trigger};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 
@@ -80,9 +80,7 @@ async fn acted(app: &App, call: &Call) -> Result<Acted, Fault> {
 }
 
 fn unknown_action() -> Fault {
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
+    Fault::of_call(
         FaultCode::BadAction,
         "The body asks for nothing that this path does",
         r#"send {"action": ...} with create, trigger-manual, or, with a scheduleId, pause, resume, delete"#,

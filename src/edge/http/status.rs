@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::door::Door;
 use crate::edge::overview::{self, Overview};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 
@@ -41,13 +41,7 @@ async fn looked(app: &App, pipeline: Option<&str>) -> Result<Overview, Fault> {
     let Some(name) = pipeline else { return overview::look(app).await };
     let served = app.named(name).ok_or_else(|| {
         let hint = "leave `pipeline` out, or name one of syncline.toml";
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
-            FaultCode::NoPipeline,
-            "There is no such pipeline",
-            hint,
-        )
+        Fault::of_call(FaultCode::NoPipeline, "There is no such pipeline", hint)
     })?;
     overview::look_at(app, served).await
 }

@@ -16,7 +16,7 @@ use crate::edge::calling::{self, Asked, CONTINUATION_DELAY, named};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Stalled};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 use crate::jobs::Served;
@@ -94,9 +94,7 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
     match body.map(|body| body.kind).as_ref().map(Option::as_deref) {
         Some(None | Some("manual")) => Ok(Asked::Manual),
         Some(Some("startup")) => Ok(Asked::Startup),
-        _ => Err(Fault::new(
-            Step::Ask,
-            Remedy::Caller,
+        _ => Err(Fault::of_call(
             FaultCode::BadBody,
             "The body asks for nothing that this path does",
             r#"send no body, {"type": "manual"} or {"type": "startup"}"#,
@@ -105,9 +103,7 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
 }
 
 fn startup_is_off() -> Fault {
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
+    Fault::of_call(
         FaultCode::StartupOff,
         "Nothing is synced for a start here, as ENABLE_STARTUP_SYNC says",
         r#"start without it, set ENABLE_STARTUP_SYNC=true, or send {"type": "manual"}"#,

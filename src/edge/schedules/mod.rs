@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::edge::calling::{self, SYNC_PREFIX, named, sync_path, url_of};
 use crate::engine::model::delivery::ScheduleId;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::schedules::ports::Wanted;
 use crate::jobs::schedules::{Created, ManageSchedules};
@@ -85,8 +85,7 @@ pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<Created>, F
 pub async fn change(app: &App, id: &str, change: Change) -> Result<Acted, Fault> {
     let id = ScheduleId::parse(id).map_err(|bad| {
         let hint = "list the schedules to see their ids";
-        Fault::new(Step::Ask, Remedy::Caller, FaultCode::BadId, "This is no schedule's id", hint)
-            .caused_by(bad)
+        Fault::of_call(FaultCode::BadId, "This is no schedule's id", hint).caused_by(bad)
     })?;
     let wanted = calling::wanted(app)?;
     let syncs = url_of(app, SYNC_PREFIX)?;
@@ -131,16 +130,10 @@ fn chosen<'a>(
 fn no_pipeline(name: &str) -> Fault {
     let hint = "leave the pipeline out, or name one of syncline.toml";
     let message = format!("There is no pipeline {name:?}");
-    Fault::new(Step::Ask, Remedy::Caller, FaultCode::NoPipeline, message, hint)
+    Fault::of_call(FaultCode::NoPipeline, message, hint)
 }
 
 fn several() -> Fault {
     let hint = "say which one with `pipeline`";
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
-        FaultCode::NoPipeline,
-        "There are several pipelines",
-        hint,
-    )
+    Fault::of_call(FaultCode::NoPipeline, "There are several pipelines", hint)
 }

@@ -105,6 +105,11 @@ impl Fault {
         }
     }
 
+    /// A fault of the call itself: the caller has to correct it.
+    pub fn of_call(code: FaultCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(Step::Ask, Remedy::Caller, code, message, hint)
+    }
+
     /// The same fault, said of a table.
     #[must_use]
     pub fn of_table(mut self, table: &TableName) -> Self {

@@ -8,7 +8,7 @@ mod switch;
 mod told;
 mod walk;
 
-use super::app::{Selection, opened, selected};
+use super::app::{opened, selected};
 use super::output::{self, Exit};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault_code::FaultCode;
@@ -31,9 +31,8 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
     let run = app.new_run();
     let CutoverArguments { pipeline, yes, dry_run, abort, json, .. } = arguments;
     let asks = !(*yes || *dry_run || *abort);
-    let selection = Selection { pipeline: pipeline.clone(), tables: Vec::new() };
     let heard = told::refuse_unheard(asks);
-    let served = match heard.and_then(|()| selected(&app, &selection)) {
+    let served = match heard.and_then(|()| selected(&app, pipeline.as_deref())) {
         Ok(served) => served,
         Err(fault) => return output::fault(&fault, &run, *json),
     };

@@ -1,6 +1,6 @@
 //! A cutover as it is told: a line a step as soon as it is done, or all of them in one JSON object.
 
-use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::io::{IsTerminal, Write, stdin, stdout};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -120,10 +120,7 @@ impl Told {
             return Ok(());
         }
         // A question that cannot be shown is answered by nobody.
-        let _ = write!(stderr(), "{question} [y/N] ").and_then(|()| stderr().flush());
-        let mut answer = String::new();
-        let read = stdin().read_line(&mut answer);
-        if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        if output::ask(question).unwrap_or(false) {
             return Ok(());
         }
         Err(Stopped::by(
@@ -195,9 +192,7 @@ pub fn refuse_unheard(asks: bool) -> Result<(), Fault> {
     if !asks || stdin().is_terminal() {
         return Ok(());
     }
-    Err(Fault::new(
-        Step::Ask,
-        Remedy::Caller,
+    Err(Fault::of_call(
         FaultCode::Unconfirmed,
         "A cutover asks before each step, and nobody is there to answer",
         "run it at a terminal, look at it with --dry-run, or say --yes to all of it",

@@ -139,9 +139,7 @@ impl Files {
         for table in tables {
             let name = self.name_of(table);
             if !names.insert(name.clone()) {
-                return Err(Fault::new(
-                    Step::Ask,
-                    Remedy::Caller,
+                return Err(Fault::of_call(
                     FaultCode::SameFile,
                     format!("Another table goes to {name}, too"),
                     "export one of them alone, to another directory",
@@ -270,9 +268,7 @@ fn partial(name: &Path) -> PathBuf {
 }
 
 fn several(tables: usize) -> Fault {
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
+    Fault::of_call(
         FaultCode::SeveralFiles,
         format!("{tables} tables do not fit into one file of this format"),
         "name a directory, as in --output backup/, or one table with --table",

@@ -148,11 +148,9 @@ impl Telling {
         for note in notes {
             eprintln!("note: {note}");
         }
-        let heads = ["table", "rows"].map(str::to_owned);
         let lines = tables.iter().map(|(table, rows)| [table.to_string(), rows.to_string()]);
         let last = ["total".to_owned(), total.to_string()];
-        let rows: Vec<_> = [heads].into_iter().chain(lines).chain([last]).collect();
-        self.say(&output::columns(&rows));
+        self.say(&output::columns(["table", "rows"], lines.chain([last])));
         if *calls > 0 {
             self.say(&format!("in {calls} API calls\n"));
         }

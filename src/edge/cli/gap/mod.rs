@@ -3,16 +3,16 @@
 
 mod told;
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::app::{Besides, Selection, opened, selected};
+use super::app::{Besides, Selection, selected, with_app};
 use super::output::{self, Exit};
 use super::slices::{Extent, asked, ended, slices};
 use crate::edge::text::timestamp;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::RunId;
@@ -86,21 +86,19 @@ struct ImportArguments {
 
 /// Does one of the three.
 pub async fn gap(arguments: &GapArguments) -> Exit {
-    let app = match opened(App::from_process()) {
-        Ok(app) => app,
-        Err(exit) => return exit,
+    let json = match &arguments.action {
+        Action::Sql { .. } => false,
+        Action::Import(arguments) => arguments.json,
+        Action::Run { json, .. } => *json,
     };
-    let run = app.new_run();
-    let (done, json) = match &arguments.action {
+    with_app(json, async |app, run| match &arguments.action {
         Action::Sql { selection, since, psql } => {
-            (sql(&app, selection, since.as_deref(), *psql).await, false)
+            sql(app, selection, since.as_deref(), *psql).await
         }
-        Action::Import(arguments) => (import(&app, arguments, &run).await, arguments.json),
-        Action::Run { selection, since, json } => {
-            (again(&app, selection, since, *json, &run).await, *json)
-        }
-    };
-    done.unwrap_or_else(|fault| output::fault(&fault, &run, json))
+        Action::Import(arguments) => import(app, arguments, run).await,
+        Action::Run { selection, since, json } => again(app, selection, since, *json, run).await,
+    })
+    .await
 }
 
 async fn sql(
@@ -109,7 +107,7 @@ async fn sql(
     since: Option<&str>,
     psql: bool,
 ) -> Result<Exit, Fault> {
-    let served = selected(app, selection)?;
+    let served = selected(app, selection.pipeline.as_deref())?;
     let since = since.map(|text| begin_of(text, SystemTime::now())).transpose()?.map(timestamp);
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
@@ -131,7 +129,7 @@ async fn sql(
 async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<Exit, Fault> {
     let ImportArguments { folder, selection, yes, dry_run, checkpoint, nulls, encoding, json } =
         arguments;
-    let served = selected(app, selection)?;
+    let served = selected(app, selection.pipeline.as_deref())?;
     let terminal = app.terminal(served);
     let folder = terminal.folder(folder, encoding.as_deref())?;
     let job = ImportGap {
@@ -175,12 +173,7 @@ fn tell(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
         return;
     }
     print!("{}", told::report(report, arguments.dry_run));
-    for fault in &report.faults {
-        match &fault.table {
-            Some(table) => eprintln!("{table}: {}", output::sentence(fault)),
-            None => eprintln!("{}", output::sentence(fault)),
-        }
-    }
+    output::print_faults(&report.faults);
 }
 
 fn exit_of(report: &GapReport) -> Exit {
@@ -203,29 +196,15 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
         0 => String::new(),
         tables => format!(", and move the checkpoints of {tables}"),
     };
-    eprint!("Import {rows} rows into {} tables{moves}? [y/N] ", plan.files.len());
-    let mut answer = String::new();
-    let asked =
-        std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));
-    let failed = |error| {
-        let hint = "say --yes instead";
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
-            FaultCode::NotConfirmed,
-            "The answer cannot be read",
-            hint,
-        )
-        .caused_by(error)
-    };
-    asked.map_err(failed)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    let question = format!("Import {rows} rows into {} tables{moves}?", plan.files.len());
+    output::ask(&question).map_err(|error| {
+        let (message, hint) = ("The answer cannot be read", "say --yes instead");
+        Fault::of_call(FaultCode::NotConfirmed, message, hint).caused_by(error)
+    })
 }
 
 fn not_confirmed() -> Fault {
-    Fault::new(
-        Step::Ask,
-        Remedy::Caller,
+    Fault::of_call(
         FaultCode::NotConfirmed,
         "Nobody is there to be asked before rows are written",
         "look at the plan, which is told without --json, then say --yes; --dry-run tells more",
@@ -264,9 +243,7 @@ fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
     };
     let known = SystemTime::UNIX_EPOCH..=now;
     ago.or_else(at).filter(|begin| known.contains(begin)).ok_or_else(|| {
-        Fault::new(
-            Step::Ask,
-            Remedy::Caller,
+        Fault::of_call(
             FaultCode::BadSpan,
             format!("--since {text} is no point in the past since 1970"),
             "write 7d, 36h, 2026-01-31 or 2026-01-31T12:00:00Z",

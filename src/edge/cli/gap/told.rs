@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use crate::edge::cli::output;
 use crate::engine::model::cursor::CursorValue;
-use crate::engine::model::fault::Fault;
 use crate::jobs::gap::{
     CheckpointChange, Export, FilledTable, GapPlan, GapReport, PlannedFile, RejectedLine,
 };
@@ -37,14 +36,13 @@ pub fn plan(plan: &GapPlan) -> String {
     if plan.files.is_empty() {
         return "There is nothing to import.\n".to_owned();
     }
-    let titles = ["file", "table", "rows", "columns"].map(str::to_owned);
     let line = |file: &PlannedFile| {
         let PlannedFile { shape, rows, .. } = file;
         let columns = shape.columns.len().to_string();
         [file.file.clone(), shape.table.to_string(), rows.to_string(), columns]
     };
-    let lines: Vec<_> = std::iter::once(titles).chain(plan.files.iter().map(line)).collect();
-    let mut text = output::columns(&lines);
+    let heads = ["file", "table", "rows", "columns"];
+    let mut text = output::columns(heads, plan.files.iter().map(line));
     for file in &plan.files {
         let mut say = |what: &str, names: &[String]| {
             if !names.is_empty() {
@@ -79,14 +77,12 @@ pub fn report(report: &GapReport, dry_run: bool) -> String {
     if report.tables.is_empty() {
         return String::new();
     }
-    let titles =
-        ["table", "inserted", "updated", "unchanged", "doubled", "refused"].map(str::to_owned);
-    let lines: Vec<_> = std::iter::once(titles).chain(report.tables.iter().map(line)).collect();
+    let heads = ["table", "inserted", "updated", "unchanged", "doubled", "refused"];
     let mut text = String::from("\n");
     if dry_run {
         text.push_str("This was a trial, and nothing of it stays:\n");
     }
-    text.push_str(&output::columns(&lines));
+    text.push_str(&output::columns(heads, report.tables.iter().map(line)));
     for of in report.tables.iter().filter(|of| !of.rejected.is_empty()) {
         for RejectedLine { line, code, reason } in refused(of).into_iter().take(MOST_TOLD) {
             let file = &of.file;
@@ -150,7 +146,7 @@ pub fn json(plan: &GapPlan, report: &GapReport, dry_run: bool) -> Value {
         "refused": report.rejected(),
         "busy_seconds": report.busy.map(|left| left.as_secs()),
         "notes": report.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "faults": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
+        "faults": report.faults.iter().map(output::fault_json).collect::<Vec<_>>(),
     })
 }
 
@@ -194,13 +190,4 @@ fn checkpoint_json(vouched: &CheckpointChange) -> Value {
         }),
         CheckpointChange::Stays(why) => json!({ "moves": false, "why": why.to_string() }),
     }
-}
-
-fn fault_json(fault: &Fault) -> Value {
-    json!({
-        "table": fault.table.as_ref().map(ToString::to_string),
-        "code": fault.code.name(),
-        "message": fault.chain(),
-        "hint": fault.hint,
-    })
 }

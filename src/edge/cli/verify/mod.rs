@@ -4,13 +4,10 @@ mod told;
 
 use std::path::PathBuf;
 
-use super::app::{Selection, opened};
+use super::app::{Selection, with_app};
 use super::output::{self, Exit};
-use super::slices;
-use crate::engine::model::fault::Fault;
-use crate::engine::model::run::RunId;
+use super::slices::asked_of;
 use crate::jobs::verify::{Extras, Rows, VerifyReport, VerifyTables};
-use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArguments {
@@ -41,33 +38,20 @@ pub struct VerifyArguments {
 
 /// Compares, tells, and exits 5 when something differs.
 pub async fn verify(arguments: &VerifyArguments) -> Exit {
-    let app = match opened(App::from_process()) {
-        Ok(app) => app,
-        Err(exit) => return exit,
-    };
-    let run = app.new_run();
-    match verified(&app, arguments, &run).await {
-        Ok(report) => tell(&report, arguments),
-        Err(fault) => output::fault(&fault, &run, arguments.json),
-    }
-}
-
-async fn verified(
-    app: &App,
-    arguments: &VerifyArguments,
-    run: &RunId,
-) -> Result<VerifyReport, Fault> {
-    let (served, pipeline) = slices::asked_of(app, &arguments.selection)?;
-    let extras = match (arguments.delete_extra, arguments.yes) {
-        (false, _) => Extras::Keep,
-        (true, false) => Extras::DeleteFew,
-        (true, true) => Extras::DeleteAny,
-    };
-    let repair = arguments.repair.then_some(extras);
-    let rows = if arguments.all { Rows::All } else { Rows::Settled };
-    VerifyTables { pipeline, rows, most: arguments.limit, repair, run: run.clone() }
-        .run(&served.ports)
-        .await
+    with_app(arguments.json, async |app, run| {
+        let (served, pipeline) = asked_of(app, &arguments.selection)?;
+        let extras = match (arguments.delete_extra, arguments.yes) {
+            (false, _) => Extras::Keep,
+            (true, false) => Extras::DeleteFew,
+            (true, true) => Extras::DeleteAny,
+        };
+        let repair = arguments.repair.then_some(extras);
+        let rows = if arguments.all { Rows::All } else { Rows::Settled };
+        let run = run.clone();
+        let job = VerifyTables { pipeline, rows, most: arguments.limit, repair, run };
+        Ok(tell(&job.run(&served.ports).await?, arguments))
+    })
+    .await
 }
 
 fn tell(report: &VerifyReport, arguments: &VerifyArguments) -> Exit {
@@ -79,12 +63,7 @@ fn tell(report: &VerifyReport, arguments: &VerifyArguments) -> Exit {
             eprintln!("{note}");
         }
         print!("{}", told::text(report));
-        for fault in &report.faults {
-            match &fault.table {
-                Some(table) => eprintln!("{table}: {}", output::sentence(fault)),
-                None => eprintln!("{}", output::sentence(fault)),
-            }
-        }
+        output::print_faults(&report.faults);
     }
     if let Some(path) = &arguments.report
         && let Err(error) = std::fs::write(path, format!("{json:#}\n"))

@@ -7,18 +7,15 @@ use serde_json::{Map, Value, json};
 
 use crate::edge::cli::output;
 use crate::edge::text::point;
-use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::jobs::verify::{Kept, TableVerified, VerifyReport};
 
 /// A line a table, below it the rows that differ, and the sum.
 pub fn text(report: &VerifyReport) -> String {
-    let mut lines =
-        vec![["table", "source", "target", "missing", "extra", "different"].map(str::to_owned)];
-    lines.extend(report.tables.iter().map(line));
+    let heads = ["table", "source", "target", "missing", "extra", "different"];
     let mut text = match report.tables.is_empty() {
         true => String::new(),
-        false => output::columns(&lines),
+        false => output::columns(heads, report.tables.iter().map(line)),
     };
     for table in report.tables.iter().filter(|table| !table.is_equal() || !table.mended.is_empty())
     {
@@ -84,7 +81,7 @@ pub fn json(report: &VerifyReport) -> Value {
         "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "tables": report.tables.iter().map(table_json).collect::<Vec<_>>(),
         "warnings": report.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "errors": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
+        "errors": report.faults.iter().map(output::fault_json).collect::<Vec<_>>(),
     })
 }
 
@@ -124,13 +121,4 @@ fn row_json(table: &TableVerified, row: &DifferingRow) -> Value {
             json!({ "difference": "different", "key": key, "columns": columns })
         }
     }
-}
-
-fn fault_json(fault: &Fault) -> Value {
-    json!({
-        "table": fault.table.as_ref().map(ToString::to_string),
-        "code": fault.code.name(),
-        "message": fault.chain(),
-        "hint": fault.hint,
-    })
 }
