@@ -1,5 +1,5 @@
-//! What is stored in the state tables: the keys of `sync_state` and their values as JSON, and a
-//! run's counts in `sync_metadata`. A promise to every later version.
+//! The form of what the state tables store: the keys of `sync_state` and their values as JSON, and
+//! a run's counts in `sync_metadata`. It is a promise to every later version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use crate::engine::model::notice::Known;
 use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::table::TableName;
 
-/// The version of the state tables that this program works with: how many files there are in
+/// The version of the state tables that this program works with: the number of files in
 /// `infra/sql`.
 pub const VERSION: i64 = 4;
 
@@ -21,7 +21,7 @@ pub fn lease_key(pipeline: &str) -> String {
     format!("lease:{pipeline}")
 }
 
-/// What the keys of a pipeline's checkpoints begin with.
+/// The beginning of the keys of a pipeline's checkpoints.
 pub fn checkpoint_prefix(pipeline: &str) -> String {
     format!("checkpoint:{pipeline}:")
 }
@@ -31,27 +31,27 @@ pub fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
     format!("{}{table}", checkpoint_prefix(pipeline))
 }
 
-/// The key of what is remembered of a table's deletes.
+/// The key that remembers that a table's deletes were applied.
 pub fn deletes_key(pipeline: &str, table: &str) -> String {
     format!("deletes:{pipeline}:{table}")
 }
 
-/// The key of what people know of a pipeline.
+/// The key of the notices that people got of a pipeline.
 pub fn known_key(pipeline: &str) -> String {
     format!("notified:{pipeline}")
 }
 
-/// The tables that these keys say the deletes of are done.
+/// The tables whose deletes are done, by their keys.
 pub fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
     let prefix = deletes_key(pipeline, "");
     let names = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
     names.filter_map(|name| TableName::parse(name).ok()).collect()
 }
 
-/// What people know of a pipeline, as it is stored.
+/// The notices that people got of a pipeline.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoredKnown {
-    /// Milliseconds since 1970, by the clock of whoever told them.
+    /// Milliseconds since 1970, by the clock of the program that sent the notice.
     failing_told_ms: Option<u64>,
     rejects_until: Option<String>,
 }
@@ -67,7 +67,7 @@ impl StoredKnown {
         })
     }
 
-    /// What it says.
+    /// The model of the stored form.
     pub fn into_model(self) -> Known {
         let Self { failing_told_ms, rejects_until } = self;
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
@@ -75,9 +75,9 @@ impl StoredKnown {
     }
 }
 
-/// A page's counts as the rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
+/// A page's counts, as rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
 pub fn counts(tally: &Tally) -> String {
-    // What was rewritten is for whoever asked for the run, not for the history.
+    // The rewritten rows are told in the answer alone, not in the history.
     let Tally { inserted, updated, unchanged, rejected, deleted, rewritten: _ } = tally;
     let named = [
         ("inserted", inserted),
@@ -90,11 +90,11 @@ pub fn counts(tally: &Tally) -> String {
     serde_json::Value::from(rows.to_vec()).to_string()
 }
 
-/// A run's counts as the history keeps them: `{"public.orders": {"inserted": 1, ...}}`.
+/// Reads a run's counts as the history keeps them: `{"public.orders": {"inserted": 1, ...}}`.
 pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
     let stored: BTreeMap<String, StoredTally> = serde_json::from_str(json)?;
     let known = stored.into_iter().filter_map(|(name, tally)| {
-        // Written by `Display`, which `parse` reads back.
+        // The name was written by `Display`, which `parse` reads back.
         Some((TableName::parse(&name).ok()?, tally.into_model()))
     });
     Ok(known.collect())

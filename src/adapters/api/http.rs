@@ -94,7 +94,7 @@ pub enum NoAnswer {
     /// The network, or the other side, ended the call.
     #[error("The call was cut: {0}")]
     Cut(String),
-    /// It took too long.
+    /// The answer took too long.
     #[error("No answer within {0} ms")]
     Silent(u128),
     /// The answer has more bytes than are read.

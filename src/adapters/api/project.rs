@@ -39,7 +39,7 @@ pub enum Repeat {
 /// The reason why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// It did not answer.
+    /// The API did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     /// The database refused; the code is its own, or PostgREST's.

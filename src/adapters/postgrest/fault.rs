@@ -12,10 +12,10 @@ use crate::engine::model::table::TableName;
 /// The reason why a call of a project's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestError {
-    /// It did not answer.
+    /// The API did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
-    /// It refused.
+    /// The API refused the call.
     #[error("The API answered {status}{}", in_brackets(code, words.as_deref()))]
     Refused {
         /// The status.
@@ -28,7 +28,7 @@ pub enum RestError {
     /// The answer is not PostgREST's.
     #[error("The answer is not what PostgREST would say")]
     Stranger,
-    /// Its description of the schema cannot be read.
+    /// The API's description of the schema cannot be read.
     #[error("The API's description of its tables cannot be read")]
     Description(#[source] serde_json::Error),
     /// A row is not what was asked for.
@@ -49,7 +49,7 @@ pub enum RestError {
     /// A key may be spelled otherwise on the target, which no API shows.
     #[error("The API does not tell how the key column {0} rounds its values")]
     HiddenType(String),
-    /// It cannot evaluate SQL.
+    /// The API cannot evaluate SQL.
     #[error("The plain API evaluates no condition of `where`")]
     NoConditions,
 }

@@ -9,13 +9,13 @@ use crate::engine::model::fault_code::FaultCode;
 /// The reason why a call of QStash's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QStashError {
-    /// It did not answer.
+    /// QStash did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
-    /// It is out of order.
+    /// QStash is out of order.
     #[error("QStash answered {0}")]
     Broken(u16),
-    /// It takes no more calls for a while.
+    /// QStash takes no more calls for a while.
     #[error("QStash takes no more calls for {0} s")]
     Busy(u64),
     /// The plan's messages of the day are used up.
@@ -24,7 +24,7 @@ pub enum QStashError {
     /// The token is not of this account, region or right.
     #[error("QStash does not accept the token ({0})")]
     Token(u16),
-    /// It has nothing of that name.
+    /// QStash has nothing of that name.
     #[error("QStash has nothing of this name")]
     NotFound,
     /// The plan's limit of schedules, queues or parallelism is reached.

@@ -98,7 +98,7 @@ pub async fn columns(
     keys: &[RowKey],
 ) -> Result<Vec<ColumnDigests>, RestError> {
     let shape = table.comparison.shape;
-    printed::is_comparable(shape)?;
+    printed::refuse_incomparable(shape)?;
     let values: Vec<Vec<String>> = keys.iter().map(|key| key.values().to_vec()).collect();
     let asked: BTreeMap<&RowKey, &RowKey> = keys.iter().map(|key| (key, key)).collect();
     let mut found = Vec::new();
@@ -136,7 +136,7 @@ async fn scan(
     mut visit: impl FnMut(usize, PrintedRow<'_>) -> Result<ControlFlow<()>, RestError>,
 ) -> Result<(), RestError> {
     let shape = table.comparison.shape;
-    printed::is_comparable(shape)?;
+    printed::refuse_incomparable(shape)?;
     if ranges.is_empty() {
         return Ok(());
     }

@@ -130,10 +130,8 @@ impl<'a> Decimal<'a> {
             return self.rank.cmp(&other.rank);
         }
         let size = |one: &Self, other: &Self| {
-            let digits = |number: &Self| {
-                (number.whole.len(), number.whole.to_owned(), number.fraction.to_owned())
-            };
-            digits(one).cmp(&digits(other))
+            let whole = one.whole.len().cmp(&other.whole.len()).then(one.whole.cmp(other.whole));
+            whole.then(one.fraction.cmp(other.fraction))
         };
         match (self.negative, other.negative) {
             (false, false) => size(self, other),

@@ -119,7 +119,7 @@ impl PrintedRow<'_> {
 
 /// Refuses a table that no API can compare. A source's value is converted to the target's type
 /// before it is compared, which no API offers: the two types must print every value alike.
-pub fn is_comparable(shape: &Shape) -> Result<(), RestError> {
+pub fn refuse_incomparable(shape: &Shape) -> Result<(), RestError> {
     let kind = |name: &str| match unmodified(name).as_ref() {
         "smallint" | "integer" | "bigint" => "whole".to_owned(),
         "text" | "character varying" => "text".to_owned(),
