@@ -156,6 +156,8 @@ pub struct Call<'a> {
     pub pages: &'a [Bytes],
     /// What they do is kept.
     pub keep: bool,
+    /// They are for writing: if they are kept, a call that may have been done is not made again.
+    pub writes: bool,
 }
 
 /// What the function answered.
@@ -260,7 +262,7 @@ pub fn with_pages<'a>(
 
 /// Calls the function.
 pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> {
-    let Call { steps, pages, keep } = call;
+    let Call { steps, pages, keep, writes } = call;
     let steps: Vec<&Step> = steps.iter().map(|step| &**step).collect();
     let steps = serde_json::to_vec(&steps)?;
     let size = steps.len() + pages.iter().map(|page| page.len() + 32).sum::<usize>() + 64;
@@ -273,7 +275,7 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
         body.put_slice(b"]");
     }
     body.put_slice(if keep { b",\"keep\":true}" } else { b",\"keep\":false}" });
-    let repeat = if keep { Repeat::IfNotTaken } else { Repeat::Always };
+    let repeat = if keep && writes { Repeat::IfNotTaken } else { Repeat::Always };
     let answer = api.rpc(FUNCTION, body.freeze(), repeat).await.map_err(of_api)?;
     read(&answer).ok_or_else(|| unreadable("the answers of a script"))
 }

@@ -40,7 +40,8 @@ impl Script {
         };
         let pins = Arc::new(Step::new(sql::pins(Purpose::Write), Gives::Nothing));
         let steps = [pins, proof];
-        match call::call(&self.api, Call { steps: &steps, pages: &[], keep: true }).await? {
+        let call = Call { steps: &steps, pages: &[], keep: true, writes: true };
+        match call::call(&self.api, call).await? {
             Answered { kept: true, .. } => Ok(()),
             Answered { failed: Some(refused), .. } => {
                 Err(PostgresError::Refused(Box::new(refused)))

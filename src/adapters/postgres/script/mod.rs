@@ -173,9 +173,9 @@ impl Script {
         let pins = Arc::new(Step::new(sql::pins(purpose), Gives::Nothing));
         let steps: Vec<Arc<Step>> =
             std::iter::once(pins).chain(steps.into_iter().map(Arc::new)).collect();
-        let answered =
-            call::call(&self.api, Call { steps: &steps, pages: page.as_slice(), keep: true });
-        let Answered { answers, kept, failed } = answered.await?;
+        let writes = purpose == Purpose::Write;
+        let call = Call { steps: &steps, pages: page.as_slice(), keep: true, writes };
+        let Answered { answers, kept, failed } = call::call(&self.api, call).await?;
         match failed {
             Some(refused) => Err(PostgresError::Refused(Box::new(refused))),
             None if !kept => Ok(None),
@@ -270,7 +270,10 @@ impl Script {
         let (steps, pages) =
             call::with_pages(steps.collect(), written.iter().map(|of| of.page.as_ref()));
         let called = match self.renew().await {
-            Ok(()) => call::call(&self.api, Call { steps: &steps, pages: &pages, keep }).await,
+            Ok(()) => {
+                let writes = self.is_replayed();
+                call::call(&self.api, Call { steps: &steps, pages: &pages, keep, writes }).await
+            }
             Err(lost) => Err(lost),
         };
         let Answered { answers, kept, failed } = match called {
