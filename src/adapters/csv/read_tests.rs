@@ -48,12 +48,12 @@ fn an_empty_last_value_is_a_value() {
 
 #[test]
 fn what_cannot_be_told_for_sure_is_an_error_with_its_line() {
-    let told = |bytes: &[u8]| rows_of(bytes, b',').unwrap_err().to_string();
-    assert!(told(b"a\n\"b\nc").contains("begins in the row of line 2"));
-    assert!(told(b"a\nb\n\"c\"d\n").contains("Line 3 goes on"));
-    assert!(told(b"a\nb\0\n").contains("Line 2 holds a NUL"));
-    assert!(told(b"a\n\"b\n\xff\"\n").contains("Line 3 is not text in UTF-8"));
-    assert!(told(b"a,b\n\xc3,\xa9\n").contains("Line 2 is not text in UTF-8"));
+    let error = |bytes: &[u8]| rows_of(bytes, b',').unwrap_err().to_string();
+    assert!(error(b"a\n\"b\nc").contains("begins in the row of line 2"));
+    assert!(error(b"a\nb\n\"c\"d\n").contains("Line 3 goes on"));
+    assert!(error(b"a\nb\0\n").contains("Line 2 holds a NUL"));
+    assert!(error(b"a\n\"b\n\xff\"\n").contains("Line 3 is not text in UTF-8"));
+    assert!(error(b"a,b\n\xc3,\xa9\n").contains("Line 2 is not text in UTF-8"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Client {
         &self.project
     }
 
-    /// The time of the API's clock, as its last answer told it.
+    /// The time of the API's clock, by the date of its last answer.
     pub fn now(&self) -> Timestamp {
         self.clock.now(Timestamp::now())
     }

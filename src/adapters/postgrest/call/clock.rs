@@ -37,10 +37,10 @@ mod tests {
     fn the_clock_is_the_apis() {
         let (clock, ours) = (Clock::default(), at("2026-03-02T00:00:00Z"));
         assert_eq!(clock.now(ours), ours);
-        let told = |date: &str| HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
-        clock.set(&told("Mon, 02 Mar 2026 01:00:00 GMT"), ours);
+        let dated = |date: &str| HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
+        clock.set(&dated("Mon, 02 Mar 2026 01:00:00 GMT"), ours);
         assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
-        clock.set(&told("soon"), ours);
+        clock.set(&dated("soon"), ours);
         assert_eq!(clock.now(ours), at("2026-03-02T01:00:00Z"));
     }
 }

@@ -191,13 +191,13 @@ mod tests {
 
     #[test]
     fn rows_with_equal_cursors_are_told_apart_by_the_key() {
-        let told = |columns: &[(&str, &str)]| {
+        let conditions = |columns: &[(&str, &str)]| {
             let parameters = conditions_after(columns).into_iter();
             parameters.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
         };
-        assert_eq!(told(&[("id", "7")]), ["id=gt.7"]);
+        assert_eq!(conditions(&[("id", "7")]), ["id=gt.7"]);
         assert_eq!(
-            told(&[("at", "x"), ("id", "7"), ("n", "2")]),
+            conditions(&[("at", "x"), ("id", "7"), ("n", "2")]),
             [
                 "at=gte.x",
                 "or=(at.gt.\"x\",and(at.eq.\"x\",id.gt.\"7\"),and(at.eq.\"x\",id.eq.\"7\",n.gt.\"2\"))"

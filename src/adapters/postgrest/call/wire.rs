@@ -56,7 +56,7 @@ pub struct ColumnDescription {
     /// The longest text that it takes.
     #[serde(default)]
     pub max_length: Option<u32>,
-    /// Its default, as far as the API tells it.
+    /// Its default, as far as the API shows it.
     #[serde(default)]
     pub default: Option<serde::de::IgnoredAny>,
 }

@@ -67,7 +67,7 @@ fn table_facts(schema: &str, description: TableDescription, relation: Relation) 
         relation,
         references: references.collect(),
         keys: if key.is_empty() || !relation.is_table() { Vec::new() } else { vec![key] },
-        // The API tells no index. A table is read in its cursor's order all the same.
+        // The API shows no index. A table is read in its cursor's order all the same.
         index_starts: properties.iter().map(|(name, _)| name.clone()).collect(),
         privileges: Privileges {
             select: true,
