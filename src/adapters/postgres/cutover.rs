@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::PostgresError;
 use super::sql;
-use super::sql::Purpose;
-use super::state::checkpoints::is_missing;
+use super::sql::transaction::Purpose;
 use super::target::{PostgresSource, PostgresTarget};
 use crate::adapters::stored::lease_key;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
@@ -80,7 +79,7 @@ impl Records for PostgresTarget {
         );
         let call = self.pool.call(FaultStep::State, None).await?;
         let result = match call.alone(Purpose::Look, &statement, [key(pipeline).into()]).await {
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if error.is_of_missing_tables() => Ok(None),
             Err(error) => Err(error),
             Ok(rows) => {
                 let stored = rows.first().map(|row| {
@@ -126,7 +125,7 @@ impl Records for PostgresTarget {
             format!("delete from {}.sync_state where key = $1", sql::ident(&self.schema));
         let call = self.pool.call(FaultStep::State, None).await?;
         let result = match call.alone(Purpose::Write, &statement, [key(pipeline).into()]).await {
-            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) if error.is_of_missing_tables() => Ok(()),
             result => result.map(drop),
         };
         call.end(result)
@@ -143,7 +142,7 @@ impl Records for PostgresTarget {
         let call = self.pool.call(FaultStep::State, None).await?;
         let parameters = [lease_key(pipeline).into()];
         let result = match call.alone(Purpose::Look, &statement, parameters).await {
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if error.is_of_missing_tables() => Ok(None),
             Err(error) => Err(error),
             Ok(rows) => Ok(rows.first().map(|row| {
                 let seconds: i64 = row.get(0);

@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 
-use super::state::open_in_one_call::Beginning;
-use super::state::{checkpoints, close, history, notices, open_in_one_call, overview, rejects};
+use super::state::open_in_one_call::{self, Beginning};
+use super::state::{checkpoints, close, history, notices, open, overview, rejects, tables};
 use super::target::PostgresTarget;
 use crate::engine::model::facts::{Facts, Unfit};
 use crate::engine::model::fault::{Fault, Step};
@@ -46,7 +46,7 @@ impl Ledger for PostgresTarget {
             return Ok((facts, Err(unfit)));
         }
         let call = self.pool.call(Step::State, None).await?;
-        let opened = call.end(checkpoints::open(&call, &self.schema, run).await)?;
+        let opened = call.end(open::open(&call, &self.schema, run).await)?;
         Ok((facts, Ok(opened)))
     }
 
@@ -57,19 +57,19 @@ impl Ledger for PostgresTarget {
 
     async fn check_place(&self) -> Result<(), Fault> {
         let call = self.pool.call(Step::State, None).await?;
-        call.end(checkpoints::check_place(&call, &self.schema).await)
+        call.end(tables::check_place(&call, &self.schema).await)
     }
 
     async fn prepare(&self) -> Result<StateVersion, Fault> {
         let call = self.pool.call(Step::State, None).await?;
-        let (before, now) = call.end(checkpoints::prepare(&call, &self.schema).await)?;
+        let (before, now) = call.end(tables::prepare(&call, &self.schema).await)?;
         Ok(StateVersion { before, now })
     }
 
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault> {
         let call = self.pool.call(Step::State, None).await?;
         let recorded = async {
-            checkpoints::prepare(&call, &self.schema).await?;
+            tables::prepare(&call, &self.schema).await?;
             history::record_lost(&call, &self.schema, lost).await
         };
         call.end(recorded.await)

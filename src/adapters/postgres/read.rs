@@ -9,16 +9,13 @@ use tokio_postgres::error::SqlState;
 use super::catalog::agreement;
 use super::connection::session::{Session, within};
 use super::fault::PostgresError;
-use super::rows::copy_frames;
-use super::rows::copy_frames::Field;
-use super::rows::json_page;
-use super::rows::json_page::Read;
+use super::rows::copy_frames::{self, BadFrame, Field};
+use super::rows::json_page::{self, Read};
 use super::rows::json_to_copy;
-use super::script;
-use super::script::Script;
+use super::script::{self, Script};
 use super::sql;
-use super::sql::Purpose;
-use super::survey::minus_overlap;
+use super::sql::transaction::Purpose;
+use super::survey::window_sql::minus_overlap;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{Encoding, PAGE_BYTES, Page};
 use crate::engine::model::range::Side;
@@ -197,10 +194,10 @@ fn finish(collected: Collected, read: &ReadPage<'_>) -> Result<Page, PostgresErr
 /// Where a row stands, read from its bytes.
 fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> {
     let shape = read.shape;
-    let value = |column: &str| -> Result<Option<CursorValue>, PostgresError> {
+    let value = |column: &str| -> Result<Option<CursorValue>, BadFrame> {
         let place = shape.place(column).expect("key and cursor columns are among the moved ones");
         let field = Field { place, type_name: shape.source_type(column) };
-        Ok(copy_frames::value(shape.encoding, row, field)?)
+        copy_frames::value(shape.encoding, row, field)
     };
     let cursor = match (read.scan.pass, shape.cursor.column()) {
         (Pass::Window | Pass::Beyond, Some(column)) => value(column)?,
@@ -209,8 +206,8 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
     let key = shape
         .key
         .iter()
-        .map(|column| value(column)?.ok_or_else(|| PostgresError::NoKey(column.clone())))
-        .collect::<Result<_, PostgresError>>()?;
+        .map(|column| value(column)?.ok_or_else(|| BadFrame::NoKey(column.clone())))
+        .collect::<Result<_, BadFrame>>()?;
     Ok(Position { cursor, key })
 }
 

@@ -14,7 +14,7 @@ use super::catalog::agreement;
 use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
 use super::refusals::{Put, put};
-use super::sql::Purpose;
+use super::sql::transaction::Purpose;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};

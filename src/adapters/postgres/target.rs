@@ -8,14 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::catalog::{describe, sequences};
-use super::commit::page::Writing;
-use super::commit::{add_columns, delete, interdependent, page};
-use super::compare::Rows;
+use super::commit::under_lease::Writing;
+use super::commit::{add_columns, advance_sequence, delete, interdependent, page};
+use super::compare::{self, Rows};
 use super::connection::pool::Pool;
 use super::connection::session::Session;
+use super::read;
 use super::state::checkpoints;
-use super::survey::reach;
-use super::{compare, read, survey};
+use super::survey::{self, reach, writers};
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
@@ -153,7 +153,7 @@ impl Source for PostgresSource {
 
     async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
         let call = self.pool.call(Step::Read, None).await?;
-        call.end(survey::writers(&call).await)
+        call.end(writers::writers(&call).await)
     }
 
     async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
@@ -197,7 +197,7 @@ impl Target for PostgresTarget {
 
     async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
-        call.end(add_columns::unknown_types(&call, types).await)
+        call.end(describe::unknown_types(&call, types).await)
     }
 
     async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault> {
@@ -242,7 +242,7 @@ impl Target for PostgresTarget {
 
     async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault> {
         let call = self.pool.call(Step::Write, None).await?;
-        call.end(sequences::advance(&call, &self.schema, lease, step).await)
+        call.end(advance_sequence::advance(&call, &self.schema, lease, step).await)
     }
 
     async fn settle(&self, lease: &Lease, settled: &[Settled<'_>]) -> Result<(), Fault> {

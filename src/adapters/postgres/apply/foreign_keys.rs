@@ -1,12 +1,11 @@
 //! The foreign keys of a table, as the SQL that looks after rows which wait for each other.
 
-use crate::adapters::postgres::sql::row::Row;
-
-use super::merge::STAGED;
+use super::row_sql;
+use super::stage::STAGED;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::refusals::waiting_rows;
 use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
 use crate::engine::model::facts::Relation;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -87,8 +86,8 @@ impl Leg {
         let orphans = self.delete_orphans(STAGED, of_itself.then_some(STAGED));
         let values = self.columns.iter().map(|name| format!("s.{}", sql::ident(name)));
         let (left_alone, shown) =
-            (waiting_rows::left_alone(shape, &self.columns), waiting_rows::shown(values));
-        format!("{orphans} and not {left_alone}{}", waiting_rows::returning(shape, &shown))
+            (row_sql::left_alone(shape, &self.columns), row_sql::shown(values));
+        format!("{orphans} and not {left_alone}{}", row_sql::returning(shape, &shown))
     }
 
     /// What the server says of such a row, before and behind its values.
@@ -150,4 +149,12 @@ impl Leg {
             pairs.map(|(own, of)| format!("p.{} = {row}.{}", sql::ident(of), sql::ident(own)));
         pairs.collect::<Vec<_>>().join(" and ")
     }
+}
+
+/// Refuses the page that was just written for its rows without a parent.
+pub async fn refuse_orphans(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
+    for leg in of(session, shape).await? {
+        session.batch(&leg.refuse_orphans(STAGED)).await?;
+    }
+    Ok(())
 }

@@ -5,19 +5,17 @@
 //! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written
 //! in key order, so that two writers meet in the same order.
 
-use crate::adapters::postgres::sql::row::Row;
-
 use std::borrow::Cow;
 
+use super::row_sql::{differs, is_newer, same_key, unused_name};
+use super::stage::STAGED;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-
-/// The table that holds the page; `write` makes it.
-pub const STAGED: &str = "pg_temp.syncline_page";
 
 /// Whether MERGE can do it and its counts can be told, how many rows this transaction has inserted
 /// so far, and whether something in the target may drop a row in silence: a trigger before the row,
@@ -277,34 +275,6 @@ impl Names {
     }
 }
 
-/// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the
-/// same, or the table's is marked as gone. Where the newest wins, a newer row loses its mark and
-/// nothing else.
-pub fn differs(shape: &Shape) -> String {
-    let moved = || shape.columns.iter().map(|column| column.name.as_str());
-    let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
-    let image = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");
-    let marked = match &shape.mark {
-        None => String::new(),
-        Some(Mark { column, kind: MarkKind::Time }) => {
-            format!(" or t.{} is not null", sql::ident(column))
-        }
-        Some(Mark { column, kind: MarkKind::Flag }) => {
-            format!(" or t.{} is true", sql::ident(column))
-        }
-    };
-    match is_newer(shape, "s") {
-        None => format!("({image}{marked})"),
-        Some(is_newer) => format!("({image} and {is_newer}{marked})"),
-    }
-}
-
-/// The new row is no older than the one in the table, `t`; none where that does not matter.
-fn is_newer(shape: &Shape, new: &str) -> Option<String> {
-    let stamp = sql::ident(shape.newest_by()?);
-    Some(format!("(t.{stamp} is null or {new}.{stamp} >= t.{stamp})"))
-}
-
 fn sets(shape: &Shape, from: &str) -> String {
     let unmark = shape.mark.iter().map(|Mark { column, kind }| {
         let value = match kind {
@@ -324,32 +294,4 @@ fn sets(shape: &Shape, from: &str) -> String {
         }
     });
     set.chain(unmark).collect::<Vec<_>>().join(", ")
-}
-
-/// Where the source's type is built in and the target's is not, or the target's collation folds,
-/// the target may call two of the source's keys the same: Bob and BOB are, once they are `citext`.
-/// They are told apart by their bytes then, so that the second is refused by the target's index and
-/// not written over the first.
-pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
-    let mut pairs = Vec::new();
-    for column in shape.columns.iter().filter(|column| shape.key.contains(&column.name)) {
-        let name = sql::ident(&column.name);
-        pairs.push(format!("{one}.{name} = {other}.{name}"));
-        let is_own = sql::built_in(&column.source_type) && !sql::built_in(&column.target_type);
-        if is_own || column.merges {
-            pairs.push(format!(
-                "row({one}.{name})::record operator(pg_catalog.*=) row({other}.{name})::record"
-            ));
-        }
-    }
-    pairs.join(" and ")
-}
-
-/// A name that no moved column has, quoted: the stem, lengthened where one has it.
-pub fn unused_name(shape: &Shape, stem: &str) -> String {
-    let mut name = String::from(stem);
-    while shape.place(&name).is_some() {
-        name.push('_');
-    }
-    sql::ident(&name)
 }

@@ -1,12 +1,18 @@
 //! A page's rows into their table, inside a transaction that somebody else has begun.
 //!
+//! - `attempt`: writes a page whole, behind one savepoint
+//! - `stage`: a temporary table that holds the page, and the ways for rows into it
 //! - `merge`: writes the staged rows that differ
 //! - `unstaged`: writes a page behind an API as it comes
-//! - `foreign_keys`, `unique_values`: rows that wait for each other
+//! - `foreign_keys`, `unique_values`: finds rows that wait for each other
 //! - `triggers`: keeps the target's triggers from firing
+//! - `row_sql`: conditions on a row of the page and its row in the table
 
+pub mod attempt;
 pub mod foreign_keys;
 pub mod merge;
+pub mod row_sql;
+pub mod stage;
 pub mod triggers;
 pub mod unique_values;
 pub mod unstaged;

@@ -6,19 +6,12 @@
 //! because triggers are what follows a change of such a value. Rows are deleted with triggers: they
 //! keep, or take along, what points to the row.
 
-use tokio_postgres::error::SqlState;
-
-use super::foreign_keys;
-use super::merge::STAGED;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::transaction::SUPPRESS;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::shape::Shape;
-
-/// It is checked when it is set, not when it is asked for: on Supabase a role that
-/// `has_parameter_privilege` knows nothing of may set it.
-pub const SUPPRESS: &str = "set local session_replication_role = replica";
 
 const NEEDS_TRIGGERS: &str = "\
     select exists (select from pg_catalog.pg_constraint as k where k.conrelid = $1::pg_catalog.regclass \
@@ -26,15 +19,6 @@ const NEEDS_TRIGGERS: &str = "\
         or exists (select from pg_catalog.pg_constraint as f where f.confrelid = $1::pg_catalog.regclass \
             and f.contype = 'f' and not f.confkey <@ array(select a.attnum from pg_catalog.pg_attribute as a \
                 where a.attrelid = f.confrelid and a.attname = any ($2)))";
-
-/// Whether the role may suppress triggers. The transaction can only be rolled back afterwards.
-pub async fn is_allowed(session: &Session) -> Result<bool, PostgresError> {
-    match session.batch(SUPPRESS).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
 
 /// Suppresses triggers until the transaction's end, where that is asked for and no table needs
 /// them; whether it did.
@@ -54,12 +38,4 @@ pub async fn begin(
     }
     session.batch(SUPPRESS).await?;
     Ok(true)
-}
-
-/// Refuses the page that was just written for its rows without a parent.
-pub async fn refuse_orphans(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    for leg in foreign_keys::of(session, shape).await? {
-        session.batch(&leg.refuse_orphans(STAGED)).await?;
-    }
-    Ok(())
 }

@@ -12,13 +12,12 @@
 //! Left alone are columns that another table points to, whose rows would follow the value, and
 //! types of which no free value is known; such rows are set aside.
 
-use crate::adapters::postgres::sql::row::Row;
-
-use super::merge::{STAGED, same_key};
+use super::row_sql::{self, same_key};
+use super::stage::STAGED;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::refusals::waiting_rows;
 use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
 use crate::engine::model::shape::Shape;
 
 /// The unique indexes of a table, each with its parts, its condition, and the columns that could be
@@ -201,7 +200,7 @@ impl Unique {
     /// Takes those rows out of the staged page whose value a row of the table keeps that is not
     /// staged, or a row before them is staged for; returns their places and values.
     pub fn take_clashes(&self, shape: &Shape) -> String {
-        let (place, covered) = (waiting_rows::place(shape), self.covered());
+        let (place, covered) = (row_sql::place(shape), self.covered());
         let parts =
             |of: &str| (0..self.parts.len()).map(|at| format!("{of}part_{at}")).collect::<Vec<_>>();
         let set: Vec<String> =
@@ -224,8 +223,7 @@ impl Unique {
             has = self.has("w"),
             other = same_key(shape, "h", "w"),
             own = same_key(shape, "o", "h"),
-            returning =
-                waiting_rows::returning(shape, &waiting_rows::shown(parts("c.").into_iter())),
+            returning = row_sql::returning(shape, &row_sql::shown(parts("c.").into_iter())),
         )
     }
 

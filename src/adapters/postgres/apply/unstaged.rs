@@ -3,8 +3,7 @@
 //! looked up once; otherwise what differs is found first, and what is updated is looked up again.
 //! Which of the two it is, the server decides in the same transaction.
 
-use super::merge;
-use crate::adapters::postgres::commit::page;
+use super::{merge, stage};
 use crate::adapters::postgres::rows::json_page;
 use crate::adapters::postgres::script::{Gives, Step};
 use crate::adapters::postgres::sql;
@@ -54,7 +53,7 @@ pub fn writing(shape: &Shape) -> Vec<Step> {
     let rows = format!("({} offset 0)", json_page::rows(shape));
     let compared = merge::in_settings(&merge::changes(shape, &rows));
     vec![
-        Step::new(page::path_to_operators([shape]), Gives::Nothing),
+        Step::new(stage::path_to_operators([shape]), Gives::Nothing),
         Step::asking(choosing),
         Step::new(merge::merge_sql(shape, &rows), Gives::Nothing).with_page(0).only(MERGES),
         Step::asking(counting).only(MERGES),

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use tokio_postgres::error::SqlState;
 
-use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::{Purpose, SUPPRESS};
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::{OWN_TABLES, TableName};
@@ -136,8 +136,7 @@ pub async fn facts(
     );
     begun?;
     let (identity, rows) = (identity?, rows?);
-    let keeps_triggers =
-        triggers == TargetTriggers::Suppress && !triggers::is_allowed(session).await?;
+    let keeps_triggers = triggers == TargetTriggers::Suppress && !is_allowed(session).await?;
     session.roll_back().await?;
     Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], &rows)? })
 }
@@ -319,4 +318,24 @@ impl CatalogColumn {
             folds: self.folds,
         }
     }
+}
+
+/// Whether the role may suppress triggers. The transaction can only be rolled back afterwards.
+pub async fn is_allowed(session: &Session) -> Result<bool, PostgresError> {
+    match session.batch(SUPPRESS).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Which of the types, named as `format_type` names them, this database does not know.
+pub async fn unknown_types(
+    session: &Session,
+    types: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, PostgresError> {
+    let names: Vec<String> = types.iter().cloned().collect();
+    let unknown = "select t from unnest($1::text[]) as t where to_regtype(t) is null";
+    let rows = session.alone(Purpose::Look, unknown, [names.into()]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -4,15 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use super::page::{OWN_SEARCH_PATH, PART};
-use crate::adapters::postgres::compare::{Rows, Values};
+use crate::adapters::postgres::compare::Rows;
+use crate::adapters::postgres::compare::expressions::Values;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::script::halves::{Halving, Part, Parts};
 use crate::adapters::postgres::script::{Answer, Gives, Script, Step, unreadable};
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::refusal::Refused;
-use crate::adapters::postgres::state::{checkpoints, history};
+use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART, Purpose};
+use crate::adapters::postgres::state::{history, lease};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::{Comparison, RowKey, Side};
 use crate::engine::model::run::Tally;
@@ -37,7 +37,7 @@ pub async fn rows(
 ) -> Result<Deleted, PostgresError> {
     let Deletion { run, shape, keys } = *deletion;
     session.begin(Purpose::Write).await?;
-    checkpoints::prove(session, schema, lease).await?;
+    lease::prove(session, schema, lease).await?;
     let set = format!("{OWN_SEARCH_PATH}; set constraints all immediate; {BY_TEXT_TOO}");
     session.batch(&set).await?;
     let mut deleted = Deleted::default();

@@ -15,25 +15,20 @@
 //!
 //! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
 
-use super::interdependent_deletes;
-use super::interdependent_deletes::{Leaving, Written};
-use super::page;
-use super::page::{PART, Writing};
-use crate::adapters::postgres::apply::foreign_keys;
-use crate::adapters::postgres::apply::foreign_keys::Leg;
-use crate::adapters::postgres::apply::merge;
-use crate::adapters::postgres::apply::merge::STAGED;
-use crate::adapters::postgres::apply::triggers;
-use crate::adapters::postgres::apply::unique_values;
-use crate::adapters::postgres::apply::unique_values::Unique;
+use super::interdependent_deletes::{self, Leaving, Written};
+use super::under_lease::Writing;
+use crate::adapters::postgres::apply::foreign_keys::{self, Leg};
+use crate::adapters::postgres::apply::stage::{self, STAGED};
+use crate::adapters::postgres::apply::unique_values::{self, Unique};
+use crate::adapters::postgres::apply::{merge, triggers};
 use crate::adapters::postgres::catalog::agreement;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::copy_frames;
+use crate::adapters::postgres::rows::{copy_frames, keys};
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::row::Row;
-use crate::adapters::postgres::state::{checkpoints, history, rejects};
+use crate::adapters::postgres::sql::transaction::{PART, Purpose};
+use crate::adapters::postgres::state::{history, lease, rejects};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
@@ -73,7 +68,7 @@ pub async fn retry(
 ) -> Result<Vec<Committed>, PostgresError> {
     let Writing { session, schema, lease, .. } = to;
     session.begin(Purpose::Write).await?;
-    checkpoints::prove(session, schema, lease).await?;
+    lease::prove(session, schema, lease).await?;
     session.prepare("set constraints all deferred").await?;
     let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
     for shape in &shapes {
@@ -86,7 +81,7 @@ pub async fn retry(
         waiting.push(stage(session, at, again).await?);
     }
     let mut leaving = interdependent_deletes::stage(session, gone).await?;
-    session.prepare(&page::path_to_operators(shapes.iter().copied())).await?;
+    session.prepare(&stage::path_to_operators(shapes.iter().copied())).await?;
     for of in &mut waiting {
         of.uniques = unique_values::uniques(session, of.again.shape).await?;
         of.legs = foreign_keys::of(session, of.again.shape).await?;
@@ -137,7 +132,7 @@ async fn stage<'a>(
             table = sql::table(&shape.table),
         ))
         .await?;
-    page::copy_in(session, &staged, shape, again.page).await?;
+    stage::copy_in(session, &staged, shape, again.page).await?;
     Ok(Waiting { again, staged, uniques: Vec::new(), legs: Vec::new(), inserted: 0 })
 }
 
@@ -318,7 +313,7 @@ async fn let_go(
     let keys: Vec<RowKey> = places
         .iter()
         .filter_map(|row| rows.get(place(row)?))
-        .map(|row| page::key_of(shape, &page.bytes[row.clone()]))
+        .map(|row| keys::key_of(shape, &page.bytes[row.clone()]))
         .collect::<Result<_, _>>()?;
     rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
     let updated = (keys.len() as u64).saturating_sub(of.inserted);

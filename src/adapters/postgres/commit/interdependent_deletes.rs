@@ -10,15 +10,14 @@
 //! they are deleted when nothing points to them any more. A row that anything else points to stays
 //! as it is.
 
-use crate::adapters::postgres::sql::row::Row;
-
-use super::page::PART;
-use crate::adapters::postgres::apply::merge::{STAGED, same_key};
-use crate::adapters::postgres::apply::unique_values;
-use crate::adapters::postgres::apply::unique_values::Unique;
+use crate::adapters::postgres::apply::row_sql::same_key;
+use crate::adapters::postgres::apply::stage::STAGED;
+use crate::adapters::postgres::apply::unique_values::{self, Unique};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::PART;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::Deletion;

@@ -4,18 +4,16 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::page;
-use super::page::Writing;
-use crate::adapters::postgres::apply::{merge, unstaged};
-use crate::adapters::postgres::catalog::agreement;
-use crate::adapters::postgres::catalog::agreement::Holding;
+use super::under_lease::Writing;
+use crate::adapters::postgres::apply::{merge, stage, unstaged};
+use crate::adapters::postgres::catalog::agreement::{self, Holding};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::json_page;
 use crate::adapters::postgres::script::{Answer, Gives, Script, Step};
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::statement::Statement;
-use crate::adapters::postgres::state::{checkpoints, history};
+use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::adapters::postgres::state::{checkpoints, history, lease};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
@@ -42,7 +40,7 @@ pub async fn commit(
     let written = "current_setting('syncline.inserted')::int8 \
         + current_setting('syncline.updated')::int8";
     let mut steps = vec![
-        Step::asking(checkpoints::proof(schema, lease)).expecting_some(),
+        Step::asking(lease::proof(schema, lease)).expecting_some(),
         Step::new(lock, Gives::Nothing),
         Step::asking(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
         Step::asking(looked_after).expecting(serde_json::json!([{ "looked_after": false }])),
@@ -79,8 +77,8 @@ fn writing(shape: &Shape) -> Vec<Step> {
         return unstaged::writing(shape);
     }
     vec![
-        Step::new(page::making_stage(shape), Gives::Nothing),
-        Step::new(json_page::loading(merge::STAGED, shape), Gives::Nothing).with_page(0),
+        Step::new(stage::making_stage(shape), Gives::Nothing),
+        Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing).with_page(0),
         Step::new(merge::counted_in_settings(shape), Gives::Rows),
     ]
 }

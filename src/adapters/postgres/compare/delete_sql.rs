@@ -1,7 +1,6 @@
 //! The statement that takes rows off the target which the source has no more, or marks them.
 
-use super::Values;
-use super::expressions::Rows;
+use super::expressions::{Rows, Values};
 use crate::adapters::postgres::sql;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::range::RowKey;

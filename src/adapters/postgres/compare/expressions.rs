@@ -7,11 +7,11 @@
 
 use std::fmt::Write as _;
 
-use crate::adapters::postgres::sql::row::Row;
-
-use super::Values;
 use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::copy_frames::BadFrame;
 use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::Parameter;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey, Side};
@@ -60,7 +60,7 @@ impl<'a> Rows<'a> {
     pub fn key_in(&self, row: &Row, at: usize) -> Result<RowKey, PostgresError> {
         let texts = row.get::<Vec<Option<String>>>(at).into_iter().zip(&self.shape.key);
         let text = |(text, column): (Option<String>, &String)| {
-            text.ok_or_else(|| PostgresError::NoKey(column.clone()))
+            text.ok_or_else(|| PostgresError::from(BadFrame::NoKey(column.clone())))
         };
         Ok(RowKey::new(texts.map(text).collect::<Result<_, _>>()?))
     }
@@ -456,5 +456,17 @@ mod tests {
         ] {
             assert_eq!(compared_as(target), compared, "{target}");
         }
+    }
+}
+
+/// The values that a statement is bound to.
+#[derive(Default)]
+pub struct Values(pub Vec<Parameter>);
+
+impl Values {
+    /// Binds another; gives back what stands for it in the text.
+    pub fn bind(&mut self, value: impl Into<Parameter>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
     }
 }

@@ -3,18 +3,18 @@
 //! for both sides, and `gone` what takes rows off the target.
 
 mod delete_sql;
-mod expressions;
+pub mod expressions;
 
-use super::sql::row::Row;
 use tokio_postgres::error::SqlState;
 
 use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::sql;
-use super::sql::Purpose;
-use super::sql::statement::Parameter;
+use super::sql::row::Row;
+use super::sql::transaction::Purpose;
 use crate::engine::model::range::{ColumnDigests, KeyRange, RangeDigest, RowDigest, RowKey};
 use crate::engine::model::shape::Shape;
+use expressions::Values;
 
 pub use expressions::Rows;
 
@@ -150,16 +150,4 @@ async fn answer(
 
 fn place_of(row: &Row) -> usize {
     usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX)
-}
-
-/// The values that a statement is bound to.
-#[derive(Default)]
-pub struct Values(pub Vec<Parameter>);
-
-impl Values {
-    /// Binds another; gives back what stands for it in the text.
-    pub fn bind(&mut self, value: impl Into<Parameter>) -> String {
-        self.0.push(value.into());
-        format!("${}", self.0.len())
-    }
 }

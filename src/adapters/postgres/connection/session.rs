@@ -14,15 +14,14 @@ use super::server::{Connection, connect};
 use crate::adapters::api::project::Api;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::script::Script;
-use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::{Parameter, Statement};
+use crate::adapters::postgres::sql::transaction::{self, Purpose};
 use crate::engine::model::database::DatabaseUrl;
 
 /// After how long we stop waiting for an answer: a little after the server should have ended the
 /// statement by itself.
-const CALL_DEADLINE: Duration = Duration::from_secs(sql::STATEMENT_TIMEOUT.as_secs() + 10);
+const CALL_DEADLINE: Duration = Duration::from_secs(transaction::STATEMENT_TIMEOUT.as_secs() + 10);
 
 /// A connection idle for longer is asked whether it is still there before it is trusted: a frozen
 /// Lambda sandbox loses its peers without noticing.
@@ -105,7 +104,7 @@ impl Session {
     /// Begins a transaction for a purpose, with its settings pinned.
     pub async fn begin(&self, purpose: Purpose) -> Result<(), PostgresError> {
         match &self.via {
-            Via::Wire(_) => self.batch(&sql::begin(purpose)).await,
+            Via::Wire(_) => self.batch(&transaction::begin(purpose)).await,
             Via::Script(script) => {
                 script.begin(purpose);
                 Ok(())

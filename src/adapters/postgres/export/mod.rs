@@ -20,7 +20,7 @@ use super::connection::pool::Pool;
 use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
 use super::sql;
-use super::sql::Purpose;
+use super::sql::transaction::{self, Purpose};
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -96,7 +96,7 @@ async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
         let locked = session.batch(&lock).await;
         locked.map_err(|error| unreadable(error).of_table(&part.table))?;
     }
-    session.batch(sql::BYTES_AS_THEY_ARE).await.map_err(unreadable)?;
+    session.batch(transaction::BYTES_AS_THEY_ARE).await.map_err(unreadable)?;
     let rows = session.query("select current_setting('client_encoding')", []).await;
     Ok(rows.map_err(unreadable)?[0].get(0))
 }

@@ -25,10 +25,9 @@ use std::fmt::Write as _;
 
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::script;
-use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::adapters::postgres::{script, sql};
 use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::Part;

@@ -1,7 +1,6 @@
 //! What an export writes of a table: the messages of a COPY, turned into a format.
 
-use super::statements;
-use super::statements::Statements;
+use super::statements::{self, Statements};
 use super::unreadable;
 use crate::adapters::postgres::rows::copy_frames;
 use crate::engine::model::fault::{Fault, Remedy, Step};

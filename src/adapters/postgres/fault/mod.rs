@@ -45,9 +45,6 @@ pub enum PostgresError {
     /// Another run has taken the lease.
     #[error("Another run has taken the lease")]
     LeaseLost,
-    /// A row has no value in a key column, so it cannot be found again.
-    #[error("A row has no value in its key column {0}")]
-    NoKey(String),
     /// Rows of a source that is no table have the same key.
     #[error("Several rows have the same key ({0})")]
     KeyNotUnique(String),
@@ -106,6 +103,13 @@ impl PostgresError {
     /// Somebody held a lock for longer than we wait.
     pub fn is_of_a_lock(&self) -> bool {
         self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// The tables that are asked for are not there, nor their schema perhaps.
+    pub fn is_of_missing_tables(&self) -> bool {
+        self.code().is_some_and(|code| {
+            *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
+        })
     }
 
     /// The server could not run the statement as it stands: a right or an operator is missing, or
@@ -279,7 +283,7 @@ fn judged(error: &PostgresError) -> Judgement {
             "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
         ),
         PostgresError::NoState => (Remedy::Operator, FaultCode::NoState, api::PASTE),
-        PostgresError::NoKey(_) => (
+        PostgresError::Frame(BadFrame::NoKey(_)) => (
             Remedy::Operator,
             FaultCode::NoKey,
             "leave such rows out with `where`, or choose a `key` that every row has",

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use super::halving_in_one_call;
-use crate::adapters::postgres::commit::page;
-use crate::adapters::postgres::commit::page::PART;
+use crate::adapters::postgres::apply::attempt;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::copy_frames;
+use crate::adapters::postgres::rows::{copy_frames, keys};
+use crate::adapters::postgres::sql::transaction::PART;
 use crate::adapters::postgres::state::rejects::Refusal;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
@@ -40,7 +40,7 @@ pub async fn put(
         match attempt(session, shape, &part).await? {
             Ok(written) => tally += written,
             Err(error) if range.len() == 1 => {
-                let key = page::key_of(shape, &part.bytes)?;
+                let key = keys::key_of(shape, &part.bytes)?;
                 refused.push(Refusal::told(key, &error));
                 if refused.len() > MOST_REFUSED {
                     return Err(PostgresError::TooManyRefused(MOST_REFUSED));
@@ -75,7 +75,7 @@ async fn attempt(
     shape: &Shape,
     part: &Page,
 ) -> Result<Result<Tally, Refused>, PostgresError> {
-    match page::compared(session, shape, part).await {
+    match attempt::compared(session, shape, part).await {
         Ok(tally) => {
             session.release(PART).await?;
             Ok(Ok(tally))

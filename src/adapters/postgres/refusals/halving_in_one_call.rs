@@ -3,17 +3,15 @@
 //! refused, are another.
 
 use super::halving::MOST_REFUSED;
-use crate::adapters::postgres::apply::{foreign_keys, merge, triggers};
-use crate::adapters::postgres::commit::page;
-use crate::adapters::postgres::commit::page::PART;
+use crate::adapters::postgres::apply::{foreign_keys, merge, stage};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::copy_frames;
-use crate::adapters::postgres::rows::json_page;
+use crate::adapters::postgres::rows::{copy_frames, json_page, keys};
 use crate::adapters::postgres::script::halves::{Halving, Parts};
 use crate::adapters::postgres::script::{Answer, Gives, Script, Step, unreadable};
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::{self, PART};
 use crate::adapters::postgres::state::rejects::Refusal;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
@@ -26,7 +24,7 @@ pub async fn whole(
     shape: &Shape,
     page: &Page,
 ) -> Result<Tally, PostgresError> {
-    session.attempt(PART, &page::making_stage(shape)).await?;
+    session.attempt(PART, &stage::making_stage(shape)).await?;
     let steps = steps(session, script, shape).await?;
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?.len();
     let parts = Parts { ranges: vec![(1, rows)], steps, halving: Some(Halving::none()) };
@@ -45,7 +43,7 @@ pub async fn halves(
     shape: &Shape,
     page: &Page,
 ) -> Result<(Tally, Vec<Refusal>), PostgresError> {
-    session.attempt(PART, &page::making_stage(shape)).await?;
+    session.attempt(PART, &stage::making_stage(shape)).await?;
     let steps = steps(session, script, shape).await?;
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
     let members = json_page::members(&page.bytes);
@@ -69,7 +67,7 @@ pub async fn halves(
                 Ok(counts) => tally += super::halving_in_one_call::tally(&counts, next - first)?,
                 Err(told) => {
                     let told = PostgresError::Refused(told).refusal_of_a_row()?;
-                    let key = page::key_of(shape, &page.bytes[rows[first - 1].clone()])?;
+                    let key = keys::key_of(shape, &page.bytes[rows[first - 1].clone()])?;
                     refused.push(Refusal::told(key, &told));
                 }
             }
@@ -95,8 +93,8 @@ async fn steps(
 ) -> Result<Vec<Step>, PostgresError> {
     let asks = |text: String| Step::asking(Statement { text, values: Vec::new() });
     let mut steps = vec![
-        Step::new(format!("delete from {}", merge::STAGED), Gives::Nothing),
-        Step::new(json_page::loading(merge::STAGED, shape), Gives::Nothing),
+        Step::new(format!("delete from {}", stage::STAGED), Gives::Nothing),
+        Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing),
         Step::asking(Statement {
             text: merge::expected_in_settings(shape),
             values: vec![sql::table(&shape.table).into()],
@@ -106,7 +104,7 @@ async fn steps(
     ];
     if fires_nothing(session, script).await? {
         for leg in foreign_keys::of(session, shape).await? {
-            steps.push(Step::new(leg.refuse_orphans(merge::STAGED), Gives::Nothing));
+            steps.push(Step::new(leg.refuse_orphans(stage::STAGED), Gives::Nothing));
         }
     }
     steps.push(asks(merge::counts_of_settings(shape)));
@@ -116,7 +114,7 @@ async fn steps(
 /// No trigger fires, those that look after foreign keys among them: because that was asked for, or
 /// because the database or the role is set so.
 async fn fires_nothing(session: &Session, script: &Script) -> Result<bool, PostgresError> {
-    if script.has_written(triggers::SUPPRESS) {
+    if script.has_written(transaction::SUPPRESS) {
         return Ok(true);
     }
     let of_this_transaction = script.fires_nothing();

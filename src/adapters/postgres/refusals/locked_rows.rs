@@ -7,13 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::adapters::postgres::apply::merge;
-use crate::adapters::postgres::commit::page;
-use crate::adapters::postgres::commit::page::PART;
+use crate::adapters::postgres::apply::{merge, stage};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::keys;
-use crate::adapters::postgres::rows::keys::Parted;
+use crate::adapters::postgres::rows::keys::{self, Parted};
+use crate::adapters::postgres::sql::transaction::PART;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 
@@ -24,7 +22,7 @@ pub async fn part(
     shape: &Shape,
     page: &Page,
 ) -> Result<Option<Parted>, PostgresError> {
-    page::stage(session, shape, page).await?;
+    stage::stage(session, shape, page).await?;
     let answers = session.query(&merge::locked_sql(shape), []).await?;
     session.roll_back_to(PART).await?;
     let places: BTreeSet<i64> = answers.iter().map(|row| row.get(0)).collect();

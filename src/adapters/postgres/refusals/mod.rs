@@ -9,12 +9,12 @@ pub mod waiting_rows;
 
 use tokio_postgres::error::SqlState;
 
-use super::commit::page;
-use super::commit::page::PART;
+use super::apply::{attempt, stage};
 use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::rows::keys::Parted;
 use super::sql::refusal::Refused;
+use super::sql::transaction::PART;
 use super::state::rejects::Refusal;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
@@ -113,13 +113,13 @@ async fn put_whole(
         return Ok(all_in(Tally::default(), fresh));
     }
     let whole = async {
-        if fresh && page::straight(session, shape, page).await? {
+        if fresh && stage::straight(session, shape, page).await? {
             let tally = Tally { inserted: page.rows, ..Tally::default() };
             return Ok(all_in(tally, true));
         }
         let tally = match session.script() {
             Some(script) => halving_in_one_call::whole(session, script, shape, page).await?,
-            None => page::compared(session, shape, page).await?,
+            None => attempt::compared(session, shape, page).await?,
         };
         Ok(all_in(tally, false))
     };
@@ -131,7 +131,7 @@ async fn put_whole(
     // A step between could look newer than the row that is to follow it.
     if refused.code == SqlState::UNIQUE_VIOLATION
         && shape.newest_by().is_none()
-        && let Some(tally) = page::freed(session, shape, page).await?
+        && let Some(tally) = attempt::freed(session, shape, page).await?
     {
         return Ok(all_in(tally, false));
     }

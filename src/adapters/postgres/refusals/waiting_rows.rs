@@ -12,21 +12,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::adapters::postgres::sql::row::Row;
 use tokio_postgres::error::SqlState;
 
-use crate::adapters::postgres::apply::foreign_keys;
-use crate::adapters::postgres::apply::merge;
-use crate::adapters::postgres::apply::merge::STAGED;
-use crate::adapters::postgres::apply::unique_values;
-use crate::adapters::postgres::commit::page;
-use crate::adapters::postgres::commit::page::PART;
+use crate::adapters::postgres::apply::row_sql::place;
+use crate::adapters::postgres::apply::stage::{self, STAGED};
+use crate::adapters::postgres::apply::{foreign_keys, merge, unique_values};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::keys;
-use crate::adapters::postgres::rows::keys::Parted;
-use crate::adapters::postgres::sql;
+use crate::adapters::postgres::rows::keys::{self, Parted};
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::PART;
 use crate::adapters::postgres::state::rejects::Refusal;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
@@ -80,7 +76,7 @@ async fn look(
     page: &Page,
     refused: &Refused,
 ) -> Result<BTreeMap<i64, String>, PostgresError> {
-    page::stage(session, shape, page).await?;
+    stage::stage(session, shape, page).await?;
     // Filled in the order of the rows, which is that of the page.
     let place = place(shape);
     session.batch(&format!("alter table {STAGED} add column {place} serial")).await?;
@@ -116,36 +112,4 @@ async fn look(
 /// The place of a row that was taken out, and the server's sentence about its values.
 fn reason(row: &Row, start: &str, end: &str) -> (i64, String) {
     (row.get(0), format!("{start}{}{end}", row.get::<String>(1)))
-}
-
-/// Values as the server shows them in such a sentence: as their types print them.
-pub fn shown<'a>(values: impl Iterator<Item = String> + 'a) -> String {
-    let printed: Vec<String> = values.map(|value| format!("pg_catalog.concat({value})")).collect();
-    format!("pg_catalog.concat_ws(', ', {})", printed.join(", "))
-}
-
-/// What returns the rows that were taken out of the staged page.
-pub fn returning(shape: &Shape, shown: &str) -> String {
-    format!(" returning s.{}::int8, {shown}", place(shape))
-}
-
-/// The column that says which row of the page a staged row is.
-pub fn place(shape: &Shape) -> String {
-    merge::unused_name(shape, "syncline_place")
-}
-
-/// The condition under which a staged row, `s`, leaves these columns of its row in the table as
-/// they are.
-pub fn left_alone(shape: &Shape, columns: &[String]) -> String {
-    let same = columns.iter().map(|name| {
-        let name = sql::ident(name);
-        format!("t.{name} = s.{name}")
-    });
-    format!(
-        "exists (select from {table} as t where {key} and (({differs}) is not true or {same}))",
-        table = sql::rows_of(&shape.table, shape.target),
-        key = merge::same_key(shape, "t", "s"),
-        differs = merge::differs(shape),
-        same = same.collect::<Vec<_>>().join(" and "),
-    )
 }

@@ -27,6 +27,9 @@ pub enum BadFrame {
     /// It is no object of JSON.
     #[error(transparent)]
     Json(#[from] BadRow),
+    /// A row has no value in a key column, so it cannot be found again.
+    #[error("A row has no value in its key column {0}")]
+    NoKey(String),
 }
 
 /// The rows in one message of the server, which sends a row a message: the binary header is glued

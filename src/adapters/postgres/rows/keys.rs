@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::copy_frames;
-use crate::adapters::postgres::commit::page;
+use super::copy_frames::{self, BadFrame, Field};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
@@ -23,11 +22,23 @@ pub fn at(shape: &Shape, page: &Page, places: &BTreeSet<i64>) -> Result<Parted, 
     for (place, range) in (1..).zip(copy_frames::rows(shape.encoding, &page.bytes)?) {
         let row = &page.bytes[range];
         if places.contains(&place) {
-            out.push(page::key_of(shape, row)?);
+            out.push(key_of(shape, row)?);
         } else {
             bytes.extend_from_slice(row);
             rows += 1;
         }
     }
     Ok(Parted { rest: Page { bytes: bytes.into(), rows, ..page.clone() }, out })
+}
+
+/// The values of a row's key, read from its bytes.
+pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, BadFrame> {
+    let value = |column: &String| {
+        let place = shape.place(column).expect("key columns are among the moved ones");
+        let field = Field { place, type_name: shape.source_type(column) };
+        let value = copy_frames::value(shape.encoding, row, field)?;
+        let value = value.ok_or_else(|| BadFrame::NoKey(column.clone()))?;
+        Ok(value.as_str().to_owned())
+    };
+    Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, BadFrame>>()?))
 }

@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 
 use super::call::{RawAnswer, RefusedBody};
 use super::{Answer, Gives, Heard, Script, Slot, State, Step, Written, unreadable};
-use crate::adapters::postgres::fault;
-use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::fault::{self, PostgresError};
 use crate::adapters::postgres::sql::refusal::Refused;
 
 /// How long one call halves: far below the minute after which the gateway ends a call, since it

@@ -4,13 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call;
-use super::call::{Answered, Call};
+use super::call::{self, Answered, Call};
 use super::{Gives, Script, Step};
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::{self, Purpose};
 
 /// Below half of the shortest lease that can be set, and rare beside calls that take as long.
 const AFTER: Duration = Duration::from_secs(2);
@@ -38,7 +36,7 @@ impl Script {
             due.last = Instant::now();
             due.proof.clone()
         };
-        let pins = Arc::new(Step::new(sql::pins(Purpose::Write), Gives::Nothing));
+        let pins = Arc::new(Step::new(transaction::pins(Purpose::Write), Gives::Nothing));
         let steps = [pins, proof];
         let call = Call { steps: &steps, pages: &[], keep: true, writes: true };
         match call::call(&self.api, call).await? {

@@ -19,10 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use bytes::Bytes;
 
 use super::fault::PostgresError;
-use super::sql;
-use super::sql::Purpose;
 use super::sql::row::Row;
 use super::sql::statement::Parameter;
+use super::sql::transaction::{self, Purpose};
 use crate::adapters::api::project::Api;
 use call::{Answered, Call, RawAnswer};
 use lease_renewal::Renewal;
@@ -88,7 +87,7 @@ impl Script {
     pub fn begin(&self, purpose: Purpose) {
         let mut state = self.state();
         state.purpose = Some(purpose);
-        let pins = Step::new(sql::pins(purpose), Gives::Nothing);
+        let pins = Step::new(transaction::pins(purpose), Gives::Nothing);
         state.written.push(Written::of(pins, None, Heard::Nobody));
     }
 
@@ -170,7 +169,7 @@ impl Script {
         steps: Vec<Step>,
         page: Option<Bytes>,
     ) -> Result<Option<Vec<Answer>>, PostgresError> {
-        let pins = Arc::new(Step::new(sql::pins(purpose), Gives::Nothing));
+        let pins = Arc::new(Step::new(transaction::pins(purpose), Gives::Nothing));
         let steps: Vec<Arc<Step>> =
             std::iter::once(pins).chain(steps.into_iter().map(Arc::new)).collect();
         let writes = purpose == Purpose::Write;

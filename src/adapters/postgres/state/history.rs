@@ -2,13 +2,12 @@
 
 use std::time::SystemTime;
 
-use crate::adapters::postgres::sql::row::Row;
-
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::stored;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;

@@ -1,11 +1,11 @@
 //! What people know of a pipeline: one row of `sync_state`, compared and swapped.
 
-use super::checkpoints;
+use super::tables;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::stored::{StoredKnown, known_key};
 use crate::engine::model::notice::{Known, Untold};
 
@@ -33,7 +33,7 @@ pub async fn untold(
     begun?;
     let known = match known {
         // There are no state tables yet.
-        Err(error) if checkpoints::is_missing(&error) => return Ok(Untold::default()),
+        Err(error) if error.is_of_missing_tables() => return Ok(Untold::default()),
         known => known?,
     };
     let rejects = rejects?;
@@ -56,7 +56,7 @@ pub async fn replace(
     before: Option<&Known>,
     after: Option<&Known>,
 ) -> Result<bool, PostgresError> {
-    checkpoints::prepare(session, schema).await?;
+    tables::prepare(session, schema).await?;
     let table = format!("{}.sync_state", sql::ident(schema));
     let text = |known: Option<&Known>| known.map(StoredKnown::text).transpose();
     let (before, after) = (text(before)?, text(after)?);

@@ -1,15 +1,14 @@
 //! A run's beginning behind an API, in one call. It counts on the usual answers; where one is
 //! another, nothing is done, and the statements are asked one by one, as at a server.
 
-use super::checkpoints::OpenRows;
-use super::{checkpoints, history, rejects, tables};
-use crate::adapters::postgres::apply::triggers;
+use super::begun::{self, OpenRows};
+use super::{checkpoints, history, lease, rejects, tables};
 use crate::adapters::postgres::catalog::describe;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::script::{Answer, Gives, Step};
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::{self, Purpose};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::TableName;
@@ -46,7 +45,7 @@ pub async fn open(
     steps.extend(opening(schema, run));
     if triggers == TargetTriggers::Suppress {
         // It comes last, so that it changes nothing for the others; a refusal undoes them.
-        steps.push(Step::new(triggers::SUPPRESS.to_owned(), Gives::Nothing));
+        steps.push(Step::new(transaction::SUPPRESS.to_owned(), Gives::Nothing));
     }
     let answers = match script.in_one(Purpose::Write, steps, None).await {
         Err(PostgresError::Refused(_)) => return Ok(None),
@@ -77,12 +76,12 @@ const OPENING: usize = 8;
 
 /// Those steps.
 fn opening(schema: &str, run: &NewRun<'_>) -> [Step; OPENING] {
-    let version = Step::new(checkpoints::version_sql(schema), Gives::Rows)
+    let version = Step::new(tables::version_sql(schema), Gives::Rows)
         .expecting(serde_json::json!([{ "version": tables::VERSION }]));
     let [close_dead, start] = history::record_start(schema, run);
     [
         version,
-        Step::asking(checkpoints::take_lease(schema, run)).expecting_some(),
+        Step::asking(lease::take_lease(schema, run)).expecting_some(),
         Step::asking(history::finished(schema, run)).expecting(serde_json::json!([])),
         Step::asking(close_dead),
         Step::asking(start),
@@ -109,5 +108,5 @@ fn begun(run: &NewRun<'_>, answers: &[Answer]) -> Result<Option<Begun>, Postgres
         return Ok(None);
     };
     let rows = OpenRows { taken: &taken[0], checkpoints, done, set_aside };
-    checkpoints::begun(run, &rows).map(Some)
+    begun::begun(run, &rows).map(Some)
 }

@@ -2,13 +2,12 @@
 
 use std::time::SystemTime;
 
-use crate::adapters::postgres::sql::row::Row;
-
 use super::{checkpoints, rejects};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::history::{
     RECENT_RUNS, Records, RunRecord, RunStatus, SizePoint, WINDOW_DAYS,
 };
@@ -34,7 +33,7 @@ pub async fn records(
     );
     begun?;
     let recent = match recent {
-        Err(error) if checkpoints::is_missing(&error) => return Ok(None),
+        Err(error) if error.is_of_missing_tables() => return Ok(None),
         recent => recent?,
     };
     let (summary, sizes) = (summary?, sizes?);

@@ -1,15 +1,14 @@
 //! Rows that the target refused: where they are kept, and how they leave.
 
-use crate::adapters::postgres::sql::row::Row;
 use tokio_postgres::error::SqlState;
 
-use super::checkpoints;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
@@ -151,7 +150,7 @@ pub async fn list(
     match session.alone(Purpose::Look, &statement, parameters).await {
         Ok(rows) => Ok(rows.iter().filter_map(reject).collect()),
         // There are no state tables yet, or older ones.
-        Err(error) if checkpoints::is_missing(&error) => Ok(Vec::new()),
+        Err(error) if error.is_of_missing_tables() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::Purpose;
-pub use crate::adapters::stored::VERSION;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::range::Side;
 
+pub use crate::adapters::stored::VERSION;
 /// The files; a file's place is the version it leads to. A file that was released never changes.
 const FILES: [&str; VERSION as usize] = [
     include_str!("../../../../infra/sql/0001_state.sql"),
@@ -32,6 +33,7 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
     }
     session.begin(Purpose::Write).await?;
     session.query("select pg_advisory_xact_lock($1)", [UPGRADE_LOCK.into()]).await?;
+    let version = version_sql(schema);
     let schema = sql::ident(schema);
     let exists = session
         .query(
@@ -43,7 +45,10 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
     if !has_schema {
         session.batch(&format!("create schema {schema}")).await?;
     }
-    let version = if has_state { stored_version(session, &schema).await? } else { 0 };
+    let version = match has_state {
+        true => version_in(&session.query(&version, []).await?),
+        false => 0,
+    };
     let missing = FILES.iter().skip(usize::try_from(version).unwrap_or(0));
     session.batch(&format!("set local search_path = {schema}, pg_catalog, pg_temp")).await?;
     for file in missing {
@@ -112,10 +117,50 @@ fn state_tables(schema: &str) -> String {
 /// The tables that the files make.
 const TABLES: &str = "sync_state, sync_metadata, sync_rejects";
 
+/// Makes or upgrades the state tables where that is needed; the versions before and after.
+pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), PostgresError> {
+    let stored = stored_version(session, schema).await?;
+    if stored < VERSION {
+        upgrade(session, schema).await?;
+    }
+    Ok((stored, VERSION.max(stored)))
+}
+
+/// Whether the state tables are up to date or may be made by the role.
+pub async fn check_place(session: &Session, schema: &str) -> Result<(), PostgresError> {
+    if stored_version(session, schema).await? >= VERSION {
+        return Ok(());
+    }
+    if session.script().is_some() {
+        return Err(PostgresError::NoState);
+    }
+    let asked = "select case when to_regnamespace($1) is null \
+        then has_database_privilege(current_database(), 'create') \
+        else has_schema_privilege(to_regnamespace($1), 'create') end";
+    let rows = session.alone(Purpose::Look, asked, [sql::ident(schema).into()]).await?;
+    match rows.first().is_some_and(|row| row.get(0)) {
+        true => Ok(()),
+        false => Err(PostgresError::NoPlace(schema.to_owned())),
+    }
+}
+
 async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
-    let statement = format!(
-        "select (value ->> 'version')::int8 from {schema}.sync_state where key = 'version'"
-    );
-    let rows = session.query(&statement, []).await?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
+    match session.alone(Purpose::Look, &version_sql(schema), []).await {
+        Ok(rows) => Ok(version_in(&rows)),
+        Err(error) if error.is_of_missing_tables() => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// The version in the answer of `version_sql`.
+fn version_in(rows: &[Row]) -> i64 {
+    rows.first().map_or(0, |row| row.get(0))
+}
+
+/// The version of the state tables.
+pub fn version_sql(schema: &str) -> String {
+    format!(
+        "select (value ->> 'version')::int8 as version from {}.sync_state where key = 'version'",
+        sql::ident(schema)
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{horizon, rows_sql, text};
+use super::window_sql::{horizon, rows_sql, text};
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Parameter;
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};

@@ -4,46 +4,23 @@
 mod floor;
 mod quiet;
 pub mod reach;
+pub mod window_sql;
+pub mod writers;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-use super::sql::row::Row;
 
 use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::sql;
-use super::sql::Purpose;
+use super::sql::row::Row;
 use super::sql::statement::Parameter;
+use super::sql::transaction::Purpose;
 use crate::engine::model::checkpoint::Checkpoint;
-use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
-use crate::engine::model::shape::Shape;
+use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
-use crate::engine::model::writer::{NUMBERED, Writer};
 use floor::floor;
-
-/// Who has a transaction open. `pg_locks` lists every virtual transaction to every role, those
-/// without a transaction id too; prepared ones have no backend and stand in their own view.
-/// Transactions of other databases cannot write here, nor do autovacuum's. A transaction becomes
-/// visible before it gives up its virtual id, so one that is not listed is visible.
-///
-/// A standby's sessions write nothing, and its primary's are known to it by number alone: a
-/// snapshot's `xmin` is the first that may be open. The next to begin is not the snapshot's `xmax`,
-/// which follows the last one that *ended*; it is found by the age of a number. That is counted
-/// once a transaction, so it is the truth only in the first sample of one.
-const WRITERS: &str = "\
-    select l.virtualtransaction from pg_locks l \
-    left join pg_stat_activity a on a.pid = l.pid \
-    where not pg_is_in_recovery() and l.locktype = 'virtualxid' and l.pid <> pg_backend_pid() \
-    and (a.datname is null or a.datname = current_database()) \
-    and a.backend_type is distinct from 'autovacuum worker' \
-    union all \
-    select 'prepared ' || gid from pg_prepared_xacts \
-    where not pg_is_in_recovery() and database = current_database() \
-    union all \
-    select 'numbers ' || txid_snapshot_xmin(s.now) || ' to ' || txid_snapshot_xmax(s.now) \
-        + age((txid_snapshot_xmax(s.now) % 4294967296)::text::xid) \
-    from (select txid_current_snapshot() as now) as s where pg_is_in_recovery()";
+use window_sql::{digest_sql, greatest, horizon, minus_overlap, newest, rows_sql, text, window};
+use writers::{WRITERS, names, past_numbers};
 
 /// Looks at all tables between two samples of the writers: at those that were quiet last in a
 /// statement that tells no more than whether they still are, and in full at the others and at
@@ -120,24 +97,6 @@ async fn look_in_full(
     }
     survey.writers_after = names(&after?);
     Ok(())
-}
-
-/// A standby tells the truth of its primary's numbers in the first sample of a transaction alone.
-async fn past_numbers(session: &Session, mut survey: Survey) -> Result<Survey, PostgresError> {
-    if survey.writers_after.iter().any(|writer| writer.starts_with(NUMBERED)) {
-        survey.writers_after = writers(session).await?;
-    }
-    Ok(survey)
-}
-
-/// Samples the writers alone, in a transaction of its own.
-pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresError> {
-    Ok(names(&session.alone(Purpose::Look, WRITERS, []).await?))
-}
-
-/// Those that a sample lists.
-fn names(rows: &[Row]) -> BTreeSet<Writer> {
-    rows.iter().map(|row| row.get(0)).collect()
 }
 
 fn table_survey(row: &Row, ask: &SurveyAsk<'_>) -> TableSurvey {
@@ -218,95 +177,4 @@ fn look_sql(
         start = floor.text,
         newest = newest(&rows, &column, *kind)
     )
-}
-
-/// The greatest cursor that is not in the future, as `w.m`; `rows` is `from ... where ...`.
-fn newest(rows: &str, column: &str, kind: CursorKind) -> String {
-    let past = match horizon(kind) {
-        Some(horizon) => format!(" and {column} <= {horizon}"),
-        None => String::new(),
-    };
-    format!("(select max({column}) as m {rows}{past}) as w")
-}
-
-/// What finds the rows from `w.m`, less the overlap, on; `nulls` adds those without a cursor.
-fn window(column: &str, kind: CursorKind, nulls: &str, overlap: Duration) -> String {
-    let (from, to) = (minus_overlap("w.m", kind, overlap), greatest(kind));
-    format!("({column} >= {from} and {column} <= {to}{nulls})")
-}
-
-/// `from ... where ...` over the rows that are synced, as `r`.
-fn rows_sql(shape: &Shape) -> String {
-    let mut text = format!("from {} as r where ", sql::rows_of(&shape.table, shape.source));
-    match &shape.filter {
-        Some(filter) => text.push_str(&sql::condition(filter)),
-        None => text.push_str("true"),
-    }
-    text
-}
-
-/// A digest over row versions, not over values: a version has its own place (`ctid`) and its own
-/// transaction (`xmin`), so any write changes it and no value has to be read. A restore or a
-/// rewrite of the table changes it too, which costs a re-read and loses nothing.
-pub const VERSIONS: &str = "concat(count(*), ':', \
-    coalesce(sum(hashtextextended(concat(r.tableoid, r.ctid, r.xmin), 0)), 0))";
-
-/// The digest of a table's rows. Where they have no versions, their values are read.
-fn digest_expression(shape: &Shape) -> String {
-    if shape.source.has_versions() {
-        return VERSIONS.to_owned();
-    }
-    let moved = sql::prefixed("r.", shape.columns.iter().map(|column| column.name.as_str()));
-    format!("concat(count(*), ':', coalesce(sum(hashtextextended(row({moved})::text, 0)), 0))")
-}
-
-fn digest_sql(shape: &Shape, rows: &str, condition: &str) -> String {
-    format!("(select {digest} {rows} and {condition})", digest = digest_expression(shape))
-}
-
-/// A cursor less the overlap, in the column's own type.
-pub fn minus_overlap(value: &str, kind: CursorKind, overlap: Duration) -> String {
-    match kind {
-        CursorKind::Instant => format!("{value} - interval '{} seconds'", overlap.as_secs()),
-        // When summer time ends, a wall clock's stamps go back by an hour, or by two at most.
-        CursorKind::WallClock => {
-            let seconds = overlap.as_secs().max(2 * 60 * 60);
-            format!("{value} - interval '{seconds} seconds'")
-        }
-        CursorKind::Day => format!("{value} - {}", overlap.as_secs().div_ceil(86_400)),
-        CursorKind::Sequence | CursorKind::Decimal => value.to_owned(),
-    }
-}
-
-/// What no cursor is greater than. A window with an end is taken for a small part of the table by
-/// a planner that cannot know where it begins, and so it is read by the index; without an end it
-/// is taken for a third of the table, which is then read in full. For a sequence it is the maximum
-/// itself, which has no horizon.
-fn greatest(kind: CursorKind) -> &'static str {
-    match kind {
-        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "'infinity'",
-        CursorKind::Decimal => "'NaN'",
-        CursorKind::Sequence => "w.m",
-    }
-}
-
-/// What counts as the future: a stamp beyond it never sets the watermark, or one row dated 2099
-/// would end the sync. A wall clock's zone is unknown; the earlier reading is the safe one.
-pub fn horizon(kind: CursorKind) -> Option<&'static str> {
-    match kind {
-        CursorKind::Instant => Some("now()"),
-        CursorKind::WallClock => Some(
-            "least(now() at time zone 'UTC', now() at time zone \
-             (select reset_val from pg_settings where name = 'TimeZone'))",
-        ),
-        CursorKind::Day => Some("(now() at time zone 'UTC')::date"),
-        // NaN and Infinity are greater than any number, and so is, for this, what is near the end
-        // of the type's range; servers before 14 know no Infinity to compare with.
-        CursorKind::Decimal => Some("1e131071"),
-        CursorKind::Sequence => None,
-    }
-}
-
-fn text(value: &CursorValue) -> String {
-    value.as_str().to_owned()
 }

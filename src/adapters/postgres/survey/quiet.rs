@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{digest_expression, floor, horizon, minus_overlap, rows_sql, text};
+use super::floor;
+use super::window_sql::{digest_expression, horizon, minus_overlap, rows_sql, text};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;

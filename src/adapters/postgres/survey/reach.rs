@@ -1,10 +1,10 @@
 //! How a stamp of a file stands to a cursor that is kept: compared here, in the column's own type,
 //! as a run's are at the source.
 
-use super::horizon;
+use super::window_sql::horizon;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::sql::Purpose;
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 
 /// How far a stamp reaches.

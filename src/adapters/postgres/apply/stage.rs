@@ -1,0 +1,125 @@
+//! A temporary table that holds a page, and the ways for rows into it.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use tokio_postgres::error::SqlState;
+
+use crate::adapters::postgres::connection::session::{Session, within};
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::copy_frames::{BINARY_HEADER, BINARY_TRAILER};
+use crate::adapters::postgres::rows::{json_page, json_to_copy};
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART};
+use crate::engine::model::page::{Encoding, Page};
+use crate::engine::model::shape::Shape;
+
+/// The bytes handed to the driver at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Makes the table that holds the page, behind a savepoint, and fills it.
+pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
+    session.attempt(PART, &making_stage(shape)).await?;
+    copy_in(session, STAGED, shape, page).await
+}
+
+/// Statements that make the table that holds a page, and put the operators in sight that compare
+/// its keys.
+pub fn making_stage(shape: &Shape) -> String {
+    let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
+    format!(
+        "drop table if exists {staged}; create temporary table syncline_page on commit drop as \
+         select {columns} from {table} with no data; {path}",
+        staged = STAGED,
+        table = sql::table(&shape.table),
+        path = path_to_operators([shape]),
+    )
+}
+
+/// Sends a page's bytes: as they are, or JSON as the text that COPY takes.
+pub async fn copy_in(
+    session: &Session,
+    into: &str,
+    shape: &Shape,
+    page: &Page,
+) -> Result<(), PostgresError> {
+    if let Some(script) = session.script() {
+        script.load(json_page::loading(into, shape), json_page::members(&page.bytes));
+        return Ok(());
+    }
+    let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
+    let format = match shape.encoding {
+        Encoding::Binary => "binary",
+        Encoding::Text | Encoding::Json => "text",
+    };
+    let statement = format!("copy {into} ({columns}) from stdin (format {format})");
+    let mut sink = std::pin::pin!(session.copy_in(&statement).await?);
+    if shape.encoding == Encoding::Binary {
+        within(sink.feed(Bytes::from_static(&BINARY_HEADER))).await?;
+    }
+    let mut at = 0;
+    while at < page.bytes.len() {
+        let (chunk, end) = match shape.encoding {
+            Encoding::Json => json_to_copy::as_text(&page.bytes, at, CHUNK_BYTES)?,
+            Encoding::Binary | Encoding::Text => {
+                let end = (at + CHUNK_BYTES).min(page.bytes.len());
+                (page.bytes.slice(at..end), end)
+            }
+        };
+        within(sink.feed(chunk)).await?;
+        at = end;
+    }
+    if shape.encoding == Encoding::Binary {
+        within(sink.feed(Bytes::from_static(&BINARY_TRAILER))).await?;
+    }
+    within(sink.as_mut().finish()).await?;
+    Ok(())
+}
+
+/// Copies the rows straight into the table. A row that is there already (it was updated on the
+/// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
+/// so does row-level security, which COPY refuses to work under.
+pub async fn straight(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<bool, PostgresError> {
+    session.attempt(PART, OWN_SEARCH_PATH).await?;
+    match copy_in(session, &sql::table(&shape.table), shape, page).await {
+        Ok(()) => Ok(true),
+        Err(error) if compares_instead(&error) => {
+            session.roll_back_to(PART).await?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn compares_instead(error: &PostgresError) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::FEATURE_NOT_SUPPORTED
+    })
+}
+
+/// The role's own search path and, behind it, the schemas that the columns' types lie in: keys,
+/// unique values and foreign keys are compared. Without the schema of `citext` its `=` would be
+/// text's: Bob and BOB would be two keys, looked up without the index. Other types of an extension
+/// have no `=` at all then.
+pub fn path_to_operators<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> String {
+    let columns = shapes.into_iter().flat_map(|shape| &shape.columns);
+    let schemas: BTreeSet<&str> =
+        columns.filter_map(|column| sql::schema_of(&column.target_type)).collect();
+    let schemas: Vec<&str> = schemas.into_iter().collect();
+    if schemas.is_empty() {
+        return OWN_SEARCH_PATH.to_owned();
+    }
+    format!(
+        "{OWN_SEARCH_PATH}; select set_config('search_path', \
+         concat_ws(', ', nullif(current_setting('search_path'), ''), {}), true)",
+        sql::literal(&schemas.join(", "))
+    )
+}
+
+/// The table that holds the page; `write` makes it.
+pub const STAGED: &str = "pg_temp.syncline_page";

@@ -1,0 +1,54 @@
+//! Begins the transactions that write rows: the lease is proved, and the table held to its
+//! agreement.
+
+use crate::adapters::postgres::apply::triggers;
+use crate::adapters::postgres::catalog::agreement;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::adapters::postgres::state::lease;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::range::Side;
+use crate::engine::model::shape::Shape;
+
+/// When constraints are checked that are declared to wait for the end of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constraints {
+    /// When they are declared to be.
+    AsDeclared,
+    /// With each statement, so that the rows that break one can be told.
+    AtOnce,
+}
+
+/// A place to write rows to under the lease.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    /// The connection.
+    pub session: &'a Session,
+    /// The schema of the state tables.
+    pub schema: &'a str,
+    /// The right to save.
+    pub lease: &'a Lease,
+    /// The fate of the table's triggers.
+    pub triggers: TargetTriggers,
+}
+
+/// Begins the transaction of a table's rows; whether its triggers are suppressed.
+pub async fn begin(
+    to: Writing<'_>,
+    shape: &Shape,
+    constraints: Constraints,
+) -> Result<bool, PostgresError> {
+    to.session.begin(Purpose::Write).await?;
+    let (proved, held) = tokio::join!(
+        lease::prove(to.session, to.schema, to.lease),
+        agreement::hold(to.session, shape, Side::Target),
+    );
+    proved?;
+    held?;
+    if constraints == Constraints::AtOnce {
+        to.session.batch("set constraints all immediate").await?;
+    }
+    triggers::begin(to.session, to.triggers, &[shape]).await
+}
