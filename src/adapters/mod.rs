@@ -6,7 +6,7 @@
 //! - `project_source`: the one of both by which a project is read.
 //! - `csv`: a folder of files. `qstash`: the queue and the schedules.
 //! - `function`: our function at its public URL. `notify`: the webhook for notices.
-//! - `api`: calls over HTTP, which several adapters make. `stored`: the form of the stored state.
+//! - `api`: calls over HTTP, which several adapters make.
 
 mod api;
 #[cfg(feature = "cli")]
@@ -17,7 +17,6 @@ pub mod postgres;
 mod postgrest;
 mod project_source;
 pub mod qstash;
-mod stored;
 
 use crate::engine::model::address::Address;
 use crate::engine::model::meter::Meter;

@@ -10,7 +10,7 @@ use super::fault::PostgresError;
 use super::sql;
 use super::sql::transaction::Purpose;
 use super::target::{PostgresSource, PostgresTarget};
-use crate::adapters::stored::lease_key;
+use crate::adapters::postgres::state::format::lease_key;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};
 

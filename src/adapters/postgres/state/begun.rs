@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::checkpoints::read_checkpoints;
+use super::format::{checkpoint_key, reconciled_of};
 use super::rejects;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::row::Row;
-use crate::adapters::stored::{checkpoint_key, reconciled_of};
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::{Begun, Checkpoints, NewRun};
 

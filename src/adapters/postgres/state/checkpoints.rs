@@ -1,5 +1,6 @@
 //! Our state tables: the lease and the checkpoints. The history is beside it.
 
+use super::format::{self, StoredCheckpoint, checkpoint_key, deletes_key};
 use super::lease::prove;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
@@ -7,7 +8,6 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::adapters::stored::{self, StoredCheckpoint, checkpoint_key, deletes_key};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::table::TableName;
@@ -43,7 +43,7 @@ pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
         schema = sql::ident(schema)
     );
     let values = vec![
-        stored::checkpoint_prefix(run.pipeline).into(),
+        format::checkpoint_prefix(run.pipeline).into(),
         run.pipeline.into(),
         run.chain.id().into(),
         run.id.as_str().into(),
@@ -58,7 +58,7 @@ pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
         "select value::text from {}.sync_state where starts_with(key, $1)",
         sql::ident(schema)
     );
-    Statement { text, values: vec![stored::checkpoint_prefix(pipeline).into()] }
+    Statement { text, values: vec![format::checkpoint_prefix(pipeline).into()] }
 }
 
 /// The checkpoints, read from their rows.

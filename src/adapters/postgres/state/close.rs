@@ -1,12 +1,12 @@
 //! A run's end: the lease goes back, and the history has how it ended.
 
+use super::format;
 use super::history;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::adapters::stored;
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::ClosedRun;
 
@@ -42,6 +42,6 @@ fn releasing(schema: &str, lease: &Lease) -> Statement {
     );
     Statement {
         text,
-        values: vec![stored::lease_key(lease.pipeline()).into(), lease.fence().into()],
+        values: vec![format::lease_key(lease.pipeline()).into(), lease.fence().into()],
     }
 }

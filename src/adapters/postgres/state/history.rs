@@ -2,13 +2,13 @@
 
 use std::time::SystemTime;
 
+use super::format;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::adapters::stored;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
@@ -40,7 +40,7 @@ pub fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
         continued: row.get(2),
         began: row.get::<SystemTime>(3),
         ended: row.get::<SystemTime>(4),
-        tallies: stored::tallies(&row.get::<String>(5))?,
+        tallies: format::tallies(&row.get::<String>(5))?,
         calls: unsigned(row.get(6)),
     })
 }
@@ -101,13 +101,13 @@ pub async fn count(
 ) -> Result<u64, PostgresError> {
     let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
     let mut statement = counting(schema, run, table, "$3", "$4");
-    statement.values.extend([written.into(), stored::counts(tally).into()]);
+    statement.values.extend([written.into(), format::counts(tally).into()]);
     let rows = session.ask(statement).await?;
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
 /// What adds counts that stand in the statement as they are given: how many rows were written, and
-/// all of them as `stored::counts` writes them. It gives how many rows are set aside.
+/// all of them as `format::counts` writes them. It gives how many rows are set aside.
 pub fn counting(
     schema: &str,
     run: &RunId,

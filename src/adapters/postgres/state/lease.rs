@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::format::lease_key;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
-use crate::adapters::stored::lease_key;
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::NewRun;
 

@@ -6,11 +6,13 @@
 //!   what it gives
 //! - `close`: a run's end
 //! - `history`, `rejects`, `notices`: runs, rejected rows, what people know
+//! - `format`: the keys and values that they hold, as JSON
 //! - `overview`: all of that for whoever looks after a pipeline
 
 pub mod begun;
 pub mod checkpoints;
 pub mod close;
+pub mod format;
 pub mod history;
 pub mod lease;
 pub mod notices;

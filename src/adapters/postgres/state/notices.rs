@@ -1,12 +1,12 @@
 //! What people know of a pipeline: one row of `sync_state`, compared and swapped.
 
+use super::format::{StoredKnown, known_key};
 use super::tables;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::adapters::stored::{StoredKnown, known_key};
 use crate::engine::model::notice::{Known, Untold};
 
 /// What people know, and which rows were refused for the first time since, in one round trip.

@@ -10,7 +10,7 @@ use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::range::Side;
 
-pub use crate::adapters::stored::VERSION;
+pub use super::format::VERSION;
 /// The files; a file's place is the version it leads to. A file that was released never changes.
 const FILES: [&str; VERSION as usize] = [
     include_str!("../../../../infra/sql/0001_state.sql"),
