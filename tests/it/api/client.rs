@@ -10,7 +10,7 @@ use crate::world::deployment::Deployment;
 use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
 use crate::world::postgrest::{Options, Standin, Trouble};
-use crate::world::receiver::Receiver;
+use crate::world::qstash::receiver::Receiver;
 
 const JOBS: &str = "create table jobs (id bigint primary key, body text, \
     updated_at timestamptz not null); create index on jobs (updated_at, id);";

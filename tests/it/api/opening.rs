@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::world::over_api::OverApi;
 use crate::world::pair::{Answer, Pair, call};
 use crate::world::postgrest::Trouble;
-use crate::world::postgrest::trouble::Gate;
+use crate::world::postgrest::gateway::trouble::Gate;
 
 const ITEMS: &str = "create table items (id bigint primary key, name text, updated_at timestamptz); \
     create index on items (updated_at);";

@@ -7,7 +7,7 @@ use syncline::edge::http::SYNC_PATH;
 use crate::world::over_api::OverApi;
 use crate::world::pair::{Answer, Pair, call};
 use crate::world::postgrest::Trouble;
-use crate::world::queued::{Queued, SIX_HOURS};
+use crate::world::qstash::queued::{Queued, SIX_HOURS};
 
 const TABLES: &str = "create table items (id bigint primary key, name text, updated_at timestamptz); \
     create index on items (updated_at); \

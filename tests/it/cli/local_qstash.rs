@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::world::door::client;
 use crate::world::process::signal;
-use crate::world::receiver::Receiver;
+use crate::world::qstash::receiver::Receiver;
 
 /// The command under way; it is killed where a test fails.
 struct Running(Child);

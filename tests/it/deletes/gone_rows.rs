@@ -240,7 +240,7 @@ async fn a_chain_compares_each_table_once_however_small_its_budget() {
     .await;
     let set = [("SYNC_DELETES", "mirror"), ("SYNC_BUDGET_SECONDS", "20")];
 
-    let queued = crate::world::queued::Queued::over(pair, &set).await;
+    let queued = crate::world::qstash::queued::Queued::over(pair, &set).await;
     let (_, first) = queued.manual().await;
     assert_eq!(first["done"], false, "{first}");
     assert_eq!(first["continuation"]["published"], true, "{first}");

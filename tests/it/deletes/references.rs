@@ -8,7 +8,7 @@ use crate::deletes::gone_rows::{count, deleted, synced};
 use crate::world::connect;
 use crate::world::over_api::connects_to;
 use crate::world::pair::Pair;
-use crate::world::queued::{Queued, SIX_HOURS};
+use crate::world::qstash::queued::{Queued, SIX_HOURS};
 
 const FAMILY: &str = "create table a_parents (x int, y text, primary key (x, y)); \
     create table b_children (id int primary key, py text, px int, \

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::world::deployment::account;
 use crate::world::door::ADMIN_TOKEN;
-use crate::world::function::{Function, event, in_a_minute};
+use crate::world::lambda::function::{Function, event, in_a_minute};
 use crate::world::text;
 
 #[tokio::test]

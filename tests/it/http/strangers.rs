@@ -5,8 +5,9 @@ use syncline::edge::calling::FAILURE_PATH;
 use syncline::edge::http::SYNC_PATH;
 
 use crate::world::door::{ADMIN_TOKEN, Door, told};
-use crate::world::function::{APP_URL, Function, event, in_a_minute};
-use crate::world::{Database, fresh_database, hostile, text};
+use crate::world::lambda::function::{APP_URL, Function, event, in_a_minute};
+use crate::world::qstash::hostile;
+use crate::world::{Database, fresh_database, text};
 
 const SIGNED_PATHS: [&str; 2] = [SYNC_PATH, FAILURE_PATH];
 

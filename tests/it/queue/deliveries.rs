@@ -12,7 +12,7 @@ use syncline::edge::http::SYNC_PATH;
 
 use crate::world::door::told;
 use crate::world::pair::{Pair, TOKEN};
-use crate::world::queued::{Queued, SIX_HOURS};
+use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::tables::items;
 
 /// Rows that take the target a while for each page, so that a budget of a second cuts them.

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use crate::world::killable::Killable;
 use crate::world::pair::Pair;
 use crate::world::proxy::{Act, Proxy, Way};
-use crate::world::queued::SIX_HOURS;
+use crate::world::qstash::queued::SIX_HOURS;
 use crate::world::{cluster, connect};
 
 /// Kills the function in its first delivery, in the middle of a page, and starts it again.

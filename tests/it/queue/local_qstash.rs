@@ -11,7 +11,7 @@ use syncline::demo::qstash::{
     Attempt, Courier, Delivered, HttpCourier, LocalQStash, LogState, Options, SignWith,
 };
 
-use crate::world::post::{Post, claims, morning};
+use crate::world::qstash::post::{Post, claims, morning};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use syncline::demo::qstash::{Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY};
 
 use crate::world::door::told;
-use crate::world::post::{Post, morning};
+use crate::world::qstash::post::{Post, morning};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -10,8 +10,8 @@ use syncline::edge::http::SYNC_PATH;
 use crate::world::deployment::{Deployment, HOME, account, strangers};
 use crate::world::door::told;
 use crate::world::pair::Pair;
-use crate::world::queued::{Queued, SIX_HOURS};
-use crate::world::receiver::Receiver;
+use crate::world::qstash::queued::{Queued, SIX_HOURS};
+use crate::world::qstash::receiver::Receiver;
 use crate::world::tables::{ITEMS, fill};
 
 const SLOW: &str = "create function slow() returns trigger language plpgsql as \

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::world::deployment::Deployment;
-use crate::world::function::{Function, in_a_minute};
+use crate::world::lambda::function::{Function, in_a_minute};
 use crate::world::pair::Pair;
 
 /// The lines of that format among others; each keeps to the specification.

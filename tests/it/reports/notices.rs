@@ -9,8 +9,8 @@ use syncline::wiring::App;
 
 use crate::world::deployment::Deployment;
 use crate::world::pair::Pair;
-use crate::world::queued::{Queued, SIX_HOURS};
-use crate::world::receiver::Receiver;
+use crate::world::qstash::queued::{Queued, SIX_HOURS};
+use crate::world::qstash::receiver::Receiver;
 use crate::world::tables::ITEMS;
 
 const BREAK: &str = "alter table items add column needed int not null default 1; \

@@ -7,23 +7,15 @@
 
 mod answer;
 mod cache;
-mod call;
-mod filter;
-mod gateway;
+mod endpoints;
+pub mod gateway;
 mod keys;
-mod line;
-mod openapi;
-mod query;
-mod read;
 mod refusal;
 mod request;
 mod roles;
 mod server;
 mod session;
-mod statement;
 mod text;
-pub mod trouble;
-mod write;
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,9 +31,9 @@ use tokio_postgres::{AsyncMessage, NoTls};
 
 use super::{Database, connect};
 use gateway::Gateway;
-use line::{Lines, Switch};
+use gateway::line::{Lines, Switch};
+pub use gateway::trouble::Trouble;
 use server::Server;
-pub use trouble::Trouble;
 
 /// The options that a project is set up with.
 #[derive(Clone, Debug)]
@@ -107,7 +99,7 @@ impl Standin {
         let server = Server::over(url, options).await.expect("the schema can be looked over");
         let gateway = Arc::new(Gateway {
             server,
-            troubles: trouble::Troubles::default(),
+            troubles: gateway::trouble::Troubles::default(),
             calls: Mutex::default(),
         });
         let routes = Router::new().fallback(gateway::serve).with_state(Arc::clone(&gateway));

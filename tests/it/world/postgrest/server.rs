@@ -8,11 +8,12 @@ use tokio_postgres::Error;
 
 use super::answer::Answer;
 use super::cache::Cache;
+use super::endpoints::{call, openapi, read, write};
 use super::keys::Keys;
 use super::refusal::Refusal;
 use super::request::{Asked, Form};
 use super::session::{Outcome, Pool, Work};
-use super::{Options, call, connect, openapi, read, text, write};
+use super::{Options, connect, text};
 
 /// PostgREST over one database.
 pub struct Server {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::Server;
-use super::answer::Answer;
-use super::cache::{Column, Function, Table};
-use super::refusal::Refusal;
-use super::request::{Asked, Form};
-use super::text;
+use super::super::Server;
+use super::super::answer::Answer;
+use super::super::cache::{Column, Function, Table};
+use super::super::refusal::Refusal;
+use super::super::request::{Asked, Form};
+use super::super::text;
 
 /// Describes what the role may see.
 pub async fn describe(server: &Server, asked: &Asked) -> Result<Answer, Refusal> {

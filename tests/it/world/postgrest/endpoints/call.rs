@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 
-use super::Server;
-use super::answer::Answer;
-use super::cache::{Cache, Function};
-use super::filter;
-use super::query::Query;
+use super::super::Server;
+use super::super::answer::Answer;
+use super::super::cache::{Cache, Function};
+use super::super::refusal::Refusal;
+use super::super::request::filter;
+use super::super::request::query::Query;
+use super::super::request::{Asked, Form};
+use super::super::session::Outcome;
+use super::super::text;
 use super::read::page;
-use super::refusal::Refusal;
-use super::request::{Asked, Form};
-use super::session::Outcome;
 use super::statement::{self, Rows};
-use super::text;
 use super::write::Payload;
 
 /// Calls a function. GET calls it in a transaction that may not write, and so does POST where the

@@ -1,6 +1,9 @@
 //! A request as PostgREST sees it behind the gateway: its preferences, its profile, and the form
 //! that it wants its answer in.
 
+pub mod filter;
+pub mod query;
+
 use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 

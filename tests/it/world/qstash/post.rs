@@ -9,8 +9,8 @@ use serde_json::Value;
 use syncline::demo::Signer;
 use syncline::demo::qstash::{LocalQStash, Options};
 
-use super::door::{client, told};
 use super::receiver::{Arrived, Receiver};
+use crate::world::door::{client, told};
 
 /// 2026-03-01T00:00:00Z.
 pub fn morning() -> SystemTime {

@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use syncline::demo::{Signer, random_key};
 
-use super::door::ADMIN_TOKEN;
 use super::runtime_api::RuntimeApi;
-use super::{Database, connect, fresh_database};
+use crate::world::door::ADMIN_TOKEN;
+use crate::world::{Database, connect, fresh_database};
 
 /// The public URL that the function is told.
 pub const APP_URL: &str = "https://sync.example.com";

@@ -13,8 +13,8 @@ use syncline::edge::http::SYNC_PATH;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::door::{client, told};
-use super::pair::{Pair, TOKEN};
+use crate::world::door::{client, told};
+use crate::world::pair::{Pair, TOKEN};
 
 /// The time within which the schedule ticks, whenever the clock was started.
 pub const SIX_HOURS: Duration = Duration::from_secs(6 * 60 * 60);

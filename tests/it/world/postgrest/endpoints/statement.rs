@@ -1,10 +1,10 @@
 //! The frame of every statement: what a request reads or writes is `pgrst_source`, and one row with
 //! its JSON, as Postgres makes it, comes out.
 
-use super::cache::Table;
-use super::query::Query;
-use super::request::Form;
-use super::text;
+use super::super::cache::Table;
+use super::super::request::Form;
+use super::super::request::query::Query;
+use super::super::text;
 
 /// The form in which the rows of `pgrst_source` become the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Filters of the query string as conditions of SQL: `id=gt.5`, `or=(a.gt.1,and(a.eq.1,b.gt.x))`.
 
-use super::refusal::Refusal;
-use super::text::{self, Scanner};
+use super::super::refusal::Refusal;
+use super::super::text::{self, Scanner};
 
 /// Operators that PostgREST has and nobody has observed here.
 const UNOBSERVED: [&str; 15] = [

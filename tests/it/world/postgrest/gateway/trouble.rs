@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::answer::Answer;
+use super::super::answer::Answer;
 
 /// A failure that a call meets.
 #[derive(Clone, Debug)]

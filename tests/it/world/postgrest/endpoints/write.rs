@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use super::Server;
-use super::answer::Answer;
-use super::cache::{Column, Table};
-use super::query::Query;
+use super::super::Server;
+use super::super::answer::Answer;
+use super::super::cache::{Column, Table};
+use super::super::refusal::Refusal;
+use super::super::request::query::Query;
+use super::super::request::{Asked, Form};
+use super::super::session::Outcome;
+use super::super::text;
 use super::read::content_range;
-use super::refusal::Refusal;
-use super::request::{Asked, Form};
-use super::session::Outcome;
 use super::statement::{self, Rows};
-use super::text;
 
 /// A body with the columns that it sets.
 pub struct Payload {

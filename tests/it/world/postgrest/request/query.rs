@@ -2,9 +2,9 @@
 
 use axum::http::HeaderMap;
 
+use super::super::refusal::Refusal;
+use super::super::text::{self, Scanner};
 use super::filter;
-use super::refusal::Refusal;
-use super::text::{self, Scanner};
 
 /// The wishes of a query string.
 pub struct Query {

@@ -6,7 +6,7 @@
 //! is the program's; product and floor both wait for it.
 
 mod floor;
-#[path = "../../tests/it/world/postgrest/mod.rs"]
+#[path = "../../../tests/it/world/postgrest/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it than a measurement does")]
 mod postgrest;
 
@@ -184,7 +184,7 @@ impl<'a> Project<'a> {
         rows: u32,
     ) -> Self {
         server.create(name);
-        server.run(name, include_str!("orders.sql"));
+        server.run(name, include_str!("../orders.sql"));
         server.run(name, &App::project_sql(side, "public"));
         let fill =
             "insert into orders select * from new_orders(1, ROWS, '2024-01-01 00:00+00', 31)";

@@ -1,11 +1,11 @@
 //! GET and HEAD of a table.
 
-use super::Server;
-use super::answer::Answer;
-use super::query::{Query, Window};
-use super::refusal::Refusal;
-use super::request::{Asked, Form};
-use super::session::Outcome;
+use super::super::Server;
+use super::super::answer::Answer;
+use super::super::refusal::Refusal;
+use super::super::request::query::{Query, Window};
+use super::super::request::{Asked, Form};
+use super::super::session::Outcome;
 use super::statement::{self, Rows};
 
 /// Reads rows.

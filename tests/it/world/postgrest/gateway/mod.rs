@@ -1,6 +1,9 @@
 //! The gateway before PostgREST in a project: keys, the prefix of the path, the length of an
 //! address, compression, and trouble.
 
+pub mod line;
+pub mod trouble;
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -17,10 +20,10 @@ use tokio_postgres::NoTls;
 use url::form_urlencoded;
 
 use super::answer::Answer;
-use super::line::Switch;
 use super::request::{Asked, Preferences};
-use super::trouble::{Trouble, Troubles, gateway_answer};
 use super::{Call, Server};
+use line::Switch;
+use trouble::{Trouble, Troubles, gateway_answer};
 
 /// The path below which the API lies.
 const PREFIX: &str = "/rest/v1";

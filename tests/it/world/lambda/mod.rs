@@ -1,0 +1,4 @@
+//! The function as Lambda runs it: the real binary, and the API that hands it events.
+
+pub mod function;
+pub mod runtime_api;
