@@ -51,7 +51,7 @@ async fn no_row(
         let shape = Shape { filter: None, ..fetch.shape.clone() };
         match source.fetch(&Fetch { shape: &shape, ..*fetch }).await {
             Ok(_) => return Err(fault),
-            Err(again) if again.code != FaultCode::BadValue => return Err(again),
+            Err(other) if other.code != FaultCode::BadValue => return Err(other),
             Err(_) => {}
         }
     }
