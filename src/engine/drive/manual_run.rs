@@ -1,5 +1,6 @@
 //! A run that a person asks for at the terminal: under the lease, and recorded in the history.
 
+use std::future::ready;
 use std::time::Duration;
 
 use crate::engine::model::delivery::Chain;
@@ -9,7 +10,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Checkpoints, ClosedRun, Ledger, NewRun, Opened, no_source};
+use crate::engine::ports::{Begun, Checkpoints, ClosedRun, Ledger, NewRun, Opened};
 
 /// A run that is about to begin.
 pub struct ManualRun<'a> {
@@ -43,7 +44,9 @@ impl ManualRun<'_> {
             delivery: None,
             lease: self.pipeline.lease,
         };
-        let (_, opened) = self.ledger.open(&new, Some(&[]), no_source()).await?;
+        // The caller has compared the two sides, or has no source.
+        let source = Box::pin(ready(None));
+        let (_, opened) = self.ledger.open(&new, Some(&[]), source).await?;
         let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
             Opened::Busy(left) => return Ok(Some(left)),

@@ -8,6 +8,7 @@
 //! | `reconcile` | compares both sides until the rows that differ are known |
 //! | `deletes` | finds rows that are gone from the source, and deletes them from the target |
 //! | `sequences` | advances the target's sequences |
+//! | `manual_run` | takes the lease for what a person asks, and records it |
 //! | `tell` | tells people what is news to them |
 
 pub mod advance;

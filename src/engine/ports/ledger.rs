@@ -1,7 +1,6 @@
 //! Our state tables: leases, checkpoints, rejected rows and the history of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -89,11 +88,6 @@ pub trait Ledger: Send + Sync {
 /// The source's identity, as its facts have it, once that is known; none where the source could not
 /// be described, or need not be.
 pub type SourceIdentity<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
-
-/// The identity of a source that the target need not be told from.
-pub fn no_source<'a>() -> SourceIdentity<'a> {
-    Box::pin(ready(None))
-}
 
 /// Checkpoints by table.
 pub type Checkpoints = BTreeMap<TableName, Checkpoint>;

@@ -25,7 +25,7 @@ use super::model::notice::Notice;
 pub use digests::Digests;
 pub use ledger::{
     Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts,
-    SourceIdentity, StateVersion, no_source,
+    SourceIdentity, StateVersion,
 };
 pub use source::{Fetch, FetchParents, ReadPage, Source};
 pub use target::{Batch, Committed, Deleted, Deletion, KeptRow, RetriedRows, Settled, Target};
