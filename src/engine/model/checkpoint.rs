@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::cursor::{CursorValue, Pass, Position};
+use super::shape_mark::ShapeMark;
 use super::writer::Writer;
 
 /// How far a table has come. It is saved only with the rows it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// What was read and how; another shape (columns, key, cursor, filter) starts over.
-    pub shape: String,
+    /// The shape that it was made for; another one starts over.
+    pub shape: ShapeMark,
     /// What holds once every scan so far is done.
     pub reached: Reached,
     /// A scan that was cut by its budget, to be resumed exactly there.
@@ -45,6 +46,11 @@ impl Checkpoint {
     pub fn start(&self) -> Option<&Start> {
         let reached = self.scan.as_ref().map_or(&self.reached, |scan| &scan.goal);
         reached.start.as_ref()
+    }
+
+    /// The least cursor that was asked for, if a look-back limited the table.
+    pub fn started_from(&self) -> Option<&CursorValue> {
+        self.start().map(|start| &start.from)
     }
 
     /// Some scan of the table has begun. A file that was imported into it saves a checkpoint, too.

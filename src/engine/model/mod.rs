@@ -28,6 +28,7 @@ pub mod run;
 pub mod secret;
 pub mod sequence;
 pub mod shape;
+pub mod shape_mark;
 pub mod survey;
 pub mod table;
 pub mod type_name;

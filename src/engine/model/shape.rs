@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::cursor::Cursor;
 use super::deletes::Mark;
-use super::facts::Relation;
+use super::facts::{Relation, TableFacts};
 use super::page::Encoding;
 use super::pipeline::Policy;
 use super::table::TableName;
@@ -14,9 +16,9 @@ use super::table::TableName;
 pub struct Shape {
     /// The table.
     pub table: TableName,
-    /// Which rows it has held until now on either side: those of one table of one database, which
-    /// were written one by one since.
-    pub origin: String,
+    /// The rows that it has held until now on either side: those of one table of one database,
+    /// which were written one by one since.
+    pub origin: Origin,
     /// The columns that are moved, in the order they travel in.
     pub columns: Vec<MovedColumn>,
     /// The names of the key columns; each is among the moved ones.
@@ -41,6 +43,34 @@ pub struct Shape {
     /// How far back the first run goes; none where it takes everything, as it does where the cursor
     /// is no time.
     pub lookback: Option<Duration>,
+}
+
+/// Names the tables of both sides and their columns by what a database never gives out twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The source's history; it ends where that server was promoted, restored or replaced.
+    pub history: String,
+    /// The source's table.
+    pub source: OriginSide,
+    /// The target's table.
+    pub target: OriginSide,
+}
+
+/// A table of one side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginSide {
+    /// Where its rows lie; it ends where the table is made again, truncated or rewritten.
+    pub storage: String,
+    /// The numbers of its moved columns, in the order they travel in.
+    pub columns: Vec<i16>,
+}
+
+impl OriginSide {
+    /// The table as it is, and those of its columns that are moved.
+    pub fn new<'a>(table: &TableFacts, columns: impl Iterator<Item = &'a str>) -> Self {
+        let number = |name: &str| table.column(name).map_or(0, |column| column.number);
+        Self { storage: table.storage.clone(), columns: columns.map(number).collect() }
+    }
 }
 
 /// A column that exists on both sides.

@@ -7,7 +7,6 @@
 
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
-use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::range::FilledFrom;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Floor;
@@ -49,16 +48,11 @@ pub fn floor(shape: &Shape, stored: Option<&Checkpoint>) -> Floor {
     let Some(lookback) = shape.lookback else { return Floor::None };
     let Some(stored) = stored.filter(|of| of.is_begun()) else { return Floor::Back(lookback) };
     // Another column's start says nothing of this one's, and to guess would lose rows.
-    match stored.start().filter(|_| window::is_of_cursor(stored, &shape.cursor)) {
+    match stored.start().filter(|_| stored.shape.is_of_cursor(&shape.cursor)) {
         None => Floor::None,
         Some(start) if lookback > start.lookback => Floor::Lower(start.from.clone(), lookback),
         Some(start) => Floor::Chosen(start.from.clone()),
     }
-}
-
-/// The table was begun with a look-back that is set no more.
-pub fn is_lifted(shape: &Shape, stored: &Checkpoint) -> bool {
-    shape.lookback.is_none() && stored.start().is_some()
 }
 
 /// From where the target was filled, for whoever compares; none for a table that was filled whole.
@@ -70,11 +64,6 @@ pub fn filled_from(shape: &Shape, stored: Option<&Checkpoint>) -> Option<FilledF
     let column = shape.cursor.column()?;
     let column = shape.columns.iter().find(|of| of.name == column)?;
     Some(FilledFrom { column: column.clone(), from: start.from.as_str().to_owned() })
-}
-
-/// The start of a table that is shown to people.
-pub fn started_from(stored: &Checkpoint) -> Option<&CursorValue> {
-    stored.start().map(|start| &start.from)
 }
 
 #[cfg(test)]

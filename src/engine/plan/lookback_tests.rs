@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::model::checkpoint::{Reached, Start};
-use crate::engine::model::cursor::CursorKind;
+use crate::engine::model::cursor::{CursorKind, CursorValue};
 use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
-use crate::engine::model::shape::MovedColumn;
+use crate::engine::model::shape::{MovedColumn, Origin};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -27,7 +27,7 @@ fn shape(lookback: Option<Duration>) -> Shape {
     };
     Shape {
         table: TableName::new("public", "items"),
-        origin: String::new(),
+        origin: Origin::default(),
         columns: vec![moved("id"), moved("at")],
         key: vec!["id".to_owned()],
         cursor: column("at", CursorKind::Day, false),

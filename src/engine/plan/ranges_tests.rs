@@ -9,7 +9,7 @@ use crate::engine::model::cursor::Cursor;
 use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
-use crate::engine::model::shape::MovedColumn;
+use crate::engine::model::shape::{MovedColumn, Origin};
 use crate::engine::model::table::TableName;
 
 /// A side: the digest of each row by its key.
@@ -167,7 +167,7 @@ fn shape() -> Shape {
     };
     Shape {
         table: TableName::new("public", "t"),
-        origin: String::new(),
+        origin: Origin::default(),
         columns: ["id", "a", "b"].map(column).to_vec(),
         key: vec!["id".into()],
         cursor: Cursor::Whole,

@@ -7,7 +7,7 @@ use crate::engine::model::facts::{Column, Facts, TableFacts, Unfit};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::shape::{MovedColumn, Shape};
+use crate::engine::model::shape::{MovedColumn, Origin, OriginSide, Shape};
 use crate::engine::model::table::TableName;
 
 use super::choose::{self, Obstacle};
@@ -201,7 +201,7 @@ fn shape(
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
                 table: name.clone(),
-                origin: String::new(),
+                origin: Origin::default(),
                 columns: drift.shared.iter().map(|(here, there)| moved(here, there)).collect(),
                 key,
                 cursor,
@@ -221,17 +221,13 @@ fn shape(
     shape.filter(|_| !refused)
 }
 
-/// Names the tables and the columns of both sides by what the databases never give out twice.
-fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> String {
-    let names = || shape.columns.iter().map(|of| of.name.as_str());
-    format!("{history}; {}; {}", side_text(source, names()), side_text(target, names()))
-}
-
-/// One side's part of it.
-pub fn side_text<'a>(side: &TableFacts, columns: impl Iterator<Item = &'a str>) -> String {
-    let number = |name: &str| side.column(name).map_or(0, |column| column.number).to_string();
-    let numbers: Vec<String> = columns.map(number).collect();
-    format!("{}: {}", side.storage, numbers.join(","))
+fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> Origin {
+    let names = || shape.columns.iter().map(|column| column.name.as_str());
+    Origin {
+        history: history.to_owned(),
+        source: OriginSide::new(source, names()),
+        target: OriginSide::new(target, names()),
+    }
 }
 
 fn moved(source: &Column, target: &Column) -> MovedColumn {

@@ -16,10 +16,9 @@ use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen,
 use crate::engine::model::cursor::{Cursor, Pass};
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::shape_mark::ShapeMark;
 use crate::engine::model::survey::TableSurvey;
 use crate::engine::model::writer::{Writer, have_ended, is_comparable, is_nobody};
-
-use super::lookback;
 
 /// What is to be done with a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,65 +33,12 @@ pub enum Move {
     Resume(Scan),
 }
 
-/// Says what of a table was read and how. A checkpoint of another shape starts over, because its
-/// rows lack the new columns, its cursor belongs to another column, or the table is not the one
-/// that it was made for: the kept cursor would hide rows that lie below it.
-pub fn shape_text(shape: &Shape) -> String {
-    let Shape { table: _, origin, columns, key, cursor, filter, .. } = shape;
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let cursor = match cursor {
-        Cursor::Column { name, type_name, .. } => format!("{name} {type_name}"),
-        Cursor::Whole => String::new(),
-    };
-    // The source is to win again where it did not, once the policy says so.
-    let policy = shape.newest_by().map_or("", |_| " newest wins");
-    format!("{names:?} {key:?} {cursor:?} {filter:?} {origin:?}{policy}")
-}
-
 /// The checkpoint, unless it was made for another shape or lacks rows that are wanted now.
 pub fn usable<'a>(shape: &Shape, checkpoint: Option<&'a Checkpoint>) -> Option<&'a Checkpoint> {
-    let is_usable =
-        |of: &&Checkpoint| of.shape == shape_text(shape) && !lookback::is_lifted(shape, of);
-    checkpoint.filter(is_usable)
-}
-
-/// The checkpoint was made for the same cursor column.
-pub fn is_of_cursor(checkpoint: &Checkpoint, cursor: &Cursor) -> bool {
-    let Cursor::Column { name, type_name, .. } = cursor else { return false };
-    checkpoint.shape.contains(&format!(" {:?} ", format!("{name} {type_name}")))
-}
-
-/// The columns that a checkpoint was made for, which are among those that are known; none where one
-/// is not. Each is found by how it is quoted, and no quoted name begins another.
-pub fn columns_of<'a>(
-    checkpoint: &Checkpoint,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<Vec<&'a str>> {
-    let known: Vec<(String, &str)> = known.map(|name| (format!("{name:?}"), name)).collect();
-    let mut rest = checkpoint.shape.strip_prefix('[')?;
-    let mut names = Vec::new();
-    while !rest.starts_with(']') {
-        let (quoted, name) = known.iter().find(|(quoted, _)| rest.starts_with(quoted.as_str()))?;
-        rest = &rest[quoted.len()..];
-        rest = rest.strip_prefix(", ").unwrap_or(rest);
-        names.push(*name);
-    }
-    Some(names)
-}
-
-/// Nothing that the target and the settings tell speaks against a checkpoint. `side` is the
-/// target's part of the origin; what the source has to do with it is found when that is asked.
-pub fn may_fit(checkpoint: &Checkpoint, shape: &Shape, side: &str) -> bool {
-    let policy = " newest wins";
-    let (text, newest_wins) = match checkpoint.shape.strip_suffix(policy) {
-        Some(text) => (text, true),
-        None => (checkpoint.shape.as_str(), false),
-    };
-    let side = format!("{side:?}");
-    newest_wins == shape.newest_by().is_some()
-        && text.ends_with(&format!("; {}", &side[1..]))
-        && text.contains(&format!(" {:?} ", shape.filter))
-        && is_of_cursor(checkpoint, &shape.cursor)
+    let checkpoint = checkpoint?;
+    // It was begun with a look-back that is set no more.
+    let is_lifted = shape.lookback.is_none() && checkpoint.start().is_some();
+    (checkpoint.shape == ShapeMark::new(shape) && !is_lifted).then_some(checkpoint)
 }
 
 /// Decides from the last checkpoint and the look at the source. `before` are the writers that
@@ -108,7 +54,7 @@ pub fn decide(
         return Move::Scan(begin(shape, &Reached::default(), survey));
     };
     // A longer look-back asks for rows below those that any scan has read.
-    if lookback::started_from(checkpoint) != survey.start.as_ref() {
+    if checkpoint.started_from() != survey.start.as_ref() {
         return Move::Scan(begin(shape, &Reached::default(), survey));
     }
     if let Some(scan) = &checkpoint.scan {
@@ -261,7 +207,7 @@ pub fn after_page(scan: &Scan, page: &Page) -> Option<Scan> {
 /// The checkpoint to save with a page, given the scan that is left after it.
 pub fn checkpoint(shape: &Shape, before: &Reached, scan: &Scan, left: Option<&Scan>) -> Checkpoint {
     Checkpoint {
-        shape: shape_text(shape),
+        shape: ShapeMark::new(shape),
         reached: if left.is_some() { before.clone() } else { scan.goal.clone() },
         scan: left.cloned(),
     }
@@ -269,7 +215,7 @@ pub fn checkpoint(shape: &Shape, before: &Reached, scan: &Scan, left: Option<&Sc
 
 /// The checkpoint of a table in which nothing was to be read.
 pub fn settled(shape: &Shape, reached: Reached) -> Checkpoint {
-    Checkpoint { shape: shape_text(shape), reached, scan: None }
+    Checkpoint { shape: ShapeMark::new(shape), reached, scan: None }
 }
 
 #[cfg(test)]

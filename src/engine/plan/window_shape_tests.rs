@@ -26,7 +26,7 @@ fn a_checkpoint_is_usable_only_for_the_shape_it_was_made_for() {
         *name = "id".to_owned();
     }
     let mut other_table = shape();
-    other_table.origin = "another".to_owned();
+    other_table.origin.history = "another".to_owned();
     let others = [
         more_columns,
         other_order,
@@ -42,37 +42,6 @@ fn a_checkpoint_is_usable_only_for_the_shape_it_was_made_for() {
         let scan = begun(decide(&other, Some(&checkpoint), &look("20", "", ""), &writers(&[])));
         assert_eq!((scan.from, scan.goal), (None, Reached::default()), "{other:?}");
     }
-}
-
-#[test]
-fn the_columns_of_a_checkpoint_are_found_again_whatever_their_names() {
-    let mut made = shape();
-    let names = ["a", "a\", \"b", "[b]", "]"];
-    made.columns = names.map(|name| column(name, "text")).to_vec();
-    let checkpoint = saved(&made, kept("10", None));
-    let known = || ["]", "z", "[b]", "b", "a\", \"b", "a"].into_iter();
-    assert_eq!(columns_of(&checkpoint, known()), Some(names.to_vec()));
-    assert_eq!(columns_of(&checkpoint, known().skip(1)), None, "one is there no more");
-    assert_eq!(columns_of(&Checkpoint::default(), known()), None);
-}
-
-#[test]
-fn what_the_target_tells_speaks_against_another_side_condition_policy_or_cursor() {
-    let mut made = shape();
-    made.origin = "history; here: 1,2; the\"re: 1,2".to_owned();
-    made.filter = Some("id > 0".to_owned());
-    let checkpoint = saved(&made, kept("10", None));
-    assert!(may_fit(&checkpoint, &made, "the\"re: 1,2"));
-    assert!(!may_fit(&checkpoint, &made, "the\"re: 1,3"));
-    let other = |change: fn(&mut Shape)| {
-        let mut other = made.clone();
-        change(&mut other);
-        may_fit(&checkpoint, &other, "the\"re: 1,2")
-    };
-    assert!(other(|of| of.origin = "another source".to_owned()), "nobody asks the source");
-    assert!(!other(|of| of.filter = None));
-    assert!(!other(|of| of.policy = Policy::NewestWins));
-    assert!(!other(|of| of.cursor = Cursor::Whole));
 }
 
 #[test]

@@ -7,13 +7,13 @@ use crate::engine::model::cursor::{CursorKind, CursorValue, Position};
 use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
-use crate::engine::model::shape::MovedColumn;
+use crate::engine::model::shape::{MovedColumn, Origin};
 use crate::engine::model::table::TableName;
 
 #[path = "window_model_tests.rs"]
 mod model;
 #[path = "window_shape_tests.rs"]
-mod shape_text;
+mod shape_mark;
 
 fn value(text: &str) -> CursorValue {
     CursorValue::new(text)
@@ -31,7 +31,7 @@ fn column(name: &str, source_type: &str) -> MovedColumn {
 fn shape_by(cursor: Cursor) -> Shape {
     Shape {
         table: TableName::new("public", "items"),
-        origin: String::new(),
+        origin: Origin::default(),
         columns: vec![column("id", "integer"), column("at", "bigint")],
         key: vec!["id".to_owned()],
         cursor,
@@ -343,7 +343,7 @@ fn what_a_scan_promised_holds_only_with_its_last_page() {
     let done = checkpoint(&shape, &before, &of, None);
     assert_eq!((&done.reached, &done.scan), (&of.goal, &None));
     for made in [cut, done, settled(&shape, before)] {
-        assert_eq!(made.shape, shape_text(&shape));
+        assert_eq!(made.shape, ShapeMark::new(&shape));
     }
 }
 

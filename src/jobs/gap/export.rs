@@ -13,7 +13,7 @@ use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
-use crate::engine::plan::{choose, order, window};
+use crate::engine::plan::{choose, order};
 use crate::engine::ports::Checkpoints;
 use crate::jobs::Ports;
 
@@ -152,7 +152,7 @@ impl ExportGap {
 /// The cursor that the table has come to, if its checkpoint is of this cursor column. The source
 /// cannot be asked any more for the rest of what the checkpoint was made for.
 fn kept<'a>(cursor: &Cursor, checkpoint: Option<&'a Checkpoint>) -> Option<&'a str> {
-    let checkpoint = checkpoint.filter(|of| window::is_of_cursor(of, cursor))?;
+    let checkpoint = checkpoint.filter(|stored| stored.shape.is_of_cursor(cursor))?;
     checkpoint.reached.kept.as_ref().map(|kept| kept.as_str())
 }
 

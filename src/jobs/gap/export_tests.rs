@@ -4,6 +4,7 @@ use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::facts::{Column, Reference};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::TableRule;
+use crate::engine::model::shape_mark::ShapeMark;
 
 const STAMP: &str = "timestamp with time zone";
 
@@ -28,7 +29,10 @@ fn table(columns: &[(&str, &str)]) -> TableFacts {
 
 fn checkpoint(cursor: &str) -> Checkpoint {
     let reached = Reached { kept: Some(CursorValue::new("2026-01-02")), ..Reached::default() };
-    Checkpoint { shape: format!("[\"id\"] [\"id\"] {cursor:?} None \"\""), reached, scan: None }
+    let text = format!(
+        "[\"id\", \"created_at\", \"updated_at\"] [\"id\"] {cursor:?} None \"; : 0,0,0; : 0,0,0\""
+    );
+    Checkpoint { shape: ShapeMark::from_text(&text).unwrap(), reached, scan: None }
 }
 
 fn orders() -> TableFacts {

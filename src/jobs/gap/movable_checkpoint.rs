@@ -14,8 +14,8 @@ use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 use crate::engine::model::facts::TableFacts;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::range::RowKey;
-use crate::engine::model::shape::Shape;
-use crate::engine::plan::{choose, tables, window};
+use crate::engine::model::shape::{Origin, OriginSide, Shape};
+use crate::engine::plan::choose;
 
 /// A checkpoint that may move, as far as is known before the file is read.
 pub struct MovableCheckpoint<'a> {
@@ -46,16 +46,22 @@ impl<'a> MovableCheckpoint<'a> {
             let whole = cursor_among(&all().collect::<Vec<_>>()) == Cursor::Whole;
             return Err(if whole { StayReason::NoCursor } else { StayReason::NeverSynced });
         };
-        let names = window::columns_of(checkpoint, all()).ok_or(StayReason::OtherShape)?;
+        let names: Vec<&str> = checkpoint.shape.columns().collect();
+        if names.is_empty() || names.iter().any(|name| facts.column(name).is_none()) {
+            return Err(StayReason::OtherShape);
+        }
         let cursor = cursor_among(&names);
         let Cursor::Column { name, kind, .. } = &cursor else { return Err(StayReason::NoCursor) };
         let made_for = Shape {
             filter: rule.and_then(|rule| rule.filter.clone()),
             cursor: cursor.clone(),
+            origin: Origin {
+                target: OriginSide::new(facts, names.iter().copied()),
+                ..Origin::default()
+            },
             ..shape.clone()
         };
-        let side = tables::side_text(facts, names.iter().copied());
-        if !window::may_fit(checkpoint, &made_for, &side) {
+        if !checkpoint.shape.may_fit(&made_for) {
             return Err(StayReason::OtherShape);
         }
         let lacks = names.iter().filter(|name| shape.place(name).is_none());

@@ -12,7 +12,7 @@ use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
-use crate::engine::plan::window;
+use crate::engine::model::shape_mark::ShapeMark;
 use crate::engine::ports::{Batch, Checkpoints, Committed, Ledger, RetriedRows, Target};
 
 /// A page with the keys of its rows.
@@ -67,7 +67,7 @@ impl TargetSink<'_> {
     /// the gap once more and finds them equal. Where somebody vouches for it, the cursor moves
     /// behind its last page, as a run's does that ends with a page without rows.
     fn checkpoint(&self, shape: &Shape) -> Checkpoint {
-        let begun = || Checkpoint { shape: window::shape_text(shape), ..Checkpoint::default() };
+        let begun = || Checkpoint { shape: ShapeMark::new(shape), ..Checkpoint::default() };
         self.checkpoints.get(&shape.table).cloned().unwrap_or_else(begun)
     }
 

@@ -83,7 +83,7 @@ impl ReadStatus {
         for (table, checkpoint) in known {
             let standing: &mut Standing = tables.entry(table).or_default();
             standing.reached = lag::reached(&checkpoint).cloned();
-            standing.started_from = lookback::started_from(&checkpoint).cloned();
+            standing.started_from = checkpoint.started_from().cloned();
         }
         for (table, rows) in records.iter().flat_map(|records| &records.set_aside) {
             tables.entry(table.clone()).or_default().set_aside = *rows;

@@ -11,7 +11,6 @@ use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::table::TableName;
-use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables::TablesPlan;
 use crate::engine::plan::window::{self, Move};
@@ -141,8 +140,7 @@ fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
 
 /// Says whether the scan begins below all that was read of the table.
 fn is_longer(stored: &Checkpoint, scan: &Scan) -> bool {
-    stored.is_begun()
-        && lookback::started_from(stored) != scan.goal.start.as_ref().map(|start| &start.from)
+    stored.is_begun() && stored.started_from() != scan.goal.start.as_ref().map(|start| &start.from)
 }
 
 impl TableIntent {

@@ -20,8 +20,8 @@ use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::range::{Difference, RowKey};
 use crate::engine::model::run::{RunId, RunKind};
 use crate::engine::model::shape::Shape;
+use crate::engine::model::shape_mark::ShapeMark;
 use crate::engine::plan::deletes::Refusal;
-use crate::engine::plan::window;
 use crate::engine::ports::{Batch, Checkpoints, Fetch, Ledger, Source, Target};
 
 /// The number of rows that are fetched and written in one transaction. A fetched page is bounded by
@@ -109,7 +109,7 @@ impl Repair<'_> {
             .filter(|row| row.difference != Difference::Extra)
             .map(|row| row.key.values().to_vec())
             .collect();
-        let begun = || Checkpoint { shape: window::shape_text(shape), ..Checkpoint::default() };
+        let begun = || Checkpoint { shape: ShapeMark::new(shape), ..Checkpoint::default() };
         let checkpoint = checkpoint.cloned().unwrap_or_else(begun);
         let mut left = &keys[..];
         while !left.is_empty() {

@@ -3,6 +3,7 @@
 mod crash;
 mod cuts;
 mod faults;
+mod older_state;
 mod pooler;
 mod proof;
 mod rivals;

@@ -8,7 +8,7 @@ use crate::engine::model::cursor::CursorKind;
 use crate::engine::model::facts::Relation;
 use crate::engine::model::page::{Encoding, PageLimit};
 use crate::engine::model::pipeline::Policy;
-use crate::engine::model::shape::MovedColumn;
+use crate::engine::model::shape::{MovedColumn, Origin};
 use crate::engine::model::table::TableName;
 
 const STAMP: &str = "timestamp with time zone";
@@ -23,7 +23,7 @@ fn shape() -> Shape {
     };
     Shape {
         table: TableName::new("public", "jobs"),
-        origin: String::new(),
+        origin: Origin::default(),
         columns: vec![column("id", "uuid"), column("odd.name", "jsonb"), column("at", STAMP)],
         key: vec!["id".into()],
         cursor: Cursor::Column {
