@@ -1,40 +1,37 @@
-//! What the function's door needs: its public URL and whom it lets in.
+//! The settings of the function's door: its public URL, and the keys and the token of its callers.
 
 use url::Url;
 
 use crate::engine::model::secret::SecretText;
 
-use super::errors::{Problem, Problems, SettingsErrors};
+use super::errors::{Problem, Problems};
 use super::switch;
 use super::variables::{
     ADMIN_TOKEN, APP_URL, CURRENT_KEY, Environment, LOCAL, NEXT_KEY, PUBLIC_APP_URL, Variable,
 };
 
-/// What the function's door needs. At the terminal all of it may be missing.
+/// The settings of the function's door. At the terminal all of them may be missing.
 #[derive(Debug, Clone, Default)]
 pub struct EdgeSettings {
-    /// Where the function is reached from outside.
-    pub app_url: Option<AppUrl>,
-    /// What a manual call must know; none: no manual calls.
+    /// The public URL of the function, without a slash at its end.
+    pub app_url: Option<String>,
+    /// The token of manual calls; none: no manual calls.
     pub admin_token: Option<SecretText>,
-    /// What a scheduled call must be signed with; none: no scheduled calls.
+    /// The keys that scheduled calls are signed with; none: no scheduled calls.
     pub signing_keys: Option<SigningKeys>,
-    /// Whether this is somebody's own machine, where public keys do no harm.
+    /// Says whether this is somebody's own machine, where public keys do no harm.
     pub local: bool,
 }
 
 /// The keys that QStash signs with, now and after the next rotation.
 #[derive(Debug, Clone)]
 pub struct SigningKeys {
-    /// Signs today.
+    /// The key that signs today.
     pub current: SecretText,
-    /// Signs after the next rotation; without it a rotation refuses calls until it is set.
+    /// The key after the next rotation; without it, calls are refused from the rotation until it is
+    /// set.
     pub next: Option<SecretText>,
 }
-
-/// The function's public URL, without the last slash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppUrl(String);
 
 /// Sixteen random characters cannot be guessed through a function that answers in milliseconds.
 const SHORTEST_TOKEN: usize = 16;
@@ -53,51 +50,19 @@ const DEVELOPMENT_KEYS: [&str; 8] = [
 ];
 
 impl EdgeSettings {
-    /// Names what the function cannot do without; the terminal can.
-    pub fn require_function(&self) -> Result<(), SettingsErrors> {
-        let mut problems = Problems::default();
-        self.missing_for_function(&mut problems);
-        problems.or(())
-    }
-
-    /// Adds what is missing, and not what is malformed and thereby named already.
+    /// Adds what is missing for the function. A malformed setting is named already.
     pub(super) fn missing_for_function(&self, problems: &mut Problems) {
         let Self { app_url, admin_token, signing_keys, local: _ } = self;
-        let bad_url = problems.blame(APP_URL) || problems.blame(PUBLIC_APP_URL);
-        let bad_keys = problems.blame(CURRENT_KEY) || problems.blame(NEXT_KEY);
+        let bad_url = problems.has(APP_URL) || problems.has(PUBLIC_APP_URL);
+        let bad_keys = problems.has(CURRENT_KEY) || problems.has(NEXT_KEY);
         if (signing_keys.is_some() || bad_keys) && app_url.is_none() && !bad_url {
             problems.of(APP_URL, Problem::NoAppUrl);
         }
         let nobody = admin_token.is_none() && signing_keys.is_none();
-        if nobody && !bad_keys && !problems.blame(ADMIN_TOKEN) {
+        if nobody && !bad_keys && !problems.has(ADMIN_TOKEN) {
             let names = format!("{}, {}", CURRENT_KEY.name, ADMIN_TOKEN.name);
             problems.at(names, Problem::NobodyMayCall);
         }
-    }
-}
-
-impl AppUrl {
-    /// Takes an absolute http or https URL that a path can be added to.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
-        let url = Url::parse(text).map_err(|_| Problem::AppUrl)?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Problem::AppUrlWithUser);
-        }
-        let is_web = matches!(url.scheme(), "http" | "https");
-        if !is_web || url.query().is_some() || url.fragment().is_some() {
-            return Err(Problem::AppUrl);
-        }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
-    }
-
-    /// The URL of a path of this function, which begins with a slash.
-    pub fn join(&self, path: &str) -> String {
-        format!("{}/{}", self.0, path.trim_start_matches('/'))
-    }
-
-    /// The URL itself, without a slash at its end.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -111,8 +76,8 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> EdgeSetting
     }
 }
 
-fn app_url(env: Environment<'_>, problems: &mut Problems) -> Option<AppUrl> {
-    let mut parsed = |variable: Variable| match AppUrl::parse(&env.get(variable)?) {
+fn app_url(env: Environment<'_>, problems: &mut Problems) -> Option<String> {
+    let mut parsed = |variable: Variable| match parse_app_url(&env.get(variable)?) {
         Ok(url) => Some(url),
         Err(problem) => {
             problems.of(variable, problem);
@@ -126,6 +91,19 @@ fn app_url(env: Environment<'_>, problems: &mut Problems) -> Option<AppUrl> {
         }
         (ours, public) => ours.or(public),
     }
+}
+
+/// Takes an absolute http or https URL that a path can be added to.
+fn parse_app_url(text: &str) -> Result<String, Problem> {
+    let url = Url::parse(text).map_err(|_| Problem::AppUrl)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Problem::AppUrlWithUser);
+    }
+    let is_web = matches!(url.scheme(), "http" | "https");
+    if !is_web || url.query().is_some() || url.fragment().is_some() {
+        return Err(Problem::AppUrl);
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn admin_token(env: Environment<'_>, problems: &mut Problems) -> Option<SecretText> {
@@ -195,7 +173,7 @@ mod tests {
         ])
         .unwrap();
 
-        assert_eq!(edge.app_url.unwrap().join("/healthz"), "https://sync.example.com/base/healthz");
+        assert_eq!(edge.app_url.as_deref(), Some("https://sync.example.com/base"));
         assert_eq!(edge.admin_token.unwrap().expose(), TOKEN);
         let keys = edge.signing_keys.unwrap();
         assert_eq!((keys.current.expose(), keys.next.unwrap().expose()), (KEY, "sig_next"));
@@ -205,7 +183,7 @@ mod tests {
     fn next_public_app_url_is_enough() {
         let edge = edge(&[("NEXT_PUBLIC_APP_URL", "http://localhost:3000/")]).unwrap();
 
-        assert_eq!(edge.app_url.unwrap().as_str(), "http://localhost:3000");
+        assert_eq!(edge.app_url.as_deref(), Some("http://localhost:3000"));
     }
 
     #[test]
@@ -276,7 +254,11 @@ mod tests {
         let key = ("QSTASH_CURRENT_SIGNING_KEY", KEY);
         let token = ("SYNC_ADMIN_TOKEN", TOKEN);
         let url = ("APP_URL", URL);
-        let required = |env: &[_]| edge(env).unwrap().require_function().map_err(|e| e.to_string());
+        let required = |env: &[_]| {
+            let mut problems = Problems::default();
+            edge(env).unwrap().missing_for_function(&mut problems);
+            problems.or(()).map_err(|errors| errors.to_string())
+        };
 
         assert_eq!(required(&[token]), Ok(()));
         assert_eq!(required(&[key, url]), Ok(()));

@@ -17,8 +17,8 @@ mod queue;
 mod switch;
 mod variables;
 
-pub use edge::{AppUrl, EdgeSettings, SigningKeys};
-pub use errors::{Problem, SettingsError, SettingsErrors};
+pub use edge::{EdgeSettings, SigningKeys};
+pub use errors::{SettingsError, SettingsErrors};
 pub use limits::Limits;
 pub use pipelines::{NamedAddress, PipelineSettings};
 pub use queue::{QStashSettings, QueueSettings};
@@ -26,23 +26,23 @@ pub use variables::{VARIABLES, Variable};
 
 use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
 
-use errors::Problems;
+use errors::{Problem, Problems};
 use variables::{Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 
 /// Everything that can be set, checked and parsed.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What syncs with what; at least one.
+    /// The pipelines; at least one.
     pub pipelines: Vec<PipelineSettings>,
     /// The numbers that bound a run.
     pub limits: Limits,
     /// The target's schema for our state tables, exactly as the catalog has it.
     pub state_schema: String,
-    /// Whether what is about to start is synced for.
+    /// Says whether startup calls sync.
     pub startup: bool,
-    /// What the function's door needs; at the terminal it may be empty.
+    /// The settings of the function's door; at the terminal they may be empty.
     pub edge: EdgeSettings,
-    /// QStash, and how it is to call.
+    /// QStash, and the terms of its calls.
     pub queue: QueueSettings,
 }
 
@@ -110,27 +110,27 @@ pub fn described() -> String {
     text
 }
 
-/// Which log lines are asked for; in Lambda its own setting wins. It is read apart from the rest,
-/// because what is wrong with the rest is logged.
+/// The filter of log lines; in Lambda its own setting wins. It is read apart from the rest, because
+/// problems of the rest are logged.
 pub fn log_filter() -> Option<String> {
     let set = |name| process_variable(name).filter(|filter| !filter.is_empty());
     set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set(variables::LOG.name))
 }
 
-/// Whether this process's environment turns the startup sync off. It is read apart from the rest:
-/// where it is off, nothing else has to be set, and nobody wants to hear of that.
+/// Says whether this process's environment turns the startup sync off. That is read apart from the
+/// rest: where it is off, nothing else has to be set.
 pub fn startup_is_off() -> bool {
     let word = Environment(&process_variable).get(STARTUP);
     word.is_some_and(|word| switch::parse(&word) == Some(false))
 }
 
-/// Where this machine keeps files for a while.
+/// The folder in which this machine keeps temporary files.
 #[cfg(feature = "cli")]
 pub fn temporary_folder() -> std::path::PathBuf {
     std::env::temp_dir()
 }
 
-/// Which of our programs runs.
+/// One of our programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// The Lambda function.
@@ -139,8 +139,8 @@ pub enum Program {
     Terminal,
 }
 
-/// Whether a program counts each run on stdout. It is read apart from the rest, because it is
-/// needed before the rest may fail.
+/// Says whether a program writes metrics of each run to stdout. That is read apart from the rest,
+/// because it is needed before the rest may fail.
 pub fn counts_runs(program: Program) -> bool {
     match process_variable(variables::METRICS.name).as_deref().map(str::trim) {
         Some(EMF) => true,

@@ -113,7 +113,7 @@ impl App {
             hourly,
             allowance: limits.allowance,
             calls,
-            url: edge.app_url.map(|url| url.as_str().to_owned()),
+            url: edge.app_url,
             admin_token: edge.admin_token,
             current_key,
             next_key,
