@@ -14,7 +14,7 @@ use crate::engine::model::project::{BadProject, Project};
 use super::errors::{Problem, Problems};
 use super::variables::{NOT_UNICODE, Variable};
 
-/// Where a setting stands.
+/// The place of a setting.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     /// A variable that we know.
@@ -23,14 +23,14 @@ pub(super) enum Place<'a> {
     Other(&'a str),
 }
 
-/// What is to be said where a key is needed and there is none.
+/// The key of a project, or the reason why there is none.
 #[derive(Clone, Copy)]
 pub(super) enum Key<'a> {
-    /// It is here.
+    /// The key, with its place.
     Given(Place<'a>, &'a str),
-    /// It belongs into this variable.
+    /// This variable should hold the key, and is not set.
     Unset(Variable),
-    /// The file has no such key.
+    /// The file should have this key, and has not.
     NotInFile(&'static str),
 }
 
@@ -116,8 +116,8 @@ fn is_web(url: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-/// Whether the key, as far as it says, is this project's and may do everything. Its signature is
-/// the server's to check; here only what people mix up is told apart.
+/// Checks what a key says of itself: it is this project's, and may do everything. The server checks
+/// its signature; this only finds the keys that people mix up.
 fn suits(project: &Project, key: &str) -> Result<(), Problem> {
     let Some(claims) = claims(key) else { return Ok(()) };
     let is_supabase = project.api().ends_with(SUPABASE_PATH);
@@ -136,7 +136,7 @@ fn suits(project: &Project, key: &str) -> Result<(), Problem> {
     }
 }
 
-/// What a token claims; none where the key is no token.
+/// The claims of a token; none if the key is no token.
 fn claims(key: &str) -> Option<Value> {
     let mut parts = key.split('.');
     let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {

@@ -1,4 +1,5 @@
-//! Which database a pipeline reads and which it writes: from variables, or from the file.
+//! Finds the database that a pipeline reads and the one that it writes: from variables, or from the
+//! file.
 
 use crate::engine::model::address::Address;
 use crate::engine::model::range::Side;
@@ -17,16 +18,16 @@ pub(super) struct Placed {
     pub text: String,
 }
 
-/// What the file says of one side.
+/// The file's settings of one side.
 pub(super) struct Own {
     pub url: Option<Placed>,
     pub key: Option<Placed>,
 }
 
-/// What marks a variable's name in the file.
+/// The mark of a variable's name in the file.
 const REFERENCE: &str = "env:";
 
-/// All that the environment says of databases, for whichever pipeline asks.
+/// The environment's databases, for all pipelines.
 pub(super) struct Databases<'a> {
     env: Environment<'a>,
     named: AllNamed,
@@ -71,7 +72,8 @@ impl<'a> Databases<'a> {
         self.with_key(side, (&url.place, &url.text), own.key.as_ref(), known, problems)
     }
 
-    /// The name that people know that database by: the variable, or the place in the file.
+    /// The name of the setting that people know the database by: the variable, or the place in the
+    /// file.
     pub(super) fn name(&self, side: Side, own: &Own, alone: bool) -> String {
         let variables = self.named.own(side);
         let Some(url) = &own.url else {
@@ -132,7 +134,7 @@ impl<'a> Databases<'a> {
         }
     }
 
-    /// What the variable holds that the file names.
+    /// The value of a variable that the file names.
     fn referred(&self, own: &Placed, name: &str, problems: &mut Problems) -> Option<String> {
         let Some(text) = self.env.named(name) else {
             problems.at(&own.place, Problem::NoSuchVariable(name.to_owned()));
@@ -160,7 +162,7 @@ fn key_in_file(side: Side) -> &'static str {
     }
 }
 
-/// Names the same database on both sides as what it is: a run would read what it writes.
+/// Refuses the same database on both sides: a run would read what it writes.
 pub(super) fn refuse_same(
     pipeline: &str,
     source: &Address,

@@ -1,4 +1,4 @@
-//! How much and how long: the numbers that bound a run.
+//! The numbers that bound a run.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,15 +12,17 @@ use crate::engine::model::history::Allowance;
 /// The numbers that bound a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// When a run stops at a page boundary; none: at the invocation's deadline, or never.
+    /// The time after which a run stops at a page boundary; none: at the invocation's deadline, or
+    /// never.
     pub budget: Option<Duration>,
     /// The most rows of a page; its bytes are bounded besides.
     pub page_rows: u32,
-    /// How long the right to advance lasts without being renewed.
+    /// The time that the right to advance lasts without being renewed.
     pub lease: Duration,
-    /// How far before its cursor a table is read again on purpose.
+    /// The span before its cursor in which a table is read again on purpose.
     pub overlap: Duration,
-    /// What the target's host allows; it bounds nothing, and is told against what is used.
+    /// The size and the calls that the target's host allows. They bound nothing: `status` compares
+    /// them with what is used.
     pub allowance: Allowance,
 }
 
@@ -81,7 +83,7 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Limits {
     }
 }
 
-/// What is set to 0 is not limited.
+/// A limit of 0 is none.
 fn allowance(env: Environment<'_>, problems: &mut Problems) -> Allowance {
     let default = Allowance::default();
     let some = |count: u64| (count > 0).then_some(count);

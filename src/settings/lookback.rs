@@ -1,4 +1,4 @@
-//! How far back a first run goes: of a pipeline, of a table, and the environment's word.
+//! The look-back of a first run: of a pipeline, of a table, and from the environment.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ pub(super) fn parse(text: &str) -> Result<Duration, Problem> {
     known.map(Duration::from_secs).ok_or(Problem::Span(MOST_WEEKS))
 }
 
-/// A pipeline's: the environment's word replaces the file's where it is clear whose, and stands
-/// where the file says nothing.
+/// The look-back of a pipeline. The environment's replaces the file's if there is one pipeline, and
+/// holds for every pipeline of which the file says nothing.
 pub(super) fn of_pipeline(
     env: Environment<'_>,
     own: Option<Duration>,

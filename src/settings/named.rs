@@ -1,4 +1,5 @@
-//! Which variables name the source and which the target, under the names that people have already.
+//! Finds the variables that name the source and the target, under the names that people have
+//! already.
 //!
 //! A project that moved has its variables from before: `OLD_SUPABASE_URL` beside `SUPABASE_URL`
 //! where the code runs on the new one already, `NEW_SUPABASE_URL` beside it where it does not yet.
@@ -30,15 +31,15 @@ pub(super) struct AllNamed {
     pub new: Named,
 }
 
-/// What the environment says of one side.
+/// The environment's setting of one side.
 pub(super) enum Meant<'a> {
-    /// It is this one, which is set.
+    /// This pair of variables names it.
     One(&'a Named),
-    /// Nobody says.
+    /// No variable names it.
     Nobody,
-    /// Only `SUPABASE_URL` is there, which has no side.
+    /// Only `SUPABASE_URL` is set, which has no side.
     Sideless,
-    /// `SUPABASE_URL` is there with both others.
+    /// `SUPABASE_URL` is set with both others.
     Either,
 }
 
@@ -62,13 +63,13 @@ impl AllNamed {
         }
     }
 
-    /// The variable's own key, where it is one of those that are known.
+    /// The pair with this URL variable, if it is a known one.
     pub(super) fn with_url(&self, name: &str) -> Option<&Named> {
         let Self { source, target, old, current, new } = self;
         [source, target, old, current, new].into_iter().find(|named| named.url.name == name)
     }
 
-    /// Which variables name a side. Its own name wins over all.
+    /// Finds the variables that name a side. Its own ones win over all.
     pub(super) fn meant(&self, side: Side) -> Meant<'_> {
         let Self { old, current, new, .. } = self;
         let own = self.own(side);

@@ -1,4 +1,4 @@
-//! Which variables are read as source and target, for each mix of them that people have.
+//! The source and the target for each mix of variables that people have.
 
 use crate::settings::Settings;
 
@@ -10,7 +10,8 @@ const VALUES: [(&str, &str); 5] = [
     ("NEW_SUPABASE_URL", "https://new.supabase.co"),
 ];
 
-/// What is read where these are set, each with a key: source and target, or what is said.
+/// Reads the settings where these variables are set, each with a key: source and target, or the
+/// problems.
 fn read(set: &str) -> Result<(String, String), String> {
     let key = |name: &str| name.ends_with("_SERVICE_ROLE_KEY").then(|| "sb_secret_hunter2".into());
     let settings = Settings::read(&|asked| {

@@ -1,5 +1,5 @@
-//! The pipelines: one from the environment alone, or those of the file with the environment's last
-//! word.
+//! The pipelines: one from the environment alone, or those of the file, over which the environment
+//! wins.
 
 use crate::engine::model::address::Address;
 use crate::engine::model::cron::{BadCron, Cron};
@@ -25,7 +25,7 @@ pub struct PipelineSettings {
     pub source: NamedAddress,
     /// The database that is written.
     pub target: NamedAddress,
-    /// What becomes of the target's triggers.
+    /// The setting of the target's triggers.
     pub triggers: TargetTriggers,
 }
 
@@ -103,8 +103,8 @@ pub(super) fn read(
     complete
 }
 
-/// The file's cron with its zone. The environment's wins where it is clear whose it is; what the
-/// file leaves out is the environment's or the default.
+/// The cron of a pipeline: the file's expression and zone, each with the default where it is left
+/// out. `overruled` says that the environment's wins.
 fn own_cron(
     cron: Option<Placed>,
     zone: Option<Placed>,
@@ -112,11 +112,11 @@ fn own_cron(
     default: &Cron,
     problems: &mut Problems,
 ) -> Cron {
-    let place = cron.as_ref().or(zone.as_ref()).map(|of| of.place.clone());
+    let place = cron.as_ref().or(zone.as_ref()).map(|placed| placed.place.clone());
     let Some(place) = place.filter(|_| !overruled) else { return default.clone() };
-    let expression = cron.as_ref().map_or(default.expression(), |of| &of.text);
-    let zone_place = zone.as_ref().map(|of| of.place.clone());
-    let zone = zone.as_ref().map_or(default.zone(), |of| &of.text);
+    let expression = cron.as_ref().map_or(default.expression(), |placed| &placed.text);
+    let zone_place = zone.as_ref().map(|placed| placed.place.clone());
+    let zone = zone.as_ref().map_or(default.zone(), |placed| &placed.text);
     Cron::parse(expression, zone).unwrap_or_else(|bad| {
         let is_zone = bad == BadCron::Zone;
         problems.at(zone_place.filter(|_| is_zone).unwrap_or(place), bad);
@@ -124,8 +124,8 @@ fn own_cron(
     })
 }
 
-/// The environment's word, which replaces the file's where it is clear whose, and stands where the
-/// file says nothing. A table's own word is nearer than both.
+/// The deletes of a pipeline. The environment's setting replaces the file's if there is one
+/// pipeline, and holds where the file says nothing. A table's own setting wins over both.
 fn own_deletes(
     env: Environment<'_>,
     own: Option<Deletes>,
@@ -145,7 +145,8 @@ fn own_deletes(
     })
 }
 
-/// The environment's list, which replaces the file's where it is clear whose.
+/// The environment's list of tables, which replaces the file's. With several pipelines it is
+/// refused.
 fn tables(
     env: Environment<'_>,
     pipelines: usize,

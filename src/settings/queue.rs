@@ -1,4 +1,4 @@
-//! QStash: where it is, what we are known by there, and how it is to call this function.
+//! The settings of QStash: its address, our token, and the terms of its calls.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use super::variables::{
     RETRIES, RETRY_DELAY, SCHEDULE_TIMEOUT, TIME_ZONE,
 };
 
-/// QStash, and how it is to call this function.
+/// The settings of QStash.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
     /// QStash's API; none: nothing can be scheduled and nothing continued.
     pub qstash: Option<QStashSettings>,
-    /// When it calls, for pipelines that say nothing else.
+    /// The schedule of pipelines that have none of their own.
     pub cron: Cron,
-    /// When it calls besides, for every pipeline; none: it does not.
+    /// The second schedule of every pipeline, if there is one.
     pub hourly: Option<Cron>,
-    /// How a call is to be delivered.
+    /// The terms of a call: retries, timeout, deployment.
     pub calls: Calls,
-    /// Where people are told what went wrong.
+    /// The webhook through which people are told what went wrong.
     pub notify_url: Option<SecretText>,
 }
 
@@ -37,7 +37,7 @@ pub struct QueueSettings {
 pub struct QStashSettings {
     /// Its base URL, without a slash at its end.
     pub url: String,
-    /// What it knows us by.
+    /// The token of our account.
     pub token: SecretText,
 }
 
@@ -67,7 +67,7 @@ const LONGEST_DEPLOYMENT: usize = 63;
 
 const DEFAULT_URL: &str = "https://qstash.upstash.io";
 
-/// What people paste along with the base URL.
+/// The ends that people paste along with the base URL.
 const NOT_BASE: [&str; 3] = ["/v2/publish", "/v2/schedules", "/v2"];
 
 pub(super) fn read(env: Environment<'_>, local: bool, problems: &mut Problems) -> QueueSettings {
@@ -142,7 +142,7 @@ fn default_cron(env: Environment<'_>, problems: &mut Problems) -> Cron {
     })
 }
 
-/// A zone that is none is told with the other expression, which is in it, too.
+/// A bad zone is a problem of the first schedule already, which is in the same zone.
 fn hourly(env: Environment<'_>, problems: &mut Problems) -> Option<Cron> {
     let is_on = switch::read(env, HOURLY, problems).unwrap_or(false);
     let zone = env.get(TIME_ZONE).unwrap_or_else(|| DEFAULT_ZONE.to_owned());

@@ -3,7 +3,7 @@
 use super::errors::{Problem, Problems};
 use super::variables::{Environment, Variable};
 
-/// Whether it is on; none where it is not set, or says something else, which is noted.
+/// Reads a switch; none if it is not set. Any other word is a problem.
 pub(super) fn read(
     env: Environment<'_>,
     variable: Variable,
@@ -17,7 +17,7 @@ pub(super) fn read(
     switch
 }
 
-/// The words are those that environments of other programs hold.
+/// Understands the words that environments of other programs hold.
 pub(super) fn parse(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Some(true),

@@ -20,7 +20,7 @@ use super::Drawn;
 /// The events' target.
 const TARGET: &str = "syncline::metrics";
 
-/// Under which the metrics are found in CloudWatch.
+/// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Syncline";
 
 /// The event's field, the metric's name and its unit.
@@ -76,7 +76,8 @@ impl Visit for Seen {
     }
 }
 
-/// What is not known is left out, the definition with the value: a name without one is an error.
+/// Makes the line of an event. A number that is not known is left out with its definition: a
+/// defined name without a value is an error.
 fn line(seen: &Seen, at: SystemTime) -> Value {
     let known = METRICS.iter().filter(|(field, ..)| seen.numbers.contains_key(field));
     let mut definitions = Vec::new();

@@ -1,5 +1,5 @@
-//! Logs: structured in Lambda, readable elsewhere; a panic's message is one of them. And what is
-//! drawn or counted of events that are no log lines.
+//! Logs: structured in Lambda, readable elsewhere; a panic's message is one of them. Events that
+//! are no log lines are drawn as progress or written as metrics.
 
 pub mod emf;
 
@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-/// Who reads the logs.
+/// The reader of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// A log service: a JSON object a line, on stdout.
@@ -19,7 +19,7 @@ pub enum Reader {
     Person,
 }
 
-/// Makes something of events that are no log lines: progress, metrics.
+/// A layer for events that are no log lines: progress, metrics.
 pub type Drawn = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Starts logging, once a process. `filter` is as `RUST_LOG` is written, levels and targets with

@@ -8,7 +8,7 @@ use super::walk::Walk;
 use crate::engine::model::deletes::Deletes;
 use crate::settings::errors::Problem;
 
-/// What the word alone says; the column of a mark stands elsewhere.
+/// The word of the setting alone; the column of a mark is another setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletesWord {
     Off,
@@ -41,8 +41,8 @@ impl DeletesWord {
 }
 
 impl Walk<'_> {
-    /// What a section says of deletes. A table that is marked takes the pipeline's column where it
-    /// names none; a column that nothing would be marked in is a mistake.
+    /// Reads the deletes of a section. A table that is marked takes the pipeline's column if it names
+    /// none; a column that nothing would be marked in is a mistake.
     pub(super) fn deletes(
         &mut self,
         section: &DeTable<'_>,

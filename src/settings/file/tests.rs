@@ -1,4 +1,4 @@
-//! What `syncline.toml` may say, and with which line it is refused.
+//! The settings that `syncline.toml` may hold, and the line with which others are refused.
 
 use proptest::prelude::*;
 

@@ -28,7 +28,7 @@ impl Walk<'_> {
         words: &[(&'static str, T)],
     ) -> Option<T> {
         let (text, span) = self.text(section, key)?;
-        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, of)| *of);
+        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         if chosen.is_none() {
             let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             self.report(&span, Some(key), Problem::Choice(words.join(", ")));
