@@ -1,4 +1,4 @@
-//! Who runs the throwaway server: Postgres refuses to be root, so root lends it another account.
+//! The account of the throwaway server: Postgres refuses to be root, so root lends it another.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

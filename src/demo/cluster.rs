@@ -18,13 +18,13 @@ use super::session::Session;
 /// Far more than a busy machine needs (a second is usual); a server that hangs is still reported.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a start is repeated because somebody took the port between our look and the server's.
+/// The most starts of a server. Another process may take the port between our look and the start.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// How often we look whether the server has become ready; nothing announces it.
+/// The pause between two looks at whether the server is ready; nothing announces it.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What no throwaway database needs is switched off; `settings` of the options come after these.
+/// Settings that switch off what no throwaway database needs; the `settings` of the options win.
 const SETTINGS: [(&str, &str); 8] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
@@ -36,7 +36,7 @@ const SETTINGS: [(&str, &str); 8] = [
     ("unix_socket_directories", ""),
 ];
 
-/// What a cluster is to be like, beyond the defaults.
+/// The options of a cluster, beyond the defaults.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     /// Lines of postgresql.conf, name and value, that win over the throwaway defaults.

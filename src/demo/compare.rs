@@ -4,7 +4,7 @@
 use super::data::{DataError, TABLES};
 use super::session::Session;
 
-/// What makes a value's text depend on the session.
+/// Pins the settings on which a value's text depends.
 const PINNED: &str = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; \
     set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = 'content'; set lc_monetary = 'C'; \
     set quote_all_identifiers = off";
@@ -18,7 +18,7 @@ pub struct Compared {
     pub source_rows: i64,
     /// Its rows in the target.
     pub target_rows: i64,
-    /// Whether both have the same rows, column by column.
+    /// True if both have the same rows, column by column.
     pub equal: bool,
 }
 

@@ -26,22 +26,22 @@ pub const BY_HAND: &str =
 pub struct Loaded {
     /// The table's name.
     pub table: &'static str,
-    /// How many rows were loaded.
+    /// The number of rows that were loaded.
     pub rows: u64,
 }
 
-/// What one step of a day's work did to a table.
+/// The change that one step of a day's work made in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// The table's name.
     pub table: &'static str,
-    /// Whether rows were inserted or updated.
+    /// The kind of change.
     pub how: Change,
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// What happened to rows.
+/// A kind of change of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// They are new.

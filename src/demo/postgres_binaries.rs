@@ -15,7 +15,7 @@ use super::account::{Account, may_enter};
 /// GitHub, which answers few without a token, and gives everybody the same server.
 const FETCHED: &str = "17.5.0";
 
-/// Where systems and package managers put the programs; a `*` stands for a version.
+/// The places where systems and package managers put the programs; a `*` stands for a version.
 const USUAL_PLACES: [&str; 10] = [
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -115,8 +115,8 @@ fn version_in(directory: &Path) -> u32 {
     directory.iter().rev().find_map(digits).unwrap_or(0)
 }
 
-/// Where a fetched server is kept: with the user's other caches, but root's home is closed to the
-/// account that will run it.
+/// The directory of a fetched server: with the user's other caches, but root's home is closed to
+/// the account that will run it.
 fn cache(account: Option<Account>) -> PathBuf {
     let variable =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

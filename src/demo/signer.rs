@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// What a live token lives: QStash signs each attempt anew, so five minutes are enough.
+/// The life of a live token: QStash signs each attempt anew, so five minutes are enough.
 const LIFETIME: Duration = Duration::from_secs(300);
 
 /// Go's zero time in Unix seconds: live tokens carry it since QStash stopped using "not before".

@@ -1,5 +1,5 @@
-//! How long a failed message waits: what the answer asks for, or else the message's own expression,
-//! or else the documented curve.
+//! The pause before a failed message is tried again: the one that the answer asks for, or else the
+//! message's own expression, or else the documented curve.
 
 use jiff::fmt::rfc2822;
 

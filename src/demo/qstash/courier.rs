@@ -15,21 +15,21 @@ pub struct Attempt {
     pub message_id: String,
     /// The schedule that produced the message.
     pub schedule_id: Option<String>,
-    /// How many attempts went before.
+    /// The number of attempts before.
     pub retried: u32,
     /// The destination.
     pub url: String,
-    /// How it is called.
+    /// The HTTP method.
     pub method: String,
     /// All that it is sent, the signature included.
     pub headers: Vec<(String, String)>,
     /// The message's bytes.
     pub body: Bytes,
-    /// How long the destination may take.
+    /// The time after which the attempt is given up.
     pub timeout: Duration,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug)]
 pub enum Delivered {
     /// The destination answered.
@@ -49,9 +49,9 @@ pub enum Delivered {
     /// So much later on the emulator's clock; until then the message is under way. With a stepped
     /// clock this is how a run lasts for hours.
     Late {
-        /// How much later.
+        /// The time until then.
         after: Duration,
-        /// What it comes to then.
+        /// The outcome then.
         then: Box<Delivered>,
     },
 }

@@ -1,5 +1,5 @@
-//! What the API, the driver and the handle share: the state behind a lock, the clock, the keys, and
-//! the faults that a test ordered.
+//! The things that the API, the driver and the handle share: the state behind a lock, the clock,
+//! the keys, and the faults that a test ordered.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -18,11 +18,11 @@ use crate::demo::signer::{Signer, random_key};
 pub struct Desk {
     /// The token that calls must carry.
     pub token: String,
-    /// Who delivers.
+    /// The courier that delivers.
     pub courier: Arc<dyn Courier>,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// What a test ordered to go wrong.
+    /// The faults that a test ordered.
     pub faults: Faults,
     /// Wakes the driver: there may be something to deliver.
     pub changed: Notify,
@@ -36,7 +36,7 @@ pub struct Desk {
     late: Mutex<Vec<Late>>,
 }
 
-/// What signs now, and what will.
+/// The key that signs now, and the one that will.
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// Signs.
@@ -47,11 +47,11 @@ pub struct Keys {
 
 /// The outcome of an attempt that counts later.
 pub struct Late {
-    /// When.
+    /// The moment from which it counts.
     pub at: Millis,
-    /// Of which message.
+    /// The message's id.
     pub message_id: String,
-    /// What.
+    /// The outcome.
     pub delivered: Delivered,
 }
 
@@ -136,7 +136,7 @@ impl Clock {
         }
     }
 
-    /// The same as a time of the machine.
+    /// The time as the machine represents it.
     pub fn time(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.now())
     }
@@ -157,7 +157,7 @@ fn millis(time: SystemTime) -> Millis {
 /// A status and headers to answer with.
 type Refusal = (u16, Vec<(String, String)>);
 
-/// What goes wrong on the way to the API, for tests of its callers.
+/// Faults on the way to the API, for tests of its callers.
 #[derive(Default)]
 pub struct Faults {
     refusals: Mutex<VecDeque<Refusal>>,
@@ -183,7 +183,7 @@ impl Faults {
         self.lost_answers.fetch_add(count, Ordering::SeqCst);
     }
 
-    /// Whether the answer of this call is lost.
+    /// Says whether the answer of this call is lost.
     pub fn loses(&self) -> bool {
         let one_less = |left: usize| left.checked_sub(1);
         self.lost_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()

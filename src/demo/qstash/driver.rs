@@ -13,7 +13,7 @@ use super::Millis;
 use super::courier::{Attempt, Delivered};
 use super::desk::{Desk, Late};
 
-/// How long the driver sleeps at most, so that a clock that was set is noticed.
+/// The longest sleep of the driver, so that a clock that was set is noticed.
 const NAP: Duration = Duration::from_secs(30);
 
 /// The deliveries that a driver began; they end with it.

@@ -13,7 +13,7 @@ pub fn evaluate(text: &str, retried: u32) -> Result<Millis, String> {
     }
 }
 
-/// How deep brackets may nest: enough for any real expression, and no stack is exhausted.
+/// The deepest nesting of brackets: enough for any real expression, and no stack is exhausted.
 const DEEPEST: u8 = 32;
 
 struct Reader<'a> {

@@ -52,12 +52,12 @@ impl LocalQStash {
         Self::start(Options::stepped(start)).await
     }
 
-    /// What clients take as `QSTASH_URL`.
+    /// The URL that clients take as `QSTASH_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What clients take as `QSTASH_TOKEN`.
+    /// The token that clients take as `QSTASH_TOKEN`.
     pub fn token(&self) -> &str {
         &self.desk.token
     }
@@ -77,12 +77,12 @@ impl LocalQStash {
         self.desk.rotate();
     }
 
-    /// What its clock shows.
+    /// The time that its clock shows.
     pub fn now(&self) -> SystemTime {
         self.desk.clock.time()
     }
 
-    /// How many messages are neither delivered nor given up; those that wait for their time count.
+    /// Counts the messages that are neither delivered nor given up, those that wait among them.
     pub fn pending(&self) -> usize {
         self.desk.state().messages().count()
     }
@@ -102,7 +102,7 @@ impl LocalQStash {
         self.desk.state().log().to_vec()
     }
 
-    /// What was given up, oldest first.
+    /// The messages that were given up, oldest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.desk.state().dead_letters().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! What was accepted for delivery. A message never changes; how far it came is kept in `state`.
+//! A message that was accepted for delivery. It never changes; its progress is kept in `state`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Message {
     pub url: String,
     /// The URL group that it was published to.
     pub group: Option<String>,
-    /// What the group calls the destination.
+    /// The name of the destination in the group.
     pub endpoint: Option<String>,
     /// The schedule that produced it.
     pub schedule_id: Option<String>,
@@ -28,7 +28,7 @@ pub struct Message {
     pub queue: Option<String>,
     /// The bytes as they were published.
     pub body: Bytes,
-    /// How it is delivered.
+    /// The terms of its delivery.
     pub terms: Terms,
     /// The headers of the call that brought it, from which a dead letter is published again.
     pub asked: Vec<(String, String)>,
@@ -40,7 +40,7 @@ pub struct Message {
     pub is_callback: bool,
 }
 
-/// Who calls: there is nobody but this machine.
+/// The address of every caller: there is nobody but this machine.
 pub const CALLER_IP: &str = "127.0.0.1";
 
 /// The region that the service serves where nothing is said.

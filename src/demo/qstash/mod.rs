@@ -3,9 +3,9 @@
 //! and signatures. What it knows and decides is in `state`, how it is asked in `api`, what carries
 //! its deliveries out in `driver`; [`LocalQStash`] is how the rest holds all of it.
 //!
-//! Where the public description says nothing, the reading here is: a schedule made again with the
-//! same id ticks again even if it was paused; the newest entries of logs and dead letters come
-//! first; a message is at most a million bytes; redaction is accepted and not done.
+//! Gaps of the public description are read so: a schedule made again with the same id ticks again
+//! even if it was paused; the newest entries of logs and dead letters come first; a message is at
+//! most a million bytes; redaction is accepted and not done.
 
 mod api;
 mod backoff;

@@ -1,4 +1,4 @@
-//! What a local QStash can be told at its start.
+//! The options of a local QStash.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub const PUBLIC_CURRENT_KEY: &str = "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r";
 /// The next signing key of the public development server.
 pub const PUBLIC_NEXT_KEY: &str = "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs";
 
-/// How it starts. The default is a free port, random credentials and the real time.
+/// The options at the start. The default is a free port, random credentials and the real time.
 #[derive(Clone, Default)]
 pub struct Options {
     /// The port of the API on this machine; 0 is a free one.
@@ -23,20 +23,20 @@ pub struct Options {
     pub token: Option<String>,
     /// The current and the next signing key; random if none.
     pub keys: Option<(String, String)>,
-    /// What its clock shows.
+    /// The time that its clock shows.
     pub time: Time,
     /// Which time is in the signatures.
     pub sign_with: SignWith,
     /// By how many seconds the clock that signs is fast.
     pub skew: i64,
-    /// Who delivers; over HTTP if none.
+    /// The courier that delivers; over HTTP if none.
     pub courier: Option<Arc<dyn Courier>>,
 }
 
-/// What a clock shows.
+/// The time that a clock shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Time {
-    /// What the clock of the machine shows.
+    /// The machine's time.
     #[default]
     Real,
     /// This, until it is stepped. Nothing is delivered but in a step.
@@ -81,7 +81,7 @@ pub enum Error {
     Port {
         /// The one that was asked for.
         port: u16,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Nothing could be delivered.

@@ -5,13 +5,13 @@
 use super::spans::{DAY, span};
 use super::{Millis, Named, Refused, expression};
 
-/// How long a destination may take to answer where the message does not say: the free plan's limit.
+/// The time that a destination has to answer where the message does not say: the free plan's limit.
 const LONGEST_ANSWER: Millis = 15 * 60 * 1000;
 
-/// What QStash retries where the message does not say.
+/// The number of retries where the message does not say.
 const RETRIES: u32 = 3;
 
-/// How a message is to be delivered.
+/// The terms of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The method of the delivery.
@@ -20,21 +20,21 @@ pub struct Terms {
     pub delay: Option<Millis>,
     /// The moment of the first attempt; beats the delay.
     pub not_before: Option<Millis>,
-    /// How often a failed delivery is tried again.
+    /// The number of times that a failed delivery is tried again.
     pub retries: u32,
     /// The expression for the time between attempts.
     pub retry_delay: Option<String>,
-    /// How long one attempt may take.
+    /// The longest time that one attempt may take.
     pub timeout: Millis,
-    /// Who is told of each attempt.
+    /// The callback that is told of each attempt.
     pub callback: Option<Callback>,
-    /// Who is told of a final failure.
+    /// The callback that is told of a final failure.
     pub failure_callback: Option<Callback>,
-    /// What makes another message the same.
+    /// The rule by which another message is the same.
     pub deduplication: Option<Deduplication>,
     /// With whom the deliveries share their pace.
     pub flow: Option<FlowTerms>,
-    /// What the destination gets beside QStash's own headers, names as `Content-Type`.
+    /// The headers beside QStash's own, with names as in `Content-Type`.
     pub headers: Vec<(String, String)>,
     /// By what it is found in the logs.
     pub labels: Vec<String>,
@@ -45,13 +45,13 @@ pub struct Terms {
 /// A message about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
-    /// Where it goes.
+    /// Its destination.
     pub url: String,
     /// Its own terms.
     pub terms: Box<Terms>,
 }
 
-/// What makes two messages the same.
+/// A rule by which two messages are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deduplication {
     /// An id that the publisher chose.
@@ -63,11 +63,11 @@ pub enum Deduplication {
 /// The pace of all messages with the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowTerms {
-    /// What they share.
+    /// The key that they share.
     pub key: String,
-    /// How many are under way at the same time.
+    /// The most that are under way at the same time.
     pub parallelism: Option<u32>,
-    /// How many begin within a period.
+    /// The most that begin within a period.
     pub rate: Option<u32>,
     /// The period of the rate.
     pub period: Millis,

@@ -14,7 +14,7 @@ use super::state::{
 };
 use super::terms::{Terms, canonical};
 
-/// What was accepted.
+/// The messages that were accepted.
 pub fn published(published: &Published) -> Value {
     match published {
         Published::One(receipt) => {
@@ -185,7 +185,7 @@ pub fn header_map(headers: &[(String, String)]) -> Value {
     json!(map)
 }
 
-/// What messages and schedules have in common.
+/// The fields that messages and schedules have in common.
 fn terms_fields(terms: &Terms) -> Map<String, Value> {
     let flow = terms.flow.as_ref();
     let callback = terms.callback.as_ref();

@@ -1,15 +1,15 @@
-//! What steers deliveries: `queues`, `topics`, `flowControl` and `keys`.
+//! The routes that steer deliveries: `queues`, `topics`, `flowControl` and `keys`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, no_route, number};
+use super::call::{Answer, Call, no_route, number};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::{Endpoint, Flow};
 use crate::demo::qstash::terms;
 use crate::demo::qstash::{Millis, Named, Refused, wire};
 
-/// What the answer tells as the limit of everything; nothing here enforces it.
+/// The limit of everything, as the answer tells it; nothing here enforces it.
 const GLOBAL_PARALLELISM: u32 = 100;
 
 #[derive(Deserialize)]

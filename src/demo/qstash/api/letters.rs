@@ -1,16 +1,16 @@
-//! What was sent: `messages`, `dlq`, and `logs` with its older name `events`.
+//! The routes about what was sent: `messages`, `dlq`, and `logs` with its older name `events`.
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, list, no_route, number};
+use super::call::{Answer, Call, list, no_route, number};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::{DeadLetter, Filter, LogEntry, LogState, State};
 use crate::demo::qstash::{Millis, Named, Refused, wire};
 
-/// How many a page of the log has at most, and where nothing is said.
+/// The most entries of a page of the log, and the number where nothing is said.
 const LOG_PAGE: usize = 1000;
 const DEAD_PAGE: usize = 100;
-/// How many messages a bulk call takes at most.
+/// The most messages that a bulk call takes.
 const MOST_CANCELLED: usize = 500;
 
 pub(super) fn messages(

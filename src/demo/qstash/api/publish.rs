@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, no_route};
+use super::call::{Answer, Call, no_route};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::{Order, Published};
 use crate::demo::qstash::{Millis, Refused, wire};

@@ -1,6 +1,6 @@
 //! `schedules`.
 
-use super::{Answer, Call, no_route};
+use super::call::{Answer, Call, no_route};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::Order;
 use crate::demo::qstash::{Millis, Refused, wire};

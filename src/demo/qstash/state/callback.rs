@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{Response, State, Underway};
+use super::records::Response;
+use super::store::{State, Underway};
 use crate::demo::qstash::message::{CALLER_IP, Message};
 use crate::demo::qstash::terms::Callback;
 use crate::demo::qstash::wire::header_map;

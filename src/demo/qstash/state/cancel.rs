@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{LogState, Stage, State};
+use super::records::LogState;
+use super::store::{Stage, State};
 use crate::demo::qstash::Millis;
 use crate::demo::qstash::message::{CALLER_IP, Message};
 
@@ -24,7 +25,7 @@ pub struct Filter {
     pub label: Option<String>,
     /// The flow control key.
     pub flow_key: Option<String>,
-    /// Who published it.
+    /// The address of its publisher.
     pub caller_ip: Option<String>,
     /// Not earlier.
     pub from: Option<Millis>,
@@ -33,7 +34,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a message is meant; `time` is what the dates are about.
+    /// Says whether a message is meant; `time` is compared with the dates.
     pub fn matches(&self, message: &Message, time: Millis) -> bool {
         let same = |wanted: &Option<String>, is: Option<&String>| {
             wanted.as_ref().is_none_or(|wanted| is == Some(wanted))

@@ -2,22 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Response, State};
+use super::records::{DeadLetter, Response};
+use super::store::State;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::{Millis, Refused};
-
-/// A message that was given up.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// Its id in the dead letter queue.
-    pub dlq_id: String,
-    /// What could not be delivered.
-    pub message: Arc<Message>,
-    /// The last answer.
-    pub response: Response,
-    /// When it was given up.
-    pub time: Millis,
-}
 
 impl State {
     /// All dead letters, oldest first.

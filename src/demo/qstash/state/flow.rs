@@ -1,67 +1,11 @@
 //! Flow control: how many deliveries with the same key are under way, and how many begin within a
 //! period. The limits of the latest message count for all.
 
-use super::{Hindrance, State};
+use super::records::Flow;
+use super::store::State;
+use crate::demo::qstash::Refused;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::FlowTerms;
-use crate::demo::qstash::{Millis, Refused};
-
-/// The pace of one key.
-#[derive(Clone, Debug)]
-pub struct Flow {
-    /// The limits that count now.
-    pub limits: FlowTerms,
-    /// Nothing begins.
-    pub is_paused: bool,
-    /// Messages do not change the parallelism.
-    pub pins_parallelism: bool,
-    /// Messages do not change the rate.
-    pub pins_rate: bool,
-    /// When the present period began.
-    pub period_start: Millis,
-    /// How many began in it.
-    pub begun: u32,
-}
-
-impl Flow {
-    fn new(limits: FlowTerms) -> Self {
-        Self {
-            limits,
-            is_paused: false,
-            pins_parallelism: false,
-            pins_rate: false,
-            period_start: 0,
-            begun: 0,
-        }
-    }
-
-    /// What the messages share.
-    pub fn key(&self) -> &str {
-        &self.limits.key
-    }
-
-    fn period_end(&self) -> Millis {
-        self.period_start.saturating_add(self.limits.period)
-    }
-
-    pub(super) fn hindrance(&self, active: usize, now: Millis) -> Hindrance {
-        let is_full = self.limits.parallelism.is_some_and(|most| active >= most as usize);
-        let is_spent = self.limits.rate.is_some_and(|most| self.begun >= most);
-        match self.is_paused || is_full {
-            true => Hindrance::Unknown,
-            false if is_spent && now < self.period_end() => Hindrance::Until(self.period_end()),
-            false => Hindrance::None,
-        }
-    }
-
-    pub(super) fn count(&mut self, now: Millis) {
-        if now >= self.period_end() {
-            self.period_start = now;
-            self.begun = 0;
-        }
-        self.begun += 1;
-    }
-}
 
 impl State {
     /// All flows that messages named.
@@ -81,7 +25,7 @@ impl State {
         self.flows.entry(key.to_owned()).or_insert_with(|| Flow::new(limits))
     }
 
-    /// How many messages of a flow wait, and how many are under way.
+    /// Counts the messages of a flow that wait, and those that are under way.
     pub fn flow_load(&self, key: &str) -> (usize, usize) {
         let of_flow = |message: &&std::sync::Arc<Message>| {
             message.terms.flow.as_ref().is_some_and(|flow| flow.key == key)

@@ -1,30 +1,9 @@
 //! URL groups, which the API calls topics: one publish for several destinations.
 
-use super::State;
+use super::records::{Endpoint, Group};
+use super::store::State;
 use crate::demo::qstash::terms::check_url;
 use crate::demo::qstash::{Millis, Refused};
-
-/// Destinations under a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// What is published to.
-    pub name: String,
-    /// Who gets it.
-    pub endpoints: Vec<Endpoint>,
-    /// Unix milliseconds.
-    pub created_at: Millis,
-    /// Unix milliseconds.
-    pub updated_at: Millis,
-}
-
-/// One destination of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// What the group calls it.
-    pub name: Option<String>,
-    /// Where it is.
-    pub url: String,
-}
 
 impl State {
     /// All groups.

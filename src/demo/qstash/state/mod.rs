@@ -1,6 +1,10 @@
 //! All that a QStash knows, and what follows from each call, tick and outcome. No clock, no HTTP: a
 //! method is told what moment it is, [`State::due`] says what to deliver then, and
 //! [`State::finished`] what came of it. The driver carries the deliveries out.
+//!
+//! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
+//! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
+//! `callback` tells of it; `queue`, `group`, `flow`, `dead` and `cancel` do what a caller asks.
 
 mod callback;
 mod cancel;
@@ -10,177 +14,15 @@ mod group;
 mod outcome;
 mod publish;
 mod queue;
-mod record;
+mod records;
 mod schedule;
+mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-
-use super::Millis;
-use super::courier::Attempt;
-use super::message::Message;
-
 pub use cancel::Filter;
-pub use dead::DeadLetter;
-pub use flow::Flow;
-pub use group::{Endpoint, Group};
-pub use publish::{Order, Published, Receipt};
-pub use queue::Queue;
-pub use record::{LogEntry, LogState, Response};
-pub use schedule::{Schedule, TickState};
-
-/// The whole of it. Messages are in the order of their ids, which is the order they came in.
-#[derive(Debug)]
-pub struct State {
-    ids: Ids,
-    underway: BTreeMap<String, Underway>,
-    schedules: BTreeMap<String, Schedule>,
-    queues: BTreeMap<String, Queue>,
-    flows: BTreeMap<String, Flow>,
-    groups: BTreeMap<String, Group>,
-    dead: BTreeMap<String, DeadLetter>,
-    log: Vec<LogEntry>,
-    /// What was published under a deduplication key, and until when that counts.
-    seen: HashMap<String, (String, Millis)>,
-}
-
-/// A message that is neither delivered nor given up.
-#[derive(Clone, Debug)]
-struct Underway {
-    message: Arc<Message>,
-    retried: u32,
-    stage: Stage,
-    /// Has left its queue; it holds its place there until all that follows of it has ended.
-    has_started: bool,
-    is_cancelled: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Waiting { due: Millis },
-    Active,
-}
-
-/// What keeps a message that is due from being delivered.
-enum Hindrance {
-    None,
-    /// The rate of its flow, up to that moment.
-    Until(Millis),
-    /// Something that must happen first.
-    Unknown,
-}
-
-impl State {
-    /// An empty one. The seed is in all ids, so that those of two of them differ.
-    pub fn new(seed: &str) -> Self {
-        Self {
-            ids: Ids { seed: seed.to_owned(), minted: 0 },
-            underway: BTreeMap::new(),
-            schedules: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            flows: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            dead: BTreeMap::new(),
-            log: Vec::new(),
-            seen: HashMap::new(),
-        }
-    }
-
-    /// Lets the schedules tick, and takes up every delivery that may begin now.
-    pub fn due(&mut self, now: Millis) -> Vec<Attempt> {
-        self.tick(now);
-        let waiting: Vec<String> = self.underway.keys().cloned().collect();
-        waiting.iter().filter_map(|id| self.taken_up(id, now)).collect()
-    }
-
-    /// When [`Self::due`] would next give something, as far as that is known now.
-    pub fn next_event(&self, now: Millis) -> Option<Millis> {
-        let deliveries = self.underway.values().filter_map(|underway| match underway.stage {
-            Stage::Active => None,
-            Stage::Waiting { due } => match self.hindrance(underway, now.max(due)) {
-                Hindrance::None => Some(due),
-                Hindrance::Until(moment) => Some(due.max(moment)),
-                Hindrance::Unknown => None,
-            },
-        });
-        let ticks = self.schedules.values().filter_map(Schedule::next_tick);
-        deliveries.chain(ticks).min().map(|moment| moment.max(now))
-    }
-
-    /// The messages that are neither delivered nor given up.
-    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
-        self.underway.values().map(|underway| &underway.message)
-    }
-
-    /// One of them.
-    pub fn message(&self, id: &str) -> Option<&Arc<Message>> {
-        self.underway.get(id).map(|underway| &underway.message)
-    }
-
-    fn taken_up(&mut self, id: &str, now: Millis) -> Option<Attempt> {
-        let underway = self.underway.get(id)?;
-        let is_due = matches!(underway.stage, Stage::Waiting { due } if due <= now);
-        if !is_due || !matches!(self.hindrance(underway, now), Hindrance::None) {
-            return None;
-        }
-        let (message, retried) = (Arc::clone(&underway.message), underway.retried);
-        if let Some(flow) = self.flow_of(&message) {
-            flow.count(now);
-        }
-        let underway = self.underway.get_mut(id)?;
-        underway.stage = Stage::Active;
-        underway.has_started = true;
-        self.note(LogState::Active, &message, now);
-        Some(message.attempt(retried))
-    }
-
-    fn hindrance(&self, underway: &Underway, now: Millis) -> Hindrance {
-        let message = &underway.message;
-        if !underway.has_started && message.queue.is_some() && !self.is_next_in_queue(message) {
-            return Hindrance::Unknown;
-        }
-        let Some(flow) = message.terms.flow.as_ref().and_then(|flow| self.flows.get(&flow.key))
-        else {
-            return Hindrance::None;
-        };
-        flow.hindrance(self.active_of(flow.key()), now)
-    }
-
-    fn active_of(&self, flow_key: &str) -> usize {
-        let of_flow = |message: &Message| {
-            message.terms.flow.as_ref().is_some_and(|flow| flow.key == flow_key)
-        };
-        let active = self.underway.values().filter(|underway| underway.stage == Stage::Active);
-        active.filter(|underway| of_flow(&underway.message)).count()
-    }
-
-    /// Deliveries under way at this moment.
-    pub fn active(&self) -> usize {
-        self.underway.values().filter(|underway| underway.stage == Stage::Active).count()
-    }
-
-    fn accept(&mut self, message: Message, has_started: bool, now: Millis) {
-        let message = Arc::new(message);
-        self.note(LogState::Created, &message, now);
-        let stage = Stage::Waiting { due: message.not_before };
-        let id = message.id.clone();
-        let underway = Underway { message, retried: 0, stage, has_started, is_cancelled: false };
-        self.underway.insert(id, underway);
-    }
-}
-
-#[derive(Debug)]
-struct Ids {
-    seed: String,
-    minted: u64,
-}
-
-impl Ids {
-    /// Ids grow, so that their order is that of their making.
-    fn mint(&mut self, prefix: &str) -> String {
-        self.minted += 1;
-        format!("{prefix}{}{:08}", self.seed, self.minted)
-    }
-}
+pub use records::{
+    DeadLetter, Endpoint, Flow, Group, LogEntry, LogState, Order, Published, Queue, Receipt,
+    Response, Schedule, TickState,
+};
+pub use store::State;

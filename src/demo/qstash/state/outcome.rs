@@ -1,8 +1,9 @@
-//! What follows from an attempt: delivered, tried again later, or given up.
+//! The consequence of an attempt: delivered, tried again later, or given up.
 
 use std::sync::Arc;
 
-use super::{LogState, Response, Stage, State, TickState, Underway};
+use super::records::{LogState, Response, TickState};
+use super::store::{Stage, State, Underway};
 use crate::demo::qstash::backoff;
 use crate::demo::qstash::courier::Delivered;
 use crate::demo::qstash::{Millis, Named};

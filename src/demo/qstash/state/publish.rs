@@ -5,46 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::State;
+use super::records::{Order, Published, Receipt};
+use super::store::State;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::{Deduplication, Terms, check_url};
 use crate::demo::qstash::{Millis, Refused};
 
-/// How long a deduplication key is remembered.
+/// The time for which a deduplication key is remembered.
 const REMEMBERED: Millis = 10 * 60 * 1000;
-
-/// What a call asks to be delivered.
-#[derive(Clone, Debug, Default)]
-pub struct Order {
-    /// A URL, or the name of a URL group.
-    pub destination: String,
-    /// The call's headers.
-    pub headers: Vec<(String, String)>,
-    /// The bytes to deliver.
-    pub body: Bytes,
-    /// The queue to deliver through.
-    pub queue: Option<String>,
-}
-
-/// What was accepted for one destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The new message, or the one that it is the same as.
-    pub message_id: String,
-    /// Where it goes.
-    pub url: String,
-    /// Nothing new was accepted.
-    pub deduplicated: bool,
-}
-
-/// What was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Published {
-    /// For a URL.
-    One(Receipt),
-    /// For each endpoint of a group.
-    Group(Vec<Receipt>),
-}
 
 /// An order whose headers were read, with where it comes from.
 pub(super) struct Draft {

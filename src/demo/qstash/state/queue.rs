@@ -3,24 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::State;
+use super::records::Queue;
+use super::store::{State, Underway};
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::{Millis, Refused};
-
-/// A queue's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queue {
-    /// In the path of what is enqueued.
-    pub name: String,
-    /// How many messages are out at the same time.
-    pub parallelism: u32,
-    /// Nothing leaves.
-    pub is_paused: bool,
-    /// Unix milliseconds.
-    pub created_at: Millis,
-    /// Unix milliseconds.
-    pub updated_at: Millis,
-}
 
 impl State {
     /// All queues.
@@ -33,7 +19,7 @@ impl State {
         self.queues.get(name).ok_or_else(|| not_found(name))
     }
 
-    /// How many messages wait or are out.
+    /// Counts the messages that wait or are out.
     pub fn lag(&self, name: &str) -> usize {
         let of_queue = self.messages().filter(|m| m.queue.as_deref() == Some(name));
         of_queue.filter(|message| !message.is_callback).count()
@@ -63,7 +49,7 @@ impl State {
     /// Deletes a queue with all that waits in it.
     pub fn delete_queue(&mut self, name: &str) -> Result<(), Refused> {
         self.queues.remove(name).ok_or_else(|| not_found(name))?;
-        let is_waiting = |underway: &super::Underway| {
+        let is_waiting = |underway: &Underway| {
             underway.message.queue.as_deref() == Some(name) && !underway.has_started
         };
         self.underway.retain(|_, underway| !is_waiting(underway));
@@ -80,7 +66,7 @@ impl State {
         })
     }
 
-    /// Whether a message that has not left its queue may do so.
+    /// Says whether a message that has not left its queue may do so.
     pub(super) fn is_next_in_queue(&self, message: &Message) -> bool {
         let Some(queue) = message.queue.as_ref().and_then(|name| self.queues.get(name)) else {
             return true;

@@ -3,61 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
-use super::publish::{Draft, Order};
-use super::{Published, State};
+use super::publish::Draft;
+use super::records::{Order, Published, Schedule, TickState};
+use super::store::State;
 use crate::demo::qstash::cron::Ticks;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::{Terms, check_url};
 use crate::demo::qstash::{Millis, Named, Refused};
-
-/// A message that is published again and again.
-#[derive(Clone, Debug)]
-pub struct Schedule {
-    /// Chosen by who made it, or minted.
-    pub id: String,
-    /// A URL, or the name of a URL group.
-    pub destination: String,
-    /// When.
-    pub ticks: Ticks,
-    /// How each message is delivered.
-    pub terms: Terms,
-    /// The headers that it was made with.
-    pub asked: Vec<(String, String)>,
-    /// The bytes of each message.
-    pub body: Bytes,
-    /// Unix milliseconds.
-    pub created_at: Millis,
-    /// Its ticks are dropped.
-    pub is_paused: bool,
-    /// The next tick.
-    pub next: Option<Millis>,
-    /// The tick before.
-    pub last: Option<Millis>,
-    /// What became of the messages of the last tick.
-    pub last_states: BTreeMap<String, TickState>,
-    /// Why the last tick produced nothing.
-    pub error: Option<String>,
-}
-
-/// What became of a message of the last tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TickState {
-    /// It is under way.
-    InProgress,
-    /// It was delivered.
-    Success,
-    /// It was given up.
-    Fail,
-}
-
-impl Schedule {
-    /// When it will produce messages next.
-    pub fn next_tick(&self) -> Option<Millis> {
-        self.next.filter(|_| !self.is_paused)
-    }
-}
 
 impl State {
     /// Makes a schedule, or replaces all of the one with this id, and gives the id.

@@ -1,4 +1,4 @@
-//! What follows from calls, ticks and outcomes, told in seconds after an invented morning.
+//! The state after calls, ticks and outcomes, told in seconds after an invented morning.
 
 mod pace;
 mod schedules;
@@ -6,8 +6,8 @@ mod schedules;
 use serde_json::Value;
 
 use super::*;
-use crate::demo::qstash::courier::Delivered;
-use crate::demo::qstash::{Named, Refused};
+use crate::demo::qstash::courier::{Attempt, Delivered};
+use crate::demo::qstash::{Millis, Named, Refused};
 
 /// 2026-03-01T00:00:00Z.
 const MORNING: Millis = 1_772_323_200_000;

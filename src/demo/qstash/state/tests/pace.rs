@@ -1,4 +1,4 @@
-//! What waits for something else: flow control and queues.
+//! Messages that wait for others: flow control and queues.
 
 use super::*;
 

@@ -1,0 +1,116 @@
+//! A call of the API as it came, and the parts of it that several routes read; and an answer.
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use crate::demo::qstash::{Millis, Named, Refused, terms};
+
+/// A call as it came.
+pub(super) struct Call {
+    pub(super) method: String,
+    /// Without the query.
+    pub(super) path: String,
+    /// As it came.
+    pub(super) query: String,
+    /// The headers, then the settings of the query.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Bytes,
+}
+
+/// An answer: a status, and JSON where there is any.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Option<Value>,
+}
+
+impl Answer {
+    pub(super) fn with(body: Value) -> Self {
+        Self { status: 200, body: Some(body) }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { status: 200, body: None }
+    }
+}
+
+pub(super) fn no_route() -> Refused {
+    Refused::not_found("not found")
+}
+
+impl Call {
+    pub(super) fn of(parts: &axum::http::request::Parts, body: Bytes) -> Self {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let named = parts.headers.iter();
+        let named = named.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        let mut call = Self {
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: named.collect(),
+            body,
+        };
+        let settings = call.asked().into_iter().filter(|(name, _)| name.starts_with("upstash-"));
+        let settings: Vec<_> = settings.collect();
+        call.headers.extend(settings);
+        call
+    }
+
+    pub(super) fn is_authorized(&self, token: &str) -> bool {
+        let asked = self.asked();
+        let bearer = self.headers.named("authorization").and_then(|text| text.split_once(' '));
+        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let given = bearer.map(|(_, token)| token.trim()).or_else(|| asked.named("qstash_token"));
+        given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into())
+    }
+
+    /// The query's names and values, decoded.
+    pub(super) fn asked(&self) -> Vec<(String, String)> {
+        let decoded = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8_lossy().into_owned()
+        };
+        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+    }
+
+    /// The rest of a path as a destination, with the query that is not for QStash.
+    pub(super) fn destination(&self, rest: &str) -> String {
+        let is_ours = |pair: &&str| {
+            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+            name == "qstash_token" || name.starts_with("upstash-")
+        };
+        let kept: Vec<&str> = self.query.split('&').filter(|pair| !is_ours(pair)).collect();
+        // `?a=1` keeps its place even where it is empty: the signature is about the exact URL.
+        match kept.join("&") {
+            query if query.is_empty() => rest.to_owned(),
+            query => format!("{rest}?{query}"),
+        }
+    }
+
+    pub(super) fn json(&self) -> Result<Value, Refused> {
+        serde_json::from_slice(&self.body)
+            .map_err(|why| Refused::bad(format!("invalid JSON body: {why}")))
+    }
+}
+
+/// A list of the query: the name again and again, or once with commas.
+pub(super) fn list(asked: &[(String, String)], name: &str) -> Vec<String> {
+    let values = asked.iter().filter(|(known, _)| known == name);
+    let values = values.flat_map(|(_, value)| value.split(','));
+    values.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
+}
+
+/// A number of the query.
+pub(super) fn number(asked: &[(String, String)], name: &str) -> Result<Option<Millis>, Refused> {
+    asked.named(name).map(|text| terms::number(name, text)).transpose()
+}
+
+/// A path's segments after the first, decoded. Where nothing follows there is none: an empty id is
+/// no id, and this is how a call about one message becomes one about all.
+pub(super) fn segments(rest: &str) -> Vec<String> {
+    let segments = rest.split('/').filter(|_| !rest.is_empty());
+    segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()
+}

@@ -1,0 +1,288 @@
+//! The things that a QStash keeps: schedules, queues, groups, flows, log entries and dead letters,
+//! and the order and the receipts of a publish. The files beside this one change them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::demo::qstash::Millis;
+use crate::demo::qstash::courier::Delivered;
+use crate::demo::qstash::cron::Ticks;
+use crate::demo::qstash::message::Message;
+use crate::demo::qstash::terms::{FlowTerms, Terms};
+
+/// The delivery that a call asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// A URL, or the name of a URL group.
+    pub destination: String,
+    /// The call's headers.
+    pub headers: Vec<(String, String)>,
+    /// The bytes to deliver.
+    pub body: Bytes,
+    /// The queue to deliver through.
+    pub queue: Option<String>,
+}
+
+/// The receipt for one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The new message, or the one that it is the same as.
+    pub message_id: String,
+    /// The destination.
+    pub url: String,
+    /// Nothing new was accepted.
+    pub deduplicated: bool,
+}
+
+/// The receipts of a publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// For a URL.
+    One(Receipt),
+    /// For each endpoint of a group.
+    Group(Vec<Receipt>),
+}
+
+/// A message that is published again and again.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Chosen by who made it, or minted.
+    pub id: String,
+    /// A URL, or the name of a URL group.
+    pub destination: String,
+    /// When.
+    pub ticks: Ticks,
+    /// The terms of each message.
+    pub terms: Terms,
+    /// The headers that it was made with.
+    pub asked: Vec<(String, String)>,
+    /// The bytes of each message.
+    pub body: Bytes,
+    /// Unix milliseconds.
+    pub created_at: Millis,
+    /// Its ticks are dropped.
+    pub is_paused: bool,
+    /// The next tick.
+    pub next: Option<Millis>,
+    /// The tick before.
+    pub last: Option<Millis>,
+    /// The states of the messages of the last tick, by their ids.
+    pub last_states: BTreeMap<String, TickState>,
+    /// Why the last tick produced nothing.
+    pub error: Option<String>,
+}
+
+/// The state of a message of the last tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TickState {
+    /// It is under way.
+    InProgress,
+    /// It was delivered.
+    Success,
+    /// It was given up.
+    Fail,
+}
+
+impl Schedule {
+    /// When it will produce messages next.
+    pub fn next_tick(&self) -> Option<Millis> {
+        self.next.filter(|_| !self.is_paused)
+    }
+}
+
+/// A queue's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// In the path of what is enqueued.
+    pub name: String,
+    /// The most messages that are out at the same time.
+    pub parallelism: u32,
+    /// Nothing leaves.
+    pub is_paused: bool,
+    /// Unix milliseconds.
+    pub created_at: Millis,
+    /// Unix milliseconds.
+    pub updated_at: Millis,
+}
+
+/// Destinations under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The name that is published to.
+    pub name: String,
+    /// The destinations.
+    pub endpoints: Vec<Endpoint>,
+    /// Unix milliseconds.
+    pub created_at: Millis,
+    /// Unix milliseconds.
+    pub updated_at: Millis,
+}
+
+/// One destination of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name in the group.
+    pub name: Option<String>,
+    /// Its URL.
+    pub url: String,
+}
+
+/// The pace of one key.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The limits that count now.
+    pub limits: FlowTerms,
+    /// Nothing begins.
+    pub is_paused: bool,
+    /// Messages do not change the parallelism.
+    pub pins_parallelism: bool,
+    /// Messages do not change the rate.
+    pub pins_rate: bool,
+    /// When the present period began.
+    pub period_start: Millis,
+    /// The number of deliveries that began in it.
+    pub begun: u32,
+}
+
+impl Flow {
+    pub(super) fn new(limits: FlowTerms) -> Self {
+        Self {
+            limits,
+            is_paused: false,
+            pins_parallelism: false,
+            pins_rate: false,
+            period_start: 0,
+            begun: 0,
+        }
+    }
+
+    /// The key that the messages share.
+    pub fn key(&self) -> &str {
+        &self.limits.key
+    }
+
+    fn period_end(&self) -> Millis {
+        self.period_start.saturating_add(self.limits.period)
+    }
+
+    pub(super) fn hindrance(&self, active: usize, now: Millis) -> Hindrance {
+        let is_full = self.limits.parallelism.is_some_and(|most| active >= most as usize);
+        let is_spent = self.limits.rate.is_some_and(|most| self.begun >= most);
+        match self.is_paused || is_full {
+            true => Hindrance::Unknown,
+            false if is_spent && now < self.period_end() => Hindrance::Until(self.period_end()),
+            false => Hindrance::None,
+        }
+    }
+
+    pub(super) fn count(&mut self, now: Millis) {
+        if now >= self.period_end() {
+            self.period_start = now;
+            self.begun = 0;
+        }
+        self.begun += 1;
+    }
+}
+
+/// A reason for which a message that is due is not delivered.
+pub enum Hindrance {
+    None,
+    /// The rate of its flow, up to that moment.
+    Until(Millis),
+    /// Something that must happen first.
+    Unknown,
+}
+
+/// A step of a message.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Unix milliseconds.
+    pub time: Millis,
+    /// The step.
+    pub state: LogState,
+    /// Whose.
+    pub message: Arc<Message>,
+    /// The number of attempts before.
+    pub retried: u32,
+    /// The answer of the destination.
+    pub response: Option<Response>,
+    /// When it is tried again.
+    pub next_delivery: Option<Millis>,
+}
+
+/// The steps, by their names in the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogState {
+    /// Accepted.
+    Created,
+    /// An attempt began.
+    Active,
+    /// Another attempt will follow.
+    Retry,
+    /// An attempt failed.
+    Error,
+    /// Done.
+    Delivered,
+    /// Given up.
+    Failed,
+    /// Cancelled during an attempt.
+    CancelRequested,
+    /// No attempt will follow.
+    Cancelled,
+}
+
+/// The answer of a destination; status 0 where nobody answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// Why nobody answered.
+    pub error: Option<String>,
+}
+
+impl LogState {
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Active => "ACTIVE",
+            Self::Retry => "RETRY",
+            Self::Error => "ERROR",
+            Self::Delivered => "DELIVERED",
+            Self::Failed => "FAILED",
+            Self::CancelRequested => "CANCEL_REQUESTED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+impl Response {
+    pub(super) fn of(delivered: &Delivered) -> Self {
+        match delivered {
+            Delivered::Answered { status, headers, body } => {
+                Self { status: *status, headers: headers.clone(), body: body.clone(), error: None }
+            }
+            Delivered::Failed { why } => Self { error: Some(why.clone()), ..Self::default() },
+            Delivered::Late { then, .. } => Self::of(then),
+        }
+    }
+}
+
+/// A message that was given up.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Its id in the dead letter queue.
+    pub dlq_id: String,
+    /// The message that could not be delivered.
+    pub message: Arc<Message>,
+    /// The last answer.
+    pub response: Response,
+    /// When it was given up.
+    pub time: Millis,
+}

@@ -1,0 +1,176 @@
+//! The whole of what a QStash knows, and which delivery may begin at which moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::records::{DeadLetter, Flow, Group, Hindrance, LogEntry, LogState, Queue, Schedule};
+use crate::demo::qstash::Millis;
+use crate::demo::qstash::courier::Attempt;
+use crate::demo::qstash::message::Message;
+
+/// All that a QStash knows. Messages stand in the order of their ids, in which they came in.
+#[derive(Debug)]
+pub struct State {
+    pub(super) ids: Ids,
+    pub(super) underway: BTreeMap<String, Underway>,
+    pub(super) schedules: BTreeMap<String, Schedule>,
+    pub(super) queues: BTreeMap<String, Queue>,
+    pub(super) flows: BTreeMap<String, Flow>,
+    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) dead: BTreeMap<String, DeadLetter>,
+    pub(super) log: Vec<LogEntry>,
+    /// The message ids by deduplication key, and until when a key counts.
+    pub(super) seen: HashMap<String, (String, Millis)>,
+}
+
+/// A message that is neither delivered nor given up.
+#[derive(Clone, Debug)]
+pub struct Underway {
+    pub(super) message: Arc<Message>,
+    pub(super) retried: u32,
+    pub(super) stage: Stage,
+    /// Has left its queue; it holds its place there until all that follows of it has ended.
+    pub(super) has_started: bool,
+    pub(super) is_cancelled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Waiting { due: Millis },
+    Active,
+}
+
+impl State {
+    /// An empty one. The seed is in all ids, so that those of two of them differ.
+    pub fn new(seed: &str) -> Self {
+        Self {
+            ids: Ids { seed: seed.to_owned(), minted: 0 },
+            underway: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            dead: BTreeMap::new(),
+            log: Vec::new(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Lets the schedules tick, and takes up every delivery that may begin now.
+    pub fn due(&mut self, now: Millis) -> Vec<Attempt> {
+        self.tick(now);
+        let waiting: Vec<String> = self.underway.keys().cloned().collect();
+        waiting.iter().filter_map(|id| self.taken_up(id, now)).collect()
+    }
+
+    /// When [`Self::due`] would next give something, as far as that is known now.
+    pub fn next_event(&self, now: Millis) -> Option<Millis> {
+        let deliveries = self.underway.values().filter_map(|underway| match underway.stage {
+            Stage::Active => None,
+            Stage::Waiting { due } => match self.hindrance(underway, now.max(due)) {
+                Hindrance::None => Some(due),
+                Hindrance::Until(moment) => Some(due.max(moment)),
+                Hindrance::Unknown => None,
+            },
+        });
+        let ticks = self.schedules.values().filter_map(Schedule::next_tick);
+        deliveries.chain(ticks).min().map(|moment| moment.max(now))
+    }
+
+    /// The messages that are neither delivered nor given up.
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.underway.values().map(|underway| &underway.message)
+    }
+
+    /// One of them.
+    pub fn message(&self, id: &str) -> Option<&Arc<Message>> {
+        self.underway.get(id).map(|underway| &underway.message)
+    }
+
+    /// The log, oldest entry first.
+    pub fn log(&self) -> &[LogEntry] {
+        &self.log
+    }
+
+    pub(super) fn note(
+        &mut self,
+        state: LogState,
+        message: &Arc<Message>,
+        now: Millis,
+    ) -> &mut LogEntry {
+        self.log.push(LogEntry {
+            time: now,
+            state,
+            message: Arc::clone(message),
+            retried: 0,
+            response: None,
+            next_delivery: None,
+        });
+        self.log.last_mut().expect("pushed above")
+    }
+
+    fn taken_up(&mut self, id: &str, now: Millis) -> Option<Attempt> {
+        let underway = self.underway.get(id)?;
+        let is_due = matches!(underway.stage, Stage::Waiting { due } if due <= now);
+        if !is_due || !matches!(self.hindrance(underway, now), Hindrance::None) {
+            return None;
+        }
+        let (message, retried) = (Arc::clone(&underway.message), underway.retried);
+        if let Some(flow) = self.flow_of(&message) {
+            flow.count(now);
+        }
+        let underway = self.underway.get_mut(id)?;
+        underway.stage = Stage::Active;
+        underway.has_started = true;
+        self.note(LogState::Active, &message, now);
+        Some(message.attempt(retried))
+    }
+
+    fn hindrance(&self, underway: &Underway, now: Millis) -> Hindrance {
+        let message = &underway.message;
+        if !underway.has_started && message.queue.is_some() && !self.is_next_in_queue(message) {
+            return Hindrance::Unknown;
+        }
+        let Some(flow) = message.terms.flow.as_ref().and_then(|flow| self.flows.get(&flow.key))
+        else {
+            return Hindrance::None;
+        };
+        flow.hindrance(self.active_of(flow.key()), now)
+    }
+
+    pub(super) fn active_of(&self, flow_key: &str) -> usize {
+        let of_flow = |message: &Message| {
+            message.terms.flow.as_ref().is_some_and(|flow| flow.key == flow_key)
+        };
+        let active = self.underway.values().filter(|underway| underway.stage == Stage::Active);
+        active.filter(|underway| of_flow(&underway.message)).count()
+    }
+
+    /// Deliveries under way at this moment.
+    pub fn active(&self) -> usize {
+        self.underway.values().filter(|underway| underway.stage == Stage::Active).count()
+    }
+
+    pub(super) fn accept(&mut self, message: Message, has_started: bool, now: Millis) {
+        let message = Arc::new(message);
+        self.note(LogState::Created, &message, now);
+        let stage = Stage::Waiting { due: message.not_before };
+        let id = message.id.clone();
+        let underway = Underway { message, retried: 0, stage, has_started, is_cancelled: false };
+        self.underway.insert(id, underway);
+    }
+}
+
+#[derive(Debug)]
+pub struct Ids {
+    seed: String,
+    minted: u64,
+}
+
+impl Ids {
+    /// Ids grow, so that their order is that of their making.
+    pub(super) fn mint(&mut self, prefix: &str) -> String {
+        self.minted += 1;
+        format!("{prefix}{}{:08}", self.seed, self.minted)
+    }
+}
