@@ -1,6 +1,6 @@
-//! How QStash calls this deployment: which addresses, with which bodies, on which terms, and under
-//! which schedule's id. Doors and terminal both ask here, so that what is scheduled is exactly what
-//! the signature is checked against.
+//! The calls of QStash: which addresses of this deployment, with which bodies, on which terms, and
+//! under which schedule's id. Doors and terminal both ask here, so that what is scheduled is
+//! exactly what the signature is checked against.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::jobs::Served;
 use crate::jobs::schedules::ports::Wanted;
 use crate::wiring::App;
 
-/// Where QStash and people ask for the incremental sync of a pipeline; its name follows.
+/// The path of the incremental sync of a pipeline; its name follows.
 pub const SYNC_PREFIX: &str = "/api/background/sync/";
 
-/// Where people manage the schedules.
+/// The path at which people manage the schedules.
 pub const SCHEDULE_PATH: &str = "/api/background/sync/schedule";
 
-/// Where people and dashboards ask how the pipelines stand.
+/// The path at which people and dashboards ask for the status of the pipelines.
 pub const STATUS_PATH: &str = "/api/background/sync/status";
 
-/// What QStash calls when it gives a message up.
+/// The path that QStash calls when it gives a message up.
 pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 
-/// Where anyone asks whether the function is there.
+/// The path of the sign of life, for anyone.
 pub const HEALTH_PATH: &str = "/healthz";
 
 /// Lets a burst of commits settle, and the slice before it answer first.
@@ -42,7 +42,7 @@ pub fn sync_path(pipeline: &str) -> String {
     format!("{SYNC_PREFIX}{pipeline}")
 }
 
-/// What the body of a call asks for. It is signed; the headers are not.
+/// The request in the body of a call. It is signed; the headers are not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Asked {
@@ -50,18 +50,18 @@ pub enum Asked {
     Scheduled,
     /// A person, through the queue.
     Manual,
-    /// What is about to start.
+    /// A command that is about to start.
     Startup,
     /// The slice before it.
     Continuation {
-        /// What all slices of the chain have in common.
+        /// The id that all slices of the chain share.
         chain: String,
-        /// How many slices went before.
+        /// The number of slices before this one.
         slice: u32,
-        /// How many of them moved nothing, counted back from the last.
+        /// The number of slices that moved nothing, counted back from the last.
         #[serde(default)]
         idle: u32,
-        /// How often this slice found another run at work.
+        /// The number of times that this slice found another run at work.
         #[serde(default)]
         waits: u32,
     },
@@ -73,7 +73,7 @@ impl Asked {
         serde_json::to_string(self).expect("our own shapes are JSON")
     }
 
-    /// What a signed body asks for. A schedule that was made by hand may send anything.
+    /// Reads a signed body. A schedule that was made by hand may send anything.
     pub fn signed(body: &[u8]) -> Self {
         let asked = serde_json::from_slice(body).ok();
         asked.filter(Self::makes_sense).unwrap_or(Self::Scheduled)
@@ -100,7 +100,7 @@ impl Asked {
         }
     }
 
-    /// Where the call stands in a chain; a call that begins one names it.
+    /// Returns the place of the call in a chain; a call that begins one names it.
     pub fn chain(self, begins: &str) -> Chain {
         match self {
             Self::Scheduled | Self::Manual | Self::Startup => Chain::begun(begins),
@@ -123,9 +123,9 @@ pub fn wanted(app: &App) -> Result<Vec<Wanted>, Fault> {
     Ok(wanted)
 }
 
-/// The same call on another schedule. Both have one flow, so that their ticks of one minute wait
-/// for each other, and the second finds nothing to do. No pipeline's name has an underscore, so the
-/// id is no other pipeline's.
+/// A second schedule of a pipeline, with the same call. Both have one flow, so that their ticks of
+/// one minute wait for each other, and the second finds nothing to do. No pipeline's name has an
+/// underscore, so the id is no other pipeline's.
 fn hourly(own: &Wanted, cron: &Cron) -> Wanted {
     let id = ScheduleId::parse(&format!("{}_hourly", own.id)).expect("an id may be longer by that");
     Wanted { id, cron: cron.clone(), ..own.clone() }
@@ -174,7 +174,7 @@ pub fn continuation(
     })
 }
 
-/// What QStash signs, nobody could check without the keys: every tick would be refused.
+/// Demands the signing keys: without them every tick would be refused.
 pub fn signing_keys(app: &App) -> Result<(), Fault> {
     match app.current_key {
         Some(_) => Ok(()),

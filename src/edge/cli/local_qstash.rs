@@ -53,7 +53,7 @@ async fn started(
     Ok(LocalQStash::start(options).await?)
 }
 
-/// What a shell reads with `eval`. Nothing in it needs quoting inside of the quotes.
+/// The lines that a shell reads with `eval`. Nothing in them needs quoting inside of the quotes.
 fn exports(qstash: &LocalQStash) -> String {
     let current = qstash.current_key();
     // The function refuses the public keys unless it is told that it runs locally.

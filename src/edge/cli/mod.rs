@@ -72,7 +72,7 @@ enum Command {
 }
 
 impl Arguments {
-    /// What draws the command's progress; none where nobody looks on.
+    /// Returns the layer that draws the command's progress; none where nobody looks on.
     pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let watched = std::io::stderr().is_terminal();
         let moves_rows = matches!(

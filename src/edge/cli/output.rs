@@ -1,5 +1,5 @@
-//! What a person or a script reads of a command: tables of rows, sentences, and the exit code that
-//! follows from the remedy.
+//! The output of a command, for a person or a script: tables, sentences, JSON, and the exit code
+//! that follows from the remedy.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::engine::model::fault::{Fault, Remedy};
 use crate::engine::model::run::{RunId, Tally, Trigger};
 use crate::jobs::sync_tables::SyncReport;
 
-/// How a command ends; scripts rely on the numbers.
+/// The end of a command; scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
@@ -224,7 +224,7 @@ fn table(report: &SyncReport) -> String {
     text
 }
 
-/// What is counted of a monthly quota; between two Postgres databases nothing is.
+/// The API calls, which count in a monthly quota; between two Postgres databases there are none.
 fn calls_of(report: &SyncReport) -> String {
     match report.calls {
         0 => String::new(),

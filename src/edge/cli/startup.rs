@@ -22,11 +22,20 @@ use crate::wiring::App;
 pub struct StartupArguments {
     #[command(flatten)]
     selection: Selection,
-    /// How long the command waits for the sync at most
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = timeout,
+        help = "How long the command waits for the sync at most"
+    )]
     timeout: Duration,
-    /// What is started afterwards, with its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(
+        last = true,
+        required = true,
+        value_name = "COMMAND",
+        help = "What is started afterwards, with its arguments"
+    )]
     command: Vec<OsString>,
 }
 
@@ -85,7 +94,7 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
     }
 }
 
-/// What went wrong in a run, if anything did: a start that goes well is quiet.
+/// Says what went wrong in a run, if anything did: a start that goes well is quiet.
 fn told(report: &SyncReport) -> Option<String> {
     let fault = report.first_fault().map(advice);
     let wrong = fault.or_else(|| report.problems().next().map(ToString::to_string));

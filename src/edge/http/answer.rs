@@ -23,7 +23,7 @@ const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-
 pub struct Answer;
 
 impl Answer {
-    /// What a slice came to.
+    /// Answers with the outcome of a slice.
     pub fn outcome(
         outcome: &Outcome,
         trigger: Trigger,
@@ -53,7 +53,7 @@ impl Answer {
         }
     }
 
-    /// Whether this report's answer makes the queue try the same call again.
+    /// Says whether this report's answer makes the queue try the same call again.
     pub fn asks_for_retry(report: &SyncReport) -> bool {
         remedy_of(report).as_ref().is_some_and(is_passing)
     }
@@ -111,7 +111,7 @@ impl Answer {
         (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, value)], body).into_response()
     }
 
-    /// The same answer to every caller we do not know.
+    /// Answers every caller whom we do not know, always alike.
     pub fn unauthorized() -> Response {
         let body = ErrorAnswer::refused(
             FaultCode::Unauthorized,
@@ -137,12 +137,12 @@ impl Answer {
     }
 }
 
-/// The same call may succeed later.
+/// Says whether a retry of the call may succeed.
 fn is_passing(remedy: &Remedy) -> bool {
     matches!(remedy, Remedy::Retry | Remedy::Report)
 }
 
-/// Who must act on what the slice itself came to.
+/// Says who must act on the outcome of the slice itself.
 fn remedy_of(report: &SyncReport) -> Option<Remedy> {
     let problem = || report.problems().next().map(|_| Remedy::Operator);
     report.first_fault().map(|fault| fault.remedy).or_else(problem)

@@ -1,4 +1,4 @@
-//! Who calls: QStash by its signature, a person by the admin token. Nobody else.
+//! The check of the caller: QStash by its signature, a person by the admin token, and nobody else.
 
 use axum::http::Method;
 
@@ -10,7 +10,7 @@ use crate::wiring::App;
 /// The header that a signed call carries.
 const SIGNATURE: &str = "upstash-signature";
 
-/// What callers are checked with.
+/// The keys and the token that callers are checked with.
 pub struct Keys {
     signing: Option<SigningKeys>,
     admin: Option<Secret>,
@@ -28,7 +28,7 @@ pub enum BadDoor {
     Token(#[from] BadSecret),
 }
 
-/// Who was let in.
+/// A caller who was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// QStash, which tries again what failed.
@@ -56,7 +56,7 @@ impl Keys {
         Ok(Self { signing, admin, url: app.url.clone() })
     }
 
-    /// Who calls for a sync, if they may: a signature decides alone where there is one; without
+    /// Checks who calls for a sync: a signature decides alone where there is one; without
     /// one a `POST` needs `x-manual-trigger: true` and any call the admin token.
     pub fn caller(&self, call: &Call) -> Result<Caller, Unknown> {
         if call.header(SIGNATURE).is_some() {

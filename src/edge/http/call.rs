@@ -12,17 +12,17 @@ use super::answer::Answer;
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 use crate::engine::model::fault_code::FaultCode;
 
-/// What must remain of an invocation for the answer to leave, and for a commit that takes longer
+/// The time that must remain of an invocation for the answer, and for a commit that takes longer
 /// than the ones before it.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(2);
 
-/// What must remain for the answer alone.
+/// The time that must remain for the answer alone.
 const ANSWER_MARGIN: Duration = Duration::from_millis(300);
 
 /// A deadline that lies further back is no deadline: `cargo lambda watch` sends one of 1970.
 const ABSURD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long the queue may take to accept a message where no deadline presses.
+/// The longest wait for the queue to accept a message where no deadline presses.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// No plan has more; a larger number is nobody's count, and the header is not signed.
@@ -70,14 +70,14 @@ impl Call {
         self.deadline.map(|deadline| deadline - DEADLINE_MARGIN)
     }
 
-    /// How long something that is done after the work may take from now on.
+    /// The time that an act after the work may take from now on.
     pub fn patience(&self, now: SystemTime) -> Duration {
         let Some(deadline) = self.deadline else { return LONGEST_PATIENCE };
         let left = (deadline - ANSWER_MARGIN).duration_since(now).unwrap_or_default();
         left.min(LONGEST_PATIENCE)
     }
 
-    /// What the queue says of its message. None of it is signed, so it is believed only of a call
+    /// Reads what the queue says of its message. It is not signed, so it is believed only of a call
     /// whose signature was checked, and decides nothing that the body could decide.
     pub fn delivery(&self) -> Option<Delivery> {
         let message = MessageId::parse(self.header("upstash-message-id")?).ok()?;

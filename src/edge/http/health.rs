@@ -1,4 +1,4 @@
-//! Whether the function is there: no credential, no secret, no database.
+//! A sign of life: no credential, no secret, no database.
 
 use axum::Json;
 use serde_json::{Value, json};

@@ -1,4 +1,9 @@
 //! The HTTP door: one router, under Lambda and on a plain port alike.
+//!
+//! `call` is a request as it came, and `auth` with `signature` and `secret` checks who sent it. A
+//! file per group of routes says what is done: `sync`, `schedule`, `status`, `failure`, `health`.
+//! `answer` makes status and headers of an outcome, `wire` the body, `continuation` the part about
+//! the rest of the work. All routes share the `door`.
 
 mod answer;
 mod auth;
@@ -31,7 +36,7 @@ use answer::Answer;
 use auth::{BadDoor, Keys};
 use door::Door;
 
-/// Where QStash and people ask for the incremental sync of the pipeline that needs no file.
+/// The path of the incremental sync of the pipeline that needs no file.
 pub const SYNC_PATH: &str = "/api/background/sync/slave-to-prod";
 
 /// Lambda takes no more in one request; axum's own limit would be lower. A failure callback holds

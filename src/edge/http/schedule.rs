@@ -19,7 +19,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 
-/// What can be asked.
+/// The acts that can be asked for.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Action {

@@ -26,7 +26,7 @@ impl Secret {
         }
     }
 
-    /// Whether this is the secret, in a time that depends on the length presented alone. Hashing
+    /// Compares a text with the secret in a time that depends on the text alone. Hashing
     /// first makes both sides equally long, so that the length of the secret does not show.
     pub fn matches(&self, presented: &str) -> bool {
         self.digest.ct_eq(&digest(presented)).into()

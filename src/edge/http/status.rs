@@ -1,4 +1,4 @@
-//! How the pipelines stand, for a person with the admin token and for dashboards.
+//! The status of the pipelines, for a person with the admin token and for dashboards.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 
-/// What can be asked.
+/// The query of the call.
 #[derive(Debug, Default, Deserialize)]
 pub struct Asked {
     /// One pipeline; all of them otherwise.

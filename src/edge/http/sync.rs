@@ -23,8 +23,8 @@ use crate::jobs::Served;
 use crate::jobs::sync_tables::{Outcome, SyncTables};
 use crate::wiring::App;
 
-/// Who calls, what is asked, one slice of it, what is left goes back to the queue, and what came
-/// of it.
+/// Handles one sync request: checks the caller, runs one slice, publishes the rest of the work to
+/// the queue, and answers.
 pub async fn sync(
     State(door): State<Arc<Door>>,
     Path(pipeline): Path<String>,
@@ -76,7 +76,7 @@ fn asked(
     let begins = delivery.as_ref().map_or(run.as_str(), |of| of.message.as_str());
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
-    // Nobody looks on who could say that many deletes are meant.
+    // An HTTP caller cannot confirm a large delete, so the cap always applies.
     let (cap, sequences, anew) = (Cap::Kept, false, false);
     Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences, anew })
 }
@@ -120,7 +120,7 @@ fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
     }
 }
 
-/// What the queue is to be asked for after a call.
+/// The request to the queue after a call.
 enum Rest {
     /// All is done, or the queue tries this call again by itself.
     Nothing,
@@ -130,8 +130,8 @@ enum Rest {
     Stalled(Stalled),
 }
 
-/// What is left to do after a call. Where rows moved, the next slice is the retry of what failed
-/// beside them, whatever failed: it is asked for, and this call is not tried again.
+/// Decides what is left to do after a call. Where rows moved, the next slice is the retry of what
+/// failed beside them, whatever failed: it is asked for, and this call is not tried again.
 fn rest(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Rest {
     let next = |progressed| match job.chain.next(progressed) {
         Ok(next) => Rest::Slice(next, CONTINUATION_DELAY),

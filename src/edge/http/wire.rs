@@ -14,7 +14,7 @@ use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
 use crate::engine::model::sequence::SequenceStep;
 use crate::jobs::sync_tables::SyncReport;
 
-/// What a sync came to.
+/// The answer of a sync.
 #[derive(Debug, Serialize)]
 pub struct SyncAnswer {
     success: bool,
@@ -39,7 +39,7 @@ pub struct SyncAnswer {
     error: Option<ErrorBody>,
 }
 
-/// What became of a failure callback.
+/// The answer to a failure callback.
 #[derive(Debug, Serialize)]
 pub struct FailureAnswer {
     success: bool,
@@ -86,7 +86,7 @@ pub struct ErrorAnswer {
     run_id: Option<String>,
 }
 
-/// What went wrong and what to do.
+/// A fault and what to do about it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorBody {
     code: &'static str,
@@ -262,7 +262,7 @@ impl ErrorAnswer {
 }
 
 impl ErrorBody {
-    /// What to do.
+    /// Says what to do.
     pub fn hint(&self) -> &str {
         &self.hint
     }

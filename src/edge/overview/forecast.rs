@@ -14,7 +14,7 @@ pub struct DatabaseView {
     pub bytes: u64,
     /// The bytes that the plan allows; none where nothing is limited.
     pub limit_bytes: Option<u64>,
-    /// How much of that is used.
+    /// The share of that which is used.
     pub percent: Option<f64>,
     /// When it will be used up.
     pub forecast: Option<ForecastView>,
@@ -33,9 +33,9 @@ pub struct ForecastView {
     pub latest: Option<String>,
     /// The growth.
     pub bytes_per_day: Option<u64>,
-    /// How far the sizes lie from the line, as a standard deviation.
+    /// The standard deviation of the sizes from the line.
     pub spread_bytes: Option<u64>,
-    /// How many sizes it rests on.
+    /// The number of sizes that it rests on.
     pub points: usize,
     /// From the first of them to the last.
     pub span_hours: u64,

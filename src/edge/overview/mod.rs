@@ -1,5 +1,5 @@
-//! How pipelines stand, as plain data for whoever looks: the terminal prints it, the function
-//! answers with it. A promise to those who read the JSON.
+//! The status of the pipelines as plain data: the terminal prints it, the function answers with it.
+//! A promise to those who read the JSON.
 
 mod forecast;
 
@@ -28,17 +28,17 @@ pub struct Overview {
     pub pipelines: Vec<PipelineView>,
 }
 
-/// How one pipeline stands.
+/// The status of one pipeline.
 #[derive(Debug, Serialize)]
 pub struct PipelineView {
     /// Its name.
     pub pipeline: String,
     /// When it was looked at.
     pub timestamp: String,
-    /// Whether it does what its schedule promises: healthy, late, failing or never; unreachable
+    /// One word on whether it keeps its schedule: healthy, late, failing or never; unreachable
     /// where its target does not say.
     pub health: &'static str,
-    /// The same as a sentence.
+    /// The health as a sentence.
     pub message: String,
     /// Its schedule: the cron expression with its zone.
     pub schedule: String,
@@ -48,7 +48,7 @@ pub struct PipelineView {
     pub last_success: Option<String>,
     /// The last runs, newest first.
     pub history: Vec<RunView>,
-    /// How many of the runs went well, and of what span.
+    /// The share of runs that went well, and the span that they are of.
     pub success_rate: RateView,
     /// The tables.
     pub tables: Vec<TableView>,
@@ -57,7 +57,7 @@ pub struct PipelineView {
     pub lag_unknown: Option<String>,
     /// The size of the target; none before the first run.
     pub database: Option<DatabaseView>,
-    /// What is counted of a monthly quota.
+    /// The calls that count in a monthly quota.
     pub api_calls: CallsView,
     /// Why nothing is known of it, where its target cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,14 +98,14 @@ pub struct TableView {
     pub cursor: Option<String>,
     /// The newest one of the source.
     pub newest: Option<String>,
-    /// How far it is behind: none, time, steps, changed, unread or unknown.
+    /// One word on how far it is behind: none, time, steps, changed, unread or unknown.
     pub lag: &'static str,
     /// In seconds, where it is known.
     pub lag_seconds: Option<u64>,
     /// In steps of a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_steps: Option<u64>,
-    /// How many of its rows the target refuses.
+    /// The number of its rows that the target rejects.
     pub rejected: u64,
     /// Older rows were never asked for, since a look-back limited its first run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
-//! What people do with the schedules of this deployment, whether they call the function or sit at a
-//! terminal: both doors ask here, and tell the same of it.
+//! The acts on the schedules of this deployment. People do them over HTTP or at a terminal; both
+//! doors ask here, and say the same of it.
 
 pub mod wire;
 
@@ -17,7 +17,7 @@ use wire::{Acted, ScheduleList};
 /// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What can be done to a schedule that is there.
+/// A change of a schedule that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Its ticks are dropped.

@@ -1,4 +1,4 @@
-//! What is said of schedules: a promise to whoever reads it.
+//! The answers about schedules: a promise to whoever reads them.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::engine::model::delivery::{MessageId, ScheduleId};
 use crate::jobs::schedules::ports::Wanted;
 use crate::jobs::schedules::{Created, Listed, Standing};
 
-/// How many of the next ticks are told.
+/// The number of next ticks in an answer.
 const TICKS_TOLD: usize = 3;
 
 /// The schedules of this deployment.
@@ -34,31 +34,32 @@ pub struct ScheduleAnswer {
     pub pipeline: Option<String>,
     /// When it ticks, as QStash has it, or as it ought to.
     pub cron: String,
-    /// What it calls.
+    /// The URL that it calls.
     pub destination: String,
     /// `in-order`, `outdated`, `missing` or `foreign`.
     pub status: &'static str,
-    /// What is not as it ought to be.
+    /// The settings that differ from what they ought to be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<&'static str>,
-    /// Whether its ticks are dropped.
+    /// True if its ticks are dropped.
     pub paused: bool,
     /// When it ticks next; none while it is paused or missing.
     pub next_run: Option<String>,
-    /// The same, and the ticks after it.
+    /// The next tick, and those after it.
     pub next_runs: Vec<String>,
     /// When it ticked last.
     pub last_run: Option<String>,
-    /// What became of that: `success`, `fail`, `in_progress`, or several where the states differ.
+    /// The outcome of that tick: `success`, `fail`, `in_progress`, or several where the states
+    /// differ.
     pub last_outcome: Option<String>,
 }
 
-/// What was done.
+/// The answer to an act.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Acted {
     success: bool,
-    /// The same as a sentence.
+    /// The act as a sentence.
     pub message: String,
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +85,7 @@ struct CreatedAnswer {
 }
 
 impl ScheduleList {
-    /// What is said of these schedules.
+    /// The answer about these schedules.
     pub fn of(listed: &[Listed], now: SystemTime) -> Self {
         let schedules: Vec<_> = listed.iter().map(|of| ScheduleAnswer::of(of, now)).collect();
         let amiss = schedules.iter().filter(|of| of.status != IN_ORDER || of.paused).count();
@@ -137,7 +138,7 @@ impl ScheduleAnswer {
         }
     }
 
-    /// What a person does about it; nothing where it is in order.
+    /// Says what a person does about it; nothing where it is in order.
     pub fn remedies(&self) -> Vec<String> {
         let id = &self.schedule_id;
         let of_status = match self.status {

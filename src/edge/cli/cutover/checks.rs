@@ -1,4 +1,4 @@
-//! What a cutover asks for before anything moves: a plan without problems, schedules that are
+//! The conditions of a cutover before anything moves: a plan without problems, schedules that are
 //! paused, and nobody who writes in the source.
 
 use std::time::Duration;

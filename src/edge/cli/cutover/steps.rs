@@ -98,7 +98,7 @@ impl Walk<'_> {
         }
     }
 
-    /// How many rows differ that are not set aside.
+    /// Counts the rows that differ and are not rejected.
     async fn unexplained(&self, report: &VerifyReport) -> Result<u64, Fault> {
         let ledger = &self.served.ports.ledger;
         let mut unexplained = 0;
@@ -172,7 +172,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a step was done and still holds; then that is told.
+    /// Says whether a step was done and still holds, and prints it then.
     fn holds(&mut self, step: Step, name: &'static str, look: &Look) -> bool {
         match self.record.standing(step, look) {
             Standing::Open => false,

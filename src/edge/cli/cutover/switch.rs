@@ -1,4 +1,4 @@
-//! What is to be changed by hand at the end, and how to go back: names of variables and of
+//! The changes by hand at the end, and the way back: names of variables and of
 //! databases, and never what a variable holds.
 
 use std::fmt::Write as _;

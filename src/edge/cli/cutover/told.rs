@@ -14,7 +14,7 @@ use crate::engine::model::run::RunId;
 /// Why a cutover went no further, and how the command ends.
 #[derive(Debug)]
 pub struct Stopped {
-    /// What is in the way.
+    /// The fault that is in the way.
     pub fault: Fault,
     /// The exit that says so.
     pub exit: Exit,
@@ -48,7 +48,7 @@ enum Mark {
     Fail,
 }
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Debug, Serialize)]
 struct Line {
     step: &'static str,
@@ -58,7 +58,7 @@ struct Line {
     remedy: String,
 }
 
-/// What was told until now.
+/// The lines that were printed until now, and who reads them.
 #[derive(Debug)]
 pub struct Told {
     lines: Vec<Line>,

@@ -1,5 +1,5 @@
-//! Who calls the function besides QStash: a stranger, and a person. What comes back is read as any
-//! reader of the answer would read it, not with the types it was written from.
+//! The callers of the function besides QStash: a stranger, and a person. What comes back is read as
+//! any reader of the answer would read it, not with the types it was written from.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,19 +12,19 @@ use crate::demo::{Signer, random_key};
 use crate::edge::calling::SCHEDULE_PATH;
 use crate::edge::http::SYNC_PATH;
 
-/// What a schedule sends that was made without a body of its own.
+/// The body of a schedule that was made without one.
 const BODY: &str = "{}";
 
 /// Calls the function over HTTP.
 pub struct Caller {
     client: Client,
-    /// Where the function is asked to sync.
+    /// The URL at which the function is asked to sync.
     pub sync_url: String,
     signing_key: String,
     admin_token: String,
 }
 
-/// What came back, and how long it took.
+/// An answer, and the time that it took.
 pub struct Answered {
     /// The status.
     pub status: StatusCode,
@@ -34,10 +34,10 @@ pub struct Answered {
     pub took: Duration,
 }
 
-/// What is said of a schedule that was made.
+/// The answer about a schedule that was made.
 #[derive(Debug, Deserialize)]
 pub struct Scheduled {
-    /// The same as a sentence.
+    /// The outcome as a sentence.
     pub message: String,
     /// One for the only pipeline.
     pub schedules: Vec<Schedule>,
@@ -49,7 +49,7 @@ pub struct Scheduled {
 pub struct Schedule {
     /// When it ticks.
     pub cron: String,
-    /// What it calls.
+    /// The URL that it calls.
     pub destination: String,
     /// The next ticks.
     pub next_runs: Vec<String>,
@@ -58,22 +58,22 @@ pub struct Schedule {
 /// The part of a sync's answer that the demo shows.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Synced {
-    /// Whether all went well.
+    /// True if all went well.
     pub success: bool,
-    /// The same as a sentence.
+    /// The outcome as a sentence.
     pub message: String,
-    /// Who called.
+    /// The kind of caller.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Whether nothing is left to do.
+    /// True if nothing is left to do.
     pub done: bool,
-    /// How long the function was at work.
+    /// The time that the function was at work.
     pub duration_ms: u64,
-    /// What was moved.
+    /// The rows that were moved.
     pub statistics: Statistics,
 }
 
-/// What was moved.
+/// The rows that were moved.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Statistics {
     /// Rows that were written.

@@ -28,7 +28,7 @@ use crate::demo::{Cluster, ClusterError, ClusterOptions};
 use error::DemoError;
 use story::Story;
 
-/// What `syncline demo` can be told.
+/// The arguments of `syncline demo`.
 #[derive(Debug, clap::Args)]
 pub struct DemoArguments {
     /// Leave everything running at the end, with URLs and commands to play with
@@ -39,7 +39,7 @@ pub struct DemoArguments {
     postgres: Option<PathBuf>,
 }
 
-/// What a person who interrupts the start of the server waits for at most: it takes a second. Then
+/// The longest wait of a person who interrupts the start of the server: it takes a second. Then
 /// the server's supervisor clears up alone.
 const PATIENCE: Duration = Duration::from_secs(3);
 

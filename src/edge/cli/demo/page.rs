@@ -1,4 +1,4 @@
-//! How the demo's text stands on the page: plain text of a terminal's width, on stdout.
+//! The layout of the demo's text: plain text of a terminal's width, on stdout.
 
 use std::io::{self, Stdout, Write};
 use std::time::Duration;

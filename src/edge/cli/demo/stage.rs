@@ -1,4 +1,4 @@
-//! What the demo happens on: a server with two databases, the function's routes on a port, and a
+//! The stage of the demo: a server with two databases, the function's routes on a port, and a
 //! QStash that calls them.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub const TARGET: &str = "prod";
 /// The port that `syncline serve` has, too, so that commands from the README fit.
 const USUAL_PORT: u16 = 8787;
 
-/// What calls that are under way at the end are waited for; the databases go in any case.
+/// The wait for calls that are under way at the end; the databases go in any case.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The function is cut after a second, and its pages are small: a backlog of a moment stands for
@@ -85,7 +85,7 @@ impl Stage {
         Ok(Self { caller: Caller::new(&url, current, admin_token)?, qstash, function, cluster })
     }
 
-    /// Where the function listens.
+    /// The URL of the function.
     pub fn url(&self) -> &str {
         &self.function.url
     }

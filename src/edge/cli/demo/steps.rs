@@ -123,7 +123,7 @@ async fn others(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
     if synced.kind == "manual" { Ok(()) } else { unexpected("the call was manual") }
 }
 
-/// What a sync has to write after these changes.
+/// The rows that a sync has to write after these changes.
 pub(super) fn expected(changed: &[Changed]) -> Written {
     let mut expected = Written::new();
     for Changed { table, how, rows } in changed {
@@ -136,7 +136,7 @@ pub(super) fn expected(changed: &[Changed]) -> Written {
     expected
 }
 
-/// What the function says to have written must be what there was to write, row for row.
+/// Compares the rows that the function says to have written with those that there were to write.
 pub(super) fn check_written(told: &Statistics, expected: Written) -> Result<(), DemoError> {
     let Statistics { total_records, tables } = told;
     let tables = tables.iter();

@@ -1,5 +1,5 @@
-//! What the demo says, in the order in which it is said. Whether it is true is for the steps to
-//! check; how it stands on the page is left to [`Page`].
+//! The text of the demo, in the order in which it is said. The steps check that it is true; how it
+//! stands on the page is left to [`Page`].
 
 use std::io;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Story {
         ))
     }
 
-    /// What the source was filled with.
+    /// Says what the source was filled with.
     pub fn loaded(&mut self, took: Duration) -> io::Result<()> {
         self.page.say(&format!(
             "{SOURCE} has been filled in {} with the flights that left New York City in\n\
@@ -52,7 +52,7 @@ impl Story {
         ))
     }
 
-    /// Where the function listens.
+    /// Says where the function listens.
     pub fn function(&mut self, stage: &Stage) -> io::Result<()> {
         self.page.heading("The function")?;
         self.page.say(&format!(
@@ -62,7 +62,7 @@ impl Story {
         ))
     }
 
-    /// What calls the function, and when.
+    /// Says what calls the function, and when.
     pub fn qstash(&mut self, stage: &Stage, made: &Scheduled) -> io::Result<()> {
         self.page.heading("The schedule")?;
         self.page.say(&format!(
@@ -87,7 +87,7 @@ impl Story {
         self.page.say(&format!("QStash signs and posts to {}", stage.caller.sync_url))
     }
 
-    /// What each slice of a tick answered, and the rows of each table.
+    /// Shows what each slice of a tick answered, and the rows of each table.
     pub fn ticked(&mut self, tick: &Tick) -> io::Result<()> {
         let rows = tick.slices.iter().map(|Slice { at, synced }| {
             let Synced { success: _, message: _, kind, done, duration_ms, statistics } = synced;
@@ -121,7 +121,7 @@ impl Story {
         self.page.table(&["table", "inserted", "updated", "unchanged"], rows.collect())
     }
 
-    /// How a backlog drains.
+    /// Says how a backlog drains.
     pub fn continued(&mut self) -> io::Result<()> {
         self.page.say(
             "Each slice stopped in time and published its own continuation: what does not fit into\n\
@@ -130,7 +130,7 @@ impl Story {
         )
     }
 
-    /// How the databases are compared.
+    /// Says how the databases are compared.
     pub fn how_compared(&mut self) -> io::Result<()> {
         self.page.say(
             "Is that true? The demo asks the databases themselves, with none of the code that\n\
@@ -174,7 +174,7 @@ impl Story {
         self.page.say("Rows are corrected, new ones come in:")
     }
 
-    /// What was changed.
+    /// Shows what was changed.
     pub fn changed(&mut self, changed: &[Changed]) -> io::Result<()> {
         let rows = changed.iter().map(|Changed { table, how, rows }| {
             let how = match how {
@@ -186,7 +186,7 @@ impl Story {
         self.page.table(&["table", "rows", ""], rows.collect())
     }
 
-    /// How many tables differ now.
+    /// Says how many tables differ now.
     pub fn compared_again(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
         let different = compared.iter().filter(|of| !of.equal).count();
         self.page.say(&format!(
@@ -201,13 +201,13 @@ impl Story {
         self.page.heading("Others call")
     }
 
-    /// How a call was refused.
+    /// Says how a call was refused.
     pub fn refused(&mut self, what: &str, answered: &Answered) -> io::Result<()> {
         let Answered { status, body, took } = answered;
         self.page.say(&format!("{what}\nis answered {status} after {}:\n{body}", spent(*took)))
     }
 
-    /// How another call was refused, with the same body.
+    /// Says how another call was refused, with the same body.
     pub fn refused_alike(&mut self, what: &str, answered: &Answered) -> io::Result<()> {
         let Answered { status, took, .. } = answered;
         self.page.say(&format!(
@@ -217,7 +217,7 @@ impl Story {
         ))
     }
 
-    /// How a person's call was answered.
+    /// Says how a person's call was answered.
     pub fn person(&mut self, answered: &Answered, synced: &Synced) -> io::Result<()> {
         self.page.say(&format!(
             "A person's call with the admin token, and no signature,\n\
@@ -228,7 +228,7 @@ impl Story {
         ))
     }
 
-    /// What somebody can play with while everything runs.
+    /// Shows what somebody can play with while everything runs.
     pub fn invitation(&mut self, stage: &Stage) -> io::Result<()> {
         let Stage { caller, cluster, .. } = stage;
         let [source, target] = [SOURCE, TARGET].map(|database| cluster.url(database));

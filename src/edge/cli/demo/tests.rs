@@ -1,4 +1,4 @@
-//! What the demo must not believe.
+//! Outcomes that the demo must not believe.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use super::error::DemoError;
 use super::stage::Stage;
 use crate::demo::qstash::{LogEntry, LogState, Response};
 
-/// What a chain of continuations may take of QStash's time; each follows in a second.
+/// The longest chain of continuations, by QStash's clock; each follows in a second.
 const CHAIN: Duration = Duration::from_secs(300);
 
 /// One delivery, as QStash logged it.
@@ -18,7 +18,7 @@ const CHAIN: Duration = Duration::from_secs(300);
 pub struct Slice {
     /// When it was answered, by QStash's clock.
     pub at: SystemTime,
-    /// What was answered.
+    /// The answer.
     pub synced: Synced,
 }
 
@@ -44,7 +44,7 @@ pub async fn tick(stage: &Stage) -> Result<Tick, DemoError> {
     Tick::checked(slices?)
 }
 
-/// What a line of QStash's log tells of a slice; lines of another kind tell nothing.
+/// Reads a slice from a line of QStash's log; lines of another kind have none.
 fn slice(entry: &LogEntry) -> Option<Result<Slice, DemoError>> {
     let answered = |response: &Response| Answered {
         status: StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY),
@@ -74,7 +74,7 @@ impl Tick {
         Ok(Self { slices })
     }
 
-    /// What all slices wrote.
+    /// Adds up what all slices wrote.
     pub fn statistics(&self) -> Statistics {
         let mut total = Statistics { total_records: 0, tables: BTreeMap::new() };
         for Slice { synced, .. } in &self.slices {

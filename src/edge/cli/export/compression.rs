@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-/// How many bytes become a frame of zstd. A file may have any number of frames; what repeats in two
-/// of them is found in neither.
+/// The bytes of a frame of zstd. A file may have any number of frames; a repetition in another
+/// frame is not found.
 const FRAME: usize = 4 << 20;
 
-/// How a file is compressed.
+/// The compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.
@@ -21,7 +21,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What the names of such files end with.
+    /// The end of the names of such files.
     pub fn ending(self) -> &'static str {
         match self {
             Self::None => "",

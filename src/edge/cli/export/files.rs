@@ -13,11 +13,11 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::jobs::export::ports::{Format, Output};
 
-/// What the name of a table may hold and that of a file may not, on one system or another; and what
-/// such a letter is written with.
+/// The letters that the name of a table may hold and the name of a file may not, on one system or
+/// another; and `%`, which such a letter is written with.
 const NOT_IN_FILES: &str = "/\\:*?\"<>|%";
 
-/// Where an export goes.
+/// The place that an export goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// To whoever reads our output.
@@ -32,7 +32,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// What a path means. SQL is one file. Otherwise a directory is what is one, what ends like
+    /// Reads a path. SQL is one file. Otherwise a path is a directory if it is one, or ends like
     /// one, and what has no ending.
     pub fn of(path: Option<&Path>, format: Format) -> Self {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
@@ -46,8 +46,8 @@ impl Place {
         }
     }
 
-    /// The same place for what may have to be taken back. A file may be, until it is finished; what
-    /// goes to stdout waits in a folder.
+    /// Changes the place for rows that may have to be taken back. A file may be, until it is
+    /// finished; what goes to stdout waits in a folder.
     #[must_use]
     pub fn at_last(self, waiting_in: PathBuf) -> Self {
         match self {

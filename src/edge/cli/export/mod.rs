@@ -35,8 +35,11 @@ pub struct ExportArguments {
     /// Compress with zstd
     #[arg(long)]
     zstd: bool,
-    /// Where to write: a file, or a directory for a file a table (csv, jsonl) [default: stdout]
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(
+        long,
+        value_name = "FILE|DIR",
+        help = "Where to write: a file, or a directory for a file a table (csv, jsonl) [default: stdout]"
+    )]
     output: Option<PathBuf>,
     /// Print one JSON object; on stderr where the rows are on stdout
     #[arg(long)]
@@ -117,7 +120,7 @@ async fn exported(
         .await
 }
 
-/// Where what is to be said goes: rows on stdout leave no place for it there.
+/// The stream for what is said: rows on stdout leave no place for it there.
 #[derive(Clone, Copy)]
 struct Telling {
     json: bool,

@@ -12,10 +12,10 @@ use crate::jobs::gap::{
     CheckpointChange, Export, FilledTable, GapPlan, GapReport, PlannedFile, RejectedLine,
 };
 
-/// How many refused rows of a table are told.
+/// The most rejected rows of a table in an output.
 const MOST_TOLD: usize = 100;
 
-/// What comes after the queries.
+/// The instructions after the queries.
 pub const AFTER_EXPORTS: &str = "\
 Save each result as the file that is named above it, all in one folder, with no row limit. Then:
   syncline gap import DIR --null null --dry-run    # files of the Supabase dashboard, which writes NULL as null
@@ -61,7 +61,7 @@ pub fn plan(plan: &GapPlan) -> String {
     text
 }
 
-/// What becomes of a checkpoint.
+/// Says what becomes of a checkpoint.
 fn checkpoint(vouched: &CheckpointChange, moves: &str) -> String {
     match vouched {
         CheckpointChange::Moves(on) => {

@@ -86,8 +86,8 @@ fn compared(current: &str, next: Option<&str>, theirs: [&str; 2]) -> Check {
     Check::fail(KEYS, found, SET_KEYS)
 }
 
-/// Whether the function is where QStash will call it. It may be deployed later, or be behind a door
-/// that this machine cannot pass; so that it does not answer here is no failure.
+/// Checks that the function is where QStash will call it. It may be deployed later, or be behind a
+/// door that this machine cannot pass; so that it does not answer here is no failure.
 async fn function(app: &App, checks: &mut Checks) -> bool {
     const NAME: &str = "function";
     let url = match calling::url_of(app, HEALTH_PATH) {

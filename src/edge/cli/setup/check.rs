@@ -1,4 +1,4 @@
-//! What a check found, and how it is told: a line each, or all of them in one JSON object.
+//! A check and its output: a line each, or all of them in one JSON object.
 
 use std::io::{IsTerminal, Write, stdout};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::edge::cli::output::print_json;
 use crate::engine::model::fault::Fault;
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
@@ -40,16 +40,16 @@ impl Mark {
 /// A check that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// The thing that was looked at.
     pub name: &'static str,
     /// Whose it is, where that is one pipeline's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<String>,
-    /// How it came out.
+    /// Its outcome.
     pub mark: Mark,
-    /// What was found.
+    /// The finding.
     pub found: String,
-    /// What to do about it; empty where nothing needs doing.
+    /// The act that mends it; empty where nothing needs doing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub remedy: String,
 }
@@ -89,7 +89,7 @@ impl Check {
         Self::new(name, Mark::Skip, format!("skipped: needs {needs}"), "")
     }
 
-    /// The same check, of a pipeline.
+    /// Names the pipeline that the check is of.
     #[must_use]
     pub fn of(mut self, pipeline: &str) -> Self {
         self.pipeline = Some(pipeline.to_owned());
@@ -100,9 +100,9 @@ impl Check {
 /// A command for later, and what it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Later {
-    /// What it does.
+    /// The effect.
     pub does: String,
-    /// What is typed.
+    /// The text to type.
     pub command: String,
 }
 
@@ -157,7 +157,7 @@ impl Checks {
         text
     }
 
-    /// How many failed.
+    /// Counts the checks that failed.
     pub fn failed(&self) -> usize {
         self.made.iter().filter(|check| check.mark == Mark::Fail).count()
     }

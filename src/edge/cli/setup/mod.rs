@@ -75,7 +75,7 @@ fn settings(app: &App) -> Check {
     }
 }
 
-/// What people do from now on.
+/// The commands for what people do from now on.
 fn later(app: &App) -> Vec<Later> {
     let later = |does: String, command: String| Later { does, command };
     let mut all = vec![

@@ -12,7 +12,7 @@ use crate::jobs::Served;
 use crate::jobs::sync_tables::{Intent, SyncPlan, SyncReport};
 use crate::wiring::App;
 
-/// What a run of a pipeline waits for; none if it can begin.
+/// The check that a run of a pipeline waits for; none if it can begin.
 pub type Needs = Option<&'static str>;
 
 /// Reaches both databases, plans, and makes the state tables.
@@ -58,7 +58,7 @@ fn side(name: &'static str, facts: &Result<Facts, Fault>) -> Check {
     }
 }
 
-/// What a run would do, in numbers, and every sentence of the plan that asks for somebody.
+/// Adds what a run would do, in numbers, and every sentence of the plan that asks for somebody.
 async fn plan(app: &App, served: &Served, checks: &mut Checks) -> Needs {
     let name = &served.pipeline.name;
     let job = by_person(served.pipeline.clone(), &app.new_run());
@@ -143,7 +143,7 @@ pub async fn run(app: &App, served: &Served, needs: Needs, checks: &mut Checks) 
     }
 }
 
-/// What the run came to, and why where it did not come to its end.
+/// The outcome of the run, and the reason where it did not come to its end.
 fn ran(report: &SyncReport) -> Vec<Check> {
     let Tally { inserted, updated, unchanged, rejected: _, deleted: _, rewritten: _ } =
         report.total();

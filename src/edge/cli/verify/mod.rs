@@ -25,8 +25,12 @@ pub struct VerifyArguments {
     /// Delete them even if they are more than a tenth of the target's rows
     #[arg(long, requires = "delete_extra")]
     yes: bool,
-    /// How many differing rows of a table are named at most
-    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 1000,
+        help = "How many differing rows of a table are named at most"
+    )]
     limit: u64,
     /// Print one JSON object
     #[arg(long)]

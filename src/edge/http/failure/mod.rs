@@ -1,4 +1,5 @@
-//! What QStash calls when it gives a message up: the lost attempt is recorded, and people are told.
+//! The route that QStash calls when it gives a message up. The loss is recorded, and people are
+//! told.
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ async fn recorded(app: &App, call: &Call) -> Result<Response, Fault> {
     Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, told)))
 }
 
-/// What is used of a failure callback (facts/qstash.md, section 8).
+/// The fields of a failure callback that are used (facts/qstash.md, section 8).
 #[derive(Debug, PartialEq, Eq)]
 struct Callback {
     pipeline: String,
@@ -145,8 +146,8 @@ impl Answered {
     }
 }
 
-/// How the last attempt ended. Only our own words are repeated: whatever else answered may have
-/// said anything.
+/// Says how the last attempt ended. Only our own words are repeated: whatever else answered may
+/// have said anything.
 fn reason(retried: u32, status: Option<u32>, answer: Option<&Answered>) -> String {
     let attempts = match retried {
         0 => "QStash gave up after the first attempt".to_owned(),

@@ -1,5 +1,5 @@
-//! What a token claims, checked one by one in the order of the official receivers. The MAC has been
-//! checked before: every claim here was written by a holder of the key.
+//! The claims of a token, checked one by one in the order of the official receivers. The MAC has
+//! been checked before: every claim here was written by a holder of the key.
 
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};

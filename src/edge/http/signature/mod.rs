@@ -1,4 +1,4 @@
-//! Whether a call was signed by QStash: a function of the keys, the token, the public URL, the raw
+//! The check that QStash signed a call: a function of the keys, the token, the public URL, the raw
 //! body and the time. What a refused caller is told belongs to the edge: a fixed 401, never the
 //! reason.
 

@@ -1,4 +1,5 @@
-//! What must pass: a live delivery lost to a check that is too strict is retried for half an hour.
+//! Tokens that must pass: a live delivery that too strict a check refuses is retried for half an
+//! hour.
 
 use super::*;
 

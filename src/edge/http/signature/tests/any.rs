@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What claims are made of, and what they are not.
+/// Values that claims are made of, and values that they are not.
 fn claim() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
