@@ -1,35 +1,23 @@
-//! What things are: plain values that every room may speak of. No I/O, no clock, no adapter.
+//! The nouns: plain values that every room may speak of. No I/O, no clock, no adapter.
+//!
+//! - `tables`: what a table is, what of it is moved, and what a page, a key or a row is
+//! - `runs`: what is done: a run, its budget and lease, how far a table has come
+//! - `places`: where a side is, and the secrets that open it
+//! - here: the pipeline and its schedule, and faults
 
-pub mod addition;
-pub mod address;
-pub mod budget;
-pub mod checkpoint;
 pub mod cron;
-pub mod cursor;
-pub mod database;
-mod database_url;
-pub mod deletes;
-pub mod delivery;
-pub mod facts;
 pub mod fault;
 pub mod fault_code;
 pub mod hex;
-pub mod history;
 pub mod json_rows;
-pub mod lease;
-pub mod meter;
-pub mod notice;
-pub mod page;
 pub mod pipeline;
-pub mod project;
-pub mod range;
-pub mod reject;
-pub mod run;
-pub mod secret;
-pub mod sequence;
-pub mod shape;
-pub mod shape_mark;
-pub mod survey;
-pub mod table;
-pub mod type_name;
-pub mod writer;
+mod places;
+mod runs;
+mod tables;
+
+pub use places::{address, database, project, secret};
+pub use runs::{budget, checkpoint, delivery, history, lease, meter, notice, run, writer};
+pub use tables::{
+    addition, cursor, deletes, facts, page, range, reject, sequence, shape, shape_mark, survey,
+    table, type_name,
+};

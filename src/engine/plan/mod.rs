@@ -1,21 +1,18 @@
 //! Decides and touches nothing: functions from values to values, each testable with a table of
 //! cases.
+//!
+//! - `agreement`: what both sides have in common, table by table, and in which order it is worked
+//! - `windows`: what is read of a table, how far back, and how much at a time
+//! - `standing`: how a pipeline stands, what it will cost, and what people are told
+//! - here: what compares both sides (`ranges`, `deletes`), and what is said of a table (`note`)
 
-pub mod additions;
-pub mod choose;
+mod agreement;
 pub mod deletes;
-pub mod drift;
-pub mod encoding;
-pub mod forecast;
-pub mod health;
-pub mod lag;
-pub mod lookback;
-pub mod news;
 pub mod note;
-pub mod order;
-pub mod pace;
 pub mod ranges;
-mod remarks;
-pub mod sequences;
-pub mod tables;
-pub mod window;
+mod standing;
+mod windows;
+
+pub use agreement::{additions, choose, drift, encoding, order, sequences, tables};
+pub use standing::{forecast, health, lag, news};
+pub use windows::{lookback, pace, window};

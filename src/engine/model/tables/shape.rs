@@ -8,8 +8,8 @@ use super::cursor::Cursor;
 use super::deletes::Mark;
 use super::facts::{Relation, TableFacts};
 use super::page::Encoding;
-use super::pipeline::Policy;
 use super::table::TableName;
+use crate::engine::model::pipeline::Policy;
 
 /// One table's agreement: the same columns, in the same order, on both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]

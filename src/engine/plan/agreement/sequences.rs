@@ -3,7 +3,7 @@
 
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 
-use super::note::{Note, Weight};
+use crate::engine::plan::note::{Note, Weight};
 
 /// What is advanced, and what there is to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

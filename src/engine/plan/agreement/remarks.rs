@@ -8,7 +8,7 @@ use crate::engine::model::pipeline::{Policy, TableRule};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
-use super::note::{Note, Weight};
+use crate::engine::plan::note::{Note, Weight};
 
 /// A circle of foreign keys of which no row can be the first.
 pub fn closed_circle(name: &TableName) -> Note {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::checkpoint::Checkpoint;
 use super::run::RunId;
-use super::table::TableName;
+use crate::engine::model::table::TableName;
 
 /// How many runs are told one by one.
 pub const RECENT_RUNS: u32 = 10;

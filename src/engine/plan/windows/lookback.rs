@@ -12,8 +12,8 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::Floor;
 use crate::engine::model::table::TableName;
 
-use super::note::{Note, Weight};
 use super::window;
+use crate::engine::plan::note::{Note, Weight};
 
 /// Whether a first run can be limited: a number or a key tells nothing of when a row was written.
 pub fn applies(cursor: &Cursor) -> bool {

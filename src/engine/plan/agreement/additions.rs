@@ -8,8 +8,8 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 
-use super::note::{Note, Weight};
 use super::{drift, tables};
+use crate::engine::plan::note::{Note, Weight};
 
 /// What is added to the target, and what is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

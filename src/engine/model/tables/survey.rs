@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::checkpoint::Checkpoint;
 use super::cursor::CursorValue;
 use super::shape::Shape;
-use super::writer::Writer;
+use crate::engine::model::checkpoint::Checkpoint;
+use crate::engine::model::writer::Writer;
 
 /// One table to look at.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::SystemTime;
 
-use super::hex::hex;
-use super::table::TableName;
+use crate::engine::model::hex::hex;
+use crate::engine::model::table::TableName;
 
 /// Why a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use crate::engine::model::shape::{MovedColumn, Origin, OriginSide, Shape};
 use crate::engine::model::table::TableName;
 
 use super::choose::{self, Obstacle};
-use super::note::{Note, Weight};
-use super::{deletes, drift, encoding, lookback, order, remarks};
+use super::{drift, encoding, order, remarks};
+use crate::engine::plan::note::{Note, Weight};
+use crate::engine::plan::{deletes, lookback};
 
 /// What is moved, in the order it is worked, and what there is to say.
 #[derive(Clone, Debug, Default)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::cursor::{CursorValue, Pass, Position};
-use super::shape_mark::ShapeMark;
 use super::writer::Writer;
+use crate::engine::model::cursor::{CursorValue, Pass, Position};
+use crate::engine::model::shape_mark::ShapeMark;
 
 /// How far a table has come. It is saved only with the rows it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

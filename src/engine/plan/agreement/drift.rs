@@ -5,7 +5,7 @@ use crate::engine::model::pipeline::TableRule;
 use crate::engine::model::table::TableName;
 use crate::engine::model::type_name::unmodified;
 
-use super::note::{Note, Weight};
+use crate::engine::plan::note::{Note, Weight};
 
 /// The columns that can be moved, with what there is to say about the others.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::TableSurvey;
 use crate::engine::model::writer::Writer;
 
-use super::window::{self, Move};
+use crate::engine::plan::window::{self, Move};
 
 /// How far a table is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
