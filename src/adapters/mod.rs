@@ -6,12 +6,13 @@
 //! - `project_source`: the one of both by which a project is read.
 //! - `csv`: a folder of files. `qstash`: the queue and the schedules.
 //! - `function`: our function at its public URL. `notify`: the webhook for notices.
-//! - `api`: calls over HTTP, which several adapters make.
+//! - `api`: calls over HTTP, and `json_rows`: rows as JSON, which several adapters make.
 
 mod api;
 #[cfg(feature = "cli")]
 pub mod csv;
 pub mod function;
+mod json_rows;
 pub mod notify;
 pub mod postgres;
 mod postgrest;

@@ -4,9 +4,9 @@
 use serde::Deserialize;
 
 use crate::adapters::api::http::{Answered, NoAnswer};
+use crate::adapters::json_rows::BadRow;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::json_rows::BadRow;
 use crate::engine::model::table::TableName;
 
 /// The reason why a call of a project's API failed.

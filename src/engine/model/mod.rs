@@ -9,7 +9,6 @@ pub mod cron;
 pub mod fault;
 pub mod fault_code;
 pub mod hex;
-pub mod json_rows;
 pub mod pipeline;
 mod places;
 mod runs;

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+use crate::adapters::json_rows::{self, BadRow};
 use crate::engine::model::cursor::CursorValue;
-use crate::engine::model::json_rows::{self, BadRow};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::type_name::unmodified;
 

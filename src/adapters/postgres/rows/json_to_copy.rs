@@ -5,8 +5,8 @@
 use bytes::Bytes;
 
 use super::copy_frames::BadFrame;
+use crate::adapters::json_rows::{self, Member, Piece};
 use crate::adapters::postgres::sql;
-use crate::engine::model::json_rows::{self, Member, Piece};
 use crate::engine::model::shape::{MovedColumn, Shape};
 
 /// How COPY writes one column of JSON without changing a byte of it: as CSV whose quote and

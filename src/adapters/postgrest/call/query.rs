@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::engine::model::json_rows;
+use crate::adapters::json_rows;
 use crate::engine::model::shape::{MovedColumn, Shape};
 
 /// The characters that have a meaning in a URL, or to PostgREST in one.

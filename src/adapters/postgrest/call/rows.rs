@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::super::fault::RestError;
 use super::wire;
 use crate::adapters::api::http::Answered;
-use crate::engine::model::json_rows;
+use crate::adapters::json_rows;
 
 /// The whole rows of a list, as a page of JSON.
 pub struct Rows {

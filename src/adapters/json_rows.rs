@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::type_name::unmodified;
+use crate::engine::model::type_name::unmodified;
 
 /// Types whose values JSON tells as their own text does, or that are read from it as the same
 /// value. A server prints each of them as a string, a number or a boolean.
