@@ -4,6 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::steps::{cutover, eventually, found, pair, scheduled};
 use crate::world::deployment::{Deployment, ID, only};
 use crate::world::process::signal;
@@ -31,60 +33,65 @@ async fn once_it_is_over_it_is_not_done_again_by_accident() {
 
 #[tokio::test]
 async fn killed_before_a_step_is_recorded_it_goes_on_with_that_step() {
-    for (step, before) in [("drain", 0), ("verify", 1), ("sequences", 2), ("switch", 3)] {
-        let pair = pair().await;
-        pair.sync().await.success();
-        let mark = format!(
-            "create function hold() returns trigger language plpgsql as $$ begin \
-             if new.key like 'cutover:%' and new.value -> 'steps' ? '{step}' then \
-             perform pg_sleep(60); end if; return new; end $$; \
-             create trigger hold before insert or update on sync_state \
-             for each row execute function hold()"
-        );
-        pair.sql_target(&mark).await;
-        let mut killed = Command::new(env!("CARGO_BIN_EXE_syncline"))
-            .args(["cutover", "--yes"])
-            .env_clear()
-            .envs(pair.settings())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("syncline starts");
-        let sleeps = "select count(*)::text from pg_stat_activity \
-            where datname = current_database() and wait_event = 'PgSleep'";
-        while pair.text_target(sleeps).await == "0" {
-            assert!(killed.try_wait().unwrap().is_none(), "{step}: it ended by itself");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        signal("KILL", killed.id());
-        killed.wait().unwrap();
-        pair.sql_target(
-            "select pg_terminate_backend(pid) from pg_stat_activity \
-             where datname = current_database() and wait_event = 'PgSleep'",
-        )
-        .await;
-        let gone = async || pair.text_target(sleeps).await == "0";
-        eventually("the killed one's statement has ended", gone).await;
-        pair.sql_target("drop trigger hold on sync_state").await;
+    // Each cutover waits some seconds for writers, so all four go side by side.
+    let cases = [("drain", 0), ("verify", 1), ("sequences", 2), ("switch", 3)];
+    join_all(cases.map(|(step, before)| killed_before(step, before))).await;
+}
 
-        if before > 0 {
-            pair.sql_target("update items set name = 'other' where id = 3").await;
-            let (code, told) = cutover(&pair, &[]).await;
-            assert_eq!(code, 5, "{step}, after the target changed: {told}");
-            pair.sql_target("update items set name = 'x3' where id = 3").await;
-        }
-
-        let (code, told) = cutover(&pair, &[]).await;
-
-        assert_eq!(code, 0, "{step}: {told}");
-        for (at, done) in ["drain", "verify", "sequences"].into_iter().enumerate() {
-            let kept = found(&told, done).starts_with("done at ");
-            assert_eq!(kept, at < before && done != "verify", "killed in {step}, {done}: {told}");
-        }
-        pair.sql_target("insert into items (name) values ('of the application')").await;
-        pair.assert_closed().await;
+/// Kills a cutover that is about to record a step, of which `before` are recorded already.
+async fn killed_before(step: &str, before: usize) {
+    let pair = pair().await;
+    pair.sync().await.success();
+    let mark = format!(
+        "create function hold() returns trigger language plpgsql as $$ begin \
+         if new.key like 'cutover:%' and new.value -> 'steps' ? '{step}' then \
+         perform pg_sleep(60); end if; return new; end $$; \
+         create trigger hold before insert or update on sync_state \
+         for each row execute function hold()"
+    );
+    pair.sql_target(&mark).await;
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_syncline"))
+        .args(["cutover", "--yes"])
+        .env_clear()
+        .envs(pair.settings())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("syncline starts");
+    let sleeps = "select count(*)::text from pg_stat_activity \
+        where datname = current_database() and wait_event = 'PgSleep'";
+    while pair.text_target(sleeps).await == "0" {
+        assert!(killed.try_wait().unwrap().is_none(), "{step}: it ended by itself");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    signal("KILL", killed.id());
+    killed.wait().unwrap();
+    pair.sql_target(
+        "select pg_terminate_backend(pid) from pg_stat_activity \
+         where datname = current_database() and wait_event = 'PgSleep'",
+    )
+    .await;
+    let gone = async || pair.text_target(sleeps).await == "0";
+    eventually("the killed one's statement has ended", gone).await;
+    pair.sql_target("drop trigger hold on sync_state").await;
+
+    if before > 0 {
+        pair.sql_target("update items set name = 'other' where id = 3").await;
+        let (code, told) = cutover(&pair, &[]).await;
+        assert_eq!(code, 5, "{step}, after the target changed: {told}");
+        pair.sql_target("update items set name = 'x3' where id = 3").await;
+    }
+
+    let (code, told) = cutover(&pair, &[]).await;
+
+    assert_eq!(code, 0, "{step}: {told}");
+    for (at, done) in ["drain", "verify", "sequences"].into_iter().enumerate() {
+        let kept = found(&told, done).starts_with("done at ");
+        assert_eq!(kept, at < before && done != "verify", "killed in {step}, {done}: {told}");
+    }
+    pair.sql_target("insert into items (name) values ('of the application')").await;
+    pair.assert_closed().await;
 }
 
 #[tokio::test]
