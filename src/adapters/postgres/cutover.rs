@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::fault::PostgresError;
+use super::source::PostgresSource;
 use super::sql;
 use super::sql::transaction::Purpose;
-use super::target::{PostgresSource, PostgresTarget};
-use crate::adapters::postgres::state::format::lease_key;
+use super::state::format::lease_key;
+use super::target::PostgresTarget;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};
 

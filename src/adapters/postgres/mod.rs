@@ -3,7 +3,19 @@
 //! Everything here works through a transaction pooler: each call is one transaction that begins
 //! with its own settings, statements are unnamed, and nothing is left in the session. The one
 //! exception is COPY, which the driver prepares under a name; the name lives and is closed inside
-//! the same transaction.
+//! the same transaction. Behind an API a call is a script that one function runs.
+//!
+//! From the top, where nothing names what stands above it:
+//!
+//! - `source`, `target`, `ledger`, `cutover`, `rehearse`: the ports, each method one transaction
+//! - `commit`: the transactions that write under the lease
+//! - `refusals`: which rows of a page cannot go in; `read`: one page of a scan
+//! - `state`: our tables
+//! - `survey`: the look at all tables before a run; `export`: a whole side into files
+//! - `apply`: a page's rows into their table; `compare`: digests of both sides
+//! - `catalog`: what the tables are
+//! - `connection`: a database in use; `script`: a transaction behind an API
+//! - `fault`: errors, and who must act; `rows`: the bytes of rows; `sql`: the text of statements
 
 mod apply;
 mod catalog;
@@ -22,6 +34,7 @@ mod refusals;
 mod rehearse;
 mod rows;
 mod script;
+mod source;
 pub mod sql;
 mod state;
 mod survey;
@@ -29,5 +42,6 @@ mod target;
 
 #[cfg(feature = "cli")]
 pub use export::PostgresExport;
+pub use source::PostgresSource;
 pub use state::tables::for_project;
-pub use target::{PostgresSource, PostgresTarget};
+pub use target::PostgresTarget;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -13,9 +12,9 @@ use super::commit::{add_columns, advance_sequence, delete, interdependent, page}
 use super::compare::{self, Rows};
 use super::connection::pool::Pool;
 use super::connection::session::Session;
-use super::read;
+use super::source::PostgresSource;
 use super::state::checkpoints;
-use super::survey::{self, reach, writers};
+use super::survey::reach;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::address::Address;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
@@ -23,33 +22,16 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
-use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::{
     ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
 };
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::shape::Shape;
-use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
-use crate::engine::model::writer::Writer;
 use crate::engine::ports::{
-    Batch, Committed, Deleted, Deletion, Digests, Fetch, FetchParents, ReadPage, RetriedRows,
-    Settled, Source, Target,
+    Batch, Committed, Deleted, Deletion, Digests, RetriedRows, Settled, Target,
 };
-
-/// A Postgres database that is read and never written.
-pub struct PostgresSource {
-    pub(super) pool: Pool,
-}
-
-impl PostgresSource {
-    /// A source that is reached when it is first needed.
-    /// Calls of an API count in the meter.
-    pub fn new(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
-    }
-}
 
 /// A Postgres database that is written and holds the state tables. A clone shares its connection.
 #[derive(Clone)]
@@ -132,45 +114,6 @@ macro_rules! digests {
 
 digests!(PostgresSource, Side::Source);
 digests!(PostgresTarget, Side::Target);
-
-#[async_trait]
-impl Source for PostgresSource {
-    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
-        let call = self.pool.call(Step::Plan, None).await?;
-        let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
-        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
-    }
-
-    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
-        let call = self.pool.call(Step::Read, None).await?;
-        call.end(sequences::of_tables(&call, tables).await)
-    }
-
-    async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
-        let call = self.pool.call(Step::Read, None).await?;
-        call.end(survey::look(&call, asks, overlap).await)
-    }
-
-    async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
-        let call = self.pool.call(Step::Read, None).await?;
-        call.end(writers::writers(&call).await)
-    }
-
-    async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
-        let call = self.pool.call(Step::Read, Some(&read.shape.table)).await?;
-        call.end(read::page(&call, read).await)
-    }
-
-    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
-        let call = self.pool.call(Step::Read, Some(&fetch.shape.table)).await?;
-        call.end(read::fetch(&call, fetch).await)
-    }
-
-    async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
-        let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
-        call.end(read::parents(&call, fetch).await)
-    }
-}
 
 #[async_trait]
 impl Target for PostgresTarget {

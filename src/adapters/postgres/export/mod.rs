@@ -3,10 +3,16 @@
 //!
 //! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
 //! first, in the mode in which any read locks them, and the snapshot comes after that.
+//!
+//! - `pages`, `moment`: the pages of a side over an API, and what tells that they are of one moment
+//! - `writer`, `statements`, `lines`: rows as SQL, CSV or JSON
+//! - `fault`, `progress`: what goes wrong, and how far it is
 
+mod fault;
 mod lines;
 mod moment;
 mod pages;
+mod progress;
 mod statements;
 mod writer;
 
@@ -18,30 +24,23 @@ use futures_util::TryStreamExt;
 use super::catalog::{describe, sequences};
 use super::connection::pool::Pool;
 use super::connection::session::Session;
-use super::fault::{PostgresError, to_fault};
 use super::sql;
 use super::sql::transaction::{self, Purpose};
 use crate::engine::model::address::Address;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
-use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
+use fault::{of_either_side, unreadable};
 use pages::PagedSnapshot;
+use progress::{TOLD_EVERY, tell};
 use writer::Writer;
 
 /// How many bytes are handed on at once.
 const CHUNK: usize = 256 << 10;
-
-/// After how many rows progress is told.
-const TOLD_EVERY: u64 = 10_000;
-
-/// The API's own tables show no versions of rows, and nothing else that tells a moment.
-const WITHOUT_THE_FUNCTION: &str = "run what `syncline project-sql` prints in the project's SQL editor, once, \
-    or give the database's own postgres:// URL: a project without that function shows no two pages of one moment";
 
 /// A Postgres database that is read out.
 pub struct PostgresExport {
@@ -155,11 +154,6 @@ impl Snapshot for PostgresSnapshot {
     }
 }
 
-fn tell(part: &Part, rows: u64) {
-    let Part { table, expected, .. } = part;
-    tracing::debug!(target: "syncline::progress", %table, rows, expected, "Exported rows");
-}
-
 /// The rows of a part. A row as JSON is made by the server, which knows which values are numbers.
 fn copy_sql(part: &Part, format: Format) -> String {
     let columns = sql::prefixed("r.", part.columns.iter().map(|column| column.name.as_str()));
@@ -176,17 +170,4 @@ fn copy_sql(part: &Part, format: Format) -> String {
             "copy (select pg_catalog.row_to_json(j.*)::text from ({rows}) as j) to stdout (format text)"
         ),
     }
-}
-
-/// The fault of a database that is read out.
-fn unreadable(error: PostgresError) -> Fault {
-    of_either_side(to_fault(error, Step::Read))
-}
-
-/// Words a fault for either side: the one that is read out is not always the source.
-fn of_either_side(mut fault: Fault) -> Fault {
-    if fault.code == FaultCode::NoFunction {
-        fault.hint = WITHOUT_THE_FUNCTION.to_owned();
-    }
-    Fault { message: "Cannot read the rows".to_owned(), ..fault }
 }

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::fault::unreadable;
 use super::lines::{self, Text, Value};
 use super::moment::{self, Moment, Piece, Point, VERSION, Versions};
+use super::progress::tell;
+use super::statements;
 use super::writer::Writer;
-use super::{statements, tell, unreadable};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::transaction::Purpose;

@@ -1,7 +1,7 @@
 //! What an export writes of a table: the messages of a COPY, turned into a format.
 
+use super::fault::unreadable;
 use super::statements::{self, Statements};
-use super::unreadable;
 use crate::adapters::postgres::rows::copy_frames;
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;

@@ -1,19 +1,19 @@
-//! What an API before the database answered instead of it, and who must act.
+//! Judges what an API answered in place of the database behind it.
 
-use super::Judgement;
+use super::judgement::Judgement;
 use crate::adapters::api::http::NoAnswer;
 use crate::adapters::api::project::ApiError;
 use crate::engine::model::fault::Remedy;
 use crate::engine::model::fault_code::FaultCode;
 
-/// What only a person can do in a project.
+/// The hint to do what only a person can do in a project.
 pub const PASTE: &str =
     "run what `syncline project-sql target` prints in the target's SQL editor, once";
-/// The same where the project may be either side.
+/// That hint where the project may be either side.
 const PASTE_IN_EITHER: &str = "the project lacks the function syncline_run: run what `syncline project-sql source` \
     or `syncline project-sql target` prints, as the side it is, in its SQL editor, once";
 
-/// Who must act on what an API answered.
+/// Judges who must act on what an API answered.
 pub fn judged(error: &ApiError) -> Judgement {
     match error {
         ApiError::NoAnswer(NoAnswer::TooLarge(_)) => (

@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use super::halving_in_one_call;
 use crate::adapters::postgres::apply::attempt;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
@@ -22,14 +21,11 @@ use crate::engine::model::shape::Shape;
 pub const MOST_REFUSED: usize = 1_000;
 
 /// Puts in what goes in, and gives back what does not. The whole page has been refused before.
-pub async fn put(
+pub async fn halves(
     session: &Session,
     shape: &Shape,
     page: &Page,
 ) -> Result<(Tally, Vec<Refusal>), PostgresError> {
-    if let Some(script) = session.script() {
-        return halving_in_one_call::halves(session, script, shape, page).await;
-    }
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
     let (mut tally, mut refused) = (Tally::default(), Vec::new());
     // A stack of halves, the earlier one on top: rows go in in the page's order.

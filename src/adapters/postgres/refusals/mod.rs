@@ -95,7 +95,10 @@ async fn put_free(
         }
         page = rest;
     }
-    let (tally, refused) = halving::put(session, shape, &page).await?;
+    let (tally, refused) = match session.script() {
+        Some(script) => halving_in_one_call::halves(session, script, shape, &page).await?,
+        None => halving::halves(session, shape, &page).await?,
+    };
     Ok(Put { tally, straight: false, refused }.beside(left))
 }
 

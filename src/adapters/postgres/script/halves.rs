@@ -4,59 +4,19 @@
 //! with another answer.
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::call::{RawAnswer, RefusedBody};
+use super::answer::{RawAnswer, RefusedBody};
+use super::step::Parts;
 use super::{Answer, Gives, Heard, Script, Slot, State, Step, Written, unreadable};
-use crate::adapters::postgres::fault::{self, PostgresError};
+use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::refusal::Refused;
 
-/// How long one call halves: far below the minute after which the gateway ends a call, since it
-/// runs what went in before, too.
-const MOST_MS: u64 = 8_000;
-
-/// Statements that run for parts of a page, one part after the other.
-#[derive(Clone, Debug, Serialize)]
-pub struct Parts {
-    /// The first and the last row of each part, counted from 1.
-    pub ranges: Vec<(usize, usize)>,
-    /// The statements; `$2` is the part, and the last one's answer is the part's.
-    pub steps: Vec<Step>,
-    /// What is done where a part is refused; without it the transaction ends, as with any other
-    /// statement.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub halving: Option<Halving>,
-}
-
-/// A part that is refused is halved, and halved again, down to single rows.
-#[derive(Clone, Debug, Serialize)]
-pub struct Halving {
-    /// Where the SQLSTATE begins so, nothing more is tried: no row is at fault.
-    stops: Vec<&'static str>,
-    /// Nothing more is tried behind more refused rows than this.
-    most: usize,
-    /// Nothing more is tried after so many milliseconds. The rest is for another call.
-    ms: u64,
-}
-
-impl Halving {
-    /// The part is tried as a whole, and that is all.
-    pub fn none() -> Self {
-        Self { stops: vec![""], most: 0, ms: MOST_MS }
-    }
-
-    /// Down to single rows, and behind so many that are refused nothing more.
-    pub fn down_to(most: usize) -> Self {
-        Self { stops: fault::classes_of_no_row().collect(), most, ms: MOST_MS }
-    }
-}
-
-/// What became of a part.
+/// A part that was tried.
 pub struct Part {
     /// Its first and its last row.
     pub range: (usize, usize),
-    /// What its last statement answered, or what was said of it.
+    /// The answer of its last statement, or its refusal.
     pub outcome: Result<Answer, Box<Refused>>,
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::call::{self, Answered, Call};
-use super::{Gives, Script, Step};
+use super::{Gives, Step};
+use crate::adapters::api::project::Api;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::{self, Purpose};
@@ -13,38 +14,37 @@ use crate::adapters::postgres::sql::transaction::{self, Purpose};
 /// Below half of the shortest lease that can be set, and rare beside calls that take as long.
 const AFTER: Duration = Duration::from_secs(2);
 
-/// What renews the lease, and when it did.
+/// The statement that renews the lease, and the time of its last run.
 pub struct Renewal {
     proof: Arc<Step>,
     last: Instant,
 }
 
-impl Script {
-    /// The statement gives a row where the lease is still ours, and renews it. The transaction has
+impl Renewal {
+    /// A statement that gives a row if the lease is still ours, and renews it. The transaction has
     /// just run it.
-    pub fn renews_by(&self, proof: Statement) {
-        let proof = Arc::new(Step::asking(proof).expecting_some());
-        self.state().renewal = Some(Renewal { proof, last: Instant::now() });
+    pub fn new(proof: Statement) -> Self {
+        Self { proof: Arc::new(Step::asking(proof).expecting_some()), last: Instant::now() }
     }
 
-    /// Renews the lease in a call of its own, if it is time.
-    pub(super) async fn renew(&self) -> Result<(), PostgresError> {
-        let proof = {
-            let mut state = self.state();
-            let due = state.renewal.as_mut().filter(|of| of.last.elapsed() >= AFTER);
-            let Some(due) = due else { return Ok(()) };
-            due.last = Instant::now();
-            due.proof.clone()
-        };
-        let pins = Arc::new(Step::new(transaction::pins(Purpose::Write), Gives::Nothing));
-        let steps = [pins, proof];
-        let call = Call { steps: &steps, pages: &[], keep: true, writes: true };
-        match call::call(&self.api, call).await? {
-            Answered { kept: true, .. } => Ok(()),
-            Answered { failed: Some(refused), .. } => {
-                Err(PostgresError::Refused(Box::new(refused)))
-            }
-            Answered { .. } => Err(PostgresError::LeaseLost),
+    /// The statement, if it is time to run it; the time counts anew then.
+    pub fn due(&mut self) -> Option<Arc<Step>> {
+        if self.last.elapsed() < AFTER {
+            return None;
         }
+        self.last = Instant::now();
+        Some(self.proof.clone())
+    }
+}
+
+/// Renews the lease in a call of its own.
+pub async fn renew(api: &Api, proof: Arc<Step>) -> Result<(), PostgresError> {
+    let pins = Arc::new(Step::new(transaction::pins(Purpose::Write), Gives::Nothing));
+    let steps = [pins, proof];
+    let call = Call { steps: &steps, pages: &[], keep: true, writes: true };
+    match call::call(api, call).await? {
+        Answered { kept: true, .. } => Ok(()),
+        Answered { failed: Some(refused), .. } => Err(PostgresError::Refused(Box::new(refused))),
+        Answered { .. } => Err(PostgresError::LeaseLost),
     }
 }

@@ -8,10 +8,20 @@
 //! otherwise than before, somebody has changed something in between, and the transaction fails as
 //! one does that conflicts with another. A savepoint is a place in the script, and rolling back to
 //! it strikes out what follows.
+//!
+//! - `step`, `answer`: a statement of a script, and what it gives
+//! - `call`: the call of the function
+//! - `one_call`: a whole transaction in one call
+//! - `halves`: a page and its halves in one call
+//! - `lease_renewal`: renews the lease while a script is run again and again
+//! - `values`: puts values into statements
 
+mod answer;
 mod call;
 pub mod halves;
 mod lease_renewal;
+mod one_call;
+mod step;
 mod values;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -20,13 +30,15 @@ use bytes::Bytes;
 
 use super::fault::PostgresError;
 use super::sql::row::Row;
-use super::sql::statement::Parameter;
+use super::sql::statement::{Parameter, Statement};
 use super::sql::transaction::{self, Purpose};
 use crate::adapters::api::project::Api;
-use call::{Answered, Call, RawAnswer};
+use answer::RawAnswer;
+use call::{Answered, Call};
 use lease_renewal::Renewal;
 
-pub use call::{Answer, Gives, Step, unreadable};
+pub use answer::{Answer, unreadable};
+pub use step::{Gives, Halving, Parts, Step};
 
 /// A connection in use, as far as there is one.
 pub struct Script {
@@ -38,15 +50,15 @@ pub struct Script {
 
 #[derive(Default)]
 struct State {
-    /// What the transaction is for; none outside of one.
+    /// The purpose of the transaction; none outside of one.
     purpose: Option<Purpose>,
     /// Its statements so far, the pinned settings first.
     written: Vec<Written>,
     /// Savepoints and their places.
     savepoints: Vec<(String, usize)>,
-    /// What renews the lease meanwhile; none before it was proved.
+    /// The renewal of the lease meanwhile; none before the lease was proved.
     renewal: Option<Renewal>,
-    /// Whether triggers are silent in it, once somebody has asked.
+    /// True if triggers are silent in the transaction, once somebody has asked.
     fires_nothing: Arc<OnceLock<bool>>,
     /// The end has been asked for.
     ends: Option<Slot>,
@@ -59,18 +71,18 @@ struct Written {
     page: Option<Bytes>,
     heard: Heard,
     answer: Slot,
-    /// What it answered when it was first run.
+    /// The answer of its first run.
     first: Arc<OnceLock<RawAnswer>>,
 }
 
-/// Who waits for a statement's answer.
+/// Says whether somebody waits for a statement's answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Heard {
     Somebody,
     Nobody,
 }
 
-/// Where an answer is put for whoever waits for it.
+/// The place where an answer is left for the caller who waits for it.
 type Slot = Arc<Mutex<Option<Result<Answer, PostgresError>>>>;
 
 impl Script {
@@ -135,7 +147,7 @@ impl Script {
         match self.ask(Step::bound(statement, values)).await? {
             Answer::Rows(rows) => Ok(rows),
             Answer::Number(_) => Ok(Vec::new()),
-            Answer::Json(_) => Err(call::unreadable("rows")),
+            Answer::Json(_) => Err(answer::unreadable("rows")),
         }
     }
 
@@ -143,7 +155,7 @@ impl Script {
     pub async fn execute(&self, statement: &str) -> Result<u64, PostgresError> {
         match self.ask(Step::new(statement.to_owned(), Gives::Nothing)).await? {
             Answer::Number(number) => Ok(number),
-            Answer::Rows(_) | Answer::Json(_) => Err(call::unreadable("a number")),
+            Answer::Rows(_) | Answer::Json(_) => Err(answer::unreadable("a number")),
         }
     }
 
@@ -151,7 +163,7 @@ impl Script {
     pub async fn json(&self, statement: &str) -> Result<Bytes, PostgresError> {
         match self.ask(Step::new(statement.to_owned(), Gives::Json)).await? {
             Answer::Json(bytes) => Ok(bytes),
-            Answer::Rows(_) | Answer::Number(_) => Err(call::unreadable("a page")),
+            Answer::Rows(_) | Answer::Number(_) => Err(answer::unreadable("a page")),
         }
     }
 
@@ -161,44 +173,31 @@ impl Script {
         self.write(Step::new(statement, Gives::Nothing), Some(page), Heard::Nobody);
     }
 
-    /// Runs a whole transaction in one call, if every step answers what it expects; none, and
-    /// nothing is done, where one does not. What stands alone and is refused gives no row.
-    pub async fn in_one(
-        &self,
-        purpose: Purpose,
-        steps: Vec<Step>,
-        page: Option<Bytes>,
-    ) -> Result<Option<Vec<Answer>>, PostgresError> {
-        let pins = Arc::new(Step::new(transaction::pins(purpose), Gives::Nothing));
-        let steps: Vec<Arc<Step>> =
-            std::iter::once(pins).chain(steps.into_iter().map(Arc::new)).collect();
-        let writes = purpose == Purpose::Write;
-        let call = Call { steps: &steps, pages: page.as_slice(), keep: true, writes };
-        let Answered { answers, kept, failed } = call::call(&self.api, call).await?;
-        match failed {
-            Some(refused) => Err(PostgresError::Refused(Box::new(refused))),
-            None if !kept => Ok(None),
-            None => {
-                let read = |(step, answer): (&Arc<Step>, _)| match step.read(&answer) {
-                    Err(PostgresError::Refused(_)) => Ok(Answer::Rows(Vec::new())),
-                    read => read,
-                };
-                steps.iter().zip(answers).skip(1).map(read).collect::<Result<_, _>>().map(Some)
-            }
+    /// Renews the lease by this statement while the transaction is run from its beginning again.
+    pub fn renews_by(&self, proof: Statement) {
+        self.state().renewal = Some(Renewal::new(proof));
+    }
+
+    async fn renew(&self) -> Result<(), PostgresError> {
+        let due = self.state().renewal.as_mut().and_then(Renewal::due);
+        match due {
+            Some(proof) => lease_renewal::renew(&self.api, proof).await,
+            None => Ok(()),
         }
     }
 
-    /// Whether triggers are silent in this transaction, for whoever finds it out.
+    /// True if triggers are silent in this transaction; set by the first caller who asks the
+    /// server.
     pub fn fires_nothing(&self) -> Arc<OnceLock<bool>> {
         self.state().fires_nothing.clone()
     }
 
-    /// Whether a statement is part of the transaction.
+    /// Says whether a statement is part of the transaction.
     pub fn has_written(&self, statement: &str) -> bool {
         self.state().written.iter().any(|of| of.step.sql == statement)
     }
 
-    /// What was answered is asked again whenever more is.
+    /// Says whether statements that were answered are run again with those that follow.
     fn is_replayed(&self) -> bool {
         self.state().purpose == Some(Purpose::Write)
     }
@@ -224,7 +223,7 @@ impl Script {
         }
         self.run_all().await?;
         let answer = slot.lock().expect("no holder panics").take();
-        answer.unwrap_or_else(|| Err(call::unreadable("an answer")))
+        answer.unwrap_or_else(|| Err(answer::unreadable("an answer")))
     }
 
     /// Waits until a statement is run, or the end.
@@ -236,7 +235,7 @@ impl Script {
             return answer.map(|_| ());
         }
         self.run_all().await?;
-        answered(&slot).unwrap_or_else(|| Err(call::unreadable("an answer"))).map(|_| ())
+        answered(&slot).unwrap_or_else(|| Err(answer::unreadable("an answer"))).map(|_| ())
     }
 
     fn write(&self, step: Step, page: Option<Bytes>, heard: Heard) -> Slot {
@@ -303,8 +302,8 @@ impl Script {
                 of.put(Err(call::aborted()));
             }
             self.state().end(Err(call::aborted()));
-            // Of a statement that nobody waits for, or not any more, whoever runs the script is
-            // told.
+            // The failure of a statement whose caller has stopped waiting is reported to the
+            // script's runner.
             return match rest.first() {
                 Some(of) if of.heard == Heard::Somebody && of.first.get().is_none() => {
                     of.put(Err(error));
@@ -329,8 +328,8 @@ impl Script {
 }
 
 impl State {
-    /// What is to run: of a transaction that writes, all from its beginning; otherwise what has no
-    /// answer yet, with the settings before it.
+    /// The statements to run: those of a transaction that writes all from its beginning, otherwise
+    /// those without an answer yet, with the settings before them.
     fn to_run(&self) -> Vec<Written> {
         let again = self.purpose == Some(Purpose::Write);
         let is_pins = |of: &Written| matches!(of.step.gives, Gives::Nothing) && !of.step.alone;

@@ -1,0 +1,74 @@
+//! The side that is read, as the engine knows it: each port method is one transaction.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::catalog::{describe, sequences};
+use super::connection::pool::Pool;
+use super::read;
+use super::survey::{self, writers};
+use crate::engine::model::address::Address;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::meter::Meter;
+use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::sequence::Sequence;
+use crate::engine::model::survey::{Survey, SurveyAsk};
+use crate::engine::model::table::TableName;
+use crate::engine::model::writer::Writer;
+use crate::engine::ports::{Fetch, FetchParents, ReadPage, Source};
+
+/// A Postgres database that is read and never written.
+pub struct PostgresSource {
+    pub(super) pool: Pool,
+}
+
+impl PostgresSource {
+    /// A source that is reached when it is first needed.
+    /// Calls of an API count in the meter.
+    pub fn new(address: Address, meter: Meter) -> Self {
+        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
+    }
+}
+
+#[async_trait]
+impl Source for PostgresSource {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
+        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(sequences::of_tables(&call, tables).await)
+    }
+
+    async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(survey::look(&call, asks, overlap).await)
+    }
+
+    async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {
+        let call = self.pool.call(Step::Read, None).await?;
+        call.end(writers::writers(&call).await)
+    }
+
+    async fn read(&self, read: &ReadPage<'_>) -> Result<Page, Fault> {
+        let call = self.pool.call(Step::Read, Some(&read.shape.table)).await?;
+        call.end(read::page(&call, read).await)
+    }
+
+    async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Page, Fault> {
+        let call = self.pool.call(Step::Read, Some(&fetch.shape.table)).await?;
+        call.end(read::fetch(&call, fetch).await)
+    }
+
+    async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
+        let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
+        call.end(read::parents(&call, fetch).await)
+    }
+}
