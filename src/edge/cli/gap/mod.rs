@@ -1,7 +1,7 @@
 //! `syncline gap`: fills what is missing for a known span, from files that were exported by hand or
 //! from the source itself.
 
-mod told;
+mod report;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -115,13 +115,13 @@ async fn sql(
     // All of them are made before one is told: psql would begin with what it gets.
     let lines = exports.iter().map(|export| match psql {
         true => export.copy().map(|line| format!("{line}\n")),
-        false => Ok(told::export(export)),
+        false => Ok(report::export_text(export)),
     });
     for line in lines.collect::<Result<Vec<String>, Fault>>()? {
         print!("{line}");
     }
     if !psql {
-        eprintln!("{}", told::AFTER_EXPORTS);
+        eprintln!("{}", report::AFTER_EXPORTS);
     }
     Ok(Exit::Done)
 }
@@ -141,7 +141,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
     };
     let plan = job.plan(&*folder, &served.ports).await?;
     if !json {
-        print!("{}", told::plan(&plan));
+        print!("{}", report::plan_text(&plan));
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
     }
     let report = match (plan.files.is_empty(), dry_run) {
@@ -164,7 +164,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
 
 fn tell(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
     if arguments.json {
-        output::print_json(&told::json(plan, report, arguments.dry_run));
+        output::print_json(&report::json(plan, report, arguments.dry_run));
         return;
     }
     if let Some(left) = report.busy {
@@ -172,7 +172,7 @@ fn tell(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
         eprintln!("Nothing was imported: another run is at work, for {seconds} s at most.");
         return;
     }
-    print!("{}", told::report(report, arguments.dry_run));
+    print!("{}", report::text(report, arguments.dry_run));
     output::print_faults(&report.faults);
 }
 

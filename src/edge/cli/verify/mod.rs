@@ -1,6 +1,6 @@
 //! `syncline verify`: whether both sides hold the same rows, and which differ.
 
-mod told;
+mod report;
 
 use std::path::PathBuf;
 
@@ -59,14 +59,14 @@ pub async fn verify(arguments: &VerifyArguments) -> Exit {
 }
 
 fn tell(report: &VerifyReport, arguments: &VerifyArguments) -> Exit {
-    let json = told::json(report);
+    let json = report::json(report);
     if arguments.json {
         output::print_json(&json);
     } else {
         for note in &report.notes {
             eprintln!("{note}");
         }
-        print!("{}", told::text(report));
+        print!("{}", report::text(report));
         output::print_faults(&report.faults);
     }
     if let Some(path) = &arguments.report

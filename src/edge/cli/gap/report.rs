@@ -22,7 +22,7 @@ Save each result as the file that is named above it, all in one folder, with no 
   syncline gap import DIR --dry-run                # files of psql and of spreadsheets";
 
 /// One table's export.
-pub fn export(export: &Export) -> String {
+pub fn export_text(export: &Export) -> String {
     let Export { table, file, which, .. } = export;
     let copy = match export.copy() {
         Ok(line) => format!("or in psql: {line}"),
@@ -32,7 +32,7 @@ pub fn export(export: &Export) -> String {
 }
 
 /// A line a file, and below it what of it has no counterpart.
-pub fn plan(plan: &GapPlan) -> String {
+pub fn plan_text(plan: &GapPlan) -> String {
     if plan.files.is_empty() {
         return "There is nothing to import.\n".to_owned();
     }
@@ -73,7 +73,7 @@ fn checkpoint(vouched: &CheckpointChange, moves: &str) -> String {
 }
 
 /// A line a table, the refused rows, and what was not done.
-pub fn report(report: &GapReport, dry_run: bool) -> String {
+pub fn text(report: &GapReport, dry_run: bool) -> String {
     if report.tables.is_empty() {
         return String::new();
     }
