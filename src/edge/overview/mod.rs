@@ -3,6 +3,7 @@
 
 mod forecast;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -201,33 +202,23 @@ impl PipelineView {
     /// The view of a pipeline whose target cannot be asked: of all that is kept there, nothing is
     /// known.
     fn unreachable(job: &ReadStatus, now: SystemTime, fault: &Fault) -> Self {
-        let ReadStatus { pipeline, hourly: _, allowance } = job;
+        let nothing_known = Status {
+            pipeline: job.pipeline.clone(),
+            allowance: job.allowance,
+            now,
+            records: None,
+            health: Health::Never,
+            due: None,
+            next: job.tick(now),
+            forecast: None,
+            tables: BTreeMap::new(),
+            unknown: None,
+        };
         Self {
-            pipeline: pipeline.name.clone(),
-            timestamp: timestamp(now),
             health: "unreachable",
             message: fault.chain(),
-            schedule: pipeline.cron.to_string(),
-            next_tick: job.tick(now).map(timestamp),
-            last_success: None,
-            history: Vec::new(),
-            success_rate: RateView {
-                window_days: WINDOW_DAYS,
-                runs: 0,
-                succeeded: 0,
-                percent: None,
-            },
-            tables: Vec::new(),
-            lag_unknown: None,
-            database: None,
-            api_calls: CallsView {
-                last_run: 0,
-                window_days: WINDOW_DAYS,
-                in_window: 0,
-                monthly_quota: allowance.calls,
-                percent: None,
-            },
             error: Some(ErrorBody::of(fault)),
+            ..Self::of(&nothing_known)
         }
     }
 }
