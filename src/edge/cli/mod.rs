@@ -6,6 +6,7 @@ mod demo;
 mod export;
 mod gap;
 mod local_qstash;
+mod mark;
 mod output;
 mod plan;
 mod progress;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::told::Stopped;
+use super::journal::Stopped;
 use super::walk::{CHECKS, SCHEDULES, WRITERS, Walk};
 use crate::edge::cli::output::Exit;
 use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
@@ -21,7 +21,7 @@ impl Walk<'_> {
         let plan = self.plan(false).await?;
         let of_weight = |weight: Weight| plan.notes.iter().filter(move |of| of.weight == weight);
         for Note { table, text, remedy, .. } in of_weight(Weight::Warning) {
-            self.told.warn(CHECKS, format!("{table}: {text}"), remedy);
+            self.journal.warn(CHECKS, format!("{table}: {text}"), remedy);
         }
         if let Some(first) = of_weight(Weight::Problem).next() {
             return Err(problem(first));
@@ -32,7 +32,7 @@ impl Walk<'_> {
         let aside = ports.ledger.rejects(&pipeline.name, None, u32::MAX).await?.len() as u64;
         match (aside, self.arguments.despite_rejects) {
             (0, _) => {}
-            (_, true) => self.told.warn(
+            (_, true) => self.journal.warn(
                 CHECKS,
                 format!("the target refuses {}", counted(aside, "row")),
                 "they stay behind; see them with `syncline rejects list`",
@@ -48,7 +48,7 @@ impl Walk<'_> {
             Deletes::Mark(_) => "rows that the source deleted are marked on the target",
         };
         let tables = counted(plan.tables.len() as u64, "table");
-        self.told.ok(CHECKS, format!("{tables}, no other run at work; {deletes}"));
+        self.journal.ok(CHECKS, format!("{tables}, no other run at work; {deletes}"));
         Ok(())
     }
 
@@ -59,12 +59,12 @@ impl Walk<'_> {
         let passed_over = plan.notes.iter().filter(|of| of.weight == Weight::Info && !moved(of));
         let mut names = Vec::new();
         for Note { table, text, remedy, .. } in passed_over {
-            self.told.warn(CHECKS, format!("{table}: {text}: its rows stay behind"), remedy);
+            self.journal.warn(CHECKS, format!("{table}: {text}: its rows stay behind"), remedy);
             names.push(table.to_string());
         }
         match names.is_empty() {
             true => Ok(()),
-            false => self.told.confirm(&format!("Leave {} behind?", names.join(", "))),
+            false => self.journal.confirm(&format!("Leave {} behind?", names.join(", "))),
         }
     }
 
@@ -80,7 +80,7 @@ impl Walk<'_> {
         }
         let found = late.join("; ");
         if self.arguments.despite_lookback {
-            self.told.warn(CHECKS, found, "older rows stay behind in the source");
+            self.journal.warn(CHECKS, found, "older rows stay behind in the source");
             return Ok(());
         }
         Err(Stopped::by(
@@ -100,18 +100,18 @@ impl Walk<'_> {
         }
         if self.app.queue().is_err() {
             let remedy = "pause whatever else calls for this pipeline";
-            self.told.skip(SCHEDULES, "QStash is not set here", remedy);
+            self.journal.skip(SCHEDULES, "QStash is not set here", remedy);
             return Ok(());
         }
         let found = of_pipeline(self.app, &self.served.pipeline.name).await?;
         let awake = awake(&found);
         let names = awake.join(", ");
         match (found.is_empty(), awake.is_empty(), self.arguments.dry_run) {
-            (true, ..) => self.told.ok(SCHEDULES, "none calls for this pipeline"),
-            (_, true, _) => self.told.ok(SCHEDULES, "paused already"),
-            (.., true) => self.told.ok(SCHEDULES, format!("would pause {names}")),
+            (true, ..) => self.journal.ok(SCHEDULES, "none calls for this pipeline"),
+            (_, true, _) => self.journal.ok(SCHEDULES, "paused already"),
+            (.., true) => self.journal.ok(SCHEDULES, format!("would pause {names}")),
             (.., false) => {
-                self.told.confirm(&format!("Pause {names}?"))?;
+                self.journal.confirm(&format!("Pause {names}?"))?;
                 self.served.ports.ledger.prepare().await?;
                 self.record.paused.extend(awake.iter().cloned());
                 self.record.paused.sort();
@@ -120,7 +120,7 @@ impl Walk<'_> {
                 for id in &awake {
                     change(self.app, id, Change::Pause).await?;
                 }
-                self.told.ok(SCHEDULES, format!("paused {names}"));
+                self.journal.ok(SCHEDULES, format!("paused {names}"));
             }
         }
         Ok(())
@@ -131,12 +131,12 @@ impl Walk<'_> {
         let ports = &self.served.ports;
         let despite = self.arguments.despite_writers;
         if !despite {
-            self.told.confirm("Is the application stopped? Its writers are looked for now.")?;
+            self.journal.confirm("Is the application stopped? Its writers are looked for now.")?;
         }
         let watched = self.watch().run(ports, &*self.cutover.writing).await?;
         if !watched.is_quiet() && despite {
             let remedy = "what is written from now on may stay behind";
-            self.told.warn(WRITERS, watched.sentence(), remedy);
+            self.journal.warn(WRITERS, watched.sentence(), remedy);
             return Ok(watched.look);
         }
         if !watched.is_quiet() {
@@ -144,7 +144,7 @@ impl Walk<'_> {
             return Err(Stopped::by(FaultCode::WritersActive, message, hint, Exit::Failed));
         }
         let apart = APART.as_secs();
-        self.told.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
+        self.journal.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
         Ok(watched.look)
     }
 
@@ -180,11 +180,11 @@ impl Walk<'_> {
             let found = format!("left paused: {}", self.record.paused.join(", "));
             let remedy =
                 "the run at work may be another cutover's; if not: syncline cutover --abort";
-            return self.told.warn(SCHEDULES, found, remedy);
+            return self.journal.warn(SCHEDULES, found, remedy);
         }
         // Whoever has paused them is told by the record that they tick again.
         if let Err(Stopped { fault, .. }) = self.save().await {
-            self.told.warn(SCHEDULES, fault.chain(), fault.hint);
+            self.journal.warn(SCHEDULES, fault.chain(), fault.hint);
             return;
         }
         let mut left = Vec::new();
@@ -195,7 +195,7 @@ impl Walk<'_> {
                 Err(fault) => {
                     let remedy = format!("resume it: syncline schedule resume {id}");
                     let found = format!("{id} is still paused: {}", fault.chain());
-                    self.told.warn(SCHEDULES, found, remedy);
+                    self.journal.warn(SCHEDULES, found, remedy);
                     left.push(id);
                 }
             }
@@ -204,9 +204,9 @@ impl Walk<'_> {
         if resumed.is_empty() {
             return;
         }
-        self.told.ok(SCHEDULES, format!("resumed {}", resumed.join(", ")));
+        self.journal.ok(SCHEDULES, format!("resumed {}", resumed.join(", ")));
         if let Err(Stopped { fault, .. }) = self.save().await {
-            self.told.warn(SCHEDULES, fault.chain(), fault.hint);
+            self.journal.warn(SCHEDULES, fault.chain(), fault.hint);
         }
     }
 }

@@ -3,9 +3,9 @@
 //! again after whatever ended it, it goes on where it has to.
 
 mod checks;
+mod journal;
 mod steps;
 mod switch;
-mod told;
 mod walk;
 
 use super::app::{opened, selected};
@@ -15,9 +15,9 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::Look;
 use crate::jobs::cutover::ports::{Record, Step};
 use crate::wiring::App;
+use journal::{Journal, Stopped};
 use steps::writers_active;
 use switch::Switch;
-use told::{Stopped, Told};
 use walk::{CHECKS, DRAIN, SCHEDULES, SEQUENCES, SWITCH, VERIFY, WRITERS, Walk};
 
 pub use walk::CutoverArguments;
@@ -31,7 +31,7 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
     let run = app.new_run();
     let CutoverArguments { pipeline, yes, dry_run, abort, json, .. } = arguments;
     let asks = !(*yes || *dry_run || *abort);
-    let heard = told::refuse_unheard(asks);
+    let heard = journal::refuse_unheard(asks);
     let served = match heard.and_then(|()| selected(&app, pipeline.as_deref())) {
         Ok(served) => served,
         Err(fault) => return output::fault(&fault, &run, *json),
@@ -45,19 +45,19 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
         kept: None,
         over: None,
         attempt: run.as_str().to_owned(),
-        told: Told::begun(*json, asks),
+        journal: Journal::begun(*json, asks),
         at: CHECKS,
     };
     let walked = if *abort { walk.abort().await } else { walk.all().await };
     let (stopped, switch) = match walked {
         Ok(switch) => (None, switch),
         Err(stopped) => {
-            walk.told.fail(walk.at, &stopped.fault);
+            walk.journal.fail(walk.at, &stopped.fault);
             walk.resume_unless_over(&stopped).await;
             (Some(stopped), None)
         }
     };
-    walk.told.end(&run, *dry_run, stopped.as_ref(), switch.as_ref());
+    walk.journal.end(&run, *dry_run, stopped.as_ref(), switch.as_ref());
     stopped.map_or(Exit::Done, |stopped| stopped.exit)
 }
 
@@ -100,11 +100,11 @@ impl Walk<'_> {
                 if !self.arguments.despite_writers {
                     return Err(writers_active(found));
                 }
-                self.told.warn(SWITCH, found, "see what stays behind: syncline verify --all");
+                self.journal.warn(SWITCH, found, "see what stays behind: syncline verify --all");
             }
             self.asleep().await?;
             self.passed(Step::Switch, look).await?;
-            self.told.ok(SWITCH, "the target is ready");
+            self.journal.ok(SWITCH, "the target is ready");
         }
         Ok(self.switched())
     }
@@ -124,7 +124,8 @@ impl Walk<'_> {
                 Exit::Failed,
             ));
         }
-        self.told.ok(SWITCH, format!("the cutover was over at {at}; the source is as it was then"));
+        self.journal
+            .ok(SWITCH, format!("the cutover was over at {at}; the source is as it was then"));
         Ok(self.switched())
     }
 
@@ -133,7 +134,7 @@ impl Walk<'_> {
         self.at = SCHEDULES;
         let (name, records) = (&self.served.pipeline.name, &self.cutover.records);
         let Some(record) = records.load(name).await? else {
-            self.told.ok(SWITCH, "no cutover is under way");
+            self.journal.ok(SWITCH, "no cutover is under way");
             return Ok(None);
         };
         for id in &record.paused {
@@ -144,7 +145,7 @@ impl Walk<'_> {
             true => "given up".to_owned(),
             false => format!("given up; resumed {}", record.paused.join(", ")),
         };
-        self.told.ok(SCHEDULES, found);
+        self.journal.ok(SCHEDULES, found);
         Ok(None)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::checks;
-use super::told::Stopped;
+use super::journal::Stopped;
 use super::walk::{DRAIN, SEQUENCES, VERIFY, Walk};
 use crate::edge::cli::output::Exit;
 use crate::edge::cli::slices::{Ended, Extent, by_person, slices};
@@ -30,17 +30,17 @@ impl Walk<'_> {
         if self.arguments.dry_run {
             let plan = self.plan(false).await?;
             let left = plan.tables.iter().filter(|of| of.intent != Intent::Nothing).count();
-            self.told.ok(DRAIN, format!("would read {}", counted(left as u64, "table")));
+            self.journal.ok(DRAIN, format!("would read {}", counted(left as u64, "table")));
             return Ok(look);
         }
-        self.told.confirm("Move what is left in the source?")?;
+        self.journal.confirm("Move what is left in the source?")?;
         let moved = moved(&*self.sync(false).await?);
         let look = self.watch().look(&self.served.ports).await?;
         let late = self::moved(&*self.sync(false).await?);
         let found = format!("{} moved, then {late}", counted(moved, "row"));
         match (late, self.arguments.despite_writers) {
-            (0, _) => self.told.ok(DRAIN, found),
-            (_, true) => self.told.warn(DRAIN, found, "rows that come from now on stay behind"),
+            (0, _) => self.journal.ok(DRAIN, found),
+            (_, true) => self.journal.warn(DRAIN, found, "rows that come from now on stay behind"),
             (_, false) => {
                 return Err(writers_active(format!(
                     "The source is still being written: a second run moved {}",
@@ -55,7 +55,7 @@ impl Walk<'_> {
     /// Compares both sides whole. Rows that are set aside are known to differ. An earlier
     /// comparison proves nothing: a look is of the source, and the target may have changed.
     pub(super) async fn verify(&mut self, look: &Look) -> Result<(), Stopped> {
-        self.told.confirm("Compare both sides?")?;
+        self.journal.confirm("Compare both sides?")?;
         let job = VerifyTables {
             pipeline: self.served.pipeline.clone(),
             rows: Rows::All,
@@ -71,7 +71,7 @@ impl Walk<'_> {
                 0 => format!("{} are the same on both sides now", counted(rows, "row")),
                 some => format!("{} now, before the drain", differ(some)),
             };
-            self.told.ok(VERIFY, now);
+            self.journal.ok(VERIFY, now);
             return Ok(());
         }
         if let Some(fault) = report.faults.into_iter().next() {
@@ -90,7 +90,7 @@ impl Walk<'_> {
                 Exit::Differs,
             ));
         }
-        self.told.ok(VERIFY, format!("all {} are the same on both sides", counted(rows, "row")));
+        self.journal.ok(VERIFY, format!("all {} are the same on both sides", counted(rows, "row")));
         match self.record.standing(Step::Verify, look) {
             // Recorded anew, it would open the sequences again.
             Standing::Holds(_) => Ok(()),
@@ -118,13 +118,13 @@ impl Walk<'_> {
         }
         if self.arguments.dry_run {
             let steps = self.plan(true).await?.sequences.unwrap_or_default();
-            self.told.ok(
+            self.journal.ok(
                 SEQUENCES,
                 format!("would advance {}", counted(steps.len() as u64, "sequence")),
             );
             return Ok(());
         }
-        self.told.confirm("Advance the target's sequences?")?;
+        self.journal.confirm("Advance the target's sequences?")?;
         let report = self.sync(true).await?;
         let steps: Vec<String> =
             report.sequences.iter().flatten().map(ToString::to_string).collect();
@@ -132,7 +132,7 @@ impl Walk<'_> {
             true => "none had to be advanced".to_owned(),
             false => steps.join("; "),
         };
-        self.told.ok(SEQUENCES, found);
+        self.journal.ok(SEQUENCES, found);
         self.passed(Step::Sequences, look).await
     }
 
@@ -159,8 +159,8 @@ impl Walk<'_> {
         };
         if let Some(fault) = report.first_fault() {
             let Fault { step, table, remedy, code, hint, .. } = fault;
-            let told = Fault::new(*step, *remedy, *code, fault.chain(), hint);
-            return Err(table.iter().fold(told, Fault::of_table).into());
+            let stopped = Fault::new(*step, *remedy, *code, fault.chain(), hint);
+            return Err(table.iter().fold(stopped, Fault::of_table).into());
         }
         if let Some(problem) = report.problems().next() {
             return Err(checks::problem(problem));
@@ -177,7 +177,7 @@ impl Walk<'_> {
         match self.record.standing(step, look) {
             Standing::Open => false,
             Standing::Stale(at) => {
-                self.told.skip(
+                self.journal.skip(
                     name,
                     format!("done at {}; the source has changed since", timestamp(at)),
                     "",
@@ -186,7 +186,7 @@ impl Walk<'_> {
             }
             Standing::Holds(at) => {
                 let at = timestamp(at);
-                self.told.ok(name, format!("done at {at}; the source is as it was then"));
+                self.journal.ok(name, format!("done at {at}; the source is as it was then"));
                 true
             }
         }

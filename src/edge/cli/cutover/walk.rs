@@ -1,6 +1,6 @@
 //! A cutover under way: its record, and the acts that several of its steps need.
 
-use super::told::{Stopped, Told};
+use super::journal::{Journal, Stopped};
 use crate::edge::cli::output::Exit;
 use crate::edge::cli::slices::by_person;
 use crate::edge::schedules::{Change, change};
@@ -65,7 +65,7 @@ pub struct Walk<'a> {
     pub over: Option<Passed>,
     /// This attempt.
     pub attempt: String,
-    pub told: Told,
+    pub journal: Journal,
     pub at: &'static str,
 }
 

@@ -4,38 +4,9 @@ use std::io::{IsTerminal, Write, stdout};
 
 use serde::Serialize;
 
+use crate::edge::cli::mark::{Mark, marked_line};
 use crate::edge::cli::output::print_json;
 use crate::engine::model::fault::Fault;
-
-/// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mark {
-    /// As it ought to be.
-    Ok,
-    /// It needed a check that failed, and was not made.
-    Skip,
-    /// It works, and somebody should look at it.
-    Warn,
-    /// It does not work.
-    Fail,
-}
-
-impl Mark {
-    /// A sign where a person looks on; a word that is found by searching everywhere else.
-    fn text(self, signs: bool) -> &'static str {
-        match (self, signs) {
-            (Self::Ok, true) => "✓",
-            (Self::Skip, true) => "-",
-            (Self::Warn, true) => "!",
-            (Self::Fail, true) => "✗",
-            (Self::Ok, false) => "ok  ",
-            (Self::Skip, false) => "skip",
-            (Self::Warn, false) => "warn",
-            (Self::Fail, false) => "FAIL",
-        }
-    }
-}
 
 /// A check that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -150,11 +121,7 @@ impl Checks {
             Some(width) => format!("{:width$}  ", pipeline.as_deref().unwrap_or_default()),
             None => String::new(),
         };
-        let mut text = format!("{mark} {name:NAME_WIDTH$}  {whose}{found}\n");
-        if !remedy.is_empty() {
-            text.push_str(&format!("      {remedy}\n"));
-        }
-        text
+        marked_line(mark, name, NAME_WIDTH, &format!("{whose}{found}"), remedy)
     }
 
     /// Counts the checks that failed.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::switch::Switch;
+use crate::edge::cli::mark::{Mark, marked_line};
 use crate::edge::cli::output::{self, Exit};
 use crate::engine::model::fault::{Fault, Remedy, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -39,15 +40,6 @@ impl From<Fault> for Stopped {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Mark {
-    Ok,
-    Skip,
-    Warn,
-    Fail,
-}
-
 /// The outcome of a step.
 #[derive(Debug, Serialize)]
 struct Line {
@@ -60,7 +52,7 @@ struct Line {
 
 /// The lines that were printed until now, and who reads them.
 #[derive(Debug)]
-pub struct Told {
+pub struct Journal {
     lines: Vec<Line>,
     json: bool,
     asks: bool,
@@ -69,7 +61,7 @@ pub struct Told {
 /// Wide enough for every step.
 const WIDTH: usize = "schedules".len();
 
-impl Told {
+impl Journal {
     /// Nothing yet. Questions are asked unless all of them are answered already.
     pub fn begun(json: bool, asks: bool) -> Self {
         Self { lines: Vec::new(), json, asks }
@@ -109,7 +101,8 @@ impl Told {
     fn add(&mut self, line: Line) {
         if !self.json {
             // A slow step follows: nobody should wait for it to see this one.
-            say(&line.text());
+            let Line { step, mark, found, remedy } = &line;
+            say(&marked_line(mark.text(false), step, WIDTH, found, remedy));
         }
         self.lines.push(line);
     }
@@ -168,23 +161,6 @@ impl Told {
 fn say(text: &str) {
     let mut out = stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-impl Line {
-    fn text(&self) -> String {
-        let Self { step, mark, found, remedy } = self;
-        let mark = match mark {
-            Mark::Ok => "ok  ",
-            Mark::Skip => "skip",
-            Mark::Warn => "warn",
-            Mark::Fail => "FAIL",
-        };
-        let mut text = format!("{mark} {step:WIDTH$}  {found}\n");
-        if !remedy.is_empty() {
-            text.push_str(&format!("      {remedy}\n"));
-        }
-        text
-    }
 }
 
 /// Without anybody who could answer, every question would be a no.
