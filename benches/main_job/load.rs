@@ -148,7 +148,10 @@ fn change(
     let title = format!("{}: nothing changed, whole program", table.title);
     report.within(&title, &quiet, quiet::LIMIT);
     let compared = world.source.wait(compare::compare(&urls.0, &urls.1, &[table.name]));
-    assert!(compared.expect("both can be read").iter().all(|of| of.equal), "the sides differ");
+    assert!(
+        compared.expect("both can be read").iter().all(|table| table.equal),
+        "the sides differ"
+    );
     for database in ["floor", "product"] {
         world.target.drop(database);
     }

@@ -105,9 +105,9 @@ pub fn measure(world: &World, report: &mut Report) {
     let title = format!("{ROWS} orders over two APIs, first load and changes");
     report.memory_of(&title, peak_kib, MOST_MEMORY_MIB);
     for project in [&target, &floor] {
-        let urls = [&source, project].map(|of| of.server.url(of.name));
+        let urls = [&source, project].map(|project| project.server.url(project.name));
         let compared = runtime.block_on(compare::compare(&urls[0], &urls[1], &["orders"]));
-        let equal = compared.expect("both can be read").iter().all(|of| of.equal);
+        let equal = compared.expect("both can be read").iter().all(|table| table.equal);
         assert!(equal, "{} differs from the source", project.name);
     }
 }

@@ -98,8 +98,9 @@ const OWN: &str = "create type mood as enum ('glad', 'sad'); create domain short
 /// Returns the target's rows after some that it takes, and the rows that it refuses.
 async fn narrowed(over: Option<OverApi>) -> (String, String) {
     let columns = |side: fn(&(&'static str, &'static str)) -> &'static str| {
-        let of = NARROW.iter().enumerate();
-        of.map(|(at, (here, there, ..))| format!("c{at} {}, ", side(&(here, there))))
+        let columns = NARROW.iter().enumerate();
+        columns
+            .map(|(at, (here, there, ..))| format!("c{at} {}, ", side(&(here, there))))
             .collect::<String>()
     };
     let table = |columns: String| {
@@ -115,11 +116,11 @@ async fn narrowed(over: Option<OverApi>) -> (String, String) {
         pair.sql_target(NO_STAGE).await;
     }
     let values = |refused: Option<usize>| {
-        let of = NARROW.iter().enumerate().map(|(at, (.., taken, not))| match refused {
+        let values = NARROW.iter().enumerate().map(|(at, (.., taken, not))| match refused {
             Some(place) if place == at => not.unwrap_or(taken),
             _ => taken,
         });
-        of.collect::<Vec<_>>().join(", ")
+        values.collect::<Vec<_>>().join(", ")
     };
     pair.sql_source(&format!("insert into narrow values (100, {}, '2026-01-01')", values(None)))
         .await;

@@ -87,8 +87,10 @@ async fn go_through(pair: &Pair, databases: BTreeMap<String, String>) {
         let set = exported(&line);
         if !set.is_empty() {
             let left_out = |name: &str| over_api && name.ends_with("_DATABASE_URL");
-            let unset: Vec<_> =
-                set.iter().filter(|of| !deployment.0.contains_key(*of) && !left_out(of)).collect();
+            let unset: Vec<_> = set
+                .iter()
+                .filter(|name| !deployment.0.contains_key(*name) && !left_out(name))
+                .collect();
             assert!(unset.is_empty(), "the test sets no {unset:?} of the line {line}");
             continue;
         }

@@ -60,7 +60,7 @@ pub(super) fn found<'a>(told: &'a Value, step: &str) -> &'a str {
 /// The text without what differs from one test to another.
 fn plain(pair: &Pair, printed: &Printed) -> String {
     let server = |url: &str| url.rsplit_once('@').expect("a URL with a user").1.to_owned();
-    let [source, target] = [&pair.source, &pair.target].map(|of| server(&of.url));
+    let [source, target] = [&pair.source, &pair.target].map(|database| server(&database.url));
     printed.stdout.replace(&source, "SOURCE").replace(&target, "TARGET")
 }
 
@@ -249,8 +249,8 @@ async fn a_table_without_a_key_that_was_not_named_is_left_behind_with_a_warning(
     pair.sql_source(TEN).await;
     let (code, told) = cutover(&pair, &[]).await;
     assert_eq!(code, 0, "{told}");
-    let checks = told["steps"].as_array().unwrap().iter().filter(|of| of["step"] == "checks");
-    let warned: Vec<&Value> = checks.filter(|of| of["mark"] == "warn").collect();
+    let checks = told["steps"].as_array().unwrap().iter().filter(|line| line["step"] == "checks");
+    let warned: Vec<&Value> = checks.filter(|line| line["mark"] == "warn").collect();
     assert_eq!(warned.len(), 1, "{told}");
     let found = warned[0]["found"].as_str().unwrap();
     assert!(found.starts_with("public.bare: it has no key and is passed over"), "{told}");
@@ -265,7 +265,7 @@ async fn a_table_without_a_key_that_was_not_named_is_left_behind_with_a_warning(
 /// Says whether a check has warned of the table without a key.
 fn found_of(told: &Value) -> bool {
     let steps = told["steps"].as_array().expect("steps");
-    steps.iter().any(|of| of["found"].as_str().is_some_and(|of| of.contains("public.bare")))
+    steps.iter().any(|line| line["found"].as_str().is_some_and(|line| line.contains("public.bare")))
 }
 
 #[tokio::test]
@@ -314,12 +314,13 @@ async fn at_a_terminal_each_step_asks_and_a_no_puts_everything_back() {
 #[tokio::test]
 async fn the_variables_are_named_as_they_are_set() {
     let pair = pair().await;
-    let [old, new] = [&pair.source, &pair.target].map(|of| of.url.clone());
+    let [old, new] = [&pair.source, &pair.target].map(|database| database.url.clone());
     let pair = pair.set("SUPABASE_URL", old).set("NEW_SUPABASE_URL", new);
     let pair = pair.pipeline("source = \"env:SUPABASE_URL\"\ntarget = \"env:NEW_SUPABASE_URL\"");
     let (code, told) = cutover(&pair, &["--dry-run"]).await;
     let variables = told["switch"]["variables"].as_array().expect("variables");
-    let pairs = variables.iter().map(|of| format!("{}={}", of["name"], of["value_of"]));
+    let pairs =
+        variables.iter().map(|variable| format!("{}={}", variable["name"], variable["value_of"]));
     let expected = "\"DATABASE_URL\"=\"NEW_SUPABASE_URL\"";
     assert_eq!((code, pairs.collect::<Vec<_>>().join(" ").as_str()), (0, expected), "{told}");
 }

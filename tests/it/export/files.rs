@@ -108,9 +108,10 @@ async fn the_source_is_exported_as_the_pipeline_filters_it_and_the_target_whole(
     let pair = pair.rules("name = \"t\"\ncolumns = [\"id\", \"a\"]\nwhere = \"a > 1 -- not 1\"");
     pair.sql_source("insert into t values (1, 1, 1), (2, 2, 2)").await;
     pair.sql_target("insert into t values (1, 1, 1)").await;
-    let of = |side| exported(&pair, &["--format", "csv", "--table", "t", "--from", side]).stdout;
-    assert_eq!(of("source"), b"id,a\n2,2\n");
-    assert_eq!(of("target"), b"id,a,b\n1,1,1\n");
+    let csv_of =
+        |side| exported(&pair, &["--format", "csv", "--table", "t", "--from", side]).stdout;
+    assert_eq!(csv_of("source"), b"id,a\n2,2\n");
+    assert_eq!(csv_of("target"), b"id,a,b\n1,1,1\n");
     let state = "select (to_regclass('public.sync_state') is null)::text";
     assert_eq!(pair.text_target(state).await, "true", "an export keeps no state");
 }

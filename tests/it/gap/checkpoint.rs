@@ -98,10 +98,10 @@ async fn goes_on_from_the_file(pair: Pair) {
 
     assert_eq!((code, inserted(&said)), (0, 100), "{said}");
     for table in ["people", "orders"] {
-        let of = checkpoint(&said, table);
-        assert_eq!(of["moves"], true, "{said}");
-        assert!(of["from"].as_str().unwrap().starts_with("2026-01-01"), "{said}");
-        assert!(of["to"].as_str().unwrap().starts_with(NEWEST), "{said}");
+        let moved = checkpoint(&said, table);
+        assert_eq!(moved["moves"], true, "{said}");
+        assert!(moved["from"].as_str().unwrap().starts_with("2026-01-01"), "{said}");
+        assert!(moved["to"].as_str().unwrap().starts_with(NEWEST), "{said}");
         assert!(kept(&pair, table).await.starts_with(NEWEST));
     }
     let (code, again) = folder.import(&pair, VOUCHED);
@@ -312,8 +312,8 @@ async fn numbers_are_cursors_too_and_are_compared_as_numbers() {
     let folder = Folder::new();
     folder.copy(&pair.source.url, "select * from events where id > 99", "events.csv").await;
     let (code, said) = folder.import(&pair, VOUCHED);
-    let of = checkpoint(&said, "events");
-    assert_eq!((code, &of["from"], &of["to"]), (0, &"99".into(), &"1200".into()), "{said}");
+    let moved = checkpoint(&said, "events");
+    assert_eq!((code, &moved["from"], &moved["to"]), (0, &"99".into(), &"1200".into()), "{said}");
     pair.sql_source("insert into events (what) values ('c')").await;
     let next = pair.sync().await.success();
     let [inserted, _, unchanged] = next.rows("public.events");

@@ -163,8 +163,12 @@ async fn refused_rows_are_set_aside_and_told_with_their_lines() {
 
     assert_eq!((code, counts(&trial, "public.orders")), (4, [1, 0, 0, 4]), "{trial}");
     let told = &trial["tables"]["public.orders"]["refused_lines"];
-    for (of, expected) in told.as_array().unwrap().iter().zip(lines.as_array().unwrap()) {
-        assert_eq!((&of["line"], &of["code"]), (&expected["line"], &expected["code"]), "{told}");
+    for (line, expected) in told.as_array().unwrap().iter().zip(lines.as_array().unwrap()) {
+        assert_eq!(
+            (&line["line"], &line["code"]),
+            (&expected["line"], &expected["code"]),
+            "{told}"
+        );
     }
     let reason = told[0]["reason"].as_str().unwrap();
     assert!(reason.contains("not written year-month-day: 05/01/2026"), "{reason}");

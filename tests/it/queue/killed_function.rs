@@ -85,8 +85,11 @@ async fn a_delivery_whose_function_is_killed_is_finished_by_its_retry() {
     let history = "select string_agg(concat_ws(' ', sync_status, retried), ', ' order by id) \
         from sync_metadata";
     assert_eq!(pair.text_target(history).await, "interrupted 0, success 2");
-    let answers: Vec<_> =
-        qstash.logs().into_iter().filter_map(|of| of.response.map(|of| of.status)).collect();
+    let answers: Vec<_> = qstash
+        .logs()
+        .into_iter()
+        .filter_map(|entry| entry.response.map(|entry| entry.status))
+        .collect();
     assert!(answers.contains(&429), "the first retry came before the lease's end: {answers:?}");
     assert_eq!(pair.recorded("public.items").await, (20_000, 0));
     pair.assert_closed().await;

@@ -50,7 +50,8 @@ async fn each_attempt_is_signed_anew_and_keeps_the_message_s_id() {
 
     let arrived = post.receiver.arrived();
     let key = post.qstash.current_key();
-    let issued = arrived.iter().map(|of| claims(of, &key).unwrap()["iat"].as_i64().unwrap());
+    let issued =
+        arrived.iter().map(|request| claims(request, &key).unwrap()["iat"].as_i64().unwrap());
     let issued: Vec<i64> = issued.map(|issued| issued - seconds(morning())).collect();
     assert_eq!(issued, [0, 12, 102]);
     for (attempt, retried) in arrived.iter().zip(["0", "1", "2"]) {
@@ -70,7 +71,7 @@ async fn a_virtual_day_has_its_ticks_at_their_hours() {
 
     let arrived = post.receiver.arrived();
     assert_eq!(arrived.len(), 4);
-    assert!(arrived.iter().all(|of| of.header("upstash-schedule-id") == "sync"));
+    assert!(arrived.iter().all(|request| request.header("upstash-schedule-id") == "sync"));
     let logs = post.qstash.logs();
     let delivered = logs.iter().filter(|entry| entry.state == LogState::Delivered);
     let hours: Vec<u64> =
@@ -177,7 +178,7 @@ async fn a_late_answer_keeps_a_run_under_way_for_hours() {
     post.qstash.advance(5 * HOUR).await;
 
     let arrived = post.receiver.arrived();
-    let count = |path: &str| arrived.iter().filter(|of| of.target == path).count();
+    let count = |path: &str| arrived.iter().filter(|request| request.target == path).count();
     assert_eq!((count("/alone"), count("/beside")), (3, 5));
 }
 
@@ -218,7 +219,7 @@ async fn what_a_delivery_publishes_is_delivered_in_the_same_step() {
     post.qstash.settle().await;
 
     let arrived = post.receiver.arrived();
-    let mut targets: Vec<&str> = arrived.iter().map(|of| of.target.as_str()).collect();
+    let mut targets: Vec<&str> = arrived.iter().map(|request| request.target.as_str()).collect();
     targets.sort_unstable();
     assert_eq!(targets, ["/next", "/sync"]);
 }

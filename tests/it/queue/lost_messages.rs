@@ -26,7 +26,7 @@ async fn items() -> Pair {
 fn texts(people: &Receiver) -> Vec<String> {
     let arrived = people.arrived();
     let text = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON")["text"].clone();
-    arrived.iter().map(|of| text(&of.body).as_str().expect("a text").to_owned()).collect()
+    arrived.iter().map(|request| text(&request.body).as_str().expect("a text").to_owned()).collect()
 }
 
 const LOST: &str = "select coalesce(string_agg(concat_ws(' ', trigger, message_id, retried, \

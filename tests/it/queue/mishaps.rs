@@ -217,7 +217,7 @@ async fn a_changed_deployment_name_leaves_exactly_one_schedule() {
     let deployment = Deployment::among(pooled("prod"), &qstash);
     assert_eq!(deployment.acts(create()).await.0, 200);
     assert_eq!(deployment.set("SYNC_DEPLOYMENT", "blue").acts(create()).await.0, 200);
-    let ids: Vec<_> = qstash.schedules().into_iter().map(|of| of.id).collect();
+    let ids: Vec<_> = qstash.schedules().into_iter().map(|schedule| schedule.id).collect();
     assert_eq!(ids, ["syncline-blue-slave-to-prod"]);
 }
 

@@ -40,13 +40,13 @@ async fn the_function_writes_one_line_a_run() {
 
     let lines = metrics(&function.printed());
 
-    let of = |name: &str| lines.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
-    assert_eq!(of("Rows"), [json!(100), json!(0)]);
-    assert_eq!(of("Failed"), [json!(0), json!(0)]);
-    assert_eq!(of("LagSeconds"), [json!(0), json!(0)]);
-    assert_eq!(of("ApiCalls"), [json!(0), json!(0)]);
-    assert_eq!(of("Rejected"), [json!(0), json!(0)]);
-    assert_eq!(of("Pipeline"), [json!("slave-to-prod"), json!("slave-to-prod")]);
+    let values = |name: &str| lines.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
+    assert_eq!(values("Rows"), [json!(100), json!(0)]);
+    assert_eq!(values("Failed"), [json!(0), json!(0)]);
+    assert_eq!(values("LagSeconds"), [json!(0), json!(0)]);
+    assert_eq!(values("ApiCalls"), [json!(0), json!(0)]);
+    assert_eq!(values("Rejected"), [json!(0), json!(0)]);
+    assert_eq!(values("Pipeline"), [json!("slave-to-prod"), json!("slave-to-prod")]);
 }
 
 #[tokio::test]

@@ -27,11 +27,11 @@ async fn items(people: &Receiver) -> Pair {
 /// The objects that people's service was sent.
 fn told(people: &Receiver) -> Vec<Value> {
     let arrived = people.arrived();
-    arrived.iter().map(|of| serde_json::from_slice(&of.body).expect("JSON")).collect()
+    arrived.iter().map(|request| serde_json::from_slice(&request.body).expect("JSON")).collect()
 }
 
 fn states(people: &Receiver) -> Vec<String> {
-    let state = |of: &Value| of["state"].as_str().expect("a state").to_owned();
+    let state = |notice: &Value| notice["state"].as_str().expect("a state").to_owned();
     told(people).iter().map(state).collect()
 }
 

@@ -105,12 +105,13 @@ pub async fn names_the_row_and_mends_it(pair: Pair, release: u32) {
     assert_eq!((exit, told.len()), (0, tables.len()), "{answer}");
     for (table, declared) in &tables {
         let name = format!("public.{table}");
-        let of = told.iter().find(|of| of["table"] == name.as_str()).expect("the table is told");
+        let line =
+            told.iter().find(|line| line["table"] == name.as_str()).expect("the table is told");
         let rows = pair.text_source(&format!("select count(*)::text from {table}")).await;
         let different = if rows == "1" { 0 } else { 1 };
-        let kinds = of["repaired"].as_array().unwrap().iter().map(|row| &row["difference"]);
-        let count = |kind: &str| kinds.clone().filter(|of| *of == kind).count();
-        assert_eq!((count("missing"), count("different")), (1, different), "{declared}: {of}");
+        let kinds = line["repaired"].as_array().unwrap().iter().map(|row| &row["difference"]);
+        let count = |kind: &str| kinds.clone().filter(|found| *found == kind).count();
+        assert_eq!((count("missing"), count("different")), (1, different), "{declared}: {line}");
     }
     let names: Vec<&str> = tables.iter().map(|(table, _)| table.as_str()).collect();
     pair.assert_equal(&names).await;

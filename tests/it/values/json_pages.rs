@@ -40,36 +40,36 @@ impl Digests for JsonAlone<'_> {
 
     async fn digest(
         &self,
-        of: Comparison<'_>,
+        compared: Comparison<'_>,
         ranges: &[KeyRange],
     ) -> Result<Vec<RangeDigest>, Fault> {
-        self.0.digest(of, ranges).await
+        self.0.digest(compared, ranges).await
     }
 
     async fn borders(
         &self,
-        of: Comparison<'_>,
+        compared: Comparison<'_>,
         ranges: &[KeyRange],
         every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        self.0.borders(of, ranges, every).await
+        self.0.borders(compared, ranges, every).await
     }
 
     async fn rows(
         &self,
-        of: Comparison<'_>,
+        compared: Comparison<'_>,
         ranges: &[KeyRange],
         most: u64,
     ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        self.0.rows(of, ranges, most).await
+        self.0.rows(compared, ranges, most).await
     }
 
     async fn columns(
         &self,
-        of: Comparison<'_>,
+        compared: Comparison<'_>,
         keys: &[RowKey],
     ) -> Result<Vec<ColumnDigests>, Fault> {
-        self.0.columns(of, keys).await
+        self.0.columns(compared, keys).await
     }
 }
 

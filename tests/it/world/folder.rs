@@ -75,7 +75,8 @@ pub fn gap(pair: &Pair, arguments: &[&str]) -> (i32, String, String) {
 
 /// A table's counts: inserted, updated, unchanged, refused.
 pub fn counts(said: &Value, table: &str) -> [u64; 4] {
-    let of = &said["tables"][table];
-    ["inserted", "updated", "unchanged", "refused"]
-        .map(|name| of[name].as_u64().unwrap_or_else(|| panic!("no counts of {table}: {said}")))
+    let counted = &said["tables"][table];
+    ["inserted", "updated", "unchanged", "refused"].map(|name| {
+        counted[name].as_u64().unwrap_or_else(|| panic!("no counts of {table}: {said}"))
+    })
 }

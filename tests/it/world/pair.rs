@@ -29,8 +29,8 @@ pub struct Pair {
     pub source: Database,
     /// The target.
     pub target: Database,
-    here: Client,
-    there: Client,
+    source_client: Client,
+    target_client: Client,
     settings: BTreeMap<String, String>,
     /// The stand-ins before the databases that the function reaches over an API.
     apis: Apis,
@@ -73,8 +73,8 @@ impl Pair {
         source_schema: &str,
         target_schema: &str,
     ) -> Self {
-        let here = connect(&source.url).await.expect("the source accepts us");
-        let there = connect(&target.url).await.expect("the target accepts us");
+        let source_client = connect(&source.url).await.expect("the source accepts us");
+        let target_client = connect(&target.url).await.expect("the target accepts us");
         let settings = [
             ("SOURCE_DATABASE_URL", source.url.as_str()),
             ("TARGET_DATABASE_URL", target.url.as_str()),
@@ -84,7 +84,14 @@ impl Pair {
         let settings =
             settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let apis = Apis::default();
-        let pair = Self { settings: settings.collect(), source, target, here, there, apis };
+        let pair = Self {
+            settings: settings.collect(),
+            source,
+            target,
+            source_client,
+            target_client,
+            apis,
+        };
         pair.sql_source(source_schema).await;
         pair.sql_target(target_schema).await;
         match OverApi::from_environment() {
@@ -104,7 +111,7 @@ impl Pair {
                 .set("SOURCE_DATABASE_URL", api.url())
                 .set("SOURCE_SERVICE_ROLE_KEY", api.service_key());
             self.apis.source = Some(api);
-            self.grant(&self.here).await;
+            self.grant(&self.source_client).await;
         }
         if over != OverApi::Source {
             self.sql_target(&App::project_sql(Side::Target, "public")).await;
@@ -113,8 +120,8 @@ impl Pair {
                 .set("TARGET_DATABASE_URL", api.url())
                 .set("TARGET_SERVICE_ROLE_KEY", api.secret_key());
             self.apis.target = Some(api);
-            allow_to_suppress(&self.there).await;
-            self.grant(&self.there).await;
+            allow_to_suppress(&self.target_client).await;
+            self.grant(&self.target_client).await;
         }
         self
     }
@@ -164,28 +171,28 @@ impl Pair {
 
     /// Runs statements in the source.
     pub async fn sql_source(&self, sql: &str) {
-        self.here.batch_execute(sql).await.expect("the source takes it");
+        self.source_client.batch_execute(sql).await.expect("the source takes it");
         if self.apis.source.is_some() {
-            self.grant(&self.here).await;
+            self.grant(&self.source_client).await;
         }
     }
 
     /// Runs statements in the target.
     pub async fn sql_target(&self, sql: &str) {
-        self.there.batch_execute(sql).await.expect("the target takes it");
+        self.target_client.batch_execute(sql).await.expect("the target takes it");
         if self.apis.target.is_some() {
-            self.grant(&self.there).await;
+            self.grant(&self.target_client).await;
         }
     }
 
     /// Asks the source for one text.
     pub async fn text_source(&self, query: &str) -> String {
-        self.here.query_one(query, &[]).await.expect("there is one row").get(0)
+        self.source_client.query_one(query, &[]).await.expect("there is one row").get(0)
     }
 
     /// Asks the target for one text.
     pub async fn text_target(&self, query: &str) -> String {
-        self.there.query_one(query, &[]).await.expect("there is one row").get(0)
+        self.target_client.query_one(query, &[]).await.expect("there is one row").get(0)
     }
 
     /// Another connection to the source, for a transaction that stays open.
@@ -210,9 +217,9 @@ impl Pair {
 
     /// One call of a fresh function with other settings.
     pub async fn sync_with(&self, set: &[(&str, &str)]) -> Answer {
-        let before = versions(&self.here).await;
+        let before = versions(&self.source_client).await;
         let answer = call(self.function(set)).await;
-        assert_eq!(before, versions(&self.here).await, "the source was written");
+        assert_eq!(before, versions(&self.source_client).await, "the source was written");
         self.assert_closed().await;
         answer
     }
@@ -239,8 +246,8 @@ impl Pair {
 
     /// Neither a lease nor a run is left open.
     pub async fn assert_closed(&self) {
-        let there = "select (to_regclass('public.sync_state') is not null)::text";
-        if self.text_target(there).await == "false" {
+        let exists = "select (to_regclass('public.sync_state') is not null)::text";
+        if self.text_target(exists).await == "false" {
             return;
         }
         let left = "select coalesce(string_agg(what, ', '), '') from (\
@@ -253,11 +260,11 @@ impl Pair {
     /// Both databases hold the same rows, and another call writes none of them again.
     pub async fn assert_settled(&self, tables: &[&str]) {
         self.assert_equal(tables).await;
-        let before = versions(&self.there).await;
+        let before = versions(&self.target_client).await;
         let again = self.sync().await;
         assert!(again.body["done"] == true, "{}", again.body);
         assert_eq!(again.body["statistics"]["total_records"], 0, "{}", again.body);
-        assert_eq!(before, versions(&self.there).await, "equal rows were written again");
+        assert_eq!(before, versions(&self.target_client).await, "equal rows were written again");
         self.assert_equal(tables).await;
     }
 
@@ -278,7 +285,7 @@ impl Pair {
     pub async fn recorded(&self, table: &str) -> (i64, i64) {
         let sums = "select coalesce(sum((tables -> $1 ->> 'inserted')::int8), 0)::int8, \
             coalesce(sum((tables -> $1 ->> 'updated')::int8), 0)::int8 from sync_metadata";
-        let row = self.there.query_one(sums, &[&table]).await.expect("there is a history");
+        let row = self.target_client.query_one(sums, &[&table]).await.expect("there is a history");
         (row.get(0), row.get(1))
     }
 }
@@ -305,8 +312,8 @@ impl Answer {
 
     /// A table's rows: inserted, updated, unchanged. None where the table was not worked.
     pub fn rows(&self, table: &str) -> [u64; 3] {
-        let of = &self.body["statistics"]["tables"][table];
-        ["inserted", "updated", "unchanged"].map(|name| of[name].as_u64().unwrap_or(0))
+        let counted = &self.body["statistics"]["tables"][table];
+        ["inserted", "updated", "unchanged"].map(|name| counted[name].as_u64().unwrap_or(0))
     }
 
     /// The code and the sentence of what went wrong, as whoever called reads them.
@@ -352,8 +359,8 @@ async fn versions(client: &Client) -> BTreeMap<String, String> {
             "select count(*) || ' ' || coalesce(md5(string_agg(ctid::text || xmin::text, ',' \
              order by ctid)), '') from only {table}"
         );
-        let of = client.query_one(&query, &[]).await.expect("the table can be read").get(0);
-        versions.insert(table, of);
+        let rows = client.query_one(&query, &[]).await.expect("the table can be read").get(0);
+        versions.insert(table, rows);
     }
     versions
 }

@@ -120,7 +120,7 @@ impl Shared {
         let mut plan = self.plan.lock().expect("no holder panics");
         let before = self.counter(way).fetch_add(bytes as u64, Ordering::SeqCst);
         match *plan {
-            Some((of, at, act)) if of == way && before + bytes as u64 > at => {
+            Some((planned, at, act)) if planned == way && before + bytes as u64 > at => {
                 *plan = None;
                 (usize::try_from(at.saturating_sub(before)).expect("within a buffer"), Some(act))
             }
@@ -180,7 +180,8 @@ impl Asked {
             }
             self.head.push(byte);
             let letter = usize::from(self.started);
-            if let Some(length) = self.head.get(letter..).and_then(|of| of.first_chunk::<4>()) {
+            if let Some(length) = self.head.get(letter..).and_then(|bytes| bytes.first_chunk::<4>())
+            {
                 self.left = u32::from_be_bytes(*length) as usize - 4;
                 waits += u64::from(self.started && matches!(self.head[0], b'Q' | b'S'));
                 self.head.clear();

@@ -92,8 +92,8 @@ fn start(binaries: Option<PathBuf>, settings: &[(&str, &str)]) -> Cluster {
 }
 
 /// A server's major release.
-pub fn release(of: &Cluster) -> u32 {
-    of.release().parse().expect("a release is a number")
+pub fn release(cluster: &Cluster) -> u32 {
+    cluster.release().parse().expect("a release is a number")
 }
 
 /// Says whether the tests' server is of that release or a later one, and prints what is left out if

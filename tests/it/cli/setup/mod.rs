@@ -126,8 +126,12 @@ async fn json_is_one_object_with_the_same_checks() {
 
     let told = done.json();
     assert_eq!((done.code, &told["success"]), (0, &json!(true)), "{told}");
-    let names: Vec<&str> =
-        told["checks"].as_array().unwrap().iter().map(|of| of["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = told["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
     let order = [
         "settings",
         "source",
@@ -143,12 +147,12 @@ async fn json_is_one_object_with_the_same_checks() {
     ];
     assert_eq!(names, order);
     assert_eq!(told["checks"][1]["pipeline"], "slave-to-prod");
-    assert!(told["checks"].as_array().unwrap().iter().all(|of| of["mark"] == "ok"), "{told}");
+    assert!(told["checks"].as_array().unwrap().iter().all(|check| check["mark"] == "ok"), "{told}");
     assert_eq!(told["commands"][0]["command"], "syncline schedule list");
     let failed = deployment.set("QSTASH_TOKEN", "").terminal(&["setup", "--json"]).await;
     let told = failed.json();
     assert_eq!((failed.code, &told["success"]), (1, &json!(false)), "{told}");
-    let qstash = told["checks"].as_array().unwrap().iter().find(|of| of["name"] == "QStash");
+    let qstash = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "QStash");
     assert!(qstash.unwrap()["remedy"].as_str().unwrap().starts_with("set QSTASH_TOKEN"), "{told}");
 }
 
@@ -163,11 +167,13 @@ async fn what_the_plan_says_is_told_line_by_line_and_the_rest_is_synced() {
 
     assert_eq!(done.code, 1, "{done:?}");
     let plan = found(&done, "plan");
-    let of = |table: &str| plan.iter().filter(|(_, found)| found.starts_with(table)).count();
+    let times = |table: &str| plan.iter().filter(|(_, found)| found.starts_with(table)).count();
     assert!(plan[0].1.starts_with("2 tables to sync: 2 to load"), "{plan:?}");
-    assert!(of("public.unknown: ") >= 1 && of("public.wider: ") >= 1, "{plan:?}");
-    assert!(plan.iter().any(|(mark, of)| *mark == "FAIL" && of.starts_with("public.unknown")));
-    assert!(plan.iter().any(|(mark, of)| *mark == "warn" && of.starts_with("public.wider")));
+    assert!(times("public.unknown: ") >= 1 && times("public.wider: ") >= 1, "{plan:?}");
+    assert!(
+        plan.iter().any(|(mark, found)| *mark == "FAIL" && found.starts_with("public.unknown"))
+    );
+    assert!(plan.iter().any(|(mark, found)| *mark == "warn" && found.starts_with("public.wider")));
     assert_found(
         &done,
         "run",
@@ -272,12 +278,12 @@ async fn several_pipelines_are_checked_one_by_one() {
     let told = done.json();
     let checks = told["checks"].as_array().unwrap();
     for name in ["source", "target", "plan", "state tables", "schedule", "run"] {
-        let of = checks.iter().filter(|of| of["name"] == name);
-        let pipelines: Vec<&Value> = of.map(|of| &of["pipeline"]).collect();
+        let named = checks.iter().filter(|check| check["name"] == name);
+        let pipelines: Vec<&Value> = named.map(|check| &check["pipeline"]).collect();
         assert_eq!(pipelines, [&json!("items"), &json!("others")], "{name}");
     }
     let crons: Vec<String> =
-        qstash.schedules().iter().map(|of| of.ticks.text().to_owned()).collect();
+        qstash.schedules().iter().map(|schedule| schedule.ticks.text().to_owned()).collect();
     assert_eq!(crons, ["0 */6 * * *", "CRON_TZ=Europe/Berlin 30 9 * * *"]);
     assert!(lines.stdout.contains("\n  syncline run --pipeline others\n"), "{lines:?}");
     assert_eq!(found(&lines, "run").len(), 2, "{lines:?}");

@@ -62,7 +62,7 @@ async fn creating_sets_everything_that_a_schedule_has() {
     let terms = &made.terms;
     assert_eq!((terms.method.as_str(), terms.retries, terms.timeout), ("POST", 2, 30_000));
     assert_eq!(terms.retry_delay.as_deref(), Some("1000"));
-    let failure = terms.failure_callback.as_ref().map(|of| of.url.as_str());
+    let failure = terms.failure_callback.as_ref().map(|callback| callback.url.as_str());
     assert_eq!(failure, Some("https://sync.example.com/api/background/sync/failure"));
     let flow = terms.flow.as_ref().expect("a flow control key");
     assert_eq!((flow.key.as_str(), flow.parallelism, flow.rate), (ID, Some(1), None));
@@ -277,11 +277,12 @@ async fn each_pipeline_has_a_schedule_of_its_own() {
 
     assert_eq!((&one["scheduleId"], after_one), (&json!("syncline-users"), 1), "{one}");
     let made = all["schedules"].as_array().unwrap();
-    let made: Vec<_> = made.iter().map(|of| (&of["pipeline"], &of["created"])).collect();
+    let made: Vec<_> =
+        made.iter().map(|schedule| (&schedule["pipeline"], &schedule["created"])).collect();
     assert_eq!(made, [(&json!("items"), &json!(true)), (&json!("users"), &json!(false))]);
     assert_eq!(listed["message"], "All 2 schedules are in order");
     let crons: Vec<String> =
-        qstash.schedules().iter().map(|of| of.ticks.text().to_owned()).collect();
+        qstash.schedules().iter().map(|schedule| schedule.ticks.text().to_owned()).collect();
     assert_eq!(crons, ["0 */6 * * *", "0 0 * * SUN"]);
     assert_eq!(code(&undecided), (400, "no_pipeline"));
     assert_eq!((chosen.0, qstash.pending()), (200, 1), "{}", chosen.1);
@@ -313,8 +314,12 @@ async fn the_hourly_schedule_stands_beside_the_own_one_until_it_is_turned_off() 
     let hourly = format!("{ID}_hourly");
     let made = |qstash: &LocalQStash| {
         let all = qstash.schedules().into_iter();
-        let told = |of: Schedule| {
-            (of.id, of.ticks.text().to_owned(), String::from_utf8_lossy(&of.body).into_owned())
+        let told = |schedule: Schedule| {
+            (
+                schedule.id,
+                schedule.ticks.text().to_owned(),
+                String::from_utf8_lossy(&schedule.body).into_owned(),
+            )
         };
         let mut all: Vec<_> = all.map(told).collect();
         all.sort();

@@ -92,7 +92,7 @@ async fn writers_kills_and_cuts_lose_nothing_and_leave_nothing_wrong() {
         }
         faults.last_run(&pair).await;
         let compared = pair.compared(&TABLES).await;
-        assert!(compared.iter().all(|of| of.equal), "seed {seed}, {stretch}: {compared:?}");
+        assert!(compared.iter().all(|table| table.equal), "seed {seed}, {stretch}: {compared:?}");
         missing = not_seen(&pair, &done, &faults).await;
         if stretch + 1 >= STRETCHES && missing.is_empty() {
             break;

@@ -157,13 +157,13 @@ impl Standin {
     }
 
     /// The next call whose method and target hold this text (`POST /jobs`) gets into trouble.
-    pub fn fail_next(&self, of: &str, trouble: Trouble) {
-        self.gateway.troubles.add(of, 0, 1, trouble);
+    pub fn fail_next(&self, call_part: &str, trouble: Trouble) {
+        self.gateway.troubles.add(call_part, 0, 1, trouble);
     }
 
     /// So many calls get into trouble, after some that do not.
-    pub fn fail(&self, of: &str, skip: usize, times: usize, trouble: Trouble) {
-        self.gateway.troubles.add(of, skip, times, trouble);
+    pub fn fail(&self, call_part: &str, skip: usize, times: usize, trouble: Trouble) {
+        self.gateway.troubles.add(call_part, skip, times, trouble);
     }
 
     /// No trouble waits any more.

@@ -115,7 +115,7 @@ impl Queued {
         let logs = self.qstash.logs();
         let is_end = |state| matches!(state, LogState::Delivered | LogState::Error);
         let ended = logs.iter().filter(|entry| is_end(entry.state));
-        ended.filter_map(|entry| entry.response.as_ref().map(|of| of.status)).collect()
+        ended.filter_map(|entry| entry.response.as_ref().map(|response| response.status)).collect()
     }
 }
 

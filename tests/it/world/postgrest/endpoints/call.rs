@@ -121,8 +121,9 @@ fn found(
     let named: Vec<&Function> = cache.functions.iter().filter(named).collect();
     let fits = |function: &&&Function| {
         let names = function.parameters.iter().map(|parameter| parameter.name.as_str());
-        let mut required = function.parameters.iter().filter(|of| of.is_required);
-        keys.is_subset(&names.collect()) && required.all(|of| keys.contains(of.name.as_str()))
+        let mut required = function.parameters.iter().filter(|parameter| parameter.is_required);
+        keys.is_subset(&names.collect())
+            && required.all(|parameter| keys.contains(parameter.name.as_str()))
     };
     let fitting: Vec<&&Function> = named.iter().filter(fits).collect();
     let takes_body = |function: &&&Function| takes_body(function);
@@ -159,8 +160,11 @@ fn source(
     payload: Option<&Payload>,
     arguments: &[(String, String)],
 ) -> String {
-    let passed: Vec<_> =
-        function.parameters.iter().filter(|of| keys.contains(of.name.as_str())).collect();
+    let passed: Vec<_> = function
+        .parameters
+        .iter()
+        .filter(|parameter| keys.contains(parameter.name.as_str()))
+        .collect();
     let before = |is_variadic: bool| if is_variadic { "variadic " } else { "" };
     let called = format!("{}.{}", text::name(&function.schema), text::name(&function.name));
     let (from, given) = match payload {
@@ -168,12 +172,14 @@ fn source(
             (String::new(), format!("$1::{}", function.parameters[0].of_type))
         }
         Some(payload) if !passed.is_empty() => {
-            let typed = passed.iter().map(|of| format!("{} {}", text::name(&of.name), of.of_type));
+            let typed = passed
+                .iter()
+                .map(|parameter| format!("{} {}", text::name(&parameter.name), parameter.of_type));
             let typed = typed.collect::<Vec<_>>().join(", ");
             let set = if payload.is_object { "" } else { "set" };
-            let given = passed.iter().map(|of| {
-                let name = text::name(&of.name);
-                format!("{}{name} := pgrst_body.{name}", before(of.is_variadic))
+            let given = passed.iter().map(|parameter| {
+                let name = text::name(&parameter.name);
+                format!("{}{name} := pgrst_body.{name}", before(parameter.is_variadic))
             });
             let from = format!(
                 "(select * from json_to_record{set}($1::json) as _({typed}) limit 1) \
@@ -182,11 +188,11 @@ fn source(
             (from, given.collect::<Vec<_>>().join(", "))
         }
         _ => {
-            let given = passed.iter().map(|of| {
-                let value = arguments.iter().rfind(|(key, _)| *key == of.name);
+            let given = passed.iter().map(|parameter| {
+                let value = arguments.iter().rfind(|(key, _)| *key == parameter.name);
                 let value = value.map_or("null".to_owned(), |(_, value)| text::literal(value));
-                let name = text::name(&of.name);
-                format!("{}{name} := {value}::{}", before(of.is_variadic), of.of_type)
+                let name = text::name(&parameter.name);
+                format!("{}{name} := {value}::{}", before(parameter.is_variadic), parameter.of_type)
             });
             (String::new(), given.collect::<Vec<_>>().join(", "))
         }

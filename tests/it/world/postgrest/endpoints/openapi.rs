@@ -22,16 +22,21 @@ pub async fn describe(server: &Server, asked: &Asked) -> Result<Answer, Refusal>
         serde_json::from_str(&outcome.body).expect("the query below makes two arrays of texts");
     let [seen, called] = names;
     let cache = server.cache();
-    let tables = cache.tables.iter().filter(|of| of.schema == schema && seen.contains(&of.name));
+    let tables =
+        cache.tables.iter().filter(|table| table.schema == schema && seen.contains(&table.name));
     let tables: Vec<&Table> = tables.collect();
-    let functions =
-        cache.functions.iter().filter(|of| of.schema == schema && called.contains(&of.name));
+    let functions = cache
+        .functions
+        .iter()
+        .filter(|function| function.schema == schema && called.contains(&function.name));
     let definitions: Map<String, Value> =
         tables.iter().map(|table| (table.name.clone(), definition(table))).collect();
     let mut paths = Map::new();
     paths.insert("/".to_owned(), json!({ "get": { "tags": ["Introspection"] } }));
     paths.extend(tables.iter().map(|table| (format!("/{}", table.name), table_path(table))));
-    paths.extend(functions.map(|of| (format!("/rpc/{}", of.name), function_path(of))));
+    paths.extend(
+        functions.map(|function| (format!("/rpc/{}", function.name), function_path(function))),
+    );
     let described = json!({
         "swagger": "2.0",
         "info": {
@@ -122,29 +127,29 @@ fn default(column: &Column) -> Option<Value> {
     serde_json::from_str(&format!("\"{}\"", text.unwrap_or(default))).ok()
 }
 
-fn json_type(of: &str) -> Option<&'static str> {
-    match of {
+fn json_type(type_name: &str) -> Option<&'static str> {
+    match type_name {
         "boolean" => Some("boolean"),
         "smallint" | "integer" | "bigint" => Some("integer"),
         "numeric" | "real" | "double precision" => Some("number"),
         "json" | "jsonb" => None,
-        of if of.ends_with("[]") => Some("array"),
+        type_name if type_name.ends_with("[]") => Some("array"),
         _ => Some("string"),
     }
 }
 
 /// Since 14.8 integers are named by their widths.
-fn format_of(of: &str) -> &str {
-    match of {
+fn format_of(type_name: &str) -> &str {
+    match type_name {
         "smallint" | "integer" => "int32",
         "bigint" => "int64",
-        of => of,
+        type_name => type_name,
     }
 }
 
-fn items(of: &str) -> Option<Value> {
-    let item = of.strip_suffix("[]")?;
-    Some(json_type(item).map_or(json!({}), |of| json!({ "type": of })))
+fn items(type_name: &str) -> Option<Value> {
+    let item = type_name.strip_suffix("[]")?;
+    Some(json_type(item).map_or(json!({}), |kind| json!({ "type": kind })))
 }
 
 fn table_path(table: &Table) -> Value {
@@ -160,16 +165,16 @@ fn table_path(table: &Table) -> Value {
 }
 
 fn function_path(function: &Function) -> Value {
-    let properties = function.parameters.iter().map(|of| {
+    let properties = function.parameters.iter().map(|parameter| {
         let mut property = Map::new();
-        property.insert("format".to_owned(), format_of(&of.of_type).into());
-        property.extend(json_type(&of.of_type).map(|of| ("type".to_owned(), of.into())));
-        property.extend(items(&of.of_type).map(|items| ("items".to_owned(), items)));
-        (of.name.clone(), Value::Object(property))
+        property.insert("format".to_owned(), format_of(&parameter.of_type).into());
+        property.extend(json_type(&parameter.of_type).map(|kind| ("type".to_owned(), kind.into())));
+        property.extend(items(&parameter.of_type).map(|items| ("items".to_owned(), items)));
+        (parameter.name.clone(), Value::Object(property))
     });
     let properties: Map<String, Value> = properties.collect();
-    let required = function.parameters.iter().filter(|of| of.is_required);
-    let required: Vec<&str> = required.map(|of| of.name.as_str()).collect();
+    let required = function.parameters.iter().filter(|parameter| parameter.is_required);
+    let required: Vec<&str> = required.map(|parameter| parameter.name.as_str()).collect();
     let mut schema = json!({ "type": "object", "properties": properties });
     if !required.is_empty() {
         schema["required"] = json!(required);

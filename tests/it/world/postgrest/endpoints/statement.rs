@@ -23,8 +23,8 @@ pub enum Rows {
 
 impl Rows {
     fn body(self) -> String {
-        let aggregated = |of: &str, rest: &str, empty: &str| {
-            format!("coalesce(json_agg({of}){rest}, '{empty}')::text")
+        let aggregated = |row: &str, rest: &str, empty: &str| {
+            format!("coalesce(json_agg({row}){rest}, '{empty}')::text")
         };
         match self {
             Self::Unseen => "''::text".to_owned(),

@@ -263,12 +263,12 @@ fn counted(sign: char, never: &str) -> String {
 }
 
 fn upsert(asked: &Asked, columns: &[&Column], conflict: &[String]) -> String {
-    let of = conflict.iter().map(|name| text::name(name)).collect::<Vec<_>>().join(", ");
+    let conflicting = conflict.iter().map(|name| text::name(name)).collect::<Vec<_>>().join(", ");
     match asked.prefer.resolution {
         None => String::new(),
         Some("resolution=merge-duplicates") if conflict.is_empty() => counted('+', "0"),
         Some("resolution=merge-duplicates") if columns.is_empty() => {
-            format!("{} on conflict ({of}) do nothing", counted('+', "0"))
+            format!("{} on conflict ({conflicting}) do nothing", counted('+', "0"))
         }
         Some("resolution=merge-duplicates") => {
             let set = columns.iter().map(|column| {
@@ -276,14 +276,14 @@ fn upsert(asked: &Asked, columns: &[&Column], conflict: &[String]) -> String {
                 format!("{name} = excluded.{name}")
             });
             format!(
-                "{} on conflict ({of}) do update set {}{}",
+                "{} on conflict ({conflicting}) do update set {}{}",
                 counted('+', "0"),
                 set.collect::<Vec<_>>().join(", "),
                 counted('-', "-1"),
             )
         }
         Some(_) if conflict.is_empty() => String::new(),
-        Some(_) => format!(" on conflict ({of}) do nothing"),
+        Some(_) => format!(" on conflict ({conflicting}) do nothing"),
     }
 }
 

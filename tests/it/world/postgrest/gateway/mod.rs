@@ -69,7 +69,7 @@ impl Gateway {
         let target = sent.uri.path_and_query().map_or("/", |target| target.as_str());
         let below = target.strip_prefix(PREFIX);
         let call = format!("{} {}", sent.method, below.unwrap_or(target));
-        let trouble = self.troubles.of(&call);
+        let trouble = self.troubles.strike(&call);
         let mut status = None;
         let mut answer = match &trouble {
             Some(Trouble::ResetBefore) => {

@@ -72,7 +72,7 @@ pub const RETRY_AFTER_SECONDS: &str = "1";
 /// The calls that trouble waits for.
 struct Plan {
     /// The text that the method and the path below the prefix must contain: `POST /jobs`.
-    of: String,
+    call_part: String,
     skip: usize,
     times: usize,
     trouble: Trouble,
@@ -84,16 +84,16 @@ pub struct Troubles(Mutex<Vec<Plan>>);
 
 impl Troubles {
     /// Lets `skip` calls through, then strikes as often as it says.
-    pub fn add(&self, of: &str, skip: usize, times: usize, trouble: Trouble) {
-        let plan = Plan { of: of.to_owned(), skip, times, trouble };
+    pub fn add(&self, call_part: &str, skip: usize, times: usize, trouble: Trouble) {
+        let plan = Plan { call_part: call_part.to_owned(), skip, times, trouble };
         self.0.lock().expect("no holder panics").push(plan);
     }
 
     /// Returns the trouble that this call meets, if any: that of the first plan that waits for it.
-    pub fn of(&self, call: &str) -> Option<Trouble> {
+    pub fn strike(&self, call: &str) -> Option<Trouble> {
         let mut plans = self.0.lock().expect("no holder panics");
         plans.retain(|plan| plan.times > 0);
-        let plan = plans.iter_mut().find(|plan| call.contains(&plan.of))?;
+        let plan = plans.iter_mut().find(|plan| call.contains(&plan.call_part))?;
         if plan.skip > 0 {
             plan.skip -= 1;
             return None;

@@ -212,8 +212,8 @@ fn item(scanner: &mut Scanner<'_>) -> Option<Result<Item, Refusal>> {
     }
     let mut cast = None;
     if scanner.eat("::") {
-        let of = scanner.take_while(|next| next.is_alphanumeric() || "_ $".contains(next));
-        cast = Some(of.trim().to_owned()).filter(|cast| !cast.is_empty());
+        let type_name = scanner.take_while(|next| next.is_alphanumeric() || "_ $".contains(next));
+        cast = Some(type_name.trim().to_owned()).filter(|cast| !cast.is_empty());
         cast.as_ref()?;
     }
     Some(Ok(Item::Column { name, cast, alias }))
