@@ -148,9 +148,10 @@ impl Cluster {
         let name = format!("syncline-postgres-{}-{}", std::process::id(), random_hex(4));
         let folder = options.folder.clone().unwrap_or_else(|| temporary(account));
         let directory = folder.join(name);
-        let password = primary.map_or_else(|| random_hex(16), |of| of.password.clone());
-        let primary = primary
-            .map(|of| format!("host=127.0.0.1 port={} user=syncline dbname=postgres", of.port));
+        let password = primary.map_or_else(|| random_hex(16), |primary| primary.password.clone());
+        let primary = primary.map(|primary| {
+            format!("host=127.0.0.1 port={} user=syncline dbname=postgres", primary.port)
+        });
         prepare(&directory, account, options, port, &password, primary.as_deref())
             .and_then(|()| supervise(&directory, account, binaries))
             .map(|supervisor| Self {

@@ -85,7 +85,7 @@ impl Asked {
             Self::Scheduled | Self::Manual | Self::Startup => true,
             Self::Continuation { chain, slice, idle, waits } => {
                 let counts = [slice, idle, waits];
-                MessageId::parse(chain).is_ok() && counts.iter().all(|of| **of <= MOST_SLICES)
+                MessageId::parse(chain).is_ok() && counts.iter().all(|count| **count <= MOST_SLICES)
             }
         }
     }

@@ -296,8 +296,9 @@ mod tests {
     #[test]
     fn flow_control_is_read_with_and_without_blanks() {
         let flow = |value| {
-            let of = [("Upstash-Flow-Control-Key", "k"), ("Upstash-Flow-Control-Value", value)];
-            read(&of).map(|terms| terms.flow.map(|f| (f.parallelism, f.rate, f.period)))
+            let headers =
+                [("Upstash-Flow-Control-Key", "k"), ("Upstash-Flow-Control-Value", value)];
+            read(&headers).map(|terms| terms.flow.map(|f| (f.parallelism, f.rate, f.period)))
         };
         assert_eq!(flow("parallelism=5,rate=10,period=1m"), Ok(Some((Some(5), Some(10), 60_000))));
         assert_eq!(flow("parallelism=5, rate=10"), Ok(Some((Some(5), Some(10), 1000))));

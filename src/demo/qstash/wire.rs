@@ -198,8 +198,11 @@ fn terms_fields(terms: &Terms) -> Map<String, Value> {
         ("timeout", terms.said_timeout().map(|timeout| timeout / 1000).into()),
         ("callback", callback.map(|callback| callback.url.clone()).into()),
         ("failureCallback", failure.map(|callback| callback.url.clone()).into()),
-        ("callbackHeader", callback.map(|of| header_map(&of.terms.headers)).into()),
-        ("failureCallbackHeader", failure.map(|of| header_map(&of.terms.headers)).into()),
+        ("callbackHeader", callback.map(|callback| header_map(&callback.terms.headers)).into()),
+        (
+            "failureCallbackHeader",
+            failure.map(|callback| header_map(&callback.terms.headers)).into(),
+        ),
         ("flowControlKey", flow.map(|flow| flow.key.clone()).into()),
         ("parallelism", flow.and_then(|flow| flow.parallelism).into()),
         ("rate", flow.and_then(|flow| flow.rate).into()),
@@ -219,8 +222,8 @@ fn response_fields(response: &Response) -> Map<String, Value> {
     fields(told).collect()
 }
 
-fn fields<const N: usize>(of: [(&str, Value); N]) -> impl Iterator<Item = (String, Value)> {
-    let said = of.into_iter().filter(|(_, value)| !value.is_null());
+fn fields<const N: usize>(pairs: [(&str, Value); N]) -> impl Iterator<Item = (String, Value)> {
+    let said = pairs.into_iter().filter(|(_, value)| !value.is_null());
     said.map(|(name, value)| (name.to_owned(), value))
 }
 

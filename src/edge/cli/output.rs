@@ -99,8 +99,8 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
         eprintln!("{note}");
     }
     print!("{}", table(report));
-    for (name, of) in &report.tables {
-        if let Some(from) = &of.started_from {
+    for (name, table) in &report.tables {
+        if let Some(from) = &table.started_from {
             println!("{}", started(name, &point(from)));
         }
     }
@@ -110,8 +110,8 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
     if report.sequences.as_ref().is_some_and(Vec::is_empty) {
         println!("No sequence had to be advanced.");
     }
-    for (name, of) in &report.tables {
-        if let Some(fault) = &of.fault {
+    for (name, table) in &report.tables {
+        if let Some(fault) = &table.fault {
             eprintln!("{name}: {}", sentence(fault));
         }
     }
@@ -215,8 +215,8 @@ fn table(report: &SyncReport) -> String {
         let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
         [inserted, updated, unchanged, deleted, set_aside].map(|count| count.to_string())
     };
-    for (name, of) in &report.tables {
-        line(&name.to_string(), counts(&of.tally, of.rejects));
+    for (name, table) in &report.tables {
+        line(&name.to_string(), counts(&table.tally, table.rejects));
     }
     line("total", counts(&report.total(), report.rejects()));
     let took = report.ended.duration_since(report.started).unwrap_or_default();

@@ -61,13 +61,14 @@ fn as_json(plan: &SyncPlan) -> Value {
     })
 }
 
-fn side_json(of: &SideIntent) -> Value {
-    let SideIntent { major, pooled } = of;
+fn side_json(planned: &SideIntent) -> Value {
+    let SideIntent { major, pooled } = planned;
     json!({ "major": major, "transaction_pooler": pooled })
 }
 
-fn table_json(of: &TableIntent) -> Value {
-    let TableIntent { table, cursor, key, encoding: _, estimated_rows, intent, started_from } = of;
+fn table_json(planned: &TableIntent) -> Value {
+    let TableIntent { table, cursor, key, encoding: _, estimated_rows, intent, started_from } =
+        planned;
     let (action, since) = match intent {
         Intent::Nothing => ("nothing", None),
         Intent::FirstLoad => ("first_load", None),
@@ -88,8 +89,8 @@ fn table_json(of: &TableIntent) -> Value {
 }
 
 /// Keys stand here, as in a comparison: they are printed for whoever asked at the terminal.
-fn deletes_json(of: &DeletesIntent) -> Value {
-    let DeletesIntent { table, key, rows, more, keys, marks, refused } = of;
+fn deletes_json(planned: &DeletesIntent) -> Value {
+    let DeletesIntent { table, key, rows, more, keys, marks, refused } = planned;
     let named = |values: &[String]| -> Map<String, Value> {
         let pairs = key.iter().zip(values);
         pairs.map(|(column, value)| (column.clone(), Value::from(value.as_str()))).collect()

@@ -113,8 +113,8 @@ async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result
         println!("No row is set aside.");
         return Ok(exit);
     }
-    let rows = rejects.iter().map(|of| {
-        let Listed { table, key, code, reason: _, attempts, first_seen, last_seen } = of;
+    let rows = rejects.iter().map(|reject| {
+        let Listed { table, key, code, reason: _, attempts, first_seen, last_seen } = reject;
         let (first, last) = (first_seen.clone(), last_seen.clone());
         [table.clone(), key.join(", "), code.clone(), attempts.to_string(), first, last]
     });
@@ -146,8 +146,11 @@ impl Listed {
 
 async fn retry(app: &App, selection: &Selection, run: &RunId, json: bool) -> Result<Exit, Fault> {
     let served = selected(app, selection.pipeline.as_deref())?;
-    let mut tables: Vec<String> =
-        found(served, selection, ALL).await?.iter().map(|of| of.table.to_string()).collect();
+    let mut tables: Vec<String> = found(served, selection, ALL)
+        .await?
+        .iter()
+        .map(|reject| reject.table.to_string())
+        .collect();
     tables.sort();
     tables.dedup();
     if tables.is_empty() {
@@ -169,7 +172,7 @@ async fn discard(
     let [table] = selection.parsed()?.try_into().map_err(|_| one_table())?;
     let keys = match key {
         Some(key) => vec![RowKey::new(key.to_vec())],
-        None => found(served, selection, ALL).await?.into_iter().map(|of| of.key).collect(),
+        None => found(served, selection, ALL).await?.into_iter().map(|reject| reject.key).collect(),
     };
     let pipeline = &served.pipeline.name;
     let discarded = served.ports.ledger.discard(pipeline, &table, &keys).await?;

@@ -86,24 +86,24 @@ async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
 fn table(list: &ScheduleList) -> String {
     let head = ["pipeline", "schedule", "cron", "next run", "paused", "last outcome", "status"];
     let mut text = output::columns(head, list.schedules.iter().map(row));
-    for of in &list.schedules {
-        for remedy in of.remedies() {
-            text.push_str(&format!("{}: {remedy}\n", of.schedule_id));
+    for schedule in &list.schedules {
+        for remedy in schedule.remedies() {
+            text.push_str(&format!("{}: {remedy}\n", schedule.schedule_id));
         }
     }
     text
 }
 
-fn row(of: &ScheduleAnswer) -> [String; 7] {
+fn row(schedule: &ScheduleAnswer) -> [String; 7] {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     [
-        or_none(&of.pipeline),
-        of.schedule_id.clone(),
-        of.cron.clone(),
-        of.next_run.as_deref().map_or_else(|| "-".to_owned(), minute),
-        if of.paused { "yes" } else { "no" }.to_owned(),
-        or_none(&of.last_outcome),
-        of.status.to_owned(),
+        or_none(&schedule.pipeline),
+        schedule.schedule_id.clone(),
+        schedule.cron.clone(),
+        schedule.next_run.as_deref().map_or_else(|| "-".to_owned(), minute),
+        if schedule.paused { "yes" } else { "no" }.to_owned(),
+        or_none(&schedule.last_outcome),
+        schedule.status.to_owned(),
     ]
 }
 

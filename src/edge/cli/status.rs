@@ -116,14 +116,14 @@ fn calls(calls: &CallsView) -> String {
 
 fn tables(tables: &[TableView]) -> String {
     let head = ["table", "behind", "rejected", "has come to"];
-    let rows = tables.iter().map(|of| {
-        let cursor = of.cursor.clone().unwrap_or_default();
-        [of.table.clone(), behind(of), of.rejected.to_string(), cursor]
+    let rows = tables.iter().map(|table| {
+        let cursor = table.cursor.clone().unwrap_or_default();
+        [table.table.clone(), behind(table), table.rejected.to_string(), cursor]
     });
     let mut text = columns(head, rows);
-    for of in tables {
-        if let Some(from) = &of.started_from {
-            let _ = writeln!(text, "{}", output::started(&of.table, from));
+    for table in tables {
+        if let Some(from) = &table.started_from {
+            let _ = writeln!(text, "{}", output::started(&table.table, from));
         }
     }
     text

@@ -150,9 +150,9 @@ fn remedy_of(report: &SyncReport) -> Option<Remedy> {
 
 /// One line a run and one a table, each readable alone.
 fn log(report: &SyncReport) {
-    for (table, of) in &report.tables {
-        let (tally, run) = (of.tally, &report.run);
-        match &of.fault {
+    for (table, outcome) in &report.tables {
+        let (tally, run) = (outcome.tally, &report.run);
+        match &outcome.fault {
             None => tracing::info!(
                 run_id = %run,
                 %table,

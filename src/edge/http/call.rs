@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn what_the_queue_says_is_taken_as_far_as_it_makes_sense() {
-        let of = |headers: &[(&'static str, &str)]| call(None, headers).delivery();
-        let full = of(&[
+        let delivery = |headers: &[(&'static str, &str)]| call(None, headers).delivery();
+        let full = delivery(&[
             ("upstash-message-id", "msg_1"),
             ("upstash-retried", "2"),
             ("upstash-schedule-id", "syncline-a"),
@@ -165,8 +165,8 @@ mod tests {
         assert_eq!((full.message.as_str(), full.retried), ("msg_1", 2));
         assert_eq!(full.schedule.unwrap().as_str(), "syncline-a");
         let odd = [("upstash-message-id", "msg_1"), ("upstash-retried", "-1")];
-        assert_eq!(of(&odd).unwrap().retried, 0);
-        assert_eq!(of(&[("upstash-message-id", "a b")]), None);
-        assert_eq!(of(&[("upstash-retried", "1")]), None);
+        assert_eq!(delivery(&odd).unwrap().retried, 0);
+        assert_eq!(delivery(&[("upstash-message-id", "a b")]), None);
+        assert_eq!(delivery(&[("upstash-retried", "1")]), None);
     }
 }

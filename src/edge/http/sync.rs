@@ -73,7 +73,7 @@ fn asked(
     }
     let trigger = asked.trigger();
     // A message that is delivered twice begins the same chain, and is told of what was done.
-    let begins = delivery.as_ref().map_or(run.as_str(), |of| of.message.as_str());
+    let begins = delivery.as_ref().map_or(run.as_str(), |delivery| delivery.message.as_str());
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
     // An HTTP caller cannot confirm a large delete, so the cap always applies.
@@ -150,7 +150,9 @@ fn rest(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Re
             next(past.tallies.values().any(|tally| tally.read() + tally.deleted > 0))
         }
         // The last of the message's attempts: the queue would give it up.
-        Outcome::Busy(left) if job.delivery.as_ref().is_some_and(|of| of.retried >= retries) => {
+        Outcome::Busy(left)
+            if job.delivery.as_ref().is_some_and(|delivery| delivery.retried >= retries) =>
+        {
             job.chain.later(*left).map_or(Rest::Nothing, |(later, pause)| Rest::Slice(later, pause))
         }
         Outcome::Done(_) | Outcome::Busy(_) | Outcome::Repeated(_) => Rest::Nothing,

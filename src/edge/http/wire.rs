@@ -119,9 +119,9 @@ impl SyncAnswer {
                     .iter()
                     .map(|(name, table)| {
                         let error = table.fault.as_ref().map(ErrorBody::of);
-                        let of = TableStatistics::of(&table.tally, table.rejects, error);
+                        let statistics = TableStatistics::of(&table.tally, table.rejects, error);
                         let started_from = table.started_from.as_ref().map(point);
-                        (name.to_string(), TableStatistics { started_from, ..of })
+                        (name.to_string(), TableStatistics { started_from, ..statistics })
                     })
                     .collect(),
             },
@@ -159,7 +159,7 @@ impl SyncAnswer {
                 total_records: total.written(),
                 sync_completed_at: timestamp(*ended),
                 api_calls: *calls,
-                tables: tables.map(|(name, of)| (name.to_string(), of)).collect(),
+                tables: tables.map(|(name, statistics)| (name.to_string(), statistics)).collect(),
             },
             sequences: None,
             done: *done,

@@ -160,7 +160,7 @@ async fn asked(app: &App, served: &Served) -> (ReadStatus, Result<Status, Fault>
 impl Overview {
     /// Every pipeline could be asked.
     pub fn is_whole(&self) -> bool {
-        self.pipelines.iter().all(|of| of.error.is_none())
+        self.pipelines.iter().all(|pipeline| pipeline.error.is_none())
     }
 }
 
@@ -185,9 +185,9 @@ impl PipelineView {
                 succeeded: records.succeeded,
                 percent: percent(records.succeeded, records.ended),
             },
-            tables: status.tables.iter().map(|(name, of)| TableView::of(name, of)).collect(),
+            tables: status.tables.iter().map(|(name, table)| TableView::of(name, table)).collect(),
             lag_unknown: status.unknown.as_ref().map(advice),
-            database: status.records.as_ref().map(|of| DatabaseView::of(of, status)),
+            database: status.records.as_ref().map(|records| DatabaseView::of(records, status)),
             api_calls: CallsView {
                 last_run: last_run.map_or(0, |run| run.calls),
                 window_days: WINDOW_DAYS,
@@ -225,7 +225,7 @@ impl PipelineView {
 
 /// Why it is judged so.
 fn message(status: &Status) -> String {
-    let last_success = status.records.as_ref().and_then(|of| of.last_success);
+    let last_success = status.records.as_ref().and_then(|records| records.last_success);
     let ago = last_success.map(|at| span(status.now.duration_since(at).unwrap_or_default()));
     match (status.health, ago) {
         (Health::Failing, Some(ago)) => {
@@ -237,7 +237,7 @@ fn message(status: &Status) -> String {
             format!("The last success is {ago} old, and the next was due at {due}")
         }
         (Health::Healthy, Some(ago)) => format!("The last success is {ago} old"),
-        _ if status.records.as_ref().is_none_or(|of| of.recent.is_empty()) => {
+        _ if status.records.as_ref().is_none_or(|records| records.recent.is_empty()) => {
             "There was no run yet".to_owned()
         }
         _ => "The first load is under way; no run has done everything yet".to_owned(),

@@ -60,9 +60,9 @@ pub async fn of_pipeline(app: &App, pipeline: &str) -> Result<Vec<Ticking>, Faul
     let syncs = url_of(app, SYNC_PREFIX)?;
     let own = url_of(app, &sync_path(pipeline))?;
     let listed = manage(app, &wanted, &syncs)?.list().await?;
-    let found = listed.into_iter().filter_map(|of| {
-        let is_wanted = of.wanted.is_some_and(|wanted| wanted.pipeline == pipeline);
-        of.found.filter(|found| is_wanted || found.destination == own)
+    let found = listed.into_iter().filter_map(|schedule| {
+        let is_wanted = schedule.wanted.is_some_and(|wanted| wanted.pipeline == pipeline);
+        schedule.found.filter(|found| is_wanted || found.destination == own)
     });
     Ok(found.map(|found| Ticking { id: found.id, paused: found.paused }).collect())
 }
@@ -124,7 +124,7 @@ fn chosen<'a>(
 ) -> Result<Vec<&'a Wanted>, Fault> {
     let Some(name) = pipeline else { return Ok(wanted.iter().collect()) };
     let served = named(app, name).map_err(|_| no_pipeline(name))?;
-    Ok(wanted.iter().filter(|of| of.pipeline == served.pipeline.name).collect())
+    Ok(wanted.iter().filter(|schedule| schedule.pipeline == served.pipeline.name).collect())
 }
 
 fn no_pipeline(name: &str) -> Fault {

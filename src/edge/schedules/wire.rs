@@ -87,8 +87,12 @@ struct CreatedAnswer {
 impl ScheduleList {
     /// The answer about these schedules.
     pub fn of(listed: &[Listed], now: SystemTime) -> Self {
-        let schedules: Vec<_> = listed.iter().map(|of| ScheduleAnswer::of(of, now)).collect();
-        let amiss = schedules.iter().filter(|of| of.status != IN_ORDER || of.paused).count();
+        let schedules: Vec<_> =
+            listed.iter().map(|schedule| ScheduleAnswer::of(schedule, now)).collect();
+        let amiss = schedules
+            .iter()
+            .filter(|schedule| schedule.status != IN_ORDER || schedule.paused)
+            .count();
         Self {
             success: true,
             message: match (schedules.len(), amiss) {
@@ -109,17 +113,26 @@ impl ScheduleAnswer {
     fn of(listed: &Listed, now: SystemTime) -> Self {
         let Listed { wanted, found, standing } = listed;
         let found = found.as_ref();
-        let paused = found.is_some_and(|of| of.paused);
-        let ticks = found.filter(|_| !paused).map(|of| next_ticks(&of.cron, of.next, now));
+        let paused = found.is_some_and(|schedule| schedule.paused);
+        let ticks = found
+            .filter(|_| !paused)
+            .map(|schedule| next_ticks(&schedule.cron, schedule.next, now));
         let next_runs: Vec<String> = ticks.unwrap_or_default().into_iter().map(timestamp).collect();
         let wanted_of = |told: fn(&Wanted) -> String| wanted.as_ref().map(told).unwrap_or_default();
         Self {
-            schedule_id: found
-                .map_or_else(|| wanted_of(|of| of.id.to_string()), |of| of.id.clone()),
-            pipeline: wanted.as_ref().map(|of| of.pipeline.clone()),
-            cron: found.map_or_else(|| wanted_of(|of| of.cron.to_string()), |of| of.cron.clone()),
-            destination: found
-                .map_or_else(|| wanted_of(|of| of.url.clone()), |of| of.destination.clone()),
+            schedule_id: found.map_or_else(
+                || wanted_of(|schedule| schedule.id.to_string()),
+                |schedule| schedule.id.clone(),
+            ),
+            pipeline: wanted.as_ref().map(|schedule| schedule.pipeline.clone()),
+            cron: found.map_or_else(
+                || wanted_of(|schedule| schedule.cron.to_string()),
+                |schedule| schedule.cron.clone(),
+            ),
+            destination: found.map_or_else(
+                || wanted_of(|schedule| schedule.url.clone()),
+                |schedule| schedule.destination.clone(),
+            ),
             status: match standing {
                 Standing::InOrder => IN_ORDER,
                 Standing::Outdated(_) => "outdated",
@@ -133,8 +146,8 @@ impl ScheduleAnswer {
             paused,
             next_run: next_runs.first().cloned(),
             next_runs,
-            last_run: found.and_then(|of| of.last).map(timestamp),
-            last_outcome: found.and_then(|of| outcome(&of.outcomes)),
+            last_run: found.and_then(|schedule| schedule.last).map(timestamp),
+            last_outcome: found.and_then(|schedule| outcome(&schedule.outcomes)),
         }
     }
 
@@ -193,7 +206,7 @@ impl Acted {
             [only] => Some(only.wanted.id.to_string()),
             _ => None,
         };
-        let schedules = created.iter().map(|of| CreatedAnswer::of(of, now)).collect();
+        let schedules = created.iter().map(|schedule| CreatedAnswer::of(schedule, now)).collect();
         Self { schedule_id: only, schedules, ..Self::new(sentences.join("; ")) }
     }
 
@@ -210,7 +223,9 @@ impl Acted {
 
     /// The next ticks of each schedule that was made.
     pub fn next_runs(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.schedules.iter().map(|of| (of.schedule_id.as_str(), of.next_runs.as_slice()))
+        self.schedules
+            .iter()
+            .map(|schedule| (schedule.schedule_id.as_str(), schedule.next_runs.as_slice()))
     }
 }
 

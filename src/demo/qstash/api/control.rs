@@ -80,7 +80,8 @@ pub(super) fn groups(
         }
         ("DELETE", [name, "endpoints"]) => {
             let EndpointsBody { endpoints } = parsed(call.json()?)?;
-            let named: Vec<_> = endpoints.into_iter().map(|of| (of.name, of.url)).collect();
+            let named: Vec<_> =
+                endpoints.into_iter().map(|endpoint| (endpoint.name, endpoint.url)).collect();
             state.remove_endpoints(name, &named, now).map(|()| Answer::empty())
         }
         _ => Err(no_route()),

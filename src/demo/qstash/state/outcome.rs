@@ -55,11 +55,11 @@ impl State {
         }
     }
 
-    fn record(&mut self, of: &Underway, verdict: &Verdict, response: &Response, now: Millis) {
+    fn record(&mut self, underway: &Underway, verdict: &Verdict, response: &Response, now: Millis) {
         let mut told = |state, next| {
-            let entry = self.note(state, &of.message, now);
+            let entry = self.note(state, &underway.message, now);
             entry.response = Some(response.clone());
-            entry.retried = of.retried;
+            entry.retried = underway.retried;
             entry.next_delivery = next;
         };
         match verdict {

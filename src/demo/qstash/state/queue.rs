@@ -72,9 +72,11 @@ impl State {
             return true;
         };
         let in_queue = self.underway.values();
-        let in_queue = in_queue.filter(|of| of.message.queue.as_ref() == Some(&queue.name));
-        let (out, waiting): (Vec<_>, Vec<_>) = in_queue.partition(|of| of.has_started);
-        let out: BTreeSet<&str> = out.iter().map(|of| of.message.root.as_str()).collect();
+        let in_queue =
+            in_queue.filter(|underway| underway.message.queue.as_ref() == Some(&queue.name));
+        let (out, waiting): (Vec<_>, Vec<_>) = in_queue.partition(|underway| underway.has_started);
+        let out: BTreeSet<&str> =
+            out.iter().map(|underway| underway.message.root.as_str()).collect();
         let is_first = waiting.first().is_some_and(|first| first.message.id == message.id);
         is_first && !queue.is_paused && out.len() < queue.parallelism as usize
     }

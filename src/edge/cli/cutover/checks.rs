@@ -19,7 +19,8 @@ impl Walk<'_> {
     /// Nothing that a cutover rests on is amiss.
     pub(super) async fn checks(&mut self) -> Result<(), Stopped> {
         let plan = self.plan(false).await?;
-        let of_weight = |weight: Weight| plan.notes.iter().filter(move |of| of.weight == weight);
+        let of_weight =
+            |weight: Weight| plan.notes.iter().filter(move |note| note.weight == weight);
         for Note { table, text, remedy, .. } in of_weight(Weight::Warning) {
             self.journal.warn(CHECKS, format!("{table}: {text}"), remedy);
         }
@@ -55,8 +56,9 @@ impl Walk<'_> {
     /// Tables that a run passes over have no rows in the target but those that somebody else put
     /// there.
     fn left_out(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
-        let moved = |note: &&Note| plan.tables.iter().any(|of| of.table == note.table);
-        let passed_over = plan.notes.iter().filter(|of| of.weight == Weight::Info && !moved(of));
+        let moved = |note: &&Note| plan.tables.iter().any(|intent| intent.table == note.table);
+        let passed_over =
+            plan.notes.iter().filter(|note| note.weight == Weight::Info && !moved(note));
         let mut names = Vec::new();
         for Note { table, text, remedy, .. } in passed_over {
             self.journal.warn(CHECKS, format!("{table}: {text}: its rows stay behind"), remedy);
@@ -70,9 +72,9 @@ impl Walk<'_> {
 
     /// A target that a look-back limited is no copy of the source.
     fn begun_late(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
-        let begun = |of: &TableIntent| {
-            let from = point(of.started_from.as_ref()?);
-            Some(format!("{} holds nothing older than {from}", of.table))
+        let begun = |intent: &TableIntent| {
+            let from = point(intent.started_from.as_ref()?);
+            Some(format!("{} holds nothing older than {from}", intent.table))
         };
         let late: Vec<String> = plan.tables.iter().filter_map(begun).collect();
         if late.is_empty() {
@@ -213,7 +215,7 @@ impl Walk<'_> {
 
 /// The schedules that tick.
 fn awake(found: &[Ticking]) -> Vec<String> {
-    found.iter().filter(|of| !of.paused).map(|of| of.id.clone()).collect()
+    found.iter().filter(|schedule| !schedule.paused).map(|schedule| schedule.id.clone()).collect()
 }
 
 /// Another run is at work.

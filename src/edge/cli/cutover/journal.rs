@@ -133,9 +133,9 @@ impl Journal {
         switch: Option<&Switch>,
     ) {
         if self.json {
-            let error = stopped.map(|of| {
-                let Fault { code, hint, .. } = &of.fault;
-                json!({ "code": code.name(), "message": of.fault.chain(), "hint": hint })
+            let error = stopped.map(|stopped| {
+                let Fault { code, hint, .. } = &stopped.fault;
+                json!({ "code": code.name(), "message": stopped.fault.chain(), "hint": hint })
             });
             return output::print_json(&json!({
                 "success": stopped.is_none(),

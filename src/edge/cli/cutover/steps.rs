@@ -29,7 +29,7 @@ impl Walk<'_> {
         }
         if self.arguments.dry_run {
             let plan = self.plan(false).await?;
-            let left = plan.tables.iter().filter(|of| of.intent != Intent::Nothing).count();
+            let left = plan.tables.iter().filter(|table| table.intent != Intent::Nothing).count();
             self.journal.ok(DRAIN, format!("would read {}", counted(left as u64, "table")));
             return Ok(look);
         }
@@ -78,13 +78,13 @@ impl Walk<'_> {
             return Err(fault.into());
         }
         if differing > 0 {
-            let of = self.pipeline_option();
+            let option = self.pipeline_option();
             return Err(Stopped::by(
                 FaultCode::Differences,
                 format!("{} between source and target", differ(differing)),
                 format!(
-                    "see them: syncline verify --all{of}; mend them: syncline verify --all \
-                     --repair{of}, with --delete-extra for rows that only the target has; then run \
+                    "see them: syncline verify --all{option}; mend them: syncline verify --all \
+                     --repair{option}, with --delete-extra for rows that only the target has; then run \
                      it again"
                 ),
                 Exit::Differs,
@@ -104,7 +104,7 @@ impl Walk<'_> {
         let mut unexplained = 0;
         for table in &report.tables {
             let asked = ledger.rejects(&self.served.pipeline.name, Some(&table.table), u32::MAX);
-            let aside: BTreeSet<_> = asked.await?.into_iter().map(|of| of.key).collect();
+            let aside: BTreeSet<_> = asked.await?.into_iter().map(|reject| reject.key).collect();
             let others = table.rows.iter().filter(|row| !aside.contains(&row.key)).count();
             unexplained += others as u64 + u64::from(table.more);
         }

@@ -19,16 +19,16 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// The switch of a pipeline's databases, with the schedules that stay paused; `of` chooses the
-    /// pipeline in the commands that are printed.
-    pub fn of(ports: &CutoverPorts, paused: &[String], of: String) -> Self {
+    /// Returns the switch of a pipeline's databases, with the schedules that stay paused. `pipeline`
+    /// is the option that chooses it in the commands that are printed.
+    pub fn of(ports: &CutoverPorts, paused: &[String], pipeline: String) -> Self {
         let CutoverPorts { source, target, .. } = ports;
         Self {
             application: assignments(source, target),
             source: source.clone(),
             target: target.clone(),
             paused: paused.to_vec(),
-            pipeline: of,
+            pipeline,
         }
     }
 
@@ -42,7 +42,8 @@ impl Switch {
                 true => "stays as it is".to_owned(),
                 false => format!("the value of {value_of}"),
             };
-            let place = database.as_ref().map(|of| format!(" ({of})")).unwrap_or_default();
+            let place =
+                database.as_ref().map(|database| format!(" ({database})")).unwrap_or_default();
             let _ = writeln!(text, "  {name} = {value}{place}");
         }
         let _ = write!(
@@ -66,7 +67,10 @@ impl Switch {
 
     /// For a script.
     pub fn json(&self) -> Value {
-        let variable = |of: &Assignment| json!({ "name": of.name, "value_of": of.value_of, "database": of.database });
+        let variable = |assignment: &Assignment| {
+            let Assignment { name, value_of, database } = assignment;
+            json!({ "name": name, "value_of": value_of, "database": database })
+        };
         json!({
             "variables": self.application.iter().map(variable).collect::<Vec<_>>(),
             "source": { "name": self.source.name, "database": self.source.database },

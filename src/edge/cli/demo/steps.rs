@@ -65,7 +65,8 @@ async fn first_call(stage: &Stage, story: &mut Story, loaded: &[Loaded]) -> Resu
     if tick.slices.len() > 1 {
         story.continued()?;
     }
-    let expected = loaded.iter().map(|of| (qualified(of.table), (of.rows, 0))).collect();
+    let expected =
+        loaded.iter().map(|loaded| (qualified(loaded.table), (loaded.rows, 0))).collect();
     check_written(&tick.statistics(), expected)?;
     story.how_compared()?;
     let (found, took) = compared(&stage.cluster).await?;
@@ -80,7 +81,8 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
     story.changed(&changed)?;
     let (found, took) = compared(&stage.cluster).await?;
     story.compared_again(&found, took)?;
-    let is_seen = |of: &Compared| of.equal != changed.iter().any(|by| by.table == of.table);
+    let is_seen =
+        |compared: &Compared| compared.equal != changed.iter().any(|by| by.table == compared.table);
     if !found.iter().all(is_seen) {
         return unexpected("the comparison was to find the tables that were changed");
     }
@@ -141,7 +143,7 @@ pub(super) fn check_written(told: &Statistics, expected: Written) -> Result<(), 
     let Statistics { total_records, tables } = told;
     let tables = tables.iter();
     let told: Written = tables
-        .map(|(table, of)| (table.clone(), (of.inserted, of.updated)))
+        .map(|(table, counted)| (table.clone(), (counted.inserted, counted.updated)))
         .filter(|(_, written)| *written != (0, 0))
         .collect();
     let sum: u64 = expected.values().map(|(inserted, updated)| inserted + updated).sum();
@@ -163,7 +165,7 @@ pub(super) fn check_refused(answered: &Answered) -> Result<(), DemoError> {
 
 /// Equal are tables that are all there, have rows, and have the same on both sides.
 pub(super) fn check_equal(found: &[Compared]) -> Result<(), DemoError> {
-    let is_equal = |of: &Compared| of.equal && of.source_rows > 0;
+    let is_equal = |compared: &Compared| compared.equal && compared.source_rows > 0;
     if found.len() == TABLES.len() && found.iter().all(is_equal) {
         return Ok(());
     }

@@ -111,8 +111,8 @@ impl Story {
             return Ok(());
         }
         let rows = TABLES.iter().filter_map(|table| {
-            let of = statistics.tables.get(&qualified(table))?;
-            let counts = [of.inserted, of.updated, of.unchanged];
+            let counted = statistics.tables.get(&qualified(table))?;
+            let counts = [counted.inserted, counted.updated, counted.unchanged];
             Some(
                 [vec![(*table).to_owned()], counts.map(|count| count.to_string()).to_vec()]
                     .concat(),
@@ -142,8 +142,8 @@ impl Story {
     pub fn compared(&mut self, compared: &[Compared]) -> io::Result<()> {
         let [rows_in_source, rows_in_target] =
             [SOURCE, TARGET].map(|name| format!("rows in {name}"));
-        let rows = compared.iter().map(|of| {
-            let Compared { table, source_rows, target_rows, equal } = of;
+        let rows = compared.iter().map(|found| {
+            let Compared { table, source_rows, target_rows, equal } = found;
             let told = if *equal { "equal" } else { "different" };
             vec![table.clone(), source_rows.to_string(), target_rows.to_string(), told.to_owned()]
         });
@@ -152,7 +152,7 @@ impl Story {
 
     /// That all tables are equal; only for what was found so.
     pub fn equal(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
-        let rows: i64 = compared.iter().map(|of| of.source_rows).sum();
+        let rows: i64 = compared.iter().map(|found| found.source_rows).sum();
         let tables = compared.len();
         self.page.say(&format!(
             "{SOURCE} and {TARGET} are equal: {rows} rows in {tables} tables, compared in {}.",
@@ -188,7 +188,7 @@ impl Story {
 
     /// Says how many tables differ now.
     pub fn compared_again(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
-        let different = compared.iter().filter(|of| !of.equal).count();
+        let different = compared.iter().filter(|found| !found.equal).count();
         self.page.say(&format!(
             "The same comparison sees it: {different} of {} tables are different, found in {}.",
             compared.len(),

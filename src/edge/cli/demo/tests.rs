@@ -52,9 +52,9 @@ fn equality_is_claimed_for_tables_that_are_all_there_and_equal_and_not_empty() {
     };
 
     assert!(check_equal(&all_equal()).is_ok());
-    assert!(broken(|of| of[4].equal = false).is_err());
-    assert!(broken(|of| of[4].source_rows = 0).is_err());
-    assert!(broken(|of| drop(of.pop())).is_err());
+    assert!(broken(|found| found[4].equal = false).is_err());
+    assert!(broken(|found| found[4].source_rows = 0).is_err());
+    assert!(broken(|found| drop(found.pop())).is_err());
 }
 
 #[test]

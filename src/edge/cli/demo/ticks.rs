@@ -62,13 +62,13 @@ fn slice(entry: &LogEntry) -> Option<Result<Slice, DemoError>> {
 impl Tick {
     /// A tick is a scheduled slice and then continuations, of which the last finds all done.
     pub(super) fn checked(slices: Vec<Slice>) -> Result<Self, DemoError> {
-        let kinds = slices.iter().map(|of| of.synced.kind.as_str());
+        let kinds = slices.iter().map(|slice| slice.synced.kind.as_str());
         let expected = std::iter::once("scheduled").chain(std::iter::repeat("continuation"));
         let in_order = kinds.zip(expected).all(|(kind, expected)| kind == expected);
         let Some((last, before)) = slices.split_last() else {
             return Err(DemoError::Unexpected("the tick called nobody".to_owned()));
         };
-        if !in_order || !last.synced.done || before.iter().any(|of| of.synced.done) {
+        if !in_order || !last.synced.done || before.iter().any(|slice| slice.synced.done) {
             return Err(DemoError::Unexpected(format!("these slices are no chain: {slices:?}")));
         }
         Ok(Self { slices })
@@ -79,12 +79,12 @@ impl Tick {
         let mut total = Statistics { total_records: 0, tables: BTreeMap::new() };
         for Slice { synced, .. } in &self.slices {
             total.total_records += synced.statistics.total_records;
-            for (table, of) in &synced.statistics.tables {
+            for (table, counted) in &synced.statistics.tables {
                 let Counted { inserted, updated, unchanged } =
                     total.tables.entry(table.clone()).or_default();
-                *inserted += of.inserted;
-                *updated += of.updated;
-                *unchanged += of.unchanged;
+                *inserted += counted.inserted;
+                *updated += counted.updated;
+                *unchanged += counted.unchanged;
             }
         }
         total

@@ -303,13 +303,13 @@ mod tests {
 
     #[test]
     fn a_path_is_a_directory_where_it_looks_like_one_and_never_for_sql() {
-        let of = |path: &str, format| Place::of(Some(Path::new(path)), format);
+        let place = |path: &str, format| Place::of(Some(Path::new(path)), format);
         for path in ["backup", "backup.d/", "/"] {
-            assert_eq!(of(path, Format::Csv), Place::Directory(path.into()), "{path}");
-            assert_eq!(of(path, Format::Sql), Place::File(path.into()), "{path}");
+            assert_eq!(place(path, Format::Csv), Place::Directory(path.into()), "{path}");
+            assert_eq!(place(path, Format::Sql), Place::File(path.into()), "{path}");
         }
-        assert_eq!(of("orders.csv", Format::Csv), Place::File("orders.csv".into()));
-        assert_eq!(of("-", Format::Csv), Place::Stdout);
+        assert_eq!(place("orders.csv", Format::Csv), Place::File("orders.csv".into()));
+        assert_eq!(place("-", Format::Csv), Place::Stdout);
         assert_eq!(Place::of(None, Format::Sql), Place::Stdout);
     }
 

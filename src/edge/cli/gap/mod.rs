@@ -191,7 +191,7 @@ fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
         return Err(not_confirmed());
     }
     let rows: u64 = plan.files.iter().map(|file| file.rows).sum();
-    let moves = |of: &&PlannedFile| matches!(of.checkpoint, Some(CheckpointChange::Moves(_)));
+    let moves = |file: &&PlannedFile| matches!(file.checkpoint, Some(CheckpointChange::Moves(_)));
     let moves = match plan.files.iter().filter(moves).count() {
         0 => String::new(),
         tables => format!(", and move the checkpoints of {tables}"),

@@ -83,16 +83,16 @@ pub fn text(report: &GapReport, dry_run: bool) -> String {
         text.push_str("This was a trial, and nothing of it stays:\n");
     }
     text.push_str(&output::columns(heads, report.tables.iter().map(line)));
-    for of in report.tables.iter().filter(|of| !of.rejected.is_empty()) {
-        for RejectedLine { line, code, reason } in refused(of).into_iter().take(MOST_TOLD) {
-            let file = &of.file;
+    for table in report.tables.iter().filter(|table| !table.rejected.is_empty()) {
+        for RejectedLine { line, code, reason } in refused(table).into_iter().take(MOST_TOLD) {
+            let file = &table.file;
             let _ = match dry_run {
                 true => writeln!(text, "{file}, line {line}: {code}: {reason}"),
                 false => writeln!(text, "{file}, line {line}: refused ({code})"),
             };
         }
-        if of.rejected.len() > MOST_TOLD {
-            let _ = writeln!(text, "{}: and {} more", of.file, of.rejected.len() - MOST_TOLD);
+        if table.rejected.len() > MOST_TOLD {
+            let _ = writeln!(text, "{}: and {} more", table.file, table.rejected.len() - MOST_TOLD);
         }
     }
     if report.rejected() > 0 && !dry_run {
@@ -100,10 +100,10 @@ pub fn text(report: &GapReport, dry_run: bool) -> String {
     }
     let moved = if dry_run { "would move" } else { "moved" };
     let mut vouched = false;
-    for of in &report.tables {
-        if let Some(of_table) = &of.checkpoint {
+    for table in &report.tables {
+        if let Some(of_table) = &table.checkpoint {
             vouched = true;
-            let _ = writeln!(text, "{}: {}", of.table, checkpoint(of_table, moved));
+            let _ = writeln!(text, "{}: {}", table.table, checkpoint(of_table, moved));
         }
     }
     if !dry_run {
@@ -119,24 +119,34 @@ finds these rows equal. Where you know that the files are whole, --checkpoint mo
 const AFTER_VOUCHED: &str = "\
 The next run goes on from a checkpoint that moved, less the overlap; where it stays, it reads the gap once more.\n";
 
-fn line(of: &FilledTable) -> [String; 6] {
-    let counts = [of.tally.inserted, of.tally.updated, of.tally.unchanged, of.doubled];
+fn line(table: &FilledTable) -> [String; 6] {
+    let counts = [table.tally.inserted, table.tally.updated, table.tally.unchanged, table.doubled];
     let [inserted, updated, unchanged, doubled] = counts.map(|count| count.to_string());
-    [of.table.to_string(), inserted, updated, unchanged, doubled, of.rejected.len().to_string()]
+    [
+        table.table.to_string(),
+        inserted,
+        updated,
+        unchanged,
+        doubled,
+        table.rejected.len().to_string(),
+    ]
 }
 
 /// In the order of their lines.
-fn refused(of: &FilledTable) -> Vec<&RejectedLine> {
-    let mut refused: Vec<&RejectedLine> = of.rejected.values().collect();
-    refused.sort_by_key(|of| of.line);
+fn refused(table: &FilledTable) -> Vec<&RejectedLine> {
+    let mut refused: Vec<&RejectedLine> = table.rejected.values().collect();
+    refused.sort_by_key(|line| line.line);
     refused
 }
 
 /// Everything as one object.
 pub fn json(plan: &GapPlan, report: &GapReport, dry_run: bool) -> Value {
     let files: Vec<Value> = plan.files.iter().map(file_json).collect();
-    let tables: Map<String, Value> =
-        report.tables.iter().map(|of| (of.table.to_string(), table_json(of, dry_run))).collect();
+    let tables: Map<String, Value> = report
+        .tables
+        .iter()
+        .map(|table| (table.table.to_string(), table_json(table, dry_run)))
+        .collect();
     json!({
         "success": report.is_complete(),
         "dry_run": dry_run,
@@ -155,7 +165,7 @@ fn file_json(file: &PlannedFile) -> Value {
         "file": file.file,
         "table": file.shape.table.to_string(),
         "rows": file.rows,
-        "columns": file.shape.columns.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(),
+        "columns": file.shape.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),
         "extra": file.extra,
         "missing": file.missing,
         "word_null": file.doubtful,
@@ -163,21 +173,21 @@ fn file_json(file: &PlannedFile) -> Value {
     })
 }
 
-fn table_json(of: &FilledTable, dry_run: bool) -> Value {
-    let row = |of: &RejectedLine| match dry_run {
-        true => json!({ "line": of.line, "code": of.code, "reason": of.reason }),
-        false => json!({ "line": of.line, "code": of.code }),
+fn table_json(table: &FilledTable, dry_run: bool) -> Value {
+    let row = |line: &RejectedLine| match dry_run {
+        true => json!({ "line": line.line, "code": line.code, "reason": line.reason }),
+        false => json!({ "line": line.line, "code": line.code }),
     };
-    let rows: Vec<Value> = refused(of).into_iter().take(MOST_TOLD).map(row).collect();
+    let rows: Vec<Value> = refused(table).into_iter().take(MOST_TOLD).map(row).collect();
     json!({
-        "file": of.file,
-        "inserted": of.tally.inserted,
-        "updated": of.tally.updated,
-        "unchanged": of.tally.unchanged,
-        "doubled": of.doubled,
-        "refused": of.rejected.len(),
+        "file": table.file,
+        "inserted": table.tally.inserted,
+        "updated": table.tally.updated,
+        "unchanged": table.tally.unchanged,
+        "doubled": table.doubled,
+        "refused": table.rejected.len(),
         "refused_lines": rows,
-        "checkpoint": of.checkpoint.as_ref().map(checkpoint_json),
+        "checkpoint": table.checkpoint.as_ref().map(checkpoint_json),
     })
 }
 

@@ -149,7 +149,7 @@ async fn others(app: &App, checks: &mut Checks) {
     let list: Result<_, Fault> = listed(app).await;
     let schedules = list.map(|list| list.schedules).unwrap_or_default();
     let home = calling::home(app).unwrap_or_default();
-    for other in schedules.iter().filter(|of| of.pipeline.is_none()) {
+    for other in schedules.iter().filter(|schedule| schedule.pipeline.is_none()) {
         let (id, destination) = (&other.schedule_id, &other.destination);
         let found = match destination.starts_with(home) {
             true => format!("{id} calls this function too, and is of no pipeline here"),

@@ -176,12 +176,12 @@ mod tests {
 
     #[test]
     fn several_pipelines_are_told_apart() {
-        let of = |check: Check| checks(false, &["orders", "users"]).lines(&check);
+        let lines = |check: Check| checks(false, &["orders", "users"]).lines(&check);
         assert_eq!(
-            of(Check::ok("plan", "in order").of("users")),
+            lines(Check::ok("plan", "in order").of("users")),
             "ok   plan          users   in order\n"
         );
-        assert_eq!(of(Check::ok("QStash", "reached")), "ok   QStash                reached\n");
+        assert_eq!(lines(Check::ok("QStash", "reached")), "ok   QStash                reached\n");
     }
 
     #[test]

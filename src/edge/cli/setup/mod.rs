@@ -87,13 +87,14 @@ fn later(app: &App) -> Vec<Later> {
         later("Resume it".to_owned(), "syncline schedule resume ID".to_owned()),
     ];
     for name in app.names() {
-        let of = if app.only().is_some() { String::new() } else { format!(" --pipeline {name}") };
+        let option =
+            if app.only().is_some() { String::new() } else { format!(" --pipeline {name}") };
         all.extend([
-            later(format!("See what a run of {name} would do"), format!("syncline plan{of}")),
-            later(format!("Run {name} on this machine"), format!("syncline run{of}")),
+            later(format!("See what a run of {name} would do"), format!("syncline plan{option}")),
+            later(format!("Run {name} on this machine"), format!("syncline run{option}")),
             later(
                 format!("Let QStash call for {name} now"),
-                format!("syncline schedule trigger{of}"),
+                format!("syncline schedule trigger{option}"),
             ),
         ]);
         // A shell fills the token in: it is not for a screen.

@@ -79,9 +79,10 @@ async fn plan(app: &App, served: &Served, checks: &mut Checks) -> Needs {
 }
 
 fn planned(plan: &SyncPlan) -> Check {
-    let count = |is: fn(&Intent) -> bool| plan.tables.iter().filter(|of| is(&of.intent)).count();
+    let count =
+        |is: fn(&Intent) -> bool| plan.tables.iter().filter(|table| is(&table.intent)).count();
     let (loaded, quiet) =
-        (count(|of| *of == Intent::FirstLoad), count(|of| *of == Intent::Nothing));
+        (count(|intent| *intent == Intent::FirstLoad), count(|intent| *intent == Intent::Nothing));
     let read = plan.tables.len() - loaded - quiet;
     let found = format!(
         "{} to sync: {loaded} to load, {read} to read, {quiet} unchanged",
@@ -154,7 +155,8 @@ fn ran(report: &SyncReport) -> Vec<Check> {
             format!("caught up: {inserted} rows inserted, {updated} updated, {unchanged} unchanged")
         }
     };
-    let of_tables = report.tables.iter().filter_map(|(name, of)| Some((name, of.fault.as_ref()?)));
+    let of_tables =
+        report.tables.iter().filter_map(|(name, table)| Some((name, table.fault.as_ref()?)));
     let of_tables = of_tables.map(|(table, fault)| {
         Check::fail("run", format!("{table}: {}", fault.chain()), &fault.hint)
     });

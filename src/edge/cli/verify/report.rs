@@ -85,23 +85,23 @@ pub fn json(report: &VerifyReport) -> Value {
     })
 }
 
-fn table_json(of: &TableVerified) -> Value {
-    let counts = of.counts();
+fn table_json(table: &TableVerified) -> Value {
+    let counts = table.counts();
     json!({
-        "table": of.table.to_string(),
-        "equal": of.is_equal(),
-        "settled_to": of.settled_to,
-        "started_from": of.started_from.as_ref().map(point),
-        "target_filtered": of.target_filtered,
-        "source": side_json(&of.source),
-        "target": side_json(&of.target),
+        "table": table.table.to_string(),
+        "equal": table.is_equal(),
+        "settled_to": table.settled_to,
+        "started_from": table.started_from.as_ref().map(point),
+        "target_filtered": table.target_filtered,
+        "source": side_json(&table.source),
+        "target": side_json(&table.target),
         "missing": counts.missing,
         "extra": counts.extra,
         "different": counts.different,
-        "at_least": of.more,
-        "repaired": of.mended.iter().map(|row| row_json(of, row)).collect::<Vec<_>>(),
-        "not_deleted": of.kept.map(Kept::sentence),
-        "rows": of.rows.iter().map(|row| row_json(of, row)).collect::<Vec<_>>(),
+        "at_least": table.more,
+        "repaired": table.mended.iter().map(|row| row_json(table, row)).collect::<Vec<_>>(),
+        "not_deleted": table.kept.map(Kept::sentence),
+        "rows": table.rows.iter().map(|row| row_json(table, row)).collect::<Vec<_>>(),
     })
 }
 

@@ -46,7 +46,7 @@ async fn recorded(app: &App, call: &Call) -> Result<Response, Fault> {
         delivery,
         reason,
         matters,
-        first: call.delivery().is_none_or(|of| of.retried == 0),
+        first: call.delivery().is_none_or(|delivery| delivery.retried == 0),
     };
     let RecordLoss { pipeline, delivery, reason, .. } = &job;
     tracing::error!(%pipeline, message_id = %delivery.message, "QStash gave a message up: {reason}");
@@ -96,7 +96,7 @@ impl Callback {
             pipeline: pipeline.to_owned(),
             asked: Asked::signed(&decoded(&wire.source_body)),
             reason: reason(retried, number(&wire.status), answer.as_ref()),
-            matters: answer.is_none_or(|of| of.error.code != FaultCode::Busy.name()),
+            matters: answer.is_none_or(|answer| answer.error.code != FaultCode::Busy.name()),
             delivery: Delivery { message, retried, schedule },
         })
     }

@@ -66,8 +66,8 @@ impl Scene {
     }
 
     fn log_of(&self, id: &str) -> Vec<&'static str> {
-        let of = self.state.log().iter().filter(|entry| entry.message.id == id);
-        of.map(|entry| entry.state.name()).collect()
+        let log = self.state.log().iter().filter(|entry| entry.message.id == id);
+        log.map(|entry| entry.state.name()).collect()
     }
 
     /// Lets every attempt fail, and tells at which seconds they were made.
