@@ -33,9 +33,9 @@ const TOLD_AS_THEY_ARE: [&str; 18] = [
     "xml",
 ];
 
-/// Whether a column's values travel as JSON tells them. All others are cast to text first: JSON
-/// keeps no bounds of an array and no difference between SQL's NULL and JSON's, and what becomes of
-/// a type of the database's own is decided there.
+/// Says whether a column's values travel as JSON tells them. All others are cast to text first:
+/// JSON keeps no bounds of an array and no difference between SQL's NULL and JSON's, and what
+/// becomes of a type of the database's own is decided there.
 pub fn is_told_as_it_is(type_name: &str) -> bool {
     TOLD_AS_THEY_ARE.contains(&unmodified(type_name).as_ref())
 }
@@ -45,7 +45,7 @@ pub fn is_told_as_it_is(type_name: &str) -> bool {
 #[error("A row is not the JSON object that it should be: {0}")]
 pub struct BadRow(&'static str);
 
-/// Where each row of a page lies in its bytes, its line's end included. Each is looked through.
+/// Returns where each row of a page lies in its bytes, its line's end included. Each is checked.
 pub fn rows(bytes: &[u8]) -> Result<Vec<Range<usize>>, BadRow> {
     let mut at = 0;
     let line = |line: &[u8]| {
@@ -85,7 +85,7 @@ pub enum Member<'a> {
     Null,
     /// A number or a boolean; an object or a list, too, as it is written.
     Bare(&'a [u8]),
-    /// What stands between a string's quotes, with its escapes.
+    /// The text between a string's quotes, with its escapes.
     Quoted(&'a [u8]),
 }
 
@@ -109,7 +109,7 @@ pub fn members(row: &[u8]) -> impl Iterator<Item = Result<Member<'_>, BadRow>> {
 pub enum Piece<'a> {
     /// As it is written. It holds neither a control character nor a backslash.
     Plain(&'a [u8]),
-    /// What an escape stands for.
+    /// The character that an escape stands for.
     Escaped(char),
 }
 
@@ -261,7 +261,7 @@ fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace()
 }
 
-/// What the escape that the bytes begin with stands for, and what follows it.
+/// Returns what the escape stands for that the bytes begin with, and what follows it.
 fn unescape(bytes: &[u8]) -> Result<(char, &[u8]), BadRow> {
     const BROKEN: BadRow = BadRow("a string holds a broken escape");
     let letter = match *bytes.get(1).ok_or(BROKEN)? {

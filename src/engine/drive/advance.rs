@@ -130,8 +130,8 @@ impl Advance<'_> {
         self.budget.allows(self.clock.now(), slowest)
     }
 
-    /// Reads a page that failed, smaller each time, until it comes, or another try would not help or
-    /// not fit.
+    /// Reads a page that failed, smaller each time, until it comes, or another try would not help
+    /// or not fit.
     async fn read_smaller(
         &self,
         shape: &Shape,

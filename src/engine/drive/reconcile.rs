@@ -30,8 +30,8 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Says what each side is asked for. The operator's condition is about the source's rows; on the
-    /// target it leaves out the same ones if it can be evaluated there.
+    /// Says what each side is asked for. The operator's condition is about the source's rows; on
+    /// the target it leaves out the same ones if it can be evaluated there.
     pub async fn of(
         target: &(impl Digests + ?Sized),
         shape: Shape,

@@ -62,7 +62,8 @@ pub struct RelatedTables {
 pub struct Retried {
     /// The counts of their rows, and the number of those that are rejected now.
     pub tables: BTreeMap<TableName, (Tally, u64)>,
-    /// The rows whose parents were brought along last: a cycle comes back to the same ones for ever.
+    /// The rows whose parents were brought along last: a cycle comes back to the same ones for
+    /// ever.
     orphans: BTreeMap<TableName, Vec<Vec<String>>>,
 }
 
@@ -181,8 +182,8 @@ impl RetryRejected<'_> {
         Ok(rejected)
     }
 
-    /// Brings the parents of rows along. Those that are rejected for parents of their own bring them
-    /// along in their turn; so do the other orphans of their table.
+    /// Brings the parents of rows along. Those that are rejected for parents of their own bring
+    /// them along in their turn; so do the other orphans of their table.
     async fn bring_parents(
         &self,
         child: &Shape,

@@ -38,7 +38,7 @@ pub enum BadCron {
 /// The only zone that is written without its name.
 const UTC: &str = "UTC";
 
-/// How QStash marks the zone in front of an expression (facts/qstash.md, section 4).
+/// The word by which QStash marks the zone in front of an expression (facts/qstash.md, section 4).
 const ZONE_PREFIX: &str = "CRON_TZ=";
 
 impl Cron {

@@ -5,7 +5,7 @@ use std::error::Error;
 use super::fault_code::{FaultCode, Scope};
 use super::table::TableName;
 
-/// What was being done.
+/// The step that was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Reading the settings or the call.
@@ -51,7 +51,7 @@ impl Step {
     }
 }
 
-/// Who must act. The HTTP status, the retry header and the exit code follow from it.
+/// The one who must act. The HTTP status, the retry header and the exit code follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Nobody: the same call may succeed later.
@@ -68,11 +68,11 @@ pub enum Remedy {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
-    /// What was being done.
+    /// The step that was being done.
     pub step: Step,
     /// To which table, if to one.
     pub table: Option<TableName>,
-    /// Who must act.
+    /// The one who must act.
     pub remedy: Remedy,
     /// The word for programs.
     pub code: FaultCode,
@@ -110,14 +110,14 @@ impl Fault {
         Self::new(Step::Ask, Remedy::Caller, code, message, hint)
     }
 
-    /// The same fault, said of a table.
+    /// Names the table of the fault.
     #[must_use]
     pub fn of_table(mut self, table: &TableName) -> Self {
         self.table.get_or_insert_with(|| table.clone());
         self
     }
 
-    /// The same fault with its cause.
+    /// Adds the cause of the fault.
     #[must_use]
     pub fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));

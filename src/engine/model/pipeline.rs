@@ -9,7 +9,7 @@ use super::table::TableName;
 /// The pipeline that needs no file; the function's path is named after it.
 pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
 
-/// What a run of a pipeline is asked to keep in step, and within which limits.
+/// A pipeline: the tables that its runs keep in step, and their limits.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     /// Its name: the key of its lease and checkpoints.
@@ -18,24 +18,24 @@ pub struct Pipeline {
     pub cron: Cron,
     /// The tables by name; none for every table of the source's `public` schema with a key.
     pub tables: Option<Vec<TableName>>,
-    /// What the operator decided for single tables.
+    /// The rules for single tables.
     pub rules: Vec<TableRule>,
     /// The upper bound of a page.
     pub page_rows: u32,
-    /// How much a run reads again on purpose, for stamps that a skewed clock wrote.
+    /// The overlap that a run reads again on purpose, for stamps that a skewed clock wrote.
     pub overlap: Duration,
-    /// How long the lease lives after the last commit.
+    /// The time that the lease lives after the last commit.
     pub lease: Duration,
-    /// What becomes of rows that are gone from the source, where no rule says otherwise.
+    /// The policy for rows that are gone from the source, where no rule says otherwise.
     pub deletes: Deletes,
     /// Columns that only the source has are added to the target.
     pub add_columns: bool,
-    /// How far back the first run of a table goes, where no rule says otherwise; none for
+    /// The look-back of the first run of a table, where no rule says otherwise; none for
     /// everything.
     pub lookback: Option<Duration>,
 }
 
-/// What becomes of the target's triggers when rows are written.
+/// The policy for the target's triggers when rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetTriggers {
     /// They fire, as for anybody who writes.
@@ -45,7 +45,7 @@ pub enum TargetTriggers {
     Suppress,
 }
 
-/// What the operator decided for one table.
+/// The rule for one table, as the operator set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRule {
     /// The table.
@@ -58,15 +58,15 @@ pub struct TableRule {
     pub columns: Option<Vec<String>>,
     /// A condition on the source's rows.
     pub filter: Option<String>,
-    /// What becomes of its rows that are gone from the source.
+    /// The policy for its rows that are gone from the source.
     pub deletes: Option<Deletes>,
-    /// Who wins where both sides have a row.
+    /// The side that wins where both have a row.
     pub policy: Policy,
-    /// How far back its first run goes.
+    /// The look-back of its first run.
     pub lookback: Option<Duration>,
 }
 
-/// Who wins where both sides have a row and the two differ.
+/// The side that wins where both have a row and the two differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// The source, always.
@@ -115,17 +115,17 @@ impl Pipeline {
         self.rules.iter().find(|rule| rule.table == *table)
     }
 
-    /// What becomes of a table's rows that are gone from the source.
+    /// Returns the policy for a table's rows that are gone from the source.
     pub fn deletes(&self, table: &TableName) -> &Deletes {
         self.rule(table).and_then(|rule| rule.deletes.as_ref()).unwrap_or(&self.deletes)
     }
 
-    /// How far back the first run of a table goes; none for everything.
+    /// Returns the look-back of the first run of a table; none for everything.
     pub fn lookback(&self, table: &TableName) -> Option<Duration> {
         self.rule(table).and_then(|rule| rule.lookback).or(self.lookback)
     }
 
-    /// The same pipeline with every table mirrored that is not marked.
+    /// Makes a pipeline in which every table is mirrored that is not marked.
     #[must_use]
     pub fn mirrored(mut self) -> Self {
         let own = self.rules.iter_mut().filter_map(|rule| rule.deletes.as_mut());

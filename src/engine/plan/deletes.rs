@@ -1,4 +1,4 @@
-//! Whether rows that are gone from the source may be taken off the target, and where marks go.
+//! Decides whether rows that are gone from the source may be deleted, and where marks go.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,18 +14,18 @@ pub const MOST_ROWS: u64 = 10_000;
 /// The largest share of a table that goes without a second yes, as one in so many.
 const LARGEST_SHARE: u64 = 10;
 
-/// How many keys a second both sides digest at least. Twice the slowest seen with whole rows, which
-/// are longer.
+/// The number of keys a second that both sides digest at least. Twice the slowest seen with whole
+/// rows, which are longer.
 const KEYS_A_SECOND: u64 = 200_000;
 
-/// What a comparison knows when it asks whether rows may go.
+/// The findings of a comparison that asks whether rows may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// The source's rows.
     pub source: u64,
     /// The target's, without those that are marked already.
     pub target: u64,
-    /// How many of them are gone from the source.
+    /// The number of them that are gone from the source.
     pub gone: u64,
     /// The pipeline's condition, if there is one, leaves out rows of the target, too.
     pub filtered: bool,
@@ -44,8 +44,8 @@ pub enum Refusal {
     Many,
 }
 
-/// Whether the rows that are gone may go. Nobody can lift the first two refusals: a table that was
-/// emptied, or that keeps rows of its own, is for a person to look at.
+/// Decides whether the rows that are gone may go. Nobody can lift the first two refusals: a table
+/// that was emptied, or that keeps rows of its own, is for a person to look at.
 pub fn may_go(of: Extent, cap: Cap) -> Result<(), Refusal> {
     let Extent { source, target, gone, filtered } = of;
     let capped = cap == Cap::Kept;
@@ -88,7 +88,7 @@ impl fmt::Display for Told {
 }
 
 impl Refusal {
-    /// What to do.
+    /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::EmptySource => "if that is meant, empty the target's table by hand",
@@ -104,7 +104,7 @@ impl Refusal {
     }
 }
 
-/// How long comparing the keys of so many rows may take: less is seldom seen.
+/// The time that comparing the keys of so many rows may take: less is seldom seen.
 pub fn likely_time(rows: u64) -> Duration {
     Duration::from_millis(rows.saturating_mul(1_000) / KEYS_A_SECOND)
 }

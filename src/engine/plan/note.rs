@@ -1,10 +1,10 @@
-//! What planning says about a table.
+//! The notes that planning makes on a table.
 
 use std::fmt;
 
 use crate::engine::model::table::TableName;
 
-/// How much a note matters.
+/// The weight of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// Worth knowing.
@@ -18,13 +18,13 @@ pub enum Weight {
 /// A sentence about a table, with what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How much it matters.
+    /// Its weight.
     pub weight: Weight,
     /// The table it is about.
     pub table: TableName,
-    /// What is so.
+    /// The finding.
     pub text: String,
-    /// What to do about it; empty where nothing needs doing.
+    /// The remedy; empty where nothing needs doing.
     pub remedy: String,
 }
 

@@ -1,4 +1,4 @@
-//! How two tables are narrowed down to the keys that differ: which spans to ask for next, how they
+//! Narrows two tables down to the keys that differ: decides which spans to ask for next, how they
 //! are cut, and what two lists of row digests say. The asking is `drive/reconcile`'s.
 //!
 //! The first question is one digest of the whole table on each side, so that equal tables cost one
@@ -25,7 +25,7 @@ pub const PIECES: u64 = 128;
 /// below the timeout of a statement.
 pub const STATEMENT_ROWS: u64 = 4_000_000;
 
-/// What to ask next.
+/// The next question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Every `every`-th key of these spans on a side, to cut them there.
@@ -57,7 +57,7 @@ impl Suspect {
     }
 }
 
-/// What is known to differ and is not narrowed down yet, in the order of keys.
+/// The spans that are known to differ and are not narrowed down yet, in the order of keys.
 #[derive(Debug, Default)]
 pub struct Suspects {
     spans: VecDeque<Suspect>,
@@ -152,7 +152,7 @@ pub fn differing_keys(source: Vec<RowDigest>, target: Vec<RowDigest>) -> Vec<Row
     keys
 }
 
-/// How the rows of these keys differ, told by their columns; those that do not are left out. A row
+/// Says how the rows of these keys differ, by their columns; those that do not are left out. A row
 /// that the source has changed since the target's last checkpoint is no difference but the next
 /// sync's business, and so is one that only the target has and that is as young.
 pub fn differences(

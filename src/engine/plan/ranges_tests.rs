@@ -59,7 +59,7 @@ fn fetched(rows: &Rows, ranges: &[KeyRange]) -> Vec<RowDigest> {
     ranges.iter().flat_map(|range| of(rows, range)).map(row).collect()
 }
 
-/// What was found, and what it cost: rows fetched and steps.
+/// The differences that were found, and their cost: rows fetched and steps.
 fn narrowed(source: &Rows, target: &Rows) -> (Vec<u32>, usize, usize) {
     let mut suspects = Suspects::default();
     let all = vec![KeyRange::ALL];

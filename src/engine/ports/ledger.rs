@@ -27,11 +27,11 @@ pub trait Ledger: Send + Sync {
     /// Says whether `prepare` could do its work; makes nothing.
     async fn check_place(&self) -> Result<(), Fault>;
 
-    /// Describes the listed tables of the target, or all, as `Target::describe` does; then takes the
-    /// pipeline's lease and records the start of a run, and prepares the state tables first. Of two
-    /// calls at once one is `Busy`; a piece of work that was done before is `Finished`, and takes
-    /// nothing. A database that nothing can be synced into is left as it is, and so is one that is
-    /// the source: no lease is taken before that is known.
+    /// Describes the listed tables of the target, or all, as `Target::describe` does; then takes
+    /// the pipeline's lease and records the start of a run, and prepares the state tables first. Of
+    /// two calls at once one is `Busy`; a piece of work that was done before is `Finished`, and
+    /// takes nothing. A database that nothing can be synced into is left as it is, and so is one
+    /// that is the source: no lease is taken before that is known.
     ///
     /// Over connections the target is described while the source is.
     /// Over an API all of this is one call, behind the source's.

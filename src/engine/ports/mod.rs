@@ -41,7 +41,8 @@ pub trait Queue: Send + Sync {
 /// Tells people.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Tells people the notice, or gives up when `patience` is over; then nobody may have been told.
+    /// Tells people the notice, or gives up when `patience` is over; then nobody may have been
+    /// told.
     async fn notify(&self, notice: &Notice, patience: Duration) -> Result<(), Fault>;
 }
 

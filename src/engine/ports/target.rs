@@ -43,9 +43,9 @@ pub trait Target: Digests {
     /// soon where the table is in use.
     async fn add_columns(&self, lease: &Lease, addition: &Addition) -> Result<(), Fault>;
 
-    /// Saves a page, its checkpoint and its counts, all or nothing. Rows that the target refuses are
-    /// recorded as rejected rows with the reason, in the same transaction, and the others saved.
-    /// Saving the same batch again changes no row.
+    /// Saves a page, its checkpoint and its counts, all or nothing. Rows that the target refuses
+    /// are recorded as rejected rows with the reason, in the same transaction, and the others
+    /// saved. Saving the same batch again changes no row.
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault>;
 
     /// Retries rejected rows, all or nothing as above. Those of the keys that the page has not, or

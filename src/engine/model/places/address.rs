@@ -1,4 +1,4 @@
-//! Where a side of a pipeline is: a Postgres server, or a project behind an HTTP API.
+//! The address of a side of a pipeline: a Postgres server, or a project behind an HTTP API.
 
 use super::database::DatabaseUrl;
 use super::project::Project;

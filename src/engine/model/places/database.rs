@@ -1,4 +1,4 @@
-//! Where a Postgres database is and how to log in to it, as a libpq URL says it. Parsing such a URL
+//! The place of a Postgres database and the login to it, as a libpq URL says it. Parsing such a URL
 //! is in `database_url`; connecting is for the adapter.
 
 use std::fmt;
@@ -24,17 +24,17 @@ pub struct DatabaseUrl {
     pub password: Option<SecretText>,
     /// The database.
     pub database: String,
-    /// What the URL demands of TLS; the adapter chooses where it is silent.
+    /// The demand of the URL on TLS; the adapter chooses where it is silent.
     pub ssl_mode: Option<SslMode>,
     /// Whom to trust beside, or instead of, the adapter's own roots.
     pub root_certificate: Option<RootCertificate>,
-    /// How long to try; the adapter chooses where the URL is silent, or says 0 as libpq allows.
+    /// The time to try for; the adapter chooses where the URL is silent, or says 0 as libpq allows.
     pub connect_timeout: Option<Duration>,
     /// The name to show in `pg_stat_activity` instead of ours.
     pub application_name: Option<String>,
 }
 
-/// How a server is reached.
+/// The way a server is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// A name or address, an IPv6 address without its brackets.
@@ -43,7 +43,7 @@ pub enum Host {
     Unix(PathBuf),
 }
 
-/// What `sslmode` may say; the words are libpq's.
+/// The values of `sslmode`; the words are libpq's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
     /// Never TLS.
@@ -60,7 +60,7 @@ pub enum SslMode {
     VerifyFull,
 }
 
-/// What `sslrootcert` may say.
+/// The values of `sslrootcert`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootCertificate {
     /// The authorities that the system trusts.
@@ -81,8 +81,9 @@ impl DatabaseUrl {
         format!("{}:{}/{}", self.host, self.port, self.database)
     }
 
-    /// Whether the address is one at which each transaction gets a server of its own: Supabase's
-    /// poolers do so at this port, and in session mode at 5432. Other poolers do not tell.
+    /// Says whether the address is one at which each transaction gets a server of its own:
+    /// Supabase's poolers do so at this port, and in session mode at 5432. Other poolers do not
+    /// tell.
     pub fn is_transaction_pooler(&self) -> bool {
         const TRANSACTION_MODE: u16 = 6543;
         let is_supabase = |host: &str| {
@@ -92,7 +93,7 @@ impl DatabaseUrl {
         matches!(&self.host, Host::Tcp(host) if is_supabase(host)) && self.port == TRANSACTION_MODE
     }
 
-    /// Whether the connection stays on this machine, so that TLS would protect nothing.
+    /// Says whether the connection stays on this machine, so that TLS would protect nothing.
     pub fn is_local(&self) -> bool {
         match &self.host {
             Host::Unix(_) => true,
@@ -100,7 +101,8 @@ impl DatabaseUrl {
         }
     }
 
-    /// Whether both texts lead to one database. Different texts still may; only the servers know.
+    /// Says whether both texts lead to one database. Different texts still may; only the servers
+    /// know.
     ///
     /// Sockets are compared by directory and never with TCP: two clusters of one machine may share
     /// the port number as long as their directories differ.

@@ -48,7 +48,7 @@ pub enum BadDatabaseUrl {
     BadParameter {
         /// The parameter.
         name: &'static str,
-        /// What it may be.
+        /// The values that are allowed.
         expected: &'static str,
     },
     /// A parameter of libpq that would be silently without effect.
@@ -117,7 +117,7 @@ const OTHER_SCHEMES: [&str; 8] =
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// What the URL says so far; parameters come last and win, as in libpq.
+/// The parts of the URL that are read so far; parameters come last and win, as in libpq.
 #[derive(Default)]
 struct Parts {
     host: String,

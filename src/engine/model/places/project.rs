@@ -9,10 +9,11 @@ use super::secret::SecretText;
 /// The path of the API in a Supabase project.
 const API_PATH: &str = "/rest/v1";
 
-/// How a Supabase project's own host ends.
+/// The end of the name of a Supabase project's own host.
 const SUPABASE: &str = ".supabase.co";
 
-/// What a key of the new kind begins with. It is no token and stands in a header of its own.
+/// The beginning of a key of the new kind. Such a key is no token and stands in a header of its
+/// own.
 const OPAQUE_KEY: &str = "sb_secret_";
 
 /// A project's API with the key that may read and write all of it. The key is not printed.
@@ -34,7 +35,7 @@ pub enum BadProject {
     /// A user or password in it would be without effect.
     #[error("It must hold no user or password; the key has a setting of its own")]
     Credentials,
-    /// What follows a `?` or `#` would be without effect.
+    /// The part behind a `?` or `#` would be without effect.
     #[error("Nothing may follow the path of the project's URL")]
     Parameters,
     /// The dashboard's address was copied instead.
@@ -88,7 +89,7 @@ impl Project {
         Ok(Self { api, key: parse_key(key)? })
     }
 
-    /// Where the API is, without a slash at its end.
+    /// Returns the URL of the API, without a slash at its end.
     pub fn api(&self) -> &str {
         self.api.as_str()
     }

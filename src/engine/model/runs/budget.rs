@@ -1,8 +1,8 @@
-//! How long a slice may take.
+//! The budget: the time that a slice may take.
 
 use std::time::{Duration, SystemTime};
 
-/// What saving the checkpoint, closing the run and answering may take at the end of a slice.
+/// The time for saving the checkpoint, closing the run and answering at the end of a slice.
 const COMMIT_RESERVE: Duration = Duration::from_millis(400);
 
 /// The time for a slice of work.
@@ -29,13 +29,13 @@ impl Budget {
         }
     }
 
-    /// What is left of it; none where it has no end.
+    /// Returns the time that is left; none where it has no end.
     pub fn left(&self, now: SystemTime) -> Option<Duration> {
         self.until.map(|until| until.duration_since(now).unwrap_or_default())
     }
 
-    /// Whether another page fits that takes as long as the slowest so far. Page time varies, so
-    /// twice that must remain.
+    /// Says whether another page fits that takes as long as the slowest so far. Page time varies,
+    /// so twice that must remain.
     pub fn allows(&self, now: SystemTime, slowest_page: Duration) -> bool {
         let Some(remaining) = self.left(now) else { return true };
         remaining > slowest_page * 2 + COMMIT_RESERVE

@@ -1,4 +1,4 @@
-//! What the target remembers of a table: how far it has come, and what it still waits for.
+//! The checkpoint of a table: the cursor that it has come to, and the writers that it waits for.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use super::writer::Writer;
 use crate::engine::model::cursor::{CursorValue, Pass, Position};
 use crate::engine::model::shape_mark::ShapeMark;
 
-/// How far a table has come. It is saved only with the rows it stands for.
+/// The state of a table's sync. It is saved only with the rows it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The shape that it was made for; another one starts over.
     pub shape: ShapeMark,
-    /// What holds once every scan so far is done.
+    /// The state once every scan so far is done.
     pub reached: Reached,
     /// A scan that was cut by its budget, to be resumed exactly there.
     pub scan: Option<Scan>,
 }
 
-/// What is known to be in the target.
+/// The rows that are known to be in the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     /// The kept cursor: every row from the start to it is in the target, and no open transaction
@@ -26,13 +26,13 @@ pub struct Reached {
     pub kept: Option<CursorValue>,
     /// A watermark that is applied already but may not be kept yet.
     pub pending: Option<Pending>,
-    /// What the source looked like when the last scan began; the same look means a quiet table.
+    /// The survey of the source when the last scan began; an equal one means a quiet table.
     pub seen: Option<Seen>,
-    /// Where the first scan began, if a look-back limited it: no row below was ever asked for.
+    /// The start of the first scan, if a look-back limited it: no row below was ever asked for.
     pub start: Option<Start>,
 }
 
-/// Where a table begins whose first scan was limited.
+/// The start of a table whose first scan was limited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The least cursor that was asked for.
@@ -42,7 +42,7 @@ pub struct Start {
 }
 
 impl Checkpoint {
-    /// Where the table begins: what the scan on its way has begun from, if there is one.
+    /// Returns the start of the table: that of the scan on its way, if there is one.
     pub fn start(&self) -> Option<&Start> {
         let reached = self.scan.as_ref().map_or(&self.reached, |scan| &scan.goal);
         reached.start.as_ref()
@@ -64,7 +64,7 @@ impl Checkpoint {
 pub struct Pending {
     /// The cursor to keep once all of them have ended and one more scan is done.
     pub watermark: CursorValue,
-    /// Who was open.
+    /// The transactions that were open.
     pub writers: BTreeSet<Writer>,
 }
 
@@ -94,6 +94,6 @@ pub struct Scan {
     pub watermark: Option<CursorValue>,
     /// The target was empty when it started, so pages are copied straight in.
     pub fresh: bool,
-    /// What holds when it is done.
+    /// The state when it is done.
     pub goal: Reached,
 }

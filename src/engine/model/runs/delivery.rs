@@ -8,9 +8,9 @@ use std::time::Duration;
 /// chain that a first slice begins, and says whether another attempt will follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The same in every attempt of one message.
+    /// The id, equal in every attempt of one message.
     pub message: MessageId,
-    /// How many attempts went before.
+    /// The number of attempts before.
     pub retried: u32,
     /// The schedule that made the message, if one did.
     pub schedule: Option<ScheduleId>,
@@ -77,7 +77,7 @@ impl fmt::Display for ScheduleId {
     }
 }
 
-/// Where a call stands in a chain of slices: the first is asked by a schedule or a person, each
+/// The place of a call in a chain of slices: the first is asked by a schedule or a person, each
 /// other by the one before it. Chain and slice together name a piece of work, so that a message
 /// that comes twice finds what the first one did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Chain {
         Ok(Self { id: self.id.clone(), slice: self.slice.saturating_add(1), idle, waits: 0 })
     }
 
-    /// The same slice again, because another run was at work all the time, and after how long:
+    /// Repeats this slice, because another run was at work all the time, and says after how long:
     /// twice as long each time. A run at the terminal may take hours; after that the next tick is
     /// near.
     pub fn later(&self, left: Duration) -> Option<(Self, Duration)> {
@@ -134,28 +134,28 @@ impl Chain {
         (waits <= MOST_WAITS).then_some((later, pause.max(left)))
     }
 
-    /// What all slices of the chain have in common.
+    /// The id that all slices of the chain have in common.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// How many slices went before.
+    /// The number of slices before.
     pub fn slice(&self) -> u32 {
         self.slice
     }
 
-    /// How many of them moved nothing, counted back from the last.
+    /// The number of them that moved nothing, counted back from the last.
     pub fn idle(&self) -> u32 {
         self.idle
     }
 
-    /// How often this slice found another run at work.
+    /// The number of times that this slice found another run at work.
     pub fn waits(&self) -> u32 {
         self.waits
     }
 }
 
-/// How the queue is to call this deployment, as the operator set it.
+/// The way the queue is to call this deployment, as the operator set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calls {
     /// Attempts after the first.
@@ -164,11 +164,11 @@ pub struct Calls {
     pub retry_delay: Option<String>,
     /// When the queue gives an attempt up.
     pub timeout: Duration,
-    /// What tells this deployment's schedules from those of another in the same account.
+    /// The mark that tells this deployment's schedules from those of another in the same account.
     pub deployment: Option<String>,
 }
 
-/// How the queue is to deliver a call of ours.
+/// The way the queue is to deliver a call of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Attempts after the first.
@@ -177,11 +177,11 @@ pub struct Terms {
     pub retry_delay: Option<String>,
     /// When the queue gives an attempt up.
     pub timeout: Duration,
-    /// What the queue calls when it gives a message up.
+    /// The URL that the queue calls when it gives a message up.
     pub failure_url: String,
     /// Messages with the same key are delivered one at a time.
     pub flow: String,
-    /// What the message is found by in the queue's log.
+    /// The label by which the message is found in the queue's log.
     pub label: String,
 }
 
@@ -192,11 +192,11 @@ pub struct Message {
     pub url: String,
     /// JSON, which the signature covers too.
     pub body: String,
-    /// Of messages with the same text here, published within minutes, the queue delivers one.
+    /// A text: of messages with an equal one, published within minutes, the queue delivers one.
     pub once: Option<String>,
     /// When it is delivered at the soonest, from now.
     pub delay: Duration,
-    /// How it is delivered.
+    /// The way it is delivered.
     pub terms: Terms,
 }
 

@@ -1,4 +1,4 @@
-//! What the ledger keeps of a pipeline's past, as whoever looks after it reads it.
+//! The history of a pipeline, as the ledger keeps it and people read it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -7,14 +7,14 @@ use super::checkpoint::Checkpoint;
 use super::run::RunId;
 use crate::engine::model::table::TableName;
 
-/// How many runs are told one by one.
+/// The number of runs that are told one by one.
 pub const RECENT_RUNS: u32 = 10;
 
 /// Over how many days runs, calls and sizes are looked at: what a plan's quota is counted over, and
 /// long enough for a trend.
 pub const WINDOW_DAYS: u32 = 30;
 
-/// What became of a run, as its row has it.
+/// The status of a run, as its row has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunStatus {
     /// It is at work, or died and nobody has noticed yet.
@@ -64,11 +64,11 @@ impl RunStatus {
 pub struct RunRecord {
     /// The run.
     pub run: RunId,
-    /// What it did.
+    /// Its kind.
     pub kind: String,
     /// Why it began; none where an older version wrote the row.
     pub trigger: Option<String>,
-    /// What became of it.
+    /// Its status.
     pub status: RunStatus,
     /// When it began.
     pub began: SystemTime,
@@ -78,11 +78,11 @@ pub struct RunRecord {
     pub rows: u64,
     /// The API calls that it made.
     pub calls: u64,
-    /// What went wrong.
+    /// The error.
     pub error: Option<String>,
 }
 
-/// How large the database was once.
+/// The size of the database at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizePoint {
     /// When.
@@ -91,30 +91,30 @@ pub struct SizePoint {
     pub bytes: u64,
 }
 
-/// What the ledger keeps of one pipeline.
+/// The records of one pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
     /// The last runs, newest first.
     pub recent: Vec<RunRecord>,
     /// When the last run ended that did everything.
     pub last_success: Option<SystemTime>,
-    /// How many runs of the window have ended.
+    /// The number of runs of the window that have ended.
     pub ended: u64,
-    /// How many of them went well: did everything, or stopped at their budget.
+    /// The number of those that went well: did everything, or stopped at their budget.
     pub succeeded: u64,
     /// The API calls of the window.
     pub calls: u64,
-    /// How large the database is now.
+    /// The size of the database now.
     pub bytes: u64,
-    /// How large it was in the window, oldest first.
+    /// Its sizes in the window, oldest first.
     pub sizes: Vec<SizePoint>,
-    /// How many rows are set aside, by table.
+    /// The number of rejected rows, by table.
     pub set_aside: BTreeMap<TableName, u64>,
-    /// How far each table has come.
+    /// The checkpoint of each table.
     pub checkpoints: BTreeMap<TableName, Checkpoint>,
 }
 
-/// What the plan of whoever hosts the target allows; none where nothing is limited.
+/// The limits of the plan of whoever hosts the target; none where nothing is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The size of the database.

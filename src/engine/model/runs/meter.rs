@@ -1,4 +1,4 @@
-//! How many calls were made that somebody counts: those over an API with a monthly quota.
+//! The number of calls that count against a quota: those over an API.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ impl Meter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many were counted since the meter was made.
+    /// Returns how many were counted since the meter was made.
     pub fn calls(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

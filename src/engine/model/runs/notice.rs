@@ -1,4 +1,4 @@
-//! What people are told of a pipeline, and what is remembered of having told them.
+//! Notices: the messages to people about a pipeline, and the memory of having sent them.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use super::run::RunId;
 pub struct Notice {
     /// The pipeline.
     pub pipeline: String,
-    /// What it is about.
+    /// Its subject.
     pub state: NoticeState,
     /// The run that it follows from, if one began.
     pub run: Option<RunId>,
@@ -19,7 +19,7 @@ pub struct Notice {
     pub text: String,
 }
 
-/// What a notice is about.
+/// The subject of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeState {
     /// A run failed, or was given up.
@@ -41,7 +41,7 @@ impl NoticeState {
     }
 }
 
-/// What people know of a pipeline, as the ledger keeps it.
+/// The knowledge that people have of a pipeline, as the ledger keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// They were told that it fails, and not yet that it recovered; when they were told last.
@@ -51,10 +51,10 @@ pub struct Known {
     pub rejects: Option<String>,
 }
 
-/// What there may be to tell.
+/// The news that people may have to be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Untold {
-    /// What people know; none if they were never told anything.
+    /// The knowledge of people; none if they were never told anything.
     pub known: Option<Known>,
     /// The tables with rows that were refused for the first time since then, and how many.
     pub rejects: Vec<(String, u64)>,

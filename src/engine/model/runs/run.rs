@@ -33,7 +33,7 @@ impl Trigger {
     }
 }
 
-/// What a run does.
+/// The kind of work of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunKind {
     /// Moves what changed.
@@ -129,7 +129,7 @@ impl AddAssign for Tally {
 /// Tallies by table.
 pub type Tallies = BTreeMap<TableName, Tally>;
 
-/// How a run ended, as the history keeps it.
+/// The end of a run, as the history keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnd {
     /// Everything is done.
@@ -156,17 +156,17 @@ impl RunEnd {
 pub struct PastRun {
     /// Its id.
     pub id: RunId,
-    /// Whether it left nothing to do; else the next slice was to go on.
+    /// It left nothing to do; else the next slice was to go on.
     pub done: bool,
-    /// Whether a later slice of its chain has begun.
+    /// A later slice of its chain has begun.
     pub continued: bool,
     /// When it began.
     pub began: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
-    /// How many API calls it made.
+    /// The number of its API calls.
     pub calls: u64,
-    /// What became of each table's rows.
+    /// The counts of each table's rows.
     pub tallies: Tallies,
 }
 

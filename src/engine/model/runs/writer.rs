@@ -1,4 +1,4 @@
-//! Who may still write behind what was read: the transactions that were open at a look.
+//! The writers: transactions that were open at a survey, and may still write behind what was read.
 //!
 //! A primary lists them one by one. A standby lists none of them; it knows the numbers that its
 //! primary has given out, and up to which of them all have ended. So its one entry is a span.
@@ -10,19 +10,19 @@ use std::collections::BTreeSet;
 /// [`NUMBERED`] from which on a transaction may be open, and from which on none had begun.
 pub type Writer = String;
 
-/// What the name of a prepared transaction begins with.
+/// The beginning of the name of a prepared transaction.
 pub const PREPARED: &str = "prepared ";
 
-/// What the span of a standby begins with; `numbers 740 to 743` says that everybody before 740 has
+/// The beginning of the span of a standby; `numbers 740 to 743` says that everybody before 740 has
 /// ended, and that 743 is the next to begin. A standby always has one, also of equal numbers.
 pub const NUMBERED: &str = "numbers ";
 
-/// Whether nobody has a transaction open.
+/// Says whether nobody has a transaction open.
 pub fn is_nobody(open: &BTreeSet<Writer>) -> bool {
     open.iter().all(|writer| span(writer).is_some_and(|(from, to)| from >= to))
 }
 
-/// Whether all of these writers have ended, given who is open now. A writer that prepares its
+/// Says whether all of these writers have ended, given who is open now. A writer that prepares its
 /// transaction goes on under another name, so no writer counts as ended while any prepared
 /// transaction is open. A primary cannot tell of numbers, nor a standby of names: what the one
 /// knows the other answers when nobody is open there, or not at all.
@@ -37,7 +37,8 @@ pub fn have_ended(writers: &BTreeSet<Writer>, open: &BTreeSet<Writer>) -> bool {
     }
 }
 
-/// Whether one look can tell of the writers of another: both were at a primary, or at a standby.
+/// Says whether the writers of two surveys can be compared: both were at a primary, or at a
+/// standby.
 pub fn is_comparable(writers: &BTreeSet<Writer>, open: &BTreeSet<Writer>) -> bool {
     numbers(writers).is_some() == numbers(open).is_some()
 }

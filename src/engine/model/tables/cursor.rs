@@ -1,4 +1,4 @@
-//! Cursors: what grows when a row changes, a value of it, and a position in a scan.
+//! Cursors: the column that grows when a row changes, a value of it, and a position in a scan.
 
 use std::time::SystemTime;
 
@@ -37,7 +37,7 @@ impl CursorValue {
         read.map(SystemTime::from)
     }
 
-    /// Where it stands among others of its column, as far as its text tells: for choosing which of
+    /// Its place among the values of its column, as far as its text tells: for choosing which of
     /// many a database is to be asked about, and where none can be asked.
     pub fn place(&self, kind: CursorKind) -> Option<Place> {
         if kind.is_of_time() {
@@ -66,7 +66,7 @@ const DIGITS: usize = 18;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(i128, i128);
 
-/// How far a stamp reaches that nobody has read from the source.
+/// The reach of a stamp that nobody has read from the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Beyond the kept cursor, and not into the future: as the database prints it.
@@ -79,7 +79,7 @@ pub enum Reach {
     NoValue,
 }
 
-/// What kind of growth a cursor column has; it decides the overlap and what "future" means.
+/// The kind of growth of a cursor column; it decides the overlap and what "future" means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorKind {
     /// `timestamptz`: an instant.
@@ -122,7 +122,7 @@ pub enum Cursor {
         name: String,
         /// Its type, as `format_type` prints it on the source.
         type_name: String,
-        /// How it grows.
+        /// The way it grows.
         kind: CursorKind,
         /// Rows may have none; they are read in a pass of their own.
         nullable: bool,

@@ -1,6 +1,6 @@
-//! What becomes of rows that are gone from the source.
+//! The policy for rows that are gone from the source.
 
-/// What the operator wants to become of rows that only the target has.
+/// The policy for rows that only the target has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Deletes {
     /// They stay.
@@ -17,11 +17,11 @@ pub enum Deletes {
 pub struct Mark {
     /// Its name.
     pub column: String,
-    /// What it takes.
+    /// The values that it takes.
     pub kind: MarkKind,
 }
 
-/// What a marking column takes.
+/// The values of a marking column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkKind {
     /// When the row was marked; NULL in a row that is not.
@@ -30,7 +30,7 @@ pub enum MarkKind {
     Flag,
 }
 
-/// How many rows may be taken off a table of the target without asking.
+/// The number of rows that may be deleted from a table of the target without asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cap {
     /// A tenth of its rows, and 10,000: more is rather a source that lost its rows than a target

@@ -1,16 +1,16 @@
-//! What a side has and can do, as its catalog tells.
+//! The facts: tables and abilities of a side, as its catalog tells.
 
 use std::collections::BTreeMap;
 
 use super::table::TableName;
 
-/// What one side has.
+/// The facts of one side.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The same text for the same database, however it was reached.
+    /// A text that stays the same for one database, however it was reached.
     pub identity: String,
-    /// The same text as long as its rows can only have changed by being written: it outlives
-    /// restarts, and ends where the server was promoted, restored or replaced.
+    /// A text that stays the same as long as rows can only have changed by being written: it
+    /// outlives restarts, and ends where the server was promoted, restored or replaced.
     pub history: String,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
@@ -65,13 +65,13 @@ impl Facts {
     }
 }
 
-/// What one table is.
+/// The facts of one table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableFacts {
-    /// Where its rows lie.
+    /// The kind of relation that holds its rows.
     pub relation: Relation,
-    /// The same text as long as its rows can only have changed one by one: it ends where the table
-    /// is dropped and made again, truncated or rewritten.
+    /// A text that stays the same as long as its rows can only have changed one by one: it ends
+    /// where the table is dropped and made again, truncated or rewritten.
     pub storage: String,
     /// Its columns in their order.
     pub columns: Vec<Column>,
@@ -83,14 +83,14 @@ pub struct TableFacts {
     pub index_starts: Vec<String>,
     /// The rows that the planner believes it has.
     pub estimated_rows: u64,
-    /// What the role may do with it.
+    /// The privileges of the role.
     pub privileges: Privileges,
     /// An API tells of it, which names no modifiers of types, no keys but the primary one and no
     /// open transaction.
     pub told_by_api: bool,
 }
 
-/// Where the rows lie that a name gives.
+/// The kind of relation behind a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Relation {
     /// In a table. Those of the tables that inherit from it are not its own.
@@ -149,7 +149,7 @@ pub struct Reference {
     pub deferrable: bool,
 }
 
-/// What one column is.
+/// The facts of one column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Column {
     /// Its number in the table, which no other column of it ever has.
@@ -175,7 +175,7 @@ pub struct Column {
     pub folds: bool,
 }
 
-/// What the role may do with a table.
+/// The privileges of the role on a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privileges {
     /// Read its rows.

@@ -21,9 +21,9 @@ pub enum Encoding {
 pub struct Page {
     /// The rows, one after the other.
     pub bytes: Bytes,
-    /// How many they are.
+    /// Their number.
     pub rows: u64,
-    /// Where the last one stands; none in an empty page.
+    /// The position of the last one; none in an empty page.
     pub last: Option<Position>,
     /// The pass has no row after this page.
     pub complete: bool,
@@ -53,8 +53,8 @@ pub const PAGE_BYTES: usize = 4 << 20;
 /// enough to finish inside the smallest budget even when each row is large.
 pub const FIRST_PAGE_ROWS: u32 = 500;
 
-/// The same where each page is two calls that count against a quota: what comes in an hour fits
-/// one.
+/// The rows of a first page where each page is two calls that count against a quota: the rows of
+/// an hour fit one page.
 const FIRST_PAGE_ROWS_OVER_API: u32 = 2_000;
 
 impl PageLimit {

@@ -33,7 +33,7 @@ impl KeyRange {
     /// Every key.
     pub const ALL: Self = Self { after: None, upto: None };
 
-    /// The same span in pieces that end at these keys, which lie within it, in their order.
+    /// Cuts the span into pieces that end at these keys, which lie within it, in their order.
     pub fn cut_at(&self, borders: Vec<RowKey>) -> Vec<Self> {
         let mut pieces = Vec::with_capacity(borders.len() + 1);
         let mut after = self.after.clone();
@@ -84,7 +84,7 @@ pub struct FilledFrom {
 /// The rows of a span as one side counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RangeDigest {
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
     /// The sum of their digests. A sum, because an exclusive or would cancel equal pairs.
     pub sum: i128,
@@ -93,7 +93,7 @@ pub struct RangeDigest {
 /// One side's rows: how many, and the sum of their digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideRows {
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
     /// The sum, as it is on both sides where the rows are the same.
     pub digest: i128,
@@ -128,7 +128,7 @@ pub struct ColumnDigests {
     pub settled: bool,
 }
 
-/// How a row differs.
+/// The way a row differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// Only the source has it.
@@ -144,6 +144,6 @@ pub enum Difference {
 pub struct DifferingRow {
     /// Its key.
     pub key: RowKey,
-    /// How.
+    /// The way it differs.
     pub difference: Difference,
 }

@@ -1,4 +1,4 @@
-//! A row that the target refused.
+//! A rejected row: one that the target refused.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ pub const MISSING_PARENT: &str = "23503";
 /// The code of a row whose unique value another row has (SQLSTATE 23505).
 pub const TAKEN_VALUE: &str = "23505";
 
-/// A row that was set aside, as the ledger keeps it. Its key and reason may hold values of the row:
+/// A rejected row, as the ledger keeps it. Its key and reason may hold values of the row:
 /// they go to people who ask for them, never to a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
@@ -23,7 +23,7 @@ pub struct Reject {
     pub code: String,
     /// The reason in the database's own words.
     pub reason: String,
-    /// How often the row was refused.
+    /// The number of times that the row was refused.
     pub attempts: u64,
     /// When it was refused first.
     pub first_seen: SystemTime,

@@ -1,4 +1,4 @@
-//! What gives numbers out: a sequence, the columns that it fills, and how far it has come.
+//! A sequence, the columns that it fills, and the last number that it gave out.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Sequence {
     pub name: TableName,
     /// The columns that it fills, as an identity or by their default.
     pub fills: Vec<Filled>,
-    /// How it goes on: forwards or, below zero, backwards.
+    /// Its step: forwards or, below zero, backwards.
     pub increment: i64,
     /// Its least value.
     pub min: i64,

@@ -1,4 +1,4 @@
-//! What of a table is moved, and in which form: the agreement of both sides.
+//! The shape: which part of a table is moved, and in which form. Both sides agree on it.
 
 use std::time::Duration;
 
@@ -27,20 +27,20 @@ pub struct Shape {
     pub cursor: Cursor,
     /// A condition on the source's rows, as the operator wrote it.
     pub filter: Option<String>,
-    /// Who wins where both sides have a row.
+    /// The side that wins where both have a row.
     pub policy: Policy,
     /// The byte form of a page.
     pub encoding: Encoding,
-    /// Where the source's rows lie.
+    /// The kind of the source's relation.
     pub source: Relation,
-    /// Where the target's rows lie.
+    /// The kind of the target's relation.
     pub target: Relation,
     /// The rows that the source's planner believes it has.
     pub estimated_rows: u64,
-    /// Where rows are marked that are gone from the source, instead of being deleted. A marked row
-    /// counts as none when the sides are compared, and loses its mark when it is written.
+    /// The column that marks rows that are gone from the source, instead of deleting them. A marked
+    /// row counts as none when the sides are compared, and loses its mark when it is written.
     pub mark: Option<Mark>,
-    /// How far back the first run goes; none where it takes everything, as it does where the cursor
+    /// The look-back of the first run; none where it takes everything, as it does where the cursor
     /// is no time.
     pub lookback: Option<Duration>,
 }
@@ -59,7 +59,7 @@ pub struct Origin {
 /// A table of one side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginSide {
-    /// Where its rows lie; it ends where the table is made again, truncated or rewritten.
+    /// The storage of its rows; it ends where the table is made again, truncated or rewritten.
     pub storage: String,
     /// The numbers of its moved columns, in the order they travel in.
     pub columns: Vec<i16>,
@@ -97,7 +97,7 @@ impl Shape {
         }
     }
 
-    /// Where a moved column stands in a row.
+    /// Returns the position of a moved column in a row.
     pub fn place(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|moved| moved.name == column)
     }
@@ -111,7 +111,7 @@ impl Shape {
             .expect("key and cursor columns are among the moved ones")
     }
 
-    /// The same agreement on nothing but the key, for comparing which rows there are.
+    /// Makes the agreement on nothing but the key, for comparing which rows there are.
     #[must_use]
     pub fn keys_only(&self) -> Self {
         let is_key = |column: &&MovedColumn| self.key.contains(&column.name);

@@ -1,4 +1,4 @@
-//! What one look at the source tells of all tables at once, before any row is read.
+//! The survey: one look at all tables of the source, before any row is read.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::engine::model::writer::Writer;
 /// One table to look at.
 #[derive(Clone, Debug)]
 pub struct SurveyAsk<'a> {
-    /// What is moved of it.
+    /// The part of it that is moved.
     pub shape: &'a Shape,
-    /// How far it has come; none before its first run.
+    /// Its checkpoint; none before its first run.
     pub checkpoint: Option<&'a Checkpoint>,
-    /// Which of its rows are looked at.
+    /// The rows that are looked at.
     pub floor: Floor,
 }
 
@@ -35,11 +35,11 @@ pub enum Floor {
 /// The look at all tables, in the order they were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// Who had a transaction open before the tables were looked at.
+    /// The writers that had a transaction open before the tables were looked at.
     pub writers_before: BTreeSet<Writer>,
     /// The looks.
     pub tables: Vec<TableSurvey>,
-    /// Who had one open after they were looked at.
+    /// The writers that had one open after they were looked at.
     pub writers_after: BTreeSet<Writer>,
 }
 
@@ -51,7 +51,7 @@ pub struct TableSurvey {
     /// The digest of the row versions from the kept cursor, less the overlap, on. It is looked
     /// at only when `max` is the one seen before; otherwise the table has changed anyway.
     pub tail: Option<String>,
-    /// The same from `max`, less the overlap, on.
+    /// A digest like `tail`, from `max`, less the overlap, on.
     pub next: Option<String>,
     /// There are rows dated past `max`.
     pub beyond: bool,

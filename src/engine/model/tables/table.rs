@@ -118,8 +118,8 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &str, bare: bool) -> fmt::Result
     if bare { f.write_str(part) } else { write!(f, "\"{}\"", part.replace('"', "\"\"")) }
 }
 
-/// Whether a name means itself without quotes. A capital outside ASCII is quoted, because a server
-/// with a single-byte encoding folds it and one with UTF-8 does not.
+/// Says whether a name means itself without quotes. A capital outside ASCII is quoted, because a
+/// server with a single-byte encoding folds it and one with UTF-8 does not.
 fn is_bare(name: &str) -> bool {
     name.starts_with(|first: char| starts_name(first) && !first.is_uppercase())
         && name.chars().all(|next| continues_name(next) && !next.is_uppercase())
@@ -150,7 +150,7 @@ fn beginning(text: &str) -> String {
     text.chars().take(12).collect()
 }
 
-/// What is left to read.
+/// The text that is left to read.
 struct Reader<'a> {
     rest: &'a str,
 }

@@ -11,14 +11,14 @@ use crate::engine::model::pipeline::Pipeline;
 use super::{drift, tables};
 use crate::engine::plan::note::{Note, Weight};
 
-/// What is added to the target, and what is not.
+/// The columns that are added to the target, and those that are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Additions {
     /// The tables that get columns.
     pub tables: Vec<Addition>,
     /// Columns whose types the target does not know.
     pub unknown: Vec<Addition>,
-    /// What the source declares of the new columns and the target does not get.
+    /// The declarations of the new columns that the target does not get.
     pub remarks: Vec<Note>,
 }
 
@@ -81,7 +81,7 @@ fn lacking(pipeline: &Pipeline, source: &Facts, target: &Facts) -> Vec<Addition>
     additions
 }
 
-/// What the source declares of the columns and the target does not get.
+/// The declarations of the columns that the target does not get.
 fn left_behind(addition: &Addition, source: &Facts) -> Option<Note> {
     let declared = |new: &NewColumn| {
         let column = source.tables.get(&addition.table)?.column(&new.name)?;
@@ -122,7 +122,7 @@ impl Additions {
     }
 }
 
-/// What a run says of a table that got its columns.
+/// The note of a run on a table that got its columns.
 pub fn added(addition: &Addition) -> Note {
     let (names, were) = names(addition);
     let text = format!("{names} {were} added to the target, and the table is read from the start");

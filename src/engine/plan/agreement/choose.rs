@@ -7,9 +7,9 @@ use crate::engine::model::pipeline::TableRule;
 /// Why a table cannot be worked as it is: what is so, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What is so.
+    /// The finding.
     pub text: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 

@@ -12,7 +12,7 @@ use crate::engine::plan::note::{Note, Weight};
 pub struct Drift<'a> {
     /// Pairs of source and target column, in the source's order.
     pub shared: Vec<(&'a Column, &'a Column)>,
-    /// What differs.
+    /// The difference.
     pub notes: Vec<Note>,
 }
 
@@ -84,14 +84,14 @@ impl<'a> Drift<'a> {
     }
 }
 
-/// Whether types differ as far as an API names them: by no modifiers, and both numbers that fit in
-/// 32 bits alike.
+/// Says whether types differ as far as an API names them: by no modifiers, and both numbers that
+/// fit in 32 bits alike.
 fn may_differ(told: &str, own: &str) -> bool {
     let (told, own) = (unmodified(told), unmodified(own));
     told != own && (told.as_ref(), own.as_ref()) != ("integer", "smallint")
 }
 
-/// What is said of a column that the target lacks.
+/// The note on a column that the target lacks.
 pub fn only_on_source(table: &TableName, column: &str) -> Note {
     Note::new(
         Weight::Warning,

@@ -49,9 +49,10 @@ pub fn choose<'a>(
     if binary { Encoding::Binary } else { Encoding::Text }
 }
 
-/// Whether the target makes the same value of a value's binary form. `regclass` and its kin are
-/// object ids in it, which mean something else in another database, and names in text; `aclitem`
-/// has none; and a server sends empty values of the others and refuses to take them (XX000, 22P03).
+/// Says whether the target makes the same value of a value's binary form. `regclass` and its kin
+/// are object ids in it, which mean something else in another database, and names in text;
+/// `aclitem` has none; and a server sends empty values of the others and refuses to take them
+/// (XX000, 22P03).
 fn has_binary_form(type_name: &str) -> bool {
     let without = ["reg", "aclitem", "tsquery", "int2vector", "oidvector"];
     !without.iter().any(|kind| type_name.starts_with(kind))

@@ -1,4 +1,4 @@
-//! What is said of a table that can be compared with its twin: what the roles lack, and what works
+//! The notes on a table that can be compared with its twin: what the roles lack, and what works
 //! but could be better.
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
@@ -21,7 +21,7 @@ pub fn closed_circle(name: &TableName) -> Note {
     )
 }
 
-/// What the roles lack.
+/// The privileges that the roles lack.
 pub fn privileges(
     name: &TableName,
     source: &TableFacts,
@@ -69,8 +69,8 @@ pub fn privileges(
     notes
 }
 
-/// What works but could be better: no index for the cursor, no cursor, a cursor that misses
-/// updates.
+/// The things that work but could be better: no index for the cursor, no cursor, a cursor that
+/// misses updates.
 pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
     let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
     match cursor {
@@ -161,7 +161,7 @@ pub fn compares(
     })
 }
 
-/// What a standby cannot know: a transaction of its primary that has drawn a stamp or a number and
+/// The blind spot of a standby: a transaction of its primary that has drawn a stamp or a number and
 /// has written nothing yet.
 pub fn blind_spot(shape: &Shape) -> Option<Note> {
     let (text, remedy) = match &shape.cursor {
@@ -184,7 +184,7 @@ pub fn blind_spot(shape: &Shape) -> Option<Note> {
     Some(Note::new(Weight::Warning, &shape.table, text, remedy))
 }
 
-/// What an API does not tell of a table, and what follows from that.
+/// The gaps in what an API tells of a table, and what follows from them.
 pub fn over_api(name: &TableName, rule: Option<&TableRule>, cursor: &Cursor) -> Vec<Note> {
     let mut notes = Vec::new();
     if rule.is_some_and(|rule| rule.filter.is_some()) {

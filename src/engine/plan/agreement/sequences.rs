@@ -1,16 +1,16 @@
-//! How far the target's sequences are advanced, so that they give out no value that was synced, and
-//! none that the source gave out and deleted since.
+//! Decides how far the target's sequences are advanced, so that they give out no value that was
+//! synced, and none that the source gave out and deleted since.
 
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 
 use crate::engine::plan::note::{Note, Weight};
 
-/// What is advanced, and what there is to say.
+/// The steps of the sequences, and the notes on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SequencesPlan {
     /// The sequences that are advanced.
     pub steps: Vec<SequenceStep>,
-    /// What cannot be advanced, and why.
+    /// The sequences that cannot be advanced, and why.
     pub notes: Vec<Note>,
 }
 
@@ -118,7 +118,7 @@ mod tests {
         Sequence { increment: -1, min: -1_000, max: -1, ..sequence(last, reached) }
     }
 
-    /// Where the target's sequence goes on, if it is advanced.
+    /// The number from which the target's sequence goes on, if it is advanced.
     fn goes_on(source: &Sequence, target: &Sequence) -> Option<i64> {
         let plan = plan(std::slice::from_ref(source), std::slice::from_ref(target));
         assert_eq!(plan.notes, []);

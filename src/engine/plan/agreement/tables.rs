@@ -15,12 +15,12 @@ use super::{drift, encoding, order, remarks};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::{deletes, lookback};
 
-/// What is moved, in the order it is worked, and what there is to say.
+/// The tables that are moved, in the order they are worked, and the notes on them.
 #[derive(Clone, Debug, Default)]
 pub struct TablesPlan {
     /// The tables that can be worked, parents first.
     pub shapes: Vec<Shape>,
-    /// What planning says, problems included.
+    /// The notes, problems included.
     pub notes: Vec<Note>,
 }
 

@@ -13,7 +13,7 @@ const SHORTEST_SPAN: Duration = days(1);
 /// Nobody plans so far ahead, and a slope so flat is noise.
 const FARTHEST: Duration = days(3_650);
 
-/// What the sizes of the past say of the limit.
+/// The outlook of the past sizes on the limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Forecast {
     /// The limit is reached already.
@@ -26,23 +26,23 @@ pub enum Forecast {
     On {
         /// When the line meets the limit.
         day: SystemTime,
-        /// The same with twice the slope's standard error added.
+        /// The time with twice the slope's standard error added.
         earliest: SystemTime,
-        /// The same with it taken away; none where the limit is never met then.
+        /// The time with it taken away; none where the limit is never met then.
         latest: Option<SystemTime>,
         /// The growth in bytes a day.
         per_day: u64,
-        /// How far the sizes lie from the line, as a standard deviation in bytes.
+        /// The distance of the sizes from the line, as a standard deviation in bytes.
         spread: u64,
-        /// What it rests on.
+        /// The data that it rests on.
         basis: Basis,
     },
 }
 
-/// What a forecast rests on.
+/// The data that a forecast rests on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Basis {
-    /// How many sizes were recorded.
+    /// The number of recorded sizes.
     pub points: usize,
     /// From the first of them to the last.
     pub span: Duration,

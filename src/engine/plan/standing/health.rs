@@ -1,4 +1,4 @@
-//! Whether a pipeline does what its schedule promises.
+//! Judges whether a pipeline does what its schedule promises.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::engine::model::run::RunKind;
 /// fifteen: what has not succeeded by then was missed.
 const GRACE: Duration = Duration::from_secs(20 * 60);
 
-/// How a pipeline is.
+/// The health of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Its last success is as recent as its schedule says.

@@ -1,4 +1,4 @@
-//! How far a table's checkpoint is behind its source.
+//! The lag of a table's checkpoint behind its source.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::engine::model::writer::Writer;
 
 use crate::engine::plan::window::{self, Move};
 
-/// How far a table is behind.
+/// The lag of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
     /// Nothing was written since it was read.
     None,
     /// From the stamp it has come to, to the newest one.
     Time(Duration),
-    /// The same between two numbers.
+    /// A difference of two numbers.
     Steps(u64),
     /// Something was written, and nothing tells how much.
     Changed,

@@ -1,4 +1,4 @@
-//! What of a run's end is news to people, and what they know once they are told.
+//! Decides what of a run's end is news to people, and what they know once they are told.
 
 use std::time::SystemTime;
 
@@ -6,23 +6,23 @@ use crate::engine::model::history::days;
 use crate::engine::model::notice::{Known, Notice, NoticeState, Untold};
 use crate::engine::model::run::{RunEnd, RunId};
 
-/// How a pipeline was found.
+/// The state in which a pipeline was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found<'a> {
-    /// How its run ended, or that none could begin.
+    /// The end of its run, or that none could begin.
     pub end: RunEnd,
-    /// What went wrong, as it may be told.
+    /// The error, as it may be told.
     pub error: Option<&'a str>,
 }
 
-/// What is told, and what people know then.
+/// The notice, and what people know then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
-    /// What it is about.
+    /// Its subject.
     pub state: NoticeState,
     /// The words.
     pub text: String,
-    /// What is remembered of it.
+    /// The part that is remembered.
     pub known: Known,
 }
 

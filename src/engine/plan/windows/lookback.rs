@@ -1,4 +1,4 @@
-//! How far back a table's first run goes, where a look-back limits it.
+//! The start of a table's first run, where a look-back limits it.
 //!
 //! The start is chosen once, by the source's clock, and stays with the checkpoint: whatever runs
 //! later knows which rows were never asked for. A longer look-back, or none any more, asks for more
@@ -15,12 +15,13 @@ use crate::engine::model::table::TableName;
 use super::window;
 use crate::engine::plan::note::{Note, Weight};
 
-/// Whether a first run can be limited: a number or a key tells nothing of when a row was written.
+/// Says whether a first run can be limited: a number or a key tells nothing of when a row was
+/// written.
 pub fn applies(cursor: &Cursor) -> bool {
     matches!(cursor, Cursor::Column { kind, .. } if kind.is_of_time())
 }
 
-/// What a look-back leaves unlimited in a table.
+/// The note on what a look-back leaves unlimited in a table.
 pub fn remark(name: &TableName, cursor: &Cursor) -> Option<Note> {
     let note = |text: String, remedy: &str| Some(Note::new(Weight::Info, name, text, remedy));
     match cursor {

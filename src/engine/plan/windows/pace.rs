@@ -1,4 +1,4 @@
-//! How large the next page may be: it grows towards the page's bounds while all goes well, and
+//! The size of the next page: it grows towards the page's bounds while all goes well, and
 //! shrinks where a page took too long or was in somebody's way.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::engine::model::page::{Encoding, Page, PageLimit};
 /// eight tries.
 pub const SHRINK: u32 = 4;
 
-/// How often a page is tried again before its fault is told.
+/// The number of retries of a page before its fault is told.
 const MOST_TRIES: u32 = 8;
 
 /// The pause before the first new try; then twice as long each time, five seconds in all.
@@ -24,9 +24,9 @@ const RECOVER: u32 = 8;
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     limit: PageLimit,
-    /// What the next page may grow to.
+    /// The size that the next page may grow to.
     most: PageLimit,
-    /// What it may grow to where nothing ever failed.
+    /// The size that it may grow to where nothing ever failed.
     ceiling: PageLimit,
     tries: u32,
 }

@@ -1,4 +1,4 @@
-//! What to read of a table, and how far its kept cursor may move for it.
+//! Decides what to read of a table, and how far its kept cursor may move for it.
 //!
 //! The rule that everything here serves: the kept cursor never passes a point that an open
 //! transaction may still write behind. The failure it prevents:
@@ -20,7 +20,7 @@ use crate::engine::model::shape_mark::ShapeMark;
 use crate::engine::model::survey::TableSurvey;
 use crate::engine::model::writer::{Writer, have_ended, is_comparable, is_nobody};
 
-/// What is to be done with a table.
+/// The next step with a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
     /// Nothing was written since the last scan.

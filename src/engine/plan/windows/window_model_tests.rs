@@ -13,7 +13,7 @@ struct Row {
     version: u32,
 }
 
-/// What a writer dates its row with, drawn when it begins.
+/// The stamp that a writer dates its row with, drawn when it begins.
 #[derive(Clone, Copy, Debug)]
 enum Stamp {
     Clock,
@@ -21,7 +21,7 @@ enum Stamp {
     Null,
 }
 
-/// What happens at the source between two steps of a run.
+/// An event at the source between two steps of a run.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Tick,

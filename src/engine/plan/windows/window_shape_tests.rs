@@ -1,4 +1,4 @@
-//! What a checkpoint is good for: the shape it was made for, and no other.
+//! A checkpoint is usable for the shape that it was made for, and for no other.
 
 use super::*;
 
