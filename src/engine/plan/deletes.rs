@@ -46,8 +46,8 @@ pub enum Refusal {
 
 /// Decides whether the rows that are gone may go. Nobody can lift the first two refusals: a table
 /// that was emptied, or that keeps rows of its own, is for a person to look at.
-pub fn may_go(of: Extent, cap: Cap) -> Result<(), Refusal> {
-    let Extent { source, target, gone, filtered } = of;
+pub fn may_go(extent: Extent, cap: Cap) -> Result<(), Refusal> {
+    let Extent { source, target, gone, filtered } = extent;
     let capped = cap == Cap::Kept;
     let refused = [
         (source == 0 && target > 0, Refusal::EmptySource),
@@ -127,7 +127,7 @@ pub fn mark(column: &str, moved: &[&str], target: &TableFacts) -> Result<Mark, O
     }
     let kind = match found.type_name.split('(').next().unwrap_or_default() {
         "boolean" => Some(MarkKind::Flag),
-        of if (of == "date" || of.starts_with("timestamp")) && !found.not_null => {
+        time if (time == "date" || time.starts_with("timestamp")) && !found.not_null => {
             Some(MarkKind::Time)
         }
         _ => None,
@@ -149,19 +149,19 @@ mod tests {
     #[test]
     fn rows_go_only_if_they_are_few_and_nothing_speaks_against_it() {
         use Cap::{Kept, Lifted};
-        let of = |source, target, gone| Extent { source, target, gone, filtered: true };
-        let own = Extent { filtered: false, ..of(90, 100, 1) };
+        let extent = |source, target, gone| Extent { source, target, gone, filtered: true };
+        let own = Extent { filtered: false, ..extent(90, 100, 1) };
         for (extent, cap, expected) in [
-            (of(90, 100, 10), Kept, Ok(())),
-            (of(89, 100, 11), Kept, Err(Refusal::LargeShare)),
-            (of(89, 100, 11), Lifted, Ok(())),
-            (of(4, 5, 1), Kept, Err(Refusal::LargeShare)),
-            (of(900_000, 1_000_000, MOST_ROWS), Kept, Ok(())),
-            (of(900_000, 1_000_000, MOST_ROWS + 1), Kept, Err(Refusal::Many)),
-            (of(900_000, 1_000_000, MOST_ROWS + 1), Lifted, Ok(())),
-            (of(0, 100, 0), Kept, Err(Refusal::EmptySource)),
-            (of(0, 1, 1), Lifted, Err(Refusal::EmptySource)),
-            (of(0, 0, 0), Kept, Ok(())),
+            (extent(90, 100, 10), Kept, Ok(())),
+            (extent(89, 100, 11), Kept, Err(Refusal::LargeShare)),
+            (extent(89, 100, 11), Lifted, Ok(())),
+            (extent(4, 5, 1), Kept, Err(Refusal::LargeShare)),
+            (extent(900_000, 1_000_000, MOST_ROWS), Kept, Ok(())),
+            (extent(900_000, 1_000_000, MOST_ROWS + 1), Kept, Err(Refusal::Many)),
+            (extent(900_000, 1_000_000, MOST_ROWS + 1), Lifted, Ok(())),
+            (extent(0, 100, 0), Kept, Err(Refusal::EmptySource)),
+            (extent(0, 1, 1), Lifted, Err(Refusal::EmptySource)),
+            (extent(0, 0, 0), Kept, Ok(())),
             (own, Kept, Err(Refusal::Unfiltered)),
             (own, Lifted, Err(Refusal::Unfiltered)),
             (Extent { gone: 0, ..own }, Kept, Ok(())),
@@ -188,7 +188,7 @@ mod tests {
             ("text", None),
         ] {
             let marked = mark("gone", &["id"], &target(type_name, |_| ()));
-            assert_eq!(marked.ok().map(|of| of.kind), kind, "{type_name}");
+            assert_eq!(marked.ok().map(|mark| mark.kind), kind, "{type_name}");
         }
     }
 
@@ -198,12 +198,12 @@ mod tests {
         for (column, moved, facts, said) in [
             ("away", vec!["id"], target(stamp, |_| ()), "lacks the column away"),
             ("gone", vec!["id", "gone"], target(stamp, |_| ()), "is synced itself"),
-            ("gone", vec![], target(stamp, |of| of.not_null = true), "cannot mark"),
-            ("gone", vec![], target("boolean", |of| of.generated = true), "cannot mark"),
+            ("gone", vec![], target(stamp, |column| column.not_null = true), "cannot mark"),
+            ("gone", vec![], target("boolean", |column| column.generated = true), "cannot mark"),
         ] {
             let obstacle = mark(column, &moved, &facts).unwrap_err();
             assert!(obstacle.text.contains(said), "{obstacle:?}");
         }
-        assert!(mark("gone", &[], &target("boolean", |of| of.not_null = true)).is_ok());
+        assert!(mark("gone", &[], &target("boolean", |column| column.not_null = true)).is_ok());
     }
 }

@@ -84,8 +84,12 @@ impl Suspects {
     ) {
         let pairs = ranges.into_iter().zip(source.iter().zip(target));
         let differing: Vec<Suspect> = pairs
-            .filter(|(_, (here, there))| here != there)
-            .map(|(range, (here, there))| Suspect { range, source: here.rows, target: there.rows })
+            .filter(|(_, (source, target))| source != target)
+            .map(|(range, (source, target))| Suspect {
+                range,
+                source: source.rows,
+                target: target.rows,
+            })
             .collect();
         for suspect in differing.into_iter().rev() {
             self.spans.push_front(suspect);
@@ -111,8 +115,8 @@ impl Suspects {
         if few {
             return Step::Fetch(taken.into_iter().map(|suspect| suspect.range).collect());
         }
-        let sum = |of: fn(&Suspect) -> u64| taken.iter().map(of).sum::<u64>();
-        let (source, target) = (sum(|of| of.source), sum(|of| of.target));
+        let sum = |count: fn(&Suspect) -> u64| taken.iter().map(count).sum::<u64>();
+        let (source, target) = (sum(|suspect| suspect.source), sum(|suspect| suspect.target));
         let side = if source >= target { Side::Source } else { Side::Target };
         let every = source.max(target).div_ceil(PIECES).max(FEW_ROWS);
         Step::Cut { ranges: taken.into_iter().map(|suspect| suspect.range).collect(), side, every }
@@ -131,8 +135,8 @@ impl Suspects {
 pub fn pieces(ranges: &[KeyRange], borders: Vec<(usize, RowKey)>) -> Vec<KeyRange> {
     let mut within = vec![Vec::new(); ranges.len()];
     for (place, border) in borders {
-        if let Some(of) = within.get_mut(place) {
-            of.push(border);
+        if let Some(borders) = within.get_mut(place) {
+            borders.push(border);
         }
     }
     ranges.iter().zip(within).flat_map(|(range, borders)| range.cut_at(borders)).collect()
@@ -140,15 +144,15 @@ pub fn pieces(ranges: &[KeyRange], borders: Vec<(usize, RowKey)>) -> Vec<KeyRang
 
 /// The keys that two lists of rows do not agree on.
 pub fn differing_keys(source: Vec<RowDigest>, target: Vec<RowDigest>) -> Vec<RowKey> {
-    let mut there: BTreeMap<RowKey, i64> =
+    let mut unmatched: BTreeMap<RowKey, i64> =
         target.into_iter().map(|row| (row.key, row.digest)).collect();
     let mut keys = Vec::new();
     for RowDigest { key, digest } in source {
-        if there.remove(&key) != Some(digest) {
+        if unmatched.remove(&key) != Some(digest) {
             keys.push(key);
         }
     }
-    keys.extend(there.into_keys());
+    keys.extend(unmatched.into_keys());
     keys
 }
 
@@ -168,12 +172,12 @@ pub fn differences(
     let told = keys.iter().filter_map(|key| {
         let difference = match (source.get(key), target.get(key)) {
             (None, None) => return None,
-            (Some(here), _) if !here.settled => return None,
-            (None, Some(there)) if !there.settled => return None,
+            (Some(source), _) if !source.settled => return None,
+            (None, Some(target)) if !target.settled => return None,
             (None, Some(_)) => Difference::Extra,
             (Some(_), None) => Difference::Missing,
-            (Some(here), Some(there)) => {
-                let pairs = shape.columns.iter().zip(here.columns.iter().zip(&there.columns));
+            (Some(source), Some(target)) => {
+                let pairs = shape.columns.iter().zip(source.columns.iter().zip(&target.columns));
                 let names = pairs.filter(|(_, (one, other))| one != other);
                 let names: Vec<String> = names.map(|(column, _)| column.name.clone()).collect();
                 if names.is_empty() {

@@ -73,13 +73,13 @@ fn narrowed(source: &Rows, target: &Rows) -> (Vec<u32>, usize, usize) {
             Step::Cut { ranges, side, every } => {
                 let larger = if side == Side::Source { source } else { target };
                 let pieces = pieces(&ranges, borders(larger, &ranges, every));
-                let (here, there) = (digests(source, &pieces), digests(target, &pieces));
-                suspects.compare(pieces, &here, &there);
+                let (at_source, at_target) = (digests(source, &pieces), digests(target, &pieces));
+                suspects.compare(pieces, &at_source, &at_target);
             }
             Step::Fetch(ranges) => {
-                let (here, there) = (fetched(source, &ranges), fetched(target, &ranges));
-                moved += here.len() + there.len();
-                found.extend(differing_keys(here, there).iter().map(number));
+                let (at_source, at_target) = (fetched(source, &ranges), fetched(target, &ranges));
+                moved += at_source.len() + at_target.len();
+                found.extend(differing_keys(at_source, at_target).iter().map(number));
             }
         }
     }

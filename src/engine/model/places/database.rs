@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::database_url;
 use super::secret::SecretText;
 
 pub use super::database_url::BadDatabaseUrl;
@@ -70,12 +69,6 @@ pub enum RootCertificate {
 }
 
 impl DatabaseUrl {
-    /// Reads `postgres://` and `postgresql://` URLs by libpq's rules, which are not quite those of
-    /// other URLs: a password may hold `#` and `?`, and a host may be a directory.
-    pub fn parse(url: &str) -> Result<Self, BadDatabaseUrl> {
-        database_url::parse(url)
-    }
-
     /// Names the database in messages: `host:port/database`.
     pub fn label(&self) -> String {
         format!("{}:{}/{}", self.host, self.port, self.database)

@@ -131,7 +131,15 @@ struct Parts {
     application_name: Option<String>,
 }
 
-pub(super) fn parse(url: &str) -> Result<DatabaseUrl, BadDatabaseUrl> {
+impl DatabaseUrl {
+    /// Reads `postgres://` and `postgresql://` URLs by libpq's rules, which are not quite those of
+    /// other URLs: a password may hold `#` and `?`, and a host may be a directory.
+    pub fn parse(url: &str) -> Result<Self, BadDatabaseUrl> {
+        parse(url)
+    }
+}
+
+fn parse(url: &str) -> Result<DatabaseUrl, BadDatabaseUrl> {
     let rest = after_scheme(url)?;
     let (credentials, rest) = split_credentials(rest)?;
     let (location, parameters) = rest.split_once('?').unwrap_or((rest, ""));

@@ -60,7 +60,7 @@ impl Project {
     /// a path is a Supabase project's; one with a path says itself where the API is.
     pub fn parse(url: &str, key: &str) -> Result<Self, BadProject> {
         let mut api = Url::parse(url.trim()).map_err(|_| BadProject::NoUrl)?;
-        let here = match api.host() {
+        let is_local = match api.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -68,7 +68,7 @@ impl Project {
         };
         match api.scheme() {
             "https" => {}
-            "http" if here => {}
+            "http" if is_local => {}
             "http" => return Err(BadProject::Unencrypted),
             _ => return Err(BadProject::NoUrl),
         }

@@ -123,11 +123,10 @@ impl TableFacts {
     /// the foreign key be NULL, nor can its check wait.
     pub fn needed_at_once(&self) -> impl Iterator<Item = &TableName> {
         let takes_null = |name: &String| self.column(name).is_none_or(|column| !column.not_null);
-        let needed = self
-            .references
-            .iter()
-            .filter(move |of| !of.deferrable && !of.columns.iter().any(takes_null));
-        needed.map(|of| &of.parent)
+        let needed = self.references.iter().filter(move |reference| {
+            !reference.deferrable && !reference.columns.iter().any(takes_null)
+        });
+        needed.map(|reference| &reference.parent)
     }
 
     /// The column of that name.

@@ -100,9 +100,9 @@ pub struct SideRows {
 }
 
 impl SideRows {
-    /// Adds a span's.
-    pub fn add(&mut self, of: RangeDigest) {
-        let RangeDigest { rows, sum } = of;
+    /// Adds the digest of a span.
+    pub fn add(&mut self, digest: RangeDigest) {
+        let RangeDigest { rows, sum } = digest;
         self.rows += rows;
         self.digest += sum;
     }

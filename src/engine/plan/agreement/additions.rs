@@ -25,7 +25,8 @@ pub struct Additions {
 /// The types of all columns that only the source has and that are asked for; the target must know
 /// them. None where columns are not to be added.
 pub fn types(pipeline: &Pipeline, source: &Facts, target: &Facts) -> BTreeSet<String> {
-    let columns = lacking(pipeline, source, target).into_iter().flat_map(|of| of.columns);
+    let columns =
+        lacking(pipeline, source, target).into_iter().flat_map(|addition| addition.columns);
     columns.map(|column| column.type_name).collect()
 }
 
@@ -49,8 +50,9 @@ pub fn plan(
         }
     }
     let workable = tables::plan(pipeline, source, &plan.applied(target)).shapes;
-    plan.tables.retain(|of| workable.iter().any(|shape| shape.table == of.table));
-    plan.remarks = plan.tables.iter().filter_map(|of| left_behind(of, source)).collect();
+    plan.tables.retain(|addition| workable.iter().any(|shape| shape.table == addition.table));
+    plan.remarks =
+        plan.tables.iter().filter_map(|addition| left_behind(addition, source)).collect();
     plan
 }
 
@@ -60,16 +62,17 @@ fn lacking(pipeline: &Pipeline, source: &Facts, target: &Facts) -> Vec<Addition>
     }
     let mut additions = Vec::new();
     for table in tables::wanted(pipeline, source) {
-        let (Some(here), Some(there)) = (source.tables.get(&table), target.tables.get(&table))
+        let (Some(at_source), Some(at_target)) =
+            (source.tables.get(&table), target.tables.get(&table))
         else {
             continue;
         };
         let chosen = pipeline.rule(&table).and_then(|rule| rule.columns.as_deref());
         let is_lacking = |column: &&Column| {
             chosen.is_none_or(|names| names.contains(&column.name))
-                && there.column(&column.name).is_none()
+                && at_target.column(&column.name).is_none()
         };
-        let columns = here.columns.iter().filter(is_lacking).map(|column| NewColumn {
+        let columns = at_source.columns.iter().filter(is_lacking).map(|column| NewColumn {
             name: column.name.clone(),
             type_name: column.type_name.clone(),
         });
@@ -140,7 +143,8 @@ pub fn explain(notes: &mut Vec<Note>, addition: &Addition, why: Note) {
 
 /// Why a table goes on without columns whose types the target does not know.
 pub fn unknown(addition: &Addition) -> Note {
-    let mut types: Vec<&str> = addition.columns.iter().map(|of| of.type_name.as_str()).collect();
+    let mut types: Vec<&str> =
+        addition.columns.iter().map(|column| column.type_name.as_str()).collect();
     types.dedup();
     let (names, _) = names(addition);
     Note::new(

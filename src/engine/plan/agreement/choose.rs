@@ -28,7 +28,7 @@ pub fn key(
 ) -> Result<Vec<String>, Obstacle> {
     let chosen = rule.and_then(|rule| rule.key.as_ref());
     let is_key = |chosen: &Vec<String>| source.keys.iter().any(|key| same_columns(key, chosen));
-    let hidden = source.told_by_api && chosen.map_or(source.keys.is_empty(), |of| !is_key(of));
+    let hidden = source.told_by_api && chosen.map_or(source.keys.is_empty(), |key| !is_key(key));
     if hidden || !source.relation.is_table() {
         return key_of_target(source, target, chosen);
     }
@@ -52,7 +52,8 @@ pub fn key(
             "add a primary key on both sides; without one a row cannot be found again",
         ));
     }
-    let shared = source.keys.iter().find(|key| target.keys.iter().any(|of| same_columns(of, key)));
+    let shared =
+        source.keys.iter().find(|key| target.keys.iter().any(|other| same_columns(other, key)));
     shared.cloned().ok_or_else(|| {
         Obstacle::new(
             format!("its key ({}) is not a key on the target", source.keys[0].join(", ")),

@@ -39,7 +39,7 @@ pub fn compare<'a>(
         }
     }
     for column in &target.columns {
-        let moved = drift.shared.iter().any(|(_, of)| of.name == column.name);
+        let moved = drift.shared.iter().any(|(_, target)| target.name == column.name);
         if !moved && column.not_null && !column.has_default && !column.generated {
             drift.notes.push(Note::new(
                 Weight::Problem,
@@ -66,8 +66,12 @@ impl<'a> Drift<'a> {
         if counterpart.generated {
             return;
         }
-        let (here, there) = (&column.type_name, &counterpart.type_name);
-        let differ = if source.told_by_api { may_differ(here, there) } else { here != there };
+        let (source_type, target_type) = (&column.type_name, &counterpart.type_name);
+        let differ = if source.told_by_api {
+            may_differ(source_type, target_type)
+        } else {
+            source_type != target_type
+        };
         if differ {
             self.notes.push(Note::new(
                 Weight::Warning,

@@ -10,17 +10,17 @@ use crate::engine::model::table::TableName;
 pub fn parents_first(parents: &BTreeMap<TableName, Vec<TableName>>) -> Vec<TableName> {
     let mut waiting: BTreeMap<&TableName, BTreeSet<&TableName>> = parents
         .iter()
-        .map(|(table, of)| {
-            let known = of.iter().filter(|parent| *parent != table && parents.contains_key(parent));
-            (table, known.collect())
+        .map(|(table, named)| {
+            let is_known = |parent: &&TableName| *parent != table && parents.contains_key(parent);
+            (table, named.iter().filter(is_known).collect())
         })
         .collect();
     let mut ordered = Vec::with_capacity(parents.len());
     while !waiting.is_empty() {
         let ready = next_ready(&waiting);
         waiting.remove(ready);
-        for of in waiting.values_mut() {
-            of.remove(ready);
+        for parents in waiting.values_mut() {
+            parents.remove(ready);
         }
         ordered.push(ready.clone());
     }
@@ -50,7 +50,7 @@ pub fn in_circles(parents: &BTreeMap<TableName, Vec<TableName>>) -> BTreeSet<Tab
 /// The first table without a waiting parent. Where there is none, a table on a cycle: one that
 /// its own parents lead back to, found by walking up from the first table.
 fn next_ready<'a>(waiting: &BTreeMap<&'a TableName, BTreeSet<&'a TableName>>) -> &'a TableName {
-    if let Some((table, _)) = waiting.iter().find(|(_, of)| of.is_empty()) {
+    if let Some((table, _)) = waiting.iter().find(|(_, parents)| parents.is_empty()) {
         return table;
     }
     let mut at = *waiting.keys().next().expect("the caller stops at an empty map");
@@ -69,7 +69,9 @@ mod tests {
         let name = |text: &str| TableName::new("public", text);
         let parents = edges
             .iter()
-            .map(|(table, of)| (name(table), of.iter().map(|parent| name(parent)).collect()))
+            .map(|(table, parents)| {
+                (name(table), parents.iter().map(|parent| name(parent)).collect())
+            })
             .collect();
         parents_first(&parents).into_iter().map(|table| table.name().to_owned()).collect()
     }

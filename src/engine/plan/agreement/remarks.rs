@@ -119,7 +119,7 @@ pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[Str
         Cursor::Column { kind, name: column, .. }
             if !kind.is_of_time()
                 && key.contains(column)
-                && source.column(column).is_some_and(|of| of.serial) =>
+                && source.column(column).is_some_and(|column| column.serial) =>
         {
             note(
                 Weight::Warning,

@@ -42,7 +42,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
     for name in wanted(pipeline, source) {
         let sides = (source.tables.get(&name), target.tables.get(&name));
         // The target need not have what is passed over anyway.
-        if pipeline.tables.is_none() && sides.0.is_some_and(|of| of.keys.is_empty()) {
+        if pipeline.tables.is_none() && sides.0.is_some_and(|table| table.keys.is_empty()) {
             plan.notes.push(Note::new(
                 Weight::Info,
                 &name,
@@ -51,17 +51,17 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             ));
             continue;
         }
-        let (Some(here), Some(there)) = sides else {
+        let (Some(at_source), Some(at_target)) = sides else {
             plan.notes.push(missing(&name, sides.0.is_none()));
             continue;
         };
-        if let Some(mut shape) = shape(pipeline, &name, here, there, &mut plan.notes) {
-            shape.origin = origin(&source.history, &shape, here, there);
+        if let Some(mut shape) = shape(pipeline, &name, at_source, at_target, &mut plan.notes) {
+            shape.origin = origin(&source.history, &shape, at_source, at_target);
             shape.encoding = encoding::between([source, target], shape.encoding);
             plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
-            let references = there.references.iter().map(|of| of.parent.clone());
+            let references = at_target.references.iter().map(|reference| reference.parent.clone());
             parents.insert(name.clone(), references.collect());
-            needed.insert(name.clone(), there.needed_at_once().cloned().collect());
+            needed.insert(name.clone(), at_target.needed_at_once().cloned().collect());
             shapes.insert(name, shape);
         }
     }
@@ -203,7 +203,11 @@ fn shape(
             Some(Shape {
                 table: name.clone(),
                 origin: Origin::default(),
-                columns: drift.shared.iter().map(|(here, there)| moved(here, there)).collect(),
+                columns: drift
+                    .shared
+                    .iter()
+                    .map(|(source, target)| moved(source, target))
+                    .collect(),
                 key,
                 cursor,
                 filter: rule.and_then(|rule| rule.filter.clone()),
@@ -333,17 +337,17 @@ mod tests {
         };
         let fine = || side(&[("t", table(true))]);
         for (source, target) in [
-            (may(|of| of.select = false), fine()),
-            (may(|of| of.rows_hidden = true), fine()),
-            (fine(), may(|of| of.insert = false)),
-            (fine(), may(|of| of.update = false)),
-            (fine(), may(|of| of.select = false)),
-            (fine(), may(|of| of.rows_hidden = true)),
+            (may(|table| table.select = false), fine()),
+            (may(|table| table.rows_hidden = true), fine()),
+            (fine(), may(|table| table.insert = false)),
+            (fine(), may(|table| table.update = false)),
+            (fine(), may(|table| table.select = false)),
+            (fine(), may(|table| table.rows_hidden = true)),
         ] {
             let plan = plan(&pipeline(None), &source, &target);
             assert_eq!((plan.shapes.len(), plan.problems().count()), (0, 1), "{:?}", plan.notes);
         }
-        let read_only = may(|of| (of.insert, of.update) = (false, false));
+        let read_only = may(|table| (table.insert, table.update) = (false, false));
         assert!(plan(&pipeline(None), &read_only, &fine()).problems().next().is_none());
     }
 
@@ -365,16 +369,16 @@ mod tests {
             type_name: type_name.into(),
             ..Column::default()
         };
-        let mut there = table(true);
-        there.columns.push(column("gone", "boolean"));
-        there.columns.push(column("name", "text"));
-        let (source, target) = (side(&[("t", table(true))]), side(&[("t", there)]));
+        let mut marked = table(true);
+        marked.columns.push(column("gone", "boolean"));
+        marked.columns.push(column("name", "text"));
+        let (source, target) = (side(&[("t", table(true))]), side(&[("t", marked)]));
         let marked = |by: &str| {
             let deletes = Deletes::Mark(by.into());
             plan(&Pipeline { deletes, ..pipeline(None) }, &source, &target)
         };
         let shape = marked("gone").shapes.remove(0);
-        assert_eq!(shape.mark.map(|of| of.column).as_deref(), Some("gone"));
+        assert_eq!(shape.mark.map(|mark| mark.column).as_deref(), Some("gone"));
         assert_eq!(shape.columns.len(), 2, "a mark does not travel");
         for wrong in ["name", "updated_at", "nowhere"] {
             let plan = marked(wrong);

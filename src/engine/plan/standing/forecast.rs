@@ -94,13 +94,13 @@ fn fit(sizes: &[SizePoint]) -> Line {
         let since = point.at.duration_since(sizes[0].at).unwrap_or_default();
         since.as_secs_f64() / 86_400.0
     };
-    let points: Vec<(f64, f64)> = sizes.iter().map(|of| (day(of), of.bytes as f64)).collect();
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|of| of.0), mean(|of| of.1));
-    let xx: f64 = points.iter().map(|of| (of.0 - x).powi(2)).sum();
-    let xy: f64 = points.iter().map(|of| (of.0 - x) * (of.1 - y)).sum();
+    let points: Vec<(f64, f64)> = sizes.iter().map(|size| (day(size), size.bytes as f64)).collect();
+    let mean = |part: fn(&(f64, f64)) -> f64| points.iter().map(part).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let xx: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let xy: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     let slope = xy / xx;
-    let rest: f64 = points.iter().map(|of| (of.1 - y - slope * (of.0 - x)).powi(2)).sum();
+    let rest: f64 = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2)).sum();
     let spread = (rest / (count - 2.0)).sqrt();
     Line { slope, slope_error: spread / xx.sqrt(), spread }
 }
@@ -115,8 +115,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + days(20_000 + count)
     }
 
-    fn sizes(of: &[(u32, u64)]) -> Vec<SizePoint> {
-        of.iter().map(|(at, mb)| SizePoint { at: day(*at), bytes: mb * 1_000_000 }).collect()
+    fn sizes(days: &[(u32, u64)]) -> Vec<SizePoint> {
+        days.iter().map(|(at, mb)| SizePoint { at: day(*at), bytes: mb * 1_000_000 }).collect()
     }
 
     #[test]
@@ -148,14 +148,14 @@ mod tests {
     #[test]
     fn nothing_is_foretold_from_too_little_or_of_what_does_not_grow() {
         let basis = |points, span| Basis { points, span };
-        for (of, expected) in [
+        for (past, expected) in [
             (&[][..], Forecast::TooLittle(Basis::default())),
             (&[(0, 1), (9, 100)], Forecast::TooLittle(basis(2, days(9)))),
             (&[(3, 1), (3, 2), (3, 3)], Forecast::TooLittle(basis(3, Duration::ZERO))),
             (&[(0, 100), (1, 90), (2, 80)], Forecast::NotSoon(basis(3, days(2)))),
             (&[(0, 100), (1, 100), (2, 100)], Forecast::NotSoon(basis(3, days(2)))),
         ] {
-            assert_eq!(limit(&sizes(of), 100_000_000, LIMIT, day(10)), expected, "{of:?}");
+            assert_eq!(limit(&sizes(past), 100_000_000, LIMIT, day(10)), expected, "{past:?}");
         }
         let slow: Vec<SizePoint> =
             (0..5).map(|n| SizePoint { at: day(n), bytes: 100_000_000 + u64::from(n) }).collect();

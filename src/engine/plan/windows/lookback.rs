@@ -47,7 +47,9 @@ pub fn remark(name: &TableName, cursor: &Cursor) -> Option<Note> {
 /// from the start that it had: what it was filled with is to be filled again.
 pub fn floor(shape: &Shape, stored: Option<&Checkpoint>) -> Floor {
     let Some(lookback) = shape.lookback else { return Floor::None };
-    let Some(stored) = stored.filter(|of| of.is_begun()) else { return Floor::Back(lookback) };
+    let Some(stored) = stored.filter(|stored| stored.is_begun()) else {
+        return Floor::Back(lookback);
+    };
     // Another column's start says nothing of this one's, and to guess would lose rows.
     match stored.start().filter(|_| stored.shape.is_of_cursor(&shape.cursor)) {
         None => Floor::None,
@@ -63,7 +65,7 @@ pub fn filled_from(shape: &Shape, stored: Option<&Checkpoint>) -> Option<FilledF
     let begun = stored.reached.clone() != Default::default();
     let start = if begun { stored.reached.start.as_ref() } else { stored.start() }?;
     let column = shape.cursor.column()?;
-    let column = shape.columns.iter().find(|of| of.name == column)?;
+    let column = shape.columns.iter().find(|moved| moved.name == column)?;
     Some(FilledFrom { column: column.clone(), from: start.from.as_str().to_owned() })
 }
 

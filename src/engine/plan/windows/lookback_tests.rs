@@ -94,7 +94,7 @@ fn a_checkpoint_of_a_limited_table_is_of_no_use_once_nothing_limits_it() {
 #[test]
 fn who_compares_is_told_of_what_was_read_to_its_end() {
     let limited = shape(Some(DAY));
-    let from = |stored: &Checkpoint| filled_from(&limited, Some(stored)).map(|of| of.from);
+    let from = |stored: &Checkpoint| filled_from(&limited, Some(stored)).map(|start| start.from);
     let begun = stored(start("5"));
     assert_eq!(from(&begun).as_deref(), Some("5"));
     assert_eq!(from(&stored(None)), None);
@@ -110,7 +110,7 @@ fn who_compares_is_told_of_what_was_read_to_its_end() {
         panic!("it is to be read anew");
     };
     assert_eq!(
-        (scan.from.clone(), scan.goal.start.clone().map(|of| of.from)),
+        (scan.from.clone(), scan.goal.start.clone().map(|start| start.from)),
         (None, Some(value("2")))
     );
     let under_way = Checkpoint { scan: Some(scan.clone()), ..begun };

@@ -139,7 +139,7 @@ pub fn promise(
     open: &BTreeSet<Writer>,
 ) -> Scan {
     // What another kind of server has to wait for begins anew at this one.
-    let pending = reached.pending.as_ref().filter(|of| is_comparable(&of.writers, open));
+    let pending = reached.pending.as_ref().filter(|pending| is_comparable(&pending.writers, open));
     let start = scan.goal.start.take();
     scan.goal = match (&shape.cursor, &survey.max, pending) {
         (Cursor::Whole, ..) => {

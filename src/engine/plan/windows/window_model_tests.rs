@@ -87,7 +87,9 @@ impl World {
                     };
                     self.open.push(Open { name: format!("w{}", self.begun), stamp, id });
                 }
-                Event::Commit(of) if !self.open.is_empty() => self.commit(of % self.open.len()),
+                Event::Commit(writer) if !self.open.is_empty() => {
+                    self.commit(writer % self.open.len())
+                }
                 Event::Commit(_) => {}
             }
         }

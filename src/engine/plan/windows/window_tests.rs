@@ -336,12 +336,12 @@ fn a_scan_goes_on_after_the_last_row_then_with_the_next_pass_until_none_is_left(
 #[test]
 fn what_a_scan_promised_holds_only_with_its_last_page() {
     let (shape, before) = (shape(), kept("10", seen("15", "d")));
-    let of = scan(Pass::Window, &[Pass::Nulls]);
-    let left = Scan { after: Some(position("1")), ..of.clone() };
-    let cut = checkpoint(&shape, &before, &of, Some(&left));
+    let scan_of_two = scan(Pass::Window, &[Pass::Nulls]);
+    let left = Scan { after: Some(position("1")), ..scan_of_two.clone() };
+    let cut = checkpoint(&shape, &before, &scan_of_two, Some(&left));
     assert_eq!((&cut.reached, &cut.scan), (&before, &Some(left)));
-    let done = checkpoint(&shape, &before, &of, None);
-    assert_eq!((&done.reached, &done.scan), (&of.goal, &None));
+    let done = checkpoint(&shape, &before, &scan_of_two, None);
+    assert_eq!((&done.reached, &done.scan), (&scan_of_two.goal, &None));
     for made in [cut, done, settled(&shape, before)] {
         assert_eq!(made.shape, ShapeMark::new(&shape));
     }
