@@ -71,11 +71,11 @@ pub fn plan(
     let (mut plan, mut again) = (Plan::default(), Vec::new());
     let mut before = BTreeSet::new();
     for table in order {
-        let of = &facts.tables[&table];
-        let mut part = part(pipeline.rule(&table), rules, &table, of);
+        let table_facts = &facts.tables[&table];
+        let mut part = part(pipeline.rule(&table), rules, &table, table_facts);
         if format == Format::Sql {
             let named = pipeline.rule(&table).and_then(|rule| rule.key.as_ref());
-            if named.is_some_and(|named| !is_key(named, of)) {
+            if named.is_some_and(|named| !is_key(named, table_facts)) {
                 return Err(named_no_key(&table, &part.key));
             }
             if part.key.is_empty() {
@@ -89,13 +89,14 @@ pub fn plan(
                 before.insert(table);
                 continue;
             }
-            let late: Vec<&Reference> = of
+            let late: Vec<&Reference> = table_facts
                 .references
                 .iter()
-                .filter(|of| !of.deferrable && !before.contains(&of.parent))
-                .filter(|of| facts.tables.contains_key(&of.parent))
+                .filter(|reference| !reference.deferrable)
+                .filter(|reference| !before.contains(&reference.parent))
+                .filter(|reference| facts.tables.contains_key(&reference.parent))
                 .collect();
-            let (columns, notes) = late_columns(&table, of, &part.key, &late);
+            let (columns, notes) = late_columns(&table, table_facts, &part.key, &late);
             plan.notes.extend(notes);
             if !columns.is_empty() {
                 for column in &mut part.columns {
@@ -116,15 +117,16 @@ pub fn plan(
 /// that none gives out a key that is in the file. A sequence that begins anew at its end is left as
 /// it is, and so is an unused one that begins behind all values anyway.
 pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
-    let step = |of: &Sequence| {
-        let descends = of.increment < 0;
-        let known = of.last.into_iter().chain(of.reached);
+    let step = |sequence: &Sequence| {
+        let descends = sequence.increment < 0;
+        let known = sequence.last.into_iter().chain(sequence.reached);
         let to = if descends { known.min() } else { known.max() }?;
         let is_before = |first: i64| if descends { to > first } else { to < first };
-        let begins_behind = of.last.is_none() && of.first.is_some_and(is_before);
-        let takes_it = !of.cycles && (of.min..=of.max).contains(&to);
-        let sequence = of.name.clone();
-        (takes_it && !begins_behind).then_some(SequenceStep { sequence, from: None, to, descends })
+        let begins_behind = sequence.last.is_none() && sequence.first.is_some_and(is_before);
+        let takes_it = !sequence.cycles && (sequence.min..=sequence.max).contains(&to);
+        let name = sequence.name.clone();
+        let step = SequenceStep { sequence: name, from: None, to, descends };
+        (takes_it && !begins_behind).then_some(step)
     };
     sequences.iter().filter_map(step).collect()
 }
@@ -132,28 +134,30 @@ pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
 /// The tables that each table comes after. In a circle these are only the ones that it needs at
 /// once: the others can wait, or are written later.
 fn parents(facts: &Facts) -> BTreeMap<TableName, Vec<TableName>> {
-    let all = |of: &TableFacts| of.references.iter().map(|of| of.parent.clone()).collect();
+    let all = |facts: &TableFacts| {
+        facts.references.iter().map(|reference| reference.parent.clone()).collect()
+    };
     let all: BTreeMap<_, Vec<_>> =
-        facts.tables.iter().map(|(table, of)| (table.clone(), all(of))).collect();
+        facts.tables.iter().map(|(table, facts)| (table.clone(), all(facts))).collect();
     let circles = order::in_circles(&all);
-    let before = |(table, of): (&TableName, &TableFacts)| {
+    let before = |(table, facts): (&TableName, &TableFacts)| {
         let in_circle = |parent: &TableName| circles.contains(table) && circles.contains(parent);
         let outside = all[table].iter().filter(|parent| !in_circle(parent));
-        (table.clone(), of.needed_at_once().chain(outside).cloned().collect())
+        (table.clone(), facts.needed_at_once().chain(outside).cloned().collect())
     };
     facts.tables.iter().map(before).collect()
 }
 
-fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, of: &TableFacts) -> Part {
+fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, facts: &TableFacts) -> Part {
     let chosen = rule.and_then(|rule| rule.key.clone());
     let of_source = rule.filter(|_| rules == Rules::All);
     let only = of_source.and_then(|rule| rule.columns.as_ref());
-    let key = chosen.or_else(|| of.keys.first().cloned()).unwrap_or_default();
+    let key = chosen.or_else(|| facts.keys.first().cloned()).unwrap_or_default();
     let moved = |name: &String| only.is_none_or(|only| only.contains(name) || key.contains(name));
-    let columns = of.columns.iter().filter(|column| !column.generated && moved(&column.name));
+    let columns = facts.columns.iter().filter(|column| !column.generated && moved(&column.name));
     Part {
         table: table.clone(),
-        relation: of.relation,
+        relation: facts.relation,
         columns: columns
             .map(|column| PartColumn {
                 name: column.name.clone(),
@@ -164,33 +168,33 @@ fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, of: &TableFac
             .collect(),
         filter: of_source.and_then(|rule| rule.filter.clone()),
         pass: Pass::Whole,
-        expected: of.estimated_rows,
+        expected: facts.estimated_rows,
         key,
     }
 }
 
 /// Says whether `on conflict` takes these columns, in any order. A view has no keys, and is
 /// restored into a table that has: there the operator's word counts.
-fn is_key(named: &[String], of: &TableFacts) -> bool {
+fn is_key(named: &[String], facts: &TableFacts) -> bool {
     let is_it = |key: &Vec<String>| {
         key.len() == named.len() && key.iter().all(|column| named.contains(column))
     };
-    let is_of_it = named.iter().all(|name| of.column(name).is_some());
-    of.keys.iter().any(is_it) || !of.relation.is_table() && is_of_it
+    let is_of_it = named.iter().all(|name| facts.column(name).is_some());
+    facts.keys.iter().any(is_it) || !facts.relation.is_table() && is_of_it
 }
 
 /// The columns that are NULL in a first pass so that no row has to wait, and notes on the foreign
 /// keys for which there is none.
 fn late_columns<'a>(
     table: &TableName,
-    of: &'a TableFacts,
+    facts: &'a TableFacts,
     key: &[String],
     late: &[&'a Reference],
 ) -> (BTreeSet<&'a str>, Vec<String>) {
     let (mut columns, mut notes) = (BTreeSet::new(), Vec::new());
     for reference in late {
         let takes_null = |name: &&String| {
-            let column = of.column(name);
+            let column = facts.column(name);
             column.is_some_and(|column| !column.not_null && !column.generated)
                 && !key.contains(name)
         };

@@ -59,7 +59,7 @@ impl ExportGap {
             return Err(no_table(missing));
         }
         // As for a run, a table that was not asked for by name needs a key.
-        facts.tables.retain(|_, of| tables.is_some() || !of.keys.is_empty());
+        facts.tables.retain(|_, table| tables.is_some() || !table.keys.is_empty());
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         Ok(self.exports(&facts, &checkpoints))
     }
@@ -68,8 +68,9 @@ impl ExportGap {
         let parents: BTreeMap<TableName, Vec<TableName>> = facts
             .tables
             .iter()
-            .map(|(name, of)| {
-                (name.clone(), of.references.iter().map(|of| of.parent.clone()).collect())
+            .map(|(name, table)| {
+                let parents = table.references.iter().map(|reference| reference.parent.clone());
+                (name.clone(), parents.collect())
             })
             .collect();
         let ordered = order::parents_first(&parents);
@@ -165,9 +166,9 @@ impl Export {
             false => ident(name),
         };
         // A comment at its end would take the parenthesis with it.
-        let filter = self.filter.as_ref().map(|of| match of.contains("--") {
-            true => format!("({of}\n)"),
-            false => format!("({of})"),
+        let filter = self.filter.as_ref().map(|filter| match filter.contains("--") {
+            true => format!("({filter}\n)"),
+            false => format!("({filter})"),
         });
         self.select(self.columns.iter().map(column).collect(), filter)
     }
@@ -175,10 +176,11 @@ impl Export {
     /// The query as a line for `psql`, which writes the file itself. A comment would take the rest of
     /// the line with it.
     pub fn copy(&self) -> Result<String, Fault> {
-        if self.filter.as_ref().is_some_and(|of| of.contains("--")) {
+        if self.filter.as_ref().is_some_and(|filter| filter.contains("--")) {
             return Err(no_line(&self.table));
         }
-        let filter = self.filter.as_ref().map(|of| format!("({})", of.replace(['\r', '\n'], " ")));
+        let filter =
+            self.filter.as_ref().map(|filter| format!("({})", filter.replace(['\r', '\n'], " ")));
         let columns = self.columns.iter().map(|(name, _)| ident(name)).collect();
         let query = self.select(columns, filter);
         Ok(format!("\\copy ({query}) to {} with (format csv, header)", literal(&self.file)))
