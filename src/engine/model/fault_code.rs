@@ -280,7 +280,7 @@ mod tests {
         qstash_unavailable read_only refused rejected_rows repeated root_certificate row_refused
         rows_refused same_database same_file schedules_awake schema_changed schema_hidden
         several_files silent stalled startup_off statement_timeout table_refused tls_refused
-        too_large too_many_refused unauthorized unavailable unconfirmed unheard unreachable
+        too_large too_many_refused unauthorized unavailable unconfirmed unreachable
         unwritable url_too_long writers_active
     ";
 }
