@@ -33,7 +33,7 @@ pub struct Extent {
 
 /// Why no row of a table may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum DeleteRefusal {
     /// The source's table is empty, and the target's is not.
     EmptySource,
     /// The pipeline's condition cannot be evaluated on the target, which may have rows of its own.
@@ -46,14 +46,14 @@ pub enum Refusal {
 
 /// Decides whether the rows that are gone may go. Nobody can lift the first two refusals: a table
 /// that was emptied, or that keeps rows of its own, is for a person to look at.
-pub fn may_go(extent: Extent, cap: Cap) -> Result<(), Refusal> {
+pub fn may_go(extent: Extent, cap: Cap) -> Result<(), DeleteRefusal> {
     let Extent { source, target, gone, filtered } = extent;
     let capped = cap == Cap::Kept;
     let refused = [
-        (source == 0 && target > 0, Refusal::EmptySource),
-        (gone > 0 && !filtered, Refusal::Unfiltered),
-        (capped && gone > MOST_ROWS, Refusal::Many),
-        (capped && gone.saturating_mul(LARGEST_SHARE) > target, Refusal::LargeShare),
+        (source == 0 && target > 0, DeleteRefusal::EmptySource),
+        (gone > 0 && !filtered, DeleteRefusal::Unfiltered),
+        (capped && gone > MOST_ROWS, DeleteRefusal::Many),
+        (capped && gone.saturating_mul(LARGEST_SHARE) > target, DeleteRefusal::LargeShare),
     ];
     match refused.into_iter().find(|(applies, _)| *applies) {
         Some((_, refusal)) => Err(refusal),
@@ -62,23 +62,23 @@ pub fn may_go(extent: Extent, cap: Cap) -> Result<(), Refusal> {
 }
 
 /// The sentence that tells a refusal with its numbers.
-pub struct Told(pub Refusal, pub Extent);
+pub struct DeleteRefusalText(pub DeleteRefusal, pub Extent);
 
-impl fmt::Display for Told {
+impl fmt::Display for DeleteRefusalText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(refusal, Extent { target, gone, .. }) = self;
         match refusal {
-            Refusal::EmptySource => {
+            DeleteRefusal::EmptySource => {
                 write!(f, "The source's table is empty and the target's has {target} rows")
             }
-            Refusal::Unfiltered => {
+            DeleteRefusal::Unfiltered => {
                 write!(f, "The table's condition cannot be evaluated on the target")
             }
-            Refusal::LargeShare => {
+            DeleteRefusal::LargeShare => {
                 write!(f, "{gone} of the target's {target} rows are gone from the source, ")?;
                 write!(f, "more than a tenth")
             }
-            Refusal::Many => {
+            DeleteRefusal::Many => {
                 write!(f, "More than {MOST_ROWS} of the target's {target} rows are gone from ")?;
                 write!(f, "the source")
             }
@@ -87,7 +87,7 @@ impl fmt::Display for Told {
     }
 }
 
-impl Refusal {
+impl DeleteRefusal {
     /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
@@ -153,17 +153,17 @@ mod tests {
         let own = Extent { filtered: false, ..extent(90, 100, 1) };
         for (extent, cap, expected) in [
             (extent(90, 100, 10), Kept, Ok(())),
-            (extent(89, 100, 11), Kept, Err(Refusal::LargeShare)),
+            (extent(89, 100, 11), Kept, Err(DeleteRefusal::LargeShare)),
             (extent(89, 100, 11), Lifted, Ok(())),
-            (extent(4, 5, 1), Kept, Err(Refusal::LargeShare)),
+            (extent(4, 5, 1), Kept, Err(DeleteRefusal::LargeShare)),
             (extent(900_000, 1_000_000, MOST_ROWS), Kept, Ok(())),
-            (extent(900_000, 1_000_000, MOST_ROWS + 1), Kept, Err(Refusal::Many)),
+            (extent(900_000, 1_000_000, MOST_ROWS + 1), Kept, Err(DeleteRefusal::Many)),
             (extent(900_000, 1_000_000, MOST_ROWS + 1), Lifted, Ok(())),
-            (extent(0, 100, 0), Kept, Err(Refusal::EmptySource)),
-            (extent(0, 1, 1), Lifted, Err(Refusal::EmptySource)),
+            (extent(0, 100, 0), Kept, Err(DeleteRefusal::EmptySource)),
+            (extent(0, 1, 1), Lifted, Err(DeleteRefusal::EmptySource)),
             (extent(0, 0, 0), Kept, Ok(())),
-            (own, Kept, Err(Refusal::Unfiltered)),
-            (own, Lifted, Err(Refusal::Unfiltered)),
+            (own, Kept, Err(DeleteRefusal::Unfiltered)),
+            (own, Lifted, Err(DeleteRefusal::Unfiltered)),
             (Extent { gone: 0, ..own }, Kept, Ok(())),
         ] {
             assert_eq!(may_go(extent, cap), expected, "{extent:?} {cap:?}");

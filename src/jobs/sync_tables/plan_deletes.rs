@@ -9,7 +9,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
-use crate::engine::plan::deletes::{self as plan, MOST_ROWS, Told};
+use crate::engine::plan::deletes::{self as plan, DeleteRefusalText, MOST_ROWS};
 use crate::engine::plan::lookback;
 use crate::engine::ports::{Checkpoints, Source, Target};
 
@@ -67,8 +67,9 @@ pub async fn deletes(
             more: !search.found.is_all(),
             keys: gone,
             marks: shape.mark.is_some(),
-            refused: refusal
-                .map(|refusal| format!("{}; {}", Told(refusal, extent), refusal.remedy())),
+            refused: refusal.map(|refusal| {
+                format!("{}; {}", DeleteRefusalText(refusal, extent), refusal.remedy())
+            }),
         });
     }
     Ok(intents)

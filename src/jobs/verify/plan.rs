@@ -3,7 +3,7 @@
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::shape::Shape;
-use crate::engine::plan::deletes::{self, Extent, Refusal};
+use crate::engine::plan::deletes::{self, DeleteRefusal, Extent};
 use crate::engine::plan::window;
 
 /// The rows that are compared.
@@ -35,7 +35,7 @@ pub enum Kept {
     /// The comparison stopped at its limit, so that their number is not known.
     Incomplete,
     /// The same reason holds for a sync.
-    Refused(Refusal),
+    Refused(DeleteRefusal),
 }
 
 impl Kept {
@@ -44,16 +44,16 @@ impl Kept {
         match self {
             Self::NotAsked => "rows that only the target has stay; --delete-extra deletes them",
             Self::Incomplete => "the list is cut: raise --limit before extra rows are deleted",
-            Self::Refused(Refusal::EmptySource) => {
+            Self::Refused(DeleteRefusal::EmptySource) => {
                 "the source has no row: rows that only the target has stay"
             }
-            Self::Refused(Refusal::Unfiltered) => {
+            Self::Refused(DeleteRefusal::Unfiltered) => {
                 "the condition cannot be evaluated on the target, whose extra rows may be its own"
             }
-            Self::Refused(Refusal::LargeShare) => {
+            Self::Refused(DeleteRefusal::LargeShare) => {
                 "more than a tenth of the target's rows would be deleted; --yes says that it is meant"
             }
-            Self::Refused(Refusal::Many) => {
+            Self::Refused(DeleteRefusal::Many) => {
                 "more than 10,000 rows would be deleted; --yes says that it is meant"
             }
         }
@@ -121,11 +121,19 @@ mod tests {
         for (extras, table, expected) in [
             (Extras::Keep, few(), Err(Kept::NotAsked)),
             (Extras::DeleteFew, few(), Ok(())),
-            (Extras::DeleteFew, verified(89, 100, 11), Err(Kept::Refused(Refusal::LargeShare))),
+            (
+                Extras::DeleteFew,
+                verified(89, 100, 11),
+                Err(Kept::Refused(DeleteRefusal::LargeShare)),
+            ),
             (Extras::DeleteAny, most(), Ok(())),
-            (Extras::DeleteAny, verified(0, 100, 1), Err(Kept::Refused(Refusal::EmptySource))),
+            (
+                Extras::DeleteAny,
+                verified(0, 100, 1),
+                Err(Kept::Refused(DeleteRefusal::EmptySource)),
+            ),
             (Extras::DeleteAny, cut, Err(Kept::Incomplete)),
-            (Extras::DeleteAny, unfiltered, Err(Kept::Refused(Refusal::Unfiltered))),
+            (Extras::DeleteAny, unfiltered, Err(Kept::Refused(DeleteRefusal::Unfiltered))),
         ] {
             assert_eq!(
                 may_delete(extras, table.extent(), table.more),

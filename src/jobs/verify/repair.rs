@@ -21,7 +21,7 @@ use crate::engine::model::range::{Difference, RowKey};
 use crate::engine::model::run::{RunId, RunKind};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::shape_mark::ShapeMark;
-use crate::engine::plan::deletes::Refusal;
+use crate::engine::plan::deletes::DeleteRefusal;
 use crate::engine::ports::{Batch, Checkpoints, Fetch, Ledger, Source, Target};
 
 /// The number of rows that are fetched and written in one transaction. A fetched page is bounded by
@@ -147,7 +147,7 @@ impl Repair<'_> {
         let removal = Removal { source, target, lease, run: self.run };
         for keys in keys.chunks(deletes::ROWS_AT_ONCE) {
             if removal.rows(compared, keys).await?.empty_source {
-                table.kept = Some(Kept::Refused(Refusal::EmptySource));
+                table.kept = Some(Kept::Refused(DeleteRefusal::EmptySource));
                 return Ok(());
             }
         }

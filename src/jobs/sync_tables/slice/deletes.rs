@@ -17,7 +17,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
-use crate::engine::plan::deletes::{self, MOST_ROWS, Told};
+use crate::engine::plan::deletes::{self, DeleteRefusalText, MOST_ROWS};
 use crate::engine::plan::lookback;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::{Checkpoints, Deletion, Fetch, KeptRow, RetriedRows};
@@ -283,7 +283,7 @@ fn is_first(report: &SyncReport) -> bool {
 fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
     let extent = search.extent(gone.len() as u64);
     deletes::may_go(extent, cap).map_err(|refusal| {
-        let message = Told(refusal, extent).to_string();
+        let message = DeleteRefusalText(refusal, extent).to_string();
         let table = &search.compared.source.table;
         Fault::new(
             Step::Compare,
