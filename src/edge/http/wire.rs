@@ -139,9 +139,7 @@ impl SyncAnswer {
             error: report.first_fault().map(ErrorBody::of).or_else(|| problem(report)),
         }
     }
-}
 
-impl SyncAnswer {
     /// The answer for a delivery whose work a run of the past did.
     pub fn repeated(past: &PastRun, trigger: Trigger) -> Self {
         let PastRun { id, done, continued: _, began, ended, calls, tallies } = past;

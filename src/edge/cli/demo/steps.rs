@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use super::caller::{Answered, Statistics, qualified};
 use super::error::DemoError;
 use super::stage::{SOURCE, Stage, TARGET};
-use super::story::Story;
+use super::story::{self, Story};
 use super::ticks::tick;
 use crate::demo::Cluster;
 use crate::demo::compare::{self, Compared};
@@ -63,12 +63,12 @@ async fn first_call(stage: &Stage, story: &mut Story, loaded: &[Loaded]) -> Resu
     let tick = tick(stage).await?;
     story.ticked(&tick)?;
     if tick.slices.len() > 1 {
-        story.continued()?;
+        story.say(story::BACKLOG)?;
     }
     let expected =
         loaded.iter().map(|loaded| (qualified(loaded.table), (loaded.rows, 0))).collect();
     check_written(&tick.statistics(), expected)?;
-    story.how_compared()?;
+    story.say(story::COMPARISON)?;
     let (found, took) = compared(&stage.cluster).await?;
     story.compared(&found)?;
     check_equal(&found)?;
@@ -90,7 +90,7 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
     let tick = tick(stage).await?;
     story.ticked(&tick)?;
     check_written(&tick.statistics(), expected(&changed))?;
-    story.unchanged_explained()?;
+    story.say(story::UNCHANGED)?;
     let (found, took) = compared(&stage.cluster).await?;
     story.compared(&found)?;
     check_equal(&found)?;

@@ -13,6 +13,19 @@ use crate::demo::compare::Compared;
 use crate::demo::data::{BY_HAND, Change, Changed, TABLES};
 use crate::edge::calling::SCHEDULE_PATH;
 
+/// The explanation of several slices of a tick.
+pub const BACKLOG: &str = "Each slice stopped in time and published its own continuation: what does not fit into\n\
+    one call does not wait for the next tick. (The demo gives a slice a second, and 100\n\
+    rows to a page, so that there is a backlog to see.)";
+
+/// The explanation of the comparison.
+pub const COMPARISON: &str = "Is that true? The demo asks the databases themselves, with none of the code that\n\
+    moved the rows: each counts its rows and hashes every value in them.";
+
+/// The explanation of rows that were read and had not changed.
+pub const UNCHANGED: &str = "The unchanged rows lie just before the point that the last call had reached: they are\n\
+    read again on purpose, in case one came late with an older stamp, and are not written.";
+
 /// Tells the story on stdout.
 #[derive(Default)]
 pub struct Story {
@@ -27,6 +40,11 @@ impl Story {
              This shows it on this machine, with real data in two throwaway databases.",
         )?;
         self.page.heading("Two databases")
+    }
+
+    /// Says a paragraph.
+    pub fn say(&mut self, text: &str) -> io::Result<()> {
+        self.page.say(text)
     }
 
     /// The server, where it came from, and its databases.
@@ -121,23 +139,6 @@ impl Story {
         self.page.table(&["table", "inserted", "updated", "unchanged"], rows.collect())
     }
 
-    /// Says how a backlog drains.
-    pub fn continued(&mut self) -> io::Result<()> {
-        self.page.say(
-            "Each slice stopped in time and published its own continuation: what does not fit into\n\
-             one call does not wait for the next tick. (The demo gives a slice a second, and 100\n\
-             rows to a page, so that there is a backlog to see.)",
-        )
-    }
-
-    /// Says how the databases are compared.
-    pub fn how_compared(&mut self) -> io::Result<()> {
-        self.page.say(
-            "Is that true? The demo asks the databases themselves, with none of the code that\n\
-             moved the rows: each counts its rows and hashes every value in them.",
-        )
-    }
-
     /// Each table's rows on both sides, and whether they are equal.
     pub fn compared(&mut self, compared: &[Compared]) -> io::Result<()> {
         let [rows_in_source, rows_in_target] =
@@ -158,14 +159,6 @@ impl Story {
             "{SOURCE} and {TARGET} are equal: {rows} rows in {tables} tables, compared in {}.",
             spent(took)
         ))
-    }
-
-    /// Why rows were read that had not changed.
-    pub fn unchanged_explained(&mut self) -> io::Result<()> {
-        self.page.say(
-            "The unchanged rows lie just before the point that the last call had reached: they are\n\
-             read again on purpose, in case one came late with an older stamp, and are not written.",
-        )
     }
 
     /// Begins the step in which the source changes.
