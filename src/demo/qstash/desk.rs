@@ -67,7 +67,7 @@ impl Desk {
             faults: Faults::default(),
             changed: Notify::new(),
             ended: Notify::new(),
-            skew: AtomicI64::new(options.skew),
+            skew: AtomicI64::new(0),
             sign_with: options.sign_with,
             state: Mutex::new(State::new(&random_key()[4..14])),
             keys: Mutex::new(Keys { current: keys.0, next: keys.1 }),

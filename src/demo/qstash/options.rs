@@ -27,8 +27,6 @@ pub struct Options {
     pub time: Time,
     /// Which time is in the signatures.
     pub sign_with: SignWith,
-    /// By how many seconds the clock that signs is fast.
-    pub skew: i64,
     /// The courier that delivers; over HTTP if none.
     pub courier: Option<Arc<dyn Courier>>,
 }
