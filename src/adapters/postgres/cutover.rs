@@ -1,4 +1,4 @@
-//! What a cutover keeps in `sync_state`, and who is writing in the source.
+//! The record of a cutover in `sync_state`, and the sessions that write in the source.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -49,7 +49,7 @@ async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError
     if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
 }
 
-/// Whether two rows have the same key.
+/// Asks whether two rows have the same key.
 fn doubled_sql(shape: &Shape) -> String {
     let key = sql::prefixed("r.", shape.key.iter().map(String::as_str));
     let filter = shape.filter.as_deref().map(sql::condition);
@@ -104,7 +104,7 @@ pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page
     those(session, fetch.parent, &parents_sql(fetch)).await
 }
 
-/// What a statement gives, as one page.
+/// Reads the rows that a statement gives as one page.
 async fn those(session: &Session, shape: &Shape, rows: &str) -> Result<Page, PostgresError> {
     if let Some(script) = session.script() {
         let Read { bytes, rows, cut } =
@@ -191,7 +191,7 @@ fn finish(collected: Collected, read: &ReadPage<'_>) -> Result<Page, PostgresErr
     Ok(Page { bytes: bytes.into(), rows, last, complete })
 }
 
-/// Where a row stands, read from its bytes.
+/// The position of a row, read from its bytes.
 fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> {
     let shape = read.shape;
     let value = |column: &str| -> Result<Option<CursorValue>, BadFrame> {
@@ -330,7 +330,8 @@ fn after_condition(read: &ReadPage<'_>, after: &Position) -> String {
     format!("({}) > ({})", columns.join(", "), values.join(", "))
 }
 
-/// What a pass is ordered by: the cursor, if it is read by cursor, and the key without it.
+/// The columns that a pass is ordered by: the cursor, if it is read by cursor, and the key without
+/// it.
 fn order_columns(shape: &Shape, pass: Pass) -> Vec<String> {
     let leading = match pass {
         Pass::Window | Pass::Beyond => shape.cursor.column(),

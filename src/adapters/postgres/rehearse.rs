@@ -99,10 +99,10 @@ impl Trial {
         }
         let Put { tally, refused, straight: _ } = put(session, shape, page, false).await?;
         session.release(REHEARSED).await?;
-        let rejected = refused.into_iter().map(|of| RejectedRow {
-            key: of.key,
-            code: of.code,
-            reason: of.reason,
+        let rejected = refused.into_iter().map(|reject| RejectedRow {
+            key: reject.key,
+            code: reject.code,
+            reason: reject.reason,
         });
         Ok(PageOutcome { tally, rejected: rejected.collect() })
     }

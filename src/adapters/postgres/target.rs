@@ -54,7 +54,7 @@ impl PostgresTarget {
         Self { pool, schema: state_schema.into(), triggers }
     }
 
-    /// Where rows are written under the lease.
+    /// A place to write rows to under the lease.
     fn writing<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Writing<'a> {
         let Self { schema, triggers, .. } = self;
         Writing { session, schema, lease, triggers: *triggers }
@@ -73,40 +73,40 @@ macro_rules! digests {
 
             async fn digest(
                 &self,
-                of: Comparison<'_>,
+                comparison: Comparison<'_>,
                 ranges: &[KeyRange],
             ) -> Result<Vec<RangeDigest>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
-                call.end(compare::ranges(&call, Rows::of($side, of), ranges).await)
+                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
+                call.end(compare::ranges(&call, Rows::of($side, comparison), ranges).await)
             }
 
             async fn borders(
                 &self,
-                of: Comparison<'_>,
+                comparison: Comparison<'_>,
                 ranges: &[KeyRange],
                 every: u64,
             ) -> Result<Vec<(usize, RowKey)>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
-                call.end(compare::borders(&call, Rows::of($side, of), ranges, every).await)
+                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
+                call.end(compare::borders(&call, Rows::of($side, comparison), ranges, every).await)
             }
 
             async fn rows(
                 &self,
-                of: Comparison<'_>,
+                comparison: Comparison<'_>,
                 ranges: &[KeyRange],
                 most: u64,
             ) -> Result<Option<Vec<RowDigest>>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
-                call.end(compare::rows(&call, Rows::of($side, of), ranges, most).await)
+                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
+                call.end(compare::rows(&call, Rows::of($side, comparison), ranges, most).await)
             }
 
             async fn columns(
                 &self,
-                of: Comparison<'_>,
+                comparison: Comparison<'_>,
                 keys: &[RowKey],
             ) -> Result<Vec<ColumnDigests>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&of.shape.table)).await?;
-                call.end(compare::columns(&call, Rows::of($side, of), keys).await)
+                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
+                call.end(compare::columns(&call, Rows::of($side, comparison), keys).await)
             }
         }
     };

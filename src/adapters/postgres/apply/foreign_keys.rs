@@ -11,7 +11,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
 /// A foreign key: what points, to what.
-pub struct Leg {
+pub struct ForeignKey {
     /// The constraint's name.
     pub name: String,
     /// The columns that point.
@@ -20,7 +20,7 @@ pub struct Leg {
     nullable: Vec<String>,
     /// The table that they point to.
     pub parent: TableName,
-    /// Where its rows lie: those of tables that inherit from it are not pointed to.
+    /// The relation that holds its rows: those of tables that inherit from it are not pointed to.
     lies: Relation,
     /// Its columns, in the same order.
     pub referenced: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Leg {
     deferrable: bool,
 }
 
-const LEGS: &str = "\
+const FOREIGN_KEYS: &str = "\
     select n.nspname::text, c.relname::text, f.condeferrable, f.conname::text, \
         array(select a.attname::text from unnest(f.conkey) with ordinality as p(attnum, place) \
             join pg_catalog.pg_attribute a on a.attrelid = f.conrelid and a.attnum = p.attnum order by p.place), \
@@ -50,9 +50,9 @@ const LEGS: &str = "\
 
 /// The foreign keys of a table that point with columns which are moved. What points with others
 /// follows from no row of a page.
-pub async fn of(session: &Session, shape: &Shape) -> Result<Vec<Leg>, PostgresError> {
-    let found = session.query(LEGS, [sql::table(&shape.table).into()]).await?;
-    let leg = |row: &Row| Leg {
+pub async fn of_table(session: &Session, shape: &Shape) -> Result<Vec<ForeignKey>, PostgresError> {
+    let found = session.query(FOREIGN_KEYS, [sql::table(&shape.table).into()]).await?;
+    let foreign_key = |row: &Row| ForeignKey {
         parent: TableName::new(row.get::<String>(0), row.get::<String>(1)),
         deferrable: row.get(2),
         name: row.get(3),
@@ -62,11 +62,13 @@ pub async fn of(session: &Session, shape: &Shape) -> Result<Vec<Leg>, PostgresEr
         readable: row.get(8),
         lies: if row.get(7) { Relation::Partitioned } else { Relation::Table },
     };
-    let moved = |leg: &Leg| leg.columns.iter().all(|name| shape.place(name).is_some());
-    Ok(found.iter().map(leg).filter(moved).collect())
+    let moved = |foreign_key: &ForeignKey| {
+        foreign_key.columns.iter().all(|name| shape.place(name).is_some())
+    };
+    Ok(found.iter().map(foreign_key).filter(moved).collect())
 }
 
-impl Leg {
+impl ForeignKey {
     /// Takes those rows out of a staged table whose parent is neither in the target nor staged
     /// itself, in `beside`.
     pub fn delete_orphans(&self, staged: &str, beside: Option<&str>) -> String {
@@ -90,8 +92,8 @@ impl Leg {
         format!("{orphans} and not {left_alone}{}", row_sql::returning(shape, &shown))
     }
 
-    /// What the server says of such a row, before and behind its values.
-    pub fn said(&self, shape: &Shape) -> (String, String) {
+    /// The words of the server about such a row, before and behind its values.
+    pub fn refusal_words(&self, shape: &Shape) -> (String, String) {
         let Self { name, columns, parent, .. } = self;
         let start = format!(
             "insert or update on table \"{}\" violates foreign key constraint \"{name}\": Key ({})=(",
@@ -145,16 +147,17 @@ impl Leg {
 
     fn finds(&self, row: &str) -> String {
         let pairs = self.columns.iter().zip(&self.referenced);
-        let pairs =
-            pairs.map(|(own, of)| format!("p.{} = {row}.{}", sql::ident(of), sql::ident(own)));
+        let pairs = pairs.map(|(column, referenced)| {
+            format!("p.{} = {row}.{}", sql::ident(referenced), sql::ident(column))
+        });
         pairs.collect::<Vec<_>>().join(" and ")
     }
 }
 
 /// Refuses the page that was just written for its rows without a parent.
 pub async fn refuse_orphans(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    for leg in of(session, shape).await? {
-        session.batch(&leg.refuse_orphans(STAGED)).await?;
+    for foreign_key in of_table(session, shape).await? {
+        session.batch(&foreign_key.refuse_orphans(STAGED)).await?;
     }
     Ok(())
 }

@@ -17,12 +17,12 @@ use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
-/// Whether MERGE can do it and its counts can be told, how many rows this transaction has inserted
-/// so far, and whether something in the target may drop a row in silence: a trigger before the row,
-/// of the table or a partition. (A rule that would is refused beside others, in WITH.) MERGE came
-/// with 15, knows no rules, and before 17 says only how many rows it wrote; how many of them it
-/// inserted is told by the transaction's own counters, which exist where counting is not switched
-/// off, and for a table that is not partitioned.
+/// Asks whether MERGE can write the page and its counts can be told, how many rows this transaction
+/// has inserted so far, and whether something in the target may drop a row in silence: a trigger
+/// before the row, of the table or a partition. (A rule that would is refused beside others, in
+/// WITH.) MERGE came with 15, knows no rules, and before 17 says only how many rows it wrote; how
+/// many of them it inserted is told by the transaction's own counters, which exist where counting
+/// is not switched off, and for a table that is not partitioned.
 const MERGEABLE: &str = "\
     select current_setting('server_version_num')::int4 >= 150000 \
         and current_setting('track_counts')::bool and relkind = 'r' and not relhasrules, \
@@ -34,22 +34,22 @@ const MERGEABLE: &str = "\
         current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
-/// Whether triggers look at rows before they are inserted. What they drop or write otherwise can
-/// only be told of rows that are staged.
+/// Asks whether triggers look at rows before they are inserted. Rows that they drop or write
+/// otherwise can be told apart only if the page is staged.
 const LOOKED_AT: &str = "\
     select exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
 
-/// Whether a page may be changed or dropped on its way in, by a trigger before the row or because
-/// none fires: then it takes more than one look.
+/// Asks whether a page may be changed or dropped on its way in, by a trigger before the row or
+/// because none fires: then it takes more than one look.
 pub const LOOKED_AFTER: &str = "\
     select current_setting('session_replication_role') = 'replica' or exists (\
         select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
             select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3) as looked_after";
 
-/// Whether the table's rows can be copied straight in.
+/// Says whether rows can be copied straight into the table.
 pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let asked = session.query(LOOKED_AT, [sql::table(&shape.table).into()]).await?;
     Ok(!asked[0].get::<bool>(0))
@@ -68,7 +68,7 @@ fn mergeable(session: &Session) -> Cow<'static, str> {
     }
 }
 
-/// What writing a page came to.
+/// The outcome of a page that was written.
 pub struct Applied {
     /// Its counts.
     pub tally: Tally,
@@ -109,7 +109,7 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applie
     Ok(Applied { tally, suppressed: before[0].get(3) })
 }
 
-/// What is said of a row that is not written although nothing refused it. The server says it, so
+/// The words about a row that is not written although nothing refused it. The server says it, so
 /// that it comes the way that other refusals come, and its row is found as theirs are.
 macro_rules! refuse_dropped {
     () => {
@@ -140,8 +140,8 @@ pub fn merge_sql(shape: &Shape, page: &str) -> String {
     )
 }
 
-/// The same where MERGE is not to be had: what differs, found by key, then updated or inserted.
-/// The updated rows are looked up twice.
+/// Writes the rows that differ where MERGE is not to be had: found by key, then updated or
+/// inserted. The updated rows are looked up twice.
 fn update_and_insert_sql(shape: &Shape) -> String {
     format!(
         "{} select (select count(*) from inserted), (select count(*) from updated)",
@@ -149,15 +149,17 @@ fn update_and_insert_sql(shape: &Shape) -> String {
     )
 }
 
-/// The same; what it wrote is left in two settings of the transaction, for a statement behind it.
+/// Writes them likewise; the counts are left in two settings of the transaction, for a statement
+/// behind it.
 pub fn counted_in_settings(shape: &Shape) -> String {
     in_settings(&changes(shape, STAGED))
 }
 
-/// What leaves in the two settings what such a statement wrote.
+/// Adds to such a statement that it leaves its counts in the two settings.
 pub fn in_settings(changes: &str) -> String {
-    let count =
-        |of: &str| format!("set_config('syncline.{of}', (select count(*) from {of})::text, true)");
+    let count = |rows: &str| {
+        format!("set_config('syncline.{rows}', (select count(*) from {rows})::text, true)")
+    };
     format!("{changes} select {}, {}", count("inserted"), count("updated"))
 }
 
@@ -236,7 +238,7 @@ pub fn locked_sql(shape: &Shape) -> String {
     )
 }
 
-/// How many rows of the page are not in the table as they are in the page.
+/// Counts the rows of the page that are not in the table as they are in the page.
 fn differing_sql(shape: &Shape) -> String {
     let table = sql::rows_of(&shape.table, shape.target);
     format!(

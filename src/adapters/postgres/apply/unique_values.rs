@@ -54,9 +54,9 @@ pub struct Unique {
     /// The index's name, which is the constraint's.
     pub name: String,
     index: i64,
-    /// What it compares: columns and expressions.
+    /// The parts that it compares: columns and expressions.
     parts: Vec<String>,
-    /// The same as the server's messages name it.
+    /// The parts as the server's messages name them.
     named: Vec<String>,
     /// The rows that it covers; none for all.
     condition: Option<String>,
@@ -177,7 +177,7 @@ impl Unique {
                 let own = same_key(shape, "o", "h");
                 let moved = [Some(staged), leaving].into_iter().flatten();
                 moved
-                    .map(|of| format!(" and not exists (select from {of} as o where {own})"))
+                    .map(|table| format!(" and not exists (select from {table} as o where {own})"))
                     .collect()
             }
             None => String::new(),
@@ -201,8 +201,9 @@ impl Unique {
     /// staged, or a row before them is staged for; returns their places and values.
     pub fn take_clashes(&self, shape: &Shape) -> String {
         let (place, covered) = (row_sql::place(shape), self.covered());
-        let parts =
-            |of: &str| (0..self.parts.len()).map(|at| format!("{of}part_{at}")).collect::<Vec<_>>();
+        let parts = |row: &str| {
+            (0..self.parts.len()).map(|at| format!("{row}part_{at}")).collect::<Vec<_>>()
+        };
         let set: Vec<String> =
             parts("w.").iter().map(|part| format!("{part} is not null")).collect();
         format!(
@@ -227,8 +228,8 @@ impl Unique {
         )
     }
 
-    /// What the server says of such a row, before and behind its values.
-    pub fn said(&self) -> (String, String) {
+    /// The words of the server about such a row, before and behind its values.
+    pub fn refusal_words(&self) -> (String, String) {
         let (name, named) = (&self.name, self.named.join(", "));
         let start =
             format!("duplicate key value violates unique constraint \"{name}\": Key ({named})=(");

@@ -15,7 +15,7 @@ use crate::engine::model::type_name::unmodified;
 const MERGES: &str = "merge";
 const COMPARES: &str = "compare";
 
-/// What chooses the way and leaves what the table's counters say before; `$1` is the table. MERGE
+/// Chooses the way and leaves what the table's counters say before; `$1` is the table. MERGE
 /// came with 15, and before 17 says only how many rows it wrote. How many of them it inserted is
 /// told by the transaction's own counters, which exist where counting is not switched off, and for
 /// a table that is not partitioned. They count what a trigger or a cascade writes into the same
@@ -32,7 +32,7 @@ const CHOOSING: &str = "\
         set_config('syncline.updated', pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)::text, true) \
     from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
 
-/// What leaves how many rows were inserted and updated since; `$1` is the table.
+/// Leaves how many rows were inserted and updated since; `$1` is the table.
 const COUNTING: &str = "\
     select set_config('syncline.inserted', (pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) \
             - current_setting('syncline.inserted')::int8)::text, true), \
@@ -40,8 +40,8 @@ const COUNTING: &str = "\
             - current_setting('syncline.updated')::int8)::text, true) \
     from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
 
-/// What writes the call's first page, and leaves in `syncline.inserted` and `syncline.updated` how
-/// many rows.
+/// The steps that write the call's first page, and leave in `syncline.inserted` and
+/// `syncline.updated` how many rows.
 pub fn writing(shape: &Shape) -> Vec<Step> {
     let table = sql::table(&shape.table);
     let choosing = Statement {
@@ -61,10 +61,10 @@ pub fn writing(shape: &Shape) -> Vec<Step> {
     ]
 }
 
-/// Whether a page that is not staged is compared as a staged one is. A stage's columns have the
-/// collations of the table's; a page's have those of their types. The default one gives way to that
-/// of the table's column, but a domain and `name` may bring another: then the server compares by
-/// that one, or refuses to choose.
+/// Says whether a page that is not staged is compared as a staged one is. A stage's columns have
+/// the collations of the table's; a page's have those of their types. The default one gives way to
+/// that of the table's column, but a domain and `name` may bring another: then the server compares
+/// by that one, or refuses to choose.
 pub fn is_compared_alike(shape: &Shape) -> bool {
     let compared = |column: &&MovedColumn| {
         shape.key.contains(&column.name) || shape.newest_by() == Some(&column.name)
@@ -74,7 +74,7 @@ pub fn is_compared_alike(shape: &Shape) -> bool {
     })
 }
 
-/// Whether a page's keys have the order of the table's, whichever collation that has: rows are
+/// Says whether a page's keys have the order of the table's, whichever collation that has: rows are
 /// written in key order, and MERGE sorts the page before it has seen the table.
 fn is_ordered_alike(shape: &Shape) -> bool {
     let key = shape.columns.iter().filter(|column| shape.key.contains(&column.name));

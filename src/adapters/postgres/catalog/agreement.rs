@@ -25,7 +25,7 @@ pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), Po
     }
 }
 
-/// What holds a table to its agreement.
+/// The statements that hold a table to its agreement.
 pub struct Holding {
     /// Takes the lock.
     pub lock: String,
@@ -58,7 +58,7 @@ pub fn holding(shape: &Shape, side: Side) -> Holding {
     Holding { lock, count: Statement { text: AS_AGREED.to_owned(), values } }
 }
 
-/// How many of the columns are there with these types.
+/// Counts the columns that are there with these types.
 const AS_AGREED: &str = "select count(*) as agreed from pg_attribute as a \
      join unnest($2::text[], $3::text[]) as agreed(name, type) on agreed.name = a.attname \
      where a.attrelid = to_regclass($1) and not a.attisdropped \

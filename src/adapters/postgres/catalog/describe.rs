@@ -15,12 +15,12 @@ use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::{OWN_TABLES, TableName};
 
-/// The same text for the same database however it was reached: a server starts at a microsecond
-/// of its own, and a database's object id is its own on the server. Any role may read both.
+/// Gives one text for one database, however it was reached: a server starts at a microsecond of its
+/// own, and a database's object id is its own on the server. Any role may read both.
 ///
-/// Beside it, what decides whether it can be written. A transaction of ours is read-write whatever
-/// a role, a database or a pooler's session has as its default; a whole server that was set
-/// read-only, as hosts do when a disk is full, was meant to be.
+/// Beside the text it gives what decides whether the database can be written. A transaction of ours
+/// is read-write whatever a role, a database or a pooler's session has as its default; a whole
+/// server that was set read-only, as hosts do when a disk is full, was meant to be.
 pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
      current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), \
      case current_setting('default_transaction_read_only') when 'on' then exists (\
@@ -138,10 +138,10 @@ pub async fn facts(
     let (identity, rows) = (identity?, rows?);
     let keeps_triggers = triggers == TargetTriggers::Suppress && !is_allowed(session).await?;
     session.roll_back().await?;
-    Ok(Facts { keeps_triggers, ..read(told(history)?.first(), &identity[0], &rows)? })
+    Ok(Facts { keeps_triggers, ..read(unless_refused(history)?.first(), &identity[0], &rows)? })
 }
 
-/// What gives the tables, a row each: schema, name, and the rest as JSON.
+/// The statement that gives the tables, a row each: schema, name, and the rest as JSON.
 pub fn catalog(tables: Option<&[TableName]>) -> Statement {
     let listed = |part: fn(&TableName) -> &str| {
         tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
@@ -152,7 +152,7 @@ pub fn catalog(tables: Option<&[TableName]>) -> Statement {
 }
 
 /// The history, which is not everybody's to see.
-fn told(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
+fn unless_refused(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
     match history {
         Err(PostgresError::Refused(_)) => Ok(Vec::new()),
         history => history,
@@ -320,7 +320,7 @@ impl CatalogColumn {
     }
 }
 
-/// Whether the role may suppress triggers. The transaction can only be rolled back afterwards.
+/// Says whether the role may suppress triggers. The transaction can only be rolled back afterwards.
 pub async fn is_allowed(session: &Session) -> Result<bool, PostgresError> {
     match session.batch(SUPPRESS).await {
         Ok(()) => Ok(true),

@@ -113,12 +113,12 @@ impl CatalogSequence {
     fn furthest_sql(&self) -> String {
         let (of_rows, of_columns) =
             if self.increment < 0 { ("min", "least") } else { ("max", "greatest") };
-        let column = |of: &CatalogColumn| {
-            let table = sql::table(&TableName::new(&of.schema, &of.table));
-            format!("(select {of_rows}({}) from {table})", sql::ident(&of.column))
+        let column = |filled: &CatalogColumn| {
+            let table = sql::table(&TableName::new(&filled.schema, &filled.table));
+            format!("(select {of_rows}({}) from {table})", sql::ident(&filled.column))
         };
         let columns: Vec<String> =
-            self.fills.iter().filter(|of| of.whole_number).map(column).collect();
+            self.fills.iter().filter(|filled| filled.whole_number).map(column).collect();
         match columns.is_empty() {
             true => "null".to_owned(),
             false => format!("{of_columns}({})", columns.join(", ")),
@@ -136,10 +136,10 @@ impl CatalogSequence {
     }
 
     fn into_model(self, name: TableName) -> Sequence {
-        let fills = self
-            .fills
-            .into_iter()
-            .map(|of| Filled { table: TableName::new(of.schema, of.table), column: of.column });
+        let fills = self.fills.into_iter().map(|filled| Filled {
+            table: TableName::new(filled.schema, filled.table),
+            column: filled.column,
+        });
         Sequence {
             name,
             fills: fills.collect(),

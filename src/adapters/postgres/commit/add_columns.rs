@@ -22,7 +22,9 @@ pub async fn add_columns(
     let columns: Vec<String> = addition
         .columns
         .iter()
-        .map(|of| format!("add column if not exists {} {}", sql::ident(&of.name), of.type_name))
+        .map(|column| {
+            format!("add column if not exists {} {}", sql::ident(&column.name), column.type_name)
+        })
         .collect();
     let table = sql::table(&addition.table);
     session.begin(Purpose::Write).await?;

@@ -27,8 +27,9 @@ const BY_TEXT_TOO: &str = "set local enable_hashjoin = on";
 /// Takes the rows off the table. The role's own search path is for the table's triggers;
 /// constraints are checked with each statement, so that the row that breaks one can be told.
 ///
-/// What is refused together is tried by halves, each behind a savepoint: one row that is held costs
-/// some 2 log2(n) attempts, and the others go. Rows that point to one another go in one statement.
+/// A set of rows that is refused is tried by halves, each behind a savepoint: one row that is held
+/// costs some 2 log2(n) attempts, and the others go. Rows that point to one another go in one
+/// statement.
 pub async fn rows(
     session: &Session,
     schema: &str,
@@ -43,7 +44,7 @@ pub async fn rows(
     let mut deleted = Deleted::default();
     let mut left = Vec::from([keys.to_vec()]);
     while let Some(keys) = left.pop() {
-        // None was free, or none is asked for.
+        // No row was free of locks, or no row is to be deleted.
         if keys.is_empty() {
             continue;
         }
@@ -77,15 +78,15 @@ async fn after(
         Attempt::Went(rows) => {
             deleted.rows += rows;
             if rows < part.len() as u64 {
-                let stay = there(session, shape, &part, "").await?;
+                let stay = present_keys(session, shape, &part, "").await?;
                 deleted.kept.extend(stay.into_iter().map(|key| kept(key, IN_SILENCE)));
             }
             Ok(Vec::new())
         }
         Attempt::Locked(error) => {
-            let free = there(session, shape, &part, locking(shape)).await?;
+            let free = present_keys(session, shape, &part, locking(shape)).await?;
             part.retain(|key| !free.contains(key));
-            let locked = there(session, shape, &part, "").await?;
+            let locked = present_keys(session, shape, &part, "").await?;
             // Somebody holds the table then, or a row that points to these.
             if locked.is_empty() {
                 return Err(error);
@@ -104,17 +105,17 @@ async fn after(
     }
 }
 
-/// What holds a row that is still there although nothing refused to delete it.
+/// The holder of a row that is still there although nothing refused to delete it.
 const IN_SILENCE: &str = "a trigger that drops the delete without a word";
 
-/// What holds a row that could not be waited for.
+/// The holder of a row that could not be waited for.
 const BY_A_LOCK: &str = "somebody's lock; the next run tries again";
 
 fn kept(key: RowKey, by: &str) -> KeptRow {
     KeptRow { key, by: by.to_owned() }
 }
 
-/// What became of rows that were to go together.
+/// The outcome of one attempt at several rows.
 enum Attempt {
     Went(u64),
     /// None of them went.
@@ -143,8 +144,8 @@ async fn attempt(
     Ok(attempt)
 }
 
-/// The same behind an API, where all halves are tried in one call; and the keys that it did not
-/// come to.
+/// Tries rows behind an API, all halves in one call. Gives the outcomes, and the keys that it did
+/// not come to.
 async fn attempts(
     script: &Script,
     shape: &Shape,
@@ -184,7 +185,7 @@ async fn attempts(
 /// The keys of those rows that are there and could go, locked as the last words say. It is a probe:
 /// others' locks would have it answer otherwise in a script that is run again, so it is not part of
 /// the transaction.
-async fn there(
+async fn present_keys(
     session: &Session,
     shape: &Shape,
     keys: &[RowKey],
@@ -211,7 +212,7 @@ fn rows_of(shape: &Shape) -> Rows<'_> {
     Rows::of(Side::Target, Comparison { shape, settled_to: None, filled_from: None })
 }
 
-/// What holds a row, by name. The server's sentence would hold values of the row.
+/// Names the holder of a row. The server's sentence would hold values of the row.
 fn holder(refused: &Refused) -> String {
     match (refused.constraint.as_deref(), refused.schema.as_deref(), refused.table.as_deref()) {
         (Some(constraint), Some(schema), Some(table)) => {

@@ -13,11 +13,12 @@
 //! A foreign key whose parents the role may not read is left to the server: it refuses the table's
 //! rows, and they are tried one by one as ever.
 //!
-//! A cycle in which no leg takes NULL and none is deferrable has no first row. It stays set aside.
+//! A cycle in which no foreign key takes NULL and none is deferrable has no first row. It stays
+//! rejected.
 
 use super::interdependent_deletes::{self, Leaving, Written};
 use super::under_lease::Writing;
-use crate::adapters::postgres::apply::foreign_keys::{self, Leg};
+use crate::adapters::postgres::apply::foreign_keys::{self, ForeignKey};
 use crate::adapters::postgres::apply::stage::{self, STAGED};
 use crate::adapters::postgres::apply::unique_values::{self, Unique};
 use crate::adapters::postgres::apply::{merge, triggers};
@@ -35,25 +36,25 @@ use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Committed, Deletion, RetriedRows};
 
-/// How often what is left is looked through. Each look leaves out a generation of rows that wait in
-/// vain; a longer line waits on.
+/// The most times that the rows which are left are looked through. Each look leaves out a
+/// generation of rows that wait in vain; a longer line waits on.
 const MOST_LOOKS: usize = 64;
 
 /// The column that says which row of the page a staged row is.
 const PLACE: &str = "\"syncline_place\"";
 
 /// One table's rows.
-struct Waiting<'a> {
+struct WaitingTable<'a> {
     again: &'a RetriedRows<'a>,
     /// The table that they are staged in.
     staged: String,
     uniques: Vec<Unique>,
-    legs: Vec<Leg>,
-    /// How many are in the table for the first time.
+    foreign_keys: Vec<ForeignKey>,
+    /// The number of rows that are in the table for the first time.
     inserted: u64,
 }
 
-/// What is refused after all, by its place.
+/// The tables that are refused after all, by their places.
 struct RefusedTables {
     waiting: Vec<usize>,
     leaving: Vec<usize>,
@@ -82,15 +83,15 @@ pub async fn retry(
     }
     let mut leaving = interdependent_deletes::stage(session, gone).await?;
     session.prepare(&stage::path_to_operators(shapes.iter().copied())).await?;
-    for of in &mut waiting {
-        of.uniques = unique_values::uniques(session, of.again.shape).await?;
-        of.legs = foreign_keys::of(session, of.again.shape).await?;
+    for table in &mut waiting {
+        table.uniques = unique_values::uniques(session, table.again.shape).await?;
+        table.foreign_keys = foreign_keys::of_table(session, table.again.shape).await?;
     }
-    for of in &mut leaving {
-        of.look_up(session).await?;
+    for table in &mut leaving {
+        table.look_up(session).await?;
     }
     session.savepoint("staged").await?;
-    close(session, &waiting, &leaving).await?;
+    leave_out_waiting(session, &waiting, &leaving).await?;
     while let Err(refused) = write(session, &mut waiting, &mut leaving).await? {
         session.roll_back_to("staged").await?;
         let staged = refused.waiting.iter().map(|&at| &waiting[at].staged);
@@ -99,15 +100,15 @@ pub async fn retry(
             session.batch(&format!("delete from {staged}")).await?;
         }
         session.savepoint("staged").await?;
-        close(session, &waiting, &leaving).await?;
+        leave_out_waiting(session, &waiting, &leaving).await?;
     }
     let mut saved = Vec::with_capacity(waiting.len() + leaving.len());
-    for of in &waiting {
-        saved.push(let_go(session, schema, lease, of).await?);
+    for table in &waiting {
+        saved.push(clear_rejected(session, schema, lease, table).await?);
     }
-    for of in &leaving {
-        let Deletion { run, shape, .. } = *of.deletion;
-        let tally = Tally { deleted: of.deleted, ..Tally::default() };
+    for table in &leaving {
+        let Deletion { run, shape, .. } = *table.deletion;
+        let tally = Tally { deleted: table.deleted, ..Tally::default() };
         let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
         saved.push(Committed { tally, straight: false, rejects: set_aside });
     }
@@ -120,7 +121,7 @@ async fn stage<'a>(
     session: &Session,
     at: usize,
     again: &'a RetriedRows<'a>,
-) -> Result<Waiting<'a>, PostgresError> {
+) -> Result<WaitingTable<'a>, PostgresError> {
     let staged = format!("pg_temp.syncline_waiting_{at}");
     let shape = again.shape;
     session
@@ -133,7 +134,7 @@ async fn stage<'a>(
         ))
         .await?;
     stage::copy_in(session, &staged, shape, again.page).await?;
-    Ok(Waiting { again, staged, uniques: Vec::new(), legs: Vec::new(), inserted: 0 })
+    Ok(WaitingTable { again, staged, uniques: Vec::new(), foreign_keys: Vec::new(), inserted: 0 })
 }
 
 fn columns(shape: &Shape) -> String {
@@ -141,27 +142,30 @@ fn columns(shape: &Shape) -> String {
 }
 
 /// Leaves out what waits for anything else than what is staged, until nothing is left out any more.
-async fn close(
+async fn leave_out_waiting(
     session: &Session,
-    waiting: &[Waiting<'_>],
+    waiting: &[WaitingTable<'_>],
     leaving: &[Leaving<'_>],
 ) -> Result<(), PostgresError> {
     let written: Vec<Written<'_>> = waiting
         .iter()
-        .map(|of| Written { shape: of.again.shape, staged: of.staged.as_str() })
+        .map(|table| Written { shape: table.again.shape, staged: table.staged.as_str() })
         .collect();
     for _ in 0..MOST_LOOKS {
         let mut left_out = interdependent_deletes::keep_held(session, leaving, &written).await?;
-        for of in waiting {
-            let shape = of.again.shape;
-            for leg in of.legs.iter().filter(|leg| leg.readable) {
-                let beside = beside(waiting, leg).map(|of| of.staged.as_str());
-                left_out += session.execute(&leg.delete_orphans(&of.staged, beside)).await?;
+        for table in waiting {
+            let shape = table.again.shape;
+            for foreign_key in table.foreign_keys.iter().filter(|foreign_key| foreign_key.readable)
+            {
+                let parents =
+                    staged_parents(waiting, foreign_key).map(|table| table.staged.as_str());
+                left_out +=
+                    session.execute(&foreign_key.delete_orphans(&table.staged, parents)).await?;
             }
-            let leaving = leaving.iter().find(|of| of.deletion.shape.table == shape.table);
-            let leaving = leaving.map(|of| of.staged.as_str());
-            for unique in &of.uniques {
-                let clashes = unique.delete_clashes(shape, &of.staged, leaving);
+            let leaving = leaving.iter().find(|table| table.deletion.shape.table == shape.table);
+            let leaving = leaving.map(|table| table.staged.as_str());
+            for unique in &table.uniques {
+                let clashes = unique.delete_clashes(shape, &table.staged, leaving);
                 left_out += session.execute(&clashes).await?;
             }
         }
@@ -169,17 +173,23 @@ async fn close(
             return Ok(());
         }
     }
-    for staged in waiting.iter().map(|of| &of.staged).chain(leaving.iter().map(|of| &of.staged)) {
+    for staged in
+        waiting.iter().map(|table| &table.staged).chain(leaving.iter().map(|table| &table.staged))
+    {
         session.batch(&format!("delete from {staged}")).await?;
     }
     Ok(())
 }
 
-/// The staged rows of the table that a leg points to, if they have what it points to.
-fn beside<'w, 'a>(waiting: &'w [Waiting<'a>], leg: &Leg) -> Option<&'w Waiting<'a>> {
-    waiting.iter().find(|of| {
-        let shape = of.again.shape;
-        shape.table == leg.parent && leg.referenced.iter().all(|name| shape.place(name).is_some())
+/// The staged rows of the table that a foreign key points to, if they have its columns.
+fn staged_parents<'w, 'a>(
+    waiting: &'w [WaitingTable<'a>],
+    foreign_key: &ForeignKey,
+) -> Option<&'w WaitingTable<'a>> {
+    waiting.iter().find(|table| {
+        let shape = table.again.shape;
+        shape.table == foreign_key.parent
+            && foreign_key.referenced.iter().all(|name| shape.place(name).is_some())
     })
 }
 
@@ -187,13 +197,14 @@ fn beside<'w, 'a>(waiting: &'w [Waiting<'a>], leg: &Leg) -> Option<&'w Waiting<'
 /// rows are refused.
 async fn write(
     session: &Session,
-    waiting: &mut [Waiting<'_>],
+    waiting: &mut [WaitingTable<'_>],
     leaving: &mut [Leaving<'_>],
 ) -> Result<Result<(), RefusedTables>, PostgresError> {
     let refused_leaving = |at| Ok(Err(RefusedTables { waiting: Vec::new(), leaving: vec![at] }));
-    for (at, of) in leaving.iter().enumerate() {
-        let written = waiting.iter().find(|one| one.again.shape.table == of.deletion.shape.table);
-        if of.free(session, written.map(|of| of.staged.as_str())).await?.is_none() {
+    for (at, table) in leaving.iter().enumerate() {
+        let written =
+            waiting.iter().find(|one| one.again.shape.table == table.deletion.shape.table);
+        if table.free(session, written.map(|table| table.staged.as_str())).await?.is_none() {
             return refused_leaving(at);
         }
     }
@@ -228,15 +239,15 @@ async fn write(
 /// Writes the rows that wait; the tables of which they are refused, if there are any.
 async fn write_waiting(
     session: &Session,
-    waiting: &mut [Waiting<'_>],
+    waiting: &mut [WaitingTable<'_>],
 ) -> Result<Option<Vec<usize>>, PostgresError> {
     let mut left: Vec<usize> = (0..waiting.len()).collect();
     while !left.is_empty() {
         let before = left.len();
         let mut refused = Vec::new();
         for at in left {
-            let legs: Vec<String> = without_legs(waiting, &waiting[at]);
-            match put(session, &waiting[at], &legs).await? {
+            let foreign_keys: Vec<String> = without_foreign_keys(waiting, &waiting[at]);
+            match write_table(session, &waiting[at], &foreign_keys).await? {
                 Some(tally) => waiting[at].inserted = tally.inserted,
                 None => refused.push(at),
             }
@@ -246,9 +257,9 @@ async fn write_waiting(
         }
         left = refused;
     }
-    for (at, of) in waiting.iter().enumerate() {
-        let whole = without_legs(waiting, of).is_empty();
-        if !whole && put(session, of, &[]).await?.is_none() {
+    for (at, table) in waiting.iter().enumerate() {
+        let whole = without_foreign_keys(waiting, table).is_empty();
+        if !whole && write_table(session, table, &[]).await?.is_none() {
             return Ok(Some(vec![at]));
         }
     }
@@ -256,36 +267,39 @@ async fn write_waiting(
 }
 
 /// The statements that leave out, at first, where staged rows point to rows that are staged too.
-fn without_legs(waiting: &[Waiting<'_>], of: &Waiting<'_>) -> Vec<String> {
+fn without_foreign_keys(waiting: &[WaitingTable<'_>], table: &WaitingTable<'_>) -> Vec<String> {
     let settable = |name: &str| {
-        let shape = of.again.shape;
-        !shape.key.iter().any(|key| key == name) && shape.changeable().any(|of| of.name == name)
+        let shape = table.again.shape;
+        !shape.key.iter().any(|key| key == name)
+            && shape.changeable().any(|column| column.name == name)
     };
-    let legs = of.legs.iter().filter(|leg| leg.readable && beside(waiting, leg).is_some());
-    legs.filter_map(|leg| leg.leave_out(STAGED, settable)).collect()
+    let foreign_keys = table.foreign_keys.iter().filter(|foreign_key| {
+        foreign_key.readable && staged_parents(waiting, foreign_key).is_some()
+    });
+    foreign_keys.filter_map(|foreign_key| foreign_key.leave_out(STAGED, settable)).collect()
 }
 
 /// Writes one table's staged rows behind a savepoint; none where they are refused.
-async fn put(
+async fn write_table(
     session: &Session,
-    of: &Waiting<'_>,
+    table: &WaitingTable<'_>,
     without: &[String],
 ) -> Result<Option<Tally>, PostgresError> {
-    let shape = of.again.shape;
+    let shape = table.again.shape;
     let tried = async {
         let ready = format!(
             "drop table if exists {STAGED}; \
              create temporary table syncline_page on commit drop as select {} from {}",
             columns(shape),
-            of.staged
+            table.staged
         );
         session.attempt(PART, &ready).await?;
         if !without.is_empty() {
             session.batch(&without.join("; ")).await?;
         }
-        unique_values::free(session, shape, &of.uniques).await?;
+        unique_values::free(session, shape, &table.uniques).await?;
         // What is staged needs nothing but itself: no orphan is among it.
-        merge::apply(session, shape, of.again.page.rows).await
+        merge::apply(session, shape, table.again.page.rows).await
     };
     match tried.await {
         Ok(applied) => Ok(Some(applied.tally)),
@@ -299,16 +313,17 @@ async fn put(
     }
 }
 
-/// What is staged still is in the target: it is set aside no more, and counted.
-async fn let_go(
+/// Takes the rows that are staged still out of the rejected ones, since they are in the target now,
+/// and counts them.
+async fn clear_rejected(
     session: &Session,
     schema: &str,
     lease: &Lease,
-    of: &Waiting<'_>,
+    table: &WaitingTable<'_>,
 ) -> Result<Committed, PostgresError> {
-    let RetriedRows { run, shape, page, .. } = *of.again;
+    let RetriedRows { run, shape, page, .. } = *table.again;
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
-    let places = session.query(&format!("select {PLACE} from {}", of.staged), []).await?;
+    let places = session.query(&format!("select {PLACE} from {}", table.staged), []).await?;
     let place = |row: &Row| usize::try_from(row.get::<i32>(0) - 1).ok();
     let keys: Vec<RowKey> = places
         .iter()
@@ -316,8 +331,8 @@ async fn let_go(
         .map(|row| keys::key_of(shape, &page.bytes[row.clone()]))
         .collect::<Result<_, _>>()?;
     rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
-    let updated = (keys.len() as u64).saturating_sub(of.inserted);
-    let tally = Tally { inserted: of.inserted, updated, ..Tally::default() };
+    let updated = (keys.len() as u64).saturating_sub(table.inserted);
+    let tally = Tally { inserted: table.inserted, updated, ..Tally::default() };
     let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
     Ok(Committed { tally, straight: false, rejects: set_aside })
 }

@@ -38,11 +38,11 @@ const HOLDERS: &str = "\
 
 /// One table's rows.
 pub struct Leaving<'a> {
-    /// What is to go.
+    /// The rows that are to go.
     pub deletion: &'a Deletion<'a>,
     /// The table that their keys are in.
     pub staged: String,
-    /// How many went.
+    /// The number of rows that went.
     pub deleted: u64,
     uniques: Vec<Unique>,
     holders: Vec<Holder>,
@@ -119,9 +119,9 @@ pub async fn keep_held(
     written: &[Written<'_>],
 ) -> Result<u64, PostgresError> {
     let mut kept = 0;
-    for of in leaving {
-        for holder in &of.holders {
-            kept += session.execute(&of.keep_held_sql(holder, leaving, written)).await?;
+    for table in leaving {
+        for holder in &table.holders {
+            kept += session.execute(&table.keep_held_sql(holder, leaving, written)).await?;
         }
     }
     Ok(kept)
@@ -146,14 +146,15 @@ impl Leaving<'_> {
         let shape = self.deletion.shape;
         let points = |row: &str| {
             let pairs = holder.columns.iter().zip(&holder.referenced);
-            let pairs =
-                pairs.map(|(own, of)| format!("{row}.{} = t.{}", sql::ident(own), sql::ident(of)));
+            let pairs = pairs.map(|(column, referenced)| {
+                format!("{row}.{} = t.{}", sql::ident(column), sql::ident(referenced))
+            });
             pairs.collect::<Vec<_>>().join(" and ")
         };
         let mut stays = points("r");
         let mut newly = String::new();
         for Written { shape: child, staged } in
-            written.iter().filter(|of| of.shape.table == holder.child)
+            written.iter().filter(|written| written.shape.table == holder.child)
         {
             let own = same_key(child, "s", "r");
             stays.push_str(&format!(" and not exists (select from {staged} as s where {own})"));
@@ -161,7 +162,7 @@ impl Leaving<'_> {
                 newly = format!(" or exists (select from {staged} as s where {})", points("s"));
             }
         }
-        for other in leaving.iter().filter(|of| of.deletion.shape.table == holder.child) {
+        for other in leaving.iter().filter(|table| table.deletion.shape.table == holder.child) {
             let own = same_key(other.deletion.shape, "l", "r");
             let staged = &other.staged;
             stays.push_str(&format!(" and not exists (select from {staged} as l where {own})"));

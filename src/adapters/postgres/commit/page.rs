@@ -14,7 +14,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::refusals::{Put, put};
 use crate::adapters::postgres::rows::copy_frames;
 use crate::adapters::postgres::rows::keys::key_of;
-use crate::adapters::postgres::state::rejects::{self, Refusal};
+use crate::adapters::postgres::state::rejects::{self, NewReject};
 use crate::adapters::postgres::state::{checkpoints, history};
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
@@ -53,7 +53,7 @@ async fn attempt(
     let Put { tally, straight, refused } = put(session, shape, page, straight).await?;
     let (saved, kept, counted) = tokio::join!(
         checkpoints::save_checkpoint(session, schema, lease, &shape.table, checkpoint),
-        rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused),
+        rejects::record(session, schema, lease.pipeline(), &shape.table, &refused),
         history::count(session, schema, run, &shape.table, &tally),
     );
     saved?;
@@ -61,17 +61,21 @@ async fn attempt(
     let mut set_aside = counted?;
     // Others are set aside than those of this page: some of them may have come with it.
     if set_aside > refused.len() as u64 {
-        let went_in = went_in(shape, page, &refused)?;
+        let accepted = accepted_keys(shape, page, &refused)?;
         set_aside -=
-            rejects::clear(session, schema, lease.pipeline(), &shape.table, &went_in).await?;
+            rejects::clear(session, schema, lease.pipeline(), &shape.table, &accepted).await?;
     }
     session.commit().await?;
     Ok(Committed { tally, straight, rejects: set_aside })
 }
 
 /// The keys of a page's rows, but for those that were refused.
-fn went_in(shape: &Shape, page: &Page, refused: &[Refusal]) -> Result<Vec<RowKey>, PostgresError> {
-    let refused: BTreeSet<&RowKey> = refused.iter().map(|of| &of.key).collect();
+fn accepted_keys(
+    shape: &Shape,
+    page: &Page,
+    refused: &[NewReject],
+) -> Result<Vec<RowKey>, PostgresError> {
+    let refused: BTreeSet<&RowKey> = refused.iter().map(|reject| &reject.key).collect();
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
     let keys = rows.into_iter().map(|row| key_of(shape, &page.bytes[row]));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
@@ -85,11 +89,14 @@ pub async fn retry(to: Writing<'_>, again: &RetriedRows<'_>) -> Result<Committed
     let RetriedRows { run, shape, page, keys } = *again;
     begin(to, shape, Constraints::AtOnce).await?;
     let Put { tally, straight, refused } = put(session, shape, page, false).await?;
-    let gone: Vec<RowKey> =
-        keys.iter().filter(|key| !refused.iter().any(|of| of.key == **key)).cloned().collect();
+    let gone: Vec<RowKey> = keys
+        .iter()
+        .filter(|key| !refused.iter().any(|reject| reject.key == **key))
+        .cloned()
+        .collect();
     let (cleared, kept, counted, committed) = tokio::join!(
         rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone),
-        rejects::set_aside(session, schema, lease.pipeline(), &shape.table, &refused),
+        rejects::record(session, schema, lease.pipeline(), &shape.table, &refused),
         history::count(session, schema, run, &shape.table, &tally),
         session.commit(),
     );

@@ -71,7 +71,7 @@ fn is_of_two_rows(error: &PostgresError) -> bool {
     error.code().is_some_and(|code| *code == SqlState::CARDINALITY_VIOLATION)
 }
 
-/// What writes the page, staged where it has to be.
+/// The steps that write the page, staged where it has to be.
 fn writing(shape: &Shape) -> Vec<Step> {
     if unstaged::is_compared_alike(shape) {
         return unstaged::writing(shape);
@@ -83,7 +83,7 @@ fn writing(shape: &Shape) -> Vec<Step> {
     ]
 }
 
-/// What the page came to, as that left it.
+/// Reads the counts that those steps leave.
 const COUNTED: &str = "select current_setting('syncline.inserted')::int8, \
     current_setting('syncline.updated')::int8";
 

@@ -11,7 +11,7 @@ impl Rows<'_> {
         self.delete_asked(&self.asked(keys, values))
     }
 
-    /// The same for the keys that a page of a script has, each an array of texts.
+    /// Deletes or marks the rows of the keys that a page of a script has, each an array of texts.
     pub fn delete_of_page(&self) -> String {
         let places = 0..self.shape.key.len();
         let texts: Vec<String> = places.clone().map(|place| format!("k ->> {place}")).collect();

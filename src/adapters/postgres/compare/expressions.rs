@@ -29,8 +29,8 @@ pub struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The rows that a comparison asks this side for.
-    pub fn of(side: Side, of: Comparison<'a>) -> Self {
-        let Comparison { shape, settled_to, filled_from } = of;
+    pub fn of(side: Side, comparison: Comparison<'a>) -> Self {
+        let Comparison { shape, settled_to, filled_from } = comparison;
         Self { side, shape, settled_to, filled_from }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Rows<'a> {
         format!("('x' || {hash})::bit(64)::int8")
     }
 
-    /// The same of each column, as an array.
+    /// The hash of each column, as an array.
     pub fn columns(&self) -> String {
         let hashes: Vec<String> =
             self.shape.columns.iter().map(|column| hash(&self.value(column))).collect();
@@ -65,7 +65,7 @@ impl<'a> Rows<'a> {
         Ok(RowKey::new(texts.map(text).collect::<Result<_, _>>()?))
     }
 
-    /// What both sides order the rows by.
+    /// The terms that both sides order the rows by.
     pub fn order(&self) -> String {
         let terms: Vec<String> = self.keys().map(|column| self.ordered(column)).collect();
         terms.join(", ")
@@ -101,8 +101,8 @@ impl<'a> Rows<'a> {
         format!("from {} as r{matching}", self.table())
     }
 
-    /// Whether the target has reached a row, and was filled with rows as old. One without a cursor
-    /// is read in every run.
+    /// Says whether the target has reached a row, and was filled with rows as old. One without a
+    /// cursor is read in every run.
     pub fn settled(&self, values: &mut Values) -> String {
         match (self.reached(values), self.filled(values)) {
             (reached, None) => reached,
@@ -111,14 +111,14 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Whether a row is not older than those that the target was filled with.
+    /// Says whether a row is not older than those that the target was filled with.
     fn filled(&self, values: &mut Values) -> Option<String> {
         let FilledFrom { column, from } = self.filled_from?;
         let (name, type_name) = (sql::ident(&column.name), self.own_type(column));
         Some(format!("coalesce(r.{name} >= {}::{type_name}, true)", values.bind(from.as_str())))
     }
 
-    /// Whether the target has reached a row.
+    /// Says whether the target has reached a row.
     fn reached(&self, values: &mut Values) -> String {
         let (Some(limit), Cursor::Column { name, nullable, .. }) =
             (self.settled_to, &self.shape.cursor)
@@ -288,7 +288,7 @@ fn asked(place: usize) -> String {
     format!("asked.syncline_key_{place}")
 }
 
-/// What a row's text is hashed in; a database without an encoding has its bytes alone.
+/// The encoding that a row's text is hashed in; a database without an encoding has its bytes alone.
 const ENCODING: &str = "(select case current_setting('server_encoding') \
     when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)::name";
 

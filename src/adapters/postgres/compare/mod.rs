@@ -1,6 +1,6 @@
-//! What a side tells of its rows to be compared: digests of key ranges, of rows and of columns.
-//! Each answer is one transaction; `text` builds the expressions, the same
-//! for both sides, and `gone` what takes rows off the target.
+//! The answers of a side about its rows, to be compared: digests of key ranges, of rows and of
+//! columns. Each answer is one transaction; `expressions` builds the text, the same for both sides,
+//! and `delete_sql` the statement that takes rows off the target.
 
 mod delete_sql;
 pub mod expressions;
@@ -18,7 +18,7 @@ use expressions::Values;
 
 pub use expressions::Rows;
 
-/// Whether the operator's condition can be evaluated here: it is tried on no row.
+/// Says whether this side can evaluate the operator's condition, which is tried on no row.
 pub async fn takes_filter(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let Some(filter) = &shape.filter else { return Ok(true) };
     session.begin(Purpose::Read).await?;

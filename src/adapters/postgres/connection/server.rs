@@ -13,10 +13,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::engine::model::database::{DatabaseUrl, Host, RootCertificate, SslMode};
 
-/// How long reaching a server may take unless its URL says otherwise.
+/// The time that reaching a server may take unless its URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After how long of silence the kernel asks the other side whether it is still there. A cut
+/// The silence after which the kernel asks the other side whether it is still there. A cut
 /// network otherwise looks like a slow query until the invocation dies.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 

@@ -27,10 +27,10 @@ const CALL_DEADLINE: Duration = Duration::from_secs(transaction::STATEMENT_TIMEO
 /// Lambda sandbox loses its peers without noticing.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// How long that question may take.
+/// The time that this question may take.
 const PING_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How many names in a row may be taken.
+/// The most names in a row that may be taken.
 const MOST_TAKEN: usize = 1_000;
 
 /// The savepoint before a COPY.
@@ -203,7 +203,7 @@ impl Session {
         within(answered).await
     }
 
-    /// The same for a statement with its values.
+    /// Runs one statement with its values.
     pub async fn ask(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
         let Statement { text, values } = statement;
         self.query(&text, values).await

@@ -39,7 +39,7 @@ pub fn text(values: &[Value<'_>], line: &mut Vec<u8>) {
     line.push(b'\n');
 }
 
-/// What stands behind a backslash for this byte.
+/// The letter that stands behind a backslash for this byte.
 fn escaped(byte: u8) -> Option<u8> {
     Some(match byte {
         b'\\' => b'\\',

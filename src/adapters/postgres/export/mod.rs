@@ -1,8 +1,8 @@
 //! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an
 //! API there is no such transaction, and `pages` reads what a moment had.
 //!
-//! What has been truncated since the snapshot was taken looks empty in it. So the tables are locked
-//! first, in the mode in which any read locks them, and the snapshot comes after that.
+//! A table that has been truncated since the snapshot was taken looks empty in it. So the tables
+//! are locked first, in the mode in which any read locks them, and the snapshot comes after that.
 //!
 //! - `pages`, `moment`: the pages of a side over an API, and what tells that they are of one moment
 //! - `writer`, `statements`, `lines`: rows as SQL, CSV or JSON
@@ -39,7 +39,7 @@ use pages::PagedSnapshot;
 use progress::{TOLD_EVERY, tell};
 use writer::Writer;
 
-/// How many bytes are handed on at once.
+/// The number of bytes that are handed on at once.
 const CHUNK: usize = 256 << 10;
 
 /// A Postgres database that is read out.

@@ -35,7 +35,7 @@ use crate::jobs::export::ports::Part;
 /// The hash of the name of a version, of the row `r`.
 pub const VERSION: &str = "hashtextextended(concat(r.tableoid, r.ctid, r.xmin), 0)";
 
-/// What was there at one moment.
+/// The tables as they were at one moment.
 pub struct Moment {
     /// When it was, among the transactions; none where no row was there.
     pub point: Option<Point>,
@@ -51,16 +51,16 @@ impl Moment {
         self.pieces.get(table).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a table had other versions than at another moment.
+    /// Says whether a table had other versions than at another moment.
     pub fn differs(&self, other: &Self, table: &TableName) -> bool {
-        let versions = |of: &Self| -> BTreeMap<TableName, Versions> {
-            of.pieces(table).iter().map(|piece| (piece.name.clone(), piece.versions)).collect()
+        let versions = |moment: &Self| -> BTreeMap<TableName, Versions> {
+            moment.pieces(table).iter().map(|piece| (piece.name.clone(), piece.versions)).collect()
         };
         versions(self) != versions(other)
     }
 }
 
-/// What holds rows of a table: itself, or one of its partitions.
+/// A holder of rows of a table: the table itself, or one of its partitions.
 #[derive(Clone, Debug)]
 pub struct Piece {
     /// Its name.
@@ -69,16 +69,16 @@ pub struct Piece {
     pub versions: Versions,
     /// Its length in blocks: no row of the moment lies behind them.
     pub blocks: u64,
-    /// What it takes on the disk, with its large values.
+    /// Its size on the disk, with its large values.
     pub bytes: u64,
-    /// The same text as long as none of its columns is altered, renamed or dropped.
+    /// A text that stays as long as none of its columns is altered, renamed or dropped.
     pub shape: String,
 }
 
 /// A number of versions, and the sum of the hashes of their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
-    /// How many.
+    /// The number of rows.
     pub count: u64,
     /// The sum.
     pub sum: i128,
@@ -100,7 +100,7 @@ pub struct Point {
     open: Vec<i64>,
 }
 
-/// How many numbers a row's own one goes through before it begins anew.
+/// The count of numbers that a row's own one goes through before it begins anew.
 const NUMBERS: i64 = 1 << 32;
 
 impl Point {
@@ -109,7 +109,7 @@ impl Point {
         let mut parts = text.split(':').skip(1);
         let next = parts.next()?.parse().ok()?;
         let open = parts.next()?.split(',').filter(|number| !number.is_empty());
-        Some(Self { next, open: open.map(|of| of.parse().ok()).collect::<Option<_>>()? })
+        Some(Self { next, open: open.map(|number| number.parse().ok()).collect::<Option<_>>()? })
     }
 
     /// The condition that a row, `r`, was not inserted since: neither by a transaction with a
@@ -195,7 +195,7 @@ pub fn lock(table: &TableName, relation: Relation) -> String {
     }
 }
 
-/// What tells of a table's columns: another text once one is altered, renamed or dropped.
+/// A digest of a table's columns: another text once one is altered, renamed or dropped.
 pub fn shape_sql(table: &str) -> String {
     format!(
         "(select coalesce(md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' \

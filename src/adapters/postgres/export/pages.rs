@@ -213,11 +213,11 @@ async fn named(session: &Session, parts: &[Part], error: PostgresError) -> Resul
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     block: u64,
-    /// Of the block's rows, counted from 1; 0 is before them.
+    /// The place among the block's rows, counted from 1; 0 is before them.
     row: u64,
 }
 
-/// What the next page is made of.
+/// The blocks that the next page is made of.
 #[derive(Debug)]
 struct Stretch {
     from: Place,
@@ -249,8 +249,8 @@ impl Stretch {
         can
     }
 
-    /// What follows a page: more at a time where it came out short, and no more rows than fit where
-    /// not all did, since the server forms the others for nothing.
+    /// The stretch that follows a page: more at a time where the page came out short, and no more
+    /// rows than fit where not all did, since the server forms the others for nothing.
     fn go_on(&mut self, page: &Page<'_>, bytes: usize) -> Result<(), PostgresError> {
         let cut = page.count < page.found;
         let all = !cut && page.found < self.rows;
@@ -277,7 +277,7 @@ fn place(text: &str) -> Option<Place> {
     Some(Place { block: block.parse().ok()?, row: row.parse().ok()? })
 }
 
-/// What a page's statement gives.
+/// The answer of a page's statement.
 #[derive(Deserialize)]
 struct Page<'a> {
     shape: String,
@@ -287,7 +287,7 @@ struct Page<'a> {
     count: u64,
     /// The sum of the hashes of their names.
     sum: String,
-    /// Where the last of them lies.
+    /// The place of the last of them.
     last: Option<String>,
     #[serde(borrow)]
     rows: Vec<&'a RawValue>,
@@ -347,8 +347,8 @@ fn relation_of_piece(part: &Part) -> Relation {
     }
 }
 
-/// What makes a list of texts of a row, `q`. A cast to text would tell some types otherwise than
-/// they print themselves, and a composite value of nothing but NULLs is no NULL.
+/// The expression that makes a list of texts of a row, `q`. A cast to text would tell some types
+/// otherwise than they print themselves, and a composite value of nothing but NULLs is no NULL.
 fn line_sql(part: &Part, format: Format) -> String {
     if format == Format::Jsonl {
         let members = (part.columns.iter().enumerate())
@@ -364,7 +364,7 @@ fn line_sql(part: &Part, format: Format) -> String {
     format!("to_json(array[{}]::text[])", values.collect::<Vec<_>>().join(", "))
 }
 
-/// What is said of a call that the server or the gateway ended: the hint of a run's page helps
+/// The fault of a call that the server or the gateway ended: the hint of a run's page helps
 /// nobody here.
 fn too_long(error: PostgresError) -> Fault {
     let fault = unreadable(error);

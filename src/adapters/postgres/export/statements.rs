@@ -20,7 +20,7 @@ const MOST_ROWS: usize = 1_000;
 /// memory.
 const MOST_BYTES: usize = 1 << 20;
 
-/// What a file begins with. Everything is set for the transaction alone. The search path stays the
+/// The head of a file. Everything is set for the transaction alone. The search path stays the
 /// role's own: all names here are told in full, and the tables' triggers may name others without a
 /// schema.
 pub fn head(encoding: &str, notes: &[String]) -> String {
@@ -49,7 +49,7 @@ pub fn head(encoding: &str, notes: &[String]) -> String {
     text
 }
 
-/// What a file ends with. `setval` is not undone where the commit fails, and does no harm then: it
+/// The tail of a file. `setval` is not undone where the commit fails, and does no harm then: it
 /// skips values.
 pub fn tail(steps: &[SequenceStep]) -> String {
     let rows: Vec<String> = steps
@@ -157,7 +157,7 @@ impl<'a> Statements<'a> {
         out.extend_from_slice(text.as_bytes());
     }
 
-    /// What is done with rows that are there. Those that are equal in every byte are left alone, so
+    /// The clause for rows that are there. Those that are equal in every byte are left alone, so
     /// that no trigger fires for them.
     fn close(&mut self, out: &mut Vec<u8>) {
         let Part { columns, key, pass, .. } = self.part;

@@ -1,4 +1,4 @@
-//! What an export writes of a table: the messages of a COPY, turned into a format.
+//! Writes the rows of an exported table: the messages of a COPY, turned into a format.
 
 use super::fault::unreadable;
 use super::statements::{self, Statements};
@@ -8,12 +8,12 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
 use crate::jobs::export::ports::{Format, Part};
 
-/// What a COPY's messages become: a row each, after the line of names in CSV.
+/// Turns a COPY's messages into lines: a row each, after the line of names in CSV.
 pub struct Writer<'a> {
     form: Form<'a>,
-    /// How many rows there were.
+    /// The number of rows so far.
     pub rows: u64,
-    /// What is written and not handed on.
+    /// The bytes that are written and not handed on.
     pub chunk: Vec<u8>,
 }
 

@@ -13,7 +13,7 @@ use crate::adapters::postgres::sql::refusal::Refused;
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// The server refused, with its code and words.
-    #[error("{}", told(.0))]
+    #[error("{}", words(.0))]
     Refused(Box<Refused>),
     /// The connection could not be made or broke.
     #[error("The connection failed")]
@@ -134,7 +134,7 @@ impl PostgresError {
 
 /// The server's own sentence, unless it could hold a row's value: those name the column and the
 /// constraint instead.
-fn told(refused: &Refused) -> String {
+fn words(refused: &Refused) -> String {
     let code = &refused.code;
     // A function's own message may hold what it was given. Its language's name is never translated.
     let of_a_function = refused

@@ -11,7 +11,7 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::{copy_frames, keys};
 use crate::adapters::postgres::sql::transaction::PART;
-use crate::adapters::postgres::state::rejects::Refusal;
+use crate::adapters::postgres::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
@@ -25,7 +25,7 @@ pub async fn halves(
     session: &Session,
     shape: &Shape,
     page: &Page,
-) -> Result<(Tally, Vec<Refusal>), PostgresError> {
+) -> Result<(Tally, Vec<NewReject>), PostgresError> {
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
     let (mut tally, mut refused) = (Tally::default(), Vec::new());
     // A stack of halves, the earlier one on top: rows go in in the page's order.
@@ -37,7 +37,7 @@ pub async fn halves(
             Ok(written) => tally += written,
             Err(error) if range.len() == 1 => {
                 let key = keys::key_of(shape, &part.bytes)?;
-                refused.push(Refusal::told(key, &error));
+                refused.push(NewReject::new(key, &error));
                 if refused.len() > MOST_REFUSED {
                     return Err(PostgresError::TooManyRefused(MOST_REFUSED));
                 }

@@ -11,7 +11,7 @@ use crate::adapters::postgres::script::{Answer, Gives, Halving, Parts, Script, S
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::{self, PART};
-use crate::adapters::postgres::state::rejects::Refusal;
+use crate::adapters::postgres::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
@@ -41,7 +41,7 @@ pub async fn halves(
     script: &Script,
     shape: &Shape,
     page: &Page,
-) -> Result<(Tally, Vec<Refusal>), PostgresError> {
+) -> Result<(Tally, Vec<NewReject>), PostgresError> {
     session.attempt(PART, &stage::making_stage(shape)).await?;
     let steps = steps(session, script, shape).await?;
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
@@ -67,7 +67,7 @@ pub async fn halves(
                 Err(told) => {
                     let told = PostgresError::Refused(told).refusal_of_a_row()?;
                     let key = keys::key_of(shape, &page.bytes[rows[first - 1].clone()])?;
-                    refused.push(Refusal::told(key, &told));
+                    refused.push(NewReject::new(key, &told));
                 }
             }
         }
@@ -102,8 +102,8 @@ async fn steps(
         Step::new(merge::REFUSE_DROPPED.to_owned(), Gives::Nothing),
     ];
     if fires_nothing(session, script).await? {
-        for leg in foreign_keys::of(session, shape).await? {
-            steps.push(Step::new(leg.refuse_orphans(stage::STAGED), Gives::Nothing));
+        for foreign_key in foreign_keys::of_table(session, shape).await? {
+            steps.push(Step::new(foreign_key.refuse_orphans(stage::STAGED), Gives::Nothing));
         }
     }
     steps.push(asks(merge::counts_of_settings(shape)));

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::adapters::postgres::apply::{merge, stage};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::keys::{self, Parted};
+use crate::adapters::postgres::rows::keys::{self, SplitPage};
 use crate::adapters::postgres::sql::transaction::PART;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
@@ -21,7 +21,7 @@ pub async fn part(
     session: &Session,
     shape: &Shape,
     page: &Page,
-) -> Result<Option<Parted>, PostgresError> {
+) -> Result<Option<SplitPage>, PostgresError> {
     stage::stage(session, shape, page).await?;
     let answers = session.query(&merge::locked_sql(shape), []).await?;
     session.roll_back_to(PART).await?;
@@ -29,5 +29,5 @@ pub async fn part(
     if places.is_empty() {
         return Ok(None);
     }
-    keys::at(shape, page, &places).map(Some)
+    keys::split_at(shape, page, &places).map(Some)
 }

@@ -12,17 +12,17 @@ use tokio_postgres::error::SqlState;
 use super::apply::{attempt, stage};
 use super::connection::session::Session;
 use super::fault::PostgresError;
-use super::rows::keys::Parted;
+use super::rows::keys::SplitPage;
 use super::sql::refusal::Refused;
 use super::sql::transaction::PART;
-use super::state::rejects::Refusal;
+use super::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use halving::MOST_REFUSED;
-use waiting_rows::{MOST_LOOKS, Waiting};
+use waiting_rows::{MOST_LOOKS, ReasonedSplit};
 
-/// How often a page is tried again without the rows that are locked. Others may be locked
+/// The most times that a page is tried again without the rows that are locked. Others may be locked
 /// meanwhile.
 const MOST_PARTINGS: usize = 3;
 
@@ -36,34 +36,34 @@ pub async fn put(
 ) -> Result<Put, PostgresError> {
     let (mut page, mut left) = (page.clone(), Vec::new());
     for _ in 0..MOST_PARTINGS {
-        let waited = match put_free(session, shape, &page, fresh).await {
+        let waited = match write_unlocked(session, shape, &page, fresh).await {
             Err(error) if error.is_of_a_lock() => error,
-            put => return put.map(|put| put.beside(left)),
+            put => return put.map(|put| put.with_rejected(left)),
         };
         session.roll_back_to(PART).await?;
-        let Some(Parted { rest, out }) = locked_rows::part(session, shape, &page).await? else {
+        let Some(SplitPage { rest, out }) = locked_rows::part(session, shape, &page).await? else {
             return Err(waited);
         };
         let waited = waited.refusal()?;
-        left.extend(out.into_iter().map(|key| Refusal::told(key, &waited)));
+        left.extend(out.into_iter().map(|key| NewReject::new(key, &waited)));
         page = rest;
     }
-    put_free(session, shape, &page, fresh).await.map(|put| put.beside(left))
+    write_unlocked(session, shape, &page, fresh).await.map(|put| put.with_rejected(left))
 }
 
-/// What became of a page's rows.
+/// The outcome of a page's rows.
 pub struct Put {
     /// Their counts.
     pub tally: Tally,
     /// They were copied straight into the table.
     pub straight: bool,
     /// Those that are to be set aside.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<NewReject>,
 }
 
 impl Put {
-    /// The same with rows that were left out before.
-    fn beside(mut self, mut left: Vec<Refusal>) -> Self {
+    /// Adds rows that were left out before.
+    fn with_rejected(mut self, mut left: Vec<NewReject>) -> Self {
         self.tally.rejected += left.len() as u64;
         self.refused.append(&mut left);
         self
@@ -72,7 +72,7 @@ impl Put {
 
 /// Puts the rows in, but for those that the target refuses. Those that wait for another row are
 /// taken out together, and what is refused then is found by halving.
-async fn put_free(
+async fn write_unlocked(
     session: &Session,
     shape: &Shape,
     page: &Page,
@@ -80,11 +80,11 @@ async fn put_free(
 ) -> Result<Put, PostgresError> {
     let (mut page, mut left) = (page.clone(), Vec::new());
     for _ in 0..MOST_LOOKS {
-        let refused = match put_whole(session, shape, &page, fresh).await? {
-            Ok(put) => return Ok(put.beside(left)),
+        let refused = match write_whole(session, shape, &page, fresh).await? {
+            Ok(put) => return Ok(put.with_rejected(left)),
             Err(refused) => refused,
         };
-        let Some(Waiting { rest, out }) =
+        let Some(ReasonedSplit { rest, out }) =
             waiting_rows::part(session, shape, &page, &refused).await?
         else {
             break;
@@ -99,13 +99,13 @@ async fn put_free(
         Some(script) => halving_in_one_call::halves(session, script, shape, &page).await?,
         None => halving::halves(session, shape, &page).await?,
     };
-    Ok(Put { tally, straight: false, refused }.beside(left))
+    Ok(Put { tally, straight: false, refused }.with_rejected(left))
 }
 
 /// Puts the rows in: straight into a table that was empty, otherwise staged and compared, and once
 /// more with the unique values freed that they hand on to each other. The inner error is a row's
 /// refusal.
-async fn put_whole(
+async fn write_whole(
     session: &Session,
     shape: &Shape,
     page: &Page,

@@ -19,24 +19,24 @@ use crate::adapters::postgres::apply::stage::{self, STAGED};
 use crate::adapters::postgres::apply::{foreign_keys, merge, unique_values};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::keys::{self, Parted};
+use crate::adapters::postgres::rows::keys::{self, SplitPage};
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::PART;
-use crate::adapters::postgres::state::rejects::Refusal;
+use crate::adapters::postgres::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 
-/// How many times a page is looked through, and how many generations of rows each look takes out: a
-/// row whose parent is taken out goes, too. A longer line is left to halving.
+/// The most times that a page is looked through, and the most generations of rows each look takes
+/// out: a row whose parent is taken out goes, too. A longer line is left to halving.
 pub const MOST_LOOKS: usize = 16;
 
 /// A page without the rows that wait.
-pub struct Waiting {
+pub struct ReasonedSplit {
     /// The other rows.
     pub rest: Page,
     /// The rows that were taken out, and why.
-    pub out: Vec<Refusal>,
+    pub out: Vec<NewReject>,
 }
 
 /// Parts a page that was refused; none where no row of it waits for another one.
@@ -45,7 +45,7 @@ pub async fn part(
     shape: &Shape,
     page: &Page,
     refused: &Refused,
-) -> Result<Option<Waiting>, PostgresError> {
+) -> Result<Option<ReasonedSplit>, PostgresError> {
     let code = &refused.code;
     let waits = *code == SqlState::FOREIGN_KEY_VIOLATION || *code == SqlState::UNIQUE_VIOLATION;
     if !waits || !merge::takes_copy(session, shape).await? {
@@ -60,10 +60,10 @@ pub async fn part(
     if reasons.is_empty() {
         return Ok(None);
     }
-    let Parted { rest, out } = keys::at(shape, page, &reasons.keys().copied().collect())?;
+    let SplitPage { rest, out } = keys::split_at(shape, page, &reasons.keys().copied().collect())?;
     let code = code.code();
-    let refusal = |(key, reason)| Refusal { key, code: code.to_owned(), reason };
-    Ok(Some(Waiting {
+    let refusal = |(key, reason)| NewReject { key, code: code.to_owned(), reason };
+    Ok(Some(ReasonedSplit {
         rest,
         out: out.into_iter().zip(reasons.into_values()).map(refusal).collect(),
     }))
@@ -84,15 +84,18 @@ async fn look(
         |name: &str| refused.constraint.as_deref().is_none_or(|constraint| constraint == name);
     let mut statements = Vec::new();
     if refused.code == SqlState::FOREIGN_KEY_VIOLATION {
-        let legs = foreign_keys::of(session, shape).await?;
-        for leg in legs.iter().filter(|leg| leg.readable && spoke(&leg.name)) {
-            statements.push((leg.take_orphans(shape), leg.said(shape)));
+        let foreign_keys = foreign_keys::of_table(session, shape).await?;
+        for foreign_key in foreign_keys
+            .iter()
+            .filter(|foreign_key| foreign_key.readable && spoke(&foreign_key.name))
+        {
+            statements.push((foreign_key.take_orphans(shape), foreign_key.refusal_words(shape)));
         }
     // Where the newest wins, who keeps a value depends on which rows are written.
     } else if shape.newest_by().is_none() {
         let uniques = unique_values::uniques(session, shape).await?;
         for unique in uniques.iter().filter(|unique| spoke(&unique.name)) {
-            statements.push((unique.take_clashes(shape), unique.said()));
+            statements.push((unique.take_clashes(shape), unique.refusal_words()));
         }
     }
     let mut reasons = BTreeMap::new();

@@ -8,11 +8,11 @@ use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::type_name::unmodified;
 
-/// What a binary stream begins with: signature, flags and the length of a header extension
-/// (PostgreSQL documentation, COPY, "Binary Format").
+/// The bytes that a binary stream begins with: signature, flags and the length of a header
+/// extension (PostgreSQL documentation, COPY, "Binary Format").
 pub const BINARY_HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// What a binary stream ends with: a field count of -1.
+/// The bytes that a binary stream ends with: a field count of -1.
 pub const BINARY_TRAILER: [u8; 2] = [0xff, 0xff];
 
 /// A row or a value that cannot be read from a page's bytes.
@@ -44,7 +44,7 @@ pub fn row_of_message(encoding: Encoding, message: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Where each row of a page lies in its bytes.
+/// The range of each row in a page's bytes.
 pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFrame> {
     let (mut rows, mut at) = (Vec::new(), 0);
     while at < bytes.len() {

@@ -9,7 +9,7 @@ use crate::engine::model::shape::Shape;
 pub struct Read {
     /// Its rows, a line each.
     pub bytes: Bytes,
-    /// How many they are.
+    /// The number of rows.
     pub rows: u64,
     /// There are more, which would have made it too large.
     pub cut: bool,
@@ -63,12 +63,12 @@ pub fn rows(shape: &Shape) -> String {
     format!("select {} from json_to_recordset($2) as s({})", values.join(", "), given.join(", "))
 }
 
-/// How a value is taken out of a page.
+/// The way in which a value is taken out of a page.
 #[derive(Debug, PartialEq, Eq)]
 struct Taken<'a> {
     /// As which type it comes out.
     declared: &'a str,
-    /// What makes it the column's.
+    /// The expression that makes it the column's.
     value: String,
 }
 
@@ -113,7 +113,7 @@ pub fn members(page: &Bytes) -> Bytes {
     members.freeze()
 }
 
-/// Whether they are that already, as a server gives them.
+/// Says whether the rows are separated already, as a server gives them.
 fn is_separated(page: &[u8]) -> bool {
     let is_between = |at: usize| {
         page[..at].ends_with(b",") && page[at + 1..].trim_ascii_start().starts_with(b"{")

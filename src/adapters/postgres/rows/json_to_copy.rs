@@ -9,12 +9,12 @@ use crate::adapters::json_rows::{self, Member, Piece};
 use crate::adapters::postgres::sql;
 use crate::engine::model::shape::{MovedColumn, Shape};
 
-/// How COPY writes one column of JSON without changing a byte of it: as CSV whose quote and
-/// delimiter are control characters, which JSON never holds. The text form would double each
-/// backslash.
+/// The options with which COPY writes one column of JSON without changing a byte of it: as CSV
+/// whose quote and delimiter are control characters, which JSON never holds. The text form would
+/// double each backslash.
 pub const AS_IT_IS: &str = "csv, delimiter E'\\x01', quote E'\\x02'";
 
-/// What a row, `r`, tells of itself as JSON, in the order of the columns.
+/// The members of a row, `r`, as JSON, in the order of the columns.
 pub fn members(shape: &Shape) -> String {
     let member = |column: &MovedColumn| {
         let name = sql::ident(&column.name);

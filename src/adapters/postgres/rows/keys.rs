@@ -9,7 +9,7 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 
 /// A page without some of its rows, and their keys, in the page's order.
-pub struct Parted {
+pub struct SplitPage {
     /// The other rows.
     pub rest: Page,
     /// The rows that were taken out.
@@ -17,7 +17,11 @@ pub struct Parted {
 }
 
 /// Takes the rows at these places, counted from 1, out of a page.
-pub fn at(shape: &Shape, page: &Page, places: &BTreeSet<i64>) -> Result<Parted, PostgresError> {
+pub fn split_at(
+    shape: &Shape,
+    page: &Page,
+    places: &BTreeSet<i64>,
+) -> Result<SplitPage, PostgresError> {
     let (mut bytes, mut rows, mut out) = (Vec::new(), 0, Vec::new());
     for (place, range) in (1..).zip(copy_frames::rows(shape.encoding, &page.bytes)?) {
         let row = &page.bytes[range];
@@ -28,7 +32,7 @@ pub fn at(shape: &Shape, page: &Page, places: &BTreeSet<i64>) -> Result<Parted, 
             rows += 1;
         }
     }
-    Ok(Parted { rest: Page { bytes: bytes.into(), rows, ..page.clone() }, out })
+    Ok(SplitPage { rest: Page { bytes: bytes.into(), rows, ..page.clone() }, out })
 }
 
 /// The values of a row's key, read from its bytes.

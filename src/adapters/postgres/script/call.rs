@@ -56,7 +56,8 @@ pub fn with_pages<'a>(
     let placed = steps.into_iter().zip(of_steps).map(|(step, page)| match page {
         None => step,
         Some(page) => {
-            let is_it = |of: &Bytes| of.as_ptr() == page.as_ptr() && of.len() == page.len();
+            let is_it =
+                |other: &Bytes| other.as_ptr() == page.as_ptr() && other.len() == page.len();
             let place = pages.iter().position(is_it).unwrap_or_else(|| {
                 pages.push(page.clone());
                 pages.len() - 1

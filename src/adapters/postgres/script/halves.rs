@@ -29,35 +29,36 @@ impl Script {
         let Answer::Json(answer) = self.answer_of(&slot).await? else {
             return Err(unreadable("the parts of a page"));
         };
-        let told: Vec<Told> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
+        let told: Vec<PartAnswer> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
             .ok()
-            .and_then(|told| told.into_iter().map(|of| Told::read(&answer, of)).collect())
+            .and_then(|told| told.into_iter().map(|part| PartAnswer::read(&answer, part)).collect())
             .ok_or_else(|| unreadable("the parts of a page"))?;
         let Some(last) = parts.steps.last() else { return Ok(Vec::new()) };
-        let read = |of: &Told| match &of.outcome {
-            Ok(answer) => Ok(Part { range: of.range, outcome: Ok(last.read(answer)?) }),
-            Err(refused) => Ok(Part { range: of.range, outcome: Err(refused.clone()) }),
+        let read = |part: &PartAnswer| match &part.outcome {
+            Ok(answer) => Ok(Part { range: part.range, outcome: Ok(last.read(answer)?) }),
+            Err(refused) => Ok(Part { range: part.range, outcome: Err(refused.clone()) }),
         };
         let read = told.iter().map(read).collect::<Result<_, PostgresError>>()?;
-        let went_in: Vec<Told> = told.into_iter().filter(|of| of.outcome.is_ok()).collect();
+        let went_in: Vec<PartAnswer> =
+            told.into_iter().filter(|part| part.outcome.is_ok()).collect();
         self.state().keep_parts(&slot, parts, &went_in);
         Ok(read)
     }
 }
 
 /// A part as the function tells of it.
-struct Told {
+struct PartAnswer {
     range: (usize, usize),
     outcome: Result<RawAnswer, Box<Refused>>,
     letters: String,
 }
 
-impl Told {
+impl PartAnswer {
     /// `[first, last, answer]`, or `[first, last, null, refusal]`.
     fn read(answer: &Bytes, told: &RawValue) -> Option<Self> {
         let letters = told.get().to_owned();
         let members: Vec<&RawValue> = serde_json::from_str(told.get()).ok()?;
-        let number = |at: usize| members.get(at).and_then(|of| of.get().parse().ok());
+        let number = |at: usize| members.get(at).and_then(|part| part.get().parse().ok());
         let range = (number(0)?, number(1)?);
         let outcome = match (members.get(2), members.get(3)) {
             (Some(given), None) => Ok(RawAnswer::within(answer, given)),
@@ -73,18 +74,18 @@ impl Told {
 
 impl State {
     /// Writes the parts that went in where all were tried, with the answer that they gave.
-    fn keep_parts(&mut self, slot: &Slot, parts: Parts, went_in: &[Told]) {
-        let is_it = |of: &Written| std::sync::Arc::ptr_eq(&of.answer, slot);
+    fn keep_parts(&mut self, slot: &Slot, parts: Parts, went_in: &[PartAnswer]) {
+        let is_it = |written: &Written| std::sync::Arc::ptr_eq(&written.answer, slot);
         let Some(at) = self.written.iter().position(is_it) else { return };
         let tried = self.written.remove(at);
         if went_in.is_empty() {
             return;
         }
-        let ranges = went_in.iter().map(|of| of.range).collect();
+        let ranges = went_in.iter().map(|part| part.range).collect();
         let kept = Parts { ranges, halving: None, ..parts };
         let step = Step { parts: Some(kept), ..(*tried.step).clone() };
         let kept = Written::of(step, tried.page, Heard::Nobody);
-        let letters: Vec<&str> = went_in.iter().map(|of| of.letters.as_str()).collect();
+        let letters: Vec<&str> = went_in.iter().map(|part| part.letters.as_str()).collect();
         kept.first.get_or_init(|| RawAnswer::made(format!("[{}]", letters.join(","))));
         self.written.insert(at, kept);
     }
@@ -108,7 +109,8 @@ mod tests {
             let whole = Bytes::from(text.clone());
             let told: &RawValue = serde_json::from_slice(&whole).expect("it is JSON");
             let code = |refused: Box<Refused>| refused.code.code().to_owned();
-            let read = Told::read(&whole, told).map(|of| (of.range, of.outcome.err().map(code)));
+            let read = PartAnswer::read(&whole, told)
+                .map(|part| (part.range, part.outcome.err().map(code)));
             assert_eq!(read, expected, "{text}");
         }
     }

@@ -194,7 +194,7 @@ impl Script {
 
     /// Says whether a statement is part of the transaction.
     pub fn has_written(&self, statement: &str) -> bool {
-        self.state().written.iter().any(|of| of.step.sql == statement)
+        self.state().written.iter().any(|written| written.step.sql == statement)
     }
 
     /// Says whether statements that were answered are run again with those that follow.
@@ -258,15 +258,19 @@ impl Script {
             self.state().end(Ok(Answer::Number(0)));
             return Ok(());
         }
-        let steps: Vec<Arc<Step>> = written.iter().map(|of| of.step.clone()).collect();
-        let steps = steps.into_iter().zip(&written).map(|(step, of)| match of.first.get() {
-            Some(first) if !of.step.alone && self.is_replayed() => {
-                Arc::new(Step { again: Some(first.get().to_owned()), ..(*step).clone() })
-            }
-            _ => step,
-        });
-        let (steps, pages) =
-            call::with_pages(steps.collect(), written.iter().map(|of| of.page.as_ref()));
+        let steps: Vec<Arc<Step>> =
+            written.iter().map(|statement| statement.step.clone()).collect();
+        let steps =
+            steps.into_iter().zip(&written).map(|(step, statement)| match statement.first.get() {
+                Some(first) if !statement.step.alone && self.is_replayed() => {
+                    Arc::new(Step { again: Some(first.get().to_owned()), ..(*step).clone() })
+                }
+                _ => step,
+            });
+        let (steps, pages) = call::with_pages(
+            steps.collect(),
+            written.iter().map(|statement| statement.page.as_ref()),
+        );
         let called = match self.renew().await {
             Ok(()) => {
                 let writes = self.is_replayed();
@@ -278,39 +282,42 @@ impl Script {
             Ok(answered) => answered,
             Err(error) => {
                 // Otherwise each of those who wait would make the call again.
-                for of in written.iter().filter(|of| of.first.get().is_none()) {
-                    of.put(Err(call::shared(&error)));
+                for statement in written.iter().filter(|statement| statement.first.get().is_none())
+                {
+                    statement.put(Err(call::shared(&error)));
                 }
                 self.state().end(Err(call::shared(&error)));
                 return Err(error);
             }
         };
-        for (of, answer) in written.iter().zip(&answers) {
-            if !of.first.get_or_init(|| answer.clone()).is_same(answer) {
-                for of in &written {
-                    of.put(Err(PostgresError::Changed));
+        for (statement, answer) in written.iter().zip(&answers) {
+            if !statement.first.get_or_init(|| answer.clone()).is_same(answer) {
+                for statement in &written {
+                    statement.put(Err(PostgresError::Changed));
                 }
                 self.state().end(Err(PostgresError::Changed));
                 return Err(PostgresError::Changed);
             }
-            of.put(of.step.read(answer));
+            statement.put(statement.step.read(answer));
         }
         if let Some(refused) = failed {
             let error = PostgresError::Refused(Box::new(refused));
             let rest = &written[answers.len().min(written.len())..];
-            for of in rest.iter().skip(1) {
-                of.put(Err(call::aborted()));
+            for statement in rest.iter().skip(1) {
+                statement.put(Err(call::aborted()));
             }
             self.state().end(Err(call::aborted()));
             // The failure of a statement whose caller has stopped waiting is reported to the
             // script's runner.
             return match rest.first() {
-                Some(of) if of.heard == Heard::Somebody && of.first.get().is_none() => {
-                    of.put(Err(error));
+                Some(statement)
+                    if statement.heard == Heard::Somebody && statement.first.get().is_none() =>
+                {
+                    statement.put(Err(error));
                     Ok(())
                 }
-                Some(of) => {
-                    of.put(Err(call::shared(&error)));
+                Some(statement) => {
+                    statement.put(Err(call::shared(&error)));
                     Err(error)
                 }
                 None => Err(error),
@@ -332,15 +339,24 @@ impl State {
     /// those without an answer yet, with the settings before them.
     fn to_run(&self) -> Vec<Written> {
         let again = self.purpose == Some(Purpose::Write);
-        let is_pins = |of: &Written| matches!(of.step.gives, Gives::Nothing) && !of.step.alone;
-        let pins = self.written.iter().position(is_pins);
-        let is_due = |(at, of): &(usize, &Written)| {
-            let is_new = of.first.get().is_none();
-            is_new || (!of.step.alone && (again || Some(*at) == pins))
+        let is_pins = |statement: &Written| {
+            matches!(statement.step.gives, Gives::Nothing) && !statement.step.alone
         };
-        let due: Vec<Written> =
-            self.written.iter().enumerate().filter(is_due).map(|(_, of)| of.clone()).collect();
-        match due.iter().any(|of| of.first.get().is_none()) || (again && self.ends.is_some()) {
+        let pins = self.written.iter().position(is_pins);
+        let is_due = |(at, statement): &(usize, &Written)| {
+            let is_new = statement.first.get().is_none();
+            is_new || (!statement.step.alone && (again || Some(*at) == pins))
+        };
+        let due: Vec<Written> = self
+            .written
+            .iter()
+            .enumerate()
+            .filter(is_due)
+            .map(|(_, statement)| statement.clone())
+            .collect();
+        match due.iter().any(|statement| statement.first.get().is_none())
+            || (again && self.ends.is_some())
+        {
             true => due,
             false => Vec::new(),
         }

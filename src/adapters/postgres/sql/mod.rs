@@ -55,8 +55,8 @@ pub fn condition(filter: &str) -> String {
     format!("({filter}\n)")
 }
 
-/// Whether a type is Postgres' own: under the pinned `search_path`, `format_type` prints any other
-/// with its schema.
+/// Says whether a type is Postgres' own: under the pinned `search_path`, `format_type` prints any
+/// other with its schema.
 pub fn built_in(type_name: &str) -> bool {
     !type_name.contains('.')
 }

@@ -1,4 +1,4 @@
-//! What a server says when it refuses, however the words came: over its own protocol, or as the
+//! The words of a server that refuses, however they came: over its own protocol, or as the
 //! answer of our function behind an API.
 
 use tokio_postgres::error::{DbError, SqlState};
@@ -10,7 +10,7 @@ pub struct Refused {
     pub code: SqlState,
     /// The sentence, in the server's language.
     pub message: String,
-    /// What it adds; often a row's values.
+    /// The sentence that it adds; often a row's values.
     pub detail: Option<String>,
     /// The schema of what it names.
     pub schema: Option<String>,
@@ -20,7 +20,7 @@ pub struct Refused {
     pub column: Option<String>,
     /// The constraint.
     pub constraint: Option<String>,
-    /// Where it happened: functions, a line of COPY.
+    /// The place where it happened: functions, a line of COPY.
     pub context: Option<String>,
     /// A function of the database's own raised it.
     pub raised: bool,

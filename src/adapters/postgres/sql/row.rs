@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for JsonRow {
     }
 }
 
-/// What a value of an answer can be read as.
+/// A type that a value of an answer can be read as.
 pub trait Answer: FromSqlOwned {
     /// Reads what `row_to_json` writes; none where it is something else.
     fn of_json(value: &Value) -> Option<Self>;

@@ -30,8 +30,8 @@ pub fn begun(run: &NewRun<'_>, rows: &OpenRows<'_>) -> Result<Begun, PostgresErr
     let reconciled = reconciled_of(run.pipeline, &done);
     let done = checkpoints
         .iter()
-        .filter(|(table, of)| {
-            of.scan.is_none() && done.contains(&checkpoint_key(run.pipeline, table))
+        .filter(|(table, checkpoint)| {
+            checkpoint.scan.is_none() && done.contains(&checkpoint_key(run.pipeline, table))
         })
         .map(|(table, _)| table.clone())
         .collect();

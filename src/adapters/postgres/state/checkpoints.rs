@@ -83,7 +83,7 @@ pub async fn save_checkpoint(
     Ok(())
 }
 
-/// What saves a table's checkpoint.
+/// The statement that saves a table's checkpoint.
 pub fn saving(
     schema: &str,
     lease: &Lease,

@@ -32,7 +32,7 @@ pub async fn close(
     committed
 }
 
-/// What gives the lease back, if its number is still ours.
+/// The statement that gives the lease back, if its number is still ours.
 fn releasing(schema: &str, lease: &Lease) -> Statement {
     let text = format!(
         "update {}.sync_state set updated_at = now(), \

@@ -77,9 +77,9 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
         id.as_str().into(),
         pipeline.into(),
         trigger.name().into(),
-        delivery.map(|of| of.message.as_str()).into(),
-        delivery.map(|of| i64::from(of.retried)).into(),
-        delivery.and_then(|of| of.schedule.as_ref()).map(|id| id.as_str()).into(),
+        delivery.map(|delivery| delivery.message.as_str()).into(),
+        delivery.map(|delivery| i64::from(delivery.retried)).into(),
+        delivery.and_then(|delivery| delivery.schedule.as_ref()).map(|id| id.as_str()).into(),
         chain.id().into(),
         i64::from(chain.slice()).into(),
         kind.name().into(),
@@ -106,8 +106,8 @@ pub async fn count(
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
-/// What adds counts that stand in the statement as they are given: how many rows were written, and
-/// all of them as `format::counts` writes them. It gives how many rows are set aside.
+/// The statement that adds counts which stand in it as they are given: how many rows were written,
+/// and all of them as `format::counts` writes them. It gives how many rows are set aside.
 pub fn counting(
     schema: &str,
     run: &RunId,

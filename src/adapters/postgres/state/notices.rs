@@ -1,4 +1,4 @@
-//! What people know of a pipeline: one row of `sync_state`, compared and swapped.
+//! The news that people know of a pipeline: one row of `sync_state`, compared and swapped.
 
 use super::format::{StoredKnown, known_key};
 use super::tables;
@@ -9,7 +9,8 @@ use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::notice::{Known, Untold};
 
-/// What people know, and which rows were refused for the first time since, in one round trip.
+/// The news that people know, and which rows were refused for the first time since, in one round
+/// trip.
 pub async fn untold(
     session: &Session,
     schema: &str,

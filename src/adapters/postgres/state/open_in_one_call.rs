@@ -18,7 +18,7 @@ use crate::engine::ports::{Begun, NewRun};
 pub struct Beginning<'a> {
     /// The schema of the state tables.
     pub schema: &'a str,
-    /// What becomes of the target's triggers.
+    /// The fate of the target's triggers.
     pub triggers: TargetTriggers,
     /// The run.
     pub run: &'a NewRun<'a>,
@@ -60,8 +60,8 @@ pub async fn open(
     Ok(begun(run, opened)?.map(|begun| (facts, begun)))
 }
 
-/// What gives the identity of a database that can be a target: nobody has set it read-only, and it
-/// is not the source.
+/// The statement that gives the identity of a database that can be a target: nobody has set it
+/// read-only, and it is not the source.
 fn fit(source: Option<&str>) -> Statement {
     let text = format!(
         "select * from ({}) as told (identity, major, standby, read_only, may_stage, number) \
@@ -71,7 +71,7 @@ fn fit(source: Option<&str>) -> Statement {
     Statement { text, values: vec![source.into()] }
 }
 
-/// How many steps take the lease and record the start.
+/// The number of steps that take the lease and record the start.
 const OPENING: usize = 8;
 
 /// Those steps.
@@ -91,7 +91,7 @@ fn opening(schema: &str, run: &NewRun<'_>) -> [Step; OPENING] {
     ]
 }
 
-/// What a run begins with, read from the answers of these steps.
+/// Reads what a run begins with from the answers of these steps.
 fn begun(run: &NewRun<'_>, answers: &[Answer]) -> Result<Option<Begun>, PostgresError> {
     let [
         _,

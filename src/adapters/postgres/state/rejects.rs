@@ -16,7 +16,7 @@ use crate::engine::ports::RejectCounts;
 
 /// A row that was just refused.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct NewReject {
     /// The row.
     pub key: RowKey,
     /// The SQLSTATE.
@@ -25,9 +25,9 @@ pub struct Refusal {
     pub reason: String,
 }
 
-impl Refusal {
+impl NewReject {
     /// A row that the server spoke of: its message, and its detail where it has one.
-    pub fn told(key: RowKey, error: &Refused) -> Self {
+    pub fn new(key: RowKey, error: &Refused) -> Self {
         let reason = match (&error.code, &error.detail) {
             (&SqlState::LOCK_NOT_AVAILABLE, _) => {
                 "Somebody holds the row locked; it is tried again by every run".to_owned()
@@ -39,7 +39,7 @@ impl Refusal {
     }
 }
 
-/// What counts how many rows of each table are set aside.
+/// The statement that counts the rejected rows of each table.
 pub fn counts(schema: &str, pipeline: &str) -> Statement {
     let text = format!(
         "select table_name, count(*) from {}.sync_rejects where pipeline = $1 group by 1",
@@ -59,20 +59,20 @@ pub fn counted(rows: &[Row]) -> RejectCounts {
 
 /// Sets rows aside, in the transaction that saves the page they came in. One that is there already
 /// counts another attempt.
-pub async fn set_aside(
+pub async fn record(
     session: &Session,
     schema: &str,
     pipeline: &str,
     table: &TableName,
-    refused: &[Refusal],
+    refused: &[NewReject],
 ) -> Result<(), PostgresError> {
     if refused.is_empty() {
         return Ok(());
     }
-    let keys = refused.iter().map(|of| serde_json::to_string(of.key.values()));
+    let keys = refused.iter().map(|reject| serde_json::to_string(reject.key.values()));
     let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
-    let codes: Vec<String> = refused.iter().map(|of| of.code.clone()).collect();
-    let reasons: Vec<String> = refused.iter().map(|of| of.reason.clone()).collect();
+    let codes: Vec<String> = refused.iter().map(|reject| reject.code.clone()).collect();
+    let reasons: Vec<String> = refused.iter().map(|reject| reject.reason.clone()).collect();
     let statement = format!(
         "insert into {}.sync_rejects as r (pipeline, table_name, key, code, reason) \
          select $1, $2, {KEY_OF_JSON}, n.code, n.reason \
@@ -117,7 +117,7 @@ pub async fn clear(
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
 }
 
-/// The same in a transaction of its own, for a person who asked for it.
+/// Lets rows go in a transaction of its own, for a person who asked for it.
 pub async fn discard(
     session: &Session,
     schema: &str,

@@ -19,7 +19,7 @@ const FILES: [&str; VERSION as usize] = [
     include_str!("../../../../infra/sql/0004_history.sql"),
 ];
 
-/// What lets the program work on a project over its API.
+/// The function that lets the program work on a project over its API.
 const RUN: &str = include_str!("../../../../infra/sql/api/run.sql");
 
 /// Serialises whoever upgrades, for the length of the transaction. The number is ours alone by
@@ -66,9 +66,9 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
     session.commit().await
 }
 
-/// What a person runs in a project's SQL editor, where this program can make nothing: on a target
-/// the state tables and the function, on a source the function alone. Running it again changes
-/// nothing.
+/// The script that a person runs in a project's SQL editor, where this program can make nothing: on
+/// a target the state tables and the function, on a source the function alone. Running it again
+/// changes nothing.
 pub fn for_project(side: Side, schema: &str) -> String {
     match side {
         Side::Source => RUN.to_owned(),
@@ -126,7 +126,7 @@ pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), Post
     Ok((stored, VERSION.max(stored)))
 }
 
-/// Whether the state tables are up to date or may be made by the role.
+/// Says whether the state tables are up to date or may be made by the role.
 pub async fn check_place(session: &Session, schema: &str) -> Result<(), PostgresError> {
     if stored_version(session, schema).await? >= VERSION {
         return Ok(());

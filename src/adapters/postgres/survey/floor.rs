@@ -37,13 +37,13 @@ pub fn known(floor: &Floor) -> Option<CursorValue> {
     }
 }
 
-/// Whether nothing has to be asked for the floor.
+/// Says whether nothing has to be asked for the floor.
 pub fn is_known(floor: &Floor) -> bool {
     matches!(floor, Floor::None | Floor::Chosen(_))
 }
 
-/// What a look puts in its statement. The clock is read once a transaction: all of its statements
-/// mean the same floor.
+/// The floor as a look puts it in its statement. The clock is read once a transaction: all of its
+/// statements mean the same floor.
 pub fn floor(ask: &SurveyAsk<'_>, parameters: &mut Vec<Parameter>) -> FloorSql {
     let nothing = || FloorSql { condition: None, text: "null::text".to_owned() };
     let Cursor::Column { name, type_name, kind, nullable, .. } = &ask.shape.cursor else {

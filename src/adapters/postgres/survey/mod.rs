@@ -28,7 +28,7 @@ use writers::{WRITERS, names, past_numbers};
 /// between the first sample and a look is seen by the look.
 ///
 /// One full look at all would take no longer to answer, but a hundred tables take 100 ms to plan.
-/// Where a round trip is a call that counts against a quota, that is the lesser cost.
+/// If a round trip is a call that counts against a quota, that is the lesser cost.
 pub async fn look(
     session: &Session,
     asks: &[SurveyAsk<'_>],

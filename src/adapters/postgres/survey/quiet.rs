@@ -47,7 +47,7 @@ pub async fn look(
     Ok(quiet.collect())
 }
 
-/// What the last scan saw, if comparing with it can tell that nothing is to be done.
+/// The last scan's view of the table, if comparing with it can tell that nothing is to be done.
 fn seen(checkpoint: &Checkpoint) -> Option<&Seen> {
     let Checkpoint { shape: _, reached, scan } = checkpoint;
     let settled = reached.pending.is_none() && scan.is_none();

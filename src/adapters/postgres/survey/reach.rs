@@ -1,4 +1,4 @@
-//! How a stamp of a file stands to a cursor that is kept: compared here, in the column's own type,
+//! Compares a stamp of a file with a cursor that is kept: here, in the column's own type,
 //! as a run's are at the source.
 
 use super::window_sql::horizon;
@@ -7,7 +7,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 
-/// How far a stamp reaches.
+/// Says how far a stamp reaches.
 pub async fn reach(
     session: &Session,
     cursor: &Cursor,
