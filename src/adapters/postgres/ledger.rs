@@ -1,5 +1,4 @@
-//! The target as the engine's ledger: each port method is one transaction of a file beside this
-//! one.
+//! The target as the engine's ledger: each port method is one transaction of `state`.
 
 use async_trait::async_trait;
 

@@ -1,5 +1,5 @@
-//! The two sides as the engine knows them: each port method is one transaction of a file beside
-//! this one.
+//! The side that is written, as the engine knows it: each port method is one transaction. Both
+//! sides answer comparisons with the same statements.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

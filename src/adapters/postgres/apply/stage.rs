@@ -15,6 +15,9 @@ use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART};
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::shape::Shape;
 
+/// The table that holds the page.
+pub const STAGED: &str = "pg_temp.syncline_page";
+
 /// The bytes handed to the driver at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -120,6 +123,3 @@ pub fn path_to_operators<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> Str
         sql::literal(&schemas.join(", "))
     )
 }
-
-/// The table that holds the page; `write` makes it.
-pub const STAGED: &str = "pg_temp.syncline_page";

@@ -10,7 +10,7 @@
 //! do too, and take their children with them. Triggers of the target see the step between.
 //!
 //! Left alone are columns that another table points to, whose rows would follow the value, and
-//! types of which no free value is known; such rows are set aside.
+//! types of which no free value is known; such rows are rejected.
 
 use super::row_sql::{self, same_key};
 use super::stage::STAGED;
@@ -87,7 +87,7 @@ pub async fn uniques(session: &Session, shape: &Shape) -> Result<Vec<Unique>, Po
     Ok(uniques)
 }
 
-/// Moves the holders aside among the rows that the staged page brings anew; how many they were.
+/// Frees the values of those holders that the staged page brings anew. Gives how many they were.
 pub async fn free(
     session: &Session,
     shape: &Shape,

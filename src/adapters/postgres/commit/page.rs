@@ -1,7 +1,7 @@
 //! One page into the target: rows, checkpoint, counts and lease in one transaction.
 //!
 //! The order inside it: prove the lease and that the table is still what was agreed on, stage the
-//! rows, write those that differ, set aside those that are refused, save the checkpoint and the
+//! rows, write those that differ, reject those that are refused, save the checkpoint and the
 //! counts, commit. A run whose lease was taken over fails at the first step, a process that dies at
 //! any point leaves nothing, and a page that is sent twice finds its rows equal the second time.
 
@@ -59,7 +59,7 @@ async fn attempt(
     saved?;
     kept?;
     let mut set_aside = counted?;
-    // Others are set aside than those of this page: some of them may have come with it.
+    // Rows of earlier pages are rejected, too: some of them may have come with this page.
     if set_aside > refused.len() as u64 {
         let accepted = accepted_keys(shape, page, &refused)?;
         set_aside -=
@@ -82,7 +82,7 @@ fn accepted_keys(
     Ok(keys.into_iter().filter(|key| !refused.contains(key)).collect())
 }
 
-/// Tries rows again that were set aside: `page` is what the source still has of `keys`. What goes
+/// Tries rejected rows again: `page` is what the source still has of `keys`. What goes
 /// in, and what is gone, is let go; what is refused again stays.
 pub async fn retry(to: Writing<'_>, again: &RetriedRows<'_>) -> Result<Committed, PostgresError> {
     let Writing { session, schema, lease, .. } = to;

@@ -1,6 +1,5 @@
 //! A page that goes in as a whole, in one call of an API. It counts on the usual answers; where one
-//! is another, nothing is done, and the statements are asked one by one, as at a server. A run's
-//! beginning is beside it.
+//! is another, nothing is done, and the statements are asked one by one, as at a server.
 
 use tokio_postgres::error::SqlState;
 

@@ -1,5 +1,5 @@
 //! Finds the rows of a page that the target refuses, by halving: what goes in stays in, and a row
-//! that is refused alone is set aside with the server's reason.
+//! that is refused alone is rejected with the server's reason.
 //!
 //! A page of n rows with one bad row takes about 2 log2(n) attempts and moves its bytes some three
 //! times. Each attempt is a savepoint, so that what went in before it stays.

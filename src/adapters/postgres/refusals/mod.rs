@@ -1,6 +1,11 @@
-//! Puts a page's rows into the table, inside the transaction that `write` has begun, and tells
+//! Puts a page's rows into the table, inside a transaction that its caller has begun, and tells
 //! those that cannot go in: somebody holds them locked, they wait for another row, or the target
 //! refuses them.
+//!
+//! - `locked_rows`: finds the rows that somebody holds locked
+//! - `waiting_rows`: finds the rows that wait for another one
+//! - `halving`, `halving_in_one_call`: finds the rows that are refused, at a server and behind an
+//!   API
 
 mod halving;
 mod halving_in_one_call;
@@ -26,7 +31,7 @@ use waiting_rows::{MOST_LOOKS, ReasonedSplit};
 /// meanwhile.
 const MOST_PARTINGS: usize = 3;
 
-/// Puts the rows in, but for those that somebody holds locked: they are set aside, and tried
+/// Puts the rows in, but for those that somebody holds locked: they are rejected, and tried
 /// again like refused ones.
 pub async fn put(
     session: &Session,
@@ -57,7 +62,7 @@ pub struct Put {
     pub tally: Tally,
     /// They were copied straight into the table.
     pub straight: bool,
-    /// Those that are to be set aside.
+    /// The rows that are to be rejected.
     pub refused: Vec<NewReject>,
 }
 

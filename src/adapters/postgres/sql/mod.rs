@@ -1,4 +1,9 @@
-//! SQL text: the quoting of names and literals, and the settings that every transaction pins.
+//! SQL text: the quoting of names and literals.
+//!
+//! - `statement`: a statement and the values that it is bound to
+//! - `transaction`: the settings that every transaction pins
+//! - `row`: a row of an answer
+//! - `refusal`: the words of a server that refuses
 
 pub mod refusal;
 pub mod row;

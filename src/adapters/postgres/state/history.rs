@@ -90,8 +90,8 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
     ]
 }
 
-/// Adds a page's counts, in the transaction that saves its rows; how many rows of the table are set
-/// aside now is told and not added up, since a row leaves again.
+/// Adds a page's counts, in the transaction that saves its rows; how many rows of the table are
+/// rejected now is told and not added up, since a row leaves again.
 pub async fn count(
     session: &Session,
     schema: &str,
@@ -107,7 +107,7 @@ pub async fn count(
 }
 
 /// The statement that adds counts which stand in it as they are given: how many rows were written,
-/// and all of them as `format::counts` writes them. It gives how many rows are set aside.
+/// and all of them as `format::counts` writes them. It gives how many rows are rejected.
 pub fn counting(
     schema: &str,
     run: &RunId,

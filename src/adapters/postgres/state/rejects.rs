@@ -57,8 +57,8 @@ pub fn counted(rows: &[Row]) -> RejectCounts {
     rows.iter().filter_map(count).collect()
 }
 
-/// Sets rows aside, in the transaction that saves the page they came in. One that is there already
-/// counts another attempt.
+/// Records rejected rows, in the transaction that saves the page they came in. One that is there
+/// already counts another attempt.
 pub async fn record(
     session: &Session,
     schema: &str,
@@ -131,7 +131,7 @@ pub async fn discard(
     Ok(gone)
 }
 
-/// The rows that are set aside, of one table or of all, those first that were tried longest ago.
+/// The rejected rows of one table or of all, those first that were tried longest ago.
 pub async fn list(
     session: &Session,
     schema: &str,

@@ -1,5 +1,11 @@
 //! One look at all tables of the source: their greatest cursors, the digests that tell a quiet
 //! table from a changed one, and who is writing before and after.
+//!
+//! - `quiet`: which tables are as the last scan left them
+//! - `floor`: the cursor below which a look sees no row
+//! - `writers`: samples the transactions that may write
+//! - `window_sql`: the window of a scan and the digest of its rows
+//! - `reach`: compares a stamp of a file with a cursor that is kept
 
 mod floor;
 mod quiet;
