@@ -2,6 +2,8 @@
 
 mod api;
 mod cli;
+#[path = "../contract/mod.rs"]
+mod contract;
 mod cutover;
 mod deletes;
 mod demo;

@@ -24,8 +24,9 @@ pub trait Digests: Send + Sync {
         ranges: &[KeyRange],
     ) -> Result<Vec<RangeDigest>, Fault>;
 
-    /// Returns each `every`-th key of the settled rows of these spans, counted through, with the
-    /// place of its span; in the order of keys.
+    /// Returns keys of the settled rows of these spans that lie about `every` rows apart, each with
+    /// the place of its span, in the order of keys. A side may count the rows of all spans through,
+    /// or those of each span anew.
     async fn borders(
         &self,
         comparison: Comparison<'_>,

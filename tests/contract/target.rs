@@ -1,0 +1,153 @@
+//! The promises of `Target`.
+
+use syncline::engine::model::checkpoint::Checkpoint;
+use syncline::engine::model::fault_code::FaultCode;
+use syncline::engine::model::page::Page;
+use syncline::engine::model::range::RowKey;
+use syncline::engine::model::run::Tally;
+use syncline::engine::ports::{Batch, Deletion, Ledger, RetriedRows, Settled, Target};
+
+use super::{PIPELINE, all_targets, checkpoint, run_id};
+
+fn key(id: i32) -> RowKey {
+    RowKey::new(vec![id.to_string()])
+}
+
+const COUNT: &str = "select count(*)::text from items";
+
+#[tokio::test]
+async fn a_batch_is_saved_with_its_checkpoint_and_saving_it_again_changes_no_row() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let begun = sides.begin(&run).await;
+        let first = sides.save_all(&begun, &run).await;
+        assert_eq!(first.tally, Tally { inserted: 50, ..Tally::default() }, "{}", sides.name);
+        let versions = "select string_agg(xmin::text, ',' order by id) from items";
+        let before = sides.text_target(versions).await;
+
+        let second = sides.save(&begun, &run, &sides.items).await;
+
+        assert_eq!(second.tally, Tally { unchanged: 50, ..Tally::default() }, "{}", sides.name);
+        assert_eq!(sides.text_target(versions).await, before, "{}", sides.name);
+        let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
+        assert_eq!(stored.get(&sides.items.table), Some(&checkpoint(&sides.items)));
+        sides.end(begun, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_the_target_refuses_is_recorded_and_the_others_are_saved() {
+    for sides in all_targets().await {
+        let check = "alter table items add constraint no_13 check (v <> 13)";
+        sides.at_target.batch_execute(check).await.unwrap();
+        let run = run_id();
+        let begun = sides.begin(&run).await;
+        let saved = sides.save_all(&begun, &run).await;
+        let expected = Tally { inserted: 49, rejected: 1, ..Tally::default() };
+        assert_eq!((saved.tally, saved.rejects), (expected, 1), "{}", sides.name);
+        let rejects = sides.target.rejects(PIPELINE, Some(&sides.items.table), 9).await.unwrap();
+        let told: Vec<_> =
+            rejects.iter().map(|reject| (&reject.key, reject.code.as_str())).collect();
+        assert_eq!(told, [(&key(13), "23514")], "{}", sides.name);
+
+        sides.at_target.batch_execute("alter table items drop constraint no_13").await.unwrap();
+        let (page, keys) = (sides.all_rows(&sides.items).await, [key(13), key(999)]);
+        let rows = RetriedRows { run: &run, shape: &sides.items, page: &page, keys: &keys };
+        let retried = sides.target.retry(&begun.lease, &rows).await.unwrap();
+        assert_eq!((retried.tally.inserted, retried.rejects), (1, 0), "{}", sides.name);
+        assert_eq!(sides.text_target(COUNT).await, "50", "{}", sides.name);
+        sides.end(begun, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_saved_under_a_lease_that_another_run_took_over() {
+    for sides in all_targets().await {
+        let (run, other) = (run_id(), run_id());
+        let lease = sides.begin(&run).await.lease;
+        sides.expire_lease().await;
+        let holder = sides.begin(&other).await;
+        let page = sides.all_rows(&sides.parents).await;
+        let checkpoint = checkpoint(&sides.parents);
+        let batch = Batch {
+            run: &run,
+            shape: &sides.parents,
+            page: &page,
+            checkpoint: &checkpoint,
+            fresh: false,
+        };
+        let keys = [key(1)];
+        let deletion = Deletion { run: &run, shape: &sides.parents, keys: &keys };
+        let settled = Settled { table: &sides.parents.table, checkpoint: checkpoint.clone() };
+
+        let faults = [
+            sides.target.commit(&lease, &batch).await.unwrap_err(),
+            sides.target.delete(&lease, &deletion).await.unwrap_err(),
+            sides.target.settle(&lease, &[settled]).await.unwrap_err(),
+            sides.target.reconciled(&lease, &sides.parents.table).await.unwrap_err(),
+        ];
+
+        assert!(faults.iter().all(|fault| fault.code == FaultCode::LeaseLost), "{faults:?}");
+        assert_eq!(sides.text_target("select count(*)::text from parents").await, "0");
+        assert!(sides.target.checkpoints(PIPELINE).await.unwrap().is_empty(), "{}", sides.name);
+        sides.end(holder, &other).await;
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_counts_what_went_and_names_what_the_target_keeps() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let begun = sides.begin(&run).await;
+        sides.save_all(&begun, &run).await;
+        let keys = [key(5), key(10), key(999)];
+        let deletion = Deletion { run: &run, shape: &sides.items, keys: &keys };
+        let deleted = sides.target.delete(&begun.lease, &deletion).await.unwrap();
+        assert_eq!((deleted.rows, deleted.kept.len()), (2, 0), "{}", sides.name);
+
+        let keys = [key(1), key(2)];
+        sides.at_target.batch_execute("delete from items where parent = 2").await.unwrap();
+        let deletion = Deletion { run: &run, shape: &sides.parents, keys: &keys };
+        let deleted = sides.target.delete(&begun.lease, &deletion).await.unwrap();
+        assert_eq!((deleted.rows, deleted.kept.len()), (1, 1), "{}", sides.name);
+        assert_eq!(deleted.kept[0].key, key(1), "{}", sides.name);
+        sides.end(begun, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn settling_saves_checkpoints_without_rows_and_an_empty_table_is_told() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let begun = sides.begin(&run).await;
+        sides.save(&begun, &run, &sides.parents).await;
+        let tables = [sides.parents.table.clone(), sides.items.table.clone()];
+        let empty = sides.target.empty(&tables).await.unwrap();
+        assert_eq!(empty.iter().collect::<Vec<_>>(), [&sides.items.table], "{}", sides.name);
+        let settle = |checkpoint: &Checkpoint| Settled {
+            table: &sides.items.table,
+            checkpoint: checkpoint.clone(),
+        };
+        let settled = checkpoint(&sides.items);
+        sides.target.settle(&begun.lease, &[settle(&settled)]).await.unwrap();
+        let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
+        assert_eq!(stored.get(&sides.items.table), Some(&settled), "{}", sides.name);
+        sides.end(begun, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_rows_ends_a_scan_like_any_other() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let begun = sides.begin(&run).await;
+        let (page, checkpoint) = (Page::empty(), checkpoint(&sides.items));
+        let shape = &sides.items;
+        let batch = Batch { run: &run, shape, page: &page, checkpoint: &checkpoint, fresh: true };
+        let saved = sides.target.commit(&begun.lease, &batch).await.unwrap();
+        assert_eq!((saved.tally, saved.rejects), (Tally::default(), 0), "{}", sides.name);
+        let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
+        assert_eq!(stored.get(&shape.table), Some(&checkpoint), "{}", sides.name);
+        sides.end(begun, &run).await;
+    }
+}
