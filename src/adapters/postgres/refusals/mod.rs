@@ -10,7 +10,7 @@
 mod halving;
 mod halving_in_one_call;
 mod locked_rows;
-pub mod waiting_rows;
+mod waiting_rows;
 
 use tokio_postgres::error::SqlState;
 
