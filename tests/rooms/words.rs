@@ -1,4 +1,4 @@
-//! How a doc line begins, how wide a comment is, and which names are no nouns.
+//! The beginning of a doc line, the width of a comment, and the names that are no nouns.
 
 use super::Breach;
 

@@ -34,7 +34,7 @@ pub enum Kept {
     NotAsked,
     /// The comparison stopped at its limit, so that their number is not known.
     Incomplete,
-    /// The same reason holds for a sync.
+    /// The reason is one that holds for a sync, too.
     Refused(DeleteRefusal),
 }
 
