@@ -9,7 +9,7 @@
 //! | [`schedules::ManageSchedules`] | HTTP, `schedule`, `setup`, `cutover` | makes, lists, pauses and deletes the schedules |
 //! | [`losses::RecordLoss`] | HTTP | records a message that the queue gave up |
 //! | [`gap::ImportGap`] | `gap import` | fills a gap from files; `plan` counts, `rehearse` tries and undoes |
-//! | [`gap::ExportGap`] | `gap export` | says which queries export the rows of a gap |
+//! | [`gap::ExportGap`] | `gap sql` | says which queries export the rows of a gap |
 //! | [`export::ExportTables`] | `export` | writes the tables of one side into files |
 //! | [`cutover::WatchSource`] | `cutover` | finds out whether anybody still writes in the source |
 //!

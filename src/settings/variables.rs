@@ -1,5 +1,5 @@
-//! Every environment variable that is understood, once: error messages, `--help` and the README's
-//! table are made from this list.
+//! Every environment variable that is understood, once: error messages, `--help` and the table of
+//! docs/settings.md are made from this list.
 
 /// An environment variable, described for the people who set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

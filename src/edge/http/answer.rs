@@ -125,7 +125,7 @@ impl Answer {
 
     /// A path or method that is not there.
     pub fn refused(status: StatusCode, code: FaultCode, message: &str) -> Response {
-        let hint = "the README lists the paths";
+        let hint = "docs/http.md lists the paths";
         (status, Json(ErrorAnswer::refused(code, message, hint, false))).into_response()
     }
 
