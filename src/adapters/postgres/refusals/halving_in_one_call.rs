@@ -66,6 +66,9 @@ pub async fn halves(
                 Ok(counts) => tally += super::halving_in_one_call::tally(&counts, next - first)?,
                 Err(told) => {
                     let told = PostgresError::Refused(told).refusal_of_a_row()?;
+                    if first < last {
+                        return Err(unreadable("the one row that a refusal is about"));
+                    }
                     let key = keys::key_of(shape, &page.bytes[rows[first - 1].clone()])?;
                     refused.push(NewReject::new(key, &told));
                 }
