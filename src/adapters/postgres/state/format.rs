@@ -13,10 +13,6 @@ use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::shape_mark::ShapeMark;
 use crate::engine::model::table::TableName;
 
-/// The version of the state tables that this program works with: the number of files in
-/// `infra/sql`.
-pub const VERSION: i64 = 4;
-
 /// The key of a pipeline's lease.
 pub fn lease_key(pipeline: &str) -> String {
     format!("lease:{pipeline}")

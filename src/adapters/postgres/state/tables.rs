@@ -10,9 +10,11 @@ use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::range::Side;
 
-pub use super::format::VERSION;
+/// The version of the state tables that this program works with: the number of files.
+pub const VERSION: i64 = FILES.len() as i64;
+
 /// The files; a file's place is the version it leads to. A file that was released never changes.
-const FILES: [&str; VERSION as usize] = [
+const FILES: &[&str] = &[
     include_str!("../../../../infra/sql/0001_state.sql"),
     include_str!("../../../../infra/sql/0002_deliveries.sql"),
     include_str!("../../../../infra/sql/0003_rejects.sql"),
