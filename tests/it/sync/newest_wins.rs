@@ -68,12 +68,13 @@ async fn a_repair_overwrites_no_row_that_is_newer_on_the_target() {
 
 #[tokio::test]
 async fn a_policy_that_nothing_can_decide_is_a_problem() {
-    let table = "create table items (id int primary key, n int not null);";
-    let pair =
-        Pair::with(table).await.rules("name = \"items\"\npolicy = \"newest-wins\"\ncursor = \"n\"");
-    let answer = pair.sync().await;
-    assert_eq!(answer.status, 489, "{}", answer.body);
-    assert!(answer.body.to_string().contains("no stamp on both sides"), "{}", answer.body);
+    for number in ["int", "numeric"] {
+        let table = format!("create table items (id int primary key, n {number} not null);");
+        let rule = "name = \"items\"\npolicy = \"newest-wins\"\ncursor = \"n\"";
+        let answer = Pair::with(&table).await.rules(rule).sync().await;
+        assert_eq!(answer.status, 489, "{}", answer.body);
+        assert!(answer.body.to_string().contains("no stamp on both sides"), "{}", answer.body);
+    }
 }
 
 #[tokio::test]

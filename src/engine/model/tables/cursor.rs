@@ -95,9 +95,12 @@ pub enum CursorKind {
 }
 
 impl CursorKind {
-    /// Its values are times.
+    /// Says whether its values are times.
     pub fn is_of_time(self) -> bool {
-        matches!(self, Self::Instant | Self::WallClock | Self::Day)
+        match self {
+            Self::Instant | Self::WallClock | Self::Day => true,
+            Self::Sequence | Self::Decimal => false,
+        }
     }
 
     /// The kind of a column of the type that `format_type` prints, if it can be a cursor at all.

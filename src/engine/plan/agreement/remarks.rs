@@ -142,9 +142,8 @@ pub fn compares(
         return None;
     }
     let kind_there = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
-    let is_stamp = |kind: CursorKind| kind != CursorKind::Sequence;
     let comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
-        if is_stamp(*kind) && kind_there(column).is_some_and(is_stamp));
+        if kind.is_of_time() && kind_there(column).is_some_and(CursorKind::is_of_time));
     Some(match comparable {
         true => Note::new(
             Weight::Info,
