@@ -1,4 +1,5 @@
-//! One attempt to write a page whole, behind a savepoint.
+//! One attempt to write a page whole. `stage` sets a savepoint; after an error the caller of
+//! `upsert_staged` rolls back to it.
 
 use super::merge::{self, Applied};
 use super::stage::stage;
@@ -10,8 +11,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
-/// Stages the rows and writes those that differ from the table's in a byte, behind a savepoint.
-pub async fn compared(
+/// Stages the rows and writes those whose bytes differ from the target's.
+pub async fn upsert_staged(
     session: &Session,
     shape: &Shape,
     page: &Page,
@@ -20,7 +21,7 @@ pub async fn compared(
     apply_checked(session, shape, page).await
 }
 
-/// Writes the staged page, and looks after its foreign keys where the server does not.
+/// Writes the staged page, and checks its foreign keys itself if triggers are suppressed.
 async fn apply_checked(
     session: &Session,
     shape: &Shape,
@@ -33,9 +34,10 @@ async fn apply_checked(
     Ok(tally)
 }
 
-/// Frees the unique values that the page's rows hand on to each other, and writes the page then.
-/// Gives none if no value was freed, or the page is refused all the same.
-pub async fn freed(
+/// Moves unique values that rows of the page exchange out of the way, then writes the page.
+/// Returns none, and rolls back to the savepoint, if no value was freed or the page is still
+/// refused.
+pub async fn upsert_after_freeing(
     session: &Session,
     shape: &Shape,
     page: &Page,

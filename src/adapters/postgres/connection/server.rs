@@ -1,4 +1,4 @@
-//! Reaching a server: who it must prove to be, and how long we wait for it.
+//! Connects to a server: the TLS check, the timeout, the keepalive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +13,23 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::engine::model::database::{DatabaseUrl, Host, RootCertificate, SslMode};
 
-/// The time that reaching a server may take unless its URL says otherwise.
+/// The time that connecting may take unless the URL sets it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The silence after which the kernel asks the other side whether it is still there. A cut
-/// network otherwise looks like a slow query until the invocation dies.
+/// The idle time before the first TCP keepalive probe. Without probes a cut network looks like a
+/// slow query until the invocation dies.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 
-/// A connection and the task that moves its bytes; the task ends with the client.
+/// A connected client, and the TLS connector that its cancel requests use. The task that moves
+/// the client's bytes ends when the client is dropped.
 pub struct Connection {
     /// The driver's client.
     pub client: Client,
-    /// Proves who the server is; kept for cancel requests, which are connections of their own.
+    /// The TLS connector: a cancel request is a connection of its own.
     pub tls: MakeRustlsConnect,
 }
 
-/// Connects. The driver's task is owned by the client: it ends when the client is dropped.
+/// Connects, and starts the task that moves the connection's bytes.
 pub async fn connect(url: &DatabaseUrl) -> Result<Connection, PostgresError> {
     let tls = tls(url)?;
     let config = config(url);
@@ -36,11 +37,11 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Connection, PostgresError> {
     let connecting = async {
         if config.get_ssl_mode() == DriverSslMode::Disable {
             let (client, connection) = config.connect(NoTls).await?;
-            drop(tokio::spawn(async move { note_end(connection.await) }));
+            drop(tokio::spawn(async move { log_disconnect(connection.await) }));
             Ok::<_, tokio_postgres::Error>(client)
         } else {
             let (client, connection) = config.connect(tls.clone()).await?;
-            drop(tokio::spawn(async move { note_end(connection.await) }));
+            drop(tokio::spawn(async move { log_disconnect(connection.await) }));
             Ok(client)
         }
     };
@@ -52,7 +53,7 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Connection, PostgresError> {
 
 /// A broken connection is also reported to whoever waits for an answer; the log line is for the
 /// time between two calls.
-fn note_end(end: Result<(), tokio_postgres::Error>) {
+fn log_disconnect(end: Result<(), tokio_postgres::Error>) {
     if let Err(error) = end {
         tracing::debug!(%error, "A database connection ended");
     }
@@ -89,9 +90,9 @@ fn config(url: &DatabaseUrl) -> Config {
     config
 }
 
-/// Without `sslmode` a server elsewhere must prove who it is, and one on this machine is spoken
-/// to in clear. Every mode that asks for TLS verifies chain and name; libpq's unverified
-/// `require` has no equal here.
+/// Chooses the driver's mode. Without `sslmode` a remote server must present a valid certificate,
+/// and a local one is connected to without TLS. Every mode that asks for TLS verifies the chain and
+/// the name; libpq's unverified `require` is not supported.
 fn ssl_mode(url: &DatabaseUrl) -> DriverSslMode {
     match url.ssl_mode {
         Some(SslMode::Disable) => DriverSslMode::Disable,

@@ -36,7 +36,7 @@ use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
 use fault::{of_either_side, unreadable};
 use pages::PagedSnapshot;
-use progress::{TOLD_EVERY, tell};
+use progress::{REPORT_EVERY_ROWS, report_progress};
 use writer::Writer;
 
 /// The number of bytes that are handed on at once.
@@ -70,7 +70,7 @@ impl Exported for PostgresExport {
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
         let session = self.pool.take().await?;
         if session.script().is_some() {
-            return Ok(Box::new(PagedSnapshot::of(session, parts).await?));
+            return Ok(Box::new(PagedSnapshot::take(session, parts).await?));
         }
         let encoding = begin(&session, parts).await?;
         Ok(Box::new(PostgresSnapshot { session, encoding }))
@@ -139,13 +139,13 @@ impl Snapshot for PostgresSnapshot {
                 output.write(&writer.chunk)?;
                 writer.chunk.clear();
             }
-            if writer.rows.is_multiple_of(TOLD_EVERY) {
-                tell(part, writer.rows);
+            if writer.rows.is_multiple_of(REPORT_EVERY_ROWS) {
+                report_progress(part, writer.rows);
             }
         }
         writer.end();
         output.write(&writer.chunk)?;
-        tell(part, writer.rows);
+        report_progress(part, writer.rows);
         Ok(writer.rows)
     }
 

@@ -1,9 +1,9 @@
-//! A whole side read out over an API: page by page, a call each, in the order in which the rows
-//! lie. What was read is of one moment only if it is what was there at that moment (`moment.rs`
-//! says how that is known); if not, all of it is for nothing.
+//! Exports all tables of a side over an API: one call for each page, in physical (ctid) order. The
+//! rows are of one moment only if they are the rows that were there at that moment (`moment.rs`
+//! says how that is known); if not, the export fails and must start again.
 //!
-//! A page is a stretch of blocks, which Postgres finds without an index from 14 on; 13 reads the
-//! table for each. So tables without a key have pages, too, and rows come as a COPY gives them.
+//! A page is a range of blocks: a TID range scan since Postgres 14, while 13 scans the whole table
+//! for each page. So tables without a key have pages, too, and rows come as a COPY gives them.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::fault::unreadable;
 use super::lines::{self, Text, Value};
 use super::moment::{self, Moment, Piece, Point, VERSION, Versions};
-use super::progress::tell;
+use super::progress::report_progress;
 use super::statements;
 use super::writer::Writer;
 use crate::adapters::postgres::connection::session::Session;
@@ -27,16 +27,16 @@ use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::table::TableName;
 use crate::jobs::export::ports::{Format, How, Output, Part, Snapshot};
 
-/// More rows are not asked for at once, however short they are.
+/// The most rows of one call, however short they are.
 const MOST_ROWS: u64 = 50_000;
 
-/// More blocks are not looked through by one call, however few rows they hold: half a gigabyte.
+/// The most blocks that one call scans, however few rows they hold: half a gigabyte.
 const MOST_BLOCKS: u64 = 1 << 16;
 
-/// Blocks are this long in nearly every database; it only sets how many are asked for first.
+/// The length of a block in nearly every database. It only sets the size of the first page.
 const BLOCK_BYTES: u64 = 8 << 10;
 
-/// The tables as they were when they were looked at, if they can still be read so.
+/// The tables as of the moment of their survey, as long as their rows are still the same.
 pub struct PagedSnapshot {
     session: Session,
     parts: Vec<Part>,
@@ -44,8 +44,8 @@ pub struct PagedSnapshot {
 }
 
 impl PagedSnapshot {
-    /// Looks at the tables.
-    pub async fn of(session: Session, parts: &[Part]) -> Result<Self, Fault> {
+    /// Surveys the tables, and refuses those without row versions.
+    pub async fn take(session: Session, parts: &[Part]) -> Result<Self, Fault> {
         if let Some(part) = parts.iter().find(|part| !part.relation.has_versions()) {
             return Err(no_versions(&part.table));
         }
@@ -54,13 +54,15 @@ impl PagedSnapshot {
             return Err(no_versions(table));
         }
         let moment = match moment::look(&session, parts, None).await {
-            Err(error @ PostgresError::Refused(_)) => named(&session, parts, error).await?,
+            Err(error @ PostgresError::Refused(_)) => {
+                survey_one_by_one(&session, parts, error).await?
+            }
             looked => looked.map_err(too_long)?,
         };
         Ok(Self { session, parts: parts.to_vec(), moment })
     }
 
-    /// Reads one piece of a table, and holds it to the moment.
+    /// Reads one piece of a table, and checks that its row versions are those of the moment.
     async fn piece(
         &self,
         piece: &Piece,
@@ -68,12 +70,12 @@ impl PagedSnapshot {
         writer: &mut Writer<'_>,
         output: &mut dyn Output,
     ) -> Result<(), Fault> {
-        let (mut stretch, mut read) = (Stretch::first(piece), Versions::default());
-        while stretch.from.block < piece.blocks {
-            let answer = match self.page(piece, part, writer.format(), &stretch).await {
+        let (mut range, mut read) = (BlockRange::first(piece), Versions::default());
+        while range.from.block < piece.blocks {
+            let answer = match self.page(piece, part, writer.format(), &range).await {
                 Err(error) => {
                     let fault = too_long(error);
-                    if fault.took_too_long() && stretch.shrink() {
+                    if fault.took_too_long() && range.shrink() {
                         continue;
                     }
                     return Err(fault);
@@ -97,14 +99,14 @@ impl PagedSnapshot {
                 writer.message(&line)?;
             }
             read = read.and(page.versions().map_err(unreadable)?);
-            stretch.go_on(&page, answer.len()).map_err(unreadable)?;
+            range.advance(&page, answer.len()).map_err(unreadable)?;
             output.write(&writer.chunk)?;
             writer.chunk.clear();
-            tell(part, writer.rows);
+            report_progress(part, writer.rows);
         }
         match read == piece.versions {
             true => Ok(()),
-            false => Err(self.overtaken(&part.table).await),
+            false => Err(self.changed_meanwhile(&part.table).await),
         }
     }
 
@@ -113,10 +115,10 @@ impl PagedSnapshot {
         piece: &Piece,
         part: &Part,
         format: Format,
-        stretch: &Stretch,
+        range: &BlockRange,
     ) -> Result<Bytes, PostgresError> {
         let point = self.moment.point.as_ref().expect("a piece is of a moment with rows");
-        let page = page_sql(piece, part, format, stretch, point);
+        let page = page_sql(piece, part, format, range, point);
         let lock = moment::lock(&piece.name, relation_of_piece(part));
         let (begun, locked, page) =
             tokio::join!(self.session.begin(Purpose::Read), self.session.batch(&lock), async {
@@ -128,8 +130,8 @@ impl PagedSnapshot {
         page
     }
 
-    /// Rows of a table are gone; the others whose rows are gone by now are told with it.
-    async fn overtaken(&self, table: &TableName) -> Fault {
+    /// Builds the fault for a changed table, and names other tables that have changed by now.
+    async fn changed_meanwhile(&self, table: &TableName) -> Fault {
         let point = self.moment.point.as_ref();
         let now = moment::look(&self.session, &self.parts, point).await.ok();
         let mut others: Vec<String> = Vec::new();
@@ -186,7 +188,7 @@ impl Snapshot for PagedSnapshot {
         }
         writer.end();
         output.write(&writer.chunk)?;
-        tell(part, writer.rows);
+        report_progress(part, writer.rows);
         Ok(writer.rows)
     }
 
@@ -195,9 +197,12 @@ impl Snapshot for PagedSnapshot {
     }
 }
 
-/// Asks for the tables one by one, so that the one that is in the way is named. Where none is any
-/// more, all are looked at again.
-async fn named(session: &Session, parts: &[Part], error: PostgresError) -> Result<Moment, Fault> {
+/// Surveys table by table, to name the one that fails. If none fails, surveys all again.
+async fn survey_one_by_one(
+    session: &Session,
+    parts: &[Part],
+    error: PostgresError,
+) -> Result<Moment, Fault> {
     let fault = too_long(error);
     if fault.took_too_long() {
         return Err(fault);
@@ -219,13 +224,13 @@ struct Place {
 
 /// The blocks that the next page is made of.
 #[derive(Debug)]
-struct Stretch {
+struct BlockRange {
     from: Place,
     blocks: u64,
     rows: u64,
 }
 
-impl Stretch {
+impl BlockRange {
     /// As much as makes up a page if all rows are alike and large ones are not compressed.
     fn first(piece: &Piece) -> Self {
         let page = PAGE_BYTES as u64;
@@ -237,7 +242,7 @@ impl Stretch {
         }
     }
 
-    /// The block that it ends before.
+    /// The first block after the range.
     fn until(&self) -> u64 {
         self.from.block + self.blocks
     }
@@ -249,20 +254,22 @@ impl Stretch {
         can
     }
 
-    /// The stretch that follows a page: more at a time where the page came out short, and no more
+    /// Moves on behind a page: more at a time where the page came out short, and no more
     /// rows than fit where not all did, since the server forms the others for nothing.
-    fn go_on(&mut self, page: &Page<'_>, bytes: usize) -> Result<(), PostgresError> {
-        let cut = page.count < page.found;
-        let all = !cut && page.found < self.rows;
+    fn advance(&mut self, page: &Page<'_>, bytes: usize) -> Result<(), PostgresError> {
+        let byte_limit_hit = page.count < page.found;
+        let range_exhausted = !byte_limit_hit && page.found < self.rows;
         self.from = match &page.last {
-            Some(last) if !all => place(last).ok_or_else(|| script::unreadable("a place"))?,
+            Some(last) if !range_exhausted => {
+                place(last).ok_or_else(|| script::unreadable("a place"))?
+            }
             _ => Place { block: self.until(), row: 0 },
         };
         let is_short = bytes < PAGE_BYTES / 2;
-        if cut {
+        if byte_limit_hit {
             self.rows = (page.count + page.count / 4).max(1);
         } else if is_short {
-            match all {
+            match range_exhausted {
                 true => self.blocks = (self.blocks * 4).min(MOST_BLOCKS),
                 false => self.rows = (self.rows * 2).min(MOST_ROWS),
             }
@@ -281,13 +288,13 @@ fn place(text: &str) -> Option<Place> {
 #[derive(Deserialize)]
 struct Page<'a> {
     shape: String,
-    /// The rows of the stretch.
+    /// The rows found, at most as many as were asked for.
     found: u64,
-    /// Those of them that are given.
+    /// The rows in the answer, at most as many as fit a page's bytes.
     count: u64,
-    /// The sum of the hashes of their names.
+    /// The sum of the hashes that identify the row versions.
     sum: String,
-    /// The place of the last of them.
+    /// The place of the last row in the answer.
     last: Option<String>,
     #[serde(borrow)]
     rows: Vec<&'a RawValue>,
@@ -300,27 +307,27 @@ impl Page<'_> {
     }
 }
 
-/// The rows of a stretch that were there at a point, in their order, as one JSON value: up to as
+/// The rows of a range that were there at a point, in their order, as one JSON value: up to as
 /// many bytes as a page has, one row at least. They are formed behind the limit, since what is not
 /// given need not be read from where large values lie.
 fn page_sql(
     piece: &Piece,
     part: &Part,
     format: Format,
-    stretch: &Stretch,
+    range: &BlockRange,
     point: &Point,
 ) -> String {
     let columns: String = (part.columns.iter().enumerate())
         .map(|(at, column)| format!("r.{} as c{at}, ", sql::ident(&column.name)))
         .collect();
     let filter = part.filter.as_deref().map(sql::condition);
-    let Stretch { from: Place { block, row }, rows, .. } = stretch;
+    let BlockRange { from: Place { block, row }, rows, .. } = range;
     let found = format!(
         "select {columns}r.ctid as place, {VERSION} as hash from {of_piece} as r \
          where r.ctid > '({block},{row})' and r.ctid < '({until},0)' and {before} and {filter} \
          order by r.ctid limit {rows}",
         of_piece = sql::rows_of(&piece.name, relation_of_piece(part)),
-        until = stretch.until().min(u64::from(u32::MAX)),
+        until = range.until().min(u64::from(u32::MAX)),
         before = point.before(),
         filter = filter.as_deref().unwrap_or("true"),
     );
@@ -347,8 +354,9 @@ fn relation_of_piece(part: &Part) -> Relation {
     }
 }
 
-/// The expression that makes a list of texts of a row, `q`. A cast to text would tell some types
-/// otherwise than they print themselves, and a composite value of nothing but NULLs is no NULL.
+/// The expression that makes a list of texts of a row, `q`. A cast to text gives another form than
+/// the type's output function for some types, and a composite value of nothing but NULLs is no
+/// NULL.
 fn line_sql(part: &Part, format: Format) -> String {
     if format == Format::Jsonl {
         let members = (part.columns.iter().enumerate())
@@ -364,15 +372,15 @@ fn line_sql(part: &Part, format: Format) -> String {
     format!("to_json(array[{}]::text[])", values.collect::<Vec<_>>().join(", "))
 }
 
-/// The fault of a call that the server or the gateway ended: the hint of a run's page helps
-/// nobody here.
+/// Turns a call that the server or the gateway ended into a fault with an export's own hint: the
+/// hint of a sync's page does not apply.
 fn too_long(error: PostgresError) -> Fault {
     let fault = unreadable(error);
     if !fault.took_too_long() {
         return fault;
     }
-    let hint = "all tables are looked over in one call, which has a minute: export fewer of them with --table, \
-        or give the database's own postgres:// URL";
+    let hint = "one call over an API has a minute, for the survey of all tables and for each page: give the \
+        database's own postgres:// URL, or export fewer tables with --table if the survey is slow";
     Fault { hint: hint.to_owned(), ..fault }
 }
 
@@ -381,8 +389,8 @@ fn no_versions(table: &TableName) -> Fault {
         Step::Plan,
         Remedy::Operator,
         FaultCode::NoVersions,
-        "Its rows lie elsewhere and have no versions, so what is read of it over an API is not known to be of \
-         one moment",
+        "It is a view, or has rows on another server, so its rows have no versions and what is read of \
+         it over an API is not known to be of one moment",
         "leave it out, or give the database's own postgres:// URL",
     )
     .of_table(table)

@@ -1,11 +1,12 @@
-//! Tells how far an export is.
+//! Reports the progress of an export.
 
 use crate::jobs::export::ports::Part;
 
-/// After how many rows progress is told.
-pub const TOLD_EVERY: u64 = 10_000;
+/// The number of rows between two progress events of a COPY.
+pub const REPORT_EVERY_ROWS: u64 = 10_000;
 
-pub fn tell(part: &Part, rows: u64) {
+/// Sends the event from which the terminal draws its progress bar.
+pub fn report_progress(part: &Part, rows: u64) {
     let Part { table, expected, .. } = part;
     tracing::debug!(target: "syncline::progress", %table, rows, expected, "Exported rows");
 }

@@ -1,4 +1,5 @@
-//! Judges what an API answered in place of the database behind it.
+//! Maps the errors of a project's API to who must act, a fault code and a hint. They come in
+//! place of an answer of the database behind it.
 
 use super::judgement::Judgement;
 use crate::adapters::api::http::NoAnswer;
@@ -6,14 +7,14 @@ use crate::adapters::api::project::ApiError;
 use crate::engine::model::fault::Remedy;
 use crate::engine::model::fault_code::FaultCode;
 
-/// The hint to do what only a person can do in a project.
+/// The hint for a target without our state tables: its SQL must be run there by hand.
 pub const PASTE: &str =
     "run what `syncline project-sql target` prints in the target's SQL editor, once";
-/// That hint where the project may be either side.
+/// The hint for a project without `syncline_run`, which may be the source or the target.
 const PASTE_IN_EITHER: &str = "the project lacks the function syncline_run: run what `syncline project-sql source` \
-    or `syncline project-sql target` prints, as the side it is, in its SQL editor, once";
+    or `syncline project-sql target` prints, whichever side it is, in its SQL editor, once";
 
-/// Judges who must act on what an API answered.
+/// Returns who must act on an error of the API, its fault code and its hint.
 pub fn judged(error: &ApiError) -> Judgement {
     match error {
         ApiError::NoAnswer(NoAnswer::TooLarge(_)) => (
@@ -79,7 +80,7 @@ pub fn judged(error: &ApiError) -> Judgement {
         ApiError::Gateway(_) => (
             Remedy::Retry,
             FaultCode::Unavailable,
-            "the project's gateway is out of order; the provider's status page tells more",
+            "the project's gateway does not work at the moment; see the provider's status page",
         ),
         ApiError::Answer(_) => (
             Remedy::Report,

@@ -71,7 +71,7 @@ async fn attempt(
     shape: &Shape,
     part: &Page,
 ) -> Result<Result<Tally, Refused>, PostgresError> {
-    match attempt::compared(session, shape, part).await {
+    match attempt::upsert_staged(session, shape, part).await {
         Ok(tally) => {
             session.release(PART).await?;
             Ok(Ok(tally))

@@ -127,7 +127,7 @@ async fn write_whole(
         }
         let tally = match session.script() {
             Some(script) => halving_in_one_call::whole(session, script, shape, page).await?,
-            None => attempt::compared(session, shape, page).await?,
+            None => attempt::upsert_staged(session, shape, page).await?,
         };
         Ok(all_in(tally, false))
     };
@@ -139,7 +139,7 @@ async fn write_whole(
     // A step between could look newer than the row that is to follow it.
     if refused.code == SqlState::UNIQUE_VIOLATION
         && shape.newest_by().is_none()
-        && let Some(tally) = attempt::freed(session, shape, page).await?
+        && let Some(tally) = attempt::upsert_after_freeing(session, shape, page).await?
     {
         return Ok(all_in(tally, false));
     }
