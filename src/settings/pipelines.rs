@@ -139,7 +139,7 @@ fn own_deletes(
         problems.of(DELETES, Problem::Expected(DeletesWord::WORDS));
         return Deletes::Off;
     };
-    how.with(mark).unwrap_or_else(|| {
+    how.with_mark_column(mark).unwrap_or_else(|| {
         problems.of(DELETES, Problem::NoMark);
         Deletes::Off
     })

@@ -32,13 +32,14 @@ pub async fn sync(
 ) -> Response {
     let Ok(caller) = door.keys.caller(&call) else { return Answer::unauthorized() };
     let run = door.app.new_run();
-    match slice(&door.app, &pipeline, &call, caller, &run).await {
+    match run_slice(&door.app, &pipeline, &call, caller, &run).await {
         Ok(response) => response,
         Err(fault) => Answer::fault(&fault, &run),
     }
 }
 
-async fn slice(
+/// Runs one slice, and hands the next request to the queue.
+async fn run_slice(
     app: &App,
     pipeline: &str,
     call: &Call,
@@ -46,9 +47,9 @@ async fn slice(
     run: &RunId,
 ) -> Result<Response, Fault> {
     let served = named(app, pipeline)?;
-    let job = asked(app, served, call, caller, run)?;
+    let job = job_of(app, served, call, caller, run)?;
     let outcome = job.run(&served.ports, &budget(app, call, caller)).await?;
-    let continued = match rest(&outcome, &job, caller, app.calls.retries) {
+    let continued = match next_request(&outcome, &job, caller, app.calls.retries) {
         Rest::Nothing => Continued::NotNeeded,
         Rest::Stalled(stalled) => Continued::Failed(calling::stalled(stalled)),
         Rest::Slice(next, delay) => published(app, served, call, &next, delay).await,
@@ -56,8 +57,9 @@ async fn slice(
     Ok(Answer::outcome(&outcome, job.trigger, run, &continued))
 }
 
-/// A signed body says what is asked; so does a person's, who gets to know when it is wrong.
-fn asked(
+/// Reads the request. A body of the queue's that cannot be read counts as a schedule's tick; a
+/// person's is refused with an error.
+fn job_of(
     app: &App,
     served: &Served,
     call: &Call,
@@ -96,7 +98,7 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
         Some(Some("startup")) => Ok(Asked::Startup),
         _ => Err(Fault::of_call(
             FaultCode::BadBody,
-            "The body asks for nothing that this path does",
+            "The body's type is not known here",
             r#"send no body, {"type": "manual"} or {"type": "startup"}"#,
         )),
     }
@@ -105,13 +107,13 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
 fn startup_is_off() -> Fault {
     Fault::of_call(
         FaultCode::StartupOff,
-        "Nothing is synced for a start here, as ENABLE_STARTUP_SYNC says",
+        "The startup sync is switched off by ENABLE_STARTUP_SYNC",
         r#"start without it, set ENABLE_STARTUP_SYNC=true, or send {"type": "manual"}"#,
     )
 }
 
-/// QStash gives an attempt up after its timeout, and would try again while this one still works:
-/// what it calls is done in four fifths of that.
+/// The time for the slice. QStash repeats a call after its timeout, while the first may still
+/// work, so a slice that it asks for gets four fifths of that timeout.
 fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
     let budget = app.budget(call.now, call.work_until());
     match caller {
@@ -122,17 +124,17 @@ fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
 
 /// The request to the queue after a call.
 enum Rest {
-    /// All is done, or the queue tries this call again by itself.
+    /// All is done, or the queue repeats this call by itself.
     Nothing,
     /// A slice, after a while.
     Slice(Chain, Duration),
-    /// The chain goes nowhere.
+    /// The last three slices moved nothing.
     Stalled(Stalled),
 }
 
-/// Decides what is left to do after a call. Where rows moved, the next slice is the retry of what
-/// failed beside them, whatever failed: it is asked for, and this call is not tried again.
-fn rest(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Rest {
+/// Decides what is left to do after a call. If rows moved, the next slice also retries what failed,
+/// so this call is not repeated.
+fn next_request(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Rest {
     let next = |progressed| match job.chain.next(progressed) {
         Ok(next) => Rest::Slice(next, CONTINUATION_DELAY),
         Err(stalled) => Rest::Stalled(stalled),

@@ -1,4 +1,4 @@
-//! `deletes` and `mark`, of a pipeline and of a table.
+//! Reads the settings `deletes` and `mark` of a pipeline or a table.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::walk::Walk;
 use crate::engine::model::deletes::Deletes;
 use crate::settings::errors::Problem;
 
-/// The word of the setting alone; the column of a mark is another setting.
+/// The value of `deletes`, without the column that marks rows, which `mark` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletesWord {
     Off,
@@ -17,7 +17,7 @@ pub enum DeletesWord {
 }
 
 impl DeletesWord {
-    /// The words that are taken, for an error.
+    /// The accepted words, for an error message.
     pub const WORDS: &str = "off, mirror or mark";
 
     /// Reads the word.
@@ -30,8 +30,8 @@ impl DeletesWord {
         }
     }
 
-    /// The setting, with the column that marks; none where that is missing.
-    pub fn with(self, mark: Option<&str>) -> Option<Deletes> {
+    /// Returns the setting with the column that marks rows; none if `mark` lacks its column.
+    pub fn with_mark_column(self, mark: Option<&str>) -> Option<Deletes> {
         match self {
             Self::Off => Some(Deletes::Off),
             Self::Mirror => Some(Deletes::Mirror),
@@ -41,21 +41,21 @@ impl DeletesWord {
 }
 
 impl Walk<'_> {
-    /// Reads the deletes of a section. A table that is marked takes the pipeline's column if it names
-    /// none; a column that nothing would be marked in is a mistake.
+    /// Reads `deletes` of a section. With `mark`, the column is the section's own or else the
+    /// pipeline's; if both are missing, that is reported.
     pub(super) fn deletes(
         &mut self,
         section: &DeTable<'_>,
         span: &Range<usize>,
-        outer: Option<&str>,
+        pipeline_column: Option<&str>,
     ) -> Option<Deletes> {
         let (word, word_span) = self.text(section, "deletes")?;
-        let Some(how) = DeletesWord::parse(&word) else {
+        let Some(value) = DeletesWord::parse(&word) else {
             self.report(&word_span, Some("deletes"), Problem::Expected(DeletesWord::WORDS));
             return None;
         };
         let own = self.text(section, "mark").map(|(column, _)| column);
-        let deletes = how.with(own.as_deref().or(outer));
+        let deletes = value.with_mark_column(own.as_deref().or(pipeline_column));
         if deletes.is_none() {
             self.report(span, Some("mark"), Problem::NoMark);
         }
@@ -67,7 +67,8 @@ impl Walk<'_> {
         self.text(section, "mark").map(|column| self.column("mark", column))
     }
 
-    /// A table's column for marks means nothing unless the table is marked.
+    /// Reports a table's `mark` unless the same section sets `deletes = "mark"`: inheriting that
+    /// from the pipeline is not enough.
     pub(super) fn refuse_idle_mark(&mut self, section: &DeTable<'_>, deletes: Option<&Deletes>) {
         let Some((_, span)) = self.text(section, "mark") else { return };
         if !section.contains_key("deletes")

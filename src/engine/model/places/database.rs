@@ -51,7 +51,7 @@ pub enum SslMode {
     Allow,
     /// TLS if the server can.
     Prefer,
-    /// TLS, whoever the server is.
+    /// TLS. Syncline always verifies the certificate chain and the host name.
     Require,
     /// TLS, with a certificate of a trusted authority.
     VerifyCa,
@@ -62,7 +62,7 @@ pub enum SslMode {
 /// The values of `sslrootcert`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootCertificate {
-    /// The authorities that the system trusts.
+    /// The public authorities that are built into Syncline.
     System,
     /// The authorities in a PEM file.
     File(PathBuf),

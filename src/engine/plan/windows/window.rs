@@ -2,13 +2,14 @@
 //!
 //! The rule that everything here serves: the kept cursor never passes a point that an open
 //! transaction may still write behind. The failure it prevents:
-//! 1. A writer draws its stamp, 12:00:00, and stays open.
+//! 1. A writer sets its cursor value to 12:00:00, and stays open.
 //! 2. Another writes 12:00:05 and commits; a run reads it and keeps 12:00:05.
 //! 3. The first commits. Its row is behind the kept cursor and is never read.
 //!
 //! So the greatest cursor is taken first and the open transactions after it. A row below that
-//! cursor which the scan does not see belongs to one of them; only when all of them have ended,
-//! and a scan has begun after that, is the cursor kept.
+//! cursor which the scan does not see belongs to one of them. The cursor is kept only when all of
+//! them have ended, and after that a scan has begun or a survey finds the tail unchanged. A table
+//! that needs no scan is settled only if its writers had ended before the survey.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ pub enum Move {
 /// The checkpoint, unless it was made for another shape or lacks rows that are wanted now.
 pub fn usable<'a>(shape: &Shape, checkpoint: Option<&'a Checkpoint>) -> Option<&'a Checkpoint> {
     let checkpoint = checkpoint?;
-    // It was begun with a look-back that is set no more.
+    // It was started with a look-back that is no longer set.
     let is_lifted = shape.lookback.is_none() && checkpoint.start().is_some();
     (checkpoint.shape == ShapeMark::new(shape) && !is_lifted).then_some(checkpoint)
 }
@@ -53,7 +54,8 @@ pub fn decide(
     let Some(checkpoint) = usable(shape, checkpoint) else {
         return Move::Scan(begin(shape, &Reached::default(), survey));
     };
-    // A longer look-back asks for rows below those that any scan has read.
+    // A longer look-back asks for rows below those that any scan has read. A shorter one keeps its
+    // start (`lookback`).
     if checkpoint.started_from() != survey.start.as_ref() {
         return Move::Scan(begin(shape, &Reached::default(), survey));
     }
@@ -61,18 +63,18 @@ pub fn decide(
         return Move::Resume(scan.clone());
     }
     let reached = &checkpoint.reached;
-    if !looks_as_before(reached, survey) {
+    if !is_unchanged(reached, survey) {
         return Move::Scan(begin(shape, reached, survey));
     }
     match &reached.pending {
         Some(pending) if have_ended(&pending.writers, before) => {
-            let known = survey.max.as_ref() == Some(&pending.watermark);
+            let is_at_watermark = survey.max.as_ref() == Some(&pending.watermark);
             Move::Settle(Reached {
                 kept: Some(pending.watermark.clone()),
                 pending: None,
                 seen: Some(Seen {
                     max: survey.max.clone(),
-                    digest: survey.next.clone().filter(|_| known),
+                    digest: survey.next.clone().filter(|_| is_at_watermark),
                 }),
                 start: reached.start.clone(),
             })
@@ -81,7 +83,7 @@ pub fn decide(
     }
 }
 
-fn looks_as_before(reached: &Reached, survey: &TableSurvey) -> bool {
+fn is_unchanged(reached: &Reached, survey: &TableSurvey) -> bool {
     reached.seen.as_ref().is_some_and(|seen| {
         seen.max == survey.max && seen.digest.is_some() && seen.digest == survey.tail
     })
@@ -104,8 +106,9 @@ fn begin(shape: &Shape, reached: &Reached, survey: &TableSurvey) -> Scan {
     }
 }
 
-/// The passes of a scan. In key order one pass reads all: there an index on the cursor would be
-/// needed to read less, and sorting by it again for every page would cost more than reading.
+/// The passes of a scan. Without an index on the cursor, one pass in key order covers the window,
+/// later-dated rows and NULL cursors: sorting each page by the cursor would cost more than reading
+/// the table.
 fn passes(shape: &Shape, survey: &TableSurvey) -> Vec<Pass> {
     match &shape.cursor {
         Cursor::Whole | Cursor::Column { indexed: false, .. } => vec![Pass::ByKey],
@@ -129,7 +132,7 @@ fn passes(shape: &Shape, survey: &TableSurvey) -> Vec<Pass> {
     }
 }
 
-/// Sets what holds when the scan is done. `open` are the writers of the look that are still
+/// Sets the state to save once the scan is done. `open` are the writers of the look that are still
 /// open as the scan starts.
 pub fn promise(
     mut scan: Scan,
@@ -138,7 +141,8 @@ pub fn promise(
     survey: &TableSurvey,
     open: &BTreeSet<Writer>,
 ) -> Scan {
-    // What another kind of server has to wait for begins anew at this one.
+    // A primary and a standby name writers differently, so pending writers of the other kind are
+    // dropped.
     let pending = reached.pending.as_ref().filter(|pending| is_comparable(&pending.writers, open));
     let start = scan.goal.start.take();
     scan.goal = match (&shape.cursor, &survey.max, pending) {

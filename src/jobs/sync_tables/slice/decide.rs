@@ -1,5 +1,5 @@
-//! The step from a survey to scans: which tables are read, from where, and what each scan may
-//! promise.
+//! The step from a survey to scans: which tables are read, from where, and the state that each new
+//! scan saves at its end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,20 +25,20 @@ pub(super) struct TableScan<'a> {
     pub shape: &'a Shape,
     pub reached: Reached,
     pub scan: Scan,
-    /// An earlier slice has begun the scan.
+    /// An earlier slice started this scan.
     pub resumed: bool,
 }
 
 impl Slice<'_> {
-    /// Decides each table's move, saves what is settled without reading, and fills in what the
-    /// scans that begin now may promise.
+    /// Decides each table's move, saves what is settled without reading, and fills in the
+    /// state that each new scan saves at its end.
     pub(super) async fn decide<'a>(
         &self,
         shapes: &'a [Shape],
         checkpoints: &mut Checkpoints,
         survey: &Survey,
     ) -> Result<Vec<TableScan<'a>>, Fault> {
-        let (mut settled, mut resumed, mut begun) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut settled, mut resumed, mut new_scans) = (Vec::new(), Vec::new(), Vec::new());
         for (shape, seen) in shapes.iter().zip(&survey.tables) {
             let checkpoint = window::usable(shape, checkpoints.get(&shape.table));
             let reached = checkpoint.map(|stored| stored.reached.clone()).unwrap_or_default();
@@ -49,7 +49,7 @@ impl Slice<'_> {
                     checkpoint: window::settled(shape, reached),
                 }),
                 Move::Scan(scan) => {
-                    begun.push((TableScan { shape, reached, scan, resumed: false }, seen));
+                    new_scans.push((TableScan { shape, reached, scan, resumed: false }, seen));
                 }
                 Move::Resume(scan) => {
                     resumed.push(TableScan { shape, reached, scan, resumed: true });
@@ -61,35 +61,39 @@ impl Slice<'_> {
             let saved = settled.into_iter().map(|table| (table.table.clone(), table.checkpoint));
             checkpoints.extend(saved);
         }
-        // A scan that was cut goes first, or a budget that new scans use up would never reach it.
-        resumed.extend(self.promised(begun, &survey.writers_after).await?);
+        // Interrupted scans go first; otherwise new scans could use up every budget.
+        resumed.extend(self.promised(new_scans, &survey.writers_after).await?);
         Ok(resumed)
     }
 
-    /// Fills in what scans that begin now may promise.
+    /// Fills in the state that new scans save at their end. A scan reads after the survey, so the
+    /// writers seen after the survey count.
     async fn promised<'a>(
         &self,
-        begun: Vec<(TableScan<'a>, &TableSurvey)>,
+        new_scans: Vec<(TableScan<'a>, &TableSurvey)>,
         writers: &BTreeSet<Writer>,
     ) -> Result<Vec<TableScan<'a>>, Fault> {
-        if begun.is_empty() {
+        if new_scans.is_empty() {
             return Ok(Vec::new());
         }
         let open = self.still_writing(writers).await?;
-        let is_unread = |(begun, _): &&(TableScan<'_>, _)| begun.reached == Reached::default();
-        let unread = begun.iter().filter(is_unread);
-        let unread: Vec<TableName> = unread.map(|(begun, _)| begun.shape.table.clone()).collect();
-        let empty = match unread.is_empty() {
+        let is_first_load = |(new, _): &&(TableScan<'_>, _)| new.reached == Reached::default();
+        let first_loads: Vec<TableName> = new_scans
+            .iter()
+            .filter(is_first_load)
+            .map(|(new, _)| new.shape.table.clone())
+            .collect();
+        let empty_tables = match first_loads.is_empty() {
             true => BTreeSet::new(),
-            false => self.target.empty(&unread).await?,
+            false => self.target.empty(&first_loads).await?,
         };
-        let promise = |(begun, seen): (TableScan<'a>, &TableSurvey)| {
-            let fresh = empty.contains(&begun.shape.table);
-            let scan = Scan { fresh, ..begun.scan };
-            let scan = window::promise(scan, begun.shape, &begun.reached, seen, &open);
-            TableScan { scan, ..begun }
+        let promise = |(new, survey): (TableScan<'a>, &TableSurvey)| {
+            let fresh = empty_tables.contains(&new.shape.table);
+            let scan = Scan { fresh, ..new.scan };
+            let scan = window::promise(scan, new.shape, &new.reached, survey, &open);
+            TableScan { scan, ..new }
         };
-        Ok(begun.into_iter().map(promise).collect())
+        Ok(new_scans.into_iter().map(promise).collect())
     }
 
     /// Returns those of the writers that are still open after a short wait for them.
