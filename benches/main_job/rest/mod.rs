@@ -98,7 +98,7 @@ pub fn measure(world: &World, report: &mut Report) {
         }
     }
     let title = format!("{CHANGED} of {ROWS} orders changed, over two APIs");
-    report.told_beside_floor(&title, &turns);
+    report.against_floor(&title, &turns, 1.5);
     report.told_beside_floor(&format!("{title}: whole program"), &whole);
     told_calls(report, &title, calls, MOST_CALLS[0]);
     quiet(&source, &target, report);
