@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::api::http::{Http, once};
-use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::notice::Notice;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
@@ -75,13 +75,11 @@ fn full_body(notice: &Notice) -> Value {
 }
 
 fn fault(remedy: Remedy) -> Fault {
-    Fault::new(
-        Step::Notify,
+    let hint = "check that SYNC_NOTIFY_URL is the webhook's current URL and that it can be reached";
+    Fault {
         remedy,
-        FaultCode::NotNotified,
-        "Nobody could be told",
-        "check that SYNC_NOTIFY_URL is the webhook's current URL and that it can be reached",
-    )
+        ..Fault::new(Step::Notify, FaultCode::NotNotified, "Nobody could be told", hint)
+    }
 }
 
 #[cfg(test)]

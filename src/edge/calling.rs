@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 use crate::engine::model::run::Trigger;
@@ -180,7 +180,6 @@ pub fn signing_keys(app: &App) -> Result<(), Fault> {
         Some(_) => Ok(()),
         None => Err(Fault::new(
             Step::Queue,
-            Remedy::Operator,
             FaultCode::NoQueue,
             "QStash's calls would all be refused, since its signing keys are not known",
             "set QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY, as the Upstash console \
@@ -195,7 +194,6 @@ pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
     app.named(name).or_else(only).ok_or_else(|| {
         Fault::new(
             Step::Ask,
-            Remedy::Operator,
             FaultCode::NoPipeline,
             "No pipeline has the name that this path ends in",
             "call the path of one of the pipelines in syncline.toml",
@@ -207,7 +205,6 @@ pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
 pub fn stalled(cause: Stalled) -> Fault {
     Fault::new(
         Step::Ask,
-        Remedy::Operator,
         FaultCode::Stalled,
         "The sync does not get on",
         "give a slice more time (SYNC_BUDGET_SECONDS, SYNC_TIMEOUT_SECONDS, the function's own \
@@ -252,7 +249,6 @@ pub fn home(app: &App) -> Result<&str, Fault> {
     app.url.as_deref().ok_or_else(|| {
         Fault::new(
             Step::Ask,
-            Remedy::Operator,
             FaultCode::NoAppUrl,
             "Nothing can call this function, since its public URL is not known",
             "set APP_URL to the address at which QStash reaches it",

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use crate::engine::drive::tell::Tell;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::Delivery;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::Remedy;
 use crate::engine::model::run::{RunEnd, RunId};
 use crate::engine::plan::news::Found;
 use crate::engine::ports::{Clock, Ledger, Notifier};
@@ -109,7 +110,7 @@ impl FinishedRun<'_> {
     fn may_be_news(&self) -> bool {
         let Some(fault) = self.fault else { return true };
         // A first attempt of the queue that failed is told only if the next one fails, too.
-        let passes = matches!(fault.remedy, Remedy::Retry | Remedy::Report);
+        let passes = fault.remedy.retry_may_help();
         let is_tried_again = self.delivery.is_some_and(|delivery| delivery.retried == 0);
         // What people were told is kept in the target, which is down; when the queue gives the
         // message up, its failure callback tells them.

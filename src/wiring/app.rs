@@ -12,7 +12,7 @@ use crate::adapters::{self, postgres};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
@@ -187,7 +187,6 @@ impl App {
 fn no_queue() -> Fault {
     Fault::new(
         Step::Queue,
-        Remedy::Operator,
         FaultCode::NoQueue,
         "QStash cannot be used without a token",
         "set QSTASH_TOKEN, and QSTASH_URL where the region is another, as the Upstash console \

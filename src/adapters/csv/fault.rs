@@ -1,6 +1,6 @@
 //! The errors of a file, and who must act on each.
 
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 
 /// The reason why a file cannot be read as rows. Lines count from 1, as in an editor.
@@ -87,9 +87,9 @@ impl CsvError {
 
     /// The fault of a file.
     pub fn of_file(self, file: &str) -> Fault {
-        let (hint, remedy) = (self.hint(), Remedy::Operator);
+        let hint = self.hint();
         let message = format!("Cannot read {file}");
-        Fault::new(Step::Read, remedy, FaultCode::BadFile, message, hint).caused_by(self)
+        Fault::new(Step::Read, FaultCode::BadFile, message, hint).caused_by(self)
     }
 
     /// The fault of an argument.
@@ -102,6 +102,7 @@ impl CsvError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::model::fault_code::Remedy;
 
     #[test]
     fn each_error_names_the_file_the_line_and_what_to_do() {

@@ -15,7 +15,7 @@ use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
 use super::refusals::{Put, put};
 use super::sql::transaction::Purpose;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -80,7 +80,6 @@ impl Rehearsal for Trial {
 fn too_many() -> Fault {
     Fault::new(
         Step::Write,
-        Remedy::Caller,
         FaultCode::NoTrial,
         "So many rows cannot be tried over an API",
         "try fewer files at once, name the target by its postgres:// URL, or leave out --dry-run: the \

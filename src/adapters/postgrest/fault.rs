@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::adapters::api::http::{Answered, NoAnswer};
 use crate::adapters::json_rows::BadRow;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::TableName;
 
@@ -106,7 +106,7 @@ impl RestError {
 
     /// The fault of a step that this error ended.
     pub fn into_fault(self, step: Step, table: Option<&TableName>) -> Fault {
-        let (remedy, code, hint) = self.judgement(table);
+        let (code, hint) = self.judgement(table);
         let unreached =
             matches!(&self, Self::NoAnswer(none) if !matches!(none, NoAnswer::TooLarge(_)));
         let message = match step {
@@ -116,7 +116,7 @@ impl RestError {
             _ => "Cannot read from the source",
         };
         let step = if unreached { Step::ConnectSource } else { step };
-        let fault = Fault::new(step, remedy, code, message, hint).caused_by(self);
+        let fault = Fault::new(step, code, message, hint).caused_by(self);
         match table {
             Some(table) => fault.of_table(table),
             None => fault,
@@ -127,174 +127,145 @@ impl RestError {
         if let Self::Refused { status, code, .. } = self {
             return refusal_judgement(*status, code, table);
         }
-        let (remedy, code, hint) = match self {
+        let (code, hint) = match self {
             Self::NoAnswer(NoAnswer::TooLarge(_)) => (
-                Remedy::Operator,
                 FaultCode::TooLarge,
                 "leave the table out, or give the database's own postgres:// URL: one row of it is \
                  larger than what is read over an API",
             ),
             Self::NoAnswer(_) => (
-                Remedy::Retry,
                 FaultCode::Unreachable,
                 "check the project's URL and the network; the next run goes on where this one stopped",
             ),
             Self::Row(_) => (
-                Remedy::Report,
                 FaultCode::BadFrame,
                 "report it with the API's version; nothing was saved for this page",
             ),
             Self::NotUtf8 => (
-                Remedy::Operator,
                 FaultCode::KeyEncoding,
                 "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
             ),
-            Self::NoKey(_) => {
-                (Remedy::Operator, FaultCode::NoKey, "choose a `key` that every row has a value in")
-            }
+            Self::NoKey(_) => (FaultCode::NoKey, "choose a `key` that every row has a value in"),
             Self::HiddenRows(_) => (
-                Remedy::Operator,
                 FaultCode::BrowserKey,
                 "use the service-role key or a secret key, from the project's settings, API keys",
             ),
             Self::NoDigests => (
-                Remedy::Operator,
                 FaultCode::NoDigests,
                 "give the source as a postgres:// URL, or both sides the same types: rows are compared, and \
                  deletes found, as the target would hold them",
             ),
             Self::HiddenType(_) => (
-                Remedy::Operator,
                 FaultCode::HiddenType,
                 "no row is deleted by such a key: set `deletes` off for the table, or give the source the \
                  function that `syncline project-sql source` prints",
             ),
             Self::NoConditions => (
-                Remedy::Operator,
                 FaultCode::NoConditions,
                 "leave `where` out, make a view of those rows and sync that, or give the source as a \
                  postgres:// URL",
             ),
             Self::Stranger | Self::Description(_) | Self::Refused { .. } => (
-                Remedy::Operator,
                 FaultCode::NoApi,
                 "check that the URL is the project's own, as in https://PROJECT.supabase.co",
             ),
         };
-        (remedy, code, hint.to_owned())
+        (code, hint.to_owned())
     }
 }
 
-/// The one who must act, the fault's code, and the hint that says what to do.
-type Judgement = (Remedy, FaultCode, String);
+/// The fault's code, and the hint that says what to do.
+type Judgement = (FaultCode, String);
 
 fn refusal_judgement(status: u16, code: &str, table: Option<&TableName>) -> Judgement {
     let reload = "run notify pgrst, 'reload schema' in the source";
     let named = table.map_or_else(|| "the table".to_owned(), ToString::to_string);
-    let (remedy, word, hint) = match (status, code) {
+    let (word, hint) = match (status, code) {
         (_, "57014") | (544, _) | (504, "") => (
-            Remedy::Retry,
             FaultCode::StatementTimeout,
             "the statement ran too long for the API: create an index on the cursor and the key, or give \
              the role more time (alter role service_role set statement_timeout = '60s'; notify pgrst, \
              'reload config')",
         ),
         (540, _) => (
-            Remedy::Operator,
             FaultCode::ProjectPaused,
             "restore the project in its dashboard: a free one is paused after a week without use",
         ),
         (402, _) => (
-            Remedy::Operator,
             FaultCode::OverQuota,
             "the organisation has used up its quota: wait for the next cycle, or choose a larger plan",
         ),
         (_, "PGRST303") => (
-            Remedy::Operator,
             FaultCode::KeyExpired,
             "the key has expired: copy a new one from the project's settings, API keys",
         ),
         (401, "42501") => (
-            Remedy::Operator,
             FaultCode::BrowserKey,
             "the key is no more than anybody's: use the service-role key or a secret key, from the \
              project's settings, API keys",
         ),
         (_, "42501") => {
             let hint = format!("run this in the source: grant select on {named} to service_role");
-            return (Remedy::Operator, FaultCode::NoPrivilege, hint);
+            return (FaultCode::NoPrivilege, hint);
         }
         (401, "22023") => (
-            Remedy::Operator,
             FaultCode::KeyRefused,
             "the key names a role that the database does not have: create it, or use another key",
         ),
         (401, _) | (_, "PGRST301" | "PGRST302") => (
-            Remedy::Operator,
             FaultCode::KeyRefused,
             "the key is not this project's: copy it anew from the project's settings, API keys",
         ),
         (403, _) => (
-            Remedy::Operator,
             FaultCode::BrowserKey,
             "the API shows its tables to the service-role key or a secret key alone",
         ),
         (_, "PGRST205" | "42P01") => {
             let hint = format!("the API does not know the table: if it is there, {reload}");
-            return (Remedy::Operator, FaultCode::SchemaChanged, hint);
+            return (FaultCode::SchemaChanged, hint);
         }
         (_, "PGRST204" | "42703") => {
             let hint = format!("a column is gone, or new and not known to the API yet: {reload}");
-            return (Remedy::Operator, FaultCode::SchemaChanged, hint);
+            return (FaultCode::SchemaChanged, hint);
         }
         (406, "PGRST106") => (
-            Remedy::Operator,
             FaultCode::SchemaHidden,
             "add the schema to the exposed ones in the project's settings, API",
         ),
         (_, "PGRST002") => (
-            Remedy::Retry,
             FaultCode::Unavailable,
             "the API is reading its schema; if that lasts, a schema it is to expose does not exist",
         ),
         (_, "55P03") => (
-            Remedy::Retry,
             FaultCode::Locked,
             "somebody holds a lock on the table; the next run goes on where this one stopped",
         ),
         (_, "40001" | "40P01") => {
-            (Remedy::Retry, FaultCode::Conflict, "another transaction was in the way; try again")
+            (FaultCode::Conflict, "another transaction was in the way; try again")
         }
         (400, "22P02" | "22007" | "22008" | "22003") => {
             let hint = "the table's key or cursor has another type than the API describes";
-            return (Remedy::Operator, FaultCode::BadValue, format!("{hint}: {reload}"));
+            return (FaultCode::BadValue, format!("{hint}: {reload}"));
         }
         (414, _) => (
-            Remedy::Operator,
             FaultCode::UrlTooLong,
             "a key's values are too long for the API's URLs: choose a shorter `key`",
         ),
-        (429, _) => {
-            (Remedy::Retry, FaultCode::Busy, "the API takes no more calls for a moment: it passes")
+        (429, _) => (FaultCode::Busy, "the API takes no more calls for a moment: it passes"),
+        (500, "21000" | "55000") => {
+            (FaultCode::Refused, "the server refused the statement; its code says why")
         }
-        (500, "21000" | "55000") => (
-            Remedy::Operator,
-            FaultCode::Refused,
-            "the server refused the statement; its code says why",
-        ),
         (500.., _) => (
-            Remedy::Retry,
             FaultCode::Unavailable,
             "nothing to do if it passes; look at the project's dashboard if it does not",
         ),
         (404 | 300..=399, _) => (
-            Remedy::Operator,
             FaultCode::NoApi,
             "check that the URL is the project's own, as in https://PROJECT.supabase.co",
         ),
-        _ => (Remedy::Operator, FaultCode::Refused, "the API refused the call; its code says why"),
+        _ => (FaultCode::Refused, "the API refused the call; its code says why"),
     };
-    (remedy, word, hint.to_owned())
+    (word, hint.to_owned())
 }
 
 #[cfg(test)]
@@ -303,6 +274,7 @@ mod tests {
     use reqwest::header::HeaderMap;
 
     use super::*;
+    use crate::engine::model::fault_code::Remedy;
 
     fn error(status: u16, body: &str) -> RestError {
         let body = body.to_owned().into();

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::adapters::api::http::{Answered, NoAnswer, retry_after};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 
 /// The reason why a call of QStash's API failed.
@@ -68,41 +68,35 @@ impl QStashError {
 
     /// The fault that this error makes.
     pub fn into_fault(self) -> Fault {
-        let (remedy, code, hint) = match &self {
+        let (code, hint) = match &self {
             Self::NoAnswer(_) | Self::Broken(_) => (
-                Remedy::Retry,
                 FaultCode::QstashUnavailable,
                 "nothing to do if it passes; check QSTASH_URL and the network if it does not",
             ),
-            Self::Busy(_) => (Remedy::Retry, FaultCode::QstashBusy, "nothing to do: it passes"),
+            Self::Busy(_) => (FaultCode::QstashBusy, "nothing to do: it passes"),
             Self::Quota => (
-                Remedy::Operator,
                 FaultCode::QstashQuota,
                 "wait until the quota of the day begins anew, or choose a larger plan",
             ),
             Self::Token(_) => (
-                Remedy::Operator,
                 FaultCode::QstashToken,
                 "set QSTASH_TOKEN and QSTASH_URL of the same region, as the Upstash console shows \
                  them; a read-only token is not enough",
             ),
             Self::Plan(_) => (
-                Remedy::Operator,
                 FaultCode::QstashLimit,
                 "delete schedules that nobody needs, or choose a larger plan",
             ),
             Self::Refused { .. } | Self::NotFound => (
-                Remedy::Operator,
                 FaultCode::QstashRefused,
                 "check QSTASH_URL, and APP_URL and the schedule's settings against QStash's words",
             ),
             Self::Answer(_) => (
-                Remedy::Operator,
                 FaultCode::QstashAnswer,
                 "check that QSTASH_URL is QStash's; if it is, report this",
             ),
         };
-        Fault::new(Step::Queue, remedy, code, "Cannot use QStash", hint).caused_by(self)
+        Fault::new(Step::Queue, code, "Cannot use QStash", hint).caused_by(self)
     }
 }
 
@@ -121,6 +115,7 @@ fn message(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::model::fault_code::Remedy;
     use reqwest::StatusCode;
     use reqwest::header::HeaderMap;
 

@@ -13,7 +13,7 @@ use reqwest::{Method, RequestBuilder};
 
 use crate::adapters::api::http::{Answered, Http};
 use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Queue;
@@ -70,7 +70,6 @@ impl QStash {
 fn no_schedule() -> Fault {
     Fault::new(
         Step::Queue,
-        Remedy::Caller,
         FaultCode::NoSchedule,
         "The schedule is gone",
         "list the schedules to see what is left; somebody has deleted it",

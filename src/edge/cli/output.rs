@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::edge::http::wire::{ErrorAnswer, SyncAnswer};
 use crate::edge::text::point;
-use crate::engine::model::fault::{Fault, Remedy};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::Remedy;
 use crate::engine::model::run::{RunId, Tally, Trigger};
 use crate::jobs::sync_tables::SyncReport;
 

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::continuation::Continued;
 use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
-use crate::engine::model::fault::{Fault, Remedy};
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::run::{PastRun, RunId, Trigger};
 use crate::jobs::sync_tables::{Outcome, SyncReport};
 
@@ -45,9 +45,10 @@ impl Answer {
         let body = Json(SyncAnswer::of(report, trigger).continued(continued));
         match (remedy_of(report), continued) {
             (Some(_), Continued::Published(_)) => (StatusCode::ACCEPTED, body).into_response(),
-            (of_slice, Continued::Failed(fault)) => {
-                with_remedy(of_slice.filter(is_passing).unwrap_or(fault.remedy), body)
-            }
+            (of_slice, Continued::Failed(fault)) => with_remedy(
+                of_slice.filter(|remedy| remedy.retry_may_help()).unwrap_or(fault.remedy),
+                body,
+            ),
             (Some(remedy), _) => with_remedy(remedy, body),
             (None, _) => body.into_response(),
         }
@@ -55,7 +56,7 @@ impl Answer {
 
     /// Says whether this report's answer makes the queue try the same call again.
     pub fn asks_for_retry(report: &SyncReport) -> bool {
-        remedy_of(report).as_ref().is_some_and(is_passing)
+        remedy_of(report).is_some_and(Remedy::retry_may_help)
     }
 
     /// A piece of work that was done before: what happened then.
@@ -102,7 +103,6 @@ impl Answer {
             FaultCode::Busy,
             "Another run of this pipeline is at work",
             "nothing to do: that run moves the same rows; a call after it finds what is left",
-            true,
         ));
         if let Continued::Published(_) = continued {
             return (StatusCode::ACCEPTED, body).into_response();
@@ -117,7 +117,6 @@ impl Answer {
             FaultCode::Unauthorized,
             "This call is not authorized",
             "sign it as QStash does, or send the admin token",
-            false,
         );
         let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
         (StatusCode::UNAUTHORIZED, challenge, Json(body)).into_response()
@@ -126,20 +125,15 @@ impl Answer {
     /// A path or method that is not there.
     pub fn refused(status: StatusCode, code: FaultCode, message: &str) -> Response {
         let hint = "docs/http.md lists the paths";
-        (status, Json(ErrorAnswer::refused(code, message, hint, false))).into_response()
+        (status, Json(ErrorAnswer::refused(code, message, hint))).into_response()
     }
 
     /// A defect of ours; the log has the panic.
     pub fn defect() -> Response {
         let hint = "report it with the log's line; what was saved stays saved";
-        let body = ErrorAnswer::refused(FaultCode::Defect, "The call met a defect", hint, true);
+        let body = ErrorAnswer::refused(FaultCode::Defect, "The call met a defect", hint);
         (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
     }
-}
-
-/// Says whether a retry of the call may succeed.
-fn is_passing(remedy: &Remedy) -> bool {
-    matches!(remedy, Remedy::Retry | Remedy::Report)
 }
 
 /// Says who must act on the outcome of the slice itself.

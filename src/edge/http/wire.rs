@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::continuation::{ContinuationBody, Continued};
 use crate::edge::text::{milliseconds, point, timestamp};
 use crate::engine::model::delivery::MessageId;
-use crate::engine::model::fault::{Fault, Remedy};
+use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
 use crate::engine::model::sequence::SequenceStep;
@@ -246,12 +246,12 @@ impl ErrorAnswer {
     }
 
     /// The answer for a call that was not even begun.
-    pub fn refused(code: FaultCode, message: &str, hint: &str, retry: bool) -> Self {
+    pub fn refused(code: FaultCode, message: &str, hint: &str) -> Self {
         let error = ErrorBody {
             code: code.name(),
             message: message.to_owned(),
             hint: hint.to_owned(),
-            retry,
+            retry: code.remedy().retry_may_help(),
             step: None,
             table: None,
         };
@@ -271,7 +271,7 @@ impl ErrorBody {
             code: fault.code.name(),
             message: fault.chain(),
             hint: fault.hint.clone(),
-            retry: matches!(fault.remedy, Remedy::Retry | Remedy::Report),
+            retry: fault.remedy.retry_may_help(),
             step: Some(fault.step.name()),
             table: fault.table.as_ref().map(ToString::to_string),
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::engine::model::cursor::CursorValue;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::{Allowance, RunStatus};
 use crate::engine::model::pipeline::Pipeline;
@@ -210,13 +210,7 @@ began                     what         trigger    status   rows  took
 #[cfg(feature = "cli")]
 #[test]
 fn what_is_not_known_is_said() {
-    let fault = Fault::new(
-        Step::ConnectSource,
-        Remedy::Retry,
-        FaultCode::Unreachable,
-        "No answer",
-        "start it",
-    );
+    let fault = Fault::new(Step::ConnectSource, FaultCode::Unreachable, "No answer", "start it");
     let tables = [(
         TableName::new("public", "a"),
         Standing { reached: Some(CursorValue::new("7")), ..Standing::default() },

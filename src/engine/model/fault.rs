@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::fault_code::{FaultCode, Scope};
+use super::fault_code::{FaultCode, Remedy, Scope};
 use super::table::TableName;
 
 /// The step that was being done.
@@ -51,19 +51,6 @@ impl Step {
     }
 }
 
-/// The one who must act. The HTTP status, the retry header and the exit code follow from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Nobody: the same call may succeed later.
-    Retry,
-    /// A person: settings, permissions, schema or data. A retry would fail the same way.
-    Operator,
-    /// The caller: the call itself is wrong.
-    Caller,
-    /// We: a defect. A retry is harmless.
-    Report,
-}
-
 /// Something that went wrong, ready to be told.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -72,7 +59,7 @@ pub struct Fault {
     pub step: Step,
     /// To which table, if to one.
     pub table: Option<TableName>,
-    /// The one who must act.
+    /// The one who must act, usually as the code says.
     pub remedy: Remedy,
     /// The word for programs.
     pub code: FaultCode,
@@ -89,7 +76,6 @@ impl Fault {
     /// A fault without a table or a cause yet.
     pub fn new(
         step: Step,
-        remedy: Remedy,
         code: FaultCode,
         message: impl Into<String>,
         hint: impl Into<String>,
@@ -97,7 +83,7 @@ impl Fault {
         Self {
             step,
             table: None,
-            remedy,
+            remedy: code.remedy(),
             code,
             message: message.into(),
             hint: hint.into(),
@@ -105,9 +91,9 @@ impl Fault {
         }
     }
 
-    /// A fault of the call itself: the caller has to correct it.
+    /// A fault of the call itself: the caller has to correct it, whoever has to elsewhere.
     pub fn of_call(code: FaultCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::new(Step::Ask, Remedy::Caller, code, message, hint)
+        Self { remedy: Remedy::Caller, ..Self::new(Step::Ask, code, message, hint) }
     }
 
     /// Names the table of the fault.

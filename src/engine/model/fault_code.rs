@@ -1,7 +1,27 @@
 //! The words by which programs tell one fault from another.
 //!
-//! A new code is a line of the list below: a sentence, the variant, the text that callers read and
-//! what the code says about the rest of the run. `tests::no_text_changes` pins the texts.
+//! A new code is a line of the list below: a sentence, the variant, the text that callers read, who
+//! must act, and the share of the run that is lost. `tests::no_text_changes` pins the texts.
+
+/// The one who must act. The HTTP status, the retry header and the exit code follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nobody: the same call may succeed later.
+    Retry,
+    /// A person: settings, permissions, schema or data. A retry would fail the same way.
+    Operator,
+    /// The caller: the call itself is wrong.
+    Caller,
+    /// We: a defect. A retry is harmless.
+    Report,
+}
+
+impl Remedy {
+    /// Says whether a retry of the call may succeed.
+    pub fn retry_may_help(self) -> bool {
+        matches!(self, Self::Retry | Self::Report)
+    }
+}
 
 /// The share of a run that is lost with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +35,7 @@ pub enum Scope {
 }
 
 macro_rules! fault_codes {
-    ($($(#[$doc:meta])+ $code:ident = $name:literal, $scope:ident;)+) => {
+    ($($(#[$doc:meta])+ $code:ident = $name:literal, $remedy:ident, $scope:ident;)+) => {
         /// A word for programs, stable between versions: `error.code` in answers, `code` in logs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum FaultCode { $($(#[$doc])+ $code,)+ }
@@ -27,6 +47,11 @@ macro_rules! fault_codes {
             /// The code's text in answers and logs.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$code => $name,)+ }
+            }
+
+            /// Returns who must act on a fault of this code, where nothing says otherwise.
+            pub fn remedy(self) -> Remedy {
+                match self { $(Self::$code => Remedy::$remedy,)+ }
             }
 
             /// Returns the share of a run that is lost with a fault of this code.
@@ -41,218 +66,218 @@ fault_codes! {
     // Reaching a database, or the API in front of it.
 
     /// The connection could not be made, or broke.
-    Unreachable = "unreachable", Run;
+    Unreachable = "unreachable", Retry, Run;
     /// No answer came in time.
-    Silent = "silent", Run;
+    Silent = "silent", Retry, Run;
     /// The server is starting, stopping or out of connections, or the API cannot answer now.
-    Unavailable = "unavailable", Run;
+    Unavailable = "unavailable", Retry, Run;
     /// The API takes no more calls for a moment, or another run of the pipeline is at work.
-    Busy = "busy", Subject;
+    Busy = "busy", Retry, Subject;
     /// The server speaks no TLS, or is not who it should be.
-    TlsRefused = "tls_refused", Subject;
+    TlsRefused = "tls_refused", Operator, Subject;
     /// The file of root certificates cannot be used.
-    RootCertificate = "root_certificate", Subject;
+    RootCertificate = "root_certificate", Operator, Subject;
     /// User or password were refused.
-    LoginRefused = "login_refused", Subject;
+    LoginRefused = "login_refused", Operator, Subject;
     /// The server has no database of that name.
-    NoDatabase = "no_database", Subject;
+    NoDatabase = "no_database", Operator, Subject;
     /// The address leads to no project's API.
-    NoApi = "no_api", Subject;
+    NoApi = "no_api", Operator, Subject;
     /// The project is paused.
-    ProjectPaused = "project_paused", Subject;
+    ProjectPaused = "project_paused", Operator, Subject;
     /// The project's account is over its quota.
-    OverQuota = "over_quota", Subject;
+    OverQuota = "over_quota", Operator, Subject;
     /// The API refuses the key.
-    KeyRefused = "key_refused", Subject;
+    KeyRefused = "key_refused", Operator, Subject;
     /// The key has expired.
-    KeyExpired = "key_expired", Subject;
+    KeyExpired = "key_expired", Operator, Subject;
     /// The key is one for browsers, which does not see all rows.
-    BrowserKey = "browser_key", Subject;
+    BrowserKey = "browser_key", Operator, Subject;
     /// The API does not expose the table's schema.
-    SchemaHidden = "schema_hidden", Subject;
+    SchemaHidden = "schema_hidden", Operator, Subject;
     /// The API answered something that it should not.
-    BadAnswer = "bad_answer", Subject;
+    BadAnswer = "bad_answer", Report, Subject;
     /// The API does not have our function.
-    NoFunction = "no_function", Subject;
+    NoFunction = "no_function", Operator, Subject;
     /// The act needs a connection, and there is an API only.
-    NoConnection = "no_connection", Subject;
+    NoConnection = "no_connection", Operator, Subject;
     /// A key's values are too long for the API's URLs.
-    UrlTooLong = "url_too_long", Subject;
+    UrlTooLong = "url_too_long", Operator, Subject;
     /// A row is larger than what an API moves, or a call's body than what we read.
-    TooLarge = "too_large", Subject;
+    TooLarge = "too_large", Operator, Subject;
     /// A table's `where` cannot be evaluated over the API.
-    NoConditions = "no_conditions", Subject;
+    NoConditions = "no_conditions", Operator, Subject;
     /// Rows cannot be compared over the API as the target would hold them.
-    NoDigests = "no_digests", Subject;
+    NoDigests = "no_digests", Operator, Subject;
     /// The API does not show the type of a key column.
-    HiddenType = "hidden_type", Subject;
+    HiddenType = "hidden_type", Operator, Subject;
     /// A table's rows have no versions over the API, so they are not known to be of one moment.
-    NoVersions = "no_versions", Subject;
+    NoVersions = "no_versions", Operator, Subject;
     /// So many rows cannot be tried over an API.
-    NoTrial = "no_trial", Subject;
+    NoTrial = "no_trial", Caller, Subject;
 
     // Working with the database.
 
     /// The role lacks a privilege.
-    NoPrivilege = "no_privilege", Subject;
+    NoPrivilege = "no_privilege", Operator, Subject;
     /// The server takes no writes: a standby, or a full disk or plan.
-    ReadOnly = "read_only", Subject;
+    ReadOnly = "read_only", Operator, Subject;
     /// The server's disk is full.
-    DiskFull = "disk_full", Subject;
+    DiskFull = "disk_full", Operator, Subject;
     /// Another transaction holds a lock on the table.
-    Locked = "locked", Subject;
+    Locked = "locked", Retry, Subject;
     /// The statement ran too long, and was ended.
-    StatementTimeout = "statement_timeout", Page;
+    StatementTimeout = "statement_timeout", Retry, Page;
     /// The statement was in another transaction's way.
-    Conflict = "conflict", Page;
+    Conflict = "conflict", Retry, Page;
     /// The server refused the statement for a reason that has no code of its own here.
-    Refused = "refused", Subject;
+    Refused = "refused", Operator, Subject;
     /// The bytes of a row are not framed as documented.
-    BadFrame = "bad_frame", Subject;
+    BadFrame = "bad_frame", Report, Subject;
     /// A key or a cursor of the source is not valid in UTF-8.
-    KeyEncoding = "key_encoding", Subject;
+    KeyEncoding = "key_encoding", Operator, Subject;
     /// A row is not valid in UTF-8, and the export's format needs that.
-    NotUtf8 = "not_utf8", Subject;
+    NotUtf8 = "not_utf8", Operator, Subject;
     /// A value that the source was asked for is none of its column's type.
-    BadValue = "bad_value", Subject;
+    BadValue = "bad_value", Operator, Subject;
 
     // The lease and the state tables.
 
     /// Another run took the lease over.
-    LeaseLost = "lease_lost", Run;
+    LeaseLost = "lease_lost", Retry, Run;
     /// The state tables are missing, or of an earlier version, and cannot be made from here.
-    NoState = "no_state", Subject;
+    NoState = "no_state", Operator, Subject;
     /// The stored state cannot be read: another version wrote it.
-    BadState = "bad_state", Subject;
+    BadState = "bad_state", Operator, Subject;
 
     // Tables and rows.
 
     /// Source and target are the same database.
-    SameDatabase = "same_database", Subject;
+    SameDatabase = "same_database", Operator, Subject;
     /// A table cannot be synced as the plan finds it.
-    TableRefused = "table_refused", Subject;
+    TableRefused = "table_refused", Operator, Subject;
     /// A table's columns are not what the plan found.
-    SchemaChanged = "schema_changed", Subject;
+    SchemaChanged = "schema_changed", Operator, Subject;
     /// A table has no key, or a row has no value in it.
-    NoKey = "no_key", Subject;
+    NoKey = "no_key", Operator, Subject;
     /// Several rows of the source have the same key.
-    KeyNotUnique = "key_not_unique", Subject;
+    KeyNotUnique = "key_not_unique", Operator, Subject;
     /// The target rejects a row, and nothing of its page was saved.
-    RowRefused = "row_refused", Subject;
+    RowRefused = "row_refused", Operator, Subject;
     /// The target rejects more rows of a page than are kept for a retry.
-    RowsRefused = "rows_refused", Subject;
+    RowsRefused = "rows_refused", Operator, Subject;
     /// More rows of the table are gone from the source than may be deleted.
-    DeletesRefused = "deletes_refused", Subject;
+    DeletesRefused = "deletes_refused", Operator, Subject;
 
     // The queue, the schedules and the webhook.
 
     /// The call needs the queue, and none is set up.
-    NoQueue = "no_queue", Subject;
+    NoQueue = "no_queue", Operator, Subject;
     /// The chain of slices makes no progress.
-    Stalled = "stalled", Subject;
+    Stalled = "stalled", Operator, Subject;
     /// QStash cannot be reached, or cannot answer now.
-    QstashUnavailable = "qstash_unavailable", Subject;
+    QstashUnavailable = "qstash_unavailable", Retry, Subject;
     /// QStash takes no more calls for a moment.
-    QstashBusy = "qstash_busy", Subject;
+    QstashBusy = "qstash_busy", Retry, Subject;
     /// QStash's daily quota is used up.
-    QstashQuota = "qstash_quota", Subject;
+    QstashQuota = "qstash_quota", Operator, Subject;
     /// QStash does not know the token.
-    QstashToken = "qstash_token", Subject;
+    QstashToken = "qstash_token", Operator, Subject;
     /// The plan at QStash does not allow what was asked for.
-    QstashLimit = "qstash_limit", Subject;
+    QstashLimit = "qstash_limit", Operator, Subject;
     /// QStash refused the call.
-    QstashRefused = "qstash_refused", Subject;
+    QstashRefused = "qstash_refused", Operator, Subject;
     /// QStash answered something that it should not.
-    QstashAnswer = "qstash_answer", Subject;
+    QstashAnswer = "qstash_answer", Operator, Subject;
     /// The function's own public URL is not set.
-    NoAppUrl = "no_app_url", Subject;
+    NoAppUrl = "no_app_url", Operator, Subject;
     /// No schedule has that id.
-    NoSchedule = "no_schedule", Subject;
+    NoSchedule = "no_schedule", Caller, Subject;
     /// The text is no schedule's id.
-    BadId = "bad_id", Subject;
+    BadId = "bad_id", Caller, Subject;
     /// The schedule belongs to another deployment.
-    NotOurs = "not_ours", Subject;
+    NotOurs = "not_ours", Caller, Subject;
     /// A schedule of another deployment has that id already.
-    IdTaken = "id_taken", Subject;
+    IdTaken = "id_taken", Operator, Subject;
     /// A schedule that was brought up to date is no longer paused.
-    NotPaused = "not_paused", Subject;
+    NotPaused = "not_paused", Operator, Subject;
     /// The webhook that people are told through cannot be reached.
-    NotNotified = "not_notified", Subject;
+    NotNotified = "not_notified", Operator, Subject;
 
     // Calls over HTTP.
 
     /// The caller is neither QStash nor holds the admin token.
-    Unauthorized = "unauthorized", Subject;
+    Unauthorized = "unauthorized", Caller, Subject;
     /// No such path.
-    NotFound = "not_found", Subject;
+    NotFound = "not_found", Caller, Subject;
     /// The path does not take that method.
-    Method = "method", Subject;
+    Method = "method", Caller, Subject;
     /// The body was cut on its way.
-    BadBody = "bad_body", Subject;
+    BadBody = "bad_body", Caller, Subject;
     /// The body asks for nothing that the path does.
-    BadAction = "bad_action", Subject;
+    BadAction = "bad_action", Caller, Subject;
     /// The failure callback tells of no message of ours.
-    BadCallback = "bad_callback", Subject;
+    BadCallback = "bad_callback", Operator, Subject;
     /// No pipeline has that name, or several could be meant.
-    NoPipeline = "no_pipeline", Subject;
+    NoPipeline = "no_pipeline", Operator, Subject;
     /// Startup syncs are off.
-    StartupOff = "startup_off", Subject;
+    StartupOff = "startup_off", Caller, Subject;
     /// Our code panicked.
-    Defect = "defect", Subject;
+    Defect = "defect", Report, Subject;
 
     // Commands, imports and exports.
 
     /// The text is no table's name.
-    BadTable = "bad_table", Subject;
+    BadTable = "bad_table", Caller, Subject;
     /// The table does not exist, or none was named.
-    NoTable = "no_table", Subject;
+    NoTable = "no_table", Operator, Subject;
     /// The text is no point in the past.
-    BadSpan = "bad_span", Subject;
+    BadSpan = "bad_span", Caller, Subject;
     /// Nobody could confirm that rows are written.
-    NotConfirmed = "not_confirmed", Subject;
+    NotConfirmed = "not_confirmed", Caller, Subject;
     /// A file of rows cannot be read.
-    BadFile = "bad_file", Subject;
+    BadFile = "bad_file", Operator, Subject;
     /// The name is no encoding that files are read in.
-    BadEncoding = "bad_encoding", Subject;
+    BadEncoding = "bad_encoding", Caller, Subject;
     /// The target rejects more rows of a file than are kept.
-    TooManyRefused = "too_many_refused", Subject;
+    TooManyRefused = "too_many_refused", Operator, Subject;
     /// The export's query cannot be written in one line.
-    NoLine = "no_line", Subject;
+    NoLine = "no_line", Operator, Subject;
     /// Several tables do not fit into one file of the format.
-    SeveralFiles = "several_files", Subject;
+    SeveralFiles = "several_files", Caller, Subject;
     /// Two tables would be written to one file.
-    SameFile = "same_file", Subject;
+    SameFile = "same_file", Caller, Subject;
     /// Another export's unfinished file is in the way.
-    InTheWay = "in_the_way", Subject;
+    InTheWay = "in_the_way", Operator, Subject;
     /// The export cannot write its file.
-    Unwritable = "unwritable", Subject;
+    Unwritable = "unwritable", Operator, Subject;
     /// Rows were changed before the export had read them, so its snapshot is gone.
-    Overtaken = "overtaken", Subject;
+    Overtaken = "overtaken", Retry, Subject;
 
     // The steps of a cutover.
 
     /// A table has a problem that planning found.
-    PlanProblem = "plan_problem", Subject;
+    PlanProblem = "plan_problem", Operator, Subject;
     /// The target lacks the rows from before a look-back.
-    BegunLate = "begun_late", Subject;
+    BegunLate = "begun_late", Operator, Subject;
     /// The target rejects rows.
-    RejectedRows = "rejected_rows", Subject;
+    RejectedRows = "rejected_rows", Operator, Subject;
     /// Somebody still writes to the source.
-    WritersActive = "writers_active", Subject;
+    WritersActive = "writers_active", Operator, Subject;
     /// A schedule is no longer paused.
-    SchedulesAwake = "schedules_awake", Subject;
+    SchedulesAwake = "schedules_awake", Operator, Subject;
     /// The two sides differ.
-    Differences = "differences", Subject;
+    Differences = "differences", Operator, Subject;
     /// The step's work was done by another attempt.
-    Repeated = "repeated", Subject;
+    Repeated = "repeated", Report, Subject;
     /// Another attempt took this cutover over, or gave it up.
-    AnotherCutover = "another_cutover", Subject;
+    AnotherCutover = "another_cutover", Operator, Subject;
     /// The cutover was over, and the source has changed since.
-    CutOverAlready = "cut_over_already", Subject;
+    CutOverAlready = "cut_over_already", Operator, Subject;
     /// The person answered no.
-    Declined = "declined", Subject;
+    Declined = "declined", Operator, Subject;
     /// Nobody is there to answer.
-    Unconfirmed = "unconfirmed", Subject;
+    Unconfirmed = "unconfirmed", Caller, Subject;
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ports::{Format, Part, PartColumn, Pass};
 use crate::engine::model::facts::{Facts, Reference, TableFacts};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::sequence::{Sequence, SequenceStep};
@@ -217,7 +217,6 @@ fn late_columns<'a>(
 fn no_table(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
-        Remedy::Operator,
         FaultCode::NoTable,
         "There is no such table",
         "check its name and its schema, and that the role may see it",
@@ -228,7 +227,6 @@ fn no_table(table: &TableName) -> Fault {
 fn no_key(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
-        Remedy::Operator,
         FaultCode::NoKey,
         "It has no primary key and no unique index over non-null columns, so SQL that runs twice \
          would insert its rows twice",
@@ -240,7 +238,6 @@ fn no_key(table: &TableName) -> Fault {
 fn named_no_key(table: &TableName, named: &[String]) -> Fault {
     Fault::new(
         Step::Plan,
-        Remedy::Operator,
         FaultCode::NoKey,
         format!("The key ({}) has no unique index over non-null columns", named.join(", ")),
         "create that index, choose another `key` in syncline.toml, or take --format csv or jsonl",

@@ -9,7 +9,7 @@ use super::plan::file_of;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::facts::{Facts, TableFacts};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::table::TableName;
@@ -218,7 +218,6 @@ fn literal(text: &str) -> String {
 fn no_line(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
-        Remedy::Operator,
         FaultCode::NoLine,
         "Its `where` in syncline.toml holds `--`, and psql takes its commands in one line",
         "write a comment there as /* */, or take the query that `syncline gap sql` prints without --psql",
@@ -229,7 +228,6 @@ fn no_line(table: &TableName) -> Fault {
 fn no_table(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
-        Remedy::Operator,
         FaultCode::NoTable,
         "It does not exist on the target, which the columns are taken from",
         "create it there, or leave it out",

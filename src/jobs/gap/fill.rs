@@ -12,7 +12,7 @@ use super::plan::PlannedFile;
 use super::ports::{Folder, PageOutcome, RejectedRow};
 use super::report::{FilledTable, GapReport, RejectedLine};
 use super::sink::{KeyedPage, PageSink};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
@@ -235,7 +235,6 @@ impl<'a> Fill<'a> {
         if rows.header() != file.header {
             return Err(Fault::new(
                 Step::Read,
-                Remedy::Operator,
                 FaultCode::BadFile,
                 format!("{} has another header than a moment ago", file.file),
                 "leave the files alone until the import has ended, then repeat it",
@@ -315,7 +314,6 @@ pub fn report_progress(what: &impl std::fmt::Display, rows: u64, expected: u64) 
 fn too_many(file: &PlannedFile) -> Fault {
     Fault::new(
         Step::Write,
-        Remedy::Operator,
         FaultCode::TooManyRefused,
         format!("The target refuses more than {MOST_REJECTED} rows of {}", file.file),
         "mend their common cause; `syncline rejects list` tells the reasons",

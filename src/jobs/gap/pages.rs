@@ -8,7 +8,7 @@ use super::csv_values::line::{Form, Line};
 use super::csv_values::value::{self, Nulls};
 use super::plan::PlannedFile;
 use super::ports::{Record, Rows};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::range::RowKey;
@@ -141,7 +141,6 @@ fn write_row(
 fn no_key(file: &PlannedFile, column: &str, line: u64) -> Fault {
     Fault::new(
         Step::Read,
-        Remedy::Operator,
         FaultCode::NoKey,
         format!("{}, line {line}, has no value in the key column {column}", file.file),
         "give the row its key, or take it out of the file",

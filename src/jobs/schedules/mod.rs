@@ -4,7 +4,7 @@ mod plan;
 pub mod ports;
 
 use crate::engine::model::delivery::ScheduleId;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 
 pub use plan::{Listed, Standing};
@@ -103,7 +103,6 @@ impl ManageSchedules<'_> {
         let Some(found) = self.schedules.find(id).await? else {
             return Err(Fault::new(
                 Step::Queue,
-                Remedy::Caller,
                 FaultCode::NoSchedule,
                 format!("There is no schedule {id}"),
                 "list the schedules to see their ids; somebody may have deleted it",
@@ -114,7 +113,6 @@ impl ManageSchedules<'_> {
         }
         Err(Fault::new(
             Step::Queue,
-            Remedy::Caller,
             FaultCode::NotOurs,
             format!("Schedule {id} does not call this deployment"),
             "manage it where it belongs, or in the Upstash console",
@@ -128,7 +126,6 @@ fn not_paused(wanted: &Wanted, fault: Fault) -> Fault {
     let id = &wanted.id;
     Fault::new(
         Step::Queue,
-        Remedy::Operator,
         FaultCode::NotPaused,
         format!("Schedule {id} was paused, is brought up to date, and may tick now"),
         format!("pause it again: syncline schedule pause {id}"),
@@ -141,7 +138,6 @@ fn not_paused(wanted: &Wanted, fault: Fault) -> Fault {
 fn id_in_use(found: &Found) -> Fault {
     Fault::new(
         Step::Queue,
-        Remedy::Operator,
         FaultCode::IdTaken,
         format!("Schedule {} calls another deployment already", found.id),
         "set SYNC_DEPLOYMENT to a name that this deployment alone has, or, if that schedule is an \

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Terms;
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::secret::SecretText;
 
 const HOME: &str = "https://sync.example.com";
@@ -63,13 +63,7 @@ impl Schedules for Sleepless {
     }
 
     async fn pause(&self, _id: &ScheduleId) -> Result<(), Fault> {
-        Err(Fault::new(
-            Step::Queue,
-            Remedy::Retry,
-            FaultCode::QstashUnavailable,
-            "It is down",
-            "wait",
-        ))
+        Err(Fault::new(Step::Queue, FaultCode::QstashUnavailable, "It is down", "wait"))
     }
 
     async fn resume(&self, _id: &ScheduleId) -> Result<(), Fault> {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use crate::engine::drive::retry_rejected::Retried;
 use crate::engine::model::checkpoint::Start;
 use crate::engine::model::cursor::{CursorValue, Position};
-use crate::engine::model::fault::{Fault, Remedy};
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::run::{RunEnd, RunId, Tally};
 use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::shape::Shape;
@@ -213,7 +213,7 @@ impl SyncReport {
     /// rather one that a retry can mend: it must not be given up for the others.
     pub fn first_fault(&self) -> Option<&Fault> {
         let mut faults = self.tables.values().filter_map(|table| table.fault.as_ref());
-        let is_passing = |fault: &&Fault| matches!(fault.remedy, Remedy::Retry | Remedy::Report);
+        let is_passing = |fault: &&Fault| fault.remedy.retry_may_help();
         let first = faults.clone().next();
         self.fault.as_ref().or_else(|| faults.find(is_passing)).or(first)
     }

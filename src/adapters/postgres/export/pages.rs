@@ -21,7 +21,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::{script, sql};
 use crate::engine::model::facts::Relation;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::table::TableName;
@@ -149,7 +149,6 @@ impl PagedSnapshot {
         };
         Fault::new(
             Step::Read,
-            Remedy::Retry,
             FaultCode::Overtaken,
             format!("Its rows were changed while they were read{too}, so they are not of one moment"),
             "export at a quieter hour, or fewer tables at a time with --table, or give the database's own \
@@ -387,7 +386,6 @@ fn too_long(error: PostgresError) -> Fault {
 fn no_versions(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
-        Remedy::Operator,
         FaultCode::NoVersions,
         "It is a view, or has rows on another server, so its rows have no versions and what is read of \
          it over an API is not known to be of one moment",

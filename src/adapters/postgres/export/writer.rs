@@ -3,7 +3,7 @@
 use super::fault::unreadable;
 use super::statements::{self, Statements};
 use crate::adapters::postgres::rows::copy_frames;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
 use crate::jobs::export::ports::{Format, Part};
@@ -80,7 +80,6 @@ impl<'a> Writer<'a> {
 fn not_utf8() -> Fault {
     Fault::new(
         Step::Read,
-        Remedy::Operator,
         FaultCode::NotUtf8,
         "A row is not valid in UTF-8",
         "the database has no encoding, and JSON needs one: take --format sql or csv",

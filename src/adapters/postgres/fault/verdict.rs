@@ -6,12 +6,12 @@ use super::judgement::Judgement;
 use super::sqlstate::of_a_row;
 use crate::adapters::postgres::rows::copy_frames::BadFrame;
 use crate::adapters::postgres::sql::refusal::Refused;
-use crate::engine::model::fault::{Fault, Remedy, Step};
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::{FaultCode, Remedy};
 
 /// The one table from what Postgres said to who must act.
 pub fn to_fault(error: PostgresError, step: Step) -> Fault {
-    let (remedy, code, hint) = match &error {
+    let (code, hint) = match &error {
         PostgresError::Refused(refused) if step == Step::Read && is_of_a_value(refused) => BAD_ONE,
         error => judged(error),
     };
@@ -26,7 +26,12 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
         Step::Write => "Cannot write to the target",
         Step::Ask | Step::Queue | Step::Notify => "Cannot use the database",
     };
-    Fault::new(step, remedy, code, message, hint).caused_by(error)
+    let remedy = match &error {
+        // The columns are agreed on anew when a run begins: the next one reads the table as it is.
+        PostgresError::Altered => Remedy::Retry,
+        _ => code.remedy(),
+    };
+    Fault { remedy, ..Fault::new(step, code, message, hint) }.caused_by(error)
 }
 
 /// A value is none of its type: broken text, a time that is none or out of range, a number out of
@@ -38,7 +43,6 @@ fn is_of_a_value(refused: &Refused) -> bool {
 /// The judgement of such a value in a statement that reads: a key that is asked for, or one that a
 /// condition meets.
 const BAD_ONE: Judgement = (
-    Remedy::Operator,
     FaultCode::BadValue,
     "correct the table's `where` in syncline.toml, or the rows that it cannot be evaluated for",
 );
@@ -47,83 +51,67 @@ fn judged(error: &PostgresError) -> Judgement {
     match error {
         PostgresError::Refused(refused) => judged_refusal(refused),
         PostgresError::Connection(_) => (
-            Remedy::Retry,
             FaultCode::Unreachable,
             "check the host, the port and that the server runs and accepts connections; a paused \
              Supabase project refuses them",
         ),
         PostgresError::Tls(_) => (
-            Remedy::Operator,
             FaultCode::TlsRefused,
             "set sslrootcert to the server's CA file, or sslmode=disable where the network is \
              trusted",
         ),
         PostgresError::Silent(_) => (
-            Remedy::Retry,
             FaultCode::Silent,
             "check the network between here and the server; the next run goes on where this one \
              stopped",
         ),
-        PostgresError::RootCertificate(_) => (
-            Remedy::Operator,
-            FaultCode::RootCertificate,
-            "point sslrootcert at a readable file of PEM certificates",
-        ),
+        PostgresError::RootCertificate(_) => {
+            (FaultCode::RootCertificate, "point sslrootcert at a readable file of PEM certificates")
+        }
         PostgresError::Frame(BadFrame::NotUtf8) => (
-            Remedy::Operator,
             FaultCode::KeyEncoding,
             "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
         ),
         PostgresError::Frame(BadFrame::Broken(_) | BadFrame::Json(_)) => (
-            Remedy::Report,
             FaultCode::BadFrame,
             "report it with the server's version; nothing was saved for this page",
         ),
         PostgresError::State(_) => (
-            Remedy::Operator,
             FaultCode::BadState,
             "the state was written by another version; upgrade this one, or delete the row from \
              sync_state to start that table over",
         ),
         PostgresError::NoPlace(_) => (
-            Remedy::Operator,
             FaultCode::NoPrivilege,
             "grant create on that schema to that role, or name another one in SYNC_STATE_SCHEMA",
         ),
-        PostgresError::NoState => (Remedy::Operator, FaultCode::NoState, api::PASTE),
+        PostgresError::NoState => (FaultCode::NoState, api::PASTE),
         PostgresError::Frame(BadFrame::NoKey(_)) => (
-            Remedy::Operator,
             FaultCode::NoKey,
             "leave such rows out with `where`, or choose a `key` that every row has",
         ),
-        PostgresError::KeyNotUnique(_) => (
-            Remedy::Operator,
-            FaultCode::KeyNotUnique,
-            "choose a `key` that tells the source's rows apart",
-        ),
+        PostgresError::KeyNotUnique(_) => {
+            (FaultCode::KeyNotUnique, "choose a `key` that tells the source's rows apart")
+        }
         PostgresError::TooManyRefused(_) => (
-            Remedy::Operator,
             FaultCode::RowsRefused,
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),
         PostgresError::Changed => {
-            (Remedy::Retry, FaultCode::Conflict, "another transaction was in the way; try again")
+            (FaultCode::Conflict, "another transaction was in the way; try again")
         }
         PostgresError::NoWire => (
-            Remedy::Operator,
             FaultCode::NoConnection,
             "give the database's own postgres:// URL: this cannot be done over an API",
         ),
         PostgresError::Api(error) => api::judged(error),
         PostgresError::Altered => (
-            Remedy::Retry,
             FaultCode::SchemaChanged,
             "nothing of this page was saved; the next run reads the table as it is then, and \
              `syncline plan` tells what differs",
         ),
         PostgresError::LeaseLost => (
-            Remedy::Retry,
             FaultCode::LeaseLost,
             "nothing of this page was saved; the run that holds the lease goes on",
         ),
@@ -132,59 +120,42 @@ fn judged(error: &PostgresError) -> Judgement {
 
 fn judged_refusal(refused: &Refused) -> Judgement {
     match refused.code.code() {
-        "28P01" | "28000" => (
-            Remedy::Operator,
-            FaultCode::LoginRefused,
-            "check user and password in the database's URL",
-        ),
-        "3D000" => {
-            (Remedy::Operator, FaultCode::NoDatabase, "check the database's name in its URL")
+        "28P01" | "28000" => {
+            (FaultCode::LoginRefused, "check user and password in the database's URL")
         }
+        "3D000" => (FaultCode::NoDatabase, "check the database's name in its URL"),
         "42501" => (
-            Remedy::Operator,
             FaultCode::NoPrivilege,
             "grant the role what the message names; `syncline plan` lists it all",
         ),
         "42P01" | "42703" | "42704" => (
-            Remedy::Operator,
             FaultCode::SchemaChanged,
             "a table or column is gone or was renamed; `syncline plan` tells which",
         ),
         "25006" => (
-            Remedy::Operator,
             FaultCode::ReadOnly,
             "the server takes no writes: a standby, or a full disk or plan; make room first",
         ),
-        "53100" => (Remedy::Operator, FaultCode::DiskFull, "make room on the server"),
+        "53100" => (FaultCode::DiskFull, "make room on the server"),
         "55P03" => (
-            Remedy::Retry,
             FaultCode::Locked,
             "somebody holds a lock on the table; the next run goes on where this one stopped",
         ),
         "57014" => (
-            Remedy::Retry,
             FaultCode::StatementTimeout,
             "the statement ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
         ),
-        "40001" | "40P01" => {
-            (Remedy::Retry, FaultCode::Conflict, "another transaction was in the way; try again")
-        }
+        "40001" | "40P01" => (FaultCode::Conflict, "another transaction was in the way; try again"),
         code if code.starts_with("08") || code.starts_with("57") || code.starts_with("53") => (
-            Remedy::Retry,
             FaultCode::Unavailable,
             "the server is starting, stopping or out of connections; try again",
         ),
         _ if of_a_row(refused) => (
-            Remedy::Operator,
             FaultCode::RowRefused,
             "the target refuses a row of this page; correct the row on the source or the rule on \
              the target, then run again: nothing of this page was saved",
         ),
-        _ => (
-            Remedy::Operator,
-            FaultCode::Refused,
-            "the server refused the statement; the message says why",
-        ),
+        _ => (FaultCode::Refused, "the server refused the statement; the message says why"),
     }
 }

@@ -9,7 +9,7 @@ use crate::edge::cli::output::Exit;
 use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
 use crate::edge::text::{counted, point};
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::cutover::{APART, Look};
@@ -225,7 +225,7 @@ pub fn busy(left: Duration) -> Stopped {
         "wait for it, or if it has died, for its lease to end in {} s; then run it again",
         left.as_secs()
     );
-    let fault = Fault::new(Step::State, Remedy::Retry, FaultCode::Busy, message, hint);
+    let fault = Fault::new(Step::State, FaultCode::Busy, message, hint);
     Stopped { fault, exit: Exit::Busy }
 }
 

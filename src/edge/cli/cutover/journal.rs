@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::switch::Switch;
 use crate::edge::cli::mark::{Mark, marked_line};
 use crate::edge::cli::output::{self, Exit};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 
@@ -29,7 +29,7 @@ impl Stopped {
         hint: impl Into<String>,
         exit: Exit,
     ) -> Self {
-        Self { fault: Fault::new(Step::Compare, Remedy::Operator, code, message, hint), exit }
+        Self { fault: Fault::new(Step::Compare, code, message, hint), exit }
     }
 }
 

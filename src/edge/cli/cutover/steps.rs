@@ -10,7 +10,7 @@ use super::walk::{DRAIN, SEQUENCES, VERIFY, Walk};
 use crate::edge::cli::output::Exit;
 use crate::edge::cli::slices::{Ended, Extent, by_person, slices};
 use crate::edge::text::{counted, timestamp};
-use crate::engine::model::fault::{Fault, Remedy, Step as FaultStep};
+use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::ports::Step;
 use crate::jobs::cutover::{Look, Standing};
@@ -147,19 +147,13 @@ impl Walk<'_> {
             Ended::Repeated => {
                 let hint = "run it again, and report it if that stays so";
                 let message = "A run of this cutover's own had been done before";
-                return Err(Fault::new(
-                    FaultStep::State,
-                    Remedy::Report,
-                    FaultCode::Repeated,
-                    message,
-                    hint,
-                )
-                .into());
+                return Err(Fault::new(FaultStep::State, FaultCode::Repeated, message, hint).into());
             }
         };
         if let Some(fault) = report.first_fault() {
             let Fault { step, table, remedy, code, hint, .. } = fault;
-            let stopped = Fault::new(*step, *remedy, *code, fault.chain(), hint);
+            let stopped =
+                Fault { remedy: *remedy, ..Fault::new(*step, *code, fault.chain(), hint) };
             return Err(table.iter().fold(stopped, Fault::of_table).into());
         }
         if let Some(problem) = report.problems().next() {

@@ -8,7 +8,7 @@ use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::compression::{Compressed, Compression};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::jobs::export::ports::{Format, Output};
@@ -279,7 +279,6 @@ fn several(tables: usize) -> Fault {
 fn in_the_way(partial: &Path) -> Fault {
     Fault::new(
         Step::Write,
-        Remedy::Operator,
         FaultCode::InTheWay,
         format!("There is a file {} already", partial.display()),
         "remove it, unless another export is at work there: it is what a killed one left",
@@ -289,7 +288,6 @@ fn in_the_way(partial: &Path) -> Fault {
 fn unwritable(path: &Path, error: io::Error) -> Fault {
     Fault::new(
         Step::Write,
-        Remedy::Operator,
         FaultCode::Unwritable,
         format!("Cannot write to {}", path.display()),
         "check the room on the disk and the rights, or name another place with --output",

@@ -16,7 +16,7 @@ use super::door::Door;
 use super::wire::FailureAnswer;
 use crate::edge::calling::{Asked, SYNC_PREFIX, home, named};
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
@@ -106,7 +106,6 @@ impl Callback {
 fn malformed(why: &str) -> Fault {
     Fault::new(
         Step::Ask,
-        Remedy::Operator,
         FaultCode::BadCallback,
         format!("The failure callback cannot be used: {why}"),
         "nothing was recorded; let only Syncline's own messages name this path for their failures",

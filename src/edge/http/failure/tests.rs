@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::fault_code::Remedy;
 
 const HOME: &str = "https://sync.example.com";
 

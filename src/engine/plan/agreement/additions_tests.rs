@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::model::facts::{Privileges, TableFacts};
-use crate::engine::model::fault::{Remedy, Step};
+use crate::engine::model::fault::Step;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::TableRule;
 use crate::engine::model::table::TableName;
@@ -105,8 +105,7 @@ fn the_reason_takes_the_place_of_the_remark_that_a_column_is_missing() {
         table: table(),
         columns: vec![NewColumn { name: "b".into(), type_name: "text".into() }],
     };
-    let fault =
-        Fault::new(Step::Alter, Remedy::Retry, FaultCode::Locked, "Somebody is in the way", "");
+    let fault = Fault::new(Step::Alter, FaultCode::Locked, "Somebody is in the way", "");
 
     explain(&mut notes, &addition, refused(&addition, &fault));
 

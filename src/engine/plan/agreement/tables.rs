@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts, Unfit};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::{MovedColumn, Origin, OriginSide, Shape};
@@ -116,7 +116,7 @@ pub fn refusal(unfit: Unfit) -> Fault {
              `triggers` out of syncline.toml",
         ),
     };
-    Fault::new(Step::Plan, Remedy::Operator, code, message, hint)
+    Fault::new(Step::Plan, code, message, hint)
 }
 
 /// The tables that a run is about.

@@ -86,12 +86,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::engine::model::fault::{Remedy, Step};
+    use crate::engine::model::fault::Step;
     use crate::engine::model::fault_code::FaultCode;
     use crate::engine::model::page::PAGE_BYTES;
 
     fn fault(code: FaultCode) -> Fault {
-        Fault::new(Step::Read, Remedy::Retry, code, "", "")
+        Fault::new(Step::Read, code, "", "")
     }
 
     fn page(rows: u64) -> Page {

@@ -12,7 +12,7 @@ use crate::engine::drive::fetch;
 use crate::engine::drive::reconcile::Compared;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::deletes::{Cap, Deletes};
-use crate::engine::model::fault::{Fault, Remedy, Step};
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
@@ -285,13 +285,7 @@ fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
     deletes::may_go(extent, cap).map_err(|refusal| {
         let message = DeleteRefusalText(refusal, extent).to_string();
         let table = &search.compared.source.table;
-        Fault::new(
-            Step::Compare,
-            Remedy::Operator,
-            FaultCode::DeletesRefused,
-            message,
-            refusal.remedy(),
-        )
-        .of_table(table)
+        Fault::new(Step::Compare, FaultCode::DeletesRefused, message, refusal.remedy())
+            .of_table(table)
     })
 }
