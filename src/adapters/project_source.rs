@@ -15,11 +15,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::project::Project;
-use crate::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
-};
 use crate::engine::model::sequence::Sequence;
-use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
@@ -53,6 +49,10 @@ impl ProjectSource {
 
 #[async_trait]
 impl Source for ProjectSource {
+    fn digests(&self) -> &dyn Digests {
+        self.source().digests()
+    }
+
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let described = self.by_function.describe(tables).await;
         let is_missing = matches!(&described, Err(fault) if fault.code == FaultCode::NoFunction);
@@ -87,46 +87,5 @@ impl Source for ProjectSource {
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         self.source().parents(fetch).await
-    }
-}
-
-#[async_trait]
-impl Digests for ProjectSource {
-    async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
-        self.source().takes_filter(shape).await
-    }
-
-    async fn digest(
-        &self,
-        comparison: Comparison<'_>,
-        ranges: &[KeyRange],
-    ) -> Result<Vec<RangeDigest>, Fault> {
-        self.source().digest(comparison, ranges).await
-    }
-
-    async fn borders(
-        &self,
-        comparison: Comparison<'_>,
-        ranges: &[KeyRange],
-        every: u64,
-    ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        self.source().borders(comparison, ranges, every).await
-    }
-
-    async fn rows(
-        &self,
-        comparison: Comparison<'_>,
-        ranges: &[KeyRange],
-        most: u64,
-    ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        self.source().rows(comparison, ranges, most).await
-    }
-
-    async fn columns(
-        &self,
-        comparison: Comparison<'_>,
-        keys: &[RowKey],
-    ) -> Result<Vec<ColumnDigests>, Fault> {
-        self.source().columns(comparison, keys).await
     }
 }

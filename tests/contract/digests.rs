@@ -1,7 +1,7 @@
 //! The promises of `Digests`, of every source against a target with equal rows.
 
 use syncline::engine::model::range::{Comparison, KeyRange, RowKey};
-use syncline::engine::ports::Digests;
+use syncline::engine::ports::{Digests, Target};
 
 use super::{ROWS, Sides, all_sources, all_targets};
 
@@ -13,6 +13,12 @@ async fn equal_sides() -> Vec<Sides> {
         sides.at_target.batch_execute(ROWS).await.unwrap();
     }
     all
+}
+
+impl Sides {
+    fn digests(&self) -> (&dyn Digests, &dyn Digests) {
+        (self.source.digests(), self.target.digests())
+    }
 }
 
 fn comparison(sides: &Sides) -> Comparison<'_> {
@@ -30,7 +36,7 @@ fn spans() -> Vec<KeyRange> {
 #[tokio::test]
 async fn equal_rows_have_equal_digests_and_a_row_that_differs_changes_that_of_its_span() {
     for sides in equal_sides().await {
-        let (source, target) = (&*sides.source, &sides.target);
+        let (source, target) = sides.digests();
         let there = target.digest(comparison(&sides), &spans()).await.unwrap();
         assert_eq!(source.digest(comparison(&sides), &spans()).await.unwrap(), there);
         let rows: Vec<u64> = there.iter().map(|span| span.rows).collect();
@@ -47,8 +53,8 @@ async fn equal_rows_have_equal_digests_and_a_row_that_differs_changes_that_of_it
 #[tokio::test]
 async fn borders_lie_about_so_many_rows_apart_in_the_order_of_keys() {
     for sides in equal_sides().await {
-        let source: &dyn Digests = &*sides.source;
-        for side in [source, &sides.target] {
+        let (source, target) = sides.digests();
+        for side in [source, target] {
             let borders = side.borders(comparison(&sides), &spans(), 15).await.unwrap();
             let ids = borders.iter().map(|(span, key)| {
                 let id: usize = key.values()[0].parse().unwrap();
@@ -65,14 +71,14 @@ async fn borders_lie_about_so_many_rows_apart_in_the_order_of_keys() {
 #[tokio::test]
 async fn rows_are_all_of_a_span_or_none_at_all() {
     for sides in equal_sides().await {
-        let (source, target) = (&*sides.source, &sides.target);
+        let (source, target) = sides.digests();
         let span = &spans()[2..];
         let rows = target.rows(comparison(&sides), span, 10).await.unwrap().unwrap();
         let keys: Vec<&RowKey> = rows.iter().map(|row| &row.key).collect();
         assert_eq!(keys, (41..=50).map(key).collect::<Vec<_>>().iter().collect::<Vec<_>>());
         let at_source = source.rows(comparison(&sides), span, 10).await.unwrap();
         assert_eq!(at_source, Some(rows), "{}", sides.name);
-        for side in [source as &dyn Digests, target] {
+        for side in [source, target] {
             assert_eq!(side.rows(comparison(&sides), span, 9).await.unwrap(), None);
         }
     }
@@ -82,8 +88,9 @@ async fn rows_are_all_of_a_span_or_none_at_all() {
 async fn columns_are_those_of_the_rows_that_exist_and_equal_on_both_sides() {
     for sides in equal_sides().await {
         let keys = [key(3), key(999)];
-        let source = sides.source.columns(comparison(&sides), &keys).await.unwrap();
-        let target = sides.target.columns(comparison(&sides), &keys).await.unwrap();
+        let (source, target) = sides.digests();
+        let source = source.columns(comparison(&sides), &keys).await.unwrap();
+        let target = target.columns(comparison(&sides), &keys).await.unwrap();
         assert_eq!(source, target, "{}", sides.name);
         assert_eq!((source.len(), &source[0].key), (1, &key(3)), "{}", sides.name);
     }

@@ -12,7 +12,8 @@
 //! - `refusals`: which rows of a page cannot go in; `read`: one page of a scan
 //! - `state`: our tables
 //! - `survey`: the look at all tables before a run; `export`: a whole side into files
-//! - `apply`: a page's rows into their table; `compare`: digests of both sides
+//! - `digests`: the comparisons, a port that source and target share; `compare`: their statements
+//! - `apply`: a page's rows into their table
 //! - `catalog`: what the tables are
 //! - `connection`: a database in use; `script`: a transaction behind an API
 //! - `fault`: errors, and who must act; `rows`: the bytes of rows; `sql`: the text of statements
@@ -24,6 +25,7 @@ mod compare;
 mod connection;
 #[cfg(feature = "cli")]
 mod cutover;
+mod digests;
 #[cfg(feature = "cli")]
 mod export;
 mod fault;

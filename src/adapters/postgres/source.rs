@@ -1,12 +1,14 @@
 //! The side that is read, as the engine knows it: each port method is one transaction.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::catalog::{describe, sequences};
 use super::connection::pool::Pool;
+use super::digests::PostgresDigests;
 use super::read;
 use super::survey::{self, writers};
 use crate::engine::model::address::Address;
@@ -15,27 +17,34 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::range::Side;
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
 
 /// A Postgres database that is read and never written.
 pub struct PostgresSource {
-    pub(super) pool: Pool,
+    pub(super) pool: Arc<Pool>,
+    digests: PostgresDigests,
 }
 
 impl PostgresSource {
     /// A source that is reached when it is first needed.
     /// Calls of an API count in the meter.
     pub fn new(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
+        let pool = Arc::new(Pool::new(address, meter, Step::ConnectSource));
+        Self { digests: PostgresDigests { pool: pool.clone(), side: Side::Source }, pool }
     }
 }
 
 #[async_trait]
 impl Source for PostgresSource {
+    fn digests(&self) -> &dyn Digests {
+        &self.digests
+    }
+
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
         let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;

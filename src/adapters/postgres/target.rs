@@ -1,5 +1,4 @@
-//! The side that is written, as the engine knows it: each port method is one transaction. Both
-//! sides answer comparisons with the same statements.
+//! The side that is written, as the engine knows it: each port method is one transaction.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,10 +8,9 @@ use async_trait::async_trait;
 use super::catalog::{describe, sequences};
 use super::commit::under_lease::Writing;
 use super::commit::{add_columns, advance_sequence, delete, interdependent, page};
-use super::compare::{self, Rows};
 use super::connection::pool::Pool;
 use super::connection::session::Session;
-use super::source::PostgresSource;
+use super::digests::PostgresDigests;
 use super::state::checkpoints;
 use super::survey::reach;
 use crate::engine::model::addition::Addition;
@@ -23,11 +21,8 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::TargetTriggers;
-use crate::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey, Side,
-};
+use crate::engine::model::range::Side;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
-use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
     Batch, Committed, Deleted, Deletion, Digests, RetriedRows, Settled, Target,
@@ -37,6 +32,7 @@ use crate::engine::ports::{
 #[derive(Clone)]
 pub struct PostgresTarget {
     pub(super) pool: Arc<Pool>,
+    digests: PostgresDigests,
     pub(super) schema: String,
     pub(super) triggers: TargetTriggers,
 }
@@ -51,7 +47,8 @@ impl PostgresTarget {
         meter: Meter,
     ) -> Self {
         let pool = Arc::new(Pool::new(address, meter, Step::ConnectTarget));
-        Self { pool, schema: state_schema.into(), triggers }
+        let digests = PostgresDigests { pool: pool.clone(), side: Side::Target };
+        Self { pool, digests, schema: state_schema.into(), triggers }
     }
 
     /// A place to write rows to under the lease.
@@ -61,62 +58,12 @@ impl PostgresTarget {
     }
 }
 
-/// Both sides answer with the same statements.
-macro_rules! digests {
-    ($of:ty, $side:expr) => {
-        #[async_trait]
-        impl Digests for $of {
-            async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&shape.table)).await?;
-                call.end(compare::takes_filter(&call, shape).await)
-            }
-
-            async fn digest(
-                &self,
-                comparison: Comparison<'_>,
-                ranges: &[KeyRange],
-            ) -> Result<Vec<RangeDigest>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
-                call.end(compare::ranges(&call, Rows::of($side, comparison), ranges).await)
-            }
-
-            async fn borders(
-                &self,
-                comparison: Comparison<'_>,
-                ranges: &[KeyRange],
-                every: u64,
-            ) -> Result<Vec<(usize, RowKey)>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
-                call.end(compare::borders(&call, Rows::of($side, comparison), ranges, every).await)
-            }
-
-            async fn rows(
-                &self,
-                comparison: Comparison<'_>,
-                ranges: &[KeyRange],
-                most: u64,
-            ) -> Result<Option<Vec<RowDigest>>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
-                call.end(compare::rows(&call, Rows::of($side, comparison), ranges, most).await)
-            }
-
-            async fn columns(
-                &self,
-                comparison: Comparison<'_>,
-                keys: &[RowKey],
-            ) -> Result<Vec<ColumnDigests>, Fault> {
-                let call = self.pool.call(Step::Compare, Some(&comparison.shape.table)).await?;
-                call.end(compare::columns(&call, Rows::of($side, comparison), keys).await)
-            }
-        }
-    };
-}
-
-digests!(PostgresSource, Side::Source);
-digests!(PostgresTarget, Side::Target);
-
 #[async_trait]
 impl Target for PostgresTarget {
+    fn digests(&self) -> &dyn Digests {
+        &self.digests
+    }
+
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
         let facts = call.end(describe::facts(&call, tables, self.triggers).await)?;

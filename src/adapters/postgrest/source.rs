@@ -45,6 +45,10 @@ impl PostgrestSource {
 
 #[async_trait]
 impl Source for PostgrestSource {
+    fn digests(&self) -> &dyn Digests {
+        self
+    }
+
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         // The API's limit may have changed since the last run.
         self.client.list_limit.forget();

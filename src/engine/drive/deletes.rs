@@ -41,8 +41,11 @@ impl<'a> Search<'a> {
         shape: &Shape,
         filled_from: Option<FilledFrom>,
     ) -> Result<Self, Fault> {
-        let compared = Compared::of(target, shape.keys_only(), None, filled_from).await?;
-        let found = Compare { source, target, compared: &compared }.whole().await?;
+        let compared = Compared::of(target.digests(), shape.keys_only(), None, filled_from).await?;
+        let found =
+            Compare { source: source.digests(), target: target.digests(), compared: &compared }
+                .whole()
+                .await?;
         Ok(Self { source, target, compared, found })
     }
 
@@ -51,7 +54,7 @@ impl<'a> Search<'a> {
     /// not gone.
     pub async fn next(&mut self) -> Result<Differing, Fault> {
         let Self { source, target, compared, found } = self;
-        let compare = Compare { source: *source, target: *target, compared };
+        let compare = Compare { source: source.digests(), target: target.digests(), compared };
         let (mut extra, mut missing) = (Vec::new(), Vec::new());
         for row in compare.narrow(found, 1).await? {
             match row.difference {
@@ -82,10 +85,10 @@ pub async fn gone(
     }
     let whole = Shape { filter: None, ..compared.source.clone() };
     let whole = Comparison { shape: &whole, settled_to: None, filled_from: None };
-    if source.rows(whole, &[KeyRange::ALL], 0).await?.is_some() {
+    if source.digests().rows(whole, &[KeyRange::ALL], 0).await?.is_some() {
         return Ok(None);
     }
-    let rows = source.columns(whole, keys).await?;
+    let rows = source.digests().columns(whole, keys).await?;
     let is_gone = |key: &&RowKey| rows.iter().all(|row| row.key != **key);
     Ok(Some(keys.iter().filter(is_gone).cloned().collect()))
 }

@@ -33,7 +33,7 @@ impl Compared {
     /// Says what each side is asked for. The operator's condition is about the source's rows; on
     /// the target it leaves out the same ones if it can be evaluated there.
     pub async fn of(
-        target: &(impl Digests + ?Sized),
+        target: &dyn Digests,
         shape: Shape,
         settled_to: Option<String>,
         filled_from: Option<FilledFrom>,
@@ -51,11 +51,11 @@ impl Compared {
 }
 
 /// The two sides of a table.
-pub struct Compare<'a, S: ?Sized, T: ?Sized> {
+pub struct Compare<'a> {
     /// The side that is read.
-    pub source: &'a S,
+    pub source: &'a dyn Digests,
     /// The side that is written.
-    pub target: &'a T,
+    pub target: &'a dyn Digests,
     /// The questions to them.
     pub compared: &'a Compared,
 }
@@ -77,7 +77,7 @@ impl Found {
     }
 }
 
-impl<S: Digests + ?Sized, T: Digests + ?Sized> Compare<'_, S, T> {
+impl Compare<'_> {
     /// Digests the whole table, in as many statements as it needs.
     pub async fn whole(&self) -> Result<Found, Fault> {
         let all = vec![KeyRange::ALL];

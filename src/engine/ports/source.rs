@@ -18,7 +18,10 @@ use crate::engine::model::writer::Writer;
 
 /// The side that is read and never written.
 #[async_trait]
-pub trait Source: Digests {
+pub trait Source: Send + Sync {
+    /// Returns the questions about rows that both sides answer.
+    fn digests(&self) -> &dyn Digests;
+
     /// Describes the listed tables that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 

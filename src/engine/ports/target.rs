@@ -21,7 +21,10 @@ use crate::engine::model::table::TableName;
 /// The side that is written. What needs the lease renews it, and does nothing if another run took
 /// the lease over or it was given back: then the fault is `lease_lost`.
 #[async_trait]
-pub trait Target: Digests {
+pub trait Target: Send + Sync {
+    /// Returns the questions about rows that both sides answer.
+    fn digests(&self) -> &dyn Digests;
+
     /// Describes the listed tables that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 

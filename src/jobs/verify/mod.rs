@@ -76,7 +76,8 @@ impl VerifyTables {
             let compared = async {
                 let settled_to = plan::settled_to(self.rows, &shape, checkpoints.get(&shape.table));
                 let filled_from = lookback::filled_from(&shape, checkpoints.get(&shape.table));
-                let compared = Compared::of(target, shape, settled_to, filled_from).await?;
+                let compared =
+                    Compared::of(target.digests(), shape, settled_to, filled_from).await?;
                 let verified = self.table(source, target, &**clock, &compared).await?;
                 Ok::<_, Fault>((compared, verified))
             };
@@ -118,7 +119,7 @@ impl VerifyTables {
         clock: &dyn Clock,
         compared: &Compared,
     ) -> Result<TableVerified, Fault> {
-        let compare = Compare { source, target, compared };
+        let compare = Compare { source: source.digests(), target: target.digests(), compared };
         let mut found = compare.whole().await?;
         let mut differing = compare.narrow(&mut found, self.most).await?;
         let more = differing.len() as u64 > self.most || !found.is_all();

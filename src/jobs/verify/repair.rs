@@ -162,7 +162,8 @@ impl Repair<'_> {
         table: &mut TableVerified,
     ) -> Result<(), Fault> {
         let keys: Vec<RowKey> = table.rows.iter().map(|row| row.key.clone()).collect();
-        let compare = Compare { source: self.source, target: self.target, compared };
+        let compare =
+            Compare { source: self.source.digests(), target: self.target.digests(), compared };
         let left = compare.rows(&keys).await?;
         let named = std::mem::take(&mut table.rows);
         let left_keys: BTreeSet<&RowKey> = left.iter().map(|row| &row.key).collect();

@@ -11,12 +11,8 @@ use syncline::engine::model::delivery::Chain;
 use syncline::engine::model::facts::Facts;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::page::Page;
-use syncline::engine::model::range::{
-    ColumnDigests, Comparison, KeyRange, RangeDigest, RowDigest, RowKey,
-};
 use syncline::engine::model::run::{Tally, Trigger};
 use syncline::engine::model::sequence::Sequence;
-use syncline::engine::model::shape::Shape;
 use syncline::engine::model::survey::{Survey, SurveyAsk};
 use syncline::engine::model::table::TableName;
 use syncline::engine::model::writer::Writer;
@@ -33,48 +29,11 @@ use crate::world::servers::release;
 struct JsonAlone<'a>(&'a dyn Source);
 
 #[async_trait]
-impl Digests for JsonAlone<'_> {
-    async fn takes_filter(&self, shape: &Shape) -> Result<bool, Fault> {
-        self.0.takes_filter(shape).await
-    }
-
-    async fn digest(
-        &self,
-        compared: Comparison<'_>,
-        ranges: &[KeyRange],
-    ) -> Result<Vec<RangeDigest>, Fault> {
-        self.0.digest(compared, ranges).await
-    }
-
-    async fn borders(
-        &self,
-        compared: Comparison<'_>,
-        ranges: &[KeyRange],
-        every: u64,
-    ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        self.0.borders(compared, ranges, every).await
-    }
-
-    async fn rows(
-        &self,
-        compared: Comparison<'_>,
-        ranges: &[KeyRange],
-        most: u64,
-    ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        self.0.rows(compared, ranges, most).await
-    }
-
-    async fn columns(
-        &self,
-        compared: Comparison<'_>,
-        keys: &[RowKey],
-    ) -> Result<Vec<ColumnDigests>, Fault> {
-        self.0.columns(compared, keys).await
-    }
-}
-
-#[async_trait]
 impl Source for JsonAlone<'_> {
+    fn digests(&self) -> &dyn Digests {
+        self.0.digests()
+    }
+
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         Ok(Facts { json_alone: true, ..self.0.describe(tables).await? })
     }
