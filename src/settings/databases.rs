@@ -19,6 +19,7 @@ pub(super) struct Placed {
 }
 
 /// The file's settings of one side.
+#[derive(Default)]
 pub(super) struct Own {
     pub url: Option<Placed>,
     pub key: Option<Placed>,

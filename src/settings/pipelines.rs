@@ -8,7 +8,7 @@ use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline, TargetTriggers}
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-use super::databases::{Databases, Own, Placed, refuse_same};
+use super::databases::{Databases, Placed, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, DeletesWord, FilePipeline};
 use super::limits::Limits;
@@ -56,49 +56,31 @@ pub(super) fn read(
     let adds = switch::read(env, ADD_COLUMNS, problems);
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
-    for pipeline in pipelines {
-        let FilePipeline {
-            name,
-            source,
-            source_key,
-            target,
-            target_key,
-            tables,
-            rules,
-            cron,
-            time_zone,
-            deletes,
-            mark,
-            triggers,
-            add_columns,
-            lookback,
-        } = pipeline;
-        let deletes = own_deletes(env, deletes, mark.as_deref(), alone, problems);
-        let lookback = lookback::of_pipeline(env, lookback, alone, problems);
-        let cron =
-            own_cron(cron, time_zone, alone && env.get(CRON).is_some(), default_cron, problems);
-        let mut side = |side, url, key| {
-            let own = Own { url, key };
+    for file in pipelines {
+        let deletes = own_deletes(env, file.deletes, file.mark.as_deref(), alone, problems);
+        let lookback = lookback::of_pipeline(env, file.lookback, alone, problems);
+        let overruled = alone && env.get(CRON).is_some();
+        let cron = own_cron(file.cron, file.time_zone, overruled, default_cron, problems);
+        let mut side = |side, own| {
             let address = databases.side(side, &own, alone, problems)?;
             Some(NamedAddress { name: databases.name(side, &own, alone), address })
         };
-        let source = side(Side::Source, source, source_key);
-        let target = side(Side::Target, target, target_key);
-        let (Some(source), Some(target)) = (source, target) else { continue };
-        refuse_same(&name, &source.address, &target.address, problems);
+        let sides = (side(Side::Source, file.source), side(Side::Target, file.target));
+        let (Some(source), Some(target)) = sides else { continue };
+        refuse_same(&file.name, &source.address, &target.address, problems);
         let pipeline = Pipeline {
-            name,
+            name: file.name,
             cron,
-            tables: listed.clone().or(tables),
-            rules,
+            tables: listed.clone().or(file.tables),
+            rules: file.rules,
             page_rows: limits.page_rows,
             overlap: limits.overlap,
             lease: limits.lease,
             deletes,
-            add_columns: adds.or(add_columns).unwrap_or(false),
+            add_columns: adds.or(file.add_columns).unwrap_or(false),
             lookback,
         };
-        complete.push(PipelineSettings { pipeline, source, target, triggers });
+        complete.push(PipelineSettings { pipeline, source, target, triggers: file.triggers });
     }
     complete
 }

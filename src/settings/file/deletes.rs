@@ -1,10 +1,6 @@
 //! Reads the settings `deletes` and `mark` of a pipeline or a table.
 
-use std::ops::Range;
-
-use toml::de::DeTable;
-
-use super::walk::Walk;
+use super::walk::{Section, Walk};
 use crate::engine::model::deletes::Deletes;
 use crate::settings::errors::Problem;
 
@@ -45,8 +41,7 @@ impl Walk<'_> {
     /// pipeline's; if both are missing, that is reported.
     pub(super) fn deletes(
         &mut self,
-        section: &DeTable<'_>,
-        span: &Range<usize>,
+        section: &mut Section<'_>,
         pipeline_column: Option<&str>,
     ) -> Option<Deletes> {
         let (word, word_span) = self.text(section, "deletes")?;
@@ -57,21 +52,25 @@ impl Walk<'_> {
         let own = self.text(section, "mark").map(|(column, _)| column);
         let deletes = value.with_mark_column(own.as_deref().or(pipeline_column));
         if deletes.is_none() {
-            self.report(span, Some("mark"), Problem::NoMark);
+            self.report(&section.span, Some("mark"), Problem::NoMark);
         }
         deletes
     }
 
     /// The column that a section names for marks.
-    pub(super) fn mark(&mut self, section: &DeTable<'_>) -> Option<String> {
+    pub(super) fn mark(&mut self, section: &mut Section<'_>) -> Option<String> {
         self.text(section, "mark").map(|column| self.column("mark", column))
     }
 
     /// Reports a table's `mark` unless the same section sets `deletes = "mark"`: inheriting that
     /// from the pipeline is not enough.
-    pub(super) fn refuse_idle_mark(&mut self, section: &DeTable<'_>, deletes: Option<&Deletes>) {
+    pub(super) fn refuse_idle_mark(
+        &mut self,
+        section: &mut Section<'_>,
+        deletes: Option<&Deletes>,
+    ) {
         let Some((_, span)) = self.text(section, "mark") else { return };
-        if !section.contains_key("deletes")
+        if section.value("deletes").is_none()
             || matches!(deletes, Some(Deletes::Off | Deletes::Mirror))
         {
             self.report(&span, Some("mark"), Problem::IdleMark);

@@ -16,21 +16,19 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::pipeline::{Policy, TableRule, TargetTriggers};
 use crate::engine::model::table::TableName;
 
-use crate::settings::databases::Placed;
+use crate::settings::databases::{Own, Placed};
 use crate::settings::errors::{Problem, Problems};
 use crate::settings::lookback;
 
 pub(super) use deletes::DeletesWord;
-use walk::Walk;
+use walk::{Section, Walk};
 
 /// A `[[pipeline]]` as it is written; the environment is not looked at yet.
 #[derive(Default)]
 pub(super) struct FilePipeline {
     pub name: String,
-    pub source: Option<Placed>,
-    pub source_key: Option<Placed>,
-    pub target: Option<Placed>,
-    pub target_key: Option<Placed>,
+    pub source: Own,
+    pub target: Own,
     /// The tables to sync; none: all of them.
     pub tables: Option<Vec<TableName>>,
     pub rules: Vec<TableRule>,
@@ -43,26 +41,6 @@ pub(super) struct FilePipeline {
     pub add_columns: Option<bool>,
     pub lookback: Option<Duration>,
 }
-
-const ROOT_KEYS: [&str; 1] = ["pipeline"];
-const PIPELINE_KEYS: [&str; 14] = [
-    "name",
-    "source",
-    "source_key",
-    "target",
-    "target_key",
-    "cron",
-    "time_zone",
-    "deletes",
-    "mark",
-    "triggers",
-    "add_columns",
-    "lookback",
-    "tables",
-    "table",
-];
-const TABLE_KEYS: [&str; 9] =
-    ["name", "cursor", "key", "columns", "where", "deletes", "mark", "policy", "lookback"];
 
 const TRIGGERS: [(&str, TargetTriggers); 2] =
     [("fire", TargetTriggers::Fire), ("suppress", TargetTriggers::Suppress)];
@@ -97,75 +75,70 @@ pub(super) fn parse(path: &str, text: &str, problems: &mut Problems) -> Vec<File
     if !errors.is_empty() {
         return Vec::new();
     }
-    walk.pipelines(document.get_ref())
+    walk.pipelines(Section::new(document.get_ref(), document.span()))
 }
 
 impl Walk<'_> {
-    fn pipelines(&mut self, root: &DeTable<'_>) -> Vec<FilePipeline> {
-        self.refuse_unknown(root, &ROOT_KEYS);
-        let sections = self.sections(root, "pipeline");
-        if sections.is_empty() && !root.contains_key("pipeline") {
+    fn pipelines(&mut self, mut root: Section<'_>) -> Vec<FilePipeline> {
+        let sections = self.sections(&mut root, "pipeline");
+        self.refuse_unknown(&root);
+        if root.value("pipeline").is_none() {
             self.problems.at(self.path, Problem::NoPipeline);
         }
         let mut names = BTreeSet::new();
         let mut pipelines = Vec::new();
-        for (section, span) in &sections {
-            let Some(pipeline) = self.pipeline(section, span) else { continue };
+        for mut section in sections {
+            let Some(pipeline) = self.pipeline(&mut section) else { continue };
             if !names.insert(pipeline.name.clone()) {
-                self.report(span, Some("name"), Problem::Twice(pipeline.name.clone()));
+                self.report(&section.span, Some("name"), Problem::Twice(pipeline.name.clone()));
             }
             pipelines.push(pipeline);
         }
         pipelines
     }
 
-    fn pipeline(&mut self, section: &DeTable<'_>, span: &Range<usize>) -> Option<FilePipeline> {
-        self.refuse_unknown(section, &PIPELINE_KEYS);
-        let name = self.required_text(section, span, "name");
-        let source = self.placed(section, "source");
-        let source_key = self.placed(section, "source_key");
-        let target = self.placed(section, "target");
-        let target_key = self.placed(section, "target_key");
-        let cron = self.placed(section, "cron");
-        let time_zone = self.placed(section, "time_zone");
-        let triggers = self.choice(section, "triggers", &TRIGGERS).unwrap_or_default();
-        let add_columns = self.switch(section, "add_columns");
-        let lookback = self.lookback(section);
-        let tables = self.tables(section);
-        let mark = self.mark(section);
-        let deletes = self.deletes(section, span, None);
-        let rules = self.rules(section, tables.as_deref(), mark.as_deref());
-        let (name, span) = name?;
+    fn pipeline(&mut self, section: &mut Section<'_>) -> Option<FilePipeline> {
+        let name = self.pipeline_name(section);
+        let (tables, mark) = (self.tables(section), self.mark(section));
+        let pipeline = FilePipeline {
+            name: name.clone().unwrap_or_default(),
+            source: self.own(section, "source", "source_key"),
+            target: self.own(section, "target", "target_key"),
+            cron: self.placed(section, "cron"),
+            time_zone: self.placed(section, "time_zone"),
+            deletes: self.deletes(section, None),
+            triggers: self.choice(section, "triggers", &TRIGGERS).unwrap_or_default(),
+            add_columns: self.switch(section, "add_columns"),
+            lookback: self.lookback(section),
+            rules: self.rules(section, tables.as_deref(), mark.as_deref()),
+            tables,
+            mark,
+        };
+        self.refuse_unknown(section);
+        name.map(|_| pipeline)
+    }
+
+    fn pipeline_name(&mut self, section: &mut Section<'_>) -> Option<String> {
+        let (name, span) = self.required_text(section, "name")?;
         if !is_pipeline_name(&name) {
             self.report(&span, Some("name"), Problem::PipelineName);
         } else if RESERVED_NAMES.contains(&name.as_str()) {
             self.report(&span, Some("name"), Problem::ReservedName(name.clone()));
         }
-        Some(FilePipeline {
-            name,
-            source,
-            source_key,
-            target,
-            target_key,
-            tables,
-            rules,
-            cron,
-            time_zone,
-            deletes,
-            mark,
-            triggers,
-            add_columns,
-            lookback,
-        })
+        Some(name)
     }
 
-    fn lookback(&mut self, section: &DeTable<'_>) -> Option<Duration> {
+    fn own(&mut self, section: &mut Section<'_>, url: &'static str, key: &'static str) -> Own {
+        Own { url: self.placed(section, url), key: self.placed(section, key) }
+    }
+
+    fn lookback(&mut self, section: &mut Section<'_>) -> Option<Duration> {
         let (text, span) = self.text(section, "lookback")?;
         let parsed = lookback::parse(&text);
         parsed.map_err(|problem| self.report(&span, Some("lookback"), problem)).ok()
     }
 
-    fn tables(&mut self, section: &DeTable<'_>) -> Option<Vec<TableName>> {
+    fn tables(&mut self, section: &mut Section<'_>) -> Option<Vec<TableName>> {
         let mut tables = Vec::new();
         for (text, span) in self.texts(section, "tables")? {
             match TableName::parse(&text) {
@@ -181,13 +154,13 @@ impl Walk<'_> {
 
     fn rules(
         &mut self,
-        section: &DeTable<'_>,
+        section: &mut Section<'_>,
         listed: Option<&[TableName]>,
         mark: Option<&str>,
     ) -> Vec<TableRule> {
         let mut rules: Vec<TableRule> = Vec::new();
-        for (section, span) in self.sections(section, "table") {
-            let Some((rule, name_span)) = self.rule(section, &span, mark) else { continue };
+        for mut section in self.sections(section, "table") {
+            let Some((rule, name_span)) = self.rule(&mut section, mark) else { continue };
             if rules.iter().any(|other| other.table == rule.table) {
                 let twice = Problem::Twice(rule.table.to_string());
                 self.report(&name_span, Some("name"), twice);
@@ -202,38 +175,36 @@ impl Walk<'_> {
 
     fn rule(
         &mut self,
-        section: &DeTable<'_>,
-        span: &Range<usize>,
+        section: &mut Section<'_>,
         mark: Option<&str>,
     ) -> Option<(TableRule, Range<usize>)> {
-        self.refuse_unknown(section, &TABLE_KEYS);
-        let name = self.required_text(section, span, "name");
-        let cursor = self.text(section, "cursor").map(|cursor| self.column("cursor", cursor));
-        let key = self.columns(section, "key");
-        let columns = self.columns(section, "columns");
-        let filter = self.text(section, "where").map(|(filter, _)| filter);
+        let name = self.table_name(section);
         self.mark(section);
-        let deletes = self.deletes(section, span, mark);
-        self.refuse_idle_mark(section, deletes.as_ref());
-        let policy = self.choice(section, "policy", &POLICIES).unwrap_or_default();
-        let lookback = self.lookback(section);
-        if let (Some(key), Some(columns)) = (&key, &columns)
+        let rule = TableRule {
+            table: name.as_ref().map_or_else(|| TableName::new("", ""), |(table, _)| table.clone()),
+            cursor: self.text(section, "cursor").map(|cursor| self.column("cursor", cursor)),
+            key: self.columns(section, "key"),
+            columns: self.columns(section, "columns"),
+            filter: self.text(section, "where").map(|(filter, _)| filter),
+            deletes: self.deletes(section, mark),
+            policy: self.choice(section, "policy", &POLICIES).unwrap_or_default(),
+            lookback: self.lookback(section),
+        };
+        self.refuse_idle_mark(section, rule.deletes.as_ref());
+        self.refuse_unknown(section);
+        if let (Some(key), Some(columns)) = (&rule.key, &rule.columns)
             && let Some(missing) = key.iter().find(|column| !columns.contains(column))
         {
-            self.report(span, Some("columns"), Problem::KeyNotCopied(missing.clone()));
+            self.report(&section.span, Some("columns"), Problem::KeyNotCopied(missing.clone()));
         }
-        let (name, span) = name?;
-        match TableName::parse(&name) {
-            Ok(table) => {
-                let rule =
-                    TableRule { table, cursor, key, columns, filter, deletes, policy, lookback };
-                Some((rule, span))
-            }
-            Err(bad) => {
-                self.report(&span, Some("name"), bad.into());
-                None
-            }
-        }
+        name.map(|(_, span)| (rule, span))
+    }
+
+    fn table_name(&mut self, section: &mut Section<'_>) -> Option<(TableName, Range<usize>)> {
+        let (name, span) = self.required_text(section, "name")?;
+        let table =
+            TableName::parse(&name).map_err(|bad| self.report(&span, Some("name"), bad.into()));
+        Some((table.ok()?, span))
     }
 }
 

@@ -47,8 +47,8 @@ fn everything_that_a_file_may_say_is_read() {
 
     let [first, second] = &pipelines[..] else { panic!("there are two pipelines") };
     assert_eq!(first.name, "old-to-new");
-    assert_eq!(first.source.as_ref().unwrap().text, "env:OLD_URL");
-    assert_eq!(first.target.as_ref().unwrap().place, "sync.toml line 5, `target`");
+    assert_eq!(first.source.url.as_ref().unwrap().text, "env:OLD_URL");
+    assert_eq!(first.target.url.as_ref().unwrap().place, "sync.toml line 5, `target`");
     assert_eq!((&first.deletes, &second.deletes), (&Some(Deletes::Mirror), &None));
     assert_eq!((first.add_columns, second.add_columns), (Some(true), None));
     let weeks = Duration::from_secs(14 * 86_400);
@@ -67,7 +67,7 @@ fn everything_that_a_file_may_say_is_read() {
     };
     assert_eq!(first.rules, [jobs]);
     assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));
-    assert!(second.source.is_none() && second.tables.is_none() && second.rules.is_empty());
+    assert!(second.source.url.is_none() && second.tables.is_none() && second.rules.is_empty());
 }
 
 #[test]

@@ -16,15 +16,33 @@ pub(super) struct Walk<'a> {
     pub(super) problems: &'a mut Problems,
 }
 
-/// A `[table]` of the document and where it begins.
-pub(super) type Section<'a, 'd> = (&'a DeTable<'d>, Range<usize>);
+/// A `[table]` of the document, where it begins, and the keys that a reader knows in it.
+pub(super) struct Section<'a> {
+    table: &'a DeTable<'a>,
+    pub(super) span: Range<usize>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(table: &'a DeTable<'a>, span: Range<usize>) -> Self {
+        Self { table, span, known: Vec::new() }
+    }
+
+    /// The value of a key, which is known from now on.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        self.table.get(key)
+    }
+}
 
 impl Walk<'_> {
     /// One of a few words; none where the key is left out or says something else.
     pub(super) fn choice<T: Copy>(
         &mut self,
-        section: &DeTable<'_>,
-        key: &str,
+        section: &mut Section<'_>,
+        key: &'static str,
         words: &[(&'static str, T)],
     ) -> Option<T> {
         let (text, span) = self.text(section, key)?;
@@ -36,12 +54,20 @@ impl Walk<'_> {
         chosen
     }
 
-    pub(super) fn placed(&mut self, section: &DeTable<'_>, key: &str) -> Option<Placed> {
+    pub(super) fn placed(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+    ) -> Option<Placed> {
         let (text, span) = self.text(section, key)?;
         Some(Placed { place: self.place(&span, Some(key)), text })
     }
 
-    pub(super) fn columns(&mut self, section: &DeTable<'_>, key: &str) -> Option<Vec<String>> {
+    pub(super) fn columns(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+    ) -> Option<Vec<String>> {
         let mut columns = Vec::new();
         for column in self.texts(section, key)? {
             let span = column.1.clone();
@@ -63,22 +89,23 @@ impl Walk<'_> {
         name
     }
 
-    pub(super) fn refuse_unknown(&mut self, section: &DeTable<'_>, known: &[&str]) {
-        for key in section.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            let known = Problem::UnknownKey(known.join(", "));
+    /// Reports the keys of a section that no reader knows, once all readers have been there.
+    pub(super) fn refuse_unknown(&mut self, section: &Section<'_>) {
+        for key in section.table.keys().filter(|key| !section.known.contains(&&**key.get_ref())) {
+            let known = Problem::UnknownKey(section.known.join(", "));
             self.report(&key.span(), Some(key.get_ref()), known);
         }
     }
 
-    pub(super) fn sections<'a, 'd>(
+    pub(super) fn sections<'a>(
         &mut self,
-        section: &'a DeTable<'d>,
-        key: &str,
-    ) -> Vec<Section<'a, 'd>> {
-        let Some(value) = section.get(key) else { return Vec::new() };
+        section: &mut Section<'a>,
+        key: &'static str,
+    ) -> Vec<Section<'a>> {
+        let Some(value) = section.value(key) else { return Vec::new() };
         let items = value.get_ref().as_array().map(|items| items.iter()).into_iter().flatten();
         let sections: Option<Vec<_>> =
-            items.map(|item| Some((item.get_ref().as_table()?, item.span()))).collect();
+            items.map(|item| Some(Section::new(item.get_ref().as_table()?, item.span()))).collect();
         match sections {
             Some(sections) if !sections.is_empty() => sections,
             _ => {
@@ -91,22 +118,21 @@ impl Walk<'_> {
 
     pub(super) fn required_text(
         &mut self,
-        section: &DeTable<'_>,
-        span: &Range<usize>,
-        key: &str,
+        section: &mut Section<'_>,
+        key: &'static str,
     ) -> Option<(String, Range<usize>)> {
-        if !section.contains_key(key) {
-            self.report(span, Some(key), Problem::MissingKey);
+        if section.value(key).is_none() {
+            self.report(&section.span, Some(key), Problem::MissingKey);
         }
         self.text(section, key)
     }
 
     pub(super) fn text(
         &mut self,
-        section: &DeTable<'_>,
-        key: &str,
+        section: &mut Section<'_>,
+        key: &'static str,
     ) -> Option<(String, Range<usize>)> {
-        let value = section.get(key)?;
+        let value = section.value(key)?;
         let text = text_of(value);
         if text.is_none() {
             self.report(&value.span(), Some(key), Problem::Expected("a text that is not empty"));
@@ -114,8 +140,8 @@ impl Walk<'_> {
         text
     }
 
-    pub(super) fn switch(&mut self, section: &DeTable<'_>, key: &str) -> Option<bool> {
-        let value = section.get(key)?;
+    pub(super) fn switch(&mut self, section: &mut Section<'_>, key: &'static str) -> Option<bool> {
+        let value = section.value(key)?;
         let switch = value.get_ref().as_bool();
         if switch.is_none() {
             self.report(&value.span(), Some(key), Problem::Expected("true or false"));
@@ -125,10 +151,10 @@ impl Walk<'_> {
 
     pub(super) fn texts(
         &mut self,
-        section: &DeTable<'_>,
-        key: &str,
+        section: &mut Section<'_>,
+        key: &'static str,
     ) -> Option<Vec<(String, Range<usize>)>> {
-        let value = section.get(key)?;
+        let value = section.value(key)?;
         let items = value.get_ref().as_array();
         let texts = items.and_then(|items| items.iter().map(text_of).collect::<Option<Vec<_>>>());
         let texts = texts.filter(|texts| !texts.is_empty());
