@@ -6,7 +6,9 @@ use tokio::net::TcpListener;
 
 use super::app::opened;
 use super::output::Exit;
-use crate::edge::http::{SYNC_PATH, router};
+use crate::edge::calling::sync_path;
+use crate::edge::http::router;
+use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub async fn serve(arguments: &ServeArguments) -> Exit {
         }
     };
     let bound = listener.local_addr().unwrap_or(address);
-    eprintln!("Serving http://{bound}{SYNC_PATH}");
+    eprintln!("Serving http://{bound}{}", sync_path(DEFAULT_PIPELINE));
     match axum::serve(listener, router).with_graceful_shutdown(interrupted()).await {
         Ok(()) => Exit::Done,
         Err(error) => {

@@ -36,9 +36,6 @@ use answer::Answer;
 use auth::{BadDoor, Keys};
 use door::Door;
 
-/// The path of the incremental sync of the pipeline that needs no file.
-pub const SYNC_PATH: &str = "/api/background/sync/slave-to-prod";
-
 /// Lambda takes no more in one request; axum's own limit would be lower. A failure callback holds
 /// what was sent and what was answered, each in base64.
 const LARGEST_BODY: usize = 6 << 20;

@@ -2,10 +2,9 @@
 //! whoever comes a second time or did not hear the first.
 
 use serde_json::Value;
-use syncline::edge::http::SYNC_PATH;
 
 use crate::world::over_api::OverApi;
-use crate::world::pair::{Answer, Pair, call};
+use crate::world::pair::{Answer, Pair, SYNC_PATH, call};
 use crate::world::postgrest::Trouble;
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 

@@ -8,10 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use serde_json::Value;
-use syncline::edge::http::SYNC_PATH;
 use tower::Service;
 
-use crate::world::pair::{Pair, TOKEN};
+use crate::world::pair::{Pair, SYNC_PATH, TOKEN};
 use crate::world::process::{signal, wait_until};
 use crate::world::servers::not_tested;
 use crate::world::tables::BARE_ITEMS;

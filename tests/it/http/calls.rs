@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::routing::get;
 use serde_json::json;
-use syncline::edge::http::{SYNC_PATH, guarded};
+use syncline::edge::http::guarded;
 
 use crate::world::door::{ADMIN_TOKEN, Door, client, serve, told};
+use crate::world::pair::SYNC_PATH;
 use crate::world::{Database, connect, fresh_database};
 
 const TABLE: &str = "create table items (

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use syncline::edge::calling::FAILURE_PATH;
-use syncline::edge::http::SYNC_PATH;
 
 use crate::world::door::{ADMIN_TOKEN, Door, told};
 use crate::world::lambda::function::{APP_URL, Function, event, in_a_minute};
+use crate::world::pair::SYNC_PATH;
 use crate::world::qstash::hostile;
 use crate::world::{Database, fresh_database, text};
 

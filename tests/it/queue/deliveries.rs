@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::json;
 use syncline::demo::qstash::{Attempt, Courier, Delivered, HttpCourier, LogState};
-use syncline::edge::http::SYNC_PATH;
 
 use crate::world::door::told;
-use crate::world::pair::{Pair, TOKEN};
+use crate::world::pair::{Pair, SYNC_PATH, TOKEN};
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::tables::items;
 

@@ -8,7 +8,7 @@ use syncline::demo::qstash::{Attempt, Courier, Delivered, HttpCourier, LocalQSta
 use tokio_postgres::Client;
 
 use crate::world::killable::Killable;
-use crate::world::pair::Pair;
+use crate::world::pair::{Pair, SYNC_PATH};
 use crate::world::proxy::{Act, Proxy, Way};
 use crate::world::qstash::queued::SIX_HOURS;
 use crate::world::{cluster, connect};
@@ -98,7 +98,7 @@ async fn a_delivery_whose_function_is_killed_is_finished_by_its_retry() {
 
 /// One message with the retries that a schedule has.
 async fn publish(qstash: &LocalQStash, function: &str) {
-    let url = format!("{}/v2/publish/{function}{}", qstash.url(), syncline::edge::http::SYNC_PATH);
+    let url = format!("{}/v2/publish/{function}{}", qstash.url(), SYNC_PATH);
     let call = crate::world::door::client().post(url).bearer_auth(qstash.token());
     let answer = call.header("Upstash-Retries", "2").body("{}").send().await.unwrap();
     assert!(answer.status().is_success(), "{answer:?}");

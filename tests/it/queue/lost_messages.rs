@@ -8,10 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use syncline::edge::calling::FAILURE_PATH;
-use syncline::edge::http::SYNC_PATH;
 
 use crate::world::door::told;
-use crate::world::pair::Pair;
+use crate::world::pair::{Pair, SYNC_PATH};
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::qstash::receiver::Receiver;
 use crate::world::tables::ITEMS;

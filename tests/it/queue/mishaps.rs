@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
-use syncline::edge::http::SYNC_PATH;
 
 use crate::world::deployment::{Deployment, HOME, account, strangers};
 use crate::world::door::told;
-use crate::world::pair::Pair;
+use crate::world::pair::{Pair, SYNC_PATH};
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::qstash::receiver::Receiver;
 use crate::world::tables::{ITEMS, fill};

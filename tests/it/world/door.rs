@@ -7,10 +7,12 @@ use std::time::SystemTime;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use syncline::demo::{Signer, random_key};
-use syncline::edge::http::{SYNC_PATH, router};
+use syncline::edge::http::router;
 use syncline::wiring::App;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use super::pair::SYNC_PATH;
 
 /// The token that manual callers show.
 pub const ADMIN_TOKEN: &str = "a-token-that-only-the-tests-know";

@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use serde_json::Value;
 use syncline::demo::compare;
-use syncline::edge::http::{SYNC_PATH, router};
+use syncline::edge::http::router;
 use syncline::engine::model::range::Side;
 use syncline::wiring::App;
 use tokio_postgres::Client;
@@ -19,6 +19,9 @@ use tower::Service;
 use super::over_api::{GRANTS, OverApi, allow_to_suppress, stand_in};
 use super::postgrest::Standin;
 use super::{Database, connect, fresh_database};
+
+/// The path of a sync of the pipeline that needs no file, which schedules and people call.
+pub const SYNC_PATH: &str = "/api/background/sync/slave-to-prod";
 
 /// The token that manual callers show.
 pub const TOKEN: &str = "a-token-of-the-tests-alone";

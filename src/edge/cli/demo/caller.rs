@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::error::DemoError;
 use crate::demo::{Signer, random_key};
-use crate::edge::calling::SCHEDULE_PATH;
-use crate::edge::http::SYNC_PATH;
+use crate::edge::calling::{SCHEDULE_PATH, sync_path};
+use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 
 /// The body of a schedule that was made without one.
 const BODY: &str = "{}";
@@ -100,7 +100,8 @@ impl Caller {
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
         // A proxy of this machine cannot reach what listens on this machine alone.
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).build()?;
-        Ok(Self { client, sync_url: format!("{url}{SYNC_PATH}"), signing_key, admin_token })
+        let sync_url = format!("{url}{}", sync_path(DEFAULT_PIPELINE));
+        Ok(Self { client, sync_url, signing_key, admin_token })
     }
 
     /// The token of a manual call.

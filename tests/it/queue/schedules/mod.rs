@@ -5,10 +5,9 @@ mod refusals;
 
 use serde_json::{Value, json};
 use syncline::demo::qstash::{LocalQStash, Schedule};
-use syncline::edge::http::SYNC_PATH;
 
 use crate::world::deployment::{Deployment, HOME, ID, account, console, only, strangers};
-use crate::world::pair::Pair;
+use crate::world::pair::{Pair, SYNC_PATH};
 
 const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null)";
 

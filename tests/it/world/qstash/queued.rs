@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 use syncline::demo::Signer;
 use syncline::demo::qstash::{Courier, LocalQStash, LogState, Options};
 use syncline::edge::calling::SCHEDULE_PATH;
-use syncline::edge::http::SYNC_PATH;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::world::door::{client, told};
-use crate::world::pair::{Pair, TOKEN};
+use crate::world::pair::{Pair, SYNC_PATH, TOKEN};
 
 /// The time within which the schedule ticks, whenever the clock was started.
 pub const SIX_HOURS: Duration = Duration::from_secs(6 * 60 * 60);
