@@ -20,7 +20,7 @@ alter table sync_metadata
     add column duration_ms bigint
         generated always as ((extract(epoch from ended_at - created_at) * 1000)::bigint) stored;
 
-update sync_metadata set trigger = sync_type, sync_type = 'incremental';
+update sync_metadata set trigger = sync_type, sync_type = 'incremental' where true;
 
 update sync_metadata as m set last_sync_timestamp = (
     select max(s.last_sync_timestamp) from sync_metadata as s

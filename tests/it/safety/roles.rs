@@ -112,7 +112,7 @@ async fn a_target_table_whose_rows_are_hidden_from_the_role_is_refused() {
 async fn apart() -> (Cluster, Pair) {
     let cluster = Cluster::start(&options()).expect("Postgres starts");
     cluster.create_database("app").await.expect("a database is created");
-    let target = Database { name: "app".to_owned(), url: cluster.url("app") };
+    let target = Database { name: "app".to_owned(), url: cluster.url("app"), statements: None };
     let pair = Pair::between(fresh_database("source").await, target, TABLES, TABLES).await;
     pair.sql_source("insert into items values (1, 'a', now())").await;
     (cluster, pair)

@@ -28,7 +28,7 @@ impl Followed {
         let settings = vec![("max_standby_streaming_delay".to_owned(), "0".to_owned())];
         let options = ClusterOptions { settings, ..options() };
         let standby = primary.standby(&options).expect("a standby starts");
-        let source = Database { name: "app".to_owned(), url: primary.url("app") };
+        let source = Database { name: "app".to_owned(), url: primary.url("app"), statements: None };
         let target = fresh_database("target").await;
         let pair = Pair::between(source, target, schema, schema).await;
         let pair = pair.set("SOURCE_DATABASE_URL", standby.url("app"));

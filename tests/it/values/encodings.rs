@@ -16,7 +16,7 @@ async fn database(encoding: &str, prefix: &str) -> Database {
     let create =
         format!("create database {name} encoding '{encoding}' locale 'C' template template0");
     client.batch_execute(&create).await.unwrap();
-    Database { url: maker.url.replace(&maker.name, &name), name }
+    Database { url: maker.url.replace(&maker.name, &name), name, ..maker }
 }
 
 pub async fn pair(source: &str, target: &str, source_schema: &str, target_schema: &str) -> Pair {

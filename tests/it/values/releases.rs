@@ -31,7 +31,7 @@ async fn database(cluster: &Cluster, prefix: &str) -> Database {
     );
     let client = connect(&plain.url).await.unwrap();
     client.batch_execute(&create).await.unwrap();
-    Database { url: plain.url.replace(&plain.name, &name), name }
+    Database { url: plain.url.replace(&plain.name, &name), name, ..plain }
 }
 
 /// Two databases, one of each release.

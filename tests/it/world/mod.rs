@@ -15,6 +15,7 @@ pub mod process;
 pub mod proxy;
 pub mod qstash;
 pub mod servers;
+mod statements;
 pub mod tables;
 
 use std::sync::OnceLock;
@@ -23,12 +24,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use syncline::demo::{Cluster, ClusterOptions};
 use tokio_postgres::{Client, Error, NoTls};
 
+use statements::{LOGGED, Statements};
+
 /// A database of one test's own.
 pub struct Database {
     /// Its name, unique in this run.
     pub name: String,
     /// Its URL, with the password in it.
     pub url: String,
+    /// Looks at the statements that the product sent to it when the test ends.
+    #[expect(dead_code, reason = "it looks when it is dropped")]
+    pub statements: Option<Statements>,
 }
 
 /// Starts the server at the first call; it ends with the process, since statics are not dropped.
@@ -41,7 +47,9 @@ pub fn cluster() -> &'static Cluster {
             // Its workers would go round the databases of a whole run without a pause.
             ("autovacuum", "off"),
         ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let settings = settings.iter().chain(&LOGGED);
+        let settings =
+            settings.map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let options = ClusterOptions { settings, ..servers::options() };
         Cluster::start(&options).expect("Postgres starts")
     })
@@ -57,7 +65,8 @@ pub async fn fresh_database_on(cluster: &Cluster, prefix: &str) -> Database {
     let name = unique(prefix);
     cluster.create_database(&name).await.expect("an empty database is created");
     cleanup::drop_after_test(cluster.url("postgres"), &name);
-    Database { url: cluster.url(&name), name }
+    let statements = Some(Statements::from_now_on(cluster, &name));
+    Database { url: cluster.url(&name), name, statements }
 }
 
 /// Creates a copy of another database, to which no test may be connected at the time.
@@ -66,7 +75,8 @@ pub async fn copy_of(template: &Database, prefix: &str) -> Database {
     let copied = cluster().create_database_from(&name, &template.name).await;
     copied.expect("a database is copied");
     cleanup::drop_after_test(cluster().url("postgres"), &name);
-    Database { url: cluster().url(&name), name }
+    let statements = Some(Statements::from_now_on(cluster(), &name));
+    Database { url: cluster().url(&name), name, statements }
 }
 
 /// Connects; the connection lives as long as the client and the test's runtime.

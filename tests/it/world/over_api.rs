@@ -86,7 +86,8 @@ pub async fn stand_in(database: &Database) -> Standin {
         });
         told.recv().expect("the thread has a runtime")
     });
-    let database = Database { name: database.name.clone(), url: database.url.clone() };
+    let (name, url) = (database.name.clone(), database.url.clone());
+    let database = Database { name, url, statements: None };
     let started = its_thread.spawn(async move { Standin::over(&database).await });
     started.await.expect("the stand-in starts")
 }

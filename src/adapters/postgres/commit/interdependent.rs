@@ -97,7 +97,7 @@ pub async fn retry(
         let staged = refused.waiting.iter().map(|&at| &waiting[at].staged);
         for staged in staged.chain(refused.leaving.iter().map(|&at| &leaving[at].staged)) {
             // Emptied before the savepoint is renewed, so that a later rollback leaves it empty.
-            session.batch(&format!("delete from {staged}")).await?;
+            session.batch(&format!("delete from {staged} where true")).await?;
         }
         session.savepoint("staged").await?;
         leave_out_waiting(session, &waiting, &leaving).await?;
@@ -176,7 +176,7 @@ async fn leave_out_waiting(
     for staged in
         waiting.iter().map(|table| &table.staged).chain(leaving.iter().map(|table| &table.staged))
     {
-        session.batch(&format!("delete from {staged}")).await?;
+        session.batch(&format!("delete from {staged} where true")).await?;
     }
     Ok(())
 }

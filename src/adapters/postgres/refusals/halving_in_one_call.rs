@@ -95,7 +95,7 @@ async fn steps(
 ) -> Result<Vec<Step>, PostgresError> {
     let asks = |text: String| Step::asking(Statement { text, values: Vec::new() });
     let mut steps = vec![
-        Step::new(format!("delete from {}", stage::STAGED), Gives::Nothing),
+        Step::new(format!("delete from {} where true", stage::STAGED), Gives::Nothing),
         Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing),
         Step::asking(Statement {
             text: merge::expected_in_settings(shape),

@@ -13,6 +13,7 @@ mod keys;
 mod refusal;
 mod request;
 mod roles;
+pub mod safeupdate;
 mod server;
 mod session;
 mod text;

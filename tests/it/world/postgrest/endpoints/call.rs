@@ -11,6 +11,7 @@ use super::super::refusal::Refusal;
 use super::super::request::filter;
 use super::super::request::query::Query;
 use super::super::request::{Asked, Form};
+use super::super::safeupdate;
 use super::super::session::Outcome;
 use super::super::text;
 use super::read::page;
@@ -63,7 +64,8 @@ pub async fn call(server: &Server, asked: &Asked, name: &str) -> Result<Answer, 
     );
     let count = asked.prefer.count.map(|_| format!("select 1 from pgrst_source{conditions}"));
     let statement = statement::framed(&source, &read, count.as_deref(), rows);
-    let body = payload.map(|payload| payload.text).filter(|_| statement.contains("$1"));
+    let body = payload.map(|payload| safeupdate::refusing(payload.text));
+    let body = body.filter(|_| statement.contains("$1"));
     let writes = posts && function.is_volatile;
     let mut work = server.work(asked, schema, writes, statement, body);
     if let Some(own) = &function.statement_timeout {
