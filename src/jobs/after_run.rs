@@ -1,14 +1,14 @@
-//! Follows up every run of whichever job: counts it for the metrics, and tells people what is news.
+//! Follows up a run of any job: counts it for the metrics, and sends people the news.
 
 use std::time::{Duration, SystemTime};
 
-use crate::engine::drive::tell::Tell;
+use crate::engine::drive::send_news::SendNews;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::Delivery;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::Remedy;
 use crate::engine::model::run::{RunEnd, RunId};
-use crate::engine::plan::news::Found;
+use crate::engine::plan::news::PipelineState;
 use crate::engine::ports::{Clock, Ledger, Notifier};
 
 /// A run that is over, or that could not begin.
@@ -18,8 +18,8 @@ pub struct FinishedRun<'a> {
     pub pipeline: &'a str,
     /// The queue's message that asked for the run, if one did.
     pub delivery: Option<&'a Delivery>,
-    /// When the job was asked for.
-    pub asked: SystemTime,
+    /// The time at which the job was requested.
+    pub request_time: SystemTime,
     /// The id that the run is recorded under; none if it could not begin.
     pub run: Option<&'a RunId>,
     /// The end of the run: done, partial or failed.
@@ -45,20 +45,20 @@ pub struct RunCounts {
     pub calls: u64,
 }
 
-/// The time that people's service may take. The run is closed, and its answer waits.
+/// The time that sending a notice may take. The run is closed by then, and its answer waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The least time that people's service gets, also where the budget is out. A budget ends longer
-/// than that before the invocation's deadline.
+/// The least time for sending a notice, even if the budget is used up. A budget ends longer than
+/// that before the invocation's deadline.
 const LEAST_PATIENCE: Duration = Duration::from_millis(700);
 
-/// The time that the ledger may take besides. If it hangs once it has noted the news as told, the
-/// news is lost until the next day; a run that hangs would be worse.
+/// The additional time for the ledger. If the ledger hangs after it has recorded that people know
+/// the news, they get it a day late; a run that hangs would be worse.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl FinishedRun<'_> {
-    /// Counts the run and tells people what is news. A notice that cannot be sent is logged, and
-    /// fails nothing.
+    /// Counts the run and sends people the news. A notice that cannot be sent is logged, and does
+    /// not fail the run.
     pub async fn follow_up(
         &self,
         ledger: &dyn Ledger,
@@ -71,10 +71,10 @@ impl FinishedRun<'_> {
         let pipeline = self.pipeline;
         let left = budget.left(clock.now());
         let patience = left.map_or(PATIENCE, |left| left.clamp(LEAST_PATIENCE, PATIENCE));
-        let tell = Tell { pipeline, ledger, notifier, clock, patience };
-        let found = Found { end: self.end, error: self.error.as_deref() };
-        let told = tokio::time::timeout(patience + LEDGER_PATIENCE, tell.news(&found, self.run));
-        match told.await {
+        let news = SendNews { pipeline, ledger, notifier, clock, patience };
+        let state = PipelineState { end: self.end, error: self.error.as_deref() };
+        let send = tokio::time::timeout(patience + LEDGER_PATIENCE, news.send(&state, self.run));
+        match send.await {
             Ok(Ok(_)) => {}
             Ok(Err(fault)) => {
                 tracing::warn!(
@@ -98,7 +98,7 @@ impl FinishedRun<'_> {
             target: "syncline::metrics",
             pipeline = self.pipeline,
             rows,
-            duration_ms = now.duration_since(self.asked).unwrap_or_default().as_millis() as u64,
+            duration_ms = now.duration_since(self.request_time).unwrap_or_default().as_millis() as u64,
             lag_seconds = lag.map(|lag| lag.as_secs()),
             rejected,
             api_calls = calls,
@@ -106,16 +106,16 @@ impl FinishedRun<'_> {
         );
     }
 
-    /// Says whether the run may be news. The ledger, which knows what people were told, decides.
+    /// Says whether the run may be news. `plan/news` decides, by what people know already.
     fn may_be_news(&self) -> bool {
         let Some(fault) = self.fault else { return true };
-        // A first attempt of the queue that failed is told only if the next one fails, too.
-        let passes = fault.remedy.retry_may_help();
-        let is_tried_again = self.delivery.is_some_and(|delivery| delivery.retried == 0);
-        // What people were told is kept in the target, which is down; when the queue gives the
-        // message up, its failure callback tells them.
-        let is_unheard = self.run.is_none()
+        // The failure of a message's first attempt is news only if the next attempt fails too.
+        let may_pass = fault.remedy.retry_may_help();
+        let is_first_attempt = self.delivery.is_some_and(|delivery| delivery.retried == 0);
+        // The record of what people know is in the target. If the target is down, the failure
+        // callback sends the news once the queue gives the message up.
+        let is_left_to_callback = self.run.is_none()
             && (fault.step == Step::ConnectTarget || fault.remedy == Remedy::Caller);
-        !(is_unheard || (passes && is_tried_again))
+        !(is_left_to_callback || (may_pass && is_first_attempt))
     }
 }

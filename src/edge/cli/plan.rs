@@ -72,7 +72,7 @@ fn table_json(planned: &TableIntent) -> Value {
     let (action, since) = match intent {
         Intent::Nothing => ("nothing", None),
         Intent::FirstLoad => ("first_load", None),
-        Intent::Anew => ("anew", None),
+        Intent::Reload => ("anew", None),
         Intent::Since(from) => ("since", Some(from)),
         Intent::Compare => ("compare", None),
         Intent::Resume => ("resume", None),
@@ -90,7 +90,7 @@ fn table_json(planned: &TableIntent) -> Value {
 
 /// Keys stand here, as in a comparison: they are printed for whoever asked at the terminal.
 fn deletes_json(planned: &DeletesIntent) -> Value {
-    let DeletesIntent { table, key, rows, more, keys, marks, refused } = planned;
+    let DeletesIntent { table, key, rows, more, keys, marks, refusal } = planned;
     let named = |values: &[String]| -> Map<String, Value> {
         let pairs = key.iter().zip(values);
         pairs.map(|(column, value)| (column.clone(), Value::from(value.as_str()))).collect()
@@ -101,7 +101,7 @@ fn deletes_json(planned: &DeletesIntent) -> Value {
         "rows": rows,
         "at_least": more,
         "keys": keys.iter().map(|key| named(key.values())).collect::<Vec<_>>(),
-        "refused": refused,
+        "refused": refusal,
     })
 }
 

@@ -65,7 +65,7 @@ pub async fn slices(
             Outcome::Busy(left) => return Ok(Ended::Busy(left)),
             Outcome::Repeated(_) => return Ok(Ended::Repeated),
             Outcome::Continue(report) if extent == Extent::UntilCaughtUp => {
-                job.chain = job.chain.next(report.got_on()).map_err(calling::stalled)?;
+                job.chain = job.chain.next(report.has_progress()).map_err(calling::stalled)?;
                 job.run = app.new_run();
                 earlier = Some(report.after(earlier));
             }
@@ -119,6 +119,6 @@ pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
         run: run.clone(),
         cap: Cap::Kept,
         sequences: false,
-        anew: false,
+        reread: false,
     }
 }

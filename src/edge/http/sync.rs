@@ -79,8 +79,8 @@ fn job_of(
     let chain = asked.chain(begins);
     let pipeline = Arc::clone(&served.pipeline);
     // An HTTP caller cannot confirm a large delete, so the cap always applies.
-    let (cap, sequences, anew) = (Cap::Kept, false, false);
-    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences, anew })
+    let (cap, sequences, reread) = (Cap::Kept, false, false);
+    Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences, reread })
 }
 
 fn by_person(call: &Call) -> Result<Asked, Fault> {
@@ -140,7 +140,7 @@ fn next_request(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u3
         Err(stalled) => Rest::Stalled(stalled),
     };
     match outcome {
-        Outcome::Continue(report) if report.got_on() => next(true),
+        Outcome::Continue(report) if report.has_progress() => next(true),
         Outcome::Continue(report) => {
             let tried_again = caller == Caller::Queue && Answer::asks_for_retry(report);
             if tried_again { Rest::Nothing } else { next(false) }

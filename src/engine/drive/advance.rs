@@ -1,6 +1,6 @@
-//! Carries one table's scan forward, page by page: one is read while one is written, and after each
-//! commit the scan could stop for good and lose nothing. A page that fails for its size or for what
-//! else goes on is retried with fewer rows.
+//! Carries one table's scan forward, page by page. The next page is read while one is written. The
+//! scan may stop for good after any commit, and loses nothing. A page that is too large, or that
+//! conflicts with another transaction, is retried with fewer rows.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,81 +35,83 @@ pub struct Advance<'a> {
     pub budget: &'a Budget,
 }
 
-/// The rows that were saved of a scan, and the end that it came to.
+/// The rows that were saved of a scan, and the rest of it.
 #[derive(Debug)]
-pub struct Advanced {
-    /// The counts of the rows.
+pub struct ScanProgress {
+    /// The counts of the saved rows.
     pub tally: Tally,
     /// The number of the table's rejected rows now; none if no page was saved.
     pub rejects: Option<u64>,
-    /// The rest of the scan, none when it is done; or the reason why it went no further.
-    pub ended: Result<Option<Scan>, Fault>,
+    /// The rest of the scan, none if it is done; or the fault that stopped it.
+    pub rest: Result<Option<Scan>, Fault>,
 }
 
 impl Advance<'_> {
-    /// Reads and writes pages until the scan is done or the budget is. At least one page is done,
-    /// or a budget smaller than a page would never get anywhere. `first` says whether this scan
-    /// is the first of its slice to use that allowance.
+    /// Reads and writes pages until the scan is done or the budget is used up. The first scan of a
+    /// slice, `is_first`, does one page whatever the budget: a budget smaller than a page would
+    /// otherwise never move a row.
     pub async fn table(
         &self,
         shape: &Shape,
         reached: &Reached,
         scan: Scan,
-        first: bool,
-    ) -> Advanced {
-        let mut saved = Saved::default();
-        let ended = match first || self.fits(Duration::ZERO) {
-            true => self.pages(shape, reached, scan, &mut saved).await,
+        is_first: bool,
+    ) -> ScanProgress {
+        let mut progress = ScanProgress { tally: Tally::default(), rejects: None, rest: Ok(None) };
+        progress.rest = match is_first || self.fits(Duration::ZERO) {
+            true => self.pages(shape, reached, scan, &mut progress).await,
             false => Ok(Some(scan)),
         };
-        let Saved { tally, rejects } = saved;
-        Advanced { tally, rejects, ended }
+        progress
     }
 
-    /// Works the pages, and returns what is left of the scan.
+    /// Reads and writes pages, adds their counts to the progress, and returns the rest of the scan.
     async fn pages(
         &self,
         shape: &Shape,
         reached: &Reached,
         mut scan: Scan,
-        saved: &mut Saved,
+        progress: &mut ScanProgress,
     ) -> Result<Option<Scan>, Fault> {
         let mut slowest = Duration::ZERO;
         let mut pace = Pace::first(self.pipeline.page_rows, shape.encoding);
-        let mut begun = self.clock.now();
+        let mut start = self.clock.now();
         let mut page = match self.read(shape, &scan, pace.limit()).await {
             Ok(page) => page,
             Err(fault) => {
-                self.read_smaller(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
+                self.read_smaller(shape, &scan, &mut pace, FailedPage::unread(fault, start)).await?
             }
         };
         loop {
-            let left = window::after_page(&scan, &page);
+            let rest = window::after_page(&scan, &page);
             let limit = pace.limit();
             pace.read(&page);
-            let checkpoint = window::checkpoint(shape, reached, &scan, left.as_ref());
+            let checkpoint = window::checkpoint(shape, reached, &scan, rest.as_ref());
             let (run, fresh) = (self.run, scan.fresh);
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh };
-            // The next page is read for nothing if the budget ends here; that costs a read.
-            let (written, next) = tokio::join!(
-                self.target.commit(self.lease, &batch),
-                self.read_next(shape, left.as_ref(), pace.limit()),
-            );
-            let committed = match written {
+            let read_next = async {
+                match &rest {
+                    Some(rest) => Some(self.read(shape, rest, pace.limit()).await),
+                    None => None,
+                }
+            };
+            // If the budget ends here, the next page was read for nothing. That costs one read.
+            let (commit, next) = tokio::join!(self.target.commit(self.lease, &batch), read_next);
+            let committed = match commit {
                 Ok(committed) => committed,
                 Err(fault) => {
                     pace.back_to(limit);
-                    let failed = Failed { fault, rows: Some(page.rows), begun };
-                    begun = self.clock.now();
-                    page = self.read_smaller(shape, &scan, &mut pace, failed).await?;
+                    let failure = FailedPage { fault, rows: Some(page.rows), start };
+                    start = self.clock.now();
+                    page = self.read_smaller(shape, &scan, &mut pace, failure).await?;
                     continue;
                 }
             };
-            saved.tally += committed.tally;
-            saved.rejects = Some(committed.rejects);
-            self.tell(shape, &saved.tally);
-            slowest = slowest.max(elapsed(begun, self.clock.now()));
-            let (Some(mut rest), Some(next)) = (left, next) else { return Ok(None) };
+            progress.tally += committed.tally;
+            progress.rejects = Some(committed.rejects);
+            self.log_page(shape, &progress.tally);
+            slowest = slowest.max(elapsed(start, self.clock.now()));
+            let (Some(mut rest), Some(next)) = (rest, next) else { return Ok(None) };
             rest.fresh = rest.fresh && committed.straight;
             if !self.fits(slowest) {
                 return Ok(Some(rest));
@@ -119,10 +121,11 @@ impl Advance<'_> {
             page = match next {
                 Ok(page) => page,
                 Err(fault) => {
-                    self.read_smaller(shape, &scan, &mut pace, Failed::read(fault, begun)).await?
+                    let failure = FailedPage::unread(fault, start);
+                    self.read_smaller(shape, &scan, &mut pace, failure).await?
                 }
             };
-            begun = self.clock.now();
+            start = self.clock.now();
         }
     }
 
@@ -130,20 +133,20 @@ impl Advance<'_> {
         self.budget.allows(self.clock.now(), slowest)
     }
 
-    /// Reads a page that failed, smaller each time, until it comes, or another try would not help
-    /// or not fit.
+    /// Reads a page that failed again, with fewer rows each time, until the read succeeds. Gives up
+    /// with the fault if fewer rows would not help, or the budget has no time for another attempt.
     async fn read_smaller(
         &self,
         shape: &Shape,
         scan: &Scan,
         pace: &mut Pace,
-        mut failed: Failed,
+        mut failure: FailedPage,
     ) -> Result<Page, Fault> {
         loop {
-            let Failed { fault, rows, begun } = failed;
-            let took = elapsed(begun, self.clock.now());
+            let FailedPage { fault, rows, start } = failure;
+            let duration = elapsed(start, self.clock.now());
             let pause = match pace.failed(&fault, rows) {
-                Some(pause) if self.fits(took / SHRINK) => pause,
+                Some(pause) if self.fits(duration / SHRINK) => pause,
                 _ => return Err(fault),
             };
             tracing::warn!(
@@ -153,23 +156,11 @@ impl Advance<'_> {
                 "Tries a page of {} again with {} rows", shape.table, pace.limit().rows
             );
             self.clock.sleep(pause).await;
-            let begun = self.clock.now();
+            let start = self.clock.now();
             match self.read(shape, scan, pace.limit()).await {
                 Ok(page) => return Ok(page),
-                Err(fault) => failed = Failed::read(fault, begun),
+                Err(fault) => failure = FailedPage::unread(fault, start),
             }
-        }
-    }
-
-    async fn read_next(
-        &self,
-        shape: &Shape,
-        left: Option<&Scan>,
-        limit: PageLimit,
-    ) -> Option<Result<Page, Fault>> {
-        match left {
-            Some(scan) => Some(self.read(shape, scan, limit).await),
-            None => None,
         }
     }
 
@@ -178,8 +169,8 @@ impl Advance<'_> {
         self.source.read(&ReadPage { shape, scan, overlap, limit }).await
     }
 
-    /// One line a page, for whoever draws progress.
-    fn tell(&self, shape: &Shape, tally: &Tally) {
+    /// Emits an event for each page, which the terminal draws its progress from.
+    fn log_page(&self, shape: &Shape, tally: &Tally) {
         tracing::debug!(
             target: "syncline::progress",
             table = %shape.table,
@@ -190,27 +181,20 @@ impl Advance<'_> {
     }
 }
 
-/// The rows that are saved so far.
-#[derive(Default)]
-struct Saved {
-    tally: Tally,
-    rejects: Option<u64>,
-}
-
 /// A page that could not be read or written.
-struct Failed {
+struct FailedPage {
     fault: Fault,
-    /// The number of its rows, if it was read.
+    /// The number of the page's rows; none if the page was not read.
     rows: Option<u64>,
-    begun: SystemTime,
+    start: SystemTime,
 }
 
-impl Failed {
-    fn read(fault: Fault, begun: SystemTime) -> Self {
-        Self { fault, rows: None, begun }
+impl FailedPage {
+    fn unread(fault: Fault, start: SystemTime) -> Self {
+        Self { fault, rows: None, start }
     }
 }
 
-fn elapsed(from: SystemTime, to: SystemTime) -> Duration {
-    to.duration_since(from).unwrap_or_default()
+fn elapsed(start: SystemTime, end: SystemTime) -> Duration {
+    end.duration_since(start).unwrap_or_default()
 }

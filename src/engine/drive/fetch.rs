@@ -1,5 +1,5 @@
-//! Asks the source for rows by their values, as many at a time as fit a page: hundreds of long rows
-//! together would not fit the function's memory.
+//! Reads rows of the source by their values, as many at a time as fit one page: hundreds of long
+//! rows together would not fit the function's memory.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -7,8 +7,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, Source};
 
-/// Returns the rows of the first of these values, and how many values those are. No values give no
-/// rows.
+/// Returns a page with the rows of the first of these values, and the number of those values. No
+/// values give no rows.
 pub async fn first(source: &dyn Source, fetch: &Fetch<'_>) -> Result<(Page, usize), Fault> {
     let mut most = fetch.values.len();
     while most > 0 {
@@ -21,27 +21,28 @@ pub async fn first(source: &dyn Source, fetch: &Fetch<'_>) -> Result<(Page, usiz
     Ok((Page::empty(), 0))
 }
 
-/// Does as `first` where a value may be none of its column's type, as a file's key can be: no row
-/// has it. This is for rows that wait alone; a delete for want of a source row takes the fault.
+/// Does as `first`, but takes a value that is not of its column's type, as a file's key can be, for
+/// one that no row has. This is for rejected rows alone: a delete must not follow from a bad value,
+/// so it uses `first`, which returns the fault.
 pub async fn first_possible(
     source: &dyn Source,
     fetch: &Fetch<'_>,
 ) -> Result<(Page, usize), Fault> {
     let mut most = fetch.values.len();
     loop {
-        let asked = Fetch { values: &fetch.values[..most], ..*fetch };
-        match first(source, &asked).await {
+        let fewer = Fetch { values: &fetch.values[..most], ..*fetch };
+        match first(source, &fewer).await {
             Err(fault) if fault.code == FaultCode::BadValue && most > 1 => most /= 2,
             Err(fault) if fault.code == FaultCode::BadValue => {
-                return no_row(source, &asked, fault).await;
+                return no_row(source, &fewer, fault).await;
             }
-            fetched => return fetched,
+            result => return result,
         }
     }
 }
 
-/// Returns that no row has a single value, unless the value that was refused is one that the
-/// table's condition met in a row.
+/// Returns an empty page for the one value of the fetch, or the fault if its cause is the table's
+/// condition, which may fail over another value of a row.
 async fn no_row(
     source: &dyn Source,
     fetch: &Fetch<'_>,
@@ -58,23 +59,23 @@ async fn no_row(
     Ok((Page::empty(), fetch.values.len()))
 }
 
-/// Does as `first_possible` for rows that others point to: a key that no row can have points
-/// nowhere.
+/// Does as `first_possible` for the parents of rows: a key that is not of its column's type has no
+/// parent.
 pub async fn first_parents(
     source: &dyn Source,
     fetch: &FetchParents<'_>,
 ) -> Result<(Page, usize), Fault> {
-    let conditions = fetch.parent.filter.is_some() || fetch.child.filter.is_some();
+    let has_condition = fetch.parent.filter.is_some() || fetch.child.filter.is_some();
     let mut most = fetch.keys.len();
     loop {
-        let asked = FetchParents { keys: &fetch.keys[..most], ..*fetch };
-        match parents(source, &asked).await {
+        let fewer = FetchParents { keys: &fetch.keys[..most], ..*fetch };
+        match parents(source, &fewer).await {
             Err(fault) if fault.code == FaultCode::BadValue && most > 1 => most /= 2,
-            // A condition may have met the value in a row, which is for a person to look at.
-            Err(fault) if fault.code == FaultCode::BadValue && !conditions => {
+            // A condition may be the cause of the fault, and then a person must look at it.
+            Err(fault) if fault.code == FaultCode::BadValue && !has_condition => {
                 return Ok((Page::empty(), most));
             }
-            fetched => return fetched,
+            result => return result,
         }
     }
 }
@@ -91,9 +92,9 @@ async fn parents(source: &dyn Source, fetch: &FetchParents<'_>) -> Result<(Page,
     Ok((Page::empty(), 0))
 }
 
-/// Returns how many values to ask for instead, if those asked for gave more than a page. One that
-/// gives several rows cannot be asked for less.
-fn fewer(page: &Page, asked: usize) -> Option<usize> {
-    let fitted = usize::try_from(page.rows).unwrap_or(usize::MAX);
-    (!page.complete && asked > 1).then(|| fitted.clamp(1, asked / 2))
+/// Returns a smaller number of values to read if the rows of `count` values did not fit the page.
+/// A single value that gives several rows has no smaller number.
+fn fewer(page: &Page, count: usize) -> Option<usize> {
+    let rows = usize::try_from(page.rows).unwrap_or(usize::MAX);
+    (!page.complete && count > 1).then(|| rows.clamp(1, count / 2))
 }

@@ -29,7 +29,7 @@ pub struct ManualRun<'a> {
 
 impl ManualRun<'_> {
     /// Takes the lease, does the work, and records its end with the error that the work returns.
-    /// If another run holds the lease, nothing is done, and the time says for how long.
+    /// If another run holds the lease, does nothing and returns how long that lease still lasts.
     pub async fn work(
         &self,
         work: impl AsyncFnOnce(&Lease, Checkpoints) -> Option<String>,
@@ -44,12 +44,12 @@ impl ManualRun<'_> {
             delivery: None,
             lease: self.pipeline.lease,
         };
-        // The caller has compared the two sides, or has no source.
+        // The caller has made sure that the sides are two databases, or has no source.
         let source = Box::pin(ready(None));
         let (_, opened) = self.ledger.open(&new, Some(&[]), source).await?;
         let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
-            Opened::Busy(left) => return Ok(Some(left)),
+            Opened::Busy(wait) => return Ok(Some(wait)),
             Opened::Finished(_) => return Ok(None),
         };
         let error = work(&lease, checkpoints).await;

@@ -1,15 +1,15 @@
-//! The drive does and decides nothing: loops that carry out what `plan` decided.
+//! The drive decides nothing: its loops carry out what `plan` decided.
 //!
 //! | file | does |
 //! | --- | --- |
 //! | `advance` | carries one table's scan forward, page by page |
-//! | `retry_rejected` | retries rejected rows, and brings missing parents along |
-//! | `fetch` | asks the source for rows by their values, as many as fit a page |
+//! | `retry_rejected` | retries rejected rows, after the parents that they lack |
+//! | `fetch` | reads rows of the source by their values, as many as fit a page |
 //! | `reconcile` | compares both sides until the rows that differ are known |
 //! | `deletes` | finds rows that are gone from the source, and deletes them from the target |
 //! | `sequences` | advances the target's sequences |
-//! | `manual_run` | takes the lease for what a person asks, and records it |
-//! | `tell` | tells people what is news to them |
+//! | `manual_run` | takes the lease for work that a person asks for, and records it |
+//! | `send_news` | sends people the news about a pipeline |
 
 pub mod advance;
 pub mod deletes;
@@ -17,5 +17,5 @@ pub mod fetch;
 pub mod manual_run;
 pub mod reconcile;
 pub mod retry_rejected;
+pub mod send_news;
 pub mod sequences;
-pub mod tell;

@@ -1,5 +1,5 @@
-//! Asks both sides at once, as the plan of spans says, until the rows that differ are known. The
-//! caller decides what becomes of them.
+//! Compares a table on both sides at once, span by span as `plan/ranges` decides, until the rows
+//! that differ are known. The caller decides what happens to them.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::{
@@ -9,19 +9,19 @@ use crate::engine::model::shape::Shape;
 use crate::engine::plan::ranges::{self, FEW_ROWS, Step, Suspects};
 use crate::engine::ports::Digests;
 
-/// The rows that one fetch of digests may bring: what was counted, and as many again that came
-/// meanwhile.
+/// The most row digests of one fetch: the rows that were counted, and as many that were inserted
+/// since.
 const MOST_ROWS: u64 = FEW_ROWS * 16;
 
-/// The rows whose columns are asked for at once: some kilobytes of keys and hashes a column.
+/// The rows whose column hashes are read at once: some kilobytes for each column.
 const KEYS_AT_ONCE: usize = 256;
 
-/// A table as both sides are asked for it.
+/// A table that is compared, and which of its rows are.
 #[derive(Clone, Debug)]
-pub struct Compared {
-    /// The rows that the source is asked for, and that are moved.
+pub struct ComparedTable {
+    /// The shape that selects the source's rows.
     pub source: Shape,
-    /// The rows that the target is asked for.
+    /// The shape that selects the target's rows.
     pub target: Shape,
     /// The greatest cursor that the target has reached; none if every row is compared.
     pub settled_to: Option<String>,
@@ -29,10 +29,10 @@ pub struct Compared {
     pub filled_from: Option<FilledFrom>,
 }
 
-impl Compared {
-    /// Says what each side is asked for. The operator's condition is about the source's rows; on
-    /// the target it leaves out the same ones if it can be evaluated there.
-    pub async fn of(
+impl ComparedTable {
+    /// Applies the table's condition, which selects rows of the source, to the target as well if
+    /// the target can evaluate it.
+    pub async fn new(
         target: &dyn Digests,
         shape: Shape,
         settled_to: Option<String>,
@@ -40,29 +40,29 @@ impl Compared {
     ) -> Result<Self, Fault> {
         let takes_filter = shape.filter.is_none() || target.takes_filter(&shape).await?;
         let filter = shape.filter.clone().filter(|_| takes_filter);
-        let on_target = Shape { filter, ..shape.clone() };
-        Ok(Self { source: shape, target: on_target, settled_to, filled_from })
+        let target = Shape { filter, ..shape.clone() };
+        Ok(Self { source: shape, target, settled_to, filled_from })
     }
 
-    /// Says whether the condition, if there is one, leaves out rows of the target, too.
+    /// Says whether the target applies the table's condition, if there is one.
     pub fn is_filtered(&self) -> bool {
         self.source.filter == self.target.filter
     }
 }
 
-/// The two sides of a table.
-pub struct Compare<'a> {
+/// The comparison of a table's two sides.
+pub struct CompareTable<'a> {
     /// The side that is read.
     pub source: &'a dyn Digests,
     /// The side that is written.
     pub target: &'a dyn Digests,
-    /// The questions to them.
-    pub compared: &'a Compared,
+    /// The table.
+    pub table: &'a ComparedTable,
 }
 
 /// The digests of a table's two sides, and the spans that are not narrowed down to rows yet.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct TableDigests {
     /// The source's settled rows.
     pub source: SideRows,
     /// The target's settled rows.
@@ -70,45 +70,49 @@ pub struct Found {
     suspects: Suspects,
 }
 
-impl Found {
-    /// Says whether every row that differs has been named.
-    pub fn is_all(&self) -> bool {
+impl TableDigests {
+    /// Says whether `name_rows` has named every row that differs.
+    pub fn is_narrowed(&self) -> bool {
         self.suspects.is_empty()
     }
 }
 
-impl Compare<'_> {
+impl CompareTable<'_> {
     /// Digests the whole table, in as many statements as it needs.
-    pub async fn whole(&self) -> Result<Found, Fault> {
+    pub async fn digest_table(&self) -> Result<TableDigests, Fault> {
         let all = vec![KeyRange::ALL];
-        let ranges = match ranges::cut_first(self.compared.source.estimated_rows) {
+        let ranges = match ranges::cut_first(self.table.source.estimated_rows) {
             None => all,
             Some(every) => ranges::pieces(&all, self.borders(&all, Side::Source, every).await?),
         };
-        let mut digests = (Vec::new(), Vec::new());
+        let (mut source_digests, mut target_digests) = (Vec::new(), Vec::new());
         for range in &ranges {
-            let (source, target) = self.digests(std::slice::from_ref(range)).await?;
-            digests.0.extend(source);
-            digests.1.extend(target);
+            let (source, target) = self.digest_ranges(std::slice::from_ref(range)).await?;
+            source_digests.extend(source);
+            target_digests.extend(target);
         }
-        let mut found = Found::default();
-        digests.0.iter().for_each(|digest| found.source.add(*digest));
-        digests.1.iter().for_each(|digest| found.target.add(*digest));
-        found.suspects.compare(ranges, &digests.0, &digests.1);
-        Ok(found)
+        let mut digests = TableDigests::default();
+        source_digests.iter().for_each(|digest| digests.source.add(*digest));
+        target_digests.iter().for_each(|digest| digests.target.add(*digest));
+        digests.suspects.compare(ranges, &source_digests, &target_digests);
+        Ok(digests)
     }
 
-    /// Narrows down what differs until at least as many rows are known as are wanted, or all of
-    /// them. A later call goes on where this one stopped.
-    pub async fn narrow(&self, found: &mut Found, most: u64) -> Result<Vec<DifferingRow>, Fault> {
-        let suspects = &mut found.suspects;
+    /// Names rows that differ: `fewest` or some more, or all of them if there are fewer. A later
+    /// call continues where this one stopped.
+    pub async fn name_rows(
+        &self,
+        digests: &mut TableDigests,
+        fewest: u64,
+    ) -> Result<Vec<DifferingRow>, Fault> {
+        let suspects = &mut digests.suspects;
         let mut rows = Vec::new();
-        while (rows.len() as u64) < most {
+        while (rows.len() as u64) < fewest {
             match suspects.next_step() {
                 Step::Done => break,
                 Step::Cut { ranges, side, every } => {
                     let pieces = ranges::pieces(&ranges, self.borders(&ranges, side, every).await?);
-                    let (source, target) = self.digests(&pieces).await?;
+                    let (source, target) = self.digest_ranges(&pieces).await?;
                     suspects.compare(pieces, &source, &target);
                 }
                 Step::Fetch(ranges) => {
@@ -117,33 +121,33 @@ impl Compare<'_> {
                         continue;
                     };
                     let keys = ranges::differing_keys(source, target);
-                    rows.extend(self.rows(&keys).await?);
+                    rows.extend(self.compare_rows(&keys).await?);
                 }
             }
         }
         Ok(rows)
     }
 
-    /// Says how the rows of these keys differ now.
-    pub async fn rows(&self, keys: &[RowKey]) -> Result<Vec<DifferingRow>, Fault> {
+    /// Returns those of the rows of these keys that differ now, with their differences.
+    pub async fn compare_rows(&self, keys: &[RowKey]) -> Result<Vec<DifferingRow>, Fault> {
         let mut rows = Vec::new();
         for keys in keys.chunks(KEYS_AT_ONCE) {
             let (source, target) = tokio::join!(
-                self.source.columns(self.of_source(), keys),
-                self.target.columns(self.of_target(), keys)
+                self.source.columns(self.on_source(), keys),
+                self.target.columns(self.on_target(), keys)
             );
-            rows.extend(ranges::differences(&self.compared.source, keys, source?, target?));
+            rows.extend(ranges::differences(&self.table.source, keys, source?, target?));
         }
         Ok(rows)
     }
 
-    async fn digests(
+    async fn digest_ranges(
         &self,
         ranges: &[KeyRange],
     ) -> Result<(Vec<RangeDigest>, Vec<RangeDigest>), Fault> {
         let (source, target) = tokio::join!(
-            self.source.digest(self.of_source(), ranges),
-            self.target.digest(self.of_target(), ranges)
+            self.source.digest(self.on_source(), ranges),
+            self.target.digest(self.on_target(), ranges)
         );
         Ok((source?, target?))
     }
@@ -155,8 +159,8 @@ impl Compare<'_> {
         every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
         match side {
-            Side::Source => self.source.borders(self.of_source(), ranges, every).await,
-            Side::Target => self.target.borders(self.of_target(), ranges, every).await,
+            Side::Source => self.source.borders(self.on_source(), ranges, every).await,
+            Side::Target => self.target.borders(self.on_target(), ranges, every).await,
         }
     }
 
@@ -165,22 +169,22 @@ impl Compare<'_> {
         ranges: &[KeyRange],
     ) -> Result<(Option<Vec<RowDigest>>, Option<Vec<RowDigest>>), Fault> {
         let (source, target) = tokio::join!(
-            self.source.rows(self.of_source(), ranges, MOST_ROWS),
-            self.target.rows(self.of_target(), ranges, MOST_ROWS)
+            self.source.rows(self.on_source(), ranges, MOST_ROWS),
+            self.target.rows(self.on_target(), ranges, MOST_ROWS)
         );
         Ok((source?, target?))
     }
 
-    fn of_source(&self) -> Comparison<'_> {
-        self.comparison(&self.compared.source)
+    fn on_source(&self) -> Comparison<'_> {
+        self.comparison(&self.table.source)
     }
 
-    fn of_target(&self) -> Comparison<'_> {
-        self.comparison(&self.compared.target)
+    fn on_target(&self) -> Comparison<'_> {
+        self.comparison(&self.table.target)
     }
 
     fn comparison<'b>(&'b self, shape: &'b Shape) -> Comparison<'b> {
-        let Compared { source: _, target: _, settled_to, filled_from } = self.compared;
+        let ComparedTable { source: _, target: _, settled_to, filled_from } = self.table;
         let (settled_to, filled_from) = (settled_to.as_deref(), filled_from.as_ref());
         Comparison { shape, settled_to, filled_from }
     }

@@ -1,5 +1,5 @@
-//! Retries rejected rows: the cause may have gone, or the row have changed or gone at the source. A
-//! row whose parent is not in the target yet brings it along.
+//! Retries rejected rows: the cause may be gone, or the source may have changed or deleted the row.
+//! If the target lacks the parent of such a row, the parent is fetched and written first.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,12 +19,13 @@ use crate::engine::ports::{
     Clock, Committed, Deletion, Fetch, FetchParents, Ledger, RetriedRows, Source, Target,
 };
 
-/// The most rows of a table that are retried at once. Those that were tried longest ago come first;
-/// a run goes on with the next ones as long as some go in and the budget allows. If all are
-/// rejected again, the others most likely are, too, and each costs a dozen statements.
+/// The most rows of a table that are retried at once, those first whose last attempt is the oldest.
+/// A run continues with the next ones as long as the target takes some of them and the budget
+/// allows. If all are rejected again, the others most likely are too, and each costs a dozen
+/// statements.
 const MOST_AT_A_TIME: u32 = 500;
 
-/// The most generations of parents that a row brings along. The next run goes on with the others.
+/// The most generations of parents that are fetched for a row. The next run fetches the others.
 const MOST_GENERATIONS: usize = 64;
 
 /// The context of a retry.
@@ -44,7 +45,7 @@ pub struct RetryRejected<'a> {
     pub lease: &'a Lease,
     /// The run that counts the rows.
     pub run: &'a RunId,
-    /// The tables that rows may be brought along from.
+    /// The tables that parents may be fetched from.
     pub tables: &'a RelatedTables,
 }
 
@@ -57,98 +58,98 @@ pub struct RelatedTables {
     pub references: BTreeMap<TableName, Vec<Reference>>,
 }
 
-/// The tables that were retried or brought along.
+/// The rows that were written by a retry, parents among them.
 #[derive(Debug, Default)]
-pub struct Retried {
-    /// The counts of their rows, and the number of those that are rejected now.
+pub struct RetryCounts {
+    /// The counts of each table's rows, and the number of the table's rejected rows now.
     pub tables: BTreeMap<TableName, (Tally, u64)>,
-    /// The rows whose parents were brought along last: a cycle comes back to the same ones for
-    /// ever.
+    /// The rows of each table whose parents were fetched last. In a cycle of foreign keys the same
+    /// ones come back for ever.
     orphans: BTreeMap<TableName, Vec<Vec<String>>>,
 }
 
-/// The point that the retry of a table has come to.
+/// The reason why the retry of a table ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetriedTo {
-    /// All rows that are likely to go in were retried.
-    End,
-    /// Some went in, and the budget ended before the next ones.
+pub enum RetryEnd {
+    /// All rows that the target is likely to take were retried.
+    Complete,
+    /// The target took some rows, and the budget ended before the next ones.
     Budget,
 }
 
 impl RetryRejected<'_> {
-    /// Retries a table's rows, after the parents that they lack.
-    pub async fn table(&self, shape: &Shape, retried: &mut Retried) -> Result<RetriedTo, Fault> {
-        self.generation(shape, MOST_GENERATIONS, retried).await
+    /// Retries a table's rejected rows, after the parents that they lack.
+    pub async fn table(&self, shape: &Shape, counts: &mut RetryCounts) -> Result<RetryEnd, Fault> {
+        self.generation(shape, MOST_GENERATIONS, counts).await
     }
 
     /// Retries, in one transaction, the rows of these tables that may wait for each other, or for
-    /// rows to leave that are gone from the source; each has been retried by itself before.
+    /// the deletion of rows that are gone from the source. Each was retried by itself before.
     pub async fn interdependent(
         &self,
         tables: &[&Shape],
         gone: &[Deletion<'_>],
-        retried: &mut Retried,
+        counts: &mut RetryCounts,
     ) -> Result<(), Fault> {
-        let mut waiting = Vec::new();
-        // It takes two steps, and the first could look newer than the second.
+        let mut pages = Vec::new();
+        // Where the newest row wins, these rows are left out: such a retry writes a row twice, and
+        // what the first write leaves could look newer than the second.
         for &shape in tables.iter().filter(|shape| shape.newest_by().is_none()) {
             let table = Some(&shape.table);
             let rejects = self.ledger.rejects(self.lease.pipeline(), table, MOST_AT_A_TIME).await?;
-            let rows = rejects.iter().filter(|reject| reject.waits_for_a_row());
-            let known = values(shape, rows);
-            if !known.is_empty() {
-                let fetch = Fetch { shape, columns: &shape.key, values: &known };
-                waiting.push((shape, fetch::first_possible(self.source, &fetch).await?.0));
+            let keys = keys(shape, rejects.iter().filter(|reject| reject.waits_for_a_row()));
+            if !keys.is_empty() {
+                let fetch = Fetch { shape, columns: &shape.key, values: &keys };
+                pages.push((shape, fetch::first_possible(self.source, &fetch).await?.0));
             }
         }
-        // A row that waits alone waits for none of these.
-        let rows = waiting.iter().map(|(_, page)| page.rows).sum::<u64>();
-        if rows == 0 || rows == 1 && gone.is_empty() {
+        // A single row cannot wait for another of these.
+        let count = pages.iter().map(|(_, page)| page.rows).sum::<u64>();
+        if count == 0 || count == 1 && gone.is_empty() {
             return Ok(());
         }
-        let rows: Vec<RetriedRows<'_>> = waiting
+        let rows: Vec<RetriedRows<'_>> = pages
             .iter()
             .map(|(shape, page)| RetriedRows { run: self.run, shape, page, keys: &[] })
             .collect();
-        let saved = self.target.retry_interdependent(self.lease, &rows, gone).await?;
+        let commits = self.target.retry_interdependent(self.lease, &rows, gone).await?;
         let tables = rows.iter().map(|rows| rows.shape);
         let tables = tables.chain(gone.iter().map(|deletion| deletion.shape));
-        for (shape, saved) in tables.zip(&saved) {
-            note(retried, &shape.table, saved);
+        for (shape, commit) in tables.zip(&commits) {
+            counts.add(&shape.table, commit);
         }
         Ok(())
     }
 
+    /// Retries a table's rejected rows, after their parents of so many generations.
     fn generation<'t>(
         &'t self,
         shape: &'t Shape,
-        left: usize,
-        retried: &'t mut Retried,
-    ) -> Pin<Box<dyn Future<Output = Result<RetriedTo, Fault>> + Send + 't>> {
+        generations: usize,
+        counts: &'t mut RetryCounts,
+    ) -> Pin<Box<dyn Future<Output = Result<RetryEnd, Fault>> + Send + 't>> {
         Box::pin(async move {
             loop {
                 let table = Some(&shape.table);
                 let pipeline = self.lease.pipeline();
                 let rejects = self.ledger.rejects(pipeline, table, MOST_AT_A_TIME).await?;
                 if rejects.is_empty() {
-                    return Ok(RetriedTo::End);
+                    return Ok(RetryEnd::Complete);
                 }
-                let orphans =
-                    values(shape, rejects.iter().filter(|row| row.code == MISSING_PARENT));
-                let goes_round = retried.orphans.get(&shape.table) == Some(&orphans);
-                retried.orphans.insert(shape.table.clone(), orphans.clone());
-                if !orphans.is_empty() && !goes_round && left > 0 {
-                    self.bring_parents(shape, &orphans, left - 1, retried).await?;
+                let orphans = keys(shape, rejects.iter().filter(|row| row.code == MISSING_PARENT));
+                let is_cycle = counts.orphans.get(&shape.table) == Some(&orphans);
+                counts.orphans.insert(shape.table.clone(), orphans.clone());
+                if !orphans.is_empty() && !is_cycle && generations > 0 {
+                    self.fetch_parents(shape, &orphans, generations - 1, counts).await?;
                 }
-                let rejected = self.rows(shape, &rejects, retried).await?;
-                let all = rejects.len() < MOST_AT_A_TIME as usize;
-                let none_went_in = rejected >= rejects.len() as u64;
-                if all || none_went_in {
-                    return Ok(RetriedTo::End);
+                let rejected = self.rows(shape, &rejects, counts).await?;
+                let is_last = rejects.len() < MOST_AT_A_TIME as usize;
+                let all_rejected = rejected >= rejects.len() as u64;
+                if is_last || all_rejected {
+                    return Ok(RetryEnd::Complete);
                 }
                 if !self.budget.allows(self.clock.now(), Duration::ZERO) {
-                    return Ok(RetriedTo::Budget);
+                    return Ok(RetryEnd::Budget);
                 }
             }
         })
@@ -159,37 +160,37 @@ impl RetryRejected<'_> {
         &self,
         shape: &Shape,
         rejects: &[Reject],
-        retried: &mut Retried,
+        counts: &mut RetryCounts,
     ) -> Result<u64, Fault> {
-        let known = values(shape, rejects.iter());
-        // Keys of before the table's key was changed are let go with the first.
+        let values = keys(shape, rejects.iter());
+        // The first retry also forgets keys that are older than the table's present key columns.
         let is_old = |row: &&Reject| row.key.values().len() != shape.key.len();
         let mut keys: Vec<RowKey> =
             rejects.iter().filter(is_old).map(|row| row.key.clone()).collect();
-        let (mut left, mut rejected) = (&known[..], 0);
-        while !left.is_empty() || !keys.is_empty() {
-            let fetch = Fetch { shape, columns: &shape.key, values: left };
-            let (page, taken) = fetch::first_possible(self.source, &fetch).await?;
-            let (these, others) = left.split_at(taken);
-            keys.extend(these.iter().cloned().map(RowKey::new));
+        let (mut rest, mut rejected) = (&values[..], 0);
+        while !rest.is_empty() || !keys.is_empty() {
+            let fetch = Fetch { shape, columns: &shape.key, values: rest };
+            let (page, count) = fetch::first_possible(self.source, &fetch).await?;
+            let (first, others) = rest.split_at(count);
+            keys.extend(first.iter().cloned().map(RowKey::new));
             let rows = RetriedRows { run: self.run, shape, page: &page, keys: &keys };
-            let saved = self.target.retry(self.lease, &rows).await?;
-            note(retried, &shape.table, &saved);
-            rejected += saved.tally.rejected;
+            let commit = self.target.retry(self.lease, &rows).await?;
+            counts.add(&shape.table, &commit);
+            rejected += commit.tally.rejected;
             keys.clear();
-            left = others;
+            rest = others;
         }
         Ok(rejected)
     }
 
-    /// Brings the parents of rows along. Those that are rejected for parents of their own bring
-    /// them along in their turn; so do the other orphans of their table.
-    async fn bring_parents(
+    /// Fetches and writes the parents of rows. If parents are rejected for want of parents of their
+    /// own, their whole table is retried, up to so many generations.
+    async fn fetch_parents(
         &self,
         child: &Shape,
         keys: &[Vec<String>],
-        left: usize,
-        retried: &mut Retried,
+        generations: usize,
+        counts: &mut RetryCounts,
     ) -> Result<(), Fault> {
         for reference in self.tables.references.get(&child.table).into_iter().flatten() {
             let Reference { columns, parent, referenced, deferrable: _ } = reference;
@@ -197,33 +198,34 @@ impl RetryRejected<'_> {
             let (mut orphans, mut rejected) = (keys, 0);
             while !orphans.is_empty() {
                 let fetch = FetchParents { parent, referenced, child, columns, keys: orphans };
-                let (page, taken) = fetch::first_parents(self.source, &fetch).await?;
-                orphans = &orphans[taken..];
+                let (page, count) = fetch::first_parents(self.source, &fetch).await?;
+                orphans = &orphans[count..];
                 if page.rows > 0 {
                     let rows = RetriedRows { run: self.run, shape: parent, page: &page, keys: &[] };
-                    let saved = self.target.retry(self.lease, &rows).await?;
-                    note(retried, &parent.table, &saved);
-                    rejected += saved.tally.rejected;
+                    let commit = self.target.retry(self.lease, &rows).await?;
+                    counts.add(&parent.table, &commit);
+                    rejected += commit.tally.rejected;
                 }
             }
-            // If none of them was rejected, there is no further generation.
             if rejected > 0 {
-                self.generation(parent, left, retried).await?;
+                self.generation(parent, generations, counts).await?;
             }
         }
         Ok(())
     }
 }
 
-fn note(retried: &mut Retried, table: &TableName, saved: &Committed) {
-    let (tally, rejects) = retried.tables.entry(table.clone()).or_default();
-    *tally += saved.tally;
-    *rejects = saved.rejects;
+impl RetryCounts {
+    fn add(&mut self, table: &TableName, commit: &Committed) {
+        let (tally, rejects) = self.tables.entry(table.clone()).or_default();
+        *tally += commit.tally;
+        *rejects = commit.rejects;
+    }
 }
 
-/// The keys of rows as the source takes them. A key of another length is one of before the table's
-/// key was changed; the table is read anew since then, and the row with it.
-fn values<'r>(shape: &Shape, rejects: impl Iterator<Item = &'r Reject>) -> Vec<Vec<String>> {
+/// The keys of rows as the source takes them. A key with another number of columns is older than
+/// the table's present key; the table was read again since then, and the row with it.
+fn keys<'r>(shape: &Shape, rejects: impl Iterator<Item = &'r Reject>) -> Vec<Vec<String>> {
     let fits = |values: &&[String]| values.len() == shape.key.len();
     rejects.map(|reject| reject.key.values()).filter(fits).map(<[String]>::to_vec).collect()
 }

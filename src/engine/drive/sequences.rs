@@ -1,5 +1,5 @@
-//! Advances the target's sequences past what was synced. To be done when the rows are in: a
-//! sequence that lags behind gives out a key that is taken.
+//! Advances the target's sequences past the synced values, once the rows are written: a sequence
+//! that lags behind gives out keys that exist already.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
@@ -19,7 +19,7 @@ pub async fn plan(
 }
 
 /// Advances the sequences that are behind, and returns the steps that were done. A sequence that
-/// cannot be advanced is named, and the others go on.
+/// cannot be advanced gets a note, and the others are advanced all the same.
 pub async fn advance(
     source: &dyn Source,
     target: &dyn Target,

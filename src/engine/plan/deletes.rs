@@ -1,4 +1,4 @@
-//! Decides whether rows that are gone from the source may be deleted, and where marks go.
+//! Decides whether rows that are gone from the source may be deleted, and which column marks them.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,60 +8,60 @@ use crate::engine::model::facts::TableFacts;
 
 use super::choose::Obstacle;
 
-/// The most rows of a table that go without a second yes.
+/// The most rows of a table that are deleted without a person's confirmation.
 pub const MOST_ROWS: u64 = 10_000;
 
-/// The largest share of a table that goes without a second yes, as one in so many.
+/// The largest share of a table that is deleted without a person's confirmation: a tenth.
 const LARGEST_SHARE: u64 = 10;
 
-/// The number of keys a second that both sides digest at least. Twice the slowest seen with whole
-/// rows, which are longer.
+/// The least number of keys that both sides digest in a second: twice the slowest that was measured
+/// with whole rows, which are longer.
 const KEYS_A_SECOND: u64 = 200_000;
 
-/// The findings of a comparison that asks whether rows may go.
+/// The numbers of rows that decide whether a delete is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// The source's rows.
+    /// The number of the source's rows.
     pub source: u64,
-    /// The target's, without those that are marked already.
+    /// The number of the target's rows, without those that are marked already.
     pub target: u64,
-    /// The number of them that are gone from the source.
+    /// The number of the target's rows that are gone from the source.
     pub gone: u64,
-    /// The pipeline's condition, if there is one, leaves out rows of the target, too.
+    /// The target applies the table's condition, if there is one.
     pub filtered: bool,
 }
 
-/// Why no row of a table may go.
+/// The reason why no row of a table is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteRefusal {
     /// The source's table is empty, and the target's is not.
     EmptySource,
-    /// The pipeline's condition cannot be evaluated on the target, which may have rows of its own.
+    /// The target, which may have rows of its own, cannot evaluate the table's condition.
     Unfiltered,
-    /// They are a large share of the target's rows.
+    /// The rows that are gone are a large share of the target's rows.
     LargeShare,
-    /// They are many.
+    /// The rows that are gone are many.
     Many,
 }
 
-/// Decides whether the rows that are gone may go. Nobody can lift the first two refusals: a table
-/// that was emptied, or that keeps rows of its own, is for a person to look at.
-pub fn may_go(extent: Extent, cap: Cap) -> Result<(), DeleteRefusal> {
+/// Decides whether the rows that are gone may be deleted. No confirmation lifts the first two
+/// refusals: if a table was emptied, or has rows of its own, a person must look at it.
+pub fn check(extent: Extent, cap: Cap) -> Result<(), DeleteRefusal> {
     let Extent { source, target, gone, filtered } = extent;
-    let capped = cap == Cap::Kept;
-    let refused = [
+    let is_capped = cap == Cap::Kept;
+    let refusals = [
         (source == 0 && target > 0, DeleteRefusal::EmptySource),
         (gone > 0 && !filtered, DeleteRefusal::Unfiltered),
-        (capped && gone > MOST_ROWS, DeleteRefusal::Many),
-        (capped && gone.saturating_mul(LARGEST_SHARE) > target, DeleteRefusal::LargeShare),
+        (is_capped && gone > MOST_ROWS, DeleteRefusal::Many),
+        (is_capped && gone.saturating_mul(LARGEST_SHARE) > target, DeleteRefusal::LargeShare),
     ];
-    match refused.into_iter().find(|(applies, _)| *applies) {
+    match refusals.into_iter().find(|(applies, _)| *applies) {
         Some((_, refusal)) => Err(refusal),
         None => Ok(()),
     }
 }
 
-/// The sentence that tells a refusal with its numbers.
+/// A refusal and its numbers, printed as a sentence.
 pub struct DeleteRefusalText(pub DeleteRefusal, pub Extent);
 
 impl fmt::Display for DeleteRefusalText {
@@ -104,16 +104,16 @@ impl DeleteRefusal {
     }
 }
 
-/// The time that comparing the keys of so many rows may take: less is seldom seen.
+/// The time in which the keys of so many rows are most likely compared.
 pub fn likely_time(rows: u64) -> Duration {
     Duration::from_millis(rows.saturating_mul(1_000) / KEYS_A_SECOND)
 }
 
-/// The column that marks rows as gone. It must be the target's alone, or the next row that moves
-/// would write over it.
+/// Chooses the column that marks rows as gone. Only the target may have it, or the next row that
+/// moves would overwrite it.
 pub fn mark(column: &str, moved: &[&str], target: &TableFacts) -> Result<Mark, Obstacle> {
     let obstacle = |text: String, remedy: &str| Err(Obstacle { text, remedy: remedy.to_owned() });
-    let Some(found) = target.column(column) else {
+    let Some(facts) = target.column(column) else {
         return obstacle(
             format!("the target lacks the column {column} that marks deleted rows"),
             "add it there as timestamptz or boolean, or correct `mark` in syncline.toml",
@@ -125,14 +125,14 @@ pub fn mark(column: &str, moved: &[&str], target: &TableFacts) -> Result<Mark, O
             "name another with `mark`, or leave this one out with `columns`",
         );
     }
-    let kind = match found.type_name.split('(').next().unwrap_or_default() {
+    let kind = match facts.type_name.split('(').next().unwrap_or_default() {
         "boolean" => Some(MarkKind::Flag),
-        time if (time == "date" || time.starts_with("timestamp")) && !found.not_null => {
+        name if (name == "date" || name.starts_with("timestamp")) && !facts.not_null => {
             Some(MarkKind::Time)
         }
         _ => None,
     };
-    match kind.filter(|_| !found.generated) {
+    match kind.filter(|_| !facts.generated) {
         Some(kind) => Ok(Mark { column: column.to_owned(), kind }),
         None => obstacle(
             format!("the column {column} cannot mark deleted rows"),
@@ -147,10 +147,10 @@ mod tests {
     use crate::engine::model::facts::Column;
 
     #[test]
-    fn rows_go_only_if_they_are_few_and_nothing_speaks_against_it() {
+    fn rows_are_deleted_only_if_they_are_few_and_no_refusal_applies() {
         use Cap::{Kept, Lifted};
         let extent = |source, target, gone| Extent { source, target, gone, filtered: true };
-        let own = Extent { filtered: false, ..extent(90, 100, 1) };
+        let unfiltered = Extent { filtered: false, ..extent(90, 100, 1) };
         for (extent, cap, expected) in [
             (extent(90, 100, 10), Kept, Ok(())),
             (extent(89, 100, 11), Kept, Err(DeleteRefusal::LargeShare)),
@@ -162,11 +162,11 @@ mod tests {
             (extent(0, 100, 0), Kept, Err(DeleteRefusal::EmptySource)),
             (extent(0, 1, 1), Lifted, Err(DeleteRefusal::EmptySource)),
             (extent(0, 0, 0), Kept, Ok(())),
-            (own, Kept, Err(DeleteRefusal::Unfiltered)),
-            (own, Lifted, Err(DeleteRefusal::Unfiltered)),
-            (Extent { gone: 0, ..own }, Kept, Ok(())),
+            (unfiltered, Kept, Err(DeleteRefusal::Unfiltered)),
+            (unfiltered, Lifted, Err(DeleteRefusal::Unfiltered)),
+            (Extent { gone: 0, ..unfiltered }, Kept, Ok(())),
         ] {
-            assert_eq!(may_go(extent, cap), expected, "{extent:?} {cap:?}");
+            assert_eq!(check(extent, cap), expected, "{extent:?} {cap:?}");
         }
     }
 
@@ -195,14 +195,14 @@ mod tests {
     #[test]
     fn a_column_that_cannot_mark_says_why() {
         let stamp = "timestamp with time zone";
-        for (column, moved, facts, said) in [
+        for (column, moved, facts, text) in [
             ("away", vec!["id"], target(stamp, |_| ()), "lacks the column away"),
             ("gone", vec!["id", "gone"], target(stamp, |_| ()), "is synced itself"),
             ("gone", vec![], target(stamp, |column| column.not_null = true), "cannot mark"),
             ("gone", vec![], target("boolean", |column| column.generated = true), "cannot mark"),
         ] {
             let obstacle = mark(column, &moved, &facts).unwrap_err();
-            assert!(obstacle.text.contains(said), "{obstacle:?}");
+            assert!(obstacle.text.contains(text), "{obstacle:?}");
         }
         assert!(mark("gone", &[], &target("boolean", |column| column.not_null = true)).is_ok());
     }

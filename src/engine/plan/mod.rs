@@ -1,10 +1,10 @@
 //! Decides and touches nothing: functions from values to values, each testable with a table of
 //! cases.
 //!
-//! - `agreement`: what both sides have in common, table by table, and in which order it is worked
-//! - `windows`: what is read of a table, how far back, and how much at a time
-//! - `standing`: how a pipeline stands, what it will cost, and what people are told
-//! - here: what compares both sides (`ranges`, `deletes`), and what is said of a table (`note`)
+//! - `agreement`: the tables, columns and keys that both sides share, and the order of the work
+//! - `windows`: the rows of a table that are read, and how many at a time
+//! - `standing`: the health of a pipeline, its forecasts, and the news about it
+//! - `ranges` compares two sides, `deletes` limits deletes, and a `note` is a remark on a table
 
 mod agreement;
 pub mod deletes;

@@ -9,22 +9,22 @@ use crate::engine::model::table::TableName;
 pub enum Weight {
     /// Worth knowing.
     Info,
-    /// Works, but slower or less complete than it could be.
+    /// The table is synced, but slower or less completely than it could be.
     Warning,
-    /// The table is left out until somebody acts, and the run says that it failed.
+    /// The table is left out until a person acts, and the run counts as failed.
     Problem,
 }
 
-/// A sentence about a table, with what to do.
+/// A sentence about a table, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// Its weight.
     pub weight: Weight,
-    /// The table it is about.
+    /// The table.
     pub table: TableName,
     /// The finding.
     pub text: String,
-    /// The remedy; empty where nothing needs doing.
+    /// The remedy; empty if none is needed.
     pub remedy: String,
 }
 

@@ -1,10 +1,11 @@
-//! Narrows two tables down to the keys that differ: decides which spans to ask for next, how they
-//! are cut, and what two lists of row digests say. The asking is `drive/reconcile`'s.
+//! Narrows two tables down to the keys that differ: decides which spans are digested next, how they
+//! are cut, and which rows of two lists differ. `drive/reconcile` queries the databases.
 //!
-//! The first question is one digest of the whole table on each side, so that equal tables cost one
-//! scan and a few hundred bytes. Where the answers differ, the span is cut at every k-th key of the
-//! side that has more rows, both sides answer for the pieces, and so on until a piece is small
-//! enough to fetch the digest of each row.
+//! 1. Each side digests the whole table, so that equal tables cost one scan and a few hundred
+//!    bytes.
+//! 2. A span whose two digests differ is cut at every k-th key of the side that has more rows, and
+//!    both sides digest the pieces.
+//! 3. When a piece is small enough, both sides send the digest of each of its rows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,33 +14,33 @@ use crate::engine::model::range::{
 };
 use crate::engine::model::shape::Shape;
 
-/// The rows of a span whose keys are fetched: some kilobytes, for which another cut, with two round
-/// trips a side, would not pay.
+/// The most rows of a span whose row digests are fetched. They are some kilobytes; another cut,
+/// with two round trips to each side, would cost more.
 pub const FEW_ROWS: u64 = 128;
 
-/// Into how many pieces a cut aims: two cuts narrow a million rows down to a few, and the question
-/// fits some kilobytes.
+/// The number of pieces that a span is cut into. Two cuts narrow a million rows down to a few, and
+/// the query for the pieces is some kilobytes long.
 pub const PIECES: u64 = 128;
 
-/// The rows that one statement digests. At the slowest seen, 100,000 rows a second, it stays well
-/// below the timeout of a statement.
+/// The most rows that one statement digests. At the slowest rate that was measured, 100,000 rows a
+/// second, the statement takes much less than its timeout.
 pub const STATEMENT_ROWS: u64 = 4_000_000;
 
-/// The next question.
+/// The next step of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Every `every`-th key of these spans on a side, to cut them there.
+    /// Cut these spans at every `every`-th key of a side.
     Cut {
         /// The spans, in their order.
         ranges: Vec<KeyRange>,
-        /// The side with more rows, so that the larger half shrinks.
+        /// The side with more rows.
         side: Side,
         /// The distance of the borders, in rows.
         every: u64,
     },
-    /// The digest of each row of these spans on both sides.
+    /// Fetch the digest of each row of these spans on both sides.
     Fetch(Vec<KeyRange>),
-    /// Nothing: all that differs is known.
+    /// Stop: every row that differs is known.
     Done,
 }
 
@@ -63,83 +64,77 @@ pub struct Suspects {
     spans: VecDeque<Suspect>,
 }
 
-/// The distance of the borders to cut a table at before anything is asked of it; none if one
-/// statement can digest it whole.
+/// The distance of the borders at which a table is cut before its first digest; none if one
+/// statement can digest the whole table.
 pub fn cut_first(estimated_rows: u64) -> Option<u64> {
     (estimated_rows > STATEMENT_ROWS).then_some(STATEMENT_ROWS / 2)
 }
 
 impl Suspects {
-    /// Nothing is suspected.
+    /// Says whether every difference is narrowed down.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// Adds those spans, in the place of the one they were cut from, whose digests differ.
+    /// Adds the spans whose digests differ, in the place of the span that they were cut from.
     pub fn compare(
         &mut self,
         ranges: Vec<KeyRange>,
         source: &[RangeDigest],
         target: &[RangeDigest],
     ) {
-        let pairs = ranges.into_iter().zip(source.iter().zip(target));
-        let differing: Vec<Suspect> = pairs
-            .filter(|(_, (source, target))| source != target)
-            .map(|(range, (source, target))| Suspect {
-                range,
-                source: source.rows,
-                target: target.rows,
-            })
-            .collect();
-        for suspect in differing.into_iter().rev() {
-            self.spans.push_front(suspect);
+        for (range, (source, target)) in ranges.into_iter().zip(source.iter().zip(target)).rev() {
+            if source != target {
+                let suspect = Suspect { range, source: source.rows, target: target.rows };
+                self.spans.push_front(suspect);
+            }
         }
     }
 
-    /// Takes the next spans to work: as many small ones as a fetch bears, or as many large ones as
-    /// a cut makes small.
+    /// Removes the next spans and returns the step for them. Small spans are fetched together, up
+    /// to the size of a fetch, and large ones are cut together, up to the size of a cut.
     pub fn next_step(&mut self) -> Step {
         let Some(first) = self.spans.front() else { return Step::Done };
-        let few = first.rows() <= FEW_ROWS;
-        let most = if few { FEW_ROWS * 8 } else { first.rows().max(FEW_ROWS * PIECES) };
-        let mut taken = Vec::new();
-        let mut rows = 0;
+        let is_small = first.rows() <= FEW_ROWS;
+        let most = if is_small { FEW_ROWS * 8 } else { first.rows().max(FEW_ROWS * PIECES) };
+        let (mut ranges, mut source, mut target, mut rows) = (Vec::new(), 0, 0, 0);
         while let Some(suspect) = self.spans.front() {
-            let fits = taken.is_empty() || rows + suspect.rows() <= most;
-            if !fits || (suspect.rows() <= FEW_ROWS) != few {
+            let fits = ranges.is_empty() || rows + suspect.rows() <= most;
+            if !fits || (suspect.rows() <= FEW_ROWS) != is_small {
                 break;
             }
             rows += suspect.rows();
-            taken.extend(self.spans.pop_front());
+            source += suspect.source;
+            target += suspect.target;
+            ranges.extend(self.spans.pop_front().map(|suspect| suspect.range));
         }
-        if few {
-            return Step::Fetch(taken.into_iter().map(|suspect| suspect.range).collect());
+        if is_small {
+            return Step::Fetch(ranges);
         }
-        let sum = |count: fn(&Suspect) -> u64| taken.iter().map(count).sum::<u64>();
-        let (source, target) = (sum(|suspect| suspect.source), sum(|suspect| suspect.target));
         let side = if source >= target { Side::Source } else { Side::Target };
         let every = source.max(target).div_ceil(PIECES).max(FEW_ROWS);
-        Step::Cut { ranges: taken.into_iter().map(|suspect| suspect.range).collect(), side, every }
+        Step::Cut { ranges, side, every }
     }
 
-    /// Puts spans back whose rows turned out to be more than a fetch bears: the tables move.
+    /// Puts spans back that have more rows than one fetch returns, because rows were inserted since
+    /// they were digested. They count as large, and are cut.
     pub fn put_back(&mut self, ranges: Vec<KeyRange>) {
         for range in ranges.into_iter().rev() {
-            let unknown = FEW_ROWS + 1;
-            self.spans.push_front(Suspect { range, source: unknown, target: unknown });
+            let rows = FEW_ROWS + 1;
+            self.spans.push_front(Suspect { range, source: rows, target: rows });
         }
     }
 }
 
-/// The pieces of spans that are cut at borders, each told with the place of its span.
+/// Cuts spans at borders, each given with the index of its span, and returns the pieces.
 pub fn pieces(ranges: &[KeyRange], borders: Vec<(usize, RowKey)>) -> Vec<KeyRange> {
-    let mut within = vec![Vec::new(); ranges.len()];
-    for (place, border) in borders {
-        if let Some(borders) = within.get_mut(place) {
+    let mut by_range = vec![Vec::new(); ranges.len()];
+    for (index, border) in borders {
+        if let Some(borders) = by_range.get_mut(index) {
             borders.push(border);
         }
     }
-    ranges.iter().zip(within).flat_map(|(range, borders)| range.cut_at(borders)).collect()
+    ranges.iter().zip(by_range).flat_map(|(range, borders)| range.cut_at(borders)).collect()
 }
 
 /// The keys that two lists of rows do not agree on.
@@ -156,9 +151,9 @@ pub fn differing_keys(source: Vec<RowDigest>, target: Vec<RowDigest>) -> Vec<Row
     keys
 }
 
-/// Says how the rows of these keys differ, by their columns; those that do not are left out. A row
-/// that the source has changed since the target's last checkpoint is no difference but the next
-/// sync's business, and so is one that only the target has and that is as young.
+/// Returns the rows of these keys that differ, with the columns that do. A row that is not settled
+/// is left out, because the next sync reads it: its cursor in the source, or in the target if only
+/// the target has the row, is above the target's last checkpoint.
 pub fn differences(
     shape: &Shape,
     keys: &[RowKey],
@@ -169,7 +164,7 @@ pub fn differences(
         rows.into_iter().map(|row| (row.key.clone(), row)).collect()
     };
     let (source, target) = (by_key(source), by_key(target));
-    let told = keys.iter().filter_map(|key| {
+    let rows = keys.iter().filter_map(|key| {
         let difference = match (source.get(key), target.get(key)) {
             (None, None) => return None,
             (Some(source), _) if !source.settled => return None,
@@ -188,7 +183,7 @@ pub fn differences(
         };
         Some(DifferingRow { key: key.clone(), difference })
     });
-    told.collect()
+    rows.collect()
 }
 
 #[cfg(test)]

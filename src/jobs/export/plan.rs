@@ -139,7 +139,7 @@ fn parents(facts: &Facts) -> BTreeMap<TableName, Vec<TableName>> {
     };
     let all: BTreeMap<_, Vec<_>> =
         facts.tables.iter().map(|(table, facts)| (table.clone(), all(facts))).collect();
-    let circles = order::in_circles(&all);
+    let circles = order::in_cycles(&all);
     let before = |(table, facts): (&TableName, &TableFacts)| {
         let in_circle = |parent: &TableName| circles.contains(table) && circles.contains(parent);
         let outside = all[table].iter().filter(|parent| !in_circle(parent));

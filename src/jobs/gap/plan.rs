@@ -159,7 +159,7 @@ pub fn files(
         let (headed, matched) = &found[&shape.table];
         let table = &facts.tables[&shape.table];
         // A file's values are texts: no side takes them in binary.
-        let encoding = encoding::between([facts, facts], Encoding::Text);
+        let encoding = encoding::agree([facts, facts], Encoding::Text);
         let shape = Shape { encoding, filter: None, ..shape };
         files.push(planned_file(headed, shape, matched, table));
     }

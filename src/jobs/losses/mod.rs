@@ -1,21 +1,21 @@
-//! Records a message that the queue gave up, and tells people.
+//! Records a message that the queue gave up, and sends people the news.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::engine::drive::tell::Tell;
+use crate::engine::drive::send_news::SendNews;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::notice::Untold;
 use crate::engine::model::run::{RunEnd, Trigger};
-use crate::engine::plan::news::{self, Found};
+use crate::engine::plan::news::{self, PipelineState};
 use crate::engine::ports::LostMessage;
 use crate::jobs::Ports;
 
-/// The time that people's service may take: QStash waits, and tries the callback again.
+/// The time that sending a notice may take. QStash waits for it, and repeats a callback that fails.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Records one loss, and tells people if it is news to them.
+/// Records one loss, and sends people a notice if it is news to them.
 #[derive(Clone, Debug)]
 pub struct RecordLoss {
     /// The pipeline that was to be synced.
@@ -26,38 +26,41 @@ pub struct RecordLoss {
     pub chain: Chain,
     /// The message.
     pub delivery: Delivery,
-    /// The end of its last attempt, in words that may be shown.
+    /// The reason why its last attempt failed, in words that people may read.
     pub reason: String,
-    /// Says whether somebody ought to act. A run that another one kept waiting needs nobody.
-    pub matters: bool,
-    /// Says whether this is the first callback for the message; if not, the one before failed.
-    pub first: bool,
+    /// A person must act. That is not so if the message was only kept waiting by another run.
+    pub needs_person: bool,
+    /// This is the first callback for the message. A later one follows a callback that failed.
+    pub is_first_callback: bool,
 }
 
 impl RecordLoss {
-    /// Records the loss, and returns whether people were told now. A target that is down must not
-    /// keep the news of that from people: if the loss cannot be recorded, they are told all the
-    /// same, once.
+    /// Records the loss, and returns whether people were sent news of it. If the loss cannot be
+    /// recorded, the first callback sends the news all the same: people must learn that the target
+    /// is down.
     pub async fn run(&self, ports: &Ports) -> Result<bool, Fault> {
         let (ledger, clock) = (&*ports.ledger, &*ports.clock);
         let notifier = ports.notifier.as_deref();
-        let Self { pipeline, trigger, chain, delivery, reason, matters, first } = self;
+        let Self { pipeline, trigger, chain, delivery, reason, needs_person, is_first_callback } =
+            self;
         let lost = LostMessage { pipeline, trigger: *trigger, chain, delivery, reason };
-        let recorded = ledger.record_lost(&lost).await;
-        let Some(notifier) = notifier.filter(|_| *matters) else { return recorded.map(|()| false) };
+        let result = ledger.record_lost(&lost).await;
+        let Some(notifier) = notifier.filter(|_| *needs_person) else {
+            return result.map(|()| false);
+        };
         let text = self.text();
-        let found = Found { end: RunEnd::Failed, error: Some(&text) };
-        match recorded {
+        let state = PipelineState { end: RunEnd::Failed, error: Some(&text) };
+        match result {
             Ok(()) => {
-                let tell = Tell { pipeline, ledger, notifier, clock, patience: PATIENCE };
-                tell.news(&found, None).await
+                let news = SendNews { pipeline, ledger, notifier, clock, patience: PATIENCE };
+                news.send(&state, None).await
             }
-            Err(unrecorded) => {
-                let news = news::decide(pipeline, &found, &Untold::default(), clock.now());
-                if let Some(news) = news.filter(|_| *first) {
+            Err(fault) => {
+                let news = news::decide(pipeline, &state, &Untold::default(), clock.now());
+                if let Some(news) = news.filter(|_| *is_first_callback) {
                     notifier.notify(&news.notice(pipeline, None, clock.now()), PATIENCE).await?;
                 }
-                Err(unrecorded)
+                Err(fault)
             }
         }
     }

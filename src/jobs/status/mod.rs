@@ -47,7 +47,8 @@ pub struct Status {
     pub due: Option<SystemTime>,
     /// The next tick from now on.
     pub next: Option<SystemTime>,
-    /// The day on which the database will have grown to what is allowed; none if nothing is limited.
+    /// The day on which the database will have grown to what is allowed; none if nothing is
+    /// limited.
     pub forecast: Option<Forecast>,
     /// The tables that are synced, or were.
     pub tables: BTreeMap<TableName, Standing>,
@@ -137,7 +138,7 @@ impl ReadStatus {
             .collect();
         let survey = ports.source.survey(&asks, self.pipeline.overlap).await?;
         let standing = shapes.iter().zip(&survey.tables).map(|(shape, look)| {
-            let lag = lag::of(shape, stored(&shape.table), look, &survey.writers_before);
+            let lag = lag::measure(shape, stored(&shape.table), look, &survey.writers_before);
             let standing =
                 Standing { newest: look.max.clone(), lag: Some(lag), ..Standing::default() };
             (shape.table.clone(), standing)

@@ -1,4 +1,4 @@
-//! The columns that only the source has, added to the target where that is asked for.
+//! Adds the columns that only the source has to the target, if that is set.
 
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -8,8 +8,7 @@ use crate::engine::plan::additions::{self, Additions};
 use crate::engine::plan::tables::{self, TablesPlan};
 use crate::engine::ports::Target;
 
-/// Plans the columns that would be added. The target is asked for nothing but the types of new
-/// columns, and not at all where there are none.
+/// Plans the columns to add. The target is queried only if there are new columns, for their types.
 pub async fn plan(
     pipeline: &Pipeline,
     target: &dyn Target,
@@ -24,8 +23,8 @@ pub async fn plan(
     Ok(additions::plan(pipeline, source_facts, target_facts, &unknown))
 }
 
-/// Adds what is to be added, and plans the tables with what the target has then. A table that
-/// cannot be altered goes on as it is.
+/// Adds the new columns, and plans the tables with the columns that the target has then. A table
+/// that cannot be altered is synced without the new columns.
 pub async fn add(
     pipeline: &Pipeline,
     target: &dyn Target,
@@ -43,31 +42,31 @@ pub async fn add(
         }
     }
     if !added.is_empty() {
-        let changed: Vec<_> = added.iter().map(|addition| addition.table.clone()).collect();
-        target_facts.tables.extend(target.describe(Some(&changed)).await?.tables);
+        let tables: Vec<_> = added.iter().map(|addition| addition.table.clone()).collect();
+        target_facts.tables.extend(target.describe(Some(&tables)).await?.tables);
     }
     let mut plan = with_remarks(tables::plan(pipeline, source_facts, &target_facts), &additions);
-    plan.notes.extend(added.into_iter().map(additions::added));
+    plan.notes.extend(added.into_iter().map(additions::note_added));
     for (addition, fault) in &refused {
-        additions::explain(&mut plan.notes, addition, additions::refused(addition, fault));
+        additions::explain(&mut plan.notes, addition, additions::note_refused(addition, fault));
     }
     Ok(plan)
 }
 
-/// Plans the tables as if everything were added already.
-pub fn as_if_added(
+/// Plans the tables as if all new columns were added already.
+pub fn plan_with_additions(
     pipeline: &Pipeline,
     source_facts: &Facts,
     target_facts: &Facts,
     additions: &Additions,
 ) -> TablesPlan {
-    with_remarks(tables::plan(pipeline, source_facts, &additions.applied(target_facts)), additions)
+    with_remarks(tables::plan(pipeline, source_facts, &additions.apply(target_facts)), additions)
 }
 
 fn with_remarks(mut plan: TablesPlan, additions: &Additions) -> TablesPlan {
     let Additions { tables: _, unknown, remarks } = additions;
     for addition in unknown {
-        additions::explain(&mut plan.notes, addition, additions::unknown(addition));
+        additions::explain(&mut plan.notes, addition, additions::note_unknown_type(addition));
     }
     plan.notes.extend(remarks.iter().cloned());
     plan

@@ -1,30 +1,30 @@
-//! The incremental sync of a pipeline's tables: what changed since the checkpoint moves from
-//! source to target, parents first.
+//! The incremental sync of a pipeline's tables: rows that changed since the checkpoint move from
+//! source to target, parents' tables first.
 //!
 //! | file | has |
 //! | --- | --- |
-//! | `request` | the message, and what comes of a slice |
-//! | `begin` | both sides described, and the lease taken |
+//! | `request` | the request, and the outcome of a slice |
+//! | `start` | the start of a run: both sides are described, and the lease is taken |
 //! | `slice` | the work under the lease |
 //! | `columns` | the columns that are added to the target |
-//! | `plan`, `plan_deletes` | what a run would do, for people |
-//! | `report` | what a slice came to |
+//! | `plan`, `plan_deletes` | the plan of a run, for people |
+//! | `report` | the report on a slice |
 
-mod begin;
 mod columns;
 mod plan;
 mod plan_deletes;
 mod report;
 mod request;
 mod slice;
+mod start;
 
 use std::time::SystemTime;
 
-use begin::{Beginning, BegunRun};
 pub use plan::{Intent, SideIntent, SyncPlan, TableIntent};
 pub use plan_deletes::DeletesIntent;
 pub use report::{SyncReport, TableReport};
 pub use request::{Outcome, SyncTables};
+use start::{Start, StartedRun};
 
 use crate::engine::drive::sequences;
 use crate::engine::model::budget::Budget;
@@ -40,23 +40,22 @@ use super::{FinishedRun, Ports, RunCounts};
 use slice::{Slice, survey};
 
 impl SyncTables {
-    /// Does one slice within its budget, then counts it and tells people what is news. The fault
-    /// says that nothing could be begun; what went wrong with single tables is in the report.
+    /// Does one slice within its budget, then counts it and sends people the news. The fault says
+    /// that the run could not begin; the faults of single tables are in the report.
     pub async fn run(&self, ports: &Ports, budget: &Budget) -> Result<Outcome, Fault> {
         let Ports { source, target, ledger, clock, meter, notifier } = ports;
-        let asked = clock.now();
+        let request_time = clock.now();
         let outcome = self.slice(&**source, &**target, &**ledger, &**clock, meter, budget).await;
-        if let Some(finished) = self.finished(asked, &outcome) {
-            finished.follow_up(&**ledger, &**clock, notifier.as_deref(), budget).await;
+        if let Some(run) = self.finished_run(request_time, &outcome) {
+            run.follow_up(&**ledger, &**clock, notifier.as_deref(), budget).await;
         }
         outcome
     }
 
-    /// The run, as its metrics and its news have it; none where another run did the work or does
-    /// it.
-    fn finished<'a>(
+    /// The run for metrics and news; none if another run did the work or does it now.
+    fn finished_run<'a>(
         &'a self,
-        asked: SystemTime,
+        request_time: SystemTime,
         outcome: &'a Result<Outcome, Fault>,
     ) -> Option<FinishedRun<'a>> {
         let (run, end, fault, error, counts) = match outcome {
@@ -77,10 +76,11 @@ impl SyncTables {
             }
         };
         let (pipeline, delivery) = (self.pipeline.name.as_str(), self.delivery.as_ref());
-        Some(FinishedRun { pipeline, delivery, asked, run, end, fault, error, counts })
+        Some(FinishedRun { pipeline, delivery, request_time, run, end, fault, error, counts })
     }
 
-    /// Does one slice: describes, plans, takes the lease, surveys, moves pages, and records the run.
+    /// Does one slice: describes, takes the lease, plans, surveys, moves pages, and records the
+    /// run.
     pub async fn slice(
         &self,
         source: &dyn Source,
@@ -90,17 +90,17 @@ impl SyncTables {
         meter: &Meter,
         budget: &Budget,
     ) -> Result<Outcome, Fault> {
-        let (started, calls_before) = (clock.now(), meter.calls());
+        let (start, calls_before) = (clock.now(), meter.calls());
         let calls = || meter.calls() - calls_before;
-        let mut report = SyncReport::begun(&self.run, started);
-        let begun = match self.begin(source, ledger).await? {
-            Beginning::Run(begun) => *begun,
-            Beginning::Over(outcome) => return Ok(*outcome),
-        };
-        let BegunRun { source: source_facts, target: target_facts, begun } = begun;
-        let Begun { lease, checkpoints, done, reconciled, rejects } = begun;
-        report.began_with(&rejects);
-        let worked = match source_facts {
+        let mut report = SyncReport::new(&self.run, start);
+        let StartedRun { source: source_facts, target: target_facts, state } =
+            match self.start(source, ledger).await? {
+                Start::Run(run) => *run,
+                Start::Over(outcome) => return Ok(*outcome),
+            };
+        let Begun { lease, checkpoints, done, reconciled, rejects } = state;
+        report.add_rejects(&rejects);
+        let result = match source_facts {
             Err(fault) => Err(fault),
             Ok(source_facts) => {
                 let (job, lease, reconciled) = (self, &lease, &reconciled);
@@ -109,7 +109,7 @@ impl SyncTables {
             }
         };
         report.note_rewritten();
-        report.finish(clock.now(), worked.err());
+        report.finish(clock.now(), result.err());
         let (end, error) = (report.end(), report.error_text());
         let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls() };
         if let Err(fault) = ledger.close(lease, &closed).await {
@@ -119,7 +119,7 @@ impl SyncTables {
         Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
     }
 
-    /// Says what a run would do, and takes or changes nothing.
+    /// Plans what a run would do. Takes no lease and changes nothing.
     pub async fn plan(
         &self,
         source: &dyn Source,
@@ -133,7 +133,8 @@ impl SyncTables {
         tables::refuse_to_write(target_facts)?;
         ledger.check_place().await?;
         let additions = columns::plan(pipeline, target, source_facts, target_facts).await?;
-        let mut plan = columns::as_if_added(pipeline, source_facts, target_facts, &additions);
+        let mut plan =
+            columns::plan_with_additions(pipeline, source_facts, target_facts, &additions);
         let mut sequences = None;
         if self.sequences {
             let tables: Vec<_> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
@@ -142,7 +143,12 @@ impl SyncTables {
             sequences = Some(steps);
         }
         let checkpoints = ledger.checkpoints(&pipeline.name).await?;
-        plan.notes.extend(tables::gone(pipeline, source_facts, target_facts, checkpoints.keys()));
+        plan.notes.extend(tables::note_gone(
+            pipeline,
+            source_facts,
+            target_facts,
+            checkpoints.keys(),
+        ));
         let survey = match plan.shapes.is_empty() {
             true => Survey::default(),
             false => {
@@ -153,12 +159,12 @@ impl SyncTables {
         let deletes =
             plan_deletes::deletes(self, source, target, &plan.shapes, &checkpoints).await?;
         Ok(SyncPlan {
-            source: SideIntent::of(source_facts),
-            target: SideIntent::of(target_facts),
+            source: SideIntent::new(source_facts),
+            target: SideIntent::new(target_facts),
             additions: additions.tables,
             deletes,
             sequences,
-            ..SyncPlan::of_tables(plan, &checkpoints, &survey)
+            ..SyncPlan::new(plan, &checkpoints, &survey)
         })
     }
 }

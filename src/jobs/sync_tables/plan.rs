@@ -18,7 +18,7 @@ use crate::engine::ports::Checkpoints;
 
 use super::plan_deletes::DeletesIntent;
 
-/// The plan of a run that would begin now.
+/// The plan of a run that would start now.
 #[derive(Debug, Default)]
 pub struct SyncPlan {
     /// The side that is read.
@@ -31,24 +31,24 @@ pub struct SyncPlan {
     pub tables: Vec<TableIntent>,
     /// The tables with rows that are gone from the source, in the order they would be worked.
     pub deletes: Vec<DeletesIntent>,
-    /// The sequences that would be advanced, where that is asked for.
+    /// The sequences that would be advanced; none if that is not set.
     pub sequences: Option<Vec<SequenceStep>>,
-    /// The notes of planning.
+    /// The notes on the tables.
     pub notes: Vec<Note>,
 }
 
 /// A server that a run would talk to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideIntent {
-    /// Its major version; 0 behind an API, which does not tell it.
+    /// Its major version; 0 over an API, which does not show it.
     pub major: u32,
-    /// It is reached through a transaction pooler, as far as its address tells.
+    /// Its address is one of a transaction pooler.
     pub pooled: bool,
 }
 
 impl SideIntent {
-    /// Reads the facts of a side.
-    pub fn of(facts: &Facts) -> Self {
+    /// Takes the version and the address from the facts of a side.
+    pub fn new(facts: &Facts) -> Self {
         Self { major: facts.major, pooled: facts.pooled }
     }
 }
@@ -62,45 +62,46 @@ pub struct TableIntent {
     pub cursor: Option<String>,
     /// Its key.
     pub key: Vec<String>,
-    /// The form its rows travel in.
+    /// The byte form of its pages.
     pub encoding: Encoding,
-    /// The rows that the source's planner believes it has.
+    /// The number of its rows as the source's query planner estimates it.
     pub estimated_rows: u64,
-    /// The act.
+    /// The action.
     pub intent: Intent,
     /// The cursor that it is filled from, if a look-back limits it.
     pub started_from: Option<CursorValue>,
 }
 
-/// The act that a plan has for a table.
+/// The action that is planned for a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// Nothing is done: nothing changed.
+    /// Nothing is read: nothing changed.
     Nothing,
     /// All rows are read for the first time.
     FirstLoad,
-    /// All rows are read once more: what is synced of the table is not what it was.
-    Anew,
+    /// All rows are read again, because the table is synced in another shape or from an earlier
+    /// row.
+    Reload,
     /// The rows that changed since that cursor are read, and those within the overlap before it.
     Since(String),
-    /// All rows are compared, because the table has no cursor or is not safe to keep one yet.
+    /// All rows are compared, because the table has no cursor or none that can be kept yet.
     Compare,
-    /// The rest is read of a scan that its budget cut.
+    /// The rest of a scan is read that an earlier slice began.
     Resume,
 }
 
 impl SyncPlan {
     /// Plans the tables from their shapes, the checkpoints and a survey of the source; the rest of
     /// the plan is empty.
-    pub fn of_tables(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
+    pub fn new(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
         let TablesPlan { shapes, notes } = plan;
         let tables = shapes
             .iter()
             .zip(&survey.tables)
-            .map(|(shape, seen)| {
-                let stored = checkpoints.get(&shape.table);
-                let moved = window::decide(shape, stored, seen, &survey.writers_before);
-                TableIntent::of(shape, intent(shape, stored, &moved), seen.start.clone())
+            .map(|(shape, table)| {
+                let checkpoint = checkpoints.get(&shape.table);
+                let next = window::decide(shape, checkpoint, table, &survey.writers_before);
+                TableIntent::new(shape, intent(shape, checkpoint, &next), table.start.clone())
             })
             .collect();
         Self { tables, notes, ..Self::default() }
@@ -109,10 +110,8 @@ impl SyncPlan {
     /// Says whether nothing would be read and nothing is wrong.
     pub fn is_empty(&self) -> bool {
         let Self { source: _, target: _, additions, tables, deletes, sequences, notes } = self;
-        let quiet = tables.iter().all(|table| table.intent == Intent::Nothing);
-        let still = sequences.iter().flatten().next().is_none();
-        quiet
-            && still
+        tables.iter().all(|table| table.intent == Intent::Nothing)
+            && sequences.iter().flatten().next().is_none()
             && deletes.is_empty()
             && additions.is_empty()
             && notes.iter().all(|note| note.weight != Weight::Problem)
@@ -124,13 +123,13 @@ impl SyncPlan {
     }
 }
 
-fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
-    match (moved, stored) {
+fn intent(shape: &Shape, checkpoint: Option<&Checkpoint>, next: &Move) -> Intent {
+    match (next, checkpoint) {
         (Move::Quiet | Move::Settle(_), _) => Intent::Nothing,
         (Move::Resume(_), _) => Intent::Resume,
         (Move::Scan(_), None) => Intent::FirstLoad,
-        (Move::Scan(_), stored) if window::usable(shape, stored).is_none() => Intent::Anew,
-        (Move::Scan(scan), Some(stored)) if is_longer(stored, scan) => Intent::Anew,
+        (Move::Scan(_), stored) if window::usable(shape, stored).is_none() => Intent::Reload,
+        (Move::Scan(scan), Some(stored)) if has_other_start(stored, scan) => Intent::Reload,
         (Move::Scan(scan), Some(_)) => match (&shape.cursor, &scan.from) {
             (Cursor::Column { .. }, Some(from)) => Intent::Since(from.as_str().to_owned()),
             _ => Intent::Compare,
@@ -138,13 +137,14 @@ fn intent(shape: &Shape, stored: Option<&Checkpoint>, moved: &Move) -> Intent {
     }
 }
 
-/// Says whether the scan begins below all that was read of the table.
-fn is_longer(stored: &Checkpoint, scan: &Scan) -> bool {
-    stored.is_begun() && stored.started_from() != scan.goal.start.as_ref().map(|start| &start.from)
+/// Says whether the scan begins below all rows that were read of the table.
+fn has_other_start(checkpoint: &Checkpoint, scan: &Scan) -> bool {
+    let start = scan.goal.start.as_ref().map(|start| &start.from);
+    checkpoint.is_begun() && checkpoint.started_from() != start
 }
 
 impl TableIntent {
-    fn of(shape: &Shape, intent: Intent, started_from: Option<CursorValue>) -> Self {
+    fn new(shape: &Shape, intent: Intent, started_from: Option<CursorValue>) -> Self {
         Self {
             table: shape.table.clone(),
             cursor: shape.cursor.column().map(str::to_owned),
@@ -203,7 +203,7 @@ impl fmt::Display for TableIntent {
         match intent {
             Intent::Nothing => write!(f, "nothing changed")?,
             Intent::FirstLoad => write!(f, "first load, about {estimated_rows} rows")?,
-            Intent::Anew => write!(f, "read from the start, about {estimated_rows} rows")?,
+            Intent::Reload => write!(f, "read from the start, about {estimated_rows} rows")?,
             Intent::Since(from) => write!(f, "what changed since {from}")?,
             Intent::Compare => write!(f, "compare about {estimated_rows} rows")?,
             Intent::Resume => write!(f, "go on with the scan that the last run began")?,

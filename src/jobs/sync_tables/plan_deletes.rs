@@ -1,9 +1,9 @@
-//! The plan for rows that are gone from the source: they are searched for as a run does it, and
-//! nothing is changed.
+//! The plan for rows that are gone from the source: the keys of both sides are compared as a run
+//! compares them, and nothing is changed.
 
 use std::fmt;
 
-use crate::engine::drive::deletes::Search;
+use crate::engine::drive::deletes::CompareKeys;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range::RowKey;
@@ -27,17 +27,17 @@ pub struct DeletesIntent {
     pub key: Vec<String>,
     /// The number of rows that are gone.
     pub rows: u64,
-    /// The search stopped, and there are more of them.
+    /// The comparison stopped at its limit, and more rows may be gone.
     pub more: bool,
-    /// The keys of some of them.
+    /// The keys of the first of them.
     pub keys: Vec<RowKey>,
     /// The rows would be marked, and stay.
     pub marks: bool,
-    /// The reason why none of them would be deleted, and what to do.
-    pub refused: Option<String>,
+    /// The reason why none of them would be deleted, and the remedy.
+    pub refusal: Option<String>,
 }
 
-/// Finds what a run would do with rows that are gone. Nothing is taken or changed.
+/// Finds what a run would do with rows that are gone from the source.
 pub async fn deletes(
     job: &SyncTables,
     source: &dyn Source,
@@ -46,16 +46,16 @@ pub async fn deletes(
     checkpoints: &Checkpoints,
 ) -> Result<Vec<DeletesIntent>, Fault> {
     let mut intents = Vec::new();
-    let is_wanted = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
-    for shape in shapes.iter().rev().filter(is_wanted) {
+    let has_deletes = |shape: &&Shape| *job.pipeline.deletes(&shape.table) != Deletes::Off;
+    for shape in shapes.iter().rev().filter(has_deletes) {
         let filled_from = lookback::filled_from(shape, checkpoints.get(&shape.table));
-        let mut search = Search::begin(source, target, shape, filled_from).await?;
+        let mut compare = CompareKeys::start(source, target, shape, filled_from).await?;
         let mut gone = Vec::new();
-        while gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
-            gone.extend(search.next().await?.gone);
+        while gone.len() as u64 <= MOST_ROWS && !compare.digests.is_narrowed() {
+            gone.extend(compare.next().await?.gone);
         }
-        let extent = search.extent(gone.len() as u64);
-        let refusal = plan::may_go(extent, job.cap).err();
+        let extent = compare.extent(gone.len() as u64);
+        let refusal = plan::check(extent, job.cap).err();
         if gone.is_empty() && refusal.is_none() {
             continue;
         }
@@ -64,10 +64,10 @@ pub async fn deletes(
             table: shape.table.clone(),
             key: shape.key.clone(),
             rows: extent.gone,
-            more: !search.found.is_all(),
+            more: !compare.digests.is_narrowed(),
             keys: gone,
             marks: shape.mark.is_some(),
-            refused: refusal.map(|refusal| {
+            refusal: refusal.map(|refusal| {
                 format!("{}; {}", DeleteRefusalText(refusal, extent), refusal.remedy())
             }),
         });
@@ -77,10 +77,10 @@ pub async fn deletes(
 
 impl fmt::Display for DeletesIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, key, rows, more, keys, marks, refused } = self;
-        let done = if *marks { "marked" } else { "deleted" };
+        let Self { table, key, rows, more, keys, marks, refusal } = self;
+        let verb = if *marks { "marked" } else { "deleted" };
         let least = if *more { "at least " } else { "" };
-        writeln!(f, "{table}: {least}{rows} rows are gone from the source, to be {done}")?;
+        writeln!(f, "{table}: {least}{rows} rows are gone from the source, to be {verb}")?;
         for row in keys {
             let pairs = key.iter().zip(row.values());
             let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
@@ -89,6 +89,6 @@ impl fmt::Display for DeletesIntent {
         if *rows > keys.len() as u64 {
             writeln!(f, "  ...")?;
         }
-        refused.iter().try_for_each(|why| writeln!(f, "  {why}"))
+        refusal.iter().try_for_each(|reason| writeln!(f, "  {reason}"))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::drive::retry_rejected::Retried;
+use crate::engine::drive::retry_rejected::RetryCounts;
 use crate::engine::model::checkpoint::Start;
 use crate::engine::model::cursor::{CursorValue, Position};
 use crate::engine::model::fault::Fault;
@@ -21,27 +21,27 @@ use crate::engine::ports::RejectCounts;
 pub struct SyncReport {
     /// The run.
     pub run: RunId,
-    /// When it began.
+    /// The time at which the slice began.
     pub started: SystemTime,
-    /// When it ended.
+    /// The time at which the slice ended.
     pub ended: SystemTime,
-    /// Nothing is left that going on would do.
+    /// Another slice would have nothing to do.
     pub done: bool,
     /// The reports on the tables that were worked.
     pub tables: BTreeMap<TableName, TableReport>,
-    /// The tables whose rows were compared for deletes, to their end.
+    /// The number of tables whose deletes are done.
     pub reconciled: u64,
-    /// The notes of planning, and those of what was found on the way.
+    /// The notes of the plan, and those of the work.
     pub notes: Vec<Note>,
-    /// The sequences that were advanced, where that was asked for and all tables were done.
+    /// The sequences that were advanced; none if that is not set, or a table is not done.
     pub sequences: Option<Vec<SequenceStep>>,
-    /// The place where the next slice goes on.
+    /// The position from which the next slice continues.
     pub next_cursor: Option<String>,
     /// The lag of each table that was surveyed.
     pub lags: BTreeMap<TableName, Lag>,
-    /// The number of API calls, those that recorded its end included.
+    /// The number of API calls, including those that recorded the end of the run.
     pub calls: u64,
-    /// The fault that ended the run before its time.
+    /// The fault that ended the run early.
     pub fault: Option<Fault>,
 }
 
@@ -54,13 +54,13 @@ pub struct TableReport {
     pub rejects: u64,
     /// The cursor that it was filled from, if not from its first row.
     pub started_from: Option<CursorValue>,
-    /// The fault after which it went no further.
+    /// The fault that ended the work on it.
     pub fault: Option<Fault>,
 }
 
 impl SyncReport {
-    /// A report on a run that has just begun.
-    pub fn begun(run: &RunId, started: SystemTime) -> Self {
+    /// The empty report of a run that starts.
+    pub fn new(run: &RunId, started: SystemTime) -> Self {
         Self {
             run: run.clone(),
             started,
@@ -77,33 +77,34 @@ impl SyncReport {
         }
     }
 
-    /// Says whether no page has been worked yet.
+    /// Says whether no row has been worked yet.
     pub fn is_untouched(&self) -> bool {
         self.total() == Tally::default()
     }
 
-    /// Says whether it has done something that the next slice need not do again.
-    pub fn got_on(&self) -> bool {
+    /// Says whether the slice did work that the next one need not repeat.
+    pub fn has_progress(&self) -> bool {
         let total = self.total();
         total.read() > 0 || total.deleted > 0 || self.reconciled > 0
     }
 
-    /// Adds the counts of a table's rows, and the number of its rejected rows now if that is known.
+    /// Adds the counts of a table's rows, and replaces the number of its rejected rows if the new
+    /// number is known.
     pub fn add(&mut self, table: &TableName, tally: Tally, rejects: Option<u64>) {
         let report = self.tables.entry(table.clone()).or_default();
         report.tally += tally;
         report.rejects = rejects.unwrap_or(report.rejects);
     }
 
-    /// Adds what became of rows that were retried.
-    pub fn add_retried(&mut self, retried: Retried) {
-        for (table, (tally, rejects)) in retried.tables {
+    /// Adds the counts of a retry.
+    pub fn add_retries(&mut self, counts: RetryCounts) {
+        for (table, (tally, rejects)) in counts.tables {
             self.add(&table, tally, Some(rejects));
         }
     }
 
-    /// Takes over the rejected rows of before the run; tables that it does not get to keep them.
-    pub fn began_with(&mut self, rejects: &RejectCounts) {
+    /// Adds the numbers of rejected rows before the run. They stay for tables that are not worked.
+    pub fn add_rejects(&mut self, rejects: &RejectCounts) {
         for (table, count) in rejects {
             self.tables.entry(table.clone()).or_default().rejects = *count;
         }
@@ -115,14 +116,14 @@ impl SyncReport {
         table.is_some_and(|table| table.rejects > 0 && table.fault.is_none())
     }
 
-    /// Says from where a table that is worked was filled, if a look-back limited it.
-    pub fn starts(&mut self, table: &TableName, start: Option<&Start>) {
+    /// Sets the cursor that a table is filled from, if a look-back limits it.
+    pub fn set_start(&mut self, table: &TableName, start: Option<&Start>) {
         if let Some(start) = start {
             self.tables.entry(table.clone()).or_default().started_from = Some(start.from.clone());
         }
     }
 
-    /// Says that the budget ended in a table, and where.
+    /// Records that the budget ended in a table, and after which row.
     pub fn cut(&mut self, table: &TableName, after: Option<&Position>) {
         self.done = false;
         let cursor = after.and_then(|position| position.cursor.as_ref());
@@ -132,13 +133,13 @@ impl SyncReport {
         });
     }
 
-    /// Says why a table went no further.
+    /// Records the fault that ended the work on a table.
     pub fn fail(&mut self, table: &TableName, fault: Fault) {
         self.tables.entry(table.clone()).or_default().fault = Some(fault);
     }
 
-    /// Says which tables have rows that a trigger of the target wrote otherwise: they differ from
-    /// the source at once, and nothing here can tell that from a change that is still to come.
+    /// Adds a note on each table with rows whose values a trigger of the target changed. Such rows
+    /// differ from the source as soon as they are written, so every read writes them again.
     pub fn note_rewritten(&mut self) {
         for (table, report) in &self.tables {
             let rows = report.tally.rewritten;
@@ -156,7 +157,7 @@ impl SyncReport {
         }
     }
 
-    /// Ends the report.
+    /// Records the end of the run. The first fault stays.
     pub fn finish(&mut self, ended: SystemTime, fault: Option<Fault>) {
         self.ended = ended;
         self.fault = self.fault.take().or(fault);
@@ -165,28 +166,27 @@ impl SyncReport {
         }
     }
 
-    /// Adds the rows of the slices before this one, and their faults where this one did not get as
-    /// far as the table.
+    /// Adds the report on the slices before this one. Their fault of a table stays if this slice
+    /// did not work the table.
     #[must_use]
     pub fn after(mut self, earlier: Option<Self>) -> Self {
-        if let Some(earlier) = earlier {
-            self.started = earlier.started;
-            self.calls += earlier.calls;
-            let later = std::mem::replace(&mut self.lags, earlier.lags);
-            self.lags.extend(later);
-            for (table, before) in earlier.tables {
-                let is_worked = self.tables.contains_key(&table);
-                self.add(&table, before.tally, (!is_worked).then_some(before.rejects));
-                let now = self.tables.entry(table.clone()).or_default();
-                now.started_from = now.started_from.take().or(before.started_from);
-                if let (false, Some(fault)) = (is_worked, before.fault) {
-                    self.fail(&table, fault);
-                }
+        let Some(earlier) = earlier else { return self };
+        self.started = earlier.started;
+        self.calls += earlier.calls;
+        let lags = std::mem::replace(&mut self.lags, earlier.lags);
+        self.lags.extend(lags);
+        for (table, before) in earlier.tables {
+            let is_worked = self.tables.contains_key(&table);
+            self.add(&table, before.tally, (!is_worked).then_some(before.rejects));
+            let report = self.tables.entry(table.clone()).or_default();
+            report.started_from = report.started_from.take().or(before.started_from);
+            if let (false, Some(fault)) = (is_worked, before.fault) {
+                self.fail(&table, fault);
             }
-            let new = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
-            let new: Vec<Note> = new.collect();
-            self.notes.extend(new);
         }
+        let new = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
+        let new: Vec<Note> = new.collect();
+        self.notes.extend(new);
         self
     }
 
@@ -199,7 +199,7 @@ impl SyncReport {
         total
     }
 
-    /// The worst lag that is measured in time; none where none is known.
+    /// The worst lag that is measured in time; none if no lag is.
     pub fn worst_lag(&self) -> Option<Duration> {
         self.lags.values().filter_map(|lag| lag.time()).max()
     }
@@ -209,20 +209,20 @@ impl SyncReport {
         self.tables.values().map(|table| table.rejects).sum()
     }
 
-    /// The fault that speaks for the run: the one that ended it, else one of a table, and of these
-    /// rather one that a retry can mend: it must not be given up for the others.
+    /// The fault that decides how the run is answered: the one that ended the run, or else one of a
+    /// table. A fault that a retry may mend comes before others, so that the retry takes place.
     pub fn first_fault(&self) -> Option<&Fault> {
         let mut faults = self.tables.values().filter_map(|table| table.fault.as_ref());
-        let is_passing = |fault: &&Fault| fault.remedy.retry_may_help();
+        let may_pass = |fault: &&Fault| fault.remedy.retry_may_help();
         let first = faults.clone().next();
-        self.fault.as_ref().or_else(|| faults.find(is_passing)).or(first)
+        self.fault.as_ref().or_else(|| faults.find(may_pass)).or(first)
     }
 
-    /// Says whether the run was ended by something that may pass, and had got on until then.
+    /// Says whether a fault that a retry may mend ended the run after it had made progress.
     pub fn was_cut_short(&self) -> bool {
-        let passes =
+        let may_pass =
             |fault: &Fault| fault.remedy == Remedy::Retry && fault.code != FaultCode::LeaseLost;
-        self.fault.as_ref().is_some_and(passes) && self.got_on()
+        self.fault.as_ref().is_some_and(may_pass) && self.has_progress()
     }
 
     /// The notes that leave a table out.
@@ -230,7 +230,8 @@ impl SyncReport {
         self.notes.iter().filter(|note| note.weight == Weight::Problem)
     }
 
-    /// Says whether everything that was asked for is in the target, or will be when the run goes on.
+    /// Says whether no table failed or was left out, so that the target has all rows or will have
+    /// them once the next slices are done.
     pub fn succeeded(&self) -> bool {
         self.first_fault().is_none() && self.problems().next().is_none()
     }
@@ -244,7 +245,7 @@ impl SyncReport {
         }
     }
 
-    /// The text of what went wrong, for the history; none if nothing did.
+    /// The text of the first error, for the history; none if there was none.
     pub fn error_text(&self) -> Option<String> {
         let fault = self.first_fault().map(Fault::chain);
         fault.or_else(|| self.problems().next().map(ToString::to_string))

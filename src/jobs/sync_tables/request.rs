@@ -1,4 +1,4 @@
-//! The request for a sync, and what comes of one slice of it.
+//! The request for a sync, and the outcome of one slice of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::engine::ports::{Source, Target};
 
 use super::report::SyncReport;
 
-/// Asks for one pipeline's tables to be brought up to date. It says which tables, never how far
-/// they are: a repeated or late request does the same as the first.
+/// The request to bring one pipeline's tables up to date. It holds no position in a table, so a
+/// repeated or late request does the same as the first.
 #[derive(Clone, Debug)]
 pub struct SyncTables {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// Why it is asked.
+    /// The reason for the request.
     pub trigger: Trigger,
     /// The chain of slices, and the place in it.
     pub chain: Chain,
-    /// The queue's message that asks for it, if one does.
+    /// The queue's message that made the request, if one did.
     pub delivery: Option<Delivery>,
     /// The target's sequences are advanced once the tables are up to date.
     pub sequences: bool,
@@ -31,21 +31,21 @@ pub struct SyncTables {
     pub run: RunId,
     /// The most rows that may be deleted.
     pub cap: Cap,
-    /// The tables are read though nothing was written at the source: their rows may have been lost
-    /// at the target.
-    pub anew: bool,
+    /// The overlap of every table is read again, even if nothing was written at the source: rows
+    /// may have been lost at the target.
+    pub reread: bool,
 }
 
 /// The outcome of one slice.
 #[derive(Debug)]
 pub enum Outcome {
-    /// All of it is done, or failed in a way that going on would not mend.
+    /// The sync is done, or failed in a way that another slice would not mend.
     Done(SyncReport),
-    /// The budget is out; the same job goes on from the saved state.
+    /// The budget is used up; the same job continues from the saved state.
     Continue(SyncReport),
     /// Another run holds the lease, for that long unless it ends or commits.
     Busy(Duration),
-    /// A run of the past did this very piece of work; this is a repeated delivery.
+    /// The delivery is a repeated one: an earlier run did its work.
     Repeated(PastRun),
 }
 

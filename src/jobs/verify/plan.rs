@@ -8,17 +8,21 @@ use crate::engine::plan::window;
 
 /// The rows that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rows {
-    /// The rows up to the cursor that the target has reached: those above come with the next run.
+pub enum ComparedRows {
+    /// The rows up to the cursor that the target has reached. The next run writes those above it.
     Settled,
-    /// All rows: nobody writes in the source, and the last run has moved what there was.
+    /// All rows. The source has no writers, and the last run has moved every change.
     All,
 }
 
-/// Returns the greatest cursor that the target has reached: the kept one, or the watermark that
-/// waits to be kept, up to which everything visible was applied. None if everything is compared.
-pub fn settled_to(rows: Rows, shape: &Shape, checkpoint: Option<&Checkpoint>) -> Option<String> {
-    if rows == Rows::All {
+/// Returns the greatest cursor that the target has reached: the kept one or, before there is one,
+/// the pending watermark, up to which all visible rows were written. None if all rows are compared.
+pub fn settled_to(
+    rows: ComparedRows,
+    shape: &Shape,
+    checkpoint: Option<&Checkpoint>,
+) -> Option<String> {
+    if rows == ComparedRows::All {
         return None;
     }
     shape.cursor.column()?;
@@ -27,22 +31,22 @@ pub fn settled_to(rows: Rows, shape: &Shape, checkpoint: Option<&Checkpoint>) ->
     reached.kept.as_ref().or(pending).map(|value| value.as_str().to_owned())
 }
 
-/// The reason why rows that only the target has are not deleted.
+/// The reason why extra rows, which only the target has, are not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// Deletes were not asked for.
-    NotAsked,
-    /// The comparison stopped at its limit, so that their number is not known.
+pub enum KeepReason {
+    /// The request does not include deletes.
+    NotRequested,
+    /// The comparison stopped at its limit, so the number of extra rows is not known.
     Incomplete,
-    /// The reason is one that holds for a sync, too.
+    /// A sync would refuse these deletes, too.
     Refused(DeleteRefusal),
 }
 
-impl Kept {
-    /// The reason, with what to do.
+impl KeepReason {
+    /// The reason, with its remedy.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::NotAsked => "rows that only the target has stay; --delete-extra deletes them",
+            Self::NotRequested => "rows that only the target has stay; --delete-extra deletes them",
             Self::Incomplete => "the list is cut: raise --limit before extra rows are deleted",
             Self::Refused(DeleteRefusal::EmptySource) => {
                 "the source has no row: rows that only the target has stay"
@@ -60,12 +64,12 @@ impl Kept {
     }
 }
 
-/// The fate of the rows that only the target has, as it was asked for.
+/// The treatment of extra rows, which only the target has, in a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extras {
+pub enum ExtraRows {
     /// They stay.
     Keep,
-    /// They are deleted, if they are few.
+    /// They are deleted if they are few.
     DeleteFew,
     /// They are deleted, however many they are.
     DeleteAny,
@@ -73,15 +77,15 @@ pub enum Extras {
 
 /// Decides whether a table's extra rows may be deleted, by the rules of a sync. `more` says that
 /// the list of differing rows is cut.
-pub fn may_delete(extras: Extras, extent: Extent, more: bool) -> Result<(), Kept> {
+pub fn check_delete(extras: ExtraRows, extent: Extent, more: bool) -> Result<(), KeepReason> {
     let cap = match extras {
-        Extras::Keep => return Err(Kept::NotAsked),
-        Extras::DeleteFew => Cap::Kept,
-        Extras::DeleteAny => Cap::Lifted,
+        ExtraRows::Keep => return Err(KeepReason::NotRequested),
+        ExtraRows::DeleteFew => Cap::Kept,
+        ExtraRows::DeleteAny => Cap::Lifted,
     };
-    match deletes::may_go(extent, cap) {
-        Err(refusal) => Err(Kept::Refused(refusal)),
-        Ok(()) if more => Err(Kept::Incomplete),
+    match deletes::check(extent, cap) {
+        Err(refusal) => Err(KeepReason::Refused(refusal)),
+        Ok(()) if more => Err(KeepReason::Incomplete),
         Ok(()) => Ok(()),
     }
 }
@@ -91,13 +95,13 @@ mod tests {
     use super::*;
     use crate::engine::model::range::{Difference, DifferingRow, RowKey, SideRows};
     use crate::engine::model::table::TableName;
-    use crate::jobs::verify::report::TableVerified;
+    use crate::jobs::verify::report::TableComparison;
 
-    fn verified(source: u64, target: u64, extra: usize) -> TableVerified {
+    fn comparison(source: u64, target: u64, extra: usize) -> TableComparison {
         let row =
             DifferingRow { key: RowKey::new(vec!["1".into()]), difference: Difference::Extra };
         let side = |rows| SideRows { rows, digest: 0 };
-        TableVerified {
+        TableComparison {
             table: TableName::new("public", "t"),
             key: vec!["id".into()],
             settled_to: None,
@@ -108,35 +112,35 @@ mod tests {
             rows: vec![row; extra],
             more: false,
             mended: Vec::new(),
-            kept: None,
+            keep_reason: None,
         }
     }
 
     #[test]
-    fn extra_rows_are_deleted_only_when_that_is_meant_and_nothing_speaks_against_it() {
-        let few = || verified(90, 100, 10);
-        let most = || verified(1, 100, 99);
-        let cut = TableVerified { more: true, ..few() };
-        let unfiltered = TableVerified { target_filtered: false, ..few() };
+    fn extra_rows_are_deleted_only_if_that_is_requested_and_no_refusal_applies() {
+        let few = || comparison(90, 100, 10);
+        let most = || comparison(1, 100, 99);
+        let cut = TableComparison { more: true, ..few() };
+        let unfiltered = TableComparison { target_filtered: false, ..few() };
         for (extras, table, expected) in [
-            (Extras::Keep, few(), Err(Kept::NotAsked)),
-            (Extras::DeleteFew, few(), Ok(())),
+            (ExtraRows::Keep, few(), Err(KeepReason::NotRequested)),
+            (ExtraRows::DeleteFew, few(), Ok(())),
             (
-                Extras::DeleteFew,
-                verified(89, 100, 11),
-                Err(Kept::Refused(DeleteRefusal::LargeShare)),
+                ExtraRows::DeleteFew,
+                comparison(89, 100, 11),
+                Err(KeepReason::Refused(DeleteRefusal::LargeShare)),
             ),
-            (Extras::DeleteAny, most(), Ok(())),
+            (ExtraRows::DeleteAny, most(), Ok(())),
             (
-                Extras::DeleteAny,
-                verified(0, 100, 1),
-                Err(Kept::Refused(DeleteRefusal::EmptySource)),
+                ExtraRows::DeleteAny,
+                comparison(0, 100, 1),
+                Err(KeepReason::Refused(DeleteRefusal::EmptySource)),
             ),
-            (Extras::DeleteAny, cut, Err(Kept::Incomplete)),
-            (Extras::DeleteAny, unfiltered, Err(Kept::Refused(DeleteRefusal::Unfiltered))),
+            (ExtraRows::DeleteAny, cut, Err(KeepReason::Incomplete)),
+            (ExtraRows::DeleteAny, unfiltered, Err(KeepReason::Refused(DeleteRefusal::Unfiltered))),
         ] {
             assert_eq!(
-                may_delete(extras, table.extent(), table.more),
+                check_delete(extras, table.extent(), table.more),
                 expected,
                 "{extras:?} {table:?}"
             );

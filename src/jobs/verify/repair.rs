@@ -1,17 +1,17 @@
-//! Mends what a comparison has named, and nothing else: rows that the target lacks or has otherwise
-//! are read from the source by key and written as a sync writes them; rows that only the target has
-//! are deleted where that is asked for and nothing speaks against it.
+//! Mends the rows that a comparison has named, and no others, under the lease. Rows that the target
+//! lacks, or has with other values, are read from the source by key and written as a sync writes
+//! them. Rows that only the target has are deleted if that is requested and no refusal applies.
 //!
-//! It works under the lease. The table's checkpoint is saved as it was: no cursor moves.
+//! The table's checkpoint is saved as it was, so no cursor moves.
 
 use std::collections::BTreeSet;
 
-use super::plan::{self, Extras, Kept};
-use super::report::{TableVerified, VerifyReport};
-use crate::engine::drive::deletes::{self, Removal};
+use super::plan::{self, ExtraRows, KeepReason};
+use super::report::{TableComparison, VerifyReport};
+use crate::engine::drive::deletes::{DeleteRows, ROWS_AT_ONCE};
 use crate::engine::drive::fetch;
 use crate::engine::drive::manual_run::ManualRun;
-use crate::engine::drive::reconcile::{Compare, Compared};
+use crate::engine::drive::reconcile::{CompareTable, ComparedTable};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
@@ -26,7 +26,7 @@ use crate::engine::ports::{Batch, Checkpoints, Fetch, Ledger, Source, Target};
 
 /// The number of rows that are fetched and written in one transaction. A fetched page is bounded by
 /// its rows alone, and 32 rows of a megabyte fit the smallest function.
-const ROWS_AT_ONCE: usize = 32;
+const ROWS_IN_PAGE: usize = 32;
 
 /// A repair that is about to begin.
 pub struct Repair<'a> {
@@ -42,18 +42,18 @@ pub struct Repair<'a> {
     pub ledger: &'a dyn Ledger,
     /// Counts the API calls that both sides make.
     pub meter: &'a Meter,
-    /// The fate of the rows that only the target has.
-    pub extras: Extras,
+    /// The treatment of rows that only the target has.
+    pub extras: ExtraRows,
 }
 
 impl Repair<'_> {
-    /// Mends all tables, and says in the report which rows still differ.
+    /// Mends all tables, and reports which rows still differ.
     pub async fn tables(
         &self,
-        compared: &[Compared],
+        tables: &[ComparedTable],
         report: &mut VerifyReport,
     ) -> Result<(), Fault> {
-        let manual = ManualRun {
+        let run = ManualRun {
             id: self.run,
             pipeline: self.pipeline,
             kind: RunKind::Repair,
@@ -61,62 +61,62 @@ impl Repair<'_> {
             meter: self.meter,
         };
         let before = report.faults.len();
-        let busy = manual.work(async |lease, checkpoints| {
-            self.mend(lease, &checkpoints, compared, report).await;
+        let work = run.work(async |lease, checkpoints| {
+            self.mend(lease, &checkpoints, tables, report).await;
             report.faults.get(before).map(Fault::chain)
         });
-        report.busy = busy.await?;
+        report.busy = work.await?;
         Ok(())
     }
 
-    /// Parents are written before their children, and deleted after them.
+    /// Writes parents before their children, and deletes them after their children.
     async fn mend(
         &self,
         lease: &Lease,
         checkpoints: &Checkpoints,
-        compared: &[Compared],
+        tables: &[ComparedTable],
         report: &mut VerifyReport,
     ) {
-        let VerifyReport { tables, faults, .. } = report;
-        let mut failed = |compared: &Compared, result: Result<(), Fault>| {
+        let VerifyReport { tables: comparisons, faults, .. } = report;
+        let mut note_fault = |table: &ComparedTable, result: Result<(), Fault>| {
             if let Err(fault) = result {
-                faults.push(fault.of_table(&compared.source.table));
+                faults.push(fault.of_table(&table.source.table));
             }
         };
-        for (compared, table) in compared.iter().zip(tables.iter()) {
-            let checkpoint = checkpoints.get(&table.table);
-            failed(compared, self.write(lease, checkpoint, &compared.source, table).await);
+        for (table, comparison) in tables.iter().zip(comparisons.iter()) {
+            let checkpoint = checkpoints.get(&comparison.table);
+            note_fault(table, self.write(lease, checkpoint, &table.source, comparison).await);
         }
-        for (compared, table) in compared.iter().zip(tables.iter_mut()).rev() {
-            failed(compared, self.delete(lease, compared, table).await);
+        for (table, comparison) in tables.iter().zip(comparisons.iter_mut()).rev() {
+            note_fault(table, self.delete(lease, table, comparison).await);
         }
-        for (compared, table) in compared.iter().zip(tables.iter_mut()) {
-            failed(compared, self.compare_again(compared, table).await);
+        for (table, comparison) in tables.iter().zip(comparisons.iter_mut()) {
+            note_fault(table, self.compare_again(table, comparison).await);
         }
     }
 
-    /// Writes the rows that the target lacks or has otherwise.
+    /// Writes the rows that the target lacks, or has with other values.
     async fn write(
         &self,
         lease: &Lease,
         checkpoint: Option<&Checkpoint>,
         shape: &Shape,
-        table: &TableVerified,
+        comparison: &TableComparison,
     ) -> Result<(), Fault> {
-        let keys: Vec<Vec<String>> = table
+        let keys: Vec<Vec<String>> = comparison
             .rows
             .iter()
             .filter(|row| row.difference != Difference::Extra)
             .map(|row| row.key.values().to_vec())
             .collect();
-        let begun = || Checkpoint { shape: ShapeMark::new(shape), ..Checkpoint::default() };
-        let checkpoint = checkpoint.cloned().unwrap_or_else(begun);
-        let mut left = &keys[..];
-        while !left.is_empty() {
-            let values = &left[..left.len().min(ROWS_AT_ONCE)];
+        let empty = || Checkpoint { shape: ShapeMark::new(shape), ..Checkpoint::default() };
+        let checkpoint = checkpoint.cloned().unwrap_or_else(empty);
+        let mut rest = &keys[..];
+        while !rest.is_empty() {
+            let values = &rest[..rest.len().min(ROWS_IN_PAGE)];
             let fetch = Fetch { shape, columns: &shape.key, values };
-            let (page, taken) = fetch::first(self.source, &fetch).await?;
-            left = &left[taken..];
+            let (page, count) = fetch::first(self.source, &fetch).await?;
+            rest = &rest[count..];
             let run = self.run;
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false };
             if page.rows > 0 {
@@ -126,28 +126,29 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Deletes the rows that only the target has, or marks them where the table is set to that. Rows
-    /// that the target does not let go still differ, and stay in the list.
+    /// Deletes the rows that only the target has, or marks them if the table is set so. Rows that
+    /// the target refuses to delete still differ, and stay in the list.
     async fn delete(
         &self,
         lease: &Lease,
-        compared: &Compared,
-        table: &mut TableVerified,
+        table: &ComparedTable,
+        comparison: &mut TableComparison,
     ) -> Result<(), Fault> {
-        let extra = table.rows.iter().filter(|row| row.difference == Difference::Extra);
+        let extra = comparison.rows.iter().filter(|row| row.difference == Difference::Extra);
         let keys: Vec<RowKey> = extra.map(|row| row.key.clone()).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        if let Err(kept) = plan::may_delete(self.extras, table.extent(), table.more) {
-            table.kept = Some(kept);
+        let check = plan::check_delete(self.extras, comparison.extent(), comparison.more);
+        if let Err(reason) = check {
+            comparison.keep_reason = Some(reason);
             return Ok(());
         }
         let Self { source, target, .. } = *self;
-        let removal = Removal { source, target, lease, run: self.run };
-        for keys in keys.chunks(deletes::ROWS_AT_ONCE) {
-            if removal.rows(compared, keys).await?.empty_source {
-                table.kept = Some(Kept::Refused(DeleteRefusal::EmptySource));
+        let rows = DeleteRows { source, target, lease, run: self.run };
+        for keys in keys.chunks(ROWS_AT_ONCE) {
+            if rows.delete(table, keys).await?.empty_source {
+                comparison.keep_reason = Some(KeepReason::Refused(DeleteRefusal::EmptySource));
                 return Ok(());
             }
         }
@@ -158,18 +159,18 @@ impl Repair<'_> {
     /// mended.
     async fn compare_again(
         &self,
-        compared: &Compared,
-        table: &mut TableVerified,
+        table: &ComparedTable,
+        comparison: &mut TableComparison,
     ) -> Result<(), Fault> {
-        let keys: Vec<RowKey> = table.rows.iter().map(|row| row.key.clone()).collect();
+        let keys: Vec<RowKey> = comparison.rows.iter().map(|row| row.key.clone()).collect();
         let compare =
-            Compare { source: self.source.digests(), target: self.target.digests(), compared };
-        let left = compare.rows(&keys).await?;
-        let named = std::mem::take(&mut table.rows);
-        let left_keys: BTreeSet<&RowKey> = left.iter().map(|row| &row.key).collect();
-        let mended = named.into_iter().filter(|row| !left_keys.contains(&row.key));
-        table.mended = mended.collect();
-        table.rows = left;
+            CompareTable { source: self.source.digests(), target: self.target.digests(), table };
+        let differing = compare.compare_rows(&keys).await?;
+        let differing_keys: BTreeSet<&RowKey> = differing.iter().map(|row| &row.key).collect();
+        let rows = std::mem::take(&mut comparison.rows);
+        let mended = rows.into_iter().filter(|row| !differing_keys.contains(&row.key));
+        comparison.mended = mended.collect();
+        comparison.rows = differing;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::deletes::Extent;
 use crate::engine::plan::note::{Note, Weight};
 
-use super::plan::Kept;
+use super::plan::KeepReason;
 
 /// The comparison of a pipeline's tables.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct VerifyReport {
     /// The time at which it ended.
     pub ended: SystemTime,
     /// The tables that were compared, parents first.
-    pub tables: Vec<TableVerified>,
+    pub tables: Vec<TableComparison>,
     /// The notes of the plan.
     pub notes: Vec<Note>,
     /// The faults of tables that could not be compared or mended.
@@ -33,16 +33,16 @@ pub struct VerifyReport {
 
 /// The comparison of one table.
 #[derive(Debug)]
-pub struct TableVerified {
+pub struct TableComparison {
     /// The table.
     pub table: TableName,
     /// The columns of the key.
     pub key: Vec<String>,
-    /// Rows with a greater cursor were left out; none if all were compared.
+    /// The greatest cursor that was compared; none if all rows were.
     pub settled_to: Option<String>,
-    /// Rows with a lesser cursor were left out, since the target was never filled with them.
+    /// The least cursor that was compared, because the target was filled from there on.
     pub started_from: Option<CursorValue>,
-    /// The pipeline's condition, if there is one, left out rows of the target, too.
+    /// The target applied the table's condition, if there is one.
     pub target_filtered: bool,
     /// The source's rows in the first comparison.
     pub source: SideRows,
@@ -54,8 +54,8 @@ pub struct TableVerified {
     pub more: bool,
     /// The rows that were mended: written, or deleted where only the target had them.
     pub mended: Vec<DifferingRow>,
-    /// The reason why rows that only the target has were not deleted by a repair.
-    pub kept: Option<Kept>,
+    /// The reason why a repair did not delete the rows that only the target has.
+    pub keep_reason: Option<KeepReason>,
 }
 
 /// The numbers of rows that differ, by kind.
@@ -69,7 +69,7 @@ pub struct DifferenceCounts {
     pub different: u64,
 }
 
-impl TableVerified {
+impl TableComparison {
     /// Says whether no row differs.
     pub fn is_equal(&self) -> bool {
         self.rows.is_empty() && !self.more
@@ -88,7 +88,7 @@ impl TableVerified {
         counts
     }
 
-    /// The sizes that decide whether extra rows may be deleted.
+    /// The numbers that decide whether extra rows may be deleted.
     pub fn extent(&self) -> Extent {
         Extent {
             source: self.source.rows,
@@ -100,8 +100,8 @@ impl TableVerified {
 }
 
 impl VerifyReport {
-    /// A report on a comparison that has just begun.
-    pub fn begun(run: &RunId, started: SystemTime) -> Self {
+    /// The empty report of a comparison that starts.
+    pub fn new(run: &RunId, started: SystemTime) -> Self {
         Self {
             run: run.clone(),
             started,
@@ -120,6 +120,6 @@ impl VerifyReport {
 
     /// Says whether no compared row differs.
     pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(TableVerified::is_equal)
+        self.tables.iter().all(TableComparison::is_equal)
     }
 }

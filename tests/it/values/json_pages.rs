@@ -78,7 +78,7 @@ async fn sync(pair: &Pair) -> SyncReport {
         sequences: false,
         run,
         cap: Cap::Kept,
-        anew: false,
+        reread: false,
     };
     let ports = &served.ports;
     let source = JsonAlone(&*ports.source);

@@ -15,7 +15,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::ports::Step;
 use crate::jobs::cutover::{Look, Standing};
 use crate::jobs::sync_tables::{Intent, SyncReport, SyncTables};
-use crate::jobs::verify::{Rows, VerifyReport, VerifyTables};
+use crate::jobs::verify::{ComparedRows, VerifyReport, VerifyTables};
 
 /// A verification of the cutover names no row; `verify` does. So many are enough to tell those that
 /// are set aside from those that are not explained.
@@ -58,7 +58,7 @@ impl Walk<'_> {
         self.journal.confirm("Compare both sides?")?;
         let job = VerifyTables {
             pipeline: self.served.pipeline.clone(),
-            rows: Rows::All,
+            rows: ComparedRows::All,
             most: MOST_ROWS,
             repair: None,
             run: self.app.new_run(),

@@ -225,7 +225,7 @@ async fn again(
     let (served, mut job) = asked(app, selection, Besides::default(), run)?;
     let overlap = job.pipeline.overlap.max(span);
     job.pipeline = Arc::new(Pipeline { overlap, ..Pipeline::clone(&job.pipeline) });
-    job.anew = true;
+    job.reread = true;
     Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::app::{Selection, with_app};
 use super::output::{self, Exit};
 use super::slices::asked_of;
-use crate::jobs::verify::{Extras, Rows, VerifyReport, VerifyTables};
+use crate::jobs::verify::{ComparedRows, ExtraRows, VerifyReport, VerifyTables};
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArguments {
@@ -45,12 +45,12 @@ pub async fn verify(arguments: &VerifyArguments) -> Exit {
     with_app(arguments.json, async |app, run| {
         let (served, pipeline) = asked_of(app, &arguments.selection)?;
         let extras = match (arguments.delete_extra, arguments.yes) {
-            (false, _) => Extras::Keep,
-            (true, false) => Extras::DeleteFew,
-            (true, true) => Extras::DeleteAny,
+            (false, _) => ExtraRows::Keep,
+            (true, false) => ExtraRows::DeleteFew,
+            (true, true) => ExtraRows::DeleteAny,
         };
         let repair = arguments.repair.then_some(extras);
-        let rows = if arguments.all { Rows::All } else { Rows::Settled };
+        let rows = if arguments.all { ComparedRows::All } else { ComparedRows::Settled };
         let run = run.clone();
         let job = VerifyTables { pipeline, rows, most: arguments.limit, repair, run };
         Ok(tell(&job.run(&served.ports).await?, arguments))

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::edge::cli::output;
 use crate::edge::text::point;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
-use crate::jobs::verify::{Kept, TableVerified, VerifyReport};
+use crate::jobs::verify::{KeepReason, TableComparison, VerifyReport};
 
 /// A line a table, below it the rows that differ, and the sum.
 pub fn text(report: &VerifyReport) -> String {
@@ -29,8 +29,8 @@ pub fn text(report: &VerifyReport) -> String {
         if table.more {
             let _ = writeln!(text, "  and perhaps more: --limit names more rows of a table");
         }
-        if let Some(kept) = table.kept {
-            let _ = writeln!(text, "  {}", kept.sentence());
+        if let Some(reason) = table.keep_reason {
+            let _ = writeln!(text, "  {}", reason.sentence());
         }
     }
     for table in &report.tables {
@@ -45,7 +45,7 @@ pub fn text(report: &VerifyReport) -> String {
     text
 }
 
-fn line(table: &TableVerified) -> [String; 6] {
+fn line(table: &TableComparison) -> [String; 6] {
     let counts = table.counts();
     // A comparison that stopped at its limit knows no more than what it has seen.
     let counted = |rows: u64| if table.more { format!("{rows}+") } else { rows.to_string() };
@@ -59,7 +59,7 @@ fn line(table: &TableVerified) -> [String; 6] {
     ]
 }
 
-fn row_text(table: &TableVerified, row: &DifferingRow) -> String {
+fn row_text(table: &TableComparison, row: &DifferingRow) -> String {
     let pairs = table.key.iter().zip(row.key.values());
     let key: Vec<String> = pairs.map(|(column, value)| format!("{column}={value}")).collect();
     let key = key.join(" ");
@@ -85,7 +85,7 @@ pub fn json(report: &VerifyReport) -> Value {
     })
 }
 
-fn table_json(table: &TableVerified) -> Value {
+fn table_json(table: &TableComparison) -> Value {
     let counts = table.counts();
     json!({
         "table": table.table.to_string(),
@@ -100,7 +100,7 @@ fn table_json(table: &TableVerified) -> Value {
         "different": counts.different,
         "at_least": table.more,
         "repaired": table.mended.iter().map(|row| row_json(table, row)).collect::<Vec<_>>(),
-        "not_deleted": table.kept.map(Kept::sentence),
+        "not_deleted": table.keep_reason.map(KeepReason::sentence),
         "rows": table.rows.iter().map(|row| row_json(table, row)).collect::<Vec<_>>(),
     })
 }
@@ -110,7 +110,7 @@ fn side_json(side: &SideRows) -> Value {
     json!({ "rows": side.rows, "digest": format!("{:032x}", side.digest) })
 }
 
-fn row_json(table: &TableVerified, row: &DifferingRow) -> Value {
+fn row_json(table: &TableComparison, row: &DifferingRow) -> Value {
     let pairs = table.key.iter().zip(row.key.values());
     let key: Map<String, Value> =
         pairs.map(|(column, value)| (column.clone(), Value::from(value.as_str()))).collect();

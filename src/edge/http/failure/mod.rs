@@ -1,5 +1,5 @@
-//! The route that QStash calls when it gives a message up. The loss is recorded, and people are
-//! told.
+//! The route that QStash calls when it gives a message up. It records the loss, and sends people
+//! the news.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
 
-/// More of an answer's words is of no use in the history.
+/// The most characters of a reason in the history.
 const LONGEST_REASON: usize = 500;
 
-/// Records what was lost, once, and tells people, once a chain.
+/// Records the loss of a message, once, and sends people the news of it, once for each chain.
 pub async fn failure(State(door): State<Arc<Door>>, call: Call) -> Response {
     if door.keys.queue(&call).is_err() {
         return Answer::unauthorized();
     }
-    match recorded(&door.app, &call).await {
+    match record(&door.app, &call).await {
         Ok(answer) => answer,
         Err(fault) => Answer::fault(&fault, &door.app.new_run()),
     }
 }
 
-async fn recorded(app: &App, call: &Call) -> Result<Response, Fault> {
-    let Callback { pipeline, asked, delivery, reason, matters } =
+async fn record(app: &App, call: &Call) -> Result<Response, Fault> {
+    let Callback { pipeline, asked, delivery, reason, needs_person } =
         Callback::parse(&call.body, home(app)?)?;
     let served = named(app, &pipeline)?;
     let job = RecordLoss {
@@ -45,13 +45,13 @@ async fn recorded(app: &App, call: &Call) -> Result<Response, Fault> {
         chain: asked.chain(delivery.message.as_str()),
         delivery,
         reason,
-        matters,
-        first: call.delivery().is_none_or(|delivery| delivery.retried == 0),
+        needs_person,
+        is_first_callback: call.delivery().is_none_or(|delivery| delivery.retried == 0),
     };
     let RecordLoss { pipeline, delivery, reason, .. } = &job;
     tracing::error!(%pipeline, message_id = %delivery.message, "QStash gave a message up: {reason}");
-    let told = job.run(&served.ports).await?;
-    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, told)))
+    let has_sent_news = job.run(&served.ports).await?;
+    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, has_sent_news)))
 }
 
 /// The fields of a failure callback that are used (facts/qstash.md, section 8).
@@ -61,8 +61,8 @@ struct Callback {
     asked: Asked,
     delivery: Delivery,
     reason: String,
-    /// Another run was at work all the time: nobody has to do anything.
-    matters: bool,
+    /// A person must act. That is not so if another run held the lease all the time.
+    needs_person: bool,
 }
 
 impl Callback {
@@ -90,29 +90,29 @@ impl Callback {
         let message = MessageId::parse(&wire.source_message_id)
             .map_err(|_| malformed("it names no message"))?;
         let retried = number(&wire.retried).filter(|count| *count <= MOST_RETRIES).unwrap_or(0);
-        let answer = Answered::parse(&decoded(&wire.body));
+        let answer = ErrorAnswer::parse(&decode(&wire.body));
         let schedule = wire.schedule_id.as_str().and_then(|id| ScheduleId::parse(id).ok());
         Ok(Self {
             pipeline: pipeline.to_owned(),
-            asked: Asked::signed(&decoded(&wire.source_body)),
+            asked: Asked::signed(&decode(&wire.source_body)),
             reason: reason(retried, number(&wire.status), answer.as_ref()),
-            matters: answer.is_none_or(|answer| answer.error.code != FaultCode::Busy.name()),
+            needs_person: answer.is_none_or(|answer| answer.error.code != FaultCode::Busy.name()),
             delivery: Delivery { message, retried, schedule },
         })
     }
 }
 
-/// A signed call that no retry makes better: QStash must not try it again.
-fn malformed(why: &str) -> Fault {
+/// The fault of a signed call that would fail again, so that QStash must not repeat it.
+fn malformed(reason: &str) -> Fault {
     Fault::new(
         Step::Ask,
         FaultCode::BadCallback,
-        format!("The failure callback cannot be used: {why}"),
+        format!("The failure callback cannot be used: {reason}"),
         "nothing was recorded; let only Syncline's own messages name this path for their failures",
     )
 }
 
-/// The documentation prints numbers in quotes; what arrives has none.
+/// Reads a number with or without quotes: QStash's documentation has them, its callbacks do not.
 fn number(value: &Value) -> Option<u32> {
     match value {
         Value::Number(number) => number.as_u64().and_then(|number| number.try_into().ok()),
@@ -121,40 +121,40 @@ fn number(value: &Value) -> Option<u32> {
     }
 }
 
-/// Nothing where it is no base64: half a callback is better than none.
-fn decoded(value: &Value) -> Vec<u8> {
+/// Decodes a field, and returns no bytes if it is not base64: half a callback is better than none.
+fn decode(value: &Value) -> Vec<u8> {
     value.as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default()
 }
 
-/// Our own answer, as far as it is told.
+/// The fields of this function's own answer that a reason repeats.
 #[derive(Deserialize)]
-struct Answered {
-    error: Refusal,
+struct ErrorAnswer {
+    error: ErrorFields,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorFields {
     code: String,
     message: String,
     hint: String,
 }
 
-impl Answered {
+impl ErrorAnswer {
     fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
 }
 
-/// Says how the last attempt ended. Only our own words are repeated: whatever else answered may
-/// have said anything.
-fn reason(retried: u32, status: Option<u32>, answer: Option<&Answered>) -> String {
+/// Says how the last attempt ended. Only texts of this function are repeated, because any other
+/// program that answered may have sent a secret.
+fn reason(retried: u32, status: Option<u32>, answer: Option<&ErrorAnswer>) -> String {
     let attempts = match retried {
         0 => "QStash gave up after the first attempt".to_owned(),
         retried => format!("QStash gave up after {} attempts", retried + 1),
     };
     let status = status.filter(|status| *status > 0);
-    let ended = match (status, answer) {
-        (Some(status), Some(Answered { error: Refusal { code, message, hint } })) => {
+    let last = match (status, answer) {
+        (Some(status), Some(ErrorAnswer { error: ErrorFields { code, message, hint } })) => {
             format!("the last was answered {status} ({code}): {message}; {hint}")
         }
         (Some(status), None) => {
@@ -162,8 +162,8 @@ fn reason(retried: u32, status: Option<u32>, answer: Option<&Answered>) -> Strin
         }
         (None, _) => "the last was not answered in time".to_owned(),
     };
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    format!("{attempts}; {ended}").chars().map(line).take(LONGEST_REASON).collect()
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    format!("{attempts}; {last}").chars().map(printable).take(LONGEST_REASON).collect()
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ fn parsed(more: Value) -> Result<Callback, Fault> {
 
 #[test]
 fn a_callback_tells_what_was_lost_and_why() {
-    let Callback { pipeline, asked, delivery, reason, matters } = parsed(json!({})).unwrap();
-    assert!(matters);
+    let Callback { pipeline, asked, delivery, reason, needs_person } = parsed(json!({})).unwrap();
+    assert!(needs_person);
 
     assert_eq!((pipeline.as_str(), asked), ("slave-to-prod", Asked::Scheduled));
     assert_eq!((delivery.message.as_str(), delivery.retried), ("msg_1", 2));
@@ -51,7 +51,7 @@ fn a_callback_tells_what_was_lost_and_why() {
 #[test]
 fn a_run_that_another_one_kept_waiting_needs_nobody() {
     let busy = r#"{"error":{"code":"busy","message":"Another run","hint":"wait"}}"#;
-    assert!(!parsed(json!({ "body": STANDARD.encode(busy) })).unwrap().matters);
+    assert!(!parsed(json!({ "body": STANDARD.encode(busy) })).unwrap().needs_person);
 }
 
 #[test]

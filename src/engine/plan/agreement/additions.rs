@@ -1,4 +1,4 @@
-//! Which columns the target is to get because only the source has them.
+//! Plans the columns that are added to the target because only the source has them.
 
 use std::collections::BTreeSet;
 
@@ -16,23 +16,22 @@ use crate::engine::plan::note::{Note, Weight};
 pub struct Additions {
     /// The tables that get columns.
     pub tables: Vec<Addition>,
-    /// Columns whose types the target does not know.
+    /// The columns whose types the target lacks.
     pub unknown: Vec<Addition>,
-    /// The declarations of the new columns that the target does not get.
+    /// The notes on declarations, such as defaults, that new columns do not get.
     pub remarks: Vec<Note>,
 }
 
-/// The types of all columns that only the source has and that are asked for; the target must know
-/// them. None where columns are not to be added.
+/// The types of the columns that would be added; the target must have them.
 pub fn types(pipeline: &Pipeline, source: &Facts, target: &Facts) -> BTreeSet<String> {
     let columns =
-        lacking(pipeline, source, target).into_iter().flat_map(|addition| addition.columns);
+        new_columns(pipeline, source, target).into_iter().flat_map(|addition| addition.columns);
     columns.map(|column| column.type_name).collect()
 }
 
-/// Plans what is added. Each new column is nullable and without a default: the rows that are there
-/// have no value until they are read again, and the source decides what a row holds. A table that
-/// could not be synced with its new columns either is left alone.
+/// Plans the new columns. Each is nullable and has no default: existing rows have no value in it
+/// until they are read again, and then the value comes from the source. A table that could not be
+/// synced even with its new columns gets none.
 pub fn plan(
     pipeline: &Pipeline,
     source: &Facts,
@@ -40,7 +39,7 @@ pub fn plan(
     unknown_types: &BTreeSet<String>,
 ) -> Additions {
     let mut plan = Additions::default();
-    for Addition { table, columns } in lacking(pipeline, source, target) {
+    for Addition { table, columns } in new_columns(pipeline, source, target) {
         let (unknown, known): (Vec<_>, Vec<_>) =
             columns.into_iter().partition(|column| unknown_types.contains(&column.type_name));
         for (columns, list) in [(known, &mut plan.tables), (unknown, &mut plan.unknown)] {
@@ -49,30 +48,31 @@ pub fn plan(
             }
         }
     }
-    let workable = tables::plan(pipeline, source, &plan.applied(target)).shapes;
-    plan.tables.retain(|addition| workable.iter().any(|shape| shape.table == addition.table));
+    let shapes = tables::plan(pipeline, source, &plan.apply(target)).shapes;
+    plan.tables.retain(|addition| shapes.iter().any(|shape| shape.table == addition.table));
     plan.remarks =
-        plan.tables.iter().filter_map(|addition| left_behind(addition, source)).collect();
+        plan.tables.iter().filter_map(|addition| note_declarations(addition, source)).collect();
     plan
 }
 
-fn lacking(pipeline: &Pipeline, source: &Facts, target: &Facts) -> Vec<Addition> {
+/// The columns that the target lacks; none if columns are not to be added.
+fn new_columns(pipeline: &Pipeline, source: &Facts, target: &Facts) -> Vec<Addition> {
     if !pipeline.add_columns {
         return Vec::new();
     }
     let mut additions = Vec::new();
-    for table in tables::wanted(pipeline, source) {
-        let (Some(at_source), Some(at_target)) =
+    for table in tables::names(pipeline, source) {
+        let (Some(source_table), Some(target_table)) =
             (source.tables.get(&table), target.tables.get(&table))
         else {
             continue;
         };
         let chosen = pipeline.rule(&table).and_then(|rule| rule.columns.as_deref());
-        let is_lacking = |column: &&Column| {
+        let is_new = |column: &&Column| {
             chosen.is_none_or(|names| names.contains(&column.name))
-                && at_target.column(&column.name).is_none()
+                && target_table.column(&column.name).is_none()
         };
-        let columns = at_source.columns.iter().filter(is_lacking).map(|column| NewColumn {
+        let columns = source_table.columns.iter().filter(is_new).map(|column| NewColumn {
             name: column.name.clone(),
             type_name: column.type_name.clone(),
         });
@@ -84,9 +84,9 @@ fn lacking(pipeline: &Pipeline, source: &Facts, target: &Facts) -> Vec<Addition>
     additions
 }
 
-/// The declarations of the columns that the target does not get.
-fn left_behind(addition: &Addition, source: &Facts) -> Option<Note> {
-    let declared = |new: &NewColumn| {
+/// The note on declarations of the source that the new columns do not get.
+fn note_declarations(addition: &Addition, source: &Facts) -> Option<Note> {
+    let declarations = |new: &NewColumn| {
         let column = source.tables.get(&addition.table)?.column(&new.name)?;
         let parts = [
             (column.not_null, "not null"),
@@ -94,55 +94,55 @@ fn left_behind(addition: &Addition, source: &Facts) -> Option<Note> {
             (column.has_default && !column.generated, "its default"),
         ];
         let parts: Vec<&str> =
-            parts.iter().filter(|(declares, _)| *declares).map(|(_, part)| *part).collect();
+            parts.iter().filter(|(is_declared, _)| *is_declared).map(|(_, part)| *part).collect();
         (!parts.is_empty()).then(|| format!("{} ({})", new.name, parts.join(", ")))
     };
-    let declared: Vec<String> = addition.columns.iter().filter_map(declared).collect();
-    (!declared.is_empty()).then(|| {
+    let list: Vec<String> = addition.columns.iter().filter_map(declarations).collect();
+    (!list.is_empty()).then(|| {
         Note::new(
             Weight::Info,
             &addition.table,
-            format!("added columns are plain and nullable on the target: {}", declared.join("; ")),
+            format!("added columns are plain and nullable on the target: {}", list.join("; ")),
             "declare the rest there by hand once the rows are filled, if it is wanted",
         )
     })
 }
 
 impl Additions {
-    /// The target as it will be.
+    /// The facts of the target with the new columns.
     #[must_use]
-    pub fn applied(&self, target: &Facts) -> Facts {
-        let mut after = target.clone();
+    pub fn apply(&self, target: &Facts) -> Facts {
+        let mut target = target.clone();
         for Addition { table, columns } in &self.tables {
-            let Some(facts) = after.tables.get_mut(table) else { continue };
+            let Some(facts) = target.tables.get_mut(table) else { continue };
             facts.columns.extend(columns.iter().map(|NewColumn { name, type_name }| Column {
                 name: name.clone(),
                 type_name: type_name.clone(),
                 ..Column::default()
             }));
         }
-        after
+        target
     }
 }
 
-/// The note of a run on a table that got its columns.
-pub fn added(addition: &Addition) -> Note {
+/// The note on a table whose new columns were added.
+pub fn note_added(addition: &Addition) -> Note {
     let (names, were) = names(addition);
     let text = format!("{names} {were} added to the target, and the table is read from the start");
     Note::new(Weight::Info, &addition.table, text, "")
 }
 
-/// Says why columns were not added, in place of what planning says of each that the target lacks.
-pub fn explain(notes: &mut Vec<Note>, addition: &Addition, why: Note) {
+/// Adds the reason why columns were not added, and removes the notes that the target lacks them.
+pub fn explain(notes: &mut Vec<Note>, addition: &Addition, reason: Note) {
     let Addition { table, columns } = addition;
     notes.retain(|note| {
-        !columns.iter().any(|column| *note == drift::only_on_source(table, &column.name))
+        !columns.iter().any(|column| *note == drift::note_only_on_source(table, &column.name))
     });
-    notes.push(why);
+    notes.push(reason);
 }
 
-/// Why a table goes on without columns whose types the target does not know.
-pub fn unknown(addition: &Addition) -> Note {
+/// The note on columns that are not added because the target lacks their types.
+pub fn note_unknown_type(addition: &Addition) -> Note {
     let mut types: Vec<&str> =
         addition.columns.iter().map(|column| column.type_name.as_str()).collect();
     types.dedup();
@@ -155,8 +155,8 @@ pub fn unknown(addition: &Addition) -> Note {
     )
 }
 
-/// Why a table goes on without columns that the target refused.
-pub fn refused(addition: &Addition, fault: &Fault) -> Note {
+/// The note on columns that the target refused.
+pub fn note_refused(addition: &Addition, fault: &Fault) -> Note {
     let remedy = match fault.code {
         FaultCode::Locked => "the next run tries again".to_owned(),
         _ => format!("let the table's owner run: {addition}"),

@@ -45,11 +45,11 @@ fn statements(additions: &Additions) -> Vec<String> {
 #[test]
 fn what_only_the_source_has_is_added_in_its_order() {
     let source = side(&[column("b", "text"), column("a", "app.mood")]);
-    let planned = plan(&pipeline(None), &source, &side(&[]), &BTreeSet::new());
+    let additions = plan(&pipeline(None), &source, &side(&[]), &BTreeSet::new());
     let expected = "alter table public.t add column if not exists \"b\" text, \
         add column if not exists \"a\" app.mood";
-    assert_eq!(statements(&planned), [expected]);
-    assert_eq!(planned.remarks, []);
+    assert_eq!(statements(&additions), [expected]);
+    assert_eq!(additions.remarks, []);
 }
 
 #[test]
@@ -57,32 +57,38 @@ fn nothing_is_added_unless_it_is_asked_for() {
     let source = side(&[column("b", "text")]);
     let unasked = Pipeline { add_columns: false, ..pipeline(None) };
     assert!(types(&unasked, &source, &side(&[])).is_empty());
-    let planned = plan(&unasked, &source, &side(&[]), &BTreeSet::new());
-    assert_eq!(planned, Additions::default());
+    let additions = plan(&unasked, &source, &side(&[]), &BTreeSet::new());
+    assert_eq!(additions, Additions::default());
 }
 
 #[test]
 fn columns_that_the_operator_left_out_are_not_added() {
     let source = side(&[column("b", "text"), column("c", "text")]);
-    let planned = plan(&pipeline(Some(&["id", "c"])), &source, &side(&[]), &BTreeSet::new());
-    assert_eq!(statements(&planned), ["alter table public.t add column if not exists \"c\" text"]);
+    let additions = plan(&pipeline(Some(&["id", "c"])), &source, &side(&[]), &BTreeSet::new());
+    assert_eq!(
+        statements(&additions),
+        ["alter table public.t add column if not exists \"c\" text"]
+    );
 }
 
 #[test]
 fn a_type_that_the_target_lacks_keeps_its_column_out_and_no_other() {
     let source = side(&[column("b", "text"), column("a", "app.mood")]);
-    let planned = plan(&pipeline(None), &source, &side(&[]), &["app.mood".to_owned()].into());
-    assert_eq!(statements(&planned), ["alter table public.t add column if not exists \"b\" text"]);
-    let why = unknown(&planned.unknown[0]);
-    assert!(why.text.contains("the column a cannot be added") && why.text.ends_with("app.mood"));
+    let additions = plan(&pipeline(None), &source, &side(&[]), &["app.mood".to_owned()].into());
+    assert_eq!(
+        statements(&additions),
+        ["alter table public.t add column if not exists \"b\" text"]
+    );
+    let note = note_unknown_type(&additions.unknown[0]);
+    assert!(note.text.contains("the column a cannot be added") && note.text.ends_with("app.mood"));
 }
 
 #[test]
 fn a_table_that_could_not_be_synced_anyway_is_left_alone() {
     let mut target = side(&[]);
     target.tables.get_mut(&table()).unwrap().privileges.update = false;
-    let planned = plan(&pipeline(None), &side(&[column("b", "text")]), &target, &BTreeSet::new());
-    assert_eq!(statements(&planned), [""; 0]);
+    let additions = plan(&pipeline(None), &side(&[column("b", "text")]), &target, &BTreeSet::new());
+    assert_eq!(statements(&additions), [""; 0]);
 }
 
 #[test]
@@ -91,9 +97,9 @@ fn what_the_source_declares_and_the_target_does_not_get_is_said() {
         Column { not_null: true, has_default: true, ..column("a", "text") },
         Column { generated: true, has_default: true, ..column("b", "text") },
     ]);
-    let planned = plan(&pipeline(None), &source, &side(&[]), &BTreeSet::new());
-    let told = &planned.remarks[0].text;
-    assert!(told.ends_with("a (not null, its default); b (its expression)"), "{told}");
+    let additions = plan(&pipeline(None), &source, &side(&[]), &BTreeSet::new());
+    let text = &additions.remarks[0].text;
+    assert!(text.ends_with("a (not null, its default); b (its expression)"), "{text}");
 }
 
 #[test]
@@ -107,10 +113,12 @@ fn the_reason_takes_the_place_of_the_remark_that_a_column_is_missing() {
     };
     let fault = Fault::new(Step::Alter, FaultCode::Locked, "Somebody is in the way", "");
 
-    explain(&mut notes, &addition, refused(&addition, &fault));
+    explain(&mut notes, &addition, note_refused(&addition, &fault));
 
-    let told: Vec<String> = notes.iter().map(ToString::to_string).collect();
-    assert_eq!(notes.len(), before, "{told:?}");
-    assert!(told.last().unwrap().contains("b was not added: Somebody is in the way; the next run"));
-    assert!(told.iter().any(|note| note.contains("the column c exists only on the source")));
+    let texts: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), before, "{texts:?}");
+    assert!(
+        texts.last().unwrap().contains("b was not added: Somebody is in the way; the next run")
+    );
+    assert!(texts.iter().any(|note| note.contains("the column c exists only on the source")));
 }

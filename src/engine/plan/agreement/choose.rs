@@ -1,10 +1,11 @@
-//! Which columns identify a row, and which one grows when a row changes.
+//! Chooses a table's key and its cursor: the columns that identify a row, and the column that grows
+//! when a row changes.
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
 use crate::engine::model::facts::{Relation, TableFacts};
 use crate::engine::model::pipeline::TableRule;
 
-/// Why a table cannot be worked as it is: what is so, and what to do.
+/// The reason why a table cannot be synced as it is, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// The finding.
@@ -19,28 +20,30 @@ impl Obstacle {
     }
 }
 
-/// The key: the operator's choice, else the first that the target has too; the target's index
-/// is what finds a row again.
+/// Chooses the key: the operator's choice, or else the first key of the source that is a key of the
+/// target too. Rows are found in the target by its index.
 pub fn key(
     source: &TableFacts,
     target: &TableFacts,
     rule: Option<&TableRule>,
 ) -> Result<Vec<String>, Obstacle> {
     let chosen = rule.and_then(|rule| rule.key.as_ref());
-    let is_key = |chosen: &Vec<String>| source.keys.iter().any(|key| same_columns(key, chosen));
-    let hidden = source.told_by_api && chosen.map_or(source.keys.is_empty(), |key| !is_key(key));
-    if hidden || !source.relation.is_table() {
-        return key_of_target(source, target, chosen);
+    let is_key = |side: &TableFacts, columns: &Vec<String>| {
+        side.keys.iter().any(|key| same_columns(key, columns))
+    };
+    let is_hidden =
+        source.told_by_api && chosen.map_or(source.keys.is_empty(), |key| !is_key(source, key));
+    if is_hidden || !source.relation.is_table() {
+        return target_key(source, target, chosen);
     }
     if let Some(chosen) = chosen {
-        let is_key_of = |side: &TableFacts| side.keys.iter().any(|key| same_columns(key, chosen));
-        return match (is_key_of(source), is_key_of(target)) {
+        return match (is_key(source, chosen), is_key(target, chosen)) {
             (true, true) => Ok(chosen.clone()),
-            (of_source, _) => Err(Obstacle::new(
+            (is_source_key, _) => Err(Obstacle::new(
                 format!(
                     "the key ({}) has no unique index over non-null columns on the {}",
                     chosen.join(", "),
-                    if of_source { "target" } else { "source" }
+                    if is_source_key { "target" } else { "source" }
                 ),
                 "create that index on both sides, or choose another key",
             )),
@@ -52,8 +55,7 @@ pub fn key(
             "add a primary key on both sides; without one a row cannot be found again",
         ));
     }
-    let shared =
-        source.keys.iter().find(|key| target.keys.iter().any(|other| same_columns(other, key)));
+    let shared = source.keys.iter().find(|key| is_key(target, key));
     shared.cloned().ok_or_else(|| {
         Obstacle::new(
             format!("its key ({}) is not a key on the target", source.keys[0].join(", ")),
@@ -62,21 +64,21 @@ pub fn key(
     })
 }
 
-/// The key of rows that have none at the source, or none that can be seen: a view's, another
-/// server's, an API's. It is the operator's word that they differ in it; where they do not, the
-/// page is refused.
-fn key_of_target(
+/// Chooses a key of the target, for rows whose key at the source does not exist or is hidden: a
+/// view, a foreign table, an API. The operator answers for its being unique at the source; if it is
+/// not, the page is refused.
+fn target_key(
     source: &TableFacts,
     target: &TableFacts,
     chosen: Option<&Vec<String>>,
 ) -> Result<Vec<String>, Obstacle> {
     let has_all = |key: &Vec<String>| key.iter().all(|column| source.column(column).is_some());
-    let wanted = |key: &&Vec<String>| match chosen {
+    let fits = |key: &&Vec<String>| match chosen {
         Some(chosen) => same_columns(key, chosen),
         None => has_all(key),
     };
-    let found = target.keys.iter().find(wanted).map(|key| chosen.unwrap_or(key).clone());
-    found.ok_or_else(|| {
+    let key = target.keys.iter().find(fits).map(|key| chosen.unwrap_or(key).clone());
+    key.ok_or_else(|| {
         Obstacle::new(
             "no key of it can be seen on the source, and no key of the target's table fits it",
             "create a primary key on the target over columns that tell its rows apart",
@@ -88,9 +90,9 @@ fn same_columns(one: &[String], other: &[String]) -> bool {
     one.len() == other.len() && one.iter().all(|column| other.contains(column))
 }
 
-/// The cursor: the operator's choice, else `updated_at`, else `created_at`, else a key that
-/// grows by itself, else none. Only columns in `shared` can be one, because its value is read
-/// from the rows that travel.
+/// Chooses the cursor: the operator's choice, or else `updated_at`, `created_at`, a serial key, or
+/// none, in this order. It must be a `shared` column, because its value is read from the moved
+/// rows.
 pub fn cursor(
     source: &TableFacts,
     shared: &[&str],
@@ -104,29 +106,29 @@ pub fn cursor(
                 "leave out `cursor`; it is compared whole",
             ));
         }
-        let travels = shared.contains(&chosen);
-        return travels.then(|| as_cursor(source, chosen)).flatten().ok_or_else(|| {
+        let is_shared = shared.contains(&chosen);
+        return is_shared.then(|| as_cursor(source, chosen)).flatten().ok_or_else(|| {
             Obstacle::new(
                 format!("the cursor column {chosen} is missing on one side or cannot grow"),
                 "choose a column of type timestamp, date, integer or numeric that both sides have",
             )
         });
     }
-    // A view's stamp may be that of one table among several.
+    // A view may join several tables, and have the stamp of only one of them.
     if !source.relation.is_table() {
         return Ok(Cursor::Whole);
     }
-    let stamp = ["updated_at", "created_at"].into_iter().filter(|name| shared.contains(name));
-    let by_stamp = stamp
+    let stamps = ["updated_at", "created_at"].into_iter().filter(|name| shared.contains(name));
+    let stamp = stamps
         .filter_map(|name| as_cursor(source, name))
         .find(|cursor| matches!(cursor, Cursor::Column { kind, .. } if kind.is_of_time()));
-    let by_key = || match key {
-        [only] if source.column(only).is_some_and(|column| column.serial) => {
-            as_cursor(source, only)
+    let serial_key = || match key {
+        [column] if source.column(column).is_some_and(|column| column.serial) => {
+            as_cursor(source, column)
         }
         _ => None,
     };
-    Ok(by_stamp.or_else(by_key).unwrap_or(Cursor::Whole))
+    Ok(stamp.or_else(serial_key).unwrap_or(Cursor::Whole))
 }
 
 fn as_cursor(source: &TableFacts, name: &str) -> Option<Cursor> {
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_takes_its_key_from_the_target_and_no_cursor_unasked() {
+    fn a_view_takes_its_key_from_the_target_and_a_cursor_only_by_choice() {
         let columns = [("id", "bigint"), ("updated_at", STAMP)];
         let target = table(&columns, &[&["other"], &["id"]]);
         let rule = |cursor: Option<&str>, key: Option<&str>| TableRule {

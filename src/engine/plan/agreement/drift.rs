@@ -1,4 +1,4 @@
-//! The difference between the two sides' columns: what can be moved, and what must be said.
+//! Compares the columns of a table's two sides: which can be moved, and which differ.
 
 use crate::engine::model::facts::{Column, TableFacts};
 use crate::engine::model::pipeline::TableRule;
@@ -7,12 +7,12 @@ use crate::engine::model::type_name::unmodified;
 
 use crate::engine::plan::note::{Note, Weight};
 
-/// The columns that can be moved, with what there is to say about the others.
+/// The columns that can be moved, and the notes on columns that differ.
 #[derive(Debug, Default)]
 pub struct Drift<'a> {
     /// Pairs of source and target column, in the source's order.
     pub shared: Vec<(&'a Column, &'a Column)>,
-    /// The difference.
+    /// The notes.
     pub notes: Vec<Note>,
 }
 
@@ -25,11 +25,11 @@ pub fn compare<'a>(
 ) -> Drift<'a> {
     let chosen = rule.and_then(|rule| rule.columns.as_deref());
     let mut drift = Drift::default();
-    for missing in chosen.unwrap_or_default().iter().filter(|name| source.column(name).is_none()) {
+    for name in chosen.unwrap_or_default().iter().filter(|name| source.column(name).is_none()) {
         drift.notes.push(Note::new(
             Weight::Problem,
             table,
-            format!("the listed column {missing} does not exist on the source"),
+            format!("the listed column {name} does not exist on the source"),
             "correct the table's `columns` in syncline.toml",
         ));
     }
@@ -39,8 +39,8 @@ pub fn compare<'a>(
         }
     }
     for column in &target.columns {
-        let moved = drift.shared.iter().any(|(_, target)| target.name == column.name);
-        if !moved && column.not_null && !column.has_default && !column.generated {
+        let is_moved = drift.shared.iter().any(|(_, target)| target.name == column.name);
+        if !is_moved && column.not_null && !column.has_default && !column.generated {
             drift.notes.push(Note::new(
                 Weight::Problem,
                 table,
@@ -60,17 +60,16 @@ impl<'a> Drift<'a> {
         target: &'a TableFacts,
     ) {
         let Some(counterpart) = target.column(&column.name) else {
-            self.notes.push(only_on_source(table, &column.name));
+            self.notes.push(note_only_on_source(table, &column.name));
             return;
         };
         if counterpart.generated {
             return;
         }
         let (source_type, target_type) = (&column.type_name, &counterpart.type_name);
-        let differ = if source.told_by_api {
-            may_differ(source_type, target_type)
-        } else {
-            source_type != target_type
+        let differ = match source.told_by_api {
+            true => differ_over_api(source_type, target_type),
+            false => source_type != target_type,
         };
         if differ {
             self.notes.push(Note::new(
@@ -88,15 +87,16 @@ impl<'a> Drift<'a> {
     }
 }
 
-/// Says whether types differ as far as an API names them: by no modifiers, and both numbers that
-/// fit in 32 bits alike.
-fn may_differ(told: &str, own: &str) -> bool {
-    let (told, own) = (unmodified(told), unmodified(own));
-    told != own && (told.as_ref(), own.as_ref()) != ("integer", "smallint")
+/// Says whether a column's types differ as far as an API shows. An API shows no modifiers of a
+/// type, and calls a `smallint` an `integer`.
+fn differ_over_api(source_type: &str, target_type: &str) -> bool {
+    let (source_type, target_type) = (unmodified(source_type), unmodified(target_type));
+    source_type != target_type
+        && (source_type.as_ref(), target_type.as_ref()) != ("integer", "smallint")
 }
 
 /// The note on a column that the target lacks.
-pub fn only_on_source(table: &TableName, column: &str) -> Note {
+pub fn note_only_on_source(table: &TableName, column: &str) -> Note {
     Note::new(
         Weight::Warning,
         table,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_differing_type_is_said_and_travels() {
+    fn a_column_of_two_types_gets_a_warning_and_travels() {
         let mut source = table(vec![column("n", "numeric"), column("i", "integer")]);
         let target = table(vec![column("n", "numeric(10,2)"), column("i", "smallint")]);
         assert_eq!(weights(&source, &target).1.len(), 2);

@@ -1,15 +1,16 @@
-//! Which byte form a table's rows travel in.
+//! Chooses the byte form in which a table's rows are moved.
 
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::facts::{Column, Facts};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::type_name::unmodified;
 
-/// The first object id that a database gives out itself (Postgres' `FirstNormalObjectId`). Types
-/// below it are built in and the same in every database.
+/// The first object id of a type that a database defines itself (`FirstNormalObjectId` of
+/// Postgres). Types below it are built in and the same in every database.
 const FIRST_OWN_OID: u32 = 16_384;
 
-/// Types whose binary form the position of a page's last row can be read from.
+/// The types whose values can be read from their binary form, as those of a page's last position
+/// must be.
 const READABLE: [&str; 12] = [
     "smallint",
     "integer",
@@ -25,40 +26,41 @@ const READABLE: [&str; 12] = [
     "name",
 ];
 
-/// The form that both sides speak: JSON where one of them speaks nothing else, otherwise the one
-/// that the table's columns allow.
-pub fn between(sides: [&Facts; 2], chosen: Encoding) -> Encoding {
+/// The encoding that both sides can use: JSON if one of them can use nothing else, otherwise the
+/// one that was chosen for the table's columns.
+pub fn agree(sides: [&Facts; 2], chosen: Encoding) -> Encoding {
     if sides.iter().any(|side| side.json_alone) { Encoding::Json } else { chosen }
 }
 
-/// Binary where every column has the same built-in type on both sides and the position can be
-/// read from it; text otherwise. Binary COPY refuses even `integer` into `bigint`, and an array
-/// carries the object id of its element, which differs between databases for their own types.
+/// Chooses binary if every column has the same built-in type on both sides and the position can be
+/// read from it, and text otherwise. Binary COPY refuses even `integer` into `bigint`, and an array
+/// holds the object id of its element type, which differs between databases for their own types.
 pub fn choose<'a>(
     columns: impl IntoIterator<Item = (&'a Column, &'a Column)>,
     key: &[String],
     cursor: &Cursor,
 ) -> Encoding {
-    let binary = columns.into_iter().all(|(source, target)| {
-        let same = source.type_oid == target.type_oid && source.type_name == target.type_name;
-        let positional = key.contains(&source.name) || cursor.column() == Some(&source.name);
-        same && source.type_oid < FIRST_OWN_OID
+    let is_binary = columns.into_iter().all(|(source, target)| {
+        let is_same = source.type_oid == target.type_oid && source.type_name == target.type_name;
+        let is_position = key.contains(&source.name) || cursor.column() == Some(&source.name);
+        is_same
+            && source.type_oid < FIRST_OWN_OID
             && has_binary_form(&source.type_name)
-            && (!positional || readable(&source.type_name))
+            && (!is_position || is_readable(&source.type_name))
     });
-    if binary { Encoding::Binary } else { Encoding::Text }
+    if is_binary { Encoding::Binary } else { Encoding::Text }
 }
 
-/// Says whether the target makes the same value of a value's binary form. `regclass` and its kin
-/// are object ids in it, which mean something else in another database, and names in text;
-/// `aclitem` has none; and a server sends empty values of the others and refuses to take them
-/// (XX000, 22P03).
+/// Says whether a value's binary form is the same value in the target. `regclass` and similar types
+/// are object ids in binary, which mean something else in another database, and names in text.
+/// `aclitem` has no binary form. A server sends empty values of the other types listed here in a
+/// form that it refuses to read (XX000, 22P03).
 fn has_binary_form(type_name: &str) -> bool {
     let without = ["reg", "aclitem", "tsquery", "int2vector", "oidvector"];
-    !without.iter().any(|kind| type_name.starts_with(kind))
+    !without.iter().any(|prefix| type_name.starts_with(prefix))
 }
 
-fn readable(type_name: &str) -> bool {
+fn is_readable(type_name: &str) -> bool {
     READABLE.contains(&unmodified(type_name).as_ref())
 }
 
@@ -76,13 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn a_side_that_speaks_json_alone_decides() {
+    fn pages_are_json_if_one_side_can_use_nothing_else() {
         let any = &Facts::default();
-        let alone = &Facts { json_alone: true, ..Facts::default() };
-        for sides in [[alone, any], [any, alone], [alone, alone]] {
-            assert_eq!(between(sides, Encoding::Binary), Encoding::Json);
+        let json = &Facts { json_alone: true, ..Facts::default() };
+        for sides in [[json, any], [any, json], [json, json]] {
+            assert_eq!(agree(sides, Encoding::Binary), Encoding::Json);
         }
-        assert_eq!(between([any, any], Encoding::Text), Encoding::Text);
+        assert_eq!(agree([any, any], Encoding::Text), Encoding::Text);
     }
 
     #[test]
@@ -122,10 +124,10 @@ mod tests {
     #[test]
     fn stamps_of_any_precision_are_readable() {
         for name in ["timestamp(3) with time zone", "timestamp without time zone"] {
-            assert!(readable(name), "{name}");
+            assert!(is_readable(name), "{name}");
         }
         for name in ["time with time zone", "timestamp(3) with time zone[]", "character(5)[]"] {
-            assert!(!readable(name), "{name}");
+            assert!(!is_readable(name), "{name}");
         }
     }
 }

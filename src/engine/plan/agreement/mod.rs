@@ -1,10 +1,10 @@
-//! The agreement of both sides: which tables, columns, keys and cursors take part.
+//! The agreement of both sides: the tables, columns, keys and cursors of a sync.
 //!
-//! - `tables` makes the plan of a pipeline's tables, with the help of all others
-//! - `choose` picks key, cursor and columns; `drift` finds where the two schemas differ
-//! - `additions` plans columns that the target lacks; `encoding` picks the form of a page
-//! - `order` puts parents first; `sequences` says how far the target's advance
-//! - `remarks` are the notes that a person gets
+//! - `tables` plans a pipeline's tables, with the help of all others
+//! - `choose` chooses key and cursor; `drift` compares the columns of both sides
+//! - `additions` plans columns that the target lacks; `encoding` chooses the byte form of a page
+//! - `order` puts parents first; `sequences` plans how far the target's sequences are advanced
+//! - `remarks` are the notes on a table for people
 
 pub mod additions;
 pub mod choose;

@@ -1,4 +1,4 @@
-//! Parents before children: the order in which tables are worked, from the foreign keys.
+//! Orders tables by their foreign keys: parents before children.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use crate::engine::model::table::TableName;
 pub fn parents_first(parents: &BTreeMap<TableName, Vec<TableName>>) -> Vec<TableName> {
     let mut waiting: BTreeMap<&TableName, BTreeSet<&TableName>> = parents
         .iter()
-        .map(|(table, named)| {
-            let is_known = |parent: &&TableName| *parent != table && parents.contains_key(parent);
-            (table, named.iter().filter(is_known).collect())
+        .map(|(table, table_parents)| {
+            let counts = |parent: &&TableName| *parent != table && parents.contains_key(parent);
+            (table, table_parents.iter().filter(counts).collect())
         })
         .collect();
     let mut ordered = Vec::with_capacity(parents.len());
@@ -27,18 +27,18 @@ pub fn parents_first(parents: &BTreeMap<TableName, Vec<TableName>>) -> Vec<Table
     ordered
 }
 
-/// The tables from which the edges lead back to them over another table.
-pub fn in_circles(parents: &BTreeMap<TableName, Vec<TableName>>) -> BTreeSet<TableName> {
+/// The tables whose foreign keys lead back to them through another table.
+pub fn in_cycles(parents: &BTreeMap<TableName, Vec<TableName>>) -> BTreeSet<TableName> {
     let leads_back = |start: &&TableName| {
-        let mut walked = BTreeSet::from([*start]);
-        let mut left = vec![*start];
-        while let Some(at) = left.pop() {
-            for parent in parents.get(at).into_iter().flatten().filter(|parent| *parent != at) {
+        let mut visited = BTreeSet::from([*start]);
+        let mut open = vec![*start];
+        while let Some(table) = open.pop() {
+            for parent in parents.get(table).into_iter().flatten().filter(|name| *name != table) {
                 if parent == *start {
                     return true;
                 }
-                if walked.insert(parent) {
-                    left.push(parent);
+                if visited.insert(parent) {
+                    open.push(parent);
                 }
             }
         }
@@ -47,18 +47,18 @@ pub fn in_circles(parents: &BTreeMap<TableName, Vec<TableName>>) -> BTreeSet<Tab
     parents.keys().filter(leads_back).cloned().collect()
 }
 
-/// The first table without a waiting parent. Where there is none, a table on a cycle: one that
-/// its own parents lead back to, found by walking up from the first table.
+/// The first table without a waiting parent. If there is none, a table on a cycle, found by walking
+/// from parent to parent until a table comes twice.
 fn next_ready<'a>(waiting: &BTreeMap<&'a TableName, BTreeSet<&'a TableName>>) -> &'a TableName {
     if let Some((table, _)) = waiting.iter().find(|(_, parents)| parents.is_empty()) {
         return table;
     }
-    let mut at = *waiting.keys().next().expect("the caller stops at an empty map");
-    let mut walked = BTreeSet::new();
-    while walked.insert(at) {
-        at = waiting[at].first().expect("every waiting table has a waiting parent here");
+    let mut table = *waiting.keys().next().expect("the caller stops at an empty map");
+    let mut visited = BTreeSet::new();
+    while visited.insert(table) {
+        table = waiting[table].first().expect("every waiting table has a waiting parent here");
     }
-    at
+    table
 }
 
 #[cfg(test)]
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_found_from_each_of_its_tables_and_from_no_other() {
+    fn a_cycle_is_found_from_each_of_its_tables_and_from_no_other() {
         let name = |text: &str| TableName::new("public", text);
         let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("e", "e"), ("a", "f")];
         let mut parents: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (table, parent) in edges {
             parents.entry(name(table)).or_default().push(name(parent));
         }
-        assert_eq!(in_circles(&parents), ["a", "b", "c"].map(name).into());
+        assert_eq!(in_cycles(&parents), ["a", "b", "c"].map(name).into());
     }
 
     #[test]

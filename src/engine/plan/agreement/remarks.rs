@@ -1,4 +1,4 @@
-//! The notes on a table that can be compared with its twin: what the roles lack, and what works
+//! The notes on a table that both sides have: privileges that the roles lack, and things that work
 //! but could be better.
 
 use crate::engine::model::cursor::{Cursor, CursorKind};
@@ -10,8 +10,8 @@ use crate::engine::model::table::TableName;
 
 use crate::engine::plan::note::{Note, Weight};
 
-/// A circle of foreign keys of which no row can be the first.
-pub fn closed_circle(name: &TableName) -> Note {
+/// The note on a cycle of foreign keys in which no row can be inserted first.
+pub fn closed_cycle(name: &TableName) -> Note {
     Note::new(
         Weight::Warning,
         name,
@@ -21,7 +21,7 @@ pub fn closed_circle(name: &TableName) -> Note {
     )
 }
 
-/// The privileges that the roles lack.
+/// The notes on privileges that the roles lack.
 pub fn privileges(
     name: &TableName,
     source: &TableFacts,
@@ -53,14 +53,14 @@ pub fn privileges(
             "use a role with BYPASSRLS, or the table's owner".into(),
         );
     }
-    let writable = target.privileges;
-    if !(writable.select && writable.insert && writable.update) {
+    let privileges = target.privileges;
+    if !(privileges.select && privileges.insert && privileges.update) {
         refuse(
             "the target's role may not read and write it".into(),
             format!("grant select, insert, update on {name} to that role"),
         );
     }
-    if *deletes == Deletes::Mirror && !writable.delete {
+    if *deletes == Deletes::Mirror && !privileges.delete {
         refuse(
             "the target's role may not delete from it".into(),
             format!("grant delete on {name} to that role, or set deletes = \"off\" for it"),
@@ -69,9 +69,9 @@ pub fn privileges(
     notes
 }
 
-/// The things that work but could be better: no index for the cursor, no cursor, a cursor that
-/// misses updates.
-pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
+/// The notes on a cursor that works but could be better: it has no index, or misses updates, or
+/// there is none.
+pub fn cursor(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[String]) -> Vec<Note> {
     let note = |weight, text: &str, remedy: String| vec![Note::new(weight, name, text, remedy)];
     match cursor {
         Cursor::Whole if source.relation == Relation::View => note(
@@ -131,8 +131,9 @@ pub fn remark(name: &TableName, source: &TableFacts, cursor: &Cursor, key: &[Str
     }
 }
 
-/// Which row is newer can be said of stamps alone: a number that grows on both sides says nothing.
-pub fn compares(
+/// The note on a policy that compares rows of both sides. Only stamps say which row is newer: a
+/// number that grows on each side by itself does not.
+pub fn policy(
     name: &TableName,
     policy: Policy,
     cursor: &Cursor,
@@ -141,10 +142,10 @@ pub fn compares(
     if policy == Policy::SourceWins {
         return None;
     }
-    let kind_there = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
-    let comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
-        if kind.is_of_time() && kind_there(column).is_some_and(CursorKind::is_of_time));
-    Some(match comparable {
+    let target_kind = |column: &str| CursorKind::of_type(&target.column(column)?.type_name);
+    let is_comparable = matches!(cursor, Cursor::Column { name: column, kind, .. }
+        if kind.is_of_time() && target_kind(column).is_some_and(CursorKind::is_of_time));
+    Some(match is_comparable {
         true => Note::new(
             Weight::Info,
             name,
@@ -160,8 +161,8 @@ pub fn compares(
     })
 }
 
-/// The blind spot of a standby: a transaction of its primary that has drawn a stamp or a number and
-/// has written nothing yet.
+/// The note on the transactions that a standby does not show: those of its primary that have a
+/// stamp or a number already and have written nothing yet.
 pub fn blind_spot(shape: &Shape) -> Option<Note> {
     let (text, remedy) = match &shape.cursor {
         Cursor::Whole => return None,
@@ -183,7 +184,7 @@ pub fn blind_spot(shape: &Shape) -> Option<Note> {
     Some(Note::new(Weight::Warning, &shape.table, text, remedy))
 }
 
-/// The gaps in what an API tells of a table, and what follows from them.
+/// The notes on what an API cannot do for a table.
 pub fn over_api(name: &TableName, rule: Option<&TableRule>, cursor: &Cursor) -> Vec<Note> {
     let mut notes = Vec::new();
     if rule.is_some_and(|rule| rule.filter.is_some()) {
@@ -212,12 +213,12 @@ pub fn over_api(name: &TableName, rule: Option<&TableRule>, cursor: &Cursor) -> 
 }
 
 fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
-    let mut seen = Vec::new();
+    let mut list = Vec::new();
     for column in columns {
         let quoted = format!("\"{}\"", column.replace('"', "\"\""));
-        if !seen.contains(&quoted) {
-            seen.push(quoted);
+        if !list.contains(&quoted) {
+            list.push(quoted);
         }
     }
-    seen.join(", ")
+    list.join(", ")
 }

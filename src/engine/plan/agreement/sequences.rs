@@ -1,5 +1,5 @@
-//! Decides how far the target's sequences are advanced, so that they give out no value that was
-//! synced, and none that the source gave out and deleted since.
+//! Decides how far the target's sequences are advanced, so that they give out no synced value, and
+//! no value of a row that the source has deleted since.
 
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 
@@ -14,43 +14,40 @@ pub struct SequencesPlan {
     pub notes: Vec<Note>,
 }
 
-/// Plans the steps. A sequence is never set back, and one whose columns hold nothing and whose
-/// counterpart gave nothing out stays as it is.
+/// Plans the steps. A sequence is never set back. It stays as it is if its columns hold no value
+/// and its counterpart on the source has given out none.
 pub fn plan(source: &[Sequence], target: &[Sequence]) -> SequencesPlan {
     let mut plan = SequencesPlan::default();
     for sequence in target {
-        let counterparts = source.iter().filter(|other| fill_the_same(other, sequence));
-        plan.add(sequence, &counterparts.collect::<Vec<_>>());
+        let is_counterpart =
+            |other: &&Sequence| other.fills.iter().any(|column| sequence.fills.contains(column));
+        plan.add(sequence, &source.iter().filter(is_counterpart).collect::<Vec<_>>());
     }
     plan
-}
-
-fn fill_the_same(one: &Sequence, other: &Sequence) -> bool {
-    one.fills.iter().any(|column| other.fills.contains(column))
 }
 
 impl SequencesPlan {
     fn add(&mut self, sequence: &Sequence, counterparts: &[&Sequence]) {
         let name = &sequence.name;
-        let mut say = |weight, text: &str, remedy: String| {
+        let mut note = |weight, text: &str, remedy: String| {
             self.notes.push(Note::new(weight, name, text, remedy));
         };
         if sequence.cycles {
             let text = "it begins anew at its end and is left as it is";
-            return say(Weight::Info, text, String::new());
+            return note(Weight::Info, text, String::new());
         }
         if !sequence.readable {
             let remedy = format!("grant select, update on sequence {name} to that role");
             let text = "the target's role may not read how far it is";
-            return say(Weight::Problem, text, remedy);
+            return note(Weight::Problem, text, remedy);
         }
         for other in counterparts.iter().filter(|other| !other.readable) {
             let text = "the source's role may not read how far its own is, so keys of deleted \
                 rows may be given out again";
             let remedy = format!("grant select on sequence {} to that role", other.name);
-            say(Weight::Warning, text, remedy);
+            note(Weight::Warning, text, remedy);
         }
-        match wanted(sequence, counterparts).and_then(|to| step(sequence, to)) {
+        match goal(sequence, counterparts).and_then(|goal| step(sequence, goal)) {
             Some(Ok(step)) => self.steps.push(step),
             Some(Err(note)) => self.notes.push(note),
             None => {}
@@ -58,19 +55,19 @@ impl SequencesPlan {
     }
 }
 
-/// The step to a value, or why it cannot be made; none where the sequence is as far already or does
-/// not even begin before it.
-fn step(sequence: &Sequence, to: i64) -> Option<Result<SequenceStep, Note>> {
+/// The step to a value, or the reason why it cannot be made; none if the sequence has reached the
+/// value already, or begins after it.
+fn step(sequence: &Sequence, goal: i64) -> Option<Result<SequenceStep, Note>> {
     let Sequence { name, increment, min, max, settable, last, first, .. } = sequence;
     let descends = *increment < 0;
-    let is_behind = |from: i64| if descends { to < from } else { from < to };
+    let has_reached = |value: i64| if descends { value <= goal } else { value >= goal };
     let first = first.unwrap_or(if descends { *max } else { *min });
-    let begins_behind = if descends { to > first } else { to < first };
-    if begins_behind || last.is_some_and(|last| !is_behind(last)) {
+    let begins_after = if descends { first < goal } else { first > goal };
+    if begins_after || last.is_some_and(has_reached) {
         return None;
     }
     let problem = |text: &str, remedy| Some(Err(Note::new(Weight::Problem, name, text, remedy)));
-    if to < *min || to > *max {
+    if goal < *min || goal > *max {
         let remedy = format!("alter sequence {name} to end later");
         return problem("what was synced lies beyond its end", remedy);
     }
@@ -78,17 +75,17 @@ fn step(sequence: &Sequence, to: i64) -> Option<Result<SequenceStep, Note>> {
         let remedy = format!("grant update on sequence {name} to that role");
         return problem("the target's role may not advance it", remedy);
     }
-    Some(Ok(SequenceStep { sequence: name.clone(), from: *last, to, descends }))
+    Some(Ok(SequenceStep { sequence: name.clone(), from: *last, to: goal, descends }))
 }
 
-/// The value furthest in the sequence's direction that its columns hold or its counterparts gave
-/// out. One that counts the other way has no say in how far it is.
-fn wanted(sequence: &Sequence, counterparts: &[&Sequence]) -> Option<i64> {
+/// The value furthest in the sequence's direction that its columns hold or that a counterpart has
+/// given out. A counterpart that counts in the other direction is ignored.
+fn goal(sequence: &Sequence, counterparts: &[&Sequence]) -> Option<i64> {
     let descends = sequence.increment < 0;
-    let alike = counterparts.iter().filter(|other| (other.increment < 0) == descends);
-    let given = alike.flat_map(|other| [other.last, other.reached]);
-    let known = given.chain([sequence.reached]).flatten();
-    if descends { known.min() } else { known.max() }
+    let counterparts = counterparts.iter().filter(|other| (other.increment < 0) == descends);
+    let values = counterparts.flat_map(|other| [other.last, other.reached]);
+    let values = values.chain([sequence.reached]).flatten();
+    if descends { values.min() } else { values.max() }
 }
 
 #[cfg(test)]
@@ -118,15 +115,15 @@ mod tests {
         Sequence { increment: -1, min: -1_000, max: -1, ..sequence(last, reached) }
     }
 
-    /// The number from which the target's sequence goes on, if it is advanced.
-    fn goes_on(source: &Sequence, target: &Sequence) -> Option<i64> {
+    /// The value that the target's sequence is advanced to, if it is advanced.
+    fn advanced_to(source: &Sequence, target: &Sequence) -> Option<i64> {
         let plan = plan(std::slice::from_ref(source), std::slice::from_ref(target));
         assert_eq!(plan.notes, []);
         plan.steps.first().map(|step| step.to)
     }
 
     #[test]
-    fn a_sequence_goes_on_behind_what_was_synced_and_what_the_source_gave_out() {
+    fn a_sequence_is_advanced_past_synced_values_and_those_that_the_source_gave_out() {
         for (source, target, to) in [
             ((Some(70), Some(60)), (None, Some(60)), Some(70)),
             ((Some(70), None), (None, None), Some(70)),
@@ -136,33 +133,33 @@ mod tests {
             ((Some(70), Some(60)), (Some(71), Some(60)), None),
         ] {
             let (source, target) = (sequence(source.0, source.1), sequence(target.0, target.1));
-            assert_eq!(goes_on(&source, &target), to, "{source:?} {target:?}");
+            assert_eq!(advanced_to(&source, &target), to, "{source:?} {target:?}");
         }
     }
 
     #[test]
-    fn a_sequence_that_counts_backwards_goes_on_below() {
+    fn a_sequence_that_counts_backwards_is_advanced_downwards() {
         let source = backwards(Some(-70), Some(-60));
-        assert_eq!(goes_on(&source, &backwards(Some(-3), Some(-60))), Some(-70));
-        assert_eq!(goes_on(&source, &backwards(Some(-71), Some(-60))), None);
-        assert_eq!(goes_on(&sequence(Some(70), None), &backwards(None, Some(-5))), Some(-5));
+        assert_eq!(advanced_to(&source, &backwards(Some(-3), Some(-60))), Some(-70));
+        assert_eq!(advanced_to(&source, &backwards(Some(-71), Some(-60))), None);
+        assert_eq!(advanced_to(&sequence(Some(70), None), &backwards(None, Some(-5))), Some(-5));
     }
 
     #[test]
-    fn values_in_front_of_its_beginning_do_not_move_it() {
-        assert_eq!(goes_on(&sequence(None, Some(-5)), &sequence(None, Some(0))), None);
-        assert_eq!(goes_on(&sequence(None, None), &backwards(None, Some(4))), None);
+    fn values_before_its_first_one_do_not_move_a_sequence() {
+        assert_eq!(advanced_to(&sequence(None, Some(-5)), &sequence(None, Some(0))), None);
+        assert_eq!(advanced_to(&sequence(None, None), &backwards(None, Some(4))), None);
     }
 
     #[test]
     fn a_counterpart_fills_the_same_column() {
         let mut other = sequence(Some(70), None);
         other.fills[0].column = "number".into();
-        assert_eq!(goes_on(&other, &sequence(Some(5), None)), None);
+        assert_eq!(advanced_to(&other, &sequence(Some(5), None)), None);
     }
 
     #[test]
-    fn what_cannot_be_advanced_is_named_with_what_to_do() {
+    fn a_sequence_that_cannot_be_advanced_gets_a_note_with_a_remedy() {
         let fine = sequence(None, Some(60));
         for (target, weight, remedy) in [
             (Sequence { settable: false, ..fine.clone() }, Weight::Problem, "grant update on"),

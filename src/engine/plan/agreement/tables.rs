@@ -1,4 +1,4 @@
-//! From the facts of both sides to what is moved: the plan of a run before any row is looked at.
+//! Plans the tables of a run from the facts of both sides, before any row is read.
 
 use std::collections::BTreeMap;
 
@@ -15,33 +15,32 @@ use super::{drift, encoding, order, remarks};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::{deletes, lookback};
 
-/// The tables that are moved, in the order they are worked, and the notes on them.
+/// The tables that can be synced, and the notes on all tables.
 #[derive(Clone, Debug, Default)]
 pub struct TablesPlan {
-    /// The tables that can be worked, parents first.
+    /// The tables that can be synced, in the order of the work: parents first.
     pub shapes: Vec<Shape>,
     /// The notes, problems included.
     pub notes: Vec<Note>,
 }
 
 impl TablesPlan {
-    /// The tables that are left out until somebody acts.
+    /// The notes on tables that are left out until a person acts.
     pub fn problems(&self) -> impl Iterator<Item = &Note> {
         self.notes.iter().filter(|note| note.weight == Weight::Problem)
     }
 }
 
-/// Plans the pipeline's tables from what both sides have. A table with a problem is named and
-/// left out; the others go on. Without a list, a table without a key is passed over with a note:
-/// it was not asked for by name.
+/// Plans the pipeline's tables from the facts of both sides. A table with a problem is left out,
+/// with a note. A table without a key is a problem only if the pipeline lists it by name.
 pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
     let mut plan = TablesPlan::default();
     let mut shapes = BTreeMap::new();
     let mut parents = BTreeMap::new();
-    let mut needed = BTreeMap::new();
-    for name in wanted(pipeline, source) {
+    let mut strict_parents = BTreeMap::new();
+    for name in names(pipeline, source) {
         let sides = (source.tables.get(&name), target.tables.get(&name));
-        // The target need not have what is passed over anyway.
+        // Such a table is left out whether or not the target has it.
         if pipeline.tables.is_none() && sides.0.is_some_and(|table| table.keys.is_empty()) {
             plan.notes.push(Note::new(
                 Weight::Info,
@@ -51,28 +50,29 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             ));
             continue;
         }
-        let (Some(at_source), Some(at_target)) = sides else {
+        let (Some(source_table), Some(target_table)) = sides else {
             plan.notes.push(missing(&name, sides.0.is_none()));
             continue;
         };
-        if let Some(mut shape) = shape(pipeline, &name, at_source, at_target, &mut plan.notes) {
-            shape.origin = origin(&source.history, &shape, at_source, at_target);
-            shape.encoding = encoding::between([source, target], shape.encoding);
+        if let Some(mut shape) = shape(pipeline, &name, source_table, target_table, &mut plan.notes)
+        {
+            shape.origin = origin(&source.history, &shape, source_table, target_table);
+            shape.encoding = encoding::agree([source, target], shape.encoding);
             plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
-            let references = at_target.references.iter().map(|reference| reference.parent.clone());
-            parents.insert(name.clone(), references.collect());
-            needed.insert(name.clone(), at_target.needed_at_once().cloned().collect());
+            let keys = target_table.references.iter().map(|reference| reference.parent.clone());
+            parents.insert(name.clone(), keys.collect());
+            strict_parents.insert(name.clone(), target_table.needed_at_once().cloned().collect());
             shapes.insert(name, shape);
         }
     }
-    plan.notes.extend(order::in_circles(&needed).iter().map(remarks::closed_circle));
+    plan.notes.extend(order::in_cycles(&strict_parents).iter().map(remarks::closed_cycle));
     let ordered = order::parents_first(&parents);
     plan.shapes = ordered.iter().filter_map(|name| shapes.remove(name)).collect();
     plan
 }
 
-/// Two databases that no plan can be made for. Syncing a database with itself would at best do
-/// nothing and at worst mark its rows as synced.
+/// Refuses a source and a target that are one database. A sync of it with itself would at best do
+/// nothing, and at worst save checkpoints for rows that never moved.
 pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
     match source.identity == target.identity {
         true => Err(refusal(Unfit::SameDatabase)),
@@ -80,12 +80,12 @@ pub fn refuse(source: &Facts, target: &Facts) -> Result<(), Fault> {
     }
 }
 
-/// A target that cannot be written by the role, whatever the table.
+/// Refuses a target in which the role cannot write any table.
 pub fn refuse_to_write(target: &Facts) -> Result<(), Fault> {
     target.unfit_to_write().map_or(Ok(()), |unfit| Err(refusal(unfit)))
 }
 
-/// Says of a database that cannot be the target why, and what to do.
+/// The fault for a database that cannot be the target.
 pub fn refusal(unfit: Unfit) -> Fault {
     let (code, message, hint) = match unfit {
         Unfit::SameDatabase => (
@@ -119,17 +119,17 @@ pub fn refusal(unfit: Unfit) -> Fault {
     Fault::new(Step::Plan, code, message, hint)
 }
 
-/// The tables that a run is about.
-pub(super) fn wanted(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
+/// The names of a pipeline's tables: those it lists, or all of the source.
+pub(super) fn names(pipeline: &Pipeline, source: &Facts) -> Vec<TableName> {
     match &pipeline.tables {
-        Some(listed) => listed.clone(),
+        Some(tables) => tables.clone(),
         None => source.tables.keys().cloned().collect(),
     }
 }
 
-/// Tables that were synced before, and that the target has while the source has not. Where tables
-/// are listed, one that is missing is named by the plan.
-pub fn gone<'a>(
+/// Notes the tables that were synced before and that only the target still has. If the pipeline
+/// lists its tables, `plan` has noted them already.
+pub fn note_gone<'a>(
     pipeline: &Pipeline,
     source: &Facts,
     target: &Facts,
@@ -151,8 +151,8 @@ pub fn gone<'a>(
     synced.filter(is_gone).map(note).collect()
 }
 
-fn missing(name: &TableName, on_source: bool) -> Note {
-    let side = if on_source { "source" } else { "target" };
+fn missing(name: &TableName, is_on_source: bool) -> Note {
+    let side = if is_on_source { "source" } else { "target" };
     Note::new(
         Weight::Problem,
         name,
@@ -161,7 +161,7 @@ fn missing(name: &TableName, on_source: bool) -> Note {
     )
 }
 
-/// One table's agreement, or none with the problem added to the notes.
+/// One table's agreement. If there is a problem, there is none, and the notes name the problem.
 fn shape(
     pipeline: &Pipeline,
     name: &TableName,
@@ -171,12 +171,12 @@ fn shape(
 ) -> Option<Shape> {
     let rule = pipeline.rule(name);
     let drift = drift::compare(name, source, target, rule);
-    let mut found = drift.notes;
+    let mut new_notes = drift.notes;
     let deletes = pipeline.deletes(name);
-    found.extend(remarks::privileges(name, source, target, deletes));
+    new_notes.extend(remarks::privileges(name, source, target, deletes));
     let shared: Vec<&str> = drift.shared.iter().map(|(column, _)| column.name.as_str()).collect();
-    let decided = choose::key(source, target, rule)
-        .and_then(|key| key_travels(&shared, key))
+    let choice = choose::key(source, target, rule)
+        .and_then(|key| check_key_is_shared(&shared, key))
         .and_then(|key| Ok((choose::cursor(source, &shared, &key, rule)?, key)))
         .and_then(|(cursor, key)| match deletes {
             Deletes::Mark(column) => {
@@ -184,20 +184,20 @@ fn shape(
             }
             Deletes::Off | Deletes::Mirror => Ok((cursor, key, None)),
         });
-    let shape = match decided {
+    let shape = match choice {
         Err(Obstacle { text, remedy }) => {
-            found.push(Note::new(Weight::Problem, name, text, remedy));
+            new_notes.push(Note::new(Weight::Problem, name, text, remedy));
             None
         }
         Ok((cursor, key, mark)) => {
-            found.extend(remarks::remark(name, source, &cursor, &key));
+            new_notes.extend(remarks::cursor(name, source, &cursor, &key));
             if source.told_by_api {
-                found.extend(remarks::over_api(name, rule, &cursor));
+                new_notes.extend(remarks::over_api(name, rule, &cursor));
             }
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
-            found.extend(remarks::compares(name, policy, &cursor, target));
+            new_notes.extend(remarks::policy(name, policy, &cursor, target));
             let lookback = pipeline.lookback(name);
-            found.extend(lookback.and_then(|_| lookback::remark(name, &cursor)));
+            new_notes.extend(lookback.and_then(|_| lookback::remark(name, &cursor)));
             let lookback = lookback.filter(|_| lookback::applies(&cursor));
             let encoding = encoding::choose(drift.shared.iter().copied(), &key, &cursor);
             Some(Shape {
@@ -206,7 +206,7 @@ fn shape(
                 columns: drift
                     .shared
                     .iter()
-                    .map(|(source, target)| moved(source, target))
+                    .map(|(source, target)| moved_column(source, target))
                     .collect(),
                 key,
                 cursor,
@@ -221,9 +221,9 @@ fn shape(
             })
         }
     };
-    let refused = found.iter().any(|note| note.weight == Weight::Problem);
-    notes.append(&mut found);
-    shape.filter(|_| !refused)
+    let has_problem = new_notes.iter().any(|note| note.weight == Weight::Problem);
+    notes.append(&mut new_notes);
+    shape.filter(|_| !has_problem)
 }
 
 fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> Origin {
@@ -235,7 +235,7 @@ fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts
     }
 }
 
-fn moved(source: &Column, target: &Column) -> MovedColumn {
+fn moved_column(source: &Column, target: &Column) -> MovedColumn {
     MovedColumn {
         name: source.name.clone(),
         source_type: source.type_name.clone(),
@@ -245,7 +245,7 @@ fn moved(source: &Column, target: &Column) -> MovedColumn {
     }
 }
 
-fn key_travels(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacle> {
+fn check_key_is_shared(shared: &[&str], key: Vec<String>) -> Result<Vec<String>, Obstacle> {
     match key.iter().find(|column| !shared.contains(&column.as_str())) {
         None => Ok(key),
         Some(column) => Err(Obstacle {
@@ -265,7 +265,7 @@ mod tests {
         Privileges { select: true, insert: true, update: true, delete: true, rows_hidden: false }
     }
 
-    fn table(keyed: bool) -> TableFacts {
+    fn table(has_key: bool) -> TableFacts {
         let stamp = "timestamp with time zone";
         let column = |name: &str, type_name: &str| Column {
             name: name.into(),
@@ -275,7 +275,7 @@ mod tests {
         };
         TableFacts {
             columns: vec![column("id", "uuid"), column("updated_at", stamp)],
-            keys: if keyed { vec![vec!["id".into()]] } else { Vec::new() },
+            keys: if has_key { vec![vec!["id".into()]] } else { Vec::new() },
             index_starts: vec!["updated_at".into()],
             privileges: all(),
             ..TableFacts::default()
@@ -283,18 +283,18 @@ mod tests {
     }
 
     fn side(tables: &[(&str, TableFacts)]) -> Facts {
-        let named =
+        let table =
             |(name, facts): &(&str, TableFacts)| (TableName::new("public", *name), facts.clone());
-        Facts { tables: tables.iter().map(named).collect(), ..Facts::default() }
+        Facts { tables: tables.iter().map(table).collect(), ..Facts::default() }
     }
 
     fn pipeline(tables: Option<&[&str]>) -> Pipeline {
-        let named = |&name: &&str| TableName::new("public", name);
-        let tables = tables.map(|all| all.iter().map(named).collect());
+        let table_name = |&name: &&str| TableName::new("public", name);
+        let tables = tables.map(|names| names.iter().map(table_name).collect());
         Pipeline { tables, ..Pipeline::plain() }
     }
 
-    fn planned(plan: &TablesPlan) -> Vec<&str> {
+    fn shape_names(plan: &TablesPlan) -> Vec<&str> {
         plan.shapes.iter().map(|shape| shape.table.name()).collect()
     }
 
@@ -303,16 +303,16 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_a_key_is_passed_over_unless_it_was_asked_for_by_name() {
+    fn a_table_without_a_key_is_passed_over_unless_it_is_listed_by_name() {
         let both = side(&[("keyed", table(true)), ("bare", table(false))]);
         let unlisted = plan(&pipeline(None), &both, &both);
         assert_eq!(
-            (planned(&unlisted), weights(&unlisted)),
+            (shape_names(&unlisted), weights(&unlisted)),
             (vec!["keyed"], vec![("bare", Weight::Info)])
         );
         let listed = plan(&pipeline(Some(&["keyed", "bare"])), &both, &both);
         assert_eq!(
-            (planned(&listed), weights(&listed)),
+            (shape_names(&listed), weights(&listed)),
             (vec!["keyed"], vec![("bare", Weight::Problem)])
         );
     }
@@ -322,7 +322,7 @@ mod tests {
         let source = side(&[("a", table(true)), ("b", table(true))]);
         let target = side(&[("b", table(true))]);
         let plan = plan(&pipeline(Some(&["a", "b", "c"])), &source, &target);
-        assert_eq!(planned(&plan), ["b"]);
+        assert_eq!(shape_names(&plan), ["b"]);
         let texts: Vec<String> = plan.problems().map(ToString::to_string).collect();
         assert!(texts[0].contains("public.a") && texts[0].contains("on the target"), "{texts:?}");
         assert!(texts[1].contains("public.c") && texts[1].contains("on the source"), "{texts:?}");
@@ -330,25 +330,25 @@ mod tests {
 
     #[test]
     fn privileges_that_are_missing_are_problems() {
-        let may = |change: fn(&mut Privileges)| {
+        let with = |change: fn(&mut Privileges)| {
             let mut facts = table(true);
             change(&mut facts.privileges);
             side(&[("t", facts)])
         };
-        let fine = || side(&[("t", table(true))]);
+        let complete = || side(&[("t", table(true))]);
         for (source, target) in [
-            (may(|table| table.select = false), fine()),
-            (may(|table| table.rows_hidden = true), fine()),
-            (fine(), may(|table| table.insert = false)),
-            (fine(), may(|table| table.update = false)),
-            (fine(), may(|table| table.select = false)),
-            (fine(), may(|table| table.rows_hidden = true)),
+            (with(|table| table.select = false), complete()),
+            (with(|table| table.rows_hidden = true), complete()),
+            (complete(), with(|table| table.insert = false)),
+            (complete(), with(|table| table.update = false)),
+            (complete(), with(|table| table.select = false)),
+            (complete(), with(|table| table.rows_hidden = true)),
         ] {
             let plan = plan(&pipeline(None), &source, &target);
             assert_eq!((plan.shapes.len(), plan.problems().count()), (0, 1), "{:?}", plan.notes);
         }
-        let read_only = may(|table| (table.insert, table.update) = (false, false));
-        assert!(plan(&pipeline(None), &read_only, &fine()).problems().next().is_none());
+        let read_only = with(|table| (table.insert, table.update) = (false, false));
+        assert!(plan(&pipeline(None), &read_only, &complete()).problems().next().is_none());
     }
 
     #[test]
@@ -373,16 +373,16 @@ mod tests {
         marked.columns.push(column("gone", "boolean"));
         marked.columns.push(column("name", "text"));
         let (source, target) = (side(&[("t", table(true))]), side(&[("t", marked)]));
-        let marked = |by: &str| {
-            let deletes = Deletes::Mark(by.into());
+        let plan_with_mark = |column: &str| {
+            let deletes = Deletes::Mark(column.into());
             plan(&Pipeline { deletes, ..pipeline(None) }, &source, &target)
         };
-        let shape = marked("gone").shapes.remove(0);
+        let shape = plan_with_mark("gone").shapes.remove(0);
         assert_eq!(shape.mark.map(|mark| mark.column).as_deref(), Some("gone"));
         assert_eq!(shape.columns.len(), 2, "a mark does not travel");
-        for wrong in ["name", "updated_at", "nowhere"] {
-            let plan = marked(wrong);
-            assert_eq!((plan.shapes.len(), plan.problems().count()), (0, 1), "{wrong}");
+        for column in ["name", "updated_at", "nowhere"] {
+            let plan = plan_with_mark(column);
+            assert_eq!((plan.shapes.len(), plan.problems().count()), (0, 1), "{column}");
         }
     }
 
@@ -398,16 +398,16 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_says_of_each_cursor_what_it_cannot_see() {
+    fn each_cursor_of_a_standby_has_a_note_on_rows_that_it_may_miss() {
         let mut whole = table(true);
         whole.columns.pop();
         let target = side(&[("stamped", table(true)), ("whole", whole)]);
         let source = Facts { standby: true, ..target.clone() };
-        let told = |source: &Facts| {
+        let standby_notes = |source: &Facts| {
             let plan = plan(&pipeline(None), source, &target);
             assert_eq!(plan.shapes.len(), 2);
             plan.notes.iter().filter(|note| note.text.contains("standby")).count()
         };
-        assert_eq!((told(&source), told(&target)), (1, 0));
+        assert_eq!((standby_notes(&source), standby_notes(&target)), (1, 0));
     }
 }

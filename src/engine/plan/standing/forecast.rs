@@ -1,54 +1,55 @@
-//! When a database will have grown to its limit: a line through its sizes of the past.
+//! Forecasts the day on which a database reaches its size limit, by a line through past sizes.
 
 use std::time::{Duration, SystemTime};
 
 use crate::engine::model::history::{SizePoint, days};
 
-/// Two points always lie on a line, and say nothing of how well it fits.
+/// The fewest points of a forecast: a line through two points does not show how well it fits.
 const FEWEST_POINTS: usize = 3;
 
-/// A load of an hour says nothing of a month.
+/// The shortest time between the first point and the last: a load of an hour says nothing about a
+/// month.
 const SHORTEST_SPAN: Duration = days(1);
 
-/// Nobody plans so far ahead, and a slope so flat is noise.
+/// The farthest day of a forecast: a growth so slow may as well be noise.
 const FARTHEST: Duration = days(3_650);
 
-/// The outlook of the past sizes on the limit.
+/// The forecast of the day on which the limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Forecast {
     /// The limit is reached already.
     Reached,
-    /// There is too little to say anything.
+    /// There are too few sizes for a forecast.
     TooLittle(Basis),
-    /// It does not grow, or so slowly that the limit is ten years away.
+    /// The database does not grow, or so slowly that the limit is ten years away.
     NotSoon(Basis),
-    /// The day, if it goes on like this.
+    /// The day, if the growth stays the same.
     On {
-        /// When the line meets the limit.
+        /// The day on which the line meets the limit.
         day: SystemTime,
-        /// The time with twice the slope's standard error added.
+        /// The day if the slope is greater by twice its standard error.
         earliest: SystemTime,
-        /// The time with it taken away; none where the limit is never met then.
+        /// The day if the slope is less by twice its standard error; none if it is never reached.
         latest: Option<SystemTime>,
         /// The growth in bytes a day.
         per_day: u64,
         /// The distance of the sizes from the line, as a standard deviation in bytes.
         spread: u64,
-        /// The data that it rests on.
+        /// The data of the forecast.
         basis: Basis,
     },
 }
 
-/// The data that a forecast rests on.
+/// The data of a forecast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Basis {
     /// The number of recorded sizes.
     pub points: usize,
-    /// From the first of them to the last.
+    /// The time between the first of them and the last.
     pub span: Duration,
 }
 
-/// The forecast from the sizes, oldest first, for a database of that size now.
+/// Makes the forecast from past sizes, oldest first, and the size of now, `bytes`.
 pub fn limit(sizes: &[SizePoint], bytes: u64, limit: u64, now: SystemTime) -> Forecast {
     if bytes >= limit {
         return Forecast::Reached;
@@ -58,17 +59,17 @@ pub fn limit(sizes: &[SizePoint], bytes: u64, limit: u64, now: SystemTime) -> Fo
         return Forecast::TooLittle(basis);
     }
     let Line { slope, slope_error, spread } = fit(sizes);
-    let left = (limit - bytes) as f64;
-    let met = |slope: f64| {
-        let days = if slope > 0.0 { left / slope } else { f64::INFINITY };
+    let rest = (limit - bytes) as f64;
+    let day_with = |slope: f64| {
+        let days = if slope > 0.0 { rest / slope } else { f64::INFINITY };
         let wait = Duration::try_from_secs_f64(days * 86_400.0).ok()?;
         (wait < FARTHEST).then(|| now + wait)
     };
-    let Some(day) = met(slope) else { return Forecast::NotSoon(basis) };
+    let Some(day) = day_with(slope) else { return Forecast::NotSoon(basis) };
     Forecast::On {
         day,
-        earliest: met(slope + 2.0 * slope_error).unwrap_or(day),
-        latest: met(slope - 2.0 * slope_error),
+        earliest: day_with(slope + 2.0 * slope_error).unwrap_or(day),
+        latest: day_with(slope - 2.0 * slope_error),
         per_day: slope.round() as u64,
         spread: spread.round() as u64,
         basis,
@@ -87,12 +88,12 @@ struct Line {
     spread: f64,
 }
 
-/// The line of least squares; there are three points or more, and not all at once.
+/// The line of least squares. There are three points or more, and not all at the same time.
 fn fit(sizes: &[SizePoint]) -> Line {
     let count = sizes.len() as f64;
     let day = |point: &SizePoint| {
-        let since = point.at.duration_since(sizes[0].at).unwrap_or_default();
-        since.as_secs_f64() / 86_400.0
+        let time = point.at.duration_since(sizes[0].at).unwrap_or_default();
+        time.as_secs_f64() / 86_400.0
     };
     let points: Vec<(f64, f64)> = sizes.iter().map(|size| (day(size), size.bytes as f64)).collect();
     let mean = |part: fn(&(f64, f64)) -> f64| points.iter().map(part).sum::<f64>() / count;
@@ -100,8 +101,8 @@ fn fit(sizes: &[SizePoint]) -> Line {
     let xx: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     let xy: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     let slope = xy / xx;
-    let rest: f64 = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2)).sum();
-    let spread = (rest / (count - 2.0)).sqrt();
+    let error: f64 = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2)).sum();
+    let spread = (error / (count - 2.0)).sqrt();
     Line { slope, slope_error: spread / xx.sqrt(), spread }
 }
 
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_foretold_from_too_little_or_of_what_does_not_grow() {
+    fn too_few_sizes_or_no_growth_give_no_day() {
         let basis = |points, span| Basis { points, span };
         for (past, expected) in [
             (&[][..], Forecast::TooLittle(Basis::default())),

@@ -1,12 +1,12 @@
-//! Judges whether a pipeline does what its schedule promises.
+//! Judges whether a pipeline succeeds as often as its schedule says.
 
 use std::time::{Duration, SystemTime};
 
 use crate::engine::model::history::{RunRecord, RunStatus};
 use crate::engine::model::run::RunKind;
 
-/// The queue's retries come within three minutes, and no invocation of Lambda lasts longer than
-/// fifteen: what has not succeeded by then was missed.
+/// The time after a tick within which a run must succeed. The queue retries within three minutes,
+/// and an invocation of Lambda lasts fifteen minutes at most.
 const GRACE: Duration = Duration::from_secs(20 * 60);
 
 /// The health of a pipeline.
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(20 * 60);
 pub enum Health {
     /// Its last success is as recent as its schedule says.
     Healthy,
-    /// A tick has passed without a success, and nothing says that anything failed.
+    /// No run has succeeded since the last tick, and none has failed either.
     Late,
     /// Its last run failed, and none has succeeded since.
     Failing,
@@ -34,8 +34,8 @@ impl Health {
     }
 }
 
-/// Judges by the last runs, newest first, and by the first tick after the last success. Only syncs
-/// count: an import or a repair says nothing of what the schedule promises.
+/// Judges by the last runs, newest first, and by the first tick after the last success, `due`. Only
+/// syncs count, because the schedule starts no import and no repair.
 pub fn judge(
     recent: &[RunRecord],
     last_success: Option<SystemTime>,
@@ -44,15 +44,15 @@ pub fn judge(
 ) -> Health {
     let mut syncs = recent.iter().filter(|run| run.kind == RunKind::Incremental.name());
     let newest = syncs.clone().next();
-    let last_ended = syncs.find(|run| run.status != RunStatus::Running);
-    if last_ended.is_some_and(|run| run.status.is_failure()) {
+    let newest_ended = syncs.find(|run| run.status != RunStatus::Running);
+    if newest_ended.is_some_and(|run| run.status.is_failure()) {
         return Health::Failing;
     }
     if last_success.is_none() {
         return Health::Never;
     }
     let is_missed = due.is_some_and(|due| due + GRACE < now);
-    // A long backlog drains slice by slice.
+    // A chain of slices may take longer than the time between two ticks.
     let is_at_work = newest.is_some_and(|run| {
         matches!(run.status, RunStatus::Running | RunStatus::Partial)
             && run.ended.unwrap_or(run.began) + GRACE > now
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_of_long_ago_says_nothing_of_now() {
+    fn an_old_slice_does_not_count_as_work() {
         for status in [RunStatus::Partial, RunStatus::Running] {
             let recent = [run(status, 900)];
             let judged = judge(&recent, Some(at(800)), Some(at(860)), at(1000));

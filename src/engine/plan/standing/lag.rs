@@ -14,20 +14,20 @@ use crate::engine::plan::window::{self, Move};
 /// The lag of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
-    /// Nothing was written since it was read.
+    /// No row was written since the table was read.
     None,
-    /// From the stamp it has come to, to the newest one.
+    /// The time between the stamp that was reached and the newest stamp.
     Time(Duration),
-    /// A difference of two numbers.
+    /// The difference between the number that was reached and the newest number.
     Steps(u64),
-    /// Something was written, and nothing tells how much.
+    /// Rows were written, and the cursor does not show how many.
     Changed,
-    /// It was never read, or must be read anew.
+    /// The table was never read, or must be read again from its start.
     Unread,
 }
 
 impl Lag {
-    /// In time, where that is known.
+    /// The lag as a time; none if it is not measured in time.
     pub fn time(self) -> Option<Duration> {
         match self {
             Self::None => Some(Duration::ZERO),
@@ -37,37 +37,37 @@ impl Lag {
     }
 }
 
-/// The lag that follows from the stored checkpoint and a look at the source.
-pub fn of(
+/// Measures the lag from the stored checkpoint to a survey of the source.
+pub fn measure(
     shape: &Shape,
-    stored: Option<&Checkpoint>,
-    look: &TableSurvey,
-    before: &BTreeSet<Writer>,
+    checkpoint: Option<&Checkpoint>,
+    survey: &TableSurvey,
+    writers_before: &BTreeSet<Writer>,
 ) -> Lag {
-    let Some(checkpoint) = window::usable(shape, stored) else { return Lag::Unread };
-    match window::decide(shape, Some(checkpoint), look, before) {
+    let Some(checkpoint) = window::usable(shape, checkpoint) else { return Lag::Unread };
+    match window::decide(shape, Some(checkpoint), survey, writers_before) {
         Move::Quiet | Move::Settle(_) => return Lag::None,
         Move::Scan(_) | Move::Resume(_) => {}
     }
     let Cursor::Column { kind, .. } = &shape.cursor else { return Lag::Changed };
-    match (reached(checkpoint), &look.max) {
-        (Some(reached), Some(newest)) => between(*kind, reached, newest),
+    match (reached(checkpoint), &survey.max) {
+        (Some(reached), Some(newest)) => difference(*kind, reached, newest),
         (None, _) => Lag::Unread,
         (_, None) => Lag::Changed,
     }
 }
 
-/// The greatest cursor whose rows are in the target: applied, and perhaps not to be kept yet.
+/// The greatest cursor whose rows are in the target. It may be greater than the kept cursor.
 pub fn reached(checkpoint: &Checkpoint) -> Option<&CursorValue> {
     let Checkpoint { shape: _, reached, scan } = checkpoint;
-    let within = scan.as_ref().and_then(|scan| scan.after.as_ref()?.cursor.as_ref());
-    let applied = reached.pending.as_ref().map(|pending| &pending.watermark);
-    within.or(applied).or(reached.kept.as_ref())
+    let scanned = scan.as_ref().and_then(|scan| scan.after.as_ref()?.cursor.as_ref());
+    let pending = reached.pending.as_ref().map(|pending| &pending.watermark);
+    scanned.or(pending).or(reached.kept.as_ref())
 }
 
-/// From one cursor to another. Rows that were written again at or below the first are a change
-/// that no cursor measures.
-fn between(kind: CursorKind, reached: &CursorValue, newest: &CursorValue) -> Lag {
+/// The difference of two cursors. If there is none, rows at or below the first cursor were written,
+/// and no cursor measures that.
+fn difference(kind: CursorKind, reached: &CursorValue, newest: &CursorValue) -> Lag {
     if kind.is_of_time() {
         let instants = (reached.instant(), newest.instant());
         let (Some(reached), Some(newest)) = instants else { return Lag::Changed };
@@ -89,7 +89,7 @@ mod tests {
     use crate::engine::model::cursor::{Pass, Position};
 
     #[test]
-    fn a_lag_is_told_in_the_cursors_own_measure() {
+    fn a_lag_is_measured_in_the_cursors_own_unit() {
         use CursorKind::*;
         let minute = Lag::Time(Duration::from_secs(60));
         for (kind, reached, newest, expected) in [
@@ -106,13 +106,13 @@ mod tests {
             (Decimal, "1.5", "2", Lag::Changed),
             (Decimal, "1", "20", Lag::Steps(19)),
         ] {
-            let lag = between(kind, &CursorValue::new(reached), &CursorValue::new(newest));
+            let lag = difference(kind, &CursorValue::new(reached), &CursorValue::new(newest));
             assert_eq!(lag, expected, "{reached} to {newest}");
         }
     }
 
     #[test]
-    fn what_was_applied_counts_before_what_may_be_kept() {
+    fn the_scanned_cursor_counts_before_the_pending_and_the_kept_one() {
         let value = |text: &str| CursorValue::new(text);
         let mut checkpoint = Checkpoint::default();
         assert_eq!(reached(&checkpoint), None);

@@ -1,5 +1,5 @@
-//! The standing of a pipeline: `lag` behind its source, `health`, `forecast` of size and calls, and
-//! the `news` that people get.
+//! The standing of a pipeline: its `lag` behind the source, its `health`, the `forecast` of its
+//! size, and the `news` about it.
 
 pub mod forecast;
 pub mod health;

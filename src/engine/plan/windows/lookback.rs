@@ -1,9 +1,9 @@
-//! The start of a table's first run, where a look-back limits it.
+//! The start of a table's first run, if a look-back limits it.
 //!
-//! The start is chosen once, by the source's clock, and stays with the checkpoint: whatever runs
-//! later knows which rows were never asked for. A longer look-back, or none any more, asks for more
-//! rows than the target was filled with, so the table is begun anew. A shorter one changes nothing,
-//! and a table that was filled whole stays so.
+//! The start is chosen once, by the source's clock, and saved with the checkpoint, so that every
+//! later run and comparison knows which rows were never read. If the look-back is made longer or
+//! removed, the table is read again from its new start. A shorter look-back changes nothing, and so
+//! does one for a table that was read whole.
 
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::Cursor;
@@ -15,13 +15,13 @@ use crate::engine::model::table::TableName;
 use super::window;
 use crate::engine::plan::note::{Note, Weight};
 
-/// Says whether a first run can be limited: a number or a key tells nothing of when a row was
-/// written.
+/// Says whether a look-back can limit a table with this cursor: a number or a key does not show
+/// when a row was written.
 pub fn applies(cursor: &Cursor) -> bool {
     matches!(cursor, Cursor::Column { kind, .. } if kind.is_of_time())
 }
 
-/// The note on what a look-back leaves unlimited in a table.
+/// The note on rows of a table that a look-back does not limit.
 pub fn remark(name: &TableName, cursor: &Cursor) -> Option<Note> {
     let note = |text: String, remedy: &str| Some(Note::new(Weight::Info, name, text, remedy));
     match cursor {
@@ -43,27 +43,28 @@ pub fn remark(name: &TableName, cursor: &Cursor) -> Option<Note> {
     }
 }
 
-/// Which of a table's rows are looked at. A table that must be read anew for another reason goes on
-/// from the start that it had: what it was filled with is to be filled again.
-pub fn floor(shape: &Shape, stored: Option<&Checkpoint>) -> Floor {
+/// The least cursor that is read of a table. A table that must be read again for another reason
+/// keeps its start, so that all rows are replaced that the target was filled with.
+pub fn floor(shape: &Shape, checkpoint: Option<&Checkpoint>) -> Floor {
     let Some(lookback) = shape.lookback else { return Floor::None };
-    let Some(stored) = stored.filter(|stored| stored.is_begun()) else {
+    let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.is_begun()) else {
         return Floor::Back(lookback);
     };
-    // Another column's start says nothing of this one's, and to guess would lose rows.
-    match stored.start().filter(|_| stored.shape.is_of_cursor(&shape.cursor)) {
+    // A start in another column cannot be converted into this one: a wrong guess would lose rows.
+    match checkpoint.start().filter(|_| checkpoint.shape.is_of_cursor(&shape.cursor)) {
         None => Floor::None,
         Some(start) if lookback > start.lookback => Floor::Lower(start.from.clone(), lookback),
         Some(start) => Floor::Chosen(start.from.clone()),
     }
 }
 
-/// From where the target was filled, for whoever compares; none for a table that was filled whole.
-/// The start of a scan that is still on its way counts only where there was none before it.
-pub fn filled_from(shape: &Shape, stored: Option<&Checkpoint>) -> Option<FilledFrom> {
-    let stored = window::usable(shape, stored)?;
-    let begun = stored.reached.clone() != Default::default();
-    let start = if begun { stored.reached.start.as_ref() } else { stored.start() }?;
+/// The cursor that the target was filled from, for comparisons; none if it was filled whole. If an
+/// earlier scan was finished, its start counts, and not that of a scan which is not finished yet.
+pub fn filled_from(shape: &Shape, checkpoint: Option<&Checkpoint>) -> Option<FilledFrom> {
+    let checkpoint = window::usable(shape, checkpoint)?;
+    let Checkpoint { reached, .. } = checkpoint;
+    let has_finished_scan = *reached != Default::default();
+    let start = if has_finished_scan { reached.start.as_ref() } else { checkpoint.start() }?;
     let column = shape.cursor.column()?;
     let column = shape.columns.iter().find(|moved| moved.name == column)?;
     Some(FilledFrom { column: column.clone(), from: start.from.as_str().to_owned() })

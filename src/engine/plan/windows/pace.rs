@@ -1,41 +1,41 @@
-//! The size of the next page: it grows towards the page's bounds while all goes well, and
-//! shrinks where a page took too long or was in somebody's way.
+//! The size of the next page: it grows towards its upper bound while pages succeed, and shrinks
+//! after a page that took too long or conflicted with another transaction.
 
 use std::time::Duration;
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::page::{Encoding, Page, PageLimit};
 
-/// A page that failed is tried again with this part of its rows: from fifty thousand to one in
-/// eight tries.
+/// A page that failed is retried with a fourth of its rows: eight retries lead from fifty thousand
+/// rows to one.
 pub const SHRINK: u32 = 4;
 
-/// The number of retries of a page before its fault is told.
-const MOST_TRIES: u32 = 8;
+/// The most retries of a page.
+const MOST_RETRIES: u32 = 8;
 
-/// The pause before the first new try; then twice as long each time, five seconds in all.
+/// The pause before the first retry. Each later one is twice as long, five seconds in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// With each page that was saved the bounds grow by this part, so that a size which is too large is
-/// met once in a dozen pages.
-const RECOVER: u32 = 8;
+/// With each saved page the bound grows by an eighth, so that only about one page in a dozen is too
+/// large again.
+const GROW: u32 = 8;
 
 /// The size of a table's pages.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     limit: PageLimit,
-    /// The size that the next page may grow to.
+    /// The upper bound of the next page.
     most: PageLimit,
-    /// The size that it may grow to where nothing ever failed.
+    /// The upper bound if no page has failed.
     ceiling: PageLimit,
-    tries: u32,
+    retries: u32,
 }
 
 impl Pace {
     /// The pace of a table's first page.
     pub fn first(most_rows: u32, encoding: Encoding) -> Self {
         let ceiling = PageLimit::most(most_rows);
-        Self { limit: PageLimit::first(most_rows, encoding), most: ceiling, ceiling, tries: 0 }
+        Self { limit: PageLimit::first(most_rows, encoding), most: ceiling, ceiling, retries: 0 }
     }
 
     /// The bounds of the next page.
@@ -43,15 +43,15 @@ impl Pace {
         self.limit
     }
 
-    /// A page was read: the next one is bounded by how long its rows are.
+    /// Sets the size of the next page by the length of the rows of a page that was read.
     pub fn read(&mut self, page: &Page) {
         self.limit = PageLimit::after(page, self.limit, self.most);
     }
 
-    /// A page was saved.
+    /// Raises the upper bound after a page that was saved.
     pub fn saved(&mut self) {
-        self.tries = 0;
-        let grow = |size: usize, ceiling: usize| (size + size / RECOVER as usize + 1).min(ceiling);
+        self.retries = 0;
+        let grow = |size: usize, ceiling: usize| (size + size / GROW as usize + 1).min(ceiling);
         let rows = grow(self.most.rows as usize, self.ceiling.rows as usize);
         self.most = PageLimit {
             rows: u32::try_from(rows).unwrap_or(u32::MAX),
@@ -59,25 +59,25 @@ impl Pace {
         };
     }
 
-    /// The page of this limit, which another one was read after, has failed.
+    /// Sets the limit back to that of a page which failed after the next one was read.
     pub fn back_to(&mut self, limit: PageLimit) {
         self.limit = limit;
     }
 
-    /// A page has failed, of so many rows if it was read: makes the next try smaller, and says how
-    /// long to wait for it. None where another try would not help.
-    pub fn failed(&mut self, fault: &Fault, read: Option<u64>) -> Option<Duration> {
+    /// Makes the next page smaller after one that failed, and returns the pause before the retry;
+    /// none if a retry would not help. `page_rows` are the rows of the failed page, if it was read.
+    pub fn failed(&mut self, fault: &Fault, page_rows: Option<u64>) -> Option<Duration> {
         let PageLimit { rows, bytes } = self.limit;
-        let rows = read.and_then(|read| u32::try_from(read).ok()).unwrap_or(rows).min(rows);
+        let rows = page_rows.and_then(|rows| u32::try_from(rows).ok()).unwrap_or(rows).min(rows);
         let is_hopeless = rows <= 1 && fault.took_too_long();
-        if !fault.may_pass_smaller() || is_hopeless || self.tries >= MOST_TRIES {
+        if !fault.may_pass_smaller() || is_hopeless || self.retries >= MOST_RETRIES {
             return None;
         }
         let bytes = (bytes / SHRINK as usize).max(1);
         self.limit = PageLimit { rows: (rows / SHRINK).max(1), bytes };
         self.most = self.limit;
-        self.tries += 1;
-        Some(FIRST_PAUSE * (1 << (self.tries - 1)))
+        self.retries += 1;
+        Some(FIRST_PAUSE * (1 << (self.retries - 1)))
     }
 }
 
@@ -98,8 +98,8 @@ mod tests {
         Page { bytes: Bytes::from(vec![0; 10]), rows, last: None, complete: false }
     }
 
-    /// The sizes of all tries of a page that never goes in.
-    fn tries(pace: &mut Pace, code: FaultCode) -> Vec<u32> {
+    /// The sizes of all attempts at a page that always fails.
+    fn attempts(pace: &mut Pace, code: FaultCode) -> Vec<u32> {
         let mut sizes = vec![pace.limit().rows];
         while pace.failed(&fault(code), None).is_some() {
             sizes.push(pace.limit().rows);
@@ -108,22 +108,22 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_takes_too_long_shrinks_to_one_row_and_is_told_then() {
+    fn a_page_that_takes_too_long_shrinks_to_one_row_and_fails_then() {
         let mut pace = Pace::first(50_000, Encoding::Binary);
-        assert_eq!(tries(&mut pace, FaultCode::StatementTimeout), [500, 125, 31, 7, 1]);
+        assert_eq!(attempts(&mut pace, FaultCode::StatementTimeout), [500, 125, 31, 7, 1]);
         assert_eq!(pace.limit().bytes, PAGE_BYTES / 256);
     }
 
     #[test]
-    fn a_conflict_over_one_row_is_tried_again_too_and_not_for_ever() {
-        let sizes = tries(&mut Pace::first(50_000, Encoding::Binary), FaultCode::Conflict);
+    fn a_conflict_over_one_row_is_retried_too_but_not_for_ever() {
+        let sizes = attempts(&mut Pace::first(50_000, Encoding::Binary), FaultCode::Conflict);
         assert_eq!((sizes.len(), sizes.last()), (9, Some(&1)));
     }
 
     #[test]
-    fn what_a_smaller_page_does_not_help_is_told_at_once() {
+    fn a_page_that_would_fail_at_any_size_is_not_retried() {
         let mut pace = Pace::first(50_000, Encoding::Binary);
-        assert_eq!(tries(&mut pace, FaultCode::NoPrivilege), [500]);
+        assert_eq!(attempts(&mut pace, FaultCode::NoPrivilege), [500]);
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_are_saved_win_the_size_back_bit_by_bit() {
+    fn pages_that_are_saved_regain_the_size_step_by_step() {
         let mut pace = Pace::first(1_000, Encoding::Binary);
         pace.failed(&fault(FaultCode::Conflict), Some(400)).unwrap();
         let mut sizes = Vec::new();
@@ -145,6 +145,10 @@ mod tests {
         }
         assert_eq!(sizes[..3], [100, 113, 128]);
         assert_eq!(sizes.last(), Some(&1_000));
-        assert_eq!(tries(&mut pace, FaultCode::Conflict).len(), 9, "what was saved is forgiven");
+        assert_eq!(
+            attempts(&mut pace, FaultCode::Conflict).len(),
+            9,
+            "a saved page resets the retries"
+        );
     }
 }

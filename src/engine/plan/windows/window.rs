@@ -1,4 +1,4 @@
-//! Decides what to read of a table, and how far its kept cursor may move for it.
+//! Decides which rows of a table are read, and how far its kept cursor may move.
 //!
 //! The rule that everything here serves: the kept cursor never passes a point that an open
 //! transaction may still write behind. The failure it prevents:
@@ -6,10 +6,11 @@
 //! 2. Another writes 12:00:05 and commits; a run reads it and keeps 12:00:05.
 //! 3. The first commits. Its row is behind the kept cursor and is never read.
 //!
-//! So the greatest cursor is taken first and the open transactions after it. A row below that
-//! cursor which the scan does not see belongs to one of them. The cursor is kept only when all of
-//! them have ended, and after that a scan has begun or a survey finds the tail unchanged. A table
-//! that needs no scan is settled only if its writers had ended before the survey.
+//! So a survey reads the greatest cursor first and the open transactions after it. A row below that
+//! cursor which the scan does not see belongs to one of these transactions. The cursor is kept only
+//! once all of them have ended, and after that a scan has begun or a survey finds the tail
+//! unchanged. A table that needs no scan is settled only if its writers had ended before the
+//! survey.
 
 use std::collections::BTreeSet;
 
@@ -34,28 +35,27 @@ pub enum Move {
     Resume(Scan),
 }
 
-/// The checkpoint, unless it was made for another shape or lacks rows that are wanted now.
+/// The checkpoint, unless it was made for another shape, or with a look-back that is no longer set.
 pub fn usable<'a>(shape: &Shape, checkpoint: Option<&'a Checkpoint>) -> Option<&'a Checkpoint> {
     let checkpoint = checkpoint?;
-    // It was started with a look-back that is no longer set.
-    let is_lifted = shape.lookback.is_none() && checkpoint.start().is_some();
-    (checkpoint.shape == ShapeMark::new(shape) && !is_lifted).then_some(checkpoint)
+    let has_old_start = shape.lookback.is_none() && checkpoint.start().is_some();
+    (checkpoint.shape == ShapeMark::new(shape) && !has_old_start).then_some(checkpoint)
 }
 
-/// Decides from the last checkpoint and the look at the source. `before` are the writers that
-/// were open before the look: what is settled without a scan rests on the look alone, so the
-/// writers must have ended before it.
+/// Decides from the last checkpoint and a survey of the source. `writers_before` were open before
+/// the survey. Settling a table without a scan relies on the survey alone, so its pending writers
+/// must have ended before the survey.
 pub fn decide(
     shape: &Shape,
     checkpoint: Option<&Checkpoint>,
     survey: &TableSurvey,
-    before: &BTreeSet<Writer>,
+    writers_before: &BTreeSet<Writer>,
 ) -> Move {
     let Some(checkpoint) = usable(shape, checkpoint) else {
         return Move::Scan(begin(shape, &Reached::default(), survey));
     };
-    // A longer look-back asks for rows below those that any scan has read. A shorter one keeps its
-    // start (`lookback`).
+    // The look-back has become longer, and selects rows that no scan has read. With a shorter one
+    // the start stays as it is (`lookback`).
     if checkpoint.started_from() != survey.start.as_ref() {
         return Move::Scan(begin(shape, &Reached::default(), survey));
     }
@@ -67,7 +67,7 @@ pub fn decide(
         return Move::Scan(begin(shape, reached, survey));
     }
     match &reached.pending {
-        Some(pending) if have_ended(&pending.writers, before) => {
+        Some(pending) if have_ended(&pending.writers, writers_before) => {
             let is_at_watermark = survey.max.as_ref() == Some(&pending.watermark);
             Move::Settle(Reached {
                 kept: Some(pending.watermark.clone()),
@@ -89,8 +89,8 @@ fn is_unchanged(reached: &Reached, survey: &TableSurvey) -> bool {
     })
 }
 
-/// A scan from the kept cursor on. What it may promise is filled in by [`promise`], once it is
-/// known who is still writing when it starts.
+/// A scan from the kept cursor. [`promise`] fills in the state to save at its end, once the writers
+/// that are open at its start are known.
 fn begin(shape: &Shape, reached: &Reached, survey: &TableSurvey) -> Scan {
     let mut passes = passes(shape, survey).into_iter();
     let start = survey.start.clone().zip(shape.lookback);
@@ -106,9 +106,8 @@ fn begin(shape: &Shape, reached: &Reached, survey: &TableSurvey) -> Scan {
     }
 }
 
-/// The passes of a scan. Without an index on the cursor, one pass in key order covers the window,
-/// later-dated rows and NULL cursors: sorting each page by the cursor would cost more than reading
-/// the table.
+/// The passes of a scan. Without an index on the cursor, one pass in key order reads the whole
+/// table, because sorting for each page would cost more.
 fn passes(shape: &Shape, survey: &TableSurvey) -> Vec<Pass> {
     match &shape.cursor {
         Cursor::Whole | Cursor::Column { indexed: false, .. } => vec![Pass::ByKey],
@@ -123,7 +122,7 @@ fn passes(shape: &Shape, survey: &TableSurvey) -> Vec<Pass> {
             if survey.nulls {
                 passes.push(Pass::Nulls);
             }
-            // Nothing to read: one pass that finds nothing ends the scan like any other.
+            // There is no row to read, but a scan has at least one pass.
             if passes.is_empty() {
                 passes.push(Pass::Nulls);
             }
@@ -132,8 +131,8 @@ fn passes(shape: &Shape, survey: &TableSurvey) -> Vec<Pass> {
     }
 }
 
-/// Sets the state to save once the scan is done. `open` are the writers of the look that are still
-/// open as the scan starts.
+/// Sets the state to save at the end of the scan. `open` are the writers of the survey that are
+/// still open when the scan starts.
 pub fn promise(
     mut scan: Scan,
     shape: &Shape,
@@ -193,7 +192,7 @@ fn seen_tail(survey: &TableSurvey) -> Option<Seen> {
     Some(Seen { max: survey.max.clone(), digest: survey.tail.clone() })
 }
 
-/// The scan after a page of it was applied; none when it is done.
+/// The rest of the scan after a page; none if it is done.
 pub fn after_page(scan: &Scan, page: &Page) -> Option<Scan> {
     let mut next = scan.clone();
     if !page.complete {
@@ -208,16 +207,21 @@ pub fn after_page(scan: &Scan, page: &Page) -> Option<Scan> {
     Some(next)
 }
 
-/// The checkpoint to save with a page, given the scan that is left after it.
-pub fn checkpoint(shape: &Shape, before: &Reached, scan: &Scan, left: Option<&Scan>) -> Checkpoint {
+/// The checkpoint to save with a page, given the rest of the scan after it.
+pub fn checkpoint(
+    shape: &Shape,
+    reached: &Reached,
+    scan: &Scan,
+    rest: Option<&Scan>,
+) -> Checkpoint {
     Checkpoint {
         shape: ShapeMark::new(shape),
-        reached: if left.is_some() { before.clone() } else { scan.goal.clone() },
-        scan: left.cloned(),
+        reached: if rest.is_some() { reached.clone() } else { scan.goal.clone() },
+        scan: rest.cloned(),
     }
 }
 
-/// The checkpoint of a table in which nothing was to be read.
+/// The checkpoint of a table that has no scan to continue.
 pub fn settled(shape: &Shape, reached: Reached) -> Checkpoint {
     Checkpoint { shape: ShapeMark::new(shape), reached, scan: None }
 }

@@ -1,4 +1,4 @@
-//! The context of a slice: what each of its steps needs, and how far a step has come.
+//! The context of a slice: what each of its steps needs, and the progress of a step.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::engine::ports::{Clock, Ledger, Source, Target};
 
 use super::super::request::SyncTables;
 
-/// The first pause before the source is asked once more; each later one is twice as long.
+/// The first pause before the source is queried again; each later pause is twice as long.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
-/// The outsides and the rights that every step of a slice works with.
+/// The ports, the lease and the limits that every step of a slice works with.
 pub struct Slice<'a> {
     /// The request that the slice works on.
     pub job: &'a SyncTables,
@@ -47,23 +47,23 @@ impl Slice<'_> {
     }
 }
 
-/// The point that a step of a slice has come to.
+/// The progress of a step of a slice.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// All that the step can do now is done.
+    /// The step has done all that it can do now.
     UpToDate,
-    /// The budget ended in a table, behind that row of its scan if it was in one.
+    /// The budget ended in this table, after the row at this position if the table was scanned.
     CutAt(TableName, Option<Position>),
 }
 
 impl Progress {
-    /// The budget ended in a table, outside of its scan.
+    /// The budget ended in a table, but not in its scan.
     pub(super) fn cut_in(shape: &Shape) -> Self {
         Self::CutAt(shape.table.clone(), None)
     }
 
-    /// Returns the progress of this step and a later one: the later cut counts, where the next slice
-    /// goes on.
+    /// Returns the progress of this step and a later one together. If both were cut, the later cut
+    /// says where the next slice continues.
     pub(super) fn then(self, later: Self) -> Self {
         match later {
             Self::UpToDate => self,

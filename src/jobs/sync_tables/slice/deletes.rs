@@ -1,15 +1,15 @@
 //! The deletes of a slice: rows that are gone from the source are deleted from the target too, or
-//! marked, where the operator wants that.
+//! marked, if the operator has set that.
 //!
-//! They begin when all scans are done, so that what a run has just brought is on both sides.
-//! Children are worked before the tables that they point to. The row that holds another may go
-//! later in the same run, so held rows are tried once more when the other tables are done.
+//! The deletes begin when all scans are done, so that both sides have the rows that the run has
+//! just moved. Children are deleted before their parents. A row that is held by another row is
+//! deleted later in the same run, once that other row is gone.
 
 use std::collections::BTreeSet;
 
-use crate::engine::drive::deletes::{ROWS_AT_ONCE, Removal, Search, gone};
+use crate::engine::drive::deletes::{CompareKeys, DeleteRows, ROWS_AT_ONCE, find_gone};
 use crate::engine::drive::fetch;
-use crate::engine::drive::reconcile::Compared;
+use crate::engine::drive::reconcile::ComparedTable;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::deletes::{Cap, Deletes};
 use crate::engine::model::fault::{Fault, Step};
@@ -25,21 +25,22 @@ use crate::engine::ports::{Checkpoints, Deletion, Fetch, KeptRow, RetriedRows};
 use super::super::report::SyncReport;
 use super::context::{Progress, Slice};
 
-/// More rows that the target holds have one cause, and each costs some statements in every run.
+/// The most held rows of a table. If there are more, they have one cause, and each costs some
+/// statements in every run.
 const MOST_KEPT: usize = 1_000;
 
-/// The most rejected rows that are told from those that are missing for another reason.
+/// The most rejected rows that are left out when missing rows are written.
 const MOST_REJECTS: u32 = 10_000;
 
-/// The deletes of one table, with the rows that the target would not let go.
+/// The deletes of one table, with the rows that are held: the target refuses to delete them.
 pub(super) struct TableDeletes<'a> {
     shape: &'a Shape,
-    compared: Compared,
+    table: ComparedTable,
     held: Vec<KeptRow>,
 }
 
 impl TableDeletes<'_> {
-    /// Says whether some row of the table is held.
+    /// Says whether a row of the table is held.
     pub fn is_held(&self) -> bool {
         !self.held.is_empty()
     }
@@ -48,7 +49,7 @@ impl TableDeletes<'_> {
         self.held.iter().map(|row| row.key.clone()).collect()
     }
 
-    /// Returns the warning for rows that the target holds; none where it holds none.
+    /// Returns the warning for held rows; none if no row is held.
     pub fn note(&self) -> Option<Note> {
         let Self { shape, held, .. } = self;
         if held.is_empty() {
@@ -68,7 +69,7 @@ impl TableDeletes<'_> {
     }
 }
 
-/// Rows that are gone from the source and still held, each asked for once more.
+/// Held rows, each looked up in the source once more and still gone.
 pub(super) struct HeldRows {
     shape: Shape,
     keys: Vec<RowKey>,
@@ -82,8 +83,8 @@ impl HeldRows {
 }
 
 impl Slice<'_> {
-    /// Works the tables that are up to date, children first, as long as the budget lasts, and adds
-    /// the deletes of each with the rows that are held. The fault is one after which no table can
+    /// Deletes the rows of the tables that are up to date, children first, as long as the budget
+    /// lasts, and adds each table's deletes to the list. The fault is one after which no table can
     /// go on.
     pub(super) async fn deletes<'s>(
         &self,
@@ -92,20 +93,20 @@ impl Slice<'_> {
         deletes: &mut Vec<TableDeletes<'s>>,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
-        let is_wanted = |shape: &&Shape| {
+        let has_deletes = |shape: &&Shape| {
             *self.job.pipeline.deletes(&shape.table) != Deletes::Off
                 && !self.reconciled.contains(&shape.table)
         };
         let mut progress = Progress::UpToDate;
-        for shape in shapes.iter().rev().filter(is_wanted) {
+        for shape in shapes.iter().rev().filter(has_deletes) {
             if report.tables.get(&shape.table).is_some_and(|table| table.fault.is_some()) {
                 continue;
             }
-            let worked = match self.has_time_for(shape, report) {
+            let result = match self.has_time_for(shape, report) {
                 true => self.table(shape, checkpoints.get(&shape.table), report, deletes).await,
                 false => Ok(Progress::cut_in(shape)),
             };
-            match worked {
+            match result {
                 Ok(Progress::UpToDate) => report.reconciled += 1,
                 Ok(cut) => {
                     progress = cut;
@@ -119,89 +120,92 @@ impl Slice<'_> {
         Ok(progress)
     }
 
-    /// Returns the rows that are held and, as the source says now, still gone.
+    /// Returns the held rows that the source still lacks.
     pub(super) async fn held_rows(
         &self,
         deletes: &[TableDeletes<'_>],
     ) -> Result<Vec<HeldRows>, Fault> {
-        let mut held = Vec::new();
-        for table in deletes.iter().filter(|table| table.is_held() && table.shape.mark.is_none()) {
-            let TableDeletes { shape, compared, .. } = table;
-            let keys = gone(self.source, compared, &table.held_keys()).await?.unwrap_or_default();
-            // The target's rows must meet the condition as it is put there.
-            let filter = compared.target.filter.clone();
-            held.push(HeldRows { shape: Shape { filter, ..(*shape).clone() }, keys });
+        let mut rows = Vec::new();
+        let is_held =
+            |deletes: &&TableDeletes<'_>| deletes.is_held() && deletes.shape.mark.is_none();
+        for deletes in deletes.iter().filter(is_held) {
+            let TableDeletes { shape, table, .. } = deletes;
+            let keys = find_gone(self.source, table, &deletes.held_keys()).await?;
+            // The deletion applies the condition only if the target can evaluate it.
+            let filter = table.target.filter.clone();
+            let shape = Shape { filter, ..(*shape).clone() };
+            rows.push(HeldRows { shape, keys: keys.unwrap_or_default() });
         }
-        Ok(held)
+        Ok(rows)
     }
 
     fn has_time_for(&self, shape: &Shape, report: &SyncReport) -> bool {
-        let likely = deletes::likely_time(shape.estimated_rows);
-        is_first(report) || self.budget.allows(self.clock.now(), likely)
+        let duration = deletes::likely_time(shape.estimated_rows);
+        is_first(report) || self.budget.allows(self.clock.now(), duration)
     }
 
-    /// Finds a table's rows that are gone, and deletes them if they may go.
+    /// Finds a table's rows that are gone, and deletes them unless a refusal speaks against it.
     async fn table<'s>(
         &self,
         shape: &'s Shape,
-        stored: Option<&Checkpoint>,
+        checkpoint: Option<&Checkpoint>,
         report: &mut SyncReport,
         deletes: &mut Vec<TableDeletes<'s>>,
     ) -> Result<Progress, Fault> {
-        let filled_from = lookback::filled_from(shape, stored);
-        let mut search = Search::begin(self.source, self.target, shape, filled_from).await?;
+        let filled_from = lookback::filled_from(shape, checkpoint);
+        let mut compare = CompareKeys::start(self.source, self.target, shape, filled_from).await?;
         let is_first = is_first(report);
         let (mut gone, mut held) = (Vec::new(), Vec::new());
-        let worked = loop {
-            // What was brought is saved, and the next slice need not do it again.
-            let counts = !is_first || !report.is_untouched();
-            if counts && !self.has_time() {
+        let progress = loop {
+            // Written rows are saved, so that the next slice gets further than this one.
+            let may_stop = !is_first || !report.is_untouched();
+            if may_stop && !self.has_time() {
                 break Progress::cut_in(shape);
             }
-            let differing = search.next().await?;
-            let brought = self.bring(shape, differing.missing, report).await?;
-            if brought != Progress::UpToDate {
-                break brought;
+            let differences = compare.next().await?;
+            let progress = self.write_missing(shape, differences.missing, report).await?;
+            if progress != Progress::UpToDate {
+                break progress;
             }
-            gone.extend(differing.gone);
-            if gone.len() as u64 <= MOST_ROWS && !search.found.is_all() {
+            gone.extend(differences.gone);
+            if gone.len() as u64 <= MOST_ROWS && !compare.digests.is_narrowed() {
                 continue;
             }
-            may_go(&search, &gone, self.job.cap)?;
-            let removed = self.remove(shape, &search.compared, &gone, &mut held, report).await?;
-            if removed != Progress::UpToDate || search.found.is_all() {
-                break removed;
+            refuse(&compare, &gone, self.job.cap)?;
+            let progress = self.delete(shape, &compare.table, &gone, &mut held, report).await?;
+            if progress != Progress::UpToDate || compare.digests.is_narrowed() {
+                break progress;
             }
             gone.clear();
         };
-        if worked == Progress::UpToDate {
+        if progress == Progress::UpToDate {
             self.target.reconciled(self.lease, &shape.table).await?;
         }
-        deletes.push(TableDeletes { shape, compared: search.compared, held });
-        Ok(worked)
+        deletes.push(TableDeletes { shape, table: compare.table, held });
+        Ok(progress)
     }
 
-    /// Deletes rows from the target, some at a time.
-    async fn remove(
+    /// Deletes rows from the target, some at a time, and adds those that are held to the list.
+    async fn delete(
         &self,
         shape: &Shape,
-        compared: &Compared,
+        table: &ComparedTable,
         gone: &[RowKey],
         held: &mut Vec<KeptRow>,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
         let Self { source, target, lease, .. } = *self;
-        let removal = Removal { source, target, lease, run: &self.job.run };
-        for (at, keys) in gone.chunks(ROWS_AT_ONCE).enumerate() {
-            if at > 0 && !self.has_time() {
+        let rows = DeleteRows { source, target, lease, run: &self.job.run };
+        for (index, keys) in gone.chunks(ROWS_AT_ONCE).enumerate() {
+            if index > 0 && !self.has_time() {
                 return Ok(Progress::cut_in(shape));
             }
-            let removed = removal.rows(compared, keys).await?;
-            if removed.rows > 0 {
-                let tally = Tally { deleted: removed.rows, ..Tally::default() };
+            let outcome = rows.delete(table, keys).await?;
+            if outcome.rows > 0 {
+                let tally = Tally { deleted: outcome.rows, ..Tally::default() };
                 report.add(&shape.table, tally, None);
             }
-            held.extend(removed.kept);
+            held.extend(outcome.kept);
             if held.len() > MOST_KEPT {
                 break;
             }
@@ -209,36 +213,38 @@ impl Slice<'_> {
         Ok(Progress::UpToDate)
     }
 
-    /// Retries the deletes that were held, as long as others succeed.
+    /// Deletes held rows, as long as each round over all tables deletes a row.
     pub(super) async fn retry_deletes(
         &self,
         deletes: &mut [TableDeletes<'_>],
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        let mut goes_on = report.total().written() > 0;
-        while goes_on {
-            goes_on = false;
-            for table in deletes.iter_mut().filter(|table| table.is_held()) {
+        let mut may_succeed = report.total().written() > 0;
+        while may_succeed {
+            may_succeed = false;
+            for deletes in deletes.iter_mut().filter(|deletes| deletes.is_held()) {
                 if !self.has_time() {
                     return Ok(());
                 }
-                let keys = table.held_keys();
+                let keys = deletes.held_keys();
+                let TableDeletes { shape, table, held: _ } = deletes;
                 let (before, mut held) = (report.total().deleted, Vec::new());
-                match self.remove(table.shape, &table.compared, &keys, &mut held, report).await {
-                    Ok(_) => table.held = held,
+                match self.delete(shape, table, &keys, &mut held, report).await {
+                    Ok(_) => deletes.held = held,
                     Err(fault) if fault.stops_the_run() => return Err(fault),
-                    Err(fault) => report.fail(&table.shape.table, fault),
+                    Err(fault) => report.fail(&shape.table, fault),
                 }
-                goes_on |= report.total().deleted > before;
+                may_succeed |= report.total().deleted > before;
             }
         }
         Ok(())
     }
 
     /// Writes rows that the source has and the target lacks, or has marked, as a sync writes them.
-    /// No cursor finds a row whose key became another one, or that came back, without a new stamp;
-    /// and its old row goes now. Rejected rows are retried elsewhere.
-    async fn bring(
+    /// A row whose key was changed, or that was inserted again, without a new cursor value is found
+    /// by no scan. Its old row is deleted now, so it must be written now. Rejected rows are left
+    /// out, because they are retried by themselves.
+    async fn write_missing(
         &self,
         shape: &Shape,
         mut missing: Vec<RowKey>,
@@ -252,40 +258,39 @@ impl Slice<'_> {
             missing.retain(|key| !rejects.contains(key));
         }
         let values: Vec<_> = missing.iter().map(|key| key.values().to_vec()).collect();
-        let mut left = &values[..];
-        while !left.is_empty() {
-            if left.len() < values.len() && !self.has_time() {
+        let mut rest = &values[..];
+        while !rest.is_empty() {
+            if rest.len() < values.len() && !self.has_time() {
                 return Ok(Progress::cut_in(shape));
             }
-            let some = &left[..left.len().min(ROWS_AT_ONCE)];
-            let fetch = Fetch { shape, columns: &shape.key, values: some };
-            let (page, taken) = fetch::first(self.source, &fetch).await?;
+            let values = &rest[..rest.len().min(ROWS_AT_ONCE)];
+            let fetch = Fetch { shape, columns: &shape.key, values };
+            let (page, count) = fetch::first(self.source, &fetch).await?;
             let rows = RetriedRows { run: &self.job.run, shape, page: &page, keys: &[] };
-            let saved = self.target.retry(self.lease, &rows).await?;
-            report.add(&shape.table, saved.tally, Some(saved.rejects));
-            // Where all rows of a page are rejected, the others most likely are, too.
-            if page.rows > 0 && saved.tally.rejected == page.rows {
+            let commit = self.target.retry(self.lease, &rows).await?;
+            report.add(&shape.table, commit.tally, Some(commit.rejects));
+            // If all rows of a page are rejected, the others most likely are too.
+            if page.rows > 0 && commit.tally.rejected == page.rows {
                 break;
             }
-            left = &left[taken..];
+            rest = &rest[count..];
         }
         Ok(Progress::UpToDate)
     }
 }
 
-/// A slice that has done nothing yet works one table in any case, or a budget smaller than a
-/// comparison would never get anywhere.
+/// Says whether a slice has done nothing yet. Then it works one table whatever the budget: a budget
+/// smaller than a comparison would otherwise never complete one.
 fn is_first(report: &SyncReport) -> bool {
     report.is_untouched() && report.reconciled == 0
 }
 
-/// Refuses the deletion of more rows than may go, with a fault of their table.
-fn may_go(search: &Search<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
-    let extent = search.extent(gone.len() as u64);
-    deletes::may_go(extent, cap).map_err(|refusal| {
+/// Refuses deletes that `plan/deletes` does not allow, with a fault of their table.
+fn refuse(compare: &CompareKeys<'_>, gone: &[RowKey], cap: Cap) -> Result<(), Fault> {
+    let extent = compare.extent(gone.len() as u64);
+    deletes::check(extent, cap).map_err(|refusal| {
         let message = DeleteRefusalText(refusal, extent).to_string();
-        let table = &search.compared.source.table;
         Fault::new(Step::Compare, FaultCode::DeletesRefused, message, refusal.remedy())
-            .of_table(table)
+            .of_table(&compare.table.source.table)
     })
 }

@@ -3,10 +3,10 @@
 //!
 //! | file | has |
 //! | --- | --- |
-//! | `context` | what each step needs, and how far one has come |
-//! | `round` | one survey and the scans that follow from it, over `survey` and `decide` |
-//! | `retry_rejected` | another try for rows that the target refused, over `related_tables` |
-//! | `deletes` | the rows that are gone from the source |
+//! | `context` | what each step needs, and the progress of a step |
+//! | `round` | one survey and the scans that follow from it, with `survey` and `decide` |
+//! | `retry_rejected` | the retry of rejected rows, with `related_tables` |
+//! | `deletes` | the deletes of rows that are gone from the source |
 
 mod context;
 mod decide;
@@ -34,13 +34,13 @@ use context::Progress;
 pub use context::Slice;
 use deletes::TableDeletes;
 
-/// A scan that was cut in an earlier slice is finished with the watermark of its start. One more
-/// survey after that finds what came meanwhile.
+/// A scan that an earlier slice began ends at the watermark of its start. A second round finds the
+/// rows that were written since.
 const MOST_ROUNDS: usize = 2;
 
 impl Slice<'_> {
-    /// Plans and works the tables. One survey is for all of them, and fails where one was altered
-    /// since the catalog was read; then both sides are described once more.
+    /// Plans and works the tables. If a table was altered since it was described, the survey of all
+    /// tables fails; then both sides are described once more.
     pub async fn run(
         &self,
         source_facts: &Facts,
@@ -49,10 +49,12 @@ impl Slice<'_> {
         mut checkpoints: Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        // A wider window may hold the rows of the last survey and no others, and so look as before.
-        // A scan that was cut began at an overlap of its own. Later slices go on with what begins
-        // now.
-        if self.job.anew && self.is_first() {
+        // The caller has set a longer overlap, and wants it read. Two things would prevent that:
+        // 1. The longer window may hold no row besides those of the last survey. Then the digests
+        //    are equal, and nothing would be read.
+        // 2. A scan that was cut would be resumed, from the start that a shorter overlap gave it.
+        // Later slices resume the scans that begin now.
+        if self.job.reread && self.is_first() {
             for checkpoint in checkpoints.values_mut() {
                 checkpoint.reached.seen = None;
                 checkpoint.scan = None;
@@ -64,7 +66,7 @@ impl Slice<'_> {
                     let (source, target) = self.job.describe(self.source, self.target).await;
                     self.attempt(&source?, target?, done, &mut checkpoints, report).await
                 }
-                worked => worked,
+                result => result,
             };
         if let Progress::CutAt(table, after) = progress? {
             report.cut(&table, after.as_ref());
@@ -72,7 +74,7 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Adds the target's columns where that is asked for, plans, works the tables, and advances the
+    /// Adds columns to the target if that is set, plans, works the tables, and advances the
     /// sequences once all tables are up to date.
     async fn attempt(
         &self,
@@ -82,7 +84,7 @@ impl Slice<'_> {
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
-        let gone = tables::gone(&self.job.pipeline, source, &target, checkpoints.keys());
+        let gone = tables::note_gone(&self.job.pipeline, source, &target, checkpoints.keys());
         let plan =
             columns::add(&self.job.pipeline, self.target, self.lease, source, target).await?;
         report.notes = plan.notes;
@@ -99,7 +101,7 @@ impl Slice<'_> {
     }
 
     /// Works the tables in order and fills the report. The fault is one after which no table can
-    /// go on; what is wrong with a single table is in the report.
+    /// go on; the fault of a single table is in the report.
     async fn work(
         &self,
         all: &[Shape],
@@ -107,10 +109,10 @@ impl Slice<'_> {
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
-        // A table that changes all the time would keep the chain alive for ever.
-        let is_left = |shape: &&Shape| !done.contains(&shape.table);
-        let mut shapes: Vec<Shape> = all.iter().filter(is_left).cloned().collect();
-        // A chain leaves to the next tick what came while it was at work, or it might not end.
+        // A chain surveys no table twice, and only its first slice has a second round: with tables
+        // that change all the time, the chain would not end. The next tick reads the rest.
+        let is_open = |shape: &&Shape| !done.contains(&shape.table);
+        let mut shapes: Vec<Shape> = all.iter().filter(is_open).cloned().collect();
         let rounds = if self.is_first() { MOST_ROUNDS } else { 1 };
         for _ in 0..rounds {
             if shapes.is_empty() {
@@ -125,25 +127,25 @@ impl Slice<'_> {
         self.retry_and_delete(all, checkpoints, report).await
     }
 
-    /// Retries rejected rows and deletes what is gone. Rows that wait may use up the budget, and
-    /// may wait for a row to go: so the deletes come first in the slices after the first, or their
-    /// turn would never come.
+    /// Retries rejected rows and deletes rows that are gone. In the first slice the retries come
+    /// first. In later slices the deletes do: retries could use up every budget, and their rows may
+    /// wait for the deletes.
     async fn retry_and_delete(
         &self,
         all: &[Shape],
         checkpoints: &Checkpoints,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
-        let retried = match self.is_first() {
+        let retries = match self.is_first() {
             true => self.retry_rejected(all, &mut [], report).await?,
             false => Progress::UpToDate,
         };
         let (before, mut deletes) = (report.total().deleted, Vec::new());
-        let worked = self.deletes(all, checkpoints, &mut deletes, report).await;
-        let mut progress = worked.map(|deleted| retried.then(deleted));
-        // A row whose unique value was that of a row that is gone goes in now.
-        let freed = report.total().deleted > before || deletes.iter().any(TableDeletes::is_held);
-        if matches!(progress, Ok(Progress::UpToDate)) && (freed || !self.is_first()) {
+        let result = self.deletes(all, checkpoints, &mut deletes, report).await;
+        let mut progress = result.map(|later| retries.then(later));
+        // A deleted row may have had the unique value that a rejected row needs.
+        let may_free = report.total().deleted > before || deletes.iter().any(TableDeletes::is_held);
+        if matches!(progress, Ok(Progress::UpToDate)) && (may_free || !self.is_first()) {
             progress = self.retry_rejected(all, &mut deletes, report).await;
         }
         report.notes.extend(deletes.iter().filter_map(TableDeletes::note));

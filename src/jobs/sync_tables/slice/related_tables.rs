@@ -1,4 +1,4 @@
-//! The tables that rows may be brought along from: those of the pipeline, and whatever their
+//! The tables that missing parents may be fetched from: those of the pipeline, and all that their
 //! foreign keys lead to.
 
 use std::collections::BTreeSet;
@@ -11,8 +11,8 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::tables;
 use crate::engine::ports::{Source, Target};
 
-/// Returns the planned tables with all that their foreign keys lead to. Parents that are not
-/// synced are described now; one with a problem is left out, and its children wait.
+/// Returns the planned tables and all tables that their foreign keys lead to. Tables that are not
+/// synced are described now; one with a problem is left out, and its children stay rejected.
 pub async fn related_tables(
     pipeline: &Pipeline,
     source: &dyn Source,
@@ -23,24 +23,24 @@ pub async fn related_tables(
     for shape in planned {
         related.shapes.insert(shape.table.clone(), shape.clone());
     }
-    let mut unknown: Vec<TableName> = related.shapes.keys().cloned().collect();
+    let mut undescribed: Vec<TableName> = related.shapes.keys().cloned().collect();
     let mut described = BTreeSet::new();
-    while !unknown.is_empty() {
+    while !undescribed.is_empty() {
         let (source, target) =
-            tokio::join!(source.describe(Some(&unknown)), target.describe(Some(&unknown)));
+            tokio::join!(source.describe(Some(&undescribed)), target.describe(Some(&undescribed)));
         let (source, target) = (source?, target?);
         for (table, facts) in &target.tables {
             related.references.insert(table.clone(), facts.references.clone());
         }
-        let pipeline = Pipeline { tables: Some(unknown.clone()), ..pipeline.clone() };
+        let pipeline = Pipeline { tables: Some(undescribed.clone()), ..pipeline.clone() };
         for shape in tables::plan(&pipeline, &source, &target).shapes {
             related.shapes.entry(shape.table.clone()).or_insert(shape);
         }
-        described.extend(unknown);
+        described.extend(undescribed);
         let parents = related.references.values().flatten().map(|key| key.parent.clone());
         let parents: BTreeSet<TableName> =
             parents.filter(|table| !described.contains(table)).collect();
-        unknown = parents.into_iter().collect();
+        undescribed = parents.into_iter().collect();
     }
     Ok(related)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::drive::advance::{Advance, Advanced};
+use crate::engine::drive::advance::{Advance, ScanProgress};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -16,8 +16,8 @@ use super::decide::TableScan;
 use super::survey::SurveyedTables;
 
 impl Slice<'_> {
-    /// Surveys the tables and carries their scans forward. Returns, beside the progress, the tables
-    /// whose scan an earlier slice had begun and this one has finished.
+    /// Surveys the tables and carries their scans forward. Returns the progress, and the tables
+    /// whose scan an earlier slice began and this slice finished.
     pub(super) async fn round(
         &self,
         shapes: &[Shape],
@@ -25,32 +25,32 @@ impl Slice<'_> {
         report: &mut SyncReport,
     ) -> Result<(Progress, BTreeSet<TableName>), Fault> {
         let SurveyedTables { shapes, survey } = self.survey(shapes, checkpoints, report).await?;
-        // A table that is cut keeps the lag that it began with, until the next slice surveys it.
-        for (shape, seen) in shapes.iter().zip(&survey.tables) {
-            let stored = checkpoints.get(&shape.table);
-            let behind = lag::of(shape, stored, seen, &survey.writers_before);
-            report.lags.insert(shape.table.clone(), behind);
+        // A table whose scan is cut keeps the lag of its start until the next slice surveys it.
+        for (shape, table) in shapes.iter().zip(&survey.tables) {
+            let checkpoint = checkpoints.get(&shape.table);
+            let lag = lag::measure(shape, checkpoint, table, &survey.writers_before);
+            report.lags.insert(shape.table.clone(), lag);
         }
         let scans = self.decide(&shapes, checkpoints, &survey).await?;
         let mut finished = BTreeSet::new();
-        for TableScan { shape, reached, scan, resumed } in scans {
-            let done = window::settled(shape, scan.goal.clone());
-            report.starts(&shape.table, done.reached.start.as_ref());
-            let first = report.is_untouched();
-            let advanced = self.advance().table(shape, &reached, scan, first).await;
-            let Advanced { tally, rejects, ended } = advanced;
+        for TableScan { shape, reached, scan, is_resumed } in scans {
+            let checkpoint = window::settled(shape, scan.goal.clone());
+            report.set_start(&shape.table, checkpoint.reached.start.as_ref());
+            let is_first = report.is_untouched();
+            let progress = self.advance().table(shape, &reached, scan, is_first).await;
+            let ScanProgress { tally, rejects, rest } = progress;
             report.add(&shape.table, tally, rejects);
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
-            match ended {
+            match rest {
                 Ok(None) => {
-                    checkpoints.insert(shape.table.clone(), done);
+                    checkpoints.insert(shape.table.clone(), checkpoint);
                     report.lags.insert(shape.table.clone(), Lag::None);
-                    if resumed {
+                    if is_resumed {
                         finished.insert(shape.table.clone());
                     }
                 }
-                Ok(Some(left)) => {
-                    return Ok((Progress::CutAt(shape.table.clone(), left.after), finished));
+                Ok(Some(rest)) => {
+                    return Ok((Progress::CutAt(shape.table.clone(), rest.after), finished));
                 }
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),

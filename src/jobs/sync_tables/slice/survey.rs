@@ -1,5 +1,5 @@
-//! The survey of the source that a round begins with: of all tables at once, and of each by itself
-//! where one of them fails, so that the others go on.
+//! The survey of the source at the start of a round: of all tables at once, or of each table by
+//! itself if one of them makes that fail, so that the others go on.
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -20,13 +20,13 @@ pub(super) struct SurveyedTables {
     pub survey: Survey,
 }
 
-/// The questions of a survey: each table with its checkpoint, unless that was made for another
+/// The request for a survey: each table with its checkpoint, unless that was made for another
 /// shape.
 pub fn asks<'a>(shapes: &'a [Shape], checkpoints: &'a Checkpoints) -> Vec<SurveyAsk<'a>> {
     let ask = |shape: &'a Shape| {
-        let stored = checkpoints.get(&shape.table);
-        let checkpoint = window::usable(shape, stored);
-        SurveyAsk { shape, checkpoint, floor: lookback::floor(shape, stored) }
+        let checkpoint = checkpoints.get(&shape.table);
+        let floor = lookback::floor(shape, checkpoint);
+        SurveyAsk { shape, checkpoint: window::usable(shape, checkpoint), floor }
     };
     shapes.iter().map(ask).collect()
 }
@@ -46,40 +46,40 @@ impl Slice<'_> {
             Ok(survey) => return Ok(SurveyedTables { shapes: shapes.to_vec(), survey }),
             Err(fault) => fault,
         };
-        let is_of_all = [FaultCode::Conflict, FaultCode::SchemaChanged].contains(&fault.code)
+        let concerns_all = [FaultCode::Conflict, FaultCode::SchemaChanged].contains(&fault.code)
             || fault.stops_the_run();
-        if is_of_all || shapes.len() < 2 {
+        if concerns_all || shapes.len() < 2 {
             return Err(fault);
         }
-        let mut surveyed = SurveyedTables { shapes: Vec::new(), survey: Survey::default() };
+        let mut tables = SurveyedTables { shapes: Vec::new(), survey: Survey::default() };
         for ask in &asks {
             if !self.budget.allows(self.clock.now(), FIRST_PAUSE) {
                 return Err(fault);
             }
             match self.survey_patiently(std::slice::from_ref(ask)).await {
-                Ok(survey) => surveyed.add(ask.shape, survey),
+                Ok(survey) => tables.add(ask.shape, survey),
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&ask.shape.table, fault.of_table(&ask.shape.table)),
             }
         }
-        Ok(surveyed)
+        Ok(tables)
     }
 
-    /// Surveys the tables, and once more where the survey was in somebody's way: a standby ends
-    /// what reads rows that its primary has cleaned up.
+    /// Surveys the tables, and repeats a survey that fails with a conflict: a standby cancels a
+    /// query that reads rows which its primary has vacuumed.
     async fn survey_patiently(&self, asks: &[SurveyAsk<'_>]) -> Result<Survey, Fault> {
         let overlap = self.job.pipeline.overlap;
         let mut pause = FIRST_PAUSE;
         for _ in 0..MOST_SURVEYS - 1 {
-            let begun = self.clock.now();
+            let start = self.clock.now();
             match self.source.survey(asks, overlap).await {
                 Err(fault) if fault.code == FaultCode::Conflict => {
-                    let took = self.clock.now().duration_since(begun).unwrap_or_default();
-                    if !self.budget.allows(self.clock.now(), took) {
+                    let duration = self.clock.now().duration_since(start).unwrap_or_default();
+                    if !self.budget.allows(self.clock.now(), duration) {
                         return Err(fault);
                     }
                 }
-                surveyed => return surveyed,
+                result => return result,
             }
             self.clock.sleep(pause).await;
             pause *= 2;
@@ -89,8 +89,8 @@ impl Slice<'_> {
 }
 
 impl SurveyedTables {
-    /// Adds the survey of one table. Writers that were open before the first survey were open
-    /// before all, and those that may still write behind one are open after the last.
+    /// Adds the survey of one table. The writers before are those of the first survey, which is
+    /// before all others; the writers after are those of the last, which is after all others.
     fn add(&mut self, shape: &Shape, survey: Survey) {
         let Survey { tables, writers_before, writers_after } = survey;
         if self.shapes.is_empty() {

@@ -1,5 +1,5 @@
-//! The beginning of a run: both sides are described, a pair that cannot be synced is refused, and
-//! the lease is taken.
+//! The start of a run: both sides are described, a pair that cannot be synced is refused, and the
+//! lease is taken.
 
 use tokio::sync::oneshot;
 
@@ -11,49 +11,49 @@ use crate::engine::ports::{Begun, Ledger, NewRun, Opened, Source};
 
 use super::request::{Outcome, SyncTables};
 
-/// The outcome of beginning.
-pub(super) enum Beginning {
+/// The outcome of a start.
+pub(super) enum Start {
     /// The lease is ours.
-    Run(Box<BegunRun>),
-    /// There is no more to do.
+    Run(Box<StartedRun>),
+    /// There is nothing to do.
     Over(Box<Outcome>),
 }
 
-/// A run that has its lease, and the two sides that it works on.
-pub(super) struct BegunRun {
-    /// The facts of the source; a fault of its description is recorded with the run.
+/// A run that has its lease, and the facts of both sides.
+pub(super) struct StartedRun {
+    /// The facts of the source, or the fault of its description, which is recorded with the run.
     pub source: Result<Facts, Fault>,
     /// The facts of the target.
     pub target: Facts,
-    /// The lease, and what is stored of the tables.
-    pub begun: Begun,
+    /// The lease, and the stored state of the tables.
+    pub state: Begun,
 }
 
 impl SyncTables {
-    /// Describes both sides and takes the lease. The target's answer waits for the source's
-    /// identity, which it must not share.
-    pub(super) async fn begin(
+    /// Describes both sides at once and takes the lease. The lease waits for the identity of the
+    /// source: the target must be another database.
+    pub(super) async fn start(
         &self,
         source: &dyn Source,
         ledger: &dyn Ledger,
-    ) -> Result<Beginning, Fault> {
+    ) -> Result<Start, Fault> {
         let new = self.new_run();
         let tables = self.pipeline.tables.as_deref();
         let (sender, receiver) = oneshot::channel();
-        let describing = async {
+        let describe = async {
             let facts = source.describe(tables).await;
             let identity = facts.as_ref().ok().map(|facts| facts.identity.clone());
-            // The receiver is gone where the target has failed first.
-            let _unheard = sender.send(identity);
+            // If the target has failed already, nobody receives the identity.
+            let _result = sender.send(identity);
             facts
         };
         let identity = Box::pin(async { receiver.await.ok().flatten() });
-        let (source, opened) = tokio::join!(describing, ledger.open(&new, tables, identity));
+        let (source, opened) = tokio::join!(describe, ledger.open(&new, tables, identity));
         let (target, opened) = opened?;
         Ok(match opened.map_err(tables::refusal)? {
-            Opened::Busy(left) => Beginning::Over(Box::new(Outcome::Busy(left))),
-            Opened::Finished(past) => Beginning::Over(Box::new(Outcome::Repeated(past))),
-            Opened::Run(begun) => Beginning::Run(Box::new(BegunRun { source, target, begun })),
+            Opened::Busy(wait) => Start::Over(Box::new(Outcome::Busy(wait))),
+            Opened::Finished(run) => Start::Over(Box::new(Outcome::Repeated(run))),
+            Opened::Run(state) => Start::Run(Box::new(StartedRun { source, target, state })),
         })
     }
 
