@@ -115,30 +115,13 @@ await check("a delayed message is told, and cancelled", async () => {
 await check("a batch answers in its order", async () => {
   const url = `${here}/batch`;
   const first = { url, body: "one", retries: 0, method: "PATCH" };
-  const answers = await client.batch([first, { url, body: "two", queueName: "js-batch" }]);
+  const answers = await client.batch([first, { url, body: "two" }]);
   assert.equal(answers.length, 2);
   const both = await arrivals("/batch", 2);
   assert.deepEqual(both.map((one) => one.body).sort(), ["one", "two"]);
   assert.ok(both.some((one) => one.headers["upstash-message-id"] === answers[0].messageId));
   await client.batchJSON([{ url: `${here}/batch-json`, body: { a: 1 } }]);
   assert.equal((await arrivals("/batch-json"))[0].body, '{"a":1}');
-});
-
-await check("a queue keeps its order, and waits while it is paused", async () => {
-  const queue = client.queue({ queueName: "js-queue" });
-  await queue.upsert({ parallelism: 1 });
-  await queue.pause();
-  for (const body of ["1", "2", "3"]) await queue.enqueue({ url: `${here}/queue`, body });
-  await queue.enqueueJSON({ url: `${here}/queue`, body: 4 });
-  const told = await queue.get();
-  assert.deepEqual([told.name, told.parallelism, told.lag, told.paused], ["js-queue", 1, 4, true]);
-  assert.equal(arrived.filter((one) => one.path === "/queue").length, 0);
-  await queue.resume();
-  const bodies = (await arrivals("/queue", 4)).map((one) => one.body);
-  assert.deepEqual(bodies, ["1", "2", "3", "4"]);
-  assert.ok((await queue.list()).some((one) => one.name === "js-queue"));
-  await queue.delete();
-  await assert.rejects(queue.get(), fails(404));
 });
 
 await check("a failing message is retried, called back about, and dead", async () => {

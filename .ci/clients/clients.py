@@ -144,28 +144,11 @@ def a_delayed_message_is_told_and_cancelled():
 @check
 def a_batch_answers_in_its_order():
     url = f"{HERE}/batch"
-    answers = client.message.batch([{"url": url, "body": "one"}, {"url": url, "body": "two", "queue": "py-batch"}])
+    answers = client.message.batch([{"url": url, "body": "one"}, {"url": url, "body": "two"}])
     same(len(answers), 2)
     same(sorted(body for _, _, _, body in arrivals("/batch", 2)), ["one", "two"])
     client.message.batch_json([{"url": f"{HERE}/batch-json", "body": {"a": 1}}])
     same(json.loads(arrivals("/batch-json")[0][3]), {"a": 1})
-
-
-@check
-def a_queue_keeps_its_order_and_waits_while_it_is_paused():
-    client.queue.upsert("py-queue", parallelism=1, paused=True)
-    for body in ("1", "2", "3"):
-        client.message.enqueue(queue="py-queue", url=f"{HERE}/queue", body=body)
-    client.message.enqueue_json(queue="py-queue", url=f"{HERE}/queue", body=4)
-    told = client.queue.get("py-queue")
-    same((told.name, told.parallelism, told.lag, told.paused), ("py-queue", 1, 4, True))
-    client.queue.resume("py-queue")
-    same([body for _, _, _, body in arrivals("/queue", 4)], ["1", "2", "3", "4"])
-    client.queue.pause("py-queue")
-    same(client.queue.get("py-queue").paused, True)
-    assert "py-queue" in [queue.name for queue in client.queue.list()]
-    client.queue.delete("py-queue")
-    refused(lambda: client.queue.get("py-queue"), 404)
 
 
 @check
@@ -217,11 +200,11 @@ def the_log_tells_each_step_of_a_message():
 def a_schedule_is_made_replaced_paused_resumed_and_deleted():
     made = {"schedule_id": "py.schedule-1", "destination": f"{HERE}/tick"}
     same(client.schedule.create(cron="0 */6 * * *", body="old", **made), "py.schedule-1")
-    client.schedule.create_json(cron="5 4 * * *", body={"a": 1}, retries=1, delay=60, queue="py-ticks", **made)
+    client.schedule.create_json(cron="5 4 * * *", body={"a": 1}, retries=1, delay=60, **made)
     told = client.schedule.get("py.schedule-1")
     same((told.cron, told.destination, told.method), ("5 4 * * *", f"{HERE}/tick", "POST"))
     same((json.loads(told.body), told.retries, told.delay), ({"a": 1}, 1, 60))
-    same((told.queue, told.paused), ("py-ticks", False))
+    same(told.paused, False)
     same(told.headers["Content-Type"], ["application/json"])
     client.schedule.pause("py.schedule-1")
     same(client.schedule.get("py.schedule-1").paused, True)

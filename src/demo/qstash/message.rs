@@ -14,8 +14,6 @@ use super::terms::Terms;
 pub struct Message {
     /// The id that all attempts carry.
     pub id: String,
-    /// The message that this one is about, or its own id.
-    pub root: String,
     /// The destination.
     pub url: String,
     /// The URL group that it was published to.
@@ -24,8 +22,6 @@ pub struct Message {
     pub endpoint: Option<String>,
     /// The schedule that produced it.
     pub schedule_id: Option<String>,
-    /// The queue that it waits in.
-    pub queue: Option<String>,
     /// The bytes as they were published.
     pub body: Bytes,
     /// The terms of its delivery.
@@ -36,8 +32,6 @@ pub struct Message {
     pub created_at: Millis,
     /// No attempt is made earlier.
     pub not_before: Millis,
-    /// Tells of another message's delivery; it has no callbacks itself.
-    pub is_callback: bool,
 }
 
 /// The address of every caller: there is nobody but this machine.

@@ -38,8 +38,6 @@ pub struct Terms {
     pub headers: Vec<(String, String)>,
     /// By what it is found in the logs.
     pub labels: Vec<String>,
-    /// The queue of what a schedule produces.
-    pub queue: Option<String>,
 }
 
 /// A message about a message.
@@ -87,7 +85,6 @@ impl Terms {
         terms.callback = Callback::read("upstash-callback", headers, terms.retries)?;
         terms.failure_callback =
             Callback::read("upstash-failure-callback", headers, terms.retries)?;
-        terms.queue = headers.named("upstash-queue-name").map(str::to_owned);
         let labels = headers.named("upstash-label").unwrap_or_default().split(',');
         terms.labels = labels.map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
         terms.add_forwarded(headers);
@@ -124,7 +121,6 @@ impl Terms {
             flow: None,
             headers: Vec::new(),
             labels: Vec::new(),
-            queue: None,
         };
         let forwarded = format!("{prefix}forward-");
         for (name, value) in headers {

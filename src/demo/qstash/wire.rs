@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::message::{CALLER_IP, Message};
 use super::state::{
-    DeadLetter, Flow, Group, LogEntry, LogState, Published, Queue, Receipt, Response, Schedule,
-    TickState,
+    DeadLetter, Flow, Group, LogEntry, LogState, Published, Receipt, Response, Schedule, TickState,
 };
 use super::terms::{Terms, canonical};
 
@@ -49,7 +48,6 @@ fn message_fields(message: &Message) -> Map<String, Value> {
         ("topicName", message.group.clone().into()),
         ("endpointName", message.endpoint.clone().into()),
         ("scheduleId", message.schedule_id.clone().into()),
-        ("queueName", message.queue.clone().into()),
         ("maxRetries", message.terms.retries.into()),
         ("notBefore", message.not_before.into()),
         ("createdAt", message.created_at.into()),
@@ -111,7 +109,6 @@ pub fn schedule(schedule: &Schedule) -> Value {
         ("destination", schedule.destination.as_str().into()),
         ("retries", schedule.terms.retries.into()),
         ("delay", delay.into()),
-        ("queueName", schedule.terms.queue.clone().into()),
         ("isPaused", schedule.is_paused.into()),
         ("lastScheduleTime", schedule.last.into()),
         ("nextScheduleTime", schedule.next_tick().into()),
@@ -131,18 +128,6 @@ fn tick(state: TickState) -> Value {
         TickState::Success => "SUCCESS".into(),
         TickState::Fail => "FAIL".into(),
     }
-}
-
-/// A queue and how many messages it has.
-pub fn queue(queue: &Queue, lag: usize) -> Value {
-    json!({
-        "name": queue.name,
-        "parallelism": queue.parallelism,
-        "paused": queue.is_paused,
-        "createdAt": queue.created_at,
-        "updatedAt": queue.updated_at,
-        "lag": lag,
-    })
 }
 
 /// A URL group.

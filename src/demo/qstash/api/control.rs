@@ -1,4 +1,4 @@
-//! The routes that steer deliveries: `queues`, `topics`, `flowControl` and `keys`.
+//! The routes that steer deliveries: `topics`, `flowControl` and `keys`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,41 +11,6 @@ use crate::demo::qstash::{Millis, Named, Refused, wire};
 
 /// The limit of everything, as the answer tells it; nothing here enforces it.
 const GLOBAL_PARALLELISM: u32 = 100;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct QueueBody {
-    queue_name: String,
-    parallelism: Option<u32>,
-    paused: Option<bool>,
-}
-
-pub(super) fn queues(
-    desk: &Desk,
-    call: &Call,
-    named: &[&str],
-    now: Millis,
-) -> Result<Answer, Refused> {
-    let mut state = desk.state();
-    match (call.method.as_str(), named) {
-        ("GET", []) => {
-            let told = state.queues().map(|queue| wire::queue(queue, state.lag(&queue.name)));
-            Ok(Answer::with(told.collect()))
-        }
-        ("GET", [name]) => {
-            state.queue(name).map(|found| Answer::with(wire::queue(found, state.lag(name))))
-        }
-        ("POST", []) => {
-            let QueueBody { queue_name, parallelism, paused } = parsed(call.json()?)?;
-            state.upsert_queue(&queue_name, parallelism, paused, now);
-            Ok(Answer::empty())
-        }
-        ("DELETE", [name]) => state.delete_queue(name).map(|()| Answer::empty()),
-        ("POST", [name, "pause"]) => state.pause_queue(name, true).map(|()| Answer::empty()),
-        ("POST", [name, "resume"]) => state.pause_queue(name, false).map(|()| Answer::empty()),
-        _ => Err(no_route()),
-    }
-}
 
 #[derive(Deserialize)]
 struct EndpointsBody {

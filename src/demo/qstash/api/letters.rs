@@ -164,7 +164,6 @@ fn filter_of(asked: &[(String, String)]) -> Result<Filter, Refused> {
         url: text("url"),
         group: text("topicName"),
         schedule_id: text("scheduleId"),
-        queue: text("queueName"),
         label: text("label"),
         flow_key: text("flowControlKey"),
         caller_ip: text("callerIp"),

@@ -88,13 +88,11 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
     let now = desk.clock.now();
     match first {
         "publish" => publish::publish(desk, call, rest, now),
-        "enqueue" => publish::enqueue(desk, call, rest, now),
         "batch" => publish::batch(desk, call, now),
         "schedules" => schedules::route(desk, call, rest, &named, now),
         "messages" => letters::messages(desk, call, &named, now),
         "dlq" => letters::dead(desk, call, &named, now),
         "logs" | "events" => letters::logs(desk, call),
-        "queues" => control::queues(desk, call, &named, now),
         "topics" => control::groups(desk, call, &named, now),
         "flowControl" => control::flows(desk, call, &named),
         "globalParallelism" => Ok(control::global(desk)),

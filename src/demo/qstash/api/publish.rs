@@ -1,11 +1,10 @@
-//! `publish`, `enqueue` and `batch`.
+//! `publish` and `batch`.
 
 use bytes::Bytes;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::call::{Answer, Call, no_route};
+use super::call::{Answer, Call};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::{Order, Published};
 use crate::demo::qstash::{Millis, Refused, wire};
@@ -19,34 +18,13 @@ pub(super) fn publish(
     rest: &str,
     now: Millis,
 ) -> Result<Answer, Refused> {
-    ordered(desk, call, rest, None, now)
-}
-
-pub(super) fn enqueue(
-    desk: &Desk,
-    call: &Call,
-    rest: &str,
-    now: Millis,
-) -> Result<Answer, Refused> {
-    let (queue, rest) = rest.split_once('/').ok_or_else(no_route)?;
-    let queue = percent_decode_str(queue).decode_utf8_lossy().into_owned();
-    ordered(desk, call, rest, Some(queue), now)
-}
-
-fn ordered(
-    desk: &Desk,
-    call: &Call,
-    rest: &str,
-    queue: Option<String>,
-    now: Millis,
-) -> Result<Answer, Refused> {
     if call.method != "POST" {
         return Err(Refused::new(405, "method not allowed"));
     }
     check_size(&call.body)?;
     let destination = call.destination(rest);
     let headers = call.headers.clone();
-    let order = Order { destination, headers, body: call.body.clone(), queue };
+    let order = Order { destination, headers, body: call.body.clone() };
     let published = desk.state().publish(order, now)?;
     let is_known = matches!(&published, Published::One(receipt) if receipt.deduplicated);
     let status = if is_known { 202 } else { 200 };
@@ -70,8 +48,6 @@ struct Item {
     headers: Option<Map<String, Value>>,
     #[serde(default)]
     body: Option<String>,
-    #[serde(default)]
-    queue: Option<String>,
 }
 
 /// Each item for itself: one that is refused tells so at its place, and the others are sent.
@@ -93,7 +69,7 @@ pub(super) fn batch(desk: &Desk, call: &Call, now: Millis) -> Result<Answer, Ref
 }
 
 fn order_of(item: Value) -> Result<Order, Refused> {
-    let Item { destination, headers, body, queue } = serde_json::from_value(item)
+    let Item { destination, headers, body } = serde_json::from_value(item)
         .map_err(|why| Refused::bad(format!("invalid batch item: {why}")))?;
     let body = Bytes::from(body.unwrap_or_default());
     check_size(&body)?;
@@ -101,5 +77,5 @@ fn order_of(item: Value) -> Result<Order, Refused> {
         Value::String(text) => (name, text),
         other => (name, other.to_string()),
     });
-    Ok(Order { destination, headers: headers.collect(), body, queue })
+    Ok(Order { destination, headers: headers.collect(), body })
 }

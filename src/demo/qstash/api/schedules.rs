@@ -29,7 +29,7 @@ pub(super) fn route(
             check_size(&call.body)?;
             let destination = call.destination(rest);
             let (headers, body) = (call.headers.clone(), call.body.clone());
-            let order = Order { destination, headers, body, queue: None };
+            let order = Order { destination, headers, body };
             let id = state.schedule(order, now)?;
             Ok(Answer::with(json!({ "scheduleId": id })))
         }

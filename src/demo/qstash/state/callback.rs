@@ -30,21 +30,17 @@ impl State {
         }
         let message = Message {
             id: self.ids.mint("msg_"),
-            root: source.root.clone(),
             url: callback.url.clone(),
             group: None,
             endpoint: None,
             schedule_id: source.schedule_id.clone(),
-            queue: source.queue.clone(),
             body: Bytes::from(told(about, response, dlq_id).to_string()),
             terms,
             asked: Vec::new(),
             created_at: now,
             not_before: now,
-            is_callback: true,
         };
-        // The message that it tells of holds the place in the queue.
-        self.accept(message, true, now);
+        self.accept(message, now);
     }
 }
 

@@ -19,8 +19,6 @@ pub struct Filter {
     pub group: Option<String>,
     /// The schedule.
     pub schedule_id: Option<String>,
-    /// The queue.
-    pub queue: Option<String>,
     /// One of its labels.
     pub label: Option<String>,
     /// The flow control key.
@@ -45,7 +43,6 @@ impl Filter {
             && same(&self.url, Some(&message.url))
             && same(&self.group, message.group.as_ref())
             && same(&self.schedule_id, message.schedule_id.as_ref())
-            && same(&self.queue, message.queue.as_ref())
             && same(&self.flow_key, flow_key)
             && self.label.as_ref().is_none_or(|label| labels.contains(label))
             && self.caller_ip.as_ref().is_none_or(|ip| ip == CALLER_IP)

@@ -4,7 +4,7 @@
 //!
 //! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
 //! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
-//! `callback` tells of it; `queue`, `group`, `flow`, `dead` and `cancel` do what a caller asks.
+//! `callback` tells of it; `group`, `flow`, `dead` and `cancel` do what a caller asks.
 
 mod callback;
 mod cancel;
@@ -13,7 +13,6 @@ mod flow;
 mod group;
 mod outcome;
 mod publish;
-mod queue;
 mod records;
 mod schedule;
 mod store;
@@ -22,7 +21,7 @@ mod tests;
 
 pub use cancel::Filter;
 pub use records::{
-    DeadLetter, Endpoint, Flow, Group, LogEntry, LogState, Order, Published, Queue, Receipt,
-    Response, Schedule, TickState,
+    DeadLetter, Endpoint, Flow, Group, LogEntry, LogState, Order, Published, Receipt, Response,
+    Schedule, TickState,
 };
 pub use store::State;

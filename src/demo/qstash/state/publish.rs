@@ -20,7 +20,6 @@ pub(super) struct Draft {
     pub terms: Terms,
     pub asked: Vec<(String, String)>,
     pub body: Bytes,
-    pub queue: Option<String>,
     pub schedule_id: Option<String>,
 }
 
@@ -34,19 +33,16 @@ struct Target {
 impl State {
     /// Accepts a message for its destination, or one for each endpoint of a group.
     pub fn publish(&mut self, order: Order, now: Millis) -> Result<Published, Refused> {
-        let Order { destination, headers, body, queue } = order;
+        let Order { destination, headers, body } = order;
         let terms = Terms::read(&headers)?;
         let schedule_id = None;
-        self.send(Draft { destination, terms, asked: headers, body, queue, schedule_id }, now)
+        self.send(Draft { destination, terms, asked: headers, body, schedule_id }, now)
     }
 
     pub(super) fn send(&mut self, draft: Draft, now: Millis) -> Result<Published, Refused> {
         let targets = self.targets(&draft.destination)?;
         if let Some(flow) = &draft.terms.flow {
             self.pace(flow);
-        }
-        if let Some(queue) = &draft.queue {
-            self.queue_on_demand(queue, now);
         }
         let is_group = targets.iter().any(|target| target.group.is_some());
         let mut receipts: Vec<Receipt> =
@@ -72,21 +68,18 @@ impl State {
         let terms = draft.terms.clone();
         let delayed = now + terms.delay.unwrap_or(0);
         let message = Message {
-            root: id.clone(),
             id: id.clone(),
             url: url.clone(),
             group,
             endpoint,
             schedule_id: draft.schedule_id.clone(),
-            queue: draft.queue.clone(),
             body: draft.body.clone(),
             not_before: terms.not_before.unwrap_or(delayed).max(now),
             terms,
             asked: draft.asked.clone(),
             created_at: now,
-            is_callback: false,
         };
-        self.accept(message, false, now);
+        self.accept(message, now);
         Receipt { message_id: id, url, deduplicated: false }
     }
 
@@ -119,7 +112,6 @@ impl State {
             terms,
             asked,
             body: message.body.clone(),
-            queue: message.queue.clone(),
             schedule_id: message.schedule_id.clone(),
         };
         Ok(self.send_to(target, &draft, now).message_id)

@@ -1,4 +1,4 @@
-//! The things that a QStash keeps: schedules, queues, groups, flows, log entries and dead letters,
+//! The things that a QStash keeps: schedules, groups, flows, log entries and dead letters,
 //! and the order and the receipts of a publish. The files beside this one change them.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,6 @@ pub struct Order {
     pub headers: Vec<(String, String)>,
     /// The bytes to deliver.
     pub body: Bytes,
-    /// The queue to deliver through.
-    pub queue: Option<String>,
 }
 
 /// The receipt for one destination.
@@ -90,21 +88,6 @@ impl Schedule {
     pub fn next_tick(&self) -> Option<Millis> {
         self.next.filter(|_| !self.is_paused)
     }
-}
-
-/// A queue's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queue {
-    /// In the path of what is enqueued.
-    pub name: String,
-    /// The most messages that are out at the same time.
-    pub parallelism: u32,
-    /// Nothing leaves.
-    pub is_paused: bool,
-    /// Unix milliseconds.
-    pub created_at: Millis,
-    /// Unix milliseconds.
-    pub updated_at: Millis,
 }
 
 /// Destinations under a name.

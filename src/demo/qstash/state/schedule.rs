@@ -14,7 +14,7 @@ use crate::demo::qstash::{Millis, Named, Refused};
 impl State {
     /// Makes a schedule, or replaces all of the one with this id, and gives the id.
     pub fn schedule(&mut self, order: Order, now: Millis) -> Result<String, Refused> {
-        let Order { destination, headers, body, queue: _ } = order;
+        let Order { destination, headers, body } = order;
         let ticks = Ticks::parse(headers.named("upstash-cron").unwrap_or_default())?;
         let terms = Terms { not_before: None, ..Terms::read(&headers)? };
         if !self.groups.contains_key(&destination) {
@@ -113,7 +113,6 @@ fn draft_of(schedule: &Schedule) -> Draft {
         terms: schedule.terms.clone(),
         asked: schedule.asked.clone(),
         body: schedule.body.clone(),
-        queue: schedule.terms.queue.clone(),
         schedule_id: Some(schedule.id.clone()),
     }
 }

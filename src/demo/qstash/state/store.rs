@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::records::{DeadLetter, Flow, Group, Hindrance, LogEntry, LogState, Queue, Schedule};
+use super::records::{DeadLetter, Flow, Group, Hindrance, LogEntry, LogState, Schedule};
 use crate::demo::qstash::Millis;
 use crate::demo::qstash::courier::Attempt;
 use crate::demo::qstash::message::Message;
@@ -14,7 +14,6 @@ pub struct State {
     pub(super) ids: Ids,
     pub(super) underway: BTreeMap<String, Underway>,
     pub(super) schedules: BTreeMap<String, Schedule>,
-    pub(super) queues: BTreeMap<String, Queue>,
     pub(super) flows: BTreeMap<String, Flow>,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) dead: BTreeMap<String, DeadLetter>,
@@ -29,8 +28,6 @@ pub struct Underway {
     pub(super) message: Arc<Message>,
     pub(super) retried: u32,
     pub(super) stage: Stage,
-    /// Has left its queue; it holds its place there until all that follows of it has ended.
-    pub(super) has_started: bool,
     pub(super) is_cancelled: bool,
 }
 
@@ -47,7 +44,6 @@ impl State {
             ids: Ids { seed: seed.to_owned(), minted: 0 },
             underway: BTreeMap::new(),
             schedules: BTreeMap::new(),
-            queues: BTreeMap::new(),
             flows: BTreeMap::new(),
             groups: BTreeMap::new(),
             dead: BTreeMap::new(),
@@ -121,16 +117,12 @@ impl State {
         }
         let underway = self.underway.get_mut(id)?;
         underway.stage = Stage::Active;
-        underway.has_started = true;
         self.note(LogState::Active, &message, now);
         Some(message.attempt(retried))
     }
 
     fn hindrance(&self, underway: &Underway, now: Millis) -> Hindrance {
         let message = &underway.message;
-        if !underway.has_started && message.queue.is_some() && !self.is_next_in_queue(message) {
-            return Hindrance::Unknown;
-        }
         let Some(flow) = message.terms.flow.as_ref().and_then(|flow| self.flows.get(&flow.key))
         else {
             return Hindrance::None;
@@ -151,12 +143,12 @@ impl State {
         self.underway.values().filter(|underway| underway.stage == Stage::Active).count()
     }
 
-    pub(super) fn accept(&mut self, message: Message, has_started: bool, now: Millis) {
+    pub(super) fn accept(&mut self, message: Message, now: Millis) {
         let message = Arc::new(message);
         self.note(LogState::Created, &message, now);
         let stage = Stage::Waiting { due: message.not_before };
         let id = message.id.clone();
-        let underway = Underway { message, retried: 0, stage, has_started, is_cancelled: false };
+        let underway = Underway { message, retried: 0, stage, is_cancelled: false };
         self.underway.insert(id, underway);
     }
 }

@@ -38,12 +38,6 @@ impl Scene {
         }
     }
 
-    fn enqueue(&mut self, queue: &str, headers: &[(&str, &str)]) -> String {
-        let order = Order { queue: Some(queue.to_owned()), ..order(DESTINATION, headers) };
-        self.state.publish(order, self.now).unwrap();
-        self.state.messages().last().unwrap().id.clone()
-    }
-
     fn schedule(&mut self, headers: &[(&str, &str)]) -> Result<String, Refused> {
         self.state.schedule(order(DESTINATION, headers), self.now)
     }
@@ -87,12 +81,7 @@ impl Scene {
 
 fn order(destination: &str, headers: &[(&str, &str)]) -> Order {
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    Order {
-        destination: destination.to_owned(),
-        headers: headers.collect(),
-        body: "body".into(),
-        queue: None,
-    }
+    Order { destination: destination.to_owned(), headers: headers.collect(), body: "body".into() }
 }
 
 fn failed(status: u16, headers: &[(&str, &str)]) -> Delivered {
