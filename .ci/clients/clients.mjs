@@ -228,22 +228,6 @@ await check("a schedule is made, replaced, paused, resumed and deleted", async (
   await assert.rejects(bad, fails(400));
 });
 
-await check("a URL group gets a message for each endpoint", async () => {
-  const name = "js-group";
-  const endpoints = [{ name: "one", url: `${here}/g/1` }, { url: `${here}/g/2` }];
-  await client.urlGroups.addEndpoints({ name, endpoints });
-  assert.deepEqual((await client.urlGroups.get(name)).endpoints, endpoints);
-  const sent = await client.publish({ urlGroup: name, body: "all" });
-  assert.deepEqual(sent.map((one) => one.url), endpoints.map((one) => one.url));
-  const [one] = await arrivals("/g/1");
-  assert.equal(one.headers["upstash-topic-name"], name);
-  await arrivals("/g/2");
-  await client.urlGroups.removeEndpoints({ name, endpoints: [{ name: "one" }] });
-  assert.equal((await client.urlGroups.list())[0].endpoints.length, 1);
-  await client.urlGroups.delete(name);
-  await assert.rejects(client.urlGroups.get(name), fails(404));
-});
-
 await check("a flow is told, paused, pinned and resumed", async () => {
   const flowControl = { key: "js-pace", parallelism: 3, rate: 7, period: "1m" };
   await client.flowControl.pause("js-pace");

@@ -216,21 +216,6 @@ def a_schedule_is_made_replaced_paused_resumed_and_deleted():
 
 
 @check
-def a_url_group_gets_a_message_for_each_endpoint():
-    endpoints = [{"name": "one", "url": f"{HERE}/g/1"}, {"url": f"{HERE}/g/2"}]
-    client.url_group.upsert_endpoints("py-group", endpoints)
-    sent = client.message.publish(url_group="py-group", body="all")
-    same([one.url for one in sent], [f"{HERE}/g/1", f"{HERE}/g/2"])
-    arrivals("/g/1")
-    arrivals("/g/2")
-    client.url_group.remove_endpoints("py-group", [{"name": "one"}])
-    same([one.url for one in client.url_group.get("py-group").endpoints], [f"{HERE}/g/2"])
-    assert "py-group" in [group.name for group in client.url_group.list()]
-    client.url_group.delete("py-group")
-    refused(lambda: client.url_group.get("py-group"), 404)
-
-
-@check
 def a_flow_is_told_paused_and_resumed():
     client.flow_control.pause("py-pace")
     pace = {"key": "py-pace", "parallelism": 3, "rate": 7, "period": 60}

@@ -16,10 +16,6 @@ pub struct Message {
     pub id: String,
     /// The destination.
     pub url: String,
-    /// The URL group that it was published to.
-    pub group: Option<String>,
-    /// The name of the destination in the group.
-    pub endpoint: Option<String>,
     /// The schedule that produced it.
     pub schedule_id: Option<String>,
     /// The bytes as they were published.
@@ -52,12 +48,8 @@ impl Message {
         add("Upstash-Retried", &retried.to_string());
         add("Upstash-Caller-Ip", CALLER_IP);
         add("Upstash-Region", REGION);
-        let optional =
-            [("Upstash-Schedule-Id", &self.schedule_id), ("Upstash-Topic-Name", &self.group)];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                add(name, value);
-            }
+        if let Some(schedule_id) = &self.schedule_id {
+            add("Upstash-Schedule-Id", schedule_id);
         }
         Attempt {
             message_id: self.id.clone(),

@@ -8,31 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::message::{CALLER_IP, Message};
-use super::state::{
-    DeadLetter, Flow, Group, LogEntry, LogState, Published, Receipt, Response, Schedule, TickState,
-};
+use super::state::{DeadLetter, Flow, LogEntry, LogState, Receipt, Response, Schedule, TickState};
 use super::terms::{Terms, canonical};
 
-/// The messages that were accepted.
-pub fn published(published: &Published) -> Value {
-    match published {
-        Published::One(receipt) => {
-            let mut told = json!({ "messageId": receipt.message_id });
-            if receipt.deduplicated {
-                told["deduplicated"] = true.into();
-            }
-            told
-        }
-        Published::Group(receipts) => receipts.iter().map(of_endpoint).collect(),
-    }
-}
-
-fn of_endpoint(receipt: &Receipt) -> Value {
-    let mut told = json!({ "messageId": receipt.message_id, "url": receipt.url });
+/// The message that was accepted, or the one that it is the same as.
+pub fn published(receipt: &Receipt) -> Value {
+    let mut answer = json!({ "messageId": receipt.message_id });
     if receipt.deduplicated {
-        told["deduplicated"] = true.into();
+        answer["deduplicated"] = true.into();
     }
-    told
+    answer
 }
 
 /// A message.
@@ -45,8 +30,6 @@ fn message_fields(message: &Message) -> Map<String, Value> {
     told.extend(fields([
         ("messageId", message.id.as_str().into()),
         ("url", message.url.as_str().into()),
-        ("topicName", message.group.clone().into()),
-        ("endpointName", message.endpoint.clone().into()),
         ("scheduleId", message.schedule_id.clone().into()),
         ("maxRetries", message.terms.retries.into()),
         ("notBefore", message.not_before.into()),
@@ -128,20 +111,6 @@ fn tick(state: TickState) -> Value {
         TickState::Success => "SUCCESS".into(),
         TickState::Fail => "FAIL".into(),
     }
-}
-
-/// A URL group.
-pub fn group(group: &Group) -> Value {
-    let endpoints = group.endpoints.iter().map(|endpoint| {
-        let told = [("name", endpoint.name.clone().into()), ("url", endpoint.url.as_str().into())];
-        Value::Object(fields(told).collect())
-    });
-    json!({
-        "name": group.name,
-        "createdAt": group.created_at,
-        "updatedAt": group.updated_at,
-        "endpoints": endpoints.collect::<Value>(),
-    })
 }
 
 /// A flow, how many of its messages wait, and how many are under way.

@@ -106,21 +106,18 @@ async fn a_message_of_more_than_a_megabyte_is_refused() {
 async fn a_batch_answers_for_each_item_in_its_order() {
     let post = Post::open().await;
     let url = &post.receiver.url;
-    let endpoints = json!({ "endpoints": [{ "url": url }, { "url": format!("{url}/2") }] });
-    let added = post.call("POST", "topics/g/endpoints").json(&endpoints).send().await.unwrap();
-    assert_eq!(added.status(), 200);
     let items = json!([
         { "destination": format!("{url}/1"), "headers": { "Upstash-Method": "PUT" }, "body": "b" },
         { "destination": "nowhere" },
-        { "destination": "g", "headers": {}, "body": null },
+        { "destination": format!("{url}/2"), "headers": {}, "body": null },
     ]);
     let (status, answers) =
         told(post.call("POST", "batch").json(&items).send().await.unwrap()).await;
     assert_eq!(status, 200);
     assert!(answers[0]["messageId"].is_string() && answers[1]["error"].is_string(), "{answers}");
-    assert_eq!(answers[2].as_array().map(Vec::len), Some(2));
+    assert!(answers[2]["messageId"].is_string(), "{answers}");
     post.qstash.settle().await;
-    assert_eq!(post.receiver.arrived().len(), 3);
+    assert_eq!(post.receiver.arrived().len(), 2);
 }
 
 #[tokio::test]

@@ -1,57 +1,15 @@
-//! The routes that steer deliveries: `topics`, `flowControl` and `keys`.
+//! The routes that steer deliveries: `flowControl` and `keys`.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::{Answer, Call, no_route, number};
 use crate::demo::qstash::desk::Desk;
-use crate::demo::qstash::state::{Endpoint, Flow};
+use crate::demo::qstash::state::Flow;
 use crate::demo::qstash::terms;
-use crate::demo::qstash::{Millis, Named, Refused, wire};
+use crate::demo::qstash::{Named, Refused, wire};
 
 /// The limit of everything, as the answer tells it; nothing here enforces it.
 const GLOBAL_PARALLELISM: u32 = 100;
-
-#[derive(Deserialize)]
-struct EndpointsBody {
-    endpoints: Vec<EndpointBody>,
-}
-
-#[derive(Deserialize)]
-struct EndpointBody {
-    name: Option<String>,
-    url: Option<String>,
-}
-
-pub(super) fn groups(
-    desk: &Desk,
-    call: &Call,
-    named: &[&str],
-    now: Millis,
-) -> Result<Answer, Refused> {
-    let mut state = desk.state();
-    match (call.method.as_str(), named) {
-        ("GET", []) => Ok(Answer::with(state.groups().map(wire::group).collect())),
-        ("GET", [name]) => state.group(name).map(|found| Answer::with(wire::group(found))),
-        ("DELETE", [name]) => state.delete_group(name).map(|()| Answer::empty()),
-        ("POST", [name, "endpoints"]) => {
-            let EndpointsBody { endpoints } = parsed(call.json()?)?;
-            let endpoints = endpoints.into_iter().map(|EndpointBody { name, url }| {
-                let url = url.ok_or_else(|| Refused::bad("an endpoint needs a url"))?;
-                Ok(Endpoint { name, url })
-            });
-            let endpoints: Vec<Endpoint> = endpoints.collect::<Result<_, Refused>>()?;
-            state.add_endpoints(name, endpoints, now).map(|()| Answer::empty())
-        }
-        ("DELETE", [name, "endpoints"]) => {
-            let EndpointsBody { endpoints } = parsed(call.json()?)?;
-            let named: Vec<_> =
-                endpoints.into_iter().map(|endpoint| (endpoint.name, endpoint.url)).collect();
-            state.remove_endpoints(name, &named, now).map(|()| Answer::empty())
-        }
-        _ => Err(no_route()),
-    }
-}
 
 pub(super) fn flows(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
     let mut state = desk.state();
@@ -125,8 +83,4 @@ pub(super) fn keys(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, R
         _ => return Err(no_route()),
     };
     Ok(Answer::with(json!({ "current": keys.current, "next": keys.next })))
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Refused> {
-    serde_json::from_value(body).map_err(|why| Refused::bad(format!("invalid body: {why}")))
 }

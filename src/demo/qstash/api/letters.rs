@@ -162,7 +162,6 @@ fn filter_of(asked: &[(String, String)]) -> Result<Filter, Refused> {
     Ok(Filter {
         message_ids,
         url: text("url"),
-        group: text("topicName"),
         schedule_id: text("scheduleId"),
         label: text("label"),
         flow_key: text("flowControlKey"),

@@ -93,7 +93,6 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
         "messages" => letters::messages(desk, call, &named, now),
         "dlq" => letters::dead(desk, call, &named, now),
         "logs" | "events" => letters::logs(desk, call),
-        "topics" => control::groups(desk, call, &named, now),
         "flowControl" => control::flows(desk, call, &named),
         "globalParallelism" => Ok(control::global(desk)),
         "keys" => control::keys(desk, call, &named),

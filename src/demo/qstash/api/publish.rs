@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Answer, Call};
 use crate::demo::qstash::desk::Desk;
-use crate::demo::qstash::state::{Order, Published};
+use crate::demo::qstash::state::Order;
 use crate::demo::qstash::{Millis, Refused, wire};
 
 /// The free plan's message size, read strictly.
@@ -25,10 +25,9 @@ pub(super) fn publish(
     let destination = call.destination(rest);
     let headers = call.headers.clone();
     let order = Order { destination, headers, body: call.body.clone() };
-    let published = desk.state().publish(order, now)?;
-    let is_known = matches!(&published, Published::One(receipt) if receipt.deduplicated);
-    let status = if is_known { 202 } else { 200 };
-    Ok(Answer { status, body: Some(wire::published(&published)) })
+    let receipt = desk.state().publish(order, now)?;
+    let status = if receipt.deduplicated { 202 } else { 200 };
+    Ok(Answer { status, body: Some(wire::published(&receipt)) })
 }
 
 pub(super) fn check_size(body: &[u8]) -> Result<(), Refused> {
@@ -62,7 +61,7 @@ pub(super) fn batch(desk: &Desk, call: &Call, now: Millis) -> Result<Answer, Ref
         let sent = order_of(item).and_then(|order| desk.state().publish(order, now));
         sent.map_or_else(
             |refused| json!({ "error": refused.error }),
-            |published| wire::published(&published),
+            |receipt| wire::published(&receipt),
         )
     });
     Ok(Answer::with(sent.collect()))

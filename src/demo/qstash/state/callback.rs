@@ -31,8 +31,6 @@ impl State {
         let message = Message {
             id: self.ids.mint("msg_"),
             url: callback.url.clone(),
-            group: None,
-            endpoint: None,
             schedule_id: source.schedule_id.clone(),
             body: Bytes::from(told(about, response, dlq_id).to_string()),
             terms,
@@ -61,12 +59,7 @@ fn told(about: &Underway, response: &Response, dlq_id: Option<&str>) -> Value {
         "createdAt": source.created_at,
         "callerIP": CALLER_IP,
     });
-    let optional = [
-        ("topicName", source.group.as_deref()),
-        ("endpointName", source.endpoint.as_deref()),
-        ("scheduleId", source.schedule_id.as_deref()),
-        ("dlqId", dlq_id),
-    ];
+    let optional = [("scheduleId", source.schedule_id.as_deref()), ("dlqId", dlq_id)];
     let fields: &mut Map<String, Value> = told.as_object_mut().expect("made as an object above");
     for (name, value) in optional {
         if let Some(value) = value {

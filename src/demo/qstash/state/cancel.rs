@@ -15,8 +15,6 @@ pub struct Filter {
     pub message_ids: Vec<String>,
     /// The destination.
     pub url: Option<String>,
-    /// The URL group.
-    pub group: Option<String>,
     /// The schedule.
     pub schedule_id: Option<String>,
     /// One of its labels.
@@ -41,7 +39,6 @@ impl Filter {
         let labels = &message.terms.labels;
         (self.message_ids.is_empty() || self.message_ids.contains(&message.id))
             && same(&self.url, Some(&message.url))
-            && same(&self.group, message.group.as_ref())
             && same(&self.schedule_id, message.schedule_id.as_ref())
             && same(&self.flow_key, flow_key)
             && self.label.as_ref().is_none_or(|label| labels.contains(label))

@@ -4,13 +4,12 @@
 //!
 //! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
 //! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
-//! `callback` tells of it; `group`, `flow`, `dead` and `cancel` do what a caller asks.
+//! `callback` tells of it; `flow`, `dead` and `cancel` do what a caller asks.
 
 mod callback;
 mod cancel;
 mod dead;
 mod flow;
-mod group;
 mod outcome;
 mod publish;
 mod records;
@@ -21,7 +20,6 @@ mod tests;
 
 pub use cancel::Filter;
 pub use records::{
-    DeadLetter, Endpoint, Flow, Group, LogEntry, LogState, Order, Published, Receipt, Response,
-    Schedule, TickState,
+    DeadLetter, Flow, LogEntry, LogState, Order, Receipt, Response, Schedule, TickState,
 };
 pub use store::State;

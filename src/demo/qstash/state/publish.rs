@@ -1,11 +1,11 @@
-//! Accepting messages: to a URL or to all of a group, at most once for a deduplication key.
+//! Accepting messages, at most once for a deduplication key.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::records::{Order, Published, Receipt};
+use super::records::{Order, Receipt};
 use super::store::State;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::{Deduplication, Terms, check_url};
@@ -23,64 +23,43 @@ pub(super) struct Draft {
     pub schedule_id: Option<String>,
 }
 
-/// A destination that was looked up.
-struct Target {
-    url: String,
-    group: Option<String>,
-    endpoint: Option<String>,
-}
-
 impl State {
-    /// Accepts a message for its destination, or one for each endpoint of a group.
-    pub fn publish(&mut self, order: Order, now: Millis) -> Result<Published, Refused> {
+    /// Accepts a message for its destination.
+    pub fn publish(&mut self, order: Order, now: Millis) -> Result<Receipt, Refused> {
         let Order { destination, headers, body } = order;
         let terms = Terms::read(&headers)?;
         let schedule_id = None;
         self.send(Draft { destination, terms, asked: headers, body, schedule_id }, now)
     }
 
-    pub(super) fn send(&mut self, draft: Draft, now: Millis) -> Result<Published, Refused> {
-        let targets = self.targets(&draft.destination)?;
-        if let Some(flow) = &draft.terms.flow {
+    pub(super) fn send(&mut self, draft: Draft, now: Millis) -> Result<Receipt, Refused> {
+        check_destination(&draft.destination)?;
+        let Draft { destination, terms, asked, body, schedule_id } = draft;
+        if let Some(flow) = &terms.flow {
             self.pace(flow);
         }
-        let is_group = targets.iter().any(|target| target.group.is_some());
-        let mut receipts: Vec<Receipt> =
-            targets.into_iter().map(|target| self.send_to(target, &draft, now)).collect();
-        match receipts.pop() {
-            Some(only) if !is_group => Ok(Published::One(only)),
-            last => Ok(Published::Group(receipts.into_iter().chain(last).collect())),
-        }
-    }
-
-    fn send_to(&mut self, target: Target, draft: &Draft, now: Millis) -> Receipt {
-        let key = deduplication_key(&target, draft);
+        let key = deduplication_key(&destination, &terms, &body);
         self.seen.retain(|_, (_, until)| *until > now);
         if let Some((message_id, _)) = key.as_ref().and_then(|key| self.seen.get(key)) {
-            let message_id = message_id.clone();
-            return Receipt { message_id, url: target.url, deduplicated: true };
+            return Ok(Receipt { message_id: message_id.clone(), deduplicated: true });
         }
         let id = self.ids.mint("msg_");
         if let Some(key) = key {
             self.seen.insert(key, (id.clone(), now + REMEMBERED));
         }
-        let Target { url, group, endpoint } = target;
-        let terms = draft.terms.clone();
         let delayed = now + terms.delay.unwrap_or(0);
         let message = Message {
             id: id.clone(),
-            url: url.clone(),
-            group,
-            endpoint,
-            schedule_id: draft.schedule_id.clone(),
-            body: draft.body.clone(),
+            url: destination,
+            schedule_id,
+            body,
             not_before: terms.not_before.unwrap_or(delayed).max(now),
             terms,
-            asked: draft.asked.clone(),
+            asked,
             created_at: now,
         };
         self.accept(message, now);
-        Receipt { message_id: id, url, deduplicated: false }
+        Ok(Receipt { message_id: id, deduplicated: false })
     }
 
     /// Publishes a message again under a new id; `changes` go over the headers it came with.
@@ -102,11 +81,6 @@ impl State {
         if !is_changed("upstash-not-before") {
             terms.not_before = None;
         }
-        let target = Target {
-            url: message.url.clone(),
-            group: message.group.clone(),
-            endpoint: message.endpoint.clone(),
-        };
         let draft = Draft {
             destination: message.url.clone(),
             terms,
@@ -114,41 +88,26 @@ impl State {
             body: message.body.clone(),
             schedule_id: message.schedule_id.clone(),
         };
-        Ok(self.send_to(target, &draft, now).message_id)
-    }
-
-    fn targets(&self, destination: &str) -> Result<Vec<Target>, Refused> {
-        if let Some(group) = self.groups.get(destination) {
-            let name = Some(destination.to_owned());
-            let targets = group.endpoints.iter().map(|endpoint| Target {
-                url: endpoint.url.clone(),
-                group: name.clone(),
-                endpoint: endpoint.name.clone(),
-            });
-            return Ok(targets.collect());
-        }
-        check_url(destination)
-            .map_err(|why| Refused::bad(format!("invalid destination url: {why}")))?;
-        Ok(vec![Target { url: destination.to_owned(), group: None, endpoint: None }])
+        Ok(self.send(draft, now)?.message_id)
     }
 }
 
-/// Each endpoint of a group has its own message, so the key is theirs as well.
-fn deduplication_key(target: &Target, draft: &Draft) -> Option<String> {
-    let id = match draft.terms.deduplication.as_ref()? {
+/// Refuses a destination that is no URL, in the service's words.
+pub(super) fn check_destination(url: &str) -> Result<(), Refused> {
+    check_url(url).map_err(|why| Refused::bad(format!("invalid destination url: {why}")))
+}
+
+fn deduplication_key(destination: &str, terms: &Terms, body: &[u8]) -> Option<String> {
+    Some(match terms.deduplication.as_ref()? {
         Deduplication::Id(id) => format!("id {id}"),
         Deduplication::Content => {
             let mut hash = Sha256::new();
-            let headers = format!("{:?}", draft.terms.headers);
-            for part in [draft.destination.as_bytes(), headers.as_bytes(), &draft.body] {
+            let headers = format!("{:?}", terms.headers);
+            for part in [destination.as_bytes(), headers.as_bytes(), body] {
                 hash.update(part.len().to_be_bytes());
                 hash.update(part);
             }
             format!("content {:?}", hash.finalize())
         }
-    };
-    Some(match target.group {
-        None => id,
-        Some(_) => format!("{id} {}", target.url),
     })
 }

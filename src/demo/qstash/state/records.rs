@@ -1,5 +1,5 @@
-//! The things that a QStash keeps: schedules, groups, flows, log entries and dead letters,
-//! and the order and the receipts of a publish. The files beside this one change them.
+//! The things that a QStash keeps: schedules, flows, log entries and dead letters,
+//! and the order and the receipt of a publish. The files beside this one change them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::demo::qstash::terms::{FlowTerms, Terms};
 /// The delivery that a call asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    /// A URL, or the name of a URL group.
+    /// The URL to deliver to.
     pub destination: String,
     /// The call's headers.
     pub headers: Vec<(String, String)>,
@@ -23,24 +23,13 @@ pub struct Order {
     pub body: Bytes,
 }
 
-/// The receipt for one destination.
+/// The receipt for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The new message, or the one that it is the same as.
     pub message_id: String,
-    /// The destination.
-    pub url: String,
     /// Nothing new was accepted.
     pub deduplicated: bool,
-}
-
-/// The receipts of a publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Published {
-    /// For a URL.
-    One(Receipt),
-    /// For each endpoint of a group.
-    Group(Vec<Receipt>),
 }
 
 /// A message that is published again and again.
@@ -48,7 +37,7 @@ pub enum Published {
 pub struct Schedule {
     /// Chosen by who made it, or minted.
     pub id: String,
-    /// A URL, or the name of a URL group.
+    /// The URL that each message is for.
     pub destination: String,
     /// When.
     pub ticks: Ticks,
@@ -88,28 +77,6 @@ impl Schedule {
     pub fn next_tick(&self) -> Option<Millis> {
         self.next.filter(|_| !self.is_paused)
     }
-}
-
-/// Destinations under a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// The name that is published to.
-    pub name: String,
-    /// The destinations.
-    pub endpoints: Vec<Endpoint>,
-    /// Unix milliseconds.
-    pub created_at: Millis,
-    /// Unix milliseconds.
-    pub updated_at: Millis,
-}
-
-/// One destination of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its name in the group.
-    pub name: Option<String>,
-    /// Its URL.
-    pub url: String,
 }
 
 /// The pace of one key.

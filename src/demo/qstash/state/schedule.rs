@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::publish::Draft;
-use super::records::{Order, Published, Schedule, TickState};
+use super::publish::{Draft, check_destination};
+use super::records::{Order, Schedule, TickState};
 use super::store::State;
 use crate::demo::qstash::cron::Ticks;
 use crate::demo::qstash::message::Message;
-use crate::demo::qstash::terms::{Terms, check_url};
+use crate::demo::qstash::terms::Terms;
 use crate::demo::qstash::{Millis, Named, Refused};
 
 impl State {
@@ -17,10 +17,7 @@ impl State {
         let Order { destination, headers, body } = order;
         let ticks = Ticks::parse(headers.named("upstash-cron").unwrap_or_default())?;
         let terms = Terms { not_before: None, ..Terms::read(&headers)? };
-        if !self.groups.contains_key(&destination) {
-            check_url(&destination)
-                .map_err(|why| Refused::bad(format!("invalid destination url: {why}")))?;
-        }
+        check_destination(&destination)?;
         let id = match headers.named("upstash-schedule-id") {
             Some(id) => checked_id(id)?,
             None => self.ids.mint("scd_"),
@@ -87,14 +84,9 @@ impl State {
             ticked.last = ticked.next;
             ticked.next = ticked.ticks.after(now);
             ticked.error = produced.as_ref().err().map(|refused| refused.error.clone());
-            let receipts = match produced {
-                Ok(Published::One(receipt)) => vec![receipt],
-                Ok(Published::Group(receipts)) => receipts,
-                Err(_) => Vec::new(),
-            };
-            let fresh = receipts.into_iter().filter(|receipt| !receipt.deduplicated);
-            let states = fresh.map(|receipt| (receipt.message_id, TickState::InProgress));
-            ticked.last_states = states.collect();
+            let fresh = produced.ok().filter(|receipt| !receipt.deduplicated);
+            let state = fresh.map(|receipt| (receipt.message_id, TickState::InProgress));
+            ticked.last_states = state.into_iter().collect();
         }
     }
 

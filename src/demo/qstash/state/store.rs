@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::records::{DeadLetter, Flow, Group, Hindrance, LogEntry, LogState, Schedule};
+use super::records::{DeadLetter, Flow, Hindrance, LogEntry, LogState, Schedule};
 use crate::demo::qstash::Millis;
 use crate::demo::qstash::courier::Attempt;
 use crate::demo::qstash::message::Message;
@@ -15,7 +15,6 @@ pub struct State {
     pub(super) underway: BTreeMap<String, Underway>,
     pub(super) schedules: BTreeMap<String, Schedule>,
     pub(super) flows: BTreeMap<String, Flow>,
-    pub(super) groups: BTreeMap<String, Group>,
     pub(super) dead: BTreeMap<String, DeadLetter>,
     pub(super) log: Vec<LogEntry>,
     /// The message ids by deduplication key, and until when a key counts.
@@ -45,7 +44,6 @@ impl State {
             underway: BTreeMap::new(),
             schedules: BTreeMap::new(),
             flows: BTreeMap::new(),
-            groups: BTreeMap::new(),
             dead: BTreeMap::new(),
             log: Vec::new(),
             seen: HashMap::new(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::demo::qstash::courier::{Attempt, Delivered};
-use crate::demo::qstash::{Millis, Named, Refused};
+use crate::demo::qstash::{Millis, Refused};
 
 /// 2026-03-01T00:00:00Z.
 const MORNING: Millis = 1_772_323_200_000;
@@ -32,10 +32,7 @@ impl Scene {
     }
 
     fn publish(&mut self, headers: &[(&str, &str)]) -> String {
-        match self.state.publish(order(DESTINATION, headers), self.now).unwrap() {
-            Published::One(receipt) => receipt.message_id,
-            Published::Group(receipts) => panic!("{receipts:?}"),
-        }
+        self.state.publish(order(DESTINATION, headers), self.now).unwrap().message_id
     }
 
     fn schedule(&mut self, headers: &[(&str, &str)]) -> Result<String, Refused> {
@@ -174,9 +171,7 @@ fn content_is_the_same_where_destination_body_and_headers_are() {
     assert_eq!(scene.publish(&[by_content]), first);
     assert_ne!(scene.publish(&[by_content, ("upstash-forward-a", "1")]), first);
     let other = order("http://host/b", &[by_content]);
-    assert!(
-        matches!(scene.state.publish(other, MORNING), Ok(Published::One(r)) if !r.deduplicated)
-    );
+    assert!(!scene.state.publish(other, MORNING).unwrap().deduplicated);
 }
 
 #[test]
@@ -229,28 +224,6 @@ fn a_failure_callback_that_fails_is_retried_and_calls_nobody_back() {
     assert_eq!(urls, [DESTINATION, "http://host/f", "http://host/f"]);
     assert_eq!(scene.state.dead_letters().count(), 2);
     assert_eq!(scene.log_of(&id).last(), Some(&"FAILED"));
-}
-
-#[test]
-fn a_group_gets_a_message_for_each_endpoint() {
-    let mut scene = Scene::new();
-    let endpoint = |name: Option<&str>, url: &str| Endpoint {
-        name: name.map(str::to_owned),
-        url: url.to_owned(),
-    };
-    let endpoints = vec![endpoint(Some("one"), "http://host/1"), endpoint(None, "http://host/2")];
-    scene.state.add_endpoints("g", endpoints, MORNING).unwrap();
-
-    let published = scene.state.publish(order("g", &[("upstash-deduplication-id", "d")]), MORNING);
-    let Published::Group(receipts) = published.unwrap() else { panic!("one message") };
-    assert_eq!(receipts.len(), 2);
-    assert!(receipts.iter().all(|receipt| !receipt.deduplicated));
-    let attempts = scene.due();
-    let urls: Vec<&str> = attempts.iter().map(|attempt| attempt.url.as_str()).collect();
-    assert_eq!(urls, ["http://host/1", "http://host/2"]);
-    assert_eq!(attempts[0].headers.named("upstash-topic-name"), Some("g"));
-    scene.state.remove_endpoints("g", &[(Some("one".to_owned()), None)], MORNING).unwrap();
-    assert_eq!(scene.state.group("g").unwrap().endpoints.len(), 1);
 }
 
 #[test]
