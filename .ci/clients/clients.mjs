@@ -228,22 +228,6 @@ await check("a schedule is made, replaced, paused, resumed and deleted", async (
   await assert.rejects(bad, fails(400));
 });
 
-await check("a flow is told, paused, pinned and resumed", async () => {
-  const flowControl = { key: "js-pace", parallelism: 3, rate: 7, period: "1m" };
-  await client.flowControl.pause("js-pace");
-  await client.publish({ url: `${here}/flow`, flowControl });
-  const told = await client.flowControl.get("js-pace");
-  assert.deepEqual([told.parallelismMax, told.rateMax, told.ratePeriod], [3, 7, 60]);
-  assert.deepEqual([told.waitListSize, told.isPaused], [1, true]);
-  await client.flowControl.pin("js-pace", { parallelism: 9 });
-  assert.equal((await client.flowControl.get("js-pace")).isPinnedParallelism, true);
-  await client.flowControl.unpin("js-pace", { parallelism: true });
-  await client.flowControl.resetRate("js-pace");
-  await client.flowControl.resume("js-pace");
-  await arrivals("/flow");
-  assert.ok((await client.flowControl.getGlobalParallelism()).parallelismMax > 0);
-});
-
 await check("a wrong token and a wrong destination are refused", async () => {
   const stranger = new Client({ baseUrl: QSTASH_URL, token: "another", retry: false });
   await assert.rejects(stranger.publish({ url: here }), fails(401));

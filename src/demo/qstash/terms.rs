@@ -222,7 +222,7 @@ fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refused> {
 }
 
 /// A period; a bare number is one of seconds.
-pub fn period(text: &str) -> Result<Millis, Refused> {
+fn period(text: &str) -> Result<Millis, Refused> {
     let period = text.parse::<u64>().map(|seconds| seconds * 1000).ok().or_else(|| span(text));
     let period = period.filter(|period| (1..=7 * DAY).contains(period));
     period.ok_or_else(|| Refused::bad(format!("invalid flow control period {text}")))

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::message::{CALLER_IP, Message};
-use super::state::{DeadLetter, Flow, LogEntry, LogState, Receipt, Response, Schedule, TickState};
+use super::state::{DeadLetter, LogEntry, LogState, Receipt, Response, Schedule, TickState};
 use super::terms::{Terms, canonical};
 
 /// The message that was accepted, or the one that it is the same as.
@@ -111,23 +111,6 @@ fn tick(state: TickState) -> Value {
         TickState::Success => "SUCCESS".into(),
         TickState::Fail => "FAIL".into(),
     }
-}
-
-/// A flow, how many of its messages wait, and how many are under way.
-pub fn flow(flow: &Flow, (waiting, active): (usize, usize)) -> Value {
-    json!({
-        "flowControlKey": flow.limits.key,
-        "waitListSize": waiting,
-        "parallelismMax": flow.limits.parallelism.unwrap_or(0),
-        "parallelismCount": active,
-        "rateMax": flow.limits.rate.unwrap_or(0),
-        "rateCount": flow.begun,
-        "ratePeriod": flow.limits.period / 1000,
-        "ratePeriodStart": flow.period_start / 1000,
-        "isPaused": flow.is_paused,
-        "isPinnedParallelism": flow.pins_parallelism,
-        "isPinnedRate": flow.pins_rate,
-    })
 }
 
 /// Headers as the service tells them: canonical name to a list of values.

@@ -267,26 +267,6 @@ async fn pages_of_the_log_meet_without_a_gap_newest_first() {
 }
 
 #[tokio::test]
-async fn a_flow_is_told_paused_and_pinned() {
-    let post = Post::open().await;
-    let flow = ("Upstash-Flow-Control-Value", "parallelism=2, rate=5, period=1m");
-    post.publish("/sync", &[("Upstash-Flow-Control-Key", "k"), flow]).await;
-    assert_eq!(post.asked("POST", "flowControl/k/pause").await.0, 200);
-    post.qstash.settle().await;
-
-    let (_, told) = post.asked("GET", "flowControl/k").await;
-    let numbers = ["waitListSize", "parallelismMax", "rateMax", "ratePeriod"];
-    assert_eq!(numbers.map(|name| told[name].as_u64()), [Some(1), Some(2), Some(5), Some(60)]);
-    assert_eq!((&told["isPaused"], post.receiver.arrived().len()), (&Value::Bool(true), 0));
-    post.asked("POST", "flowControl/k/pin?parallelism=7").await;
-    post.asked("POST", "flowControl/k/resume").await;
-    post.qstash.settle().await;
-    assert_eq!(post.receiver.arrived().len(), 1);
-    assert_eq!(post.asked("GET", "flowControl").await.1[0]["parallelismMax"], 7);
-    assert_eq!(post.asked("GET", "globalParallelism").await.1["parallelismCount"], 0);
-}
-
-#[tokio::test]
 async fn what_is_no_route_is_not_found() {
     let post = Post::open().await;
     for (method, path) in [("GET", "nothing"), ("PUT", "schedules/a"), ("GET", "publish/x")] {

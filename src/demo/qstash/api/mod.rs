@@ -3,7 +3,6 @@
 //! decodes or joins slashes would change it.
 
 mod call;
-mod control;
 mod letters;
 mod publish;
 mod schedules;
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::Refused;
-use super::desk::Desk;
+use super::desk::{Desk, Keys};
 use call::{Answer, Call, no_route, segments};
 
 /// The most bytes of a batch; a message in it has fewer.
@@ -93,9 +92,17 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
         "messages" => letters::messages(desk, call, &named, now),
         "dlq" => letters::dead(desk, call, &named, now),
         "logs" | "events" => letters::logs(desk, call),
-        "flowControl" => control::flows(desk, call, &named),
-        "globalParallelism" => Ok(control::global(desk)),
-        "keys" => control::keys(desk, call, &named),
+        "keys" => keys(desk, call, &named),
+        _ => Err(no_route()),
+    }
+}
+
+fn keys(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
+    match (call.method.as_str(), named) {
+        ("GET", []) => {
+            let Keys { current, next } = desk.keys();
+            Ok(Answer::with(json!({ "current": current, "next": next })))
+        }
         _ => Err(no_route()),
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
 //! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
-//! `callback` tells of it; `flow`, `dead` and `cancel` do what a caller asks.
+//! `callback` tells of it; `flow` keeps the pace; `dead` and `cancel` do what a caller asks.
 
 mod callback;
 mod cancel;
@@ -19,7 +19,5 @@ mod store;
 mod tests;
 
 pub use cancel::Filter;
-pub use records::{
-    DeadLetter, Flow, LogEntry, LogState, Order, Receipt, Response, Schedule, TickState,
-};
+pub use records::{DeadLetter, LogEntry, LogState, Order, Receipt, Response, Schedule, TickState};
 pub use store::State;

@@ -84,12 +84,6 @@ impl Schedule {
 pub struct Flow {
     /// The limits that count now.
     pub limits: FlowTerms,
-    /// Nothing begins.
-    pub is_paused: bool,
-    /// Messages do not change the parallelism.
-    pub pins_parallelism: bool,
-    /// Messages do not change the rate.
-    pub pins_rate: bool,
     /// When the present period began.
     pub period_start: Millis,
     /// The number of deliveries that began in it.
@@ -98,14 +92,7 @@ pub struct Flow {
 
 impl Flow {
     pub(super) fn new(limits: FlowTerms) -> Self {
-        Self {
-            limits,
-            is_paused: false,
-            pins_parallelism: false,
-            pins_rate: false,
-            period_start: 0,
-            begun: 0,
-        }
+        Self { limits, period_start: 0, begun: 0 }
     }
 
     /// The key that the messages share.
@@ -120,7 +107,7 @@ impl Flow {
     pub(super) fn hindrance(&self, active: usize, now: Millis) -> Hindrance {
         let is_full = self.limits.parallelism.is_some_and(|most| active >= most as usize);
         let is_spent = self.limits.rate.is_some_and(|most| self.begun >= most);
-        match self.is_paused || is_full {
+        match is_full {
             true => Hindrance::Unknown,
             false if is_spent && now < self.period_end() => Hindrance::Until(self.period_end()),
             false => Hindrance::None,
