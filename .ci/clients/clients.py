@@ -127,11 +127,11 @@ def a_delayed_message_is_told_and_cancelled():
     def publish(**more):
         return client.message.publish(url=f"{HERE}/late", delay="1h", **more).message_id
 
-    message_id = publish(retries=2, label="mine", flow_control={"key": "py", "rate": 5, "period": "2m"})
+    message_id = publish(retries=2, label="mine", flow_control={"key": "py", "parallelism": 5})
     message = client.message.get(message_id)
     same((message.url, message.max_retries, message.label), (f"{HERE}/late", 2, "mine"))
     same(message.not_before - message.created_at, 3_600_000)
-    same((message.flow_control.key, message.flow_control.rate, message.flow_control.period), ("py", 5, 120))
+    same((message.flow_control.key, message.flow_control.parallelism), ("py", 5))
     client.message.cancel(message_id)
     refused(lambda: client.message.get(message_id), 404)
     kept = publish()

@@ -52,6 +52,12 @@ impl Refused {
         Self::new(400, error)
     }
 
+    /// Refuses something that the service has and this one has not, so that nobody takes it for
+    /// done.
+    fn lacks(what: &str) -> Self {
+        Self::bad(format!("the local QStash has no {what}; docs/cli.md says what it has"))
+    }
+
     fn not_found(error: impl Into<String>) -> Self {
         Self::new(404, error)
     }

@@ -2,7 +2,7 @@
 //! batch item or a schedule say. Redaction is accepted and not done: here is nobody to hide
 //! anything from.
 
-use super::spans::{DAY, span};
+use super::spans::span;
 use super::{Millis, Named, Refused, expression};
 
 /// The time that a destination has to answer where the message does not say: the free plan's limit.
@@ -64,11 +64,7 @@ pub struct FlowTerms {
     /// The key that they share.
     pub key: String,
     /// The most that are under way at the same time.
-    pub parallelism: Option<u32>,
-    /// The most that begin within a period.
-    pub rate: Option<u32>,
-    /// The period of the rate.
-    pub period: Millis,
+    pub parallelism: u32,
 }
 
 impl Terms {
@@ -204,28 +200,15 @@ fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refused> {
             Some(_) => Err(Refused::bad("flow control value without a key")),
         };
     };
-    let mut flow = FlowTerms { key: key.to_owned(), parallelism: None, rate: None, period: 1000 };
-    for part in value.unwrap_or_default().split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
-            Some(("parallelism", count)) => flow.parallelism = Some(number("parallelism", count)?),
-            Some(("rate", count)) => flow.rate = Some(number("rate", count)?),
-            Some(("period", text)) => flow.period = period(text)?,
-            _ => return Err(Refused::bad(format!("invalid flow control value {part}"))),
-        }
+    let value = value.unwrap_or_default().trim();
+    let parallelism = match value.strip_prefix("parallelism=") {
+        Some(count) if !count.contains(',') => number("parallelism", count)?,
+        _ => return Err(Refused::lacks(&format!("flow control {value:?} but a parallelism"))),
+    };
+    match parallelism {
+        0 => Err(Refused::bad("flow control parallelism is at least 1")),
+        parallelism => Ok(Some(FlowTerms { key: key.to_owned(), parallelism })),
     }
-    let none_allowed = flow.parallelism == Some(0) || flow.rate == Some(0);
-    match (flow.parallelism, flow.rate) {
-        (None, None) => Err(Refused::bad("flow control needs a parallelism or a rate")),
-        _ if none_allowed => Err(Refused::bad("flow control parallelism and rate are at least 1")),
-        _ => Ok(Some(flow)),
-    }
-}
-
-/// A period; a bare number is one of seconds.
-fn period(text: &str) -> Result<Millis, Refused> {
-    let period = text.parse::<u64>().map(|seconds| seconds * 1000).ok().or_else(|| span(text));
-    let period = period.filter(|period| (1..=7 * DAY).contains(period));
-    period.ok_or_else(|| Refused::bad(format!("invalid flow control period {text}")))
 }
 
 fn length(what: &str, text: &str) -> Result<Millis, Refused> {
@@ -290,16 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn flow_control_is_read_with_and_without_blanks() {
+    fn flow_control_is_a_key_with_a_parallelism() {
         let flow = |value| {
             let headers =
                 [("Upstash-Flow-Control-Key", "k"), ("Upstash-Flow-Control-Value", value)];
-            read(&headers).map(|terms| terms.flow.map(|f| (f.parallelism, f.rate, f.period)))
+            read(&headers).map(|terms| terms.flow.map(|flow| flow.parallelism))
         };
-        assert_eq!(flow("parallelism=5,rate=10,period=1m"), Ok(Some((Some(5), Some(10), 60_000))));
-        assert_eq!(flow("parallelism=5, rate=10"), Ok(Some((Some(5), Some(10), 1000))));
-        assert_eq!(flow("rate=1, period=20"), Ok(Some((None, Some(1), 20_000))));
-        for value in ["", "parallelism=0", "rate=x", "speed=1", "rate=1,period=8d"] {
+        assert_eq!(flow(" parallelism=5"), Ok(Some(5)));
+        for value in ["", "parallelism=0", "parallelism=x", "rate=1", "parallelism=5, rate=10"] {
             assert_eq!(flow(value).unwrap_err().status, 400, "{value}");
         }
     }

@@ -4,12 +4,11 @@
 //!
 //! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
 //! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
-//! `callback` tells of it; `flow` keeps the pace; `dead` and `cancel` do what a caller asks.
+//! `callback` tells of it; `dead` and `cancel` do what a caller asks.
 
 mod callback;
 mod cancel;
 mod dead;
-mod flow;
 mod outcome;
 mod publish;
 mod records;

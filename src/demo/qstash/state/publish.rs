@@ -36,7 +36,7 @@ impl State {
         check_destination(&draft.destination)?;
         let Draft { destination, terms, asked, body, schedule_id } = draft;
         if let Some(flow) = &terms.flow {
-            self.pace(flow);
+            self.flows.insert(flow.key.clone(), flow.parallelism);
         }
         let key = deduplication_key(&destination, &terms, &body);
         self.seen.retain(|_, (_, until)| *until > now);

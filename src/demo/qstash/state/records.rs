@@ -1,4 +1,4 @@
-//! The things that a QStash keeps: schedules, flows, log entries and dead letters,
+//! The things that a QStash keeps: schedules, log entries and dead letters,
 //! and the order and the receipt of a publish. The files beside this one change them.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::demo::qstash::Millis;
 use crate::demo::qstash::courier::Delivered;
 use crate::demo::qstash::cron::Ticks;
 use crate::demo::qstash::message::Message;
-use crate::demo::qstash::terms::{FlowTerms, Terms};
+use crate::demo::qstash::terms::Terms;
 
 /// The delivery that a call asks for.
 #[derive(Clone, Debug, Default)]
@@ -77,59 +77,6 @@ impl Schedule {
     pub fn next_tick(&self) -> Option<Millis> {
         self.next.filter(|_| !self.is_paused)
     }
-}
-
-/// The pace of one key.
-#[derive(Clone, Debug)]
-pub struct Flow {
-    /// The limits that count now.
-    pub limits: FlowTerms,
-    /// When the present period began.
-    pub period_start: Millis,
-    /// The number of deliveries that began in it.
-    pub begun: u32,
-}
-
-impl Flow {
-    pub(super) fn new(limits: FlowTerms) -> Self {
-        Self { limits, period_start: 0, begun: 0 }
-    }
-
-    /// The key that the messages share.
-    pub fn key(&self) -> &str {
-        &self.limits.key
-    }
-
-    fn period_end(&self) -> Millis {
-        self.period_start.saturating_add(self.limits.period)
-    }
-
-    pub(super) fn hindrance(&self, active: usize, now: Millis) -> Hindrance {
-        let is_full = self.limits.parallelism.is_some_and(|most| active >= most as usize);
-        let is_spent = self.limits.rate.is_some_and(|most| self.begun >= most);
-        match is_full {
-            true => Hindrance::Unknown,
-            false if is_spent && now < self.period_end() => Hindrance::Until(self.period_end()),
-            false => Hindrance::None,
-        }
-    }
-
-    pub(super) fn count(&mut self, now: Millis) {
-        if now >= self.period_end() {
-            self.period_start = now;
-            self.begun = 0;
-        }
-        self.begun += 1;
-    }
-}
-
-/// A reason for which a message that is due is not delivered.
-pub enum Hindrance {
-    None,
-    /// The rate of its flow, up to that moment.
-    Until(Millis),
-    /// Something that must happen first.
-    Unknown,
 }
 
 /// A step of a message.

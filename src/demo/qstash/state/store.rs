@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::records::{DeadLetter, Flow, Hindrance, LogEntry, LogState, Schedule};
+use super::records::{DeadLetter, LogEntry, LogState, Schedule};
 use crate::demo::qstash::Millis;
 use crate::demo::qstash::courier::Attempt;
 use crate::demo::qstash::message::Message;
@@ -14,7 +14,8 @@ pub struct State {
     pub(super) ids: Ids,
     pub(super) underway: BTreeMap<String, Underway>,
     pub(super) schedules: BTreeMap<String, Schedule>,
-    pub(super) flows: BTreeMap<String, Flow>,
+    /// The parallelism of each flow control key: that of its latest message counts for all.
+    pub(super) flows: BTreeMap<String, u32>,
     pub(super) dead: BTreeMap<String, DeadLetter>,
     pub(super) log: Vec<LogEntry>,
     /// The message ids by deduplication key, and until when a key counts.
@@ -60,12 +61,8 @@ impl State {
     /// When [`Self::due`] would next give something, as far as that is known now.
     pub fn next_event(&self, now: Millis) -> Option<Millis> {
         let deliveries = self.underway.values().filter_map(|underway| match underway.stage {
-            Stage::Active => None,
-            Stage::Waiting { due } => match self.hindrance(underway, now.max(due)) {
-                Hindrance::None => Some(due),
-                Hindrance::Until(moment) => Some(due.max(moment)),
-                Hindrance::Unknown => None,
-            },
+            Stage::Waiting { due } if !self.is_held_back(underway) => Some(due),
+            Stage::Waiting { .. } | Stage::Active => None,
         });
         let ticks = self.schedules.values().filter_map(Schedule::next_tick);
         deliveries.chain(ticks).min().map(|moment| moment.max(now))
@@ -106,34 +103,26 @@ impl State {
     fn taken_up(&mut self, id: &str, now: Millis) -> Option<Attempt> {
         let underway = self.underway.get(id)?;
         let is_due = matches!(underway.stage, Stage::Waiting { due } if due <= now);
-        if !is_due || !matches!(self.hindrance(underway, now), Hindrance::None) {
+        if !is_due || self.is_held_back(underway) {
             return None;
         }
         let (message, retried) = (Arc::clone(&underway.message), underway.retried);
-        if let Some(flow) = self.flow_of(&message) {
-            flow.count(now);
-        }
         let underway = self.underway.get_mut(id)?;
         underway.stage = Stage::Active;
         self.note(LogState::Active, &message, now);
         Some(message.attempt(retried))
     }
 
-    fn hindrance(&self, underway: &Underway, now: Millis) -> Hindrance {
-        let message = &underway.message;
-        let Some(flow) = message.terms.flow.as_ref().and_then(|flow| self.flows.get(&flow.key))
-        else {
-            return Hindrance::None;
-        };
-        flow.hindrance(self.active_of(flow.key()), now)
-    }
-
-    pub(super) fn active_of(&self, flow_key: &str) -> usize {
-        let of_flow = |message: &Message| {
-            message.terms.flow.as_ref().is_some_and(|flow| flow.key == flow_key)
+    /// Says whether as many messages of the same flow are under way as may be.
+    fn is_held_back(&self, underway: &Underway) -> bool {
+        let key_of =
+            |underway: &Underway| underway.message.terms.flow.as_ref().map(|flow| flow.key.clone());
+        let key = key_of(underway);
+        let Some(most) = key.as_ref().and_then(|key| self.flows.get(key)) else {
+            return false;
         };
         let active = self.underway.values().filter(|underway| underway.stage == Stage::Active);
-        active.filter(|underway| of_flow(&underway.message)).count()
+        active.filter(|underway| key_of(underway) == key).count() >= *most as usize
     }
 
     /// Deliveries under way at this moment.

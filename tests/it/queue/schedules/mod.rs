@@ -64,7 +64,7 @@ async fn creating_sets_everything_that_a_schedule_has() {
     let failure = terms.failure_callback.as_ref().map(|callback| callback.url.as_str());
     assert_eq!(failure, Some("https://sync.example.com/api/background/sync/failure"));
     let flow = terms.flow.as_ref().expect("a flow control key");
-    assert_eq!((flow.key.as_str(), flow.parallelism, flow.rate), (ID, Some(1), None));
+    assert_eq!((flow.key.as_str(), flow.parallelism), (ID, 1));
     assert_eq!(terms.labels.len(), 1, "{:?}", terms.labels);
     assert!(terms.labels[0].starts_with("syncline-"), "{:?}", terms.labels);
 }

@@ -1,6 +1,5 @@
 //! The state after calls, ticks and outcomes, told in seconds after an invented morning.
 
-mod pace;
 mod schedules;
 
 use serde_json::Value;
@@ -224,6 +223,19 @@ fn a_failure_callback_that_fails_is_retried_and_calls_nobody_back() {
     assert_eq!(urls, [DESTINATION, "http://host/f", "http://host/f"]);
     assert_eq!(scene.state.dead_letters().count(), 2);
     assert_eq!(scene.log_of(&id).last(), Some(&"FAILED"));
+}
+
+#[test]
+fn parallelism_is_counted_per_key_and_freed_by_each_end() {
+    let mut scene = Scene::new();
+    let flow = [("upstash-flow-control-key", "k"), ("upstash-flow-control-value", "parallelism=2")];
+    let ids: Vec<String> = (0..3).map(|_| scene.publish(&flow)).collect();
+    let free = scene.publish(&[]);
+
+    assert_eq!(scene.due_ids(), [&ids[0], &ids[1], &free].map(String::clone));
+    assert_eq!(scene.next(), None, "the third waits for an end, not for a time");
+    scene.ends(&ids[1], Delivered::status(500));
+    assert_eq!(scene.due_ids(), [ids[2].clone()], "who waits for a retry is not under way");
 }
 
 #[test]
