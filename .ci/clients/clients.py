@@ -134,10 +134,6 @@ def a_delayed_message_is_told_and_cancelled():
     same((message.flow_control.key, message.flow_control.parallelism), ("py", 5))
     client.message.cancel(message_id)
     refused(lambda: client.message.get(message_id), 404)
-    kept = publish()
-    same(client.message.cancel_many([publish(), publish()]), 2)
-    same(client.message.get(kept).message_id, kept)
-    same(client.message.cancel_all(), 1)
 
 
 @check
@@ -168,31 +164,14 @@ def a_failing_message_is_retried_called_back_about_and_dead():
     same((failure["sourceMessageId"], failure["status"]), (sent.message_id, 500))
     same((failure["dlqId"], base64.b64decode(failure["sourceBody"])), (letter.dlq_id, b"source"))
     same((letter.response_status, letter.response_body), (500, "answer to /fail/py"))
-    same(client.dlq.get(letter.dlq_id).message_id, sent.message_id)
-    client.dlq.delete(letter.dlq_id)
-    refused(lambda: client.dlq.get(letter.dlq_id), 404)
-
-
-@check
-def of_several_dead_letters_those_that_are_named_are_deleted():
-    url = f"{HERE}/final/py"
-    ids = [client.message.publish(url=url).message_id for _ in range(3)]
-    letters = [dead_letter(message_id).dlq_id for message_id in ids]
-    page = client.dlq.list(count=2, filter={"url": url, "response_status": 489})
-    rest = client.dlq.list(count=2, filter={"url": url}, cursor=page.cursor)
-    same((len(page.messages), len(rest.messages), rest.cursor), (2, 1, None))
-    same(client.dlq.delete_many(letters[:2]), 2)
-    same([letter.dlq_id for letter in client.dlq.list(filter={"url": url}).messages], letters[2:])
 
 
 @check
 def the_log_tells_each_step_of_a_message():
     message_id = client.message.publish(url=f"{HERE}/logged").message_id
-    delivered = {"message_id": message_id, "state": LogState.DELIVERED}
-    until("its end", lambda: client.log.list(filter=delivered).logs)
-    states = [log.state.value for log in client.log.list(filter={"message_id": message_id}).logs]
-    same(states, ["DELIVERED", "ACTIVE", "CREATED"])
-    assert client.log.list(count=1).cursor
+    states = lambda: [log.state for log in client.log.list(filter={"message_id": message_id}).logs]
+    until("its end", lambda: LogState.DELIVERED in states())
+    same([state.value for state in states()], ["DELIVERED", "ACTIVE", "CREATED"])
 
 
 @check

@@ -104,7 +104,7 @@ impl LocalQStash {
 
     /// The messages that were given up, oldest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.desk.state().dead_letters().cloned().collect()
+        self.desk.state().dead_letters().to_vec()
     }
 
     /// Lets that much time pass on a stepped clock: goes from one tick, delayed message or retry to

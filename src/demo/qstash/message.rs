@@ -22,8 +22,6 @@ pub struct Message {
     pub body: Bytes,
     /// The terms of its delivery.
     pub terms: Terms,
-    /// The headers of the call that brought it, from which a dead letter is published again.
-    pub asked: Vec<(String, String)>,
     /// Unix milliseconds.
     pub created_at: Millis,
     /// No attempt is made earlier.

@@ -2,28 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::RequestBuilder;
-use serde_json::{Value, json};
+use serde_json::json;
 use syncline::demo::qstash::{Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY};
 
 use crate::world::door::told;
 use crate::world::qstash::post::{Post, morning};
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-async fn told_of(call: RequestBuilder) -> (u16, Value) {
-    told(call.send().await.unwrap()).await
-}
-
-/// A message that was given up, and its answers.
-async fn a_dead_letter(post: &Post) -> String {
-    post.receiver.answer_next(&[(418, &[("X-Why", "tea")])]);
-    post.publish("/sync", &[("Upstash-Retries", "0"), ("Upstash-Label", "mine")]).await;
-    post.qstash.settle().await;
-    let (_, dead) = post.asked("GET", "dlq?label=mine&responseStatus=418").await;
-    assert_eq!(dead["messages"][0]["responseHeader"]["X-Why"], json!(["tea"]));
-    dead["messages"][0]["dlqId"].as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn nothing_is_told_or_done_without_the_token() {
@@ -187,83 +172,43 @@ async fn a_message_is_told_and_cancelled_and_then_gone() {
 }
 
 #[tokio::test]
-async fn an_empty_id_cancels_everything_as_it_does_at_the_service() {
-    let post = Post::open().await;
-    for _ in 0..3 {
-        post.publish("/sync", &[]).await;
-    }
-    assert_eq!(post.asked("DELETE", "messages/").await, (200, json!({ "cancelled": 3 })));
-}
-
-#[tokio::test]
-async fn a_dead_letter_is_retried_with_other_headers_or_deleted() {
-    let post = Post::open().await;
-    let dlq_id = a_dead_letter(&post).await;
-    let retry = post.call("POST", &format!("dlq/retry/{dlq_id}"));
-    let (status, retried) =
-        told(retry.header("Upstash-Method", "PATCH").send().await.unwrap()).await;
-    assert_eq!((status, retried["messageId"].is_string()), (201, true));
-    post.qstash.settle().await;
-    assert_eq!(post.receiver.arrived()[1].method, "PATCH");
-
-    let dlq_id = a_dead_letter(&post).await;
-    let many = post.asked("POST", &format!("dlq/retry?dlqIds={dlq_id}&dlqIds=dlq_none")).await;
-    assert_eq!((many.0, many.1["responses"].as_array().map(Vec::len)), (201, Some(1)));
-    let path = format!("dlq/{}", a_dead_letter(&post).await);
-    assert_eq!(post.asked("GET", &path).await.1["responseStatus"], 418);
-    assert_eq!(post.asked("DELETE", &path).await.0, 200);
-    assert_eq!(post.asked("DELETE", &path).await.0, 404);
-    a_dead_letter(&post).await;
-    assert_eq!(post.asked("DELETE", "dlq?label=mine").await.1["deleted"], 1);
-}
-
-#[tokio::test]
-async fn a_bulk_call_is_about_those_that_its_query_or_its_body_names() {
-    let post = Post::open().await;
-    let mut ids = Vec::new();
-    for _ in 0..3 {
-        ids.push(a_dead_letter(&post).await);
-    }
-    let (_, page) = post.asked("GET", "dlq?count=2").await;
-    let cursor = page["cursor"].as_str().unwrap();
-    let (_, rest) = post.asked("GET", &format!("dlq?count=2&cursor={cursor}")).await;
-    let id = |page: &Value, at: usize| page["messages"][at]["dlqId"].clone();
-    assert_eq!([id(&page, 0), id(&page, 1), id(&rest, 0)], [&*ids[2], &ids[1], &ids[0]]);
-
-    let body = json!({ "dlqIds": [ids[0]] });
-    let (_, deleted) = told_of(post.call("DELETE", "dlq").json(&body)).await;
-    assert_eq!(deleted["deleted"], 1);
-    let (_, deleted) = post.asked("DELETE", &format!("dlq?dlqIds={}", ids[1])).await;
-    assert_eq!((&deleted["deleted"], post.qstash.dead_letters().len()), (&1.into(), 1));
-
-    let (_, sent) = post.publish("/sync", &[]).await;
-    post.publish("/sync", &[]).await;
-    let body = json!({ "messageIds": [sent["messageId"]] });
-    let (_, cancelled) = told_of(post.call("DELETE", "messages").json(&body)).await;
-    assert_eq!((&cancelled["cancelled"], post.qstash.pending()), (&1.into(), 1));
-}
-
-#[tokio::test]
-async fn pages_of_the_log_meet_without_a_gap_newest_first() {
+async fn the_log_tells_each_step_of_a_message_newest_first() {
     let post = Post::open().await;
     post.receiver.answer_next(&[(500, &[])]);
-    post.publish("/sync", &[]).await;
+    let (_, published) = post.publish("/sync", &[]).await;
+    post.publish("/other", &[]).await;
     post.qstash.advance(HOUR).await;
 
-    let (mut states, mut path) = (Vec::new(), "logs?count=2".to_owned());
-    loop {
-        let (_, page) = post.asked("GET", &path).await;
-        let events = page["events"].as_array().unwrap();
-        states.extend(events.iter().map(|event| event["state"].as_str().unwrap().to_owned()));
-        let Some(cursor) = page["cursor"].as_str() else { break };
-        path = format!("logs?count=2&cursor={cursor}");
+    let id = published["messageId"].as_str().unwrap();
+    let (_, log) = post.asked("GET", &format!("logs?messageId={id}")).await;
+    let events = log["events"].as_array().unwrap();
+    let states: Vec<&str> = events.iter().map(|event| event["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["DELIVERED", "ACTIVE", "RETRY", "ERROR", "ACTIVE", "CREATED"]);
+    assert_eq!(events[2]["nextDeliveryTime"], 1_772_323_212_000_u64);
+    assert_eq!(events[2]["error"], "answered 500");
+}
+
+#[tokio::test]
+async fn a_dead_letter_tells_the_last_answer_newest_first() {
+    let post = Post::open().await;
+    post.receiver.answer_next(&[(418, &[("X-Why", "tea")]), (500, &[])]);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let (_, published) = post.publish("/sync", &[("Upstash-Retries", "0")]).await;
+        ids.push(published["messageId"].clone());
+        post.qstash.settle().await;
     }
-    let expected = ["DELIVERED", "ACTIVE", "RETRY", "ERROR", "ACTIVE", "CREATED"];
-    assert_eq!(states, expected);
-    let (_, retry) = post.asked("GET", "events?state=RETRY").await;
-    assert_eq!(retry["events"][0]["nextDeliveryTime"], 1_772_323_212_000_u64);
-    assert_eq!(retry["events"][0]["error"], "answered 500");
-    assert_eq!(retry["events"].as_array().map(Vec::len), Some(1));
+    let (_, dead) = post.asked("GET", "dlq").await;
+    let letters = dead["messages"].as_array().unwrap();
+    assert_eq!(
+        letters.iter().map(|letter| &letter["messageId"]).collect::<Vec<_>>(),
+        [&ids[1], &ids[0]]
+    );
+    let path = format!("dlq?messageId={}", ids[0].as_str().unwrap());
+    let (_, dead) = post.asked("GET", &path).await;
+    assert_eq!(dead["messages"][0]["responseStatus"], 418);
+    assert_eq!(dead["messages"][0]["responseHeader"]["X-Why"], json!(["tea"]));
+    assert_eq!(dead["messages"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

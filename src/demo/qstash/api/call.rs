@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use crate::demo::qstash::{Millis, Named, Refused, terms};
+use crate::demo::qstash::{Named, Refused};
 
 /// A call as it came.
 pub(super) struct Call {
@@ -13,7 +13,7 @@ pub(super) struct Call {
     /// Without the query.
     pub(super) path: String,
     /// As it came.
-    pub(super) query: String,
+    query: String,
     /// The headers, then the settings of the query.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
@@ -51,14 +51,14 @@ impl Call {
             headers: named.collect(),
             body,
         };
-        let settings = call.asked().into_iter().filter(|(name, _)| name.starts_with("upstash-"));
+        let settings = call.query().into_iter().filter(|(name, _)| name.starts_with("upstash-"));
         let settings: Vec<_> = settings.collect();
         call.headers.extend(settings);
         call
     }
 
     pub(super) fn is_authorized(&self, token: &str) -> bool {
-        let asked = self.asked();
+        let asked = self.query();
         let bearer = self.headers.named("authorization").and_then(|text| text.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let given = bearer.map(|(_, token)| token.trim()).or_else(|| asked.named("qstash_token"));
@@ -66,7 +66,7 @@ impl Call {
     }
 
     /// The query's names and values, decoded.
-    pub(super) fn asked(&self) -> Vec<(String, String)> {
+    pub(super) fn query(&self) -> Vec<(String, String)> {
         let decoded = |text: &str| {
             let text = text.replace('+', " ");
             percent_decode_str(&text).decode_utf8_lossy().into_owned()
@@ -96,20 +96,8 @@ impl Call {
     }
 }
 
-/// A list of the query: the name again and again, or once with commas.
-pub(super) fn list(asked: &[(String, String)], name: &str) -> Vec<String> {
-    let values = asked.iter().filter(|(known, _)| known == name);
-    let values = values.flat_map(|(_, value)| value.split(','));
-    values.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
-}
-
-/// A number of the query.
-pub(super) fn number(asked: &[(String, String)], name: &str) -> Result<Option<Millis>, Refused> {
-    asked.named(name).map(|text| terms::number(name, text)).transpose()
-}
-
 /// A path's segments after the first, decoded. Where nothing follows there is none: an empty id is
-/// no id, and this is how a call about one message becomes one about all.
+/// no id.
 pub(super) fn segments(rest: &str) -> Vec<String> {
     let segments = rest.split('/').filter(|_| !rest.is_empty());
     segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()

@@ -90,8 +90,8 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
         "batch" => publish::batch(desk, call, now),
         "schedules" => schedules::route(desk, call, rest, &named, now),
         "messages" => letters::messages(desk, call, &named, now),
-        "dlq" => letters::dead(desk, call, &named, now),
-        "logs" | "events" => letters::logs(desk, call),
+        "dlq" => letters::dead(desk, call, &named),
+        "logs" => letters::logs(desk, call, &named),
         "keys" => keys(desk, call, &named),
         _ => Err(no_route()),
     }

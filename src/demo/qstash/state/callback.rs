@@ -34,7 +34,6 @@ impl State {
             schedule_id: source.schedule_id.clone(),
             body: Bytes::from(told(about, response, dlq_id).to_string()),
             terms,
-            asked: Vec::new(),
             created_at: now,
             not_before: now,
         };

@@ -4,11 +4,9 @@
 //!
 //! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
 //! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
-//! `callback` tells of it; `dead` and `cancel` do what a caller asks.
+//! `callback` tells of it.
 
 mod callback;
-mod cancel;
-mod dead;
 mod outcome;
 mod publish;
 mod records;
@@ -17,6 +15,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use cancel::Filter;
 pub use records::{DeadLetter, LogEntry, LogState, Order, Receipt, Response, Schedule, TickState};
 pub use store::State;

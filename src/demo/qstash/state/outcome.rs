@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::records::{LogState, Response, TickState};
+use super::records::{DeadLetter, LogState, Response, TickState};
 use super::store::{Stage, State, Underway};
 use crate::demo::qstash::backoff;
 use crate::demo::qstash::courier::Delivered;
@@ -45,7 +45,8 @@ impl State {
             Verdict::Delivered => self.tick_ended(&message, TickState::Success),
             Verdict::GivenUp => {
                 self.tick_ended(&message, TickState::Fail);
-                self.bury(dlq_id.unwrap_or_default(), message, response, now);
+                let dlq_id = dlq_id.unwrap_or_default();
+                self.dead.push(DeadLetter { dlq_id, message, response });
             }
             Verdict::Retry { due } => {
                 let retried = underway.retried + 1;

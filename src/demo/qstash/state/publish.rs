@@ -1,7 +1,5 @@
 //! Accepting messages, at most once for a deduplication key.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -18,7 +16,6 @@ const REMEMBERED: Millis = 10 * 60 * 1000;
 pub(super) struct Draft {
     pub destination: String,
     pub terms: Terms,
-    pub asked: Vec<(String, String)>,
     pub body: Bytes,
     pub schedule_id: Option<String>,
 }
@@ -29,12 +26,12 @@ impl State {
         let Order { destination, headers, body } = order;
         let terms = Terms::read(&headers)?;
         let schedule_id = None;
-        self.send(Draft { destination, terms, asked: headers, body, schedule_id }, now)
+        self.send(Draft { destination, terms, body, schedule_id }, now)
     }
 
     pub(super) fn send(&mut self, draft: Draft, now: Millis) -> Result<Receipt, Refused> {
         check_destination(&draft.destination)?;
-        let Draft { destination, terms, asked, body, schedule_id } = draft;
+        let Draft { destination, terms, body, schedule_id } = draft;
         if let Some(flow) = &terms.flow {
             self.flows.insert(flow.key.clone(), flow.parallelism);
         }
@@ -55,40 +52,10 @@ impl State {
             body,
             not_before: terms.not_before.unwrap_or(delayed).max(now),
             terms,
-            asked,
             created_at: now,
         };
         self.accept(message, now);
         Ok(Receipt { message_id: id, deduplicated: false })
-    }
-
-    /// Publishes a message again under a new id; `changes` go over the headers it came with.
-    pub(super) fn send_again(
-        &mut self,
-        message: &Arc<Message>,
-        changes: &[(String, String)],
-        now: Millis,
-    ) -> Result<String, Refused> {
-        let is_changed = |name: &str| changes.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-        let kept = message.asked.iter().filter(|(name, _)| !is_changed(name));
-        let asked: Vec<_> = kept.chain(changes).cloned().collect();
-        // A dead letter is not the message that the key was given to.
-        let mut terms = match asked.is_empty() {
-            true => message.terms.clone(),
-            false => Terms::read(&asked)?,
-        };
-        terms.deduplication = None;
-        if !is_changed("upstash-not-before") {
-            terms.not_before = None;
-        }
-        let draft = Draft {
-            destination: message.url.clone(),
-            terms,
-            asked,
-            body: message.body.clone(),
-            schedule_id: message.schedule_id.clone(),
-        };
-        Ok(self.send(draft, now)?.message_id)
     }
 }
 

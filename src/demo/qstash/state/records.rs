@@ -43,8 +43,6 @@ pub struct Schedule {
     pub ticks: Ticks,
     /// The terms of each message.
     pub terms: Terms,
-    /// The headers that it was made with.
-    pub asked: Vec<(String, String)>,
     /// The bytes of each message.
     pub body: Bytes,
     /// Unix milliseconds.
@@ -167,6 +165,4 @@ pub struct DeadLetter {
     pub message: Arc<Message>,
     /// The last answer.
     pub response: Response,
-    /// When it was given up.
-    pub time: Millis,
 }

@@ -29,7 +29,6 @@ impl State {
             next: ticks.after(now),
             ticks,
             terms,
-            asked: headers,
             body,
             created_at,
             is_paused: false,
@@ -103,7 +102,6 @@ fn draft_of(schedule: &Schedule) -> Draft {
     Draft {
         destination: schedule.destination.clone(),
         terms: schedule.terms.clone(),
-        asked: schedule.asked.clone(),
         body: schedule.body.clone(),
         schedule_id: Some(schedule.id.clone()),
     }

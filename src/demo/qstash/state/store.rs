@@ -16,7 +16,7 @@ pub struct State {
     pub(super) schedules: BTreeMap<String, Schedule>,
     /// The parallelism of each flow control key: that of its latest message counts for all.
     pub(super) flows: BTreeMap<String, u32>,
-    pub(super) dead: BTreeMap<String, DeadLetter>,
+    pub(super) dead: Vec<DeadLetter>,
     pub(super) log: Vec<LogEntry>,
     /// The message ids by deduplication key, and until when a key counts.
     pub(super) seen: HashMap<String, (String, Millis)>,
@@ -45,7 +45,7 @@ impl State {
             underway: BTreeMap::new(),
             schedules: BTreeMap::new(),
             flows: BTreeMap::new(),
-            dead: BTreeMap::new(),
+            dead: Vec::new(),
             log: Vec::new(),
             seen: HashMap::new(),
         }
@@ -76,6 +76,27 @@ impl State {
     /// One of them.
     pub fn message(&self, id: &str) -> Option<&Arc<Message>> {
         self.underway.get(id).map(|underway| &underway.message)
+    }
+
+    /// Cancels a message; no attempt will begin any more. `false` where there is none.
+    pub fn cancel(&mut self, id: &str, now: Millis) -> bool {
+        let Some(underway) = self.underway.get_mut(id) else {
+            return false;
+        };
+        let message = Arc::clone(&underway.message);
+        if underway.stage == Stage::Active {
+            underway.is_cancelled = true;
+            self.note(LogState::CancelRequested, &message, now);
+        } else {
+            self.underway.remove(id);
+            self.note(LogState::Cancelled, &message, now);
+        }
+        true
+    }
+
+    /// The messages that were given up, oldest first.
+    pub fn dead_letters(&self) -> &[DeadLetter] {
+        &self.dead
     }
 
     /// The log, oldest entry first.

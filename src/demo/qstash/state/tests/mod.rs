@@ -114,7 +114,7 @@ fn attempts_fall_at_the_documented_seconds_and_then_the_message_is_dead() {
         let mut scene = Scene::new();
         let id = scene.publish(headers);
         assert_eq!(scene.fails_at(&id, Delivered::status(500)), expected, "{headers:?}");
-        let letter = scene.state.dead_letters().next().expect("it is dead");
+        let letter = scene.state.dead_letters().first().expect("it is dead");
         assert_eq!((&letter.message.id, letter.response.status), (&id, 500));
     }
 }
@@ -204,7 +204,7 @@ fn a_callback_tells_of_each_attempt_and_a_failure_callback_of_the_last() {
     );
     assert_eq!((&last["body"], &last["sourceBody"]), (&"d2h5".into(), &"Ym9keQ==".into()));
     assert_eq!(last["sourceHeader"]["Content-Type"][0], "text/plain");
-    assert_eq!(last["dlqId"], scene.state.dead_letters().next().unwrap().dlq_id);
+    assert_eq!(last["dlqId"], scene.state.dead_letters()[0].dlq_id);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_failure_callback_that_fails_is_retried_and_calls_nobody_back() {
         }
     }
     assert_eq!(urls, [DESTINATION, "http://host/f", "http://host/f"]);
-    assert_eq!(scene.state.dead_letters().count(), 2);
+    assert_eq!(scene.state.dead_letters().len(), 2);
     assert_eq!(scene.log_of(&id).last(), Some(&"FAILED"));
 }
 
@@ -252,36 +252,6 @@ fn a_cancelled_message_begins_no_attempt_and_one_under_way_no_other() {
     assert_eq!(scene.log_of(&active), ["CREATED", "ACTIVE", "CANCEL_REQUESTED", "CANCELLED"]);
     assert_eq!(scene.log_of(&waiting), ["CREATED", "CANCELLED"]);
     assert_eq!(scene.next(), None);
-}
-
-#[test]
-fn a_bulk_cancel_takes_what_its_filter_meets_and_without_one_everything() {
-    let mut scene = Scene::new();
-    let labelled = [("upstash-label", "a,b"), ("upstash-delay", "1h")];
-    for headers in [&labelled[..], &labelled[1..], &labelled[1..]] {
-        scene.publish(headers);
-    }
-    let by_label = Filter { label: Some("b".to_owned()), ..Filter::default() };
-    assert_eq!(scene.state.cancel_all(&by_label, 500, MORNING), 1);
-    assert_eq!(scene.state.cancel_all(&Filter::default(), 500, MORNING), 2);
-}
-
-#[test]
-fn a_dead_letter_is_retried_as_a_new_message_with_the_terms_it_had() {
-    let mut scene = Scene::new();
-    let headers = [("upstash-retries", "0"), ("upstash-method", "PUT")];
-    let id = scene.publish(&[headers[0], headers[1], ("upstash-deduplication-id", "d")]);
-    scene.fails_at(&id, Delivered::status(500));
-    let dlq_id = scene.state.dead_letters().next().unwrap().dlq_id.clone();
-
-    let changes = [("upstash-retries".to_owned(), "5".to_owned())];
-    let new = scene.state.retry_dead(&dlq_id, &changes, scene.now).unwrap();
-
-    assert_ne!(new, id);
-    let message = scene.state.message(&new).unwrap();
-    assert_eq!((message.terms.retries, message.terms.method.as_str()), (5, "PUT"));
-    assert_eq!(scene.state.dead_letters().count(), 0);
-    assert_eq!(scene.state.retry_dead(&dlq_id, &[], scene.now).unwrap_err().status, 404);
 }
 
 #[test]
