@@ -83,15 +83,12 @@ await check("the receiver refuses another body and another URL", async () => {
   await assert.rejects(receiver.verify({ signature, body: "genuine", url: `${here}/other` }));
 });
 
-await check("the same id and the same content are delivered once", async () => {
+await check("the same id is delivered once", async () => {
   const url = `${here}/once`;
   const first = await client.publish({ url, deduplicationId: "js-1" });
   const second = await client.publish({ url, deduplicationId: "js-1" });
   assert.deepEqual([second.messageId, second.deduplicated], [first.messageId, true]);
-  await client.publish({ url, body: "x", contentBasedDeduplication: true });
-  const third = await client.publish({ url, body: "x", contentBasedDeduplication: true });
-  assert.equal(third.deduplicated, true);
-  await arrivals("/once", 2);
+  await arrivals("/once");
 });
 
 await check("a delayed message is told, and cancelled", async () => {

@@ -18,8 +18,6 @@ pub struct Terms {
     pub method: String,
     /// Between the publish, or a schedule's tick, and the first attempt.
     pub delay: Option<Millis>,
-    /// The moment of the first attempt; beats the delay.
-    pub not_before: Option<Millis>,
     /// The number of times that a failed delivery is tried again.
     pub retries: u32,
     /// The expression for the time between attempts.
@@ -30,8 +28,8 @@ pub struct Terms {
     pub callback: Option<Callback>,
     /// The callback that is told of a final failure.
     pub failure_callback: Option<Callback>,
-    /// The rule by which another message is the same.
-    pub deduplication: Option<Deduplication>,
+    /// The id by which another message is the same.
+    pub deduplication_id: Option<String>,
     /// With whom the deliveries share their pace.
     pub flow: Option<FlowTerms>,
     /// The headers beside QStash's own, with names as in `Content-Type`.
@@ -49,15 +47,6 @@ pub struct Callback {
     pub terms: Box<Terms>,
 }
 
-/// A rule by which two messages are the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deduplication {
-    /// An id that the publisher chose.
-    Id(String),
-    /// Destination, body, content type and forwarded headers.
-    Content,
-}
-
 /// The pace of all messages with the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowTerms {
@@ -70,20 +59,18 @@ pub struct FlowTerms {
 impl Terms {
     /// Reads the headers of a call, or refuses them as the service would.
     pub fn read(headers: &[(String, String)]) -> Result<Self, Refused> {
-        let not_before = match headers.named("upstash-not-before") {
-            None => None,
-            Some(text) => Some(number::<Millis>("Upstash-Not-Before", text)? * 1000),
-        };
         let mut terms = Self::for_prefix("upstash-", headers, RETRIES)?;
-        terms.not_before = not_before;
-        terms.deduplication = deduplication(headers);
+        let id = headers.named("upstash-deduplication-id").filter(|id| !id.is_empty());
+        terms.deduplication_id = id.map(str::to_owned);
         terms.flow = flow(headers)?;
         terms.callback = Callback::read("upstash-callback", headers, terms.retries)?;
         terms.failure_callback =
             Callback::read("upstash-failure-callback", headers, terms.retries)?;
         let labels = headers.named("upstash-label").unwrap_or_default().split(',');
         terms.labels = labels.map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
-        terms.add_forwarded(headers);
+        if let Some(value) = headers.named("content-type") {
+            terms.headers.push(("Content-Type".to_owned(), value.to_owned()));
+        }
         Ok(terms)
     }
 
@@ -107,13 +94,12 @@ impl Terms {
         let mut terms = Self {
             method,
             delay: own("delay").map(|text| length("delay", text)).transpose()?,
-            not_before: None,
             retries: own("retries").map_or(Ok(retries), |text| number("Upstash-Retries", text))?,
             retry_delay,
             timeout: timeout.unwrap_or(LONGEST_ANSWER).min(LONGEST_ANSWER),
             callback: None,
             failure_callback: None,
-            deduplication: None,
+            deduplication_id: None,
             flow: None,
             headers: Vec::new(),
             labels: Vec::new(),
@@ -130,28 +116,6 @@ impl Terms {
     /// The timeout, where the message is about one.
     pub fn said_timeout(&self) -> Option<Millis> {
         Some(self.timeout).filter(|timeout| *timeout != LONGEST_ANSWER)
-    }
-
-    /// Adds the content type, and where it is asked for, every header of the call that is not for
-    /// QStash or for the connection to it.
-    fn add_forwarded(&mut self, headers: &[(String, String)]) {
-        const NOT_FORWARDED: [&str; 6] = [
-            "authorization",
-            "host",
-            "connection",
-            "content-length",
-            "transfer-encoding",
-            "expect",
-        ];
-        let all = is_true(headers.named("upstash-header-forward"));
-        for (name, value) in headers {
-            let name = name.to_lowercase();
-            let is_ours = name.starts_with("upstash-") || NOT_FORWARDED.contains(&name.as_str());
-            let is_wanted = name == "content-type" || (all && !is_ours);
-            if is_wanted && self.headers.named(&name).is_none() {
-                self.headers.push((canonical(&name), value.clone()));
-            }
-        }
     }
 }
 
@@ -185,11 +149,9 @@ pub fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
-fn deduplication(headers: &[(String, String)]) -> Option<Deduplication> {
-    let id = headers.named("upstash-deduplication-id").filter(|id| !id.is_empty());
-    let by_content = is_true(headers.named("upstash-content-based-deduplication"));
-    let id = id.map(|id| Deduplication::Id(id.to_owned()));
-    id.or_else(|| by_content.then_some(Deduplication::Content))
+/// Says whether a header of the call, by its name in small letters, is for QStash.
+pub fn is_setting(name: &str) -> bool {
+    name.starts_with("upstash-")
 }
 
 fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refused> {
@@ -220,11 +182,6 @@ pub fn number<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Refused
     text.trim().parse().map_err(|_| Refused::bad(format!("invalid {what} {text}")))
 }
 
-/// The Python client says `True`.
-fn is_true(value: Option<&str>) -> bool {
-    value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
-}
-
 /// `content-type` as `Content-Type`, which is how the service tells header names.
 pub fn canonical(name: &str) -> String {
     let words = name.split('-').map(|word| {
@@ -248,7 +205,7 @@ mod tests {
     fn what_is_not_said_is_as_documented() {
         let terms = read(&[]).unwrap();
         assert_eq!((terms.method.as_str(), terms.retries, terms.timeout), ("POST", 3, 900_000));
-        assert_eq!((terms.delay, terms.flow, terms.deduplication), (None, None, None));
+        assert_eq!((terms.delay, terms.flow, terms.deduplication_id), (None, None, None));
     }
 
     #[test]
@@ -256,7 +213,6 @@ mod tests {
         let terms = read(&[
             ("Upstash-Method", "put"),
             ("Upstash-Delay", "1m30s"),
-            ("Upstash-Not-Before", "1772323200"),
             ("Upstash-Retries", "0"),
             ("Upstash-Timeout", "30s"),
             ("Upstash-Label", "a, b"),
@@ -266,7 +222,7 @@ mod tests {
         ]);
         let terms = terms.unwrap();
         assert_eq!((terms.method.as_str(), terms.retries, terms.timeout), ("PUT", 0, 30_000));
-        assert_eq!((terms.delay, terms.not_before), (Some(90_000), Some(1_772_323_200_000)));
+        assert_eq!(terms.delay, Some(90_000));
         assert_eq!(terms.labels, ["a", "b"]);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(terms.headers, [pair("X-Api-Key", "k"), pair("Content-Type", "text/plain")]);
@@ -304,18 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn all_headers_are_forwarded_on_request_but_never_the_token() {
-        let headers = [("upstash-header-forward", "true"), ("authorization", "t"), ("x-a", "1")];
-        assert_eq!(read(&headers).unwrap().headers, [("X-A".to_owned(), "1".to_owned())]);
-    }
-
-    #[test]
     fn what_cannot_be_meant_is_refused() {
         let bad = [
             ("upstash-method", "TRACE"),
             ("upstash-delay", "10"),
             ("upstash-retries", "-1"),
-            ("upstash-not-before", "1.5"),
             ("upstash-retry-delay", "boom("),
             ("upstash-callback", "host/c"),
             ("upstash-flow-control-value", "rate=1"),

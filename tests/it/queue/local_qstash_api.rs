@@ -20,10 +20,6 @@ async fn nothing_is_told_or_done_without_the_token() {
             assert_eq!((status, told["error"].is_string()), (401, true), "{path}");
         }
     }
-    let token = post.qstash.token();
-    let with_token = format!("publish/{url}/a?qstash_token={token}&b=1");
-    assert_eq!(post.stranger("POST", &with_token).send().await.unwrap().status(), 200);
-    assert_eq!(post.qstash.messages()[0].url, format!("{url}/a?b=1"));
 }
 
 #[tokio::test]

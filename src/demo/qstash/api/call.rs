@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
+use crate::demo::qstash::terms::is_setting;
 use crate::demo::qstash::{Named, Refused};
 
 /// A call as it came.
@@ -14,7 +15,6 @@ pub(super) struct Call {
     pub(super) path: String,
     /// As it came.
     query: String,
-    /// The headers, then the settings of the query.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }
@@ -44,25 +44,19 @@ impl Call {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let named = parts.headers.iter();
         let named = named.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
-        let mut call = Self {
+        Self {
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: named.collect(),
             body,
-        };
-        let settings = call.query().into_iter().filter(|(name, _)| name.starts_with("upstash-"));
-        let settings: Vec<_> = settings.collect();
-        call.headers.extend(settings);
-        call
+        }
     }
 
     pub(super) fn is_authorized(&self, token: &str) -> bool {
-        let asked = self.query();
         let bearer = self.headers.named("authorization").and_then(|text| text.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let given = bearer.map(|(_, token)| token.trim()).or_else(|| asked.named("qstash_token"));
-        given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into())
+        bearer.is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(token.as_bytes()).into())
     }
 
     /// The query's names and values, decoded.
@@ -76,17 +70,15 @@ impl Call {
         pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
     }
 
-    /// The rest of a path as a destination, with the query that is not for QStash.
-    pub(super) fn destination(&self, rest: &str) -> String {
-        let is_ours = |pair: &&str| {
-            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-            name == "qstash_token" || name.starts_with("upstash-")
-        };
-        let kept: Vec<&str> = self.query.split('&').filter(|pair| !is_ours(pair)).collect();
-        // `?a=1` keeps its place even where it is empty: the signature is about the exact URL.
-        match kept.join("&") {
-            query if query.is_empty() => rest.to_owned(),
-            query => format!("{rest}?{query}"),
+    /// The rest of a path as a destination, with the query as it came: the signature is about the
+    /// exact URL. The service takes settings and its token out of the query, which is not done here.
+    pub(super) fn destination(&self, rest: &str) -> Result<String, Refused> {
+        let names = self.query().into_iter().map(|(name, _)| name.to_lowercase());
+        let mut settings = names.filter(|name| name == "qstash_token" || is_setting(name));
+        match settings.next() {
+            Some(name) => Err(Refused::lacks(&format!("{name} in a query, only in a header"))),
+            None if self.query.is_empty() => Ok(rest.to_owned()),
+            None => Ok(format!("{rest}?{}", self.query)),
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn publish(
         return Err(Refused::new(405, "method not allowed"));
     }
     check_size(&call.body)?;
-    let destination = call.destination(rest);
+    let destination = call.destination(rest)?;
     let headers = call.headers.clone();
     let order = Order { destination, headers, body: call.body.clone() };
     let receipt = desk.state().publish(order, now)?;

@@ -27,7 +27,7 @@ pub(super) fn route(
         }
         ("POST", [_, ..]) => {
             check_size(&call.body)?;
-            let destination = call.destination(rest);
+            let destination = call.destination(rest)?;
             let (headers, body) = (call.headers.clone(), call.body.clone());
             let order = Order { destination, headers, body };
             let id = state.schedule(order, now)?;

@@ -88,6 +88,6 @@ fn verdict(underway: &Underway, delivered: &Delivered, now: Millis) -> Verdict {
     match status {
         200..=299 => Verdict::Delivered,
         _ if asks_to_give_up || underway.retried >= terms.retries => Verdict::GivenUp,
-        _ => Verdict::Retry { due: now + backoff::delay(terms, underway.retried, delivered, now) },
+        _ => Verdict::Retry { due: now + backoff::delay(terms, underway.retried, delivered) },
     }
 }

@@ -1,12 +1,11 @@
 //! Accepting messages, at most once for a deduplication key.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::records::{Order, Receipt};
 use super::store::State;
 use crate::demo::qstash::message::Message;
-use crate::demo::qstash::terms::{Deduplication, Terms, check_url};
+use crate::demo::qstash::terms::{Terms, check_url};
 use crate::demo::qstash::{Millis, Refused};
 
 /// The time for which a deduplication key is remembered.
@@ -35,8 +34,8 @@ impl State {
         if let Some(flow) = &terms.flow {
             self.flows.insert(flow.key.clone(), flow.parallelism);
         }
-        let key = deduplication_key(&destination, &terms, &body);
         self.seen.retain(|_, (_, until)| *until > now);
+        let key = terms.deduplication_id.clone();
         if let Some((message_id, _)) = key.as_ref().and_then(|key| self.seen.get(key)) {
             return Ok(Receipt { message_id: message_id.clone(), deduplicated: true });
         }
@@ -44,13 +43,12 @@ impl State {
         if let Some(key) = key {
             self.seen.insert(key, (id.clone(), now + REMEMBERED));
         }
-        let delayed = now + terms.delay.unwrap_or(0);
         let message = Message {
             id: id.clone(),
             url: destination,
             schedule_id,
             body,
-            not_before: terms.not_before.unwrap_or(delayed).max(now),
+            not_before: now + terms.delay.unwrap_or(0),
             terms,
             created_at: now,
         };
@@ -62,19 +60,4 @@ impl State {
 /// Refuses a destination that is no URL, in the service's words.
 pub(super) fn check_destination(url: &str) -> Result<(), Refused> {
     check_url(url).map_err(|why| Refused::bad(format!("invalid destination url: {why}")))
-}
-
-fn deduplication_key(destination: &str, terms: &Terms, body: &[u8]) -> Option<String> {
-    Some(match terms.deduplication.as_ref()? {
-        Deduplication::Id(id) => format!("id {id}"),
-        Deduplication::Content => {
-            let mut hash = Sha256::new();
-            let headers = format!("{:?}", terms.headers);
-            for part in [destination.as_bytes(), headers.as_bytes(), body] {
-                hash.update(part.len().to_be_bytes());
-                hash.update(part);
-            }
-            format!("content {:?}", hash.finalize())
-        }
-    })
 }

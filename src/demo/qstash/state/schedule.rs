@@ -16,7 +16,7 @@ impl State {
     pub fn schedule(&mut self, order: Order, now: Millis) -> Result<String, Refused> {
         let Order { destination, headers, body } = order;
         let ticks = Ticks::parse(headers.named("upstash-cron").unwrap_or_default())?;
-        let terms = Terms { not_before: None, ..Terms::read(&headers)? };
+        let terms = Terms::read(&headers)?;
         check_destination(&destination)?;
         let id = match headers.named("upstash-schedule-id") {
             Some(id) => checked_id(id)?,

@@ -102,13 +102,11 @@ fn a_message_is_due_at_once_and_goes_when_it_is_delivered() {
 
 #[test]
 fn attempts_fall_at_the_documented_seconds_and_then_the_message_is_dead() {
-    let cases: [(Asked, &[u64]); 6] = [
+    let cases: [(Asked, &[u64]); 4] = [
         (&[], &[0, 12, 160, 1968]),
         (&[("upstash-retries", "0")], &[0]),
         (&[("upstash-delay", "1m"), ("upstash-retries", "1")], &[60, 72]),
-        (&[("upstash-not-before", "1772323300"), ("upstash-retries", "0")], &[100]),
         (&[("upstash-retry-delay", "5000"), ("upstash-retries", "2")], &[0, 5, 10]),
-        (&[("upstash-delay", "1h"), ("upstash-not-before", "1"), ("upstash-retries", "0")], &[0]),
     ];
     for (headers, expected) in cases {
         let mut scene = Scene::new();
@@ -160,17 +158,6 @@ fn a_key_of_deduplication_counts_for_ten_minutes() {
     }
     assert_eq!(scene.at(599).publish(&with_id), first, "also after its delivery");
     assert_ne!(scene.at(600).publish(&with_id), first);
-}
-
-#[test]
-fn content_is_the_same_where_destination_body_and_headers_are() {
-    let mut scene = Scene::new();
-    let by_content = ("upstash-content-based-deduplication", "True");
-    let first = scene.publish(&[by_content]);
-    assert_eq!(scene.publish(&[by_content]), first);
-    assert_ne!(scene.publish(&[by_content, ("upstash-forward-a", "1")]), first);
-    let other = order("http://host/b", &[by_content]);
-    assert!(!scene.state.publish(other, MORNING).unwrap().deduplicated);
 }
 
 #[test]
