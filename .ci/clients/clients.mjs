@@ -101,11 +101,6 @@ await check("a delayed message is told, and cancelled", async () => {
   await client.messages.cancel(messageId);
   await assert.rejects(client.messages.get(messageId), fails(404));
 });
-  const filter = { label: "js-many" };
-  assert.equal((await client.messages.cancel({ filter })).cancelled, 1);
-  await publish();
-  assert.equal((await client.messages.cancel({ all: true })).cancelled, 1);
-});
 
 await check("a batch answers in its order", async () => {
   const url = `${here}/batch`;
@@ -146,7 +141,16 @@ await check("a failing message is retried, called back about, and dead", async (
 await check("489 with its header is final", async () => {
   const { messageId } = await client.publish({ url: `${here}/final/js` });
   assert.equal((await deadLetter(messageId)).responseStatus, 489);
-  await arrivals("/final/js", 1);
+  await arrivals("/final/js");
+});
+
+await check("what the local QStash has not is refused by its name", async () => {
+  const names = (what) => ({ message }) => message.includes(`the local QStash has no ${what};`);
+  const queue = client.queue({ queueName: "js" });
+  await assert.rejects(queue.enqueue({ url: here }), names(`POST /v2/enqueue/js/${here}`));
+  const header = "header Upstash-Content-Based-Deduplication";
+  await assert.rejects(client.publish({ url: here, contentBasedDeduplication: true }), names(header));
+  await assert.rejects(client.logs({ count: 2 }), names("count in a query of this path"));
 });
 
 await check("the log tells each step of a message", async () => {

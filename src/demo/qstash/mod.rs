@@ -1,11 +1,12 @@
 //! A QStash on this machine, written from the public description of the API alone: publish, batch,
-//! schedules with real ticks, retries, deduplication, flow control, callbacks, dead letters, logs
-//! and signatures. What it knows and decides is in `state`, how it is asked in `api`, what carries
-//! its deliveries out in `driver`; [`LocalQStash`] is how the rest holds all of it.
+//! schedules with real ticks, retries, deduplication, a parallelism, callbacks, dead letters, the
+//! log and signatures. It has what Syncline and its users call, and refuses the rest by its name
+//! (docs/decisions/0806). Its knowledge and its decisions are in `state`, its routes in `api`, and
+//! `driver` carries its deliveries out; [`LocalQStash`] is the whole as a program holds it.
 //!
 //! Gaps of the public description are read so: a schedule made again with the same id ticks again
-//! even if it was paused; the newest entries of logs and dead letters come first; a message is at
-//! most a million bytes; redaction is accepted and not done.
+//! even if it was paused; the newest entries of the log and the dead letters come first; a message
+//! is at most a million bytes.
 
 mod api;
 mod backoff;

@@ -1,6 +1,5 @@
 //! On what terms a message is delivered: everything that the `Upstash-` headers of a publish, a
-//! batch item or a schedule say. Redaction is accepted and not done: here is nobody to hide
-//! anything from.
+//! batch item or a schedule say.
 
 use super::spans::span;
 use super::{Millis, Named, Refused, expression};
@@ -57,8 +56,12 @@ pub struct FlowTerms {
 }
 
 impl Terms {
-    /// Reads the headers of a call, or refuses them as the service would.
+    /// Reads the headers of a call, or refuses them as the service would. A header for QStash that
+    /// is not read here is refused as well: its sender would take it for done.
     pub fn read(headers: &[(String, String)]) -> Result<Self, Refused> {
+        if let Some((name, _)) = headers.iter().find(|(name, _)| !is_understood(name)) {
+            return Err(Refused::lacks(&format!("header {}", canonical(name))));
+        }
         let mut terms = Self::for_prefix("upstash-", headers, RETRIES)?;
         let id = headers.named("upstash-deduplication-id").filter(|id| !id.is_empty());
         terms.deduplication_id = id.map(str::to_owned);
@@ -130,9 +133,6 @@ impl Callback {
         };
         check_url(url).map_err(|error| Refused::bad(format!("invalid callback url: {error}")))?;
         let terms = Terms::for_prefix(&format!("{name}-"), headers, retries)?;
-        if terms.delay.is_some() {
-            return Err(Refused::bad("callbacks cannot be delayed"));
-        }
         Ok(Some(Self { url: url.to_owned(), terms: Box::new(terms) }))
     }
 }
@@ -152,6 +152,37 @@ pub fn check_url(url: &str) -> Result<(), String> {
 /// Says whether a header of the call, by its name in small letters, is for QStash.
 pub fn is_setting(name: &str) -> bool {
     name.starts_with("upstash-")
+}
+
+/// Says whether a header of the call is read here, or not for QStash. Clients tell of themselves in
+/// headers of telemetry, which ask for nothing.
+fn is_understood(name: &str) -> bool {
+    const OF_MESSAGES: [&str; 8] = [
+        "callback",
+        "failure-callback",
+        "deduplication-id",
+        "delay",
+        "flow-control-key",
+        "flow-control-value",
+        "label",
+        "telemetry-",
+    ];
+    const OF_ALL: [&str; 5] = ["method", "retries", "retry-delay", "timeout", "forward-"];
+    let is_known = |known: &[&str], name: &str| {
+        known
+            .iter()
+            .any(|known| *known == name || (known.ends_with('-') && name.starts_with(known)))
+    };
+    let name = name.to_lowercase();
+    let Some(name) = name.strip_prefix("upstash-") else {
+        return true;
+    };
+    let of_callback =
+        ["callback-", "failure-callback-"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+    match of_callback {
+        Some(name) => is_known(&OF_ALL, name),
+        None => is_known(&OF_ALL, name) || is_known(&OF_MESSAGES, name),
+    }
 }
 
 fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refused> {
@@ -257,6 +288,23 @@ mod tests {
         assert_eq!((callback.terms.method.as_str(), callback.terms.retries), ("PUT", 1));
         assert_eq!(callback.terms.headers, [("X-A".to_owned(), "1".to_owned())]);
         assert_eq!((failure.url.as_str(), failure.terms.retries), ("https://host/f", 7));
+    }
+
+    #[test]
+    fn a_header_that_is_not_read_is_refused_by_its_name() {
+        let unknown = [
+            "Upstash-Not-Before",
+            "Upstash-Content-Based-Deduplication",
+            "Upstash-Callback-Delay",
+            "Upstash-Cron",
+            "Upstash-Retry",
+        ];
+        for name in unknown {
+            let refused = read(&[(&name.to_lowercase(), "1")]).unwrap_err();
+            assert!(refused.error.contains(&format!("has no header {name};")), "{refused:?}");
+        }
+        let known = ["upstash-telemetry-sdk", "upstash-forward-x-own", "x-own", "cookie"];
+        assert!(read(&known.map(|name| (name, "1"))).is_ok());
     }
 
     #[test]

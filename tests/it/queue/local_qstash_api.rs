@@ -90,13 +90,19 @@ async fn a_batch_answers_for_each_item_in_its_order() {
     let items = json!([
         { "destination": format!("{url}/1"), "headers": { "Upstash-Method": "PUT" }, "body": "b" },
         { "destination": "nowhere" },
-        { "destination": format!("{url}/2"), "headers": {}, "body": null },
+        { "destination": format!("{url}/2"), "headers": {}, "body": null, "queue": null },
+        { "destination": format!("{url}/3"), "queue": "q" },
+        { "destination": format!("{url}/4"), "headers": { "Upstash-Not-Before": "1" } },
     ]);
     let (status, answers) =
         told(post.call("POST", "batch").json(&items).send().await.unwrap()).await;
     assert_eq!(status, 200);
     assert!(answers[0]["messageId"].is_string() && answers[1]["error"].is_string(), "{answers}");
     assert!(answers[2]["messageId"].is_string(), "{answers}");
+    for (at, what) in [(3, "queue in a batch"), (4, "header Upstash-Not-Before")] {
+        let error = answers[at]["error"].as_str().unwrap();
+        assert!(error.contains(what), "{answers}");
+    }
     post.qstash.settle().await;
     assert_eq!(post.receiver.arrived().len(), 2);
 }
@@ -208,10 +214,31 @@ async fn a_dead_letter_tells_the_last_answer_newest_first() {
 }
 
 #[tokio::test]
-async fn what_is_no_route_is_not_found() {
+async fn what_the_local_qstash_has_not_is_refused_by_its_name() {
     let post = Post::open().await;
-    for (method, path) in [("GET", "nothing"), ("PUT", "schedules/a"), ("GET", "publish/x")] {
-        let (status, told) = post.asked(method, path).await;
-        assert!([404, 405].contains(&status) && told["error"].is_string(), "{path}: {told}");
+    let publish = format!("publish/{}", post.receiver.url);
+    let token = format!("{publish}?qstash_token=t");
+    let retries = format!("{publish}?a=1&Upstash-Retries=1");
+    let cases = [
+        ("GET", "nothing", 404, "GET /v2/nothing"),
+        ("POST", "enqueue/q/http://host/a", 404, "POST /v2/enqueue/q/http://host/a"),
+        ("GET", "queues", 404, "GET /v2/queues"),
+        ("PUT", "schedules/a", 404, "PUT /v2/schedules/a"),
+        ("GET", publish.as_str(), 404, &format!("GET /v2/{publish}")),
+        ("DELETE", "messages", 404, "DELETE /v2/messages"),
+        ("POST", "dlq/retry", 404, "POST /v2/dlq/retry"),
+        ("GET", "dlq?count=2", 400, "count in a query of this path"),
+        ("GET", "logs?messageId=m&state=RETRY", 400, "state in a query of this path"),
+        ("POST", &token, 400, "qstash_token in a query, only in a header"),
+        ("POST", &retries, 400, "upstash-retries in a query, only in a header"),
+    ];
+    for (method, path, expected, what) in cases {
+        let (status, answer) = post.asked(method, path).await;
+        let text = format!("the local QStash has no {what}; docs/cli.md says what it has");
+        assert_eq!((status, &answer["error"]), (expected, &text.into()), "{path}");
     }
+    let (status, answer) = post.publish("/sync", &[("Upstash-Redact-Fields", "body")]).await;
+    let text = "the local QStash has no header Upstash-Redact-Fields; docs/cli.md says what it has";
+    assert_eq!((status, &answer["error"]), (400, &text.into()));
+    assert_eq!(post.qstash.pending(), 0);
 }

@@ -35,10 +35,6 @@ impl Answer {
     }
 }
 
-pub(super) fn no_route() -> Refused {
-    Refused::not_found("not found")
-}
-
 impl Call {
     pub(super) fn of(parts: &axum::http::request::Parts, body: Bytes) -> Self {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
@@ -80,6 +76,25 @@ impl Call {
             None if self.query.is_empty() => Ok(rest.to_owned()),
             None => Ok(format!("{rest}?{}", self.query)),
         }
+    }
+
+    /// The id of the message that a list is asked for, if one is. Any other wish is refused, since
+    /// the list would be taken for what was wished.
+    pub(super) fn message_id(&self) -> Result<Option<String>, Refused> {
+        let mut id = None;
+        for (name, value) in self.query() {
+            match name.as_str() {
+                "messageId" => id = Some(value),
+                name => return Err(Refused::lacks(&format!("{name} in a query of this path"))),
+            }
+        }
+        Ok(id)
+    }
+
+    /// Refuses a path or a method that there is none of.
+    pub(super) fn no_route(&self) -> Refused {
+        let refused = Refused::lacks(&format!("{} {}", self.method, self.path));
+        Refused { status: 404, ..refused }
     }
 
     pub(super) fn json(&self) -> Result<Value, Refused> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call, no_route};
+use super::call::{Answer, Call};
 use crate::demo::qstash::desk::Desk;
-use crate::demo::qstash::{Millis, Named, Refused, wire};
+use crate::demo::qstash::{Millis, Refused, wire};
 
 /// One message is read or cancelled.
 pub(super) fn messages(
@@ -25,19 +25,18 @@ pub(super) fn messages(
             true => Ok(Answer::with(json!({ "cancelled": 1 }))),
             false => Err(not_found(id)),
         },
-        _ => Err(no_route()),
+        _ => Err(call.no_route()),
     }
 }
 
 /// The dead letters are read, newest first.
 pub(super) fn dead(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
     if (call.method.as_str(), named) != ("GET", &[]) {
-        return Err(no_route());
+        return Err(call.no_route());
     }
-    let query = call.query();
-    let (state, id) = (desk.state(), query.named("messageId"));
+    let (id, state) = (call.message_id()?, desk.state());
     let letters = state.dead_letters().iter().rev();
-    let letters = letters.filter(|letter| id.is_none_or(|id| letter.message.id == id));
+    let letters = letters.filter(|letter| id.as_ref().is_none_or(|id| letter.message.id == *id));
     let answers: Value = letters.map(wire::dead_letter).collect();
     Ok(Answer::with(json!({ "messages": answers })))
 }
@@ -45,12 +44,11 @@ pub(super) fn dead(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, R
 /// The log is read, newest entry first.
 pub(super) fn logs(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
     if (call.method.as_str(), named) != ("GET", &[]) {
-        return Err(no_route());
+        return Err(call.no_route());
     }
-    let query = call.query();
-    let (state, id) = (desk.state(), query.named("messageId"));
+    let (id, state) = (call.message_id()?, desk.state());
     let entries = state.log().iter().rev();
-    let entries = entries.filter(|entry| id.is_none_or(|id| entry.message.id == id));
+    let entries = entries.filter(|entry| id.as_ref().is_none_or(|id| entry.message.id == *id));
     let answers: Value = entries.map(wire::log_entry).collect();
     Ok(Answer::with(json!({ "events": answers })))
 }

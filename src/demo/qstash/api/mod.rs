@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::Refused;
 use super::desk::{Desk, Keys};
-use call::{Answer, Call, no_route, segments};
+use call::{Answer, Call, segments};
 
 /// The most bytes of a batch; a message in it has fewer.
 const LARGEST_CALL: usize = 100 * 1024 * 1024;
@@ -80,7 +80,7 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
     if !call.is_authorized(&desk.token) {
         return Err(Refused::new(401, "unauthorized: invalid token"));
     }
-    let path = call.path.strip_prefix("/v2/").ok_or_else(no_route)?;
+    let path = call.path.strip_prefix("/v2/").ok_or_else(|| call.no_route())?;
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let named = segments(rest);
     let named: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -91,9 +91,10 @@ fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
         "schedules" => schedules::route(desk, call, rest, &named, now),
         "messages" => letters::messages(desk, call, &named, now),
         "dlq" => letters::dead(desk, call, &named),
-        "logs" => letters::logs(desk, call, &named),
+        // The official clients still use the older name.
+        "logs" | "events" => letters::logs(desk, call, &named),
         "keys" => keys(desk, call, &named),
-        _ => Err(no_route()),
+        _ => Err(call.no_route()),
     }
 }
 
@@ -103,6 +104,6 @@ fn keys(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
             let Keys { current, next } = desk.keys();
             Ok(Answer::with(json!({ "current": current, "next": next })))
         }
-        _ => Err(no_route()),
+        _ => Err(call.no_route()),
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn publish(
     now: Millis,
 ) -> Result<Answer, Refused> {
     if call.method != "POST" {
-        return Err(Refused::new(405, "method not allowed"));
+        return Err(call.no_route());
     }
     check_size(&call.body)?;
     let destination = call.destination(rest)?;
@@ -47,12 +47,14 @@ struct Item {
     headers: Option<Map<String, Value>>,
     #[serde(default)]
     body: Option<String>,
+    #[serde(flatten)]
+    unknown: Map<String, Value>,
 }
 
 /// Each item for itself: one that is refused tells so at its place, and the others are sent.
 pub(super) fn batch(desk: &Desk, call: &Call, now: Millis) -> Result<Answer, Refused> {
     if call.method != "POST" {
-        return Err(Refused::new(405, "method not allowed"));
+        return Err(call.no_route());
     }
     let Value::Array(items) = call.json()? else {
         return Err(Refused::bad("invalid JSON body: a batch is an array"));
@@ -68,8 +70,12 @@ pub(super) fn batch(desk: &Desk, call: &Call, now: Millis) -> Result<Answer, Ref
 }
 
 fn order_of(item: Value) -> Result<Order, Refused> {
-    let Item { destination, headers, body } = serde_json::from_value(item)
+    let Item { destination, headers, body, unknown } = serde_json::from_value(item)
         .map_err(|why| Refused::bad(format!("invalid batch item: {why}")))?;
+    // The Python client names a queue in each item, and means none by null.
+    if let Some((name, _)) = unknown.iter().find(|(_, value)| !value.is_null()) {
+        return Err(Refused::lacks(&format!("{name} in a batch")));
+    }
     let body = Bytes::from(body.unwrap_or_default());
     check_size(&body)?;
     let headers = headers.unwrap_or_default().into_iter().map(|(name, value)| match value {

@@ -1,6 +1,6 @@
 //! `schedules`.
 
-use super::call::{Answer, Call, no_route};
+use super::call::{Answer, Call};
 use crate::demo::qstash::desk::Desk;
 use crate::demo::qstash::state::Order;
 use crate::demo::qstash::{Millis, Refused, wire};
@@ -33,6 +33,6 @@ pub(super) fn route(
             let id = state.schedule(order, now)?;
             Ok(Answer::with(json!({ "scheduleId": id })))
         }
-        _ => Err(no_route()),
+        _ => Err(call.no_route()),
     }
 }

@@ -15,10 +15,12 @@ impl State {
     /// Makes a schedule, or replaces all of the one with this id, and gives the id.
     pub fn schedule(&mut self, order: Order, now: Millis) -> Result<String, Refused> {
         let Order { destination, headers, body } = order;
-        let ticks = Ticks::parse(headers.named("upstash-cron").unwrap_or_default())?;
+        let (own, headers): (Vec<_>, Vec<_>) =
+            headers.into_iter().partition(|(name, _)| is_of_schedule(name));
+        let ticks = Ticks::parse(own.named("upstash-cron").unwrap_or_default())?;
         let terms = Terms::read(&headers)?;
         check_destination(&destination)?;
-        let id = match headers.named("upstash-schedule-id") {
+        let id = match own.named("upstash-schedule-id") {
             Some(id) => checked_id(id)?,
             None => self.ids.mint("scd_"),
         };
@@ -105,6 +107,11 @@ fn draft_of(schedule: &Schedule) -> Draft {
         body: schedule.body.clone(),
         schedule_id: Some(schedule.id.clone()),
     }
+}
+
+/// Says whether a header is about the schedule, and not about its messages.
+fn is_of_schedule(name: &str) -> bool {
+    ["upstash-cron", "upstash-schedule-id"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 fn checked_id(id: &str) -> Result<String, Refused> {
