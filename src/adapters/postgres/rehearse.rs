@@ -32,6 +32,8 @@ const MOST_OVER_API: usize = 4 * PAGE_BYTES;
 struct Trial {
     session: Session,
     triggers: TargetTriggers,
+    /// The most bytes that are tried, if there is a limit.
+    most_bytes: Option<usize>,
     /// The bytes of the pages so far.
     tried: usize,
 }
@@ -53,7 +55,8 @@ impl Rehearse for PostgresTarget {
             session.batch("set constraints all immediate").await
         };
         begun.await.map_err(|error| to_fault(error, Step::Write))?;
-        Ok(Box::new(Trial { session, triggers: self.triggers, tried: 0 }))
+        let most_bytes = self.pool.is_project().then_some(MOST_OVER_API);
+        Ok(Box::new(Trial { session, triggers: self.triggers, most_bytes, tried: 0 }))
     }
 }
 
@@ -61,7 +64,7 @@ impl Rehearse for PostgresTarget {
 impl Rehearsal for Trial {
     async fn page(&mut self, shape: &Shape, page: &Page) -> Result<PageOutcome, Fault> {
         self.tried += page.bytes.len();
-        if self.session.script().is_some() && self.tried > MOST_OVER_API {
+        if self.most_bytes.is_some_and(|most_bytes| self.tried > most_bytes) {
             return Err(too_many().of_table(&shape.table));
         }
         let error = match self.attempt(shape, page).await {

@@ -58,7 +58,10 @@ impl Source for PostgresSource {
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
         let call = self.pool.call(Step::Read, None).await?;
-        call.end(survey::look(&call, asks, overlap).await)
+        call.end(match self.pool.is_project() {
+            true => survey::look_in_one_call(&call, asks, overlap).await,
+            false => survey::look(&call, asks, overlap).await,
+        })
     }
 
     async fn writers(&self) -> Result<BTreeSet<Writer>, Fault> {

@@ -69,7 +69,7 @@ impl Exported for PostgresExport {
 
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
         let session = self.pool.take().await?;
-        if session.script().is_some() {
+        if self.pool.is_project() {
             return Ok(Box::new(PagedSnapshot::take(session, parts).await?));
         }
         let encoding = begin(&session, parts).await?;

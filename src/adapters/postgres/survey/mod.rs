@@ -34,27 +34,13 @@ use writers::{WRITERS, names, past_numbers};
 /// between the first sample and a look is seen by the look.
 ///
 /// One full look at all would take no longer to answer, but a hundred tables take 100 ms to plan.
-/// If a round trip is a call that counts against a quota, that is the lesser cost.
 pub async fn look(
     session: &Session,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, PostgresError> {
-    let mut survey =
-        Survey { tables: vec![TableSurvey::default(); asks.len()], ..Survey::default() };
+    let mut survey = of_nothing(asks);
     let mut changed: Vec<usize> = (0..asks.len()).collect();
-    if session.script().is_some() {
-        let (begun, before, full) = tokio::join!(
-            session.begin(Purpose::Look),
-            session.query(WRITERS, []),
-            look_in_full(session, asks, overlap, &changed, &mut survey),
-        );
-        begun?;
-        survey.writers_before = names(&before?);
-        full?;
-        session.commit().await?;
-        return past_numbers(session, survey).await;
-    }
     let (begun, before, quick, after) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(WRITERS, []),
@@ -75,6 +61,31 @@ pub async fn look(
     }
     session.commit().await?;
     past_numbers(session, survey).await
+}
+
+/// Looks at all tables in full, for an API: a call counts against a quota, and costs more than the
+/// planning of the statement.
+pub async fn look_in_one_call(
+    session: &Session,
+    asks: &[SurveyAsk<'_>],
+    overlap: Duration,
+) -> Result<Survey, PostgresError> {
+    let mut survey = of_nothing(asks);
+    let all: Vec<usize> = (0..asks.len()).collect();
+    let (begun, before, full) = tokio::join!(
+        session.begin(Purpose::Look),
+        session.query(WRITERS, []),
+        look_in_full(session, asks, overlap, &all, &mut survey),
+    );
+    begun?;
+    survey.writers_before = names(&before?);
+    full?;
+    session.commit().await?;
+    past_numbers(session, survey).await
+}
+
+fn of_nothing(asks: &[SurveyAsk<'_>]) -> Survey {
+    Survey { tables: vec![TableSurvey::default(); asks.len()], ..Survey::default() }
 }
 
 /// Looks at some of the tables in full, and who writes after that.
