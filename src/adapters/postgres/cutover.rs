@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::PostgresError;
 use super::source::PostgresSource;
 use super::sql;
+use super::sql::statement::Statement;
 use super::sql::transaction::Purpose;
 use super::state::format::lease_key;
 use super::target::PostgresTarget;
@@ -125,7 +126,8 @@ impl Records for PostgresTarget {
         let statement =
             format!("delete from {}.sync_state where key = $1", sql::ident(&self.schema));
         let call = self.pool.call(FaultStep::State, None).await?;
-        let result = match call.alone(Purpose::Write, &statement, [key(pipeline).into()]).await {
+        let statement = Statement::write(statement, [key(pipeline).into()]);
+        let result = match call.run_all(Purpose::Write, [statement]).await {
             Err(error) if error.is_of_missing_tables() => Ok(()),
             result => result.map(drop),
         };

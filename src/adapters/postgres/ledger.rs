@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::state::open_in_one_call::{self, Beginning};
 use super::state::{checkpoints, close, history, notices, open, overview, rejects, tables};
 use super::target::PostgresTarget;
 use crate::engine::model::facts::{Facts, Unfit};
@@ -30,11 +29,17 @@ impl Ledger for PostgresTarget {
             false => (Target::describe(self, tables).await?, source.await),
             true => {
                 let source = source.await;
-                let Self { schema, triggers, .. } = self;
-                let asked = Beginning { schema, triggers: *triggers, run, tables };
+                let (schema, triggers) = (&self.schema, self.triggers);
                 let call = self.pool.call(Step::Plan, None).await?;
-                let opened = open_in_one_call::open(&call, &asked, source.as_deref()).await;
-                if let Some((facts, begun)) = call.end(opened)? {
+                let opened = open::describe_and_open(
+                    &call,
+                    schema,
+                    triggers,
+                    run,
+                    tables,
+                    source.as_deref(),
+                );
+                if let Some((facts, begun)) = call.end(opened.await)? {
                     let facts = Facts { json_alone: true, ..facts };
                     return Ok((facts, Ok(Opened::Run(begun))));
                 }
@@ -50,8 +55,11 @@ impl Ledger for PostgresTarget {
     }
 
     async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
+        // Behind an API this is a call itself.
+        let calls = closed.calls + u64::from(self.pool.is_project());
+        let closed = ClosedRun { calls, ..*closed };
         let call = self.pool.call(Step::State, None).await?;
-        call.end(close::close(&call, &self.schema, lease, closed).await)
+        call.end(close::close(&call, &self.schema, lease, &closed).await)
     }
 
     async fn check_place(&self) -> Result<(), Fault> {

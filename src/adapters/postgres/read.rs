@@ -12,7 +12,7 @@ use super::fault::PostgresError;
 use super::rows::copy_frames::{self, BadFrame, Field};
 use super::rows::json_page::{self, Read};
 use super::rows::json_to_copy;
-use super::script::{self, Script};
+use super::script;
 use super::sql;
 use super::sql::transaction::Purpose;
 use super::survey::window_sql::minus_overlap;
@@ -25,28 +25,9 @@ use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 /// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
-    let rows = page_sql(read);
-    if let Some(script) = session.script() {
-        let key = (!read.shape.source.is_table() && read.scan.after.is_none())
-            .then(|| doubled_sql(read.shape));
-        let Read { bytes, rows, cut } =
-            in_script(script, session, read.shape, &rows, read.limit.bytes, key).await?;
-        // No line's end stands inside of a row.
-        let last_row = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        return finish(Collected { bytes: bytes.into(), rows, last_row, cut }, read);
-    }
-    begin(session, read.shape).await?;
-    if !read.shape.source.is_table() && read.scan.after.is_none() {
-        prove_key(session, read.shape).await?;
-    }
-    finish(copied(session, read.shape, &rows, read.limit.bytes).await?, read)
-}
-
-/// No index of the source holds the rows of a view to their key. Two with the same one would be one
-/// row of the target, and at a page's border the second would not even be read.
-async fn prove_key(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    let rows = session.query(&doubled_sql(shape), []).await?;
-    if rows[0].get(0) { Err(PostgresError::KeyNotUnique(shape.key.join(", "))) } else { Ok(()) }
+    let first = read.scan.after.is_none();
+    let doubled = (first && !read.shape.source.is_table()).then(|| doubled_sql(read.shape));
+    finish(collected(session, read.shape, &page_sql(read), read.limit.bytes, doubled).await?, read)
 }
 
 /// Asks whether two rows have the same key.
@@ -60,16 +41,19 @@ fn doubled_sql(shape: &Shape) -> String {
     )
 }
 
-/// The rows that a statement gives, behind an API: in one call with what holds the table to its
-/// agreement, and with what proves its key where that is to be proved.
-async fn in_script(
-    script: &Script,
+/// Reads the rows that a statement gives, as many as make up so many bytes, from a table that is
+/// held to its agreement; `doubled` asks for rows with the same key. Behind an API all of that is
+/// one call.
+///
+/// No index of the source holds the rows of a view to their key. Two with the same one would be one
+/// row of the target, and at a page's border the second would not even be read.
+async fn collected(
     session: &Session,
     shape: &Shape,
     rows: &str,
     most_bytes: usize,
     doubled: Option<String>,
-) -> Result<Read, PostgresError> {
+) -> Result<Collected, PostgresError> {
     let proof = async {
         match &doubled {
             None => Ok(Vec::new()),
@@ -77,14 +61,18 @@ async fn in_script(
         }
     };
     let reading = json_page::reading(rows, most_bytes);
-    let (begun, proof, given) = tokio::join!(begin(session, shape), proof, script.json(&reading));
+    let (begun, proof, json) = tokio::join!(begin(session, shape), proof, session.json(&reading));
     begun?;
     if proof?.first().is_some_and(|row| row.get(0)) {
         return Err(PostgresError::KeyNotUnique(shape.key.join(", ")));
     }
-    let given = given?;
+    let Some(json) = json? else { return copied(session, shape, rows, most_bytes).await };
     session.roll_back().await?;
-    json_page::read(&given).ok_or_else(|| script::unreadable("a page"))
+    let page = json_page::read(&json).ok_or_else(|| script::unreadable("a page"))?;
+    let Read { bytes, rows, cut } = page;
+    // No line's end stands inside of a row.
+    let last_row = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    Ok(Collected { bytes, rows, last_row, cut })
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
@@ -106,15 +94,9 @@ pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page
 
 /// Reads the rows that a statement gives as one page.
 async fn those(session: &Session, shape: &Shape, rows: &str) -> Result<Page, PostgresError> {
-    if let Some(script) = session.script() {
-        let Read { bytes, rows, cut } =
-            in_script(script, session, shape, rows, PAGE_BYTES, None).await?;
-        return Ok(Page { bytes, rows, last: None, complete: !cut });
-    }
-    begin(session, shape).await?;
     let Collected { bytes, rows, cut, last_row: _ } =
-        copied(session, shape, rows, PAGE_BYTES).await?;
-    Ok(Page { bytes: bytes.into(), rows, last: None, complete: !cut })
+        collected(session, shape, rows, PAGE_BYTES, None).await?;
+    Ok(Page { bytes, rows, last: None, complete: !cut })
 }
 
 /// Copies the rows that a statement gives, as many as make up so many bytes, and ends the
@@ -159,7 +141,7 @@ async fn end_by_cancel(
 
 /// The bytes of a page as they came, and where its last row begins.
 struct Collected {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     rows: u64,
     last_row: usize,
     cut: bool,
@@ -170,25 +152,25 @@ async fn collect(
     encoding: Encoding,
     most_bytes: usize,
 ) -> Result<Collected, PostgresError> {
-    let mut page = Collected { bytes: Vec::new(), rows: 0, last_row: 0, cut: false };
+    let (mut bytes, mut rows, mut last_row, mut cut) = (Vec::new(), 0, 0, false);
     while let Some(message) = within(stream.try_next()).await? {
         let Some(row) = copy_frames::row_of_message(encoding, &message) else { continue };
-        if page.rows > 0 && page.bytes.len() + row.len() > most_bytes {
-            page.cut = true;
+        cut = rows > 0 && bytes.len() + row.len() > most_bytes;
+        if cut {
             break;
         }
-        page.last_row = page.bytes.len();
-        page.bytes.extend_from_slice(row);
-        page.rows += 1;
+        last_row = bytes.len();
+        bytes.extend_from_slice(row);
+        rows += 1;
     }
-    Ok(page)
+    Ok(Collected { bytes: bytes.into(), rows, last_row, cut })
 }
 
 fn finish(collected: Collected, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
     let Collected { bytes, rows, last_row, cut } = collected;
     let last = if rows == 0 { None } else { Some(position(&bytes[last_row..], read)?) };
     let complete = !cut && rows < u64::from(read.limit.rows);
-    Ok(Page { bytes: bytes.into(), rows, last, complete })
+    Ok(Page { bytes, rows, last, complete })
 }
 
 /// The position of a row, read from its bytes.

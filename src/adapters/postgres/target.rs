@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use super::catalog::{describe, sequences};
 use super::commit::under_lease::Writing;
-use super::commit::{add_columns, advance_sequence, delete, interdependent, page};
+use super::commit::{
+    add_columns, advance_sequence, delete, interdependent, page, page_in_one_call,
+};
 use super::connection::pool::Pool;
 use super::connection::session::Session;
 use super::digests::PostgresDigests;
@@ -97,7 +99,11 @@ impl Target for PostgresTarget {
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
         let call = self.pool.call(Step::Write, Some(&batch.shape.table)).await?;
-        call.end(page::commit(self.writing(&call, lease), batch).await)
+        let to = self.writing(&call, lease);
+        call.end(match self.pool.is_project() {
+            true => page_in_one_call::commit(to, batch).await,
+            false => page::commit(to, batch).await,
+        })
     }
 
     async fn retry(&self, lease: &Lease, again: &RetriedRows<'_>) -> Result<Committed, Fault> {

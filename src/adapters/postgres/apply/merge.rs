@@ -60,9 +60,9 @@ pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, Postgr
 /// its counters are read in that.
 fn mergeable(session: &Session) -> Cow<'static, str> {
     const COUNTED: &str = "pg_catalog.pg_stat_get_xact_tuples_inserted(oid)";
-    match session.script() {
-        None => MERGEABLE.into(),
-        Some(_) => {
+    match session.is_replayed() {
+        false => MERGEABLE.into(),
+        true => {
             MERGEABLE.replace(COUNTED, "0::int8").replacen("select ", "select false and ", 1).into()
         }
     }

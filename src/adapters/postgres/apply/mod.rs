@@ -1,6 +1,7 @@
 //! A page's rows into their table, inside a transaction that somebody else has begun.
 //!
 //! - `attempt`: writes a page whole, behind one savepoint
+//! - `parts`: writes a page behind an API, whole or by halves
 //! - `stage`: a temporary table that holds the page, and the ways for rows into it
 //! - `merge`: writes the staged rows that differ
 //! - `unstaged`: writes a page behind an API as it comes
@@ -11,6 +12,7 @@
 pub mod attempt;
 pub mod foreign_keys;
 pub mod merge;
+pub mod parts;
 pub mod row_sql;
 pub mod stage;
 pub mod triggers;

@@ -47,8 +47,8 @@ pub async fn copy_in(
     shape: &Shape,
     page: &Page,
 ) -> Result<(), PostgresError> {
-    if let Some(script) = session.script() {
-        script.load(json_page::loading(into, shape), json_page::members(&page.bytes));
+    let members = || json_page::members(&page.bytes);
+    if session.load(|| json_page::loading(into, shape), members) {
         return Ok(());
     }
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));

@@ -5,9 +5,9 @@
 
 use super::{merge, stage};
 use crate::adapters::postgres::rows::json_page;
-use crate::adapters::postgres::script::{Gives, Step};
+use crate::adapters::postgres::script::Step;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::statement::{Gives, Statement};
 use crate::engine::model::shape::{MovedColumn, Shape};
 use crate::engine::model::type_name::unmodified;
 
@@ -44,19 +44,17 @@ const COUNTING: &str = "\
 /// `syncline.updated` how many rows.
 pub fn writing(shape: &Shape) -> Vec<Step> {
     let table = sql::table(&shape.table);
-    let choosing = Statement {
-        text: CHOOSING.to_owned(),
-        values: vec![table.clone().into(), is_ordered_alike(shape).into()],
-    };
-    let counting = Statement { text: COUNTING.to_owned(), values: vec![table.into()] };
+    let choosing = [table.clone().into(), is_ordered_alike(shape).into()];
+    let choosing = Statement::rows(CHOOSING, choosing).into();
+    let counting = Step::from(Statement::rows(COUNTING, [table.into()]));
     // The offset has each value read once, however often it is looked at.
     let rows = format!("({} offset 0)", json_page::rows(shape));
     let compared = merge::in_settings(&merge::changes(shape, &rows));
     vec![
         Step::new(stage::path_to_operators([shape]), Gives::Nothing),
-        Step::asking(choosing),
+        choosing,
         Step::new(merge::merge_sql(shape, &rows), Gives::Nothing).with_page(0).only(MERGES),
-        Step::asking(counting).only(MERGES),
+        counting.only(MERGES),
         Step::new(compared, Gives::Rows).with_page(0).only(COMPARES),
     ]
 }

@@ -54,8 +54,8 @@ pub fn holding(shape: &Shape, side: Side) -> Holding {
             Side::Target => column.target_type.clone(),
         });
     }
-    let values = vec![table.into(), names.into(), types.into()];
-    Holding { lock, count: Statement { text: AS_AGREED.to_owned(), values } }
+    let count = Statement::rows(AS_AGREED, [table.into(), names.into(), types.into()]);
+    Holding { lock, count }
 }
 
 /// Counts the columns that are there with these types.

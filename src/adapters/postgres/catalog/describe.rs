@@ -148,7 +148,7 @@ pub fn catalog(tables: Option<&[TableName]>) -> Statement {
     };
     let (schemas, names) = (listed(TableName::schema), listed(TableName::name));
     let own = OWN_TABLES.map(str::to_owned).to_vec();
-    Statement { text: TABLES.to_owned(), values: vec![schemas.into(), names.into(), own.into()] }
+    Statement::rows(TABLES, [schemas.into(), names.into(), own.into()])
 }
 
 /// The history, which is not everybody's to see.

@@ -3,7 +3,7 @@
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::state::lease;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::lease::Lease;
@@ -27,11 +27,7 @@ pub async fn add_columns(
         })
         .collect();
     let table = sql::table(&addition.table);
-    session.begin(Purpose::Write).await?;
-    lease::prove(session, schema, lease).await?;
     let alter = format!("alter table {table} {}", columns.join(", "));
-    let alter = format!("{ALTER_LOCK_TIMEOUT}; {alter}");
-    let (altered, committed) = tokio::join!(session.batch(&alter), session.commit());
-    altered?;
-    committed
+    let statements = [ALTER_LOCK_TIMEOUT, &alter].map(|text| Statement::write(text, []));
+    lease::run_under(session, schema, lease, statements).await
 }

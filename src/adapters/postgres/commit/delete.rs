@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use crate::adapters::postgres::compare::Rows;
 use crate::adapters::postgres::compare::expressions::Values;
+use crate::adapters::postgres::connection::parts::{ScriptParts, Tried};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::script::halves::Part;
-use crate::adapters::postgres::script::{Answer, Gives, Halving, Parts, Script, Step, unreadable};
+use crate::adapters::postgres::script::{Halving, Step};
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::Gives;
 use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART, Purpose};
 use crate::adapters::postgres::state::{history, lease};
 use crate::engine::model::lease::Lease;
@@ -43,21 +45,21 @@ pub async fn rows(
     session.batch(&set).await?;
     let mut deleted = Deleted::default();
     let mut left = Vec::from([keys.to_vec()]);
-    while let Some(keys) = left.pop() {
+    while let Some(mut keys) = left.pop() {
         // No row was free of locks, or no row is to be deleted.
         if keys.is_empty() {
             continue;
         }
-        let (tried, rest) = match session.script() {
-            None => {
-                let attempt = attempt(session, shape, &keys).await?;
-                (vec![(keys, attempt)], None)
-            }
-            Some(script) => attempts(script, shape, keys).await?,
-        };
-        left.extend(rest);
-        for (part, attempt) in tried {
-            left.extend(after(session, shape, part, attempt, &mut deleted).await?);
+        let rows = 0..keys.len();
+        let (over_wire, in_script) = (delete(session, shape, &keys), parts(session, shape, &keys));
+        let mut attempts = Vec::new();
+        for Tried { rows, outcome } in session.in_parts(rows, over_wire, in_script).await? {
+            let others = keys.split_off(rows.len());
+            attempts.push((std::mem::replace(&mut keys, others), outcome));
+        }
+        left.push(keys);
+        for (part, outcome) in attempts {
+            left.extend(after(session, shape, part, outcome, &mut deleted).await?);
         }
     }
     let tally = Tally { deleted: deleted.rows, ..Tally::default() };
@@ -66,16 +68,16 @@ pub async fn rows(
     Ok(deleted)
 }
 
-/// Tells of rows that were tried; those that are to be tried once more.
+/// Records the outcome of rows that were tried. Gives those that are to be tried once more.
 async fn after(
     session: &Session,
     shape: &Shape,
     mut part: Vec<RowKey>,
-    attempt: Attempt,
+    outcome: Result<u64, PostgresError>,
     deleted: &mut Deleted,
 ) -> Result<Vec<Vec<RowKey>>, PostgresError> {
-    match attempt {
-        Attempt::Went(rows) => {
+    match outcome {
+        Ok(rows) => {
             deleted.rows += rows;
             if rows < part.len() as u64 {
                 let stay = present_keys(session, shape, &part, "").await?;
@@ -83,7 +85,7 @@ async fn after(
             }
             Ok(Vec::new())
         }
-        Attempt::Locked(error) => {
+        Err(error) if error.is_of_a_lock() => {
             let free = present_keys(session, shape, &part, locking(shape)).await?;
             part.retain(|key| !free.contains(key));
             let locked = present_keys(session, shape, &part, "").await?;
@@ -94,11 +96,11 @@ async fn after(
             deleted.kept.extend(locked.into_iter().map(|key| kept(key, BY_A_LOCK)));
             Ok(vec![free.into_iter().collect()])
         }
-        Attempt::Refused(refused) if part.len() == 1 => {
-            deleted.kept.push(kept(part.remove(0), &holder(&refused)));
+        Err(error) if part.len() == 1 => {
+            deleted.kept.push(kept(part.remove(0), &holder(&*error.refusal()?)));
             Ok(Vec::new())
         }
-        Attempt::Refused(_) => {
+        Err(_) => {
             let second = part.split_off(part.len() / 2);
             Ok(vec![second, part])
         }
@@ -115,71 +117,29 @@ fn kept(key: RowKey, by: &str) -> KeptRow {
     KeptRow { key, by: by.to_owned() }
 }
 
-/// The outcome of one attempt at several rows.
-enum Attempt {
-    Went(u64),
-    /// None of them went.
-    Refused(Box<Refused>),
-    /// None of them went, and one was waited for.
-    Locked(PostgresError),
-}
-
-async fn attempt(
-    session: &Session,
-    shape: &Shape,
-    keys: &[RowKey],
-) -> Result<Attempt, PostgresError> {
+/// Deletes or marks the rows behind a savepoint. Gives how many they were.
+async fn delete(session: &Session, shape: &Shape, keys: &[RowKey]) -> Result<u64, PostgresError> {
     let mut values = Values::default();
     let text = rows_of(shape).delete(keys, &mut values);
     session.savepoint(PART).await?;
-    let attempt = match session.query(&text, values.0).await {
-        Ok(counted) => {
-            session.release(PART).await?;
-            return Ok(Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0)));
-        }
-        Err(error) if error.is_of_a_lock() => Attempt::Locked(error),
-        Err(error) => Attempt::Refused(error.refusal_of_a_row()?),
-    };
-    session.undo(PART).await?;
-    Ok(attempt)
+    Ok(count(&session.query(&text, values.0).await?[0], keys.len()))
 }
 
-/// Tries rows behind an API, all halves in one call. Gives the outcomes, and the keys that it did
-/// not come to.
-async fn attempts(
-    script: &Script,
+/// The statement that does so for parts of the keys behind an API.
+async fn parts(
+    session: &Session,
     shape: &Shape,
-    mut keys: Vec<RowKey>,
-) -> Result<(Vec<(Vec<RowKey>, Attempt)>, Option<Vec<RowKey>>), PostgresError> {
+    keys: &[RowKey],
+) -> Result<ScriptParts<u64>, PostgresError> {
+    session.savepoint(PART).await?;
     let texts = keys.iter().map(|key| serde_json::to_string(key.values()));
-    let page = texts.collect::<Result<Vec<_>, _>>()?.join(",");
-    let parts = Parts {
-        ranges: vec![(1, keys.len())],
-        steps: vec![Step::new(rows_of(shape).delete_of_page(), Gives::Rows)],
-        halving: Some(Halving::down_to(keys.len())),
-    };
-    let mut tried = Vec::new();
-    for Part { range: (first, last), outcome } in script.in_parts(parts, page.into()).await? {
-        if first > last || last - first >= keys.len() {
-            return Err(unreadable("the parts of a page in their order"));
-        }
-        let others = keys.split_off(last - first + 1);
-        let attempt = match outcome {
-            Ok(Answer::Rows(counted)) => {
-                Attempt::Went(u64::try_from(counted[0].get::<i64>(0)).unwrap_or(0))
-            }
-            Ok(_) => return Err(unreadable("a number")),
-            Err(refused) => match PostgresError::Refused(refused) {
-                error if error.is_of_a_lock() => Attempt::Locked(error),
-                error => Attempt::Refused(error.refusal_of_a_row()?),
-            },
-        };
-        tried.push((std::mem::replace(&mut keys, others), attempt));
-    }
-    if tried.is_empty() {
-        return Err(unreadable("what became of a page's parts"));
-    }
-    Ok((tried, (!keys.is_empty()).then_some(keys)))
+    let page = texts.collect::<Result<Vec<_>, _>>()?.join(",").into();
+    let steps = vec![Step::new(rows_of(shape).delete_of_page(), Gives::Rows)];
+    Ok(ScriptParts { steps, page, halving: Halving::down_to(keys.len()), read: count })
+}
+
+fn count(counted: &Row, _rows: usize) -> u64 {
+    u64::try_from(counted.get::<i64>(0)).unwrap_or(0)
 }
 
 /// The keys of those rows that are there and could go, locked as the last words say. It is a probe:

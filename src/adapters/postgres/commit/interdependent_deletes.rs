@@ -17,6 +17,7 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::PART;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -96,7 +97,7 @@ pub async fn stage<'a>(
             arrays = arrays.join(", "),
             names = names.join(", "),
         );
-        session.query(&text, values).await?;
+        session.ask(Statement::write(text, values)).await?;
         let (uniques, holders) = (Vec::new(), Vec::new());
         leaving.push(Leaving { deletion, staged, deleted: 0, uniques, holders });
     }

@@ -14,5 +14,5 @@ pub mod delete;
 pub mod interdependent;
 mod interdependent_deletes;
 pub mod page;
-mod page_in_one_call;
+pub mod page_in_one_call;
 pub mod under_lease;

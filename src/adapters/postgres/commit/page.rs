@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use super::page_in_one_call;
 use super::under_lease::{Constraints, Writing, begin};
 use crate::adapters::postgres::apply::merge;
 use crate::adapters::postgres::fault::PostgresError;
@@ -24,11 +23,6 @@ use crate::engine::ports::{Batch, Committed, RetriedRows};
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
 /// already; then the page is tried once more, with its constraints checked at once.
 pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
-    if let Some(script) = to.session.script()
-        && let Some(committed) = page_in_one_call::commit(script, to, batch).await?
-    {
-        return Ok(committed);
-    }
     match attempt(to, batch, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
@@ -48,8 +42,7 @@ async fn attempt(
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
     let suppressed = begin(to, shape, constraints).await?;
     // Foreign keys are looked after here then, and that needs the page to be staged.
-    let copies = fresh && session.script().is_none();
-    let straight = copies && !suppressed && merge::takes_copy(session, shape).await?;
+    let straight = fresh && !suppressed && merge::takes_copy(session, shape).await?;
     let Put { tally, straight, refused } = put(session, shape, page, straight).await?;
     let (saved, kept, counted) = tokio::join!(
         checkpoints::save_checkpoint(session, schema, lease, &shape.table, checkpoint),

@@ -3,14 +3,15 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::page;
 use super::under_lease::Writing;
 use crate::adapters::postgres::apply::{merge, stage, unstaged};
 use crate::adapters::postgres::catalog::agreement::{self, Holding};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::json_page;
-use crate::adapters::postgres::script::{Answer, Gives, Script, Step};
+use crate::adapters::postgres::script::{Answer, Step};
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::statement::{Gives, Statement};
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::state::{checkpoints, history, lease};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -19,40 +20,47 @@ use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Batch, Committed};
 
-/// Saves a page that needs no more than to be compared and written: nothing of the table is set
-/// aside, and no trigger looks at its rows before they are written. A row that is refused is found
-/// the other way.
-pub async fn commit(
-    script: &Script,
+/// Saves a batch: in one call if that can be, and otherwise as at a server, but never by a COPY
+/// straight into the table.
+pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
+    match commit_whole(to, batch).await? {
+        Some(committed) => Ok(committed),
+        None => page::commit(to, &Batch { fresh: false, ..*batch }).await,
+    }
+}
+
+/// Saves a page that needs no more than to be compared and written: no row of the table is
+/// rejected, and no trigger looks at its rows before they are written. A row that is refused is
+/// found the other way.
+async fn commit_whole(
     to: Writing<'_>,
     batch: &Batch<'_>,
 ) -> Result<Option<Committed>, PostgresError> {
     let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
-    let Writing { schema, lease, triggers, .. } = to;
+    let Writing { session, schema, lease, triggers } = to;
     if triggers == TargetTriggers::Suppress {
         return Ok(None);
     }
     let Holding { lock, count } = agreement::holding(shape, Side::Target);
     let table = sql::table(&shape.table);
-    let looked_after =
-        Statement { text: merge::LOOKED_AFTER.to_owned(), values: vec![table.into()] };
+    let looked_after = Step::from(Statement::rows(merge::LOOKED_AFTER, [table.into()]));
     let written = "current_setting('syncline.inserted')::int8 \
         + current_setting('syncline.updated')::int8";
     let mut steps = vec![
-        Step::asking(lease::proof(schema, lease)).expecting_some(),
+        lease::proof(schema, lease).into(),
         Step::new(lock, Gives::Nothing),
-        Step::asking(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
-        Step::asking(looked_after).expecting(serde_json::json!([{ "looked_after": false }])),
+        Step::from(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
+        looked_after.expecting(serde_json::json!([{ "looked_after": false }])),
     ];
     steps.extend(writing(shape));
     steps.extend([
         Step::new(COUNTED.to_owned(), Gives::Rows),
-        Step::asking(checkpoints::saving(schema, lease, &shape.table, checkpoint)?),
-        Step::asking(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
+        checkpoints::saving(schema, lease, &shape.table, checkpoint)?.into(),
+        Step::from(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
     ]);
     let rows = json_page::members(&page.bytes);
-    let answers = match script.in_one(Purpose::Write, steps, Some(rows)).await {
+    let answers = match session.in_one_call(Purpose::Write, steps, Some(rows)).await {
         // Two rows of the page are one to the target: MERGE says so, and the other way tells which.
         Err(error) if error.is_of_a_lock() || is_of_two_rows(&error) => return Ok(None),
         Err(error) => return error.refusal_of_a_row().map(|_| None),

@@ -16,7 +16,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::script::Script;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::{Parameter, Statement};
-use crate::adapters::postgres::sql::transaction::{self, Purpose};
+use crate::adapters::postgres::sql::transaction::{self, Control, Purpose};
 use crate::engine::model::database::DatabaseUrl;
 
 /// After how long we stop waiting for an answer: a little after the server should have ended the
@@ -87,7 +87,7 @@ impl Session {
     }
 
     /// The script, where there is no connection.
-    pub fn script(&self) -> Option<&Script> {
+    pub(super) fn script(&self) -> Option<&Script> {
         match &self.via {
             Via::Wire(_) => None,
             Via::Script(script) => Some(script),
@@ -120,50 +120,39 @@ impl Session {
         }
     }
 
-    /// Runs statements that make ready for others. What is refused of them may be told by those
-    /// alone.
+    /// Runs statements that prepare for others. Their refusal may be reported by those alone.
     pub async fn prepare(&self, text: &str) -> Result<(), PostgresError> {
-        self.control(text, |script| script.prepare(text)).await
+        self.control(&[Control::Prepare(text)]).await
     }
 
-    /// Sets a savepoint and runs statements that make ready for others behind it.
-    pub async fn attempt(&self, savepoint: &str, ready: &str) -> Result<(), PostgresError> {
-        let note = |script: &Script| {
-            script.savepoint(savepoint);
-            script.prepare(ready);
-        };
-        self.control(&format!("savepoint {savepoint}; {ready}"), note).await
+    /// Sets a savepoint and runs statements that prepare for others behind it.
+    pub async fn attempt(&self, savepoint: &str, text: &str) -> Result<(), PostgresError> {
+        self.control(&[Control::Savepoint(savepoint), Control::Prepare(text)]).await
     }
 
     /// Sets a savepoint.
     pub async fn savepoint(&self, name: &str) -> Result<(), PostgresError> {
-        self.control(&format!("savepoint {name}"), |script| script.savepoint(name)).await
+        self.control(&[Control::Savepoint(name)]).await
     }
 
     /// Undoes what came after a savepoint, which stays.
     pub async fn roll_back_to(&self, name: &str) -> Result<(), PostgresError> {
-        let text = format!("rollback to savepoint {name}");
-        self.control(&text, |script| script.roll_back_to(name)).await
+        self.control(&[Control::RollBackTo(name)]).await
     }
 
     /// Forgets a savepoint.
     pub async fn release(&self, name: &str) -> Result<(), PostgresError> {
-        self.control(&format!("release savepoint {name}"), |script| script.release(name)).await
+        self.control(&[Control::Release(name)]).await
     }
 
     /// Undoes what came after a savepoint, and forgets it.
     pub async fn undo(&self, name: &str) -> Result<(), PostgresError> {
-        let text = format!("rollback to savepoint {name}; release savepoint {name}");
-        let undo = |script: &Script| {
-            script.roll_back_to(name);
-            script.release(name);
-        };
-        self.control(&text, undo).await
+        self.control(&[Control::RollBackTo(name), Control::Release(name)]).await
     }
 
     /// Undoes the transaction.
     pub async fn roll_back(&self) -> Result<(), PostgresError> {
-        self.control("rollback", Script::roll_back).await
+        self.control(&[Control::RollBack]).await
     }
 
     /// Ends the transaction, and keeps what it did.
@@ -174,55 +163,101 @@ impl Session {
         }
     }
 
-    async fn control(&self, text: &str, note: impl FnOnce(&Script)) -> Result<(), PostgresError> {
+    async fn control(&self, controls: &[Control<'_>]) -> Result<(), PostgresError> {
         match &self.via {
-            Via::Wire(_) => self.batch(text).await,
+            Via::Wire(_) => {
+                let texts: Vec<String> = controls.iter().map(ToString::to_string).collect();
+                self.batch(&texts.join("; ")).await
+            }
             Via::Script(script) => {
-                note(script);
+                controls.iter().for_each(|control| script.control(*control));
                 Ok(())
             }
         }
     }
 
-    /// Runs one unnamed statement. Calls that are joined travel together, in their order.
+    /// Runs one unnamed statement for its rows. Calls that are joined travel together, in their
+    /// order.
     pub async fn query(
         &self,
         text: &str,
-        parameters: impl IntoIterator<Item = Parameter>,
+        parameters: impl Into<Vec<Parameter>>,
     ) -> Result<Vec<Row>, PostgresError> {
+        self.ask(Statement::rows(text, parameters)).await
+    }
+
+    /// Runs one unnamed statement; one that only writes gives no rows.
+    pub async fn ask(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
         let client = match &self.via {
             Via::Wire(Connection { client, .. }) => client,
-            Via::Script(script) => {
-                return script.query(text, parameters.into_iter().collect()).await;
-            }
+            Via::Script(script) => return script.query(statement).await,
         };
-        let bound: Vec<_> = parameters.into_iter().map(Parameter::bound).collect();
+        let bound: Vec<_> = statement.values.into_iter().map(Parameter::bound).collect();
         let answered = async {
-            client.query_typed_raw(text, bound).await?.map_ok(Row::Wire).try_collect().await
+            let rows = client.query_typed_raw(&statement.text, bound).await?;
+            rows.map_ok(Row::Wire).try_collect().await
         };
         within(answered).await
     }
 
-    /// Runs one statement with its values.
-    pub async fn ask(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
-        let Statement { text, values } = statement;
-        self.query(&text, values).await
-    }
-
-    /// Runs one unnamed statement in a transaction of its own, with its settings pinned, in one
-    /// round trip. A statement that fails leaves no transaction open.
+    /// Runs one statement in a transaction of its own and gives its rows.
     pub async fn alone(
         &self,
         purpose: Purpose,
         text: &str,
-        parameters: impl IntoIterator<Item = Parameter>,
+        parameters: impl Into<Vec<Parameter>>,
     ) -> Result<Vec<Row>, PostgresError> {
-        let (begun, answered, ended) =
-            tokio::join!(self.begin(purpose), self.query(text, parameters), self.commit());
-        begun?;
-        let rows = answered?;
-        ended?;
+        let [rows] = self.run_all(purpose, [Statement::rows(text, parameters)]).await?;
         Ok(rows)
+    }
+
+    /// Runs a statement that gives one JSON value, and passes that on unread; none over a
+    /// connection, where rows are copied.
+    pub async fn json(&self, text: &str) -> Result<Option<Bytes>, PostgresError> {
+        match &self.via {
+            Via::Wire(_) => Ok(None),
+            Via::Script(script) => script.json(text).await.map(Some),
+        }
+    }
+
+    /// Adds a statement that loads a page of JSON rows, which is its `$2`; the next statement
+    /// reports its refusal. Returns false, and does nothing, over a connection, where rows are
+    /// copied.
+    pub fn load(&self, statement: impl FnOnce() -> String, page: impl FnOnce() -> Bytes) -> bool {
+        if let Via::Script(script) = &self.via {
+            script.load(statement(), page());
+        }
+        self.script().is_some()
+    }
+
+    /// Refuses to make tables over an API: that is a person's work there.
+    pub fn may_define(&self) -> Result<(), PostgresError> {
+        match &self.via {
+            Via::Wire(_) => Ok(()),
+            Via::Script(_) => Err(PostgresError::NoState),
+        }
+    }
+
+    /// Says whether statements are run a second time by the server, with the transaction's next
+    /// ones. What the server has counted includes the first run then.
+    pub fn is_replayed(&self) -> bool {
+        self.script().is_some()
+    }
+
+    /// Says whether no trigger fires in this transaction, those that keep foreign keys among them:
+    /// because that was asked for, or because the database or the role is set so.
+    pub async fn fires_nothing(&self) -> Result<bool, PostgresError> {
+        match &self.via {
+            Via::Script(script) => script.fires_nothing().await,
+            Via::Wire(_) => Ok(self.ask(transaction::fires_nothing()).await?[0].get(0)),
+        }
+    }
+
+    /// Names the statement that renews the lease for as long as a transaction is replayed.
+    pub fn renew_by(&self, proof: impl FnOnce() -> Statement) {
+        if let Via::Script(script) = &self.via {
+            script.renew_by(proof());
+        }
     }
 
     /// Begins to read what a COPY sends.

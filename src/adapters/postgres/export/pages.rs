@@ -122,7 +122,7 @@ impl PagedSnapshot {
         let lock = moment::lock(&piece.name, relation_of_piece(part));
         let (begun, locked, page) =
             tokio::join!(self.session.begin(Purpose::Read), self.session.batch(&lock), async {
-                self.session.script().ok_or(PostgresError::NoWire)?.json(&page).await
+                self.session.json(&page).await?.ok_or_else(|| script::unreadable("a page"))
             },);
         self.session.roll_back().await?;
         begun?;

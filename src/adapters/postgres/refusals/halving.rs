@@ -2,55 +2,69 @@
 //! that is refused alone is rejected with the server's reason.
 //!
 //! A page of n rows with one bad row takes about 2 log2(n) attempts and moves its bytes some three
-//! times. Each attempt is a savepoint, so that what went in before it stays.
+//! times. Each attempt is a savepoint, so that what went in before it stays. Behind an API all
+//! attempts are one call.
 
 use std::ops::Range;
 
-use crate::adapters::postgres::apply::attempt;
+use crate::adapters::postgres::apply::{attempt, parts};
+use crate::adapters::postgres::connection::parts::Tried;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::{copy_frames, keys};
-use crate::adapters::postgres::sql::transaction::PART;
+use crate::adapters::postgres::script::Halving;
 use crate::adapters::postgres::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
-/// More refused rows in one page have a common cause that a person must mend, and each costs a
+/// More rejected rows in one page have a common cause that a person must mend, and each costs a
 /// dozen statements.
-pub const MOST_REFUSED: usize = 1_000;
+pub const MOST_REJECTED: usize = 1_000;
 
-/// Puts in what goes in, and gives back what does not. The whole page has been refused before.
+/// Writes the rows that the target takes, and gives the others. The whole page has been refused
+/// before.
 pub async fn halves(
     session: &Session,
     shape: &Shape,
     page: &Page,
 ) -> Result<(Tally, Vec<NewReject>), PostgresError> {
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
-    let (mut tally, mut refused) = (Tally::default(), Vec::new());
-    // A stack of halves, the earlier one on top: rows go in in the page's order.
-    let mut left = Vec::from([(0, rows.len())]);
-    while let Some((from, to)) = left.pop() {
-        let range = from..to;
+    let (mut tally, mut rejects) = (Tally::default(), Vec::new());
+    // A stack of ranges, the earliest one on top: rows go in in the page's order.
+    let mut ranges = Vec::from([(0, rows.len())]);
+    while let Some((start, end)) = ranges.pop() {
+        let range = start..end;
         let part = part(page, &rows, &range);
-        match attempt(session, shape, &part).await? {
-            Ok(written) => tally += written,
-            Err(error) if range.len() == 1 => {
-                let key = keys::key_of(shape, &part.bytes)?;
-                refused.push(NewReject::new(key, &error));
-                if refused.len() > MOST_REFUSED {
-                    return Err(PostgresError::TooManyRefused(MOST_REFUSED));
+        let halving = Halving::down_to(MOST_REJECTED - rejects.len());
+        let over_wire = attempt::upsert_staged(session, shape, &part);
+        let in_script = parts::of_page(session, shape, page, halving);
+        let tried = session.in_parts(range, over_wire, in_script).await?;
+        let next = tried.last().map_or(end, |tried| tried.rows.end);
+        if next < end {
+            ranges.push((next, end));
+        }
+        for Tried { rows: range, outcome } in tried {
+            match outcome {
+                Ok(written) => tally += written,
+                // The page is split by its locks then, and begun anew before its first half.
+                Err(error) if error.is_of_a_lock() => return Err(error),
+                Err(error) if range.len() == 1 => {
+                    let key = keys::key_of(shape, &page.bytes[rows[range.start].clone()])?;
+                    rejects.push(NewReject::new(key, &*error.refusal()?));
+                }
+                Err(_) => {
+                    let middle = range.start + range.len() / 2;
+                    ranges.extend([(middle, range.end), (range.start, middle)]);
                 }
             }
-            Err(_) => {
-                let middle = range.start + range.len() / 2;
-                left.push((middle, to));
-                left.push((from, middle));
-            }
+        }
+        if rejects.len() > MOST_REJECTED {
+            return Err(PostgresError::TooManyRefused(MOST_REJECTED));
         }
     }
-    tally.rejected = refused.len() as u64;
-    Ok((tally, refused))
+    tally.rejected = rejects.len() as u64;
+    Ok((tally, rejects))
 }
 
 /// The rows of a range as a page of their own.
@@ -61,29 +75,5 @@ fn part(page: &Page, rows: &[Range<usize>], range: &Range<usize>) -> Page {
         rows: range.len() as u64,
         last: None,
         complete: page.complete,
-    }
-}
-
-type Refused = Box<crate::adapters::postgres::sql::refusal::Refused>;
-
-async fn attempt(
-    session: &Session,
-    shape: &Shape,
-    part: &Page,
-) -> Result<Result<Tally, Refused>, PostgresError> {
-    match attempt::upsert_staged(session, shape, part).await {
-        Ok(tally) => {
-            session.release(PART).await?;
-            Ok(Ok(tally))
-        }
-        Err(error) => {
-            let answer = match error.is_of_a_lock() {
-                // Whoever parts the page by its locks begins anew, before its first half.
-                true => Err(error),
-                false => Ok(Err(error.refusal_of_a_row()?)),
-            };
-            session.undo(PART).await?;
-            answer
-        }
     }
 }

@@ -4,27 +4,26 @@
 //!
 //! - `locked_rows`: finds the rows that somebody holds locked
 //! - `waiting_rows`: finds the rows that wait for another one
-//! - `halving`, `halving_in_one_call`: finds the rows that are refused, at a server and behind an
-//!   API
+//! - `halving`: finds the rows that are refused
 
 mod halving;
-mod halving_in_one_call;
 mod locked_rows;
 mod waiting_rows;
 
 use tokio_postgres::error::SqlState;
 
-use super::apply::{attempt, stage};
+use super::apply::{attempt, parts, stage};
 use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::rows::keys::SplitPage;
+use super::script::Halving;
 use super::sql::refusal::Refused;
 use super::sql::transaction::PART;
 use super::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use halving::MOST_REFUSED;
+use halving::MOST_REJECTED;
 use waiting_rows::{MOST_LOOKS, ReasonedSplit};
 
 /// The most times that a page is tried again without the rows that are locked. Others may be locked
@@ -95,15 +94,12 @@ async fn write_unlocked(
             break;
         };
         left.extend(out);
-        if left.len() > MOST_REFUSED {
-            return Err(PostgresError::TooManyRefused(MOST_REFUSED));
+        if left.len() > MOST_REJECTED {
+            return Err(PostgresError::TooManyRefused(MOST_REJECTED));
         }
         page = rest;
     }
-    let (tally, refused) = match session.script() {
-        Some(script) => halving_in_one_call::halves(session, script, shape, &page).await?,
-        None => halving::halves(session, shape, &page).await?,
-    };
+    let (tally, refused) = halving::halves(session, shape, &page).await?;
     Ok(Put { tally, straight: false, refused }.with_rejected(left))
 }
 
@@ -125,11 +121,11 @@ async fn write_whole(
             let tally = Tally { inserted: page.rows, ..Tally::default() };
             return Ok(all_in(tally, true));
         }
-        let tally = match session.script() {
-            Some(script) => halving_in_one_call::whole(session, script, shape, page).await?,
-            None => attempt::upsert_staged(session, shape, page).await?,
-        };
-        Ok(all_in(tally, false))
+        let rows = 0..usize::try_from(page.rows).unwrap_or(usize::MAX);
+        let over_wire = attempt::upsert_staged(session, shape, page);
+        let in_script = parts::of_page(session, shape, page, Halving::none());
+        let mut tried = session.try_rows(rows, over_wire, in_script).await?;
+        Ok(all_in(tried.swap_remove(0).outcome?, false))
     };
     let refused = match whole.await {
         Err(error) => PostgresError::refusal_of_a_row(error)?,

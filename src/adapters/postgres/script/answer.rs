@@ -22,6 +22,16 @@ pub enum Answer {
     Number(u64),
 }
 
+impl Answer {
+    /// The rows; a statement that only writes gives none.
+    pub fn into_rows(self) -> Vec<Row> {
+        match self {
+            Self::Rows(rows) => rows,
+            Self::Json(_) | Self::Number(_) => Vec::new(),
+        }
+    }
+}
+
 /// An answer, unread.
 #[derive(Clone, Debug)]
 pub struct RawAnswer {

@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 
 use super::answer::{RawAnswer, RefusedBody};
 use super::step::Parts;
-use super::{Answer, Gives, Heard, Script, Slot, State, Step, Written, unreadable};
+use super::{Answer, Heard, Script, Slot, State, Step, Written, unreadable};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::postgres::sql::statement::Gives;
 
 /// A part that was tried.
 pub struct Part {

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Step;
 use super::call::{self, Answered, Call};
-use super::{Gives, Step};
 use crate::adapters::api::project::Api;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::statement::{Gives, Statement};
 use crate::adapters::postgres::sql::transaction::{self, Purpose};
 
 /// Below half of the shortest lease that can be set, and rare beside calls that take as long.
@@ -24,7 +24,7 @@ impl Renewal {
     /// A statement that gives a row if the lease is still ours, and renews it. The transaction has
     /// just run it.
     pub fn new(proof: Statement) -> Self {
-        Self { proof: Arc::new(Step::asking(proof).expecting_some()), last: Instant::now() }
+        Self { proof: Arc::new(proof.into()), last: Instant::now() }
     }
 
     /// The statement, if it is time to run it; the time counts anew then.

@@ -30,15 +30,15 @@ use bytes::Bytes;
 
 use super::fault::PostgresError;
 use super::sql::row::Row;
-use super::sql::statement::{Parameter, Statement};
-use super::sql::transaction::{self, Purpose};
+use super::sql::statement::{Gives, Statement};
+use super::sql::transaction::{self, Control, Purpose};
 use crate::adapters::api::project::Api;
 use answer::RawAnswer;
 use call::{Answered, Call};
 use lease_renewal::Renewal;
 
 pub use answer::{Answer, unreadable};
-pub use step::{Gives, Halving, Parts, Step};
+pub use step::{Halving, Parts, Step};
 
 /// A connection in use, as far as there is one.
 pub struct Script {
@@ -59,7 +59,7 @@ struct State {
     /// The renewal of the lease meanwhile; none before the lease was proved.
     renewal: Option<Renewal>,
     /// True if triggers are silent in the transaction, once somebody has asked.
-    fires_nothing: Arc<OnceLock<bool>>,
+    fires_nothing: Option<bool>,
     /// The end has been asked for.
     ends: Option<Slot>,
 }
@@ -103,12 +103,6 @@ impl Script {
         state.written.push(Written::of(pins, None, Heard::Nobody));
     }
 
-    /// Writes down statements that make ready for others: what is refused is told in time by
-    /// those.
-    pub fn prepare(&self, statements: &str) {
-        self.write(Step::new(statements.to_owned(), Gives::Nothing), None, Heard::Nobody);
-    }
-
     /// Runs statements whose answers do not matter.
     pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
         let step = Step::new(statements.to_owned(), Gives::Nothing);
@@ -116,39 +110,24 @@ impl Script {
         self.run(slot).await
     }
 
-    /// Names a place in the script.
-    pub fn savepoint(&self, name: &str) {
-        let mut state = self.state();
-        let place = state.written.len();
-        state.savepoints.push((name.to_owned(), place));
-    }
-
-    /// Strikes out what follows the last place of that name.
-    pub fn roll_back_to(&self, name: &str) {
-        self.state().roll_back_to(name);
-    }
-
-    /// Forgets the last place of that name.
-    pub fn release(&self, name: &str) {
-        self.state().release(name);
-    }
-
-    /// Strikes out all.
-    pub fn roll_back(&self) {
-        *self.state() = State::default();
-    }
-
-    /// Runs one statement for its rows.
-    pub async fn query(
-        &self,
-        statement: &str,
-        values: Vec<Parameter>,
-    ) -> Result<Vec<Row>, PostgresError> {
-        match self.ask(Step::bound(statement, values)).await? {
-            Answer::Rows(rows) => Ok(rows),
-            Answer::Number(_) => Ok(Vec::new()),
-            Answer::Json(_) => Err(answer::unreadable("rows")),
+    /// Steers the transaction: a savepoint is a place in the script, and what is undone is struck
+    /// out.
+    pub fn control(&self, control: Control<'_>) {
+        match control {
+            Control::Savepoint(name) => self.state().savepoint(name),
+            Control::RollBackTo(name) => self.state().roll_back_to(name),
+            Control::Release(name) => self.state().release(name),
+            Control::RollBack => *self.state() = State::default(),
+            Control::Prepare(statements) => {
+                let step = Step::new(statements.to_owned(), Gives::Nothing);
+                self.write(step, None, Heard::Nobody);
+            }
         }
+    }
+
+    /// Runs one statement for its rows, if it gives any.
+    pub async fn query(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
+        self.ask(statement.into()).await.map(Answer::into_rows)
     }
 
     /// Runs one statement for how many rows it wrote.
@@ -174,7 +153,7 @@ impl Script {
     }
 
     /// Renews the lease by this statement while the transaction is run from its beginning again.
-    pub fn renews_by(&self, proof: Statement) {
+    pub fn renew_by(&self, proof: Statement) {
         self.state().renewal = Some(Renewal::new(proof));
     }
 
@@ -186,15 +165,21 @@ impl Script {
         }
     }
 
-    /// True if triggers are silent in this transaction; set by the first caller who asks the
-    /// server.
-    pub fn fires_nothing(&self) -> Arc<OnceLock<bool>> {
-        self.state().fires_nothing.clone()
-    }
-
-    /// Says whether a statement is part of the transaction.
-    pub fn has_written(&self, statement: &str) -> bool {
-        self.state().written.iter().any(|written| written.step.sql == statement)
+    /// Says whether no trigger fires in this transaction. The server is asked once at most: each
+    /// question may be a call.
+    pub async fn fires_nothing(&self) -> Result<bool, PostgresError> {
+        let is_suppressing = |written: &Written| written.step.sql == transaction::SUPPRESS;
+        let known = {
+            let state = self.state();
+            let suppressed = state.written.iter().any(is_suppressing);
+            suppressed.then_some(true).or(state.fires_nothing)
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let fires_nothing = self.query(transaction::fires_nothing()).await?[0].get(0);
+        self.state().fires_nothing = Some(fires_nothing);
+        Ok(fires_nothing)
     }
 
     /// Says whether statements that were answered are run again with those that follow.
@@ -360,6 +345,10 @@ impl State {
             true => due,
             false => Vec::new(),
         }
+    }
+
+    fn savepoint(&mut self, name: &str) {
+        self.savepoints.push((name.to_owned(), self.written.len()));
     }
 
     /// Forgets the last savepoint of that name and those after it; an earlier one of the same name

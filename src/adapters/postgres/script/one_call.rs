@@ -5,14 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::call::{self, Answered, Call};
-use super::{Answer, Gives, Script, Step};
+use super::{Answer, Script, Step};
 use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql::statement::Gives;
 use crate::adapters::postgres::sql::transaction::{self, Purpose};
 
 impl Script {
     /// Runs a whole transaction in one call, if every step answers what it expects; none, and
     /// nothing is done, where one does not. What stands alone and is refused gives no row.
-    pub async fn in_one(
+    pub async fn in_one_call(
         &self,
         purpose: Purpose,
         steps: Vec<Step>,

@@ -6,19 +6,7 @@ use super::answer::{Alone, Answer, RawAnswer, unreadable};
 use super::values;
 use crate::adapters::postgres::fault::{PostgresError, classes_of_no_row};
 use crate::adapters::postgres::sql::row::{JsonRow, Row};
-use crate::adapters::postgres::sql::statement::{Parameter, Statement};
-
-/// The form of a statement's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Gives {
-    /// Rows.
-    Rows,
-    /// One JSON value, to be passed on unread.
-    Json,
-    /// The number of rows that it wrote, if any.
-    Nothing,
-}
+use crate::adapters::postgres::sql::statement::{Expects, Gives, Parameter, Statement};
 
 /// One statement of a script.
 #[derive(Clone, Debug, Serialize)]
@@ -65,27 +53,9 @@ impl Step {
         }
     }
 
-    /// A statement with values for its `$n`, for its rows if it gives any.
-    pub fn bound(statement: &str, values: Vec<Parameter>) -> Self {
-        let gives = if gives_rows(statement) { Gives::Rows } else { Gives::Nothing };
-        let bound = values::bound(statement, &values);
-        let values = values.into_iter().map(Parameter::into_text).collect();
-        Self { values, ..Self::new(bound, gives) }
-    }
-
-    /// A statement with values that gives rows.
-    pub fn asking(statement: Statement) -> Self {
-        Self::bound(&statement.text, statement.values)
-    }
-
     /// The rest is done only if it answers so.
     pub fn expecting(self, answer: serde_json::Value) -> Self {
         Self { expects: Some(answer), ..self }
-    }
-
-    /// The rest is done only if it gives a row.
-    pub fn expecting_some(self) -> Self {
-        self.expecting("some".into())
     }
 
     /// It takes this page of the call's.
@@ -120,12 +90,17 @@ impl Step {
     }
 }
 
-/// Says whether a statement of ours gives rows: what only writes cannot be asked for any inside of
-/// a function.
-fn gives_rows(statement: &str) -> bool {
-    let statement = statement.trim_start();
-    ["select", "with"].iter().any(|word| statement.starts_with(word))
-        || statement.contains(" returning ")
+impl From<Statement> for Step {
+    fn from(statement: Statement) -> Self {
+        let Statement { text, values, gives, expects } = statement;
+        let sql = values::bound(&text, &values);
+        let values = values.into_iter().map(Parameter::into_text).collect();
+        let expects = expects.map(|expects| match expects {
+            Expects::SomeRow => "some".into(),
+            Expects::NoRow => serde_json::Value::Array(Vec::new()),
+        });
+        Self { values, expects, ..Self::new(sql, gives) }
+    }
 }
 
 /// The time for which one call halves: far below the minute after which the gateway ends a call,

@@ -1,5 +1,6 @@
 //! A statement and the values that it is bound to.
 
+use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 
 /// A statement with the values of its `$n`.
@@ -9,6 +10,49 @@ pub struct Statement {
     pub text: String,
     /// The values, in their order.
     pub values: Vec<Parameter>,
+    /// The form of its answer.
+    pub gives: Gives,
+    /// The answer without which nothing of its transaction is kept.
+    pub expects: Option<Expects>,
+}
+
+/// The form of a statement's answer. A function that runs a statement has to know it: a statement
+/// that only writes cannot be asked for rows there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gives {
+    /// Rows.
+    Rows,
+    /// One JSON value, to be passed on unread.
+    Json,
+    /// The number of rows that it wrote, if any.
+    Nothing,
+}
+
+/// An answer that the rest of a transaction rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// A row at least.
+    SomeRow,
+    /// No row.
+    NoRow,
+}
+
+impl Statement {
+    /// A statement that gives rows.
+    pub fn rows(text: impl Into<String>, values: impl Into<Vec<Parameter>>) -> Self {
+        Self { text: text.into(), values: values.into(), gives: Gives::Rows, expects: None }
+    }
+
+    /// A statement that only writes.
+    pub fn write(text: impl Into<String>, values: impl Into<Vec<Parameter>>) -> Self {
+        Self { gives: Gives::Nothing, ..Self::rows(text, values) }
+    }
+
+    /// The statement with the answer that it must give.
+    pub fn expecting(self, answer: Expects) -> Self {
+        Self { expects: Some(answer), ..self }
+    }
 }
 
 /// A value for a statement's `$n`, with the type that saves the server the guess.

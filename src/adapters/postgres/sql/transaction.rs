@@ -1,7 +1,9 @@
 //! The settings of a transaction: what it may do, for how long, and what its text depends on.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
+
+use super::statement::Statement;
 
 /// The purpose of a transaction, which decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,33 @@ pub enum Purpose {
     Look,
     /// Writing to the target.
     Write,
+}
+
+/// A statement that steers a transaction and has no answer of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Control<'a> {
+    /// Sets a savepoint.
+    Savepoint(&'a str),
+    /// Undoes what came after a savepoint, which stays.
+    RollBackTo(&'a str),
+    /// Forgets a savepoint.
+    Release(&'a str),
+    /// Runs statements that prepare for others, which may be the first to report their refusal.
+    Prepare(&'a str),
+    /// Undoes the transaction.
+    RollBack,
+}
+
+impl fmt::Display for Control<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Savepoint(name) => write!(f, "savepoint {name}"),
+            Self::RollBackTo(name) => write!(f, "rollback to savepoint {name}"),
+            Self::Release(name) => write!(f, "release savepoint {name}"),
+            Self::Prepare(statements) => f.write_str(statements),
+            Self::RollBack => f.write_str("rollback"),
+        }
+    }
 }
 
 /// The time that one statement may take: below the two minutes after which Supabase ends it.
@@ -118,3 +147,8 @@ pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
 /// It is checked when it is set, not when it is asked for: on Supabase a role that
 /// `has_parameter_privilege` knows nothing of may set it.
 pub const SUPPRESS: &str = "set local session_replication_role = replica";
+
+/// Asks whether no trigger fires in this transaction.
+pub fn fires_nothing() -> Statement {
+    Statement::rows("select current_setting('session_replication_role') = 'replica'", [])
+}

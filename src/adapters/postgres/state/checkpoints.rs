@@ -1,7 +1,7 @@
-//! Our state tables: the lease and the checkpoints. The history is beside it.
+//! The checkpoints in `sync_state`.
 
 use super::format::{self, StoredCheckpoint, checkpoint_key, deletes_key};
-use super::lease::prove;
+use super::lease;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
@@ -19,18 +19,10 @@ pub async fn checkpoints(
     schema: &str,
     pipeline: &str,
 ) -> Result<Checkpoints, PostgresError> {
-    let (begun, read, ended) = tokio::join!(
-        session.begin(Purpose::Look),
-        session.ask(all_checkpoints(schema, pipeline)),
-        session.commit(),
-    );
-    begun?;
-    let read = match read {
-        Err(error) if error.is_of_missing_tables() => return Ok(Checkpoints::new()),
-        read => read?,
-    };
-    ended?;
-    read_checkpoints(&read)
+    match session.run_all(Purpose::Look, [all_checkpoints(schema, pipeline)]).await {
+        Err(error) if error.is_of_missing_tables() => Ok(Checkpoints::new()),
+        rows => rows.and_then(|[rows]| read_checkpoints(&rows)),
+    }
 }
 
 /// The keys of what earlier runs of the same chain have saved of tables.
@@ -42,14 +34,14 @@ pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
               where pipeline = $2 and chain = $3 and run_id <> $4)",
         schema = sql::ident(schema)
     );
-    let values = vec![
+    let values = [
         format::checkpoint_prefix(run.pipeline).into(),
         run.pipeline.into(),
         run.chain.id().into(),
         run.id.as_str().into(),
         deletes_key(run.pipeline, "").into(),
     ];
-    Statement { text, values }
+    Statement::rows(text, values)
 }
 
 /// All checkpoints of a pipeline.
@@ -58,7 +50,7 @@ pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
         "select value::text from {}.sync_state where starts_with(key, $1)",
         sql::ident(schema)
     );
-    Statement { text, values: vec![format::checkpoint_prefix(pipeline).into()] }
+    Statement::rows(text, [format::checkpoint_prefix(pipeline).into()])
 }
 
 /// The checkpoints, read from their rows.
@@ -96,8 +88,7 @@ pub fn saving(
         sql::ident(schema)
     );
     let value = serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?;
-    let values = vec![checkpoint_key(lease.pipeline(), table).into(), value.into()];
-    Ok(Statement { text, values })
+    Ok(Statement::write(text, [checkpoint_key(lease.pipeline(), table).into(), value.into()]))
 }
 
 /// Saves the checkpoints of tables in which nothing was to be read, all at once.
@@ -113,16 +104,14 @@ pub async fn settle(
         keys.push(checkpoint_key(lease.pipeline(), table));
         values.push(serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?);
     }
-    session.begin(Purpose::Write).await?;
-    prove(session, schema, lease).await?;
-    let statement = format!(
+    let text = format!(
         "insert into {}.sync_state (key, value) \
          select k, v::jsonb from unnest($1::text[], $2::text[]) as new(k, v) \
          on conflict (key) do update set value = excluded.value, updated_at = now()",
         sql::ident(schema)
     );
-    session.query(&statement, [keys.into(), values.into()]).await?;
-    session.commit().await
+    let statement = Statement::write(text, [keys.into(), values.into()]);
+    lease::run_under(session, schema, lease, [statement]).await
 }
 
 /// Remembers that a table's deletes are done, and renews the lease.
@@ -132,18 +121,11 @@ pub async fn reconciled(
     lease: &Lease,
     table: &TableName,
 ) -> Result<(), PostgresError> {
-    let statement = format!(
+    let text = format!(
         "insert into {}.sync_state (key, value) values ($1, '{{}}') \
          on conflict (key) do update set updated_at = now()",
         sql::ident(schema)
     );
     let key = deletes_key(lease.pipeline(), &table.to_string());
-    let (begun, proved) =
-        tokio::join!(session.begin(Purpose::Write), prove(session, schema, lease));
-    begun?;
-    proved?;
-    let (noted, committed) =
-        tokio::join!(session.query(&statement, [key.into()]), session.commit());
-    noted?;
-    committed
+    lease::run_under(session, schema, lease, [Statement::write(text, [key.into()])]).await
 }

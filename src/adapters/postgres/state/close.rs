@@ -17,19 +17,9 @@ pub async fn close(
     lease: Lease,
     closed: &ClosedRun<'_>,
 ) -> Result<(), PostgresError> {
-    // Behind an API this is a call itself.
-    let calls = closed.calls + u64::from(session.script().is_some());
-    let ended = history::ending(schema, &ClosedRun { calls, ..*closed });
-    let (begun, released, ended, committed) = tokio::join!(
-        session.begin(Purpose::Write),
-        session.ask(releasing(schema, &lease)),
-        session.ask(ended),
-        session.commit(),
-    );
-    begun?;
-    released?;
-    ended?;
-    committed
+    let statements = [releasing(schema, &lease), history::ending(schema, closed)];
+    session.run_all(Purpose::Write, statements).await?;
+    Ok(())
 }
 
 /// The statement that gives the lease back, if its number is still ours.
@@ -40,8 +30,5 @@ fn releasing(schema: &str, lease: &Lease) -> Statement {
          where key = $1 and (value ->> 'fence')::int8 = $2",
         sql::ident(schema)
     );
-    Statement {
-        text,
-        values: vec![format::lease_key(lease.pipeline()).into(), lease.fence().into()],
-    }
+    Statement::write(text, [format::lease_key(lease.pipeline()).into(), lease.fence().into()])
 }

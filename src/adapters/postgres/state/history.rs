@@ -29,7 +29,7 @@ pub fn finished(schema: &str, run: &NewRun<'_>) -> Statement {
         schema = sql::ident(schema)
     );
     let (chain, slice) = (run.chain.id(), i64::from(run.chain.slice()));
-    Statement { text, values: vec![run.pipeline.into(), chain.into(), slice.into()] }
+    Statement::rows(text, [run.pipeline.into(), chain.into(), slice.into()])
 }
 
 /// That run, read from its row.
@@ -73,7 +73,7 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
         last_success = last_success(&schema)
     );
     let NewRun { id, pipeline, kind, trigger, chain, delivery, lease: _ } = *run;
-    let values = vec![
+    let values = [
         id.as_str().into(),
         pipeline.into(),
         trigger.name().into(),
@@ -84,10 +84,7 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
         i64::from(chain.slice()).into(),
         kind.name().into(),
     ];
-    [
-        Statement { text: close_dead, values: vec![pipeline.into()] },
-        Statement { text: start, values },
-    ]
+    [Statement::write(close_dead, [pipeline.into()]), Statement::write(start, values)]
 }
 
 /// Adds a page's counts, in the transaction that saves its rows; how many rows of the table are
@@ -126,7 +123,7 @@ pub fn counting(
          where run_id = $1 returning (tables -> $2 ->> 'rejected')::int8 as rejected",
         schema = sql::ident(schema)
     );
-    Statement { text, values: vec![run.as_str().into(), table.to_string().into()] }
+    Statement::rows(text, [run.as_str().into(), table.to_string().into()])
 }
 
 /// Records the end, unless the run was declared dead meanwhile. The size of the database is asked
@@ -143,14 +140,14 @@ pub fn ending(schema: &str, closed: &ClosedRun<'_>) -> Statement {
          where run_id = $1 and sync_status = 'running'",
         schema = sql::ident(schema)
     );
-    let values = vec![
+    let values = [
         closed.id.as_str().into(),
         closed.end.name().into(),
         closed.error.into(),
         (closed.end == RunEnd::Success).into(),
         i64::try_from(closed.calls).unwrap_or(i64::MAX).into(),
     ];
-    Statement { text, values }
+    Statement::write(text, values)
 }
 
 /// Records a message that the queue gave up, once however often it is told.
@@ -181,6 +178,6 @@ pub async fn record_lost(
         reason.into(),
         RunKind::Incremental.name().into(),
     ];
-    session.alone(Purpose::Write, &record, parameters).await?;
+    session.run_all(Purpose::Write, [Statement::write(record, parameters)]).await?;
     Ok(())
 }

@@ -6,7 +6,8 @@ use super::format::lease_key;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::statement::{Expects, Statement};
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::NewRun;
 
@@ -24,24 +25,31 @@ pub fn take_lease(schema: &str, run: &NewRun<'_>) -> Statement {
         schema = sql::ident(schema)
     );
     let values =
-        vec![lease_key(run.pipeline).into(), run.id.as_str().into(), seconds(run.lease).into()];
-    Statement { text, values }
+        [lease_key(run.pipeline).into(), run.id.as_str().into(), seconds(run.lease).into()];
+    Statement::rows(text, values)
 }
 
-pub async fn lease_left(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<Duration, PostgresError> {
-    let statement = format!(
+/// The statement that gives the seconds until the lease is free.
+pub fn left(schema: &str, run: &NewRun<'_>) -> Statement {
+    let text = format!(
         "select greatest(ceil(extract(epoch from \
              (value ->> 'expires_at')::timestamptz - clock_timestamp())), 1)::int8 \
          from {}.sync_state where key = $1",
         sql::ident(schema)
     );
-    let rows = session.query(&statement, [lease_key(run.pipeline).into()]).await?;
-    let left = rows.first().map_or(1, |row| row.get::<i64>(0));
-    Ok(Duration::from_secs(left.unsigned_abs()))
+    Statement::rows(text, [lease_key(run.pipeline).into()])
+}
+
+/// Runs a transaction of these statements, which proves and renews the lease first.
+pub async fn run_under(
+    session: &Session,
+    schema: &str,
+    lease: &Lease,
+    statements: impl IntoIterator<Item = Statement>,
+) -> Result<(), PostgresError> {
+    let all = std::iter::once(proof(schema, lease)).chain(statements).collect();
+    let answers = session.run(Purpose::Write, all).await?;
+    answers.map(drop).ok_or(PostgresError::LeaseLost)
 }
 
 /// Proves inside a transaction that the lease is still ours, and renews it. The row stays locked
@@ -50,9 +58,7 @@ pub async fn prove(session: &Session, schema: &str, lease: &Lease) -> Result<(),
     if session.ask(proof(schema, lease)).await?.is_empty() {
         return Err(PostgresError::LeaseLost);
     }
-    if let Some(script) = session.script() {
-        script.renews_by(proof(schema, lease));
-    }
+    session.renew_by(|| proof(schema, lease));
     Ok(())
 }
 
@@ -65,7 +71,8 @@ pub fn proof(schema: &str, lease: &Lease) -> Statement {
          where key = $1 and (value ->> 'fence')::int8 = $2 returning 1",
         sql::ident(schema)
     );
-    Statement { text, values: vec![lease_key(lease.pipeline()).into(), lease.fence().into()] }
+    let values = [lease_key(lease.pipeline()).into(), lease.fence().into()];
+    Statement::rows(text, values).expecting(Expects::SomeRow)
 }
 
 fn seconds(duration: Duration) -> i64 {

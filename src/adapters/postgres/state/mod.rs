@@ -2,14 +2,11 @@
 //!
 //! - `tables`: makes and upgrades them
 //! - `lease`, `checkpoints`: the right to save, and how far each table is
-//! - `open`, `open_in_one_call`, `begun`: a run's beginning, at a server and behind an API, and
-//!   what it gives
-//! - `close`: a run's end
+//! - `open`, `close`: a run's beginning and its end
 //! - `history`, `rejects`, `notices`: runs, rejected rows, what people know
 //! - `format`: the keys and values that they hold, as JSON
 //! - `overview`: all of that for whoever looks after a pipeline
 
-pub mod begun;
 pub mod checkpoints;
 pub mod close;
 pub mod format;
@@ -17,7 +14,6 @@ pub mod history;
 pub mod lease;
 pub mod notices;
 pub mod open;
-pub mod open_in_one_call;
 pub mod overview;
 pub mod rejects;
 pub mod tables;

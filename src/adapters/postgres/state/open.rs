@@ -1,18 +1,27 @@
-//! A run's beginning at a server, statement by statement.
+//! A run's beginning: the lease is taken, the start recorded, and read what the run begins with.
+//! Behind an API the target is described in the same call.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
-
-use super::begun::{OpenRows, begun};
-use super::checkpoints::{all_checkpoints, done_by_chain};
-use super::lease::{lease_left, take_lease};
-use super::tables::prepare;
-use super::{history, rejects};
+use super::checkpoints::{all_checkpoints, done_by_chain, read_checkpoints};
+use super::format::{checkpoint_key, reconciled_of};
+use super::{history, lease, rejects, tables};
+use crate::adapters::postgres::catalog::describe;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::engine::ports::{NewRun, Opened};
+use crate::adapters::postgres::script::Step;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::{Expects, Gives, Statement};
+use crate::adapters::postgres::sql::transaction::{self, Purpose};
+use crate::engine::model::facts::Facts;
+use crate::engine::model::lease::Lease;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::table::TableName;
+use crate::engine::ports::{Begun, NewRun, Opened};
+
+/// The longest time that a page's transaction usually holds the row of the lease.
+const ONE_PAGE: Duration = Duration::from_secs(10);
 
 /// Takes the lease and records the start, in a constant number of round trips once the state
 /// tables are there.
@@ -21,68 +30,98 @@ pub async fn open(
     schema: &str,
     run: &NewRun<'_>,
 ) -> Result<Opened, PostgresError> {
-    prepare(session, schema).await?;
-    for _ in 1..MOST_TRIES {
-        match one_by_one(session, schema, run).await {
-            // Behind an API the transaction is run twice, and whoever had the lease has let it go,
-            // or the other way round.
-            Err(PostgresError::Changed) => session.roll_back().await?,
-            opened => return opened,
-        }
-    }
-    one_by_one(session, schema, run).await
-}
-
-/// The most times that one run is opened anew because others came between: as many as may begin at
-/// once.
-const MOST_TRIES: usize = 10;
-
-async fn one_by_one(
-    session: &Session,
-    schema: &str,
-    run: &NewRun<'_>,
-) -> Result<Opened, PostgresError> {
-    session.begin(Purpose::Write).await?;
-    // Asked after the lease was waited for: of two deliveries of one message at once, the second
-    // sees what the first has done.
-    let (taken, finished) = tokio::join!(
-        session.ask(take_lease(schema, run)),
-        session.ask(history::finished(schema, run))
-    );
-    let taken = match taken {
+    tables::prepare(session, schema).await?;
+    match session.run(Purpose::Write, opening(schema, run)).await {
         // The holder is saving a page right now and has the row locked.
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+        Err(error) if error.is_of_a_lock() => {
             session.roll_back().await?;
             return Ok(Opened::Busy(run.lease.min(ONE_PAGE)));
         }
-        taken => taken?,
-    };
-    if let Some(past) = finished?.first() {
-        let past = history::past_run(past)?;
-        session.roll_back().await?;
-        return Ok(Opened::Finished(past));
+        Ok(Some(answers)) => return begun(run, &answers).map(Opened::Run),
+        Ok(None) => {}
+        Err(error) => return Err(error),
     }
-    let Some(taken) = taken.first() else {
-        let left = lease_left(session, schema, run).await?;
-        session.roll_back().await?;
-        return Ok(Opened::Busy(left));
-    };
-    let [close_dead, start] = history::record_start(schema, run);
-    let (closed, started, checkpoints, done, set_aside, committed) = tokio::join!(
-        session.ask(close_dead),
-        session.ask(start),
-        session.ask(all_checkpoints(schema, run.pipeline)),
-        session.ask(done_by_chain(schema, run)),
-        session.ask(rejects::counts(schema, run.pipeline)),
-        session.commit(),
-    );
-    closed?;
-    started?;
-    let (checkpoints, done, set_aside) = (checkpoints?, done?, set_aside?);
-    committed?;
-    begun(run, &OpenRows { taken, checkpoints: &checkpoints, done: &done, set_aside: &set_aside })
-        .map(Opened::Run)
+    let statements = [history::finished(schema, run), lease::left(schema, run)];
+    let [finished, left] = session.run_all(Purpose::Look, statements).await?;
+    match finished.first() {
+        Some(past) => history::past_run(past).map(Opened::Finished),
+        None => {
+            let seconds = left.first().map_or(1, |row| row.get::<i64>(0));
+            Ok(Opened::Busy(Duration::from_secs(seconds.unsigned_abs())))
+        }
+    }
 }
 
-/// The longest time that a page's transaction usually holds the row of the lease.
-const ONE_PAGE: Duration = Duration::from_secs(10);
+/// Describes the target and opens the run in one call of an API, where the database may be written
+/// and is not the source, the state tables are this program's, the lease is free and the piece of
+/// work was not done before. Otherwise nothing is done, and none is given.
+pub async fn describe_and_open(
+    session: &Session,
+    schema: &str,
+    triggers: TargetTriggers,
+    run: &NewRun<'_>,
+    tables: Option<&[TableName]>,
+    source: Option<&str>,
+) -> Result<Option<(Facts, Begun)>, PostgresError> {
+    let version = Step::from(Statement::rows(tables::version_sql(schema), []));
+    let mut steps = vec![
+        Step { alone: true, ..Statement::rows(describe::HISTORY, []).into() },
+        fit(source).into(),
+        describe::catalog(tables).into(),
+        version.expecting(serde_json::json!([{ "version": tables::VERSION }])),
+    ];
+    steps.extend(opening(schema, run).into_iter().map(Step::from));
+    if triggers == TargetTriggers::Suppress {
+        // It comes last, so that it changes nothing for the others; a refusal undoes them.
+        steps.push(Step::new(transaction::SUPPRESS.to_owned(), Gives::Nothing));
+    }
+    let answers = match session.in_one_call(Purpose::Write, steps, None).await {
+        Err(PostgresError::Refused(_)) => return Ok(None),
+        answers => answers?.unwrap_or_default(),
+    };
+    let answers: Vec<Vec<Row>> = answers.into_iter().map(|answer| answer.into_rows()).collect();
+    let [history, identity, catalog, _, opened @ ..] = answers.as_slice() else { return Ok(None) };
+    let facts = describe::read(history.first(), &identity[0], catalog)?;
+    Ok(Some((facts, begun(run, opened)?)))
+}
+
+/// The statement that gives the identity of a database that can be a target: nobody has set it
+/// read-only, and it is not the source.
+fn fit(source: Option<&str>) -> Statement {
+    let text = format!(
+        "select * from ({}) as told (identity, major, standby, read_only, may_stage, number) \
+         where identity is distinct from $1 and not standby and not read_only and may_stage",
+        describe::IDENTITY
+    );
+    Statement::rows(text, [source.into()]).expecting(Expects::SomeRow)
+}
+
+/// The statements that take the lease and record the start. The history is read after the lease was
+/// waited for: of two deliveries of one message at once, the second sees what the first has done.
+fn opening(schema: &str, run: &NewRun<'_>) -> Vec<Statement> {
+    let [close_dead, start] = history::record_start(schema, run);
+    vec![
+        lease::take_lease(schema, run).expecting(Expects::SomeRow),
+        history::finished(schema, run).expecting(Expects::NoRow),
+        close_dead,
+        start,
+        all_checkpoints(schema, run.pipeline),
+        done_by_chain(schema, run),
+        rejects::counts(schema, run.pipeline),
+    ]
+}
+
+/// Reads what a run begins with from the answers of these statements.
+fn begun(run: &NewRun<'_>, answers: &[Vec<Row>]) -> Result<Begun, PostgresError> {
+    let [lease, _, _, _, checkpoints, done, rejects, ..] = answers else {
+        return Err(PostgresError::Changed);
+    };
+    let checkpoints = read_checkpoints(checkpoints)?;
+    let done: BTreeSet<String> = done.iter().map(|row| row.get(0)).collect();
+    let reconciled = reconciled_of(run.pipeline, &done);
+    let is_done = |table: &TableName| done.contains(&checkpoint_key(run.pipeline, table));
+    let done = checkpoints.iter().filter(|(_, checkpoint)| checkpoint.scan.is_none());
+    let done = done.map(|(table, _)| table).filter(|table| is_done(table)).cloned().collect();
+    let lease = Lease::granted(run.pipeline, lease[0].get(0));
+    Ok(Begun { lease, checkpoints, done, reconciled, rejects: rejects::counted(rejects) })
+}

@@ -45,7 +45,7 @@ pub fn counts(schema: &str, pipeline: &str) -> Statement {
         "select table_name, count(*) from {}.sync_rejects where pipeline = $1 group by 1",
         sql::ident(schema)
     );
-    Statement { text, values: vec![pipeline.into()] }
+    Statement::rows(text, [pipeline.into()])
 }
 
 /// The counts, read from their rows.
@@ -83,7 +83,7 @@ pub async fn record(
     );
     let parameters =
         [pipeline.into(), table.to_string().into(), keys.into(), codes.into(), reasons.into()];
-    session.query(&statement, parameters).await?;
+    session.ask(Statement::write(statement, parameters)).await?;
     Ok(())
 }
 

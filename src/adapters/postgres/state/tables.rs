@@ -29,10 +29,8 @@ const RUN: &str = include_str!("../../../../infra/sql/api/run.sql");
 const UPGRADE_LOCK: i64 = 0x5379_6e63_6c69_6e65;
 
 /// Brings the state tables to this program's version, in one transaction.
-pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresError> {
-    if session.script().is_some() {
-        return Err(PostgresError::NoState);
-    }
+async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresError> {
+    session.may_define()?;
     session.begin(Purpose::Write).await?;
     session.query("select pg_advisory_xact_lock($1)", [UPGRADE_LOCK.into()]).await?;
     let version = version_sql(schema);
@@ -57,12 +55,12 @@ pub async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresErro
         session.batch(file).await?;
     }
     if version < VERSION {
-        let statement = format!(
+        let text = format!(
             "insert into {schema}.sync_state (key, value) \
-             values ('version', jsonb_build_object('version', $1::int8)) \
+             values ('version', jsonb_build_object('version', {VERSION})) \
              on conflict (key) do update set value = excluded.value, updated_at = now()"
         );
-        session.query(&statement, [VERSION.into()]).await?;
+        session.batch(&text).await?;
         tracing::info!(from = version, to = VERSION, "Upgraded the state tables");
     }
     session.commit().await
@@ -133,9 +131,7 @@ pub async fn check_place(session: &Session, schema: &str) -> Result<(), Postgres
     if stored_version(session, schema).await? >= VERSION {
         return Ok(());
     }
-    if session.script().is_some() {
-        return Err(PostgresError::NoState);
-    }
+    session.may_define()?;
     let asked = "select case when to_regnamespace($1) is null \
         then has_database_privilege(current_database(), 'create') \
         else has_schema_privilege(to_regnamespace($1), 'create') end";

@@ -1,0 +1,50 @@
+//! The statements that try a page and its parts behind an API.
+
+use super::{foreign_keys, merge, stage};
+use crate::adapters::postgres::connection::parts::ScriptParts;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::json_page;
+use crate::adapters::postgres::script::{Halving, Step};
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::{Gives, Statement};
+use crate::adapters::postgres::sql::transaction::PART;
+use crate::engine::model::page::Page;
+use crate::engine::model::run::Tally;
+use crate::engine::model::shape::Shape;
+
+/// Makes the stage behind a savepoint, and gives the statements that stage a part and write what
+/// differs; the last tells the counts. All parts are staged in one table: each that is made and
+/// dropped keeps its locks to the transaction's end, and a server has room for some thousands.
+pub async fn of_page(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    halving: Halving,
+) -> Result<ScriptParts<Tally>, PostgresError> {
+    session.attempt(PART, &stage::making_stage(shape)).await?;
+    let step = |text: &str| Step::new(text.to_owned(), Gives::Nothing);
+    let rows = |text: String| Step::new(text, Gives::Rows);
+    let table = sql::table(&shape.table);
+    let mut steps = vec![
+        step(&format!("delete from {} where true", stage::STAGED)),
+        step(&json_page::loading(stage::STAGED, shape)),
+        Statement::rows(merge::expected_in_settings(shape), [table.into()]).into(),
+        rows(merge::counted_in_settings(shape)),
+        step(merge::REFUSE_DROPPED),
+    ];
+    if session.fires_nothing().await? {
+        let foreign_keys = foreign_keys::of_table(session, shape).await?;
+        steps.extend(foreign_keys.iter().map(|key| step(&key.refuse_orphans(stage::STAGED))));
+    }
+    steps.push(rows(merge::counts_of_settings(shape)));
+    Ok(ScriptParts { steps, page: json_page::members(&page.bytes), halving, read: tally })
+}
+
+fn tally(counts: &Row, rows: usize) -> Tally {
+    let count = |place: usize| u64::try_from(counts.get::<i64>(place)).unwrap_or(0);
+    let (inserted, updated, rewritten) = (count(0), count(1), count(2));
+    let unchanged = (rows as u64).saturating_sub(inserted + updated);
+    Tally { inserted, updated, unchanged, rewritten, ..Tally::default() }
+}
