@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::model::checkpoint::{Checkpoint, Pending, Reached, Scan, Seen, Start};
-use crate::engine::model::cursor::{CursorValue, Pass, Position};
+use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
 use crate::engine::model::notice::Known;
 use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::shape_mark::ShapeMark;
@@ -74,7 +73,7 @@ impl StoredKnown {
 
 /// A page's counts, as rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
 pub fn counts(tally: &Tally) -> String {
-    // The rewritten rows are told in the answer alone, not in the history.
+    // The rewritten rows stand in the answer alone, not in the history.
     let Tally { inserted, updated, unchanged, rejected, deleted, rewritten: _ } = tally;
     let named = [
         ("inserted", inserted),
@@ -89,29 +88,10 @@ pub fn counts(tally: &Tally) -> String {
 
 /// Reads a run's counts as the history keeps them: `{"public.orders": {"inserted": 1, ...}}`.
 pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
-    let stored: BTreeMap<String, StoredTally> = serde_json::from_str(json)?;
-    let known = stored.into_iter().filter_map(|(name, tally)| {
-        // The name was written by `Display`, which `parse` reads back.
-        Some((TableName::parse(&name).ok()?, tally.into_model()))
-    });
-    Ok(known.collect())
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct StoredTally {
-    inserted: u64,
-    updated: u64,
-    unchanged: u64,
-    rejected: u64,
-    deleted: u64,
-}
-
-impl StoredTally {
-    fn into_model(self) -> Tally {
-        let Self { inserted, updated, unchanged, rejected, deleted } = self;
-        Tally { inserted, updated, unchanged, rejected, deleted, rewritten: 0 }
-    }
+    let stored: BTreeMap<String, Tally> = serde_json::from_str(json)?;
+    // The names were written by `Display`, which `parse` reads back.
+    let named = |(name, tally): (String, _)| Some((TableName::parse(&name).ok()?, tally));
+    Ok(stored.into_iter().filter_map(named).collect())
 }
 
 /// A checkpoint as it is stored, with the table it belongs to.
@@ -121,9 +101,9 @@ pub struct StoredCheckpoint {
     table: String,
     shape: StoredShape,
     #[serde(flatten)]
-    reached: StoredReached,
+    reached: Reached,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scan: Option<StoredScan>,
+    scan: Option<Scan>,
 }
 
 /// The mark of a shape. The first releases stored it as text; that is read, and replaced when the
@@ -135,61 +115,6 @@ enum StoredShape {
     Text(String),
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredReached {
-    kept: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pending: Option<StoredPending>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seen: Option<StoredSeen>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<StoredStart>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredStart {
-    from: String,
-    lookback_seconds: u64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredPending {
-    watermark: String,
-    writers: Vec<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredSeen {
-    max: Option<String>,
-    digest: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredScan {
-    pass: StoredPass,
-    then: Vec<StoredPass>,
-    after: Option<StoredPosition>,
-    from: Option<String>,
-    watermark: Option<String>,
-    fresh: bool,
-    goal: StoredReached,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredPosition {
-    cursor: Option<String>,
-    key: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredPass {
-    Window,
-    Beyond,
-    Nulls,
-    ByKey,
-}
-
 impl StoredCheckpoint {
     /// The stored form of a table's checkpoint.
     pub fn of(table: &TableName, checkpoint: &Checkpoint) -> Self {
@@ -198,8 +123,8 @@ impl StoredCheckpoint {
             schema: table.schema().to_owned(),
             table: table.name().to_owned(),
             shape: StoredShape::Mark(Box::new(shape.clone())),
-            reached: StoredReached::of(reached),
-            scan: scan.as_ref().map(StoredScan::of),
+            reached: reached.clone(),
+            scan: scan.clone(),
         }
     }
 
@@ -210,114 +135,15 @@ impl StoredCheckpoint {
             StoredShape::Mark(mark) => *mark,
             StoredShape::Text(text) => ShapeMark::from_text(&text).unwrap_or_default(),
         };
-        let checkpoint = Checkpoint {
-            shape,
-            reached: reached.into_model(),
-            scan: scan.map(StoredScan::into_model),
-        };
-        (TableName::new(schema, table), checkpoint)
+        (TableName::new(schema, table), Checkpoint { shape, reached, scan })
     }
-}
-
-impl StoredReached {
-    fn of(reached: &Reached) -> Self {
-        let Reached { kept, pending, seen, start } = reached;
-        Self {
-            kept: text(kept.as_ref()),
-            pending: pending.as_ref().map(|Pending { watermark, writers }| StoredPending {
-                watermark: watermark.as_str().to_owned(),
-                writers: writers.iter().cloned().collect(),
-            }),
-            seen: seen.as_ref().map(|Seen { max, digest }| StoredSeen {
-                max: text(max.as_ref()),
-                digest: digest.clone(),
-            }),
-            start: start.as_ref().map(|Start { from, lookback }| StoredStart {
-                from: from.as_str().to_owned(),
-                lookback_seconds: lookback.as_secs(),
-            }),
-        }
-    }
-
-    fn into_model(self) -> Reached {
-        let Self { kept, pending, seen, start } = self;
-        Reached {
-            kept: kept.map(CursorValue::new),
-            pending: pending.map(|StoredPending { watermark, writers }| Pending {
-                watermark: CursorValue::new(watermark),
-                writers: writers.into_iter().collect(),
-            }),
-            seen: seen
-                .map(|StoredSeen { max, digest }| Seen { max: max.map(CursorValue::new), digest }),
-            start: start.map(|StoredStart { from, lookback_seconds }| Start {
-                from: CursorValue::new(from),
-                lookback: Duration::from_secs(lookback_seconds),
-            }),
-        }
-    }
-}
-
-impl StoredScan {
-    fn of(scan: &Scan) -> Self {
-        let Scan { pass, then, after, from, watermark, fresh, goal } = scan;
-        Self {
-            pass: StoredPass::of(*pass),
-            then: then.iter().copied().map(StoredPass::of).collect(),
-            after: after.as_ref().map(|Position { cursor, key }| StoredPosition {
-                cursor: text(cursor.as_ref()),
-                key: key.iter().map(|value| value.as_str().to_owned()).collect(),
-            }),
-            from: text(from.as_ref()),
-            watermark: text(watermark.as_ref()),
-            fresh: *fresh,
-            goal: StoredReached::of(goal),
-        }
-    }
-
-    fn into_model(self) -> Scan {
-        let Self { pass, then, after, from, watermark, fresh, goal } = self;
-        Scan {
-            pass: pass.into_model(),
-            then: then.into_iter().map(StoredPass::into_model).collect(),
-            after: after.map(|StoredPosition { cursor, key }| Position {
-                cursor: cursor.map(CursorValue::new),
-                key: key.into_iter().map(CursorValue::new).collect(),
-            }),
-            from: from.map(CursorValue::new),
-            watermark: watermark.map(CursorValue::new),
-            fresh,
-            goal: goal.into_model(),
-        }
-    }
-}
-
-impl StoredPass {
-    fn of(pass: Pass) -> Self {
-        match pass {
-            Pass::Window => Self::Window,
-            Pass::Beyond => Self::Beyond,
-            Pass::Nulls => Self::Nulls,
-            Pass::ByKey => Self::ByKey,
-        }
-    }
-
-    fn into_model(self) -> Pass {
-        match self {
-            Self::Window => Pass::Window,
-            Self::Beyond => Pass::Beyond,
-            Self::Nulls => Pass::Nulls,
-            Self::ByKey => Pass::ByKey,
-        }
-    }
-}
-
-fn text(value: Option<&CursorValue>) -> Option<String> {
-    value.map(|value| value.as_str().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::model::checkpoint::{Pending, Seen, Start};
+    use crate::engine::model::cursor::{CursorValue, Pass, Position};
     use proptest::prelude::*;
 
     fn value() -> impl Strategy<Value = CursorValue> {
@@ -421,6 +247,19 @@ mod tests {
             let stored: StoredCheckpoint = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(stored.into_model(), (table, checkpoint));
         }
+    }
+
+    #[test]
+    fn passes_and_counts_keep_the_names_that_they_are_stored_under() {
+        let passes = [Pass::Window, Pass::Beyond, Pass::Nulls, Pass::ByKey];
+        let names = serde_json::to_string(&passes).unwrap();
+        assert_eq!(names, r#"["window","beyond","nulls","by_key"]"#);
+        let stored =
+            r#"{"a.b":{"inserted":1,"updated":2,"unchanged":3,"rejected":4,"rewritten":6}}"#;
+        let tally = tallies(stored).unwrap()[&TableName::new("a", "b")];
+        let Tally { inserted, updated, unchanged, rejected, deleted, rewritten } = tally;
+        let counts = [inserted, updated, unchanged, rejected, deleted, rewritten];
+        assert_eq!(counts, [1, 2, 3, 4, 0, 0]);
     }
 
     /// Checkpoints that the first releases stored, a line each: of all kinds of cursors and names,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::SystemTime;
 
+use serde::Deserialize;
+
 use crate::engine::model::hex::hex;
 use crate::engine::model::table::TableName;
 
@@ -85,8 +87,10 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Rows of a table in one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Rows of a table in one run. The history stores them by these names, and a count that an earlier
+/// release did not store is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Rows that the target did not have.
     pub inserted: u64,
@@ -98,7 +102,9 @@ pub struct Tally {
     pub rejected: u64,
     /// Rows that were gone from the source.
     pub deleted: u64,
-    /// Rows among the written ones that a trigger of the target wrote otherwise.
+    /// Rows among the written ones that a trigger of the target wrote otherwise. They are in no
+    /// history.
+    #[serde(skip)]
     pub rewritten: u64,
 }
 

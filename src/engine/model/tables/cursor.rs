@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::type_name::unmodified;
 
@@ -12,7 +13,8 @@ use super::type_name::unmodified;
 ///
 /// It is kept as text and compared on the source alone, in the column's own type: another
 /// machine's idea of collation, time zone or precision never takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct CursorValue(String);
 
 impl CursorValue {
@@ -146,8 +148,8 @@ impl Cursor {
     }
 }
 
-/// The last row of a page: the next page starts right after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The last row of a page: the next page starts right after it. It is stored with the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The row's cursor; none in a scan by key alone or over rows without a cursor.
     pub cursor: Option<CursorValue>,
@@ -155,8 +157,9 @@ pub struct Position {
     pub key: Vec<CursorValue>,
 }
 
-/// Which rows of the window a scan is reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The rows of the window that a scan is reading. It is stored with the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pass {
     /// From the kept cursor, less the overlap, up to the watermark.
     Window,
