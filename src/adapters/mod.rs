@@ -19,32 +19,18 @@ mod postgrest;
 mod project_source;
 pub mod qstash;
 
-use crate::engine::model::address::Address;
+use crate::engine::model::address::{Address, Database};
 use crate::engine::model::meter::Meter;
-use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::ports::Source;
-use postgres::{PostgresSource, PostgresTarget};
+use postgres::PostgresSource;
 use project_source::ProjectSource;
 
 /// Opens the source at an address. The meter counts the calls of an API.
 pub fn open_source(address: Address, meter: &Meter) -> Box<dyn Source> {
     match address {
-        Address::Postgres(_) => Box::new(PostgresSource::new(address, meter.clone())),
-        Address::Project(project) => Box::new(ProjectSource::new(project, meter)),
-    }
-}
-
-/// Opens the target at an address, which is its own ledger. The meter counts the calls of an API.
-pub fn open_target(
-    address: Address,
-    state_schema: &str,
-    triggers: TargetTriggers,
-    meter: &Meter,
-) -> PostgresTarget {
-    match address {
-        // A project is written by our function: a page and its checkpoint are one call.
-        Address::Postgres(_) | Address::Project(_) => {
-            PostgresTarget::new(address, state_schema, triggers, meter.clone())
+        Address::Postgres(Database::Project(project)) => {
+            Box::new(ProjectSource::new(project, meter))
         }
+        Address::Postgres(database) => Box::new(PostgresSource::new(database, meter.clone())),
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::postgres::PostgresSource;
 use super::postgrest::PostgrestSource;
-use crate::engine::model::address::Address;
+use crate::engine::model::address::Database;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -34,7 +34,7 @@ impl ProjectSource {
     pub fn new(project: Project, meter: &Meter) -> Self {
         Self {
             by_tables: PostgrestSource::new(project.clone(), meter.clone()),
-            by_function: PostgresSource::new(Address::Project(project), meter.clone()),
+            by_function: PostgresSource::new(Database::Project(project), meter.clone()),
             lacks_function: AtomicBool::new(false),
         }
     }

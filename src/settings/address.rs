@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use url::Url;
 
-use crate::engine::model::address::Address;
+use crate::engine::model::address::{Address, Database};
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::project::{BadProject, Project};
 
@@ -52,7 +52,7 @@ pub(super) fn read(
 ) -> Option<Address> {
     if !is_web(url) {
         let url = DatabaseUrl::parse(url).map_err(|bad| place.blame(bad, problems)).ok()?;
-        return Some(Address::Postgres(url));
+        return Some(Address::Postgres(Database::Server(url)));
     }
     let (key_place, key) = match key {
         Key::Given(place, key) => (place, key),
@@ -71,7 +71,7 @@ pub(super) fn read(
     }
     match Project::parse(url, key) {
         Ok(project) => match suits(&project, key) {
-            Ok(()) => Some(Address::Project(project)),
+            Ok(()) => Some(Address::Postgres(Database::Project(project))),
             Err(problem) => {
                 key_place.blame(problem, problems);
                 None

@@ -28,7 +28,7 @@ fn the_keys_that_may_do_everything_are_taken() {
         (PROJECT, "a.b.c".to_owned()),
     ] {
         let address = given(url, &key).unwrap();
-        assert!(matches!(address, Address::Project(_)));
+        assert!(matches!(address, Address::Postgres(Database::Project(_))));
         assert!(!format!("{address:?}").contains("hunter2"));
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the database that a pipeline reads and the one that it writes: from variables, or from the
 //! file.
 
-use crate::engine::model::address::Address;
+use crate::engine::model::address::{Address, Database};
 use crate::engine::model::range::Side;
 
 use super::address::{self, Key, Place, label};
@@ -167,10 +167,10 @@ fn key_in_file(side: Side) -> &'static str {
 pub(super) fn refuse_same(
     pipeline: &str,
     source: &Address,
-    target: &Address,
+    target: &Database,
     problems: &mut Problems,
 ) {
-    if source.is_same(target) {
+    if target.is_source(source) {
         problems.at(format!("Pipeline {pipeline}"), Problem::SameDatabase(target.label()));
     }
 }

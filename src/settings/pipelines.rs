@@ -1,7 +1,7 @@
 //! The pipelines: one from the environment alone, or those of the file, over which the environment
 //! wins.
 
-use crate::engine::model::address::Address;
+use crate::engine::model::address::{Address, Database};
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline, TargetTriggers};
@@ -22,20 +22,20 @@ pub struct PipelineSettings {
     /// The pipeline.
     pub pipeline: Pipeline,
     /// The database that is read.
-    pub source: NamedAddress,
+    pub source: NamedAddress<Address>,
     /// The database that is written.
-    pub target: NamedAddress,
+    pub target: NamedAddress<Database>,
     /// The setting of the target's triggers.
     pub triggers: TargetTriggers,
 }
 
 /// A database with the setting that people know it by: a variable, or a place in the file.
 #[derive(Debug, Clone)]
-pub struct NamedAddress {
+pub struct NamedAddress<A> {
     /// The setting.
     pub name: String,
     /// The database.
-    pub address: Address,
+    pub address: A,
 }
 
 pub(super) fn read(
@@ -67,6 +67,9 @@ pub(super) fn read(
         };
         let sides = (side(Side::Source, file.source), side(Side::Target, file.target));
         let (Some(source), Some(target)) = sides else { continue };
+        // A source that cannot be a target is refused here.
+        let Address::Postgres(database) = target.address;
+        let target = NamedAddress { name: target.name, address: database };
         refuse_same(&file.name, &source.address, &target.address, problems);
         let pipeline = Pipeline {
             name: file.name,

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
+use crate::adapters::postgres::{self, PostgresTarget};
 use crate::adapters::qstash::QStash;
-use crate::adapters::{self, postgres};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::Calls;
@@ -91,8 +91,9 @@ impl App {
             // Source, target and ledger count their API calls together.
             let meter = Meter::default();
             // Rows and ledger share a connection, since they are in the same database.
-            let target = set.target.address.clone();
-            let database = adapters::open_target(target, &state_schema, set.triggers, &meter);
+            let database = set.target.address.clone();
+            let database =
+                PostgresTarget::new(database, &state_schema, set.triggers, meter.clone());
             #[cfg(feature = "cli")]
             terminal
                 .insert(set.pipeline.name.clone(), TerminalPorts::join(&set, &database, &meter));

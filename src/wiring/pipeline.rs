@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::adapters;
 use crate::adapters::postgres::PostgresTarget;
-use crate::engine::model::address::Address;
+use crate::engine::model::address::Database;
 use crate::engine::model::hex::hex;
 use crate::engine::model::meter::Meter;
 use crate::engine::ports::{Clock, Notifier};
@@ -39,10 +39,10 @@ pub fn join(
 /// Tells this deployment's schedules from others', also after its public URL has changed: where it
 /// writes, and as whom, since behind a pooler the user tells the projects apart. Nobody learns the
 /// database's address from it.
-fn mark(target: &Address, state_schema: &str) -> String {
+fn mark(target: &Database, state_schema: &str) -> String {
     let digest = Sha256::digest(match target {
-        Address::Postgres(url) => format!("{} {} {state_schema}", url.user, url.label()),
-        Address::Project(project) => format!("{} {state_schema}", project.api()),
+        Database::Server(url) => format!("{} {} {state_schema}", url.user, url.label()),
+        Database::Project(project) => format!("{} {state_schema}", project.api()),
     });
     hex(&digest[..4])
 }

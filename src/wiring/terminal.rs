@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::adapters::csv::CsvFolder;
 use crate::adapters::postgres::{PostgresExport, PostgresSource, PostgresTarget};
-use crate::engine::model::address::Address;
+use crate::engine::model::address::{Address, Database};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::meter::Meter;
 use crate::jobs::cutover::ports::{CutoverPorts, End};
 use crate::jobs::export::Sides;
 use crate::jobs::gap::ports::{Folder, Rehearse};
-use crate::settings::{self, NamedAddress, PipelineSettings};
+use crate::settings::{self, PipelineSettings};
 
 /// The ports of one pipeline that only commands use.
 pub struct TerminalPorts {
@@ -24,17 +24,18 @@ pub struct TerminalPorts {
 
 impl TerminalPorts {
     pub(super) fn join(set: &PipelineSettings, target: &PostgresTarget, meter: &Meter) -> Self {
-        let [read, written] = [&set.source, &set.target].map(|side| side.address.clone());
+        let Address::Postgres(source) = &set.source.address;
+        let database = &set.target.address;
         Self {
             cutover: CutoverPorts {
                 records: Box::new(target.clone()),
-                writing: Box::new(PostgresSource::new(read.clone(), meter.clone())),
-                source: end(&set.source),
-                target: end(&set.target),
+                writing: Box::new(PostgresSource::new(source.clone(), meter.clone())),
+                source: end(&set.source.name, source),
+                target: end(&set.target.name, database),
             },
             sides: Sides {
-                source: Box::new(PostgresExport::of_source(read, meter.clone())),
-                target: Box::new(PostgresExport::of_target(written, meter.clone())),
+                source: Box::new(PostgresExport::of_source(source.clone(), meter.clone())),
+                target: Box::new(PostgresExport::of_target(database.clone(), meter.clone())),
             },
             rehearse: Box::new(target.clone()),
         }
@@ -51,7 +52,7 @@ impl TerminalPorts {
     }
 }
 
-fn end(NamedAddress { name, address }: &NamedAddress) -> End {
-    let is_project = matches!(address, Address::Project(_));
-    End { name: name.clone(), database: address.label(), is_project }
+fn end(name: &str, database: &Database) -> End {
+    let is_project = matches!(database, Database::Project(_));
+    End { name: name.to_owned(), database: database.label(), is_project }
 }

@@ -12,9 +12,9 @@ use std::future::ready;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use syncline::adapters::open_source;
 use syncline::adapters::postgres::PostgresTarget;
-use syncline::adapters::{open_source, open_target};
-use syncline::engine::model::address::Address;
+use syncline::engine::model::address::{Address, Database as Place};
 use syncline::engine::model::checkpoint::{Checkpoint, Reached, Scan};
 use syncline::engine::model::cron::Cron;
 use syncline::engine::model::cursor::{CursorValue, Pass};
@@ -90,15 +90,15 @@ async fn all_targets() -> Vec<Sides> {
     all
 }
 
-async fn address(
+async fn place(
     database: &Database,
     client: &Client,
     transport: Transport,
     side: Side,
     apis: &mut Vec<Standin>,
-) -> Address {
+) -> Place {
     if transport == Transport::Connection {
-        return Address::Postgres(DatabaseUrl::parse(&database.url).unwrap());
+        return Place::Server(DatabaseUrl::parse(&database.url).unwrap());
     }
     if transport == Transport::Function {
         client.batch_execute(&App::project_sql(side, "public")).await.unwrap();
@@ -107,7 +107,7 @@ async fn address(
     client.batch_execute(GRANTS).await.unwrap();
     let project = Project::parse(api.url(), api.service_key()).unwrap();
     apis.push(api);
-    Address::Project(project)
+    Place::Project(project)
 }
 
 impl Sides {
@@ -119,14 +119,14 @@ impl Sides {
         at_source.batch_execute(&format!("{SCHEMA} {ROWS}")).await.unwrap();
         at_target.batch_execute(SCHEMA).await.unwrap();
         let mut apis = Vec::new();
-        let source = address(&source, &at_source, from, Side::Source, &mut apis).await;
-        let target = address(&target, &at_target, to, Side::Target, &mut apis).await;
+        let source = place(&source, &at_source, from, Side::Source, &mut apis).await;
+        let target = place(&target, &at_target, to, Side::Target, &mut apis).await;
         if to == Transport::Function {
             allow_to_suppress(&at_target).await;
         }
         let meter = Meter::default();
-        let source = open_source(source, &meter);
-        let target = open_target(target, "public", TargetTriggers::Fire, &meter);
+        let source = open_source(Address::Postgres(source), &meter);
+        let target = PostgresTarget::new(target, "public", TargetTriggers::Fire, meter);
         let facts = source.describe(None).await.unwrap();
         let plan =
             tables::plan(&pipeline(), &facts, &Target::describe(&target, None).await.unwrap());

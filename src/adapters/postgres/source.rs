@@ -11,7 +11,7 @@ use super::connection::pool::Pool;
 use super::digests::PostgresDigests;
 use super::read;
 use super::survey::{self, writers};
-use crate::engine::model::address::Address;
+use crate::engine::model::address::Database;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
@@ -33,8 +33,8 @@ pub struct PostgresSource {
 impl PostgresSource {
     /// A source that is reached when it is first needed.
     /// Calls of an API count in the meter.
-    pub fn new(address: Address, meter: Meter) -> Self {
-        let pool = Arc::new(Pool::new(address, meter, Step::ConnectSource));
+    pub fn new(database: Database, meter: Meter) -> Self {
+        let pool = Arc::new(Pool::new(database, meter, Step::ConnectSource));
         Self { digests: PostgresDigests { pool: pool.clone(), side: Side::Source }, pool }
     }
 }

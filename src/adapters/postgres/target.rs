@@ -16,7 +16,7 @@ use super::digests::PostgresDigests;
 use super::state::checkpoints;
 use super::survey::reach;
 use crate::engine::model::addition::Addition;
-use crate::engine::model::address::Address;
+use crate::engine::model::address::Database;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -43,12 +43,12 @@ impl PostgresTarget {
     /// A target that is reached when it is first needed, with the schema of the state tables, and
     /// what becomes of the triggers there. Calls of an API count in the meter.
     pub fn new(
-        address: Address,
+        database: Database,
         state_schema: impl Into<String>,
         triggers: TargetTriggers,
         meter: Meter,
     ) -> Self {
-        let pool = Arc::new(Pool::new(address, meter, Step::ConnectTarget));
+        let pool = Arc::new(Pool::new(database, meter, Step::ConnectTarget));
         let digests = PostgresDigests { pool: pool.clone(), side: Side::Target };
         Self { pool, digests, schema: state_schema.into(), triggers }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::session::Session;
 use crate::adapters::api::project::Api;
 use crate::adapters::postgres::fault::{PostgresError, to_fault};
-use crate::engine::model::address::Address;
+use crate::engine::model::address::Database;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
@@ -33,10 +33,10 @@ enum Place {
 impl Pool {
     /// A database that is not reached yet; `connecting` names the side in the fault of one that
     /// cannot be reached. Calls of an API count in the meter.
-    pub fn new(address: Address, meter: Meter, connecting: Step) -> Self {
-        let place = match address {
-            Address::Postgres(url) => Place::Server(url),
-            Address::Project(project) => Place::Project(Arc::new(Api::new(project, meter))),
+    pub fn new(database: Database, meter: Meter, connecting: Step) -> Self {
+        let place = match database {
+            Database::Server(url) => Place::Server(url),
+            Database::Project(project) => Place::Project(Arc::new(Api::new(project, meter))),
         };
         Self { place, connecting, idle: Mutex::new(None) }
     }

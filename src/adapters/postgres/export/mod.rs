@@ -26,7 +26,7 @@ use super::connection::pool::Pool;
 use super::connection::session::Session;
 use super::sql;
 use super::sql::transaction::{self, Purpose};
-use crate::engine::model::address::Address;
+use crate::engine::model::address::Database;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
@@ -49,13 +49,13 @@ pub struct PostgresExport {
 
 impl PostgresExport {
     /// A pipeline's source.
-    pub fn of_source(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter, Step::ConnectSource) }
+    pub fn of_source(database: Database, meter: Meter) -> Self {
+        Self { pool: Pool::new(database, meter, Step::ConnectSource) }
     }
 
     /// A pipeline's target.
-    pub fn of_target(address: Address, meter: Meter) -> Self {
-        Self { pool: Pool::new(address, meter, Step::ConnectTarget) }
+    pub fn of_target(database: Database, meter: Meter) -> Self {
+        Self { pool: Pool::new(database, meter, Step::ConnectTarget) }
     }
 }
 

@@ -1,14 +1,22 @@
-//! The address of a side of a pipeline: a Postgres server, or a project behind an HTTP API.
+//! The addresses of a pipeline's two sides.
 
 use super::database::DatabaseUrl;
 use super::project::Project;
 
-/// One side's database, as the settings name it.
+/// The address of a source, as the settings name it. A kind of database that can be read alone is a
+/// variant of its own.
 #[derive(Clone, Debug)]
 pub enum Address {
-    /// Spoken to in Postgres' own protocol.
-    Postgres(DatabaseUrl),
-    /// Spoken to over HTTP.
+    /// A Postgres database.
+    Postgres(Database),
+}
+
+/// A Postgres database, by the way to it. A target is always one.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// At its server, in Postgres' own protocol.
+    Server(DatabaseUrl),
+    /// Behind a project's API, over HTTP.
     Project(Project),
 }
 
@@ -16,17 +24,31 @@ impl Address {
     /// Names it in messages, without a secret.
     pub fn label(&self) -> String {
         match self {
-            Self::Postgres(url) => url.label(),
+            Self::Postgres(database) => database.label(),
+        }
+    }
+}
+
+impl Database {
+    /// Names it in messages, without a secret.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Server(url) => url.label(),
             Self::Project(project) => project.label(),
         }
     }
 
-    /// Both are the same database, as far as their addresses tell.
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Postgres(one), Self::Postgres(other)) => one.is_same_database(other),
-            (Self::Project(one), Self::Project(other)) => one.is_same_project(other),
-            (Self::Postgres(_), Self::Project(_)) | (Self::Project(_), Self::Postgres(_)) => false,
+    /// Says whether a source is this database, as far as their addresses tell.
+    pub fn is_source(&self, source: &Address) -> bool {
+        match (self, source) {
+            (Self::Server(target), Address::Postgres(Self::Server(source))) => {
+                target.is_same_database(source)
+            }
+            (Self::Project(target), Address::Postgres(Self::Project(source))) => {
+                target.is_same_project(source)
+            }
+            (Self::Server(_), Address::Postgres(Self::Project(_)))
+            | (Self::Project(_), Address::Postgres(Self::Server(_))) => false,
         }
     }
 }
