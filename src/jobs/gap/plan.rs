@@ -259,13 +259,17 @@ fn for_files(pipeline: &Pipeline, files: &Facts) -> Pipeline {
         let kept = |columns: &Vec<String>| {
             columns.iter().filter(|name| has.contains(name.as_str())).cloned().collect()
         };
+        let TableRule { table, cursor, key, columns, filter: _, deletes, policy, lookback: _ } =
+            rule.clone();
         TableRule {
-            cursor: rule.cursor.clone().filter(|name| has.contains(name.as_str())),
-            columns: rule.columns.as_ref().map(kept),
+            table,
+            cursor: cursor.filter(|name| has.contains(name.as_str())),
+            key,
+            columns: columns.as_ref().map(kept),
             filter: None,
-            deletes: rule.deletes.clone().map(without_deletes),
+            deletes: deletes.map(without_deletes),
+            policy,
             lookback: None,
-            ..rule.clone()
         }
     };
     Pipeline {

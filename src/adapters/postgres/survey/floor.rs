@@ -74,10 +74,11 @@ pub fn floor(ask: &SurveyAsk<'_>, parameters: &mut Vec<Parameter>) -> FloorSql {
 
 /// So long before now, by the source's clock; none where the cursor is no time.
 fn ago(kind: CursorKind, lookback: Duration) -> Option<String> {
-    let now = horizon(kind).filter(|_| kind.is_of_time())?;
     let seconds = lookback.as_secs();
-    Some(match kind {
-        CursorKind::Day => format!("{now} - {}", seconds.div_ceil(86_400)),
-        _ => format!("{now} - interval '{seconds} seconds'"),
-    })
+    let span = match kind {
+        CursorKind::Day => seconds.div_ceil(86_400).to_string(),
+        CursorKind::Instant | CursorKind::WallClock => format!("interval '{seconds} seconds'"),
+        CursorKind::Sequence | CursorKind::Decimal => return None,
+    };
+    horizon(kind).map(|now| format!("{now} - {span}"))
 }

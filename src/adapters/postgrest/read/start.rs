@@ -52,7 +52,12 @@ fn before_now(kind: CursorKind, lookback: Duration, now: Timestamp) -> Option<Cu
 /// ordinary one is its own bound.
 pub fn lower_bound(value: &str, kind: CursorKind, overlap: Duration) -> String {
     let overlap = overlap.max(LEAST_OVERLAP);
-    let overlap = if kind == CursorKind::WallClock { overlap.max(SUMMER_TIME) } else { overlap };
+    let overlap = match kind {
+        CursorKind::WallClock => overlap.max(SUMMER_TIME),
+        CursorKind::Instant | CursorKind::Day | CursorKind::Sequence | CursorKind::Decimal => {
+            overlap
+        }
+    };
     earlier(value, kind, overlap).unwrap_or_else(|| value.to_owned())
 }
 

@@ -42,22 +42,24 @@ impl CursorValue {
     /// Its place among the values of its column, as far as its text tells: for choosing which of
     /// many a database is to be asked about, and where none can be asked.
     pub fn place(&self, kind: CursorKind) -> Option<Place> {
-        if kind.is_of_time() {
-            let at = self.instant()?;
-            let nanoseconds = match at.duration_since(SystemTime::UNIX_EPOCH) {
-                Ok(after) => i128::try_from(after.as_nanos()).ok()?,
-                Err(before) => -i128::try_from(before.duration().as_nanos()).ok()?,
-            };
-            return Some(Place(nanoseconds, 0));
+        match kind {
+            CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => {
+                let nanoseconds = match self.instant()?.duration_since(SystemTime::UNIX_EPOCH) {
+                    Ok(after) => i128::try_from(after.as_nanos()).ok()?,
+                    Err(before) => -i128::try_from(before.duration().as_nanos()).ok()?,
+                };
+                Some(Place(nanoseconds, 0))
+            }
+            CursorKind::Sequence => Some(Place(self.0.parse().ok()?, 0)),
+            CursorKind::Decimal => {
+                let (whole, fraction) = self.0.split_once('.').unwrap_or((&self.0, ""));
+                let is_plain = fraction.bytes().all(|byte| byte.is_ascii_digit());
+                let fraction = format!("{fraction:0<DIGITS$.DIGITS$}");
+                let fraction: i128 = fraction.parse().ok().filter(|_| is_plain)?;
+                let fraction = if whole.starts_with('-') { -fraction } else { fraction };
+                Some(Place(whole.parse().ok()?, fraction))
+            }
         }
-        let (whole, fraction) = self.0.split_once('.').unwrap_or((&self.0, ""));
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_plain = digits(fraction) && (kind == CursorKind::Decimal || fraction.is_empty());
-        let first: String =
-            fraction.chars().chain("0".repeat(DIGITS).chars()).take(DIGITS).collect();
-        let fraction: i128 = first.parse().ok().filter(|_| is_plain)?;
-        let fraction = if whole.starts_with('-') { -fraction } else { fraction };
-        Some(Place(whole.parse().ok()?, fraction))
     }
 }
 

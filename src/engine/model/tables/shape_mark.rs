@@ -35,7 +35,23 @@ struct CursorMark {
 impl ShapeMark {
     /// The mark of a shape.
     pub fn new(shape: &Shape) -> Self {
-        let Shape { table: _, origin, columns, key, cursor, filter, .. } = shape;
+        // Without `..`: whoever adds a field decides here whether a change of it starts a table
+        // over.
+        let Shape {
+            origin,
+            columns,
+            key,
+            cursor,
+            filter,
+            policy: _,
+            table: _,
+            encoding: _,
+            source: _,
+            target: _,
+            estimated_rows: _,
+            mark: _,
+            lookback: _,
+        } = shape;
         Self {
             version: VERSION,
             columns: columns.iter().map(|column| column.name.clone()).collect(),

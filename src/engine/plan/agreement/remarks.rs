@@ -166,19 +166,19 @@ pub fn policy(
 pub fn blind_spot(shape: &Shape) -> Option<Note> {
     let (text, remedy) = match &shape.cursor {
         Cursor::Whole => return None,
-        Cursor::Column { kind: CursorKind::Sequence, name, .. } => (
-            format!(
-                "the source is a standby, which knows a transaction from its first write on: one \
-                 that draws {name} long before that may be missed"
-            ),
-            "read from the primary, or let `syncline verify` find such rows",
-        ),
-        Cursor::Column { name, .. } => (
+        Cursor::Column { kind, name, .. } if kind.is_of_time() => (
             format!(
                 "the source is a standby, which knows a transaction from its first write on: one \
                  that stamps {name} earlier than that by more than the overlap may be missed"
             ),
             "set SYNC_OVERLAP_SECONDS to more than that takes; `syncline verify` finds such rows",
+        ),
+        Cursor::Column { name, .. } => (
+            format!(
+                "the source is a standby, which knows a transaction from its first write on: one \
+                 that draws {name} long before that may be missed"
+            ),
+            "read from the primary, or let `syncline verify` find such rows",
         ),
     };
     Some(Note::new(Weight::Warning, &shape.table, text, remedy))

@@ -259,6 +259,7 @@ fn check_key_is_shared(shared: &[&str], key: Vec<String>) -> Result<Vec<String>,
 mod tests {
 
     use super::*;
+    use crate::engine::model::cursor::{Cursor, CursorKind};
     use crate::engine::model::facts::Privileges;
 
     fn all() -> Privileges {
@@ -409,5 +410,15 @@ mod tests {
             plan.notes.iter().filter(|note| note.text.contains("standby")).count()
         };
         assert_eq!((standby_notes(&source), standby_notes(&target)), (1, 0));
+        let stamped = plan(&pipeline(None), &source, &target).shapes.remove(0);
+        let text = |kind| {
+            let (name, type_name) = ("n".to_owned(), "numeric".to_owned());
+            let cursor = Cursor::Column { name, type_name, kind, nullable: false, indexed: true };
+            remarks::blind_spot(&Shape { cursor, ..stamped.clone() }).unwrap().text
+        };
+        for kind in [CursorKind::Sequence, CursorKind::Decimal] {
+            assert!(text(kind).contains("draws n"), "{kind:?}");
+        }
+        assert!(text(CursorKind::Day).contains("stamps n"));
     }
 }

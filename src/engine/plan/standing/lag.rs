@@ -68,18 +68,18 @@ pub fn reached(checkpoint: &Checkpoint) -> Option<&CursorValue> {
 /// The difference of two cursors. If there is none, rows at or below the first cursor were written,
 /// and no cursor measures that.
 fn difference(kind: CursorKind, reached: &CursorValue, newest: &CursorValue) -> Lag {
-    if kind.is_of_time() {
-        let instants = (reached.instant(), newest.instant());
-        let (Some(reached), Some(newest)) = instants else { return Lag::Changed };
-        let time = newest.duration_since(reached).unwrap_or_default();
-        return if time.is_zero() { Lag::Changed } else { Lag::Time(time) };
-    }
-    let numbers = (reached.as_str().parse::<i128>(), newest.as_str().parse::<i128>());
-    let (Ok(reached), Ok(newest)) = numbers else { return Lag::Changed };
-    match u64::try_from(newest - reached) {
-        Ok(0) | Err(_) => Lag::Changed,
-        Ok(steps) => Lag::Steps(steps),
-    }
+    let lag = match kind {
+        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => {
+            let time = || newest.instant()?.duration_since(reached.instant()?).ok();
+            time().filter(|time| !time.is_zero()).map(Lag::Time)
+        }
+        CursorKind::Sequence | CursorKind::Decimal => {
+            let number = |value: &CursorValue| value.as_str().parse::<i128>().ok();
+            let steps = || u64::try_from(number(newest)? - number(reached)?).ok();
+            steps().filter(|steps| *steps > 0).map(Lag::Steps)
+        }
+    };
+    lag.unwrap_or(Lag::Changed)
 }
 
 #[cfg(test)]
