@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::api::http::Http;
-use crate::jobs::schedules::ports::{Function, NotThere};
+use crate::jobs::schedules::ports::{Function, FunctionError};
 
 /// The time that the function may take to answer: a cold start is shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ pub struct PublicFunction {
 
 #[async_trait]
 impl Function for PublicFunction {
-    async fn version(&self, url: &str) -> Result<String, NotThere> {
+    async fn version(&self, url: &str) -> Result<String, FunctionError> {
         #[derive(Deserialize)]
         struct Health {
             status: String,
@@ -27,13 +27,13 @@ impl Function for PublicFunction {
         }
         let request = self.http.client().get(url);
         let answered = self.http.send(request, PATIENCE).await;
-        let answered = answered.map_err(|error| NotThere::Silent(error.to_string()))?;
+        let answered = answered.map_err(|error| FunctionError::Silent(error.to_string()))?;
         if !answered.status.is_success() {
-            return Err(NotThere::Refused(answered.status.as_u16()));
+            return Err(FunctionError::Refused(answered.status.as_u16()));
         }
         match serde_json::from_slice(&answered.body) {
             Ok(Health { status, version }) if status == "ok" => Ok(version),
-            _ => Err(NotThere::Stranger),
+            _ => Err(FunctionError::Stranger),
         }
     }
 }

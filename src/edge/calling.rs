@@ -1,6 +1,6 @@
-//! The calls of QStash: which addresses of this deployment, with which bodies, on which terms, and
-//! under which schedule's id. Doors and terminal both ask here, so that what is scheduled is
-//! exactly what the signature is checked against.
+//! The calls that QStash makes: their addresses, bodies and terms, and the ids of the schedules.
+//! The address that is scheduled and the address that a signature is checked against both come from
+//! this file.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 use crate::engine::model::run::Trigger;
 use crate::jobs::Served;
-use crate::jobs::schedules::ports::Wanted;
+use crate::jobs::schedules::ports::PlannedSchedule;
 use crate::wiring::App;
 
 /// The path of the incremental sync of a pipeline; its name follows.
@@ -31,10 +31,11 @@ pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 /// The path of the sign of life, for anyone.
 pub const HEALTH_PATH: &str = "/healthz";
 
-/// Lets a burst of commits settle, and the slice before it answer first.
+/// The delay of a continuation: a burst of commits may end in it, and the slice before it answers.
 pub const CONTINUATION_DELAY: Duration = Duration::from_secs(1);
 
-/// More slices than a year has seconds; what counts further was not written here.
+/// The most slices of a chain, more than a year has seconds. A body with a larger number was not
+/// written by this program.
 const MOST_SLICES: u32 = 100_000_000;
 
 /// The path of a pipeline.
@@ -45,20 +46,20 @@ pub fn sync_path(pipeline: &str) -> String {
 /// The request in the body of a call. It is signed; the headers are not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Asked {
-    /// A schedule's tick.
+pub enum SyncRequest {
+    /// A schedule made it.
     Scheduled,
-    /// A person, through the queue.
+    /// A person made it, through the queue.
     Manual,
-    /// A command that is about to start.
+    /// A command that is about to start made it.
     Startup,
-    /// The slice before it.
+    /// The slice before it made it.
     Continuation {
         /// The id that all slices of the chain share.
         chain: String,
         /// The number of slices before this one.
         slice: u32,
-        /// The number of slices that moved nothing, counted back from the last.
+        /// The number of slices in a row before this one that moved nothing.
         #[serde(default)]
         idle: u32,
         /// The number of times that this slice found another run at work.
@@ -67,20 +68,22 @@ pub enum Asked {
     },
 }
 
-impl Asked {
-    /// The body that asks so.
+impl SyncRequest {
+    /// The body of the call.
     pub fn body(&self) -> String {
         serde_json::to_string(self).expect("our own shapes are JSON")
     }
 
-    /// Reads a signed body. A schedule that was made by hand may send anything.
-    pub fn signed(body: &[u8]) -> Self {
-        let asked = serde_json::from_slice(body).ok();
-        asked.filter(Self::makes_sense).unwrap_or(Self::Scheduled)
+    /// Reads a signed body. One that cannot be read counts as a schedule's: a schedule that was
+    /// made by hand may send anything.
+    pub fn from_signed(body: &[u8]) -> Self {
+        let request = serde_json::from_slice(body).ok();
+        request.filter(Self::is_valid).unwrap_or(Self::Scheduled)
     }
 
-    /// A chain's name becomes a header and a row.
-    fn makes_sense(&self) -> bool {
+    /// Says whether this program may have written the request: a chain's name becomes a header and
+    /// a value in a row.
+    fn is_valid(&self) -> bool {
         match self {
             Self::Scheduled | Self::Manual | Self::Startup => true,
             Self::Continuation { chain, slice, idle, waits } => {
@@ -90,7 +93,7 @@ impl Asked {
         }
     }
 
-    /// Why the run begins.
+    /// The reason for the run.
     pub fn trigger(&self) -> Trigger {
         match self {
             Self::Scheduled => Trigger::Scheduled,
@@ -100,10 +103,10 @@ impl Asked {
         }
     }
 
-    /// Returns the place of the call in a chain; a call that begins one names it.
-    pub fn chain(self, begins: &str) -> Chain {
+    /// Returns the place of the call in a chain. A call that begins a chain gives it this name.
+    pub fn chain(self, name: &str) -> Chain {
         match self {
-            Self::Scheduled | Self::Manual | Self::Startup => Chain::begun(begins),
+            Self::Scheduled | Self::Manual | Self::Startup => Chain::begun(name),
             Self::Continuation { chain, slice, idle, waits } => {
                 Chain::carried(chain, slice, idle, waits)
             }
@@ -111,39 +114,41 @@ impl Asked {
     }
 }
 
-/// The schedules that this deployment's pipelines ought to have.
-pub fn wanted(app: &App) -> Result<Vec<Wanted>, Fault> {
-    let mut wanted = Vec::new();
+/// The schedules that this deployment's pipelines should have.
+pub fn planned_schedules(app: &App) -> Result<Vec<PlannedSchedule>, Fault> {
+    let mut schedules = Vec::new();
     for served in app.all() {
-        let own = wanted_by(app, served)?;
-        let hourly = app.hourly.as_ref().map(|cron| hourly(&own, cron));
-        wanted.push(own);
-        wanted.extend(hourly);
+        let schedule = planned_schedule(app, served)?;
+        let hourly = app.hourly.as_ref().map(|cron| hourly(&schedule, cron));
+        schedules.push(schedule);
+        schedules.extend(hourly);
     }
-    Ok(wanted)
+    Ok(schedules)
 }
 
-/// A second schedule of a pipeline, with the same call. Both have one flow, so that their ticks of
-/// one minute wait for each other, and the second finds nothing to do. No pipeline's name has an
-/// underscore, so the id is no other pipeline's.
-fn hourly(own: &Wanted, cron: &Cron) -> Wanted {
-    let id = ScheduleId::parse(&format!("{}_hourly", own.id)).expect("an id may be longer by that");
-    Wanted { id, cron: cron.clone(), ..own.clone() }
+/// A second schedule of a pipeline, with the same call. Both have the same flow control, so that
+/// ticks in the same minute follow one another, and the second finds nothing to do. No pipeline's
+/// name has an underscore, so no other pipeline has this id.
+fn hourly(schedule: &PlannedSchedule, cron: &Cron) -> PlannedSchedule {
+    let id = format!("{}_hourly", schedule.id);
+    let id = ScheduleId::parse(&id).expect("an id may be longer by that");
+    PlannedSchedule { id, cron: cron.clone(), ..schedule.clone() }
 }
 
-fn wanted_by(app: &App, served: &Served) -> Result<Wanted, Fault> {
+fn planned_schedule(app: &App, served: &Served) -> Result<PlannedSchedule, Fault> {
     let pipeline = &served.pipeline;
-    Ok(Wanted {
+    Ok(PlannedSchedule {
         pipeline: pipeline.name.clone(),
         id: schedule_id(app, &pipeline.name),
         cron: pipeline.cron.clone(),
         url: url_of(app, &sync_path(&pipeline.name))?,
-        body: Asked::Scheduled.body(),
+        body: SyncRequest::Scheduled.body(),
         terms: terms(app, served)?,
     })
 }
 
-/// The id stays, whatever else is set: creating a schedule twice replaces it.
+/// The id of a pipeline's schedule. It depends on the names alone, so that creating the schedule
+/// again replaces it.
 fn schedule_id(app: &App, pipeline: &str) -> ScheduleId {
     let id = match &app.calls.deployment {
         Some(deployment) => format!("syncline-{deployment}-{pipeline}"),
@@ -152,7 +157,7 @@ fn schedule_id(app: &App, pipeline: &str) -> ScheduleId {
     ScheduleId::parse(&id).expect("the settings let no other names pass")
 }
 
-/// The message that asks for a slice of a chain, after a while at the soonest.
+/// The message that requests a slice of a chain, after a delay.
 pub fn continuation(
     app: &App,
     served: &Served,
@@ -162,19 +167,18 @@ pub fn continuation(
     signing_keys(app)?;
     let (chain, slice) = (next.id().to_owned(), next.slice());
     let (idle, waits) = (next.idle(), next.waits());
-    // The queue keeps it apart from other messages of the account; colons and blanks are not
-    // allowed.
+    // The id is unique among the messages of the account. It must not have colons or blanks.
     let once = format!("{}-{chain}-{slice}-{waits}", schedule_id(app, &served.pipeline.name));
     Ok(Message {
         url: url_of(app, &sync_path(&served.pipeline.name))?,
-        body: Asked::Continuation { chain, slice, idle, waits }.body(),
+        body: SyncRequest::Continuation { chain, slice, idle, waits }.body(),
         once: Some(once),
         delay,
         terms: terms(app, served)?,
     })
 }
 
-/// Demands the signing keys: without them every tick would be refused.
+/// Checks that the signing keys are set: without them every tick would be refused.
 pub fn signing_keys(app: &App) -> Result<(), Fault> {
     match app.current_key {
         Some(_) => Ok(()),
@@ -188,7 +192,7 @@ pub fn signing_keys(app: &App) -> Result<(), Fault> {
     }
 }
 
-/// The pipeline of that name; the default name is good for the only one there is.
+/// The pipeline of that name. If there is only one pipeline, the default name means that one.
 pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
     let only = || (name == DEFAULT_PIPELINE).then(|| app.only()).flatten();
     app.named(name).or_else(only).ok_or_else(|| {
@@ -201,7 +205,7 @@ pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
     })
 }
 
-/// A chain that its budget cuts before anything moves.
+/// The fault of a chain whose slices end before anything moves.
 pub fn stalled(cause: Stalled) -> Fault {
     Fault::new(
         Step::Ask,
@@ -213,14 +217,14 @@ pub fn stalled(cause: Stalled) -> Fault {
     .caused_by(cause)
 }
 
-/// The message that does what a tick does, now. Each is one of its own, but the same one stays the
-/// same when the answer to it is lost and it is published again.
+/// The message that does now what a tick does. Each has a deduplication id of its own, so that
+/// publishing it again after a lost answer has no effect.
 pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
     signing_keys(app)?;
     let id = schedule_id(app, &served.pipeline.name);
     Ok(Message {
         url: url_of(app, &sync_path(&served.pipeline.name))?,
-        body: Asked::Manual.body(),
+        body: SyncRequest::Manual.body(),
         once: Some(format!("{id}-manual-{}", app.new_run())),
         delay: Duration::ZERO,
         terms: terms(app, served)?,
@@ -263,17 +267,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_survives_the_way() {
-        let last = Asked::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1, waits: 2 };
-        for asked in [Asked::Scheduled, Asked::Manual, Asked::Startup, last.clone()] {
-            assert_eq!(Asked::signed(asked.body().as_bytes()), asked);
+    fn a_request_survives_its_body() {
+        let last =
+            SyncRequest::Continuation { chain: "msg_1".to_owned(), slice: 3, idle: 1, waits: 2 };
+        for request in
+            [SyncRequest::Scheduled, SyncRequest::Manual, SyncRequest::Startup, last.clone()]
+        {
+            assert_eq!(SyncRequest::from_signed(request.body().as_bytes()), request);
         }
         assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1, 2));
-        assert_eq!(Asked::Manual.chain("msg_2"), Chain::begun("msg_2"));
+        assert_eq!(SyncRequest::Manual.chain("msg_2"), Chain::begun("msg_2"));
     }
 
     #[test]
-    fn a_body_that_we_did_not_write_is_a_tick() {
+    fn a_body_of_another_program_counts_as_a_tick() {
         for body in [
             "",
             "{}",
@@ -285,7 +292,7 @@ mod tests {
             r#"{"type":"continuation","chain":"a","slice":4000000000}"#,
             r#"{"type":"continuation"}"#,
         ] {
-            assert_eq!(Asked::signed(body.as_bytes()), Asked::Scheduled, "{body}");
+            assert_eq!(SyncRequest::from_signed(body.as_bytes()), SyncRequest::Scheduled, "{body}");
         }
     }
 
@@ -298,10 +305,10 @@ mod tests {
             chain in "\\PC{0,80}",
             counts in any::<(u32, u32, u32)>(),
         ) {
-            prop_assert_eq!(Asked::signed(&bytes), Asked::Scheduled);
+            prop_assert_eq!(SyncRequest::from_signed(&bytes), SyncRequest::Scheduled);
             let (slice, idle, waits) = counts;
-            let body = Asked::Continuation { chain, slice, idle, waits }.body();
-            if let Asked::Continuation { slice, .. } = Asked::signed(body.as_bytes()) {
+            let body = SyncRequest::Continuation { chain, slice, idle, waits }.body();
+            if let SyncRequest::Continuation { slice, .. } = SyncRequest::from_signed(body.as_bytes()) {
                 prop_assert!(slice <= MOST_SLICES);
             }
         }

@@ -17,7 +17,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::secret::SecretText;
 use crate::engine::ports::Queue;
-use crate::jobs::schedules::ports::{Found, Schedules, Wanted};
+use crate::jobs::schedules::ports::{PlannedSchedule, QueueSchedule, Schedules};
 
 use fault::QStashError;
 
@@ -118,13 +118,13 @@ impl Queue for QStash {
 
 #[async_trait]
 impl Schedules for QStash {
-    async fn list(&self) -> Result<Vec<Found>, Fault> {
+    async fn list(&self) -> Result<Vec<QueueSchedule>, Fault> {
         let request = self.request(Method::GET, "schedules");
         let listed = async { wire::schedules(&self.send(request, PATIENCE).await?.text()) };
         listed.await.map_err(QStashError::into_fault)
     }
 
-    async fn find(&self, id: &ScheduleId) -> Result<Option<Found>, Fault> {
+    async fn find(&self, id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault> {
         let request = self.request(Method::GET, &format!("schedules/{id}"));
         match self.send(request, PATIENCE).await {
             Ok(answered) => wire::schedule(&answered.text()).map(Some),
@@ -134,8 +134,8 @@ impl Schedules for QStash {
         .map_err(QStashError::into_fault)
     }
 
-    async fn put(&self, wanted: &Wanted) -> Result<(), Fault> {
-        let Wanted { pipeline: _, id, cron, url, body, terms } = wanted;
+    async fn put(&self, planned: &PlannedSchedule) -> Result<(), Fault> {
+        let PlannedSchedule { pipeline: _, id, cron, url, body, terms } = planned;
         let request = self
             .request(Method::POST, &format!("schedules/{url}"))
             .header("Upstash-Cron", cron.to_string())

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::fault::QStashError;
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::secret::SecretText;
-use crate::jobs::schedules::ports::Found;
+use crate::jobs::schedules::ports::QueueSchedule;
 
 /// Reads the id of a published message. A duplicate has the id of the first message.
 pub fn message_id(body: &str) -> Result<MessageId, QStashError> {
@@ -37,13 +37,13 @@ pub fn keys(body: &str) -> Result<[SecretText; 2], QStashError> {
 }
 
 /// Reads all schedules.
-pub fn schedules(body: &str) -> Result<Vec<Found>, QStashError> {
+pub fn schedules(body: &str) -> Result<Vec<QueueSchedule>, QStashError> {
     let listed: Vec<Schedule> = parse(body)?;
     Ok(listed.into_iter().map(Schedule::into_model).collect())
 }
 
 /// Reads one schedule.
-pub fn schedule(body: &str) -> Result<Found, QStashError> {
+pub fn schedule(body: &str) -> Result<QueueSchedule, QStashError> {
     parse(body).map(Schedule::into_model)
 }
 
@@ -84,10 +84,10 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn into_model(self) -> Found {
+    fn into_model(self) -> QueueSchedule {
         let mut labels = self.labels.unwrap_or_default();
         labels.extend(self.label);
-        Found {
+        QueueSchedule {
             id: self.schedule_id,
             cron: self.cron,
             destination: self.destination,
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn a_schedule_is_read_with_fields_missing_and_unknown() {
         let least = r#"{"scheduleId":"a","cron":"* * * * *","destination":"https://b","new":[1]}"#;
-        let found = schedule(least).unwrap();
-        assert_eq!((found.id.as_str(), found.method.as_str(), found.paused), ("a", "POST", false));
-        assert_eq!((found.timeout, found.last, found.labels.len()), (None, None, 0));
+        let read = schedule(least).unwrap();
+        assert_eq!((read.id.as_str(), read.method.as_str(), read.paused), ("a", "POST", false));
+        assert_eq!((read.timeout, read.last, read.labels.len()), (None, None, 0));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use super::app::with_app;
 use super::output::{self, Exit};
-use crate::edge::schedules::wire::{Acted, ScheduleAnswer, ScheduleList};
-use crate::edge::schedules::{Change, change, create, listed, trigger};
+use crate::edge::schedules::wire::{ActionAnswer, ScheduleAnswer, ScheduleList};
+use crate::edge::schedules::{Change, change, create, list, trigger};
 use crate::engine::model::fault::Fault;
 use crate::wiring::App;
 
@@ -60,7 +60,7 @@ pub async fn schedule(arguments: &ScheduleArguments) -> Exit {
 async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
     let acted = match &arguments.action {
         Action::List => {
-            let list = listed(app).await?;
+            let list = list(app).await?;
             match arguments.json {
                 true => output::print_json(&list),
                 false => print!("{}", table(&list)),
@@ -68,7 +68,7 @@ async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
             return Ok(());
         }
         Action::Create { pipeline } => {
-            Acted::created(&create(app, pipeline.as_deref()).await?, SystemTime::now())
+            ActionAnswer::created(&create(app, pipeline.as_deref()).await?, SystemTime::now())
         }
         Action::Pause { id } => change(app, id, Change::Pause).await?,
         Action::Resume { id } => change(app, id, Change::Resume).await?,
@@ -108,7 +108,7 @@ fn row(schedule: &ScheduleAnswer) -> [String; 7] {
 }
 
 /// The sentence, and when each schedule that was made ticks.
-fn told(acted: &Acted) -> String {
+fn told(acted: &ActionAnswer) -> String {
     let mut text = format!("{}\n", acted.message);
     for (id, runs) in acted.next_runs().filter(|(_, runs)| !runs.is_empty()) {
         let runs: Vec<String> = runs.iter().map(|run| minute(run)).collect();

@@ -25,8 +25,8 @@ pub struct StatusArguments {
 pub async fn status(arguments: &StatusArguments) -> Exit {
     with_app(arguments.json, async |app, _| {
         let overview = match arguments.pipeline.as_deref() {
-            None => overview::look(app).await?,
-            Some(name) => overview::look_at(app, selected(app, Some(name))?).await?,
+            None => overview::read(app).await?,
+            Some(name) => overview::read_pipeline(app, selected(app, Some(name))?).await?,
         };
         if arguments.json {
             output::print_json(&overview);

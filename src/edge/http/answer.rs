@@ -1,7 +1,7 @@
-//! From what came of a call to status, headers and body. The status follows from the remedy,
-//! because QStash reads nothing else: 2xx is done, 489 with its header is never tried again,
-//! everything else is. 202 says that something failed, and that a further call was asked for which
-//! tries it again. People who manage schedules get 403 and 404 besides.
+//! Turns the outcome of a call into status, headers and body. The status follows from the remedy,
+//! because QStash reads nothing else: it never repeats a call that was answered with 2xx, or with
+//! 489 and its header, and repeats all others. 202 says that something failed, and that the queue
+//! will make another call, which retries it. People who manage schedules also get 403 and 404.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::continuation::Continued;
+use super::continuation::Continuation;
 use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::run::{PastRun, RunId, Trigger};
 use crate::jobs::sync_tables::{Outcome, SyncReport};
 
-/// Tells QStash, with status 489, that a retry would fail the same way.
+/// The header that says, with status 489, that a retry would fail in the same way.
 const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-error");
 
 /// Makes answers.
@@ -28,25 +28,25 @@ impl Answer {
         outcome: &Outcome,
         trigger: Trigger,
         run: &RunId,
-        continued: &Continued,
+        continuation: &Continuation,
     ) -> Response {
         match outcome {
             Outcome::Done(report) | Outcome::Continue(report) => {
-                Self::report(report, trigger, continued)
+                Self::report(report, trigger, continuation)
             }
-            Outcome::Busy(left) => Self::busy(*left, run, continued),
-            Outcome::Repeated(past) => Self::repeated(past, trigger, continued),
+            Outcome::Busy(wait) => Self::busy(*wait, run, continuation),
+            Outcome::Repeated(past) => Self::repeated(past, trigger, continuation),
         }
     }
 
-    fn report(report: &SyncReport, trigger: Trigger, continued: &Continued) -> Response {
+    fn report(report: &SyncReport, trigger: Trigger, continuation: &Continuation) -> Response {
         log(report);
-        continued.log(&report.run);
-        let body = Json(SyncAnswer::of(report, trigger).continued(continued));
-        match (remedy_of(report), continued) {
-            (Some(_), Continued::Published(_)) => (StatusCode::ACCEPTED, body).into_response(),
-            (of_slice, Continued::Failed(fault)) => with_remedy(
-                of_slice.filter(|remedy| remedy.retry_may_help()).unwrap_or(fault.remedy),
+        continuation.log(&report.run);
+        let body = Json(SyncAnswer::of(report, trigger).with_continuation(continuation));
+        match (remedy_of(report), continuation) {
+            (Some(_), Continuation::Published(_)) => (StatusCode::ACCEPTED, body).into_response(),
+            (remedy, Continuation::Failed(fault)) => with_remedy(
+                remedy.filter(|remedy| remedy.retry_may_help()).unwrap_or(fault.remedy),
                 body,
             ),
             (Some(remedy), _) => with_remedy(remedy, body),
@@ -59,23 +59,23 @@ impl Answer {
         remedy_of(report).is_some_and(Remedy::retry_may_help)
     }
 
-    /// A piece of work that was done before: what happened then.
-    fn repeated(past: &PastRun, trigger: Trigger, continued: &Continued) -> Response {
+    /// Answers a repeated delivery with what the earlier run did.
+    fn repeated(past: &PastRun, trigger: Trigger, continuation: &Continuation) -> Response {
         tracing::info!(run_id = %past.id, "A repeated delivery: this run did the work already");
-        continued.log(&past.id);
-        let body = Json(SyncAnswer::repeated(past, trigger).continued(continued));
-        match continued {
-            Continued::Failed(fault) => with_remedy(fault.remedy, body),
+        continuation.log(&past.id);
+        let body = Json(SyncAnswer::repeated(past, trigger).with_continuation(continuation));
+        match continuation {
+            Continuation::Failed(fault) => with_remedy(fault.remedy, body),
             _ => body.into_response(),
         }
     }
 
-    /// A lost message was recorded.
+    /// Answers after the loss of a message was recorded.
     pub fn failure(answer: &FailureAnswer) -> Response {
         Json(answer).into_response()
     }
 
-    /// A fault before anything was begun.
+    /// Answers with a fault that ended the call before its work began.
     pub fn fault(fault: &Fault, run: &RunId) -> Response {
         tracing::error!(
             code = fault.code.name(),
@@ -92,26 +92,26 @@ impl Answer {
         }
     }
 
-    /// Another run holds the lease: later, please. Where the queue was asked to call later, this
-    /// message is done with.
-    fn busy(left: Duration, run: &RunId, continued: &Continued) -> Response {
-        continued.log(run);
-        tracing::info!(run_id = %run, left_ms = left.as_millis(), "Another run holds the lease");
-        // A second more than the lease has: whoever comes on the dot would be too early.
-        let seconds = left.as_secs().saturating_add(1).to_string();
+    /// Answers that another run holds the lease, and when to call again. If the queue has taken a
+    /// request for a later call, it must not repeat this one.
+    fn busy(wait: Duration, run: &RunId, continuation: &Continuation) -> Response {
+        continuation.log(run);
+        tracing::info!(run_id = %run, left_ms = wait.as_millis(), "Another run holds the lease");
+        // One second more, because a call at the moment of the lease's end would be too early.
+        let seconds = wait.as_secs().saturating_add(1).to_string();
         let body = Json(ErrorAnswer::refused(
             FaultCode::Busy,
             "Another run of this pipeline is at work",
             "nothing to do: that run moves the same rows; a call after it finds what is left",
         ));
-        if let Continued::Published(_) = continued {
+        if let Continuation::Published(_) = continuation {
             return (StatusCode::ACCEPTED, body).into_response();
         }
         let value = HeaderValue::from_str(&seconds).expect("digits are a header value");
         (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, value)], body).into_response()
     }
 
-    /// Answers every caller whom we do not know, always alike.
+    /// Answers a caller that was not let in. The answer is always the same.
     pub fn unauthorized() -> Response {
         let body = ErrorAnswer::refused(
             FaultCode::Unauthorized,
@@ -122,13 +122,13 @@ impl Answer {
         (StatusCode::UNAUTHORIZED, challenge, Json(body)).into_response()
     }
 
-    /// A path or method that is not there.
+    /// Answers a call that no route takes.
     pub fn refused(status: StatusCode, code: FaultCode, message: &str) -> Response {
         let hint = "docs/http.md lists the paths";
         (status, Json(ErrorAnswer::refused(code, message, hint))).into_response()
     }
 
-    /// A defect of ours; the log has the panic.
+    /// Answers after a panic, which the log has.
     pub fn defect() -> Response {
         let hint = "report it with the log's line; what was saved stays saved";
         let body = ErrorAnswer::refused(FaultCode::Defect, "The call met a defect", hint);
@@ -136,13 +136,13 @@ impl Answer {
     }
 }
 
-/// Says who must act on the outcome of the slice itself.
+/// The remedy for the slice, whatever its continuation.
 fn remedy_of(report: &SyncReport) -> Option<Remedy> {
     let problem = || report.problems().next().map(|_| Remedy::Operator);
     report.first_fault().map(|fault| fault.remedy).or_else(problem)
 }
 
-/// One line a run and one a table, each readable alone.
+/// Logs a line for each table, each note and the fault of the run.
 fn log(report: &SyncReport) {
     for (table, outcome) in &report.tables {
         let (tally, run) = (outcome.tally, &report.run);
@@ -177,19 +177,19 @@ fn log(report: &SyncReport) {
 fn with_remedy(remedy: Remedy, body: impl IntoResponse) -> Response {
     let status = status(remedy);
     let mut response = (status, body).into_response();
-    if status.as_u16() == NEVER_RETRIED {
+    if status.as_u16() == NOT_RETRYABLE {
         response.headers_mut().insert(NON_RETRYABLE, HeaderValue::from_static("true"));
     }
     response
 }
 
-/// With its header, QStash gives up at once and calls the failure callback.
-const NEVER_RETRIED: u16 = 489;
+/// The status with which QStash, given its header, gives up at once and calls the failure callback.
+const NOT_RETRYABLE: u16 = 489;
 
 fn status(remedy: Remedy) -> StatusCode {
     match remedy {
         Remedy::Retry => StatusCode::SERVICE_UNAVAILABLE,
-        Remedy::Operator => StatusCode::from_u16(NEVER_RETRIED).expect("489 is a status"),
+        Remedy::Operator => StatusCode::from_u16(NOT_RETRYABLE).expect("489 is a status"),
         Remedy::Caller => StatusCode::BAD_REQUEST,
         Remedy::Report => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -31,13 +31,13 @@ pub enum BadDoor {
 /// A caller who was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// QStash, which tries again what failed.
+    /// QStash, which repeats a call that failed.
     Queue,
-    /// A person with the admin token, whom nobody tries again for.
+    /// A person with the admin token, whose calls are not repeated.
     Person,
 }
 
-/// The call is not let in. The answer says nothing of why; the log has said it.
+/// The caller is unknown. The log has the reason; the answer has none.
 #[derive(Debug)]
 pub struct Unknown;
 
@@ -56,22 +56,22 @@ impl Keys {
         Ok(Self { signing, admin, url: app.url.clone() })
     }
 
-    /// Checks who calls for a sync: a signature decides alone where there is one; without
-    /// one a `POST` needs `x-manual-trigger: true` and any call the admin token.
+    /// Checks the caller of a sync. If the call has a signature, the signature alone decides.
+    /// Otherwise it needs the admin token, and a `POST` also `x-manual-trigger: true`.
     pub fn caller(&self, call: &Call) -> Result<Caller, Unknown> {
         if call.header(SIGNATURE).is_some() {
             return self.queue(call).map(|()| Caller::Queue);
         }
-        let is_meant =
+        let is_manual =
             call.method == Method::GET || call.header("x-manual-trigger") == Some("true");
-        if !is_meant {
+        if !is_manual {
             tracing::warn!("Refused a call with neither a signature nor x-manual-trigger");
             return Err(Unknown);
         }
         self.person(call).map(|()| Caller::Person)
     }
 
-    /// Lets QStash in alone.
+    /// Lets only QStash in.
     pub fn queue(&self, call: &Call) -> Result<(), Unknown> {
         let Some(token) = call.header(SIGNATURE) else {
             tracing::warn!("Refused a call without a signature");
@@ -94,14 +94,14 @@ impl Keys {
         }
     }
 
-    /// Lets a person with the admin token in alone.
+    /// Lets only a person with the admin token in.
     pub fn person(&self, call: &Call) -> Result<(), Unknown> {
         let Some(admin) = &self.admin else {
             tracing::warn!("Refused a manual call: SYNC_ADMIN_TOKEN is not set");
             return Err(Unknown);
         };
-        let shown = call.header("authorization").and_then(bearer);
-        if shown.is_some_and(|token| admin.matches(token)) {
+        let token = call.header("authorization").and_then(bearer);
+        if token.is_some_and(|token| admin.matches(token)) {
             return Ok(());
         }
         tracing::warn!("Refused a manual call: the admin token is missing or wrong");

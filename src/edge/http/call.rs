@@ -1,4 +1,5 @@
-//! A call as it came in: who says to have sent it, what it holds, and until when it may run.
+//! A call as it was received: its headers and body, what the queue says about it, and the time
+//! until which it may run.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,35 +13,36 @@ use super::answer::Answer;
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 use crate::engine::model::fault_code::FaultCode;
 
-/// The time that must remain of an invocation for the answer, and for a commit that takes longer
-/// than the ones before it.
+/// The time at the end of an invocation for the answer, and for a commit that takes longer than the
+/// ones before it.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(2);
 
-/// The time that must remain for the answer alone.
+/// The time at the end of an invocation for the answer alone.
 const ANSWER_MARGIN: Duration = Duration::from_millis(300);
 
-/// A deadline that lies further back is no deadline: `cargo lambda watch` sends one of 1970.
-const ABSURD: Duration = Duration::from_secs(24 * 60 * 60);
+/// The greatest age of a deadline that is used: `cargo lambda watch` sends one of 1970.
+const OLDEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest wait for the queue to accept a message where no deadline presses.
+/// The longest wait for the queue to accept a message if there is no deadline.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// No plan has more; a larger number is nobody's count, and the header is not signed.
+/// The greatest number of retries that is used. No plan of QStash has more, and the header is not
+/// signed, so it may have been changed.
 pub const MOST_RETRIES: u32 = 1_000;
 
-/// A call, read whole.
+/// A call with its whole body.
 pub struct Call {
     /// The method.
     pub method: Method,
     /// The path as it was sent, without its query.
     pub path: String,
-    /// The headers; only text counts.
+    /// The headers.
     pub headers: HeaderMap,
-    /// The body, after Lambda's base64.
+    /// The body, decoded from Lambda's base64.
     pub body: Bytes,
-    /// When it came in.
+    /// The time at which it was received.
     pub now: SystemTime,
-    /// When the invocation ends, whatever it does; none outside Lambda.
+    /// The time at which Lambda ends the invocation; none outside Lambda.
     deadline: Option<SystemTime>,
 }
 
@@ -65,20 +67,20 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Until when the work may go on, for the answer to leave in time.
+    /// The time at which the work must end, so that the answer is sent before the deadline.
     pub fn work_until(&self) -> Option<SystemTime> {
         self.deadline.map(|deadline| deadline - DEADLINE_MARGIN)
     }
 
-    /// The time that an act after the work may take from now on.
+    /// The time that a call after the work may take from now on.
     pub fn patience(&self, now: SystemTime) -> Duration {
         let Some(deadline) = self.deadline else { return LONGEST_PATIENCE };
-        let left = (deadline - ANSWER_MARGIN).duration_since(now).unwrap_or_default();
-        left.min(LONGEST_PATIENCE)
+        let time = (deadline - ANSWER_MARGIN).duration_since(now).unwrap_or_default();
+        time.min(LONGEST_PATIENCE)
     }
 
-    /// Reads what the queue says of its message. It is not signed, so it is believed only of a call
-    /// whose signature was checked, and decides nothing that the body could decide.
+    /// Reads the headers about the queue's message. They are not signed, so they are used only for
+    /// a call whose signature was checked, and only for what the body does not say.
     pub fn delivery(&self) -> Option<Delivery> {
         let message = MessageId::parse(self.header("upstash-message-id")?).ok()?;
         let retried = self.header("upstash-retried").and_then(|text| text.parse().ok());
@@ -111,7 +113,7 @@ fn deadline(extensions: &Extensions, now: SystemTime) -> Option<SystemTime> {
 
 fn usable(deadline_ms: u64, now: SystemTime) -> Option<SystemTime> {
     let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline_ms);
-    if now.duration_since(deadline).is_ok_and(|past| past > ABSURD) {
+    if now.duration_since(deadline).is_ok_and(|past| past > OLDEST_DEADLINE) {
         tracing::debug!(deadline_ms, "The invocation's deadline makes no sense and is not used");
         return None;
     }
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_kept_with_its_margins() {
+    fn the_work_ends_before_the_deadline_by_its_margin() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let call = call(usable(1_000_000_060_000, now), &[]);
         assert_eq!(call.work_until(), Some(now + Duration::from_secs(58)));
@@ -150,11 +152,11 @@ mod tests {
         assert_eq!(call.patience(late), Duration::from_millis(700));
         assert_eq!(call.patience(now), LONGEST_PATIENCE);
         assert_eq!(call.patience(late + Duration::from_secs(9)), Duration::ZERO);
-        assert!(usable(999_999_999_000, now).is_some(), "one that has just passed is one");
+        assert!(usable(999_999_999_000, now).is_some(), "a deadline that has just passed counts");
     }
 
     #[test]
-    fn what_the_queue_says_is_taken_as_far_as_it_makes_sense() {
+    fn headers_of_the_queue_are_used_as_far_as_they_are_valid() {
         let delivery = |headers: &[(&'static str, &str)]| call(None, headers).delivery();
         let full = delivery(&[
             ("upstash-message-id", "msg_1"),

@@ -1,4 +1,5 @@
-//! The work that a slice left: the queue calls for it, or somebody has to.
+//! The continuation of a slice that left work: the queue calls for the next slice, or a person
+//! does.
 
 use serde::Serialize;
 
@@ -7,21 +8,21 @@ use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
 
-/// The fate of the request for the next slice.
+/// The outcome of the request for the next slice.
 #[derive(Debug)]
-pub enum Continued {
-    /// There is nothing left to do, or the queue tries this call again.
+pub enum Continuation {
+    /// There was no request: the work is done, or the queue repeats this call.
     NotNeeded,
     /// The queue will call.
     Published(MessageId),
-    /// There is no queue; whoever called calls again.
+    /// There is no queue, so the caller must call again.
     Off(Fault),
     /// The queue did not take the request.
     Failed(Fault),
 }
 
-impl Continued {
-    /// Logs that fate beside the run that left the work.
+impl Continuation {
+    /// Logs the outcome with the run that left the work.
     pub fn log(&self, run: &RunId) {
         match self {
             Self::NotNeeded => {}
@@ -40,7 +41,7 @@ impl Continued {
     }
 }
 
-/// The rest of the work in an answer.
+/// The part of an answer about the continuation.
 #[derive(Debug, Serialize)]
 pub struct ContinuationBody {
     published: bool,
@@ -51,15 +52,15 @@ pub struct ContinuationBody {
 }
 
 impl ContinuationBody {
-    /// Returns the body; none where nothing is left.
-    pub fn of(continued: &Continued) -> Option<Self> {
-        match continued {
-            Continued::NotNeeded => None,
-            Continued::Published(message) => {
+    /// Returns the body; none if no continuation is needed.
+    pub fn new(continuation: &Continuation) -> Option<Self> {
+        match continuation {
+            Continuation::NotNeeded => None,
+            Continuation::Published(message) => {
                 let message_id = Some(message.to_string());
                 Some(Self { published: true, message_id, reason: None })
             }
-            Continued::Off(fault) | Continued::Failed(fault) => {
+            Continuation::Off(fault) | Continuation::Failed(fault) => {
                 Some(Self { published: false, message_id: None, reason: Some(advice(fault)) })
             }
         }

@@ -3,7 +3,7 @@
 use super::auth::Keys;
 use crate::wiring::App;
 
-/// The application, and the keys that callers are known by.
+/// The application, and what callers are checked with.
 pub struct Door {
     /// The application.
     pub app: App,

@@ -1,4 +1,4 @@
-//! A sign of life: no credential, no secret, no database.
+//! The health check. It needs no credential, and reaches no database.
 
 use axum::Json;
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
-//! The HTTP door: one router, under Lambda and on a plain port alike.
+//! The HTTP door: one router, for Lambda and for a plain port.
 //!
-//! `call` is a request as it came, and `auth` with `signature` and `secret` checks who sent it. A
-//! file per group of routes says what is done: `sync`, `schedule`, `status`, `failure`, `health`.
-//! `answer` makes status and headers of an outcome, `wire` the body, `continuation` the part about
-//! the rest of the work. All routes share the `door`.
+//! `call` reads a request, and `auth` checks its caller, with `signature` and `secret`. Each group
+//! of routes has a file: `sync`, `schedule`, `status`, `failure`, `health`. `answer` makes the
+//! status and headers of an answer, `wire` its body, and `continuation` the part of the body about
+//! the next slice. All routes share the `door`.
 
 mod answer;
 mod auth;
@@ -25,7 +25,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -36,11 +35,11 @@ use answer::Answer;
 use auth::{BadDoor, Keys};
 use door::Door;
 
-/// Lambda takes no more in one request; axum's own limit would be lower. A failure callback holds
-/// what was sent and what was answered, each in base64.
+/// The largest body: Lambda takes no larger request. The default of axum is less than a failure
+/// callback may have, which holds a message and its answer in base64.
 const LARGEST_BODY: usize = 6 << 20;
 
-/// QStash's smallest plan carries no larger message, and ours have a line.
+/// The largest message, as in QStash's smallest plan. The messages of this program have one line.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
 /// The router over an application. The fault names a key or token that cannot be used.
@@ -68,12 +67,9 @@ pub fn router(app: App) -> Result<Router, BadDoor> {
     Ok(guarded(routes))
 }
 
-/// Routes behind the limits that all of them have: the size of a body, and a panic that answers
-/// 500 instead of cutting the connection.
+/// Adds the layers of all routes: the limit of a body's size, and the answer 500 after a panic,
+/// which would cut the connection otherwise.
 pub fn guarded(routes: Router) -> Router {
-    routes.layer(DefaultBodyLimit::max(LARGEST_BODY)).layer(CatchPanicLayer::custom(panicked))
-}
-
-fn panicked(_panic: Box<dyn Any + Send>) -> Response {
-    Answer::defect()
+    let defect = |_: Box<dyn Any + Send>| Answer::defect();
+    routes.layer(DefaultBodyLimit::max(LARGEST_BODY)).layer(CatchPanicLayer::custom(defect))
 }

@@ -1,4 +1,4 @@
-//! The schedules over HTTP: what a person with the admin token does with them.
+//! The schedules over HTTP, for a person with the admin token.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,17 +13,17 @@ use serde_json::{Map, Value};
 use super::answer::Answer;
 use super::call::Call;
 use super::door::Door;
-use crate::edge::schedules::wire::Acted;
-use crate::edge::schedules::{Change, change, create, listed, trigger};
+use crate::edge::schedules::wire::ActionAnswer;
+use crate::edge::schedules::{Change, change, create, list, trigger};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 
-/// The acts that can be asked for.
+/// The actions of this path.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Action {
-    /// Makes the schedules what they ought to be: all, or one pipeline's.
+    /// Creates or corrects the schedules of all pipelines, or of one.
     Create {
         #[serde(default)]
         pipeline: Option<String>,
@@ -45,8 +45,8 @@ enum Action {
 }
 
 impl Action {
-    /// A list of values in the order of the fields would do for an action as well, if it were not
-    /// refused: whoever deletes must have said so.
+    /// Reads an action from a JSON object. Serde would also read one from a list of values, in
+    /// which no name says that a schedule is deleted.
     fn parse(body: &[u8]) -> Result<Self, Fault> {
         let object: Result<Map<String, Value>, _> = serde_json::from_slice(body);
         object
@@ -60,17 +60,17 @@ pub async fn schedule(State(door): State<Arc<Door>>, call: Call) -> Response {
     if door.keys.person(&call).is_err() {
         return Answer::unauthorized();
     }
-    let done = match call.method {
-        Method::GET | Method::HEAD => listed(&door.app).await.map(Json).map(Json::into_response),
-        _ => acted(&door.app, &call).await.map(Json).map(Json::into_response),
+    let answer = match call.method {
+        Method::GET | Method::HEAD => list(&door.app).await.map(Json).map(Json::into_response),
+        _ => act(&door.app, &call).await.map(Json).map(Json::into_response),
     };
-    done.unwrap_or_else(|fault| Answer::fault(&fault, &door.app.new_run()))
+    answer.unwrap_or_else(|fault| Answer::fault(&fault, &door.app.new_run()))
 }
 
-async fn acted(app: &App, call: &Call) -> Result<Acted, Fault> {
+async fn act(app: &App, call: &Call) -> Result<ActionAnswer, Fault> {
     match Action::parse(&call.body)? {
         Action::Create { pipeline } => {
-            Ok(Acted::created(&create(app, pipeline.as_deref()).await?, SystemTime::now()))
+            Ok(ActionAnswer::created(&create(app, pipeline.as_deref()).await?, SystemTime::now()))
         }
         Action::TriggerManual { pipeline } => trigger(app, pipeline.as_deref()).await,
         Action::Pause { schedule_id } => change(app, &schedule_id, Change::Pause).await,

@@ -1,22 +1,22 @@
-//! A secret that a caller must present: never printed, compared without telling how near a guess
-//! was.
+//! A secret that a caller must present. It is never printed, and the time of a comparison does not
+//! show how near a guess was.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Short enough for any generator, long enough that guessing over HTTP is hopeless.
+/// The fewest characters of a secret: guessing so many over HTTP is hopeless.
 const MIN_CHARACTERS: usize = 16;
 
-/// A secret as it was configured. Only its hash is kept: nothing here can print it.
+/// A configured secret. Only its hash is kept, so that it cannot be printed.
 #[derive(Clone)]
 pub struct Secret {
     digest: [u8; 32],
 }
 
 impl Secret {
-    /// Takes a text that is long enough to be a secret and can arrive in a header as it is.
+    /// Takes a text that is long enough for a secret and that a header can hold unchanged.
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
         match text.trim().chars().count() {
             0 => Err(BadSecret::Empty),
@@ -26,8 +26,8 @@ impl Secret {
         }
     }
 
-    /// Compares a text with the secret in a time that depends on the text alone. Hashing
-    /// first makes both sides equally long, so that the length of the secret does not show.
+    /// Compares a text with the secret in a time that depends on the text alone. The hashes have
+    /// the same length, so that the length of the secret does not show.
     pub fn matches(&self, presented: &str) -> bool {
         self.digest.ct_eq(&digest(presented)).into()
     }
@@ -45,7 +45,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Why a text was not taken as a secret. Says nothing of the text.
+/// The reason why a text cannot be a secret. It does not show the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecret {
     /// Nothing, or nothing but blanks.

@@ -17,31 +17,31 @@ use crate::wiring::App;
 
 /// The query of the call.
 #[derive(Debug, Default, Deserialize)]
-pub struct Asked {
-    /// One pipeline; all of them otherwise.
+pub struct StatusQuery {
+    /// The name of a pipeline; none for all of them.
     pipeline: Option<String>,
 }
 
 /// Answers with what `syncline status --json` prints.
 pub async fn status(
     State(door): State<Arc<Door>>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<StatusQuery>,
     call: Call,
 ) -> Response {
     if door.keys.person(&call).is_err() {
         return Answer::unauthorized();
     }
-    match looked(&door.app, asked.pipeline.as_deref()).await {
+    match read(&door.app, query.pipeline.as_deref()).await {
         Ok(overview) => Json(overview).into_response(),
         Err(fault) => Answer::fault(&fault, &door.app.new_run()),
     }
 }
 
-async fn looked(app: &App, pipeline: Option<&str>) -> Result<Overview, Fault> {
-    let Some(name) = pipeline else { return overview::look(app).await };
+async fn read(app: &App, pipeline: Option<&str>) -> Result<Overview, Fault> {
+    let Some(name) = pipeline else { return overview::read(app).await };
     let served = app.named(name).ok_or_else(|| {
         let hint = "leave `pipeline` out, or name one of syncline.toml";
         Fault::of_call(FaultCode::NoPipeline, "There is no such pipeline", hint)
     })?;
-    overview::look_at(app, served).await
+    overview::read_pipeline(app, served).await
 }

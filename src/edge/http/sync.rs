@@ -10,9 +10,9 @@ use axum::response::Response;
 use super::answer::Answer;
 use super::auth::Caller;
 use super::call::Call;
-use super::continuation::Continued;
+use super::continuation::Continuation;
 use super::door::Door;
-use crate::edge::calling::{self, Asked, CONTINUATION_DELAY, named};
+use crate::edge::calling::{self, CONTINUATION_DELAY, SyncRequest, named};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::delivery::{Chain, Stalled};
@@ -47,45 +47,45 @@ async fn run_slice(
     run: &RunId,
 ) -> Result<Response, Fault> {
     let served = named(app, pipeline)?;
-    let job = job_of(app, served, call, caller, run)?;
+    let job = read_request(app, served, call, caller, run)?;
     let outcome = job.run(&served.ports, &budget(app, call, caller)).await?;
-    let continued = match next_request(&outcome, &job, caller, app.calls.retries) {
-        Rest::Nothing => Continued::NotNeeded,
-        Rest::Stalled(stalled) => Continued::Failed(calling::stalled(stalled)),
-        Rest::Slice(next, delay) => published(app, served, call, &next, delay).await,
+    let continuation = match next_request(&outcome, &job, caller, app.calls.retries) {
+        NextRequest::None => Continuation::NotNeeded,
+        NextRequest::Stalled(stalled) => Continuation::Failed(calling::stalled(stalled)),
+        NextRequest::Slice(next, delay) => publish(app, served, call, &next, delay).await,
     };
-    Ok(Answer::outcome(&outcome, job.trigger, run, &continued))
+    Ok(Answer::outcome(&outcome, job.trigger, run, &continuation))
 }
 
-/// Reads the request. A body of the queue's that cannot be read counts as a schedule's tick; a
-/// person's is refused with an error.
-fn job_of(
+/// Reads the request. A body of the queue that cannot be read counts as a schedule's tick; one of a
+/// person is refused with an error.
+fn read_request(
     app: &App,
     served: &Served,
     call: &Call,
     caller: Caller,
     run: &RunId,
 ) -> Result<SyncTables, Fault> {
-    let (asked, delivery) = match caller {
-        Caller::Queue => (Asked::signed(&call.body), call.delivery()),
-        Caller::Person => (by_person(call)?, None),
+    let (request, delivery) = match caller {
+        Caller::Queue => (SyncRequest::from_signed(&call.body), call.delivery()),
+        Caller::Person => (person_request(call)?, None),
     };
-    if asked == Asked::Startup && !app.syncs_at_startup {
+    if request == SyncRequest::Startup && !app.syncs_at_startup {
         return Err(startup_is_off());
     }
-    let trigger = asked.trigger();
-    // A message that is delivered twice begins the same chain, and is told of what was done.
-    let begins = delivery.as_ref().map_or(run.as_str(), |delivery| delivery.message.as_str());
-    let chain = asked.chain(begins);
+    let trigger = request.trigger();
+    // A message that is delivered twice begins the same chain, so that the history has its work.
+    let name = delivery.as_ref().map_or(run.as_str(), |delivery| delivery.message.as_str());
+    let chain = request.chain(name);
     let pipeline = Arc::clone(&served.pipeline);
     // An HTTP caller cannot confirm a large delete, so the cap always applies.
     let (cap, sequences, reread) = (Cap::Kept, false, false);
     Ok(SyncTables { pipeline, trigger, chain, delivery, run: run.clone(), cap, sequences, reread })
 }
 
-fn by_person(call: &Call) -> Result<Asked, Fault> {
+fn person_request(call: &Call) -> Result<SyncRequest, Fault> {
     if call.method == Method::GET || call.body.trim_ascii().is_empty() {
-        return Ok(Asked::Manual);
+        return Ok(SyncRequest::Manual);
     }
     #[derive(serde::Deserialize)]
     struct Body {
@@ -94,8 +94,8 @@ fn by_person(call: &Call) -> Result<Asked, Fault> {
     }
     let body: Option<Body> = serde_json::from_slice(&call.body).ok();
     match body.map(|body| body.kind).as_ref().map(Option::as_deref) {
-        Some(None | Some("manual")) => Ok(Asked::Manual),
-        Some(Some("startup")) => Ok(Asked::Startup),
+        Some(None | Some("manual")) => Ok(SyncRequest::Manual),
+        Some(Some("startup")) => Ok(SyncRequest::Startup),
         _ => Err(Fault::of_call(
             FaultCode::BadBody,
             "The body's type is not known here",
@@ -112,8 +112,8 @@ fn startup_is_off() -> Fault {
     )
 }
 
-/// The time for the slice. QStash repeats a call after its timeout, while the first may still
-/// work, so a slice that it asks for gets four fifths of that timeout.
+/// The time for the slice. QStash repeats a call after its timeout, even if the first call is still
+/// at work, so a slice of the queue gets four fifths of that timeout.
 fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
     let budget = app.budget(call.now, call.work_until());
     match caller {
@@ -123,59 +123,60 @@ fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
 }
 
 /// The request to the queue after a call.
-enum Rest {
-    /// All is done, or the queue repeats this call by itself.
-    Nothing,
-    /// A slice, after a while.
+enum NextRequest {
+    /// There is none: the work is done, or the queue repeats this call by itself.
+    None,
+    /// The next slice, after a delay.
     Slice(Chain, Duration),
-    /// The last three slices moved nothing.
+    /// There is none, because the last three slices moved nothing.
     Stalled(Stalled),
 }
 
-/// Decides what is left to do after a call. If rows moved, the next slice also retries what failed,
-/// so this call is not repeated.
-fn next_request(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> Rest {
-    let next = |progressed| match job.chain.next(progressed) {
-        Ok(next) => Rest::Slice(next, CONTINUATION_DELAY),
-        Err(stalled) => Rest::Stalled(stalled),
+/// Decides the request to the queue after a call. If rows moved, the next slice also retries what
+/// failed, so this call is not repeated.
+fn next_request(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u32) -> NextRequest {
+    let next = |has_progress| match job.chain.next(has_progress) {
+        Ok(next) => NextRequest::Slice(next, CONTINUATION_DELAY),
+        Err(stalled) => NextRequest::Stalled(stalled),
     };
     match outcome {
         Outcome::Continue(report) if report.has_progress() => next(true),
         Outcome::Continue(report) => {
-            let tried_again = caller == Caller::Queue && Answer::asks_for_retry(report);
-            if tried_again { Rest::Nothing } else { next(false) }
+            let is_repeated = caller == Caller::Queue && Answer::asks_for_retry(report);
+            if is_repeated { NextRequest::None } else { next(false) }
         }
         Outcome::Done(report) if report.was_cut_short() => next(true),
-        // Its continuation may have been lost with its answer; the queue knows a second one by
-        // its deduplication id.
+        // The continuation may not have been published before the answer was lost. If it was, the
+        // queue drops the second one by its deduplication id.
         Outcome::Repeated(past) if !past.done && !past.continued => {
             next(past.tallies.values().any(|tally| tally.read() + tally.deleted > 0))
         }
-        // The last of the message's attempts: the queue would give it up.
-        Outcome::Busy(left)
+        // This is the message's last attempt, after which the queue would give it up.
+        Outcome::Busy(wait)
             if job.delivery.as_ref().is_some_and(|delivery| delivery.retried >= retries) =>
         {
-            job.chain.later(*left).map_or(Rest::Nothing, |(later, pause)| Rest::Slice(later, pause))
+            let later = job.chain.later(*wait);
+            later.map_or(NextRequest::None, |(chain, delay)| NextRequest::Slice(chain, delay))
         }
-        Outcome::Done(_) | Outcome::Busy(_) | Outcome::Repeated(_) => Rest::Nothing,
+        Outcome::Done(_) | Outcome::Busy(_) | Outcome::Repeated(_) => NextRequest::None,
     }
 }
 
-async fn published(
+async fn publish(
     app: &App,
     served: &Served,
     call: &Call,
     next: &Chain,
     delay: Duration,
-) -> Continued {
-    let published = async {
+) -> Continuation {
+    let publish = async {
         let queue = app.queue()?;
         let message = calling::continuation(app, served, next, delay)?;
         queue.publish(&message, call.patience(SystemTime::now())).await
     };
-    match published.await {
-        Ok(message) => Continued::Published(message),
-        Err(fault) if fault.code == FaultCode::NoQueue => Continued::Off(fault),
-        Err(fault) => Continued::Failed(fault),
+    match publish.await {
+        Ok(message) => Continuation::Published(message),
+        Err(fault) if fault.code == FaultCode::NoQueue => Continuation::Off(fault),
+        Err(fault) => Continuation::Failed(fault),
     }
 }

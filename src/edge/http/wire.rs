@@ -1,11 +1,11 @@
-//! The bodies of answers: a promise to whoever reads them.
+//! The bodies of answers. Their fields are a promise to clients.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::continuation::{ContinuationBody, Continued};
+use super::continuation::{Continuation, ContinuationBody};
 use crate::edge::text::{milliseconds, point, timestamp};
 use crate::engine::model::delivery::MessageId;
 use crate::engine::model::fault::Fault;
@@ -77,7 +77,7 @@ pub struct SequenceStatistics {
     to: i64,
 }
 
-/// Why a call failed.
+/// The answer to a call that failed.
 #[derive(Debug, Serialize)]
 pub struct ErrorAnswer {
     success: bool,
@@ -86,7 +86,7 @@ pub struct ErrorAnswer {
     run_id: Option<String>,
 }
 
-/// A fault and what to do about it.
+/// A fault and its remedy.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorBody {
     code: &'static str,
@@ -140,7 +140,7 @@ impl SyncAnswer {
         }
     }
 
-    /// The answer for a delivery whose work a run of the past did.
+    /// The answer for a repeated delivery, whose work an earlier run did.
     pub fn repeated(past: &PastRun, trigger: Trigger) -> Self {
         let PastRun { id, done, continued: _, began, ended, calls, tallies } = past;
         let mut total = Tally::default();
@@ -171,10 +171,10 @@ impl SyncAnswer {
         }
     }
 
-    /// Adds what became of the rest of the work. An answer that the queue did not take fails.
-    pub fn continued(mut self, continued: &Continued) -> Self {
-        self.continuation = ContinuationBody::of(continued);
-        if let Continued::Failed(fault) = continued {
+    /// Adds the continuation. If the queue did not take the request, the answer is no success.
+    pub fn with_continuation(mut self, continuation: &Continuation) -> Self {
+        self.continuation = ContinuationBody::new(continuation);
+        if let Continuation::Failed(fault) = continuation {
             self.error.get_or_insert_with(|| ErrorBody::of(fault));
             if self.success {
                 self.success = false;
@@ -186,7 +186,7 @@ impl SyncAnswer {
 }
 
 impl FailureAnswer {
-    /// The message is in the history.
+    /// The answer after a loss was recorded.
     pub fn recorded(message: &MessageId, notified: bool) -> Self {
         Self {
             success: true,
@@ -199,19 +199,19 @@ impl FailureAnswer {
 
 fn message(report: &SyncReport, total: &Tally) -> String {
     let rows = total.written();
-    let set_aside = match report.rejects() {
+    let rejects = match report.rejects() {
         0 => String::new(),
         count => format!("; the target refuses {count} rows, which are set aside"),
     };
     match (report.succeeded(), report.done) {
-        (true, true) if rows == 0 && set_aside.is_empty() => "Nothing had changed".to_owned(),
-        (true, true) => format!("Synced {rows} rows{set_aside}"),
+        (true, true) if rows == 0 && rejects.is_empty() => "Nothing had changed".to_owned(),
+        (true, true) => format!("Synced {rows} rows{rejects}"),
         (true, false) => format!("Synced {rows} rows; there is more to do"),
         (false, _) => format!("Synced {rows} rows before something failed; nothing is lost"),
     }
 }
 
-/// A table that planning left out is a failure of the run, too: it was asked for.
+/// The error for a table that the plan left out: the run did not sync all of its tables.
 fn problem(report: &SyncReport) -> Option<ErrorBody> {
     let note = report.problems().next()?;
     Some(ErrorBody {
@@ -232,7 +232,7 @@ impl TableStatistics {
 }
 
 impl SequenceStatistics {
-    /// A step as it is told.
+    /// The statistics of a step.
     pub fn of(step: &SequenceStep) -> Self {
         let SequenceStep { sequence, from, to, descends: _ } = step;
         Self { sequence: sequence.to_string(), from: *from, to: *to }
@@ -245,7 +245,7 @@ impl ErrorAnswer {
         Self { success: false, error: ErrorBody::of(fault), run_id: Some(run.to_string()) }
     }
 
-    /// The answer for a call that was not even begun.
+    /// The answer for a call that was refused.
     pub fn refused(code: FaultCode, message: &str, hint: &str) -> Self {
         let error = ErrorBody {
             code: code.name(),
@@ -260,7 +260,7 @@ impl ErrorAnswer {
 }
 
 impl ErrorBody {
-    /// Says what to do.
+    /// The remedy as a sentence.
     pub fn hint(&self) -> &str {
         &self.hint
     }

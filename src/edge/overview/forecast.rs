@@ -1,4 +1,5 @@
-//! The size of the target's database against what its plan allows, and when it will be used up.
+//! The size of the target's database, the size that its plan allows, and the forecast of the day on
+//! which the plan is used up.
 
 use serde::Serialize;
 
@@ -12,11 +13,11 @@ use crate::jobs::status::Status;
 pub struct DatabaseView {
     /// Its bytes.
     pub bytes: u64,
-    /// The bytes that the plan allows; none where nothing is limited.
+    /// The bytes that the plan allows; none if it has no limit.
     pub limit_bytes: Option<u64>,
-    /// The share of that which is used.
+    /// The share of them that is used.
     pub percent: Option<f64>,
-    /// When it will be used up.
+    /// The forecast of the day on which they are used up.
     pub forecast: Option<ForecastView>,
 }
 
@@ -25,26 +26,26 @@ pub struct DatabaseView {
 pub struct ForecastView {
     /// reached, too_little, not_soon or on.
     pub state: &'static str,
-    /// The day, if it goes on like this.
+    /// The day, if the growth stays the same.
     pub limit_reached_on: Option<String>,
-    /// That day if the growth is faster by twice its standard error.
+    /// The day if the growth is faster by twice its standard error.
     pub earliest: Option<String>,
-    /// If it is slower by that; none where the limit is never reached then.
+    /// The day if the growth is slower by that; none if the limit is never reached then.
     pub latest: Option<String>,
-    /// The growth.
+    /// The growth in bytes a day.
     pub bytes_per_day: Option<u64>,
     /// The standard deviation of the sizes from the line.
     pub spread_bytes: Option<u64>,
-    /// The number of sizes that it rests on.
+    /// The number of sizes that it is made from.
     pub points: usize,
-    /// From the first of them to the last.
+    /// The hours between the first of them and the last.
     pub span_hours: u64,
-    /// All of that as a sentence.
+    /// The forecast as a sentence.
     pub message: String,
 }
 
 impl DatabaseView {
-    /// The view of what is kept.
+    /// The view of the recorded sizes.
     pub fn of(records: &Records, status: &Status) -> Self {
         let limit_bytes = status.allowance.bytes;
         Self {
@@ -64,13 +65,13 @@ impl ForecastView {
                 message: "The limit is reached".to_owned(),
                 ..Self::default()
             },
-            Forecast::TooLittle(basis) => Self::vague(
+            Forecast::TooLittle(basis) => Self::without_day(
                 "too_little",
                 basis,
                 "No forecast: it takes three sizes over a day, and a success records one an hour",
             ),
             Forecast::NotSoon(basis) => {
-                Self::vague("not_soon", basis, "It does not grow towards the limit")
+                Self::without_day("not_soon", basis, "It does not grow towards the limit")
             }
             Forecast::On { day: on, earliest, latest, per_day, spread, basis } => {
                 let latest = latest.map(day);
@@ -92,13 +93,13 @@ impl ForecastView {
                     bytes_per_day: Some(*per_day),
                     spread_bytes: Some(*spread),
                     message,
-                    ..Self::vague("on", basis, "")
+                    ..Self::without_day("on", basis, "")
                 }
             }
         }
     }
 
-    fn vague(state: &'static str, basis: &Basis, message: &str) -> Self {
+    fn without_day(state: &'static str, basis: &Basis, message: &str) -> Self {
         let Basis { points, span } = *basis;
         let (span_hours, message) = (span.as_secs() / 3_600, message.to_owned());
         Self { state, points, span_hours, message, ..Self::default() }

@@ -1,5 +1,5 @@
-//! The status of the pipelines as plain data: the terminal prints it, the function answers with it.
-//! A promise to those who read the JSON.
+//! The status of the pipelines as plain data, which the terminal prints and the function answers.
+//! Its fields are a promise to those who read the JSON.
 
 mod forecast;
 
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::edge::http::wire::ErrorBody;
-use crate::edge::text::{advice, percent, point, span, timestamp};
+use crate::edge::text::{advice, milliseconds, percent, point, span, timestamp};
 use crate::engine::model::cursor::CursorValue;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::{Records, RunRecord, WINDOW_DAYS};
@@ -17,15 +17,15 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::health::Health;
 use crate::engine::plan::lag::Lag;
 use crate::jobs::Served;
-use crate::jobs::status::{ReadStatus, Standing, Status};
+use crate::jobs::status::{ReadStatus, Status, TableStanding};
 use crate::wiring::App;
 
 pub use forecast::DatabaseView;
 
-/// All pipelines that were asked for.
+/// The status of one or all pipelines.
 #[derive(Debug, Serialize)]
 pub struct Overview {
-    /// One each.
+    /// The status of each.
     pub pipelines: Vec<PipelineView>,
 }
 
@@ -34,10 +34,10 @@ pub struct Overview {
 pub struct PipelineView {
     /// Its name.
     pub pipeline: String,
-    /// When it was looked at.
+    /// The time of this status.
     pub timestamp: String,
-    /// One word on whether it keeps its schedule: healthy, late, failing or never; unreachable
-    /// where its target does not say.
+    /// The health as one word: healthy, late, failing or never; unreachable if the target cannot be
+    /// read.
     pub health: &'static str,
     /// The health as a sentence.
     pub message: String,
@@ -45,22 +45,22 @@ pub struct PipelineView {
     pub schedule: String,
     /// The next tick.
     pub next_tick: Option<String>,
-    /// When a run did everything last.
+    /// The time of the last success.
     pub last_success: Option<String>,
     /// The last runs, newest first.
     pub history: Vec<RunView>,
-    /// The share of runs that went well, and the span that they are of.
+    /// The share of runs that succeeded.
     pub success_rate: RateView,
     /// The tables.
     pub tables: Vec<TableView>,
-    /// Why the lags are not known, if they are not.
+    /// The reason why the lags are not known, if they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_unknown: Option<String>,
     /// The size of the target; none before the first run.
     pub database: Option<DatabaseView>,
     /// The calls that count in a monthly quota.
     pub api_calls: CallsView,
-    /// Why nothing is known of it, where its target cannot be asked.
+    /// The fault of the target, if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
 }
@@ -80,7 +80,8 @@ pub struct RunView {
     pub error: Option<String>,
 }
 
-/// Runs that went well, among those that ended: a slice that left the rest to the next one did.
+/// The runs that succeeded, among those that ended. A slice that left work to the next one counts
+/// as a success.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct RateView {
@@ -95,20 +96,20 @@ pub struct RateView {
 pub struct TableView {
     /// Its name.
     pub table: String,
-    /// The cursor that it has come to.
+    /// The cursor that the target has reached.
     pub cursor: Option<String>,
-    /// The newest one of the source.
+    /// The newest cursor of the source.
     pub newest: Option<String>,
-    /// One word on how far it is behind: none, time, steps, changed, unread or unknown.
+    /// The kind of its lag as one word: none, time, steps, changed, unread or unknown.
     pub lag: &'static str,
-    /// In seconds, where it is known.
+    /// The lag in seconds, if it is measured in time.
     pub lag_seconds: Option<u64>,
-    /// In steps of a number.
+    /// The lag as a difference of numbers, if the cursor is a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_steps: Option<u64>,
     /// The number of its rows that the target rejects.
     pub rejected: u64,
-    /// Older rows were never asked for, since a look-back limited its first run.
+    /// The cursor that it was filled from, if a look-back limited its first run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_from: Option<String>,
 }
@@ -124,41 +125,39 @@ pub struct CallsView {
     pub percent: Option<f64>,
 }
 
-/// Looks at one pipeline.
-pub async fn look_at(app: &App, served: &Served) -> Result<Overview, Fault> {
-    let (_, looked) = asked(app, served).await;
-    Ok(Overview { pipelines: vec![PipelineView::of(&looked?)] })
+/// Reads the status of one pipeline.
+pub async fn read_pipeline(app: &App, served: &Served) -> Result<Overview, Fault> {
+    let status = job(app, served).run(&served.ports).await?;
+    Ok(Overview { pipelines: vec![PipelineView::of(&status)] })
 }
 
-/// Looks at all pipelines. Where there are several, one whose target cannot be asked is told as
-/// that, and does not hide the others.
-pub async fn look(app: &App) -> Result<Overview, Fault> {
+/// Reads the status of all pipelines. If there are several, one whose target cannot be read has its
+/// fault in its status, and does not hide the others.
+pub async fn read(app: &App) -> Result<Overview, Fault> {
     if let Some(only) = app.only() {
-        return look_at(app, only).await;
+        return read_pipeline(app, only).await;
     }
     let mut pipelines = Vec::new();
     for served in app.all() {
-        let (job, looked) = asked(app, served).await;
-        pipelines.push(match looked {
-            Ok(looked) => PipelineView::of(&looked),
+        let job = job(app, served);
+        pipelines.push(match job.run(&served.ports).await {
+            Ok(status) => PipelineView::of(&status),
             Err(fault) => PipelineView::unreachable(&job, served.ports.clock.now(), &fault),
         });
     }
     Ok(Overview { pipelines })
 }
 
-async fn asked(app: &App, served: &Served) -> (ReadStatus, Result<Status, Fault>) {
-    let job = ReadStatus {
+fn job(app: &App, served: &Served) -> ReadStatus {
+    ReadStatus {
         pipeline: served.pipeline.clone(),
         hourly: app.hourly.clone(),
         allowance: app.allowance,
-    };
-    let looked = job.run(&served.ports).await;
-    (job, looked)
+    }
 }
 
 impl Overview {
-    /// Every pipeline could be asked.
+    /// Says whether every pipeline's target could be read.
     pub fn is_whole(&self) -> bool {
         self.pipelines.iter().all(|pipeline| pipeline.error.is_none())
     }
@@ -167,8 +166,8 @@ impl Overview {
 impl PipelineView {
     /// The view of a status.
     pub fn of(status: &Status) -> Self {
-        let nothing = Records::default();
-        let records = status.records.as_ref().unwrap_or(&nothing);
+        let empty = Records::default();
+        let records = status.records.as_ref().unwrap_or(&empty);
         let last_run = records.recent.first();
         Self {
             pipeline: status.pipeline.name.clone(),
@@ -186,7 +185,7 @@ impl PipelineView {
                 percent: percent(records.succeeded, records.ended),
             },
             tables: status.tables.iter().map(|(name, table)| TableView::of(name, table)).collect(),
-            lag_unknown: status.unknown.as_ref().map(advice),
+            lag_unknown: status.lag_fault.as_ref().map(advice),
             database: status.records.as_ref().map(|records| DatabaseView::of(records, status)),
             api_calls: CallsView {
                 last_run: last_run.map_or(0, |run| run.calls),
@@ -199,10 +198,9 @@ impl PipelineView {
         }
     }
 
-    /// The view of a pipeline whose target cannot be asked: of all that is kept there, nothing is
-    /// known.
+    /// The view of a pipeline whose target cannot be read.
     fn unreachable(job: &ReadStatus, now: SystemTime, fault: &Fault) -> Self {
-        let nothing_known = Status {
+        let status = Status {
             pipeline: job.pipeline.clone(),
             allowance: job.allowance,
             now,
@@ -212,18 +210,18 @@ impl PipelineView {
             next: job.tick(now),
             forecast: None,
             tables: BTreeMap::new(),
-            unknown: None,
+            lag_fault: None,
         };
         Self {
             health: "unreachable",
             message: fault.chain(),
             error: Some(ErrorBody::of(fault)),
-            ..Self::of(&nothing_known)
+            ..Self::of(&status)
         }
     }
 }
 
-/// Why it is judged so.
+/// The health as a sentence.
 fn message(status: &Status) -> String {
     let last_success = status.records.as_ref().and_then(|records| records.last_success);
     let ago = last_success.map(|at| span(status.now.duration_since(at).unwrap_or_default()));
@@ -247,14 +245,14 @@ fn message(status: &Status) -> String {
 impl RunView {
     fn of(record: &RunRecord) -> Self {
         let RunRecord { run, kind, trigger, status, began, ended, rows, calls, error } = record;
-        let took = ended.map(|ended| ended.duration_since(*began).unwrap_or_default());
+        let duration = ended.map(|ended| ended.duration_since(*began).unwrap_or_default());
         Self {
             run_id: run.to_string(),
             sync_type: kind.clone(),
             trigger: trigger.clone(),
             sync_status: status.name(),
             started_at: timestamp(*began),
-            duration_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            duration_ms: duration.map(milliseconds),
             records_synced: *rows,
             api_calls: *calls,
             error: error.clone(),
@@ -263,8 +261,8 @@ impl RunView {
 }
 
 impl TableView {
-    fn of(name: &TableName, standing: &Standing) -> Self {
-        let Standing { reached, newest, lag, set_aside, started_from } = standing;
+    fn of(name: &TableName, standing: &TableStanding) -> Self {
+        let TableStanding { reached, newest, lag, rejects, started_from } = standing;
         let text = |cursor: &CursorValue| cursor.as_str().to_owned();
         let (word, steps) = match lag {
             None => ("unknown", None),
@@ -281,7 +279,7 @@ impl TableView {
             lag: word,
             lag_seconds: lag.and_then(|lag| lag.time()).map(|time| time.as_secs()),
             lag_steps: steps,
-            rejected: *set_aside,
+            rejected: *rejects,
             started_from: started_from.as_ref().map(point),
         }
     }

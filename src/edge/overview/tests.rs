@@ -41,10 +41,10 @@ fn run(id: &str, status: RunStatus, began: u64, rows: u64) -> RunRecord {
 /// A pipeline that is well, with a table of each lag.
 pub fn well() -> Status {
     let days = |count: u64| Duration::from_secs(count * 86_400);
-    let standing = |lag, reached: Option<&str>, newest: Option<&str>, set_aside| {
+    let standing = |lag, reached: Option<&str>, newest: Option<&str>, rejects| {
         let value = |text: &str| CursorValue::new(text);
         let (reached, newest) = (reached.map(value), newest.map(value));
-        Standing { reached, newest, lag, set_aside, started_from: None }
+        TableStanding { reached, newest, lag, rejects, started_from: None }
     };
     let early = "2026-11-21 11:00:00+00";
     let late = "2026-11-21 11:59:30+00";
@@ -84,7 +84,7 @@ pub fn well() -> Status {
             basis: Basis { points: 48, span: days(12) },
         }),
         tables: tables.map(|(name, of)| (TableName::new("public", name), of)).into(),
-        unknown: None,
+        lag_fault: None,
     }
 }
 
@@ -213,14 +213,14 @@ fn what_is_not_known_is_said() {
     let fault = Fault::new(Step::ConnectSource, FaultCode::Unreachable, "No answer", "start it");
     let tables = [(
         TableName::new("public", "a"),
-        Standing { reached: Some(CursorValue::new("7")), ..Standing::default() },
+        TableStanding { reached: Some(CursorValue::new("7")), ..TableStanding::default() },
     )];
     let status = Status {
         health: Health::Never,
         records: None,
         forecast: None,
         tables: tables.into(),
-        unknown: Some(fault),
+        lag_fault: Some(fault),
         allowance: Allowance { bytes: None, calls: None },
         ..well()
     };

@@ -1,5 +1,5 @@
-//! The acts on the schedules of this deployment. People do them over HTTP or at a terminal; both
-//! doors ask here, and say the same of it.
+//! The actions on the schedules of this deployment, for both doors: HTTP and the terminal. So both
+//! give the same answers.
 
 pub mod wire;
 
@@ -9,12 +9,12 @@ use crate::edge::calling::{self, SYNC_PREFIX, named, sync_path, url_of};
 use crate::engine::model::delivery::ScheduleId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::jobs::schedules::ports::Wanted;
-use crate::jobs::schedules::{Created, ManageSchedules};
+use crate::jobs::schedules::ports::PlannedSchedule;
+use crate::jobs::schedules::{ManageSchedules, ScheduleUpdate};
 use crate::wiring::App;
-use wire::{Acted, ScheduleList};
+use wire::{ActionAnswer, ScheduleList};
 
-/// A person waits for the answer.
+/// The time that publishing a message may take, since a person waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A change of a schedule that exists.
@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Change {
     /// Its ticks are dropped.
     Pause,
-    /// Its ticks come again.
+    /// It ticks again.
     Resume,
-    /// It is gone.
+    /// It is deleted.
     Delete,
 }
 
@@ -38,93 +38,90 @@ impl Change {
     }
 }
 
-/// The schedules of this deployment, with what is wrong with them.
-pub async fn listed(app: &App) -> Result<ScheduleList, Fault> {
-    let wanted = calling::wanted(app)?;
-    let syncs = url_of(app, SYNC_PREFIX)?;
-    Ok(ScheduleList::of(&manage(app, &wanted, &syncs)?.list().await?, SystemTime::now()))
+/// Lists the schedules of this deployment, and what is wrong with them.
+pub async fn list(app: &App) -> Result<ScheduleList, Fault> {
+    let planned = calling::planned_schedules(app)?;
+    let sync_url = url_of(app, SYNC_PREFIX)?;
+    Ok(ScheduleList::new(&manage(app, &planned, &sync_url)?.list().await?, SystemTime::now()))
 }
 
-/// A schedule that calls for a pipeline, whoever made it.
+/// A schedule that calls for the sync of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticking {
+pub struct PipelineSchedule {
     /// Its id.
     pub id: String,
     /// Its ticks are dropped.
     pub paused: bool,
 }
 
-/// The schedules that call for one pipeline, those that were made by hand among them.
-pub async fn of_pipeline(app: &App, pipeline: &str) -> Result<Vec<Ticking>, Fault> {
-    let wanted = calling::wanted(app)?;
-    let syncs = url_of(app, SYNC_PREFIX)?;
-    let own = url_of(app, &sync_path(pipeline))?;
-    let listed = manage(app, &wanted, &syncs)?.list().await?;
-    let found = listed.into_iter().filter_map(|schedule| {
-        let is_wanted = schedule.wanted.is_some_and(|wanted| wanted.pipeline == pipeline);
-        schedule.found.filter(|found| is_wanted || found.destination == own)
+/// Lists the schedules that call for one pipeline, including those that were made by hand.
+pub async fn list_of_pipeline(app: &App, pipeline: &str) -> Result<Vec<PipelineSchedule>, Fault> {
+    let planned = calling::planned_schedules(app)?;
+    let sync_url = url_of(app, SYNC_PREFIX)?;
+    let pipeline_url = url_of(app, &sync_path(pipeline))?;
+    let schedules = manage(app, &planned, &sync_url)?.list().await?;
+    let existing = schedules.into_iter().filter_map(|schedule| {
+        let is_planned = schedule.planned.is_some_and(|planned| planned.pipeline == pipeline);
+        schedule.existing.filter(|existing| is_planned || existing.destination == pipeline_url)
     });
-    Ok(found.map(|found| Ticking { id: found.id, paused: found.paused }).collect())
+    Ok(existing
+        .map(|existing| PipelineSchedule { id: existing.id, paused: existing.paused })
+        .collect())
 }
 
-/// Makes the schedules of all pipelines, or of one, what they ought to be.
-pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<Created>, Fault> {
-    let wanted = calling::wanted(app)?;
-    let syncs = url_of(app, SYNC_PREFIX)?;
-    let manage = manage(app, &wanted, &syncs)?;
+/// Creates or corrects the schedules of all pipelines, or of one.
+pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<ScheduleUpdate>, Fault> {
+    let planned = calling::planned_schedules(app)?;
+    let sync_url = url_of(app, SYNC_PREFIX)?;
+    let manage = manage(app, &planned, &sync_url)?;
     calling::signing_keys(app)?;
-    let chosen = chosen(app, &wanted, pipeline)?;
-    let mut created = Vec::with_capacity(chosen.len());
-    for wanted in chosen {
-        created.push(manage.create(wanted).await?);
+    let chosen = match pipeline {
+        None => None,
+        Some(name) => Some(&*named(app, name).map_err(|_| no_pipeline(name))?.pipeline.name),
+    };
+    let mut updates = Vec::new();
+    for schedule in &planned {
+        if chosen.is_none_or(|name| schedule.pipeline == name) {
+            updates.push(manage.create(schedule).await?);
+        }
     }
-    Ok(created)
+    Ok(updates)
 }
 
 /// Changes one of our schedules.
-pub async fn change(app: &App, id: &str, change: Change) -> Result<Acted, Fault> {
+pub async fn change(app: &App, id: &str, change: Change) -> Result<ActionAnswer, Fault> {
     let id = ScheduleId::parse(id).map_err(|bad| {
         let hint = "list the schedules to see their ids";
         Fault::of_call(FaultCode::BadId, "This is no schedule's id", hint).caused_by(bad)
     })?;
-    let wanted = calling::wanted(app)?;
-    let syncs = url_of(app, SYNC_PREFIX)?;
-    let manage = manage(app, &wanted, &syncs)?;
+    let planned = calling::planned_schedules(app)?;
+    let sync_url = url_of(app, SYNC_PREFIX)?;
+    let manage = manage(app, &planned, &sync_url)?;
     match change {
         Change::Pause => manage.pause(&id).await?,
         Change::Resume => manage.resume(&id).await?,
         Change::Delete => manage.delete(&id).await?,
     }
-    Ok(Acted::changed(&id, change.sentence()))
+    Ok(ActionAnswer::changed(&id, change.sentence()))
 }
 
 /// Publishes the message that does what a tick does.
-pub async fn trigger(app: &App, pipeline: Option<&str>) -> Result<Acted, Fault> {
+pub async fn trigger(app: &App, pipeline: Option<&str>) -> Result<ActionAnswer, Fault> {
     let served = match pipeline {
         Some(name) => named(app, name).map_err(|_| no_pipeline(name))?,
         None => app.only().ok_or_else(several)?,
     };
     let queue = app.queue()?;
     let id = queue.publish(&calling::by_hand(app, served)?, PATIENCE).await?;
-    Ok(Acted::triggered(&served.pipeline.name, &id))
+    Ok(ActionAnswer::triggered(&served.pipeline.name, &id))
 }
 
 fn manage<'a>(
     app: &'a App,
-    wanted: &'a [Wanted],
-    syncs: &'a str,
+    planned: &'a [PlannedSchedule],
+    sync_url: &'a str,
 ) -> Result<ManageSchedules<'a>, Fault> {
-    Ok(ManageSchedules { wanted, syncs, schedules: app.schedules()? })
-}
-
-fn chosen<'a>(
-    app: &App,
-    wanted: &'a [Wanted],
-    pipeline: Option<&str>,
-) -> Result<Vec<&'a Wanted>, Fault> {
-    let Some(name) = pipeline else { return Ok(wanted.iter().collect()) };
-    let served = named(app, name).map_err(|_| no_pipeline(name))?;
-    Ok(wanted.iter().filter(|schedule| schedule.pipeline == served.pipeline.name).collect())
+    Ok(ManageSchedules { planned, sync_url, schedules: app.schedules()? })
 }
 
 fn no_pipeline(name: &str) -> Fault {

@@ -1,4 +1,4 @@
-//! The answers about schedules: a promise to whoever reads them.
+//! The answers about schedules. Their fields are a promise to clients.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::edge::text::timestamp;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::delivery::{MessageId, ScheduleId};
-use crate::jobs::schedules::ports::Wanted;
-use crate::jobs::schedules::{Created, Listed, Standing};
+use crate::jobs::schedules::ports::PlannedSchedule;
+use crate::jobs::schedules::{ScheduleComparison, ScheduleState, ScheduleUpdate};
 
 /// The number of next ticks in an answer.
-const TICKS_TOLD: usize = 3;
+const NEXT_TICKS: usize = 3;
 
 /// The schedules of this deployment.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ pub struct ScheduleList {
     success: bool,
     message: String,
     timestamp: String,
-    /// Each with how it stands.
+    /// The schedules.
     pub schedules: Vec<ScheduleAnswer>,
 }
 
@@ -30,36 +30,36 @@ pub struct ScheduleList {
 pub struct ScheduleAnswer {
     /// Its id.
     pub schedule_id: String,
-    /// Whose it is; none for one that was made by hand.
+    /// The pipeline; none for a schedule that was made by hand.
     pub pipeline: Option<String>,
-    /// When it ticks, as QStash has it, or as it ought to.
+    /// The cron expression that QStash has, or the planned one if the schedule is missing.
     pub cron: String,
     /// The URL that it calls.
     pub destination: String,
     /// `in-order`, `outdated`, `missing` or `foreign`.
     pub status: &'static str,
-    /// The settings that differ from what they ought to be.
+    /// The settings that differ from the planned ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<&'static str>,
     /// True if its ticks are dropped.
     pub paused: bool,
-    /// When it ticks next; none while it is paused or missing.
+    /// The time of its next tick; none while it is paused or missing.
     pub next_run: Option<String>,
-    /// The next tick, and those after it.
+    /// The times of the next ticks.
     pub next_runs: Vec<String>,
-    /// When it ticked last.
+    /// The time of its last tick.
     pub last_run: Option<String>,
     /// The outcome of that tick: `success`, `fail`, `in_progress`, or several where the states
     /// differ.
     pub last_outcome: Option<String>,
 }
 
-/// The answer to an act.
+/// The answer to an action.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Acted {
+pub struct ActionAnswer {
     success: bool,
-    /// The act as a sentence.
+    /// The result as a sentence.
     pub message: String,
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,20 +86,20 @@ struct CreatedAnswer {
 
 impl ScheduleList {
     /// The answer about these schedules.
-    pub fn of(listed: &[Listed], now: SystemTime) -> Self {
+    pub fn new(comparisons: &[ScheduleComparison], now: SystemTime) -> Self {
         let schedules: Vec<_> =
-            listed.iter().map(|schedule| ScheduleAnswer::of(schedule, now)).collect();
-        let amiss = schedules
+            comparisons.iter().map(|schedule| ScheduleAnswer::new(schedule, now)).collect();
+        let not_in_order = schedules
             .iter()
             .filter(|schedule| schedule.status != IN_ORDER || schedule.paused)
             .count();
         Self {
             success: true,
-            message: match (schedules.len(), amiss) {
+            message: match (schedules.len(), not_in_order) {
                 (1, 0) => "The schedule is in order".to_owned(),
                 (all, 0) => format!("All {all} schedules are in order"),
                 (_, 1) => "1 schedule needs a look".to_owned(),
-                (_, amiss) => format!("{amiss} schedules need a look"),
+                (_, not_in_order) => format!("{not_in_order} schedules need a look"),
             },
             timestamp: timestamp(now),
             schedules,
@@ -110,51 +110,55 @@ impl ScheduleList {
 const IN_ORDER: &str = "in-order";
 
 impl ScheduleAnswer {
-    fn of(listed: &Listed, now: SystemTime) -> Self {
-        let Listed { wanted, found, standing } = listed;
-        let found = found.as_ref();
-        let paused = found.is_some_and(|schedule| schedule.paused);
-        let ticks = found
+    fn new(comparison: &ScheduleComparison, now: SystemTime) -> Self {
+        let ScheduleComparison { planned, existing, state } = comparison;
+        let existing = existing.as_ref();
+        let paused = existing.is_some_and(|schedule| schedule.paused);
+        let ticks = existing
             .filter(|_| !paused)
             .map(|schedule| next_ticks(&schedule.cron, schedule.next, now));
         let next_runs: Vec<String> = ticks.unwrap_or_default().into_iter().map(timestamp).collect();
-        let wanted_of = |told: fn(&Wanted) -> String| wanted.as_ref().map(told).unwrap_or_default();
+        let planned_text = |setting: fn(&PlannedSchedule) -> String| {
+            planned.as_ref().map(setting).unwrap_or_default()
+        };
         Self {
-            schedule_id: found.map_or_else(
-                || wanted_of(|schedule| schedule.id.to_string()),
+            schedule_id: existing.map_or_else(
+                || planned_text(|schedule| schedule.id.to_string()),
                 |schedule| schedule.id.clone(),
             ),
-            pipeline: wanted.as_ref().map(|schedule| schedule.pipeline.clone()),
-            cron: found.map_or_else(
-                || wanted_of(|schedule| schedule.cron.to_string()),
+            pipeline: planned.as_ref().map(|schedule| schedule.pipeline.clone()),
+            cron: existing.map_or_else(
+                || planned_text(|schedule| schedule.cron.to_string()),
                 |schedule| schedule.cron.clone(),
             ),
-            destination: found.map_or_else(
-                || wanted_of(|schedule| schedule.url.clone()),
+            destination: existing.map_or_else(
+                || planned_text(|schedule| schedule.url.clone()),
                 |schedule| schedule.destination.clone(),
             ),
-            status: match standing {
-                Standing::InOrder => IN_ORDER,
-                Standing::Outdated(_) => "outdated",
-                Standing::Missing => "missing",
-                Standing::Foreign => "foreign",
+            status: match state {
+                ScheduleState::InOrder => IN_ORDER,
+                ScheduleState::Outdated(_) => "outdated",
+                ScheduleState::Missing => "missing",
+                ScheduleState::Foreign => "foreign",
             },
-            outdated: match standing {
-                Standing::Outdated(points) => points.clone(),
-                Standing::InOrder | Standing::Missing | Standing::Foreign => Vec::new(),
+            outdated: match state {
+                ScheduleState::Outdated(settings) => settings.clone(),
+                ScheduleState::InOrder | ScheduleState::Missing | ScheduleState::Foreign => {
+                    Vec::new()
+                }
             },
             paused,
             next_run: next_runs.first().cloned(),
             next_runs,
-            last_run: found.and_then(|schedule| schedule.last).map(timestamp),
-            last_outcome: found.and_then(|schedule| outcome(&schedule.outcomes)),
+            last_run: existing.and_then(|schedule| schedule.last).map(timestamp),
+            last_outcome: existing.and_then(|schedule| outcome(&schedule.outcomes)),
         }
     }
 
-    /// Says what a person does about it; nothing where it is in order.
+    /// The remedies for a schedule that is not in order.
     pub fn remedies(&self) -> Vec<String> {
         let id = &self.schedule_id;
-        let of_status = match self.status {
+        let status_remedy = match self.status {
             "missing" => Some("create it: syncline schedule create".to_owned()),
             "outdated" => {
                 Some(format!("{} differs: syncline schedule create", self.outdated.join(", ")))
@@ -164,12 +168,12 @@ impl ScheduleAnswer {
             )),
             _ => None,
         };
-        let of_pause = self.paused.then(|| format!("paused: syncline schedule resume {id}"));
-        of_status.into_iter().chain(of_pause).collect()
+        let pause_remedy = self.paused.then(|| format!("paused: syncline schedule resume {id}"));
+        status_remedy.into_iter().chain(pause_remedy).collect()
     }
 }
 
-/// The next ticks: the queue's own word for the first, where it gives one.
+/// The next ticks. The first is the one that the queue names, if it names one.
 fn next_ticks(text: &str, first: Option<SystemTime>, now: SystemTime) -> Vec<SystemTime> {
     let prefixed = text.strip_prefix("CRON_TZ=").and_then(|text| text.split_once(' '));
     let (zone, expression) = prefixed.unwrap_or(("UTC", text));
@@ -177,7 +181,7 @@ fn next_ticks(text: &str, first: Option<SystemTime>, now: SystemTime) -> Vec<Sys
         return first.into_iter().collect();
     };
     let from = first.map_or(now, |first| first - Duration::from_millis(1));
-    cron.after(from.max(now)).take(TICKS_TOLD).collect()
+    cron.after(from.max(now)).take(NEXT_TICKS).collect()
 }
 
 fn outcome(states: &[String]) -> Option<String> {
@@ -187,7 +191,7 @@ fn outcome(states: &[String]) -> Option<String> {
     (!states.is_empty()).then(|| states.join(", "))
 }
 
-impl Acted {
+impl ActionAnswer {
     fn new(message: String) -> Self {
         Self {
             success: true,
@@ -199,29 +203,29 @@ impl Acted {
         }
     }
 
-    /// Schedules are as they ought to be.
-    pub fn created(created: &[Created], now: SystemTime) -> Self {
-        let sentences: Vec<String> = created.iter().map(sentence).collect();
-        let only = match created {
-            [only] => Some(only.wanted.id.to_string()),
+    /// The answer after schedules were created or corrected.
+    pub fn created(updates: &[ScheduleUpdate], now: SystemTime) -> Self {
+        let sentences: Vec<String> = updates.iter().map(sentence).collect();
+        let schedule_id = match updates {
+            [update] => Some(update.planned.id.to_string()),
             _ => None,
         };
-        let schedules = created.iter().map(|schedule| CreatedAnswer::of(schedule, now)).collect();
-        Self { schedule_id: only, schedules, ..Self::new(sentences.join("; ")) }
+        let schedules = updates.iter().map(|update| CreatedAnswer::new(update, now)).collect();
+        Self { schedule_id, schedules, ..Self::new(sentences.join("; ")) }
     }
 
-    /// A message was published that does what a tick does.
+    /// The answer after a message was published that does what a tick does.
     pub fn triggered(pipeline: &str, message: &MessageId) -> Self {
-        let said = format!("QStash will call for a sync of {pipeline}");
-        Self { message_id: Some(message.to_string()), ..Self::new(said) }
+        let text = format!("QStash will call for a sync of {pipeline}");
+        Self { message_id: Some(message.to_string()), ..Self::new(text) }
     }
 
-    /// A schedule was changed.
-    pub fn changed(id: &ScheduleId, done: &str) -> Self {
-        Self { schedule_id: Some(id.to_string()), ..Self::new(format!("Schedule {id} {done}")) }
+    /// The answer after a schedule was changed.
+    pub fn changed(id: &ScheduleId, change: &str) -> Self {
+        Self { schedule_id: Some(id.to_string()), ..Self::new(format!("Schedule {id} {change}")) }
     }
 
-    /// The next ticks of each schedule that was made.
+    /// The ids of the created schedules, with their next ticks.
     pub fn next_runs(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.schedules
             .iter()
@@ -229,34 +233,36 @@ impl Acted {
     }
 }
 
-fn sentence(created: &Created) -> String {
-    let Created { wanted, new, changed, paused } = created;
-    let id = &wanted.id;
-    let mut text = match (new, changed.as_slice()) {
+fn sentence(update: &ScheduleUpdate) -> String {
+    let ScheduleUpdate { planned, is_new, differences, is_paused } = update;
+    let id = &planned.id;
+    let mut text = match (is_new, differences.as_slice()) {
         (true, _) => format!("Schedule {id} is created"),
         (false, []) => format!("Schedule {id} was in order already"),
-        (false, points) => format!("Schedule {id} is brought up to date ({})", points.join(", ")),
+        (false, settings) => {
+            format!("Schedule {id} is brought up to date ({})", settings.join(", "))
+        }
     };
-    if *paused {
+    if *is_paused {
         text.push_str(", and still paused");
     }
     text
 }
 
 impl CreatedAnswer {
-    fn of(created: &Created, now: SystemTime) -> Self {
-        let Created { wanted, new, changed, paused } = created;
-        let told = if *paused { 0 } else { TICKS_TOLD };
+    fn new(update: &ScheduleUpdate, now: SystemTime) -> Self {
+        let ScheduleUpdate { planned, is_new, differences, is_paused } = update;
+        let count = if *is_paused { 0 } else { NEXT_TICKS };
         Self {
-            schedule_id: wanted.id.to_string(),
-            pipeline: wanted.pipeline.clone(),
-            cron: wanted.cron.expression().to_owned(),
-            time_zone: wanted.cron.zone().to_owned(),
-            destination: wanted.url.clone(),
-            created: *new,
-            changed: changed.clone(),
-            paused: *paused,
-            next_runs: wanted.cron.after(now).take(told).map(timestamp).collect(),
+            schedule_id: planned.id.to_string(),
+            pipeline: planned.pipeline.clone(),
+            cron: planned.cron.expression().to_owned(),
+            time_zone: planned.cron.zone().to_owned(),
+            destination: planned.url.clone(),
+            created: *is_new,
+            changed: differences.clone(),
+            paused: *is_paused,
+            next_runs: planned.cron.after(now).take(count).map(timestamp).collect(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The schedules that call this deployment: one or two for each pipeline, under ids that stay.
+//! Manages the schedules that call this deployment: one or two for each pipeline, under ids that do
+//! not change.
 
 mod plan;
 pub mod ports;
@@ -7,100 +8,103 @@ use crate::engine::model::delivery::ScheduleId;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 
-pub use plan::{Listed, Standing};
-use ports::{Found, Schedules, Wanted};
+pub use plan::{ScheduleComparison, ScheduleState};
+use ports::{PlannedSchedule, QueueSchedule, Schedules};
 
-/// A schedule that is now as it was wanted.
+/// A schedule that was created or corrected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created {
+pub struct ScheduleUpdate {
     /// The schedule.
-    pub wanted: Wanted,
-    /// Says whether there was none before.
-    pub new: bool,
-    /// The points that were different before; none if it was in order already.
-    pub changed: Vec<&'static str>,
-    /// Says whether its ticks are dropped: somebody paused it, and that stays so.
-    pub paused: bool,
+    pub planned: PlannedSchedule,
+    /// It did not exist before.
+    pub is_new: bool,
+    /// The settings that were different before; none if it was in order already.
+    pub differences: Vec<&'static str>,
+    /// Its ticks are dropped: a person paused it, and it stays paused.
+    pub is_paused: bool,
 }
 
-/// Looks after the schedules of this deployment.
+/// Manages the schedules of this deployment.
 #[derive(Clone, Copy)]
 pub struct ManageSchedules<'a> {
-    /// The schedules that this deployment ought to have.
-    pub wanted: &'a [Wanted],
-    /// The beginning of the addresses of this deployment's syncs.
-    pub syncs: &'a str,
+    /// The schedules that this deployment should have.
+    pub planned: &'a [PlannedSchedule],
+    /// The URL that the addresses of this deployment's syncs begin with.
+    pub sync_url: &'a str,
     /// The queue's schedules.
     pub schedules: &'a dyn Schedules,
 }
 
 impl ManageSchedules<'_> {
-    /// Lists the schedules that call this deployment, and those that ought to but do not exist.
-    pub async fn list(&self) -> Result<Vec<Listed>, Fault> {
-        let found = self.schedules.list().await?;
-        Ok(plan::listed(self.wanted, found, self.syncs))
+    /// Lists the schedules that call this deployment, and the planned ones that do not exist.
+    pub async fn list(&self) -> Result<Vec<ScheduleComparison>, Fault> {
+        let existing = self.schedules.list().await?;
+        Ok(plan::compare(self.planned, existing, self.sync_url))
     }
 
-    /// Creates or corrects the schedule of a pipeline, if it is not in order. Deletes schedules that
-    /// an earlier name of this deployment left, or that are turned off since.
-    pub async fn create(&self, wanted: &Wanted) -> Result<Created, Fault> {
-        let created = self.put(wanted).await?;
-        for old in plan::superseded(wanted, self.wanted, self.schedules.list().await?) {
-            if let Ok(old) = ScheduleId::parse(&old) {
-                self.schedules.delete(&old).await?;
+    /// Creates or corrects the schedule of a pipeline, if it is not in order. Deletes the
+    /// pipeline's schedules that were made under an earlier name of this deployment, or are not
+    /// planned any more.
+    pub async fn create(&self, planned: &PlannedSchedule) -> Result<ScheduleUpdate, Fault> {
+        let update = self.put(planned).await?;
+        for id in plan::superseded(planned, self.planned, self.schedules.list().await?) {
+            if let Ok(id) = ScheduleId::parse(&id) {
+                self.schedules.delete(&id).await?;
             }
         }
-        Ok(created)
+        Ok(update)
     }
 
-    async fn put(&self, wanted: &Wanted) -> Result<Created, Fault> {
-        let before = self.schedules.find(&wanted.id).await?;
-        if let Some(found) =
-            before.as_ref().filter(|found| !plan::is_ours(found, self.wanted, self.syncs))
+    async fn put(&self, planned: &PlannedSchedule) -> Result<ScheduleUpdate, Fault> {
+        let before = self.schedules.find(&planned.id).await?;
+        if let Some(existing) =
+            before.as_ref().filter(|existing| !plan::is_ours(existing, self.planned, self.sync_url))
         {
-            return Err(id_in_use(found));
+            return Err(id_in_use(existing));
         }
-        let changed =
-            before.as_ref().map(|found| plan::differences(wanted, found)).unwrap_or_default();
-        let created = |paused| Created {
-            wanted: wanted.clone(),
-            new: before.is_none(),
-            changed: changed.clone(),
-            paused,
+        let differences = before
+            .as_ref()
+            .map(|existing| plan::differences(planned, existing))
+            .unwrap_or_default();
+        let was_paused = before.as_ref().is_some_and(|existing| existing.paused);
+        let update = ScheduleUpdate {
+            planned: planned.clone(),
+            is_new: before.is_none(),
+            differences,
+            is_paused: was_paused,
         };
-        let was_paused = before.as_ref().is_some_and(|found| found.paused);
-        if before.is_some() && changed.is_empty() {
-            return Ok(created(was_paused));
+        if before.is_some() && update.differences.is_empty() {
+            return Ok(update);
         }
-        self.schedules.put(wanted).await?;
+        self.schedules.put(planned).await?;
         if was_paused {
-            // Whoever paused it had a reason, which a changed setting does not take away.
-            self.schedules.pause(&wanted.id).await.map_err(|fault| not_paused(wanted, fault))?;
+            // The queue resumes a schedule that is replaced, but a person has paused this one.
+            self.schedules.pause(&planned.id).await.map_err(|fault| not_paused(planned, fault))?;
         }
-        Ok(created(was_paused))
+        Ok(update)
     }
 
-    /// Lets no more ticks of one of our schedules through.
+    /// Pauses one of our schedules: its ticks are dropped.
     pub async fn pause(&self, id: &ScheduleId) -> Result<(), Fault> {
         self.require_ours(id).await?;
         self.schedules.pause(id).await
     }
 
-    /// Lets the ticks of one of our schedules through again.
+    /// Resumes one of our schedules.
     pub async fn resume(&self, id: &ScheduleId) -> Result<(), Fault> {
         self.require_ours(id).await?;
         self.schedules.resume(id).await
     }
 
-    /// Takes one of our schedules away.
+    /// Deletes one of our schedules.
     pub async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
         self.require_ours(id).await?;
         self.schedules.delete(id).await
     }
 
-    /// Refuses a schedule that calls somebody else: an account may be shared.
+    /// Refuses a schedule that does not call this deployment: an account may be shared.
     async fn require_ours(&self, id: &ScheduleId) -> Result<(), Fault> {
-        let Some(found) = self.schedules.find(id).await? else {
+        let Some(existing) = self.schedules.find(id).await? else {
             return Err(Fault::new(
                 Step::Queue,
                 FaultCode::NoSchedule,
@@ -108,7 +112,7 @@ impl ManageSchedules<'_> {
                 "list the schedules to see their ids; somebody may have deleted it",
             ));
         };
-        if plan::is_ours(&found, self.wanted, self.syncs) {
+        if plan::is_ours(&existing, self.planned, self.sync_url) {
             return Ok(());
         }
         Err(Fault::new(
@@ -120,10 +124,10 @@ impl ManageSchedules<'_> {
     }
 }
 
-/// The schedule was corrected, and could not be paused again. A retry would find it in order, and
-/// leave it ticking.
-fn not_paused(wanted: &Wanted, fault: Fault) -> Fault {
-    let id = &wanted.id;
+/// The fault of a schedule that was corrected and could not be paused again. A retry would find the
+/// schedule in order, and would not pause it.
+fn not_paused(planned: &PlannedSchedule, fault: Fault) -> Fault {
+    let id = &planned.id;
     Fault::new(
         Step::Queue,
         FaultCode::NotPaused,
@@ -133,13 +137,13 @@ fn not_paused(wanted: &Wanted, fault: Fault) -> Fault {
     .caused_by(fault)
 }
 
-/// The id belongs to another deployment, or to this one under a public URL and a target that have
-/// both changed.
-fn id_in_use(found: &Found) -> Fault {
+/// The fault of an id that another deployment uses, or that this one used with another public URL
+/// and another target.
+fn id_in_use(existing: &QueueSchedule) -> Fault {
     Fault::new(
         Step::Queue,
         FaultCode::IdTaken,
-        format!("Schedule {} calls another deployment already", found.id),
+        format!("Schedule {} calls another deployment already", existing.id),
         "set SYNC_DEPLOYMENT to a name that this deployment alone has, or, if that schedule is an \
          old one of yours, delete it in the Upstash console",
     )

@@ -1,24 +1,24 @@
-//! Decides which schedules are ours, and in which points they differ from what they ought to be.
+//! Decides which schedules are ours, and in which settings they differ from the planned ones.
 
-use super::ports::{Found, Wanted};
+use super::ports::{PlannedSchedule, QueueSchedule};
 
-/// A schedule of this deployment.
+/// A planned schedule beside the existing one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The pipeline whose schedule it is; none for one that was made by hand.
-    pub wanted: Option<Wanted>,
-    /// The queue's schedule; none if somebody deleted it, or nobody made it yet.
-    pub found: Option<Found>,
-    /// The comparison of the two.
-    pub standing: Standing,
+pub struct ScheduleComparison {
+    /// The planned schedule; none if the existing one was made by hand.
+    pub planned: Option<PlannedSchedule>,
+    /// The queue's schedule; none if it was deleted or not created yet.
+    pub existing: Option<QueueSchedule>,
+    /// The result of the comparison.
+    pub state: ScheduleState,
 }
 
-/// The comparison of a schedule with what it ought to be.
+/// The result of comparing a schedule with the planned one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The schedule is as it ought to be.
+pub enum ScheduleState {
+    /// The schedule is as planned.
     InOrder,
-    /// The schedule differs in these points.
+    /// The schedule differs in these settings.
     Outdated(Vec<&'static str>),
     /// The schedule does not exist.
     Missing,
@@ -26,67 +26,76 @@ pub enum Standing {
     Foreign,
 }
 
-/// Lists the wanted schedules, each with the one that exists, and then all others that call this
+/// Lists the planned schedules, each beside the existing one, and then all others that call this
 /// deployment.
-pub fn listed(wanted: &[Wanted], found: Vec<Found>, syncs: &str) -> Vec<Listed> {
-    let (named, others): (Vec<Found>, Vec<Found>) = found
+pub fn compare(
+    planned: &[PlannedSchedule],
+    existing: Vec<QueueSchedule>,
+    sync_url: &str,
+) -> Vec<ScheduleComparison> {
+    let (named, others): (Vec<QueueSchedule>, Vec<QueueSchedule>) = existing
         .into_iter()
-        .filter(|found| is_ours(found, wanted, syncs))
-        .partition(|found| wanted.iter().any(|wanted| wanted.id.as_str() == found.id));
-    let own = wanted.iter().map(|wanted| {
-        let found = named.iter().find(|found| found.id == wanted.id.as_str()).cloned();
-        let standing = match &found {
-            None => Standing::Missing,
-            Some(found) => match differences(wanted, found) {
-                none if none.is_empty() => Standing::InOrder,
-                some => Standing::Outdated(some),
+        .filter(|existing| is_ours(existing, planned, sync_url))
+        .partition(|existing| planned.iter().any(|planned| planned.id.as_str() == existing.id));
+    let own = planned.iter().map(|planned| {
+        let existing = named.iter().find(|existing| existing.id == planned.id.as_str()).cloned();
+        let state = match &existing {
+            None => ScheduleState::Missing,
+            Some(existing) => match differences(planned, existing) {
+                settings if settings.is_empty() => ScheduleState::InOrder,
+                settings => ScheduleState::Outdated(settings),
             },
         };
-        Listed { wanted: Some(wanted.clone()), found, standing }
+        ScheduleComparison { planned: Some(planned.clone()), existing, state }
     });
-    let others = others.into_iter().map(|found| Listed {
-        wanted: None,
-        found: Some(found),
-        standing: Standing::Foreign,
+    let others = others.into_iter().map(|existing| ScheduleComparison {
+        planned: None,
+        existing: Some(existing),
+        state: ScheduleState::Foreign,
     });
     own.chain(others).collect()
 }
 
-/// Says whether a schedule belongs to this deployment: it calls for a sync here, or it carries the
-/// label that stays when the public URL changes. Other jobs of the same application are not ours.
-pub fn is_ours(found: &Found, wanted: &[Wanted], syncs: &str) -> bool {
-    let carries_ours = |wanted: &Wanted| found.labels.contains(&wanted.terms.label);
-    found.destination.starts_with(syncs) || wanted.iter().any(carries_ours)
+/// Says whether a schedule belongs to this deployment: it calls for a sync here, or it has the
+/// label, which stays when the public URL changes. Other schedules of the same application are not
+/// ours.
+pub fn is_ours(existing: &QueueSchedule, planned: &[PlannedSchedule], sync_url: &str) -> bool {
+    let has_label = |planned: &PlannedSchedule| existing.labels.contains(&planned.terms.label);
+    existing.destination.starts_with(sync_url) || planned.iter().any(has_label)
 }
 
-/// The schedules of the same pipeline that an earlier name of this deployment left: they carry its
-/// label, and call the address of the wanted one.
-pub fn superseded(wanted: &Wanted, all: &[Wanted], found: Vec<Found>) -> Vec<String> {
-    let is_old = |found: &Found| {
-        all.iter().all(|other| found.id != other.id.as_str())
-            && found.destination == wanted.url
-            && found.labels.contains(&wanted.terms.label)
+/// The ids of schedules of the same pipeline that are not planned any more: they have the label and
+/// the address of the planned one.
+pub fn superseded(
+    planned: &PlannedSchedule,
+    all: &[PlannedSchedule],
+    existing: Vec<QueueSchedule>,
+) -> Vec<String> {
+    let is_old = |existing: &QueueSchedule| {
+        all.iter().all(|other| existing.id != other.id.as_str())
+            && existing.destination == planned.url
+            && existing.labels.contains(&planned.terms.label)
     };
-    found.into_iter().filter(is_old).map(|found| found.id).collect()
+    existing.into_iter().filter(is_old).map(|existing| existing.id).collect()
 }
 
-/// The points in which a schedule is not what it ought to be, by the names people know them by.
-pub fn differences(wanted: &Wanted, found: &Found) -> Vec<&'static str> {
-    let Wanted { pipeline: _, id: _, cron, url, body, terms } = wanted;
-    let points = [
-        ("cron", found.cron == cron.to_string()),
-        ("destination", found.destination == *url),
-        ("method", found.method == "POST"),
-        ("body", found.body.as_deref() == Some(body)),
-        ("retries", found.retries == Some(terms.retries)),
-        ("retry delay", found.retry_delay == terms.retry_delay),
-        ("timeout", found.timeout == Some(terms.timeout)),
-        ("failure callback", found.failure_url.as_deref() == Some(&terms.failure_url)),
+/// The settings in which a schedule differs from the planned one, by the names that people use.
+pub fn differences(planned: &PlannedSchedule, existing: &QueueSchedule) -> Vec<&'static str> {
+    let PlannedSchedule { pipeline: _, id: _, cron, url, body, terms } = planned;
+    let settings = [
+        ("cron", existing.cron == cron.to_string()),
+        ("destination", existing.destination == *url),
+        ("method", existing.method == "POST"),
+        ("body", existing.body.as_deref() == Some(body)),
+        ("retries", existing.retries == Some(terms.retries)),
+        ("retry delay", existing.retry_delay == terms.retry_delay),
+        ("timeout", existing.timeout == Some(terms.timeout)),
+        ("failure callback", existing.failure_url.as_deref() == Some(&terms.failure_url)),
         (
             "flow control",
-            found.flow.as_deref() == Some(&terms.flow) && found.parallelism == Some(1),
+            existing.flow.as_deref() == Some(&terms.flow) && existing.parallelism == Some(1),
         ),
-        ("label", found.labels.contains(&terms.label)),
+        ("label", existing.labels.contains(&terms.label)),
     ];
-    points.into_iter().filter(|(_, is_equal)| !is_equal).map(|(name, _)| name).collect()
+    settings.into_iter().filter(|(_, is_equal)| !is_equal).map(|(name, _)| name).collect()
 }

@@ -12,34 +12,34 @@ use crate::engine::model::secret::SecretText;
 /// The queue's schedules. All calls may be repeated without harm.
 #[async_trait]
 pub trait Schedules: Send + Sync {
-    /// Every schedule of the account, those of others among them.
-    async fn list(&self) -> Result<Vec<Found>, Fault>;
+    /// Every schedule of the account, including those of other applications.
+    async fn list(&self) -> Result<Vec<QueueSchedule>, Fault>;
 
-    /// One schedule, if there is one of that id.
-    async fn find(&self, id: &ScheduleId) -> Result<Option<Found>, Fault>;
+    /// The schedule with this id, if there is one.
+    async fn find(&self, id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault>;
 
-    /// Creates the schedule, or replaces it, whatever it was.
-    async fn put(&self, wanted: &Wanted) -> Result<(), Fault>;
+    /// Creates the schedule, or replaces an existing one.
+    async fn put(&self, planned: &PlannedSchedule) -> Result<(), Fault>;
 
-    /// Lets no more ticks through; the missed ones are not caught up.
+    /// Drops the schedule's ticks until it is resumed; they are not caught up.
     async fn pause(&self, id: &ScheduleId) -> Result<(), Fault>;
 
-    /// Lets ticks through again.
+    /// Lets the schedule tick again.
     async fn resume(&self, id: &ScheduleId) -> Result<(), Fault>;
 
-    /// Takes the schedule away. What it produced already is still delivered.
+    /// Deletes the schedule. Messages that it has published are still delivered.
     async fn delete(&self, id: &ScheduleId) -> Result<(), Fault>;
 
     /// The keys that the queue signs with: now, and after the next rotation.
     async fn signing_keys(&self) -> Result<[SecretText; 2], Fault>;
 }
 
-/// The schedule that a pipeline ought to have.
+/// A schedule that a pipeline should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct PlannedSchedule {
     /// The pipeline.
     pub pipeline: String,
-    /// The schedule's id, which is the same whatever is set.
+    /// The schedule's id, which does not depend on any setting but the names.
     pub id: ScheduleId,
     /// The times at which it ticks.
     pub cron: Cron,
@@ -53,10 +53,10 @@ pub struct Wanted {
 
 /// A schedule as the queue has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct QueueSchedule {
     /// Its id.
     pub id: String,
-    /// Its expression, with the zone in front where it is not UTC.
+    /// Its expression, with the zone in front if it is not UTC.
     pub cron: String,
     /// The address that it calls.
     pub destination: String,
@@ -64,7 +64,7 @@ pub struct Found {
     pub method: String,
     /// The body that it sends, if that is text.
     pub body: Option<String>,
-    /// Attempts after the first.
+    /// The number of attempts after the first.
     pub retries: Option<u32>,
     /// The expression for the milliseconds between attempts.
     pub retry_delay: Option<String>,
@@ -78,7 +78,7 @@ pub struct Found {
     pub parallelism: Option<u32>,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Says whether its ticks are dropped.
+    /// Its ticks are dropped.
     pub paused: bool,
     /// The time of its last tick.
     pub last: Option<SystemTime>,
@@ -88,16 +88,16 @@ pub struct Found {
     pub outcomes: Vec<String>,
 }
 
-/// This deployment's function, as its callers find it.
+/// This deployment's function, seen from outside.
 #[async_trait]
 pub trait Function: Send + Sync {
     /// The version of this program that answers at the address of its health check.
-    async fn version(&self, url: &str) -> Result<String, NotThere>;
+    async fn version(&self, url: &str) -> Result<String, FunctionError>;
 }
 
-/// The reason why the function was not found at its address.
+/// The reason why the function did not answer at its address.
 #[derive(Debug, thiserror::Error)]
-pub enum NotThere {
+pub enum FunctionError {
     /// Nothing answered.
     #[error("Nothing answers: {0}")]
     Silent(String),

@@ -12,8 +12,8 @@ use crate::engine::model::secret::SecretText;
 const HOME: &str = "https://sync.example.com";
 const SYNCS: &str = "https://sync.example.com/api/background/sync/";
 
-fn wanted(retries: u32) -> Wanted {
-    Wanted {
+fn planned(retries: u32) -> PlannedSchedule {
+    PlannedSchedule {
         pipeline: "orders".to_owned(),
         id: ScheduleId::parse("syncline-orders").unwrap(),
         cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
@@ -30,22 +30,22 @@ fn wanted(retries: u32) -> Wanted {
     }
 }
 
-/// A queue of one schedule that refuses to pause it.
-struct Sleepless(Mutex<Option<Found>>);
+/// A queue with one schedule, which it refuses to pause.
+struct BrokenPause(Mutex<Option<QueueSchedule>>);
 
 #[async_trait]
-impl Schedules for Sleepless {
-    async fn list(&self) -> Result<Vec<Found>, Fault> {
+impl Schedules for BrokenPause {
+    async fn list(&self) -> Result<Vec<QueueSchedule>, Fault> {
         Ok(self.0.lock().unwrap().iter().cloned().collect())
     }
 
-    async fn find(&self, _id: &ScheduleId) -> Result<Option<Found>, Fault> {
+    async fn find(&self, _id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault> {
         Ok(self.0.lock().unwrap().clone())
     }
 
-    async fn put(&self, wanted: &Wanted) -> Result<(), Fault> {
-        let Wanted { pipeline: _, id, cron, url, body, terms } = wanted;
-        *self.0.lock().unwrap() = Some(Found {
+    async fn put(&self, planned: &PlannedSchedule) -> Result<(), Fault> {
+        let PlannedSchedule { pipeline: _, id, cron, url, body, terms } = planned;
+        *self.0.lock().unwrap() = Some(QueueSchedule {
             id: id.to_string(),
             cron: cron.to_string(),
             destination: url.clone(),
@@ -57,7 +57,7 @@ impl Schedules for Sleepless {
             flow: Some(terms.flow.clone()),
             parallelism: Some(1),
             labels: vec![terms.label.clone()],
-            ..Found::default()
+            ..QueueSchedule::default()
         });
         Ok(())
     }
@@ -80,17 +80,17 @@ impl Schedules for Sleepless {
 }
 
 #[tokio::test]
-async fn a_pause_that_an_update_took_away_and_cannot_restore_is_told() {
-    let queue = Sleepless(Mutex::default());
-    let all = [wanted(2)];
-    let manage = ManageSchedules { wanted: &all, syncs: SYNCS, schedules: &queue };
-    assert!(manage.create(&all[0]).await.unwrap().new);
+async fn a_pause_that_an_update_ends_and_cannot_restore_is_a_fault() {
+    let queue = BrokenPause(Mutex::default());
+    let all = [planned(2)];
+    let manage = ManageSchedules { planned: &all, sync_url: SYNCS, schedules: &queue };
+    assert!(manage.create(&all[0]).await.unwrap().is_new);
     queue.0.lock().unwrap().as_mut().unwrap().paused = true;
 
-    let fault = manage.create(&wanted(0)).await.unwrap_err();
+    let fault = manage.create(&planned(0)).await.unwrap_err();
 
-    // A retry by itself would find the schedule in order, and say nothing.
+    // A retry finds the schedule in order, and would not pause it.
     assert_eq!((fault.code, fault.remedy), (FaultCode::NotPaused, Remedy::Operator));
     assert!(fault.hint.ends_with("syncline schedule pause syncline-orders"), "{}", fault.hint);
-    assert!(manage.create(&wanted(0)).await.unwrap().changed.is_empty());
+    assert!(manage.create(&planned(0)).await.unwrap().differences.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Reads how a pipeline stands: its records in the ledger, and how far its tables are behind the
+//! Reads the status of a pipeline: its records in the ledger, and the lag of its tables behind the
 //! source. Nothing is written, not even state tables.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::engine::plan::{lookback, tables, window};
 use crate::engine::ports::Checkpoints;
 use crate::jobs::Ports;
 
-/// Asks for the status of one pipeline.
+/// The request for the status of one pipeline.
 #[derive(Clone, Debug)]
 pub struct ReadStatus {
     /// The pipeline.
@@ -41,7 +41,7 @@ pub struct Status {
     pub now: SystemTime,
     /// Its records in the ledger; none before its first run.
     pub records: Option<Records>,
-    /// The judgement whether it does what its schedule promises.
+    /// The health of the pipeline.
     pub health: Health,
     /// The first tick after the last success.
     pub due: Option<SystemTime>,
@@ -51,43 +51,45 @@ pub struct Status {
     /// limited.
     pub forecast: Option<Forecast>,
     /// The tables that are synced, or were.
-    pub tables: BTreeMap<TableName, Standing>,
+    pub tables: BTreeMap<TableName, TableStanding>,
     /// The reason why the lags are not known.
-    pub unknown: Option<Fault>,
+    pub lag_fault: Option<Fault>,
 }
 
 /// The standing of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The cursor that the table has come to.
+pub struct TableStanding {
+    /// The cursor that the target has reached.
     pub reached: Option<CursorValue>,
     /// The newest cursor of the source.
     pub newest: Option<CursorValue>,
-    /// The lag, where the source tells it.
+    /// The lag; none if the source could not be surveyed.
     pub lag: Option<Lag>,
     /// The number of its rejected rows.
-    pub set_aside: u64,
+    pub rejects: u64,
     /// The cursor that it was filled from, if not from its first row.
     pub started_from: Option<CursorValue>,
 }
 
 impl ReadStatus {
-    /// Reads the status. A source that cannot be reached is named in it; the ledger must be there.
+    /// Reads the status. If the source cannot be read, the status has the fault of that. If the
+    /// ledger cannot be read, there is no status.
     pub async fn run(&self, ports: &Ports) -> Result<Status, Fault> {
         let Self { pipeline, hourly: _, allowance } = self;
         let records = ports.ledger.records(&pipeline.name).await?;
-        let known = records.as_ref().map(|records| records.checkpoints.clone()).unwrap_or_default();
-        let (mut tables, unknown) = match self.behind(ports, &known).await {
+        let checkpoints =
+            records.as_ref().map(|records| records.checkpoints.clone()).unwrap_or_default();
+        let (mut tables, lag_fault) = match self.measure_lags(ports, &checkpoints).await {
             Ok(tables) => (tables, None),
             Err(fault) => (BTreeMap::new(), Some(fault)),
         };
-        for (table, checkpoint) in known {
-            let standing: &mut Standing = tables.entry(table).or_default();
+        for (table, checkpoint) in checkpoints {
+            let standing: &mut TableStanding = tables.entry(table).or_default();
             standing.reached = lag::reached(&checkpoint).cloned();
             standing.started_from = checkpoint.started_from().cloned();
         }
         for (table, rows) in records.iter().flat_map(|records| &records.set_aside) {
-            tables.entry(table.clone()).or_default().set_aside = *rows;
+            tables.entry(table.clone()).or_default().rejects = *rows;
         }
         let now = ports.clock.now();
         let last_success = records.as_ref().and_then(|records| records.last_success);
@@ -106,7 +108,7 @@ impl ReadStatus {
             due,
             records,
             tables,
-            unknown,
+            lag_fault,
         })
     }
 
@@ -116,12 +118,12 @@ impl ReadStatus {
         crons.filter_map(|cron| cron.after(after).next()).min()
     }
 
-    /// Finds how far each table is behind the source, by one survey of all.
-    async fn behind(
+    /// Measures the lag of each table, by one survey of all.
+    async fn measure_lags(
         &self,
         ports: &Ports,
         checkpoints: &Checkpoints,
-    ) -> Result<BTreeMap<TableName, Standing>, Fault> {
+    ) -> Result<BTreeMap<TableName, TableStanding>, Fault> {
         let [source_facts, target_facts] = ports.describe(&self.pipeline).await?;
         let shapes = tables::plan(&self.pipeline, &source_facts, &target_facts).shapes;
         if shapes.is_empty() {
@@ -137,12 +139,11 @@ impl ReadStatus {
             })
             .collect();
         let survey = ports.source.survey(&asks, self.pipeline.overlap).await?;
-        let standing = shapes.iter().zip(&survey.tables).map(|(shape, look)| {
-            let lag = lag::measure(shape, stored(&shape.table), look, &survey.writers_before);
-            let standing =
-                Standing { newest: look.max.clone(), lag: Some(lag), ..Standing::default() };
-            (shape.table.clone(), standing)
+        let standings = shapes.iter().zip(&survey.tables).map(|(shape, table)| {
+            let lag = lag::measure(shape, stored(&shape.table), table, &survey.writers_before);
+            let (newest, lag) = (table.max.clone(), Some(lag));
+            (shape.table.clone(), TableStanding { newest, lag, ..TableStanding::default() })
         });
-        Ok(standing.collect())
+        Ok(standings.collect())
     }
 }

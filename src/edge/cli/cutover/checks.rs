@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::journal::Stopped;
 use super::walk::{CHECKS, SCHEDULES, WRITERS, Walk};
 use crate::edge::cli::output::Exit;
-use crate::edge::schedules::{Change, Ticking, change, of_pipeline};
+use crate::edge::schedules::{Change, PipelineSchedule, change, list_of_pipeline};
 use crate::edge::text::{counted, point};
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Step};
@@ -105,7 +105,7 @@ impl Walk<'_> {
             self.journal.skip(SCHEDULES, "QStash is not set here", remedy);
             return Ok(());
         }
-        let found = of_pipeline(self.app, &self.served.pipeline.name).await?;
+        let found = list_of_pipeline(self.app, &self.served.pipeline.name).await?;
         let awake = awake(&found);
         let names = awake.join(", ");
         match (found.is_empty(), awake.is_empty(), self.arguments.dry_run) {
@@ -156,7 +156,7 @@ impl Walk<'_> {
         if self.app.queue().is_err() {
             return Ok(());
         }
-        let awake = awake(&of_pipeline(self.app, &self.served.pipeline.name).await?);
+        let awake = awake(&list_of_pipeline(self.app, &self.served.pipeline.name).await?);
         match awake.is_empty() {
             true => Ok(()),
             false => Err(Stopped::by(
@@ -214,7 +214,7 @@ impl Walk<'_> {
 }
 
 /// The schedules that tick.
-fn awake(found: &[Ticking]) -> Vec<String> {
+fn awake(found: &[PipelineSchedule]) -> Vec<String> {
     found.iter().filter(|schedule| !schedule.paused).map(|schedule| schedule.id.clone()).collect()
 }
 

@@ -4,11 +4,11 @@
 use super::check::{Check, Checks};
 use crate::edge::calling::{self, HEALTH_PATH};
 use crate::edge::cli::schedule::minute;
-use crate::edge::schedules::{create, listed};
+use crate::edge::schedules::{create, list};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::secret::SecretText;
-use crate::jobs::schedules::Created;
+use crate::jobs::schedules::ScheduleUpdate;
 use crate::wiring::App;
 
 const KEYS: &str = "signing keys";
@@ -127,26 +127,26 @@ async fn schedules(app: &App, pipeline: &str) -> Vec<Check> {
     }
 }
 
-fn made(created: &Created) -> Check {
-    let Created { wanted, new, changed, paused } = created;
-    let id = &wanted.id;
-    let done = match (new, changed.as_slice()) {
+fn made(created: &ScheduleUpdate) -> Check {
+    let ScheduleUpdate { planned, is_new, differences, is_paused } = created;
+    let id = &planned.id;
+    let done = match (is_new, differences.as_slice()) {
         (true, _) => format!("{id} is created"),
         (false, []) => format!("{id} is in order"),
         (false, points) => format!("{id} is brought up to date ({})", points.join(", ")),
     };
-    if *paused {
+    if *is_paused {
         let found = format!("{done}, but paused: nothing is scheduled");
         return Check::warn("schedule", found, format!("syncline schedule resume {id}"));
     }
-    let next = wanted.cron.after(std::time::SystemTime::now()).next().map(timestamp);
+    let next = planned.cron.after(std::time::SystemTime::now()).next().map(timestamp);
     let next = next.map(|next| format!("; it runs next at {}", minute(&next)));
     Check::ok("schedule", format!("{done}{}", next.unwrap_or_default()))
 }
 
 /// Another schedule makes rows move more often, or from elsewhere, than anybody here has set.
 async fn others(app: &App, checks: &mut Checks) {
-    let list: Result<_, Fault> = listed(app).await;
+    let list: Result<_, Fault> = list(app).await;
     let schedules = list.map(|list| list.schedules).unwrap_or_default();
     let home = calling::home(app).unwrap_or_default();
     for other in schedules.iter().filter(|schedule| schedule.pipeline.is_none()) {

@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::call::{Call, MOST_RETRIES};
 use super::door::Door;
 use super::wire::FailureAnswer;
-use crate::edge::calling::{Asked, SYNC_PREFIX, home, named};
+use crate::edge::calling::{SYNC_PREFIX, SyncRequest, home, named};
 use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -36,13 +36,13 @@ pub async fn failure(State(door): State<Arc<Door>>, call: Call) -> Response {
 }
 
 async fn record(app: &App, call: &Call) -> Result<Response, Fault> {
-    let Callback { pipeline, asked, delivery, reason, needs_person } =
+    let Callback { pipeline, request, delivery, reason, needs_person } =
         Callback::parse(&call.body, home(app)?)?;
     let served = named(app, &pipeline)?;
     let job = RecordLoss {
         pipeline: served.pipeline.name.clone(),
-        trigger: asked.trigger(),
-        chain: asked.chain(delivery.message.as_str()),
+        trigger: request.trigger(),
+        chain: request.chain(delivery.message.as_str()),
         delivery,
         reason,
         needs_person,
@@ -58,7 +58,7 @@ async fn record(app: &App, call: &Call) -> Result<Response, Fault> {
 #[derive(Debug, PartialEq, Eq)]
 struct Callback {
     pipeline: String,
-    asked: Asked,
+    request: SyncRequest,
     delivery: Delivery,
     reason: String,
     /// A person must act. That is not so if another run held the lease all the time.
@@ -94,7 +94,7 @@ impl Callback {
         let schedule = wire.schedule_id.as_str().and_then(|id| ScheduleId::parse(id).ok());
         Ok(Self {
             pipeline: pipeline.to_owned(),
-            asked: Asked::signed(&decode(&wire.source_body)),
+            request: SyncRequest::from_signed(&decode(&wire.source_body)),
             reason: reason(retried, number(&wire.status), answer.as_ref()),
             needs_person: answer.is_none_or(|answer| answer.error.code != FaultCode::Busy.name()),
             delivery: Delivery { message, retried, schedule },

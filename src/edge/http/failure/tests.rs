@@ -37,10 +37,10 @@ fn parsed(more: Value) -> Result<Callback, Fault> {
 
 #[test]
 fn a_callback_tells_what_was_lost_and_why() {
-    let Callback { pipeline, asked, delivery, reason, needs_person } = parsed(json!({})).unwrap();
+    let Callback { pipeline, request, delivery, reason, needs_person } = parsed(json!({})).unwrap();
     assert!(needs_person);
 
-    assert_eq!((pipeline.as_str(), asked), ("slave-to-prod", Asked::Scheduled));
+    assert_eq!((pipeline.as_str(), request), ("slave-to-prod", SyncRequest::Scheduled));
     assert_eq!((delivery.message.as_str(), delivery.retried), ("msg_1", 2));
     assert_eq!(delivery.schedule.unwrap().as_str(), "syncline-slave-to-prod");
     let expected = "QStash gave up after 3 attempts; the last was answered 503 (silent): Cannot \
@@ -57,8 +57,8 @@ fn a_run_that_another_one_kept_waiting_needs_nobody() {
 #[test]
 fn a_lost_continuation_keeps_its_chain() {
     let source = STANDARD.encode(r#"{"type":"continuation","chain":"msg_0","slice":4,"idle":1}"#);
-    let asked = parsed(json!({ "sourceBody": source })).unwrap().asked;
-    assert_eq!(asked.chain("msg_1").slice(), 4);
+    let request = parsed(json!({ "sourceBody": source })).unwrap().request;
+    assert_eq!(request.chain("msg_1").slice(), 4);
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn numbers_may_stand_in_quotes_and_parts_may_be_missing() {
     }));
     let odd = odd.unwrap();
     assert_eq!(
-        (odd.delivery.retried, odd.asked, odd.delivery.schedule),
-        (0, Asked::Scheduled, None)
+        (odd.delivery.retried, odd.request, odd.delivery.schedule),
+        (0, SyncRequest::Scheduled, None)
     );
     assert!(
         odd.reason.starts_with("QStash gave up after the first attempt; the last was answered")
