@@ -1,5 +1,5 @@
-//! A line a run in CloudWatch's Embedded Metric Format, made of the `syncline::metrics` events:
-//! CloudWatch finds it among the log lines and charts it, without an agent or a call.
+//! Writes a line for each run in CloudWatch's Embedded Metric Format, from the `syncline::metrics`
+//! events. CloudWatch finds it among the log lines and charts it, without an agent or a call.
 //!
 //! The format is AWS's "CloudWatch embedded metric format specification": `_aws` with `Timestamp`
 //! in milliseconds and `CloudWatchMetrics`, whose names all stand beside it.
@@ -15,7 +15,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 
-use super::Drawn;
+use super::EventLayer;
 
 /// The events' target.
 const TARGET: &str = "syncline::metrics";
@@ -23,7 +23,7 @@ const TARGET: &str = "syncline::metrics";
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Syncline";
 
-/// The event's field, the metric's name and its unit.
+/// The metrics: the event's field, the metric's name and its unit.
 const METRICS: [(&str, &str, &str); 6] = [
     ("rows", "Rows", "Count"),
     ("duration_ms", "DurationMs", "Milliseconds"),
@@ -33,19 +33,19 @@ const METRICS: [(&str, &str, &str); 6] = [
     ("failed", "Failed", "Count"),
 ];
 
-/// Writes the lines to stdout.
-pub fn layer() -> Drawn {
+/// The layer that writes the lines to stdout.
+pub fn layer() -> EventLayer {
     let only = filter_fn(|metadata: &Metadata<'_>| metadata.target() == TARGET);
-    Box::new(Lines.with_filter(only))
+    Box::new(MetricLines.with_filter(only))
 }
 
-struct Lines;
+struct MetricLines;
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for MetricLines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let mut seen = Seen::default();
-        event.record(&mut seen);
-        let line = line(&seen, SystemTime::now());
+        let mut fields = MetricFields::default();
+        event.record(&mut fields);
+        let line = line(&fields, SystemTime::now());
         // A metric that cannot be written must not end the run that it counts.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
@@ -53,12 +53,12 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// The fields of an event.
 #[derive(Default)]
-struct Seen {
+struct MetricFields {
     pipeline: String,
     numbers: BTreeMap<&'static str, u64>,
 }
 
-impl Visit for Seen {
+impl Visit for MetricFields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.numbers.insert(field.name(), value);
     }
@@ -76,24 +76,25 @@ impl Visit for Seen {
     }
 }
 
-/// Makes the line of an event. A number that is not known is left out with its definition: a
-/// defined name without a value is an error.
-fn line(seen: &Seen, at: SystemTime) -> Value {
-    let known = METRICS.iter().filter(|(field, ..)| seen.numbers.contains_key(field));
+/// Makes the line of an event. An unknown number is left out together with its definition, because
+/// CloudWatch does not accept a definition without a value.
+fn line(fields: &MetricFields, at: SystemTime) -> Value {
     let mut definitions = Vec::new();
     let mut line = Map::new();
-    for (field, name, unit) in known {
+    for (field, name, unit) in
+        METRICS.iter().filter(|(field, ..)| fields.numbers.contains_key(field))
+    {
         definitions.push(json!({ "Name": name, "Unit": unit }));
-        line.insert((*name).to_owned(), json!(seen.numbers[field]));
+        line.insert((*name).to_owned(), json!(fields.numbers[field]));
     }
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let directive = json!({
         "Namespace": NAMESPACE, "Dimensions": [["Pipeline"]], "Metrics": definitions,
     });
-    line.insert("Pipeline".to_owned(), json!(seen.pipeline));
+    line.insert("Pipeline".to_owned(), json!(fields.pipeline));
     line.insert(
         "_aws".to_owned(),
-        json!({ "Timestamp": since.as_millis() as u64, "CloudWatchMetrics": [directive] }),
+        json!({ "Timestamp": time.as_millis() as u64, "CloudWatchMetrics": [directive] }),
     );
     Value::Object(line)
 }
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn each_metric_is_defined_and_stands_beside_its_definition() {
         let numbers = METRICS.iter().zip(1..).map(|((field, ..), n)| (*field, n)).collect();
-        let seen = Seen { pipeline: "p".to_owned(), numbers };
+        let fields = MetricFields { pipeline: "p".to_owned(), numbers };
         let expected = json!({
             "_aws": {
                 "Timestamp": 0,
@@ -125,13 +126,14 @@ mod tests {
             "Pipeline": "p",
             "Rows": 1, "DurationMs": 2, "LagSeconds": 3, "Rejected": 4, "ApiCalls": 5, "Failed": 6,
         });
-        assert_eq!(line(&seen, UNIX_EPOCH), expected);
+        assert_eq!(line(&fields, UNIX_EPOCH), expected);
     }
 
     #[test]
-    fn what_is_not_known_is_left_out_with_its_definition() {
-        let seen = Seen { pipeline: "p".to_owned(), numbers: BTreeMap::from([("failed", 1)]) };
-        let line = line(&seen, UNIX_EPOCH);
+    fn an_unknown_number_is_left_out_with_its_definition() {
+        let fields =
+            MetricFields { pipeline: "p".to_owned(), numbers: BTreeMap::from([("failed", 1)]) };
+        let line = line(&fields, UNIX_EPOCH);
         let definitions = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
         assert_eq!(*definitions, json!([{ "Name": "Failed", "Unit": "Count" }]));
         assert!(line.get("LagSeconds").is_none());

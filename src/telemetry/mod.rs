@@ -1,5 +1,5 @@
-//! Logs: structured in Lambda, readable elsewhere; a panic's message is one of them. Events that
-//! are no log lines are drawn as progress or written as metrics.
+//! Logs: JSON for a service, text for a person; a panic is logged too. Events that are no log lines
+//! become progress at the terminal, or metrics.
 
 pub mod emf;
 
@@ -13,33 +13,31 @@ use tracing_subscriber::{Layer, Registry, fmt};
 /// The reader of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// A log service: a JSON object a line, on stdout.
+    /// A log service, which reads a JSON object in each line of stdout.
     Service,
-    /// A person, on stderr; results go to stdout.
+    /// A person, who reads text on stderr; results go to stdout.
     Person,
 }
 
 /// A layer for events that are no log lines: progress, metrics.
-pub type Drawn = Box<dyn Layer<Registry> + Send + Sync>;
+pub type EventLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Starts logging, once a process. `filter` is as `RUST_LOG` is written, levels and targets with
-/// levels; without one, a service is told what happens per run and table, and a person only what
-/// went wrong.
+/// Starts logging, once in a process. `filter` has the form of `RUST_LOG`: levels, and targets with
+/// levels. Without one, a service gets a line for each run and table, and a person only warnings.
 ///
-/// Filters by the fields of spans would bring a compiler of regular expressions along, which nobody
-/// asks for here and which is a part of each cold start.
-pub fn start(reader: Reader, filter: Option<&str>, drawn: Vec<Drawn>) {
+/// Filters by the fields of spans are not supported: they need a compiler of regular expressions,
+/// which would slow each cold start.
+pub fn start(reader: Reader, filter: Option<&str>, layers: Vec<EventLayer>) {
     let default = match reader {
         Reader::Service => LevelFilter::INFO,
         Reader::Person => LevelFilter::WARN,
     };
     let chosen = filter.and_then(|filter| filter.parse::<Targets>().ok());
     let filter = chosen.unwrap_or_else(|| Targets::new().with_default(default));
-    // An empty list of layers says that nobody wants any event, and would silence the log beside
-    // it.
-    let drawn = (!drawn.is_empty()).then_some(drawn);
-    let registry = tracing_subscriber::registry().with(drawn);
-    // A second start keeps the first: the tests run several doors in one process.
+    // An empty list of layers disables all events, also for the log.
+    let layers = (!layers.is_empty()).then_some(layers);
+    let registry = tracing_subscriber::registry().with(layers);
+    // A second start changes nothing: the tests run several doors in one process.
     let _ = match reader {
         Reader::Service => {
             let lines = fmt::layer().json().flatten_event(true).with_writer(std::io::stdout);
