@@ -1,10 +1,10 @@
-//! Writes the tables of one side to a file, as of one moment: as SQL that restores them, as CSV or
+//! Writes the tables of one side to files, as of one moment: as SQL that restores them, as CSV or
 //! as JSON lines.
 //!
-//! It keeps no state and takes no lease. Several tables of one moment need one transaction, which
-//! stays open to the end; a source under heavy writing pays for that with rows that its vacuum
-//! cannot take. Where there is no such transaction, it is checked after the rows whether they are
-//! of one moment, and all is read again if they are not.
+//! It keeps no state and takes no lease. Over a connection, one transaction holds the moment, and
+//! stays open to the end; until then vacuum cannot remove rows that were deleted or updated since.
+//! Over an API there is no such transaction. Then a check after the rows says whether they are of
+//! one moment, and if not, all rows are read again.
 
 mod plan;
 pub mod ports;
@@ -18,38 +18,31 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-use plan::{Plan, Rules};
-use ports::{Exported, Format, How, Output, Pass, Snapshot};
+use plan::Plan;
+use ports::{Consistency, ExportSide, Format, Output, Pass, Snapshot};
 
-/// The most times that all is read: a table that changes all the time would be read for ever.
+/// The most attempts: with a table that changes all the time there would be no end.
 const MOST_ATTEMPTS: u32 = 3;
 
-/// Both sides of a pipeline, to be read out.
+/// Both sides of a pipeline.
 pub struct Sides {
     /// Its source.
-    pub source: Box<dyn Exported>,
+    pub source: Box<dyn ExportSide>,
     /// Its target.
-    pub target: Box<dyn Exported>,
+    pub target: Box<dyn ExportSide>,
 }
 
-/// The side that is read out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// The source: the rows that a run would move, with the pipeline's filters and columns.
-    Source,
-    /// The target: all of its rows and columns.
-    Target,
-}
-
-/// Asks for the tables of a pipeline as they are now.
+/// The request for the tables of a pipeline as they are now.
 #[derive(Clone, Debug)]
 pub struct ExportTables {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// The side.
-    pub from: From,
+    /// The side that is read. Of the source, the columns and rows are read that a run would move;
+    /// of the target, all.
+    pub side: Side,
     /// The form in which the rows are written.
     pub format: Format,
 }
@@ -59,35 +52,29 @@ pub struct ExportTables {
 pub struct ExportReport {
     /// The tables with the number of their rows.
     pub tables: BTreeMap<TableName, u64>,
-    /// Remarks for whoever restores it.
+    /// Remarks for the person who restores them.
     pub notes: Vec<String>,
-    /// The number of API calls that it took.
+    /// The number of API calls.
     pub calls: u64,
 }
 
 impl ExportTables {
-    /// Writes all tables, those that others point to first. `open` makes the output, and is told
-    /// which tables will come, and whether they may have to be read again: then the output is
-    /// dropped, and another one is opened. Nothing is made if nothing can be read. After a fault
-    /// nothing counts as written.
+    /// Writes all tables, parents first. `open` makes the output for these tables. If the rows turn
+    /// out not to be of one moment, the output is dropped, and another one is opened. No output is
+    /// made if the side cannot be read. After a fault no output is finished.
     pub async fn run<'a>(
         &self,
         sides: &Sides,
         meter: &Meter,
-        open: impl Fn(&[TableName], How) -> Result<Box<dyn Output + 'a>, Fault>,
+        open: impl Fn(&[TableName], Consistency) -> Result<Box<dyn Output + 'a>, Fault>,
     ) -> Result<ExportReport, Fault> {
         let calls_before = meter.calls();
-        let side = match self.from {
-            From::Source => &*sides.source,
-            From::Target => &*sides.target,
+        let side = match self.side {
+            Side::Source => &*sides.source,
+            Side::Target => &*sides.target,
         };
-        let listed = self.pipeline.tables.as_deref();
-        let facts = side.describe(listed).await?;
-        let rules = match self.from {
-            From::Source => Rules::All,
-            From::Target => Rules::Keys,
-        };
-        let plan = plan::plan(&self.pipeline, rules, &facts, self.format)?;
+        let facts = side.describe(self.pipeline.tables.as_deref()).await?;
+        let plan = plan::plan(&self.pipeline, self.side, &facts, self.format)?;
         let mut attempt = 1;
         let tables = loop {
             match self.attempt(side, &plan, &open).await {
@@ -95,7 +82,7 @@ impl ExportTables {
                     tracing::info!(attempt, "{fault}; all is read again");
                     attempt += 1;
                 }
-                ended => break ended?,
+                result => break result?,
             }
         };
         let mut notes = plan.notes;
@@ -107,20 +94,20 @@ impl ExportTables {
         Ok(ExportReport { tables, notes, calls: meter.calls() - calls_before })
     }
 
-    /// Writes all tables as of one moment, unless that is gone before they are read.
+    /// Writes all tables, once. The fault `Overtaken` says that the rows are not of one moment.
     async fn attempt<'a>(
         &self,
-        side: &dyn Exported,
+        side: &dyn ExportSide,
         plan: &Plan,
-        open: &impl Fn(&[TableName], How) -> Result<Box<dyn Output + 'a>, Fault>,
+        open: &impl Fn(&[TableName], Consistency) -> Result<Box<dyn Output + 'a>, Fault>,
     ) -> Result<BTreeMap<TableName, u64>, Fault> {
         let mut snapshot = side.snapshot(&plan.parts).await?;
-        let mut output = open(&plan.tables(), snapshot.how())?;
+        let mut output = open(&plan.tables(), snapshot.consistency())?;
         let tables = self.write(plan, &mut *snapshot, &mut *output).await?;
         snapshot.end().await?;
         if self.format == Format::Sql {
-            // Behind the snapshot: a sequence belongs to no moment, and may be ahead of its rows.
-            let steps = plan::furthest(&side.sequences(&plan.tables()).await?);
+            // The sequences are read after the rows, so that they are past every key that was read.
+            let steps = plan::sequence_steps(&side.sequences(&plan.tables()).await?);
             output.write(side.tail(&steps).as_bytes())?;
         }
         output.finish()?;

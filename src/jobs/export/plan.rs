@@ -1,15 +1,15 @@
 //! Decides what an export writes: which tables in which order, by which keys, and how rows that
-//! point to one another go in.
+//! point to one another are restored.
 //!
 //! A file of SQL is restored statement by statement, and a foreign key is checked at the end of
-//! each unless it can wait. So:
+//! each statement unless it is deferrable. So:
 //!
-//! 1. tables come after those that they point to;
-//! 2. where that cannot be, because tables point to each other or rows to rows of their own table,
-//!    constraints that can wait are told to wait for the end of the transaction;
-//! 3. where a constraint cannot wait and a column of it takes NULL, the table is written twice:
-//!    first its rows without that column, and at the end whole;
-//! 4. a note says what is left.
+//! 1. Tables come after their parents.
+//! 2. That is impossible if tables point to each other, or a table to itself. Then deferrable
+//!    foreign keys are deferred to the end of the transaction.
+//! 3. If a foreign key is not deferrable and one of its columns takes NULL, the table is written
+//!    twice: first without that column, and at the end whole.
+//! 4. If none of its columns takes NULL, a note says that the restore may fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,25 +18,17 @@ use crate::engine::model::facts::{Facts, Reference, TableFacts};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::range::Side;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::order;
-
-/// The part of the operator's rules for single tables that counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rules {
-    /// Keys, columns and conditions.
-    All,
-    /// Keys alone: columns and conditions are meant for the source.
-    Keys,
-}
 
 /// The parts that are written, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The parts; a table may have two.
     pub parts: Vec<Part>,
-    /// Remarks for whoever restores it.
+    /// Remarks for the person who restores them.
     pub notes: Vec<String>,
 }
 
@@ -53,14 +45,10 @@ impl Plan {
     }
 }
 
-/// Plans an export. A table that was listed and cannot be written is a fault, since a file without
-/// it would be taken for whole; one that was not is left out, with a note.
-pub fn plan(
-    pipeline: &Pipeline,
-    rules: Rules,
-    facts: &Facts,
-    format: Format,
-) -> Result<Plan, Fault> {
+/// Plans an export of a side. A table that the pipeline lists and that cannot be written is a
+/// fault, since a file without it would look complete. If the pipeline lists none, such a table is
+/// left out, with a note.
+pub fn plan(pipeline: &Pipeline, side: Side, facts: &Facts, format: Format) -> Result<Plan, Fault> {
     let listed = pipeline.tables.as_deref();
     for table in listed.into_iter().flatten() {
         if !facts.tables.contains_key(table) {
@@ -68,15 +56,15 @@ pub fn plan(
         }
     }
     let order = order::parents_first(&parents(facts));
-    let (mut plan, mut again) = (Plan::default(), Vec::new());
-    let mut before = BTreeSet::new();
+    let (mut plan, mut second_passes) = (Plan::default(), Vec::new());
+    let mut planned = BTreeSet::new();
     for table in order {
         let table_facts = &facts.tables[&table];
-        let mut part = part(pipeline.rule(&table), rules, &table, table_facts);
+        let mut part = part(pipeline.rule(&table), side, &table, table_facts);
         if format == Format::Sql {
-            let named = pipeline.rule(&table).and_then(|rule| rule.key.as_ref());
-            if named.is_some_and(|named| !is_key(named, table_facts)) {
-                return Err(named_no_key(&table, &part.key));
+            let chosen_key = pipeline.rule(&table).and_then(|rule| rule.key.as_ref());
+            if chosen_key.is_some_and(|key| !is_key(key, table_facts)) {
+                return Err(not_a_key(&table, &part.key));
             }
             if part.key.is_empty() {
                 if listed.is_some() {
@@ -86,75 +74,79 @@ pub fn plan(
                     "{table} is left out: it has no key, so its rows would be there twice after a \
                      second restore"
                 ));
-                before.insert(table);
+                planned.insert(table);
                 continue;
             }
-            let late: Vec<&Reference> = table_facts
+            let unmet: Vec<&Reference> = table_facts
                 .references
                 .iter()
                 .filter(|reference| !reference.deferrable)
-                .filter(|reference| !before.contains(&reference.parent))
+                .filter(|reference| !planned.contains(&reference.parent))
                 .filter(|reference| facts.tables.contains_key(&reference.parent))
                 .collect();
-            let (columns, notes) = late_columns(&table, table_facts, &part.key, &late);
+            let (columns, notes) = omitted_columns(&table, table_facts, &part.key, &unmet);
             plan.notes.extend(notes);
             if !columns.is_empty() {
                 for column in &mut part.columns {
-                    column.late = columns.contains(column.name.as_str());
+                    column.omitted_first = columns.contains(column.name.as_str());
                 }
-                again.push(part.clone());
+                second_passes.push(part.clone());
                 part.pass = Pass::First;
             }
         }
-        before.insert(table);
+        planned.insert(table);
         plan.parts.push(part);
     }
-    plan.parts.extend(again);
+    plan.parts.extend(second_passes);
     Ok(plan)
 }
 
-/// Advances the sequences behind the furthest value that each gave out or that a column holds, so
-/// that none gives out a key that is in the file. A sequence that begins anew at its end is left as
-/// it is, and so is an unused one that begins behind all values anyway.
-pub fn furthest(sequences: &[Sequence]) -> Vec<SequenceStep> {
+/// Advances each sequence to the furthest value that it gave out or that a column holds, so that
+/// none gives out a key that is in the file. A sequence that cycles is left as it is, and so is an
+/// unused one that begins after all values.
+pub fn sequence_steps(sequences: &[Sequence]) -> Vec<SequenceStep> {
     let step = |sequence: &Sequence| {
         let descends = sequence.increment < 0;
-        let known = sequence.last.into_iter().chain(sequence.reached);
-        let to = if descends { known.min() } else { known.max() }?;
-        let is_before = |first: i64| if descends { to > first } else { to < first };
-        let begins_behind = sequence.last.is_none() && sequence.first.is_some_and(is_before);
-        let takes_it = !sequence.cycles && (sequence.min..=sequence.max).contains(&to);
+        let values = sequence.last.into_iter().chain(sequence.reached);
+        let to = if descends { values.min() } else { values.max() }?;
+        let is_after = |first: i64| if descends { first < to } else { first > to };
+        let begins_after = sequence.last.is_none() && sequence.first.is_some_and(is_after);
+        let may_advance = !sequence.cycles && (sequence.min..=sequence.max).contains(&to);
         let name = sequence.name.clone();
         let step = SequenceStep { sequence: name, from: None, to, descends };
-        (takes_it && !begins_behind).then_some(step)
+        (may_advance && !begins_after).then_some(step)
     };
     sequences.iter().filter_map(step).collect()
 }
 
-/// The tables that each table comes after. In a circle these are only the ones that it needs at
-/// once: the others can wait, or are written later.
+/// The tables that each table comes after. In a cycle these are only those whose rows must be there
+/// first: foreign keys to the others are deferred, or their columns written later.
 fn parents(facts: &Facts) -> BTreeMap<TableName, Vec<TableName>> {
-    let all = |facts: &TableFacts| {
+    let parents = |facts: &TableFacts| {
         facts.references.iter().map(|reference| reference.parent.clone()).collect()
     };
-    let all: BTreeMap<_, Vec<_>> =
-        facts.tables.iter().map(|(table, facts)| (table.clone(), all(facts))).collect();
-    let circles = order::in_cycles(&all);
-    let before = |(table, facts): (&TableName, &TableFacts)| {
-        let in_circle = |parent: &TableName| circles.contains(table) && circles.contains(parent);
-        let outside = all[table].iter().filter(|parent| !in_circle(parent));
+    let parents: BTreeMap<_, Vec<_>> =
+        facts.tables.iter().map(|(table, facts)| (table.clone(), parents(facts))).collect();
+    let cycles = order::in_cycles(&parents);
+    let ordered = |(table, facts): (&TableName, &TableFacts)| {
+        let in_cycle = |parent: &TableName| cycles.contains(table) && cycles.contains(parent);
+        let outside = parents[table].iter().filter(|parent| !in_cycle(parent));
         (table.clone(), facts.needed_at_once().chain(outside).cloned().collect())
     };
-    facts.tables.iter().map(before).collect()
+    facts.tables.iter().map(ordered).collect()
 }
 
-fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, facts: &TableFacts) -> Part {
-    let chosen = rule.and_then(|rule| rule.key.clone());
-    let of_source = rule.filter(|_| rules == Rules::All);
-    let only = of_source.and_then(|rule| rule.columns.as_ref());
-    let key = chosen.or_else(|| facts.keys.first().cloned()).unwrap_or_default();
-    let moved = |name: &String| only.is_none_or(|only| only.contains(name) || key.contains(name));
-    let columns = facts.columns.iter().filter(|column| !column.generated && moved(&column.name));
+/// The whole of a table. The operator's columns and condition are for the source alone; the key is
+/// for both sides.
+fn part(rule: Option<&TableRule>, side: Side, table: &TableName, facts: &TableFacts) -> Part {
+    let chosen_key = rule.and_then(|rule| rule.key.clone());
+    let source_rule = rule.filter(|_| side == Side::Source);
+    let chosen = source_rule.and_then(|rule| rule.columns.as_ref());
+    let key = chosen_key.or_else(|| facts.keys.first().cloned()).unwrap_or_default();
+    let is_chosen =
+        |name: &String| chosen.is_none_or(|names| names.contains(name) || key.contains(name));
+    let columns =
+        facts.columns.iter().filter(|column| !column.generated && is_chosen(&column.name));
     Part {
         table: table.clone(),
         relation: facts.relation,
@@ -163,44 +155,44 @@ fn part(rule: Option<&TableRule>, rules: Rules, table: &TableName, facts: &Table
                 name: column.name.clone(),
                 serial: column.serial,
                 identity_always: column.identity_always,
-                late: false,
+                omitted_first: false,
             })
             .collect(),
-        filter: of_source.and_then(|rule| rule.filter.clone()),
+        filter: source_rule.and_then(|rule| rule.filter.clone()),
         pass: Pass::Whole,
         expected: facts.estimated_rows,
         key,
     }
 }
 
-/// Says whether `on conflict` takes these columns, in any order. A view has no keys, and is
-/// restored into a table that has: there the operator's word counts.
-fn is_key(named: &[String], facts: &TableFacts) -> bool {
-    let is_it = |key: &Vec<String>| {
-        key.len() == named.len() && key.iter().all(|column| named.contains(column))
+/// Says whether these columns, in any order, are a key that `on conflict` takes. A view has no key
+/// of its own; it is restored into a table, for whose key the operator answers.
+fn is_key(columns: &[String], facts: &TableFacts) -> bool {
+    let is_same = |key: &Vec<String>| {
+        key.len() == columns.len() && key.iter().all(|column| columns.contains(column))
     };
-    let is_of_it = named.iter().all(|name| facts.column(name).is_some());
-    facts.keys.iter().any(is_it) || !facts.relation.is_table() && is_of_it
+    let all_exist = columns.iter().all(|name| facts.column(name).is_some());
+    facts.keys.iter().any(is_same) || !facts.relation.is_table() && all_exist
 }
 
-/// The columns that are NULL in a first pass so that no row has to wait, and notes on the foreign
-/// keys for which there is none.
-fn late_columns<'a>(
+/// The columns that are omitted in a first pass, because their foreign keys point to rows that come
+/// later, and notes on the foreign keys whose columns cannot be omitted.
+fn omitted_columns<'a>(
     table: &TableName,
     facts: &'a TableFacts,
     key: &[String],
-    late: &[&'a Reference],
+    unmet: &[&'a Reference],
 ) -> (BTreeSet<&'a str>, Vec<String>) {
     let (mut columns, mut notes) = (BTreeSet::new(), Vec::new());
-    for reference in late {
+    for reference in unmet {
         let takes_null = |name: &&String| {
             let column = facts.column(name);
             column.is_some_and(|column| !column.not_null && !column.generated)
                 && !key.contains(name)
         };
-        let free: Vec<&str> =
+        let nullable: Vec<&str> =
             reference.columns.iter().filter(takes_null).map(String::as_str).collect();
-        if free.is_empty() {
+        if nullable.is_empty() {
             notes.push(format!(
                 "{table} points to {parent} by ({columns}), whose rows may come later: the restore \
                  fails at such a row unless that foreign key is made deferrable, or \
@@ -209,7 +201,7 @@ fn late_columns<'a>(
                 columns = reference.columns.join(", "),
             ));
         }
-        columns.extend(free);
+        columns.extend(nullable);
     }
     (columns, notes)
 }
@@ -235,11 +227,11 @@ fn no_key(table: &TableName) -> Fault {
     .of_table(table)
 }
 
-fn named_no_key(table: &TableName, named: &[String]) -> Fault {
+fn not_a_key(table: &TableName, columns: &[String]) -> Fault {
     Fault::new(
         Step::Plan,
         FaultCode::NoKey,
-        format!("The key ({}) has no unique index over non-null columns", named.join(", ")),
+        format!("The key ({}) has no unique index over non-null columns", columns.join(", ")),
         "create that index, choose another `key` in syncline.toml, or take --format csv or jsonl",
     )
     .of_table(table)

@@ -1,5 +1,5 @@
-//! The ports of an export: a side that gives all its tables as of one moment, and an output that
-//! takes the bytes.
+//! The ports of an export: a side whose tables are read as of one moment, and an output for the
+//! bytes.
 
 use async_trait::async_trait;
 
@@ -8,38 +8,38 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 
-/// A side that can be read out whole. Nothing is written there.
+/// A side whose tables can be exported. Nothing is written there.
 #[async_trait]
-pub trait Exported: Send + Sync {
+pub trait ExportSide: Send + Sync {
     /// Describes the tables: the listed ones that exist, or all of schema `public`.
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault>;
 
-    /// Takes one moment of the database for these parts. Where it is held, none of their tables can
-    /// be dropped, altered or truncated until it is let go, and everything else goes on there.
+    /// Takes a snapshot of the database for these parts. If a transaction holds it, none of their
+    /// tables can be dropped, altered or truncated until it ends; all other work goes on.
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault>;
 
     /// The sequences that fill columns of these tables, and how far they and the columns are now.
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
 
-    /// The end of a file of SQL: the sequences go on behind these values, none is set back, and those
-    /// that the role may not advance stay as they are.
+    /// The end of a file of SQL. It advances the sequences to these values. None is set back, and
+    /// those that the role may not advance stay as they are.
     fn tail(&self, steps: &[SequenceStep]) -> String;
 }
 
 /// One moment of a database, the same for all calls.
 #[async_trait]
 pub trait Snapshot: Send {
-    /// The way in which its rows come to be of that moment.
-    fn how(&self) -> How;
+    /// The reason why its rows are of one moment.
+    fn consistency(&self) -> Consistency;
 
     /// The beginning of a file of SQL: one transaction, the settings that its text depends on, and
     /// the notes as comments.
     fn head(&self, notes: &[String]) -> String;
 
-    /// Sends the rows of a part in a format, and says how many they were. However large the table
-    /// is, no more of it is held than a batch. `Ok` promises that they are those of the moment.
-    /// `FaultCode::Overtaken` says that they are not, and that all of this snapshot is for nothing;
-    /// another one may do.
+    /// Writes the rows of a part in a format, and returns their number. However large the table is,
+    /// no more than a batch of it is in memory. `Ok` promises that the rows are those of the
+    /// moment. `FaultCode::Overtaken` says that they are not, so that the whole snapshot is of no
+    /// use; another one may be.
     async fn rows(
         &mut self,
         part: &Part,
@@ -47,29 +47,28 @@ pub trait Snapshot: Send {
         output: &mut dyn Output,
     ) -> Result<u64, Fault>;
 
-    /// Lets the moment go.
+    /// Ends the snapshot.
     async fn end(self: Box<Self>) -> Result<(), Fault>;
 }
 
-/// The way in which rows come to be of one moment.
+/// The reason why rows are of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// The database holds the moment: whatever is read is of it.
+pub enum Consistency {
+    /// A transaction holds the moment, so that every row that is read belongs to it.
     Held,
-    /// The moment is proved after the rows of a part, and may turn out to be gone.
+    /// A check after the rows of a part proves it, or says that the moment is over.
     Proved,
 }
 
-/// Takes the bytes. An output that was begun and not finished leaves nothing, or nothing under its
-/// name.
+/// An output for bytes. One that is not finished leaves no file, or none under its final name.
 pub trait Output: Send {
-    /// Begins a table, which the next bytes belong to.
+    /// Begins a table: the next bytes belong to it.
     fn begin(&mut self, table: &TableName) -> Result<(), Fault>;
 
-    /// Takes the next bytes.
+    /// Writes the next bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
-    /// Ends the output: all that was written is whole, under its names.
+    /// Ends the output: all that was written is complete, under its final names.
     fn finish(&mut self) -> Result<(), Fault>;
 }
 
@@ -78,9 +77,9 @@ pub trait Output: Send {
 pub enum Format {
     /// Statements that insert rows or update them by their key, in one transaction.
     Sql,
-    /// Lines as COPY writes and reads them, after a line of column names.
+    /// A line of column names, and then lines as COPY writes and reads them.
     Csv,
-    /// An object a row, one a line.
+    /// A line with a JSON object for each row.
     Jsonl,
 }
 
@@ -89,17 +88,17 @@ pub enum Format {
 pub struct Part {
     /// The table.
     pub table: TableName,
-    /// The kind of relation that its rows lie in.
+    /// The kind of relation that the table is.
     pub relation: Relation,
     /// Its columns that can be written, in their order.
     pub columns: Vec<PartColumn>,
-    /// The columns that identify a row; none where it has no key.
+    /// The columns of its key; none if it has no key.
     pub key: Vec<String>,
     /// The operator's condition on the rows.
     pub filter: Option<String>,
-    /// Says whether these statements are all that is written of the table.
+    /// The pass over the table that writes these rows.
     pub pass: Pass,
-    /// The rows that the planner believes it has.
+    /// The number of its rows as the query planner estimates it.
     pub expected: u64,
 }
 
@@ -108,20 +107,19 @@ pub struct Part {
 pub struct PartColumn {
     /// Its name.
     pub name: String,
-    /// It takes its value from a sequence where none is given.
+    /// A sequence gives its default value.
     pub serial: bool,
-    /// It refuses every update.
+    /// It is `generated always as identity`, and refuses every update.
     pub identity_always: bool,
-    /// It points to a row that may come later, and is NULL in the first of two passes.
-    pub late: bool,
+    /// It points to a row that may come later, and is omitted in the first of two passes.
+    pub omitted_first: bool,
 }
 
-/// The pass over a table that these statements belong to.
+/// A pass over a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// The only pass, or the second.
+    /// The only pass, or the second of two.
     Whole,
-    /// The first pass of two: missing rows are inserted, without the columns that point to a row
-    /// that may come later.
+    /// The first pass of two: missing rows are inserted without their omitted columns.
     First,
 }

@@ -1,91 +1,92 @@
 //! The plan for rows that point to one another.
 
-use super::plan::{Plan, Rules, plan};
+use super::plan::{Plan, plan};
 use super::ports::{Format, Pass};
 use crate::engine::model::facts::{Column, Facts, Reference, TableFacts};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
+use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-/// A foreign key: the table, the one it points to, and what stands in its way.
-struct Leg(&'static str, &'static str, Leads);
+/// A foreign key: the child, the parent, and the kind.
+struct ForeignKey(&'static str, &'static str, Kind);
 
 #[derive(PartialEq)]
-enum Leads {
+enum Kind {
     Nullable,
     Deferrable,
     AtOnce,
 }
-use Leads::{AtOnce, Deferrable, Nullable};
+use Kind::{AtOnce, Deferrable, Nullable};
 
-fn facts(legs: &[Leg]) -> Facts {
+fn facts(keys: &[ForeignKey]) -> Facts {
     let mut facts = Facts::default();
-    let named = |name: &str| TableName::new("public", name);
-    for name in legs.iter().flat_map(|Leg(child, parent, _)| [child, parent]) {
+    let table_name = |name: &str| TableName::new("public", name);
+    for name in keys.iter().flat_map(|ForeignKey(child, parent, _)| [child, parent]) {
         let id = Column { name: "id".into(), not_null: true, ..Column::default() };
-        let keys = vec![vec!["id".to_owned()]];
-        let table = TableFacts { columns: vec![id], keys, ..TableFacts::default() };
-        facts.tables.insert(named(name), table);
+        let key = vec!["id".to_owned()];
+        let table = TableFacts { columns: vec![id], keys: vec![key], ..TableFacts::default() };
+        facts.tables.insert(table_name(name), table);
     }
-    for Leg(child, parent, leads) in legs {
-        let of = facts.tables.get_mut(&named(child)).unwrap();
-        let (name, not_null) = (format!("to_{parent}"), *leads != Nullable);
-        of.columns.push(Column { name: name.clone(), not_null, ..Column::default() });
-        of.references.push(Reference {
+    for ForeignKey(child, parent, kind) in keys {
+        let table = facts.tables.get_mut(&table_name(child)).unwrap();
+        let (name, not_null) = (format!("to_{parent}"), *kind != Nullable);
+        table.columns.push(Column { name: name.clone(), not_null, ..Column::default() });
+        table.references.push(Reference {
             columns: vec![name],
-            parent: named(parent),
+            parent: table_name(parent),
             referenced: vec!["id".to_owned()],
-            deferrable: *leads == Deferrable,
+            deferrable: *kind == Deferrable,
         });
     }
     facts
 }
 
-/// The parts, as `name` or, for a first pass, `name-without`.
-fn told(plan: &Plan) -> Vec<String> {
+/// The parts, as `table` or, for a first pass, `table-omitted_columns`.
+fn part_names(plan: &Plan) -> Vec<String> {
     let part = |part: &super::ports::Part| {
-        let late: Vec<&str> =
-            part.columns.iter().filter(|column| column.late).map(|of| of.name.as_str()).collect();
+        let columns = part.columns.iter().filter(|column| column.omitted_first);
+        let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
         match part.pass {
             Pass::Whole => part.table.name().to_owned(),
-            Pass::First => format!("{}-{}", part.table.name(), late.join("-")),
+            Pass::First => format!("{}-{}", part.table.name(), columns.join("-")),
         }
     };
     plan.parts.iter().map(part).collect()
 }
 
 #[test]
-fn rows_that_come_later_are_waited_for_written_twice_for_or_told() {
-    let cases: [(&[Leg], &[&str], usize); 7] = [
-        (&[Leg("a", "z", AtOnce), Leg("z", "m", Nullable)], &["m", "z", "a"], 0),
-        (&[Leg("a", "a", Nullable)], &["a-to_a", "a"], 0),
-        (&[Leg("a", "a", Deferrable)], &["a"], 0),
-        (&[Leg("a", "a", AtOnce)], &["a"], 1),
-        (&[Leg("a", "b", AtOnce), Leg("b", "a", Nullable)], &["b-to_a", "a", "b"], 0),
-        (&[Leg("a", "b", AtOnce), Leg("b", "a", Deferrable)], &["b", "a"], 0),
-        (&[Leg("a", "b", AtOnce), Leg("b", "a", AtOnce)], &["a", "b"], 1),
+fn rows_that_come_later_are_waited_for_or_written_twice_or_noted() {
+    let cases: [(&[ForeignKey], &[&str], usize); 7] = [
+        (&[ForeignKey("a", "z", AtOnce), ForeignKey("z", "m", Nullable)], &["m", "z", "a"], 0),
+        (&[ForeignKey("a", "a", Nullable)], &["a-to_a", "a"], 0),
+        (&[ForeignKey("a", "a", Deferrable)], &["a"], 0),
+        (&[ForeignKey("a", "a", AtOnce)], &["a"], 1),
+        (&[ForeignKey("a", "b", AtOnce), ForeignKey("b", "a", Nullable)], &["b-to_a", "a", "b"], 0),
+        (&[ForeignKey("a", "b", AtOnce), ForeignKey("b", "a", Deferrable)], &["b", "a"], 0),
+        (&[ForeignKey("a", "b", AtOnce), ForeignKey("b", "a", AtOnce)], &["a", "b"], 1),
     ];
-    for (at, (legs, parts, notes)) in cases.iter().enumerate() {
-        let plan = plan(&Pipeline::plain(), Rules::All, &facts(legs), Format::Sql).unwrap();
+    for (at, (keys, parts, notes)) in cases.iter().enumerate() {
+        let plan = plan(&Pipeline::plain(), Side::Source, &facts(keys), Format::Sql).unwrap();
         assert_eq!(
-            (told(&plan).join(" "), plan.notes.len()),
+            (part_names(&plan).join(" "), plan.notes.len()),
             (parts.join(" "), *notes),
             "case {at}"
         );
         let csv =
-            super::plan::plan(&Pipeline::plain(), Rules::All, &facts(legs), Format::Csv).unwrap();
+            super::plan::plan(&Pipeline::plain(), Side::Source, &facts(keys), Format::Csv).unwrap();
         assert_eq!((csv.parts.len(), csv.notes.len()), (plan.tables().len(), 0), "case {at}");
     }
 }
 
 #[test]
-fn a_key_that_was_named_has_to_be_one_for_sql() {
-    let facts = facts(&[Leg("child", "parent", AtOnce)]);
+fn a_key_of_the_file_must_be_a_key_of_the_table_for_sql() {
+    let facts = facts(&[ForeignKey("child", "parent", AtOnce)]);
     let child = TableName::new("public", "child");
     let planned = |key: &str, format| {
         let rule = TableRule { key: Some(vec![key.into()]), ..TableRule::new(child.clone()) };
         let pipeline = Pipeline { rules: vec![rule], ..Pipeline::plain() };
-        plan(&pipeline, Rules::All, &facts, format)
+        plan(&pipeline, Side::Source, &facts, format)
     };
     for wrong in ["nope", "to_parent"] {
         let fault = planned(wrong, Format::Sql).unwrap_err();

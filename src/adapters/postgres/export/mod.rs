@@ -33,7 +33,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Exported, Format, How, Output, Part, Snapshot};
+use crate::jobs::export::ports::{Consistency, ExportSide, Format, Output, Part, Snapshot};
 use fault::{of_either_side, unreadable};
 use pages::PagedSnapshot;
 use progress::{REPORT_EVERY_ROWS, report_progress};
@@ -60,7 +60,7 @@ impl PostgresExport {
 }
 
 #[async_trait]
-impl Exported for PostgresExport {
+impl ExportSide for PostgresExport {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let call = self.pool.call(Step::Read, None).await?;
         let facts = describe::facts(&call, tables, TargetTriggers::Fire).await;
@@ -112,8 +112,8 @@ struct PostgresSnapshot {
 
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
-    fn how(&self) -> How {
-        How::Held
+    fn consistency(&self) -> Consistency {
+        Consistency::Held
     }
 
     fn head(&self, notes: &[String]) -> String {

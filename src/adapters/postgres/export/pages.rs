@@ -25,7 +25,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Format, How, Output, Part, Snapshot};
+use crate::jobs::export::ports::{Consistency, Format, Output, Part, Snapshot};
 
 /// The most rows of one call, however short they are.
 const MOST_ROWS: u64 = 50_000;
@@ -160,8 +160,8 @@ impl PagedSnapshot {
 
 #[async_trait]
 impl Snapshot for PagedSnapshot {
-    fn how(&self) -> How {
-        How::Proved
+    fn consistency(&self) -> Consistency {
+        Consistency::Proved
     }
 
     fn head(&self, notes: &[String]) -> String {

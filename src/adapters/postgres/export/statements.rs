@@ -113,7 +113,7 @@ impl<'a> Statements<'a> {
                 out.extend_from_slice(b", ");
             }
             match self.part.pass {
-                Pass::First if column.late => out.extend_from_slice(b"null"),
+                Pass::First if column.omitted_first => out.extend_from_slice(b"null"),
                 Pass::First | Pass::Whole => literal(value, out),
             }
             written += 1;

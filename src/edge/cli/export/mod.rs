@@ -12,9 +12,10 @@ use super::output::{self, Exit};
 use super::slices;
 use crate::edge::http::wire::ErrorAnswer;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::range;
 use crate::engine::model::run::RunId;
-use crate::jobs::export::ports::{Format, How};
-use crate::jobs::export::{ExportReport, ExportTables, From};
+use crate::jobs::export::ports::{Consistency, Format};
+use crate::jobs::export::{ExportReport, ExportTables};
 use crate::wiring::App;
 use compression::Compression;
 use files::{Files, Place};
@@ -68,10 +69,10 @@ impl ExportArguments {
         }
     }
 
-    fn from(&self) -> From {
+    fn side(&self) -> range::Side {
         match self.from {
-            Side::Source => From::Source,
-            Side::Target => From::Target,
+            Side::Source => range::Side::Source,
+            Side::Target => range::Side::Target,
         }
     }
 
@@ -110,11 +111,14 @@ async fn exported(
     let (served, pipeline) = slices::asked_of(app, &arguments.selection)?;
     let terminal = app.terminal(served);
     let (format, compression) = (arguments.format(), arguments.compression());
-    ExportTables { pipeline, from: arguments.from(), format }
-        .run(&terminal.sides, &served.ports.meter, |tables, how| {
+    ExportTables { pipeline, side: arguments.side(), format }
+        .run(&terminal.sides, &served.ports.meter, |tables, consistency| {
             let place = place.clone();
-            let place =
-                if how == How::Proved { place.at_last(terminal.temporary_folder()) } else { place };
+            let place = if consistency == Consistency::Proved {
+                place.at_last(terminal.temporary_folder())
+            } else {
+                place
+            };
             Ok(Box::new(Files::open(place, format, compression, tables)?))
         })
         .await
