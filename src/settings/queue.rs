@@ -3,10 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::delivery::Calls;
+use crate::engine::model::project::is_local;
 use crate::engine::model::secret::SecretText;
 
 use super::errors::{Problem, Problems};
@@ -107,15 +108,9 @@ fn base_url(text: &str, local: bool) -> Result<String, Problem> {
 
 /// A token or a secret URL must not travel in clear, but for this machine's own servers.
 fn refuse_clear_text(url: &Url, local: bool) -> Result<(), Problem> {
-    let is_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     match url.scheme() {
         "https" => Ok(()),
-        "http" if is_here || local => Ok(()),
+        "http" if local || is_local(url) => Ok(()),
         "http" => Err(Problem::ClearText),
         _ => Err(Problem::QStashUrl),
     }

@@ -251,7 +251,7 @@ impl<'a> Rows<'a> {
     /// A key column as both sides order it: in its own order where that is the same everywhere,
     /// otherwise by the bytes of its text, an order that no collation changes and no index has.
     fn ordered(&self, column: &MovedColumn) -> String {
-        match native(column) {
+        match column.native_order() {
             Some(_) => format!("r.{}", sql::ident(&column.name)),
             None => format!("({} collate \"C\")", self.key_text(column)),
         }
@@ -264,7 +264,7 @@ impl<'a> Rows<'a> {
             .zip(key.values())
             .map(|(column, value)| {
                 let bound = values.bind(value.as_str());
-                match native(column) {
+                match column.native_order() {
                     Some(type_name) => format!("{bound}::{type_name}"),
                     None => format!("({bound}::text collate \"C\")"),
                 }
@@ -328,35 +328,13 @@ fn hulls(ranges: &[KeyRange]) -> Vec<KeyRange> {
     joined
 }
 
-/// The type that a key column is ordered in, if its order is the same in every database.
-fn native(column: &MovedColumn) -> Option<&'static str> {
-    let (source, target) = (unmodified(&column.source_type), unmodified(&column.target_type));
-    let whole = ["smallint", "integer", "bigint"];
-    if whole.contains(&source.as_ref()) && whole.contains(&target.as_ref()) {
-        return Some("bigint");
-    }
-    let same = [
-        "uuid",
-        "date",
-        "boolean",
-        "bytea",
-        "numeric",
-        "real",
-        "double precision",
-        "oid",
-        "timestamp with time zone",
-        "timestamp without time zone",
-    ];
-    same.into_iter().find(|name| *name == source && *name == target)
-}
-
 /// The target's text of a key may be another one than the source's: spelled otherwise, or rounded.
 /// A row would be taken for gone that the source has. Whole numbers have one spelling, and texts
 /// keep theirs.
 fn is_respelled(key: &MovedColumn) -> bool {
     let is_text = |name: &str| ["text", "character varying"].contains(&unmodified(name).as_ref());
     key.source_type != key.target_type
-        && native(key) != Some("bigint")
+        && key.native_order() != Some("bigint")
         && !(is_text(&key.source_type) && is_text(&key.target_type))
 }
 
@@ -380,16 +358,6 @@ fn compared_as(target_type: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn column(source_type: &str, target_type: &str) -> MovedColumn {
-        MovedColumn {
-            name: "c".into(),
-            source_type: source_type.into(),
-            target_type: target_type.into(),
-            fixed: false,
-            merges: false,
-        }
-    }
 
     fn key(value: &str) -> RowKey {
         RowKey::new(vec![value.to_owned()])
@@ -420,28 +388,6 @@ mod tests {
         ];
         assert_eq!(hulls(&ranges), [range(None, Some("b")), range(Some("c"), None)]);
         assert_eq!(hulls(&[KeyRange::ALL]), [KeyRange::ALL]);
-    }
-
-    #[test]
-    fn keys_are_ordered_natively_only_where_the_order_is_the_same_everywhere() {
-        for (source, target, order) in [
-            ("integer", "bigint", Some("bigint")),
-            ("uuid", "uuid", Some("uuid")),
-            ("numeric(10,2)", "numeric", Some("numeric")),
-            (
-                "timestamp(3) with time zone",
-                "timestamp with time zone",
-                Some("timestamp with time zone"),
-            ),
-            ("timestamp without time zone", "timestamp with time zone", None),
-            ("numeric(10,2)[]", "numeric(10,2)[]", None),
-            ("integer", "numeric", None),
-            ("text", "text", None),
-            ("character varying(3)", "character varying(3)", None),
-            ("public.mood", "public.mood", None),
-        ] {
-            assert_eq!(native(&column(source, target)), order, "{source} {target}");
-        }
     }
 
     #[test]

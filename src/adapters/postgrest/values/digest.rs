@@ -210,7 +210,7 @@ fn settled_rows(table: ComparedTable<'_>, query: Query) -> Query {
 /// database.
 fn between_ends(table: ComparedTable<'_>, ranges: &[KeyRange], query: Query) -> Query {
     let shape = table.comparison.shape;
-    if !printed::has_native_order(shape, &shape.key[0]) {
+    if printed::moved_column(shape, &shape.key[0]).1.native_order().is_none() {
         return query;
     }
     let end = |operator: &str, key: Option<&RowKey>| {

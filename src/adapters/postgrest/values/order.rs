@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 
 use crate::engine::model::shape::MovedColumn;
-use crate::engine::model::type_name::unmodified;
 
 /// The order of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,45 +18,14 @@ pub enum Order {
     Bytes,
 }
 
-/// The types with an order of their own that is the same in every database, and that the digests of
-/// a database use.
-const NATIVE: [&str; 13] = [
-    "smallint",
-    "integer",
-    "bigint",
-    "uuid",
-    "date",
-    "boolean",
-    "bytea",
-    "numeric",
-    "real",
-    "double precision",
-    "oid",
-    "timestamp with time zone",
-    "timestamp without time zone",
-];
-
-/// Says whether a type has such an order.
-pub fn is_native(type_name: &str) -> bool {
-    NATIVE.contains(&unmodified(type_name).as_ref())
-}
-
 impl Order {
     /// The order that both sides have of a column.
     pub fn of(column: &MovedColumn) -> Self {
-        let (source, target) = (unmodified(&column.source_type), unmodified(&column.target_type));
-        let whole = ["smallint", "integer", "bigint"];
-        if whole.contains(&source.as_ref()) && whole.contains(&target.as_ref()) {
-            return Self::Decimal;
-        }
-        if source != target {
-            return Self::Bytes;
-        }
-        match source.as_ref() {
-            "numeric" | "oid" => Self::Decimal,
-            "real" | "double precision" => Self::Float,
-            "date" | "timestamp with time zone" | "timestamp without time zone" => Self::Time,
-            // The texts of the other native types have the order of their values.
+        match column.native_order() {
+            Some("bigint" | "numeric" | "oid") => Self::Decimal,
+            Some("real" | "double precision") => Self::Float,
+            Some("date" | "timestamp with time zone" | "timestamp without time zone") => Self::Time,
+            // The texts of the other types with a native order have the order of their values.
             _ => Self::Bytes,
         }
     }

@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 
 use super::super::call::rows;
 use super::super::fault::RestError;
-use super::order::{self, Order};
+use super::order::Order;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::range::{Comparison, FilledFrom, KeyRange, RowKey};
 use crate::engine::model::shape::{MovedColumn, Shape};
@@ -157,26 +157,11 @@ const ROUNDED: [&str; 11] = [
     "real",
 ];
 
-/// Says whether a key column has an order of its own that is the same on both sides.
-pub fn has_native_order(shape: &Shape, name: &str) -> bool {
-    let (_, column) = moved_column(shape, name);
-    let types = [&column.source_type, &column.target_type];
-    let is_whole =
-        |name: &String| ["smallint", "integer", "bigint"].contains(&unmodified(name).as_ref());
-    let same = unmodified(types[0]) == unmodified(types[1]) || types.into_iter().all(is_whole);
-    same && order::is_native(types[0])
-}
-
 /// Compares two keys, in the order that both sides have.
 pub fn compare_keys(shape: &Shape, one: &RowKey, other: &RowKey) -> Ordering {
     let pairs = one.values().iter().zip(other.values()).zip(&shape.key);
-    let orders = pairs.map(|((one, other), name)| {
-        let (_, column) = moved_column(shape, name);
-        match has_native_order(shape, name) {
-            true => Order::of(column).compare(one, other),
-            false => one.as_bytes().cmp(other.as_bytes()),
-        }
-    });
+    let orders = pairs
+        .map(|((one, other), name)| Order::of(moved_column(shape, name).1).compare(one, other));
     orders.fold(Ordering::Equal, Ordering::then)
 }
 
@@ -194,7 +179,8 @@ pub fn range_of_key(shape: &Shape, ranges: &[KeyRange], key: &RowKey) -> Option<
     is_within.then_some(place)
 }
 
-fn moved_column<'a>(shape: &'a Shape, name: &str) -> (usize, &'a MovedColumn) {
+/// Returns a moved column with its place in a row.
+pub fn moved_column<'a>(shape: &'a Shape, name: &str) -> (usize, &'a MovedColumn) {
     let place = shape.place(name).expect("key and cursor columns are among the moved ones");
     (place, &shape.columns[place])
 }

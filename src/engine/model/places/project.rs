@@ -60,15 +60,9 @@ impl Project {
     /// a path is a Supabase project's; one with a path says itself where the API is.
     pub fn parse(url: &str, key: &str) -> Result<Self, BadProject> {
         let mut api = Url::parse(url.trim()).map_err(|_| BadProject::NoUrl)?;
-        let is_local = match api.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return Err(BadProject::NoUrl),
-        };
         match api.scheme() {
             "https" => {}
-            "http" if is_local => {}
+            "http" if is_local(&api) => {}
             "http" => return Err(BadProject::Unencrypted),
             _ => return Err(BadProject::NoUrl),
         }
@@ -127,6 +121,16 @@ impl Project {
 impl fmt::Display for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.label())
+    }
+}
+
+/// Says whether a URL leads to this machine, so that nothing travels in the clear.
+pub fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -9,6 +9,7 @@ use super::deletes::Mark;
 use super::facts::{Relation, TableFacts};
 use super::page::Encoding;
 use super::table::TableName;
+use super::type_name::unmodified;
 use crate::engine::model::pipeline::Policy;
 
 /// One table's agreement: the same columns, in the same order, on both sides.
@@ -88,6 +89,30 @@ pub struct MovedColumn {
     pub merges: bool,
 }
 
+impl MovedColumn {
+    /// The type whose order a column of a key has, if every database orders its values alike.
+    pub fn native_order(&self) -> Option<&'static str> {
+        const WHOLE: [&str; 3] = ["smallint", "integer", "bigint"];
+        const OTHERS: [&str; 10] = [
+            "uuid",
+            "date",
+            "boolean",
+            "bytea",
+            "numeric",
+            "real",
+            "double precision",
+            "oid",
+            "timestamp with time zone",
+            "timestamp without time zone",
+        ];
+        let (source, target) = (unmodified(&self.source_type), unmodified(&self.target_type));
+        if WHOLE.contains(&&*source) && WHOLE.contains(&&*target) {
+            return Some("bigint");
+        }
+        OTHERS.into_iter().find(|name| *name == source && *name == target)
+    }
+}
+
 impl Shape {
     /// The column that says which row is newer, where the newer one wins.
     pub fn newest_by(&self) -> Option<&str> {
@@ -123,5 +148,42 @@ impl Shape {
     /// values, and without it such a row would differ for ever.
     pub fn changeable(&self) -> impl Iterator<Item = &MovedColumn> {
         self.columns.iter().filter(|column| !column.fixed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(source: &str, target: &str) -> MovedColumn {
+        MovedColumn {
+            name: "id".to_owned(),
+            source_type: source.to_owned(),
+            target_type: target.to_owned(),
+            fixed: false,
+            merges: false,
+        }
+    }
+
+    #[test]
+    fn keys_are_ordered_natively_only_where_the_order_is_the_same_everywhere() {
+        for (source, target, order) in [
+            ("integer", "bigint", Some("bigint")),
+            ("uuid", "uuid", Some("uuid")),
+            ("numeric(10,2)", "numeric", Some("numeric")),
+            (
+                "timestamp(3) with time zone",
+                "timestamp with time zone",
+                Some("timestamp with time zone"),
+            ),
+            ("timestamp without time zone", "timestamp with time zone", None),
+            ("numeric(10,2)[]", "numeric(10,2)[]", None),
+            ("integer", "numeric", None),
+            ("text", "text", None),
+            ("character varying(3)", "character varying(3)", None),
+            ("public.mood", "public.mood", None),
+        ] {
+            assert_eq!(column(source, target).native_order(), order, "{source} {target}");
+        }
     }
 }
