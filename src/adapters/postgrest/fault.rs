@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use crate::adapters::api::http::{Answered, NoAnswer};
+use crate::adapters::api::verdict;
 use crate::adapters::json_rows::BadRow;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -128,15 +129,7 @@ impl RestError {
             return refusal_judgement(*status, code, table);
         }
         let (code, hint) = match self {
-            Self::NoAnswer(NoAnswer::TooLarge(_)) => (
-                FaultCode::TooLarge,
-                "leave the table out, or give the database's own postgres:// URL: one row of it is \
-                 larger than what is read over an API",
-            ),
-            Self::NoAnswer(_) => (
-                FaultCode::Unreachable,
-                "check the project's URL and the network; the next run goes on where this one stopped",
-            ),
+            Self::NoAnswer(error) => verdict::of_no_answer(error),
             Self::Row(_) => (
                 FaultCode::BadFrame,
                 "report it with the API's version; nothing was saved for this page",
@@ -165,10 +158,7 @@ impl RestError {
                 "leave `where` out, make a view of those rows and sync that, or give the source as a \
                  postgres:// URL",
             ),
-            Self::Stranger | Self::Description(_) | Self::Refused { .. } => (
-                FaultCode::NoApi,
-                "check that the URL is the project's own, as in https://PROJECT.supabase.co",
-            ),
+            Self::Stranger | Self::Description(_) | Self::Refused { .. } => verdict::NO_API,
         };
         (code, hint.to_owned())
     }
@@ -187,14 +177,8 @@ fn refusal_judgement(status: u16, code: &str, table: Option<&TableName>) -> Judg
              the role more time (alter role service_role set statement_timeout = '60s'; notify pgrst, \
              'reload config')",
         ),
-        (540, _) => (
-            FaultCode::ProjectPaused,
-            "restore the project in its dashboard: a free one is paused after a week without use",
-        ),
-        (402, _) => (
-            FaultCode::OverQuota,
-            "the organisation has used up its quota: wait for the next cycle, or choose a larger plan",
-        ),
+        (540, _) => verdict::PAUSED,
+        (402, _) => verdict::OVER_QUOTA,
         (_, "PGRST303") => (
             FaultCode::KeyExpired,
             "the key has expired: copy a new one from the project's settings, API keys",
@@ -251,18 +235,12 @@ fn refusal_judgement(status: u16, code: &str, table: Option<&TableName>) -> Judg
             FaultCode::UrlTooLong,
             "a key's values are too long for the API's URLs: choose a shorter `key`",
         ),
-        (429, _) => (FaultCode::Busy, "the API takes no more calls for a moment: it passes"),
+        (429, _) => verdict::BUSY,
         (500, "21000" | "55000") => {
             (FaultCode::Refused, "the server refused the statement; its code says why")
         }
-        (500.., _) => (
-            FaultCode::Unavailable,
-            "nothing to do if it passes; look at the project's dashboard if it does not",
-        ),
-        (404 | 300..=399, _) => (
-            FaultCode::NoApi,
-            "check that the URL is the project's own, as in https://PROJECT.supabase.co",
-        ),
+        (500.., _) => verdict::BROKEN_GATEWAY,
+        (404 | 300..=399, _) => verdict::NO_API,
         _ => (FaultCode::Refused, "the API refused the call; its code says why"),
     };
     (word, hint.to_owned())

@@ -4,11 +4,9 @@
 //! - `sqlstate`: which codes speak of a row, and which of the server, a role or a statement
 //! - `verdict`: from an error to the fault that says who must act
 //! - `api`: the same for the API before a database
-//! - `judgement`: the form of these verdicts
 
 mod api;
 mod error;
-mod judgement;
 mod sqlstate;
 mod verdict;
 

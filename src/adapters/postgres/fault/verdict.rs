@@ -2,8 +2,8 @@
 
 use super::api;
 use super::error::PostgresError;
-use super::judgement::Judgement;
 use super::sqlstate::of_a_row;
+use crate::adapters::api::verdict::Judgement;
 use crate::adapters::postgres::rows::copy_frames::BadFrame;
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::engine::model::fault::{Fault, Step};
