@@ -197,10 +197,7 @@ pub async fn empty(
         })
         .collect();
     let text = looks.join(" union all ");
-    let (begun, rows) = tokio::join!(session.begin(Purpose::Look), session.query(&text, []));
-    begun?;
-    let rows = rows?;
-    session.commit().await?;
+    let rows = session.alone(Purpose::Look, &text, []).await?;
     Ok(rows
         .iter()
         .filter_map(|row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned())

@@ -21,12 +21,9 @@ pub use expressions::Rows;
 /// Says whether this side can evaluate the operator's condition, which is tried on no row.
 pub async fn takes_filter(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let Some(filter) = &shape.filter else { return Ok(true) };
-    session.begin(Purpose::Read).await?;
     let table = sql::table(&shape.table);
     let text = format!("select from {table} as r where {} limit 0", sql::condition(filter));
-    let tried = session.query(&text, []).await;
-    session.roll_back().await?;
-    match tried {
+    match session.alone(Purpose::Read, &text, []).await {
         Ok(_) => Ok(true),
         Err(error) if error.code().is_some_and(names_what_is_not_there) => Ok(false),
         Err(error) => Err(error),
@@ -141,11 +138,7 @@ async fn answer(
     text: &str,
     Values(values): Values,
 ) -> Result<Vec<Row>, PostgresError> {
-    let (begun, rows) = tokio::join!(session.begin(Purpose::Read), session.query(text, values));
-    begun?;
-    let rows = rows?;
-    session.roll_back().await?;
-    Ok(rows)
+    session.alone(Purpose::Read, text, values).await
 }
 
 fn place_of(row: &Row) -> usize {
