@@ -39,9 +39,9 @@ impl Ledger for PostgresTarget {
                     tables,
                     source.as_deref(),
                 );
-                if let Some((facts, begun)) = call.end(opened.await)? {
+                if let Some((facts, run_state)) = call.end(opened.await)? {
                     let facts = Facts { json_alone: true, ..facts };
-                    return Ok((facts, Ok(Opened::Run(begun))));
+                    return Ok((facts, Ok(Opened::Run(run_state))));
                 }
                 (Target::describe(self, tables).await?, source)
             }

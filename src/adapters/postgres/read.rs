@@ -61,8 +61,8 @@ async fn collected(
         }
     };
     let reading = json_page::reading(rows, most_bytes);
-    let (begun, proof, json) = tokio::join!(begin(session, shape), proof, session.json(&reading));
-    begun?;
+    let (begin, proof, json) = tokio::join!(begin(session, shape), proof, session.json(&reading));
+    begin?;
     if proof?.first().is_some_and(|row| row.get(0)) {
         return Err(PostgresError::KeyNotUnique(shape.key.join(", ")));
     }
@@ -76,9 +76,9 @@ async fn collected(
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    let (begun, held) =
+    let (begin, held) =
         tokio::join!(session.begin(Purpose::Copy), agreement::hold(session, shape, Side::Source));
-    begun?;
+    begin?;
     held
 }
 

@@ -13,7 +13,7 @@ use super::apply::triggers;
 use super::catalog::agreement;
 use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
-use super::refusals::{Put, put};
+use super::refusals::{WrittenPage, write};
 use super::sql::transaction::Purpose;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -49,12 +49,12 @@ const REHEARSED: &str = "rehearsed";
 impl Rehearse for PostgresTarget {
     async fn rehearse(&self) -> Result<Box<dyn Rehearsal>, Fault> {
         let session = self.pool.take().await?;
-        let begun = async {
+        let begin = async {
             session.begin(Purpose::Write).await?;
             // What waits for the end of the transaction would never be checked.
             session.batch("set constraints all immediate").await
         };
-        begun.await.map_err(|error| to_fault(error, Step::Write))?;
+        begin.await.map_err(|error| to_fault(error, Step::Write))?;
         let most_bytes = self.pool.is_project().then_some(MOST_OVER_API);
         Ok(Box::new(Trial { session, triggers: self.triggers, most_bytes, tried: 0 }))
     }
@@ -99,9 +99,10 @@ impl Trial {
             session.batch("set local session_replication_role to default").await?;
             triggers::begin(session, self.triggers, &[shape]).await?;
         }
-        let Put { tally, refused, straight: _ } = put(session, shape, page, false).await?;
+        let WrittenPage { tally, rejects, straight: _ } =
+            write(session, shape, page, false).await?;
         session.release(REHEARSED).await?;
-        let rejected = refused.into_iter().map(|reject| RejectedRow {
+        let rejected = rejects.into_iter().map(|reject| RejectedRow {
             key: reject.key,
             code: reject.code,
             reason: reject.reason,

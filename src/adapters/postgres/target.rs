@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::catalog::{describe, sequences};
-use super::commit::under_lease::Writing;
+use super::commit::under_lease::Destination;
 use super::commit::{
     add_columns, advance_sequence, delete, interdependent, page, page_in_one_call,
 };
@@ -54,9 +54,9 @@ impl PostgresTarget {
     }
 
     /// A place to write rows to under the lease.
-    fn writing<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Writing<'a> {
+    fn destination<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Destination<'a> {
         let Self { schema, triggers, .. } = self;
-        Writing { session, schema, lease, triggers: *triggers }
+        Destination { session, schema, lease, triggers: *triggers }
     }
 }
 
@@ -99,7 +99,7 @@ impl Target for PostgresTarget {
 
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
         let call = self.pool.call(Step::Write, Some(&batch.shape.table)).await?;
-        let to = self.writing(&call, lease);
+        let to = self.destination(&call, lease);
         call.end(match self.pool.is_project() {
             true => page_in_one_call::commit(to, batch).await,
             false => page::commit(to, batch).await,
@@ -108,7 +108,7 @@ impl Target for PostgresTarget {
 
     async fn retry(&self, lease: &Lease, again: &RetriedRows<'_>) -> Result<Committed, Fault> {
         let call = self.pool.call(Step::Write, Some(&again.shape.table)).await?;
-        call.end(page::retry(self.writing(&call, lease), again).await)
+        call.end(page::retry(self.destination(&call, lease), again).await)
     }
 
     async fn retry_interdependent(
@@ -118,7 +118,7 @@ impl Target for PostgresTarget {
         gone: &[Deletion<'_>],
     ) -> Result<Vec<Committed>, Fault> {
         let call = self.pool.call(Step::Write, None).await?;
-        call.end(interdependent::retry(self.writing(&call, lease), all, gone).await)
+        call.end(interdependent::retry(self.destination(&call, lease), all, gone).await)
     }
 
     async fn delete(&self, lease: &Lease, deletion: &Deletion<'_>) -> Result<Deleted, Fault> {

@@ -128,13 +128,13 @@ pub async fn facts(
     tables: Option<&[TableName]>,
     triggers: TargetTriggers,
 ) -> Result<Facts, PostgresError> {
-    let (history, begun, identity, rows) = tokio::join!(
+    let (history, begin, identity, rows) = tokio::join!(
         session.query(HISTORY, []),
         session.begin(Purpose::Look),
         session.query(IDENTITY, []),
         session.ask(catalog(tables)),
     );
-    begun?;
+    begin?;
     let (identity, rows) = (identity?, rows?);
     let keeps_triggers = triggers == TargetTriggers::Suppress && !is_allowed(session).await?;
     session.roll_back().await?;

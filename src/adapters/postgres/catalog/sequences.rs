@@ -60,8 +60,8 @@ pub async fn of_tables(
         tables.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>()
     };
     let asked = [part(TableName::schema).into(), part(TableName::name).into()];
-    let (begun, rows) = tokio::join!(session.begin(Purpose::Look), session.query(SEQUENCES, asked));
-    begun?;
+    let (begin, rows) = tokio::join!(session.begin(Purpose::Look), session.query(SEQUENCES, asked));
+    begin?;
     let mut sequences = Vec::new();
     let mut looks = Vec::new();
     for row in rows? {

@@ -59,7 +59,7 @@ pub async fn rows(
         }
         left.push(keys);
         for (part, outcome) in attempts {
-            left.extend(after(session, shape, part, outcome, &mut deleted).await?);
+            left.extend(record_outcome(session, shape, part, outcome, &mut deleted).await?);
         }
     }
     let tally = Tally { deleted: deleted.rows, ..Tally::default() };
@@ -69,7 +69,7 @@ pub async fn rows(
 }
 
 /// Records the outcome of rows that were tried. Gives those that are to be tried once more.
-async fn after(
+async fn record_outcome(
     session: &Session,
     shape: &Shape,
     mut part: Vec<RowKey>,
@@ -81,7 +81,7 @@ async fn after(
             deleted.rows += rows;
             if rows < part.len() as u64 {
                 let stay = present_keys(session, shape, &part, "").await?;
-                deleted.kept.extend(stay.into_iter().map(|key| kept(key, IN_SILENCE)));
+                deleted.kept.extend(stay.into_iter().map(|key| kept(key, SILENT_TRIGGER)));
             }
             Ok(Vec::new())
         }
@@ -93,7 +93,7 @@ async fn after(
             if locked.is_empty() {
                 return Err(error);
             }
-            deleted.kept.extend(locked.into_iter().map(|key| kept(key, BY_A_LOCK)));
+            deleted.kept.extend(locked.into_iter().map(|key| kept(key, LOCKED_ROW)));
             Ok(vec![free.into_iter().collect()])
         }
         Err(error) if part.len() == 1 => {
@@ -108,10 +108,10 @@ async fn after(
 }
 
 /// The holder of a row that is still there although nothing refused to delete it.
-const IN_SILENCE: &str = "a trigger that drops the delete without a word";
+const SILENT_TRIGGER: &str = "a trigger that drops the delete without a word";
 
 /// The holder of a row that could not be waited for.
-const BY_A_LOCK: &str = "somebody's lock; the next run tries again";
+const LOCKED_ROW: &str = "somebody's lock; the next run tries again";
 
 fn kept(key: RowKey, by: &str) -> KeptRow {
     KeptRow { key, by: by.to_owned() }

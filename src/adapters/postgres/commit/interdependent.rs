@@ -16,8 +16,8 @@
 //! A cycle in which no foreign key takes NULL and none is deferrable has no first row. It stays
 //! rejected.
 
-use super::interdependent_deletes::{self, Leaving, Written};
-use super::under_lease::Writing;
+use super::interdependent_deletes::{self, DepartingTable, StagedTable};
+use super::under_lease::Destination;
 use crate::adapters::postgres::apply::foreign_keys::{self, ForeignKey};
 use crate::adapters::postgres::apply::stage::{self, STAGED};
 use crate::adapters::postgres::apply::unique_values::{self, Unique};
@@ -63,11 +63,11 @@ struct RefusedTables {
 /// Writes what can be written and takes off what can leave; what became of each table, of those
 /// that wait first.
 pub async fn retry(
-    to: Writing<'_>,
+    to: Destination<'_>,
     all: &[RetriedRows<'_>],
     gone: &[Deletion<'_>],
 ) -> Result<Vec<Committed>, PostgresError> {
-    let Writing { session, schema, lease, .. } = to;
+    let Destination { session, schema, lease, .. } = to;
     session.begin(Purpose::Write).await?;
     lease::prove(session, schema, lease).await?;
     session.prepare("set constraints all deferred").await?;
@@ -109,8 +109,8 @@ pub async fn retry(
     for table in &leaving {
         let Deletion { run, shape, .. } = *table.deletion;
         let tally = Tally { deleted: table.deleted, ..Tally::default() };
-        let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-        saved.push(Committed { tally, straight: false, rejects: set_aside });
+        let rejects_left = history::count(session, schema, run, &shape.table, &tally).await?;
+        saved.push(Committed { tally, straight: false, rejects: rejects_left });
     }
     session.commit().await?;
     Ok(saved)
@@ -145,11 +145,11 @@ fn columns(shape: &Shape) -> String {
 async fn leave_out_waiting(
     session: &Session,
     waiting: &[WaitingTable<'_>],
-    leaving: &[Leaving<'_>],
+    leaving: &[DepartingTable<'_>],
 ) -> Result<(), PostgresError> {
-    let written: Vec<Written<'_>> = waiting
+    let written: Vec<StagedTable<'_>> = waiting
         .iter()
-        .map(|table| Written { shape: table.again.shape, staged: table.staged.as_str() })
+        .map(|table| StagedTable { shape: table.again.shape, staged: table.staged.as_str() })
         .collect();
     for _ in 0..MOST_LOOKS {
         let mut left_out = interdependent_deletes::keep_held(session, leaving, &written).await?;
@@ -198,7 +198,7 @@ fn staged_parents<'w, 'a>(
 async fn write(
     session: &Session,
     waiting: &mut [WaitingTable<'_>],
-    leaving: &mut [Leaving<'_>],
+    leaving: &mut [DepartingTable<'_>],
 ) -> Result<Result<(), RefusedTables>, PostgresError> {
     let refused_leaving = |at| Ok(Err(RefusedTables { waiting: Vec::new(), leaving: vec![at] }));
     for (at, table) in leaving.iter().enumerate() {
@@ -333,6 +333,6 @@ async fn clear_rejected(
     rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
     let updated = (keys.len() as u64).saturating_sub(table.inserted);
     let tally = Tally { inserted: table.inserted, updated, ..Tally::default() };
-    let set_aside = history::count(session, schema, run, &shape.table, &tally).await?;
-    Ok(Committed { tally, straight: false, rejects: set_aside })
+    let rejects_left = history::count(session, schema, run, &shape.table, &tally).await?;
+    Ok(Committed { tally, straight: false, rejects: rejects_left })
 }

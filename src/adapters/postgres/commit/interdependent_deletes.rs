@@ -38,7 +38,7 @@ const HOLDERS: &str = "\
     order by f.conname";
 
 /// One table's rows.
-pub struct Leaving<'a> {
+pub struct DepartingTable<'a> {
     /// The rows that are to go.
     pub deletion: &'a Deletion<'a>,
     /// The table that their keys are in.
@@ -57,7 +57,7 @@ struct Holder {
 }
 
 /// The staged rows of a table, which are going to be written.
-pub struct Written<'a> {
+pub struct StagedTable<'a> {
     /// The table's agreement.
     pub shape: &'a Shape,
     /// The table that they are in.
@@ -68,7 +68,7 @@ pub struct Written<'a> {
 pub async fn stage<'a>(
     session: &Session,
     gone: &'a [Deletion<'a>],
-) -> Result<Vec<Leaving<'a>>, PostgresError> {
+) -> Result<Vec<DepartingTable<'a>>, PostgresError> {
     let mut leaving = Vec::with_capacity(gone.len());
     for (at, deletion) in gone.iter().enumerate() {
         let (shape, staged) = (deletion.shape, format!("pg_temp.syncline_leaving_{at}"));
@@ -99,7 +99,7 @@ pub async fn stage<'a>(
         );
         session.ask(Statement::write(text, values)).await?;
         let (uniques, holders) = (Vec::new(), Vec::new());
-        leaving.push(Leaving { deletion, staged, deleted: 0, uniques, holders });
+        leaving.push(DepartingTable { deletion, staged, deleted: 0, uniques, holders });
     }
     Ok(leaving)
 }
@@ -116,8 +116,8 @@ fn holder(row: &Row) -> Holder {
 /// that is neither written nor leaves itself, or one that points there newly. How many they were.
 pub async fn keep_held(
     session: &Session,
-    leaving: &[Leaving<'_>],
-    written: &[Written<'_>],
+    leaving: &[DepartingTable<'_>],
+    written: &[StagedTable<'_>],
 ) -> Result<u64, PostgresError> {
     let mut kept = 0;
     for table in leaving {
@@ -128,7 +128,7 @@ pub async fn keep_held(
     Ok(kept)
 }
 
-impl Leaving<'_> {
+impl DepartingTable<'_> {
     /// Looks up what has to be freed and what may hold the rows.
     pub async fn look_up(&mut self, session: &Session) -> Result<(), PostgresError> {
         let shape = self.deletion.shape;
@@ -141,8 +141,8 @@ impl Leaving<'_> {
     fn keep_held_sql(
         &self,
         holder: &Holder,
-        leaving: &[Leaving<'_>],
-        written: &[Written<'_>],
+        leaving: &[DepartingTable<'_>],
+        written: &[StagedTable<'_>],
     ) -> String {
         let shape = self.deletion.shape;
         let points = |row: &str| {
@@ -154,7 +154,7 @@ impl Leaving<'_> {
         };
         let mut stays = points("r");
         let mut newly = String::new();
-        for Written { shape: child, staged } in
+        for StagedTable { shape: child, staged } in
             written.iter().filter(|written| written.shape.table == holder.child)
         {
             let own = same_key(child, "s", "r");

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::under_lease::{Constraints, Writing, begin};
+use super::under_lease::{Constraints, Destination, begin};
 use crate::adapters::postgres::apply::merge;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::refusals::{Put, put};
+use crate::adapters::postgres::refusals::{WrittenPage, write};
 use crate::adapters::postgres::rows::copy_frames;
 use crate::adapters::postgres::rows::keys::key_of;
 use crate::adapters::postgres::state::rejects::{self, NewReject};
@@ -22,7 +22,7 @@ use crate::engine::ports::{Batch, Committed, RetriedRows};
 
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
 /// already; then the page is tried once more, with its constraints checked at once.
-pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
+pub async fn commit(to: Destination<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
     match attempt(to, batch, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
@@ -34,68 +34,71 @@ pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, Pos
 }
 
 async fn attempt(
-    to: Writing<'_>,
+    to: Destination<'_>,
     batch: &Batch<'_>,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
-    let Writing { session, schema, lease, .. } = to;
+    let Destination { session, schema, lease, .. } = to;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
     let suppressed = begin(to, shape, constraints).await?;
     // Foreign keys are looked after here then, and that needs the page to be staged.
     let straight = fresh && !suppressed && merge::takes_copy(session, shape).await?;
-    let Put { tally, straight, refused } = put(session, shape, page, straight).await?;
-    let (saved, kept, counted) = tokio::join!(
+    let WrittenPage { tally, straight, rejects } = write(session, shape, page, straight).await?;
+    let (checkpoint, record, count) = tokio::join!(
         checkpoints::save_checkpoint(session, schema, lease, &shape.table, checkpoint),
-        rejects::record(session, schema, lease.pipeline(), &shape.table, &refused),
+        rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),
         history::count(session, schema, run, &shape.table, &tally),
     );
-    saved?;
-    kept?;
-    let mut set_aside = counted?;
+    checkpoint?;
+    record?;
+    let mut rejects_left = count?;
     // Rows of earlier pages are rejected, too: some of them may have come with this page.
-    if set_aside > refused.len() as u64 {
-        let accepted = accepted_keys(shape, page, &refused)?;
-        set_aside -=
+    if rejects_left > rejects.len() as u64 {
+        let accepted = accepted_keys(shape, page, &rejects)?;
+        rejects_left -=
             rejects::clear(session, schema, lease.pipeline(), &shape.table, &accepted).await?;
     }
     session.commit().await?;
-    Ok(Committed { tally, straight, rejects: set_aside })
+    Ok(Committed { tally, straight, rejects: rejects_left })
 }
 
 /// The keys of a page's rows, but for those that were refused.
 fn accepted_keys(
     shape: &Shape,
     page: &Page,
-    refused: &[NewReject],
+    rejects: &[NewReject],
 ) -> Result<Vec<RowKey>, PostgresError> {
-    let refused: BTreeSet<&RowKey> = refused.iter().map(|reject| &reject.key).collect();
+    let rejects: BTreeSet<&RowKey> = rejects.iter().map(|reject| &reject.key).collect();
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
     let keys = rows.into_iter().map(|row| key_of(shape, &page.bytes[row]));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    Ok(keys.into_iter().filter(|key| !refused.contains(key)).collect())
+    Ok(keys.into_iter().filter(|key| !rejects.contains(key)).collect())
 }
 
 /// Tries rejected rows again: `page` is what the source still has of `keys`. What goes
 /// in, and what is gone, is let go; what is refused again stays.
-pub async fn retry(to: Writing<'_>, again: &RetriedRows<'_>) -> Result<Committed, PostgresError> {
-    let Writing { session, schema, lease, .. } = to;
+pub async fn retry(
+    to: Destination<'_>,
+    again: &RetriedRows<'_>,
+) -> Result<Committed, PostgresError> {
+    let Destination { session, schema, lease, .. } = to;
     let RetriedRows { run, shape, page, keys } = *again;
     begin(to, shape, Constraints::AtOnce).await?;
-    let Put { tally, straight, refused } = put(session, shape, page, false).await?;
+    let WrittenPage { tally, straight, rejects } = write(session, shape, page, false).await?;
     let gone: Vec<RowKey> = keys
         .iter()
-        .filter(|key| !refused.iter().any(|reject| reject.key == **key))
+        .filter(|key| !rejects.iter().any(|reject| reject.key == **key))
         .cloned()
         .collect();
-    let (cleared, kept, counted, committed) = tokio::join!(
+    let (clear, record, count, commit) = tokio::join!(
         rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone),
-        rejects::record(session, schema, lease.pipeline(), &shape.table, &refused),
+        rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),
         history::count(session, schema, run, &shape.table, &tally),
         session.commit(),
     );
-    cleared?;
-    kept?;
-    let set_aside = counted?;
-    committed?;
-    Ok(Committed { tally, straight, rejects: set_aside })
+    clear?;
+    record?;
+    let rejects_left = count?;
+    commit?;
+    Ok(Committed { tally, straight, rejects: rejects_left })
 }

@@ -4,7 +4,7 @@
 use tokio_postgres::error::SqlState;
 
 use super::page;
-use super::under_lease::Writing;
+use super::under_lease::Destination;
 use crate::adapters::postgres::apply::{merge, stage, unstaged};
 use crate::adapters::postgres::catalog::agreement::{self, Holding};
 use crate::adapters::postgres::fault::PostgresError;
@@ -22,7 +22,7 @@ use crate::engine::ports::{Batch, Committed};
 
 /// Saves a batch: in one call if that can be, and otherwise as at a server, but never by a COPY
 /// straight into the table.
-pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
+pub async fn commit(to: Destination<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
     match commit_whole(to, batch).await? {
         Some(committed) => Ok(committed),
         None => page::commit(to, &Batch { fresh: false, ..*batch }).await,
@@ -33,11 +33,11 @@ pub async fn commit(to: Writing<'_>, batch: &Batch<'_>) -> Result<Committed, Pos
 /// rejected, and no trigger looks at its rows before they are written. A row that is refused is
 /// found the other way.
 async fn commit_whole(
-    to: Writing<'_>,
+    to: Destination<'_>,
     batch: &Batch<'_>,
 ) -> Result<Option<Committed>, PostgresError> {
     let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
-    let Writing { session, schema, lease, triggers } = to;
+    let Destination { session, schema, lease, triggers } = to;
     if triggers == TargetTriggers::Suppress {
         return Ok(None);
     }

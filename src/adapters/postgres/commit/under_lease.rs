@@ -23,7 +23,7 @@ pub enum Constraints {
 
 /// A place to write rows to under the lease.
 #[derive(Clone, Copy)]
-pub struct Writing<'a> {
+pub struct Destination<'a> {
     /// The connection.
     pub session: &'a Session,
     /// The schema of the state tables.
@@ -36,7 +36,7 @@ pub struct Writing<'a> {
 
 /// Begins the transaction of a table's rows; whether its triggers are suppressed.
 pub async fn begin(
-    to: Writing<'_>,
+    to: Destination<'_>,
     shape: &Shape,
     constraints: Constraints,
 ) -> Result<bool, PostgresError> {

@@ -30,8 +30,8 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// The time that this question may take.
 const PING_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The most names in a row that may be taken.
-const MOST_TAKEN: usize = 1_000;
+/// The most names in a row that are passed over because another program holds them.
+const MOST_NAMES: usize = 1_000;
 
 /// The savepoint before a COPY.
 const BEFORE_COPY: &str = "before_copy";
@@ -193,11 +193,11 @@ impl Session {
             Via::Script(script) => return script.query(statement).await,
         };
         let bound: Vec<_> = statement.values.into_iter().map(Parameter::bound).collect();
-        let answered = async {
+        let rows = async {
             let rows = client.query_typed_raw(&statement.text, bound).await?;
             rows.map_ok(Row::Wire).try_collect().await
         };
-        within(answered).await
+        within(rows).await
     }
 
     /// Runs one statement in a transaction of its own and gives its rows.
@@ -263,35 +263,35 @@ impl Session {
     /// Begins to read what a COPY sends.
     pub async fn copy_out(&self, text: &str) -> Result<CopyOutStream, PostgresError> {
         let Connection { client, .. } = self.wire()?;
-        self.past_taken_names(|| within(client.copy_out(text))).await
+        self.past_foreign_names(|| within(client.copy_out(text))).await
     }
 
     /// Begins to write what a COPY takes.
     pub async fn copy_in(&self, text: &str) -> Result<CopyInSink<Bytes>, PostgresError> {
         let Connection { client, .. } = self.wire()?;
-        self.past_taken_names(|| within(client.copy_in(text))).await
+        self.past_foreign_names(|| within(client.copy_in(text))).await
     }
 
     /// Begins a COPY. The driver prepares it under a name, counted up from s0 by each process, and
     /// behind a transaction pooler another program's statement may have that name already: then
     /// the next one is tried, behind a savepoint.
-    async fn past_taken_names<T, F>(&self, copy: impl Fn() -> F) -> Result<T, PostgresError>
+    async fn past_foreign_names<T, F>(&self, copy: impl Fn() -> F) -> Result<T, PostgresError>
     where
         F: Future<Output = Result<T, PostgresError>>,
     {
-        let mut taken = 0;
+        let mut passed_over = 0;
         loop {
-            let (saved, begun) = tokio::join!(self.savepoint(BEFORE_COPY), copy());
-            saved?;
-            match begun {
+            let (savepoint, stream) = tokio::join!(self.savepoint(BEFORE_COPY), copy());
+            savepoint?;
+            match stream {
                 Err(error)
                     if error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT)
-                        && taken < MOST_TAKEN =>
+                        && passed_over < MOST_NAMES =>
                 {
-                    taken += 1;
+                    passed_over += 1;
                     self.roll_back_to(BEFORE_COPY).await?;
                 }
-                begun => return begun,
+                stream => return stream,
             }
         }
     }

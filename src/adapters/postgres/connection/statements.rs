@@ -63,9 +63,9 @@ impl Session {
         let mut answers = Vec::new();
         if last.is_some() {
             let expected: Vec<_> = statements.iter().map(|statement| statement.expects).collect();
-            let asks = join_all(statements.into_iter().map(|statement| self.ask(statement)));
-            let (begun, rows) = tokio::join!(self.begin(purpose), asks);
-            begun?;
+            let queries = join_all(statements.into_iter().map(|statement| self.ask(statement)));
+            let (begin, rows) = tokio::join!(self.begin(purpose), queries);
+            begin?;
             for (expects, rows) in expected.into_iter().zip(rows) {
                 let rows = rows?;
                 if expects.is_some_and(|expects| (expects == Expects::SomeRow) == rows.is_empty()) {
@@ -81,13 +81,13 @@ impl Session {
                 Some(_) => Ok(()),
             }
         };
-        let asks = join_all(rest.into_iter().map(|statement| self.ask(statement)));
-        let (begun, rows, committed) = tokio::join!(begin, asks, self.commit());
-        begun?;
+        let queries = join_all(rest.into_iter().map(|statement| self.ask(statement)));
+        let (begin, rows, commit) = tokio::join!(begin, queries, self.commit());
+        begin?;
         for rows in rows {
             answers.push(rows?);
         }
-        committed?;
+        commit?;
         Ok(Some(answers))
     }
 }

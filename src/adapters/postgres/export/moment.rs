@@ -141,14 +141,14 @@ pub async fn look(
     let parts = once_each(parts);
     let locks: Vec<String> = parts.iter().map(|part| lock(&part.table, part.relation)).collect();
     let look = look_sql(&parts, older_than);
-    let (begun, locked, rows) = tokio::join!(
+    let (begin, locked, rows) = tokio::join!(
         session.begin(Purpose::Read),
         locked(session, &locks),
         session.query(&look, [])
     );
     // Also of what failed, which the next call would run again.
     session.roll_back().await?;
-    begun?;
+    begin?;
     locked?;
     let rows = rows?;
     let first = rows.first().ok_or_else(|| script::unreadable("a moment"))?;

@@ -120,12 +120,12 @@ impl PagedSnapshot {
         let point = self.moment.point.as_ref().expect("a piece is of a moment with rows");
         let page = page_sql(piece, part, format, range, point);
         let lock = moment::lock(&piece.name, relation_of_piece(part));
-        let (begun, locked, page) =
+        let (begin, locked, page) =
             tokio::join!(self.session.begin(Purpose::Read), self.session.batch(&lock), async {
                 self.session.json(&page).await?.ok_or_else(|| script::unreadable("a page"))
             },);
         self.session.roll_back().await?;
-        begun?;
+        begin?;
         locked?;
         page
     }

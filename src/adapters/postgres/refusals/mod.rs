@@ -1,6 +1,6 @@
-//! Puts a page's rows into the table, inside a transaction that its caller has begun, and tells
-//! those that cannot go in: somebody holds them locked, they wait for another row, or the target
-//! refuses them.
+//! Writes a page's rows into the table, inside a transaction that its caller has begun, and finds
+//! those that cannot be written: somebody holds them locked, they wait for another row, or the
+//! target refuses them.
 //!
 //! - `locked_rows`: finds the rows that somebody holds locked
 //! - `waiting_rows`: finds the rows that wait for another one
@@ -30,80 +30,80 @@ use waiting_rows::{MOST_LOOKS, ReasonedSplit};
 /// meanwhile.
 const MOST_PARTINGS: usize = 3;
 
-/// Puts the rows in, but for those that somebody holds locked: they are rejected, and tried
-/// again like refused ones.
-pub async fn put(
+/// Writes the rows, but for those that somebody holds locked: they are rejected, and tried again
+/// like refused ones.
+pub async fn write(
     session: &Session,
     shape: &Shape,
     page: &Page,
     fresh: bool,
-) -> Result<Put, PostgresError> {
-    let (mut page, mut left) = (page.clone(), Vec::new());
+) -> Result<WrittenPage, PostgresError> {
+    let (mut page, mut rejects) = (page.clone(), Vec::new());
     for _ in 0..MOST_PARTINGS {
-        let waited = match write_unlocked(session, shape, &page, fresh).await {
+        let lock_error = match write_unlocked(session, shape, &page, fresh).await {
             Err(error) if error.is_of_a_lock() => error,
-            put => return put.map(|put| put.with_rejected(left)),
+            written => return written.map(|page| page.with_rejected(rejects)),
         };
         session.roll_back_to(PART).await?;
         let Some(SplitPage { rest, out }) = locked_rows::part(session, shape, &page).await? else {
-            return Err(waited);
+            return Err(lock_error);
         };
-        let waited = waited.refusal()?;
-        left.extend(out.into_iter().map(|key| NewReject::new(key, &waited)));
+        let refusal = lock_error.refusal()?;
+        rejects.extend(out.into_iter().map(|key| NewReject::new(key, &refusal)));
         page = rest;
     }
-    write_unlocked(session, shape, &page, fresh).await.map(|put| put.with_rejected(left))
+    write_unlocked(session, shape, &page, fresh).await.map(|page| page.with_rejected(rejects))
 }
 
 /// The outcome of a page's rows.
-pub struct Put {
+pub struct WrittenPage {
     /// Their counts.
     pub tally: Tally,
     /// They were copied straight into the table.
     pub straight: bool,
     /// The rows that are to be rejected.
-    pub refused: Vec<NewReject>,
+    pub rejects: Vec<NewReject>,
 }
 
-impl Put {
+impl WrittenPage {
     /// Adds rows that were left out before.
     fn with_rejected(mut self, mut left: Vec<NewReject>) -> Self {
         self.tally.rejected += left.len() as u64;
-        self.refused.append(&mut left);
+        self.rejects.append(&mut left);
         self
     }
 }
 
-/// Puts the rows in, but for those that the target refuses. Those that wait for another row are
+/// Writes the rows, but for those that the target refuses. Those that wait for another row are
 /// taken out together, and what is refused then is found by halving.
 async fn write_unlocked(
     session: &Session,
     shape: &Shape,
     page: &Page,
     fresh: bool,
-) -> Result<Put, PostgresError> {
-    let (mut page, mut left) = (page.clone(), Vec::new());
+) -> Result<WrittenPage, PostgresError> {
+    let (mut page, mut rejects) = (page.clone(), Vec::new());
     for _ in 0..MOST_LOOKS {
-        let refused = match write_whole(session, shape, &page, fresh).await? {
-            Ok(put) => return Ok(put.with_rejected(left)),
-            Err(refused) => refused,
+        let refusal = match write_whole(session, shape, &page, fresh).await? {
+            Ok(page) => return Ok(page.with_rejected(rejects)),
+            Err(refusal) => refusal,
         };
         let Some(ReasonedSplit { rest, out }) =
-            waiting_rows::part(session, shape, &page, &refused).await?
+            waiting_rows::part(session, shape, &page, &refusal).await?
         else {
             break;
         };
-        left.extend(out);
-        if left.len() > MOST_REJECTED {
+        rejects.extend(out);
+        if rejects.len() > MOST_REJECTED {
             return Err(PostgresError::TooManyRefused(MOST_REJECTED));
         }
         page = rest;
     }
     let (tally, refused) = halving::halves(session, shape, &page).await?;
-    Ok(Put { tally, straight: false, refused }.with_rejected(left))
+    Ok(WrittenPage { tally, straight: false, rejects: refused }.with_rejected(rejects))
 }
 
-/// Puts the rows in: straight into a table that was empty, otherwise staged and compared, and once
+/// Writes the rows: straight into a table that was empty, otherwise staged and compared, and once
 /// more with the unique values freed that they hand on to each other. The inner error is a row's
 /// refusal.
 async fn write_whole(
@@ -111,8 +111,8 @@ async fn write_whole(
     shape: &Shape,
     page: &Page,
     fresh: bool,
-) -> Result<Result<Put, Box<Refused>>, PostgresError> {
-    let all_in = |tally, straight| Ok(Put { tally, straight, refused: Vec::new() });
+) -> Result<Result<WrittenPage, Box<Refused>>, PostgresError> {
+    let all_in = |tally, straight| Ok(WrittenPage { tally, straight, rejects: Vec::new() });
     if page.rows == 0 {
         return Ok(all_in(Tally::default(), fresh));
     }
@@ -127,17 +127,17 @@ async fn write_whole(
         let mut tried = session.try_rows(rows, over_wire, in_script).await?;
         Ok(all_in(tried.swap_remove(0).outcome?, false))
     };
-    let refused = match whole.await {
+    let refusal = match whole.await {
         Err(error) => PostgresError::refusal_of_a_row(error)?,
-        put => return put,
+        written => return written,
     };
     session.roll_back_to(PART).await?;
     // A step between could look newer than the row that is to follow it.
-    if refused.code == SqlState::UNIQUE_VIOLATION
+    if refusal.code == SqlState::UNIQUE_VIOLATION
         && shape.newest_by().is_none()
         && let Some(tally) = attempt::upsert_after_freeing(session, shape, page).await?
     {
         return Ok(all_in(tally, false));
     }
-    Ok(Err(refused))
+    Ok(Err(refusal))
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{RawAnswer, RefusedBody};
 use super::step::Parts;
-use super::{Answer, Heard, Script, Slot, State, Step, Written, unreadable};
+use super::{Answer, Listener, Script, ScriptStatement, Slot, State, Step, unreadable};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::postgres::sql::statement::Gives;
@@ -26,23 +26,23 @@ impl Script {
     /// order of the page. What is not told was not tried.
     pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
         let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
-        let slot = self.write(step, Some(page), Heard::Somebody);
+        let slot = self.write(step, Some(page), Listener::Somebody);
         let Answer::Json(answer) = self.answer_of(&slot).await? else {
             return Err(unreadable("the parts of a page"));
         };
-        let told: Vec<PartAnswer> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
+        let text: Vec<PartAnswer> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
             .ok()
-            .and_then(|told| told.into_iter().map(|part| PartAnswer::read(&answer, part)).collect())
+            .and_then(|text| text.into_iter().map(|part| PartAnswer::read(&answer, part)).collect())
             .ok_or_else(|| unreadable("the parts of a page"))?;
         let Some(last) = parts.steps.last() else { return Ok(Vec::new()) };
         let read = |part: &PartAnswer| match &part.outcome {
             Ok(answer) => Ok(Part { range: part.range, outcome: Ok(last.read(answer)?) }),
             Err(refused) => Ok(Part { range: part.range, outcome: Err(refused.clone()) }),
         };
-        let read = told.iter().map(read).collect::<Result<_, PostgresError>>()?;
-        let went_in: Vec<PartAnswer> =
-            told.into_iter().filter(|part| part.outcome.is_ok()).collect();
-        self.state().keep_parts(&slot, parts, &went_in);
+        let read = text.iter().map(read).collect::<Result<_, PostgresError>>()?;
+        let accepted: Vec<PartAnswer> =
+            text.into_iter().filter(|part| part.outcome.is_ok()).collect();
+        self.state().keep_parts(&slot, parts, &accepted);
         Ok(read)
     }
 }
@@ -51,14 +51,14 @@ impl Script {
 struct PartAnswer {
     range: (usize, usize),
     outcome: Result<RawAnswer, Box<Refused>>,
-    letters: String,
+    json: String,
 }
 
 impl PartAnswer {
     /// `[first, last, answer]`, or `[first, last, null, refusal]`.
-    fn read(answer: &Bytes, told: &RawValue) -> Option<Self> {
-        let letters = told.get().to_owned();
-        let members: Vec<&RawValue> = serde_json::from_str(told.get()).ok()?;
+    fn read(answer: &Bytes, text: &RawValue) -> Option<Self> {
+        let json = text.get().to_owned();
+        let members: Vec<&RawValue> = serde_json::from_str(text.get()).ok()?;
         let number = |at: usize| members.get(at).and_then(|part| part.get().parse().ok());
         let range = (number(0)?, number(1)?);
         let outcome = match (members.get(2), members.get(3)) {
@@ -69,26 +69,26 @@ impl PartAnswer {
             }
             (None, None) => return None,
         };
-        Some(Self { range, outcome, letters })
+        Some(Self { range, outcome, json })
     }
 }
 
 impl State {
     /// Writes the parts that went in where all were tried, with the answer that they gave.
-    fn keep_parts(&mut self, slot: &Slot, parts: Parts, went_in: &[PartAnswer]) {
-        let is_it = |written: &Written| std::sync::Arc::ptr_eq(&written.answer, slot);
-        let Some(at) = self.written.iter().position(is_it) else { return };
-        let tried = self.written.remove(at);
-        if went_in.is_empty() {
+    fn keep_parts(&mut self, slot: &Slot, parts: Parts, accepted: &[PartAnswer]) {
+        let is_it = |written: &ScriptStatement| std::sync::Arc::ptr_eq(&written.answer, slot);
+        let Some(at) = self.statements.iter().position(is_it) else { return };
+        let tried = self.statements.remove(at);
+        if accepted.is_empty() {
             return;
         }
-        let ranges = went_in.iter().map(|part| part.range).collect();
+        let ranges = accepted.iter().map(|part| part.range).collect();
         let kept = Parts { ranges, halving: None, ..parts };
         let step = Step { parts: Some(kept), ..(*tried.step).clone() };
-        let kept = Written::of(step, tried.page, Heard::Nobody);
-        let letters: Vec<&str> = went_in.iter().map(|part| part.letters.as_str()).collect();
-        kept.first.get_or_init(|| RawAnswer::made(format!("[{}]", letters.join(","))));
-        self.written.insert(at, kept);
+        let kept = ScriptStatement::of(step, tried.page, Listener::Nobody);
+        let json: Vec<&str> = accepted.iter().map(|part| part.json.as_str()).collect();
+        kept.first.get_or_init(|| RawAnswer::made(format!("[{}]", json.join(","))));
+        self.statements.insert(at, kept);
     }
 }
 
@@ -108,9 +108,9 @@ mod tests {
             ("{}".to_owned(), None),
         ] {
             let whole = Bytes::from(text.clone());
-            let told: &RawValue = serde_json::from_slice(&whole).expect("it is JSON");
+            let text: &RawValue = serde_json::from_slice(&whole).expect("it is JSON");
             let code = |refused: Box<Refused>| refused.code.code().to_owned();
-            let read = PartAnswer::read(&whole, told)
+            let read = PartAnswer::read(&whole, text)
                 .map(|part| (part.range, part.outcome.err().map(code)));
             assert_eq!(read, expected, "{text}");
         }

@@ -53,7 +53,7 @@ struct State {
     /// The purpose of the transaction; none outside of one.
     purpose: Option<Purpose>,
     /// Its statements so far, the pinned settings first.
-    written: Vec<Written>,
+    statements: Vec<ScriptStatement>,
     /// Savepoints and their places.
     savepoints: Vec<(String, usize)>,
     /// The renewal of the lease meanwhile; none before the lease was proved.
@@ -65,11 +65,11 @@ struct State {
 }
 
 #[derive(Clone)]
-struct Written {
+struct ScriptStatement {
     step: Arc<Step>,
     /// The page that goes with it.
     page: Option<Bytes>,
-    heard: Heard,
+    listener: Listener,
     answer: Slot,
     /// The answer of its first run.
     first: Arc<OnceLock<RawAnswer>>,
@@ -77,7 +77,7 @@ struct Written {
 
 /// Says whether somebody waits for a statement's answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Heard {
+enum Listener {
     Somebody,
     Nobody,
 }
@@ -100,13 +100,13 @@ impl Script {
         let mut state = self.state();
         state.purpose = Some(purpose);
         let pins = Step::new(transaction::pins(purpose), Gives::Nothing);
-        state.written.push(Written::of(pins, None, Heard::Nobody));
+        state.statements.push(ScriptStatement::of(pins, None, Listener::Nobody));
     }
 
     /// Runs statements whose answers do not matter.
     pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
         let step = Step::new(statements.to_owned(), Gives::Nothing);
-        let slot = self.write(step, None, Heard::Nobody);
+        let slot = self.write(step, None, Listener::Nobody);
         self.run(slot).await
     }
 
@@ -120,7 +120,7 @@ impl Script {
             Control::RollBack => *self.state() = State::default(),
             Control::Prepare(statements) => {
                 let step = Step::new(statements.to_owned(), Gives::Nothing);
-                self.write(step, None, Heard::Nobody);
+                self.write(step, None, Listener::Nobody);
             }
         }
     }
@@ -149,7 +149,7 @@ impl Script {
     /// Runs a statement over a page of rows, which is `$2`, a JSON array; a refusal is told by the
     /// next statement.
     pub fn load(&self, statement: String, page: Bytes) {
-        self.write(Step::new(statement, Gives::Nothing), Some(page), Heard::Nobody);
+        self.write(Step::new(statement, Gives::Nothing), Some(page), Listener::Nobody);
     }
 
     /// Renews the lease by this statement while the transaction is run from its beginning again.
@@ -168,10 +168,10 @@ impl Script {
     /// Says whether no trigger fires in this transaction. The server is asked once at most: each
     /// question may be a call.
     pub async fn fires_nothing(&self) -> Result<bool, PostgresError> {
-        let is_suppressing = |written: &Written| written.step.sql == transaction::SUPPRESS;
+        let is_suppressing = |written: &ScriptStatement| written.step.sql == transaction::SUPPRESS;
         let known = {
             let state = self.state();
-            let suppressed = state.written.iter().any(is_suppressing);
+            let suppressed = state.statements.iter().any(is_suppressing);
             suppressed.then_some(true).or(state.fires_nothing)
         };
         if let Some(known) = known {
@@ -195,7 +195,7 @@ impl Script {
     }
 
     async fn ask(&self, step: Step) -> Result<Answer, PostgresError> {
-        let slot = self.write(step, None, Heard::Somebody);
+        let slot = self.write(step, None, Listener::Somebody);
         self.answer_of(&slot).await
     }
 
@@ -223,12 +223,12 @@ impl Script {
         answered(&slot).unwrap_or_else(|| Err(answer::unreadable("an answer"))).map(|_| ())
     }
 
-    fn write(&self, step: Step, page: Option<Bytes>, heard: Heard) -> Slot {
+    fn write(&self, step: Step, page: Option<Bytes>, listener: Listener) -> Slot {
         let mut state = self.state();
         let step = Step { alone: state.purpose.is_none(), ..step };
-        let written = Written::of(step, page, heard);
+        let written = ScriptStatement::of(step, page, listener);
         let slot = written.answer.clone();
-        state.written.push(written);
+        state.statements.push(written);
         slot
     }
 
@@ -269,7 +269,7 @@ impl Script {
                 // Otherwise each of those who wait would make the call again.
                 for statement in written.iter().filter(|statement| statement.first.get().is_none())
                 {
-                    statement.put(Err(call::shared(&error)));
+                    statement.set_answer(Err(call::shared(&error)));
                 }
                 self.state().end(Err(call::shared(&error)));
                 return Err(error);
@@ -278,31 +278,32 @@ impl Script {
         for (statement, answer) in written.iter().zip(&answers) {
             if !statement.first.get_or_init(|| answer.clone()).is_same(answer) {
                 for statement in &written {
-                    statement.put(Err(PostgresError::Changed));
+                    statement.set_answer(Err(PostgresError::Changed));
                 }
                 self.state().end(Err(PostgresError::Changed));
                 return Err(PostgresError::Changed);
             }
-            statement.put(statement.step.read(answer));
+            statement.set_answer(statement.step.read(answer));
         }
         if let Some(refused) = failed {
             let error = PostgresError::Refused(Box::new(refused));
             let rest = &written[answers.len().min(written.len())..];
             for statement in rest.iter().skip(1) {
-                statement.put(Err(call::aborted()));
+                statement.set_answer(Err(call::aborted()));
             }
             self.state().end(Err(call::aborted()));
             // The failure of a statement whose caller has stopped waiting is reported to the
             // script's runner.
             return match rest.first() {
                 Some(statement)
-                    if statement.heard == Heard::Somebody && statement.first.get().is_none() =>
+                    if statement.listener == Listener::Somebody
+                        && statement.first.get().is_none() =>
                 {
-                    statement.put(Err(error));
+                    statement.set_answer(Err(error));
                     Ok(())
                 }
                 Some(statement) => {
-                    statement.put(Err(call::shared(&error)));
+                    statement.set_answer(Err(call::shared(&error)));
                     Err(error)
                 }
                 None => Err(error),
@@ -322,18 +323,18 @@ impl Script {
 impl State {
     /// The statements to run: those of a transaction that writes all from its beginning, otherwise
     /// those without an answer yet, with the settings before them.
-    fn to_run(&self) -> Vec<Written> {
+    fn to_run(&self) -> Vec<ScriptStatement> {
         let again = self.purpose == Some(Purpose::Write);
-        let is_pins = |statement: &Written| {
+        let is_pins = |statement: &ScriptStatement| {
             matches!(statement.step.gives, Gives::Nothing) && !statement.step.alone
         };
-        let pins = self.written.iter().position(is_pins);
-        let is_due = |(at, statement): &(usize, &Written)| {
+        let pins = self.statements.iter().position(is_pins);
+        let is_due = |(at, statement): &(usize, &ScriptStatement)| {
             let is_new = statement.first.get().is_none();
             is_new || (!statement.step.alone && (again || Some(*at) == pins))
         };
-        let due: Vec<Written> = self
-            .written
+        let due: Vec<ScriptStatement> = self
+            .statements
             .iter()
             .enumerate()
             .filter(is_due)
@@ -348,7 +349,7 @@ impl State {
     }
 
     fn savepoint(&mut self, name: &str) {
-        self.savepoints.push((name.to_owned(), self.written.len()));
+        self.savepoints.push((name.to_owned(), self.statements.len()));
     }
 
     /// Forgets the last savepoint of that name and those after it; an earlier one of the same name
@@ -363,7 +364,7 @@ impl State {
         let Some(at) = self.savepoints.iter().rposition(|(own, _)| own == name) else { return };
         let place = self.savepoints[at].1;
         self.savepoints.truncate(at + 1);
-        self.written.truncate(place);
+        self.statements.truncate(place);
     }
 
     fn end(&mut self, with: Result<Answer, PostgresError>) {
@@ -374,13 +375,13 @@ impl State {
     }
 }
 
-impl Written {
-    fn of(step: Step, page: Option<Bytes>, heard: Heard) -> Self {
+impl ScriptStatement {
+    fn of(step: Step, page: Option<Bytes>, listener: Listener) -> Self {
         let (answer, first) = (Slot::default(), Arc::default());
-        Self { step: Arc::new(step), page, heard, answer, first }
+        Self { step: Arc::new(step), page, listener, answer, first }
     }
 
-    fn put(&self, answer: Result<Answer, PostgresError>) {
+    fn set_answer(&self, answer: Result<Answer, PostgresError>) {
         *self.answer.lock().expect("no holder panics") = Some(answer);
     }
 }

@@ -25,20 +25,20 @@ pub async fn untold(
                  from {schema}.sync_state where key = $2), '-infinity') \
          group by table_name order by table_name"
     );
-    let (begun, known, rejects, ended) = tokio::join!(
+    let (begin, known, rejects, end) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(&known, [known_key(pipeline).into()]),
         session.query(&rejects, [pipeline.into(), known_key(pipeline).into()]),
         session.commit(),
     );
-    begun?;
+    begin?;
     let known = match known {
         // There are no state tables yet.
         Err(error) if error.is_of_missing_tables() => return Ok(Untold::default()),
         known => known?,
     };
     let rejects = rejects?;
-    ended?;
+    end?;
     let stored =
         known.first().map(|row| serde_json::from_str::<StoredKnown>(&row.get::<String>(0)));
     let count = |row: &Row| u64::try_from(row.get::<i64>(1)).unwrap_or(0);

@@ -37,7 +37,7 @@ pub async fn open(
             session.roll_back().await?;
             return Ok(Opened::Busy(run.lease.min(ONE_PAGE)));
         }
-        Ok(Some(answers)) => return begun(run, &answers).map(Opened::Run),
+        Ok(Some(answers)) => return first_state(run, &answers).map(Opened::Run),
         Ok(None) => {}
         Err(error) => return Err(error),
     }
@@ -80,9 +80,11 @@ pub async fn describe_and_open(
         answers => answers?.unwrap_or_default(),
     };
     let answers: Vec<Vec<Row>> = answers.into_iter().map(|answer| answer.into_rows()).collect();
-    let [history, identity, catalog, _, opened @ ..] = answers.as_slice() else { return Ok(None) };
+    let [history, identity, catalog, _, opening_answers @ ..] = answers.as_slice() else {
+        return Ok(None);
+    };
     let facts = describe::read(history.first(), &identity[0], catalog)?;
-    Ok(Some((facts, begun(run, opened)?)))
+    Ok(Some((facts, first_state(run, opening_answers)?)))
 }
 
 /// The statement that gives the identity of a database that can be a target: nobody has set it
@@ -112,7 +114,7 @@ fn opening(schema: &str, run: &NewRun<'_>) -> Vec<Statement> {
 }
 
 /// Reads what a run begins with from the answers of these statements.
-fn begun(run: &NewRun<'_>, answers: &[Vec<Row>]) -> Result<Begun, PostgresError> {
+fn first_state(run: &NewRun<'_>, answers: &[Vec<Row>]) -> Result<Begun, PostgresError> {
     let [lease, _, _, _, checkpoints, done, rejects, ..] = answers else {
         return Err(PostgresError::Changed);
     };

@@ -22,7 +22,7 @@ pub async fn records(
     pipeline: &str,
 ) -> Result<Option<Records>, PostgresError> {
     let [recent, summary, sizes] = statements(&sql::ident(schema));
-    let (begun, recent, summary, sizes, set_aside, checkpoints, ended) = tokio::join!(
+    let (begin, recent, summary, sizes, rejects, checkpoints, end) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(&recent, [pipeline.into(), i64::from(RECENT_RUNS).into()]),
         session.query(&summary, [pipeline.into(), i64::from(WINDOW_DAYS).into()]),
@@ -31,18 +31,18 @@ pub async fn records(
         session.ask(checkpoints::all_checkpoints(schema, pipeline)),
         session.commit(),
     );
-    begun?;
+    begin?;
     let recent = match recent {
         Err(error) if error.is_of_missing_tables() => return Ok(None),
         recent => recent?,
     };
     let (summary, sizes) = (summary?, sizes?);
-    let (set_aside, checkpoints) = (set_aside?, checkpoints?);
-    ended?;
+    let (rejects, checkpoints) = (rejects?, checkpoints?);
+    end?;
     let mut records = Records {
         recent: recent.iter().filter_map(run).collect(),
         sizes: sizes.iter().map(size).collect(),
-        set_aside: rejects::counted(&set_aside),
+        set_aside: rejects::counted(&rejects),
         checkpoints: checkpoints::read_checkpoints(&checkpoints)?,
         ..Records::default()
     };

@@ -39,15 +39,15 @@ pub async fn look(
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, PostgresError> {
-    let mut survey = of_nothing(asks);
+    let mut survey = empty_survey(asks);
     let mut changed: Vec<usize> = (0..asks.len()).collect();
-    let (begun, before, quick, after) = tokio::join!(
+    let (begin, before, quick, after) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(WRITERS, []),
         quiet::look(session, asks, overlap),
         session.query(WRITERS, []),
     );
-    begun?;
+    begin?;
     // A look that failed ends the transaction, and what comes behind it is told no more than that.
     let (before, quick) = (before?, quick?);
     survey.writers_before = names(&before);
@@ -70,21 +70,21 @@ pub async fn look_in_one_call(
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, PostgresError> {
-    let mut survey = of_nothing(asks);
+    let mut survey = empty_survey(asks);
     let all: Vec<usize> = (0..asks.len()).collect();
-    let (begun, before, full) = tokio::join!(
+    let (begin, before, full) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(WRITERS, []),
         look_in_full(session, asks, overlap, &all, &mut survey),
     );
-    begun?;
+    begin?;
     survey.writers_before = names(&before?);
     full?;
     session.commit().await?;
     past_numbers(session, survey).await
 }
 
-fn of_nothing(asks: &[SurveyAsk<'_>]) -> Survey {
+fn empty_survey(asks: &[SurveyAsk<'_>]) -> Survey {
     Survey { tables: vec![TableSurvey::default(); asks.len()], ..Survey::default() }
 }
 
