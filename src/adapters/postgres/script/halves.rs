@@ -1,7 +1,6 @@
-//! A page and its halves in one call: a part that is refused is told, with what was said of it, and
-//! does not end the transaction. Only what went in stays written in the script, so that an attempt
-//! that failed is made once, and what is said of it, the time it was made for one, is not compared
-//! with another answer.
+//! A page and its halves in one call: a part that is refused is listed with its refusal, and does
+//! not end the transaction. Only the parts that went in stay in the script. So an attempt that
+//! failed is made once, and its refusal, which may name a time, is not compared with another one.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -22,32 +21,34 @@ pub struct Part {
 }
 
 impl Script {
-    /// Runs statements for parts of a page, a JSON array's members; what became of each, in the
-    /// order of the page. What is not told was not tried.
+    /// Runs statements for parts of a page, a JSON array's members. Gives the outcome of each part
+    /// that was tried, in the order of the page.
     pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
         let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
         let slot = self.write(step, Some(page), Listener::Somebody);
         let Answer::Json(answer) = self.answer_of(&slot).await? else {
             return Err(unreadable("the parts of a page"));
         };
-        let text: Vec<PartAnswer> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
+        let answers: Vec<PartAnswer> = serde_json::from_slice::<Vec<&RawValue>>(&answer)
             .ok()
-            .and_then(|text| text.into_iter().map(|part| PartAnswer::read(&answer, part)).collect())
+            .and_then(|parts| {
+                parts.into_iter().map(|part| PartAnswer::read(&answer, part)).collect()
+            })
             .ok_or_else(|| unreadable("the parts of a page"))?;
         let Some(last) = parts.steps.last() else { return Ok(Vec::new()) };
         let read = |part: &PartAnswer| match &part.outcome {
             Ok(answer) => Ok(Part { range: part.range, outcome: Ok(last.read(answer)?) }),
             Err(refused) => Ok(Part { range: part.range, outcome: Err(refused.clone()) }),
         };
-        let read = text.iter().map(read).collect::<Result<_, PostgresError>>()?;
+        let read = answers.iter().map(read).collect::<Result<_, PostgresError>>()?;
         let accepted: Vec<PartAnswer> =
-            text.into_iter().filter(|part| part.outcome.is_ok()).collect();
+            answers.into_iter().filter(|part| part.outcome.is_ok()).collect();
         self.state().keep_parts(&slot, parts, &accepted);
         Ok(read)
     }
 }
 
-/// A part as the function tells of it.
+/// The function's answer about one part.
 struct PartAnswer {
     range: (usize, usize),
     outcome: Result<RawAnswer, Box<Refused>>,
@@ -74,9 +75,9 @@ impl PartAnswer {
 }
 
 impl State {
-    /// Writes the parts that went in where all were tried, with the answer that they gave.
+    /// Replaces the statement that tried all parts by one of those that went in, with their answer.
     fn keep_parts(&mut self, slot: &Slot, parts: Parts, accepted: &[PartAnswer]) {
-        let is_it = |written: &ScriptStatement| std::sync::Arc::ptr_eq(&written.answer, slot);
+        let is_it = |statement: &ScriptStatement| std::sync::Arc::ptr_eq(&statement.answer, slot);
         let Some(at) = self.statements.iter().position(is_it) else { return };
         let tried = self.statements.remove(at);
         if accepted.is_empty() {
