@@ -10,6 +10,7 @@ use url::Url;
 use crate::engine::model::address::{Address, Database};
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::project::{BadProject, Project};
+use crate::engine::model::range::Side;
 
 use super::errors::{Problem, Problems};
 use super::variables::{NOT_UNICODE, Variable};
@@ -45,6 +46,7 @@ const VISITORS: [&str; 2] = ["anon", "authenticated"];
 
 /// Reads a URL and, where it is a project's, the key.
 pub(super) fn read(
+    side: Side,
     place: Place<'_>,
     url: &str,
     key: Key<'_>,
@@ -69,7 +71,7 @@ pub(super) fn read(
         key_place.blame(Problem::NotUnicode, problems);
         return None;
     }
-    match Project::parse(url, key) {
+    match Project::parse(side, url, (key_place.name(), key)) {
         Ok(project) => match suits(&project, key) {
             Ok(()) => Some(Address::Postgres(Database::Project(project))),
             Err(problem) => {
@@ -89,6 +91,13 @@ pub(super) fn read(
 }
 
 impl Place<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Variable(variable) => variable.name,
+            Self::Other(place) => place,
+        }
+    }
+
     fn blame(self, problem: impl Into<Problem>, problems: &mut Problems) {
         match self {
             Self::Variable(variable) => problems.of(variable, problem),

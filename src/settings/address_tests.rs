@@ -1,6 +1,7 @@
 //! Which keys suit a project, and that what is wrong is said without a word of them.
 
 use super::*;
+use crate::engine::model::range::Side;
 use crate::settings::variables::SOURCE_KEY;
 
 const PROJECT: &str = "https://abcdefghij.supabase.co";
@@ -13,7 +14,7 @@ fn token(claims: &str) -> String {
 fn given(url: &str, key: &str) -> Result<Address, String> {
     let mut problems = Problems::default();
     let key = Key::Given(Place::Other("KEY"), key);
-    let address = read(Place::Other("URL"), url, key, &mut problems);
+    let address = read(Side::Source, Place::Other("URL"), url, key, &mut problems);
     problems.or(address).map(|address| address.unwrap()).map_err(|errors| errors.to_string())
 }
 
@@ -37,7 +38,7 @@ fn the_keys_that_may_do_everything_are_taken() {
 fn a_postgres_url_needs_no_key() {
     let mut problems = Problems::default();
     let key = Key::NotInFile("source_key");
-    let address = read(Place::Other("URL"), "postgres://u@h/d", key, &mut problems);
+    let address = read(Side::Source, Place::Other("URL"), "postgres://u@h/d", key, &mut problems);
     assert_eq!(address.unwrap().label(), "h:5432/d");
     assert!(problems.or(()).is_ok());
 }
@@ -67,7 +68,7 @@ fn a_key_that_does_not_suit_is_told_for_what_it_is() {
 fn a_missing_key_is_named_where_it_belongs() {
     let said = |key| {
         let mut problems = Problems::default();
-        read(Place::Other("line 3"), PROJECT, key, &mut problems);
+        read(Side::Source, Place::Other("line 3"), PROJECT, key, &mut problems);
         problems.or(()).unwrap_err().to_string()
     };
     let variable = said(Key::Unset(SOURCE_KEY));

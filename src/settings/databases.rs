@@ -55,7 +55,7 @@ impl<'a> Databases<'a> {
     ) -> Option<Address> {
         let Some(url) = &own.url else {
             if let Some(key) = &own.key {
-                problems.at(&key.place, Problem::IdleKey(in_file(side)));
+                problems.at(&key.place, Problem::IdleKey(side.name()));
             }
             return self.of_variables(side, problems);
         };
@@ -67,7 +67,7 @@ impl<'a> Databases<'a> {
             return self.with_key(side, (name, &text), own.key.as_ref(), known, problems);
         }
         if alone && variables.is_set() {
-            return from(variables, problems);
+            return from(side, variables, problems);
         }
         let known = alone.then_some(variables);
         self.with_key(side, (&url.place, &url.text), own.key.as_ref(), known, problems)
@@ -92,7 +92,7 @@ impl<'a> Databases<'a> {
 
     fn of_variables(&self, side: Side, problems: &mut Problems) -> Option<Address> {
         let missing = match self.named.meant(side) {
-            Meant::One(named) => return from(named, problems),
+            Meant::One(named) => return from(side, named, problems),
             Meant::Either => {
                 let AllNamed { old, current, new, .. } = &self.named;
                 let place = [OLD_URL, CURRENT_URL, NEW_URL].map(|variable| variable.name);
@@ -121,16 +121,16 @@ impl<'a> Databases<'a> {
         let place = Place::Other(place);
         let Some(own) = own else {
             let key = known.map_or(Key::NotInFile(key_in_file(side)), key_of);
-            return address::read(place, url, key, problems);
+            return address::read(side, place, url, key, problems);
         };
         match own.text.strip_prefix(REFERENCE).map(str::trim) {
             Some(name) => {
                 let text = self.referred(own, name, problems)?;
-                address::read(place, url, Key::Given(Place::Other(name), &text), problems)
+                address::read(side, place, url, Key::Given(Place::Other(name), &text), problems)
             }
             None => {
                 let key = Key::Given(Place::Other(&own.place), &own.text);
-                address::read(place, url, key, problems)
+                address::read(side, place, url, key, problems)
             }
         }
     }
@@ -146,13 +146,6 @@ impl<'a> Databases<'a> {
             return None;
         }
         Some(text)
-    }
-}
-
-fn in_file(side: Side) -> &'static str {
-    match side {
-        Side::Source => "source",
-        Side::Target => "target",
     }
 }
 
@@ -175,9 +168,9 @@ pub(super) fn refuse_same(
     }
 }
 
-fn from(named: &Named, problems: &mut Problems) -> Option<Address> {
+fn from(side: Side, named: &Named, problems: &mut Problems) -> Option<Address> {
     let url = named.url_text.as_deref()?;
-    address::read(Place::Variable(named.url), url, key_of(named), problems)
+    address::read(side, Place::Variable(named.url), url, key_of(named), problems)
 }
 
 fn key_of(named: &Named) -> Key<'_> {

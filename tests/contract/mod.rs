@@ -105,7 +105,7 @@ async fn place(
     }
     let api = Standin::over(database).await;
     client.batch_execute(GRANTS).await.unwrap();
-    let project = Project::parse(api.url(), api.service_key()).unwrap();
+    let project = Project::parse(side, api.url(), ("its key", api.service_key())).unwrap();
     apis.push(api);
     Place::Project(project)
 }

@@ -2,6 +2,7 @@
 //! before the database may give instead. A source may be read by the API's tables, too: the key and
 //! the patience are the same there.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use reqwest::RequestBuilder;
 use super::http::{Answered, Http, NoAnswer, Repeating, retry_after};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
+use crate::engine::model::range::Side;
 
 /// The time that a call may take with its repetitions: the gateway ends a call after a minute
 /// (facts/postgrest.md, section 6).
@@ -36,14 +38,23 @@ pub enum Repeat {
     IfNotTaken,
 }
 
+/// A call that failed, and whose API was called.
+#[derive(Debug)]
+pub struct ApiError {
+    /// The side whose API it is.
+    pub side: Side,
+    /// The setting that has its key.
+    pub key_setting: String,
+    /// The reason.
+    pub failure: Failure,
+}
+
 /// The reason why a call failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+#[derive(Debug)]
+pub enum Failure {
     /// The API did not answer.
-    #[error(transparent)]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(NoAnswer),
     /// The database refused; the code is its own, or PostgREST's.
-    #[error("{message} ({code})")]
     Refused {
         /// A SQLSTATE, or `PGRST...`.
         code: String,
@@ -52,34 +63,55 @@ pub enum ApiError {
         /// The detail that follows the message.
         detail: Option<String>,
     },
-    /// The key is not this project's.
-    #[error("The project does not accept the key ({0})")]
+    /// The key is not this project's, with the status that says so.
     Key(u16),
+    /// The key was this project's until its time was over.
+    KeyExpired,
     /// The project sleeps.
-    #[error("The project is paused")]
     Paused,
     /// The organisation has used up its plan's quota.
-    #[error("The project is restricted: its plan's quota is used up")]
     Quota,
-    /// Too many calls in a short time.
-    #[error("The project takes no more calls for {0} s")]
+    /// Too many calls in a short time, with the seconds that the gateway asks to wait.
     Busy(u64),
     /// The gateway gave up waiting.
-    #[error("The gateway waited no longer for the database")]
     GatewayTimeout,
     /// The request is larger than the gateway takes.
-    #[error("The project's gateway takes no request of that size")]
     TooLarge,
-    /// There is no such API.
-    #[error("There is no project's API at its URL ({0})")]
+    /// There is no such API, with the status that says so.
     NoApi(u16),
-    /// Something before the database is out of order.
-    #[error("The project's gateway answered {0}")]
+    /// Something before the database is out of order, with the gateway's status.
     Gateway(u16),
-    /// The answer has not the form that the API promises.
-    #[error("The answer cannot be read: {0}")]
-    Answer(String),
 }
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { side, key_setting, failure } = self;
+        write!(f, "The {}'s project ", side.name())?;
+        match failure {
+            Failure::NoAnswer(reason) => write!(f, "gave no answer: {reason}"),
+            Failure::Refused { code, message, .. } => {
+                write!(f, "refused a call: {message} ({code})")
+            }
+            Failure::Key(status) => {
+                write!(f, "does not accept the key in {key_setting} ({status})")
+            }
+            Failure::KeyExpired => {
+                write!(f, "no longer accepts the key in {key_setting}: it has expired")
+            }
+            Failure::Paused => write!(f, "is paused"),
+            Failure::Quota => write!(f, "is restricted: its plan's quota is used up"),
+            Failure::Busy(seconds) => write!(f, "takes no more calls for {seconds} s"),
+            Failure::GatewayTimeout => {
+                write!(f, "gave up: its gateway waited no longer for the database")
+            }
+            Failure::TooLarge => write!(f, "takes no request of that size"),
+            Failure::NoApi(status) => write!(f, "has no API at its URL ({status})"),
+            Failure::Gateway(status) => write!(f, "answered {status} at its gateway"),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
 
 #[derive(Deserialize)]
 struct Body {
@@ -116,11 +148,13 @@ impl Api {
             counts: &|| self.meter.count(),
             suffices: &|_, _| false,
         };
-        let answered = self.http.repeat(request, &repeating).await?;
-        match answered.status.is_success() {
-            true => Ok(answered.body),
-            false => Err(error_of(&answered)),
-        }
+        let failure = match self.http.repeat(request, &repeating).await {
+            Ok(answered) if answered.status.is_success() => return Ok(answered.body),
+            Ok(answered) => failure_of(&answered),
+            Err(none) => Failure::NoAnswer(none),
+        };
+        let key_setting = self.project.key_setting().to_owned();
+        Err(ApiError { side: self.project.side(), key_setting, failure })
     }
 }
 
@@ -152,24 +186,27 @@ fn was_not_taken(answered: &Answered) -> bool {
     }
 }
 
-/// Reads the error from an answer that is no success.
-fn error_of(answered: &Answered) -> ApiError {
+/// Reads the reason from an answer that is no success.
+fn failure_of(answered: &Answered) -> Failure {
     let status = answered.status.as_u16();
     match serde_json::from_slice::<Body>(&answered.body) {
-        Ok(Body { code, .. }) if code == "PGRST301" || code == "PGRST303" => ApiError::Key(status),
-        Ok(Body { code, message, details }) => ApiError::Refused { code, message, detail: details },
+        Ok(Body { code, message, .. }) if code == "PGRST303" && message.contains("expired") => {
+            Failure::KeyExpired
+        }
+        Ok(Body { code, .. }) if code == "PGRST301" || code == "PGRST303" => Failure::Key(status),
+        Ok(Body { code, message, details }) => Failure::Refused { code, message, detail: details },
         Err(_) => match status {
-            401 | 403 => ApiError::Key(status),
-            402 => ApiError::Quota,
-            429 => ApiError::Busy(
+            401 | 403 => Failure::Key(status),
+            402 => Failure::Quota,
+            429 => Failure::Busy(
                 retry_after(&answered.headers, SystemTime::now())
                     .map_or(1, |pause| pause.as_secs()),
             ),
-            413 => ApiError::TooLarge,
-            504 | 524 | 544 => ApiError::GatewayTimeout,
-            540 => ApiError::Paused,
-            300..=399 | 404 | 405 => ApiError::NoApi(status),
-            status => ApiError::Gateway(status),
+            413 => Failure::TooLarge,
+            504 | 524 | 544 => Failure::GatewayTimeout,
+            540 => Failure::Paused,
+            300..=399 | 404 | 405 => Failure::NoApi(status),
+            status => Failure::Gateway(status),
         },
     }
 }
@@ -192,29 +229,35 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_the_gateway_are_told_apart() {
+    fn answers_of_the_gateway_name_the_side_and_the_setting_of_the_key() {
         let gateways = r#"{"message":"words"}"#;
+        let expired = coded("PGRST303").replace("words", "JWT expired");
         for (status, body, expected) in [
-            (301, "", "There is no project's API at its URL (301)"),
-            (401, gateways, "The project does not accept the key (401)"),
-            (401, &coded("PGRST301"), "The project does not accept the key (401)"),
-            (403, "<html>", "The project does not accept the key (403)"),
-            (402, gateways, "The project is restricted: its plan's quota is used up"),
-            (404, "<html>", "There is no project's API at its URL (404)"),
-            (404, &coded("PGRST202"), "words (PGRST202)"),
-            (405, &coded("25006"), "words (25006)"),
-            (413, "<html>", "The project's gateway takes no request of that size"),
-            (429, gateways, "The project takes no more calls for 1 s"),
-            (500, &coded("57014"), "words (57014)"),
-            (500, gateways, "The project's gateway answered 500"),
-            (503, &coded("PGRST002"), "words (PGRST002)"),
-            (504, gateways, "The gateway waited no longer for the database"),
-            (522, "<html>", "The project's gateway answered 522"),
-            (524, "<html>", "The gateway waited no longer for the database"),
-            (540, gateways, "The project is paused"),
-            (544, gateways, "The gateway waited no longer for the database"),
+            (301, "", "has no API at its URL (301)"),
+            (401, gateways, "does not accept the key in TARGET_SERVICE_ROLE_KEY (401)"),
+            (401, &coded("PGRST301"), "does not accept the key in TARGET_SERVICE_ROLE_KEY (401)"),
+            (401, &coded("PGRST303"), "does not accept the key in TARGET_SERVICE_ROLE_KEY (401)"),
+            (401, &expired, "no longer accepts the key in TARGET_SERVICE_ROLE_KEY: it has expired"),
+            (403, "<html>", "does not accept the key in TARGET_SERVICE_ROLE_KEY (403)"),
+            (402, gateways, "is restricted: its plan's quota is used up"),
+            (404, "<html>", "has no API at its URL (404)"),
+            (404, &coded("PGRST202"), "refused a call: words (PGRST202)"),
+            (405, &coded("25006"), "refused a call: words (25006)"),
+            (413, "<html>", "takes no request of that size"),
+            (429, gateways, "takes no more calls for 1 s"),
+            (500, &coded("57014"), "refused a call: words (57014)"),
+            (500, gateways, "answered 500 at its gateway"),
+            (503, &coded("PGRST002"), "refused a call: words (PGRST002)"),
+            (504, gateways, "gave up: its gateway waited no longer for the database"),
+            (522, "<html>", "answered 522 at its gateway"),
+            (524, "<html>", "gave up: its gateway waited no longer for the database"),
+            (540, gateways, "is paused"),
+            (544, gateways, "gave up: its gateway waited no longer for the database"),
         ] {
-            assert_eq!(error_of(&answered(status, body)).to_string(), expected, "{status} {body}");
+            let failure = failure_of(&answered(status, body));
+            let key_setting = "TARGET_SERVICE_ROLE_KEY".to_owned();
+            let text = ApiError { side: Side::Target, key_setting, failure }.to_string();
+            assert_eq!(text, format!("The target's project {expected}"), "{status} {body}");
         }
     }
 

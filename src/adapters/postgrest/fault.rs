@@ -17,10 +17,12 @@ pub enum RestError {
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     /// The API refused the call.
-    #[error("The API answered {status}{}", in_brackets(code, words.as_deref()))]
+    #[error("The source's API answered {status}{}{to_key}", in_brackets(code, words.as_deref()))]
     Refused {
         /// The status.
         status: u16,
+        /// The setting of the key, in words, where the key may be why.
+        to_key: String,
         /// PostgREST's code or Postgres'; empty where a gateway answered.
         code: String,
         /// The API's sentence, if it holds no value.
@@ -80,7 +82,7 @@ fn in_brackets(code: &str, words: Option<&str>) -> String {
 
 impl RestError {
     /// Reads the error from an answer that is no success.
-    pub fn from_answer(answered: &Answered) -> Self {
+    pub fn from_answer(answered: &Answered, key_setting: &str) -> Self {
         let body: ErrorBody = serde_json::from_slice(&answered.body).unwrap_or_default();
         let code = body.code.unwrap_or_default();
         // A gateway has no code and knows nothing of rows.
@@ -91,7 +93,12 @@ impl RestError {
                 .any(|start| code.starts_with(start));
         let words = body.message.as_ref().filter(|_| names_no_value);
         let words = words.map(|words| words.chars().take(LONGEST_WORDS).collect());
-        Self::Refused { status: answered.status.as_u16(), code, words }
+        let status = answered.status.as_u16();
+        let to_key = match status {
+            401 | 403 => format!(" to the key in {key_setting}"),
+            _ => String::new(),
+        };
+        Self::Refused { status, to_key, code, words }
     }
 
     /// Says whether the same call may succeed a moment later. A 500 comes from the server itself,
@@ -257,7 +264,8 @@ mod tests {
     fn error(status: u16, body: &str) -> RestError {
         let body = body.to_owned().into();
         let status = StatusCode::from_u16(status).unwrap();
-        RestError::from_answer(&Answered { status, headers: HeaderMap::new(), body, cut: false })
+        let answered = Answered { status, headers: HeaderMap::new(), body, cut: false };
+        RestError::from_answer(&answered, "SOURCE_SERVICE_ROLE_KEY")
     }
 
     fn coded(status: u16, code: &str) -> RestError {
@@ -314,6 +322,8 @@ mod tests {
         assert!(!words(coded(409, "23505")).contains("hunter2"));
         assert!(!words(error(400, "<html>hunter2</html>")).contains("hunter2"));
         let gateway = error(401, r#"{"message":"Invalid API key","hint":"Double check it"}"#);
-        assert!(words(gateway).ends_with("The API answered 401 (Invalid API key)"));
+        assert!(words(gateway).ends_with(
+            "The source's API answered 401 (Invalid API key) to the key in SOURCE_SERVICE_ROLE_KEY"
+        ));
     }
 }

@@ -168,3 +168,37 @@ async fn an_invocation_does_not_sleep_as_long_as_it_is_told_to() {
     assert_eq!(pair.sync().await.error().0, "no_api");
     assert_eq!(stranger.arrived().len(), 3);
 }
+
+/// A pair with both sides behind an API, of which the source is read in one of the ways.
+async fn behind_apis(read: Read) -> Pair {
+    let pair = Pair::with(JOBS).await.over_api(OverApi::Both).await;
+    if let Read::ByTables = read {
+        pair.sql_source("drop function syncline_run; notify pgrst, 'reload schema'").await;
+        pair.source_api().reload().await;
+    }
+    pair.sql_source(FILL).await;
+    pair
+}
+
+#[tokio::test]
+async fn an_expired_key_is_told_with_the_side_and_the_setting() {
+    let expired = Trouble::Body(
+        401,
+        "application/json",
+        r#"{"code":"PGRST303","details":null,"hint":null,"message":"JWT expired"}"#,
+    );
+    for read in EITHER_WAY {
+        let pair = behind_apis(read).await;
+        pair.source_api().fail_next("", expired.clone());
+        let told = pair.sync().await;
+        assert_eq!(told.error().0, "key_expired", "{}", told.body);
+        let told = told.body.to_string();
+        assert!(told.contains("source") && told.contains("SOURCE_SERVICE_ROLE_KEY"), "{told}");
+        pair.target_api().fail_next("", expired.clone());
+        let told = pair.sync().await;
+        assert_eq!(told.error().0, "key_expired", "{}", told.body);
+        let told = told.body.to_string();
+        assert!(told.contains("The target's project"), "{told}");
+        assert!(told.contains("TARGET_SERVICE_ROLE_KEY") && !told.contains("SOURCE_"), "{told}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Maps the errors of a project's API to a fault code and a hint. They come in place of an answer
 //! of the database behind it.
 
-use crate::adapters::api::project::ApiError;
+use crate::adapters::api::project::Failure;
 use crate::adapters::api::verdict::{self, Judgement};
 use crate::engine::model::fault_code::FaultCode;
 
@@ -13,42 +13,40 @@ const PASTE_IN_EITHER: &str = "the project lacks the function syncline_run: run 
     or `syncline project-sql target` prints, whichever side it is, in its SQL editor, once";
 
 /// Returns the fault code and the hint of an error of the API.
-pub fn judged(error: &ApiError) -> Judgement {
-    match error {
-        ApiError::NoAnswer(error) => verdict::of_no_answer(error),
-        ApiError::Refused { code, .. } if code == "PGRST202" => {
+pub fn judged(failure: &Failure) -> Judgement {
+    match failure {
+        Failure::NoAnswer(error) => verdict::of_no_answer(error),
+        Failure::Refused { code, .. } if code == "PGRST202" => {
             (FaultCode::NoFunction, PASTE_IN_EITHER)
         }
-        ApiError::Refused { code, .. } if code.starts_with("PGRST0") => (
+        Failure::Refused { code, .. } if code.starts_with("PGRST0") => (
             FaultCode::Unavailable,
             "the project's database is starting, stopping or out of connections; try again",
         ),
-        ApiError::Refused { .. } => {
+        Failure::Refused { .. } => {
             (FaultCode::Refused, "the API refused the call; the message says why")
         }
-        ApiError::Key(_) => (
+        Failure::Key(_) => (
             FaultCode::KeyRefused,
             "check the service-role key, and that it is this project's: the project's settings, \
              API keys",
         ),
-        ApiError::Paused => verdict::PAUSED,
-        ApiError::Quota => verdict::OVER_QUOTA,
-        ApiError::Busy(_) => verdict::BUSY,
-        ApiError::GatewayTimeout => (
+        Failure::KeyExpired => {
+            (FaultCode::KeyExpired, "copy a new one from the project's settings, API keys")
+        }
+        Failure::Paused => verdict::PAUSED,
+        Failure::Quota => verdict::OVER_QUOTA,
+        Failure::Busy(_) => verdict::BUSY,
+        Failure::GatewayTimeout => (
             FaultCode::StatementTimeout,
             "the call ran too long; set a smaller SYNC_PAGE_ROWS or create the index that \
              `syncline plan` names",
         ),
-        ApiError::TooLarge => (
+        Failure::TooLarge => (
             FaultCode::TooLarge,
             "set a smaller SYNC_PAGE_ROWS; a row that is too large alone needs the database's own URL",
         ),
-        ApiError::NoApi(_) => verdict::NO_API,
-        ApiError::Gateway(_) => verdict::BROKEN_GATEWAY,
-        ApiError::Answer(_) => (
-            FaultCode::BadAnswer,
-            "check that the URL is a project's, and run there what this version's \
-             `syncline project-sql` prints",
-        ),
+        Failure::NoApi(_) => verdict::NO_API,
+        Failure::Gateway(_) => verdict::BROKEN_GATEWAY,
     }
 }

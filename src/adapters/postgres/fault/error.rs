@@ -57,6 +57,9 @@ pub enum PostgresError {
     /// The API before the database answered instead of it.
     #[error(transparent)]
     Api(Arc<ApiError>),
+    /// The answer has not the form that our function promises.
+    #[error("The answer cannot be read: {0}")]
+    Answer(String),
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),

@@ -105,7 +105,12 @@ fn judged(error: &PostgresError) -> Judgement {
             FaultCode::NoConnection,
             "give the database's own postgres:// URL: this cannot be done over an API",
         ),
-        PostgresError::Api(error) => api::judged(error),
+        PostgresError::Api(error) => api::judged(&error.failure),
+        PostgresError::Answer(_) => (
+            FaultCode::BadAnswer,
+            "check that the URL is a project's, and run there what this version's \
+             `syncline project-sql` prints",
+        ),
         PostgresError::Altered => (
             FaultCode::SchemaChanged,
             "nothing of this page was saved; the next run reads the table as it is then, and \

@@ -1,13 +1,10 @@
 //! The answers of our function to a script's statements.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_postgres::error::SqlState;
 
-use crate::adapters::api::project::ApiError;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::postgres::sql::row::Row;
@@ -101,5 +98,5 @@ impl RefusedBody {
 
 /// The function answered something else than it was asked for.
 pub fn unreadable(what: &str) -> PostgresError {
-    PostgresError::Api(Arc::new(ApiError::Answer(format!("expected {what}"))))
+    PostgresError::Answer(format!("expected {what}"))
 }

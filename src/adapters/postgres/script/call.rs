@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use super::answer::{RawAnswer, RefusedBody, unreadable};
 use super::step::Step;
-use crate::adapters::api::project::{Api, ApiError, Repeat};
+use crate::adapters::api::project::{Api, ApiError, Failure, Repeat};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::refusal::Refused;
 
@@ -107,8 +107,8 @@ fn read(rows: &Bytes) -> Option<Answered> {
 
 /// An error of the API; a refusal of the database behind it is a refusal like any other.
 fn of_api(error: ApiError) -> PostgresError {
-    match error {
-        ApiError::Refused { code, message, detail } if is_sqlstate(&code) => {
+    match error.failure {
+        Failure::Refused { code, message, detail } if is_sqlstate(&code) => {
             let code = SqlState::from_code(&code);
             PostgresError::Refused(Box::new(Refused {
                 code,
@@ -122,7 +122,7 @@ fn of_api(error: ApiError) -> PostgresError {
                 raised: false,
             }))
         }
-        error => PostgresError::Api(Arc::new(error)),
+        failure => PostgresError::Api(Arc::new(ApiError { failure, ..error })),
     }
 }
 
@@ -136,6 +136,7 @@ pub fn shared(error: &PostgresError) -> PostgresError {
         PostgresError::Api(error) => PostgresError::Api(error.clone()),
         PostgresError::Refused(refused) => PostgresError::Refused(refused.clone()),
         PostgresError::LeaseLost => PostgresError::LeaseLost,
+        PostgresError::Answer(expected) => PostgresError::Answer(expected.clone()),
         _ => aborted(),
     }
 }

@@ -107,10 +107,12 @@ impl Client {
         suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
     ) -> Result<Answered, RestError> {
         let request = with_key(request, &self.project).header("Accept-Profile", schema.as_bytes());
+        let refusal =
+            |answered: &Answered| RestError::from_answer(answered, self.project.key_setting());
         let repeating = Repeating {
             patience: PATIENCE,
             passes: &|answered| {
-                !answered.status.is_success() && RestError::from_answer(answered).passes_by_itself()
+                !answered.status.is_success() && refusal(answered).passes_by_itself()
             },
             after_a_cut: true,
             counts: &|| self.meter.count(),
@@ -118,10 +120,6 @@ impl Client {
         };
         let answered = self.http.repeat(request, &repeating).await?;
         self.clock.set(&answered.headers, Timestamp::now());
-        if answered.status.is_success() {
-            Ok(answered)
-        } else {
-            Err(RestError::from_answer(&answered))
-        }
+        if answered.status.is_success() { Ok(answered) } else { Err(refusal(&answered)) }
     }
 }

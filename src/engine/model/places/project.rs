@@ -5,6 +5,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use super::secret::SecretText;
+use crate::engine::model::range::Side;
 
 /// The path of the API in a Supabase project.
 const API_PATH: &str = "/rest/v1";
@@ -21,6 +22,8 @@ const OPAQUE_KEY: &str = "sb_secret_";
 pub struct Project {
     api: Url,
     key: SecretText,
+    key_setting: String,
+    side: Side,
 }
 
 /// Says what is wrong with a project's URL or key, without repeating either.
@@ -57,8 +60,13 @@ pub enum BadProject {
 
 impl Project {
     /// Reads a project's URL, with or without the path of its API, and its key. A URL without
-    /// a path is a Supabase project's; one with a path says itself where the API is.
-    pub fn parse(url: &str, key: &str) -> Result<Self, BadProject> {
+    /// a path is a Supabase project's; one with a path says itself where the API is. The side and
+    /// the setting that has the key are for messages.
+    pub fn parse(
+        side: Side,
+        url: &str,
+        (key_setting, key): (&str, &str),
+    ) -> Result<Self, BadProject> {
         let mut api = Url::parse(url.trim()).map_err(|_| BadProject::NoUrl)?;
         match api.scheme() {
             "https" => {}
@@ -80,7 +88,7 @@ impl Project {
             path => path.to_owned(),
         };
         api.set_path(&path);
-        Ok(Self { api, key: parse_key(key)? })
+        Ok(Self { api, key: parse_key(key)?, key_setting: key_setting.to_owned(), side })
     }
 
     /// Returns the URL of the API, without a slash at its end.
@@ -91,6 +99,16 @@ impl Project {
     /// The key that every call shows.
     pub fn key(&self) -> &SecretText {
         &self.key
+    }
+
+    /// The setting that has the key.
+    pub fn key_setting(&self) -> &str {
+        &self.key_setting
+    }
+
+    /// The side whose project it is.
+    pub fn side(&self) -> Side {
+        self.side
     }
 
     /// The key is a token that names its role, and is shown as a bearer's too.
@@ -152,6 +170,10 @@ fn parse_key(key: &str) -> Result<SecretText, BadProject> {
 mod tests {
     use super::*;
 
+    fn parse(url: &str, key: &str) -> Result<Project, BadProject> {
+        Project::parse(Side::Source, url, ("SOURCE_SERVICE_ROLE_KEY", key))
+    }
+
     #[test]
     fn a_project_is_found_with_or_without_the_path_of_its_api() {
         for (url, api, label) in [
@@ -165,10 +187,10 @@ mod tests {
             ("http://localhost:54321", "http://localhost:54321/rest/v1", "localhost:54321"),
             ("http://[::1]:3000/api", "http://[::1]:3000/api", "[::1]:3000"),
         ] {
-            let project = Project::parse(url, "sb_secret_invented").expect(url);
+            let project = parse(url, "sb_secret_invented").expect(url);
             assert_eq!((project.api(), project.label().as_str()), (api, label));
         }
-        let project = Project::parse("https://abc.supabase.co", "a.b.c").expect("a project");
+        let project = parse("https://abc.supabase.co", "a.b.c").expect("a project");
         assert_eq!(project.reference(), Some("abc"));
         assert!(project.has_token());
     }
@@ -186,7 +208,7 @@ mod tests {
             ("https://abc.supabase.co", "sb_publishable_hunter2", BadProject::BrowserKey),
             ("https://abc.supabase.co", "hun\nter2", BadProject::BadKey),
         ] {
-            let refused = Project::parse(url, key).expect_err(url);
+            let refused = parse(url, key).expect_err(url);
             assert_eq!(refused, bad, "{url}");
             assert!(!refused.to_string().contains("hunter2"));
         }
@@ -194,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_key_is_never_printed() {
-        let project = Project::parse("https://abc.supabase.co", "hunter2").expect("a project");
+        let project = parse("https://abc.supabase.co", "hunter2").expect("a project");
         assert!(!format!("{project:?} {project}").contains("hunter2"));
     }
 }

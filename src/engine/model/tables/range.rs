@@ -59,6 +59,16 @@ pub enum Side {
     Target,
 }
 
+impl Side {
+    /// The side's name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        }
+    }
+}
+
 /// Which rows of a table are compared, as one side is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
