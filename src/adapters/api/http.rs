@@ -20,6 +20,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// may try again later.
 const MOST_ATTEMPTS: u32 = 4;
 
+/// The time after which a server that starts again is not asked any more: a project's API takes up
+/// to ten seconds (facts/postgrest.md).
+const LONGEST_RESTART: Duration = Duration::from_secs(15);
+
 /// The longest `Retry-After` that is waited for: an invocation has seconds, and the caller may try
 /// again later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -76,6 +80,8 @@ pub struct Repeating<'a> {
     pub patience: Duration,
     /// Says whether another attempt may be answered otherwise.
     pub passes: &'a (dyn Fn(&Answered) -> bool + Sync),
+    /// Says whether the server is about to start again, so that more attempts are of use.
+    pub restarts: &'a (dyn Fn(&Answered) -> bool + Sync),
     /// Repeats a call that was cut, too: the other side may have done it.
     pub after_a_cut: bool,
     /// Counts an attempt, before it is made.
@@ -119,7 +125,7 @@ impl Http {
     }
 
     /// Sends a request that may be repeated without harm, until the answer is no 429 or 5xx, or the
-    /// patience is over. A `Retry-After` of a few seconds is obeyed.
+    /// patience is over. A `Retry-After` of a few seconds is the least pause.
     pub async fn send(
         &self,
         request: RequestBuilder,
@@ -128,6 +134,7 @@ impl Http {
         let repeating = Repeating {
             patience,
             passes: &|answered| is_passing(answered.status),
+            restarts: &|_| false,
             after_a_cut: true,
             counts: &|| (),
             suffices: &|_, _| false,
@@ -141,10 +148,10 @@ impl Http {
         request: RequestBuilder,
         repeating: &Repeating<'_>,
     ) -> Result<Answered, NoAnswer> {
-        let Repeating { patience, passes, after_a_cut, counts, suffices } = *repeating;
-        let until = Instant::now() + patience;
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
+        let Repeating { patience, passes, restarts, after_a_cut, counts, suffices } = *repeating;
+        let (start, mut pauses) = (Instant::now(), Pauses::default());
+        let until = start + patience;
+        loop {
             counts();
             // A request that could not be built has no copy; the call says why.
             let Some(copy) = request.try_clone() else {
@@ -152,22 +159,37 @@ impl Http {
             };
             let left = until.saturating_duration_since(Instant::now());
             let answered = once_until(copy, left, patience, suffices).await;
-            let wait = match &answered {
+            let (least, restarts) = match &answered {
                 Ok(answered) if passes(answered) => {
-                    retry_after(&answered.headers, SystemTime::now()).unwrap_or(pause)
+                    (retry_after(&answered.headers, SystemTime::now()), restarts(answered))
                 }
-                Err(NoAnswer::Unreached(_)) => pause,
-                Err(NoAnswer::Cut(_)) if after_a_cut => pause,
+                Err(NoAnswer::Unreached(_)) => (None, false),
+                Err(NoAnswer::Cut(_)) if after_a_cut => (None, false),
                 _ => return answered,
             };
+            let pause = pauses.next(least.unwrap_or_default(), restarts, start.elapsed());
             let left = until.saturating_duration_since(Instant::now());
-            if attempt >= MOST_ATTEMPTS || wait > LONGEST_PAUSE || wait >= left {
-                return answered;
+            match pause.filter(|pause| *pause < left) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return answered,
             }
-            tokio::time::sleep(wait).await;
-            pause *= 2;
         }
-        unreachable!("the last attempt returns")
+    }
+}
+
+/// The pauses between the attempts of one call.
+#[derive(Default)]
+struct Pauses(u32);
+
+impl Pauses {
+    /// The pause before the next attempt, or none if there is to be no other. A server that answers
+    /// `Retry-After: 0` while it starts would use up all attempts within milliseconds: what it asks
+    /// for is the least pause.
+    fn next(&mut self, least: Duration, restarts: bool, elapsed: Duration) -> Option<Duration> {
+        let own = (FIRST_PAUSE * (1 << self.0.min(8))).min(LONGEST_PAUSE);
+        self.0 += 1;
+        let is_last = self.0 >= MOST_ATTEMPTS && !(restarts && elapsed < LONGEST_RESTART);
+        (!is_last && least <= LONGEST_PAUSE).then_some(own.max(least))
     }
 }
 
@@ -287,6 +309,35 @@ mod tests {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
             let expected = expected.map(Duration::from_secs);
             assert_eq!(retry_after(&headers, now), expected, "{text}");
+        }
+    }
+
+    /// The pauses of a call whose every answer asks for that pause.
+    fn pauses(least: Duration, restarts: bool) -> Vec<Duration> {
+        let (mut pauses, mut elapsed) = (Pauses::default(), Duration::ZERO);
+        std::iter::from_fn(|| {
+            let pause = pauses.next(least, restarts, elapsed)?;
+            elapsed += pause;
+            Some(pause)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn retry_after_is_the_least_pause_and_does_not_end_the_back_off() {
+        let millis =
+            |pauses: Vec<Duration>| -> Vec<_> { pauses.iter().map(Duration::as_millis).collect() };
+        assert_eq!(millis(pauses(Duration::ZERO, false)), [200, 400, 800]);
+        assert_eq!(millis(pauses(Duration::from_millis(500), false)), [500, 500, 800]);
+        assert_eq!(millis(pauses(Duration::from_secs(6), false)), []);
+    }
+
+    #[test]
+    fn a_restart_of_ten_seconds_is_waited_out_and_no_longer_one() {
+        for least in [Duration::ZERO, Duration::from_secs(1)] {
+            let waited: Duration = pauses(least, true).iter().sum();
+            assert!(waited > Duration::from_secs(11), "{waited:?}");
+            assert!(waited <= LONGEST_RESTART + LONGEST_PAUSE, "{waited:?}");
         }
     }
 

@@ -144,6 +144,7 @@ impl Api {
                 Repeat::Always => matches!(answered.status.as_u16(), 429 | 502 | 503 | 520..=527),
                 Repeat::IfNotTaken => was_not_taken(answered),
             },
+            restarts: &is_restarting,
             after_a_cut: repeat == Repeat::Always,
             counts: &|| self.meter.count(),
             suffices: &|_, _| false,
@@ -184,6 +185,13 @@ fn was_not_taken(answered: &Answered) -> bool {
         ),
         _ => false,
     }
+}
+
+/// Says whether the database, or PostgREST before it, is about to start again.
+pub fn is_restarting(answered: &Answered) -> bool {
+    const CODES: [&str; 4] = ["57P01", "PGRST000", "PGRST001", "PGRST002"];
+    let body = serde_json::from_slice::<Body>(&answered.body);
+    answered.status == 503 && body.is_ok_and(|body| CODES.contains(&body.code.as_str()))
 }
 
 /// Reads the reason from an answer that is no success.

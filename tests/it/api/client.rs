@@ -202,3 +202,23 @@ async fn an_expired_key_is_told_with_the_side_and_the_setting() {
         assert!(told.contains("TARGET_SERVICE_ROLE_KEY") && !told.contains("SOURCE_"), "{told}");
     }
 }
+
+#[tokio::test]
+async fn a_database_that_starts_again_is_waited_for() {
+    let away = |code: &str| {
+        let body = format!(r#"{{"code":"{code}","details":null,"hint":null,"message":"away"}}"#);
+        Trouble::Body(503, "application/json", Box::leak(body.into_boxed_str()))
+    };
+    let waits = |read, code| async move {
+        let pair = behind_apis(read).await;
+        pair.source_api().fail(page(read), 0, 5, away(code));
+        let answer = pair.sync().await.success();
+        assert_eq!(answer.rows("public.jobs")[0], 500, "{read:?} {code}: {}", answer.body);
+    };
+    tokio::join!(
+        waits(Read::ByFunction, "57P01"),
+        waits(Read::ByFunction, "PGRST000"),
+        waits(Read::ByTables, "PGRST001"),
+        waits(Read::ByTables, "PGRST002"),
+    );
+}

@@ -13,7 +13,7 @@ use super::list_limit::ListLimit;
 use super::query::{self, Query};
 use super::rows::Rows;
 use crate::adapters::api::http::{Answered, Http, Repeating};
-use crate::adapters::api::project::{PATIENCE, with_key};
+use crate::adapters::api::project::{PATIENCE, is_restarting, with_key};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 use crate::engine::model::shape::Shape;
@@ -114,6 +114,7 @@ impl Client {
             passes: &|answered| {
                 !answered.status.is_success() && refusal(answered).passes_by_itself()
             },
+            restarts: &is_restarting,
             after_a_cut: true,
             counts: &|| self.meter.count(),
             suffices,
