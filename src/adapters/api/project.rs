@@ -127,6 +127,11 @@ impl Api {
         Self { project, http, meter }
     }
 
+    /// Returns the URL of the API.
+    pub fn url(&self) -> &str {
+        self.project.api()
+    }
+
     /// Calls a function with its arguments as one JSON object, and returns its answer.
     pub async fn rpc(
         &self,

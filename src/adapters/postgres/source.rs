@@ -48,7 +48,12 @@ impl Source for PostgresSource {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
         let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
-        Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })
+        Ok(Facts {
+            project: self.pool.project(),
+            pooled: self.pool.is_pooled(),
+            json_alone: self.pool.is_project(),
+            ..facts
+        })
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {

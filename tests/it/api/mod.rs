@@ -13,3 +13,4 @@ mod runs;
 mod source;
 mod standin;
 mod unstaged;
+mod ways;

@@ -11,6 +11,7 @@ use crate::engine::model::address::Database;
 use crate::engine::model::database::DatabaseUrl;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
+use crate::engine::model::project::Project;
 use crate::engine::model::table::TableName;
 
 /// One database, reached when it is first needed. The connection is kept between calls; each call
@@ -49,6 +50,14 @@ impl Pool {
     /// Says whether the database is reached over an API, where rows are JSON.
     pub fn is_project(&self) -> bool {
         matches!(self.place, Place::Project(_))
+    }
+
+    /// The URL of the API of the database's project, where its address tells it.
+    pub fn project(&self) -> Option<String> {
+        match &self.place {
+            Place::Server(url) => url.supabase_project().map(Project::api_at_supabase),
+            Place::Project(api) => Some(api.url().to_owned()),
+        }
     }
 
     /// A connection for one transaction of a step. Its fault names the table, if there is one.

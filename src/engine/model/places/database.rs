@@ -113,6 +113,14 @@ impl DatabaseUrl {
             && self.tenant() == other.tenant()
     }
 
+    /// The name of the Supabase project whose database this is, where the address tells it.
+    pub fn supabase_project(&self) -> Option<&str> {
+        let Host::Tcp(host) = &self.host else { return None };
+        let own = host.strip_prefix("db.").and_then(|host| host.strip_suffix(".supabase.co"));
+        let pooled = self.tenant().filter(|_| host.ends_with(".pooler.supabase.com"));
+        own.or(pooled).filter(|_| self.database == "postgres")
+    }
+
     /// The project at a shared pooler, which is told apart by the user's name alone: all Supabase
     /// projects of a region are `postgres.PROJECT` at one host, port and database.
     fn tenant(&self) -> Option<&str> {

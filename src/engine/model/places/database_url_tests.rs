@@ -209,3 +209,17 @@ proptest! {
         let _ = parse(&text);
     }
 }
+
+#[test]
+fn the_address_of_a_supabase_database_tells_its_project() {
+    for (url, project) in [
+        ("postgres://postgres@db.abc.supabase.co:5432/postgres", Some("abc")),
+        ("postgres://postgres.abc@aws-0-eu.pooler.supabase.com:6543/postgres", Some("abc")),
+        ("postgres://postgres.abc@aws-0-eu.pooler.supabase.com:6543/other", None),
+        ("postgres://postgres.abc@pooler.example.org/postgres", None),
+        ("postgres://postgres@db.abc.example.org/postgres", None),
+    ] {
+        let address = DatabaseUrl::parse(url).unwrap();
+        assert_eq!(address.supabase_project(), project, "{url}");
+    }
+}

@@ -91,6 +91,11 @@ impl Project {
         Ok(Self { api, key: parse_key(key)?, key_setting: key_setting.to_owned(), side })
     }
 
+    /// Returns the URL of the API that a project has at Supabase.
+    pub fn api_at_supabase(reference: &str) -> String {
+        format!("https://{reference}{SUPABASE}{API_PATH}")
+    }
+
     /// Returns the URL of the API, without a slash at its end.
     pub fn api(&self) -> &str {
         self.api.as_str()

@@ -12,6 +12,8 @@ pub struct Facts {
     /// A text that stays the same as long as rows can only have changed by being written: it
     /// outlives restarts, and ends where the server was promoted, restored or replaced.
     pub history: String,
+    /// The URL of the API of its project, where its address tells it.
+    pub project: Option<String>,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
     /// Triggers are to be suppressed there, and the role may not.

@@ -51,13 +51,47 @@ pub struct Shape {
 pub struct Origin {
     /// The source's history; it ends where that server was promoted, restored or replaced.
     pub history: String,
+    /// The URL of the API of the source's project, where the source's address tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// The source's table.
     pub source: OriginSide,
     /// The target's table.
     pub target: OriginSide,
 }
 
-/// A table of one side.
+impl Origin {
+    /// Says whether both may be of the same tables. A database tells more or less of itself by the
+    /// way in which it is reached: what one of both does not tell is not compared, but one name
+    /// of the source's database must be the same.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let is_same_source = match (self.history(), other.history()) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => self.project().is_some() && self.project() == other.project(),
+        };
+        is_same_source
+            && self.source.agrees_with(&other.source)
+            && self.target.agrees_with(&other.target)
+    }
+
+    /// The history of a source that tells one. A source that is read by its API's tables has its
+    /// URL there.
+    fn history(&self) -> Option<&str> {
+        Some(self.history.as_str()).filter(|history| !is_url(history))
+    }
+
+    /// The URL of the source's API.
+    pub fn project(&self) -> Option<&str> {
+        let url = Some(self.history.as_str()).filter(|history| is_url(history));
+        self.project.as_deref().or(url)
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
+}
+
+/// A table of one side. An API tells neither the storage nor the numbers, which are 0 then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginSide {
     /// The storage of its rows; it ends where the table is made again, truncated or rewritten.
@@ -71,6 +105,14 @@ impl OriginSide {
     pub fn new<'a>(table: &TableFacts, columns: impl Iterator<Item = &'a str>) -> Self {
         let number = |name: &str| table.column(name).map_or(0, |column| column.number);
         Self { storage: table.storage.clone(), columns: columns.map(number).collect() }
+    }
+
+    /// Says whether both may be the same table.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let both = [self, other];
+        let is_untold = |side: &Self| side.columns.iter().all(|number| *number == 0);
+        (self.storage == other.storage || both.iter().any(|side| side.storage.is_empty()))
+            && (self.columns == other.columns || both.into_iter().any(is_untold))
     }
 }
 

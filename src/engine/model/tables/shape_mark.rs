@@ -63,6 +63,26 @@ impl ShapeMark {
         }
     }
 
+    /// Says whether a checkpoint of this mark serves a shape of the other one: the same rows are
+    /// found by it, in whichever way the source was and is reached.
+    pub fn serves(&self, other: &Self) -> bool {
+        let Self { version, columns, key, cursor, filter, origin, newest_wins } = self;
+        let is_same_cursor = match (cursor, &other.cursor) {
+            (Some(cursor), Some(other)) => cursor.is_same(other),
+            (cursor, other) => cursor.is_none() && other.is_none(),
+        };
+        is_same_cursor
+            && (version, newest_wins) == (&other.version, &other.newest_wins)
+            && (columns, key, filter) == (&other.columns, &other.key, &other.filter)
+            && origin.agrees_with(&other.origin)
+    }
+
+    /// Says whether the other mark tells of a project that this one does not know, so that it is
+    /// to be stored in this one's place.
+    pub fn lacks_project_of(&self, other: &Self) -> bool {
+        self.origin.project().is_none() && other.origin.project().is_some()
+    }
+
     /// The names of the columns that were read.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(String::as_str)
@@ -70,14 +90,17 @@ impl ShapeMark {
 
     /// Says whether the changes were found by this cursor column.
     pub fn is_of_cursor(&self, cursor: &Cursor) -> bool {
-        self.cursor.is_some() && self.cursor == CursorMark::new(cursor)
+        self.cursor
+            .as_ref()
+            .zip(CursorMark::new(cursor))
+            .is_some_and(|(own, cursor)| own.is_same(&cursor))
     }
 
     /// Says whether the target, the settings and the cursor are those of a shape. The source is not
     /// compared: that is left to a run, which can ask it.
     pub fn may_fit(&self, shape: &Shape) -> bool {
         self.version == VERSION
-            && self.origin.target == shape.origin.target
+            && self.origin.target.agrees_with(&shape.origin.target)
             && self.filter == shape.filter
             && self.newest_wins == shape.newest_by().is_some()
             && self.is_of_cursor(&shape.cursor)
@@ -112,6 +135,13 @@ impl ShapeMark {
 }
 
 impl CursorMark {
+    /// Says whether both are one column that grows in the same way. An API names no modifiers, and
+    /// not every size of a number.
+    fn is_same(&self, other: &Self) -> bool {
+        self.column == other.column
+            && CursorKind::of_type(&self.type_name) == CursorKind::of_type(&other.type_name)
+    }
+
     fn new(cursor: &Cursor) -> Option<Self> {
         let Cursor::Column { name, type_name, .. } = cursor else { return None };
         Some(Self { column: name.clone(), type_name: type_name.clone() })
@@ -137,7 +167,7 @@ fn origin_from_text(text: &str) -> Option<Origin> {
     };
     let mut parts = text.rsplitn(3, "; ");
     let (target, source) = (side(parts.next()?)?, side(parts.next()?)?);
-    Some(Origin { history: parts.next()?.to_owned(), source, target })
+    Some(Origin { history: parts.next()?.to_owned(), project: None, source, target })
 }
 
 /// Reads `["a", "b"]`, and returns the rest behind it.

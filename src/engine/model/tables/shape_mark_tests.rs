@@ -33,6 +33,7 @@ fn shape() -> Shape {
         table: TableName::new("public", "items"),
         origin: Origin {
             history: "7713911748013473468 1 16384".to_owned(),
+            project: None,
             source: side("16386 16386", &[1, 2]),
             target: side("16427 16427", &[2, 1]),
         },
@@ -87,6 +88,39 @@ fn the_target_the_settings_and_the_cursor_decide_whether_a_mark_may_fit() {
 }
 
 #[test]
+fn a_mark_serves_its_table_in_whichever_way_the_source_is_reached() {
+    let api = "https://abc.supabase.co/rest/v1";
+    let reached = |history: &str, project: Option<&str>, source: OriginSide| {
+        let mut shape = shape();
+        shape.origin.history = history.to_owned();
+        shape.origin.project = project.map(str::to_owned);
+        shape.origin.source = source;
+        ShapeMark::new(&shape)
+    };
+    let (table, untold) = (side("16386 16386", &[1, 2]), side("", &[0, 0]));
+    let by_tables = reached(api, None, untold.clone());
+    let by_function = reached("7713 1 5", Some(api), table.clone());
+    let by_connection = reached("7713 1 5", None, table.clone());
+    let serves_both_ways = |one: &ShapeMark, other: &ShapeMark| {
+        assert_eq!(one.serves(other), other.serves(one));
+        one.serves(other)
+    };
+    assert!(serves_both_ways(&by_tables, &by_function));
+    assert!(serves_both_ways(&by_function, &by_connection));
+    assert!(!serves_both_ways(&by_tables, &by_connection), "no name of the database is the same");
+    assert!(by_connection.lacks_project_of(&by_function));
+    assert!(!by_tables.lacks_project_of(&by_function));
+    for other in [
+        reached("https://other.supabase.co/rest/v1", None, untold),
+        reached("7713 2 5", Some(api), table),
+        reached("7713 1 5", Some(api), side("16386 16999", &[1, 2])),
+        reached("7713 1 5", Some(api), side("16386 16386", &[1, 3])),
+    ] {
+        assert!(!serves_both_ways(&by_function, &other), "{other:?}");
+    }
+}
+
+#[test]
 fn a_mark_is_stored_in_this_form() {
     let stored = r#"{"version":1,"columns":["id","at"],"key":["id"],"cursor":{"column":"at","type_name":"bigint"},"filter":"id > 0","origin":{"history":"7713911748013473468 1 16384","source":{"storage":"16386 16386","columns":[1,2]},"target":{"storage":"16427 16427","columns":[2,1]}},"newest_wins":false}"#;
     assert_eq!(serde_json::to_string(&ShapeMark::new(&shape())).unwrap(), stored);
@@ -109,7 +143,7 @@ fn text(shape: &Shape) -> String {
         let numbers: Vec<String> = side.columns.iter().map(i16::to_string).collect();
         format!("{}: {}", side.storage, numbers.join(","))
     };
-    let Origin { history, source, target } = origin;
+    let Origin { history, project: _, source, target } = origin;
     let origin = format!("{history}; {}; {}", side(source), side(target));
     format!("{names:?} {key:?} {cursor:?} {filter:?} {origin:?}{policy}")
 }
@@ -137,6 +171,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
             policy: if newest_wins { Policy::NewestWins } else { Policy::SourceWins },
             origin: Origin {
                 history,
+                project: None,
                 source: side(&source.0, &source.1),
                 target: side(&target.0, &target.1),
             },

@@ -56,7 +56,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
         };
         if let Some(mut shape) = shape(pipeline, &name, source_table, target_table, &mut plan.notes)
         {
-            shape.origin = origin(&source.history, &shape, source_table, target_table);
+            shape.origin = origin(source, &shape, (source_table, target_table));
             shape.encoding = encoding::agree([source, target], shape.encoding);
             plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
             let keys = target_table.references.iter().map(|reference| reference.parent.clone());
@@ -226,10 +226,11 @@ fn shape(
     shape.filter(|_| !has_problem)
 }
 
-fn origin(history: &str, shape: &Shape, source: &TableFacts, target: &TableFacts) -> Origin {
+fn origin(facts: &Facts, shape: &Shape, (source, target): (&TableFacts, &TableFacts)) -> Origin {
     let names = || shape.columns.iter().map(|column| column.name.as_str());
     Origin {
-        history: history.to_owned(),
+        history: facts.history.clone(),
+        project: facts.project.clone(),
         source: OriginSide::new(source, names()),
         target: OriginSide::new(target, names()),
     }

@@ -39,7 +39,7 @@ pub enum Move {
 pub fn usable<'a>(shape: &Shape, checkpoint: Option<&'a Checkpoint>) -> Option<&'a Checkpoint> {
     let checkpoint = checkpoint?;
     let has_old_start = shape.lookback.is_none() && checkpoint.start().is_some();
-    (checkpoint.shape == ShapeMark::new(shape) && !has_old_start).then_some(checkpoint)
+    (checkpoint.shape.serves(&ShapeMark::new(shape)) && !has_old_start).then_some(checkpoint)
 }
 
 /// Decides from the last checkpoint and a survey of the source. `writers_before` were open before
@@ -63,7 +63,11 @@ pub fn decide(
         return Move::Resume(scan.clone());
     }
     let reached = &checkpoint.reached;
-    if !is_unchanged(reached, survey) {
+    // The project is stored with the next scan, so that the table is known when it is reached as a
+    // project alone. Without a cursor that would read the whole table.
+    let is_known =
+        shape.cursor == Cursor::Whole || !checkpoint.shape.lacks_project_of(&ShapeMark::new(shape));
+    if !is_unchanged(reached, survey) || !is_known {
         return Move::Scan(begin(shape, reached, survey));
     }
     match &reached.pending {
