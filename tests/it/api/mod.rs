@@ -12,5 +12,6 @@ mod rejects;
 mod runs;
 mod source;
 mod standin;
+mod triggers;
 mod unstaged;
 mod ways;

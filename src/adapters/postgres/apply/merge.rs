@@ -41,13 +41,26 @@ const LOOKED_AT: &str = "\
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
 
+/// A trigger of the table, or of a partition, looks at rows before they are written; `$1` is the
+/// table.
+macro_rules! has_row_trigger {
+    () => {
+        "exists (\
+            select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
+                or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3)"
+    };
+}
+
+/// Says in SQL whether a trigger before the row may drop rows or write them otherwise.
+pub const HAS_ROW_TRIGGER: &str = has_row_trigger!();
+
 /// Asks whether a page may be changed or dropped on its way in, by a trigger before the row or
 /// because none fires: then it takes more than one look.
-pub const LOOKED_AFTER: &str = "\
-    select current_setting('session_replication_role') = 'replica' or exists (\
-        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
-            select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-        and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3) as looked_after";
+const LOOKED_AFTER: &str = concat!(
+    "select current_setting('session_replication_role') = 'replica' or ",
+    has_row_trigger!()
+);
 
 /// Says whether rows can be copied straight into the table.
 pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
@@ -186,9 +199,20 @@ pub const REFUSE_DROPPED: &str = concat!(
 pub fn counts_of_settings(shape: &Shape) -> String {
     format!(
         "select current_setting('syncline.inserted')::int8, \
-             current_setting('syncline.updated')::int8, \
-             case when nullif(current_setting('syncline.expected'), '')::int8 > 0 \
-                 then ({}) else 0 end",
+             current_setting('syncline.updated')::int8, {}",
+        rewritten(shape)
+    )
+}
+
+/// Leaves in a setting how many rows a trigger has written otherwise.
+pub fn rewritten_in_settings(shape: &Shape) -> String {
+    format!("select set_config('syncline.rewritten', ({})::text, true)", rewritten(shape))
+}
+
+fn rewritten(shape: &Shape) -> String {
+    format!(
+        "case when nullif(current_setting('syncline.expected'), '')::int8 > 0 \
+             then ({}) else 0 end",
         differing_sql(shape)
     )
 }

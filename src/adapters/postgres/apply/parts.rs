@@ -25,21 +25,28 @@ pub async fn of_page(
 ) -> Result<ScriptParts<Tally>, PostgresError> {
     session.attempt(PART, &stage::making_stage(shape)).await?;
     let step = |text: &str| Step::new(text.to_owned(), Gives::Nothing);
-    let rows = |text: String| Step::new(text, Gives::Rows);
-    let table = sql::table(&shape.table);
     let mut steps = vec![
         step(&format!("delete from {} where true", stage::STAGED)),
         step(&json_page::loading(stage::STAGED, shape)),
-        Statement::rows(merge::expected_in_settings(shape), [table.into()]).into(),
-        rows(merge::counted_in_settings(shape)),
-        step(merge::REFUSE_DROPPED),
     ];
+    steps.extend(writing_staged(shape));
     if session.fires_nothing().await? {
         let foreign_keys = foreign_keys::of_table(session, shape).await?;
         steps.extend(foreign_keys.iter().map(|key| step(&key.refuse_orphans(stage::STAGED))));
     }
-    steps.push(rows(merge::counts_of_settings(shape)));
+    steps.push(Step::new(merge::counts_of_settings(shape), Gives::Rows));
     Ok(ScriptParts { steps, page: json_page::members(&page.bytes), halving, read: tally })
+}
+
+/// The statements that write what differs of the staged rows, and refuse them where a trigger
+/// dropped one without a word.
+pub fn writing_staged(shape: &Shape) -> [Step; 3] {
+    let expected = merge::expected_in_settings(shape);
+    [
+        Statement::rows(expected, [sql::table(&shape.table).into()]).into(),
+        Step::new(merge::counted_in_settings(shape), Gives::Rows),
+        Step::new(merge::REFUSE_DROPPED.to_owned(), Gives::Nothing),
+    ]
 }
 
 fn tally(counts: &Row, rows: usize) -> Tally {

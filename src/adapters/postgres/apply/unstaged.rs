@@ -1,9 +1,10 @@
 //! A page behind an API that is compared and written as it comes: no table is made for it, and no
-//! row of it written into one. Where the server can merge and its counts can be told, each key is
-//! looked up once; otherwise what differs is found first, and what is updated is looked up again.
-//! Which of the two it is, the server decides in the same transaction.
+//! row of it written into one, unless a trigger may drop or rewrite rows. Where the server can
+//! merge and its counts can be told, each key is looked up once; otherwise what differs is found
+//! first, and what is updated is looked up again. Which of them it is, the server decides in the
+//! same transaction.
 
-use super::{merge, stage};
+use super::{merge, parts, stage};
 use crate::adapters::postgres::rows::json_page;
 use crate::adapters::postgres::script::Step;
 use crate::adapters::postgres::sql;
@@ -14,15 +15,17 @@ use crate::engine::model::type_name::unmodified;
 /// The ways to write, as the setting `syncline.way` names them.
 const MERGES: &str = "merge";
 const COMPARES: &str = "compare";
+const STAGES: &str = "stage";
 
-/// Chooses the way and leaves what the table's counters say before; `$1` is the table. MERGE
+/// Chooses the way and leaves what the table's counters say before; `$1` is the table, and a
+/// trigger before the row decides first: what it did is told by comparing the staged page. MERGE
 /// came with 15, and before 17 says only how many rows it wrote. How many of them it inserted is
 /// told by the transaction's own counters, which exist where counting is not switched off, and for
 /// a table that is not partitioned. They count what a trigger or a cascade writes into the same
 /// table, too.
 const CHOOSING: &str = "\
-    select set_config('syncline.way', case when current_setting('server_version_num')::int4 >= 150000 \
-            and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
+    select set_config('syncline.way', case when HAS_ROW_TRIGGER then 'stage' \
+            when current_setting('server_version_num')::int4 >= 150000 and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
             and not exists (select from pg_catalog.pg_trigger as t \
                 where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') \
             and not exists (select from pg_catalog.pg_constraint as f \
@@ -45,17 +48,34 @@ const COUNTING: &str = "\
 pub fn writing(shape: &Shape) -> Vec<Step> {
     let table = sql::table(&shape.table);
     let choosing = [table.clone().into(), is_ordered_alike(shape).into()];
-    let choosing = Statement::rows(CHOOSING, choosing).into();
+    let text = CHOOSING.replace("HAS_ROW_TRIGGER", merge::HAS_ROW_TRIGGER);
+    let choosing = Statement::rows(text, choosing).into();
     let counting = Step::from(Statement::rows(COUNTING, [table.into()]));
     // The offset has each value read once, however often it is looked at.
     let rows = format!("({} offset 0)", json_page::rows(shape));
     let compared = merge::in_settings(&merge::changes(shape, &rows));
-    vec![
+    let mut steps = vec![
         Step::new(stage::path_to_operators([shape]), Gives::Nothing),
         choosing,
         Step::new(merge::merge_sql(shape, &rows), Gives::Nothing).with_page(0).only(MERGES),
         counting.only(MERGES),
         Step::new(compared, Gives::Rows).with_page(0).only(COMPARES),
+    ];
+    steps.extend(staging(shape).map(|step| step.only(STAGES)));
+    steps
+}
+
+/// The steps that stage the call's first page and write what differs; they leave in
+/// `syncline.rewritten` how many rows a trigger wrote otherwise, too.
+pub fn staging(shape: &Shape) -> [Step; 6] {
+    let [expected, written, refusal] = parts::writing_staged(shape);
+    [
+        Step::new(stage::making_stage(shape), Gives::Nothing),
+        Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing).with_page(0),
+        expected,
+        written,
+        refusal,
+        Step::new(merge::rewritten_in_settings(shape), Gives::Rows),
     ]
 }
 

@@ -5,13 +5,12 @@ use tokio_postgres::error::SqlState;
 
 use super::page;
 use super::under_lease::Destination;
-use crate::adapters::postgres::apply::{merge, stage, unstaged};
+use crate::adapters::postgres::apply::unstaged;
 use crate::adapters::postgres::catalog::agreement::{self, Holding};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::json_page;
 use crate::adapters::postgres::script::{Answer, Step};
-use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::statement::{Gives, Statement};
+use crate::adapters::postgres::sql::statement::Gives;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::state::{checkpoints, history, lease};
 use crate::engine::model::pipeline::TargetTriggers;
@@ -30,8 +29,8 @@ pub async fn commit(to: Destination<'_>, batch: &Batch<'_>) -> Result<Committed,
 }
 
 /// Saves a page that needs no more than to be compared and written: no row of the table is
-/// rejected, and no trigger looks at its rows before they are written. A row that is refused is
-/// found the other way.
+/// rejected, and the server keeps the foreign keys. A row that is refused, or that a trigger drops
+/// without a word, is found the other way.
 async fn commit_whole(
     to: Destination<'_>,
     batch: &Batch<'_>,
@@ -42,15 +41,14 @@ async fn commit_whole(
         return Ok(None);
     }
     let Holding { lock, count } = agreement::holding(shape, Side::Target);
-    let table = sql::table(&shape.table);
-    let looked_after = Step::from(Statement::rows(merge::LOOKED_AFTER, [table.into()]));
     let written = "current_setting('syncline.inserted')::int8 \
         + current_setting('syncline.updated')::int8";
     let mut steps = vec![
         lease::proof(schema, lease).into(),
         Step::new(lock, Gives::Nothing),
         Step::from(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
-        looked_after.expecting(serde_json::json!([{ "looked_after": false }])),
+        Step::new(FIRES_NOTHING.to_owned(), Gives::Rows)
+            .expecting(serde_json::json!([{ "fires_nothing": false }])),
     ];
     steps.extend(writing(shape));
     steps.extend([
@@ -68,9 +66,9 @@ async fn commit_whole(
     };
     let Some([.., Answer::Rows(counted), _, _]) = answers.as_deref() else { return Ok(None) };
     let count = |at: usize| u64::try_from(counted[0].get::<i64>(at)).unwrap_or(0);
-    let (inserted, updated) = (count(0), count(1));
+    let (inserted, updated, rewritten) = (count(0), count(1), count(2));
     let unchanged = page.rows.saturating_sub(inserted + updated);
-    let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
+    let tally = Tally { inserted, updated, unchanged, rewritten, ..Tally::default() };
     Ok(Some(Committed { tally, straight: false, rejects: 0 }))
 }
 
@@ -83,16 +81,18 @@ fn writing(shape: &Shape) -> Vec<Step> {
     if unstaged::is_compared_alike(shape) {
         return unstaged::writing(shape);
     }
-    vec![
-        Step::new(stage::making_stage(shape), Gives::Nothing),
-        Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing).with_page(0),
-        Step::new(merge::counted_in_settings(shape), Gives::Rows),
-    ]
+    unstaged::staging(shape).into()
 }
+
+/// Asks whether no trigger fires, those that keep foreign keys among them: then orphans are to be
+/// looked for.
+const FIRES_NOTHING: &str =
+    "select current_setting('session_replication_role') = 'replica' as fires_nothing";
 
 /// Reads the counts that those steps leave.
 const COUNTED: &str = "select current_setting('syncline.inserted')::int8, \
-    current_setting('syncline.updated')::int8";
+    current_setting('syncline.updated')::int8, \
+    coalesce(nullif(current_setting('syncline.rewritten', true), ''), '0')::int8";
 
 /// The page's counts as `history::counting` takes them, from the settings that the writing left.
 fn counts(rows: u64) -> String {
