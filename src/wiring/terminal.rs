@@ -53,6 +53,9 @@ impl TerminalPorts {
 }
 
 fn end(name: &str, database: &Database) -> End {
-    let is_project = matches!(database, Database::Project(_));
-    End { name: name.to_owned(), database: database.label(), is_project }
+    let key = match database {
+        Database::Project(project) => Some(project.key_setting().to_owned()),
+        Database::Server(_) => None,
+    };
+    End { name: name.to_owned(), database: database.label(), is_project: key.is_some(), key }
 }

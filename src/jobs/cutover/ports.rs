@@ -29,6 +29,8 @@ pub struct End {
     pub database: String,
     /// Says whether it is a project behind its API, not a connection string.
     pub is_project: bool,
+    /// The setting that holds a project's key.
+    pub key: Option<String>,
 }
 
 /// The records of the pipelines' cutovers, kept in the target.

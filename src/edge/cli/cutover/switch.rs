@@ -50,12 +50,16 @@ impl Switch {
             text,
             "To go back before anything was written to the target, start it as it was, and:\n  \
              syncline cutover --abort{pipeline}\n\
-             To go back later, stop it, and cut over the other way, so that no row is lost:\n  \
-             SOURCE_DATABASE_URL = the value of {} ({})\n  \
-             TARGET_DATABASE_URL = the value of {} ({})\n  \
-             syncline cutover{pipeline}\n",
-            target.name, target.database, source.name, source.database
+             To go back later, stop it, and cut over the other way, so that no row is lost:\n"
         );
+        for (side, end) in [("SOURCE", target), ("TARGET", source)] {
+            let End { name, database, is_project: _, key } = end;
+            let _ = writeln!(text, "  {side}_DATABASE_URL = the value of {name} ({database})");
+            if let Some(key) = key {
+                let _ = writeln!(text, "  {side}_SERVICE_ROLE_KEY = the value of {key}");
+            }
+        }
+        let _ = writeln!(text, "  syncline cutover{pipeline}");
         if !paused.is_empty() {
             text.push_str("Once nobody wants to go back, take away what is paused:\n");
             for id in paused {
@@ -71,11 +75,43 @@ impl Switch {
             let Assignment { name, value_of, database } = assignment;
             json!({ "name": name, "value_of": value_of, "database": database })
         };
+        let end = |end: &End| json!({ "name": end.name, "database": end.database, "key": end.key });
         json!({
             "variables": self.application.iter().map(variable).collect::<Vec<_>>(),
-            "source": { "name": self.source.name, "database": self.source.database },
-            "target": { "name": self.target.name, "database": self.target.database },
+            "source": end(&self.source),
+            "target": end(&self.target),
             "paused": self.paused,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_names_the_keys_of_projects_and_never_what_they_are() {
+        let end = |side: &str, key: Option<&str>| End {
+            name: format!("{side}_URL"),
+            database: format!("{side}.example.org"),
+            is_project: key.is_some(),
+            key: key.map(str::to_owned),
+        };
+        let switch = Switch {
+            source: end("OLD", None),
+            target: end("NEW", Some("NEW_KEY")),
+            application: Vec::new(),
+            paused: Vec::new(),
+            pipeline: String::new(),
+        };
+        let text = switch.text();
+        let back = "so that no row is lost:
+  SOURCE_DATABASE_URL = the value of NEW_URL (NEW.example.org)
+  SOURCE_SERVICE_ROLE_KEY = the value of NEW_KEY
+  TARGET_DATABASE_URL = the value of OLD_URL (OLD.example.org)
+  syncline cutover
+";
+        assert!(text.ends_with(back), "{text}");
+        assert_eq!(switch.json()["target"]["key"], "NEW_KEY");
     }
 }
