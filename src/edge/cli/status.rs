@@ -95,7 +95,11 @@ fn rate(rate: &RateView) -> String {
 
 fn size(database: &DatabaseView) -> String {
     let DatabaseView { bytes, limit_bytes, percent, forecast } = database;
-    let mut text = megabytes(*bytes);
+    // No database has none: the size was not asked for yet.
+    let mut text = match bytes {
+        0 => "of an unknown size".to_owned(),
+        bytes => megabytes(*bytes),
+    };
     if let (Some(limit), Some(percent)) = (limit_bytes, percent) {
         let _ = write!(text, " of {} ({percent:.1} %)", megabytes(*limit));
     }

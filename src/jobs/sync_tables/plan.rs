@@ -200,12 +200,18 @@ impl fmt::Display for TableIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, cursor, key, encoding, estimated_rows, intent, started_from } = self;
         write!(f, "{table}: ")?;
+        // The planner believes in no rows where the table is empty or was never analyzed, and an API
+        // says nothing.
+        let rows = match estimated_rows {
+            0 => "rows that no statistics count".to_owned(),
+            rows => format!("about {rows} rows"),
+        };
         match intent {
             Intent::Nothing => write!(f, "nothing changed")?,
-            Intent::FirstLoad => write!(f, "first load, about {estimated_rows} rows")?,
-            Intent::Reload => write!(f, "read from the start, about {estimated_rows} rows")?,
+            Intent::FirstLoad => write!(f, "first load, {rows}")?,
+            Intent::Reload => write!(f, "read from the start, {rows}")?,
             Intent::Since(from) => write!(f, "what changed since {from}")?,
-            Intent::Compare => write!(f, "compare about {estimated_rows} rows")?,
+            Intent::Compare => write!(f, "compare {rows}")?,
             Intent::Resume => write!(f, "go on with the scan that the last run began")?,
         }
         let cursor = cursor.as_deref().unwrap_or("none");

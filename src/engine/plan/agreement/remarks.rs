@@ -17,7 +17,9 @@ pub fn closed_cycle(name: &TableName) -> Note {
         name,
         "its foreign keys lead back to it, and none of them takes NULL or can wait: rows that point to \
          one another in such a circle have no first one, and are set aside",
-        "alter table ... alter constraint ... deferrable, for one of them on the target",
+        format!(
+            "alter table {name} alter constraint ... deferrable, for one of them on the target"
+        ),
     )
 }
 
