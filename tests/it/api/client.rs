@@ -222,3 +222,16 @@ async fn a_database_that_starts_again_is_waited_for() {
         waits(Read::ByTables, "PGRST002"),
     );
 }
+
+#[tokio::test]
+async fn an_answer_that_is_cut_to_one_row_is_told_as_the_projects_setting() {
+    let pair = Pair::with(JOBS).await;
+    pair.sql_source(FILL).await;
+    pair.sql_source(&App::project_sql(Side::Source, "public")).await;
+    let api = Standin::with(&pair.source, Options { max_rows: 1, ..Options::default() }).await;
+    let pair =
+        pair.set("SOURCE_DATABASE_URL", api.url()).set("SOURCE_SERVICE_ROLE_KEY", api.secret_key());
+    let told = pair.sync().await;
+    let hint = told.body["error"]["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("Max rows") && !hint.contains("URL"), "{}", told.body);
+}

@@ -86,7 +86,10 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     body.put_slice(if keep { b",\"keep\":true}" } else { b",\"keep\":false}" });
     let repeat = if keep && writes { Repeat::IfNotTaken } else { Repeat::Always };
     let answer = api.rpc(FUNCTION, body.freeze(), repeat).await.map_err(of_api)?;
-    read(&answer).ok_or_else(|| unreadable("the answers of a script"))
+    read(&answer).ok_or_else(|| match lacks_last_row(&answer) {
+        true => PostgresError::CutAnswer,
+        false => unreadable("the answers of a script"),
+    })
 }
 
 /// The function's rows: the last has the answers, and a null for each that has a row of its own
@@ -103,6 +106,13 @@ fn read(rows: &Bytes) -> Option<Answered> {
     let answers = placed.map(|part| Some(RawAnswer::within(rows, part?))).collect::<Option<_>>()?;
     let failed = failed.map(RefusedBody::into_model);
     apart.next().is_none().then_some(Answered { answers, kept, failed })
+}
+
+/// The API left out rows behind the first ones, without a word.
+fn lacks_last_row(rows: &Bytes) -> bool {
+    let parts = serde_json::from_slice::<Vec<&RawValue>>(rows);
+    let last = parts.ok().and_then(|parts| parts.last().copied());
+    last.is_some_and(|last| serde_json::from_str::<Body>(last.get()).is_err())
 }
 
 /// An error of the API; a refusal of the database behind it is a refusal like any other.
@@ -137,6 +147,7 @@ pub fn shared(error: &PostgresError) -> PostgresError {
         PostgresError::Refused(refused) => PostgresError::Refused(refused.clone()),
         PostgresError::LeaseLost => PostgresError::LeaseLost,
         PostgresError::Answer(expected) => PostgresError::Answer(expected.clone()),
+        PostgresError::CutAnswer => PostgresError::CutAnswer,
         _ => aborted(),
     }
 }
