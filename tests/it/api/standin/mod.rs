@@ -4,6 +4,7 @@
 mod gateway;
 mod reading;
 mod schema;
+mod session;
 mod trouble;
 mod writing;
 

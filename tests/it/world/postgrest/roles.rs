@@ -15,6 +15,7 @@ const ROLES: &str = "do $$ begin \
         create role service_role nologin bypassrls; \
         create role authenticator login noinherit password 'PASSWORD'; \
         grant anon, authenticated, service_role to authenticator; \
+        alter role authenticator set lock_timeout = '8s'; \
     end if; end $$";
 
 /// Makes what is missing, and says where the database is for `authenticator`.
