@@ -14,7 +14,7 @@ mod places;
 mod runs;
 mod tables;
 
-pub use places::{address, database, project, secret};
+pub use places::{address, authority, certificate, database, project, provider, secret};
 pub use runs::{budget, checkpoint, delivery, history, lease, meter, notice, run, writer};
 pub use tables::{
     addition, cursor, deletes, facts, page, range, reject, sequence, shape, shape_mark, survey,
