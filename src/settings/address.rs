@@ -98,7 +98,7 @@ impl Place<'_> {
         }
     }
 
-    fn blame(self, problem: impl Into<Problem>, problems: &mut Problems) {
+    pub(super) fn blame(self, problem: impl Into<Problem>, problems: &mut Problems) {
         match self {
             Self::Variable(variable) => problems.of(variable, problem),
             Self::Other(place) => problems.at(place, problem),

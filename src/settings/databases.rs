@@ -2,12 +2,15 @@
 //! file.
 
 use crate::engine::model::address::{Address, Database};
+use crate::engine::model::authority::{BadAuthority, RootCertificate};
 use crate::engine::model::range::Side;
 
 use super::address::{self, Key, Place, label};
 use super::errors::{Problem, Problems};
 use super::named::{AllNamed, Meant, Named};
-use super::variables::{CURRENT_URL, Environment, NEW_URL, NOT_UNICODE, OLD_URL};
+use super::variables::{
+    CURRENT_URL, Environment, NEW_URL, NOT_UNICODE, OLD_URL, SOURCE_CA, TARGET_CA, Variable,
+};
 
 /// A text of the file: of a database its URL or key, or `env:NAME` for the variable that holds one.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub(super) struct Placed {
 pub(super) struct Own {
     pub url: Option<Placed>,
     pub key: Option<Placed>,
+    /// The authority of its server's certificate.
+    pub authority: Option<Placed>,
 }
 
 /// The mark of a variable's name in the file.
@@ -39,6 +44,51 @@ impl<'a> Databases<'a> {
         Self { env, named: AllNamed::read(env) }
     }
 
+    /// The database of one side of a pipeline, with the authority of its server's certificate.
+    pub(super) fn side(
+        &self,
+        side: Side,
+        own: &Own,
+        alone: bool,
+        problems: &mut Problems,
+    ) -> Option<Address> {
+        let address = self.address(side, own, alone, problems);
+        let Some((place, text)) = self.authority(side, own, alone, problems) else {
+            return address;
+        };
+        let trusted = RootCertificate::parse(&text).and_then(|authority| match address {
+            Some(Address::Postgres(Database::Server(url))) => {
+                let url = url.with_authority(authority)?;
+                Ok(Some(Address::Postgres(Database::Server(url))))
+            }
+            Some(Address::Postgres(Database::Project(_))) => Err(BadAuthority::OfProject),
+            None => Ok(None),
+        });
+        trusted.map_err(|bad| place.blame(bad, problems)).ok().flatten()
+    }
+
+    /// The text that names the authority, and its place. A variable means the side that variables
+    /// name; a single pipeline is meant, too, as with a key.
+    fn authority<'b>(
+        &self,
+        side: Side,
+        own: &'b Own,
+        alone: bool,
+        problems: &mut Problems,
+    ) -> Option<(Place<'b>, String)> {
+        let variable = of_side(side);
+        let is_meant = alone || own.url.is_none();
+        let set = self.env.get(variable).filter(|_| is_meant);
+        let set = set.map(|text| (Place::Variable(variable), text));
+        let Some(placed) = own.authority.as_ref().filter(|_| set.is_none() || !alone) else {
+            return set;
+        };
+        match placed.text.strip_prefix(REFERENCE).map(str::trim) {
+            Some(name) => Some((Place::Other(name), self.referred(placed, name, problems)?)),
+            None => Some((Place::Other(&placed.place), placed.text.clone())),
+        }
+    }
+
     /// The database of one side of a pipeline.
     ///
     /// A pipeline's own `env:NAME` always stands: it is the environment already. A URL that is
@@ -46,7 +96,7 @@ impl<'a> Databases<'a> {
     /// with several, the variable cannot mean one of them and is what the others fall back to. The
     /// names of applications (`SUPABASE_URL` and its like) never replace what the file says: they
     /// may stand there for the application.
-    pub(super) fn side(
+    fn address(
         &self,
         side: Side,
         own: &Own,
@@ -146,6 +196,13 @@ impl<'a> Databases<'a> {
             return None;
         }
         Some(text)
+    }
+}
+
+fn of_side(side: Side) -> Variable {
+    match side {
+        Side::Source => SOURCE_CA,
+        Side::Target => TARGET_CA,
     }
 }
 

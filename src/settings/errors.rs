@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::engine::model::authority::BadAuthority;
 use crate::engine::model::cron::BadCron;
 use crate::engine::model::database::BadDatabaseUrl;
 use crate::engine::model::project::BadProject;
@@ -68,6 +69,8 @@ pub enum Problem {
     NotUnicode,
     #[error(transparent)]
     Database(#[from] BadDatabaseUrl),
+    #[error(transparent)]
+    Authority(#[from] BadAuthority),
     #[error("Source and target are the same database, {0}; one of them must be another")]
     SameDatabase(String),
     #[error(transparent)]

@@ -161,4 +161,6 @@ fn process_variable(name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+mod authority_tests;
+#[cfg(test)]
 mod tests;

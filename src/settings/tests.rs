@@ -11,33 +11,35 @@ use crate::engine::model::table::TableName;
 
 use super::*;
 
-const SOURCE: (&str, &str) = ("SOURCE_DATABASE_URL", "postgres://u:hunter2@old.example.com/app");
-const TARGET: (&str, &str) = ("TARGET_DATABASE_URL", "postgres://u:hunter2@new.example.com/app");
+pub(super) const SOURCE: (&str, &str) =
+    ("SOURCE_DATABASE_URL", "postgres://u:hunter2@old.example.com/app");
+pub(super) const TARGET: (&str, &str) =
+    ("TARGET_DATABASE_URL", "postgres://u:hunter2@new.example.com/app");
 
 fn lookup(env: &[(&str, &str)], asked: &str) -> Option<String> {
     env.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned())
 }
 
-fn settings(env: &[(&str, &str)]) -> Result<Settings, SettingsErrors> {
+pub(super) fn settings(env: &[(&str, &str)]) -> Result<Settings, SettingsErrors> {
     Settings::read(&|asked| lookup(env, asked))
 }
 
-fn message(env: &[(&str, &str)]) -> String {
+pub(super) fn message(env: &[(&str, &str)]) -> String {
     settings(env).unwrap_err().to_string()
 }
 
 /// A `syncline.toml` for as long as the test runs.
-struct ConfigFile(PathBuf);
+pub(super) struct ConfigFile(PathBuf);
 
 impl ConfigFile {
-    fn new(test: &str, text: &str) -> Self {
+    pub(super) fn new(test: &str, text: &str) -> Self {
         let name = format!("syncline-settings-{}-{test}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         Self(path)
     }
 
-    fn variable(&self) -> (&str, &str) {
+    pub(super) fn variable(&self) -> (&str, &str) {
         ("SYNC_CONFIG", self.0.to_str().unwrap())
     }
 }

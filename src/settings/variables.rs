@@ -32,6 +32,10 @@ variables! {
         "the service-role or secret key of the source, where its URL is a project's https:// one";
     TARGET_KEY = "TARGET_SERVICE_ROLE_KEY", None,
         "the service-role or secret key of the target, where its URL is a project's https:// one";
+    SOURCE_CA = "SOURCE_SSL_CA", Some("Mozilla's list and the machine's own"),
+        "the authority of the source's certificate: PEM, base64 of it, or the path of a file";
+    TARGET_CA = "TARGET_SSL_CA", Some("Mozilla's list and the machine's own"),
+        "the authority of the target's certificate: PEM, base64 of it, or the path of a file";
     OLD_URL = "OLD_SUPABASE_URL", None,
         "the source, where SOURCE_DATABASE_URL is not set; SUPABASE_URL is the target then";
     OLD_KEY = "OLD_SUPABASE_SERVICE_ROLE_KEY", None, "the key of OLD_SUPABASE_URL";

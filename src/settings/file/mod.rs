@@ -102,8 +102,8 @@ impl Walk<'_> {
         let (tables, mark) = (self.tables(section), self.mark(section));
         let pipeline = FilePipeline {
             name: name.clone().unwrap_or_default(),
-            source: self.own(section, "source", "source_key"),
-            target: self.own(section, "target", "target_key"),
+            source: self.own(section, ["source", "source_key", "source_ssl_ca"]),
+            target: self.own(section, ["target", "target_key", "target_ssl_ca"]),
             cron: self.placed(section, "cron"),
             time_zone: self.placed(section, "time_zone"),
             deletes: self.deletes(section, None),
@@ -128,8 +128,9 @@ impl Walk<'_> {
         Some(name)
     }
 
-    fn own(&mut self, section: &mut Section<'_>, url: &'static str, key: &'static str) -> Own {
-        Own { url: self.placed(section, url), key: self.placed(section, key) }
+    fn own(&mut self, section: &mut Section<'_>, names: [&'static str; 3]) -> Own {
+        let [url, key, authority] = names.map(|name| self.placed(section, name));
+        Own { url, key, authority }
     }
 
     fn lookback(&mut self, section: &mut Section<'_>) -> Option<Duration> {

@@ -11,7 +11,8 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::adapters::postgres::fault::PostgresError;
-use crate::engine::model::database::{DatabaseUrl, Host, RootCertificate, SslMode};
+use crate::engine::model::authority::RootCertificate;
+use crate::engine::model::database::{DatabaseUrl, Host, SslMode};
 
 /// The time that connecting may take unless the URL sets it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,6 +69,7 @@ fn config(url: &DatabaseUrl) -> Config {
         database,
         ssl_mode: _,
         root_certificate: _,
+        channel_binding: _,
         connect_timeout,
         application_name,
     } = url;
@@ -97,7 +99,9 @@ fn ssl_mode(url: &DatabaseUrl) -> DriverSslMode {
     match url.ssl_mode {
         Some(SslMode::Disable) => DriverSslMode::Disable,
         Some(SslMode::Allow | SslMode::Prefer) => DriverSslMode::Prefer,
-        Some(SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => DriverSslMode::Require,
+        Some(SslMode::Require | SslMode::NoVerify | SslMode::VerifyCa | SslMode::VerifyFull) => {
+            DriverSslMode::Require
+        }
         None if url.is_local() => DriverSslMode::Disable,
         None => DriverSslMode::Require,
     }
@@ -109,12 +113,18 @@ fn tls(url: &DatabaseUrl) -> Result<MakeRustlsConnect, PostgresError> {
         None | Some(RootCertificate::System) => {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        Some(RootCertificate::File(path)) => {
+        Some(given @ (RootCertificate::File(_) | RootCertificate::Pem(_))) => {
             let unusable =
                 |error: String| PostgresError::RootCertificate(std::io::Error::other(error));
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| unusable(error.to_string()))?;
+            let certificates = match given {
+                RootCertificate::Pem(text) => {
+                    CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>()
+                }
+                RootCertificate::File(path) => CertificateDer::pem_file_iter(path)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>),
+                RootCertificate::System => Ok(Vec::new()),
+            };
+            let certificates = certificates.map_err(|error| unusable(error.to_string()))?;
             let (added, _) = roots.add_parsable_certificates(certificates);
             if added == 0 {
                 return Err(unusable("it holds no certificate".to_owned()));

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::authority::{BadAuthority, RootCertificate};
 use super::secret::SecretText;
 
 pub use super::database_url::BadDatabaseUrl;
@@ -25,8 +26,11 @@ pub struct DatabaseUrl {
     pub database: String,
     /// The demand of the URL on TLS; the adapter chooses where it is silent.
     pub ssl_mode: Option<SslMode>,
-    /// Whom to trust beside, or instead of, the adapter's own roots.
+    /// The authorities that the server's certificate must come from; the adapter knows the public
+    /// ones.
     pub root_certificate: Option<RootCertificate>,
+    /// The demand on SCRAM to prove that nobody stands in between.
+    pub channel_binding: ChannelBinding,
     /// The time to try for; the adapter chooses where the URL is silent, or says 0 as libpq allows.
     pub connect_timeout: Option<Duration>,
     /// The name to show in `pg_stat_activity` instead of ours.
@@ -42,30 +46,35 @@ pub enum Host {
     Unix(PathBuf),
 }
 
-/// The values of `sslmode`; the words are libpq's.
+/// The values of `sslmode`; the words are libpq's, but for `no-verify`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
     /// Never TLS.
     Disable,
-    /// TLS only if the server insists.
+    /// TLS if the server can, as with `Prefer`.
     Allow,
     /// TLS if the server can.
     Prefer,
-    /// TLS. Syncline always verifies the certificate chain and the host name.
+    /// TLS, with a server that proves who it is, by its certificate or by SCRAM.
     Require,
+    /// TLS with anybody. libpq has no word for it; this is node-postgres' one.
+    NoVerify,
     /// TLS, with a certificate of a trusted authority.
     VerifyCa,
     /// TLS, with a certificate of a trusted authority for this very host.
     VerifyFull,
 }
 
-/// The values of `sslrootcert`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RootCertificate {
-    /// The public authorities that are built into Syncline.
-    System,
-    /// The authorities in a PEM file.
-    File(PathBuf),
+/// The values of `channel_binding`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// SCRAM is bound if the server can.
+    #[default]
+    Prefer,
+    /// A server that cannot is refused.
+    Require,
 }
 
 impl DatabaseUrl {
@@ -92,6 +101,31 @@ impl DatabaseUrl {
             Host::Unix(_) => true,
             Host::Tcp(host) => is_loopback(host),
         }
+    }
+
+    /// Adds the authorities that a setting beside the URL names.
+    pub fn with_authority(self, authority: RootCertificate) -> Result<Self, BadAuthority> {
+        if self.root_certificate.is_some() {
+            return Err(BadAuthority::Twice);
+        }
+        Self { root_certificate: Some(authority), ..self }.consistent()
+    }
+
+    /// Refuses authorities that the mode would pass over in silence. With `system`, the mode is
+    /// `verify-full`, as in libpq: anybody can get a certificate of a public authority, so the name
+    /// alone tells the server from others.
+    pub(super) fn consistent(mut self) -> Result<Self, BadAuthority> {
+        match (&self.root_certificate, self.ssl_mode) {
+            (None, _) => {}
+            (Some(_), Some(SslMode::Disable)) => return Err(BadAuthority::Unused("disable")),
+            (Some(_), Some(SslMode::NoVerify)) => return Err(BadAuthority::Unused("no-verify")),
+            (Some(RootCertificate::System), None | Some(SslMode::VerifyFull)) => {
+                self.ssl_mode = Some(SslMode::VerifyFull);
+            }
+            (Some(RootCertificate::System), Some(_)) => return Err(BadAuthority::WeakSystem),
+            (Some(RootCertificate::File(_) | RootCertificate::Pem(_)), _) => {}
+        }
+        Ok(self)
     }
 
     /// Says whether both texts lead to one database. Different texts still may; only the servers
@@ -151,6 +185,7 @@ impl SslMode {
             "allow" => Self::Allow,
             "prefer" => Self::Prefer,
             "require" => Self::Require,
+            "no-verify" => Self::NoVerify,
             "verify-ca" => Self::VerifyCa,
             "verify-full" => Self::VerifyFull,
             _ => return None,

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::database::{DatabaseUrl, Host, RootCertificate, SslMode};
+use super::authority::{BadAuthority, RootCertificate};
+use super::database::{ChannelBinding, DatabaseUrl, Host, SslMode};
 use super::secret::SecretText;
 
 /// Says what is wrong with a database URL, without repeating it.
@@ -57,17 +58,19 @@ pub enum BadDatabaseUrl {
     /// A slip, or the tail of a password in a URL that was cut: so it is counted, not repeated.
     #[error(
         "Parameter {0} after the ? is not known; known are host, port, user, dbname, sslmode, \
-         sslrootcert, connect_timeout and application_name"
+         sslrootcert, channel_binding, connect_timeout and application_name"
     )]
     UnknownParameter(usize),
+    /// The authorities do not go with the mode.
+    #[error(transparent)]
+    Authority(#[from] BadAuthority),
     /// The password stands where logs and shells show it and `&` cuts it.
     #[error("The password belongs before the host, not into a parameter")]
     PasswordParameter,
 }
 
 /// Parameters that other programs write and that change nothing for us.
-const HARMLESS: [&str; 15] = [
-    "channel_binding",
+const HARMLESS: [&str; 14] = [
     "connection_limit",
     "gssencmode",
     "keepalives",
@@ -127,6 +130,7 @@ struct Parts {
     database: String,
     ssl_mode: Option<SslMode>,
     root_certificate: Option<RootCertificate>,
+    channel_binding: ChannelBinding,
     connect_timeout: Option<Duration>,
     application_name: Option<String>,
 }
@@ -233,13 +237,11 @@ impl Parts {
             "password" => return Err(BadDatabaseUrl::PasswordParameter),
             "sslmode" => self.ssl_mode = Some(ssl_mode(&value)?),
             "ssl" if value == "true" => self.ssl_mode = Some(SslMode::Require),
-            "sslrootcert" if value == "system" => {
-                self.root_certificate = Some(RootCertificate::System);
-            }
             "sslrootcert" if value.is_empty() => {
                 return Err(bad("sslrootcert", "a file's path or `system`"));
             }
-            "sslrootcert" => self.root_certificate = Some(RootCertificate::File(value.into())),
+            "sslrootcert" => self.root_certificate = Some(RootCertificate::parse(&value)?),
+            "channel_binding" => self.channel_binding = channel_binding(&value)?,
             "connect_timeout" => {
                 let seconds: u32 =
                     value.parse().map_err(|_| bad("connect_timeout", "whole seconds"))?;
@@ -271,7 +273,7 @@ impl Parts {
                 _ => return Err(BadDatabaseUrl::BadPort),
             },
         };
-        Ok(DatabaseUrl {
+        let url = DatabaseUrl {
             host: known_host(host)?,
             port,
             database: if database.is_empty() { user.clone() } else { database },
@@ -279,9 +281,11 @@ impl Parts {
             password,
             ssl_mode: self.ssl_mode,
             root_certificate: self.root_certificate,
+            channel_binding: self.channel_binding,
             connect_timeout: self.connect_timeout,
             application_name: self.application_name,
-        })
+        };
+        Ok(url.consistent()?)
     }
 }
 
@@ -298,8 +302,17 @@ fn known_host(host: String) -> Result<Host, BadDatabaseUrl> {
 }
 
 fn ssl_mode(word: &str) -> Result<SslMode, BadDatabaseUrl> {
-    let expected = "disable, allow, prefer, require, verify-ca or verify-full";
+    let expected = "disable, allow, prefer, require, no-verify, verify-ca or verify-full";
     SslMode::parse(word).ok_or(bad("sslmode", expected))
+}
+
+fn channel_binding(word: &str) -> Result<ChannelBinding, BadDatabaseUrl> {
+    match word {
+        "disable" => Ok(ChannelBinding::Disable),
+        "prefer" => Ok(ChannelBinding::Prefer),
+        "require" => Ok(ChannelBinding::Require),
+        _ => Err(bad("channel_binding", "disable, prefer or require")),
+    }
 }
 
 fn bad(name: &'static str, expected: &'static str) -> BadDatabaseUrl {

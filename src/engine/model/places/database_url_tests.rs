@@ -99,6 +99,7 @@ fn tls_can_be_asked_for_in_every_way_libpq_knows() {
         ("sslmode=prefer", SslMode::Prefer),
         ("sslmode=require", SslMode::Require),
         ("sslmode=verify-ca", SslMode::VerifyCa),
+        ("sslmode=no-verify", SslMode::NoVerify),
         ("ssl=true", SslMode::Require),
     ];
     for (parameter, mode) in cases {
@@ -107,6 +108,36 @@ fn tls_can_be_asked_for_in_every_way_libpq_knows() {
     }
     let url = parse("postgres://u@h/d?sslrootcert=system").unwrap();
     assert_eq!(url.root_certificate, Some(RootCertificate::System));
+    for (word, binding) in
+        [("require", ChannelBinding::Require), ("disable", ChannelBinding::Disable)]
+    {
+        let url = parse(&format!("postgres://u@h/d?channel_binding={word}")).unwrap();
+        assert_eq!(url.channel_binding, binding);
+    }
+}
+
+#[test]
+fn public_authorities_demand_the_name_as_in_libpq() {
+    for mode in ["", "&sslmode=verify-full"] {
+        let url = parse(&format!("postgres://u@h/d?sslrootcert=system{mode}")).unwrap();
+        assert_eq!(url.ssl_mode, Some(SslMode::VerifyFull), "{mode}");
+    }
+    for mode in ["allow", "prefer", "require", "verify-ca"] {
+        let weak = parse(&format!("postgres://u@h/d?sslmode={mode}&sslrootcert=system"));
+        assert_eq!(weak.unwrap_err(), BadDatabaseUrl::Authority(BadAuthority::WeakSystem));
+    }
+}
+
+#[test]
+fn authorities_that_nothing_would_look_at_are_refused() {
+    for mode in ["disable", "no-verify"] {
+        let unused = parse(&format!("postgres://u@h/d?sslmode={mode}&sslrootcert=/ca.pem"));
+        assert_eq!(unused.unwrap_err(), BadDatabaseUrl::Authority(BadAuthority::Unused(mode)));
+    }
+    let file = RootCertificate::File("/ca.pem".into());
+    let url = parse("postgres://u@h/d").unwrap().with_authority(file.clone()).unwrap();
+    assert_eq!(url.root_certificate, Some(file.clone()));
+    assert_eq!(url.with_authority(file).unwrap_err(), BadAuthority::Twice);
 }
 
 #[test]
