@@ -17,6 +17,7 @@ mod reports;
 mod rooms;
 mod safety;
 mod sync;
+mod tls;
 mod values;
 mod verify;
 mod world;

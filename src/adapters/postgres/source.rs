@@ -46,6 +46,7 @@ impl Source for PostgresSource {
     }
 
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        self.pool.warn_if_unverified();
         let call = self.pool.call(Step::Plan, None).await?;
         let facts = call.end(describe::facts(&call, tables, TargetTriggers::Fire).await)?;
         Ok(Facts {

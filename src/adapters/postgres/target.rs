@@ -67,6 +67,7 @@ impl Target for PostgresTarget {
     }
 
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
+        self.pool.warn_if_unverified();
         let call = self.pool.call(Step::Plan, None).await?;
         let facts = call.end(describe::facts(&call, tables, self.triggers).await)?;
         Ok(Facts { pooled: self.pool.is_pooled(), json_alone: self.pool.is_project(), ..facts })

@@ -1,14 +1,8 @@
 //! Databases that cannot be reached, prove nothing or permit too little: each is refused in words
 //! that help, and none of them shows a password.
 
-use std::path::PathBuf;
-
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use syncline::demo::{Cluster, ClusterOptions, TlsFiles};
-
 use crate::world::pair::{Answer, Pair};
 use crate::world::proxy::Proxy;
-use crate::world::servers::options;
 use crate::world::{cluster, role};
 
 const TABLES: &str = "create table items (id int primary key, updated_at timestamptz not null); \
@@ -86,74 +80,6 @@ async fn a_server_without_tls_is_refused_where_tls_is_required() {
             pair.sync_with(&[(side, &url)]).await.refused(489, "tls_refused", step);
         }
     }
-}
-
-/// A server with TLS, whose certificate says 127.0.0.1, and the file of the CA that vouches for it.
-struct TlsServer {
-    cluster: Cluster,
-    ca: PathBuf,
-}
-
-impl TlsServer {
-    fn start() -> Self {
-        let (mut ca, ca_key) = (CertificateParams::default(), KeyPair::generate().unwrap());
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-        let key = KeyPair::generate().unwrap();
-        let named = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let certificate_pem = named.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap().pem();
-        let tls = TlsFiles { certificate_pem, key_pem: key.serialize_pem() };
-        // Nobody gets in without TLS.
-        let hba = vec!["hostnossl all all all reject".to_owned()];
-        let options = ClusterOptions { tls: Some(tls), hba, ..options() };
-        let cluster = Cluster::start(&options).expect("Postgres starts with TLS");
-        let ca = std::env::temp_dir().join(format!(
-            "syncline-ca-{}-{}.pem",
-            std::process::id(),
-            cluster.port()
-        ));
-        std::fs::write(&ca, ca_pem).expect("the temporary directory takes a file");
-        Self { cluster, ca }
-    }
-}
-
-impl Drop for TlsServer {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.ca);
-    }
-}
-
-#[tokio::test]
-async fn a_server_proves_itself_to_the_ca_file_and_to_nothing_else() {
-    let server = TlsServer::start();
-    let pair = pair().await;
-    let (plain, ca) = (server.cluster.url("postgres"), server.ca.display());
-    let by_name = plain.replace("127.0.0.1", "localhost");
-    let other_ca = server.ca.with_extension("other.pem");
-    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
-    std::fs::write(&other_ca, other).unwrap();
-    let refused = [
-        format!("{plain}?sslmode=require"),
-        format!("{plain}?sslmode=prefer"),
-        format!("{plain}?sslmode=require&sslrootcert={}", other_ca.display()),
-        format!("{by_name}?sslmode=require&sslrootcert={ca}"),
-    ];
-
-    for url in refused {
-        let answer = pair.sync_with(&[("SOURCE_DATABASE_URL", &url)]).await;
-        answer.refused(489, "tls_refused", "connect_source");
-    }
-    std::fs::remove_file(&other_ca).unwrap();
-    let answer = pair
-        .sync_with(&[(
-            "SOURCE_DATABASE_URL",
-            &format!("{plain}?sslmode=require&sslrootcert={}", other_ca.display()),
-        )])
-        .await;
-    answer.refused(489, "root_certificate", "connect_source");
-
-    let accepted = format!("{plain}?sslmode=require&sslrootcert={ca}");
-    pair.sync_with(&[("SOURCE_DATABASE_URL", &accepted)]).await.success();
 }
 
 #[tokio::test]

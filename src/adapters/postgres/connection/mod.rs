@@ -4,10 +4,20 @@
 //! - `session`: the calls of a connection
 //! - `statements`: a transaction whose statements are all known at its begin
 //! - `parts`: rows that are tried in parts
-//! - `server`: reaches a server
+//! - `server`: connects to a server, within a time
+//! - `wire`: the way to it, up to its login; `stage`: how far it has come
+//! - `demand`: TLS or not, and what must prove who the server is
+//! - `trust`: what its certificate proves
+//! - `login_guard`: how it may ask for the password; `channel_binding`: how it proves itself then
 
+mod channel_binding;
+mod demand;
+mod login_guard;
 pub mod parts;
 pub mod pool;
-mod server;
+pub mod server;
 pub mod session;
+mod stage;
 mod statements;
+pub mod trust;
+mod wire;

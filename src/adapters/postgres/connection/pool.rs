@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::adapters::api::project::Api;
 use crate::adapters::postgres::fault::{PostgresError, to_fault};
 use crate::engine::model::address::Database;
-use crate::engine::model::database::DatabaseUrl;
+use crate::engine::model::database::{DatabaseUrl, SslMode};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
@@ -45,6 +45,18 @@ impl Pool {
     /// Says whether the address is that of a transaction pooler.
     pub fn is_pooled(&self) -> bool {
         matches!(&self.place, Place::Server(url) if url.is_transaction_pooler())
+    }
+
+    /// Warns of a server that proves nothing, for each run again.
+    pub fn warn_if_unverified(&self) {
+        let Place::Server(url) = &self.place else { return };
+        if url.ssl_mode == Some(SslMode::NoVerify) {
+            let label = url.label();
+            tracing::warn!(
+                "Nothing proves that {label} is the real server (sslmode=no-verify): anybody in \
+                 between can read the password and the rows"
+            );
+        }
     }
 
     /// Says whether the database is reached over an API, where rows are JSON.

@@ -307,8 +307,7 @@ impl Session {
     /// Asks the server to end the running statement. It is a hint on a connection of its own; the
     /// caller still has to wait for the statement's end.
     pub async fn cancel(&self) -> Result<(), PostgresError> {
-        let Connection { client, tls } = self.wire()?;
-        within(client.cancel_token().cancel_query(tls.clone())).await
+        self.wire()?.cancel().await
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::error::SqlState;
 
+use super::connect::ConnectError;
 use super::sqlstate::{is_raised, of_a_row};
 use crate::adapters::api::project::ApiError;
 use crate::adapters::postgres::rows::copy_frames::BadFrame;
@@ -15,18 +16,15 @@ pub enum PostgresError {
     /// The server refused, with its code and words.
     #[error("{}", words(.0))]
     Refused(Box<Refused>),
-    /// The connection could not be made or broke.
+    /// The connection could not be made.
+    #[error(transparent)]
+    Connect(Box<ConnectError>),
+    /// The connection broke.
     #[error("The connection failed")]
     Connection(#[source] tokio_postgres::Error),
-    /// The other side of the connection is not who it should be, or speaks no TLS.
-    #[error("TLS failed")]
-    Tls(#[source] tokio_postgres::Error),
     /// No answer came in time.
     #[error("No answer came within {0} seconds")]
     Silent(u64),
-    /// The root certificate's file cannot be used.
-    #[error("The file in sslrootcert cannot be used")]
-    RootCertificate(#[source] std::io::Error),
     /// A COPY stream is not framed as documented.
     #[error(transparent)]
     Frame(#[from] BadFrame),
@@ -73,17 +71,13 @@ impl From<tokio_postgres::Error> for PostgresError {
         if let Some(refused) = error.as_db_error() {
             return Self::Refused(Box::new(refused.into()));
         }
-        let tls = std::error::Error::source(&error).is_some_and(|cause| {
-            cause
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|io| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()))
-                || cause.is::<rustls::Error>()
-        });
-        // The driver names its kinds in its text alone; a server without TLS is one of them.
-        if tls || error.to_string().starts_with("error performing TLS handshake") {
-            return Self::Tls(error);
-        }
         Self::Connection(error)
+    }
+}
+
+impl From<ConnectError> for PostgresError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(Box::new(error))
     }
 }
 

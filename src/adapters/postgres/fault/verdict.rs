@@ -1,6 +1,7 @@
 //! From an error to the fault that says who must act.
 
 use super::api;
+use super::connect_verdict;
 use super::error::PostgresError;
 use super::sqlstate::of_a_row;
 use crate::adapters::api::verdict::Judgement;
@@ -11,10 +12,7 @@ use crate::engine::model::fault_code::{FaultCode, Remedy};
 
 /// The one table from what Postgres said to who must act.
 pub fn to_fault(error: PostgresError, step: Step) -> Fault {
-    let (code, hint) = match &error {
-        PostgresError::Refused(refused) if step == Step::Read && is_of_a_value(refused) => BAD_ONE,
-        error => judged(error),
-    };
+    let (code, hint) = judged(&error, step);
     let message = match step {
         Step::Plan => "Cannot compare the two databases",
         Step::ConnectSource => "Cannot reach the source",
@@ -47,27 +45,21 @@ const BAD_ONE: Judgement = (
     "correct the table's `where` in syncline.toml, or the rows that it cannot be evaluated for",
 );
 
-fn judged(error: &PostgresError) -> Judgement {
-    match error {
+fn judged(error: &PostgresError, step: Step) -> (FaultCode, String) {
+    let (code, hint): Judgement = match error {
+        PostgresError::Connect(error) => return connect_verdict::judged(error, step),
+        PostgresError::Refused(refused) if step == Step::Read && is_of_a_value(refused) => BAD_ONE,
         PostgresError::Refused(refused) => judged_refusal(refused),
         PostgresError::Connection(_) => (
             FaultCode::Unreachable,
             "check the host, the port and that the server runs and accepts connections; a paused \
              Supabase project refuses them",
         ),
-        PostgresError::Tls(_) => (
-            FaultCode::TlsRefused,
-            "set sslrootcert to the server's CA file, or sslmode=disable where the network is \
-             trusted",
-        ),
         PostgresError::Silent(_) => (
             FaultCode::Silent,
             "check the network between here and the server; the next run goes on where this one \
              stopped",
         ),
-        PostgresError::RootCertificate(_) => {
-            (FaultCode::RootCertificate, "point sslrootcert at a readable file of PEM certificates")
-        }
         PostgresError::Frame(BadFrame::NotUtf8) => (
             FaultCode::KeyEncoding,
             "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
@@ -125,7 +117,8 @@ fn judged(error: &PostgresError) -> Judgement {
             FaultCode::LeaseLost,
             "nothing of this page was saved; the run that holds the lease goes on",
         ),
-    }
+    };
+    (code, hint.to_owned())
 }
 
 fn judged_refusal(refused: &Refused) -> Judgement {
