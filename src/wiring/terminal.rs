@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::adapters::csv::CsvFolder;
-use crate::adapters::postgres::{PostgresExport, PostgresSource, PostgresTarget};
+use crate::adapters::postgres::{PostgresExport, PostgresSource, PostgresTarget, certificate};
 use crate::engine::model::address::{Address, Database};
-use crate::engine::model::fault::Fault;
+use crate::engine::model::certificate::Chain;
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
+use crate::engine::model::range::Side;
 use crate::jobs::cutover::ports::{CutoverPorts, End};
 use crate::jobs::export::Sides;
 use crate::jobs::gap::ports::{Folder, Rehearse};
@@ -20,6 +22,8 @@ pub struct TerminalPorts {
     pub sides: Sides,
     /// The target, where an import can be tried and undone.
     pub rehearse: Box<dyn Rehearse>,
+    source: Database,
+    target: Database,
 }
 
 impl TerminalPorts {
@@ -38,12 +42,22 @@ impl TerminalPorts {
                 target: Box::new(PostgresExport::of_target(database.clone(), meter.clone())),
             },
             rehearse: Box::new(target.clone()),
+            source: source.clone(),
+            target: database.clone(),
         }
     }
 
     /// A folder of files to import. `encoding` is that of files that do not say it themselves.
     pub fn folder(&self, path: &Path, encoding: Option<&str>) -> Result<Box<dyn Folder>, Fault> {
         Ok(Box::new(CsvFolder::new(path, encoding)?))
+    }
+
+    /// The certificates that the server of a side presents.
+    pub async fn certificates(&self, side: Side) -> Result<Chain, Fault> {
+        match side {
+            Side::Source => certificate::of(&self.source, Step::ConnectSource).await,
+            Side::Target => certificate::of(&self.target, Step::ConnectTarget).await,
+        }
     }
 
     /// The folder in which this machine keeps temporary files.

@@ -12,6 +12,7 @@
 //! - `refusals`: which rows of a page cannot go in; `read`: one page of a scan
 //! - `state`: our tables
 //! - `survey`: the look at all tables before a run; `export`: a whole side into files
+//! - `certificate`: what a server presents
 //! - `digests`: the comparisons, a port that source and target share; `compare`: their statements
 //! - `apply`: a page's rows into their table
 //! - `catalog`: what the tables are
@@ -20,6 +21,8 @@
 
 mod apply;
 mod catalog;
+#[cfg(feature = "cli")]
+pub mod certificate;
 mod commit;
 mod compare;
 mod connection;

@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod app;
+mod certificate;
 mod cutover;
 mod demo;
 mod export;
@@ -56,6 +57,8 @@ enum Command {
     Gap(gap::GapArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
     Setup(setup::SetupArguments),
+    /// Shows the certificates of a side's server, and prints the one to pin
+    Certificate(certificate::CertificateArguments),
     /// Prints what to run once in the SQL editor of a project that is reached over its API
     ProjectSql(project_sql::ProjectSqlArguments),
     /// Manages the schedules that call the function
@@ -95,6 +98,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments).await,
         Command::Gap(arguments) => gap::gap(&arguments).await,
         Command::Setup(arguments) => setup::setup(&arguments).await,
+        Command::Certificate(arguments) => certificate::certificate(&arguments).await,
         Command::ProjectSql(arguments) => project_sql::project_sql(&arguments),
         Command::Schedule(arguments) => schedule::schedule(&arguments).await,
         Command::Cutover(arguments) => cutover::cutover(&arguments).await,

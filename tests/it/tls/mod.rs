@@ -4,6 +4,7 @@
 //! - `server`: a real server with TLS, its authority, and its roles
 //! - `interceptor`: somebody between us and a server, with a certificate of theirs
 
+mod certificate;
 mod errors;
 mod interception;
 mod interceptor;
