@@ -51,11 +51,11 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Connection, PostgresError> {
 
 impl Connection {
     /// Asks the server to end the running statement, over a connection of its own. The request
-    /// holds a secret of this connection, and its server proves nothing by a login: it must have
-    /// the certificate of the server that this connection was made to.
+    /// holds a secret of this connection, and its server proves nothing by a login: where its
+    /// certificate proves nothing either, it must be that of the server which logged us in.
     pub async fn cancel(&self) -> Result<(), PostgresError> {
-        let (url, stages) = (&self.url, Stages::new());
-        let opening = async |until| wire::open(url, Demand::of(url), &stages, until).await;
+        let (url, stages, demand) = (&self.url, Stages::new(), Demand::of(&self.url));
+        let opening = async |until| wire::open(url, demand, &stages, until).await;
         let wire = patiently(url, &stages, opening).await;
         let token = self.client.cancel_token();
         let sent = match wire.map_err(|cause| ConnectError::new(url, cause))? {
@@ -64,7 +64,8 @@ impl Connection {
                 token.cancel_query_raw(stream, NoTls).await
             }
             Wire::Encrypted(stream, presented)
-                if presented.chain.first() == self.certificate.as_ref() =>
+                if demand.login_over_tls(presented.proves(demand.named).is_ok()) == Login::Free
+                    || presented.chain.first() == self.certificate.as_ref() =>
             {
                 let stream = LoginGuard::new(*stream, Login::Free);
                 token.cancel_query_raw(stream, Established).await
