@@ -1,6 +1,5 @@
-//! Decodes a file's bytes into UTF-8, a piece at a time. A byte order mark tells the encoding,
-//! whatever the user named; without a mark and a name, the bytes are taken for UTF-8 and checked
-//! row by row.
+//! Decodes a file's bytes into UTF-8, a piece at a time. A byte order mark decides the encoding,
+//! even if the user named another. Without both, the bytes count as UTF-8, which `read` checks.
 
 use std::io::{self, Cursor, Read};
 
@@ -17,30 +16,30 @@ pub struct DecodedText {
     pub encoding: &'static Encoding,
 }
 
-/// Looks for a byte order mark, and decodes the bytes behind it. Bytes that the encoding does not
-/// allow are an error of kind `InvalidData`, which comes after all text before them.
+/// Looks for a byte order mark, and decodes the bytes after it. Bytes that the encoding does not
+/// allow give an error of kind `InvalidData`, after all text before them.
 pub fn decode(
-    mut from: impl Read + Send + 'static,
+    mut bytes: impl Read + Send + 'static,
     named: Option<&'static Encoding>,
 ) -> io::Result<DecodedText> {
     let mut head = Vec::new();
-    from.by_ref().take(3).read_to_end(&mut head)?;
+    bytes.by_ref().take(3).read_to_end(&mut head)?;
     let (encoding, mark) = match Encoding::for_bom(&head) {
         Some((encoding, mark)) => (encoding, mark),
         None => (named.unwrap_or(UTF_8), 0),
     };
     head.drain(..mark);
-    let from = Cursor::new(head).chain(from);
+    let bytes = Cursor::new(head).chain(bytes);
     let text: Box<dyn Read + Send> = match encoding == UTF_8 {
-        true => Box::new(from),
-        false => Box::new(Utf8Reader::new(from, encoding.new_decoder_without_bom_handling())),
+        true => Box::new(bytes),
+        false => Box::new(Utf8Reader::new(bytes, encoding.new_decoder_without_bom_handling())),
     };
     Ok(DecodedText { text, encoding })
 }
 
 /// Reads text of another encoding as UTF-8.
 struct Utf8Reader<R> {
-    from: R,
+    bytes: R,
     decoder: Decoder,
     input: Vec<u8>,
     input_position: usize,
@@ -49,7 +48,7 @@ struct Utf8Reader<R> {
     state: State,
 }
 
-/// The state behind the decoded bytes.
+/// The state after the decoded bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     More,
@@ -58,14 +57,13 @@ enum State {
 }
 
 impl<R: Read> Utf8Reader<R> {
-    fn new(from: R, decoder: Decoder) -> Self {
-        let (input, output) = (Vec::new(), Vec::new());
+    fn new(bytes: R, decoder: Decoder) -> Self {
         Self {
-            from,
+            bytes,
             decoder,
-            input,
+            input: Vec::new(),
             input_position: 0,
-            output,
+            output: Vec::new(),
             output_position: 0,
             state: State::More,
         }
@@ -77,7 +75,7 @@ impl<R: Read> Utf8Reader<R> {
         if self.input_position == self.input.len() {
             self.input.clear();
             self.input_position = 0;
-            self.from.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut self.input)?;
+            self.bytes.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut self.input)?;
             last = self.input.is_empty();
         }
         self.output.resize(PIECE_BYTES, 0);
@@ -97,7 +95,7 @@ impl<R: Read> Utf8Reader<R> {
 }
 
 impl<R: Read> Read for Utf8Reader<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.output_position == self.output.len() {
             match self.state {
                 State::More => self.decode_piece()?,
@@ -105,8 +103,8 @@ impl<R: Read> Read for Utf8Reader<R> {
                 State::Ended => return Ok(0),
             }
         }
-        let count = into.len().min(self.output.len() - self.output_position);
-        into[..count]
+        let count = buffer.len().min(self.output.len() - self.output_position);
+        buffer[..count]
             .copy_from_slice(&self.output[self.output_position..self.output_position + count]);
         self.output_position += count;
         Ok(count)
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_encoding_does_not_allow_is_an_error_after_what_stands_before_it() {
+    fn bytes_that_the_encoding_does_not_allow_are_an_error_after_the_text_before_them() {
         let mut broken = utf_16("abc", u16::to_le_bytes);
         broken.extend([0x00, 0xdc, b'd', 0]);
         let named = Encoding::for_label(b"utf-16le");

@@ -60,7 +60,7 @@ pub enum CsvError {
 }
 
 impl CsvError {
-    /// The sentence that says what to do.
+    /// The remedy as a sentence.
     fn hint(&self) -> &'static str {
         match self {
             Self::Io(_) => "check that it is there and that this user may read it",

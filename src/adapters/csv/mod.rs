@@ -1,5 +1,5 @@
-//! CSV files in a folder, which a gap is filled from. A file's first line shows its dialect, and
-//! its rows are read one by one in constant memory.
+//! The CSV files of a folder, from which a gap is filled. The first line of a file shows its
+//! delimiter, and its rows are read one by one in constant memory.
 //!
 //! - `decode`: a file's bytes as UTF-8.
 //! - `read`: the rows of a text.
@@ -21,7 +21,7 @@ use self::read::Reader;
 use crate::engine::model::fault::Fault;
 use crate::jobs::gap::ports::{Folder, Knows, Record, Rows};
 
-/// The bytes that a header may have: enough for the names of 1,600 columns, the most of a table.
+/// The most bytes of a header: enough for the names of 1,600 columns, the most of a table.
 const HEADER_BYTES: u64 = 256 << 10;
 
 /// The delimiters of values, the usual one first.
@@ -34,22 +34,22 @@ pub struct CsvFolder {
 }
 
 impl CsvFolder {
-    /// Makes a folder; the encoding is that of files without a byte order mark.
+    /// Makes a folder. The encoding is for files without a byte order mark.
     pub fn new(path: impl Into<PathBuf>, encoding: Option<&str>) -> Result<Self, Fault> {
-        let named = |name: &str| {
+        let find = |name: &str| {
             Encoding::for_label(name.as_bytes())
                 .ok_or_else(|| CsvError::NoSuchEncoding(name.to_owned()).of_argument())
         };
-        Ok(Self { path: path.into(), encoding: encoding.map(named).transpose()? })
+        Ok(Self { path: path.into(), encoding: encoding.map(find).transpose()? })
     }
 }
 
 impl Folder for CsvFolder {
     fn files(&self) -> Result<Vec<String>, Fault> {
-        let of_folder = |error| CsvError::Io(error).of_file(&self.path.display().to_string());
+        let folder_fault = |error| CsvError::Io(error).of_file(&self.path.display().to_string());
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.path).map_err(of_folder)? {
-            let entry = entry.map_err(of_folder)?;
+        for entry in std::fs::read_dir(&self.path).map_err(folder_fault)? {
+            let entry = entry.map_err(folder_fault)?;
             let is_csv = entry
                 .path()
                 .extension()
@@ -63,8 +63,8 @@ impl Folder for CsvFolder {
     }
 
     fn open(&self, file: &str, knows: &Knows<'_>) -> Result<Box<dyn Rows>, Fault> {
-        let opened = File::open(self.path.join(file)).map_err(CsvError::Io);
-        let rows = opened.and_then(|opened| FileRows::new(file, opened, self.encoding, knows));
+        let bytes = File::open(self.path.join(file)).map_err(CsvError::Io);
+        let rows = bytes.and_then(|bytes| FileRows::new(file, bytes, self.encoding, knows));
         rows.map(|rows| Box::new(rows) as Box<dyn Rows>).map_err(|error| error.of_file(file))
     }
 }
@@ -79,15 +79,15 @@ struct FileRows {
 impl FileRows {
     fn new(
         file: &str,
-        from: impl Read + Send + 'static,
+        bytes: impl Read + Send + 'static,
         encoding: Option<&'static Encoding>,
         knows: &Knows<'_>,
     ) -> Result<Self, CsvError> {
-        let DecodedText { mut text, encoding } = decode(from, encoding).map_err(CsvError::Io)?;
+        let DecodedText { mut text, encoding } = decode(bytes, encoding).map_err(CsvError::Io)?;
         let mut head = Vec::new();
-        let read = text.by_ref().take(HEADER_BYTES).read_to_end(&mut head);
-        // The reader reports bytes that cannot be decoded, with their line, when it comes to them.
-        read.or_else(|error| match error.kind() {
+        let result = text.by_ref().take(HEADER_BYTES).read_to_end(&mut head);
+        // The reader below reports bytes that cannot be decoded, with their line.
+        result.or_else(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => Ok(0),
             _ => Err(CsvError::Io(error)),
         })?;
@@ -98,8 +98,8 @@ impl FileRows {
             }
             None => (likely_delimiter(&head, knows), 1),
         };
-        let from: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(text));
-        let mut reader = Reader::new(from, delimiter, encoding.name(), line);
+        let text: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(text));
+        let mut reader = Reader::new(text, delimiter, encoding.name(), line);
         let header = reader.next()?.map(names).unwrap_or_default();
         Ok(Self { file: file.to_owned(), header, reader })
     }
@@ -139,8 +139,8 @@ fn declared_delimiter(head: &[u8]) -> Option<(u8, usize)> {
     word.eq_ignore_ascii_case(b"sep=").then_some((delimiter, 5 + end))
 }
 
-/// The delimiter under which the first line has most of the expected names; of several, the one
-/// that gives the most values.
+/// The delimiter with which the first line has the most known names. If several have as many, the
+/// one that gives the most values.
 fn likely_delimiter(head: &[u8], knows: &Knows<'_>) -> u8 {
     let score = |delimiter: u8| {
         let header = Reader::new(head, delimiter, "", 1).next().ok().flatten().map(names);

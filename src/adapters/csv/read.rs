@@ -1,8 +1,8 @@
-//! The rows of a text, one at a time. They tell what the csv crates throw away: that a value stood
-//! in quotes. `psql` writes NULL as nothing and the empty text as two quotes.
+//! Reads the rows of a text, one at a time. A value knows whether it was in quotes, which the csv
+//! crates do not report: `psql` writes NULL as nothing and the empty text as two quotes.
 //!
-//! Rows end with a line feed, a carriage return or both; a blank line is no row. Lines inside of
-//! quotes count. Whatever is ambiguous is an error and no guess.
+//! A row ends with a line feed, a carriage return or both, and a blank line is not a row. Lines
+//! inside of quotes are counted. Anything ambiguous is an error.
 
 use std::io::{ErrorKind, Read};
 
@@ -12,44 +12,56 @@ use crate::jobs::gap::ports::Record;
 /// The bytes that are read at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// The longest row. A quote that is never closed swallows the rest of the file, and memory is
-/// bounded by this.
+/// The longest row. After a quote that is never closed, the rest of the file is one row, and this
+/// limits its memory.
 const LONGEST_ROW: usize = 64 << 20;
 
-/// Reads rows whose values one byte delimits.
+/// Reads rows whose values are separated by one byte.
 pub struct Reader<R> {
-    from: R,
+    text: R,
     delimiter: u8,
     encoding: &'static str,
     piece: Vec<u8>,
-    at: usize,
-    filled: usize,
+    /// The position of the next byte in the piece.
+    position: usize,
+    /// The number of bytes in the piece.
+    length: usize,
     /// The line of the next byte.
     line: u64,
-    /// The last byte was a carriage return: a line feed after it begins no line of its own.
-    returned: bool,
-    /// That line feed belongs to the end of the row before it, and is skipped.
-    skips: bool,
+    /// The last byte was a carriage return: a line feed after it does not begin another line.
+    after_return: bool,
+    /// The carriage return ended a row: a line feed after it is skipped.
+    skips_feed: bool,
     record: Record,
 }
 
-/// The part of a value that the reader is at.
+/// The part of a value that the next byte is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ValuePart {
     Start,
     Bare,
     Quoted,
-    /// After a quote inside of quotes: it ends the value, or another one follows and both are one.
+    /// A quote inside of quotes came before: it ends the value, unless another quote follows, and
+    /// both stand for one.
     Closing,
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from the beginning of a text, which is this line of the file. An error names the
-    /// encoding for a row that is no UTF-8.
-    pub fn new(from: R, delimiter: u8, encoding: &'static str, line: u64) -> Self {
-        let (piece, record) = (vec![0; PIECE_BYTES], Record::default());
-        let (returned, skips) = (false, false);
-        Self { from, delimiter, encoding, piece, at: 0, filled: 0, line, returned, skips, record }
+    /// Reads a text that begins in this line of the file. The encoding is for errors about bytes
+    /// that are not UTF-8.
+    pub fn new(text: R, delimiter: u8, encoding: &'static str, line: u64) -> Self {
+        Self {
+            text,
+            delimiter,
+            encoding,
+            piece: vec![0; PIECE_BYTES],
+            position: 0,
+            length: 0,
+            line,
+            after_return: false,
+            skips_feed: false,
+            record: Record::default(),
+        }
     }
 
     /// The next row that is not blank; none at the end.
@@ -63,7 +75,7 @@ impl<R: Read> Reader<R> {
             };
             let text = String::from_utf8(bytes)
                 .map_err(|error| not_text(&error.as_bytes()[..error.utf8_error().valid_up_to()]))?;
-            // Two values that are no text may be one where they stand side by side.
+            // Bytes of two neighbouring values may form a character that is in neither of them.
             if let Some((end, _)) = ends.iter().find(|(end, _)| !text.is_char_boundary(*end)) {
                 return Err(not_text(&text.as_bytes()[..*end]));
             }
@@ -85,7 +97,8 @@ impl<R: Read> Reader<R> {
         if next.is_none() {
             return Ok(None);
         }
-        // The count has a line feed that was skipped, and must not have the one that ends this row.
+        // `byte` has counted a line feed that was skipped, as it should, and one that ends this
+        // row.
         let first_line = self.line - u64::from(matches!(next, Some(b'\n' | b'\r')));
         let mut part = ValuePart::Start;
         loop {
@@ -100,12 +113,12 @@ impl<R: Read> Reader<R> {
                 (ValuePart::Start, b'"') => ValuePart::Quoted,
                 (ValuePart::Quoted, b'"') => ValuePart::Closing,
                 (ValuePart::Quoted, _) | (ValuePart::Closing, b'"') => {
-                    self.keep(bytes, byte, first_line)?;
+                    self.push(bytes, byte, first_line)?;
                     ValuePart::Quoted
                 }
                 (_, b'\n' | b'\r') => {
                     ends.push((bytes.len(), part == ValuePart::Closing));
-                    self.skips = byte == b'\r';
+                    self.skips_feed = byte == b'\r';
                     return Ok(Some(first_line));
                 }
                 (_, byte) if byte == self.delimiter => {
@@ -114,7 +127,7 @@ impl<R: Read> Reader<R> {
                 }
                 (ValuePart::Closing, _) => return Err(CsvError::StrayQuote { line: self.line }),
                 (ValuePart::Start | ValuePart::Bare, byte) => {
-                    self.keep(bytes, byte, first_line)?;
+                    self.push(bytes, byte, first_line)?;
                     ValuePart::Bare
                 }
             };
@@ -122,7 +135,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn keep(&self, bytes: &mut Vec<u8>, byte: u8, first_line: u64) -> Result<(), CsvError> {
+    fn push(&self, bytes: &mut Vec<u8>, byte: u8, first_line: u64) -> Result<(), CsvError> {
         if byte == 0 {
             return Err(CsvError::Nul { line: self.line });
         }
@@ -136,20 +149,20 @@ impl<R: Read> Reader<R> {
     /// Reads the next byte and counts its line.
     fn byte(&mut self) -> Result<Option<u8>, CsvError> {
         loop {
-            if self.at == self.filled {
+            if self.position == self.length {
                 self.fill()?;
-                if self.filled == 0 {
+                if self.length == 0 {
                     return Ok(None);
                 }
             }
-            let byte = self.piece[self.at];
-            self.at += 1;
-            let (follows, skips) = (self.returned, self.skips);
-            self.returned = byte == b'\r';
-            self.skips = false;
+            let byte = self.piece[self.position];
+            self.position += 1;
+            let (after_return, skips_feed) = (self.after_return, self.skips_feed);
+            self.after_return = byte == b'\r';
+            self.skips_feed = false;
             match byte {
-                b'\n' if follows && skips => continue,
-                b'\n' if follows => {}
+                b'\n' if after_return && skips_feed => continue,
+                b'\n' if after_return => {}
                 b'\n' | b'\r' => self.line += 1,
                 _ => {}
             }
@@ -158,9 +171,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn fill(&mut self) -> Result<(), CsvError> {
-        self.at = 0;
-        self.filled = loop {
-            match self.from.read(&mut self.piece) {
+        self.position = 0;
+        self.length = loop {
+            match self.text.read(&mut self.piece) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
