@@ -1,5 +1,5 @@
-//! The claims of a token, checked one by one in the order of the official receivers. The MAC has
-//! been checked before: every claim here was written by a holder of the key.
+//! Checks the claims of a token, one by one in the order of the official receivers. The MAC was
+//! checked before, so a holder of the key wrote them.
 
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,15 +15,16 @@ use super::refusal::Refusal;
 
 const ISSUER: &str = "Upstash";
 
-/// Clocks differ; a delivery that took its five minutes need not fail for a second.
+/// The difference of clocks that is tolerated, so that a delivery at the end of its five minutes
+/// does not fail for a second.
 const CLOCK_TOLERANCE_SECONDS: f64 = 2.0;
 
-/// QStash gives a token 300 s. Twice that allows for clocks, and keeps a key that leaked from
-/// being turned into a token that works for years.
+/// The longest life of a token: twice the 300 s that QStash gives, since clocks differ. Without
+/// this limit, a token that is made with a leaked key could be valid for years.
 const LONGEST_LIFE_SECONDS: f64 = 600.0;
 
-/// The claims that decide. `aud` (empty in live tokens), `iat` and `jti` (new for each attempt)
-/// decide nothing and are not read.
+/// The claims that are checked. `aud` (empty in live tokens), `iat` and `jti` (new for each
+/// attempt) are not read.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     #[serde(default, deserialize_with = "present")]
@@ -52,18 +53,18 @@ impl Claims {
     }
 
     fn check_expiry(&self, now: f64) -> Result<(), Refusal> {
-        let left = number("exp", &self.exp)?.ok_or(Refusal::Missing("exp"))? - now;
-        if left <= -CLOCK_TOLERANCE_SECONDS {
-            return Err(Refusal::Expired { seconds: -left as u64 });
+        let life = number("exp", &self.exp)?.ok_or(Refusal::Missing("exp"))? - now;
+        if life <= -CLOCK_TOLERANCE_SECONDS {
+            return Err(Refusal::Expired { seconds: -life as u64 });
         }
-        if left > LONGEST_LIFE_SECONDS {
-            return Err(Refusal::Lifetime { seconds: left as u64 });
+        if life > LONGEST_LIFE_SECONDS {
+            return Err(Refusal::Lifetime { seconds: life as u64 });
         }
         Ok(())
     }
 
-    /// Live tokens carry the zero time of Go, -62135596800, where older ones carried the time of
-    /// signing. Any negative number is in the past, so it needs no case of its own.
+    /// Live tokens have the zero time of Go, -62135596800; older ones have the time of signing.
+    /// Both are in the past.
     fn check_start(&self, now: f64) -> Result<(), Refusal> {
         match number("nbf", &self.nbf)? {
             Some(start) if start > now => {
@@ -74,7 +75,8 @@ impl Claims {
     }
 }
 
-/// Tells a `null` from an absence: the derived `Option` takes both for nothing.
+/// Reads a field that is there, even if it is `null`. The derived `Option` would treat `null` like
+/// a missing field.
 pub(super) fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(field).map(Some)
 }
@@ -100,8 +102,8 @@ fn check_url(signed: &str, configured: &str) -> Result<(), Refusal> {
     Err(Refusal::Url { signed_for: signed_base.to_owned() })
 }
 
-/// A function URL published without a path arrives with the path `/`. Those two spellings are one
-/// URL; nothing else is forgiven, neither case nor port nor a trailing slash.
+/// Adds the path `/` to a URL without a path, as QStash does. No other spellings count as the same
+/// URL: case, port and a slash at the end must be equal.
 fn with_path(url: &str) -> Cow<'_, str> {
     let authority = url.find("://").map_or(0, |scheme| scheme + 3);
     match url[authority..].find(['/', '?', '#']).map(|end| url.split_at(authority + end)) {

@@ -1,5 +1,5 @@
-//! HMAC-SHA-256 for `jsonwebtoken`, which brings no cryptography of its own here. Its bundled
-//! backends carry RSA and elliptic curves that this function never needs, and cost 0.7 MB.
+//! HMAC-SHA-256 for `jsonwebtoken`, which is built without cryptography here. Its own backends
+//! include RSA and elliptic curves, which this function never needs, and would add 0.7 MB.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -14,8 +14,7 @@ static HS256_ALONE: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes this the process's provider. The place is filled once; a second call finds it filled and
-/// leaves it so.
+/// Makes this the provider of the process. A second call changes nothing.
 pub(super) fn install() {
     let _already_installed = HS256_ALONE.install_default();
 }

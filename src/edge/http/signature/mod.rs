@@ -1,6 +1,5 @@
-//! The check that QStash signed a call: a function of the keys, the token, the public URL, the raw
-//! body and the time. What a refused caller is told belongs to the edge: a fixed 401, never the
-//! reason.
+//! Checks that QStash signed a call, from the keys, the token, the public URL, the raw body and the
+//! time. The refusal is for the log; the route answers 401 without the reason.
 
 mod claims;
 mod mac;
@@ -21,10 +20,10 @@ use refusal::MAX_TOKEN_BYTES;
 
 pub use refusal::Refusal;
 
-/// Accepts the call only when the token is QStash's, for this URL, for these bytes, and current.
+/// Accepts a call only if QStash made its token, for this URL, for these bytes, and for this time.
 ///
-/// `url` is the configured public URL of the route, query included, never one rebuilt from the
-/// request's own headers. `body` is what came over the wire, after Lambda's base64.
+/// `url` is the configured public URL of the route with its query, never one that is made from the
+/// request's headers. `body` has the bytes as they were sent, decoded from Lambda's base64.
 pub fn verify(
     keys: &SigningKeys,
     token: &str,
@@ -52,8 +51,8 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Tells which key signed: the next one means that the keys were rolled and this deployment
-    /// holds the old pair, so that one more roll locks QStash out.
+    /// The key that signed. The next key means that the keys were rotated and this deployment has
+    /// the old pair: after another rotation it would refuse QStash.
     pub fn signed_with(&self) -> KeyName {
         self.signed_with
     }
@@ -77,7 +76,7 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// The pair of keys a token may be signed with; never printed.
+/// The two keys that a token may be signed with. They are never printed.
 #[derive(Clone)]
 pub struct SigningKeys {
     current: DecodingKey,
@@ -85,8 +84,8 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Takes the keys as the QStash console shows them: the text itself is the key. Without the
-    /// next one, calls are refused from a rotation on until it is set.
+    /// Takes the keys as the QStash console shows them; the text itself is the key. Without the
+    /// next key, calls are refused after a rotation until the new keys are set.
     pub fn new(current: &str, next: Option<&str>) -> Result<Self, BadKey> {
         mac::install();
         let current = parse_key(KeyName::Current, current)?;
@@ -94,8 +93,8 @@ impl SigningKeys {
         Ok(Self { current, next })
     }
 
-    /// Chooses the key by the MAC alone. The SDKs also fall through to the next key on a failed
-    /// claim, and then report a bad signature for a token that has merely expired.
+    /// Chooses the key by the MAC alone. The SDKs also try the next key after a failed claim, and
+    /// then report a bad signature for a token that has merely expired.
     fn open(&self, token: &str) -> Result<(Claims, KeyName), Refusal> {
         let next = self.next.as_ref().map(|key| (KeyName::Next, key));
         for (name, key) in std::iter::once((KeyName::Current, &self.current)).chain(next) {
@@ -117,13 +116,13 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-/// Why a signing key was not taken. An empty key would let anyone sign.
+/// The reason why a signing key cannot be used. An empty key would let anyone sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
-    /// Nothing, or nothing but blanks.
+    /// The key is empty, or has nothing but blanks.
     #[error("The {0} QStash signing key is empty")]
     Empty(KeyName),
-    /// A blank or line break came along when the key was pasted, and no token would ever match.
+    /// The key was pasted with a blank or line break, so that no token would ever match.
     #[error("The {0} QStash signing key has a blank or line break in it")]
     Blank(KeyName),
 }
@@ -138,8 +137,8 @@ fn parse_key(name: KeyName, text: &str) -> Result<DecodingKey, BadKey> {
     Ok(DecodingKey::from_secret(text.as_bytes()))
 }
 
-/// Parsing and the MAC are the library's part. Its own claim checks refuse live tokens (`aud` is
-/// empty, `nbf` negative), so all of them are off and [`Claims::check`] does the work.
+/// The library parses the token and checks its MAC. Its checks of claims would refuse live tokens
+/// (`aud` is empty, `nbf` negative), so they are off, and [`Claims::check`] takes their place.
 fn mac_only() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();
@@ -149,7 +148,8 @@ fn mac_only() -> Validation {
     validation
 }
 
-/// Two spellings of one token would be two tokens to whoever compares texts, so only one passes.
+/// Decodes the three parts of a token. Only one spelling of a token passes: two would be two tokens
+/// for a program that compares texts.
 fn decode_segments(token: &str) -> Result<[Vec<u8>; 3], Refusal> {
     let segments: Vec<&str> = token.split('.').collect();
     let segments: [&str; 3] = segments.try_into().map_err(|_| Refusal::Parts)?;
@@ -158,8 +158,8 @@ fn decode_segments(token: &str) -> Result<[Vec<u8>; 3], Refusal> {
     Ok([header?, claims?, mac?])
 }
 
-/// The header is read here too, before the library reads it, for two things it leaves open: why an
-/// algorithm was refused, and `crit`.
+/// Checks the header before the library does, because the library does not say which algorithm it
+/// refused, and ignores `crit`.
 fn check_header(json: &[u8]) -> Result<(), Refusal> {
     #[derive(Deserialize)]
     struct Header {
@@ -181,7 +181,7 @@ fn check_header(json: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A struct is read from a JSON array too, field by field in the order of its declaration.
+/// Says whether the text is a JSON object. Serde would also read a struct from an array.
 fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
