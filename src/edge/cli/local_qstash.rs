@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::output::Exit;
 use super::serve::interrupted;
+use super::terminal::output::Exit;
 use crate::demo::qstash::{
     Attempt, Courier, Delivered, HttpCourier, LocalQStash, Options, PUBLIC_CURRENT_KEY,
 };

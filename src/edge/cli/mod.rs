@@ -1,25 +1,21 @@
 //! The terminal: commands, their arguments and their exit codes.
 
-mod app;
 mod certificate;
 mod cutover;
 mod demo;
 mod export;
 mod gap;
 mod local_qstash;
-mod mark;
-mod output;
 mod plan;
-mod progress;
 mod project_sql;
 mod rejects;
 mod run;
 mod schedule;
 mod serve;
 mod setup;
-mod slices;
 mod startup;
 mod status;
+mod terminal;
 mod verify;
 
 use std::io::IsTerminal;
@@ -28,8 +24,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{Layer, Registry};
 
-pub use output::Exit;
 pub use status::text as status_text;
+pub use terminal::output::Exit;
 
 /// Keeps two Postgres databases in step.
 #[derive(Debug, Parser)]
@@ -83,7 +79,7 @@ impl Arguments {
             self.command,
             Command::Run(_) | Command::Setup(_) | Command::Gap(_) | Command::Export(_)
         );
-        (watched && moves_rows).then(progress::layer)
+        (watched && moves_rows).then(terminal::progress::layer)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::app::{Besides, Selection, with_app};
-use super::output::{self, Exit};
-use super::slices::asked;
+use super::terminal::app::{Besides, Selection, with_app};
+use super::terminal::output::{self, Exit};
+use super::terminal::slices::asked;
 use crate::edge::http::wire::SequenceStatistics;
 use crate::edge::text::point;
 use crate::engine::model::fault::Fault;

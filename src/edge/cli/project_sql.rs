@@ -1,7 +1,7 @@
 //! `syncline project-sql`: prints what a person runs once in a project's SQL editor, since nothing
 //! can be made over an API.
 
-use super::output::Exit;
+use super::terminal::output::Exit;
 use crate::engine::model::range::Side;
 use crate::wiring::App;
 

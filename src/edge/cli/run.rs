@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::app::{Besides, Selection, with_app};
-use super::output::{self, Exit};
 use super::plan;
-use super::slices::{Extent, asked, ended, slices};
+use super::terminal::app::{Besides, Selection, with_app};
+use super::terminal::output::{self, Exit};
+use super::terminal::slices::{Extent, asked, ended, slices};
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::pipeline::Pipeline;
 use crate::jobs::sync_tables::SyncTables;

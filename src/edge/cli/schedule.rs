@@ -3,8 +3,8 @@
 
 use std::time::SystemTime;
 
-use super::app::with_app;
-use super::output::{self, Exit};
+use super::terminal::app::with_app;
+use super::terminal::output::{self, Exit};
 use crate::edge::schedules::wire::{ActionAnswer, ScheduleAnswer, ScheduleList};
 use crate::edge::schedules::{Change, change, create, list, trigger};
 use crate::engine::model::fault::Fault;

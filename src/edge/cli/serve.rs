@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use super::app::opened;
-use super::output::Exit;
+use super::terminal::app::opened;
+use super::terminal::output::Exit;
 use crate::edge::calling::sync_path;
 use crate::edge::http::router;
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::app::{Besides, Selection};
-use super::output::Exit;
-use super::slices;
+use super::terminal::app::{Besides, Selection};
+use super::terminal::output::Exit;
+use super::terminal::slices;
 use crate::edge::text::advice;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::run::Trigger;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::app::{selected, with_app};
-use super::output::{self, Exit, columns};
+use super::terminal::app::{selected, with_app};
+use super::terminal::output::{self, Exit, columns};
 use crate::edge::overview::{
     self, CallsView, DatabaseView, PipelineView, RateView, RunView, TableView,
 };

@@ -4,8 +4,8 @@ mod report;
 
 use std::io::{self, IsTerminal};
 
-use super::app::{selected, with_app};
-use super::output::{self, Exit};
+use super::terminal::app::{selected, with_app};
+use super::terminal::output::{self, Exit};
 use crate::engine::model::certificate::Chain;
 use crate::engine::model::range::Side;
 

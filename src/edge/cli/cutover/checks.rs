@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::journal::Stopped;
 use super::walk::{CHECKS, SCHEDULES, WRITERS, Walk};
-use crate::edge::cli::output::Exit;
+use crate::edge::cli::terminal::output::Exit;
 use crate::edge::schedules::{Change, PipelineSchedule, change, list_of_pipeline};
 use crate::edge::text::{counted, point};
 use crate::engine::model::deletes::Deletes;

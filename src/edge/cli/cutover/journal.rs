@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::switch::Switch;
-use crate::edge::cli::mark::{Mark, marked_line};
-use crate::edge::cli::output::{self, Exit};
+use crate::edge::cli::terminal::mark::{Mark, marked_line};
+use crate::edge::cli::terminal::output::{self, Exit};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;

@@ -8,8 +8,8 @@ mod steps;
 mod switch;
 mod walk;
 
-use super::app::{opened, selected};
-use super::output::{self, Exit};
+use super::terminal::app::{opened, selected};
+use super::terminal::output::{self, Exit};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::Look;

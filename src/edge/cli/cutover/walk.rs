@@ -1,8 +1,8 @@
 //! A cutover under way: its record, and the acts that several of its steps need.
 
 use super::journal::{Journal, Stopped};
-use crate::edge::cli::output::Exit;
-use crate::edge::cli::slices::by_person;
+use crate::edge::cli::terminal::output::Exit;
+use crate::edge::cli::terminal::slices::by_person;
 use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;

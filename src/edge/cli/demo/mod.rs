@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::output::Exit;
 use super::serve::interrupted;
+use super::terminal::output::Exit;
 use crate::demo::{Cluster, ClusterError, ClusterOptions};
 use error::DemoError;
 use story::Story;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::app::{Selection, opened};
-use super::output::{self, Exit};
-use super::slices;
+use super::terminal::app::{Selection, opened};
+use super::terminal::output::{self, Exit};
+use super::terminal::slices;
 use crate::edge::http::wire::ErrorAnswer;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::range;

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::app::{Besides, Selection, selected, with_app};
-use super::output::{self, Exit};
-use super::slices::{Extent, asked, ended, slices};
+use super::terminal::app::{Besides, Selection, selected, with_app};
+use super::terminal::output::{self, Exit};
+use super::terminal::slices::{Extent, asked, ended, slices};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::edge::cli::output;
+use crate::edge::cli::terminal::output;
 use crate::engine::model::cursor::CursorValue;
 use crate::jobs::gap::{
     CheckpointChange, Export, FilledTable, GapPlan, GapReport, PlannedFile, RejectedLine,

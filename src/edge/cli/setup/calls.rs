@@ -163,7 +163,7 @@ async fn others(app: &App, checks: &mut Checks) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::cli::mark::Mark;
+    use crate::edge::cli::terminal::mark::Mark;
 
     #[test]
     fn keys_that_are_not_qstashs_are_told_by_what_is_wrong_and_never_by_their_text() {

@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Write, stdout};
 
 use serde::Serialize;
 
-use crate::edge::cli::mark::{Mark, marked_line};
-use crate::edge::cli::output::print_json;
+use crate::edge::cli::terminal::mark::{Mark, marked_line};
+use crate::edge::cli::terminal::output::print_json;
 use crate::engine::model::fault::Fault;
 
 /// A check that was made.

@@ -6,7 +6,7 @@ mod calls;
 mod check;
 mod pipeline;
 
-use super::output::Exit;
+use super::terminal::output::Exit;
 use crate::edge::calling::{sync_path, url_of};
 use crate::wiring::App;
 use check::{Check, Checks, Later};

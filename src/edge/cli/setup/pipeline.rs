@@ -1,7 +1,7 @@
 //! A pipeline's checks: both databases, the plan, the state tables, and one run.
 
 use super::check::{Check, Checks};
-use crate::edge::cli::slices::{Ended, Extent, by_person, slices};
+use crate::edge::cli::terminal::slices::{Ended, Extent, by_person, slices};
 use crate::edge::text::counted;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;

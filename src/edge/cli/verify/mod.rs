@@ -4,9 +4,9 @@ mod report;
 
 use std::path::PathBuf;
 
-use super::app::{Selection, with_app};
-use super::output::{self, Exit};
-use super::slices::asked_of;
+use super::terminal::app::{Selection, with_app};
+use super::terminal::output::{self, Exit};
+use super::terminal::slices::asked_of;
 use crate::jobs::verify::{ComparedRows, ExtraRows, VerifyReport, VerifyTables};
 
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::edge::cli::output;
+use crate::edge::cli::terminal::output;
 use crate::edge::text::point;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::jobs::verify::{KeepReason, TableComparison, VerifyReport};
