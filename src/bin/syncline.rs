@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use syncline::edge::cli::{self, Arguments};
+use syncline::edge::cli::Arguments;
 use syncline::settings::{self, Program};
 use syncline::telemetry::{self, Reader, emf};
 
@@ -13,7 +13,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&described.get_matches())
         .expect("clap has checked the arguments against the same description");
     let metrics = settings::counts_runs(Program::Terminal).then(emf::layer);
-    let drawn = arguments.progress().into_iter().chain(metrics).collect();
-    telemetry::start(Reader::Person, settings::log_filter().as_deref(), drawn);
-    cli::main(arguments).await
+    let work = arguments.work();
+    let layers = work.progress().into_iter().chain(metrics).collect();
+    telemetry::start(Reader::Person, settings::log_filter().as_deref(), layers);
+    work.finish().await
 }

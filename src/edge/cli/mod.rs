@@ -19,6 +19,7 @@ mod terminal;
 mod verify;
 
 use std::io::IsTerminal;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -71,37 +72,56 @@ enum Command {
     LocalQstash(local_qstash::LocalQstashArguments),
 }
 
+/// A command that is about to be carried out.
+pub struct Work<'a> {
+    shows_progress: bool,
+    end: Pin<Box<dyn Future<Output = Exit> + 'a>>,
+}
+
 impl Arguments {
-    /// Returns the layer that draws the command's progress; none where nobody looks on.
-    pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
-        let watched = std::io::stderr().is_terminal();
-        let moves_rows = matches!(
-            self.command,
-            Command::Run(_) | Command::Setup(_) | Command::Gap(_) | Command::Export(_)
-        );
-        (watched && moves_rows).then(terminal::progress::layer)
+    /// The work that the arguments ask for. Results go to stdout, everything else to stderr.
+    pub fn work(&self) -> Work<'_> {
+        match &self.command {
+            Command::Run(arguments) => Work::with_progress(run::run(arguments)),
+            Command::Plan(arguments) => Work::quiet(plan::plan(arguments)),
+            Command::Status(arguments) => Work::quiet(status::status(arguments)),
+            Command::Rejects(arguments) => Work::quiet(rejects::rejects(arguments)),
+            Command::Verify(arguments) => Work::quiet(verify::verify(arguments)),
+            Command::Export(arguments) => Work::with_progress(export::export(arguments)),
+            Command::Gap(arguments) => Work::with_progress(gap::gap(arguments)),
+            Command::Setup(arguments) => Work::with_progress(setup::setup(arguments)),
+            Command::Certificate(arguments) => Work::quiet(certificate::certificate(arguments)),
+            Command::ProjectSql(arguments) => {
+                Work::quiet(async { project_sql::project_sql(arguments) })
+            }
+            Command::Schedule(arguments) => Work::quiet(schedule::schedule(arguments)),
+            Command::Cutover(arguments) => Work::quiet(cutover::cutover(arguments)),
+            Command::Startup(arguments) => Work::quiet(startup::startup(arguments)),
+            Command::Serve(arguments) => Work::quiet(serve::serve(arguments)),
+            Command::Demo(arguments) => Work::quiet(demo::demo(arguments)),
+            Command::LocalQstash(arguments) => Work::quiet(local_qstash::local_qstash(arguments)),
+        }
     }
 }
 
-/// Does what the arguments say. Results go to stdout, everything else to stderr.
-pub async fn main(arguments: Arguments) -> ExitCode {
-    let exit = match arguments.command {
-        Command::Run(arguments) => run::run(&arguments).await,
-        Command::Plan(arguments) => plan::plan(&arguments).await,
-        Command::Status(arguments) => status::status(&arguments).await,
-        Command::Rejects(arguments) => rejects::rejects(&arguments).await,
-        Command::Verify(arguments) => verify::verify(&arguments).await,
-        Command::Export(arguments) => export::export(&arguments).await,
-        Command::Gap(arguments) => gap::gap(&arguments).await,
-        Command::Setup(arguments) => setup::setup(&arguments).await,
-        Command::Certificate(arguments) => certificate::certificate(&arguments).await,
-        Command::ProjectSql(arguments) => project_sql::project_sql(&arguments),
-        Command::Schedule(arguments) => schedule::schedule(&arguments).await,
-        Command::Cutover(arguments) => cutover::cutover(&arguments).await,
-        Command::Startup(arguments) => startup::startup(&arguments).await,
-        Command::Serve(arguments) => serve::serve(&arguments).await,
-        Command::Demo(arguments) => demo::demo(&arguments).await,
-        Command::LocalQstash(arguments) => local_qstash::local_qstash(&arguments).await,
-    };
-    exit.into()
+impl<'a> Work<'a> {
+    fn quiet(work: impl Future<Output = Exit> + 'a) -> Self {
+        Self { shows_progress: false, end: Box::pin(work) }
+    }
+
+    /// A command that moves rows, which a person watches.
+    fn with_progress(work: impl Future<Output = Exit> + 'a) -> Self {
+        Self { shows_progress: true, ..Self::quiet(work) }
+    }
+
+    /// Returns the layer that draws the progress; none where stderr is no terminal.
+    pub fn progress(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
+        let is_watched = std::io::stderr().is_terminal();
+        (is_watched && self.shows_progress).then(terminal::progress::layer)
+    }
+
+    /// Carries the command out.
+    pub async fn finish(self) -> ExitCode {
+        self.end.await.into()
+    }
 }
