@@ -61,7 +61,7 @@ async fn deletes_by_hand_are_for_one_run_and_counted() {
     assert_eq!(count(&pair, "items").await, "100");
     let (code, table, said) = syncline(&pair, &["run", "--deletes"]);
     assert_eq!(code, 0, "{said}");
-    let heads = "inserted    updated  unchanged    deleted\n";
+    let heads = "inserted  updated  unchanged  deleted\n";
     assert!(table.contains(heads) && table.contains(" 3\n"), "{table}");
     pair.assert_settled(&["items"]).await;
 }

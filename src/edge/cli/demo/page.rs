@@ -3,6 +3,8 @@
 use std::io::{self, Stdout, Write};
 use std::time::Duration;
 
+use crate::edge::cli::terminal::output::{self, Align};
+
 /// Writes numbered headings, and under them paragraphs and tables.
 pub struct Page {
     out: Stdout,
@@ -37,18 +39,9 @@ impl Page {
     /// The first column is text, the others are numbers and what is said of them.
     pub fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
         let header = header.iter().map(|title| (*title).to_owned()).collect();
-        let lines: Vec<Vec<String>> = [vec![header], rows].concat();
-        let widths: Vec<usize> = (0..lines[0].len())
-            .map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or_default())
-            .collect();
+        let table = output::table(&[vec![header], rows].concat(), Align::Right);
         self.text("")?;
-        lines.iter().try_for_each(|line| {
-            let mut text = format!("     {:width$}", line[0], width = widths[0]);
-            for (value, width) in line.iter().zip(&widths).skip(1) {
-                text.push_str(&format!("  {value:>width$}"));
-            }
-            self.text(text.trim_end())
-        })
+        table.lines().try_for_each(|line| self.text(&format!("     {line}")))
     }
 
     /// Lines as they are.

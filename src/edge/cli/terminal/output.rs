@@ -99,7 +99,7 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
     for note in &report.notes {
         eprintln!("{note}");
     }
-    print!("{}", table(report));
+    print!("{}", counts(report));
     for (name, table) in &report.tables {
         if let Some(from) = &table.started_from {
             println!("{}", started(name, &point(from)));
@@ -138,17 +138,38 @@ pub fn print_json(value: &impl serde::Serialize) {
     println!("{}", serde_json::to_string(value).expect("our own shapes are JSON"));
 }
 
-/// A table of texts below their heads, each column as wide as its widest.
+/// Lays out rows of texts below their heads.
 pub fn columns<const N: usize>(
     heads: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
-    let lines: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let lines = std::iter::once(heads.map(str::to_owned)).chain(rows).map(Vec::from);
+    table(&lines.collect::<Vec<_>>(), Align::Left)
+}
+
+/// The side of its column at which a cell stands; those of the first column stand left always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// For words.
+    Left,
+    /// For counts.
+    Right,
+}
+
+/// Lays out lines of as many cells, each column as wide as its widest.
+pub fn table(lines: &[Vec<String>], align: Align) -> String {
+    let cells = lines.iter().flat_map(|line| line.iter().enumerate());
+    let mut widths = vec![0; lines.first().map_or(0, Vec::len)];
+    for (column, cell) in cells {
+        widths[column] = widths[column].max(cell.chars().count());
+    }
     let mut text = String::new();
     for line in lines {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = line.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, &width))| match align {
+            Align::Right if column > 0 => format!("{cell:>width$}"),
+            Align::Left | Align::Right => format!("{cell:width$}"),
+        });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -186,43 +207,34 @@ pub fn sentence(fault: &Fault) -> String {
     format!("{}\n  {}", fault.chain(), fault.hint)
 }
 
-/// A line a table that was read, then the sum.
-fn table(report: &SyncReport) -> String {
+/// A line for each table that was read, then the sum. Deleted and rejected rows have a column only
+/// where there are any.
+fn counts(report: &SyncReport) -> String {
     if report.tables.is_empty() {
         return match report.succeeded() {
             true => format!("Nothing had changed{}.\n", calls_of(report)),
             false => String::new(),
         };
     }
-    let width = report.tables.keys().map(|name| name.to_string().chars().count()).max();
-    let width = width.unwrap_or(0).max("total".len());
-    let mut text = String::new();
-    let (any_set_aside, any_deleted) = (report.rejects() > 0, report.total().deleted > 0);
-    let mut line = |name: &str, counts: [String; 5]| {
-        let [inserted, updated, unchanged, deleted, rejected] = counts;
-        let mut line = format!("{name:width$}  {inserted:>10} {updated:>10} {unchanged:>10}");
-        if any_deleted {
-            line.push_str(&format!(" {deleted:>10}"));
-        }
-        if any_set_aside {
-            line.push_str(&format!(" {rejected:>10}"));
-        }
-        text.push_str(&line);
-        text.push('\n');
+    let total = report.total();
+    let is_shown = [true, true, true, total.deleted > 0, report.rejects() > 0];
+    let line = |name: String, counts: [String; 5]| -> Vec<String> {
+        let shown = counts.into_iter().zip(is_shown).filter(|(_, is_shown)| *is_shown);
+        std::iter::once(name).chain(shown.map(|(count, _)| count)).collect()
+    };
+    let of_tally = |tally: &Tally, rejects: u64| {
+        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
+        [inserted, updated, unchanged, deleted, rejects].map(|count| count.to_string())
     };
     let heads = ["inserted", "updated", "unchanged", "deleted", "rejected"];
-    line("table", heads.map(str::to_owned));
-    let counts = |tally: &Tally, set_aside: u64| {
-        let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
-        [inserted, updated, unchanged, deleted, set_aside].map(|count| count.to_string())
-    };
-    for (name, table) in &report.tables {
-        line(&name.to_string(), counts(&table.tally, table.rejects));
-    }
-    line("total", counts(&report.total(), report.rejects()));
+    let mut lines = vec![line("table".to_owned(), heads.map(str::to_owned))];
+    let tables = report.tables.iter();
+    lines.extend(
+        tables.map(|(name, table)| line(name.to_string(), of_tally(&table.tally, table.rejects))),
+    );
+    lines.push(line("total".to_owned(), of_tally(&total, report.rejects())));
     let took = report.ended.duration_since(report.started).unwrap_or_default();
-    text.push_str(&format!("in {:.1} s{}\n", took.as_secs_f64(), calls_of(report)));
-    text
+    format!("{}in {:.1} s{}\n", table(&lines, Align::Right), took.as_secs_f64(), calls_of(report))
 }
 
 /// The API calls, which count in a monthly quota; between two Postgres databases there are none.
