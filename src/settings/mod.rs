@@ -124,6 +124,12 @@ pub fn startup_is_off() -> bool {
     word.is_some_and(|word| switch::parse(&word) == Some(false))
 }
 
+/// The program as its user started it, to print commands that work the same way.
+#[cfg(feature = "cli")]
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "syncline".to_owned())
+}
+
 /// The folder in which this machine keeps temporary files.
 #[cfg(feature = "cli")]
 pub fn temporary_folder() -> std::path::PathBuf {

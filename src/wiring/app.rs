@@ -61,6 +61,12 @@ impl App {
         Settings::from_process().map(Self::new)
     }
 
+    /// The program as its user started it.
+    #[cfg(feature = "cli")]
+    pub fn program() -> String {
+        settings::program()
+    }
+
     /// Says whether this process's environment turns the startup sync off. Nothing else has to be
     /// set for that.
     pub fn startup_is_off() -> bool {

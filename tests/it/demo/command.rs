@@ -118,7 +118,7 @@ fn the_demo_measures_what_it_claims_and_leaves_nothing() {
 #[tokio::test]
 async fn what_is_kept_works_as_printed_until_ctrl_c() {
     let mut demo = Demo::start(&["--keep"]);
-    demo.until("cargo run -- run");
+    demo.until(&format!("{} run", env!("CARGO_BIN_EXE_syncline")));
     let directory = demo.directory();
     let health = demo.word_after("  curl http").to_owned();
     let health = client().get(format!("http{health}")).send().await.unwrap();

@@ -12,6 +12,7 @@ use crate::demo::Cluster;
 use crate::demo::compare::Compared;
 use crate::demo::data::{BY_HAND, Change, Changed, TABLES};
 use crate::edge::calling::SCHEDULE_PATH;
+use crate::wiring::App;
 
 /// The explanation of several slices of a tick.
 pub const BACKLOG: &str = "Each slice stopped in time and published its own continuation: what does not fit into\n\
@@ -229,6 +230,7 @@ impl Story {
         let (url, sync_url, token) = (stage.url(), &caller.sync_url, caller.admin_token());
         let schedule_url = format!("{url}{SCHEDULE_PATH}");
         let (qstash, qstash_token) = (stage.qstash.url(), stage.qstash.token());
+        let syncline = App::program();
         self.page.text(&format!(
             "\nAll of it keeps running until you press Ctrl-C. For another terminal:\n\n\
              Is the function there?\n  \
@@ -247,9 +249,9 @@ impl Story {
                export APP_URL='{url}'\n  \
                export QSTASH_URL='{qstash}'\n  \
                export QSTASH_TOKEN='{qstash_token}'\n  \
-               cargo run -- plan\n  \
-               cargo run -- schedule list\n  \
-               cargo run -- run"
+               {syncline} plan\n  \
+               {syncline} schedule list\n  \
+               {syncline} run"
         ))
     }
 
@@ -261,14 +263,17 @@ impl Story {
         if kept {
             return Ok(());
         }
-        self.page.text(&format!(
-            "All of this took {}. What you can do next:\n\n  \
-               cargo run -- demo --keep   leaves it running, with commands to play with\n  \
-               cargo run -- plan          says what a run would do between two databases of yours\n  \
-               cargo run -- run           does it\n  \
-               cargo run -- serve         serves the function on a port of this machine\n\n\
-             The README tells how, and how the function is deployed.",
-            spent(took)
-        ))
+        let syncline = App::program();
+        let commands = [
+            ("demo --keep", "leaves it running, with commands to play with"),
+            ("plan", "says what a run would do between two databases of yours"),
+            ("run", "does it"),
+            ("serve", "serves the function on a port of this machine"),
+        ];
+        self.page.text(&format!("All of this took {}. What you can do next:\n", spent(took)))?;
+        for (command, does) in commands {
+            self.page.text(&format!("  {syncline} {command:<11}   {does}"))?;
+        }
+        self.page.text("\nThe README tells how, and how the function is deployed.")
     }
 }
