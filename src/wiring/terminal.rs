@@ -9,7 +9,7 @@ use crate::engine::model::certificate::Chain;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::range::Side;
-use crate::jobs::cutover::ports::{CutoverPorts, End};
+use crate::jobs::cutover::ports::{CutoverPorts, NamedDatabase};
 use crate::jobs::export::Sides;
 use crate::jobs::gap::ports::{Folder, Rehearse};
 use crate::settings::{self, PipelineSettings};
@@ -66,10 +66,15 @@ impl TerminalPorts {
     }
 }
 
-fn end(name: &str, database: &Database) -> End {
+fn end(name: &str, database: &Database) -> NamedDatabase {
     let key = match database {
         Database::Project(project) => Some(project.key_setting().to_owned()),
         Database::Server(_) => None,
     };
-    End { name: name.to_owned(), database: database.label(), is_project: key.is_some(), key }
+    NamedDatabase {
+        name: name.to_owned(),
+        database: database.label(),
+        is_project: key.is_some(),
+        key,
+    }
 }

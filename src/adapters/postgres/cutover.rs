@@ -14,7 +14,7 @@ use super::sql::transaction::Purpose;
 use super::state::format::lease_key;
 use super::target::PostgresTarget;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
-use crate::jobs::cutover::ports::{OpenWriter, Passed, Record, Records, Step, Writing};
+use crate::jobs::cutover::ports::{CutoverRecord, OpenWriter, PassedStep, Records, Step, Writing};
 
 /// Locks that only writers take, on tables that are no part of the catalog. Whoever looks on takes
 /// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions
@@ -50,21 +50,21 @@ struct StoredStep {
 }
 
 impl StoredRecord {
-    fn of(record: &Record) -> Self {
-        let Record { passed, paused, attempt } = record;
-        let steps = passed.iter().map(|(step, Passed { at, look })| {
+    fn of(record: &CutoverRecord) -> Self {
+        let CutoverRecord { passed, paused, attempt } = record;
+        let steps = passed.iter().map(|(step, PassedStep { at, state })| {
             let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-            (step.name().to_owned(), StoredStep { at, look: look.clone() })
+            (step.name().to_owned(), StoredStep { at, look: state.clone() })
         });
         Self { steps: steps.collect(), paused: paused.clone(), attempt: attempt.clone() }
     }
 
-    fn into_model(self) -> Record {
+    fn into_model(self) -> CutoverRecord {
         let passed = self.steps.into_iter().filter_map(|(name, StoredStep { at, look })| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
-            Some((Step::named(&name)?, Passed { at, look }))
+            Some((Step::named(&name)?, PassedStep { at, state: look }))
         });
-        Record { passed: passed.collect(), paused: self.paused, attempt: self.attempt }
+        CutoverRecord { passed: passed.collect(), paused: self.paused, attempt: self.attempt }
     }
 }
 
@@ -74,7 +74,7 @@ fn key(pipeline: &str) -> String {
 
 #[async_trait]
 impl Records for PostgresTarget {
-    async fn load(&self, pipeline: &str) -> Result<Option<Record>, Fault> {
+    async fn load(&self, pipeline: &str) -> Result<Option<CutoverRecord>, Fault> {
         let statement = format!(
             "select value::text from {}.sync_state where key = $1",
             sql::ident(&self.schema)
@@ -99,7 +99,7 @@ impl Records for PostgresTarget {
         &self,
         pipeline: &str,
         before: Option<&str>,
-        record: &Record,
+        record: &CutoverRecord,
     ) -> Result<bool, Fault> {
         let table = format!("{}.sync_state", sql::ident(&self.schema));
         let statement = match before {

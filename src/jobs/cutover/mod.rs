@@ -3,11 +3,11 @@
 //! Its steps are jobs of their own (a sync, a comparison), which a door does one after the other.
 //! This room has what makes them a cutover: it finds out whether anybody still writes in the
 //! source, and which steps of an earlier attempt still hold. A step holds as long as the source is
-//! as it was when the step began. A later write shows in the next look, and the step is done again:
+//! as it was when the step began. A later write changes that state, and the step is done again:
 //!
-//! 1. a look is taken;
-//! 2. the last changes move; all that the look saw is in the target then;
-//! 3. the step is recorded with that look, not with a later one, which might see a row that came
+//! 1. the state of the source is read;
+//! 2. the last changes move; every row of that state is in the target then;
+//! 3. the step is recorded with that state, not with a later one, which might have a row that came
 //!    too late for the drain.
 //!
 //! | file | holds |
@@ -21,7 +21,7 @@ pub mod ports;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use plan::{Assignment, Look, Standing, Watched, assignments};
+pub use plan::{Assignment, SourceState, SourceWrites, Standing, assignments};
 
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::fault::Fault;
@@ -34,7 +34,7 @@ use crate::jobs::Ports;
 
 use ports::{OpenWriter, Writing};
 
-/// The time between the two looks: an application that is in use writes more often than that.
+/// The time between the two readings: an application that is in use writes more often than that.
 pub const APART: Duration = Duration::from_secs(3);
 
 /// Asks whether anybody still writes in a pipeline's source.
@@ -45,21 +45,21 @@ pub struct WatchSource {
 }
 
 impl WatchSource {
-    /// Looks at every row version of the source's tables. No value is read, and any write shows,
-    /// also one that leaves the cursor alone.
-    pub async fn look(&self, ports: &Ports) -> Result<Look, Fault> {
+    /// Reads the state of the source from the versions of all rows. No value is read, and any write
+    /// changes it, also one that leaves the cursor alone.
+    pub async fn state(&self, ports: &Ports) -> Result<SourceState, Fault> {
         let [source_facts, target_facts] = ports.describe(&self.pipeline).await?;
         let plan = tables::plan(&self.pipeline, &source_facts, &target_facts);
-        let mut look = Look::default();
+        let mut state = SourceState::default();
         for shape in plan.shapes {
             let table = shape.table.clone();
             let seen =
                 self.table(&*ports.source, shape).await.map_err(|fault| fault.of_table(&table))?;
             let TableSurvey { max, tail, next, beyond, nulls, start: _ } = seen;
             let max = max.as_ref().map(|max| max.as_str());
-            look.0.insert(table, format!("{max:?} {tail:?} {next:?} {beyond} {nulls}"));
+            state.0.insert(table, format!("{max:?} {tail:?} {next:?} {beyond} {nulls}"));
         }
-        Ok(look)
+        Ok(state)
     }
 
     /// Surveys a table in full. Where that takes longer than a statement may, only the rows within
@@ -79,12 +79,12 @@ impl WatchSource {
         Ok(survey.tables.into_iter().next().unwrap_or_default())
     }
 
-    /// Looks twice at the rows and at the open writers.
-    pub async fn run(&self, ports: &Ports, writing: &dyn Writing) -> Result<Watched, Fault> {
+    /// Reads the state and the open writers twice.
+    pub async fn run(&self, ports: &Ports, writing: &dyn Writing) -> Result<SourceWrites, Fault> {
         let mut writers = writing.writing().await?;
-        let before = self.look(ports).await?;
+        let before = self.state(ports).await?;
         ports.clock.sleep(APART).await;
-        let look = self.look(ports).await?;
+        let state = self.state(ports).await?;
         let is_new = |writer: &OpenWriter, seen: &[OpenWriter]| {
             let is_same = |one: &OpenWriter| {
                 (&one.role, &one.application) == (&writer.role, &writer.application)
@@ -95,7 +95,7 @@ impl WatchSource {
         let new: Vec<OpenWriter> =
             later.into_iter().filter(|writer| is_new(writer, &writers)).collect();
         writers.extend(new);
-        Ok(Watched { writers, changed: before.changed(&look), look })
+        Ok(SourceWrites { writers, changed: before.changed(&state), state })
     }
 }
 

@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 use crate::engine::model::hex::hex;
 use crate::engine::model::table::TableName;
 
-use super::ports::{End, OpenWriter, Passed, Record, Step};
+use super::ports::{CutoverRecord, NamedDatabase, OpenWriter, PassedStep, Step};
 
 /// The source at a moment: a digest for each table, which any write changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look(pub BTreeMap<TableName, String>);
+pub struct SourceState(pub BTreeMap<TableName, String>);
 
-impl Look {
+impl SourceState {
     /// The digest of all tables, which tells nothing of the rows.
     pub fn digest(&self) -> String {
         let mut sum = Sha256::new();
@@ -25,7 +25,7 @@ impl Look {
         hex(&sum.finalize())
     }
 
-    /// The tables that have changed in a later look.
+    /// The tables that have changed in a later state.
     pub fn changed(&self, later: &Self) -> Vec<TableName> {
         let is_other = |table: &&TableName| self.0.get(table) != later.0.get(table);
         let mut changed: Vec<TableName> = later.0.keys().filter(is_other).cloned().collect();
@@ -45,38 +45,38 @@ pub enum Standing {
     Stale(SystemTime),
 }
 
-impl Record {
-    /// The standing of a step, if the source is as this look found it.
-    pub fn standing(&self, step: Step, look: &Look) -> Standing {
+impl CutoverRecord {
+    /// The standing of a step, if this is the state of the source.
+    pub fn standing(&self, step: Step, state: &SourceState) -> Standing {
         match self.passed.get(&step) {
             None => Standing::Open,
-            Some(Passed { at, look: then }) if *then == look.digest() => Standing::Holds(*at),
-            Some(Passed { at, .. }) => Standing::Stale(*at),
+            Some(PassedStep { at, state: then }) if *then == state.digest() => Standing::Holds(*at),
+            Some(PassedStep { at, .. }) => Standing::Stale(*at),
         }
     }
 
     /// Records a step as done. The later steps rest on it, and are open again.
     #[must_use]
-    pub fn with(mut self, step: Step, at: SystemTime, look: &Look) -> Self {
+    pub fn with(mut self, step: Step, at: SystemTime, state: &SourceState) -> Self {
         self.passed.retain(|other, _| *other < step);
-        self.passed.insert(step, Passed { at, look: look.digest() });
+        self.passed.insert(step, PassedStep { at, state: state.digest() });
         self
     }
 }
 
-/// The writers of the source, as far as two looks tell.
+/// The writes in the source, as far as two readings of its state tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
-    /// The writers that had a transaction open at one of the looks.
+pub struct SourceWrites {
+    /// The writers that had a transaction open at one of the two.
     pub writers: Vec<OpenWriter>,
-    /// The tables that changed between the looks.
+    /// The tables that changed in between.
     pub changed: Vec<TableName>,
-    /// The second look.
-    pub look: Look,
+    /// The second state.
+    pub state: SourceState,
 }
 
-impl Watched {
-    /// Says whether nobody writes, as far as two looks can tell.
+impl SourceWrites {
+    /// Says whether nobody writes, as far as that can be told.
     pub fn is_quiet(&self) -> bool {
         self.writers.is_empty() && self.changed.is_empty()
     }
@@ -138,8 +138,8 @@ const NEW: [&str; 2] = ["NEW_SUPABASE_URL", "NEW_SUPABASE_SERVICE_ROLE_KEY"];
 /// Lists the new values of the application's variables. Where nothing tells how it names its
 /// database, the name is `DATABASE_URL`, as most frameworks have it. A project's variables are
 /// named for projects alone: their clients take no connection string.
-pub fn assignments(source: &End, target: &End) -> Vec<Assignment> {
-    let to = |name: &str, value_of: &str, database: Option<&End>| Assignment {
+pub fn assignments(source: &NamedDatabase, target: &NamedDatabase) -> Vec<Assignment> {
+    let to = |name: &str, value_of: &str, database: Option<&NamedDatabase>| Assignment {
         name: name.to_owned(),
         value_of: value_of.to_owned(),
         database: database.map(|end| end.database.clone()),

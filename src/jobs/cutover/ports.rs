@@ -15,14 +15,14 @@ pub struct CutoverPorts {
     /// Lists the open writers of the source.
     pub writing: Box<dyn Writing>,
     /// The side that is left.
-    pub source: End,
+    pub source: NamedDatabase,
     /// The side that takes over.
-    pub target: End,
+    pub target: NamedDatabase,
 }
 
 /// One of the two databases, as people find it in their settings. No secret is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct NamedDatabase {
     /// The variable that holds its URL, or the place in the file.
     pub name: String,
     /// The label of the database, without a password.
@@ -37,7 +37,7 @@ pub struct End {
 #[async_trait]
 pub trait Records: Send + Sync {
     /// The record of a pipeline; none where no cutover of it was begun. Makes nothing.
-    async fn load(&self, pipeline: &str) -> Result<Option<Record>, Fault>;
+    async fn load(&self, pipeline: &str) -> Result<Option<CutoverRecord>, Fault>;
 
     /// Replaces the record if it is still that of the attempt `before`, or makes it if there was
     /// none. False says that it is another attempt's. The state tables must be there.
@@ -45,7 +45,7 @@ pub trait Records: Send + Sync {
         &self,
         pipeline: &str,
         before: Option<&str>,
-        record: &Record,
+        record: &CutoverRecord,
     ) -> Result<bool, Fault>;
 
     /// Forgets the record; there may be none.
@@ -76,16 +76,16 @@ pub struct OpenWriter {
 
 /// The steps that a cutover has done until now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct CutoverRecord {
     /// The steps that were done, each with a digest of the source at that time.
-    pub passed: BTreeMap<Step, Passed>,
+    pub passed: BTreeMap<Step, PassedStep>,
     /// The schedules that it has paused, and that have to be resumed if it does not take place.
     pub paused: Vec<String>,
     /// The attempt that the record belongs to. Another one that takes it over ends this one.
     pub attempt: String,
 }
 
-/// A step that is recorded. The other steps are looks, which are made anew each time.
+/// A step that is recorded. The other steps only read, and are repeated each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// The last changes of the source have moved.
@@ -100,11 +100,11 @@ pub enum Step {
 
 /// The time at which a step was done, and the source at that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
+pub struct PassedStep {
     /// The moment.
     pub at: SystemTime,
     /// The digest of the source that the step holds for.
-    pub look: String,
+    pub state: String,
 }
 
 impl Step {

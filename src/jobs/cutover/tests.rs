@@ -2,50 +2,50 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::ports::{End, OpenWriter, Record, Step};
-use super::{Look, Standing, Watched, assignments};
+use super::ports::{CutoverRecord, NamedDatabase, OpenWriter, Step};
+use super::{SourceState, SourceWrites, Standing, assignments};
 use crate::engine::model::table::TableName;
 
 const AT: SystemTime = SystemTime::UNIX_EPOCH;
 
-fn look(digest: &str) -> Look {
-    Look([(TableName::new("public", "items"), digest.to_owned())].into())
+fn state(digest: &str) -> SourceState {
+    SourceState([(TableName::new("public", "items"), digest.to_owned())].into())
 }
 
 #[test]
 fn a_step_holds_as_long_as_the_source_is_as_it_was() {
-    let record = Record::default().with(Step::Drain, AT, &look("a"));
-    assert_eq!(record.standing(Step::Drain, &look("a")), Standing::Holds(AT));
-    assert_eq!(record.standing(Step::Drain, &look("b")), Standing::Stale(AT));
-    assert_eq!(record.standing(Step::Verify, &look("a")), Standing::Open);
+    let record = CutoverRecord::default().with(Step::Drain, AT, &state("a"));
+    assert_eq!(record.standing(Step::Drain, &state("a")), Standing::Holds(AT));
+    assert_eq!(record.standing(Step::Drain, &state("b")), Standing::Stale(AT));
+    assert_eq!(record.standing(Step::Verify, &state("a")), Standing::Open);
 }
 
 #[test]
 fn what_comes_after_a_step_that_is_done_again_is_open_again() {
     let later = AT + Duration::from_secs(1);
-    let all = Step::ALL.into_iter().fold(Record::default(), |record, step| {
+    let all = Step::ALL.into_iter().fold(CutoverRecord::default(), |record, step| {
         assert_eq!(Step::named(step.name()), Some(step));
-        record.with(step, AT, &look("a"))
+        record.with(step, AT, &state("a"))
     });
-    let again = all.with(Step::Verify, later, &look("a"));
-    assert_eq!(again.standing(Step::Drain, &look("a")), Standing::Holds(AT));
-    assert_eq!(again.standing(Step::Verify, &look("a")), Standing::Holds(later));
-    assert_eq!(again.standing(Step::Sequences, &look("a")), Standing::Open);
-    assert_eq!(again.standing(Step::Switch, &look("a")), Standing::Open);
+    let again = all.with(Step::Verify, later, &state("a"));
+    assert_eq!(again.standing(Step::Drain, &state("a")), Standing::Holds(AT));
+    assert_eq!(again.standing(Step::Verify, &state("a")), Standing::Holds(later));
+    assert_eq!(again.standing(Step::Sequences, &state("a")), Standing::Open);
+    assert_eq!(again.standing(Step::Switch, &state("a")), Standing::Open);
 }
 
 #[test]
 fn a_table_that_came_or_went_has_changed() {
-    let other = Look([(TableName::new("public", "more"), "a".to_owned())].into());
-    assert_eq!(look("a").changed(&look("a")), []);
-    assert_eq!(look("a").changed(&look("b")), [TableName::new("public", "items")]);
-    assert_eq!(look("a").changed(&other).len(), 2);
-    assert_ne!(look("a").digest(), look("b").digest());
+    let other = SourceState([(TableName::new("public", "more"), "a".to_owned())].into());
+    assert_eq!(state("a").changed(&state("a")), []);
+    assert_eq!(state("a").changed(&state("b")), [TableName::new("public", "items")]);
+    assert_eq!(state("a").changed(&other).len(), 2);
+    assert_ne!(state("a").digest(), state("b").digest());
 }
 
 #[test]
 fn writers_are_named_with_what_stops_them() {
-    let quiet = Watched::default();
+    let quiet = SourceWrites::default();
     assert!(quiet.is_quiet());
     let writer = |role: Option<&str>, application: &str| OpenWriter {
         role: role.map(str::to_owned),
@@ -54,7 +54,7 @@ fn writers_are_named_with_what_stops_them() {
     };
     let writers = vec![writer(Some("web \"1\""), "puma"), writer(None, "")];
     let changed = vec![TableName::new("public", "items")];
-    let watched = Watched { writers, changed, ..quiet };
+    let watched = SourceWrites { writers, changed, ..quiet };
     assert_eq!(
         watched.sentence(),
         "The source is being written by web \"1\" (puma), a prepared transaction; \
@@ -66,7 +66,7 @@ fn writers_are_named_with_what_stops_them() {
 #[test]
 fn each_variable_gets_the_value_of_the_one_that_names_the_target() {
     let told = |source: &str, target: &str, is_project: bool| {
-        let end = |name: &str, database: &str| End {
+        let end = |name: &str, database: &str| NamedDatabase {
             name: name.into(),
             database: database.into(),
             is_project,

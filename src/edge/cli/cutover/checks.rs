@@ -12,7 +12,7 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::cutover::{APART, Look};
+use crate::jobs::cutover::{APART, SourceState};
 use crate::jobs::sync_tables::{SyncPlan, TableIntent};
 
 impl Walk<'_> {
@@ -129,7 +129,7 @@ impl Walk<'_> {
     }
 
     /// Nobody writes in the source any more.
-    pub(super) async fn writers(&mut self) -> Result<Look, Stopped> {
+    pub(super) async fn writers(&mut self) -> Result<SourceState, Stopped> {
         let ports = &self.served.ports;
         let despite = self.arguments.despite_writers;
         if !despite {
@@ -139,7 +139,7 @@ impl Walk<'_> {
         if !watched.is_quiet() && despite {
             let remedy = "what is written from now on may stay behind";
             self.journal.warn(WRITERS, watched.sentence(), remedy);
-            return Ok(watched.look);
+            return Ok(watched.state);
         }
         if !watched.is_quiet() {
             let (message, hint) = (watched.sentence(), watched.remedy());
@@ -147,7 +147,7 @@ impl Walk<'_> {
         }
         let apart = APART.as_secs();
         self.journal.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
-        Ok(watched.look)
+        Ok(watched.state)
     }
 
     /// Nothing calls for the pipeline still, whoever resumed it: a tick would write old rows over

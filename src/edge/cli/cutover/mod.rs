@@ -12,8 +12,8 @@ use super::terminal::app::{opened, selected};
 use super::terminal::output::{self, Exit};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault_code::FaultCode;
-use crate::jobs::cutover::Look;
-use crate::jobs::cutover::ports::{Record, Step};
+use crate::jobs::cutover::SourceState;
+use crate::jobs::cutover::ports::{CutoverRecord, Step};
 use crate::wiring::App;
 use journal::{Journal, Stopped};
 use steps::writers_active;
@@ -41,7 +41,7 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
         served,
         cutover: &app.terminal(served).cutover,
         arguments,
-        record: Record::default(),
+        record: CutoverRecord::default(),
         kept: None,
         over: None,
         attempt: run.as_str().to_owned(),
@@ -78,22 +78,22 @@ impl Walk<'_> {
         self.at = SCHEDULES;
         self.schedules().await?;
         self.at = WRITERS;
-        let look = self.writers().await?;
+        let state = self.writers().await?;
         self.at = DRAIN;
-        let look = self.drain(look).await?;
+        let state = self.drain(state).await?;
         self.at = VERIFY;
-        self.verify(&look).await?;
+        self.verify(&state).await?;
         self.at = SEQUENCES;
-        self.sequences(&look).await?;
+        self.sequences(&state).await?;
         self.at = SWITCH;
-        self.switch(&look).await.map(Some)
+        self.switch(&state).await.map(Some)
     }
 
-    /// The last look, and the names.
-    async fn switch(&mut self, look: &Look) -> Result<Switch, Stopped> {
+    /// Reads the source a last time, and prints the names.
+    async fn switch(&mut self, state: &SourceState) -> Result<Switch, Stopped> {
         if !self.arguments.dry_run {
-            let now = self.watch().look(&self.served.ports).await?;
-            let changed = look.changed(&now);
+            let now = self.watch().state(&self.served.ports).await?;
+            let changed = state.changed(&now);
             if !changed.is_empty() {
                 let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
                 let found = format!("Rows came after the drain: {}", changed.join(", "));
@@ -103,7 +103,7 @@ impl Walk<'_> {
                 self.journal.warn(SWITCH, found, "see what stays behind: syncline verify --all");
             }
             self.asleep().await?;
-            self.passed(Step::Switch, look).await?;
+            self.passed(Step::Switch, state).await?;
             self.journal.ok(SWITCH, "the target is ready");
         }
         Ok(self.switched())
@@ -112,10 +112,10 @@ impl Walk<'_> {
     /// A cutover that took place is not done again by accident: the target has rows of its own now.
     async fn over(&mut self) -> Result<Switch, Stopped> {
         self.at = SWITCH;
-        let look = self.watch().look(&self.served.ports).await?;
+        let state = self.watch().state(&self.served.ports).await?;
         let passed = &self.record.passed[&Step::Switch];
         let at = timestamp(passed.at);
-        if passed.look != look.digest() {
+        if passed.state != state.digest() {
             return Err(Stopped::by(
                 FaultCode::CutOverAlready,
                 format!("The cutover was over at {at}, and the source has changed since"),

@@ -1,5 +1,5 @@
 //! The steps of a cutover that end in something done: drain, verification and sequences. Each is
-//! recorded with the look at the source that it holds for.
+//! recorded with the state of the source that it holds for.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::ports::Step;
-use crate::jobs::cutover::{Look, Standing};
+use crate::jobs::cutover::{SourceState, Standing};
 use crate::jobs::sync_tables::{Intent, SyncReport, SyncTables};
 use crate::jobs::verify::{ComparedRows, VerifyReport, VerifyTables};
 
@@ -23,19 +23,19 @@ const MOST_ROWS: u64 = 1_000;
 
 impl Walk<'_> {
     /// Runs until caught up, and once more. What the second run finds was written meanwhile.
-    pub(super) async fn drain(&mut self, look: Look) -> Result<Look, Stopped> {
-        if self.holds(Step::Drain, DRAIN, &look) {
-            return Ok(look);
+    pub(super) async fn drain(&mut self, state: SourceState) -> Result<SourceState, Stopped> {
+        if self.holds(Step::Drain, DRAIN, &state) {
+            return Ok(state);
         }
         if self.arguments.dry_run {
             let plan = self.plan(false).await?;
             let left = plan.tables.iter().filter(|table| table.intent != Intent::Nothing).count();
             self.journal.ok(DRAIN, format!("would read {}", counted(left as u64, "table")));
-            return Ok(look);
+            return Ok(state);
         }
         self.journal.confirm("Move what is left in the source?")?;
         let moved = moved(&*self.sync(false).await?);
-        let look = self.watch().look(&self.served.ports).await?;
+        let state = self.watch().state(&self.served.ports).await?;
         let late = self::moved(&*self.sync(false).await?);
         let found = format!("{} moved, then {late}", counted(moved, "row"));
         match (late, self.arguments.despite_writers) {
@@ -48,13 +48,13 @@ impl Walk<'_> {
                 )));
             }
         }
-        self.passed(Step::Drain, &look).await?;
-        Ok(look)
+        self.passed(Step::Drain, &state).await?;
+        Ok(state)
     }
 
     /// Compares both sides whole. Rows that are set aside are known to differ. An earlier
-    /// comparison proves nothing: a look is of the source, and the target may have changed.
-    pub(super) async fn verify(&mut self, look: &Look) -> Result<(), Stopped> {
+    /// comparison proves nothing: the state is the source's, and the target may have changed.
+    pub(super) async fn verify(&mut self, state: &SourceState) -> Result<(), Stopped> {
         self.journal.confirm("Compare both sides?")?;
         let job = VerifyTables {
             pipeline: self.served.pipeline.clone(),
@@ -91,10 +91,10 @@ impl Walk<'_> {
             ));
         }
         self.journal.ok(VERIFY, format!("all {} are the same on both sides", counted(rows, "row")));
-        match self.record.standing(Step::Verify, look) {
+        match self.record.standing(Step::Verify, state) {
             // Recorded anew, it would open the sequences again.
             Standing::Holds(_) => Ok(()),
-            Standing::Open | Standing::Stale(_) => self.passed(Step::Verify, look).await,
+            Standing::Open | Standing::Stale(_) => self.passed(Step::Verify, state).await,
         }
     }
 
@@ -112,8 +112,8 @@ impl Walk<'_> {
     }
 
     /// Has the target give out keys of its own.
-    pub(super) async fn sequences(&mut self, look: &Look) -> Result<(), Stopped> {
-        if self.holds(Step::Sequences, SEQUENCES, look) {
+    pub(super) async fn sequences(&mut self, state: &SourceState) -> Result<(), Stopped> {
+        if self.holds(Step::Sequences, SEQUENCES, state) {
             return Ok(());
         }
         if self.arguments.dry_run {
@@ -133,7 +133,7 @@ impl Walk<'_> {
             false => steps.join("; "),
         };
         self.journal.ok(SEQUENCES, found);
-        self.passed(Step::Sequences, look).await
+        self.passed(Step::Sequences, state).await
     }
 
     /// One whole run, which must go well.
@@ -167,8 +167,8 @@ impl Walk<'_> {
     }
 
     /// Says whether a step was done and still holds, and prints it then.
-    fn holds(&mut self, step: Step, name: &'static str, look: &Look) -> bool {
-        match self.record.standing(step, look) {
+    fn holds(&mut self, step: Step, name: &'static str, state: &SourceState) -> bool {
+        match self.record.standing(step, state) {
             Standing::Open => false,
             Standing::Stale(at) => {
                 self.journal.skip(
@@ -187,8 +187,8 @@ impl Walk<'_> {
     }
 
     /// Remembers that a step is done.
-    pub(super) async fn passed(&mut self, step: Step, look: &Look) -> Result<(), Stopped> {
-        self.record = std::mem::take(&mut self.record).with(step, SystemTime::now(), look);
+    pub(super) async fn passed(&mut self, step: Step, state: &SourceState) -> Result<(), Stopped> {
+        self.record = std::mem::take(&mut self.record).with(step, SystemTime::now(), state);
         self.save().await?;
         Ok(())
     }

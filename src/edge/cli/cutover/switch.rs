@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::jobs::cutover::ports::{CutoverPorts, End};
+use crate::jobs::cutover::ports::{CutoverPorts, NamedDatabase};
 use crate::jobs::cutover::{Assignment, assignments};
 
 /// The variables before and after.
 #[derive(Debug)]
 pub struct Switch {
-    source: End,
-    target: End,
+    source: NamedDatabase,
+    target: NamedDatabase,
     application: Vec<Assignment>,
     paused: Vec<String>,
     pipeline: String,
@@ -53,7 +53,7 @@ impl Switch {
              To go back later, stop it, and cut over the other way, so that no row is lost:\n"
         );
         for (side, end) in [("SOURCE", target), ("TARGET", source)] {
-            let End { name, database, is_project: _, key } = end;
+            let NamedDatabase { name, database, is_project: _, key } = end;
             let _ = writeln!(text, "  {side}_DATABASE_URL = the value of {name} ({database})");
             if let Some(key) = key {
                 let _ = writeln!(text, "  {side}_SERVICE_ROLE_KEY = the value of {key}");
@@ -75,7 +75,7 @@ impl Switch {
             let Assignment { name, value_of, database } = assignment;
             json!({ "name": name, "value_of": value_of, "database": database })
         };
-        let end = |end: &End| json!({ "name": end.name, "database": end.database, "key": end.key });
+        let end = |end: &NamedDatabase| json!({ "name": end.name, "database": end.database, "key": end.key });
         json!({
             "variables": self.application.iter().map(variable).collect::<Vec<_>>(),
             "source": end(&self.source),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_way_back_names_the_keys_of_projects_and_never_what_they_are() {
-        let end = |side: &str, key: Option<&str>| End {
+        let end = |side: &str, key: Option<&str>| NamedDatabase {
             name: format!("{side}_URL"),
             database: format!("{side}.example.org"),
             is_project: key.is_some(),

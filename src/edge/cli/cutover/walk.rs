@@ -8,7 +8,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::Served;
 use crate::jobs::cutover::WatchSource;
-use crate::jobs::cutover::ports::{CutoverPorts, Passed, Record, Step};
+use crate::jobs::cutover::ports::{CutoverPorts, CutoverRecord, PassedStep, Step};
 use crate::jobs::sync_tables::{SyncPlan, SyncTables};
 use crate::wiring::App;
 
@@ -57,12 +57,12 @@ pub struct Walk<'a> {
     pub served: &'a Served,
     pub cutover: &'a CutoverPorts,
     pub arguments: &'a CutoverArguments,
-    pub record: Record,
+    pub record: CutoverRecord,
     /// The attempt that the record belonged to when it was last read or written; none where there
     /// is no record.
     pub kept: Option<String>,
     /// The end of the cutover that `--again` begins anew. It took place, whatever becomes of this.
-    pub over: Option<Passed>,
+    pub over: Option<PassedStep>,
     /// This attempt.
     pub attempt: String,
     pub journal: Journal,
