@@ -1,5 +1,5 @@
 //! The tests' stand-in for PostgREST as a process, for the official clients in other languages:
-//! serves a fresh database, made by the SQL file that is named, until its standard input ends.
+//! serves a fresh database, made by the SQL files that are named, until its standard input ends.
 //!
 //! It is an example to Cargo, so that it is built with the tests and belongs to no product.
 
@@ -26,11 +26,12 @@ async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let file = std::env::args().nth(1).ok_or("name the SQL file that makes the schema")?;
     let cluster = Cluster::start(&ClusterOptions::default())?;
     cluster.create_database("project").await?;
     let database = Database { url: cluster.url("project") };
-    connect(&database.url).await?.batch_execute(&std::fs::read_to_string(file)?).await?;
+    for file in std::env::args().skip(1) {
+        connect(&database.url).await?.batch_execute(&std::fs::read_to_string(file)?).await?;
+    }
     let standin = postgrest::Standin::over(&database).await;
     println!("export SUPABASE_URL={}", standin.url());
     println!("export SUPABASE_SERVICE_ROLE_KEY={}", standin.service_key());

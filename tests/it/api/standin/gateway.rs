@@ -126,9 +126,7 @@ async fn another_schema_is_named_by_its_profile() {
     let refused = project.ask("GET /rest/v1/t", &read[..1]).await;
     assert_eq!(refused.refusal(), (403, "42501".to_owned()));
     project.sql.batch_execute("grant all on other.t to service_role").await.unwrap();
-    let body = "[{\"id\":1},{\"id\":2},{\"id\":3}]";
-    let told = project.ask("POST /rest/v1/t", &["content-profile: other", body]).await;
-    assert_eq!(told.status, 201);
+    project.sql.batch_execute("insert into other.t values (1), (2), (3)").await.unwrap();
     let told = project.ask("GET /rest/v1/t", &read).await;
     assert_eq!((told.range.as_str(), told.header("content-encoding")), ("0-1/*", "gzip"));
     let told = project.ask("GET /rest/v1/t", &["accept-profile: third"]).await;

@@ -6,7 +6,6 @@ mod reading;
 mod schema;
 mod session;
 mod trouble;
-mod writing;
 
 use serde_json::Value;
 use tokio_postgres::Client;
@@ -42,7 +41,9 @@ impl Project {
         sql.batch_execute(SCHEMA).await.unwrap();
         let rows = "insert into authors (id, name) values (1, 'Ann'), (2, 'Bob'); \
             insert into books (id, author_id, title, price) values \
-            (1, 1, 'One', 0.10), (2, 1, 'Two, \"too\"', 20), (3, null, 'Three', null)";
+            (1, 1, 'One', 0.10), (2, 1, 'Two, \"too\"', 20), (3, null, 'Three', null); \
+            create function add_author(id int, name text) returns void language sql \
+                as 'insert into authors values (id, name)'";
         sql.batch_execute(rows).await.unwrap();
         Self { standin: Standin::over(&database).await, sql, http: client() }
     }

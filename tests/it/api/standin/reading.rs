@@ -86,10 +86,6 @@ async fn more_rows_than_the_most_are_left_out_without_a_word() {
     assert_eq!((told.status, told.range.as_str()), (206, "0-999/2500"));
     let told = project.ask("POST /rest/v1/rpc/titles", &["{}"]).await;
     assert_eq!(told.json().as_array().unwrap().len(), 1_000);
-    let told = project
-        .ask("PATCH /rest/v1/books?id=gt.0", &["prefer: return=representation", r#"{"copies":2}"#])
-        .await;
-    assert_eq!(told.json().as_array().unwrap().len(), 2_500);
 }
 
 #[tokio::test]
@@ -181,7 +177,7 @@ async fn a_function_is_called_by_the_names_of_its_arguments() {
 #[tokio::test]
 async fn what_nobody_has_observed_is_refused_aloud() {
     let project = Project::new().await;
-    let unknown: [(&str, &[&str]); 12] = [
+    let unknown: [(&str, &[&str]); 13] = [
         ("GET /rest/v1/books?tags=cs.{a}", &[]),
         ("GET /rest/v1/books?id=eq(any).{1}", &[]),
         ("GET /rest/v1/books?select=id,authors(name)", &[]),
@@ -191,8 +187,9 @@ async fn what_nobody_has_observed_is_refused_aloud() {
         ("GET /rest/v1/books", &["prefer: cuont=exact"]),
         ("GET /rest/v1/books", &["prefer: timezone=Europe/Nowhere"]),
         ("PUT /rest/v1/books?id=eq.1", &["{}"]),
-        ("PATCH /rest/v1/books?id=gt.0&limit=1", &["{}"]),
-        ("POST /rest/v1/books?id=eq.1", &["{}"]),
+        ("PATCH /rest/v1/books?id=gt.0", &["{}"]),
+        ("POST /rest/v1/books", &["{}"]),
+        ("DELETE /rest/v1/books?id=gt.0", &[]),
         ("GET /rest/v1/books?limit=x", &[]),
     ];
     for (call, more) in unknown {

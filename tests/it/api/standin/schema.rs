@@ -86,13 +86,9 @@ async fn what_is_new_in_the_schema_is_seen_when_it_is_told() {
     assert_eq!(told.refusal(), (404, "PGRST205".to_owned()));
     let told = project.ask("GET /rest/v1/books?select=pages&id=eq.1", &[]).await;
     assert_eq!(told.body, r#"[{"pages":null}]"#);
-    let told = project.ask("PATCH /rest/v1/books?id=eq.1", &[r#"{"pages":1}"#]).await;
-    assert_eq!(told.refusal(), (400, "PGRST204".to_owned()));
     project.sql.batch_execute("notify pgrst, 'reload schema'").await.unwrap();
     let seen = async { while project.ask("GET /rest/v1/late", &[]).await.status == 404 {} };
     tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it is seen in time");
-    let told = project.ask("PATCH /rest/v1/books?id=eq.1", &[r#"{"pages":1}"#]).await;
-    assert_eq!(told.status, 204);
     project.sql.batch_execute("drop table late").await.unwrap();
     let told = project.ask("GET /rest/v1/late", &[]).await;
     assert_eq!(told.refusal(), (404, "42P01".to_owned()));

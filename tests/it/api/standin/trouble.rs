@@ -24,8 +24,10 @@ async fn the_gateway_answers_by_itself_as_often_as_it_is_told() {
         project.standin.fail_next("/books", Trouble::Status(status));
         assert_eq!(project.ask("GET /rest/v1/books", &[]).await.status, status);
     }
-    project.standin.fail_next("POST /authors", Trouble::Body(200, "text/html", "<p>hello</p>"));
-    assert_eq!(project.ask("POST /rest/v1/authors", &[NEW]).await.body, "<p>hello</p>");
+    project
+        .standin
+        .fail_next("POST /rpc/add_author", Trouble::Body(200, "text/html", "<p>hello</p>"));
+    assert_eq!(project.ask("POST /rest/v1/rpc/add_author", &[NEW]).await.body, "<p>hello</p>");
     assert_eq!(project.text("select count(*)::text from authors").await, "2");
     assert!(!project.standin.is_waiting());
 }
@@ -34,15 +36,15 @@ async fn the_gateway_answers_by_itself_as_often_as_it_is_told() {
 async fn a_connection_ends_before_the_work_after_it_or_in_the_answer() {
     let project = Project::new().await;
     let key = format!("apikey: {}", project.standin.secret_key());
-    let insert = ("POST /rest/v1/authors", [key.as_str(), NEW]);
+    let insert = ("POST /rest/v1/rpc/add_author", [key.as_str(), NEW]);
     for (trouble, authors) in [(Trouble::ResetBefore, "2"), (Trouble::ResetAfter, "3")] {
-        project.standin.fail_next("POST /authors", trouble);
+        project.standin.fail_next("POST /rpc/add_author", trouble);
         project.try_ask(insert.0, &insert.1).await.unwrap_err();
         assert_eq!(project.text("select count(*)::text from authors").await, authors);
     }
-    project.standin.fail_next("POST /authors", Trouble::StatusAfter(504));
+    project.standin.fail_next("POST /rpc/add_author", Trouble::StatusAfter(504));
     let another = r#"{"id":10,"name":"Ten"}"#;
-    assert_eq!(project.ask("POST /rest/v1/authors", &[another]).await.status, 504);
+    assert_eq!(project.ask("POST /rest/v1/rpc/add_author", &[another]).await.status, 504);
     assert_eq!(project.text("select count(*)::text from authors").await, "4");
     project.standin.fail_next("/books", Trouble::Truncated);
     let cut = project.try_ask("GET /rest/v1/books", &[&key]).await.unwrap_err();
@@ -61,7 +63,7 @@ async fn a_connection_ends_before_the_work_after_it_or_in_the_answer() {
         received,
     };
     let calls = project.standin.calls();
-    assert_eq!(calls[1], call("POST", "/authors", None, NEW.len(), 0));
+    assert_eq!(calls[1], call("POST", "/rpc/add_author", None, NEW.len(), 0));
     assert_eq!(calls[5], call("GET", "/rpc/add?a=3", Some(200), 0, 1));
 }
 
@@ -74,7 +76,7 @@ async fn a_client_that_hangs_up_does_not_undo_the_work() {
     project.sql.batch_execute(slow).await.unwrap();
     let request = project
         .http
-        .post(format!("{}/rest/v1/authors", project.standin.url()))
+        .post(format!("{}/rest/v1/rpc/add_author", project.standin.url()))
         .timeout(Duration::from_millis(100));
     let request = request.header("apikey", project.standin.secret_key());
     let sent = request.header("content-type", "application/json").body(NEW).send().await;
@@ -87,11 +89,11 @@ async fn a_client_that_hangs_up_does_not_undo_the_work() {
 async fn a_project_that_takes_no_writes_says_so_and_is_read() {
     let project = Project::new().await;
     project.standin.set_read_only(true);
-    let told = project.ask("POST /rest/v1/authors", &[NEW]).await;
+    let told = project.ask("POST /rest/v1/rpc/add_author", &[NEW]).await;
     assert_eq!(told.refusal(), (405, "25006".to_owned()));
     assert_eq!(project.ask("GET /rest/v1/authors", &[]).await.status, 200);
     project.standin.set_read_only(false);
-    assert_eq!(project.ask("POST /rest/v1/authors", &[NEW]).await.status, 201);
+    assert_eq!(project.ask("POST /rest/v1/rpc/add_author", &[NEW]).await.status, 204);
 }
 
 #[tokio::test]

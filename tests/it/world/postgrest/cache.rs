@@ -36,8 +36,6 @@ pub struct Column {
     pub is_nullable: bool,
     /// The type without its length, a domain's base type in its place.
     pub base_type: String,
-    /// The type as it was declared.
-    pub declared_type: String,
     pub max_length: Option<i64>,
     pub default: Option<String>,
     pub labels: Vec<String>,
@@ -96,18 +94,6 @@ impl Cache {
     }
 }
 
-impl Table {
-    /// A column by its name.
-    pub fn column(&self, name: &str) -> Result<&Column, Refusal> {
-        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
-            let table = &self.name;
-            let message =
-                format!("Could not find the '{name}' column of '{table}' in the schema cache");
-            Refusal::new(400, "PGRST204", message)
-        })
-    }
-}
-
 /// A view's key is looked for by the names of its columns among the keys of the tables that it
 /// reads, where the real one follows the view's own expressions.
 const TABLES: &str = r"
@@ -144,7 +130,6 @@ select coalesce(json_agg(json_build_object(
             'base_type', pg_catalog.format_type(b.base,
                 case when base.typnamespace = 'pg_catalog'::regnamespace then null
                     else a.atttypmod end),
-            'declared_type', pg_catalog.format_type(a.atttypid, a.atttypmod),
             'max_length', information_schema._pg_char_max_length(
                 information_schema._pg_truetypid(a.*, t.*),
                 information_schema._pg_truetypmod(a.*, t.*)),

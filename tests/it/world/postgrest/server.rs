@@ -8,7 +8,7 @@ use tokio_postgres::Error;
 
 use super::answer::Answer;
 use super::cache::Cache;
-use super::endpoints::{call, openapi, read, write};
+use super::endpoints::{call, openapi, read};
 use super::keys::Keys;
 use super::refusal::Refusal;
 use super::request::{Asked, Form};
@@ -76,9 +76,6 @@ impl Server {
             }
             [""] => Err(unknown()),
             [name] if reads => read::read(self, asked, name).await,
-            [name] if *method == Method::POST => write::insert(self, asked, name).await,
-            [name] if *method == Method::PATCH => write::update(self, asked, name).await,
-            [name] if *method == Method::DELETE => write::delete(self, asked, name).await,
             [_] | ["rpc", _] => Err(unknown()),
             _ => Err(Refusal::new(404, "PGRST125", "Invalid path specified in request URL")),
         }

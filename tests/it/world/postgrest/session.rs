@@ -49,12 +49,10 @@ pub struct Work<'a> {
 pub struct Outcome {
     /// The number of all rows, if they were counted.
     pub total: Option<i64>,
-    /// The number of rows in the answer, or of those written.
+    /// The number of rows in the answer.
     pub rows: i64,
     /// The answer's body.
     pub body: String,
-    /// The number of rows that an upsert inserted.
-    pub inserted: Option<i64>,
 }
 
 impl Pool {
@@ -133,7 +131,6 @@ async fn transact(
         total: row.get(0),
         rows: row.get(1),
         body: row.get::<_, Option<String>>(2).unwrap_or_default(),
-        inserted: row.get(3),
     };
     check(&outcome)?;
     // A constraint that waits for the end of the transaction speaks here.

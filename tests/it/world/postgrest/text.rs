@@ -1,7 +1,5 @@
 //! Reads the small languages of the query string, and writes names and values as SQL.
 
-use super::refusal::Refusal;
-
 /// An identifier, quoted.
 pub fn name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -93,21 +91,5 @@ impl<'a> Scanner<'a> {
         self.rest = rest;
         let taken = taken.trim();
         (!taken.is_empty()).then(|| taken.to_owned())
-    }
-}
-
-/// The names of a list with commas, as `columns` and `on_conflict` have it.
-pub fn names(parameter: &str, text: &str) -> Result<Vec<String>, Refusal> {
-    let unreadable = || Refusal::unreadable(&format!("{parameter} parameter"), text, "field name");
-    let mut scanner = Scanner::new(text);
-    let mut names = Vec::new();
-    loop {
-        names.push(scanner.name().ok_or_else(unreadable)?);
-        if scanner.rest.is_empty() {
-            return Ok(names);
-        }
-        if !scanner.eat(",") {
-            return Err(unreadable());
-        }
     }
 }

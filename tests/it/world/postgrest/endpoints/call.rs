@@ -14,9 +14,9 @@ use super::super::request::{Asked, Form};
 use super::super::safeupdate;
 use super::super::session::Outcome;
 use super::super::text;
+use super::payload::Payload;
 use super::read::page;
 use super::statement::{self, Rows};
-use super::write::Payload;
 
 /// Calls a function. GET calls it in a transaction that may not write, and so does POST where the
 /// function says that it does not.
@@ -40,12 +40,6 @@ pub async fn call(server: &Server, asked: &Asked, name: &str) -> Result<Answer, 
     };
     let (arguments, rest): (Vec<_>, Vec<_>) = asked.pairs.iter().cloned().partition(is_argument);
     let query = Query::read(&rest)?;
-    if query.columns.is_some() || query.on_conflict.is_some() {
-        return Err(Refusal::unknown("columns or on_conflict of a call"));
-    }
-    if asked.prefer.max_affected.is_some() {
-        return Err(Refusal::unknown("max-affected of a call"));
-    }
     let payload = if posts { Some(payload(asked)?) } else { None };
     let keys: BTreeSet<&str> = match &payload {
         Some(payload) => payload.keys.iter().map(String::as_str).collect(),
@@ -81,15 +75,13 @@ fn answer(
     outcome: Outcome,
     page: impl Fn(Outcome) -> Result<Answer, Refusal>,
 ) -> Result<Answer, Refusal> {
-    let mut prefer = asked.prefer.clone();
-    (prefer.resolution, prefer.missing, prefer.returned) = (None, None, None);
     let mut answer = page(outcome)?;
     if function.returns_void {
         answer.status = 204;
         answer.body.clear();
         answer.headers.retain(|(name, _)| *name != "content-type");
     }
-    answer.headers.extend(prefer.applied());
+    answer.headers.extend(asked.prefer.applied());
     Ok(answer)
 }
 
@@ -98,7 +90,7 @@ fn payload(asked: &Asked) -> Result<Payload, Refusal> {
     if asked.body.is_empty() {
         return Ok(Payload { text: "{}".to_owned(), keys: Vec::new(), is_object: true });
     }
-    Payload::read(asked, None)
+    Payload::read(asked)
 }
 
 fn shape(function: &Function, form: Form) -> Result<Rows, Refusal> {

@@ -66,7 +66,7 @@ fn visible(schema: &str) -> String {
           trigger') or has_any_column_privilege(c.oid, 'select, insert, update, references'))), \
          (select coalesce(json_agg(p.proname), '[]') from pg_catalog.pg_proc p \
           where p.pronamespace = {schema}::regnamespace \
-          and has_function_privilege(p.oid, 'execute')))::text, null::int8"
+          and has_function_privilege(p.oid, 'execute')))::text"
     )
 }
 

@@ -12,9 +12,6 @@ use super::statement::{self, Rows};
 pub async fn read(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refusal> {
     let schema = asked.schema(&server.options.schemas)?;
     let query = Query::read(&asked.pairs)?;
-    if query.columns.is_some() || query.on_conflict.is_some() {
-        return Err(Refusal::unknown("columns or on_conflict in a request that reads"));
-    }
     let (form, window) = (asked.form()?, query.window(&asked.headers, server.options.max_rows)?);
     let table = statement::of(server.cache().table(schema, name)?);
     let conditions = query.conditions(&table)?;
@@ -29,17 +26,14 @@ pub async fn read(server: &Server, asked: &Asked, name: &str) -> Result<Answer, 
     let statement = statement::framed(&source, read, count.as_deref(), Rows::As(form));
     let work = server.work(asked, schema, false, statement, None);
     let outcome = server.run(asked, work, form, |_| Ok(())).await?;
-    let mut prefer = asked.prefer.clone();
-    (prefer.resolution, prefer.missing, prefer.returned) = (None, None, None);
-    prefer.max_affected = None;
     let mut answer = page(outcome, window, form)?;
-    answer.headers.extend(prefer.applied());
+    answer.headers.extend(asked.prefer.applied());
     Ok(answer)
 }
 
 /// A page of rows with its place among all.
 pub fn page(outcome: Outcome, window: Window, form: Form) -> Result<Answer, Refusal> {
-    let Outcome { total, rows, body, inserted: _ } = outcome;
+    let Outcome { total, rows, body } = outcome;
     let first = window.offset;
     let status = match total {
         Some(total) if first > total => {

@@ -1,16 +1,13 @@
-//! The frame of every statement: what a request reads or writes is `pgrst_source`, and one row with
+//! The frame of every statement: what a request reads is `pgrst_source`, and one row with
 //! its JSON, as Postgres makes it, comes out.
 
 use super::super::cache::Table;
 use super::super::request::Form;
-use super::super::request::query::Query;
 use super::super::text;
 
 /// The form in which the rows of `pgrst_source` become the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// No body is asked for.
-    Unseen,
     /// Rows, in the form that is asked for.
     As(Form),
     /// One row of a function that returns one.
@@ -27,7 +24,6 @@ impl Rows {
             format!("coalesce(json_agg({row}){rest}, '{empty}')::text")
         };
         match self {
-            Self::Unseen => "''::text".to_owned(),
             Self::As(Form::Array) => aggregated("_postgrest_t", "", "[]"),
             Self::As(Form::Object) | Self::One => aggregated("_postgrest_t", "->0", "null"),
             Self::Scalar => aggregated("_postgrest_t.pgrst_scalar", "->0", "null"),
@@ -59,25 +55,8 @@ pub fn framed(source: &str, read: &str, count: Option<&str>, rows: Rows) -> Stri
     };
     format!(
         "with pgrst_source as ({source}){counted} select {total}, \
-         pg_catalog.count(_postgrest_t), {body}, \
-         nullif(current_setting('pgrst.inserted', true), '')::int8 \
+         pg_catalog.count(_postgrest_t), {body} \
          from ({read}) as _postgrest_t",
         body = rows.body(),
     )
-}
-
-/// Builds the `returning` list of a write: the rows if they are asked for, else a 1 for each.
-pub fn returning(query: &Query, table: &str, rows: Rows) -> String {
-    match rows {
-        Rows::Unseen => " returning 1".to_owned(),
-        _ => format!(" returning {}", query.returning(table)),
-    }
-}
-
-/// Builds the select list over the rows that a write returned.
-pub fn shown(query: &Query, rows: Rows) -> String {
-    match rows {
-        Rows::Unseen => "select * from pgrst_source".to_owned(),
-        _ => format!("select {} from pgrst_source", query.selection("pgrst_source")),
-    }
 }

@@ -31,20 +31,12 @@ pub struct Asked {
 /// The header `Prefer`. Of a preference that is sent twice the first counts.
 #[derive(Clone, Debug, Default)]
 pub struct Preferences {
-    /// `resolution=`
-    pub resolution: Option<&'static str>,
-    /// `missing=`
-    pub missing: Option<&'static str>,
-    /// `return=`
-    pub returned: Option<&'static str>,
     /// `count=`
     pub count: Option<&'static str>,
     /// `handling=`
     pub handling: Option<&'static str>,
     /// `timezone=`
     pub timezone: Option<String>,
-    /// `max-affected=`
-    pub max_affected: Option<i64>,
 }
 
 /// The form of an answer.
@@ -164,22 +156,13 @@ impl Preferences {
         let (key, value) = preference.split_once('=').unwrap_or((preference, ""));
         let (kept, found) = match key {
             "" | "tx" => return Ok(true),
-            "resolution" => (
-                &mut self.resolution,
-                known(&["resolution=merge-duplicates", "resolution=ignore-duplicates"]),
-            ),
-            "missing" => (&mut self.missing, known(&["missing=default", "missing=null"])),
-            "return" if value == "headers-only" => return Err(Refusal::unknown(preference)),
-            "return" => (&mut self.returned, known(&["return=minimal", "return=representation"])),
+            // They are of writes, and without effect on what reads.
+            "resolution" | "missing" | "return" | "max-affected" => return Ok(true),
             "count" if value != "exact" => return Err(Refusal::unknown(preference)),
             "count" => (&mut self.count, known(&["count=exact"])),
             "handling" => (&mut self.handling, known(&["handling=strict", "handling=lenient"])),
             "timezone" => {
                 self.timezone.get_or_insert_with(|| value.to_owned());
-                return Ok(true);
-            }
-            "max-affected" => {
-                self.max_affected = self.max_affected.or(value.parse().ok());
                 return Ok(true);
             }
             _ => return Ok(false),
@@ -189,19 +172,12 @@ impl Preferences {
         Ok(is_known)
     }
 
-    /// The rows that are written come back.
-    pub fn wants_rows(&self) -> bool {
-        self.returned == Some("return=representation")
-    }
-
     /// The header that tells which were honoured.
     pub fn applied(&self) -> Option<(&'static str, String)> {
-        let Self { resolution, missing, returned, count, handling, timezone, max_affected } = self;
+        let Self { count, handling, timezone } = self;
         let timezone = timezone.as_ref().map(|zone| format!("timezone={zone}"));
-        let is_strict = *handling == Some("handling=strict");
-        let most = max_affected.filter(|_| is_strict).map(|most| format!("max-affected={most}"));
-        let plain = [resolution, missing, returned, count, handling].into_iter().flatten();
-        let applied = plain.map(|name| (*name).to_owned()).chain(timezone).chain(most);
+        let plain = [count, handling].into_iter().flatten();
+        let applied = plain.map(|name| (*name).to_owned()).chain(timezone);
         let applied = applied.collect::<Vec<_>>().join(", ");
         (!applied.is_empty()).then_some(("preference-applied", applied))
     }

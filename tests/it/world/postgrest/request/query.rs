@@ -14,10 +14,6 @@ pub struct Query {
     pub filters: Vec<(String, String)>,
     /// The order, as SQL without the rows that the columns are of.
     pub order: Vec<Term>,
-    /// `columns`, where it was sent.
-    pub columns: Option<Vec<String>>,
-    /// `on_conflict`, where it was sent.
-    pub on_conflict: Option<Vec<String>>,
     /// `limit`, where it was sent.
     limit: Option<i64>,
     /// `offset`.
@@ -56,15 +52,15 @@ impl Query {
             Some(Ok(number)) => Ok(Some(number)),
             Some(Err(_)) => Err(Refusal::unknown(format!("a {key} that is no number"))),
         };
-        let names = |key: &str| first(key).map(|text| text::names(key, text)).transpose();
-        let reserved = ["select", "order", "limit", "offset", "columns", "on_conflict"];
+        if first("columns").or(first("on_conflict")).is_some() {
+            return Err(Refusal::unknown("columns or on_conflict, which are of a write"));
+        }
+        let reserved = ["select", "order", "limit", "offset"];
         let filters = pairs.iter().filter(|(key, _)| !reserved.contains(&key.as_str()));
         Ok(Self {
             select: select(first("select").unwrap_or("*"))?,
             filters: filters.cloned().collect(),
             order: first("order").map(order).transpose()?.unwrap_or_default(),
-            columns: names("columns")?,
-            on_conflict: names("on_conflict")?,
             limit: number("limit")?,
             offset: number("offset")?.unwrap_or(0),
         })
@@ -108,22 +104,6 @@ impl Query {
         items.collect::<Vec<_>>().join(", ")
     }
 
-    /// The columns that a write gives back, each once: what is read of them needs the right to
-    /// read.
-    pub fn returning(&self, rows: &str) -> String {
-        let mut columns: Vec<String> = Vec::new();
-        for item in &self.select {
-            let column = match item {
-                Item::All => format!("{rows}.*"),
-                Item::Column { name, .. } => format!("{rows}.{}", text::name(name)),
-            };
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        columns.join(", ")
-    }
-
     /// The rows by their place: what both `limit` with `offset` and a `Range` allow, and no more
     /// than `max_rows`.
     pub fn window(&self, headers: &HeaderMap, max_rows: i64) -> Result<Window, Refusal> {
@@ -151,11 +131,6 @@ impl Query {
         }
         window.limit = Some(window.limit.map_or(max_rows, |limit| limit.min(max_rows)));
         Ok(window)
-    }
-
-    /// Says whether rows are asked for by place or in an order, which only a read may do.
-    pub fn is_for_reading(&self) -> bool {
-        self.limit.is_some() || self.offset != 0 || !self.order.is_empty()
     }
 }
 
