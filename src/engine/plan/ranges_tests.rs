@@ -162,6 +162,7 @@ fn shape() -> Shape {
         name: name.into(),
         source_type: "text".into(),
         target_type: "text".into(),
+        target_base: None,
         fixed: false,
         merges: false,
     };

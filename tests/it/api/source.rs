@@ -266,3 +266,24 @@ async fn no_row_goes_by_a_key_that_an_api_does_not_tell_exactly() {
     assert!(answer.body.to_string().contains("hidden_type"), "{}", answer.body);
     assert_eq!(pair.text_target("select count(*)::text from sizes").await, "40");
 }
+
+#[tokio::test]
+async fn a_domain_on_both_sides_is_compared_as_the_type_under_it() {
+    let schema = "create domain word as text; create domain price as numeric(10,2); \
+        create domain flag as boolean; create domain moment as timestamptz; \
+        create table goods (id word primary key, cost price, sold flag, at moment, \
+            updated_at timestamptz not null); create index on goods (updated_at, id);";
+    let (pair, _api) = project(schema, Options::default()).await;
+    let rows = "insert into goods select 'no ' || i, i / 3.0, i % 2 = 0, timestamptz '2026-01-01', \
+        timestamptz '2026-01-01' + i * interval '1 s' from generate_series(1, 50) i";
+    pair.sql_source(rows).await;
+    pair.sync().await.success();
+    let verify =
+        || async { Deployment(pair.settings().clone()).terminal(&["verify", "--json"]).await };
+    let equal = verify().await;
+    assert_eq!(equal.code, 0, "{equal:?}");
+    pair.sql_target("update goods set cost = 1, sold = not sold where id = 'no 30'").await;
+    let differs = verify().await;
+    assert_eq!(differs.code, 5, "{differs:?}");
+    assert!(differs.stdout.contains("no 30"), "{differs:?}");
+}

@@ -55,6 +55,9 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
             'number', a.attnum,
             'type_oid', a.atttypid::int8,
             'type_name', format_type(a.atttypid, a.atttypmod),
+            'base_type', case when a.atttypid >= 16384 then (
+                select format_type(b.typbasetype, b.typtypmod) from pg_type b
+                where b.oid = a.atttypid and b.typtype = 'd') end,
             'not_null', a.attnotnull,
             'has_default', a.atthasdef or a.attidentity <> '',
             'generated', a.attgenerated <> '',
@@ -254,6 +257,7 @@ struct CatalogColumn {
     name: String,
     type_oid: u32,
     type_name: String,
+    base_type: Option<String>,
     not_null: bool,
     has_default: bool,
     generated: bool,
@@ -307,6 +311,7 @@ impl CatalogColumn {
             name: self.name,
             type_oid: self.type_oid,
             type_name: self.type_name,
+            base_type: self.base_type,
             not_null: self.not_null,
             has_default: self.has_default,
             generated: self.generated,

@@ -18,6 +18,7 @@ fn shape() -> Shape {
         name: name.into(),
         source_type: type_name.into(),
         target_type: type_name.into(),
+        target_base: None,
         fixed: false,
         merges: false,
     };

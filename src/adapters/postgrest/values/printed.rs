@@ -89,7 +89,7 @@ impl PrintedRow<'_> {
         column: &MovedColumn,
         other: &str,
     ) -> Result<Option<Ordering>, RestError> {
-        let other = cast_to_text(&column.target_type, other.to_owned());
+        let other = cast_to_text(column.printed_type(), other.to_owned());
         let shown = self.cast(place, column)?;
         Ok(shown.map(|shown| Order::of(column).compare(&shown, &other)))
     }
@@ -104,7 +104,7 @@ impl PrintedRow<'_> {
     fn value(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
         let shown = self.cast(place, column)?;
         let is_same = column.source_type == column.target_type;
-        Ok(shown.map(|shown| match unmodified(&column.target_type).as_ref() {
+        Ok(shown.map(|shown| match unmodified(column.printed_type()).as_ref() {
             "boolean" if is_same => shown[..1].to_owned(),
             // A cast prints the length of every network, a record leaves out that of a single host.
             "inet" if is_same => {
@@ -125,15 +125,21 @@ pub fn refuse_incomparable(shape: &Shape) -> Result<(), RestError> {
         "text" | "character varying" => "text".to_owned(),
         other => other.to_owned(),
     };
-    let differs = |column: &MovedColumn| kind(&column.source_type) != kind(&column.target_type);
-    if shape.columns.iter().any(differs) {
+    let differs = |column: &MovedColumn| kind(&column.source_type) != kind(column.printed_type());
+    // Equal numbers are one key only where the target sees numbers on both sides.
+    let is_key = |column: &&MovedColumn| shape.key.contains(&column.name);
+    let is_number =
+        |name: &str| matches!(&*unmodified(name), "numeric" | "real" | "double precision");
+    let is_number_in_domain = |column: &MovedColumn| {
+        is_key(&column) && column.target_base.as_deref().is_some_and(is_number)
+    };
+    if shape.columns.iter().any(|column| differs(column) || is_number_in_domain(column)) {
         return Err(RestError::NoDigests);
     }
     // Where nothing but keys is compared, rows will be deleted by them.
-    let is_key = |column: &&MovedColumn| shape.key.contains(&column.name);
     if shape.columns.iter().all(|column| is_key(&column)) {
         let is_rounded =
-            |column: &&MovedColumn| ROUNDED.contains(&&*unmodified(&column.target_type));
+            |column: &&MovedColumn| ROUNDED.contains(&&*unmodified(column.printed_type()));
         if let Some(column) = shape.columns.iter().find(is_rounded) {
             return Err(RestError::HiddenType(column.name.clone()));
         }
@@ -199,7 +205,7 @@ fn cast_to_text(type_name: &str, shown: String) -> String {
 /// end do not count if the target's type pads its values, and do count if only the source's does.
 fn key_text(column: &MovedColumn, shown: String) -> String {
     let is_same = column.source_type == column.target_type;
-    match unmodified(&column.target_type).as_ref() {
+    match unmodified(column.printed_type()).as_ref() {
         "numeric" if is_same && shown.contains('.') => {
             shown.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
@@ -268,6 +274,7 @@ mod tests {
                 name: "id".to_owned(),
                 source_type: source.to_owned(),
                 target_type: target.to_owned(),
+                target_base: None,
                 fixed: false,
                 merges: false,
             };

@@ -161,6 +161,8 @@ pub struct Column {
     pub type_oid: u32,
     /// Its type with modifiers, as `format_type` prints it.
     pub type_name: String,
+    /// The type under a domain, with its modifiers; none where the type is no domain.
+    pub base_type: Option<String>,
     /// It refuses NULL.
     pub not_null: bool,
     /// The database fills it when it is left out.

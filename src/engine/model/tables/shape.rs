@@ -125,6 +125,8 @@ pub struct MovedColumn {
     pub source_type: String,
     /// Its type on the target.
     pub target_type: String,
+    /// The type under the target's, if that is a domain: its values are printed like it.
+    pub target_base: Option<String>,
     /// The target takes a value when a row is inserted and refuses every update.
     pub fixed: bool,
     /// Its collation on the target calls texts the same that the source's tells apart.
@@ -132,6 +134,11 @@ pub struct MovedColumn {
 }
 
 impl MovedColumn {
+    /// The type like which the target prints the column's values.
+    pub fn printed_type(&self) -> &str {
+        self.target_base.as_deref().unwrap_or(&self.target_type)
+    }
+
     /// The type whose order a column of a key has, if every database orders its values alike.
     pub fn native_order(&self) -> Option<&'static str> {
         const WHOLE: [&str; 3] = ["smallint", "integer", "bigint"];
@@ -202,6 +209,7 @@ mod tests {
             name: "id".to_owned(),
             source_type: source.to_owned(),
             target_type: target.to_owned(),
+            target_base: None,
             fixed: false,
             merges: false,
         }

@@ -11,7 +11,14 @@ use crate::engine::model::table::TableName;
 
 fn column(name: &str, source_type: &str) -> MovedColumn {
     let (source_type, target_type) = (source_type.to_owned(), source_type.to_owned());
-    MovedColumn { name: name.to_owned(), source_type, target_type, fixed: false, merges: false }
+    MovedColumn {
+        name: name.to_owned(),
+        source_type,
+        target_type,
+        target_base: None,
+        fixed: false,
+        merges: false,
+    }
 }
 
 fn cursor(name: &str, type_name: &str) -> Cursor {

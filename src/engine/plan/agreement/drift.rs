@@ -68,7 +68,11 @@ impl<'a> Drift<'a> {
         }
         let (source_type, target_type) = (&column.type_name, &counterpart.type_name);
         let differ = match source.told_by_api {
-            true => differ_over_api(source_type, target_type),
+            // An API names the type under a domain.
+            true => differ_over_api(
+                source_type,
+                counterpart.base_type.as_deref().unwrap_or(target_type),
+            ),
             false => source_type != target_type,
         };
         if differ {

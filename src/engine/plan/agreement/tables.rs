@@ -241,6 +241,7 @@ fn moved_column(source: &Column, target: &Column) -> MovedColumn {
         name: source.name.clone(),
         source_type: source.type_name.clone(),
         target_type: target.type_name.clone(),
+        target_base: target.base_type.clone(),
         fixed: target.identity_always,
         merges: target.folds && !source.folds,
     }

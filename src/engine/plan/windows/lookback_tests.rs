@@ -22,6 +22,7 @@ fn shape(lookback: Option<Duration>) -> Shape {
         name: name.to_owned(),
         source_type: "date".to_owned(),
         target_type: "timestamp".to_owned(),
+        target_base: None,
         fixed: false,
         merges: false,
     };

@@ -25,7 +25,14 @@ fn writers(names: &[&str]) -> BTreeSet<Writer> {
 
 fn column(name: &str, source_type: &str) -> MovedColumn {
     let (source_type, target_type) = (source_type.to_owned(), source_type.to_owned());
-    MovedColumn { name: name.to_owned(), source_type, target_type, fixed: false, merges: false }
+    MovedColumn {
+        name: name.to_owned(),
+        source_type,
+        target_type,
+        target_base: None,
+        fixed: false,
+        merges: false,
+    }
 }
 
 fn shape_by(cursor: Cursor) -> Shape {

@@ -99,6 +99,7 @@ mod tests {
             name: name.to_owned(),
             source_type: "text".to_owned(),
             target_type: "text".to_owned(),
+            target_base: None,
             fixed: false,
             merges: false,
         });
