@@ -81,6 +81,10 @@ pub enum Failure {
     NoApi(u16),
     /// Something before the database is out of order, with the gateway's status.
     Gateway(u16),
+    /// The answer is none of our function's.
+    Answer,
+    /// The API gives fewer rows than our function.
+    CutAnswer,
 }
 
 impl fmt::Display for ApiError {
@@ -107,6 +111,8 @@ impl fmt::Display for ApiError {
             Failure::TooLarge => write!(f, "takes no request of that size"),
             Failure::NoApi(status) => write!(f, "has no API at its URL ({status})"),
             Failure::Gateway(status) => write!(f, "answered {status} at its gateway"),
+            Failure::Answer => write!(f, "gave an answer that cannot be read"),
+            Failure::CutAnswer => write!(f, "left out the last rows of its answer"),
         }
     }
 }
@@ -159,8 +165,13 @@ impl Api {
             Ok(answered) => failure_of(&answered),
             Err(none) => Failure::NoAnswer(none),
         };
+        Err(self.failed(failure))
+    }
+
+    /// Builds the error of a call that failed for this reason.
+    pub fn failed(&self, failure: Failure) -> ApiError {
         let key_setting = self.project.key_setting().to_owned();
-        Err(ApiError { side: self.project.side(), key_setting, failure })
+        ApiError { side: self.project.side(), key_setting, failure }
     }
 }
 

@@ -150,6 +150,7 @@ async fn what_is_no_project_is_told_as_what_it_is() {
         stranger.answer_next(&[(status, &[])]);
         let answer = pair.sync().await;
         assert_eq!(answer.error().0, code, "{status}: {}", answer.body);
+        assert!(answer.error().1.contains("source"), "{status}: {}", answer.body);
         assert_eq!(answer.status, remedy, "{status}: {}", answer.body);
         assert!(!answer.body.to_string().contains("hunter2"));
     }

@@ -12,6 +12,13 @@ pub const PASTE: &str =
 const PASTE_IN_EITHER: &str = "the project lacks the function syncline_run: run what `syncline project-sql source` \
     or `syncline project-sql target` prints, whichever side it is, in its SQL editor, once";
 
+/// The code and the hint of an answer that our function never gives.
+pub const BAD_ANSWER: Judgement = (
+    FaultCode::BadAnswer,
+    "check that the URL is a project's, and run there what this version's \
+     `syncline project-sql` prints",
+);
+
 /// Returns the fault code and the hint of an error of the API.
 pub fn judged(failure: &Failure) -> Judgement {
     match failure {
@@ -48,5 +55,11 @@ pub fn judged(failure: &Failure) -> Judgement {
         ),
         Failure::NoApi(_) => verdict::NO_API,
         Failure::Gateway(_) => verdict::BROKEN_GATEWAY,
+        Failure::Answer => BAD_ANSWER,
+        Failure::CutAnswer => (
+            FaultCode::BadAnswer,
+            "set Max rows in the project's settings, API, to 1000: it is too small for an answer of \
+             syncline_run, which takes two rows",
+        ),
     }
 }

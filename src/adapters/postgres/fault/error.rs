@@ -58,9 +58,6 @@ pub enum PostgresError {
     /// The answer has not the form that our function promises.
     #[error("The answer cannot be read: {0}")]
     Answer(String),
-    /// The API gives fewer rows than our function.
-    #[error("The API left out the last rows of the answer")]
-    CutAnswer,
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),

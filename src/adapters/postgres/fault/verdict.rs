@@ -98,16 +98,7 @@ fn judged(error: &PostgresError, step: Step) -> (FaultCode, String) {
             "give the database's own postgres:// URL: this cannot be done over an API",
         ),
         PostgresError::Api(error) => api::judged(&error.failure),
-        PostgresError::CutAnswer => (
-            FaultCode::BadAnswer,
-            "set Max rows in the project's settings, API, to 1000: it is too small for an answer of \
-             syncline_run, which takes two rows",
-        ),
-        PostgresError::Answer(_) => (
-            FaultCode::BadAnswer,
-            "check that the URL is a project's, and run there what this version's \
-             `syncline project-sql` prints",
-        ),
+        PostgresError::Answer(_) => api::BAD_ANSWER,
         PostgresError::Altered => (
             FaultCode::SchemaChanged,
             "nothing of this page was saved; the next run reads the table as it is then, and \

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_postgres::error::SqlState;
 
-use super::answer::{RawAnswer, RefusedBody, unreadable};
+use super::answer::{RawAnswer, RefusedBody};
 use super::step::Step;
 use crate::adapters::api::project::{Api, ApiError, Failure, Repeat};
 use crate::adapters::postgres::fault::PostgresError;
@@ -86,9 +86,9 @@ pub async fn call(api: &Api, call: Call<'_>) -> Result<Answered, PostgresError> 
     body.put_slice(if keep { b",\"keep\":true}" } else { b",\"keep\":false}" });
     let repeat = if keep && writes { Repeat::IfNotTaken } else { Repeat::Always };
     let answer = api.rpc(FUNCTION, body.freeze(), repeat).await.map_err(of_api)?;
-    read(&answer).ok_or_else(|| match lacks_last_row(&answer) {
-        true => PostgresError::CutAnswer,
-        false => unreadable("the answers of a script"),
+    read(&answer).ok_or_else(|| {
+        let failure = if lacks_last_row(&answer) { Failure::CutAnswer } else { Failure::Answer };
+        of_api(api.failed(failure))
     })
 }
 
@@ -147,7 +147,6 @@ pub fn shared(error: &PostgresError) -> PostgresError {
         PostgresError::Refused(refused) => PostgresError::Refused(refused.clone()),
         PostgresError::LeaseLost => PostgresError::LeaseLost,
         PostgresError::Answer(expected) => PostgresError::Answer(expected.clone()),
-        PostgresError::CutAnswer => PostgresError::CutAnswer,
         _ => aborted(),
     }
 }
