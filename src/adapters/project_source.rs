@@ -15,11 +15,13 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::project::Project;
+use crate::engine::model::range::RowKey;
 use crate::engine::model::sequence::Sequence;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{Ancestors, Digests, Fetch, FetchParents, ReadPage, Source};
 
 /// A project as the source. Each description finds out whether the project has our function, since
 /// the function may have been made or dropped meanwhile; before the first one it is assumed.
@@ -87,5 +89,13 @@ impl Source for ProjectSource {
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         self.source().parents(fetch).await
+    }
+
+    async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault> {
+        self.source().ancestors(ask).await
+    }
+
+    fn keys(&self, shape: &Shape, page: &Page) -> Result<Vec<RowKey>, Fault> {
+        self.source().keys(shape, page)
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use syncline::engine::model::cursor::{CursorValue, Pass};
+use syncline::engine::model::facts::Reference;
+use syncline::engine::model::range::RowKey;
 use syncline::engine::model::survey::{Floor, SurveyAsk};
-use syncline::engine::ports::{Fetch, FetchParents};
+use syncline::engine::ports::{Ancestors, Fetch, FetchParents};
 
 use super::{Sides, all_sources, scan};
 
@@ -63,6 +65,38 @@ async fn parents_are_given_once_however_many_rows_point_to_them() {
         };
         let page = sides.source.parents(&fetch).await.unwrap();
         assert_eq!((page.rows, page.complete), (2, true), "{}", sides.name);
+    }
+}
+
+#[tokio::test]
+async fn the_rows_above_others_are_given_as_pairs_of_keys_at_any_height() {
+    for sides in all_sources().await {
+        sides.at_source.batch_execute("update items set v = id - 1").await.unwrap();
+        let reference = Reference {
+            columns: vec!["v".to_owned()],
+            parent: sides.items.table.clone(),
+            referenced: vec!["id".to_owned()],
+            deferrable: false,
+        };
+        let keys = ["4", "2", "999"].map(|id| vec![id.to_owned()]);
+        let (shape, references) = (&sides.items, &[reference]);
+        let ask = Ancestors { shape, references, keys: &keys };
+        let mut pairs = sides.source.ancestors(&ask).await.unwrap();
+        pairs.sort();
+        pairs.dedup();
+        let key = |id: &str| RowKey::new(vec![id.to_owned()]);
+        let expected = [("2", "1"), ("3", "2"), ("4", "3")].map(|(row, up)| (key(row), key(up)));
+        assert_eq!(pairs, expected, "{}", sides.name);
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_a_page_are_read_from_its_bytes_in_its_order() {
+    for sides in all_sources().await {
+        let page = sides.page(&sides.items, &scan(), 3).await;
+        let keys = sides.source.keys(&sides.items, &page).unwrap();
+        let expected = ["1", "2", "3"].map(|id| RowKey::new(vec![id.to_owned()]));
+        assert_eq!(keys, expected, "{}", sides.name);
     }
 }
 

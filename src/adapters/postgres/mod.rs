@@ -19,6 +19,7 @@
 //! - `connection`: a database in use; `script`: a transaction behind an API
 //! - `fault`: errors, and who must act; `rows`: the bytes of rows; `sql`: the text of statements
 
+mod ancestors;
 mod apply;
 mod catalog;
 #[cfg(feature = "cli")]

@@ -222,16 +222,23 @@ fn parents_sql(fetch: &FetchParents<'_>) -> String {
     rows_sql(parent, vec![pointed], &order_columns(parent, Pass::ByKey), "")
 }
 
-/// The condition that a row has one of these values.
+/// The condition that a row has one of these values. They may be ten thousands, which the server
+/// reads faster as arrays, and looks up in a hash table or by an index.
 fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
     let named = columns.iter().map(|column| ordered(shape, column)).collect::<Vec<_>>().join(", ");
-    let rows = values.iter().map(|row| {
-        let cast = |(column, value): (&String, &String)| {
-            as_ordered(shape, column, &CursorValue::new(value.clone()))
-        };
-        format!("({})", columns.iter().zip(row).map(cast).collect::<Vec<_>>().join(", "))
-    });
-    format!("({named}) in ({})", rows.collect::<Vec<_>>().join(", "))
+    let (mut arrays, mut names, mut casts) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, column) in columns.iter().enumerate() {
+        let texts = sql::text_array(values.iter().map(|row| row[place].as_str()));
+        arrays.push(format!("{}::text[]", sql::literal(&texts)));
+        names.push(format!("value_{place}"));
+        casts.push(cast_as_ordered(shape, column, &format!("k.value_{place}")));
+    }
+    format!(
+        "({named}) in (select {casts} from unnest({arrays}) as k({names}))",
+        casts = casts.join(", "),
+        arrays = arrays.join(", "),
+        names = names.join(", "),
+    )
 }
 
 /// The rows of a statement, as a COPY in the table's encoding.
@@ -335,7 +342,11 @@ fn ordered(shape: &Shape, column: &str) -> String {
 }
 
 fn as_ordered(shape: &Shape, column: &str, value: &CursorValue) -> String {
+    cast_as_ordered(shape, column, &sql::literal(value.as_str()))
+}
+
+fn cast_as_ordered(shape: &Shape, column: &str, value: &str) -> String {
     let type_name = shape.source_type(column);
     let cast = if sql::built_in(type_name) { type_name } else { "text" };
-    format!("{}::{cast}", sql::literal(value.as_str()))
+    format!("{value}::{cast}")
 }

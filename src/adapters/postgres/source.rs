@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::ancestors;
 use super::catalog::{describe, sequences};
 use super::connection::pool::Pool;
 use super::digests::PostgresDigests;
+use super::fault::to_fault;
 use super::read;
+use super::rows::keys;
 use super::survey::{self, writers};
 use crate::engine::model::address::Database;
 use crate::engine::model::facts::Facts;
@@ -17,12 +20,13 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
-use crate::engine::model::range::Side;
+use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::sequence::Sequence;
+use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{Ancestors, Digests, Fetch, FetchParents, ReadPage, Source};
 
 /// A Postgres database that is read and never written.
 pub struct PostgresSource {
@@ -88,5 +92,15 @@ impl Source for PostgresSource {
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
         call.end(read::parents(&call, fetch).await)
+    }
+
+    async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault> {
+        let call = self.pool.call(Step::Read, Some(&ask.shape.table)).await?;
+        call.end(ancestors::ancestors(&call, ask).await)
+    }
+
+    fn keys(&self, shape: &Shape, page: &Page) -> Result<Vec<RowKey>, Fault> {
+        let keys = keys::of_page(shape, page);
+        keys.map_err(|error| to_fault(error, Step::Read).of_table(&shape.table))
     }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::call::client::Client;
 use super::fault::RestError;
-use super::read::{describe, page, survey};
+use super::read::{ancestors, describe, page, survey};
 use super::values::digest::{self, ComparedTable};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -25,7 +25,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{Ancestors, Digests, Fetch, FetchParents, ReadPage, Source};
 
 /// A project that is read over its API and never written.
 pub struct PostgrestSource {
@@ -83,6 +83,16 @@ impl Source for PostgrestSource {
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         let page = page::parents(&self.client, fetch).await;
         page.map_err(|error| error.into_fault(Step::Read, Some(&fetch.parent.table)))
+    }
+
+    async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault> {
+        let pairs = ancestors::ancestors(&self.client, ask).await;
+        pairs.map_err(|error| error.into_fault(Step::Read, Some(&ask.shape.table)))
+    }
+
+    fn keys(&self, shape: &Shape, page: &Page) -> Result<Vec<RowKey>, Fault> {
+        let keys = page::keys(shape, page);
+        keys.map_err(|error| error.into_fault(Step::Read, Some(&shape.table)))
     }
 }
 

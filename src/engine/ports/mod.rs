@@ -27,7 +27,7 @@ pub use ledger::{
     Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts,
     SourceIdentity, StateVersion,
 };
-pub use source::{Fetch, FetchParents, ReadPage, Source};
+pub use source::{Ancestors, Fetch, FetchParents, ReadPage, Source};
 pub use target::{Batch, Committed, Deleted, Deletion, KeptRow, RetriedRows, Settled, Target};
 
 /// Calls this function again.

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 
 use super::digests::Digests;
 use crate::engine::model::checkpoint::Scan;
-use crate::engine::model::facts::Facts;
+use crate::engine::model::facts::{Facts, Reference};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::page::{Page, PageLimit};
+use crate::engine::model::range::RowKey;
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
@@ -49,6 +50,14 @@ pub trait Source: Send + Sync {
 
     /// Reads the rows that others point to, each once, in key order; otherwise as `fetch`.
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault>;
+
+    /// Returns the rows that the rows of these keys point to in their own table, the rows that
+    /// those point to, and so on: a pair for each row that points, of its key and its parent's.
+    /// Pairs come in no order, and the table's filter applies to parents.
+    async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault>;
+
+    /// Reads the keys of a page's rows from its bytes, in the page's order.
+    fn keys(&self, shape: &Shape, page: &Page) -> Result<Vec<RowKey>, Fault>;
 }
 
 /// The rows that are read by the values of some columns.
@@ -74,6 +83,17 @@ pub struct FetchParents<'a> {
     /// Its columns that point, in the same order.
     pub columns: &'a [String],
     /// The keys of the rows that point.
+    pub keys: &'a [Vec<String>],
+}
+
+/// The rows of a table that others of it lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ancestors<'a> {
+    /// The table's agreement.
+    pub shape: &'a Shape,
+    /// The foreign keys that lead from the table to itself.
+    pub references: &'a [Reference],
+    /// The keys of the rows that the way up begins at.
     pub keys: &'a [Vec<String>],
 }
 

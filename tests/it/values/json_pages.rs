@@ -11,12 +11,14 @@ use syncline::engine::model::delivery::Chain;
 use syncline::engine::model::facts::Facts;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::page::Page;
+use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::{Tally, Trigger};
 use syncline::engine::model::sequence::Sequence;
+use syncline::engine::model::shape::Shape;
 use syncline::engine::model::survey::{Survey, SurveyAsk};
 use syncline::engine::model::table::TableName;
 use syncline::engine::model::writer::Writer;
-use syncline::engine::ports::{Digests, Fetch, FetchParents, ReadPage, Source};
+use syncline::engine::ports::{Ancestors, Digests, Fetch, FetchParents, ReadPage, Source};
 use syncline::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use syncline::wiring::App;
 
@@ -62,6 +64,14 @@ impl Source for JsonAlone<'_> {
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         self.0.parents(fetch).await
+    }
+
+    async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault> {
+        self.0.ancestors(ask).await
+    }
+
+    fn keys(&self, shape: &Shape, page: &Page) -> Result<Vec<RowKey>, Fault> {
+        self.0.keys(shape, page)
     }
 }
 

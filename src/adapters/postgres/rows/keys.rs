@@ -35,6 +35,13 @@ pub fn split_at(
     Ok(SplitPage { rest: Page { bytes: bytes.into(), rows, ..page.clone() }, out })
 }
 
+/// The keys of a page's rows.
+pub fn of_page(shape: &Shape, page: &Page) -> Result<Vec<RowKey>, PostgresError> {
+    let rows = copy_frames::rows(shape.encoding, &page.bytes)?.into_iter();
+    let keys = rows.map(|row| key_of(shape, &page.bytes[row]));
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
 /// The values of a row's key, read from its bytes.
 pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, BadFrame> {
     let value = |column: &String| {

@@ -54,6 +54,26 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The text of an array of texts.
+pub fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut array = String::from("{");
+    for text in texts {
+        if array.len() > 1 {
+            array.push(',');
+        }
+        array.push('"');
+        for letter in text.chars() {
+            if matches!(letter, '"' | '\\') {
+                array.push('\\');
+            }
+            array.push(letter);
+        }
+        array.push('"');
+    }
+    array.push('}');
+    array
+}
+
 /// The operator's condition, to stand beside ours. The line's end keeps a comment at its end from
 /// swallowing what follows.
 pub fn condition(filter: &str) -> String {
@@ -92,6 +112,12 @@ mod tests {
         assert_eq!(schema_of("integer"), None);
         assert_eq!(schema_of("extensions.vector(3)"), Some("extensions"));
         assert_eq!(schema_of("\"My.\"\"Types\".\"a.b\"[]"), Some("\"My.\"\"Types\""));
+    }
+
+    #[test]
+    fn an_array_of_texts_keeps_quotes_commas_and_backslashes_inside() {
+        let texts = ["a,b", "", "say \"hi\"", "\\n", "{}"];
+        assert_eq!(text_array(texts.into_iter()), r#"{"a,b","","say \"hi\"","\\n","{}"}"#);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! - `describe`: the tables, as the API describes them.
 //! - `survey`: the newest rows of each table, before a run.
 //! - `page`: one page of a scan, or rows by their values.
+//! - `ancestors`: the rows above others in their own table.
 //! - `start`: the cursors that a survey or a scan begins at.
 
+pub mod ancestors;
 pub mod describe;
 pub mod page;
 pub mod start;

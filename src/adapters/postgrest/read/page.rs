@@ -5,8 +5,10 @@ use super::super::call::query::{self, Query};
 use super::super::call::rows;
 use super::super::fault::RestError;
 use super::start::lower_bound;
+use crate::adapters::json_rows;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{PAGE_BYTES, Page};
+use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
@@ -103,6 +105,21 @@ pub async fn parents(client: &Client, fetch: &FetchParents<'_>) -> Result<Page, 
     references.sort();
     references.dedup();
     self::fetch(client, &Fetch { shape: parent, columns: referenced, values: &references }).await
+}
+
+/// Reads the keys of a page's rows.
+pub fn keys(shape: &Shape, page: &Page) -> Result<Vec<RowKey>, RestError> {
+    let rows = json_rows::rows(&page.bytes)?.into_iter();
+    rows.map(|row| key(shape, &page.bytes[row])).collect()
+}
+
+/// Reads a row's key.
+fn key(shape: &Shape, row: &[u8]) -> Result<RowKey, RestError> {
+    let value = |name: &String| {
+        let place = shape.place(name).expect("key columns are among the moved ones");
+        rows::value(row, place)?.ok_or_else(|| RestError::NoKey(name.clone()))
+    };
+    Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, _>>()?))
 }
 
 /// Reads a row's position.
