@@ -1,0 +1,172 @@
+//! The order in which the rows of one table go in that point to one another, and the foreign keys
+//! whose parents are brought before a page is tried.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::model::facts::Reference;
+use crate::engine::model::range::RowKey;
+use crate::engine::model::table::TableName;
+
+/// Orders the rows that have to be in the target before a page, parents first. Each pair is a row
+/// and its parent; `lacking` are the parents that the target does not have.
+///
+/// A row of the page itself is among them only if a row outside of the page needs it. Rows that
+/// lead back to themselves have no order: they come one after the other, behind what they need, so
+/// that they are likely to fit one page.
+pub fn order(
+    pairs: &[(RowKey, RowKey)],
+    lacking: &BTreeSet<&RowKey>,
+    page: &BTreeSet<&RowKey>,
+) -> Vec<RowKey> {
+    let mut parents: BTreeMap<&RowKey, Vec<&RowKey>> = BTreeMap::new();
+    for (row, parent) in pairs.iter().filter(|(row, parent)| row != parent) {
+        if lacking.contains(parent) {
+            parents.entry(row).or_default().push(parent);
+        }
+    }
+    let is_outside = |row: &&&RowKey| !page.contains(**row);
+    let mut walk = Walk { parents: &parents, entered: BTreeSet::new(), ordered: Vec::new() };
+    for row in lacking.iter().filter(is_outside) {
+        walk.up_from(row);
+    }
+    walk.ordered.into_iter().cloned().collect()
+}
+
+/// A walk that leaves each row behind its parents. A chain may have any length, so the way back
+/// down is kept in a list and not in the stack.
+struct Walk<'r> {
+    parents: &'r BTreeMap<&'r RowKey, Vec<&'r RowKey>>,
+    entered: BTreeSet<&'r RowKey>,
+    ordered: Vec<&'r RowKey>,
+}
+
+impl<'r> Walk<'r> {
+    fn up_from(&mut self, row: &'r RowKey) {
+        if !self.entered.insert(row) {
+            return;
+        }
+        let mut way = vec![(row, 0)];
+        while let Some((row, next)) = way.last_mut() {
+            match self.parents.get(*row).and_then(|parents| parents.get(*next)) {
+                Some(parent) => {
+                    *next += 1;
+                    if self.entered.insert(parent) {
+                        way.push((parent, 0));
+                    }
+                }
+                None => {
+                    self.ordered.push(row);
+                    way.pop();
+                }
+            }
+        }
+    }
+}
+
+/// The foreign keys of a table whose parents are brought before a page is tried. An attempt that
+/// fails sends the page for nothing; and parents that are there already are read for nothing. So
+/// the pages before decide.
+#[derive(Debug, Default)]
+pub struct Foresight {
+    references: Vec<Reference>,
+}
+
+impl Foresight {
+    /// The foreign keys.
+    pub fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// So many of a page's rows broke a foreign key.
+    pub fn lacked(&mut self, table: &TableName, reference: &Reference, rows: usize, page: u64) {
+        // Of the rows above others, only those that are lacking are read.
+        let is_own = reference.parent == *table;
+        if (is_own || rows as u64 * 2 >= page) && !self.references.contains(reference) {
+            self.references.push(reference.clone());
+        }
+    }
+
+    /// So many parents were read, and so many of them were new to the target.
+    pub fn brought(&mut self, reference: &Reference, read: u64, new: u64) {
+        if new == 0 || new * 2 < read {
+            self.references.retain(|foreseen| foreseen != reference);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> RowKey {
+        RowKey::new(vec![name.to_owned()])
+    }
+
+    /// The order, for edges such as `ab`: row a has the parent b.
+    fn ordered(edges: &[&str], lacking: &str, page: &str) -> String {
+        let pairs: Vec<_> = edges.iter().map(|edge| (key(&edge[..1]), key(&edge[1..]))).collect();
+        let keys = |names: &str| names.chars().map(|name| key(&name.to_string())).collect();
+        let (lacking, page): (Vec<RowKey>, Vec<RowKey>) = (keys(lacking), keys(page));
+        let order = order(&pairs, &lacking.iter().collect(), &page.iter().collect());
+        order.iter().map(|key| key.values()[0].as_str()).collect()
+    }
+
+    #[test]
+    fn parents_come_before_the_rows_that_point_to_them() {
+        for (edges, lacking, page, expected) in [
+            (vec!["ab", "bc", "cd"], "bcd", "a", "dcb"),
+            (vec!["ab", "bc", "cd"], "bc", "a", "cb"),
+            (vec!["ax", "bx", "xy", "bz"], "xyz", "ab", "yxz"),
+            (vec![], "", "a", ""),
+            (vec!["aa"], "", "a", ""),
+        ] {
+            assert_eq!(ordered(&edges, lacking, page), expected, "{edges:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_the_page_goes_before_it_only_where_a_row_outside_needs_it() {
+        assert_eq!(ordered(&["ab", "bc", "cd"], "bcd", "abcd"), "");
+        assert_eq!(ordered(&["ab", "bc", "cd", "xy"], "bcdy", "acxy"), "dcb");
+    }
+
+    #[test]
+    fn rows_that_lead_back_to_themselves_follow_one_another() {
+        assert_eq!(ordered(&["ab", "bc", "cb", "cd"], "bcd", "a"), "dcb");
+    }
+
+    #[test]
+    fn a_chain_of_any_length_has_an_order() {
+        let name = |number: u32| RowKey::new(vec![format!("{number:06}")]);
+        let pairs: Vec<_> = (0..100_000).map(|number| (name(number), name(number + 1))).collect();
+        let lacking: BTreeSet<&RowKey> = pairs.iter().map(|(_, parent)| parent).collect();
+        let order = order(&pairs, &lacking, &BTreeSet::from([&name(0)]));
+        assert_eq!((order.len(), &order[0]), (100_000, &name(100_000)));
+        assert!(order.is_sorted_by(|one, other| one > other));
+    }
+
+    #[test]
+    fn parents_are_brought_in_advance_as_long_as_most_of_them_are_new() {
+        let table = |name: &str| TableName::new("public", name);
+        let reference = |parent: &str| Reference {
+            columns: vec!["parent".to_owned()],
+            parent: table(parent),
+            referenced: vec!["id".to_owned()],
+            deferrable: false,
+        };
+        let (own, other) = (reference("folders"), reference("users"));
+        let mut foresight = Foresight::default();
+        foresight.lacked(&table("folders"), &other, 200, 500);
+        assert!(foresight.references().is_empty(), "few were lacking");
+        foresight.lacked(&table("folders"), &other, 250, 500);
+        foresight.lacked(&table("folders"), &own, 1, 500);
+        foresight.lacked(&table("folders"), &own, 1, 500);
+        assert_eq!(foresight.references(), [other.clone(), own.clone()]);
+        foresight.brought(&other, 100, 50);
+        foresight.brought(&own, 3, 3);
+        assert_eq!(foresight.references(), [other.clone(), own.clone()]);
+        foresight.brought(&other, 100, 49);
+        foresight.brought(&own, 0, 0);
+        assert!(foresight.references().is_empty());
+    }
+}
