@@ -5,7 +5,9 @@ use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::page::Page;
 use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::Tally;
-use syncline::engine::ports::{Batch, Deletion, Ledger, RetriedRows, Settled, Target};
+use syncline::engine::ports::{
+    Attempt, Batch, Deletion, Ledger, RetriedRows, Saved, Settled, Target,
+};
 
 use super::{PIPELINE, all_targets, checkpoint, run_id};
 
@@ -56,6 +58,32 @@ async fn a_row_that_the_target_refuses_is_recorded_and_the_others_are_saved() {
         let retried = sides.target.retry(&begun.lease, &rows).await.unwrap();
         assert_eq!((retried.tally.inserted, retried.rejects), (1, 0), "{}", sides.name);
         assert_eq!(sides.text_target(COUNT).await, "50", "{}", sides.name);
+        sides.end(begun, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_saves_nothing_of_rows_without_parents_and_says_which_they_are() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let begun = sides.begin(&run).await;
+        let (shape, page) = (&sides.items, &sides.all_rows(&sides.items).await);
+        let checkpoint = &checkpoint(shape);
+        let batch = Batch { run: &run, shape, page, checkpoint, fresh: true };
+
+        let lacking = sides.target.attempt(&begun.lease, Attempt::Batch(&batch)).await.unwrap();
+
+        let Saved::LackParents(orphans) = lacking else { panic!("{}: {lacking:?}", sides.name) };
+        let told: Vec<_> =
+            orphans.iter().map(|one| (&one.reference.parent, one.keys.len())).collect();
+        assert_eq!(told, [(&sides.parents.table, 50)], "{}", sides.name);
+        assert_eq!(sides.text_target(COUNT).await, "0", "{}", sides.name);
+        assert!(sides.target.checkpoints(PIPELINE).await.unwrap().is_empty(), "{}", sides.name);
+
+        sides.save(&begun, &run, &sides.parents).await;
+        let saved = sides.target.attempt(&begun.lease, Attempt::Batch(&batch)).await.unwrap();
+        let Saved::All(saved) = saved else { panic!("{}: {saved:?}", sides.name) };
+        assert_eq!((saved.tally.inserted, saved.rejects), (50, 0), "{}", sides.name);
         sides.end(begun, &run).await;
     }
 }

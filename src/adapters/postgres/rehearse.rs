@@ -13,7 +13,7 @@ use super::apply::triggers;
 use super::catalog::agreement;
 use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
-use super::refusals::{WrittenPage, write};
+use super::refusals::{Waiting, WrittenPage, write};
 use super::sql::transaction::Purpose;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -100,7 +100,7 @@ impl Trial {
             triggers::begin(session, self.triggers, &[shape]).await?;
         }
         let WrittenPage { tally, rejects, straight: _ } =
-            write(session, shape, page, false).await?;
+            write(session, shape, page, false, Waiting::Reject).await?;
         session.release(REHEARSED).await?;
         let rejected = rejects.into_iter().map(|reject| RejectedRow {
             key: reject.key,

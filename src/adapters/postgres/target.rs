@@ -13,6 +13,8 @@ use super::commit::{
 use super::connection::pool::Pool;
 use super::connection::session::Session;
 use super::digests::PostgresDigests;
+use super::fault::PostgresError;
+use super::refusals::Waiting;
 use super::state::checkpoints;
 use super::survey::reach;
 use crate::engine::model::addition::Addition;
@@ -27,7 +29,7 @@ use crate::engine::model::range::Side;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Batch, Committed, Deleted, Deletion, Digests, RetriedRows, Settled, Target,
+    Attempt, Batch, Committed, Deleted, Deletion, Digests, RetriedRows, Saved, Settled, Target,
 };
 
 /// A Postgres database that is written and holds the state tables. A clone shares its connection.
@@ -57,6 +59,21 @@ impl PostgresTarget {
     fn destination<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Destination<'a> {
         let Self { schema, triggers, .. } = self;
         Destination { session, schema, lease, triggers: *triggers }
+    }
+
+    /// Writes a page, in one call where the target is behind an API.
+    async fn write(
+        &self,
+        to: Destination<'_>,
+        page: Attempt<'_>,
+        waiting: Waiting,
+    ) -> Result<Committed, PostgresError> {
+        match (page, self.pool.is_project()) {
+            (Attempt::Batch(batch), true) => page_in_one_call::commit(to, batch, waiting).await,
+            (Attempt::Batch(batch), false) => page::commit(to, batch, waiting).await,
+            (Attempt::Rows(rows), true) => page_in_one_call::retry(to, rows, waiting).await,
+            (Attempt::Rows(rows), false) => page::retry(to, rows, waiting).await,
+        }
     }
 }
 
@@ -101,15 +118,24 @@ impl Target for PostgresTarget {
     async fn commit(&self, lease: &Lease, batch: &Batch<'_>) -> Result<Committed, Fault> {
         let call = self.pool.call(Step::Write, Some(&batch.shape.table)).await?;
         let to = self.destination(&call, lease);
-        call.end(match self.pool.is_project() {
-            true => page_in_one_call::commit(to, batch).await,
-            false => page::commit(to, batch).await,
-        })
+        call.end(self.write(to, Attempt::Batch(batch), Waiting::Reject).await)
     }
 
     async fn retry(&self, lease: &Lease, again: &RetriedRows<'_>) -> Result<Committed, Fault> {
         let call = self.pool.call(Step::Write, Some(&again.shape.table)).await?;
-        call.end(page::retry(self.destination(&call, lease), again).await)
+        let to = self.destination(&call, lease);
+        call.end(self.write(to, Attempt::Rows(again), Waiting::Reject).await)
+    }
+
+    async fn attempt(&self, lease: &Lease, page: Attempt<'_>) -> Result<Saved, Fault> {
+        let shape = match page {
+            Attempt::Batch(batch) => batch.shape,
+            Attempt::Rows(rows) => rows.shape,
+        };
+        let call = self.pool.call(Step::Write, Some(&shape.table)).await?;
+        let to = self.destination(&call, lease);
+        let written = self.write(to, page, Waiting::Report).await;
+        call.end(page::saved(to, written).await)
     }
 
     async fn retry_interdependent(

@@ -28,7 +28,10 @@ pub use ledger::{
     SourceIdentity, StateVersion,
 };
 pub use source::{Ancestors, Fetch, FetchParents, ReadPage, Source};
-pub use target::{Batch, Committed, Deleted, Deletion, KeptRow, RetriedRows, Settled, Target};
+pub use target::{
+    Attempt, Batch, Committed, Deleted, Deletion, KeptRow, Orphans, RetriedRows, Saved, Settled,
+    Target,
+};
 
 /// Calls this function again.
 #[async_trait]

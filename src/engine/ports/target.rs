@@ -8,7 +8,7 @@ use super::digests::Digests;
 use crate::engine::model::addition::Addition;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
-use crate::engine::model::facts::Facts;
+use crate::engine::model::facts::{Facts, Reference};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
@@ -54,6 +54,10 @@ pub trait Target: Send + Sync {
     /// Retries rejected rows, all or nothing as above. Those of the keys that the page has not, or
     /// that are not refused again, are rejected rows no more.
     async fn retry(&self, lease: &Lease, rows: &RetriedRows<'_>) -> Result<Committed, Fault>;
+
+    /// Does as `commit` or `retry`, unless rows of the page wait for other rows that the engine may
+    /// be able to bring: then nothing is saved, and the answer says what is lacking.
+    async fn attempt(&self, lease: &Lease, page: Attempt<'_>) -> Result<Saved, Fault>;
 
     /// Retries rejected rows of several tables that wait for each other, all or nothing as above:
     /// those that need nothing but the target and one another go in and are rejected rows no more.
@@ -101,6 +105,35 @@ pub struct Batch<'a> {
     pub checkpoint: &'a Checkpoint,
     /// The target was empty when the scan began: the rows may be copied straight in.
     pub fresh: bool,
+}
+
+/// A page that is saved whole or not at all.
+#[derive(Clone, Copy, Debug)]
+pub enum Attempt<'a> {
+    /// A page of a scan, with its checkpoint.
+    Batch(&'a Batch<'a>),
+    /// Rows that the source was asked for by their keys, or by the rows that point to them.
+    Rows(&'a RetriedRows<'a>),
+}
+
+/// The outcome of an attempt.
+#[derive(Debug)]
+pub enum Saved {
+    /// All is saved, or recorded as rejected.
+    All(Committed),
+    /// Nothing is saved: these rows point to rows that the target does not have.
+    LackParents(Vec<Orphans>),
+    /// Nothing is saved: rows that are not in the page hold unique values of rows in it.
+    LackHolders,
+}
+
+/// The rows of a page whose parents the target lacks.
+#[derive(Clone, Debug)]
+pub struct Orphans {
+    /// The foreign key that they break.
+    pub reference: Reference,
+    /// Their keys.
+    pub keys: Vec<RowKey>,
 }
 
 /// Rejected rows, as the source has them now.

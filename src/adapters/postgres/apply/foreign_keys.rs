@@ -6,7 +6,7 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
-use crate::engine::model::facts::Relation;
+use crate::engine::model::facts::{Reference, Relation};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
@@ -69,27 +69,44 @@ pub async fn of_table(session: &Session, shape: &Shape) -> Result<Vec<ForeignKey
 }
 
 impl ForeignKey {
-    /// Takes those rows out of a staged table whose parent is neither in the target nor staged
-    /// itself, in `beside`.
-    pub fn delete_orphans(&self, staged: &str, beside: Option<&str>) -> String {
-        let mut text = format!("delete from {staged} as s where {}", self.points("s"));
-        for parents in [Some(self.parents().as_str()), beside].into_iter().flatten() {
-            let found = self.finds("s");
-            text.push_str(&format!(" and not exists (select from {parents} as p where {found})"));
-        }
-        text
+    /// Asks which rows of a staged table point to a row that the target lacks, and which row of
+    /// `parents`, another staged table or the same, that is. Rows that would not be written, or
+    /// whose columns stay as they are, are left out: the constraint does not look at them.
+    /// `place` numbers the rows of both.
+    pub fn needs(&self, shape: &Shape, staged: &str, parents: Option<&str>, place: &str) -> String {
+        let values = self.columns.iter().map(|name| format!("s.{}", sql::ident(name)));
+        let helper = match parents {
+            Some(parents) => format!(
+                "(select p.{place}::int8 from {parents} as p where {found} limit 1)",
+                found = self.finds("s")
+            ),
+            None => "null::int8".to_owned(),
+        };
+        format!(
+            "select s.{place}::int8, {helper}, {shown} from {staged} as s where {points} \
+             and not exists (select from {stored} as p where {found}) and not {left_alone}",
+            shown = row_sql::shown(values),
+            points = self.points("s"),
+            stored = self.parents(),
+            found = self.finds("s"),
+            left_alone = row_sql::left_alone(shape, &self.columns),
+        )
     }
 
-    /// Takes those rows out of the staged page that the constraint would refuse, and returns their
-    /// places and values.
-    pub fn take_orphans(&self, shape: &Shape) -> String {
-        let of_itself = self.parent == shape.table
-            && self.referenced.iter().all(|name| shape.place(name).is_some());
-        let orphans = self.delete_orphans(STAGED, of_itself.then_some(STAGED));
-        let values = self.columns.iter().map(|name| format!("s.{}", sql::ident(name)));
-        let (left_alone, shown) =
-            (row_sql::left_alone(shape, &self.columns), row_sql::shown(values));
-        format!("{orphans} and not {left_alone}{}", row_sql::returning(shape, &shown))
+    /// Says whether rows of that table can be its parents while they are staged.
+    pub fn points_into(&self, shape: &Shape) -> bool {
+        self.parent == shape.table && self.referenced.iter().all(|name| shape.place(name).is_some())
+    }
+
+    /// The foreign key as the engine knows it.
+    pub fn reference(&self) -> Reference {
+        let Self { columns, parent, referenced, deferrable, .. } = self;
+        Reference {
+            columns: columns.clone(),
+            parent: parent.clone(),
+            referenced: referenced.clone(),
+            deferrable: *deferrable,
+        }
     }
 
     /// The words of the server about such a row, before and behind its values.

@@ -6,12 +6,14 @@
 //! - `merge`: writes the staged rows that differ
 //! - `unstaged`: writes a page behind an API as it comes
 //! - `foreign_keys`, `unique_values`: finds rows that wait for each other
+//! - `needs`: the rows that wait for others, and those of them that wait in vain
 //! - `triggers`: keeps the target's triggers from firing
 //! - `row_sql`: conditions on a row of the page and its row in the table
 
 pub mod attempt;
 pub mod foreign_keys;
 pub mod merge;
+pub mod needs;
 pub mod parts;
 pub mod row_sql;
 pub mod stage;

@@ -66,11 +66,6 @@ pub fn shown<'a>(values: impl Iterator<Item = String> + 'a) -> String {
     format!("pg_catalog.concat_ws(', ', {})", printed.join(", "))
 }
 
-/// The end of a statement that returns the rows which it took out of the staged page.
-pub fn returning(shape: &Shape, shown: &str) -> String {
-    format!(" returning s.{}::int8, {shown}", place(shape))
-}
-
 /// The column that says which row of the page a staged row is.
 pub fn place(shape: &Shape) -> String {
     unused_name(shape, "syncline_place")

@@ -166,65 +166,43 @@ impl Unique {
         )
     }
 
-    /// Takes those rows out of a staged table whose value a row keeps that is not staged, or is
-    /// staged for the same value; where nothing can be freed, whoever has it.
-    /// Rows of `leaving` keep no value that can be freed.
-    pub fn delete_clashes(&self, shape: &Shape, staged: &str, leaving: Option<&str>) -> String {
-        let table = sql::rows_of(&shape.table, shape.target);
-        let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
-        let stays = match &self.freed {
-            Some(_) => {
+    /// Asks which rows of a staged table are to have a value that another row of the table has, and
+    /// which staged row that is, which then gets another value. Of staged rows that are to have the
+    /// same value all but the first are named without one. Where nothing can be freed no staged row
+    /// helps, and a row of `leaving` helps itself. `place` numbers the rows.
+    pub fn needs(&self, shape: &Shape, staged: &str, leaving: Option<&str>, place: &str) -> String {
+        let covered = self.covered();
+        let parts = || (0..self.parts.len()).map(|at| format!("part_{at}"));
+        let set: Vec<String> = parts().map(|part| format!("w.{part} is not null")).collect();
+        let shown = row_sql::shown(parts().map(|part| format!("w.{part}")));
+        let (helper, stays) = match (&self.freed, leaving) {
+            (None, _) => ("null::int8".to_owned(), String::new()),
+            (Some(_), leaving) => {
                 let own = same_key(shape, "o", "h");
-                let moved = [Some(staged), leaving].into_iter().flatten();
-                moved
-                    .map(|table| format!(" and not exists (select from {table} as o where {own})"))
-                    .collect()
+                let helper = format!("(select o.{place}::int8 from {staged} as o where {own})");
+                let stays = leaving.map(|leaving| {
+                    format!(" where not exists (select from {leaving} as o where {own})")
+                });
+                (helper, stays.unwrap_or_default())
             }
-            None => String::new(),
         };
-        format!(
-            "with wanted as materialized (select {key}, {values} from {staged} where {covered}), \
-             clashing as materialized (select {keys} from wanted as w where exists (\
-               select from {table} as h where {covered} and {stored} and not ({other}){stays}) \
-               or exists (select from wanted as o where {meets} and not ({own}))) \
-             delete from {staged} as s using clashing as c where {gone}",
-            keys = super::unique_values::key(shape, "w."),
-            stored = self.has("w"),
-            other = same_key(shape, "h", "w"),
-            meets = self.meets("o", "w"),
-            own = same_key(shape, "o", "w"),
-            gone = same_key(shape, "s", "c"),
-        )
-    }
-
-    /// Takes those rows out of the staged page whose value a row of the table keeps that is not
-    /// staged, or a row before them is staged for; returns their places and values.
-    pub fn take_clashes(&self, shape: &Shape) -> String {
-        let (place, covered) = (row_sql::place(shape), self.covered());
-        let parts = |row: &str| {
-            (0..self.parts.len()).map(|at| format!("{row}part_{at}")).collect::<Vec<_>>()
-        };
-        let set: Vec<String> =
-            parts("w.").iter().map(|part| format!("{part} is not null")).collect();
         format!(
             "with valued as materialized (\
-               select {place}, {key}, {values} from {STAGED} where {covered}), \
+               select {place}, {key}, {values} from {staged} where {covered}), \
              wanted as materialized (select *, row_number() over (\
-               partition by {parted} order by {place}) as turn from valued), \
-             clashing as materialized (select w.* from wanted as w where {set} and (w.turn > 1 \
-               or exists (select from {stored} as h where {covered} and {has} and not ({other}) \
-                 and not exists (select from {STAGED} as o where {own})))) \
-             delete from {STAGED} as s using clashing as c \
-             where s.{place} = c.{place}{returning}",
+               partition by {parted} order by {place}) as turn from valued as w where {set}) \
+             select w.{place}::int8, null::int8, {shown} from wanted as w where w.turn > 1 \
+             union all select w.{place}::int8, {helper}, {shown} from wanted as w \
+               cross join lateral (select {holder} from {stored} as h \
+                 where {covered} and {has} and not ({other})) as h{stays}",
             key = key(shape, ""),
             values = self.values(),
-            parted = parts("").join(", "),
+            parted = parts().collect::<Vec<_>>().join(", "),
             set = set.join(" and "),
+            holder = key(shape, "h."),
             stored = sql::rows_of(&shape.table, shape.target),
             has = self.has("w"),
             other = same_key(shape, "h", "w"),
-            own = same_key(shape, "o", "h"),
-            returning = row_sql::returning(shape, &row_sql::shown(parts("c.").into_iter())),
         )
     }
 

@@ -16,9 +16,12 @@
 //! A cycle in which no foreign key takes NULL and none is deferrable has no first row. It stays
 //! rejected.
 
+use futures_util::future::try_join_all;
+
 use super::interdependent_deletes::{self, DepartingTable, StagedTable};
 use super::under_lease::Destination;
 use crate::adapters::postgres::apply::foreign_keys::{self, ForeignKey};
+use crate::adapters::postgres::apply::needs::{Need, in_vain};
 use crate::adapters::postgres::apply::stage::{self, STAGED};
 use crate::adapters::postgres::apply::unique_values::{self, Unique};
 use crate::adapters::postgres::apply::{merge, triggers};
@@ -141,7 +144,8 @@ fn columns(shape: &Shape) -> String {
     sql::idents(shape.columns.iter().map(|column| column.name.as_str()))
 }
 
-/// Leaves out what waits for anything else than what is staged, until nothing is left out any more.
+/// Leaves out what waits for anything else than what is staged. Rows that leave may be held by rows
+/// that are left out, and keep values from others then: so both are looked at in turn.
 async fn leave_out_waiting(
     session: &Session,
     waiting: &[WaitingTable<'_>],
@@ -152,24 +156,9 @@ async fn leave_out_waiting(
         .map(|table| StagedTable { shape: table.again.shape, staged: table.staged.as_str() })
         .collect();
     for _ in 0..MOST_LOOKS {
-        let mut left_out = interdependent_deletes::keep_held(session, leaving, &written).await?;
-        for table in waiting {
-            let shape = table.again.shape;
-            for foreign_key in table.foreign_keys.iter().filter(|foreign_key| foreign_key.readable)
-            {
-                let parents =
-                    staged_parents(waiting, foreign_key).map(|table| table.staged.as_str());
-                left_out +=
-                    session.execute(&foreign_key.delete_orphans(&table.staged, parents)).await?;
-            }
-            let leaving = leaving.iter().find(|table| table.deletion.shape.table == shape.table);
-            let leaving = leaving.map(|table| table.staged.as_str());
-            for unique in &table.uniques {
-                let clashes = unique.delete_clashes(shape, &table.staged, leaving);
-                left_out += session.execute(&clashes).await?;
-            }
-        }
-        if left_out == 0 {
+        let kept = interdependent_deletes::keep_held(session, leaving, &written).await?;
+        let left_out = leave_out_in_vain(session, waiting, leaving).await?;
+        if kept == 0 && (left_out == 0 || leaving.is_empty()) {
             return Ok(());
         }
     }
@@ -181,16 +170,60 @@ async fn leave_out_waiting(
     Ok(())
 }
 
+/// Leaves out the rows that wait for a row which is neither in the target nor staged, and those
+/// that wait for one of them; returns how many they are. All questions travel together.
+async fn leave_out_in_vain(
+    session: &Session,
+    waiting: &[WaitingTable<'_>],
+    leaving: &[DepartingTable<'_>],
+) -> Result<usize, PostgresError> {
+    let (mut statements, mut tables) = (Vec::new(), Vec::new());
+    for (at, table) in waiting.iter().enumerate() {
+        let (shape, staged) = (table.again.shape, &table.staged);
+        for foreign_key in table.foreign_keys.iter().filter(|foreign_key| foreign_key.readable) {
+            let helper = waiting.iter().position(|one| foreign_key.points_into(one.again.shape));
+            let parents = helper.map(|helper| waiting[helper].staged.as_str());
+            statements.push(foreign_key.needs(shape, staged, parents, PLACE));
+            tables.push((at, helper.unwrap_or(at)));
+        }
+        let leaving = leaving.iter().find(|table| table.deletion.shape.table == shape.table);
+        let leaving = leaving.map(|table| table.staged.as_str());
+        for unique in &table.uniques {
+            statements.push(unique.needs(shape, staged, leaving, PLACE));
+            tables.push((at, at));
+        }
+    }
+    let answers = statements.iter().map(|statement| session.query(statement, []));
+    let mut needs = Vec::new();
+    for ((at, helper), rows) in tables.into_iter().zip(try_join_all(answers).await?) {
+        needs.extend(
+            rows.iter()
+                .map(Need::read)
+                .map(|need| ((at, need.place), need.helper.map(|place| (helper, place)))),
+        );
+    }
+    let vain = in_vain(&needs);
+    for (at, table) in waiting.iter().enumerate() {
+        let of_table = vain.keys().filter(|(table, _)| *table == at);
+        let places: Vec<String> = of_table.map(|(_, place)| place.to_string()).collect();
+        if !places.is_empty() {
+            let text = format!(
+                "delete from {} where {PLACE} in (select unnest({}::int8[]))",
+                table.staged,
+                sql::literal(&format!("{{{}}}", places.join(","))),
+            );
+            session.prepare(&text).await?;
+        }
+    }
+    Ok(vain.len())
+}
+
 /// The staged rows of the table that a foreign key points to, if they have its columns.
 fn staged_parents<'w, 'a>(
     waiting: &'w [WaitingTable<'a>],
     foreign_key: &ForeignKey,
 ) -> Option<&'w WaitingTable<'a>> {
-    waiting.iter().find(|table| {
-        let shape = table.again.shape;
-        shape.table == foreign_key.parent
-            && foreign_key.referenced.iter().all(|name| shape.place(name).is_some())
-    })
+    waiting.iter().find(|table| foreign_key.points_into(table.again.shape))
 }
 
 /// Writes all that is staged and takes off what leaves; the inner error names the tables of which

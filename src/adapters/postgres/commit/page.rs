@@ -9,33 +9,56 @@ use std::collections::BTreeSet;
 
 use super::under_lease::{Constraints, Destination, begin};
 use crate::adapters::postgres::apply::merge;
-use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::refusals::{WrittenPage, write};
-use crate::adapters::postgres::rows::copy_frames;
-use crate::adapters::postgres::rows::keys::key_of;
+use crate::adapters::postgres::fault::{Lacking, PostgresError};
+use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
+use crate::adapters::postgres::rows::keys;
 use crate::adapters::postgres::state::rejects::{self, NewReject};
 use crate::adapters::postgres::state::{checkpoints, history};
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Batch, Committed, RetriedRows};
+use crate::engine::ports::{Batch, Committed, RetriedRows, Saved};
+
+/// Ends an attempt: where rows of the page wait for others nothing of it is kept, and the answer
+/// says what they lack.
+pub async fn saved(
+    to: Destination<'_>,
+    written: Result<Committed, PostgresError>,
+) -> Result<Saved, PostgresError> {
+    match written {
+        Ok(committed) => Ok(Saved::All(committed)),
+        Err(PostgresError::Waits(lacking)) => {
+            to.session.roll_back().await?;
+            Ok(match lacking {
+                Lacking::Parents(orphans) => Saved::LackParents(orphans),
+                Lacking::Holders => Saved::LackHolders,
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
 /// already; then the page is tried once more, with its constraints checked at once.
-pub async fn commit(to: Destination<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
-    match attempt(to, batch, Constraints::AsDeclared).await {
+pub async fn commit(
+    to: Destination<'_>,
+    batch: &Batch<'_>,
+    waiting: Waiting,
+) -> Result<Committed, PostgresError> {
+    match write(to, batch, waiting, Constraints::AsDeclared).await {
         Err(error) => {
             error.refusal_of_a_row()?;
             to.session.roll_back().await?;
-            attempt(to, batch, Constraints::AtOnce).await
+            write(to, batch, waiting, Constraints::AtOnce).await
         }
         saved => saved,
     }
 }
 
-async fn attempt(
+async fn write(
     to: Destination<'_>,
     batch: &Batch<'_>,
+    waiting: Waiting,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
     let Destination { session, schema, lease, .. } = to;
@@ -43,36 +66,39 @@ async fn attempt(
     let suppressed = begin(to, shape, constraints).await?;
     // Foreign keys are looked after here then, and that needs the page to be staged.
     let straight = fresh && !suppressed && merge::takes_copy(session, shape).await?;
-    let WrittenPage { tally, straight, rejects } = write(session, shape, page, straight).await?;
-    let (checkpoint, record, count) = tokio::join!(
+    let WrittenPage { tally, straight, rejects } =
+        refusals::write(session, shape, page, straight, waiting).await?;
+    let (saved, kept, counted) = tokio::join!(
         checkpoints::save_checkpoint(session, schema, lease, &shape.table, checkpoint),
         rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),
         history::count(session, schema, run, &shape.table, &tally),
     );
-    checkpoint?;
-    record?;
-    let mut rejects_left = count?;
-    // Rows of earlier pages are rejected, too: some of them may have come with this page.
-    if rejects_left > rejects.len() as u64 {
-        let accepted = accepted_keys(shape, page, &rejects)?;
-        rejects_left -=
-            rejects::clear(session, schema, lease.pipeline(), &shape.table, &accepted).await?;
-    }
+    saved?;
+    kept?;
+    let rejects = clear_accepted(to, shape, page, &rejects, counted?).await?;
     session.commit().await?;
-    Ok(Committed { tally, straight, rejects: rejects_left })
+    Ok(Committed { tally, straight, rejects })
 }
 
-/// The keys of a page's rows, but for those that were refused.
-fn accepted_keys(
+/// Lets those rows of a page go that were rejected before and are accepted now; returns how many of
+/// the table's rows are rejected still. Rows of earlier pages are, too, and some of them may have
+/// come with this page.
+async fn clear_accepted(
+    Destination { session, schema, lease, .. }: Destination<'_>,
     shape: &Shape,
     page: &Page,
-    rejects: &[NewReject],
-) -> Result<Vec<RowKey>, PostgresError> {
-    let rejects: BTreeSet<&RowKey> = rejects.iter().map(|reject| &reject.key).collect();
-    let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
-    let keys = rows.into_iter().map(|row| key_of(shape, &page.bytes[row]));
-    let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    Ok(keys.into_iter().filter(|key| !rejects.contains(key)).collect())
+    refused: &[NewReject],
+    rejects: u64,
+) -> Result<u64, PostgresError> {
+    if rejects <= refused.len() as u64 {
+        return Ok(rejects);
+    }
+    let refused: BTreeSet<&RowKey> = refused.iter().map(|reject| &reject.key).collect();
+    let mut accepted = keys::of_page(shape, page)?;
+    accepted.retain(|key| !refused.contains(key));
+    let pipeline = lease.pipeline();
+    let cleared = rejects::clear(session, schema, pipeline, &shape.table, &accepted).await?;
+    Ok(rejects.saturating_sub(cleared))
 }
 
 /// Tries rejected rows again: `page` is what the source still has of `keys`. What goes
@@ -80,25 +106,27 @@ fn accepted_keys(
 pub async fn retry(
     to: Destination<'_>,
     again: &RetriedRows<'_>,
+    waiting: Waiting,
 ) -> Result<Committed, PostgresError> {
     let Destination { session, schema, lease, .. } = to;
     let RetriedRows { run, shape, page, keys } = *again;
     begin(to, shape, Constraints::AtOnce).await?;
-    let WrittenPage { tally, straight, rejects } = write(session, shape, page, false).await?;
-    let gone: Vec<RowKey> = keys
-        .iter()
-        .filter(|key| !rejects.iter().any(|reject| reject.key == **key))
-        .cloned()
-        .collect();
-    let (clear, record, count, commit) = tokio::join!(
+    let WrittenPage { tally, straight, rejects } =
+        refusals::write(session, shape, page, false, waiting).await?;
+    let rejected: BTreeSet<&RowKey> = rejects.iter().map(|reject| &reject.key).collect();
+    let gone: Vec<RowKey> = keys.iter().filter(|key| !rejected.contains(key)).cloned().collect();
+    let (cleared, kept, counted) = tokio::join!(
         rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone),
         rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),
         history::count(session, schema, run, &shape.table, &tally),
-        session.commit(),
     );
-    clear?;
-    record?;
-    let rejects_left = count?;
-    commit?;
-    Ok(Committed { tally, straight, rejects: rejects_left })
+    cleared?;
+    kept?;
+    let mut left = counted?;
+    // Otherwise the keys are those of the page, and maybe more.
+    if keys.is_empty() {
+        left = clear_accepted(to, shape, page, &rejects, left).await?;
+    }
+    session.commit().await?;
+    Ok(Committed { tally, straight, rejects: left })
 }

@@ -8,34 +8,66 @@ use super::under_lease::Destination;
 use crate::adapters::postgres::apply::unstaged;
 use crate::adapters::postgres::catalog::agreement::{self, Holding};
 use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::refusals::Waiting;
 use crate::adapters::postgres::rows::json_page;
 use crate::adapters::postgres::script::{Answer, Step};
 use crate::adapters::postgres::sql::statement::Gives;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::state::{checkpoints, history, lease};
+use crate::engine::model::checkpoint::Checkpoint;
+use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
-use crate::engine::model::run::Tally;
+use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
-use crate::engine::ports::{Batch, Committed};
+use crate::engine::ports::{Batch, Committed, RetriedRows};
 
 /// Saves a batch: in one call if that can be, and otherwise as at a server, but never by a COPY
 /// straight into the table.
-pub async fn commit(to: Destination<'_>, batch: &Batch<'_>) -> Result<Committed, PostgresError> {
-    match commit_whole(to, batch).await? {
+pub async fn commit(
+    to: Destination<'_>,
+    batch: &Batch<'_>,
+    waiting: Waiting,
+) -> Result<Committed, PostgresError> {
+    let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
+    match write_whole(to, WholePage { run, shape, page, checkpoint: Some(checkpoint) }).await? {
         Some(committed) => Ok(committed),
-        None => page::commit(to, &Batch { fresh: false, ..*batch }).await,
+        None => page::commit(to, &Batch { fresh: false, ..*batch }, waiting).await,
     }
+}
+
+/// Writes rows that were asked for likewise, if none of them was rejected before.
+pub async fn retry(
+    to: Destination<'_>,
+    rows: &RetriedRows<'_>,
+    waiting: Waiting,
+) -> Result<Committed, PostgresError> {
+    let RetriedRows { run, shape, page, keys } = *rows;
+    if keys.is_empty()
+        && let Some(committed) =
+            write_whole(to, WholePage { run, shape, page, checkpoint: None }).await?
+    {
+        return Ok(committed);
+    }
+    page::retry(to, rows, waiting).await
+}
+
+/// A page that is written whole or not at all.
+struct WholePage<'a> {
+    run: &'a RunId,
+    shape: &'a Shape,
+    page: &'a Page,
+    checkpoint: Option<&'a Checkpoint>,
 }
 
 /// Saves a page that needs no more than to be compared and written: no row of the table is
 /// rejected, and the server keeps the foreign keys. A row that is refused, or that a trigger drops
 /// without a word, is found the other way.
-async fn commit_whole(
+async fn write_whole(
     to: Destination<'_>,
-    batch: &Batch<'_>,
+    whole: WholePage<'_>,
 ) -> Result<Option<Committed>, PostgresError> {
-    let Batch { run, shape, page, checkpoint, fresh: _ } = *batch;
+    let WholePage { run, shape, page, checkpoint } = whole;
     let Destination { session, schema, lease, triggers } = to;
     if triggers == TargetTriggers::Suppress {
         return Ok(None);
@@ -51,11 +83,13 @@ async fn commit_whole(
             .expecting(serde_json::json!([{ "fires_nothing": false }])),
     ];
     steps.extend(writing(shape));
+    if let Some(checkpoint) = checkpoint {
+        steps.push(checkpoints::saving(schema, lease, &shape.table, checkpoint)?.into());
+    }
     steps.extend([
-        Step::new(COUNTED.to_owned(), Gives::Rows),
-        checkpoints::saving(schema, lease, &shape.table, checkpoint)?.into(),
         Step::from(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
+        Step::new(COUNTED.to_owned(), Gives::Rows),
     ]);
     let rows = json_page::members(&page.bytes);
     let answers = match session.in_one_call(Purpose::Write, steps, Some(rows)).await {
@@ -64,7 +98,7 @@ async fn commit_whole(
         Err(error) => return error.refusal_of_a_row().map(|_| None),
         Ok(answers) => answers,
     };
-    let Some([.., Answer::Rows(counted), _, _]) = answers.as_deref() else { return Ok(None) };
+    let Some([.., Answer::Rows(counted)]) = answers.as_deref() else { return Ok(None) };
     let count = |at: usize| u64::try_from(counted[0].get::<i64>(at)).unwrap_or(0);
     let (inserted, updated, rewritten) = (count(0), count(1), count(2));
     let unchanged = page.rows.saturating_sub(inserted + updated);

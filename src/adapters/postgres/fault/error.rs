@@ -9,6 +9,7 @@ use super::sqlstate::{is_raised, of_a_row};
 use crate::adapters::api::project::ApiError;
 use crate::adapters::postgres::rows::copy_frames::BadFrame;
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::engine::ports::Orphans;
 
 /// An error of one database, or of the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +59,21 @@ pub enum PostgresError {
     /// The answer has not the form that our function promises.
     #[error("The answer cannot be read: {0}")]
     Answer(String),
+    /// Rows of a page wait for others, and the page was not written: the engine brings those.
+    #[error("Rows of the page wait for other rows")]
+    Waits(Lacking),
     /// A page of which so many rows are refused has a cause of its own.
     #[error("The target refuses more than {0} rows of one page")]
     TooManyRefused(usize),
+}
+
+/// The lack for which a page was not written.
+#[derive(Debug)]
+pub enum Lacking {
+    /// Its rows point to rows that the target does not have.
+    Parents(Vec<Orphans>),
+    /// Rows that are not in it hold its unique values.
+    Holders,
 }
 
 impl From<tokio_postgres::Error> for PostgresError {

@@ -90,7 +90,7 @@ fn judged(error: &PostgresError, step: Step) -> (FaultCode, String) {
             "the rule that refuses them holds for most of the table: `syncline rejects list` shows \
              the reason of others; correct the rule or the rows, then run again",
         ),
-        PostgresError::Changed => {
+        PostgresError::Changed | PostgresError::Waits(_) => {
             (FaultCode::Conflict, "another transaction was in the way; try again")
         }
         PostgresError::NoWire => (

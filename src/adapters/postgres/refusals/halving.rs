@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::waiting_rows::{self, ReasonedSplit};
+
 use crate::adapters::postgres::apply::{attempt, parts};
 use crate::adapters::postgres::connection::parts::Tried;
 use crate::adapters::postgres::connection::session::Session;
@@ -22,21 +24,31 @@ use crate::engine::model::shape::Shape;
 /// dozen statements.
 pub const MOST_REJECTED: usize = 1_000;
 
+/// The rows of a page that were written, and those that are to be rejected.
+#[derive(Default)]
+pub struct HalvedPage {
+    pub tally: Tally,
+    /// Those that break a rule.
+    pub broken: Vec<NewReject>,
+    /// Those that wait for another row.
+    pub waiting: Vec<NewReject>,
+}
+
 /// Writes the rows that the target takes, and gives the others. The whole page has been refused
-/// before.
+/// before. A part in which rows wait for others loses all of those at once.
 pub async fn halves(
     session: &Session,
     shape: &Shape,
     page: &Page,
-) -> Result<(Tally, Vec<NewReject>), PostgresError> {
+) -> Result<HalvedPage, PostgresError> {
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
-    let (mut tally, mut rejects) = (Tally::default(), Vec::new());
+    let mut halved = HalvedPage::default();
     // A stack of ranges, the earliest one on top: rows go in in the page's order.
     let mut ranges = Vec::from([(0, rows.len())]);
     while let Some((start, end)) = ranges.pop() {
         let range = start..end;
         let part = part(page, &rows, &range);
-        let halving = Halving::down_to(MOST_REJECTED - rejects.len());
+        let halving = Halving::down_to(MOST_REJECTED.saturating_sub(halved.broken.len()));
         let over_wire = attempt::upsert_staged(session, shape, &part);
         let in_script = parts::of_page(session, shape, page, halving);
         let tried = session.in_parts(range, over_wire, in_script).await?;
@@ -45,26 +57,46 @@ pub async fn halves(
             ranges.push((next, end));
         }
         for Tried { rows: range, outcome } in tried {
-            match outcome {
-                Ok(written) => tally += written,
+            let refused = match outcome {
+                Ok(written) => {
+                    halved.tally += written;
+                    continue;
+                }
                 // The page is split by its locks then, and begun anew before its first half.
                 Err(error) if error.is_of_a_lock() => return Err(error),
-                Err(error) if range.len() == 1 => {
-                    let key = keys::key_of(shape, &page.bytes[rows[range.start].clone()])?;
-                    rejects.push(NewReject::new(key, &*error.refusal()?));
-                }
-                Err(_) => {
-                    let middle = range.start + range.len() / 2;
-                    ranges.extend([(middle, range.end), (range.start, middle)]);
-                }
+                Err(error) => error.refusal()?,
+            };
+            if range.len() == 1 {
+                let key = keys::key_of(shape, &page.bytes[rows[range.start].clone()])?;
+                halved.broken.push(NewReject::new(key, &refused));
+            } else if let Some(ReasonedSplit { rest, out }) =
+                waiting_rows::take_out(session, shape, &part, &refused).await?
+            {
+                let rest = match rest.rows {
+                    0 => HalvedPage::default(),
+                    _ => Box::pin(halves(session, shape, &rest)).await?,
+                };
+                halved.add(rest, out);
+            } else {
+                let middle = range.start + range.len() / 2;
+                ranges.extend([(middle, range.end), (range.start, middle)]);
             }
         }
-        if rejects.len() > MOST_REJECTED {
+        if halved.broken.len() > MOST_REJECTED {
             return Err(PostgresError::TooManyRefused(MOST_REJECTED));
         }
     }
-    tally.rejected = rejects.len() as u64;
-    Ok((tally, rejects))
+    Ok(halved)
+}
+
+impl HalvedPage {
+    /// Adds what came of a part without the rows that wait.
+    fn add(&mut self, rest: Self, mut waiting: Vec<NewReject>) {
+        self.tally += rest.tally;
+        self.broken.extend(rest.broken);
+        self.waiting.append(&mut waiting);
+        self.waiting.extend(rest.waiting);
+    }
 }
 
 /// The rows of a range as a page of their own.

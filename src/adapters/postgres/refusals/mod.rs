@@ -23,12 +23,16 @@ use super::state::rejects::NewReject;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use halving::MOST_REJECTED;
-use waiting_rows::{MOST_LOOKS, ReasonedSplit};
+use halving::HalvedPage;
+use waiting_rows::ReasonedSplit;
 
 /// The most times that a page is tried again without the rows that are locked. Others may be locked
 /// meanwhile.
 const MOST_PARTINGS: usize = 3;
+
+/// The most times that a page is tried again without the rows that wait. What is left of it may
+/// break another constraint.
+const MOST_LOOKS: usize = 8;
 
 /// Writes the rows, but for those that somebody holds locked: they are rejected, and tried again
 /// like refused ones.
@@ -37,10 +41,11 @@ pub async fn write(
     shape: &Shape,
     page: &Page,
     fresh: bool,
+    waiting: Waiting,
 ) -> Result<WrittenPage, PostgresError> {
     let (mut page, mut rejects) = (page.clone(), Vec::new());
     for _ in 0..MOST_PARTINGS {
-        let lock_error = match write_unlocked(session, shape, &page, fresh).await {
+        let lock_error = match write_unlocked(session, shape, &page, fresh, waiting).await {
             Err(error) if error.is_of_a_lock() => error,
             written => return written.map(|page| page.with_rejected(rejects)),
         };
@@ -52,7 +57,17 @@ pub async fn write(
         rejects.extend(out.into_iter().map(|key| NewReject::new(key, &refusal)));
         page = rest;
     }
-    write_unlocked(session, shape, &page, fresh).await.map(|page| page.with_rejected(rejects))
+    let written = write_unlocked(session, shape, &page, fresh, waiting).await?;
+    Ok(written.with_rejected(rejects))
+}
+
+/// The treatment of rows that wait for other rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing is written where there are any: the error says what they lack.
+    Report,
+    /// They are rejected, however many they are.
+    Reject,
 }
 
 /// The outcome of a page's rows.
@@ -81,6 +96,7 @@ async fn write_unlocked(
     shape: &Shape,
     page: &Page,
     fresh: bool,
+    waiting: Waiting,
 ) -> Result<WrittenPage, PostgresError> {
     let (mut page, mut rejects) = (page.clone(), Vec::new());
     for _ in 0..MOST_LOOKS {
@@ -88,19 +104,21 @@ async fn write_unlocked(
             Ok(page) => return Ok(page.with_rejected(rejects)),
             Err(refusal) => refusal,
         };
-        let Some(ReasonedSplit { rest, out }) =
-            waiting_rows::part(session, shape, &page, &refusal).await?
-        else {
-            break;
-        };
-        rejects.extend(out);
-        if rejects.len() > MOST_REJECTED {
-            return Err(PostgresError::TooManyRefused(MOST_REJECTED));
+        if waiting == Waiting::Report {
+            let found = waiting_rows::find(session, shape, &page, &refusal).await?;
+            match found.lacking(shape, &page)? {
+                Some(lacking) => return Err(PostgresError::Waits(lacking)),
+                None => break,
+            }
         }
+        let split = waiting_rows::take_out(session, shape, &page, &refusal).await?;
+        let Some(ReasonedSplit { rest, out }) = split else { break };
+        rejects.extend(out);
         page = rest;
     }
-    let (tally, refused) = halving::halves(session, shape, &page).await?;
-    Ok(WrittenPage { tally, straight: false, rejects: refused }.with_rejected(rejects))
+    let HalvedPage { tally, broken, waiting } = halving::halves(session, shape, &page).await?;
+    let written = WrittenPage { tally, straight: false, rejects: Vec::new() };
+    Ok(written.with_rejected(rejects).with_rejected(broken).with_rejected(waiting))
 }
 
 /// Writes the rows: straight into a table that was empty, otherwise staged and compared, and once

@@ -1,37 +1,51 @@
-//! Takes those rows out of a refused page, all at once, that wait for another row: a parent that
-//! the target lacks, or the holder of their unique value. Halving would take a dozen attempts for
-//! each of them, and a busy source makes hundreds: children that were inserted while their parents
-//! were read.
+//! Finds the rows of a refused page that wait for another row: for a parent that the target lacks,
+//! or for the holder of their unique value. Halving would take a dozen attempts for each of them,
+//! and a busy source makes hundreds: children that were inserted while their parents were read.
 //!
-//! Only the constraint that spoke is looked after; what another one refuses is told by the next
-//! attempt. A row stays in the page that would not be written, or whose columns under the
-//! constraint stay as they are: no constraint looks at it again.
+//! A row stays in the page that would not be written, or whose columns under the constraint stay as
+//! they are: no constraint looks at it again. So does a row that waits for another one of the page.
 //!
-//! Left to halving are tables whose triggers look at rows before they are inserted: what such a row
-//! comes to is told by trying alone.
+//! Orphans of a table whose triggers look at rows before they are inserted can be brought their
+//! parents, but are not taken out of their page: only trying tells what such a row comes to.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use futures_util::future::try_join_all;
 use tokio_postgres::error::SqlState;
 
+use crate::adapters::postgres::apply::needs::{Need, in_vain};
 use crate::adapters::postgres::apply::row_sql::place;
 use crate::adapters::postgres::apply::stage::{self, STAGED};
 use crate::adapters::postgres::apply::{foreign_keys, merge, unique_values};
 use crate::adapters::postgres::connection::session::Session;
-use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::rows::keys::{self, SplitPage};
 use crate::adapters::postgres::sql::refusal::Refused;
-use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::PART;
 use crate::adapters::postgres::state::rejects::NewReject;
+use crate::engine::model::facts::Reference;
 use crate::engine::model::page::Page;
+use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
+use crate::engine::ports::Orphans;
 
-/// The most times that a page is looked through, and the most generations of rows each look takes
-/// out: a row whose parent is taken out goes, too. A longer line is left to halving.
-pub const MOST_LOOKS: usize = 16;
+/// The rows of a page that wait for others.
+#[derive(Default)]
+pub struct WaitingRows {
+    constraints: Vec<Constraint>,
+}
 
-/// A page without the rows that wait.
+/// A constraint that rows wait for.
+struct Constraint {
+    code: SqlState,
+    /// The server's sentence about such a row, before and behind its values.
+    words: (String, String),
+    needs: Vec<Need>,
+    /// The parents that would help, in the engine's terms; none for a unique index.
+    reference: Option<Reference>,
+}
+
+/// A page without the rows that wait in vain.
 pub struct ReasonedSplit {
     /// The other rows.
     pub rest: Page,
@@ -39,80 +53,131 @@ pub struct ReasonedSplit {
     pub out: Vec<NewReject>,
 }
 
-/// Parts a page that was refused; none where no row of it waits for another one.
-pub async fn part(
+/// Takes the rows out of a refused page that wait in vain; none where another rule was broken, or
+/// no row waits. Rules that a row breaks by itself speak before foreign keys do: so a row that is
+/// taken out breaks none of them.
+pub async fn take_out(
     session: &Session,
     shape: &Shape,
     page: &Page,
     refused: &Refused,
 ) -> Result<Option<ReasonedSplit>, PostgresError> {
-    let code = &refused.code;
-    let waits = *code == SqlState::FOREIGN_KEY_VIOLATION || *code == SqlState::UNIQUE_VIOLATION;
-    if !waits || !merge::takes_copy(session, shape).await? {
-        return Ok(None);
+    let waits = [SqlState::FOREIGN_KEY_VIOLATION, SqlState::UNIQUE_VIOLATION];
+    match waits.contains(&refused.code) {
+        true => find(session, shape, page, refused).await?.split(session, shape, page).await,
+        false => Ok(None),
     }
-    let reasons = match look(session, shape, page, refused).await {
+}
+
+/// Looks through a page that was refused.
+pub async fn find(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    refused: &Refused,
+) -> Result<WaitingRows, PostgresError> {
+    let constraints = match look(session, shape, page, refused).await {
         // A type has no operator on the search path, say, or there is no room for a column.
-        Err(error) if error.is_of_the_statement() => BTreeMap::new(),
+        Err(error) if error.is_of_the_statement() => Vec::new(),
         looked => looked?,
     };
     session.roll_back_to(PART).await?;
-    if reasons.is_empty() {
-        return Ok(None);
-    }
-    let SplitPage { rest, out } = keys::split_at(shape, page, &reasons.keys().copied().collect())?;
-    let code = code.code();
-    let refusal = |(key, reason)| NewReject { key, code: code.to_owned(), reason };
-    Ok(Some(ReasonedSplit {
-        rest,
-        out: out.into_iter().zip(reasons.into_values()).map(refusal).collect(),
-    }))
+    Ok(WaitingRows { constraints })
 }
 
-/// Stages the page, and takes the rows out that the constraint refuses: their places, and why.
+/// Stages the page, and asks for the needs of its rows: all of them travel together.
 async fn look(
     session: &Session,
     shape: &Shape,
     page: &Page,
     refused: &Refused,
-) -> Result<BTreeMap<i64, String>, PostgresError> {
+) -> Result<Vec<Constraint>, PostgresError> {
+    // Where the newest wins, who keeps a value depends on which rows are written.
+    let is_of_a_value = refused.code == SqlState::UNIQUE_VIOLATION && shape.newest_by().is_none();
+    let foreign_keys = foreign_keys::of_table(session, shape).await?;
+    let uniques = match is_of_a_value {
+        true => unique_values::uniques(session, shape).await?,
+        false => Vec::new(),
+    };
+    let place = &place(shape);
+    let (mut constraints, mut statements) = (Vec::new(), Vec::new());
+    for foreign_key in foreign_keys.iter().filter(|foreign_key| foreign_key.readable) {
+        let parents = foreign_key.points_into(shape).then_some(STAGED);
+        statements.push(foreign_key.needs(shape, STAGED, parents, place));
+        constraints.push(Constraint {
+            code: SqlState::FOREIGN_KEY_VIOLATION,
+            words: foreign_key.refusal_words(shape),
+            needs: Vec::new(),
+            reference: Some(foreign_key.reference()),
+        });
+    }
+    for unique in &uniques {
+        statements.push(unique.needs(shape, STAGED, None, place));
+        let (code, words) = (SqlState::UNIQUE_VIOLATION, unique.refusal_words());
+        constraints.push(Constraint { code, words, needs: Vec::new(), reference: None });
+    }
+    if statements.is_empty() {
+        return Ok(constraints);
+    }
     stage::stage(session, shape, page).await?;
     // Filled in the order of the rows, which is that of the page.
-    let place = place(shape);
-    session.batch(&format!("alter table {STAGED} add column {place} serial")).await?;
-    let spoke =
-        |name: &str| refused.constraint.as_deref().is_none_or(|constraint| constraint == name);
-    let mut statements = Vec::new();
-    if refused.code == SqlState::FOREIGN_KEY_VIOLATION {
-        let foreign_keys = foreign_keys::of_table(session, shape).await?;
-        for foreign_key in foreign_keys
-            .iter()
-            .filter(|foreign_key| foreign_key.readable && spoke(&foreign_key.name))
-        {
-            statements.push((foreign_key.take_orphans(shape), foreign_key.refusal_words(shape)));
-        }
-    // Where the newest wins, who keeps a value depends on which rows are written.
-    } else if shape.newest_by().is_none() {
-        let uniques = unique_values::uniques(session, shape).await?;
-        for unique in uniques.iter().filter(|unique| spoke(&unique.name)) {
-            statements.push((unique.take_clashes(shape), unique.refusal_words()));
-        }
+    session.prepare(&format!("alter table {STAGED} add column {place} serial")).await?;
+    let answers = statements.iter().map(|statement| session.query(statement, []));
+    for (constraint, rows) in constraints.iter_mut().zip(try_join_all(answers).await?) {
+        constraint.needs = rows.iter().map(Need::read).collect();
     }
-    let mut reasons = BTreeMap::new();
-    for _ in 0..MOST_LOOKS {
-        let before = reasons.len();
-        for (statement, (start, end)) in &statements {
-            let taken = session.query(statement, []).await?;
-            reasons.extend(taken.iter().map(|row| reason(row, start, end)));
-        }
-        if reasons.len() == before {
-            break;
-        }
-    }
-    Ok(reasons)
+    Ok(constraints)
 }
 
-/// The place of a row that was taken out, and the server's sentence about its values.
-fn reason(row: &Row, start: &str, end: &str) -> (i64, String) {
-    (row.get(0), format!("{start}{}{end}", row.get::<String>(1)))
+impl WaitingRows {
+    /// Returns what rows of the page lack that is not in it; none where nothing is lacking.
+    pub fn lacking(&self, shape: &Shape, page: &Page) -> Result<Option<Lacking>, PostgresError> {
+        let (mut orphans, mut lack_holders) = (Vec::new(), false);
+        for Constraint { needs, reference, .. } in &self.constraints {
+            let alone = needs.iter().filter(|need| need.helper.is_none());
+            let places: BTreeSet<i64> = alone.map(|need| need.place).collect();
+            match reference {
+                _ if places.is_empty() => {}
+                None => lack_holders = true,
+                Some(reference) => {
+                    let keys = keys::split_at(shape, page, &places)?.out;
+                    orphans.push(Orphans { reference: reference.clone(), keys });
+                }
+            }
+        }
+        Ok(match (orphans.is_empty(), lack_holders) {
+            (false, _) => Some(Lacking::Parents(orphans)),
+            (true, true) => Some(Lacking::Holders),
+            (true, false) => None,
+        })
+    }
+
+    /// Takes the rows out of the page that wait in vain; none where there is no such row, or a
+    /// trigger may still help it.
+    async fn split(
+        &self,
+        session: &Session,
+        shape: &Shape,
+        page: &Page,
+    ) -> Result<Option<ReasonedSplit>, PostgresError> {
+        let all = || {
+            self.constraints
+                .iter()
+                .flat_map(|constraint| constraint.needs.iter().map(move |need| (constraint, need)))
+        };
+        let edges: Vec<_> = all().map(|(_, need)| (need.place, need.helper)).collect();
+        let vain = in_vain(&edges);
+        if vain.is_empty() || !merge::takes_copy(session, shape).await? {
+            return Ok(None);
+        }
+        let all: Vec<_> = all().collect();
+        let SplitPage { rest, out } = keys::split_at(shape, page, &vain.keys().copied().collect())?;
+        let reject = |(key, place): (RowKey, &usize)| {
+            let (Constraint { code, words: (start, end), .. }, need) = all[*place];
+            let reason = format!("{start}{}{end}", need.shown);
+            NewReject { key, code: code.code().to_owned(), reason }
+        };
+        let out = out.into_iter().zip(vain.values()).map(reject).collect();
+        Ok(Some(ReasonedSplit { rest, out }))
+    }
 }
