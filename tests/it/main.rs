@@ -10,6 +10,7 @@ mod demo;
 mod export;
 mod gap;
 mod http;
+mod parents;
 mod queue;
 mod rejects;
 mod reports;

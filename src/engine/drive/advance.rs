@@ -1,38 +1,29 @@
 //! Carries one table's scan forward, page by page. The next page is read while one is written. The
 //! scan may stop for good after any commit, and loses nothing. A page that is too large, or that
-//! conflicts with another transaction, is retried with fewer rows.
+//! conflicts with another transaction, is retried with fewer rows; one whose unique values rows
+//! behind it hold, with more. The parents that its rows lack are written before it.
 
 use std::time::{Duration, SystemTime};
 
-use crate::engine::model::budget::Budget;
+use super::transfer::{MovedTo, RowCounts, Transfer};
 use crate::engine::model::checkpoint::{Reached, Scan};
 use crate::engine::model::fault::Fault;
-use crate::engine::model::lease::Lease;
 use crate::engine::model::page::{Page, PageLimit};
 use crate::engine::model::pipeline::Pipeline;
-use crate::engine::model::run::{RunId, Tally};
+use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::pace::{Pace, SHRINK};
+use crate::engine::plan::parents::Foresight;
 use crate::engine::plan::window;
-use crate::engine::ports::{Batch, Clock, ReadPage, Source, Target};
+use crate::engine::ports::{Attempt, Batch, Committed, ReadPage, Saved};
 
 /// The context of carrying a scan forward.
 #[derive(Clone, Copy)]
 pub struct Advance<'a> {
-    /// The side that rows come from.
-    pub source: &'a dyn Source,
-    /// The side that rows go to.
-    pub target: &'a dyn Target,
-    /// Measures pages against the budget.
-    pub clock: &'a dyn Clock,
+    /// Moves the parents that rows lack, with the sides that a scan works between.
+    pub transfer: Transfer<'a>,
     /// The pipeline's limits.
     pub pipeline: &'a Pipeline,
-    /// The right to save.
-    pub lease: &'a Lease,
-    /// The run that counts the rows.
-    pub run: &'a RunId,
-    /// The time there is.
-    pub budget: &'a Budget,
 }
 
 /// The rows that were saved of a scan, and the rest of it.
@@ -42,6 +33,8 @@ pub struct ScanProgress {
     pub tally: Tally,
     /// The number of the table's rejected rows now; none if no page was saved.
     pub rejects: Option<u64>,
+    /// The parents that were brought along.
+    pub brought: RowCounts,
     /// The rest of the scan, none if it is done; or the fault that stopped it.
     pub rest: Result<Option<Scan>, Fault>,
 }
@@ -57,7 +50,8 @@ impl Advance<'_> {
         scan: Scan,
         is_first: bool,
     ) -> ScanProgress {
-        let mut progress = ScanProgress { tally: Tally::default(), rejects: None, rest: Ok(None) };
+        let (tally, brought) = (Tally::default(), RowCounts::default());
+        let mut progress = ScanProgress { tally, rejects: None, brought, rest: Ok(None) };
         progress.rest = match is_first || self.fits(Duration::ZERO) {
             true => self.pages(shape, reached, scan, &mut progress).await,
             false => Ok(Some(scan)),
@@ -75,20 +69,17 @@ impl Advance<'_> {
     ) -> Result<Option<Scan>, Fault> {
         let mut slowest = Duration::ZERO;
         let mut pace = Pace::first(self.pipeline.page_rows, shape.encoding);
-        let mut start = self.clock.now();
-        let mut page = match self.read(shape, &scan, pace.limit()).await {
-            Ok(page) => page,
-            Err(fault) => {
-                self.read_smaller(shape, &scan, &mut pace, FailedPage::unread(fault, start)).await?
-            }
-        };
+        let mut foresight = Foresight::default();
+        let mut start = self.now();
+        let mut page = self.read_patiently(shape, &scan, &mut pace).await?;
         loop {
             let rest = window::after_page(&scan, &page);
-            let limit = pace.limit();
+            let (limit, widest) = (pace.limit(), pace.widest());
             pace.read(&page);
             let checkpoint = window::checkpoint(shape, reached, &scan, rest.as_ref());
-            let (run, fresh) = (self.run, scan.fresh);
+            let (run, fresh) = (self.transfer.run, scan.fresh);
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh };
+            let can_widen = !page.complete && limit != widest;
             let read_next = async {
                 match &rest {
                     Some(rest) => Some(self.read(shape, rest, pace.limit()).await),
@@ -96,13 +87,20 @@ impl Advance<'_> {
                 }
             };
             // If the budget ends here, the next page was read for nothing. That costs one read.
-            let (commit, next) = tokio::join!(self.target.commit(self.lease, &batch), read_next);
-            let committed = match commit {
-                Ok(committed) => committed,
+            let save = self.save(&batch, can_widen, &mut progress.brought, &mut foresight);
+            let (saved, next) = tokio::join!(save, read_next);
+            let committed = match saved {
+                Ok(PageEnd::Saved(committed)) => committed,
+                Ok(PageEnd::Budget) => return Ok(Some(scan)),
+                Ok(PageEnd::TooSmall) => {
+                    pace.back_to(widest);
+                    page = self.read_patiently(shape, &scan, &mut pace).await?;
+                    continue;
+                }
                 Err(fault) => {
                     pace.back_to(limit);
                     let failure = FailedPage { fault, rows: Some(page.rows), start };
-                    start = self.clock.now();
+                    start = self.now();
                     page = self.read_smaller(shape, &scan, &mut pace, failure).await?;
                     continue;
                 }
@@ -110,7 +108,7 @@ impl Advance<'_> {
             progress.tally += committed.tally;
             progress.rejects = Some(committed.rejects);
             self.log_page(shape, &progress.tally);
-            slowest = slowest.max(elapsed(start, self.clock.now()));
+            slowest = slowest.max(elapsed(start, self.now()));
             let (Some(mut rest), Some(next)) = (rest, next) else { return Ok(None) };
             rest.fresh = rest.fresh && committed.straight;
             if !self.fits(slowest) {
@@ -125,12 +123,91 @@ impl Advance<'_> {
                     self.read_smaller(shape, &scan, &mut pace, failure).await?
                 }
             };
-            start = self.clock.now();
+            start = self.now();
         }
     }
 
+    /// Saves a page, after the parents that its rows lack. Rows that still wait for another row
+    /// are rejected, and retried at the end of the run.
+    async fn save(
+        &self,
+        batch: &Batch<'_>,
+        can_widen: bool,
+        brought: &mut RowCounts,
+        foresight: &mut Foresight,
+    ) -> Result<PageEnd, Fault> {
+        let Transfer { source, target, lease, .. } = self.transfer;
+        let Batch { shape, page, .. } = *batch;
+        if self.bring_foreseen(shape, page, brought, foresight).await? == MovedTo::Budget {
+            return Ok(PageEnd::Budget);
+        }
+        match target.attempt(lease, Attempt::Batch(batch)).await? {
+            Saved::All(committed) => return Ok(PageEnd::Saved(committed)),
+            Saved::LackHolders if can_widen => return Ok(PageEnd::TooSmall),
+            Saved::LackHolders => {}
+            Saved::LackParents(orphans) => {
+                for lacking in &orphans {
+                    let rows = lacking.keys.len();
+                    foresight.lacked(&shape.table, &lacking.reference, rows, page.rows);
+                }
+                let keys = source.keys(shape, page)?;
+                let bring = self.transfer.parents_of(shape, &keys, orphans, None, brought);
+                if bring.await? == MovedTo::Budget {
+                    return Ok(PageEnd::Budget);
+                }
+            }
+        }
+        Ok(PageEnd::Saved(target.commit(lease, batch).await?))
+    }
+
+    /// Brings the parents of a page by those foreign keys that the pages before lacked most by.
+    async fn bring_foreseen(
+        &self,
+        shape: &Shape,
+        page: &Page,
+        brought: &mut RowCounts,
+        foresight: &mut Foresight,
+    ) -> Result<MovedTo, Fault> {
+        let references = foresight.references().to_vec();
+        if references.is_empty() || page.rows == 0 {
+            return Ok(MovedTo::End);
+        }
+        let keys = self.transfer.source.keys(shape, page)?;
+        for reference in &references {
+            let before = brought.tally(&reference.parent);
+            let bring = self.transfer.parents(shape, reference, &keys, &keys, None, brought);
+            if bring.await? == MovedTo::Budget {
+                return Ok(MovedTo::Budget);
+            }
+            let after = brought.tally(&reference.parent);
+            let (read, new) = (after.read() - before.read(), after.inserted - before.inserted);
+            foresight.brought(reference, read, new);
+        }
+        Ok(MovedTo::End)
+    }
+
+    fn now(&self) -> SystemTime {
+        self.transfer.clock.now()
+    }
+
     fn fits(&self, slowest: Duration) -> bool {
-        self.budget.allows(self.clock.now(), slowest)
+        self.transfer.budget.allows(self.now(), slowest)
+    }
+
+    /// Reads a page, or a smaller one where that fails.
+    async fn read_patiently(
+        &self,
+        shape: &Shape,
+        scan: &Scan,
+        pace: &mut Pace,
+    ) -> Result<Page, Fault> {
+        let start = self.now();
+        match self.read(shape, scan, pace.limit()).await {
+            Ok(page) => Ok(page),
+            Err(fault) => {
+                self.read_smaller(shape, scan, pace, FailedPage::unread(fault, start)).await
+            }
+        }
     }
 
     /// Reads a page that failed again, with fewer rows each time, until the read succeeds. Gives up
@@ -144,7 +221,7 @@ impl Advance<'_> {
     ) -> Result<Page, Fault> {
         loop {
             let FailedPage { fault, rows, start } = failure;
-            let duration = elapsed(start, self.clock.now());
+            let duration = elapsed(start, self.now());
             let pause = match pace.failed(&fault, rows) {
                 Some(pause) if self.fits(duration / SHRINK) => pause,
                 _ => return Err(fault),
@@ -155,8 +232,8 @@ impl Advance<'_> {
                 rows = pace.limit().rows,
                 "Tries a page of {} again with {} rows", shape.table, pace.limit().rows
             );
-            self.clock.sleep(pause).await;
-            let start = self.clock.now();
+            self.transfer.clock.sleep(pause).await;
+            let start = self.now();
             match self.read(shape, scan, pace.limit()).await {
                 Ok(page) => return Ok(page),
                 Err(fault) => failure = FailedPage::unread(fault, start),
@@ -166,7 +243,7 @@ impl Advance<'_> {
 
     async fn read(&self, shape: &Shape, scan: &Scan, limit: PageLimit) -> Result<Page, Fault> {
         let overlap = self.pipeline.overlap;
-        self.source.read(&ReadPage { shape, scan, overlap, limit }).await
+        self.transfer.source.read(&ReadPage { shape, scan, overlap, limit }).await
     }
 
     /// Emits an event for each page, which the terminal draws its progress from.
@@ -179,6 +256,16 @@ impl Advance<'_> {
             "Committed a page"
         );
     }
+}
+
+/// The end that a page came to.
+enum PageEnd {
+    /// It is saved.
+    Saved(Committed),
+    /// It is not saved: rows behind it hold unique values of its rows.
+    TooSmall,
+    /// It is not saved: the budget ended while its parents were brought.
+    Budget,
 }
 
 /// A page that could not be read or written.

@@ -3,7 +3,9 @@
 //! | file | does |
 //! | --- | --- |
 //! | `advance` | carries one table's scan forward, page by page |
-//! | `retry_rejected` | retries rejected rows, after the parents that they lack |
+//! | `transfer` | moves rows by their keys, after the parents that they lack |
+//! | `related_tables` | the tables that those parents may be in |
+//! | `retry_rejected` | retries rejected rows |
 //! | `fetch` | reads rows of the source by their values, as many as fit a page |
 //! | `reconcile` | compares both sides until the rows that differ are known |
 //! | `deletes` | finds rows that are gone from the source, and deletes them from the target |
@@ -16,6 +18,8 @@ pub mod deletes;
 pub mod fetch;
 pub mod manual_run;
 pub mod reconcile;
+pub mod related_tables;
 pub mod retry_rejected;
 pub mod send_news;
 pub mod sequences;
+pub mod transfer;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::drive::retry_rejected::RetryCounts;
+use crate::engine::drive::transfer::RowCounts;
 use crate::engine::model::checkpoint::Start;
 use crate::engine::model::cursor::{CursorValue, Position};
 use crate::engine::model::fault::Fault;
@@ -96,8 +96,8 @@ impl SyncReport {
         report.rejects = rejects.unwrap_or(report.rejects);
     }
 
-    /// Adds the counts of a retry.
-    pub fn add_retries(&mut self, counts: RetryCounts) {
+    /// Adds the counts of rows that were retried or brought along.
+    pub fn add_moved(&mut self, counts: RowCounts) {
         for (table, (tally, rejects)) in counts.tables {
             self.add(&table, tally, Some(rejects));
         }

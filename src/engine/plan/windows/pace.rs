@@ -43,6 +43,11 @@ impl Pace {
         self.limit
     }
 
+    /// The bounds that no page exceeds now.
+    pub fn widest(&self) -> PageLimit {
+        self.most
+    }
+
     /// Sets the size of the next page by the length of the rows of a page that was read.
     pub fn read(&mut self, page: &Page) {
         self.limit = PageLimit::after(page, self.limit, self.most);
@@ -59,7 +64,7 @@ impl Pace {
         };
     }
 
-    /// Sets the limit back to that of a page which failed after the next one was read.
+    /// Sets the limit of a page that is read anew, after the next one was read.
     pub fn back_to(&mut self, limit: PageLimit) {
         self.limit = limit;
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::engine::drive::related_tables::RelatedTables;
+use crate::engine::drive::transfer::Transfer;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::cursor::Position;
 use crate::engine::model::lease::Lease;
@@ -39,6 +41,12 @@ impl Slice<'_> {
     /// Says whether the budget allows any more work.
     pub(super) fn has_time(&self) -> bool {
         self.budget.allows(self.clock.now(), Duration::ZERO)
+    }
+
+    /// Moves rows by their keys, with the parents that they lack.
+    pub(super) fn transfer<'t>(&'t self, related: &'t RelatedTables<'t>) -> Transfer<'t> {
+        let Self { job, source, target, clock, budget, lease, .. } = *self;
+        Transfer { source, target, clock, budget, lease, run: &job.run, related }
     }
 
     /// Says whether this is the first slice of its chain.

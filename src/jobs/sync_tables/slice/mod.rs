@@ -5,19 +5,19 @@
 //! | --- | --- |
 //! | `context` | what each step needs, and the progress of a step |
 //! | `round` | one survey and the scans that follow from it, with `survey` and `decide` |
-//! | `retry_rejected` | the retry of rejected rows, with `related_tables` |
+//! | `retry_rejected` | the retry of rejected rows |
 //! | `deletes` | the deletes of rows that are gone from the source |
 
 mod context;
 mod decide;
 mod deletes;
-mod related_tables;
 mod retry_rejected;
 mod round;
 pub(super) mod survey;
 
 use std::collections::BTreeSet;
 
+use crate::engine::drive::related_tables::RelatedTables;
 use crate::engine::drive::sequences;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -114,17 +114,18 @@ impl Slice<'_> {
         let is_open = |shape: &&Shape| !done.contains(&shape.table);
         let mut shapes: Vec<Shape> = all.iter().filter(is_open).cloned().collect();
         let rounds = if self.is_first() { MOST_ROUNDS } else { 1 };
+        let related = RelatedTables::new(&self.job.pipeline, self.source, self.target, all);
         for _ in 0..rounds {
             if shapes.is_empty() {
                 break;
             }
-            let (progress, finished) = self.round(&shapes, checkpoints, report).await?;
+            let (progress, finished) = self.round(&shapes, &related, checkpoints, report).await?;
             if progress != Progress::UpToDate {
                 return Ok(progress);
             }
             shapes.retain(|shape| finished.contains(&shape.table));
         }
-        self.retry_and_delete(all, checkpoints, report).await
+        self.retry_and_delete(all, &related, checkpoints, report).await
     }
 
     /// Retries rejected rows and deletes rows that are gone. In the first slice the retries come
@@ -133,11 +134,12 @@ impl Slice<'_> {
     async fn retry_and_delete(
         &self,
         all: &[Shape],
+        related: &RelatedTables<'_>,
         checkpoints: &Checkpoints,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
         let retries = match self.is_first() {
-            true => self.retry_rejected(all, &mut [], report).await?,
+            true => self.retry_rejected(all, related, &mut [], report).await?,
             false => Progress::UpToDate,
         };
         let (before, mut deletes) = (report.total().deleted, Vec::new());
@@ -146,7 +148,7 @@ impl Slice<'_> {
         // A deleted row may have had the unique value that a rejected row needs.
         let may_free = report.total().deleted > before || deletes.iter().any(TableDeletes::is_held);
         if matches!(progress, Ok(Progress::UpToDate)) && (may_free || !self.is_first()) {
-            progress = self.retry_rejected(all, &mut deletes, report).await;
+            progress = self.retry_rejected(all, related, &mut deletes, report).await;
         }
         report.notes.extend(deletes.iter().filter_map(TableDeletes::note));
         progress

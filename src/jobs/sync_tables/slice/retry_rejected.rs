@@ -1,13 +1,14 @@
 //! The retry of rejected rows, once the scans of a slice are done.
 
-use crate::engine::drive::retry_rejected::{RetryCounts, RetryEnd, RetryRejected};
+use crate::engine::drive::related_tables::RelatedTables;
+use crate::engine::drive::retry_rejected::RetryRejected;
+use crate::engine::drive::transfer::{MovedTo, RowCounts};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::shape::Shape;
 
 use super::super::report::SyncReport;
 use super::context::{Progress, Slice};
 use super::deletes::TableDeletes;
-use super::related_tables::related_tables;
 
 impl Slice<'_> {
     /// Retries the rejected rows, parents' tables first: the pages of this slice may have written
@@ -15,6 +16,7 @@ impl Slice<'_> {
     pub(super) async fn retry_rejected(
         &self,
         shapes: &[Shape],
+        related: &RelatedTables<'_>,
         deletes: &mut [TableDeletes<'_>],
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
@@ -22,13 +24,10 @@ impl Slice<'_> {
         if rejected.is_empty() {
             return Ok(Progress::UpToDate);
         }
-        let Self { job, source, target, ledger, clock, lease, budget, .. } = *self;
-        let tables = &related_tables(&job.pipeline, source, target, shapes).await?;
-        let run = &job.run;
-        let retry = RetryRejected { source, target, ledger, clock, budget, lease, run, tables };
+        let retry = RetryRejected { transfer: self.transfer(related), ledger: self.ledger };
         let count = rejected.len() as u64;
         // Each slice begins with another table, or the first could use up the budget of all.
-        let slice = u64::from(job.chain.slice());
+        let slice = u64::from(self.job.chain.slice());
         rejected.rotate_left((slice.saturating_sub(1) % count) as usize);
         let mut cut = None;
         for shape in rejected {
@@ -36,12 +35,12 @@ impl Slice<'_> {
                 cut = Some(shape);
                 break;
             }
-            let mut counts = RetryCounts::default();
+            let mut counts = RowCounts::default();
             let result = retry.table(shape, &mut counts).await;
-            report.add_retries(counts);
+            report.add_moved(counts);
             match result {
-                Ok(RetryEnd::Complete) => {}
-                Ok(RetryEnd::Budget) => cut = Some(shape),
+                Ok(MovedTo::End) => {}
+                Ok(MovedTo::Budget) => cut = Some(shape),
                 Err(fault) if fault.stops_the_run() => return Err(fault),
                 Err(fault) => report.fail(&shape.table, fault),
             }
@@ -62,14 +61,15 @@ impl Slice<'_> {
         deletes: &mut [TableDeletes<'_>],
         report: &mut SyncReport,
     ) -> Result<(), Fault> {
-        let shapes = retry.tables.shapes.values();
+        let known = retry.transfer.related.known();
+        let shapes = known.iter().map(|shape| &**shape);
         let rejected: Vec<&Shape> = shapes.filter(|shape| report.retries(shape)).collect();
         if !rejected.is_empty() && self.has_time() {
             let held = self.held_rows(deletes).await?;
             let gone: Vec<_> = held.iter().map(|rows| rows.deletion(&self.job.run)).collect();
-            let mut counts = RetryCounts::default();
+            let mut counts = RowCounts::default();
             let result = retry.interdependent(&rejected, &gone, &mut counts).await;
-            report.add_retries(counts);
+            report.add_moved(counts);
             match result {
                 Ok(()) => {}
                 Err(fault) if fault.stops_the_run() => return Err(fault),

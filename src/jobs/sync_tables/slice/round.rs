@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::drive::advance::{Advance, ScanProgress};
+use crate::engine::drive::related_tables::RelatedTables;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -21,6 +22,7 @@ impl Slice<'_> {
     pub(super) async fn round(
         &self,
         shapes: &[Shape],
+        related: &RelatedTables<'_>,
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<(Progress, BTreeSet<TableName>), Fault> {
@@ -37,8 +39,11 @@ impl Slice<'_> {
             let checkpoint = window::settled(shape, scan.goal.clone());
             report.set_start(&shape.table, checkpoint.reached.start.as_ref());
             let is_first = report.is_untouched();
-            let progress = self.advance().table(shape, &reached, scan, is_first).await;
-            let ScanProgress { tally, rejects, rest } = progress;
+            let (transfer, pipeline) = (self.transfer(related), &self.job.pipeline);
+            let advance = Advance { transfer, pipeline };
+            let progress = advance.table(shape, &reached, scan, is_first).await;
+            let ScanProgress { tally, rejects, brought, rest } = progress;
+            report.add_moved(brought);
             report.add(&shape.table, tally, rejects);
             tracing::debug!(target: "syncline::progress", table = %shape.table, ended = true);
             match rest {
@@ -57,17 +62,5 @@ impl Slice<'_> {
             }
         }
         Ok((Progress::UpToDate, finished))
-    }
-
-    fn advance(&self) -> Advance<'_> {
-        Advance {
-            source: self.source,
-            target: self.target,
-            clock: self.clock,
-            pipeline: &self.job.pipeline,
-            lease: self.lease,
-            run: &self.job.run,
-            budget: self.budget,
-        }
     }
 }

@@ -1,0 +1,62 @@
+//! The tables that rows may be brought along from: those of the pipeline, and whatever the foreign
+//! keys of rows that wait lead to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::engine::model::fault::Fault;
+use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::table::TableName;
+use crate::engine::plan::tables;
+use crate::engine::ports::{Source, Target};
+
+/// The agreements of tables. One that is not synced is described when a row first waits for a row
+/// of it: most runs never ask.
+pub struct RelatedTables<'a> {
+    pipeline: &'a Pipeline,
+    source: &'a dyn Source,
+    target: &'a dyn Target,
+    /// None for a table that no row can be brought from.
+    shapes: Mutex<BTreeMap<TableName, Option<Arc<Shape>>>>,
+}
+
+impl<'a> RelatedTables<'a> {
+    /// Takes the tables of a plan.
+    pub fn new(
+        pipeline: &'a Pipeline,
+        source: &'a dyn Source,
+        target: &'a dyn Target,
+        planned: &[Shape],
+    ) -> Self {
+        let planned = planned.iter().map(|shape| {
+            let table = shape.table.clone();
+            (table, Some(Arc::new(shape.clone())))
+        });
+        Self { pipeline, source, target, shapes: Mutex::new(planned.collect()) }
+    }
+
+    /// Returns a table's agreement; none for one with a problem, whose children wait.
+    pub async fn shape(&self, table: &TableName) -> Result<Option<Arc<Shape>>, Fault> {
+        if let Some(shape) = self.shapes().get(table) {
+            return Ok(shape.clone());
+        }
+        let tables = std::slice::from_ref(table);
+        let (source, target) =
+            tokio::join!(self.source.describe(Some(tables)), self.target.describe(Some(tables)));
+        let pipeline = Pipeline { tables: Some(tables.to_vec()), ..self.pipeline.clone() };
+        let planned = tables::plan(&pipeline, &source?, &target?).shapes;
+        let shape = planned.into_iter().next().map(Arc::new);
+        self.shapes().insert(table.clone(), shape.clone());
+        Ok(shape)
+    }
+
+    /// Returns the tables of the plan, and those that rows waited for since.
+    pub fn known(&self) -> Vec<Arc<Shape>> {
+        self.shapes().values().flatten().cloned().collect()
+    }
+
+    fn shapes(&self) -> MutexGuard<'_, BTreeMap<TableName, Option<Arc<Shape>>>> {
+        self.shapes.lock().expect("no holder panics")
+    }
+}
