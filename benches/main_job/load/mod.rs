@@ -1,5 +1,10 @@
 //! A table's life against its floors: the first load, a change of one row in fifty, and everything
 //! read again although nothing changed.
+//!
+//! - here: orders and flights, against psql
+//! - `waiting_rows`: rows that wait for others, against the same rows without a constraint
+
+pub mod waiting_rows;
 
 use std::time::Duration;
 
