@@ -67,7 +67,7 @@ impl<R: Read> Reader<R> {
     /// The next row that is not blank; none at the end.
     pub fn next(&mut self) -> Result<Option<&Record>, CsvError> {
         loop {
-            let (mut bytes, mut ends) = std::mem::take(&mut self.record).emptied();
+            let (mut bytes, mut ends) = std::mem::take(&mut self.record).into_buffers();
             let Some(line) = self.row(&mut bytes, &mut ends)? else { return Ok(None) };
             let not_text = |before: &[u8]| {
                 let line = line + before.iter().filter(|byte| **byte == b'\n').count() as u64;

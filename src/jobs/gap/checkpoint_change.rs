@@ -1,4 +1,5 @@
-//! A table's checkpoint when somebody vouches for its file: it moves, or it stays for a reason.
+//! The change of a table's checkpoint when somebody vouches for its file: it moves, or it stays for
+//! a reason.
 
 use std::time::SystemTime;
 
@@ -28,31 +29,31 @@ pub struct CheckpointMove {
 }
 
 impl CheckpointMove {
-    /// The cursor that the table had come to; none where it had no row.
+    /// The cursor in the checkpoint before; none where the table had no row.
     pub fn from(&self) -> Option<&CursorValue> {
         self.before.reached.kept.as_ref()
     }
 
-    /// The checkpoint behind the file. Nobody has looked at the source, so nothing of it counts as
-    /// seen: the next run reads from here on, less the overlap.
+    /// The checkpoint at the file's newest cursor. The source was not surveyed, so the next run
+    /// reads from that cursor, less the overlap.
     pub fn after(&self) -> Checkpoint {
         let Checkpoint { shape, reached: Reached { start, .. }, scan: _ } = self.before.clone();
         let reached = Reached { kept: Some(self.to.clone()), pending: None, seen: None, start };
         Checkpoint { shape, reached, scan: None }
     }
 
-    /// Watches the rows of the file as they go in, from its first row.
-    pub fn watch(&self) -> NewestCursor {
+    /// An empty record of the newest cursor, for the second reading of the file.
+    pub fn second_reading(&self) -> NewestCursor {
         NewestCursor { best: None, future: false, rows: 0, ..self.seen.clone() }
     }
 
-    /// Says whether the rows that went in are those that were read first.
+    /// Says whether the second reading found the same rows as the first.
     pub fn is_for(&self, seen: &NewestCursor) -> bool {
         (self.seen.rows, &self.seen.best) == (seen.rows, &seen.best)
     }
 }
 
-/// Why a checkpoint stays; the text is for people.
+/// The reason why a checkpoint stays; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StayReason {
     #[error("no column tells which of its rows are new")]
@@ -60,24 +61,24 @@ pub enum StayReason {
     /// A checkpoint is made for a shape, and half of that is known with the source alone.
     #[error("there is none, and only a run makes one")]
     NeverSynced,
-    /// The target's part of the shape differs; the source's part cannot be asked for.
+    /// The target's part of the shape differs. The source's part cannot be checked.
     #[error(
         "it was made for another cursor, other columns or another table, so a run reads all anew"
     )]
     OtherShape,
     #[error("the file lacks {}, which a run brings", .0.join(", "))]
-    Lacks(Vec<String>),
+    MissingColumns(Vec<String>),
     /// The scan goes on with the watermark that it began with.
     #[error("a scan of the table was cut, and goes on where it was")]
-    Cut,
+    UnfinishedScan,
     #[error("somebody was writing when the source was last looked at")]
-    Pending,
+    OpenTransactions,
     /// Rows before the start were never asked for.
     #[error("a look-back limited the table's first run")]
-    Started,
+    LookBack,
     #[error("no row of the file has a cursor that can be read")]
-    NoStamp,
-    /// All stamps are in the future, or the newest is by the target's clock.
+    NoReadableCursor,
+    /// All cursors are in the future, or the newest is by the target's clock.
     #[error("the newest rows of the file are dated in the future")]
     Future,
     #[error("the file holds nothing newer")]
@@ -93,9 +94,10 @@ pub enum StayReason {
     Failed,
 }
 
-/// The newest cursor of a file's rows, as far as their texts tell. One that cannot be read is
-/// passed over, which may leave the checkpoint lower than it could be, and never higher: the target
-/// says whether it is beyond the kept one. One of the future moves nothing, as in a run.
+/// The newest cursor of a file's rows, as far as their texts tell. A cursor that cannot be read is
+/// ignored, which may leave the checkpoint lower than it could be, but never higher: the target
+/// says whether the result is beyond the checkpoint. As in a run, a cursor in the future moves
+/// nothing.
 #[derive(Clone, Debug)]
 pub struct NewestCursor {
     column: usize,
@@ -107,13 +109,13 @@ pub struct NewestCursor {
 }
 
 impl NewestCursor {
-    /// Watches the column at this place among the moved ones. No row was read yet.
+    /// Makes a record for the column at this place among the moved ones, before any row is read.
     pub fn of_column(column: usize, kind: CursorKind, now: SystemTime) -> Self {
         Self { column, kind, now, best: None, future: false, rows: 0 }
     }
 
-    /// Takes a row in.
-    pub fn see(&mut self, readings: &[(Reading, usize)], nulls: &Nulls, record: &Record) {
+    /// Adds a row.
+    pub fn add(&mut self, readings: &[(Reading, usize)], nulls: &Nulls, record: &Record) {
         self.rows += 1;
         let (reading, at) = &readings[self.column];
         let value = reading.value(record.field(*at), nulls);
@@ -126,12 +128,12 @@ impl NewestCursor {
         }
     }
 
-    /// The newest cursor, or why there is none.
+    /// The newest cursor, or the reason why there is none.
     pub fn value(&self) -> Result<&CursorValue, StayReason> {
         match (&self.best, self.future) {
             (Some((_, newest)), _) => Ok(newest),
             (None, true) => Err(StayReason::Future),
-            (None, false) => Err(StayReason::NoStamp),
+            (None, false) => Err(StayReason::NoReadableCursor),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Says what to export by hand from a source that no longer answers, table by table: from the
-//! checkpoints in the target, since nothing else tells how far the sync has come.
+//! Makes the queries by which a person exports the rows of a gap from a source that no longer
+//! answers Syncline. Each begins at the table's checkpoint, since nothing else tells how far the
+//! sync has come.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use crate::jobs::Ports;
 pub struct ExportGap {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// The tables that were named; none for the pipeline's.
+    /// The tables to export; none stands for the pipeline's.
     pub tables: Vec<TableName>,
-    /// The start, as a point in time that Postgres reads; none for the checkpoints.
+    /// The start, as a point in time that Postgres reads; none stands for the checkpoints.
     pub since: Option<String>,
 }
 
@@ -36,7 +37,7 @@ pub struct Export {
     /// The file that its rows belong in.
     pub file: String,
     /// The rows that are exported, in words.
-    pub which: String,
+    pub rows_text: String,
     columns: Vec<(String, String)>,
     condition: Option<String>,
     filter: Option<String>,
@@ -44,21 +45,20 @@ pub struct Export {
 }
 
 impl ExportGap {
-    /// The exports, parents' tables first. Nothing is asked of the source: its columns are taken to
-    /// be the target's.
+    /// The exports, parents' tables first. The source is not asked: it is assumed to have the
+    /// target's columns.
     pub async fn run(&self, ports: &Ports) -> Result<Vec<Export>, Fault> {
         let Ports { target, ledger, .. } = ports;
         let tables = match (&self.tables[..], &self.pipeline.tables) {
-            ([], listed) => listed.as_deref(),
-            (named, _) => Some(named),
+            ([], tables) => tables.as_deref(),
+            (tables, _) => Some(tables),
         };
         let mut facts = target.describe(tables).await?;
-        if let Some(missing) =
-            tables.unwrap_or_default().iter().find(|t| !facts.tables.contains_key(t))
-        {
+        let is_missing = |table: &&TableName| !facts.tables.contains_key(table);
+        if let Some(missing) = tables.unwrap_or_default().iter().find(is_missing) {
             return Err(no_table(missing));
         }
-        // As for a run, a table that was not asked for by name needs a key.
+        // As in a run, a table that nobody named needs a key.
         facts.tables.retain(|_, table| tables.is_some() || !table.keys.is_empty());
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
         Ok(self.exports(&facts, &checkpoints))
@@ -86,24 +86,24 @@ impl ExportGap {
         table: TableName,
     ) -> Export {
         let rule = self.pipeline.rule(&table);
-        let chosen = rule.and_then(|rule| rule.columns.as_deref());
-        let travels = |name: &String| chosen.is_none_or(|names| names.contains(name));
+        let selection = rule.and_then(|rule| rule.columns.as_deref());
+        let is_selected = |name: &String| selection.is_none_or(|names| names.contains(name));
         let columns: Vec<(String, String)> = facts
             .columns
             .iter()
-            .filter(|column| !column.generated && travels(&column.name))
+            .filter(|column| !column.generated && is_selected(&column.name))
             .map(|column| (column.name.clone(), column.type_name.clone()))
             .collect();
-        let shared: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         let key = facts.keys.first().cloned().unwrap_or_default();
-        let cursor = choose::cursor(facts, &shared, &key, rule).unwrap_or(Cursor::Whole);
-        let (which, condition) = self.rows(&cursor, checkpoint);
+        let cursor = choose::cursor(facts, &names, &key, rule).unwrap_or(Cursor::Whole);
+        let (rows_text, condition) = self.rows(&cursor, checkpoint);
         let mut order: Vec<String> = cursor.column().map(str::to_owned).into_iter().collect();
         order.extend(key.into_iter().filter(|name| cursor.column() != Some(name)));
         Export {
             file: file_of(&table),
             table,
-            which,
+            rows_text,
             columns,
             condition,
             filter: rule.and_then(|rule| rule.filter.clone()),
@@ -118,17 +118,17 @@ impl ExportGap {
             return all("since no column tells the new ones");
         };
         let column = ident(name);
-        let begin = match (&self.since, kept(cursor, checkpoint)) {
+        let start = match (&self.since, kept_cursor(cursor, checkpoint)) {
             (Some(since), _) if kind.is_of_time() => {
                 Some((since.clone(), format!("{column} >= {}::{type_name}", literal(since))))
             }
             (Some(_), _) => return all("since its cursor is no time"),
             (None, Some(kept)) => {
-                Some((kept.to_owned(), self.after(&column, type_name, *kind, kept)))
+                Some((kept.to_owned(), self.condition(&column, type_name, *kind, kept)))
             }
             (None, None) => None,
         };
-        let Some((from, mut condition)) = begin else {
+        let Some((from, mut condition)) = start else {
             return all("since it was not synced before, or not by this cursor");
         };
         if *nullable {
@@ -137,8 +137,9 @@ impl ExportGap {
         (format!("from {from} on, by {name}"), Some(condition))
     }
 
-    /// The condition on the rows that a run would read: from the kept cursor, less the overlap.
-    fn after(&self, column: &str, type_name: &str, kind: CursorKind, kept: &str) -> String {
+    /// The condition on the rows that a run would read: from the checkpoint's cursor, less the
+    /// overlap.
+    fn condition(&self, column: &str, type_name: &str, kind: CursorKind, kept: &str) -> String {
         let kept = format!("{}::{type_name}", literal(kept));
         match kind.is_of_time() && self.pipeline.overlap > Duration::ZERO {
             true => {
@@ -150,22 +151,22 @@ impl ExportGap {
     }
 }
 
-/// The cursor that the table has come to, if its checkpoint is of this cursor column. The source
-/// cannot be asked any more for the rest of what the checkpoint was made for.
-fn kept<'a>(cursor: &Cursor, checkpoint: Option<&'a Checkpoint>) -> Option<&'a str> {
+/// The cursor in the checkpoint, if the checkpoint is of this cursor column. Whether the rest of
+/// its shape still fits the source cannot be checked any more.
+fn kept_cursor<'a>(cursor: &Cursor, checkpoint: Option<&'a Checkpoint>) -> Option<&'a str> {
     let checkpoint = checkpoint.filter(|stored| stored.shape.is_of_cursor(cursor))?;
     checkpoint.reached.kept.as_ref().map(|kept| kept.as_str())
 }
 
 impl Export {
-    /// The query for the dashboard's SQL editor. It asks for texts where the dashboard would make
-    /// something else of a value: arrays, bytes, intervals.
+    /// The query for the dashboard's SQL editor. It casts values to text that the dashboard would
+    /// print in another form: arrays, bytes, intervals.
     pub fn query(&self) -> String {
-        let column = |(name, type_name): &(String, String)| match as_text(type_name) {
+        let column = |(name, type_name): &(String, String)| match needs_cast(type_name) {
             true => format!("{0}::text as {0}", ident(name)),
             false => ident(name),
         };
-        // A comment at its end would take the parenthesis with it.
+        // A comment at the filter's end would include the parenthesis.
         let filter = self.filter.as_ref().map(|filter| match filter.contains("--") {
             true => format!("({filter}\n)"),
             false => format!("({filter})"),
@@ -173,11 +174,11 @@ impl Export {
         self.select(self.columns.iter().map(column).collect(), filter)
     }
 
-    /// The query as a line for `psql`, which writes the file itself. A comment would take the rest of
-    /// the line with it.
-    pub fn copy(&self) -> Result<String, Fault> {
+    /// The query as a line for `psql`, which writes the file itself. A filter with a comment is
+    /// refused: the comment would include the rest of the line.
+    pub fn psql_line(&self) -> Result<String, Fault> {
         if self.filter.as_ref().is_some_and(|filter| filter.contains("--")) {
-            return Err(no_line(&self.table));
+            return Err(no_psql_line(&self.table));
         }
         let filter =
             self.filter.as_ref().map(|filter| format!("({})", filter.replace(['\r', '\n'], " ")));
@@ -200,8 +201,9 @@ impl Export {
     }
 }
 
-/// Types that the dashboard shows as they are. A cast would cut the spaces off a `character`.
-fn as_text(type_name: &str) -> bool {
+/// Says whether the dashboard prints values of a type in a form that Postgres does not read. A cast
+/// of all types would cut the spaces off a `character`.
+fn needs_cast(type_name: &str) -> bool {
     const PLAIN: [&str; 8] =
         ["text", "character", "uuid", "boolean", "smallint", "integer", "json", "\"char\""];
     !PLAIN.iter().any(|plain| type_name.starts_with(plain)) || type_name.ends_with("[]")
@@ -215,7 +217,7 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn no_line(table: &TableName) -> Fault {
+fn no_psql_line(table: &TableName) -> Fault {
     Fault::new(
         Step::Plan,
         FaultCode::NoLine,

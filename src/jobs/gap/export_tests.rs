@@ -51,7 +51,7 @@ fn a_table_that_was_synced_is_exported_from_where_a_run_would_go_on() {
     assert_eq!(export.query(), format!("select {columns} {rest}"));
     let plain = "\"id\", \"a \"\"b\"\"\", \"updated_at\"";
     let copy = format!("\\copy (select {plain} {rest}) to 'orders.csv' with (format csv, header)");
-    assert_eq!(export.copy().unwrap(), copy);
+    assert_eq!(export.psql_line().unwrap(), copy);
 }
 
 #[test]
@@ -109,10 +109,10 @@ fn a_condition_keeps_its_spaces_and_ends_its_comment() {
     let spaced = filtered("note <> 'a  b'\nand id > 1");
     let query = spaced.query();
     assert!(query.contains(" where (note <> 'a  b'\nand id > 1) order by"), "{query}");
-    let line = spaced.copy().unwrap();
+    let line = spaced.psql_line().unwrap();
     assert!(line.contains(" where (note <> 'a  b' and id > 1) order by"), "{line}");
     let commented = filtered("id > 1 -- the first is a test");
     let query = commented.query();
     assert!(query.contains(" where (id > 1 -- the first is a test\n) order by"), "{query}");
-    assert_eq!(commented.copy().unwrap_err().code, FaultCode::NoLine);
+    assert_eq!(commented.psql_line().unwrap_err().code, FaultCode::NoLine);
 }

@@ -1,5 +1,5 @@
-//! Puts the files in, one after the other, and then once more what waited for a row of a later page
-//! or file.
+//! Writes the rows of the files, one file after the other. Then it retries rejected rows that may
+//! have waited for a row of a later page or file.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,18 +21,18 @@ use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
-/// The most rounds in which waiting rows are tried again, as long as some go in: rows that point to
-/// one another are this many generations deep at most.
+/// The most rounds in which waiting rows are retried, as long as some are accepted: rows that point
+/// to one another are at most so many generations deep.
 const MOST_ROUNDS: usize = 64;
 
-/// The most rejected rows of a file. More have a common cause, and they are kept in memory until
-/// its end.
+/// The most rejected rows of a file, which are kept in memory until its end. More have a common
+/// cause.
 const MOST_REJECTED: usize = 100_000;
 
 /// The number of parts that a page is cut into when it takes too long.
 const PARTS: usize = 4;
 
-/// Puts the planned files in.
+/// Writes the planned files into a sink.
 pub struct Fill<'a> {
     /// The texts that stand for NULL.
     pub nulls: &'a Nulls,
@@ -47,14 +47,14 @@ pub struct Fill<'a> {
 }
 
 impl<'a> Fill<'a> {
-    /// Puts all files in. What goes wrong is in the report.
+    /// Writes all files. Failures are in the report.
     pub async fn all(mut self, report: &mut GapReport) {
         for file in self.files {
             let mut filled = FilledTable {
                 table: file.shape.table.clone(),
                 file: file.file.clone(),
                 tally: Tally::default(),
-                doubled: 0,
+                duplicates: 0,
                 rejected: Default::default(),
                 checkpoint: None,
             };
@@ -77,16 +77,16 @@ impl<'a> Fill<'a> {
     }
 
     async fn file(&mut self, file: &'a PlannedFile, filled: &mut FilledTable) -> Result<(), Fault> {
-        let watch = match &file.checkpoint {
-            Some(CheckpointChange::Moves(to)) => Some(to.watch()),
+        let newest = match &file.checkpoint {
+            Some(CheckpointChange::Moves(to)) => Some(to.second_reading()),
             Some(CheckpointChange::Stays(_)) | None => None,
         };
-        let mut pages = self.pages(file)?.watched(watch);
+        let mut pages = self.pages(file)?.with_newest(newest);
         while let Some(next) = pages.next(None)? {
-            filled.doubled += next.doubled;
+            filled.duplicates += next.duplicates;
             let PageOutcome { tally, rejected } = self.write(file, &next).await?;
             filled.tally += tally;
-            filled.note(&next, rejected);
+            filled.set_rejected(&next, rejected);
             if filled.rejected.len() > MOST_REJECTED {
                 return Err(too_many(file));
             }
@@ -96,8 +96,8 @@ impl<'a> Fill<'a> {
         Ok(())
     }
 
-    /// Moves the checkpoint of a table whose file is in whole. Rejected rows do not hold it up, as
-    /// in a run: the next one asks the source for them by their keys, if those are the source's.
+    /// Moves the checkpoint of a table whose whole file was written. As in a run, rejected rows do
+    /// not prevent it: the next run reads them from the source by their keys, if it has such keys.
     async fn move_checkpoint(
         &mut self,
         file: &PlannedFile,
@@ -120,11 +120,11 @@ impl<'a> Fill<'a> {
         }
     }
 
-    /// Writes a page, in parts where it takes too long or is in somebody's way.
+    /// Writes a page, in parts where it takes too long or blocks another transaction.
     async fn write(&mut self, file: &PlannedFile, next: &FilePage) -> Result<PageOutcome, Fault> {
         let mut written = PageOutcome::default();
-        let mut left = vec![(next.page.clone(), Cow::Borrowed(&next.lines))];
-        while let Some((page, lines)) = left.pop() {
+        let mut stack = vec![(next.page.clone(), Cow::Borrowed(&next.lines))];
+        while let Some((page, lines)) = stack.pop() {
             let rows = KeyedPage { shape: &file.shape, page: &page, lines: &lines };
             match self.sink.write(rows).await {
                 Ok(PageOutcome { tally, rejected }) => {
@@ -133,7 +133,7 @@ impl<'a> Fill<'a> {
                 }
                 Err(fault) if fault.may_pass_smaller() && page.rows > 1 => {
                     let parts = parts(&page, &lines).into_iter().rev();
-                    left.extend(parts.map(|(page, lines)| (page, Cow::Owned(lines))));
+                    stack.extend(parts.map(|(page, lines)| (page, Cow::Owned(lines))));
                 }
                 Err(fault) => return Err(fault),
             }
@@ -141,9 +141,9 @@ impl<'a> Fill<'a> {
         Ok(written)
     }
 
-    /// Tries rows again that wait for a row that may have come since: their file is read once more.
-    /// Then the waiting rows of all tables are tried together. A table in which something goes
-    /// wrong does not keep the others from it.
+    /// Retries rejected rows that waited for a row that may exist by now: their file is read again.
+    /// Then the waiting rows of all tables are tried together. A table that fails does not stop the
+    /// others.
     async fn retry_all(&mut self, report: &mut GapReport) {
         let mut failed = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
@@ -174,7 +174,7 @@ impl<'a> Fill<'a> {
         }
     }
 
-    /// Tries the waiting rows of one table, and returns how many went in.
+    /// Retries the waiting rows of one table, and returns how many were written.
     async fn retry(
         &mut self,
         file: &'a PlannedFile,
@@ -192,13 +192,13 @@ impl<'a> Fill<'a> {
             }
             let outcome = self.sink.retry(next.keyed(&file.shape)).await?;
             written += outcome.tally.written();
-            filled.retried(&next, outcome);
+            filled.add_retry(&next, outcome);
         }
         Ok(written)
     }
 
-    /// Tries the first page of waiting rows of each table, all at once: in a circle of rows none
-    /// can go first.
+    /// Retries the first page of waiting rows of each table in one step: of rows that point to each
+    /// other in a circle, none can be written first.
     async fn retry_interdependent(
         &mut self,
         tables: &mut [FilledTable],
@@ -207,7 +207,8 @@ impl<'a> Fill<'a> {
         let mut waiting = Vec::new();
         for (at, (file, filled)) in self.files.iter().zip(&*tables).enumerate() {
             let keys = filled.waiting();
-            // It takes two steps, and the first could look newer than the second.
+            // Interdependent rows are written in two steps, and the row of the first could pass for
+            // newer than that of the second.
             let may_be_newer = file.shape.newest_by().is_some();
             if failed.contains(&filled.table) || keys.is_empty() || may_be_newer {
                 continue;
@@ -223,12 +224,12 @@ impl<'a> Fill<'a> {
             waiting.iter().map(|(at, next)| next.keyed(&self.files[*at].shape)).collect();
         let outcomes = self.sink.retry_interdependent(&pages).await?.unwrap_or_default();
         for ((at, next), outcome) in waiting.iter().zip(outcomes) {
-            tables[*at].retried(next, outcome);
+            tables[*at].add_retry(next, outcome);
         }
         Ok(())
     }
 
-    /// Opens a file anew, at its first row.
+    /// Opens a file at its first row.
     fn pages(&self, file: &'a PlannedFile) -> Result<FilePages<'a>, Fault> {
         let is_known = |name: &str| file.header.iter().any(|known| known == name);
         let rows = self.folder.open(&file.file, &is_known)?;
@@ -251,15 +252,15 @@ impl FilePage {
 }
 
 impl FilledTable {
-    /// The keys of the rejected rows that another row may let in.
+    /// The keys of the rejected rows that may be accepted once another row exists.
     fn waiting(&self) -> BTreeSet<RowKey> {
         let waits = |line: &RejectedLine| line.code == MISSING_PARENT || line.code == TAKEN_VALUE;
         let waiting = self.rejected.iter().filter(|(_, line)| waits(line));
         waiting.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Takes in which rows of a page are rejected now, and forgets its others.
-    fn note(&mut self, page: &FilePage, rejected: Vec<RejectedRow>) {
+    /// Replaces what is known of a page's rows by the rows that are rejected now.
+    fn set_rejected(&mut self, page: &FilePage, rejected: Vec<RejectedRow>) {
         page.lines.keys().for_each(|key| {
             self.rejected.remove(key);
         });
@@ -271,27 +272,28 @@ impl FilledTable {
         self.tally.rejected = self.rejected.len() as u64;
     }
 
-    /// Takes in the outcome of rows that were rejected before.
-    fn retried(&mut self, page: &FilePage, PageOutcome { tally, rejected }: PageOutcome) {
+    /// Adds the outcome of a retry of rejected rows.
+    fn add_retry(&mut self, page: &FilePage, PageOutcome { tally, rejected }: PageOutcome) {
         self.tally += Tally { rejected: 0, ..tally };
-        self.note(page, rejected);
+        self.set_rejected(page, rejected);
     }
 }
 
-/// Cuts a page into parts of whole rows, each with the lines of its own rows: a row of a later part
-/// may be kept as rejected by an earlier import, and is not reported before its turn has come.
+/// Splits a page into parts of whole rows, each with the lines of its own rows: a row of a later
+/// part may be kept as rejected by an earlier import, and is not reported before its part is
+/// written.
 fn parts(page: &Page, lines: &Lines) -> Vec<(Page, Lines)> {
     let most = usize::try_from(page.rows).unwrap_or(usize::MAX).div_ceil(PARTS);
     let mut ordered: Vec<_> = lines.iter().collect();
     ordered.sort_by_key(|(_, line)| **line);
-    let mut of_parts = ordered.chunks(most);
+    let mut line_groups = ordered.chunks(most);
     let (mut parts, mut start, mut rows) = (Vec::new(), 0, 0);
     let ends = page.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     for (end, _) in ends {
         rows += 1;
         if rows == most || end + 1 == page.bytes.len() {
             let bytes = page.bytes.slice(start..=end);
-            let own = of_parts.next().into_iter().flatten().copied();
+            let own = line_groups.next().into_iter().flatten().copied();
             let own = own.map(|(key, line)| (key.clone(), *line)).collect();
             parts.push((Page { bytes, rows: rows as u64, ..page.clone() }, own));
             (start, rows) = (end + 1, 0);
@@ -300,7 +302,7 @@ fn parts(page: &Page, lines: &Lines) -> Vec<(Page, Lines)> {
     parts
 }
 
-/// Emits the event of a page that was read, for whoever draws progress.
+/// Emits the event of a page that was read, for the progress display.
 pub fn report_progress(what: &impl std::fmt::Display, rows: u64, expected: u64) {
     tracing::debug!(
         target: "syncline::progress",
@@ -334,7 +336,7 @@ mod tests {
 
         let parts = parts(&page, &lines);
 
-        let told: Vec<(String, Vec<u64>)> = parts
+        let texts: Vec<(String, Vec<u64>)> = parts
             .iter()
             .map(|(page, lines)| {
                 let rows = String::from_utf8_lossy(&page.bytes).replace("\tx\n", " ");
@@ -344,6 +346,6 @@ mod tests {
             })
             .collect();
         let expected = [("9 8 ", vec![2, 3]), ("7 6 ", vec![4, 5]), ("5 ", vec![6])];
-        assert_eq!(told, expected.map(|(rows, lines)| (rows.to_owned(), lines)));
+        assert_eq!(texts, expected.map(|(rows, lines)| (rows.to_owned(), lines)));
     }
 }

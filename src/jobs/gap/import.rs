@@ -13,8 +13,8 @@ use super::csv_values::header;
 use super::csv_values::value::Nulls;
 use super::fill::{self, Fill};
 use super::movable_checkpoint::MovableCheckpoint;
-use super::pages;
-use super::plan::{self, HeadedFile, PlannedFile};
+use super::pages::{self, FileCounts};
+use super::plan::{self, FileHeader, PlannedFile};
 use super::ports::{Folder, Rehearse, Rows};
 use super::report::GapReport;
 use super::sink::{PageSink, TargetSink, TrialSink};
@@ -35,13 +35,13 @@ use crate::jobs::Ports;
 pub struct ImportGap {
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// The tables that were named; none for whatever the folder has.
+    /// The tables to import; none stands for all that the folder has.
     pub tables: Vec<TableName>,
     /// The texts that stand for NULL in the files.
     pub nulls: Nulls,
-    /// Somebody vouches for the files: they hold all rows up to their newest cursor, and nobody was
-    /// writing behind it. Then the checkpoints move.
-    pub vouched: bool,
+    /// The checkpoints move, because somebody vouches for the files: they hold all rows up to their
+    /// newest cursor, and nobody was writing behind it.
+    pub move_checkpoints: bool,
     /// The id that the import is recorded under.
     pub run: RunId,
 }
@@ -56,31 +56,31 @@ pub struct GapPlan {
 }
 
 impl ImportGap {
-    /// Reads all files, and writes nothing. The fault says that nothing could be planned; what is
-    /// wrong with single files is in the plan's notes.
+    /// Reads all files, and writes nothing. A fault means that nothing could be planned; the plan's
+    /// notes say what is wrong with single files.
     pub async fn plan(&self, folder: &dyn Folder, ports: &Ports) -> Result<GapPlan, Fault> {
         let Ports { target, ledger, clock, .. } = ports;
         let now = clock.now();
         let files = folder.files()?;
         let facts = self.describe(&files, &**target).await?;
         tables::refuse_to_write(&facts)?;
-        let (found, mut notes) = plan::tables_of(&files, &self.tables, &self.pipeline, &facts);
-        let mut headed = Vec::new();
-        for (file, table) in found {
+        let (pairs, mut notes) = plan::match_files(&files, &self.tables, &self.pipeline, &facts);
+        let mut headers = Vec::new();
+        for (file, table) in pairs {
             match open(folder, &file, &facts, &table).map(|rows| rows.header().to_vec()) {
-                Ok(header) if header.is_empty() => notes.push(empty(&file, &table)),
-                Ok(header) => headed.push(HeadedFile { file, table, header }),
+                Ok(header) if header.is_empty() => notes.push(empty_file(&file, &table)),
+                Ok(header) => headers.push(FileHeader { file, table, header }),
                 Err(fault) => notes.push(bad_file(&table, &fault)),
             }
         }
-        let (planned, more) = plan::files(&headed, &self.pipeline, &facts);
-        notes.extend(more);
+        let (files, file_notes) = plan::files(&headers, &self.pipeline, &facts);
+        notes.extend(file_notes);
         let mut plan = GapPlan { files: Vec::new(), notes };
-        let checkpoints = match self.vouched {
+        let checkpoints = match self.move_checkpoints {
             true => Some(ledger.checkpoints(&self.pipeline.name).await?),
             false => None,
         };
-        for mut file in planned {
+        for mut file in files {
             let table = file.shape.table.clone();
             let mut movable = checkpoints.as_ref().map(|checkpoints| {
                 let (facts, stored) = (&facts.tables[&table], checkpoints.get(&table));
@@ -89,14 +89,14 @@ impl ImportGap {
             let newest = movable.as_mut().and_then(|movable| movable.as_mut().ok());
             let newest = newest.map(|movable| &mut movable.newest);
             let progress = |rows| fill::report_progress(&file.file, rows, 0);
-            let counted = open(folder, &file.file, &facts, &table)
+            let counts = open(folder, &file.file, &facts, &table)
                 .and_then(|rows| pages::count(&file, &self.nulls, rows, newest, progress));
             tracing::debug!(target: "syncline::progress", table = %file.file, ended = true);
-            match counted {
-                Ok(counted) => {
-                    (file.rows, file.doubtful) = (counted.rows, counted.doubtful);
+            match counts {
+                Ok(FileCounts { rows, null_words }) => {
+                    (file.rows, file.null_words) = (rows, null_words);
                     if let Some(movable) = movable {
-                        let change = change(movable, &**target).await;
+                        let change = checkpoint_change(movable, &**target).await;
                         file.checkpoint = Some(change.map_err(|fault| fault.of_table(&table))?);
                     }
                     plan.files.push(file);
@@ -107,22 +107,22 @@ impl ImportGap {
         Ok(plan)
     }
 
-    /// Describes every table of the target that a file may be for: those of schema `public`, without
-    /// our own, and others by name.
+    /// Describes every table of the target that a file may be for: all of schema `public` but our
+    /// own, and those of other schemas that a file's name or the caller names.
     async fn describe(&self, files: &[String], target: &dyn Target) -> Result<Facts, Fault> {
         let mut facts = target.describe(None).await?;
-        let meant = files.iter().flat_map(|file| plan::meant_by(file)).chain(self.tables.clone());
-        let elsewhere: BTreeSet<TableName> =
-            meant.filter(|table| table.schema() != DEFAULT_SCHEMA).collect();
-        if !elsewhere.is_empty() {
-            let elsewhere: Vec<TableName> = elsewhere.into_iter().collect();
-            facts.tables.extend(target.describe(Some(&elsewhere)).await?.tables);
+        let names = files.iter().flat_map(|file| plan::candidates(file)).chain(self.tables.clone());
+        let names: BTreeSet<TableName> =
+            names.filter(|table| table.schema() != DEFAULT_SCHEMA).collect();
+        if !names.is_empty() {
+            let names: Vec<TableName> = names.into_iter().collect();
+            facts.tables.extend(target.describe(Some(&names)).await?.tables);
         }
         Ok(facts)
     }
 
-    /// Writes the rows under the lease, and records the run. Repeating it changes nothing, also
-    /// after it was cut short.
+    /// Writes the rows under the lease, and records the run. A second import of the same files
+    /// changes nothing, and completes one that was interrupted.
     pub async fn run(
         &self,
         plan: &GapPlan,
@@ -131,7 +131,7 @@ impl ImportGap {
     ) -> Result<GapReport, Fault> {
         let Ports { target, ledger, meter, .. } = ports;
         let (target, ledger, run) = (&**target, &**ledger, &self.run);
-        let mut report = GapReport::begun(run, &plan.notes);
+        let mut report = GapReport::new(run, &plan.notes);
         let manual =
             ManualRun { id: run, pipeline: &self.pipeline, kind: RunKind::Csv, ledger, meter };
         let busy = manual.work(async |lease, checkpoints| {
@@ -151,10 +151,10 @@ impl ImportGap {
         folder: &dyn Folder,
         rehearse: &dyn Rehearse,
     ) -> Result<GapReport, Fault> {
-        let mut report = GapReport::begun(&self.run, &plan.notes);
+        let mut report = GapReport::new(&self.run, &plan.notes);
         let mut sink = TrialSink(rehearse.rehearse().await?);
         self.fill(plan, folder, &mut sink, &mut report).await;
-        // A trial keeps no rejected rows that could be listed.
+        // A trial keeps no rejected rows, so its hint cannot name `syncline rejects list`.
         let too_many = |fault: &&mut Fault| {
             [FaultCode::TooManyRefused, FaultCode::RowsRefused].contains(&fault.code)
         };
@@ -165,6 +165,7 @@ impl ImportGap {
         Ok(report)
     }
 
+    /// Writes all files into the sink.
     async fn fill(
         &self,
         plan: &GapPlan,
@@ -179,7 +180,7 @@ impl ImportGap {
 }
 
 /// Asks the target whether the file's newest cursor is beyond the checkpoint's.
-async fn change(
+async fn checkpoint_change(
     movable: Result<MovableCheckpoint<'_>, StayReason>,
     target: &dyn Target,
 ) -> Result<CheckpointChange, Fault> {
@@ -191,10 +192,10 @@ async fn change(
         Ok((cursor, kept, newest)) => target.reach(cursor, kept, newest).await?,
         Err(reason) => return Ok(CheckpointChange::Stays(reason)),
     };
-    Ok(movable.answered(reach))
+    Ok(movable.change(reach))
 }
 
-/// Opens a table's file: the names of its columns tell the dialect.
+/// Opens a table's file in the dialect in which its header has most of the table's columns.
 fn open(
     folder: &dyn Folder,
     file: &str,
@@ -202,11 +203,11 @@ fn open(
     table: &TableName,
 ) -> Result<Box<dyn Rows>, Fault> {
     let columns = facts.tables[table].columns.iter();
-    let known: BTreeSet<String> = columns.map(|column| header::folded(&column.name)).collect();
-    folder.open(file, &|name| known.contains(&header::folded(name)))
+    let columns: BTreeSet<String> = columns.map(|column| header::fold(&column.name)).collect();
+    folder.open(file, &|name| columns.contains(&header::fold(name)))
 }
 
-fn empty(file: &str, table: &TableName) -> Note {
+fn empty_file(file: &str, table: &TableName) -> Note {
     let text = format!("{file} is empty");
     Note::new(Weight::Warning, table, text, "export it again if the table has rows")
 }

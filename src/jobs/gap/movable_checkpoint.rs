@@ -1,7 +1,6 @@
 //! Decides whether a table's checkpoint may move when somebody vouches for its file: that it holds
-//! all rows up to its newest cursor, and that nobody was writing behind it. Whatever else speaks
-//! against it leaves the checkpoint where it is, since the next run then reads the gap once more
-//! and loses nothing.
+//! all rows up to its newest cursor, and that nobody was writing behind it. On any doubt the
+//! checkpoint stays, since the next run then reads the gap once more and loses nothing.
 
 use std::time::SystemTime;
 
@@ -17,18 +16,18 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::{Origin, OriginSide, Shape};
 use crate::engine::plan::choose;
 
-/// A checkpoint that may move, as far as is known before the file is read.
+/// A checkpoint that may move, as far as can be said before the file is read.
 pub struct MovableCheckpoint<'a> {
     checkpoint: &'a Checkpoint,
     cursor: Cursor,
-    /// Watches the rows of the file.
+    /// The newest cursor among the rows of the file that were read.
     pub newest: NewestCursor,
 }
 
 impl<'a> MovableCheckpoint<'a> {
-    /// The table's checkpoint, or why its file may not move it. The source's part of the shape that
-    /// it was made for cannot be asked: where that has changed, the next run finds it so, and reads
-    /// all.
+    /// The table's checkpoint, or the reason why its file may not move it. The source cannot be
+    /// asked whether its part of the checkpoint's shape has changed. If it has, the next run
+    /// notices it and reads all.
     pub fn of(
         file: &PlannedFile,
         facts: &TableFacts,
@@ -52,7 +51,7 @@ impl<'a> MovableCheckpoint<'a> {
         }
         let cursor = cursor_among(&names);
         let Cursor::Column { name, kind, .. } = &cursor else { return Err(StayReason::NoCursor) };
-        let made_for = Shape {
+        let expected_shape = Shape {
             filter: rule.and_then(|rule| rule.filter.clone()),
             cursor: cursor.clone(),
             origin: Origin {
@@ -61,20 +60,20 @@ impl<'a> MovableCheckpoint<'a> {
             },
             ..shape.clone()
         };
-        if !checkpoint.shape.may_fit(&made_for) {
+        if !checkpoint.shape.may_fit(&expected_shape) {
             return Err(StayReason::OtherShape);
         }
-        let lacks = names.iter().filter(|name| shape.place(name).is_none());
-        let lacks: Vec<String> = lacks.map(|&name| name.to_owned()).collect();
-        if !lacks.is_empty() {
-            return Err(StayReason::Lacks(lacks));
+        let missing = names.iter().filter(|name| shape.place(name).is_none());
+        let missing: Vec<String> = missing.map(|&name| name.to_owned()).collect();
+        if !missing.is_empty() {
+            return Err(StayReason::MissingColumns(missing));
         }
         match checkpoint {
-            Checkpoint { scan: Some(_), .. } => Err(StayReason::Cut),
+            Checkpoint { scan: Some(_), .. } => Err(StayReason::UnfinishedScan),
             Checkpoint { reached: Reached { pending: Some(_), .. }, .. } => {
-                Err(StayReason::Pending)
+                Err(StayReason::OpenTransactions)
             }
-            Checkpoint { reached: Reached { start: Some(_), .. }, .. } => Err(StayReason::Started),
+            Checkpoint { reached: Reached { start: Some(_), .. }, .. } => Err(StayReason::LookBack),
             Checkpoint { .. } => {
                 let column = shape.place(name).expect("the file lacks none of them");
                 let newest = NewestCursor::of_column(column, *kind, now);
@@ -83,14 +82,14 @@ impl<'a> MovableCheckpoint<'a> {
         }
     }
 
-    /// The question to the target, once the file is read: the cursor, the value that the table has
-    /// come to, and the newest value of the file.
+    /// The question to the target once the file is read: the cursor, the value in the checkpoint,
+    /// and the newest value of the file.
     pub fn question(&self) -> Result<(&Cursor, Option<&CursorValue>, &CursorValue), StayReason> {
         Ok((&self.cursor, self.checkpoint.reached.kept.as_ref(), self.newest.value()?))
     }
 
     /// The change that follows from the target's answer.
-    pub fn answered(self, reach: Reach) -> CheckpointChange {
+    pub fn change(self, reach: Reach) -> CheckpointChange {
         CheckpointChange::Stays(match reach {
             Reach::Further(to) => {
                 let before = self.checkpoint.clone();
@@ -104,9 +103,9 @@ impl<'a> MovableCheckpoint<'a> {
     }
 }
 
-/// The line of a rejected row that no run would ask the source for: its key is no value of its
-/// type, so the row that it stands for has another. Where a value is at fault and the type tells
-/// nothing, it may be the key's.
+/// The first line of a rejected row that no run could read from the source: its key is not a value
+/// of the key's type, so the source's row has another key. Where the database refused a value and
+/// the type does not tell, the key counts as that value.
 pub fn lost_row<'a>(
     shape: &Shape,
     rejected: impl Iterator<Item = (&'a RowKey, &'a RejectedLine)>,

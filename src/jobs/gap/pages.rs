@@ -1,4 +1,4 @@
-//! A file's rows as pages that the target takes: text COPY or JSON, of bounded bytes, each key
+//! Reads a file's rows as pages of text COPY or JSON. A page has a limit of bytes, and each key
 //! once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,11 +35,11 @@ pub struct FilePage {
     /// The line of each row, by its key.
     pub lines: Lines,
     /// The number of rows that were left out because a later one has the same key.
-    pub doubled: u64,
+    pub duplicates: u64,
 }
 
 impl<'a> FilePages<'a> {
-    /// Reads from the first row on, in pages of at most so many rows.
+    /// Reads from the first row on, in pages of at most `most_rows`.
     pub fn new(
         file: &'a PlannedFile,
         nulls: &'a Nulls,
@@ -54,30 +54,30 @@ impl<'a> FilePages<'a> {
         Self { file, nulls, rows, most_rows: u64::from(most_rows), key, newest: None }
     }
 
-    /// Watches for the newest cursor among the rows.
+    /// Looks for the newest cursor among the rows, if one is given.
     #[must_use]
-    pub fn watched(self, newest: Option<NewestCursor>) -> Self {
+    pub fn with_newest(self, newest: Option<NewestCursor>) -> Self {
         Self { newest, ..self }
     }
 
-    /// The newest cursor so far, if it is watched for.
+    /// The newest cursor so far, if it is looked for.
     pub fn newest(&self) -> Option<&NewestCursor> {
         self.newest.as_ref()
     }
 
-    /// The next page; none when the file is read. Where `only` is given, other rows are passed
-    /// over. The last of the rows with one key counts, as if each had been written in its turn.
+    /// The next page; none at the file's end. Where `only` is given, rows with other keys are left
+    /// out. Of rows with the same key the last counts, as if each had been written in turn.
     pub fn next(&mut self, only: Option<&BTreeSet<RowKey>>) -> Result<Option<FilePage>, Fault> {
         let mut bytes = Vec::new();
         let (mut places, mut lines) = (Vec::<(usize, usize)>::new(), BTreeMap::new());
-        let mut known: HashMap<Vec<String>, (usize, RowKey)> = HashMap::new();
-        let (mut doubled, mut any) = (0, false);
+        let mut rows_by_key: HashMap<Vec<String>, (usize, RowKey)> = HashMap::new();
+        let (mut duplicates, mut has_row) = (0, false);
         while bytes.len() < PAGE_BYTES && (places.len() as u64) < self.most_rows {
             let (key, line, start) = {
                 let Some(record) = self.rows.next()? else { break };
-                any = true;
+                has_row = true;
                 if let Some(newest) = &mut self.newest {
-                    newest.see(&self.file.readings, self.nulls, record);
+                    newest.add(&self.file.readings, self.nulls, record);
                 }
                 let start = bytes.len();
                 let key = write_row(self.file, self.nulls, &self.key, record, &mut bytes)?;
@@ -91,29 +91,27 @@ impl<'a> FilePages<'a> {
             let spelling =
                 values.map(|(value, (_, of_type))| value::canonical(value, of_type).into_owned());
             let place = (places.len(), key.clone());
-            if let Some((before, old)) = known.insert(spelling.collect(), place) {
-                places[before].1 = places[before].0;
-                lines.remove(&old);
-                doubled += 1;
+            if let Some((earlier, old_key)) = rows_by_key.insert(spelling.collect(), place) {
+                places[earlier].1 = places[earlier].0;
+                lines.remove(&old_key);
+                duplicates += 1;
             }
             places.push((start, bytes.len()));
             lines.insert(key, line);
         }
-        if !any {
+        if !has_row {
             return Ok(None);
         }
-        if doubled > 0 {
-            let kept: Vec<u8> =
-                places.iter().flat_map(|&(from, to)| &bytes[from..to]).copied().collect();
-            bytes = kept;
+        if duplicates > 0 {
+            bytes = places.iter().flat_map(|&(from, to)| &bytes[from..to]).copied().collect();
         }
-        let rows = places.len() as u64 - doubled;
+        let rows = places.len() as u64 - duplicates;
         let page = Page { bytes: bytes.into(), rows, last: None, complete: false };
-        Ok(Some(FilePage { page, lines, doubled }))
+        Ok(Some(FilePage { page, lines, duplicates }))
     }
 }
 
-/// Adds a row to the bytes, in the agreed form, and returns its key.
+/// Adds a row to the bytes in the agreed encoding, and returns its key.
 fn write_row(
     file: &PlannedFile,
     nulls: &Nulls,
@@ -123,7 +121,7 @@ fn write_row(
 ) -> Result<RowKey, Fault> {
     let mut values: Vec<Option<String>> = vec![None; key.len()];
     let read = file.readings.iter().map(|(reading, at)| reading.value(record.field(*at), nulls));
-    let mut line = Line::begun(&file.shape.columns, Form::of(file.shape.encoding), bytes);
+    let mut line = Line::new(&file.shape.columns, Form::of(file.shape.encoding), bytes);
     for (at, value) in read.enumerate() {
         line.add(value.as_deref());
         if let Some(part) = key.iter().position(|(place, _)| *place == at) {
@@ -131,8 +129,7 @@ fn write_row(
         }
     }
     line.end();
-    let lacking = values.iter().position(Option::is_none);
-    if let Some(part) = lacking {
+    if let Some(part) = values.iter().position(Option::is_none) {
         return Err(no_key(file, &file.shape.key[part], record.line()));
     }
     Ok(RowKey::new(values.into_iter().flatten().collect()))
@@ -148,40 +145,40 @@ fn no_key(file: &PlannedFile, column: &str, line: u64) -> Fault {
     .of_table(&file.shape.table)
 }
 
-/// The findings of a first reading of a file.
+/// The counts of a first reading of a file.
 #[derive(Debug, Default)]
-pub struct Counted {
+pub struct FileCounts {
     /// The number of rows.
     pub rows: u64,
-    /// The columns with the word null in them, and how often.
-    pub doubtful: BTreeMap<String, u64>,
+    /// The columns with the word null, which may stand for NULL, and how often.
+    pub null_words: BTreeMap<String, u64>,
 }
 
-/// Reads a file to its end and keeps nothing of it, so that what is wrong with its form is known
-/// before the first row is written.
+/// Reads a file to its end and keeps no row, so that errors in its form are known before the first
+/// row is written.
 pub fn count(
     file: &PlannedFile,
     nulls: &Nulls,
     rows: Box<dyn Rows>,
     mut newest: Option<&mut NewestCursor>,
     mut on_row: impl FnMut(u64),
-) -> Result<Counted, Fault> {
+) -> Result<FileCounts, Fault> {
     let mut pages = FilePages::new(file, nulls, rows, 1);
-    let mut counted = Counted::default();
+    let mut counts = FileCounts::default();
     let mut line = Vec::new();
     while let Some(record) = pages.rows.next()? {
         line.clear();
         write_row(file, nulls, &pages.key, record, &mut line)?;
         for (column, (reading, place)) in file.shape.columns.iter().zip(&file.readings) {
-            if reading.is_doubtful(record.field(*place), nulls) {
-                *counted.doubtful.entry(column.name.clone()).or_default() += 1;
+            if reading.is_null_word(record.field(*place), nulls) {
+                *counts.null_words.entry(column.name.clone()).or_default() += 1;
             }
         }
         if let Some(newest) = &mut newest {
-            newest.see(&file.readings, nulls, record);
+            newest.add(&file.readings, nulls, record);
         }
-        counted.rows += 1;
-        on_row(counted.rows);
+        counts.rows += 1;
+        on_row(counts.rows);
     }
-    Ok(counted)
+    Ok(counts)
 }

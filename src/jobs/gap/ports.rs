@@ -22,7 +22,7 @@ pub trait Folder: Send + Sync {
     fn open(&self, file: &str, knows: &Knows<'_>) -> Result<Box<dyn Rows>, Fault>;
 }
 
-/// The rows of one open file. However long the file is, no more than a row of it is held.
+/// The rows of one open file. However long the file is, only one row of it is in memory.
 pub trait Rows: Send {
     /// The names in the first line; none in an empty file.
     fn header(&self) -> &[String];
@@ -50,14 +50,14 @@ pub struct Field<'a> {
 }
 
 impl Record {
-    /// The row that begins in this line. `text` has its values one after the other; `ends` says of
-    /// each where it ends, and whether it stood in quotes.
+    /// Makes the row that begins in this line. `text` has its values one after the other; `ends`
+    /// has the end of each, and whether it stood in quotes.
     pub fn new(line: u64, text: String, ends: Vec<(usize, bool)>) -> Self {
         Self { line, text, ends }
     }
 
-    /// Gives the memory of the row back, for the next one.
-    pub fn emptied(self) -> (Vec<u8>, Vec<(usize, bool)>) {
+    /// Empties the row's buffers for the next row.
+    pub fn into_buffers(self) -> (Vec<u8>, Vec<(usize, bool)>) {
         let (mut bytes, mut ends) = (self.text.into_bytes(), self.ends);
         bytes.clear();
         ends.clear();
@@ -102,8 +102,8 @@ pub trait Rehearse: Send + Sync {
 /// One trial, whose pages see the rows of the pages before.
 #[async_trait]
 pub trait Rehearsal: Send {
-    /// Puts a page in as `Target::commit` does. A fault undoes that page alone, unless the
-    /// connection is gone.
+    /// Writes a page as `Target::commit` does. A fault undoes that page alone, unless the
+    /// connection is lost.
     async fn page(&mut self, shape: &Shape, page: &Page) -> Result<PageOutcome, Fault>;
 }
 

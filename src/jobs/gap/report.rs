@@ -35,10 +35,10 @@ pub struct FilledTable {
     /// The counts of the rows, each counted once.
     pub tally: Tally,
     /// The rows that were left out because a later row of the same page has their key.
-    pub doubled: u64,
+    pub duplicates: u64,
     /// The rows that the target rejects, by key.
     pub rejected: BTreeMap<RowKey, RejectedLine>,
-    /// The change of its checkpoint, where somebody vouches for the file.
+    /// The change of the table's checkpoint, where somebody vouches for the file.
     pub checkpoint: Option<CheckpointChange>,
 }
 
@@ -54,8 +54,8 @@ pub struct RejectedLine {
 }
 
 impl GapReport {
-    /// A report with nothing yet but the notes of the plan.
-    pub fn begun(run: &RunId, notes: &[Note]) -> Self {
+    /// Makes a report that has only the notes of the plan.
+    pub fn new(run: &RunId, notes: &[Note]) -> Self {
         Self {
             run: run.clone(),
             tables: Vec::new(),

@@ -1,4 +1,4 @@
-//! Takes the pages of an import: into the target, under the lease, or into a trial that is undone.
+//! Writes the pages of an import into the target, under the lease, or into a trial that is undone.
 
 use async_trait::async_trait;
 
@@ -35,15 +35,15 @@ pub trait PageSink: Send {
     /// Writes rows that were rejected before.
     async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault>;
 
-    /// Writes rows of several tables that may wait for each other, an outcome a table; none where
-    /// that cannot be tried.
+    /// Writes rows of several tables that may wait for each other, and returns an outcome for each
+    /// table; none where that cannot be tried.
     async fn retry_interdependent(
         &mut self,
         pages: &[KeyedPage<'_>],
     ) -> Result<Option<Vec<PageOutcome>>, Fault>;
 
-    /// Moves a table's checkpoint, once all rows of its file are in. False says that it is not the
-    /// checkpoint that was read before.
+    /// Moves a table's checkpoint, once all rows of its file are written. False means that it is
+    /// not the checkpoint that was read before.
     async fn move_checkpoint(&mut self, shape: &Shape, to: &CheckpointMove) -> Result<bool, Fault>;
 }
 
@@ -62,13 +62,13 @@ pub struct TargetSink<'a> {
 }
 
 impl TargetSink<'_> {
-    /// The table's checkpoint as it is. A file does not prove that it holds all that there was, nor
-    /// that nobody was writing behind it: so no cursor moves with its rows, and the next run reads
-    /// the gap once more and finds them equal. Where somebody vouches for it, the cursor moves
-    /// behind its last page, as a run's does that ends with a page without rows.
+    /// The table's checkpoint, unchanged. A file does not prove that it holds all rows, nor that
+    /// nobody was writing behind its newest one. So no cursor moves with its rows, and the next run
+    /// reads the gap once more and finds them equal. Where somebody vouches for the file, the
+    /// cursor moves after its last page, with an empty page as at the end of a run.
     fn checkpoint(&self, shape: &Shape) -> Checkpoint {
-        let begun = || Checkpoint { shape: ShapeMark::new(shape), ..Checkpoint::default() };
-        self.checkpoints.get(&shape.table).cloned().unwrap_or_else(begun)
+        let initial = || Checkpoint { shape: ShapeMark::new(shape), ..Checkpoint::default() };
+        self.checkpoints.get(&shape.table).cloned().unwrap_or_else(initial)
     }
 
     async fn commit(
@@ -81,7 +81,7 @@ impl TargetSink<'_> {
         self.target.commit(self.lease, &batch).await
     }
 
-    /// The outcome of a page, with those of its rows that are kept as rejected now.
+    /// The outcome of a page, with its rows that are now kept as rejected.
     async fn outcome(
         &self,
         rows: KeyedPage<'_>,
@@ -93,8 +93,8 @@ impl TargetSink<'_> {
         }
         let (pipeline, table) = (self.lease.pipeline(), Some(&rows.shape.table));
         let kept = self.ledger.rejects(pipeline, table, u32::MAX).await?;
-        let ours = kept.into_iter().filter(|reject| rows.lines.contains_key(&reject.key));
-        let rejected = ours.map(|reject| RejectedRow {
+        let rejects = kept.into_iter().filter(|reject| rows.lines.contains_key(&reject.key));
+        let rejected = rejects.map(|reject| RejectedRow {
             key: reject.key,
             code: reject.code,
             reason: reject.reason,
@@ -137,7 +137,7 @@ impl PageSink for TargetSink<'_> {
     }
 
     async fn move_checkpoint(&mut self, shape: &Shape, to: &CheckpointMove) -> Result<bool, Fault> {
-        // A run between the first reading and the lease knows more than the file.
+        // A run between the first reading and the lease has read more than the file holds.
         if self.checkpoints.get(&shape.table) != Some(&to.before) {
             return Ok(false);
         }

@@ -84,7 +84,7 @@ struct ImportArguments {
     json: bool,
 }
 
-/// Does one of the three.
+/// Does one of the three actions.
 pub async fn gap(arguments: &GapArguments) -> Exit {
     let json = match &arguments.action {
         Action::Sql { .. } => false,
@@ -112,9 +112,9 @@ async fn sql(
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
     let exports = job.run(&served.ports).await?;
-    // All of them are made before one is told: psql would begin with what it gets.
+    // All lines are made before the first is printed: psql would execute those before a failure.
     let lines = exports.iter().map(|export| match psql {
-        true => export.copy().map(|line| format!("{line}\n")),
+        true => export.psql_line().map(|line| format!("{line}\n")),
         false => Ok(report::export_text(export)),
     });
     for line in lines.collect::<Result<Vec<String>, Fault>>()? {
@@ -136,7 +136,7 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         pipeline: Arc::clone(&served.pipeline),
         tables: selection.parsed()?,
         nulls: Nulls(nulls.clone()),
-        vouched: *checkpoint,
+        move_checkpoints: *checkpoint,
         run: run.clone(),
     };
     let plan = job.plan(&*folder, &served.ports).await?;
@@ -145,24 +145,24 @@ async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<E
         plan.notes.iter().for_each(|note| eprintln!("{note}"));
     }
     let report = match (plan.files.is_empty(), dry_run) {
-        (true, _) => GapReport::begun(run, &plan.notes),
+        (true, _) => GapReport::new(run, &plan.notes),
         (false, true) => job.rehearse(&plan, &*folder, &*terminal.rehearse).await?,
         (false, false) => {
             if !yes && *json {
                 return Err(not_confirmed());
             }
-            if !yes && !agreed(&plan)? {
+            if !yes && !confirm(&plan)? {
                 println!("Nothing was imported.");
                 return Ok(Exit::Done);
             }
             job.run(&plan, &*folder, &served.ports).await?
         }
     };
-    tell(&plan, &report, arguments);
+    print(&plan, &report, arguments);
     Ok(exit_of(&report))
 }
 
-fn tell(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
+fn print(plan: &GapPlan, report: &GapReport, arguments: &ImportArguments) {
     if arguments.json {
         output::print_json(&report::json(plan, report, arguments.dry_run));
         return;
@@ -185,8 +185,8 @@ fn exit_of(report: &GapReport) -> Exit {
     }
 }
 
-/// Asks whoever sits at the terminal.
-fn agreed(plan: &GapPlan) -> Result<bool, Fault> {
+/// Asks the person at the terminal for consent.
+fn confirm(plan: &GapPlan) -> Result<bool, Fault> {
     if !std::io::stdin().is_terminal() {
         return Err(not_confirmed());
     }

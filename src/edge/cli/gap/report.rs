@@ -23,15 +23,15 @@ Save each result as the file that is named above it, all in one folder, with no 
 
 /// One table's export.
 pub fn export_text(export: &Export) -> String {
-    let Export { table, file, which, .. } = export;
-    let copy = match export.copy() {
+    let Export { table, file, rows_text, .. } = export;
+    let copy = match export.psql_line() {
         Ok(line) => format!("or in psql: {line}"),
         Err(fault) => format!("no line for psql: {}; {}", fault.message, fault.hint),
     };
-    format!("-- {table}: {which}\n-- save as {file}\n{};\n-- {copy}\n\n", export.query())
+    format!("-- {table}: {rows_text}\n-- save as {file}\n{};\n-- {copy}\n\n", export.query())
 }
 
-/// A line a file, and below it what of it has no counterpart.
+/// Prints a line for each file, and below the table the columns without a counterpart.
 pub fn plan_text(plan: &GapPlan) -> String {
     if plan.files.is_empty() {
         return "There is nothing to import.\n".to_owned();
@@ -51,19 +51,19 @@ pub fn plan_text(plan: &GapPlan) -> String {
         };
         say("not in the table, and ignored", &file.extra);
         say("not in the file, and left as they are", &file.missing);
-        let doubtful: Vec<String> =
-            file.doubtful.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-        say("holds the word null, which may be NULL; say --null null if it is", &doubtful);
-        if let Some(vouched) = &file.checkpoint {
-            let _ = writeln!(text, "{}: {}", file.file, checkpoint(vouched, "moves"));
+        let null_words: Vec<String> =
+            file.null_words.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        say("holds the word null, which may be NULL; say --null null if it is", &null_words);
+        if let Some(change) = &file.checkpoint {
+            let _ = writeln!(text, "{}: {}", file.file, checkpoint(change, "moves"));
         }
     }
     text
 }
 
-/// Says what becomes of a checkpoint.
-fn checkpoint(vouched: &CheckpointChange, moves: &str) -> String {
-    match vouched {
+/// The change of a checkpoint in words.
+fn checkpoint(change: &CheckpointChange, moves: &str) -> String {
+    match change {
         CheckpointChange::Moves(on) => {
             let from = on.from().map_or("nothing", CursorValue::as_str);
             format!("the checkpoint {moves} from {from} to {}", on.to.as_str())
@@ -72,7 +72,7 @@ fn checkpoint(vouched: &CheckpointChange, moves: &str) -> String {
     }
 }
 
-/// A line a table, the refused rows, and what was not done.
+/// Prints a line for each table, the rejected rows, and what a person can do next.
 pub fn text(report: &GapReport, dry_run: bool) -> String {
     if report.tables.is_empty() {
         return String::new();
@@ -99,15 +99,15 @@ pub fn text(report: &GapReport, dry_run: bool) -> String {
         text.push_str("The reasons: syncline rejects list. Mend the rows or the table, and repeat the import.\n");
     }
     let moved = if dry_run { "would move" } else { "moved" };
-    let mut vouched = false;
+    let mut has_changes = false;
     for table in &report.tables {
-        if let Some(of_table) = &table.checkpoint {
-            vouched = true;
-            let _ = writeln!(text, "{}: {}", table.table, checkpoint(of_table, moved));
+        if let Some(change) = &table.checkpoint {
+            has_changes = true;
+            let _ = writeln!(text, "{}: {}", table.table, checkpoint(change, moved));
         }
     }
     if !dry_run {
-        text.push_str(if vouched { AFTER_VOUCHED } else { AFTER_IMPORT });
+        text.push_str(if has_changes { AFTER_CHECKPOINTS } else { AFTER_IMPORT });
     }
     text
 }
@@ -116,11 +116,12 @@ const AFTER_IMPORT: &str = "\
 No cursor was moved: a file does not prove that it holds everything. The next run reads the gap once more, and \
 finds these rows equal. Where you know that the files are whole, --checkpoint moves it.\n";
 
-const AFTER_VOUCHED: &str = "\
+const AFTER_CHECKPOINTS: &str = "\
 The next run goes on from a checkpoint that moved, less the overlap; where it stays, it reads the gap once more.\n";
 
 fn line(table: &FilledTable) -> [String; 6] {
-    let counts = [table.tally.inserted, table.tally.updated, table.tally.unchanged, table.doubled];
+    let counts =
+        [table.tally.inserted, table.tally.updated, table.tally.unchanged, table.duplicates];
     let [inserted, updated, unchanged, doubled] = counts.map(|count| count.to_string());
     [
         table.table.to_string(),
@@ -132,7 +133,7 @@ fn line(table: &FilledTable) -> [String; 6] {
     ]
 }
 
-/// In the order of their lines.
+/// The rejected rows in the order of their lines.
 fn refused(table: &FilledTable) -> Vec<&RejectedLine> {
     let mut refused: Vec<&RejectedLine> = table.rejected.values().collect();
     refused.sort_by_key(|line| line.line);
@@ -142,11 +143,8 @@ fn refused(table: &FilledTable) -> Vec<&RejectedLine> {
 /// Everything as one object.
 pub fn json(plan: &GapPlan, report: &GapReport, dry_run: bool) -> Value {
     let files: Vec<Value> = plan.files.iter().map(file_json).collect();
-    let tables: Map<String, Value> = report
-        .tables
-        .iter()
-        .map(|table| (table.table.to_string(), table_json(table, dry_run)))
-        .collect();
+    let entry = |table: &FilledTable| (table.table.to_string(), table_json(table, dry_run));
+    let tables: Map<String, Value> = report.tables.iter().map(entry).collect();
     json!({
         "success": report.is_complete(),
         "dry_run": dry_run,
@@ -168,7 +166,7 @@ fn file_json(file: &PlannedFile) -> Value {
         "columns": file.shape.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),
         "extra": file.extra,
         "missing": file.missing,
-        "word_null": file.doubtful,
+        "word_null": file.null_words,
         "checkpoint": file.checkpoint.as_ref().map(checkpoint_json),
     })
 }
@@ -184,15 +182,15 @@ fn table_json(table: &FilledTable, dry_run: bool) -> Value {
         "inserted": table.tally.inserted,
         "updated": table.tally.updated,
         "unchanged": table.tally.unchanged,
-        "doubled": table.doubled,
+        "doubled": table.duplicates,
         "refused": table.rejected.len(),
         "refused_lines": rows,
         "checkpoint": table.checkpoint.as_ref().map(checkpoint_json),
     })
 }
 
-fn checkpoint_json(vouched: &CheckpointChange) -> Value {
-    match vouched {
+fn checkpoint_json(change: &CheckpointChange) -> Value {
+    match change {
         CheckpointChange::Moves(on) => json!({
             "moves": true,
             "from": on.from().map(CursorValue::as_str),

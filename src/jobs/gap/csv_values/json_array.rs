@@ -1,5 +1,5 @@
-//! Arrays in JSON's form, as the dashboard and many programs write them, in the form that Postgres
-//! reads. Numbers keep their digits: they are copied, not read.
+//! Converts arrays from JSON, as the dashboard and many programs write them, to the form that
+//! Postgres reads. Numbers are copied as text, so that they keep their digits.
 
 /// The array in Postgres' form; none where the text is no array of JSON.
 pub fn array_literal(text: &str) -> Option<String> {
@@ -11,7 +11,7 @@ pub fn array_literal(text: &str) -> Option<String> {
 /// Arrays of more dimensions than Postgres has would only be refused (`MAXDIM`).
 const DEEPEST: usize = 6;
 
-/// Writes the array that the text begins with; what follows it.
+/// Writes the array that the text begins with, and returns the text behind it.
 fn array<'a>(text: &'a str, literal: &mut String, deepest: usize) -> Option<&'a str> {
     let mut rest = text.strip_prefix('[')?.trim_start();
     literal.push('{');
@@ -34,20 +34,21 @@ fn array<'a>(text: &'a str, literal: &mut String, deepest: usize) -> Option<&'a 
     }
 }
 
-/// Writes one element, the text of a string and the letters of anything else; what follows it.
+/// Writes the element that the text begins with, and returns the text behind it. Of a string its
+/// content is written, of anything else its letters.
 fn element<'a>(text: &'a str, literal: &mut String) -> Option<&'a str> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
     let value = values.next()?.ok()?;
     let (letters, rest) = text.split_at(values.byte_offset());
     match value {
         serde_json::Value::Null => literal.push_str("NULL"),
-        serde_json::Value::String(text) => quoted(&text, literal),
-        _ => quoted(letters.trim(), literal),
+        serde_json::Value::String(text) => write_quoted(&text, literal),
+        _ => write_quoted(letters.trim(), literal),
     }
     Some(rest)
 }
 
-fn quoted(text: &str, literal: &mut String) {
+fn write_quoted(text: &str, literal: &mut String) {
     literal.push('"');
     for letter in text.chars() {
         if matches!(letter, '"' | '\\') {

@@ -1,9 +1,9 @@
-//! Writes a row's values, all of them texts, as a line in the form that the target takes.
+//! Writes a row's values, which are texts, as a line of a page: text COPY or JSON.
 
 use crate::engine::model::page::Encoding;
 use crate::engine::model::shape::MovedColumn;
 
-/// A line that values are added to, one for each moved column, in their order.
+/// A line that is being written, with one value for each moved column, in their order.
 pub struct Line<'a> {
     bytes: &'a mut Vec<u8>,
     columns: std::slice::Iter<'a, MovedColumn>,
@@ -21,7 +21,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form of texts in an encoding that was agreed on for them.
+    /// The form of lines in a page's encoding.
     pub fn of(encoding: Encoding) -> Self {
         match encoding {
             Encoding::Json => Self::Json,
@@ -31,12 +31,12 @@ impl Form {
 }
 
 impl<'a> Line<'a> {
-    /// Begins a line behind others.
-    pub fn begun(columns: &'a [MovedColumn], form: Form, bytes: &'a mut Vec<u8>) -> Self {
+    /// Begins a line at the end of the bytes.
+    pub fn new(columns: &'a [MovedColumn], form: Form, bytes: &'a mut Vec<u8>) -> Self {
         Self { bytes, columns: columns.iter(), form, at: 0 }
     }
 
-    /// Adds a value; none is NULL.
+    /// Adds a value; none stands for NULL.
     pub fn add(&mut self, value: Option<&str>) {
         let column = self.columns.next().expect("there is a value for each column, and no more");
         match self.form {
@@ -104,7 +104,7 @@ mod tests {
             merges: false,
         });
         let mut bytes = Vec::new();
-        let mut line = Line::begun(&columns, form, &mut bytes);
+        let mut line = Line::new(&columns, form, &mut bytes);
         values.into_iter().for_each(|value| line.add(value));
         line.end();
         String::from_utf8(bytes).unwrap()

@@ -105,7 +105,7 @@ impl Reading {
     }
 
     /// Says whether a value is kept as it stands, though it looks as the dashboard writes NULL.
-    pub fn is_doubtful(&self, field: Field<'_>, nulls: &Nulls) -> bool {
+    pub fn is_null_word(&self, field: Field<'_>, nulls: &Nulls) -> bool {
         nulls.0.is_empty()
             && !field.quoted
             && field.text == DASHBOARD_NULL
@@ -214,15 +214,15 @@ mod tests {
         assert_eq!(read("uuid", "NULL", false, &[]), None);
         assert_eq!(read("text", "null", false, &[]).as_deref(), Some("null"));
         assert_eq!(read("jsonb", "null", false, &[]).as_deref(), Some("null"));
-        let doubtful = |type_name: &str, quoted, nulls: Nulls| {
+        let is_null_word = |type_name: &str, quoted, nulls: Nulls| {
             let reading = Reading::of(&column(type_name, false));
-            reading.is_doubtful(Field { text: "null", quoted }, &nulls)
+            reading.is_null_word(Field { text: "null", quoted }, &nulls)
         };
-        assert!(doubtful("text", false, Nulls::default()));
-        assert!(doubtful("jsonb", false, Nulls::default()));
-        assert!(!doubtful("text", true, Nulls::default()));
-        assert!(!doubtful("integer", false, Nulls::default()));
-        assert!(!doubtful("text", false, Nulls(vec!["null".into()])));
+        assert!(is_null_word("text", false, Nulls::default()));
+        assert!(is_null_word("jsonb", false, Nulls::default()));
+        assert!(!is_null_word("text", true, Nulls::default()));
+        assert!(!is_null_word("integer", false, Nulls::default()));
+        assert!(!is_null_word("text", false, Nulls(vec!["null".into()])));
     }
 
     #[test]
