@@ -1,5 +1,5 @@
-//! The callers of the function besides QStash: a stranger, and a person. What comes back is read as
-//! any reader of the answer would read it, not with the types it was written from.
+//! Calls the function as a stranger and as a person do. Its answers are read with types of their
+//! own, so that a change of the function's types does not change what the demo expects.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +12,7 @@ use crate::demo::{Signer, random_key};
 use crate::edge::calling::{SCHEDULE_PATH, sync_path};
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 
-/// The body of a schedule that was made without one.
+/// The body that QStash sends for a schedule without a body.
 const BODY: &str = "{}";
 
 /// Calls the function over HTTP.
@@ -24,22 +24,22 @@ pub struct Caller {
     admin_token: String,
 }
 
-/// An answer, and the time that it took.
-pub struct Answered {
+/// An answer of the function.
+pub struct HttpAnswer {
     /// The status.
     pub status: StatusCode,
     /// The body, as it came.
     pub body: String,
-    /// From the first byte sent to the last one read.
-    pub took: Duration,
+    /// The time from the first byte sent to the last one read.
+    pub duration: Duration,
 }
 
-/// The answer about a schedule that was made.
+/// The answer to a call that makes the schedules.
 #[derive(Debug, Deserialize)]
-pub struct Scheduled {
+pub struct ScheduleAnswer {
     /// The outcome as a sentence.
     pub message: String,
-    /// One for the only pipeline.
+    /// The schedules, here one for the only pipeline.
     pub schedules: Vec<Schedule>,
 }
 
@@ -47,7 +47,7 @@ pub struct Scheduled {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Schedule {
-    /// When it ticks.
+    /// The cron expression.
     pub cron: String,
     /// The URL that it calls.
     pub destination: String,
@@ -57,7 +57,7 @@ pub struct Schedule {
 
 /// The part of a sync's answer that the demo shows.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Synced {
+pub struct SyncAnswer {
     /// True if all went well.
     pub success: bool,
     /// The outcome as a sentence.
@@ -79,22 +79,22 @@ pub struct Statistics {
     /// Rows that were written.
     pub total_records: u64,
     /// By table, with its schema.
-    pub tables: BTreeMap<String, Counted>,
+    pub tables: BTreeMap<String, RowCounts>,
 }
 
-/// The rows of one table that were read, by what became of them.
+/// The rows of one table that were read, counted by what was done with them.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub struct Counted {
-    /// They were new.
+pub struct RowCounts {
+    /// Rows that were new.
     pub inserted: u64,
-    /// They differed.
+    /// Rows that differed.
     pub updated: u64,
-    /// They were equal already, and not written.
+    /// Rows that were equal already, and were not written.
     pub unchanged: u64,
 }
 
 impl Caller {
-    /// Calls the function that listens at `url`, and forges with the key that QStash signs with.
+    /// Makes a caller of the function at `url`. Forged calls are signed with QStash's own key.
     pub fn new(url: &str, signing_key: String, admin_token: String) -> Result<Self, DemoError> {
         // The client is built for TLS even where none is spoken.
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
@@ -109,29 +109,29 @@ impl Caller {
         &self.admin_token
     }
 
-    /// Calls with all that QStash sends, but for the signature.
-    pub async fn unsigned(&self) -> Result<Answered, DemoError> {
+    /// Calls as QStash does, but without a signature.
+    pub async fn unsigned(&self) -> Result<HttpAnswer, DemoError> {
         self.send(self.delivery()).await
     }
 
-    /// Calls with a genuine signature, but of another body.
-    pub async fn forged(&self) -> Result<Answered, DemoError> {
+    /// Calls with a genuine signature of another body.
+    pub async fn forged(&self) -> Result<HttpAnswer, DemoError> {
         let body = br#"{"another":"body"}"#;
         let token = Signer::new(&self.signing_key).sign(&self.sync_url, body, SystemTime::now());
         self.send(self.delivery().header("Upstash-Signature", token)).await
     }
 
     /// Calls as a person does who knows the admin token.
-    pub async fn manual(&self) -> Result<Answered, DemoError> {
+    pub async fn manual(&self) -> Result<HttpAnswer, DemoError> {
         let call = self.client.post(&self.sync_url).header("x-manual-trigger", "true");
         self.send(call.bearer_auth(self.admin_token())).await
     }
 
     /// Makes the function's schedule, as an operator does.
-    pub async fn schedule(&self, url: &str) -> Result<Scheduled, DemoError> {
+    pub async fn schedule(&self, url: &str) -> Result<ScheduleAnswer, DemoError> {
         let call = self.client.post(format!("{url}{SCHEDULE_PATH}")).bearer_auth(&self.admin_token);
         let call = call.header("Content-Type", "application/json").body(r#"{"action":"create"}"#);
-        let Answered { status, body, .. } = self.send(call).await?;
+        let HttpAnswer { status, body, .. } = self.send(call).await?;
         let scheduled = serde_json::from_str(&body).ok().filter(|_| status == StatusCode::OK);
         scheduled.ok_or_else(|| {
             DemoError::Unexpected(format!("no schedule was made; the answer was {status}: {body}"))
@@ -150,33 +150,33 @@ impl Caller {
         call.header("Upstash-Message-Id", random("msg_"))
     }
 
-    async fn send(&self, call: RequestBuilder) -> Result<Answered, DemoError> {
+    async fn send(&self, call: RequestBuilder) -> Result<HttpAnswer, DemoError> {
         let sent = Instant::now();
         let answer = call.send().await?;
         let status = answer.status();
         let body = answer.text().await?;
-        Ok(Answered { status, body, took: sent.elapsed() })
+        Ok(HttpAnswer { status, body, duration: sent.elapsed() })
     }
 }
 
-impl Answered {
+impl HttpAnswer {
     /// The answer of a sync that found everything done.
-    pub fn synced(&self) -> Result<Synced, DemoError> {
-        let synced = self.slice()?;
-        match synced.done {
-            true => Ok(synced),
+    pub fn finished_sync(&self) -> Result<SyncAnswer, DemoError> {
+        let sync = self.slice()?;
+        match sync.done {
+            true => Ok(sync),
             false => Err(self.unexpected("not all is synced")),
         }
     }
 
-    /// The answer of a slice that went well, and may have left more to do.
-    pub fn slice(&self) -> Result<Synced, DemoError> {
+    /// The answer of a slice that succeeded. More may be left to do.
+    pub fn slice(&self) -> Result<SyncAnswer, DemoError> {
         if self.status != StatusCode::OK {
             return Err(self.unexpected("the sync was not done"));
         }
-        let synced: Synced = serde_json::from_str(&self.body)
+        let sync: SyncAnswer = serde_json::from_str(&self.body)
             .map_err(|error| self.unexpected(&format!("the answer cannot be read ({error})")))?;
-        if synced.success { Ok(synced) } else { Err(self.unexpected("the sync failed")) }
+        if sync.success { Ok(sync) } else { Err(self.unexpected("the sync failed")) }
     }
 
     fn unexpected(&self, what: &str) -> DemoError {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 
-use super::caller::{Answered, Statistics, qualified};
+use super::caller::{HttpAnswer, Statistics, qualified};
 use super::error::DemoError;
 use super::stage::{SOURCE, Stage, TARGET};
 use super::story::{self, Story};
@@ -45,7 +45,7 @@ async fn fill(cluster: &Cluster, story: &mut Story) -> Result<Vec<Loaded>, DemoE
     }
     let begun = Instant::now();
     let loaded = data::load(&cluster.url(SOURCE)).await?;
-    let took = begun.elapsed();
+    let duration = begun.elapsed();
     let (found, _) = compared(cluster).await?;
     let is_loaded = |(found, loaded): (&Compared, &Loaded)| {
         found.source_rows.unsigned_abs() == loaded.rows && found.target_rows == 0
@@ -53,7 +53,7 @@ async fn fill(cluster: &Cluster, story: &mut Story) -> Result<Vec<Loaded>, DemoE
     if found.len() != loaded.len() || !found.iter().zip(&loaded).all(is_loaded) {
         return unexpected(&format!("slave was to be full and prod empty, not {found:?}"));
     }
-    story.loaded(took)?;
+    story.loaded(duration)?;
     story.compared(&found)?;
     Ok(loaded)
 }
@@ -69,18 +69,18 @@ async fn first_call(stage: &Stage, story: &mut Story, loaded: &[Loaded]) -> Resu
         loaded.iter().map(|loaded| (qualified(loaded.table), (loaded.rows, 0))).collect();
     check_written(&tick.statistics(), expected)?;
     story.say(story::COMPARISON)?;
-    let (found, took) = compared(&stage.cluster).await?;
+    let (found, duration) = compared(&stage.cluster).await?;
     story.compared(&found)?;
     check_equal(&found)?;
-    Ok(story.equal(&found, took)?)
+    Ok(story.equal(&found, duration)?)
 }
 
 async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
     story.day_begins()?;
     let changed = data::change(&stage.cluster.url(SOURCE)).await?;
     story.changed(&changed)?;
-    let (found, took) = compared(&stage.cluster).await?;
-    story.compared_again(&found, took)?;
+    let (found, duration) = compared(&stage.cluster).await?;
+    story.compared_again(&found, duration)?;
     let is_seen =
         |compared: &Compared| compared.equal != changed.iter().any(|by| by.table == compared.table);
     if !found.iter().all(is_seen) {
@@ -91,10 +91,10 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
     story.ticked(&tick)?;
     check_written(&tick.statistics(), expected(&changed))?;
     story.say(story::UNCHANGED)?;
-    let (found, took) = compared(&stage.cluster).await?;
+    let (found, duration) = compared(&stage.cluster).await?;
     story.compared(&found)?;
     check_equal(&found)?;
-    Ok(story.equal(&found, took)?)
+    Ok(story.equal(&found, duration)?)
 }
 
 async fn third_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
@@ -102,9 +102,9 @@ async fn third_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
     let tick = tick(stage).await?;
     story.ticked(&tick)?;
     check_written(&tick.statistics(), Written::new())?;
-    let (found, took) = compared(&stage.cluster).await?;
+    let (found, duration) = compared(&stage.cluster).await?;
     check_equal(&found)?;
-    Ok(story.equal(&found, took)?)
+    Ok(story.equal(&found, duration)?)
 }
 
 /// Calls by those whom the function does not know, and by a person whom it knows.
@@ -119,10 +119,10 @@ async fn others(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
         return unexpected(&format!("refusals were to be alike, not {}", forged.body));
     }
     story.refused_alike("The same call with a signature made for another body", &forged)?;
-    let answered = stage.caller.manual().await?;
-    let synced = answered.synced()?;
-    story.person(&answered, &synced)?;
-    if synced.kind == "manual" { Ok(()) } else { unexpected("the call was manual") }
+    let response = stage.caller.manual().await?;
+    let answer = response.finished_sync()?;
+    story.person(&response, &answer)?;
+    if answer.kind == "manual" { Ok(()) } else { unexpected("the call was manual") }
 }
 
 /// The rows that a sync has to write after these changes.
@@ -143,7 +143,7 @@ pub(super) fn check_written(told: &Statistics, expected: Written) -> Result<(), 
     let Statistics { total_records, tables } = told;
     let tables = tables.iter();
     let told: Written = tables
-        .map(|(table, counted)| (table.clone(), (counted.inserted, counted.updated)))
+        .map(|(table, counts)| (table.clone(), (counts.inserted, counts.updated)))
         .filter(|(_, written)| *written != (0, 0))
         .collect();
     let sum: u64 = expected.values().map(|(inserted, updated)| inserted + updated).sum();
@@ -156,8 +156,8 @@ pub(super) fn check_written(told: &Statistics, expected: Written) -> Result<(), 
 }
 
 /// Refused is what was answered 401.
-pub(super) fn check_refused(answered: &Answered) -> Result<(), DemoError> {
-    match answered.status {
+pub(super) fn check_refused(response: &HttpAnswer) -> Result<(), DemoError> {
+    match response.status {
         StatusCode::UNAUTHORIZED => Ok(()),
         status => unexpected(&format!("the call was to be refused with 401, not {status}")),
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::caller::{Answered, Schedule, Scheduled, Synced, qualified};
+use super::caller::{HttpAnswer, Schedule, ScheduleAnswer, SyncAnswer, qualified};
 use super::page::{Page, spent};
 use super::stage::{SOURCE, Stage, TARGET};
 use super::ticks::{Slice, Tick};
@@ -49,7 +49,7 @@ impl Story {
     }
 
     /// The server, where it came from, and its databases.
-    pub fn server(&mut self, cluster: &Cluster, took: Duration) -> io::Result<()> {
+    pub fn server(&mut self, cluster: &Cluster, duration: Duration) -> io::Result<()> {
         self.page.say(&format!(
             "A throwaway Postgres {} listens on 127.0.0.1:{}, ready after {}.\n\
              Its programs are in {}.\n\
@@ -57,17 +57,17 @@ impl Story {
              never writes, and {TARGET}, which it brings up to date.",
             cluster.release(),
             cluster.port(),
-            spent(took),
+            spent(duration),
             cluster.binaries().display()
         ))
     }
 
     /// Says what the source was filled with.
-    pub fn loaded(&mut self, took: Duration) -> io::Result<()> {
+    pub fn loaded(&mut self, duration: Duration) -> io::Result<()> {
         self.page.say(&format!(
             "{SOURCE} has been filled in {} with the flights that left New York City in\n\
              January 2013, their airlines, airports and planes, and the weather; {TARGET} is empty.",
-            spent(took)
+            spent(duration)
         ))
     }
 
@@ -82,7 +82,7 @@ impl Story {
     }
 
     /// Says what calls the function, and when.
-    pub fn qstash(&mut self, stage: &Stage, made: &Scheduled) -> io::Result<()> {
+    pub fn qstash(&mut self, stage: &Stage, made: &ScheduleAnswer) -> io::Result<()> {
         self.page.heading("The schedule")?;
         self.page.say(&format!(
             "A local QStash listens on {}. Its clock stands until the demo steps it:\n\
@@ -108,8 +108,8 @@ impl Story {
 
     /// Shows what each slice of a tick answered, and the rows of each table.
     pub fn ticked(&mut self, tick: &Tick) -> io::Result<()> {
-        let rows = tick.slices.iter().map(|Slice { at, synced }| {
-            let Synced { success: _, message: _, kind, done, duration_ms, statistics } = synced;
+        let rows = tick.slices.iter().map(|Slice { at, answer }| {
+            let SyncAnswer { success: _, message: _, kind, done, duration_ms, statistics } = answer;
             vec![
                 humantime::format_rfc3339_seconds(*at).to_string(),
                 kind.clone(),
@@ -130,8 +130,8 @@ impl Story {
             return Ok(());
         }
         let rows = TABLES.iter().filter_map(|table| {
-            let counted = statistics.tables.get(&qualified(table))?;
-            let counts = [counted.inserted, counted.updated, counted.unchanged];
+            let counts = statistics.tables.get(&qualified(table))?;
+            let counts = [counts.inserted, counts.updated, counts.unchanged];
             Some(
                 [vec![(*table).to_owned()], counts.map(|count| count.to_string()).to_vec()]
                     .concat(),
@@ -153,12 +153,12 @@ impl Story {
     }
 
     /// That all tables are equal; only for what was found so.
-    pub fn equal(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
+    pub fn equal(&mut self, compared: &[Compared], duration: Duration) -> io::Result<()> {
         let rows: i64 = compared.iter().map(|found| found.source_rows).sum();
         let tables = compared.len();
         self.page.say(&format!(
             "{SOURCE} and {TARGET} are equal: {rows} rows in {tables} tables, compared in {}.",
-            spent(took)
+            spent(duration)
         ))
     }
 
@@ -181,12 +181,12 @@ impl Story {
     }
 
     /// Says how many tables differ now.
-    pub fn compared_again(&mut self, compared: &[Compared], took: Duration) -> io::Result<()> {
+    pub fn compared_again(&mut self, compared: &[Compared], duration: Duration) -> io::Result<()> {
         let different = compared.iter().filter(|found| !found.equal).count();
         self.page.say(&format!(
             "The same comparison sees it: {different} of {} tables are different, found in {}.",
             compared.len(),
-            spent(took)
+            spent(duration)
         ))
     }
 
@@ -196,29 +196,29 @@ impl Story {
     }
 
     /// Says how a call was refused.
-    pub fn refused(&mut self, what: &str, answered: &Answered) -> io::Result<()> {
-        let Answered { status, body, took } = answered;
-        self.page.say(&format!("{what}\nis answered {status} after {}:\n{body}", spent(*took)))
+    pub fn refused(&mut self, what: &str, response: &HttpAnswer) -> io::Result<()> {
+        let HttpAnswer { status, body, duration } = response;
+        self.page.say(&format!("{what}\nis answered {status} after {}:\n{body}", spent(*duration)))
     }
 
     /// Says how another call was refused, with the same body.
-    pub fn refused_alike(&mut self, what: &str, answered: &Answered) -> io::Result<()> {
-        let Answered { status, took, .. } = answered;
+    pub fn refused_alike(&mut self, what: &str, response: &HttpAnswer) -> io::Result<()> {
+        let HttpAnswer { status, duration, .. } = response;
         self.page.say(&format!(
             "{what}\nis answered {status} after {}, in the same words. What was wrong with a call\n\
              is not told to who made it; the function's log has it (WARN, on stderr).",
-            spent(*took)
+            spent(*duration)
         ))
     }
 
     /// Says how a person's call was answered.
-    pub fn person(&mut self, answered: &Answered, synced: &Synced) -> io::Result<()> {
+    pub fn person(&mut self, response: &HttpAnswer, answer: &SyncAnswer) -> io::Result<()> {
         self.page.say(&format!(
             "A person's call with the admin token, and no signature,\n\
              is answered {} after {}: {}.",
-            answered.status,
-            spent(answered.took),
-            synced.message
+            response.status,
+            spent(response.duration),
+            answer.message
         ))
     }
 
@@ -256,7 +256,7 @@ impl Story {
     }
 
     /// That all is cleared away, and what to do next.
-    pub fn ending(&mut self, took: Duration, kept: bool) -> io::Result<()> {
+    pub fn ending(&mut self, duration: Duration, kept: bool) -> io::Result<()> {
         self.page.text(
             "\nThe function, QStash and both databases are stopped, and their files are removed.",
         )?;
@@ -270,7 +270,8 @@ impl Story {
             ("run", "does it"),
             ("serve", "serves the function on a port of this machine"),
         ];
-        self.page.text(&format!("All of this took {}. What you can do next:\n", spent(took)))?;
+        self.page
+            .text(&format!("All of this took {}. What you can do next:\n", spent(duration)))?;
         for (command, does) in commands {
             self.page.text(&format!("  {syncline} {command:<11}   {does}"))?;
         }

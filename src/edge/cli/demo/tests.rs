@@ -5,13 +5,13 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::caller::Answered;
+use super::caller::HttpAnswer;
 use super::steps::{check_equal, check_refused, check_written, expected};
 use crate::demo::compare::Compared;
 use crate::demo::data::{Change, Changed, TABLES};
 
-fn answered(status: StatusCode, body: &Value) -> Answered {
-    Answered { status, body: body.to_string(), took: Duration::ZERO }
+fn response(status: StatusCode, body: &Value) -> HttpAnswer {
+    HttpAnswer { status, body: body.to_string(), duration: Duration::ZERO }
 }
 
 /// An answer that says that 3 flights were inserted and 2 updated.
@@ -68,13 +68,13 @@ fn a_sync_counts_as_done_if_status_and_body_say_so() {
     ];
 
     for (status, body, is_done) in cases {
-        assert_eq!(answered(status, &body).synced().is_ok(), is_done, "{status} {body}");
+        assert_eq!(response(status, &body).finished_sync().is_ok(), is_done, "{status} {body}");
     }
 }
 
 #[test]
 fn the_answer_must_count_the_rows_that_were_changed_no_more_and_no_fewer() {
-    let synced = answered(StatusCode::OK, &body()).synced().unwrap();
+    let answer = response(StatusCode::OK, &body()).finished_sync().unwrap();
     let inserted = |rows| Changed { table: "flights", how: Change::Inserted, rows };
     let updated = Changed { table: "flights", how: Change::Updated, rows: 2 };
     let airline = Changed { table: "airlines", how: Change::Inserted, rows: 1 };
@@ -88,7 +88,7 @@ fn the_answer_must_count_the_rows_that_were_changed_no_more_and_no_fewer() {
 
     for (changed, is_right) in cases {
         assert_eq!(
-            check_written(&synced.statistics, expected(&changed)).is_ok(),
+            check_written(&answer.statistics, expected(&changed)).is_ok(),
             is_right,
             "{changed:?}"
         );
@@ -104,14 +104,14 @@ fn the_sum_must_fit_the_tables() {
         Changed { table: "flights", how: Change::Updated, rows: 2 },
     ];
 
-    let synced = answered(StatusCode::OK, &body).synced().unwrap();
+    let answer = response(StatusCode::OK, &body).finished_sync().unwrap();
 
-    assert!(check_written(&synced.statistics, expected(&changed)).is_err());
+    assert!(check_written(&answer.statistics, expected(&changed)).is_err());
 }
 
 #[test]
 fn a_refusal_is_401_and_nothing_else() {
-    let refusal = |status| check_refused(&answered(status, &json!({})));
+    let refusal = |status| check_refused(&response(status, &json!({})));
 
     assert!(refusal(StatusCode::UNAUTHORIZED).is_ok());
     assert!(refusal(StatusCode::OK).is_err());

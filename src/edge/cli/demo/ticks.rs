@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 
-use super::caller::{Answered, Counted, Statistics, Synced};
+use super::caller::{HttpAnswer, RowCounts, Statistics, SyncAnswer};
 use super::error::DemoError;
 use super::stage::Stage;
 use crate::demo::qstash::{LogEntry, LogState, Response};
@@ -19,7 +19,7 @@ pub struct Slice {
     /// When it was answered, by QStash's clock.
     pub at: SystemTime,
     /// The answer.
-    pub synced: Synced,
+    pub answer: SyncAnswer,
 }
 
 /// A tick with all that followed of it.
@@ -46,29 +46,29 @@ pub async fn tick(stage: &Stage) -> Result<Tick, DemoError> {
 
 /// Reads a slice from a line of QStash's log; lines of another kind have none.
 fn slice(entry: &LogEntry) -> Option<Result<Slice, DemoError>> {
-    let answered = |response: &Response| Answered {
+    let response = |response: &Response| HttpAnswer {
         status: StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY),
         body: String::from_utf8_lossy(&response.body).into_owned(),
-        took: Duration::ZERO,
+        duration: Duration::ZERO,
     };
     if !matches!(entry.state, LogState::Delivered | LogState::Error) {
         return None;
     }
-    let answered = answered(entry.response.as_ref()?);
+    let response = response(entry.response.as_ref()?);
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(entry.time);
-    Some(answered.slice().map(|synced| Slice { at, synced }))
+    Some(response.slice().map(|answer| Slice { at, answer }))
 }
 
 impl Tick {
     /// A tick is a scheduled slice and then continuations, of which the last finds all done.
     pub(super) fn checked(slices: Vec<Slice>) -> Result<Self, DemoError> {
-        let kinds = slices.iter().map(|slice| slice.synced.kind.as_str());
+        let kinds = slices.iter().map(|slice| slice.answer.kind.as_str());
         let expected = std::iter::once("scheduled").chain(std::iter::repeat("continuation"));
         let in_order = kinds.zip(expected).all(|(kind, expected)| kind == expected);
         let Some((last, before)) = slices.split_last() else {
             return Err(DemoError::Unexpected("the tick called nobody".to_owned()));
         };
-        if !in_order || !last.synced.done || before.iter().any(|slice| slice.synced.done) {
+        if !in_order || !last.answer.done || before.iter().any(|slice| slice.answer.done) {
             return Err(DemoError::Unexpected(format!("these slices are no chain: {slices:?}")));
         }
         Ok(Self { slices })
@@ -77,14 +77,14 @@ impl Tick {
     /// Adds up what all slices wrote.
     pub fn statistics(&self) -> Statistics {
         let mut total = Statistics { total_records: 0, tables: BTreeMap::new() };
-        for Slice { synced, .. } in &self.slices {
-            total.total_records += synced.statistics.total_records;
-            for (table, counted) in &synced.statistics.tables {
-                let Counted { inserted, updated, unchanged } =
+        for Slice { answer, .. } in &self.slices {
+            total.total_records += answer.statistics.total_records;
+            for (table, counts) in &answer.statistics.tables {
+                let RowCounts { inserted, updated, unchanged } =
                     total.tables.entry(table.clone()).or_default();
-                *inserted += counted.inserted;
-                *updated += counted.updated;
-                *unchanged += counted.unchanged;
+                *inserted += counts.inserted;
+                *updated += counts.updated;
+                *unchanged += counts.unchanged;
             }
         }
         total

@@ -1,4 +1,4 @@
-//! The mark of a check or a step, and the line that begins with it.
+//! The mark of a check or a step, and the line that begins with that mark.
 
 use serde::Serialize;
 
@@ -6,18 +6,18 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// As it ought to be.
+    /// The check succeeded.
     Ok,
-    /// It needed a check that failed, and was not made.
+    /// The check was not made, since it depends on one that failed.
     Skip,
-    /// It works, and somebody should look at it.
+    /// The check succeeded, but a person should look at the result.
     Warn,
-    /// It does not work.
+    /// The check failed.
     Fail,
 }
 
 impl Mark {
-    /// A sign where a person looks on; a word that is found by searching everywhere else.
+    /// The mark as a sign, for a terminal, or as a word that can be searched for.
     pub fn text(self, signs: bool) -> &'static str {
         match (self, signs) {
             (Self::Ok, true) => "✓",
@@ -32,9 +32,9 @@ impl Mark {
     }
 }
 
-/// The line of a check or a step, and below it what to do, if anything.
-pub fn marked_line(mark: &str, name: &str, width: usize, found: &str, remedy: &str) -> String {
-    let mut text = format!("{mark} {name:width$}  {found}\n");
+/// The line of a check or a step, and below it the remedy, if there is one.
+pub fn marked_line(mark: &str, name: &str, width: usize, result: &str, remedy: &str) -> String {
+    let mut text = format!("{mark} {name:width$}  {result}\n");
     if !remedy.is_empty() {
         text.push_str(&format!("      {remedy}\n"));
     }
