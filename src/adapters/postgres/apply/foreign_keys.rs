@@ -75,15 +75,15 @@ impl ForeignKey {
     /// `place` numbers the rows of both.
     pub fn needs(&self, shape: &Shape, staged: &str, parents: Option<&str>, place: &str) -> String {
         let values = self.columns.iter().map(|name| format!("s.{}", sql::ident(name)));
-        let helper = match parents {
-            Some(parents) => format!(
-                "(select p.{place}::int8 from {parents} as p where {found} limit 1)",
-                found = self.finds("s")
-            ),
-            None => "null::int8".to_owned(),
+        let (helper, beside) = match parents {
+            Some(parents) => {
+                let found = self.finds("s");
+                (format!("p.{place}"), format!(" left join {parents} as p on {found}"))
+            }
+            None => ("null".to_owned(), String::new()),
         };
         format!(
-            "select s.{place}::int8, {helper}, {shown} from {staged} as s where {points} \
+            "select s.{place}::int8, {helper}::int8, {shown} from {staged} as s{beside} where {points} \
              and not exists (select from {stored} as p where {found}) and not {left_alone}",
             shown = row_sql::shown(values),
             points = self.points("s"),

@@ -18,6 +18,7 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::{HASHES, NO_HASHES};
 use crate::engine::model::shape::Shape;
 
 /// The unique indexes of a table, each with its parts, its condition, and the columns that could be
@@ -94,11 +95,13 @@ pub async fn free(
     uniques: &[Unique],
 ) -> Result<u64, PostgresError> {
     let mut moved = 0;
+    session.prepare(HASHES).await?;
     for unique in uniques {
         if let Some((column, value)) = &unique.freed {
             moved += session.execute(&unique.free_sql(shape, column, value)).await?;
         }
     }
+    session.prepare(NO_HASHES).await?;
     Ok(moved)
 }
 
@@ -176,14 +179,15 @@ impl Unique {
         let set: Vec<String> = parts().map(|part| format!("w.{part} is not null")).collect();
         let shown = row_sql::shown(parts().map(|part| format!("w.{part}")));
         let (helper, stays) = match (&self.freed, leaving) {
-            (None, _) => ("null::int8".to_owned(), String::new()),
+            (None, _) => ("null".to_owned(), String::new()),
             (Some(_), leaving) => {
                 let own = same_key(shape, "o", "h");
-                let helper = format!("(select o.{place}::int8 from {staged} as o where {own})");
+                let beside = format!(" left join {staged} as o on {own}");
                 let stays = leaving.map(|leaving| {
-                    format!(" where not exists (select from {leaving} as o where {own})")
+                    let own = same_key(shape, "l", "h");
+                    format!(" where not exists (select from {leaving} as l where {own})")
                 });
-                (helper, stays.unwrap_or_default())
+                (format!("o.{place}"), beside + &stays.unwrap_or_default())
             }
         };
         format!(
@@ -192,7 +196,7 @@ impl Unique {
              wanted as materialized (select *, row_number() over (\
                partition by {parted} order by {place}) as turn from valued as w where {set}) \
              select w.{place}::int8, null::int8, {shown} from wanted as w where w.turn > 1 \
-             union all select w.{place}::int8, {helper}, {shown} from wanted as w \
+             union all select w.{place}::int8, {helper}::int8, {shown} from wanted as w \
                cross join lateral (select {holder} from {stored} as h \
                  where {covered} and {has} and not ({other})) as h{stays}",
             key = key(shape, ""),

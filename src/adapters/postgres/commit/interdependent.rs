@@ -31,7 +31,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::{copy_frames, keys};
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
-use crate::adapters::postgres::sql::transaction::{PART, Purpose};
+use crate::adapters::postgres::sql::transaction::{HASHES, NO_HASHES, PART, Purpose};
 use crate::adapters::postgres::state::{history, lease, rejects};
 use crate::engine::model::lease::Lease;
 use crate::engine::model::range::{RowKey, Side};
@@ -193,6 +193,7 @@ async fn leave_out_in_vain(
             tables.push((at, at));
         }
     }
+    session.prepare(HASHES).await?;
     let answers = statements.iter().map(|statement| session.query(statement, []));
     let mut needs = Vec::new();
     for ((at, helper), rows) in tables.into_iter().zip(try_join_all(answers).await?) {
@@ -202,6 +203,7 @@ async fn leave_out_in_vain(
                 .map(|need| ((at, need.place), need.helper.map(|place| (helper, place)))),
         );
     }
+    session.prepare(NO_HASHES).await?;
     let vain = in_vain(&needs);
     for (at, table) in waiting.iter().enumerate() {
         let of_table = vain.keys().filter(|(table, _)| *table == at);

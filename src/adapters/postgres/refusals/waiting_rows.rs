@@ -21,7 +21,7 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::rows::keys::{self, SplitPage};
 use crate::adapters::postgres::sql::refusal::Refused;
-use crate::adapters::postgres::sql::transaction::PART;
+use crate::adapters::postgres::sql::transaction::{HASHES, PART};
 use crate::adapters::postgres::state::rejects::NewReject;
 use crate::engine::model::facts::Reference;
 use crate::engine::model::page::Page;
@@ -121,7 +121,8 @@ async fn look(
     }
     stage::stage(session, shape, page).await?;
     // Filled in the order of the rows, which is that of the page.
-    session.prepare(&format!("alter table {STAGED} add column {place} serial")).await?;
+    let numbered = format!("alter table {STAGED} add column {place} serial; {HASHES}");
+    session.prepare(&numbered).await?;
     let answers = statements.iter().map(|statement| session.query(statement, []));
     for (constraint, rows) in constraints.iter_mut().zip(try_join_all(answers).await?) {
         constraint.needs = rows.iter().map(Need::read).collect();

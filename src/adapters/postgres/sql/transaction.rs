@@ -128,6 +128,13 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
 pub const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
     case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, true);";
 
+/// Lets a statement join by hashes that compares staged rows with one another: they have no index,
+/// and nested loops over ten thousand of them are a hundred million steps.
+pub const HASHES: &str = "set local enable_hashjoin = on";
+
+/// Pins the joins to nested loops again.
+pub const NO_HASHES: &str = "set local enable_hashjoin = off";
+
 /// A page's rows are found by key, one index look-up each: its cost follows the page, never the
 /// table. The planner knows nothing of a table made a moment ago and would sometimes read the
 /// whole target to hash it.
