@@ -54,9 +54,9 @@ enum Route {
     Direct,
 }
 
-/// An answer.
+/// An answer over HTTP.
 #[derive(Debug)]
-pub struct Answered {
+pub struct HttpAnswer {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -67,7 +67,7 @@ pub struct Answered {
     pub cut: bool,
 }
 
-impl Answered {
+impl HttpAnswer {
     /// The body, as far as it is text.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
@@ -75,35 +75,35 @@ impl Answered {
 }
 
 /// The rules by which a request is repeated.
-pub struct Repeating<'a> {
+pub struct RepeatRules<'a> {
     /// The time that all attempts may take together.
     pub patience: Duration,
-    /// Says whether another attempt may be answered otherwise.
-    pub passes: &'a (dyn Fn(&Answered) -> bool + Sync),
+    /// Says whether another attempt may get another answer.
+    pub may_pass: &'a (dyn Fn(&HttpAnswer) -> bool + Sync),
     /// Says whether the server is about to start again, so that more attempts are of use.
-    pub restarts: &'a (dyn Fn(&Answered) -> bool + Sync),
-    /// Repeats a call that was cut, too: the other side may have done it.
-    pub after_a_cut: bool,
+    pub restarts: &'a (dyn Fn(&HttpAnswer) -> bool + Sync),
+    /// A call that was cut is repeated too, although the service may have done it.
+    pub after_cut: bool,
     /// Counts an attempt, before it is made.
-    pub counts: &'a (dyn Fn() + Sync),
+    pub count: &'a (dyn Fn() + Sync),
     /// Says whether the part of a body that was read is enough; the number is the start of its
-    /// newest bytes. The connection is not kept then.
-    pub suffices: &'a (dyn Fn(&[u8], usize) -> bool + Sync),
+    /// newest bytes. If so, the connection is closed.
+    pub is_enough: &'a (dyn Fn(&[u8], usize) -> bool + Sync),
 }
 
 /// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// There was no connection; nothing was sent.
+    /// There was no connection, so nothing was sent.
     #[error("No connection: {0}")]
-    Unreached(String),
-    /// The network, or the other side, ended the call.
+    NoConnection(String),
+    /// The network or the service ended the call.
     #[error("The call was cut: {0}")]
     Cut(String),
     /// The answer took too long.
     #[error("No answer within {0} ms")]
-    Silent(u128),
-    /// The answer has more bytes than are read.
+    Timeout(u128),
+    /// The answer is larger than the limit.
     #[error("The answer is larger than {0} MiB")]
     TooLarge(usize),
 }
@@ -130,48 +130,48 @@ impl Http {
         &self,
         request: RequestBuilder,
         patience: Duration,
-    ) -> Result<Answered, NoAnswer> {
-        let repeating = Repeating {
+    ) -> Result<HttpAnswer, NoAnswer> {
+        let rules = RepeatRules {
             patience,
-            passes: &|answered| is_passing(answered.status),
+            may_pass: &|answer| is_passing(answer.status),
             restarts: &|_| false,
-            after_a_cut: true,
-            counts: &|| (),
-            suffices: &|_, _| false,
+            after_cut: true,
+            count: &|| (),
+            is_enough: &|_, _| false,
         };
-        self.repeat(request, &repeating).await
+        self.repeat(request, &rules).await
     }
 
     /// Sends a request, and repeats it by the caller's rules.
     pub async fn repeat(
         &self,
         request: RequestBuilder,
-        repeating: &Repeating<'_>,
-    ) -> Result<Answered, NoAnswer> {
-        let Repeating { patience, passes, restarts, after_a_cut, counts, suffices } = *repeating;
+        rules: &RepeatRules<'_>,
+    ) -> Result<HttpAnswer, NoAnswer> {
+        let RepeatRules { patience, may_pass, restarts, after_cut, count, is_enough } = *rules;
         let (start, mut pauses) = (Instant::now(), Pauses::default());
         let until = start + patience;
         loop {
-            counts();
-            // A request that could not be built has no copy; the call says why.
+            count();
+            // A request that could not be built has no copy; sending it returns the error.
             let Some(copy) = request.try_clone() else {
                 return once(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let answered = once_until(copy, left, patience, suffices).await;
-            let (least, restarts) = match &answered {
-                Ok(answered) if passes(answered) => {
-                    (retry_after(&answered.headers, SystemTime::now()), restarts(answered))
+            let answer = once_until(copy, left, patience, is_enough).await;
+            let (least, restarts) = match &answer {
+                Ok(answer) if may_pass(answer) => {
+                    (retry_after(&answer.headers, SystemTime::now()), restarts(answer))
                 }
-                Err(NoAnswer::Unreached(_)) => (None, false),
-                Err(NoAnswer::Cut(_)) if after_a_cut => (None, false),
-                _ => return answered,
+                Err(NoAnswer::NoConnection(_)) => (None, false),
+                Err(NoAnswer::Cut(_)) if after_cut => (None, false),
+                _ => return answer,
             };
             let pause = pauses.next(least.unwrap_or_default(), restarts, start.elapsed());
             let left = until.saturating_duration_since(Instant::now());
             match pause.filter(|pause| *pause < left) {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return answered,
+                None => return answer,
             }
         }
     }
@@ -213,7 +213,7 @@ pub async fn once(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,
-) -> Result<Answered, NoAnswer> {
+) -> Result<HttpAnswer, NoAnswer> {
     once_until(request, left, patience, &|_, _| false).await
 }
 
@@ -221,19 +221,19 @@ async fn once_until(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,
-    suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
-) -> Result<Answered, NoAnswer> {
-    let silent = || NoAnswer::Silent(patience.as_millis());
+    is_enough: &(dyn Fn(&[u8], usize) -> bool + Sync),
+) -> Result<HttpAnswer, NoAnswer> {
+    let timeout = || NoAnswer::Timeout(patience.as_millis());
     let cut = |error: reqwest::Error| match (error.is_connect(), error.is_timeout()) {
-        (true, true) => NoAnswer::Silent(CONNECT_TIMEOUT.as_millis()),
-        (true, false) => NoAnswer::Unreached(error_text(error)),
-        (false, true) => silent(),
+        (true, true) => NoAnswer::Timeout(CONNECT_TIMEOUT.as_millis()),
+        (true, false) => NoAnswer::NoConnection(error_text(error)),
+        (false, true) => timeout(),
         (false, false) => NoAnswer::Cut(error_text(error)),
     };
     let call = async {
         let mut response = request.send().await.map_err(cut)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        // The length that a header names is no more than a hint.
+        // The length in the header is only a hint.
         let length = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut body = Vec::with_capacity(length.unwrap_or_default().min(LARGEST_ANSWER));
         while let Some(chunk) = response.chunk().await.map_err(cut)? {
@@ -242,13 +242,13 @@ async fn once_until(
                 return Err(NoAnswer::TooLarge(LARGEST_ANSWER >> 20));
             }
             body.extend_from_slice(&chunk);
-            if suffices(&body, known) {
-                return Ok(Answered { status, headers, body: body.into(), cut: true });
+            if is_enough(&body, known) {
+                return Ok(HttpAnswer { status, headers, body: body.into(), cut: true });
             }
         }
-        Ok(Answered { status, headers, body: body.into(), cut: false })
+        Ok(HttpAnswer { status, headers, body: body.into(), cut: false })
     };
-    tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(silent()))
+    tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(timeout()))
 }
 
 /// The error's text with its causes, without the URL.
@@ -385,8 +385,8 @@ mod tests {
             let (roots, port, served) = offering(offered);
             let request = client(Route::Direct, roots).get(format!("https://localhost:{port}/it"));
             let patience = Duration::from_secs(5);
-            let answered = once(request, patience, patience).await;
-            assert!(answered.is_err(), "the server hangs up");
+            let answer = once(request, patience, patience).await;
+            assert!(answer.is_err(), "the server hangs up");
             let (protocol, first) = served.join().unwrap();
             assert_eq!(protocol.as_deref(), agreed.map(str::as_bytes));
             assert_eq!(String::from_utf8_lossy(&first), begins);

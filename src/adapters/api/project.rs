@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use reqwest::RequestBuilder;
 
-use super::http::{Answered, Http, NoAnswer, Repeating, retry_after};
+use super::http::{Http, HttpAnswer, NoAnswer, RepeatRules, retry_after};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
 use crate::engine::model::range::Side;
@@ -149,20 +149,20 @@ impl Api {
         let request = with_key(self.http.client().post(url), &self.project)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let repeating = Repeating {
+        let rules = RepeatRules {
             patience: PATIENCE,
-            passes: &|answered| match repeat {
-                Repeat::Always => matches!(answered.status.as_u16(), 429 | 502 | 503 | 520..=527),
-                Repeat::IfNotTaken => was_not_taken(answered),
+            may_pass: &|answer| match repeat {
+                Repeat::Always => matches!(answer.status.as_u16(), 429 | 502 | 503 | 520..=527),
+                Repeat::IfNotTaken => was_not_taken(answer),
             },
             restarts: &is_restarting,
-            after_a_cut: repeat == Repeat::Always,
-            counts: &|| self.meter.count(),
-            suffices: &|_, _| false,
+            after_cut: repeat == Repeat::Always,
+            count: &|| self.meter.count(),
+            is_enough: &|_, _| false,
         };
-        let failure = match self.http.repeat(request, &repeating).await {
-            Ok(answered) if answered.status.is_success() => return Ok(answered.body),
-            Ok(answered) => failure_of(&answered),
+        let failure = match self.http.repeat(request, &rules).await {
+            Ok(answer) if answer.status.is_success() => return Ok(answer.body),
+            Ok(answer) => failure_of(&answer),
             Err(none) => Failure::NoAnswer(none),
         };
         Err(self.failed(failure))
@@ -192,11 +192,11 @@ pub fn with_key(request: RequestBuilder, project: &Project) -> RequestBuilder {
 }
 
 /// Says whether the gateway or PostgREST answered before the database took the call.
-fn was_not_taken(answered: &Answered) -> bool {
-    match answered.status.as_u16() {
+fn was_not_taken(answer: &HttpAnswer) -> bool {
+    match answer.status.as_u16() {
         429 => true,
         503 => matches!(
-            serde_json::from_slice::<Body>(&answered.body),
+            serde_json::from_slice::<Body>(&answer.body),
             Ok(Body { code, .. }) if matches!(code.as_str(), "PGRST000" | "PGRST002")
         ),
         _ => false,
@@ -204,16 +204,16 @@ fn was_not_taken(answered: &Answered) -> bool {
 }
 
 /// Says whether the database, or PostgREST before it, is about to start again.
-pub fn is_restarting(answered: &Answered) -> bool {
+pub fn is_restarting(answer: &HttpAnswer) -> bool {
     const CODES: [&str; 4] = ["57P01", "PGRST000", "PGRST001", "PGRST002"];
-    let body = serde_json::from_slice::<Body>(&answered.body);
-    answered.status == 503 && body.is_ok_and(|body| CODES.contains(&body.code.as_str()))
+    let body = serde_json::from_slice::<Body>(&answer.body);
+    answer.status == 503 && body.is_ok_and(|body| CODES.contains(&body.code.as_str()))
 }
 
 /// Reads the reason from an answer that is no success.
-fn failure_of(answered: &Answered) -> Failure {
-    let status = answered.status.as_u16();
-    match serde_json::from_slice::<Body>(&answered.body) {
+fn failure_of(answer: &HttpAnswer) -> Failure {
+    let status = answer.status.as_u16();
+    match serde_json::from_slice::<Body>(&answer.body) {
         Ok(Body { code, message, .. }) if code == "PGRST303" && message.contains("expired") => {
             Failure::KeyExpired
         }
@@ -223,8 +223,7 @@ fn failure_of(answered: &Answered) -> Failure {
             401 | 403 => Failure::Key(status),
             402 => Failure::Quota,
             429 => Failure::Busy(
-                retry_after(&answered.headers, SystemTime::now())
-                    .map_or(1, |pause| pause.as_secs()),
+                retry_after(&answer.headers, SystemTime::now()).map_or(1, |pause| pause.as_secs()),
             ),
             413 => Failure::TooLarge,
             504 | 524 | 544 => Failure::GatewayTimeout,
@@ -242,10 +241,10 @@ mod tests {
 
     use super::*;
 
-    fn answered(status: u16, body: &str) -> Answered {
+    fn answer(status: u16, body: &str) -> HttpAnswer {
         let status = StatusCode::from_u16(status).unwrap();
         let body = Bytes::copy_from_slice(body.as_bytes());
-        Answered { status, headers: HeaderMap::new(), body, cut: false }
+        HttpAnswer { status, headers: HeaderMap::new(), body, cut: false }
     }
 
     fn coded(code: &str) -> String {
@@ -278,7 +277,7 @@ mod tests {
             (540, gateways, "is paused"),
             (544, gateways, "gave up: its gateway waited no longer for the database"),
         ] {
-            let failure = failure_of(&answered(status, body));
+            let failure = failure_of(&answer(status, body));
             let key_setting = "TARGET_SERVICE_ROLE_KEY".to_owned();
             let text = ApiError { side: Side::Target, key_setting, failure }.to_string();
             assert_eq!(text, format!("The target's project {expected}"), "{status} {body}");
@@ -298,7 +297,7 @@ mod tests {
             (504, "", false),
             (520, "", false),
         ] {
-            assert_eq!(was_not_taken(&answered(status, body)), untaken, "{status} {body}");
+            assert_eq!(was_not_taken(&answer(status, body)), untaken, "{status} {body}");
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn of_no_answer(error: &NoAnswer) -> Judgement {
             "leave the table out, or give the database's own postgres:// URL: one row of it is larger \
              than what is read over an API",
         ),
-        NoAnswer::Unreached(_) | NoAnswer::Cut(_) | NoAnswer::Silent(_) => (
+        NoAnswer::NoConnection(_) | NoAnswer::Cut(_) | NoAnswer::Timeout(_) => (
             FaultCode::Unreachable,
             "check the project's URL and the network; the next run goes on where this one stopped",
         ),

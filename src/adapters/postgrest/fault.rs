@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::adapters::api::http::{Answered, NoAnswer};
+use crate::adapters::api::http::{HttpAnswer, NoAnswer};
 use crate::adapters::api::verdict;
 use crate::adapters::json_rows::BadRow;
 use crate::engine::model::fault::{Fault, Step};
@@ -82,8 +82,8 @@ fn in_brackets(code: &str, words: Option<&str>) -> String {
 
 impl RestError {
     /// Reads the error from an answer that is no success.
-    pub fn from_answer(answered: &Answered, key_setting: &str) -> Self {
-        let body: ErrorBody = serde_json::from_slice(&answered.body).unwrap_or_default();
+    pub fn from_answer(answer: &HttpAnswer, key_setting: &str) -> Self {
+        let body: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
         let code = body.code.unwrap_or_default();
         // A gateway has no code and knows nothing of rows.
         let names_no_value = code.is_empty()
@@ -93,7 +93,7 @@ impl RestError {
                 .any(|start| code.starts_with(start));
         let words = body.message.as_ref().filter(|_| names_no_value);
         let words = words.map(|words| words.chars().take(LONGEST_WORDS).collect());
-        let status = answered.status.as_u16();
+        let status = answer.status.as_u16();
         let to_key = match status {
             401 | 403 => format!(" to the key in {key_setting}"),
             _ => String::new(),
@@ -264,8 +264,8 @@ mod tests {
     fn error(status: u16, body: &str) -> RestError {
         let body = body.to_owned().into();
         let status = StatusCode::from_u16(status).unwrap();
-        let answered = Answered { status, headers: HeaderMap::new(), body, cut: false };
-        RestError::from_answer(&answered, "SOURCE_SERVICE_ROLE_KEY")
+        let answer = HttpAnswer { status, headers: HeaderMap::new(), body, cut: false };
+        RestError::from_answer(&answer, "SOURCE_SERVICE_ROLE_KEY")
     }
 
     fn coded(status: u16, code: &str) -> RestError {

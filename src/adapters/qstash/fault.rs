@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::adapters::api::http::{Answered, NoAnswer, retry_after};
+use crate::adapters::api::http::{HttpAnswer, NoAnswer, retry_after};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 
@@ -12,7 +12,7 @@ pub enum QStashError {
     /// QStash did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
-    /// QStash is out of order.
+    /// QStash failed.
     #[error("QStash answered {0}")]
     Broken(u16),
     /// QStash takes no more calls for a while.
@@ -21,7 +21,7 @@ pub enum QStashError {
     /// The plan's messages of the day are used up.
     #[error("The messages of the day are used up")]
     Quota,
-    /// The token is not of this account, region or right.
+    /// The token is of another account or region, or lacks a right.
     #[error("QStash does not accept the token ({0})")]
     Token(u16),
     /// QStash has nothing of that name.
@@ -30,7 +30,7 @@ pub enum QStashError {
     /// The plan's limit of schedules, queues or parallelism is reached.
     #[error("A limit of the plan is reached: {0}")]
     Plan(String),
-    /// The call has not the form that QStash wants.
+    /// QStash refused the form of the call.
     #[error("QStash answered {status}: {text}")]
     Refused {
         /// The status.
@@ -48,9 +48,9 @@ const LONGEST_TEXT: usize = 300;
 
 impl QStashError {
     /// Reads the error from an answer that is no success.
-    pub fn from_answer(answered: &Answered) -> Self {
-        let Answered { status, headers, .. } = answered;
-        let body = answered.text();
+    pub fn from_answer(answer: &HttpAnswer) -> Self {
+        let HttpAnswer { status, headers, .. } = answer;
+        let body = answer.text();
         match status.as_u16() {
             401 | 403 => Self::Token(status.as_u16()),
             404 => Self::NotFound,
@@ -123,13 +123,13 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| {
             (name.parse().expect("a header's name"), value.parse().expect("a header's value"))
         });
-        let answered = Answered {
+        let answer = HttpAnswer {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::from_iter(headers),
             body: body.to_owned().into(),
             cut: false,
         };
-        QStashError::from_answer(&answered).into_fault()
+        QStashError::from_answer(&answer).into_fault()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Method, RequestBuilder};
 
-use crate::adapters::api::http::{Answered, Http};
+use crate::adapters::api::http::{Http, HttpAnswer};
 use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -24,7 +24,7 @@ use fault::QStashError;
 /// The time that a call about schedules may take, since a person waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// QStash as one account knows it.
+/// A client of QStash for one account.
 pub struct QStash {
     http: Http,
     url: String,
@@ -48,11 +48,11 @@ impl QStash {
         &self,
         request: RequestBuilder,
         patience: Duration,
-    ) -> Result<Answered, QStashError> {
-        let answered = self.http.send(request, patience).await?;
-        match answered.status.is_success() {
-            true => Ok(answered),
-            false => Err(QStashError::from_answer(&answered)),
+    ) -> Result<HttpAnswer, QStashError> {
+        let answer = self.http.send(request, patience).await?;
+        match answer.status.is_success() {
+            true => Ok(answer),
+            false => Err(QStashError::from_answer(&answer)),
         }
     }
 
@@ -76,7 +76,7 @@ fn no_schedule() -> Fault {
     )
 }
 
-/// Adds the headers of every message, whether we publish it or a schedule does.
+/// Adds the headers of a message that is published now or by a schedule.
 fn with_terms(request: RequestBuilder, terms: &Terms) -> RequestBuilder {
     let Terms { retries, retry_delay, timeout, failure_url, flow, label } = terms;
     let request = request
@@ -127,7 +127,7 @@ impl Schedules for QStash {
     async fn find(&self, id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault> {
         let request = self.request(Method::GET, &format!("schedules/{id}"));
         match self.send(request, PATIENCE).await {
-            Ok(answered) => wire::schedule(&answered.text()).map(Some),
+            Ok(answer) => wire::schedule(&answer.text()).map(Some),
             Err(QStashError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -156,7 +156,7 @@ impl Schedules for QStash {
     async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
         let request = self.request(Method::DELETE, &format!("schedules/{id}"));
         match self.send(request, PATIENCE).await {
-            // The answer to the first attempt may have been lost.
+            // An earlier attempt may have deleted it, and its answer been lost.
             Ok(_) | Err(QStashError::NotFound) => Ok(()),
             Err(error) => Err(error.into_fault()),
         }

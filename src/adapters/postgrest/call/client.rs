@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::list_limit::ListLimit;
 use super::query::{self, Query};
 use super::rows::Rows;
-use crate::adapters::api::http::{Answered, Http, Repeating};
+use crate::adapters::api::http::{Http, HttpAnswer, RepeatRules};
 use crate::adapters::api::project::{PATIENCE, is_restarting, with_key};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::project::Project;
@@ -74,12 +74,12 @@ impl Client {
         let request = self.http.client().get(url);
         let request = request.header("Accept", "application/json").header("Prefer", prefer);
         // Each byte of a row that is larger than a page is looked at once.
-        let suffices = |body: &[u8], known: usize| {
+        let is_enough = |body: &[u8], known: usize| {
             let unseen = if known > most_bytes { known } else { 0 };
             body.len() > most_bytes && body[unseen..].contains(&b'\n')
         };
-        let answered = self.send(request, shape.table.schema(), &suffices).await?;
-        Rows::read(answered, most_bytes)
+        let answer = self.send(request, shape.table.schema(), &is_enough).await?;
+        Rows::read(answer, most_bytes)
     }
 
     /// Reads the API's description of a schema and its tables.
@@ -104,23 +104,21 @@ impl Client {
         &self,
         request: RequestBuilder,
         schema: &str,
-        suffices: &(dyn Fn(&[u8], usize) -> bool + Sync),
-    ) -> Result<Answered, RestError> {
+        is_enough: &(dyn Fn(&[u8], usize) -> bool + Sync),
+    ) -> Result<HttpAnswer, RestError> {
         let request = with_key(request, &self.project).header("Accept-Profile", schema.as_bytes());
         let refusal =
-            |answered: &Answered| RestError::from_answer(answered, self.project.key_setting());
-        let repeating = Repeating {
+            |answer: &HttpAnswer| RestError::from_answer(answer, self.project.key_setting());
+        let rules = RepeatRules {
             patience: PATIENCE,
-            passes: &|answered| {
-                !answered.status.is_success() && refusal(answered).passes_by_itself()
-            },
+            may_pass: &|answer| !answer.status.is_success() && refusal(answer).passes_by_itself(),
             restarts: &is_restarting,
-            after_a_cut: true,
-            counts: &|| self.meter.count(),
-            suffices,
+            after_cut: true,
+            count: &|| self.meter.count(),
+            is_enough,
         };
-        let answered = self.http.repeat(request, &repeating).await?;
-        self.clock.set(&answered.headers, Timestamp::now());
-        if answered.status.is_success() { Ok(answered) } else { Err(refusal(&answered)) }
+        let answer = self.http.repeat(request, &rules).await?;
+        self.clock.set(&answer.headers, Timestamp::now());
+        if answer.status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::super::fault::RestError;
 use super::wire;
-use crate::adapters::api::http::Answered;
+use crate::adapters::api::http::HttpAnswer;
 use crate::adapters::json_rows;
 
 /// The whole rows of a list, as a page of JSON.
@@ -21,9 +21,9 @@ pub struct Rows {
 
 impl Rows {
     /// Reads the rows that fit into so many bytes, one row at least.
-    pub fn read(answered: Answered, most_bytes: usize) -> Result<Self, RestError> {
-        let total = total(&answered);
-        let Answered { body, cut, .. } = answered;
+    pub fn read(answer: HttpAnswer, most_bytes: usize) -> Result<Self, RestError> {
+        let total = total(&answer);
+        let HttpAnswer { body, cut, .. } = answer;
         let bytes = wire::list_items(body, cut).ok_or(RestError::Stranger)?;
         let mut rows = Self { bytes: Bytes::new(), ends: Vec::new(), cut, total };
         let mut end = 0;
@@ -63,8 +63,8 @@ impl Rows {
 }
 
 /// The number of all rows that match, where the request asked for it.
-fn total(answered: &Answered) -> Option<u64> {
-    let range = answered.headers.get("Content-Range")?;
+fn total(answer: &HttpAnswer) -> Option<u64> {
+    let range = answer.headers.get("Content-Range")?;
     range.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn rows(body: &str, cut: bool, most_bytes: usize) -> Rows {
         let headers = HeaderMap::from_iter([(CONTENT_RANGE, "0-1/7".parse().unwrap())]);
         let body = Bytes::copy_from_slice(body.as_bytes());
-        Rows::read(Answered { status: StatusCode::OK, headers, body, cut }, most_bytes).unwrap()
+        Rows::read(HttpAnswer { status: StatusCode::OK, headers, body, cut }, most_bytes).unwrap()
     }
 
     #[test]
