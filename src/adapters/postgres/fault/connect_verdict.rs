@@ -218,3 +218,58 @@ fn unproven(doubt: &Doubt, asked: Asked, host: &str, words: Words) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::database::DatabaseUrl;
+
+    fn judged_at(host: &str, cause: ConnectCause, step: Step) -> (FaultCode, String) {
+        let url = DatabaseUrl::parse(&format!("postgres://me:hunter2@{host}/app")).unwrap();
+        let error = ConnectError::new(&url, cause);
+        assert!(!format!("{error:?}").contains("hunter2"));
+        judged(&error, step)
+    }
+
+    fn unknown_issuer() -> ConnectCause {
+        ConnectCause::Certificate(Box::new(CertificateError::UnknownIssuer))
+    }
+
+    #[test]
+    fn a_hint_names_the_side_and_the_providers_page() {
+        for (host, page) in [
+            ("db.abcdefgh.supabase.co", "supabase.com/docs"),
+            ("aws-0-eu-central-1.pooler.supabase.com", "prod-ca-2021.crt"),
+            ("a.b.eu-west-1.rds.amazonaws.com", "UsingWithRDS.SSL.html"),
+            ("a.b.db.ondigitalocean.com", "docs.digitalocean.com"),
+            ("a.b.europe-west1.sql.goog", "cloud.google.com"),
+            ("ec2-1-2-3-4.compute-1.amazonaws.com", "devcenter.heroku.com"),
+            ("a.postgres.database.azure.com", "learn.microsoft.com"),
+            ("db.example.com", "syncline certificate target shows it"),
+        ] {
+            let (code, hint) = judged_at(host, unknown_issuer(), Step::ConnectTarget);
+            assert_eq!(code, FaultCode::TlsRefused);
+            assert!(hint.contains(page) && hint.contains("TARGET_SSL_CA"), "{page}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_ipv6_is_sent_to_supabases_pooler() {
+        let host = "db.abcdefgh.supabase.co";
+        let unknown = || std::io::Error::from(ErrorKind::NotFound);
+        for cause in [
+            ConnectCause::UnknownHost(unknown()),
+            ConnectCause::Socket(ErrorKind::NetworkUnreachable.into()),
+        ] {
+            let (code, hint) = judged_at(host, cause, Step::ConnectSource);
+            assert_eq!(code, FaultCode::Unreachable);
+            assert!(hint.contains("IPv6") && hint.contains("pooler's host"), "{hint}");
+        }
+        let refused = ConnectCause::Socket(ErrorKind::ConnectionRefused.into());
+        let (_, hint) = judged_at(host, refused, Step::ConnectSource);
+        assert!(hint.contains("a paused project"), "{hint}");
+        let (_, hint) =
+            judged_at("db.example.com", ConnectCause::UnknownHost(unknown()), Step::ConnectSource);
+        assert!(hint.contains("db.example.com") && !hint.contains("IPv6"), "{hint}");
+    }
+}
