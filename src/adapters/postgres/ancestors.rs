@@ -110,5 +110,5 @@ fn key_of(shape: &Shape, row: &str, name: &str) -> String {
 }
 
 fn is_native(shape: &Shape, name: &str) -> bool {
-    sql::built_in(shape.source_type(name))
+    sql::casts_like_a_literal(shape.source_type(name))
 }

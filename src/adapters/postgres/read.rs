@@ -225,16 +225,24 @@ fn parents_sql(fetch: &FetchParents<'_>) -> String {
 /// The condition that a row has one of these values. They may be ten thousands, which the server
 /// reads faster as arrays, and looks up in a hash table or by an index.
 fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
-    let named = columns.iter().map(|column| ordered(shape, column)).collect::<Vec<_>>().join(", ");
     let (mut arrays, mut names, mut casts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut own = Vec::new();
     for (place, column) in columns.iter().enumerate() {
         let texts = sql::text_array(values.iter().map(|row| row[place].as_str()));
         arrays.push(format!("{}::text[]", sql::literal(&texts)));
+        let (value, type_name) = (format!("k.value_{place}"), shape.source_type(column));
+        if sql::casts_like_a_literal(type_name) {
+            own.push(format!("r.{}", sql::ident(column)));
+            casts.push(format!("{value}::{type_name}"));
+        } else {
+            own.push(format!("r.{}::text", sql::ident(column)));
+            casts.push(value);
+        }
         names.push(format!("value_{place}"));
-        casts.push(cast_as_ordered(shape, column, &format!("k.value_{place}")));
     }
     format!(
-        "({named}) in (select {casts} from unnest({arrays}) as k({names}))",
+        "({own}) in (select {casts} from unnest({arrays}) as k({names}))",
+        own = own.join(", "),
         casts = casts.join(", "),
         arrays = arrays.join(", "),
         names = names.join(", "),
@@ -342,11 +350,7 @@ fn ordered(shape: &Shape, column: &str) -> String {
 }
 
 fn as_ordered(shape: &Shape, column: &str, value: &CursorValue) -> String {
-    cast_as_ordered(shape, column, &sql::literal(value.as_str()))
-}
-
-fn cast_as_ordered(shape: &Shape, column: &str, value: &str) -> String {
     let type_name = shape.source_type(column);
     let cast = if sql::built_in(type_name) { type_name } else { "text" };
-    format!("{value}::{cast}")
+    format!("{}::{cast}", sql::literal(value.as_str()))
 }

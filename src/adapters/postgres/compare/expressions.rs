@@ -182,9 +182,7 @@ impl<'a> Rows<'a> {
         let pairs = self.keys().enumerate().map(|(place, column)| {
             let own = self.own_type(column);
             let (quoted, asked) = (format!("r.{}", sql::ident(&column.name)), asked(place));
-            // A text that is cast to `regclass` is looked up, and no table is called -, which
-            // stands for none.
-            match sql::built_in(own) && !own.starts_with("reg") {
+            match sql::casts_like_a_literal(own) {
                 _ if self.side == Side::Source && is_respelled(column) => {
                     format!("{} = {asked}", self.key_text(column))
                 }

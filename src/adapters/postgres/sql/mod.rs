@@ -54,6 +54,12 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Says whether a text that is cast to the type is read as a literal of it would be. A text that is
+/// cast to `regclass` and its like is looked up, and no table is called -, which stands for none.
+pub fn casts_like_a_literal(type_name: &str) -> bool {
+    built_in(type_name) && !type_name.starts_with("reg")
+}
+
 /// The text of an array of texts.
 pub fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut array = String::from("{");
