@@ -132,6 +132,11 @@ impl App {
         postgres::for_project(side, state_schema)
     }
 
+    /// The SQL that a person runs there besides, to let the service role suppress triggers.
+    pub fn suppress_triggers_sql() -> &'static str {
+        postgres::SUPPRESS_TRIGGERS
+    }
+
     /// A new run's id, from the system's randomness.
     pub fn new_run(&self) -> RunId {
         let mut bits = [0; 16];

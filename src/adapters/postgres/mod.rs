@@ -49,5 +49,5 @@ mod target;
 #[cfg(feature = "cli")]
 pub use export::PostgresExport;
 pub use source::PostgresSource;
-pub use state::tables::for_project;
+pub use state::tables::{SUPPRESS_TRIGGERS, for_project};
 pub use target::PostgresTarget;

@@ -14,6 +14,10 @@ pub struct ProjectSqlArguments {
     /// The schema of the state tables, as SYNC_STATE_SCHEMA has it
     #[arg(long, default_value = "public")]
     schema: String,
+
+    /// Let the service role suppress triggers that both sides have
+    #[arg(long)]
+    suppress_triggers: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -30,6 +34,13 @@ pub fn project_sql(arguments: &ProjectSqlArguments) -> Exit {
         ProjectSide::Source => Side::Source,
         ProjectSide::Target => Side::Target,
     };
+    if arguments.suppress_triggers && side == Side::Source {
+        eprintln!("--suppress-triggers is for the target: nothing is written to the source");
+        return Exit::Usage;
+    }
     println!("{}", App::project_sql(side, &arguments.schema));
+    if arguments.suppress_triggers {
+        println!("{}", App::suppress_triggers_sql());
+    }
     Exit::Done
 }

@@ -24,6 +24,9 @@ const FILES: &[&str] = &[
 /// The function that lets the program work on a project over its API.
 const RUN: &str = include_str!("../../../../infra/sql/api/run.sql");
 
+/// The functions that let the service role suppress triggers.
+pub const SUPPRESS_TRIGGERS: &str = include_str!("../../../../infra/sql/api/suppress_triggers.sql");
+
 /// Serialises whoever upgrades, for the length of the transaction. The number is ours alone by
 /// chance; whoever else takes it makes an upgrade wait.
 const UPGRADE_LOCK: i64 = 0x5379_6e63_6c69_6e65;
