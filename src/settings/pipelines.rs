@@ -4,7 +4,7 @@
 use crate::engine::model::address::{Address, Database};
 use crate::engine::model::cron::{BadCron, Cron};
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline, TargetTriggers};
+use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline};
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
@@ -25,8 +25,6 @@ pub struct PipelineSettings {
     pub source: NamedAddress<Address>,
     /// The database that is written.
     pub target: NamedAddress<Database>,
-    /// The setting of the target's triggers.
-    pub triggers: TargetTriggers,
 }
 
 /// A database with the setting that people know it by: a variable, or a place in the file.
@@ -82,8 +80,9 @@ pub(super) fn read(
             deletes,
             add_columns: adds.or(file.add_columns).unwrap_or(false),
             lookback,
+            triggers: file.triggers,
         };
-        complete.push(PipelineSettings { pipeline, source, target, triggers: file.triggers });
+        complete.push(PipelineSettings { pipeline, source, target });
     }
     complete
 }

@@ -99,7 +99,7 @@ impl App {
             // Rows and ledger share a connection, since they are in the same database.
             let database = set.target.address.clone();
             let database =
-                PostgresTarget::new(database, &state_schema, set.triggers, meter.clone());
+                PostgresTarget::new(database, &state_schema, set.pipeline.triggers, meter.clone());
             #[cfg(feature = "cli")]
             terminal
                 .insert(set.pipeline.name.clone(), TerminalPorts::join(&set, &database, &meter));

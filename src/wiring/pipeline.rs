@@ -23,7 +23,7 @@ pub fn join(
     meter: Meter,
     notifier: Option<Arc<dyn Notifier>>,
 ) -> Served {
-    let PipelineSettings { pipeline, source, target, triggers: _ } = set;
+    let PipelineSettings { pipeline, source, target } = set;
     let ports = Ports {
         source: adapters::open_source(source.address, &meter),
         target: Box::new(database.clone()),

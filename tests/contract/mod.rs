@@ -243,5 +243,6 @@ fn pipeline() -> Pipeline {
         deletes: Deletes::Off,
         add_columns: false,
         lookback: None,
+        triggers: TargetTriggers::default(),
     }
 }

@@ -19,6 +19,7 @@ mod rooms;
 mod safety;
 mod sync;
 mod tls;
+mod triggers;
 mod values;
 mod verify;
 mod world;

@@ -18,9 +18,9 @@ use super::sql::transaction::Purpose;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
-use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::trigger::Firing;
 use crate::jobs::gap::ports::{PageOutcome, Rehearsal, Rehearse, RejectedRow};
 
 /// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent
@@ -31,7 +31,8 @@ const MOST_OVER_API: usize = 4 * PAGE_BYTES;
 /// dropped.
 struct Trial {
     session: Session,
-    triggers: TargetTriggers,
+    /// A page has suppressed triggers.
+    suppressed: bool,
     /// The most bytes that are tried, if there is a limit.
     most_bytes: Option<usize>,
     /// The bytes of the pages so far.
@@ -56,7 +57,7 @@ impl Rehearse for PostgresTarget {
         };
         begin.await.map_err(|error| to_fault(error, Step::Write))?;
         let most_bytes = self.pool.is_project().then_some(MOST_OVER_API);
-        Ok(Box::new(Trial { session, triggers: self.triggers, most_bytes, tried: 0 }))
+        Ok(Box::new(Trial { session, suppressed: false, most_bytes, tried: 0 }))
     }
 }
 
@@ -67,7 +68,9 @@ impl Rehearsal for Trial {
         if self.most_bytes.is_some_and(|most_bytes| self.tried > most_bytes) {
             return Err(too_many().of_table(&shape.table));
         }
-        let error = match self.attempt(shape, page).await {
+        let tried = self.attempt(shape, page).await;
+        self.suppressed |= shape.triggers == Firing::Suppress;
+        let error = match tried {
             Ok(tried) => return Ok(tried),
             Err(error) => error,
         };
@@ -93,12 +96,9 @@ fn too_many() -> Fault {
 impl Trial {
     async fn attempt(&self, shape: &Shape, page: &Page) -> Result<PageOutcome, PostgresError> {
         let session = &self.session;
-        session.attempt(REHEARSED, PINNED_PATH).await?;
+        let firing = if self.suppressed { triggers::FIRING } else { "" };
+        session.attempt(REHEARSED, &format!("{firing}{PINNED_PATH}")).await?;
         agreement::hold(session, shape, Side::Target).await?;
-        if self.triggers == TargetTriggers::Suppress {
-            session.batch("set local session_replication_role to default").await?;
-            triggers::begin(session, self.triggers, &[shape]).await?;
-        }
         let WrittenPage { tally, rejects, straight: _ } =
             write(session, shape, page, false, Waiting::Reject).await?;
         session.release(REHEARSED).await?;

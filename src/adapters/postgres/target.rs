@@ -57,8 +57,7 @@ impl PostgresTarget {
 
     /// A place to write rows to under the lease.
     fn destination<'a>(&'a self, session: &'a Session, lease: &'a Lease) -> Destination<'a> {
-        let Self { schema, triggers, .. } = self;
-        Destination { session, schema, lease, triggers: *triggers }
+        Destination { session, schema: &self.schema, lease }
     }
 
     /// Writes a page, in one call where the target is behind an API.

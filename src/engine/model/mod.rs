@@ -18,5 +18,5 @@ pub use places::{address, authority, certificate, database, project, provider, s
 pub use runs::{budget, checkpoint, delivery, history, lease, meter, notice, run, writer};
 pub use tables::{
     addition, cursor, deletes, facts, page, range, reject, sequence, shape, shape_mark, survey,
-    table, type_name,
+    table, trigger, type_name,
 };

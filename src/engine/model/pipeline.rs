@@ -33,15 +33,19 @@ pub struct Pipeline {
     /// The look-back of the first run of a table, where no rule says otherwise; none for
     /// everything.
     pub lookback: Option<Duration>,
+    /// The policy for the target's triggers.
+    pub triggers: TargetTriggers,
 }
 
 /// The policy for the target's triggers when rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetTriggers {
-    /// They fire, as for anybody who writes.
+    /// They do not fire in tables where all of them have done their work on the source already.
     #[default]
+    Auto,
+    /// They fire, as for anybody who writes.
     Fire,
-    /// They do not fire, where they are ordinary ones and the role may say so.
+    /// They do not fire, and the role must have the right to say so.
     Suppress,
 }
 
@@ -107,6 +111,7 @@ impl Pipeline {
             deletes: Deletes::Off,
             add_columns: false,
             lookback: None,
+            triggers: TargetTriggers::Fire,
         }
     }
 

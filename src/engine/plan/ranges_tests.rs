@@ -11,6 +11,7 @@ use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::{MovedColumn, Origin};
 use crate::engine::model::table::TableName;
+use crate::engine::model::trigger::Firing;
 
 /// A side: the digest of each row by its key.
 type Rows = BTreeMap<u32, i64>;
@@ -180,6 +181,7 @@ fn shape() -> Shape {
         estimated_rows: 0,
         mark: None,
         lookback: None,
+        triggers: Firing::Fire,
     }
 }
 

@@ -246,6 +246,8 @@ fn restrict(facts: &TableFacts, columns: &HeaderMatch) -> TableFacts {
     let mut table = facts.clone();
     table.columns.retain(|column| columns.has(&column.name));
     table.keys.retain(|key| key.iter().all(|name| columns.has(name)));
+    // A file does not tell which triggers its rows went through.
+    table.triggers = Vec::new();
     table
 }
 

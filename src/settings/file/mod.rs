@@ -42,8 +42,11 @@ pub(super) struct FilePipeline {
     pub lookback: Option<Duration>,
 }
 
-const TRIGGERS: [(&str, TargetTriggers); 2] =
-    [("fire", TargetTriggers::Fire), ("suppress", TargetTriggers::Suppress)];
+const TRIGGERS: [(&str, TargetTriggers); 3] = [
+    ("auto", TargetTriggers::Auto),
+    ("fire", TargetTriggers::Fire),
+    ("suppress", TargetTriggers::Suppress),
+];
 
 const POLICIES: [(&str, Policy); 2] =
     [("source-wins", Policy::SourceWins), ("newest-wins", Policy::NewestWins)];

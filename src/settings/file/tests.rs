@@ -66,7 +66,7 @@ fn everything_that_a_file_may_say_is_read() {
         lookback: Some(Duration::from_secs(30 * 86_400)),
     };
     assert_eq!(first.rules, [jobs]);
-    assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Fire));
+    assert_eq!((first.triggers, second.triggers), (TargetTriggers::Suppress, TargetTriggers::Auto));
     assert!(second.source.url.is_none() && second.tables.is_none() && second.rules.is_empty());
 }
 

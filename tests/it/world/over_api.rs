@@ -3,8 +3,8 @@
 use std::sync::{OnceLock, mpsc};
 
 use syncline::engine::model::range::Side;
+use syncline::wiring::App;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
 use super::Database;
@@ -61,16 +61,10 @@ pub fn connects_to(side: Side, for_what: &str) -> bool {
     connects
 }
 
-/// The service role may suppress triggers, as a person can allow it from Postgres 15 on.
+/// Lets the service role suppress triggers, as a person does in a project's SQL editor.
 pub async fn allow_to_suppress(client: &Client) {
-    // The grant is the cluster's: two tests that give it at once would be in each other's way.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-    let _guard = ONE_AT_A_TIME.lock().await;
-    let allow = "do $$ begin if current_setting('server_version_num')::int4 >= 150000 then \
-        if not has_parameter_privilege('service_role', 'session_replication_role', 'set') then \
-            execute 'grant set on parameter session_replication_role to service_role'; \
-        end if; end if; end $$";
-    client.batch_execute(allow).await.expect("the superuser may grant");
+    let functions = App::suppress_triggers_sql();
+    client.batch_execute(functions).await.expect("the superuser may suppress triggers");
 }
 
 /// A stand-in that answers also while its test waits for a process.

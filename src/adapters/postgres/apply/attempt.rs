@@ -2,7 +2,7 @@
 //! `upsert_staged` rolls back to it.
 
 use super::merge::{self, Applied};
-use super::stage::stage;
+use super::stage::{STAGED, stage};
 use super::{foreign_keys, unique_values};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
@@ -29,7 +29,7 @@ async fn apply_checked(
 ) -> Result<Tally, PostgresError> {
     let Applied { tally, suppressed } = merge::apply(session, shape, page.rows).await?;
     if suppressed {
-        foreign_keys::refuse_orphans(session, shape).await?;
+        session.batch(&foreign_keys::refuse_orphans(shape, STAGED)).await?;
     }
     Ok(tally)
 }

@@ -1,7 +1,6 @@
 //! The foreign keys of a table, as the SQL that looks after rows which wait for each other.
 
 use super::row_sql;
-use super::stage::STAGED;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
@@ -120,24 +119,6 @@ impl ForeignKey {
         (start, format!(") is not present in table \"{}\".", parent.name()))
     }
 
-    /// Refuses the staged rows, as the constraint would, where one of them has no parent in the
-    /// target. The server says it, so that the row is found as others are.
-    pub fn refuse_orphans(&self, staged: &str) -> String {
-        let parents = self.parents();
-        let message =
-            format!("The row points to a row that {} does not have", sql::table(&self.parent));
-        format!(
-            "do $syncline$ begin if exists (select from {staged} as s where {points} \
-               and not exists (select from {parents} as p where {found})) then \
-             raise foreign_key_violation using message = {message}, constraint = {name}; \
-             end if; end $syncline$",
-            points = self.points("s"),
-            found = self.finds("s"),
-            message = sql::literal(&message),
-            name = sql::literal(&self.name),
-        )
-    }
-
     /// Makes staged rows point nowhere whose parent is not in the target yet; none where the
     /// constraint can wait, or no column of it may be left out.
     pub fn leave_out(&self, staged: &str, settable: impl Fn(&str) -> bool) -> Option<String> {
@@ -171,10 +152,47 @@ impl ForeignKey {
     }
 }
 
-/// Refuses the page that was just written for its rows without a parent.
-pub async fn refuse_orphans(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    for foreign_key in of_table(session, shape).await? {
-        session.batch(&foreign_key.refuse_orphans(STAGED)).await?;
-    }
-    Ok(())
+/// The statement that refuses the rows of a page that was just written, as the constraints would,
+/// where one of them has no parent in the target. It does so where no trigger fires and nowhere
+/// else, because that was asked for, or because the database or the role is set so. The server says
+/// it, so that the row is found as others are.
+///
+/// Parents are locked, as the constraints lock them. Otherwise:
+///
+/// 1. The page is written, and the parent of a row is found.
+/// 2. Somebody deletes the parent, which no row that he can see points to.
+/// 3. The page is committed, and its row has no parent.
+pub fn refuse_orphans(shape: &Shape, staged: &str) -> String {
+    const ORPHANS: &str = "\
+        do $syncline$ declare k record; found bool; begin \
+        if pg_catalog.current_setting('session_replication_role') <> 'replica' then return; end if; \
+        for k in select f.conname, f.confrelid, n.nspname, c.relname, c.relkind, f.confmatchtype, columns.* \
+            from pg_catalog.pg_constraint as f \
+            join pg_catalog.pg_class as c on c.oid = f.confrelid \
+            join pg_catalog.pg_namespace as n on n.oid = c.relnamespace \
+            cross join lateral (\
+                select pg_catalog.string_agg(pg_catalog.format('s.%I', a.attname), ', ') as names, \
+                    pg_catalog.string_agg(pg_catalog.format('p.%I = s.%I', b.attname, a.attname), ' and ') as finds, \
+                    pg_catalog.bool_and(exists (select from pg_catalog.pg_attribute as t \
+                        where t.attrelid = STAGED::pg_catalog.regclass and t.attname = a.attname)) as moved \
+                from unnest(f.conkey, f.confkey) as p (own, parents) \
+                join pg_catalog.pg_attribute as a on a.attrelid = f.conrelid and a.attnum = p.own \
+                join pg_catalog.pg_attribute as b on b.attrelid = f.confrelid and b.attnum = p.parents) as columns \
+            where f.conrelid = TABLE::pg_catalog.regclass and f.contype = 'f' and f.conparentid = 0 \
+                and coalesce(pg_catalog.to_jsonb(f) ->> 'conenforced', 'true') = 'true' and columns.moved \
+        loop \
+            execute pg_catalog.format('select exists (select from %1$s as s where \
+                case when pg_catalog.num_nulls(%2$s) = 0 \
+                    then not exists (select from %3$s %4$I.%5$I as p where %6$s %7$s) \
+                    else %8$L and pg_catalog.num_nonnulls(%2$s) > 0 end)', \
+                STAGED, k.names, case k.relkind when 'p' then '' else 'only' end, k.nspname, k.relname, k.finds, \
+                case when pg_catalog.has_any_column_privilege(k.confrelid, 'update') \
+                    then 'for key share of p' else '' end, \
+                k.confmatchtype = 'f') into found; \
+            if found then raise foreign_key_violation using constraint = k.conname, message = \
+                pg_catalog.format('The row points to a row that %I.%I does not have', k.nspname, k.relname); \
+            end if; \
+        end loop; end $syncline$";
+    let (staged, table) = (sql::literal(staged), sql::literal(&sql::table(&shape.table)));
+    ORPHANS.replace("STAGED", &staged).replace("TABLE", &table)
 }

@@ -16,6 +16,7 @@ use crate::adapters::postgres::sql::row::Row;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::trigger::Firing;
 
 /// Asks whether MERGE can write the page and its counts can be told, how many rows this transaction
 /// has inserted so far, and whether something in the target may drop a row in silence: a trigger
@@ -30,42 +31,34 @@ const MERGEABLE: &str = "\
         (relhastriggers or relkind = 'p') and exists (\
             select from pg_catalog.pg_trigger as t where (t.tgrelid = c.oid or t.tgrelid in (\
                 select relid from pg_catalog.pg_partition_tree(c.oid))) \
-            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3), \
+            and not t.tgisinternal and t.tgtype & 3 = 3 and t.tgenabled in ('A', \
+                case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end)), \
         current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
-/// Asks whether triggers look at rows before they are inserted. Rows that they drop or write
-/// otherwise can be told apart only if the page is staged.
-const LOOKED_AT: &str = "\
+/// Asks whether triggers fire for rows that are inserted: before each row, or at all if `$2`. Rows
+/// that they drop or write otherwise can be told apart only if the page is staged, and without a
+/// stage none are suppressed.
+const FIRES_FOR_INSERTS: &str = "\
     select exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-        and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 7)";
+        and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4))";
 
-/// A trigger of the table, or of a partition, looks at rows before they are written; `$1` is the
-/// table.
-macro_rules! has_row_trigger {
-    () => {
-        "exists (\
-            select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
-                or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 3 = 3)"
-    };
-}
+/// Says in SQL whether a trigger of the table, or of a partition, fires before rows are written and
+/// may drop them or write them otherwise; `$1` is the table.
+pub const HAS_ROW_TRIGGER: &str = "\
+    exists (\
+        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
+            select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+        and not t.tgisinternal and t.tgtype & 3 = 3 and t.tgenabled in ('A', \
+            case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end))";
 
-/// Says in SQL whether a trigger before the row may drop rows or write them otherwise.
-pub const HAS_ROW_TRIGGER: &str = has_row_trigger!();
-
-/// Asks whether a page may be changed or dropped on its way in, by a trigger before the row or
-/// because none fires: then it takes more than one look.
-const LOOKED_AFTER: &str = concat!(
-    "select current_setting('session_replication_role') = 'replica' or ",
-    has_row_trigger!()
-);
-
-/// Says whether rows can be copied straight into the table.
+/// Says whether rows can be copied straight into the table, while no trigger is suppressed. Most
+/// triggers that both sides have fire for updates alone: then the server checks the foreign keys.
 pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
-    let asked = session.query(LOOKED_AT, [sql::table(&shape.table).into()]).await?;
-    Ok(!asked[0].get::<bool>(0))
+    let suppresses = shape.triggers == Firing::Suppress;
+    let values = [sql::table(&shape.table).into(), suppresses.into()];
+    Ok(!session.query(FIRES_FOR_INSERTS, values).await?[0].get::<bool>(0))
 }
 
 /// The question for a session. In a script the counters would be those of a server that has also
@@ -180,7 +173,7 @@ pub fn in_settings(changes: &str) -> String {
 /// is the table.
 pub fn expected_in_settings(shape: &Shape) -> String {
     format!(
-        "select set_config('syncline.expected', case when ({LOOKED_AFTER}) \
+        "select set_config('syncline.expected', case when {HAS_ROW_TRIGGER} \
          then ({})::text else '' end, true)",
         differing_sql(shape)
     )

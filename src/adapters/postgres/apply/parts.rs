@@ -30,10 +30,7 @@ pub async fn of_page(
         step(&json_page::loading(stage::STAGED, shape)),
     ];
     steps.extend(writing_staged(shape));
-    if session.fires_nothing().await? {
-        let foreign_keys = foreign_keys::of_table(session, shape).await?;
-        steps.extend(foreign_keys.iter().map(|key| step(&key.refuse_orphans(stage::STAGED))));
-    }
+    steps.push(step(&foreign_keys::refuse_orphans(shape, stage::STAGED)));
     steps.push(Step::new(merge::counts_of_settings(shape), Gives::Rows));
     Ok(ScriptParts { steps, page: json_page::members(&page.bytes), halving, read: tally })
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio_postgres::error::SqlState;
 
+use super::triggers;
 use crate::adapters::postgres::connection::session::{Session, within};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::copy_frames::{BINARY_HEADER, BINARY_TRAILER};
@@ -28,12 +29,14 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
 }
 
 /// Statements that make the table that holds a page, and put the operators in sight that compare
-/// its keys.
+/// its keys. They suppress triggers first: a rollback to the savepoint before lets them fire again.
 pub fn making_stage(shape: &Shape) -> String {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     format!(
-        "drop table if exists {staged}; create temporary table syncline_page on commit drop as \
+        "{suppressing}drop table if exists {staged}; \
+         create temporary table syncline_page on commit drop as \
          select {columns} from {table} with no data; {path}",
+        suppressing = triggers::suppressing(shape),
         staged = STAGED,
         table = sql::table(&shape.table),
         path = path_to_operators([shape]),

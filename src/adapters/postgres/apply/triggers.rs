@@ -1,41 +1,107 @@
-//! Keeps the target's triggers from firing while rows are written, and does the work of those that
-//! are not the user's: Postgres keeps foreign keys by triggers, which are silent then, too.
+//! Keeps the target's ordinary triggers from firing while rows are written. Postgres keeps foreign
+//! keys by triggers, which do not fire then, either: `foreign_keys` checks the rows instead.
 //!
-//! Some tables keep their triggers all the same: one whose unique constraint can wait, because
-//! triggers are what checks it; and one that others point to by more than the key of the sync,
-//! because triggers are what follows a change of such a value. Rows are deleted with triggers: they
-//! keep, or take along, what points to the row.
+//! The plan has decided which tables that is done for. It is asked once more with each page, since
+//! a table may have been altered meanwhile: one keeps its triggers whose unique constraint can
+//! wait, because triggers check it; to which others point by more than the key of the sync, because
+//! triggers follow a change of such a value; whose parents the role may not lock; or with a foreign
+//! key whose column gets a default. Rows are deleted with triggers where foreign keys point to
+//! them: triggers keep, or take along, what points to the row.
 
-use crate::adapters::postgres::connection::session::Session;
-use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::transaction::SUPPRESS;
-use crate::engine::model::pipeline::TargetTriggers;
+use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::trigger::Firing;
 
-const NEEDS_TRIGGERS: &str = "\
-    select exists (select from pg_catalog.pg_constraint as k where k.conrelid = $1::pg_catalog.regclass \
-            and k.contype in ('p', 'u', 'x') and k.condeferrable) \
-        or exists (select from pg_catalog.pg_constraint as f where f.confrelid = $1::pg_catalog.regclass \
-            and f.contype = 'f' and not f.confkey <@ array(select a.attnum from pg_catalog.pg_attribute as a \
-                where a.attrelid = f.confrelid and a.attname = any ($2)))";
+/// Suppresses triggers until the transaction's end, or until a savepoint before it is rolled back
+/// to. It is a statement and no call of `set_config`, because Supabase lets its `postgres` role set
+/// the parameter by intercepting the statement. Where the role may not, a function of the
+/// database's owner may, which is called for that (`infra/sql/api/suppress_triggers.sql`).
+const SUPPRESS: &str = "begin set local session_replication_role = replica; \
+    exception when insufficient_privilege then perform public.syncline_suppress_triggers(); end; ";
 
-/// Suppresses triggers until the transaction's end, where that is asked for and no table needs
-/// them; whether it did.
-pub async fn begin(
-    session: &Session,
-    triggers: TargetTriggers,
-    shapes: &[&Shape],
-) -> Result<bool, PostgresError> {
-    if triggers == TargetTriggers::Fire {
-        return Ok(false);
-    }
-    for shape in shapes {
-        let asks = [sql::table(&shape.table).into(), shape.key.clone().into()];
-        if session.query(NEEDS_TRIGGERS, asks).await?[0].get(0) {
-            return Ok(false);
+/// Two statements that ask whether the role may suppress triggers: one that tries it, and one that
+/// gives the answer. On Supabase a role may that `has_parameter_privilege` knows nothing of.
+/// Nothing of the try remains, and what is caught there is not in the server's log.
+pub fn may_suppress() -> [Statement; 2] {
+    let attempt = Statement::write(
+        format!(
+            "do $syncline$ begin \
+               perform pg_catalog.set_config('syncline.may_suppress', 'false', true); \
+               begin {SUPPRESS} raise sqlstate 'SL001'; \
+               exception when sqlstate 'SL001' then \
+                 perform pg_catalog.set_config('syncline.may_suppress', 'true', true); \
+               when insufficient_privilege or undefined_function then null; end; \
+             end $syncline$"
+        ),
+        [],
+    );
+    let answer = "select current_setting('syncline.may_suppress')::bool as may_suppress";
+    [attempt, Statement::rows(answer, [])]
+}
+
+/// The statement before rows of the table are written that suppresses its triggers, with a
+/// semicolon behind it; empty where they fire.
+pub fn suppressing(shape: &Shape) -> String {
+    match shape.triggers {
+        Firing::Fire => String::new(),
+        Firing::Suppress => {
+            format!(
+                "do $syncline$ begin if not {} then {SUPPRESS} end if; end $syncline$; ",
+                needed(shape)
+            )
         }
     }
-    session.batch(SUPPRESS).await?;
-    Ok(true)
+}
+
+/// The statement before rows of the table are deleted, likewise.
+pub fn suppressing_deletes(shape: &Shape) -> String {
+    match shape.triggers {
+        Firing::Suppress if shape.mark.is_none() => format!(
+            "do $syncline$ begin if not exists (select from pg_catalog.pg_constraint \
+             where contype = 'f' and confrelid = {}::pg_catalog.regclass) \
+             then {SUPPRESS} end if; end $syncline$; ",
+            sql::literal(&sql::table(&shape.table))
+        ),
+        _ => suppressing(shape),
+    }
+}
+
+/// The statement before rows of the table are written in a transaction that has suppressed the
+/// triggers of another one.
+pub fn switching(shape: &Shape) -> String {
+    format!("{FIRING}{}", suppressing(shape))
+}
+
+/// Lets triggers fire again.
+pub const FIRING: &str = "do $syncline$ begin \
+    if pg_catalog.current_setting('session_replication_role') = 'replica' then \
+      begin set local session_replication_role to default; \
+      exception when insufficient_privilege then perform public.syncline_fire_triggers(); end; \
+    end if; end $syncline$; ";
+
+/// The condition under which the server's own triggers do work that nothing else does.
+fn needed(shape: &Shape) -> String {
+    let table = format!("{}::pg_catalog.regclass", sql::literal(&sql::table(&shape.table)));
+    let names = |names: &mut dyn Iterator<Item = &str>| {
+        let literals: Vec<String> = names.map(sql::literal).collect();
+        format!("array[{}]::text[]", literals.join(", "))
+    };
+    let key = names(&mut shape.key.iter().map(String::as_str));
+    let moved = names(&mut shape.columns.iter().map(|column| column.name.as_str()));
+    format!(
+        "exists (select from pg_catalog.pg_constraint as k where \
+           k.conrelid = {table} and k.contype in ('p', 'u', 'x') and k.condeferrable \
+           or k.confrelid = {table} and k.contype = 'f' and not k.confkey <@ array(\
+             select a.attnum from pg_catalog.pg_attribute as a \
+             where a.attrelid = k.confrelid and a.attname = any ({key})) \
+           or k.conrelid = {table} and k.contype = 'f' and k.conparentid = 0 and (\
+             not pg_catalog.has_schema_privilege((select c.relnamespace from pg_catalog.pg_class as c \
+               where c.oid = k.confrelid), 'usage') \
+             or not pg_catalog.has_table_privilege(k.confrelid, 'select') \
+             or not pg_catalog.has_any_column_privilege(k.confrelid, 'update') \
+             or pg_catalog.row_security_active(k.confrelid) \
+             or exists (select from pg_catalog.pg_attribute as a where a.attrelid = k.conrelid \
+               and a.attnum = any (k.conkey) and a.atthasdef and a.attname <> all ({moved}))))"
+    )
 }

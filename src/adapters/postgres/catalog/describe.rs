@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use tokio_postgres::error::SqlState;
 
+use super::triggers::{CatalogDuties, CatalogTrigger};
+use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
-use crate::adapters::postgres::sql::transaction::{Purpose, SUPPRESS};
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::{OWN_TABLES, TableName};
@@ -105,6 +106,36 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
         join pg_am m on m.oid = ic.relam and m.amname = 'btree'
         join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
         where i.indrelid = c.oid and i.indisvalid and i.indpred is null and i.indkey[0] > 0),
+    'triggers', (
+        select coalesce(jsonb_agg(distinct jsonb_build_object(
+            'name', t.tgname,
+            'schema', fn.nspname,
+            'function', p.proname,
+            'state', t.tgenabled,
+            'kind', t.tgtype)), '[]')
+        from pg_trigger t
+        join pg_proc p on p.oid = t.tgfoid
+        join pg_namespace fn on fn.oid = p.pronamespace
+        where not t.tgisinternal and (t.tgrelid = c.oid or c.relkind = 'p' and t.tgrelid in (
+            select relid from pg_partition_tree(c.oid)))),
+    'duties', case when c.relkind = 'p' or c.relhastriggers and exists (
+        select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal) then jsonb_build_object(
+        'deferrable_keys', exists (
+            select from pg_constraint k
+            where k.conrelid = c.oid and k.contype in ('p', 'u', 'x') and k.condeferrable),
+        'referenced', (
+            select coalesce(jsonb_agg(distinct a.attname), '[]')
+            from pg_constraint f
+            join pg_attribute a on a.attrelid = f.confrelid and a.attnum = any (f.confkey)
+            where f.confrelid = c.oid and f.contype = 'f'),
+        'unlockable_parents', (
+            select coalesce(jsonb_agg(distinct jsonb_build_object('schema', pn.nspname, 'table', pc.relname)), '[]')
+            from pg_constraint f
+            join pg_class pc on pc.oid = f.confrelid
+            join pg_namespace pn on pn.oid = pc.relnamespace
+            where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and not (
+                has_schema_privilege(pn.oid, 'usage') and has_table_privilege(pc.oid, 'select')
+                and has_any_column_privilege(pc.oid, 'update') and not row_security_active(pc.oid)))) end,
     'select', has_table_privilege(c.oid, 'select'),
     'insert', has_table_privilege(c.oid, 'insert'),
     'update', has_table_privilege(c.oid, 'update'),
@@ -129,19 +160,35 @@ order by 1, 2"#;
 pub async fn facts(
     session: &Session,
     tables: Option<&[TableName]>,
-    triggers: TargetTriggers,
+    policy: TargetTriggers,
 ) -> Result<Facts, PostgresError> {
-    let (history, begin, identity, rows) = tokio::join!(
+    let probe = async {
+        match policy {
+            TargetTriggers::Fire => Ok(false),
+            TargetTriggers::Auto | TargetTriggers::Suppress => {
+                let [attempt, answer] = triggers::may_suppress();
+                let (tried, told) = tokio::join!(session.batch(&attempt.text), session.ask(answer));
+                tried?;
+                Ok::<_, PostgresError>(told?[0].get(0))
+            }
+        }
+    };
+    let (history, begin, identity, rows, may_suppress) = tokio::join!(
         session.query(HISTORY, []),
         session.begin(Purpose::Look),
         session.query(IDENTITY, []),
         session.ask(catalog(tables)),
+        probe,
     );
     begin?;
     let (identity, rows) = (identity?, rows?);
-    let keeps_triggers = triggers == TargetTriggers::Suppress && !is_allowed(session).await?;
+    let may_suppress_triggers = may_suppress?;
     session.roll_back().await?;
-    Ok(Facts { keeps_triggers, ..read(unless_refused(history)?.first(), &identity[0], &rows)? })
+    Ok(Facts {
+        may_suppress_triggers,
+        keeps_triggers: policy == TargetTriggers::Suppress && !may_suppress_triggers,
+        ..read(unless_refused(history)?.first(), &identity[0], &rows)?
+    })
 }
 
 /// The statement that gives the tables, a row each: schema, name, and the rest as JSON.
@@ -217,6 +264,8 @@ struct CatalogTable {
     keys: Vec<Vec<String>>,
     references: Vec<CatalogReference>,
     index_starts: Vec<String>,
+    triggers: Vec<CatalogTrigger>,
+    duties: Option<CatalogDuties>,
     select: bool,
     insert: bool,
     update: bool,
@@ -299,6 +348,8 @@ impl CatalogTable {
                 delete: self.delete,
                 rows_hidden: self.rows_hidden,
             },
+            triggers: self.triggers.into_iter().map(CatalogTrigger::into_model).collect(),
+            trigger_duties: self.duties.map(CatalogDuties::into_model).unwrap_or_default(),
             told_by_api: false,
         }
     }
@@ -319,15 +370,6 @@ impl CatalogColumn {
             identity_always: self.identity_always,
             folds: self.folds,
         }
-    }
-}
-
-/// Says whether the role may suppress triggers. The transaction can only be rolled back afterwards.
-pub async fn is_allowed(session: &Session) -> Result<bool, PostgresError> {
-    match session.batch(SUPPRESS).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::compare::Rows;
 use crate::adapters::postgres::compare::expressions::Values;
 use crate::adapters::postgres::connection::parts::{ScriptParts, Tried};
@@ -41,7 +42,9 @@ pub async fn rows(
     let Deletion { run, shape, keys } = *deletion;
     session.begin(Purpose::Write).await?;
     lease::prove(session, schema, lease).await?;
-    let set = format!("{OWN_SEARCH_PATH}; set constraints all immediate; {BY_TEXT_TOO}");
+    let suppressing = triggers::suppressing_deletes(shape);
+    let set =
+        format!("{suppressing}{OWN_SEARCH_PATH}; set constraints all immediate; {BY_TEXT_TOO}");
     session.batch(&set).await?;
     let mut deleted = Deleted::default();
     let mut left = Vec::from([keys.to_vec()]);

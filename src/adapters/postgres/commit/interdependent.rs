@@ -37,6 +37,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::trigger::Firing;
 use crate::engine::ports::{Committed, Deletion, RetriedRows};
 
 /// The most times that the rows which are left are looked through. Each look leaves out a
@@ -51,6 +52,8 @@ struct WaitingTable<'a> {
     again: &'a RetriedRows<'a>,
     /// The table that they are staged in.
     staged: String,
+    /// The statement before its rows are written, by which its triggers fire or do not.
+    switching: String,
     uniques: Vec<Unique>,
     foreign_keys: Vec<ForeignKey>,
     /// The number of rows that are in the table for the first time.
@@ -70,7 +73,7 @@ pub async fn retry(
     all: &[RetriedRows<'_>],
     gone: &[Deletion<'_>],
 ) -> Result<Vec<Committed>, PostgresError> {
-    let Destination { session, schema, lease, .. } = to;
+    let Destination { session, schema, lease } = to;
     session.begin(Purpose::Write).await?;
     lease::prove(session, schema, lease).await?;
     session.prepare("set constraints all deferred").await?;
@@ -79,10 +82,13 @@ pub async fn retry(
         agreement::hold(session, shape, Side::Target).await?;
     }
     // Without triggers nothing would hold a row that others point to.
-    let gone = if triggers::begin(session, to.triggers, &shapes).await? { &[] } else { gone };
+    let suppresses = shapes.iter().any(|shape| shape.triggers == Firing::Suppress);
+    let gone = if suppresses { &[] } else { gone };
     let mut waiting = Vec::with_capacity(all.len());
     for (at, again) in all.iter().enumerate() {
-        waiting.push(stage(session, at, again).await?);
+        let table = stage(session, at, again).await?;
+        let switching = if suppresses { triggers::switching(again.shape) } else { String::new() };
+        waiting.push(WaitingTable { switching, ..table });
     }
     let mut leaving = interdependent_deletes::stage(session, gone).await?;
     session.prepare(&stage::path_to_operators(shapes.iter().copied())).await?;
@@ -137,7 +143,9 @@ async fn stage<'a>(
         ))
         .await?;
     stage::copy_in(session, &staged, shape, again.page).await?;
-    Ok(WaitingTable { again, staged, uniques: Vec::new(), foreign_keys: Vec::new(), inserted: 0 })
+    let switching = String::new();
+    let (uniques, foreign_keys) = (Vec::new(), Vec::new());
+    Ok(WaitingTable { again, staged, switching, uniques, foreign_keys, inserted: 0 })
 }
 
 fn columns(shape: &Shape) -> String {
@@ -298,6 +306,15 @@ async fn write_waiting(
             return Ok(Some(vec![at]));
         }
     }
+    for (at, table) in waiting.iter().enumerate().filter(|(_, table)| !table.switching.is_empty()) {
+        session.attempt(PART, &table.switching).await?;
+        let check = foreign_keys::refuse_orphans(table.again.shape, &table.staged);
+        if let Err(error) = session.batch(&check).await {
+            error.refusal_of_a_row()?;
+            session.roll_back_to(PART).await?;
+            return Ok(Some(vec![at]));
+        }
+    }
     Ok(None)
 }
 
@@ -323,8 +340,9 @@ async fn write_table(
     let shape = table.again.shape;
     let tried = async {
         let ready = format!(
-            "drop table if exists {STAGED}; \
+            "{}drop table if exists {STAGED}; \
              create temporary table syncline_page on commit drop as select {} from {}",
+            table.switching,
             columns(shape),
             table.staged
         );

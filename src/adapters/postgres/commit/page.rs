@@ -61,11 +61,10 @@ async fn write(
     waiting: Waiting,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
-    let Destination { session, schema, lease, .. } = to;
+    let Destination { session, schema, lease } = to;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
-    let suppressed = begin(to, shape, constraints).await?;
-    // Foreign keys are looked after here then, and that needs the page to be staged.
-    let straight = fresh && !suppressed && merge::takes_copy(session, shape).await?;
+    begin(to, shape, constraints).await?;
+    let straight = fresh && merge::takes_copy(session, shape).await?;
     let WrittenPage { tally, straight, rejects } =
         refusals::write(session, shape, page, straight, waiting).await?;
     let (saved, kept, counted) = tokio::join!(
@@ -108,7 +107,7 @@ pub async fn retry(
     again: &RetriedRows<'_>,
     waiting: Waiting,
 ) -> Result<Committed, PostgresError> {
-    let Destination { session, schema, lease, .. } = to;
+    let Destination { session, schema, lease } = to;
     let RetriedRows { run, shape, page, keys } = *again;
     begin(to, shape, Constraints::AtOnce).await?;
     let WrittenPage { tally, straight, rejects } =

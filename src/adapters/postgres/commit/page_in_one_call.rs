@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 
 use super::page;
 use super::under_lease::Destination;
-use crate::adapters::postgres::apply::unstaged;
+use crate::adapters::postgres::apply::{foreign_keys, stage, triggers, unstaged};
 use crate::adapters::postgres::catalog::agreement::{self, Holding};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::refusals::Waiting;
@@ -16,10 +16,10 @@ use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::state::{checkpoints, history, lease};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::page::Page;
-use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
+use crate::engine::model::trigger::Firing;
 use crate::engine::ports::{Batch, Committed, RetriedRows};
 
 /// Saves a batch: in one call if that can be, and otherwise as at a server, but never by a COPY
@@ -68,20 +68,23 @@ async fn write_whole(
     whole: WholePage<'_>,
 ) -> Result<Option<Committed>, PostgresError> {
     let WholePage { run, shape, page, checkpoint } = whole;
-    let Destination { session, schema, lease, triggers } = to;
-    if triggers == TargetTriggers::Suppress {
-        return Ok(None);
-    }
+    let Destination { session, schema, lease } = to;
     let Holding { lock, count } = agreement::holding(shape, Side::Target);
+    let suppresses = shape.triggers == Firing::Suppress;
     let written = "current_setting('syncline.inserted')::int8 \
         + current_setting('syncline.updated')::int8";
     let mut steps = vec![
         lease::proof(schema, lease).into(),
         Step::new(lock, Gives::Nothing),
         Step::from(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
-        Step::new(FIRES_NOTHING.to_owned(), Gives::Rows)
-            .expecting(serde_json::json!([{ "fires_nothing": false }])),
     ];
+    if suppresses {
+        steps.push(Step::new(triggers::suppressing(shape), Gives::Nothing));
+    }
+    steps.push(
+        Step::new(FIRES_NOTHING.to_owned(), Gives::Rows)
+            .expecting(serde_json::json!([{ "fires_nothing": suppresses }])),
+    );
     steps.extend(writing(shape));
     if let Some(checkpoint) = checkpoint {
         steps.push(checkpoints::saving(schema, lease, &shape.table, checkpoint)?.into());
@@ -112,10 +115,15 @@ fn is_of_two_rows(error: &PostgresError) -> bool {
 
 /// The steps that write the page, staged where it has to be.
 fn writing(shape: &Shape) -> Vec<Step> {
-    if unstaged::is_compared_alike(shape) {
+    let suppresses = shape.triggers == Firing::Suppress;
+    if !suppresses && unstaged::is_compared_alike(shape) {
         return unstaged::writing(shape);
     }
-    unstaged::staging(shape).into()
+    let mut steps = Vec::from(unstaged::staging(shape));
+    if suppresses {
+        steps.push(Step::new(foreign_keys::refuse_orphans(shape, stage::STAGED), Gives::Nothing));
+    }
+    steps
 }
 
 /// Asks whether no trigger fires, those that keep foreign keys among them: then orphans are to be

@@ -1,14 +1,12 @@
 //! Begins the transactions that write rows: the lease is proved, and the table held to its
 //! agreement.
 
-use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::catalog::agreement;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::state::lease;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 
@@ -30,16 +28,14 @@ pub struct Destination<'a> {
     pub schema: &'a str,
     /// The right to save.
     pub lease: &'a Lease,
-    /// The fate of the table's triggers.
-    pub triggers: TargetTriggers,
 }
 
-/// Begins the transaction of a table's rows; whether its triggers are suppressed.
+/// Begins the transaction of a table's rows.
 pub async fn begin(
     to: Destination<'_>,
     shape: &Shape,
     constraints: Constraints,
-) -> Result<bool, PostgresError> {
+) -> Result<(), PostgresError> {
     to.session.begin(Purpose::Write).await?;
     let (proved, held) = tokio::join!(
         lease::prove(to.session, to.schema, to.lease),
@@ -50,5 +46,5 @@ pub async fn begin(
     if constraints == Constraints::AtOnce {
         to.session.batch("set constraints all immediate").await?;
     }
-    triggers::begin(to.session, to.triggers, &[shape]).await
+    Ok(())
 }

@@ -244,15 +244,6 @@ impl Session {
         self.script().is_some()
     }
 
-    /// Says whether no trigger fires in this transaction, those that keep foreign keys among them:
-    /// because that was asked for, or because the database or the role is set so.
-    pub async fn fires_nothing(&self) -> Result<bool, PostgresError> {
-        match &self.via {
-            Via::Script(script) => script.fires_nothing().await,
-            Via::Wire(_) => Ok(self.ask(transaction::fires_nothing()).await?[0].get(0)),
-        }
-    }
-
     /// Names the statement that renews the lease for as long as a transaction is replayed.
     pub fn renew_by(&self, proof: impl FnOnce() -> Statement) {
         if let Via::Script(script) = &self.via {

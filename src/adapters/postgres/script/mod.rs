@@ -58,8 +58,6 @@ struct State {
     savepoints: Vec<(String, usize)>,
     /// The renewal of the lease meanwhile; none before the lease was proved.
     renewal: Option<Renewal>,
-    /// True if triggers are silent in the transaction, once somebody has asked.
-    fires_nothing: Option<bool>,
     /// The end has been asked for.
     ends: Option<Slot>,
 }
@@ -163,23 +161,6 @@ impl Script {
             Some(proof) => lease_renewal::renew(&self.api, proof).await,
             None => Ok(()),
         }
-    }
-
-    /// Says whether no trigger fires in this transaction. The server is asked once at most: each
-    /// question may be a call.
-    pub async fn fires_nothing(&self) -> Result<bool, PostgresError> {
-        let is_suppressing = |written: &ScriptStatement| written.step.sql == transaction::SUPPRESS;
-        let known = {
-            let state = self.state();
-            let suppressed = state.statements.iter().any(is_suppressing);
-            suppressed.then_some(true).or(state.fires_nothing)
-        };
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let fires_nothing = self.query(transaction::fires_nothing()).await?[0].get(0);
-        self.state().fires_nothing = Some(fires_nothing);
-        Ok(fires_nothing)
     }
 
     /// Says whether statements that were answered are run again with those that follow.

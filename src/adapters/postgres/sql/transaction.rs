@@ -3,8 +3,6 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::statement::Statement;
-
 /// The purpose of a transaction, which decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -150,12 +148,3 @@ pub const PART: &str = "part";
 /// a schema, and the operators of an extension's types, citext's `=` say, are found through it. The
 /// values were printed under the pinned path and name everything in full.
 pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
-
-/// It is checked when it is set, not when it is asked for: on Supabase a role that
-/// `has_parameter_privilege` knows nothing of may set it.
-pub const SUPPRESS: &str = "set local session_replication_role = replica";
-
-/// Asks whether no trigger fires in this transaction.
-pub fn fires_nothing() -> Statement {
-    Statement::rows("select current_setting('session_replication_role') = 'replica'", [])
-}

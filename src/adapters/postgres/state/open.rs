@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::checkpoints::{all_checkpoints, done_by_chain, read_checkpoints};
 use super::format::{checkpoint_key, reconciled_of};
 use super::{history, lease, rejects, tables};
+use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::catalog::describe;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::script::Step;
 use crate::adapters::postgres::sql::row::Row;
-use crate::adapters::postgres::sql::statement::{Expects, Gives, Statement};
-use crate::adapters::postgres::sql::transaction::{self, Purpose};
+use crate::adapters::postgres::sql::statement::{Expects, Statement};
+use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::pipeline::TargetTriggers;
@@ -58,7 +59,7 @@ pub async fn open(
 pub async fn describe_and_open(
     session: &Session,
     schema: &str,
-    triggers: TargetTriggers,
+    policy: TargetTriggers,
     run: &NewRun<'_>,
     tables: Option<&[TableName]>,
     source: Option<&str>,
@@ -71,9 +72,12 @@ pub async fn describe_and_open(
         version.expecting(serde_json::json!([{ "version": tables::VERSION }])),
     ];
     steps.extend(opening(schema, run).into_iter().map(Step::from));
-    if triggers == TargetTriggers::Suppress {
-        // It comes last, so that it changes nothing for the others; a refusal undoes them.
-        steps.push(Step::new(transaction::SUPPRESS.to_owned(), Gives::Nothing));
+    if policy != TargetTriggers::Fire {
+        let [attempt, answer] = triggers::may_suppress().map(Step::from);
+        let must = serde_json::json!([{ "may_suppress": true }]);
+        let answer =
+            if policy == TargetTriggers::Suppress { answer.expecting(must) } else { answer };
+        steps.extend([attempt, answer]);
     }
     let answers = match session.in_one_call(Purpose::Write, steps, None).await {
         Err(PostgresError::Refused(_)) => return Ok(None),
@@ -83,7 +87,10 @@ pub async fn describe_and_open(
     let [history, identity, catalog, _, opening_answers @ ..] = answers.as_slice() else {
         return Ok(None);
     };
+    let may_suppress_triggers =
+        policy != TargetTriggers::Fire && opening_answers.last().is_some_and(|row| row[0].get(0));
     let facts = describe::read(history.first(), &identity[0], catalog)?;
+    let facts = Facts { may_suppress_triggers, ..facts };
     Ok(Some((facts, first_state(run, opening_answers)?)))
 }
 

@@ -10,6 +10,7 @@ use crate::engine::model::page::{Encoding, PageLimit};
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::{MovedColumn, Origin};
 use crate::engine::model::table::TableName;
+use crate::engine::model::trigger::Firing;
 
 const STAMP: &str = "timestamp with time zone";
 
@@ -42,6 +43,7 @@ fn shape() -> Shape {
         estimated_rows: 0,
         mark: None,
         lookback: None,
+        triggers: Firing::Fire,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::table::TableName;
+use super::trigger::TableTrigger;
 
 /// The facts of one side.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,10 @@ pub struct Facts {
     pub project: Option<String>,
     /// It follows a primary and shows none of that one's open transactions.
     pub standby: bool,
-    /// Triggers are to be suppressed there, and the role may not.
+    /// The role may suppress triggers. It is asked only where the settings may have them
+    /// suppressed.
+    pub may_suppress_triggers: bool,
+    /// Triggers are to be suppressed there in any case, and the role may not.
     pub keeps_triggers: bool,
     /// Its server is set read-only for everybody, by its configuration.
     pub read_only: bool,
@@ -87,6 +91,10 @@ pub struct TableFacts {
     pub estimated_rows: u64,
     /// The privileges of the role.
     pub privileges: Privileges,
+    /// Its triggers, those of its partitions among them. An API does not tell of them.
+    pub triggers: Vec<TableTrigger>,
+    /// The work that the server's own triggers do for it, if it has triggers besides.
+    pub trigger_duties: TriggerDuties,
     /// An API tells of it, which names no modifiers of types, no keys but the primary one and no
     /// open transaction.
     pub told_by_api: bool,
@@ -135,6 +143,18 @@ impl TableFacts {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
+}
+
+/// The work of the server's own triggers for a table that nothing else would do if they were
+/// suppressed. Whether its rows have parents is checked instead of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TriggerDuties {
+    /// It has a key or an exclusion constraint that is deferrable.
+    pub deferrable_keys: bool,
+    /// The columns of it that foreign keys point to.
+    pub referenced: Vec<String>,
+    /// Its parents' tables whose rows the role may not lock.
+    pub unlockable_parents: Vec<TableName>,
 }
 
 /// A foreign key.

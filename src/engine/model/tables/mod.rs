@@ -4,6 +4,7 @@
 //! - `shape`: what of a table is moved; `shape_mark`: its identity in a checkpoint; `addition`
 //! - `cursor`: what grows when a row changes; `survey`: a look at that before a run
 //! - `page`, `range`: rows that are moved or compared; `reject`: a row that the target refused
+//! - `trigger`: the triggers that people have put on a table
 //! - `deletes`: the policy for rows that are gone from the source
 
 pub mod addition;
@@ -18,4 +19,5 @@ pub mod shape;
 pub mod shape_mark;
 pub mod survey;
 pub mod table;
+pub mod trigger;
 pub mod type_name;

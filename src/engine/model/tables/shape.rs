@@ -9,6 +9,7 @@ use super::deletes::Mark;
 use super::facts::{Relation, TableFacts};
 use super::page::Encoding;
 use super::table::TableName;
+use super::trigger::Firing;
 use super::type_name::unmodified;
 use crate::engine::model::pipeline::Policy;
 
@@ -44,6 +45,8 @@ pub struct Shape {
     /// The look-back of the first run; none where it takes everything, as it does where the cursor
     /// is no time.
     pub lookback: Option<Duration>,
+    /// The fate of the target's ordinary triggers while rows are written.
+    pub triggers: Firing,
 }
 
 /// Names the tables of both sides and their columns by what a database never gives out twice.

@@ -51,6 +51,7 @@ impl ShapeMark {
             estimated_rows: _,
             mark: _,
             lookback: _,
+            triggers: _,
         } = shape;
         Self {
             version: VERSION,

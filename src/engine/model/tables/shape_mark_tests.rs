@@ -8,6 +8,7 @@ use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::MovedColumn;
 use crate::engine::model::table::TableName;
+use crate::engine::model::trigger::Firing;
 
 fn column(name: &str, source_type: &str) -> MovedColumn {
     let (source_type, target_type) = (source_type.to_owned(), source_type.to_owned());
@@ -55,6 +56,7 @@ fn shape() -> Shape {
         estimated_rows: 0,
         mark: None,
         lookback: None,
+        triggers: Firing::Fire,
     }
 }
 

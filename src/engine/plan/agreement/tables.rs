@@ -9,8 +9,10 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::{MovedColumn, Origin, OriginSide, Shape};
 use crate::engine::model::table::TableName;
+use crate::engine::model::trigger::Firing;
 
 use super::choose::{self, Obstacle};
+use super::triggers::{self, Sides};
 use super::{drift, encoding, order, remarks};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::{deletes, lookback};
@@ -56,6 +58,16 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
         };
         if let Some(mut shape) = shape(pipeline, &name, source_table, target_table, &mut plan.notes)
         {
+            let table = Sides {
+                name: &name,
+                key: &shape.key,
+                source: source_table,
+                target: target_table,
+                may_suppress: target.may_suppress_triggers,
+            };
+            let (firing, note) = triggers::decide(pipeline.triggers, table);
+            plan.notes.extend(note);
+            shape.triggers = firing;
             shape.origin = origin(source, &shape, (source_table, target_table));
             shape.encoding = encoding::agree([source, target], shape.encoding);
             plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
@@ -112,8 +124,9 @@ pub fn refusal(unfit: Unfit) -> Fault {
         Unfit::KeepsTriggers => (
             FaultCode::NoPrivilege,
             "The target's role may not suppress triggers",
-            "grant set on parameter session_replication_role to it (from Postgres 15 on), or leave \
-             `triggers` out of syncline.toml",
+            "grant set on parameter session_replication_role to it (from Postgres 15 on), run what \
+             `syncline project-sql target --suppress-triggers` prints, or leave `triggers` out of \
+             syncline.toml",
         ),
     };
     Fault::new(Step::Plan, code, message, hint)
@@ -218,6 +231,7 @@ fn shape(
                 estimated_rows: source.estimated_rows,
                 mark,
                 lookback,
+                triggers: Firing::default(),
             })
         }
     };

@@ -9,6 +9,7 @@ use crate::engine::model::facts::Relation;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::{MovedColumn, Origin};
+use crate::engine::model::trigger::Firing;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -40,6 +41,7 @@ fn shape(lookback: Option<Duration>) -> Shape {
         estimated_rows: 0,
         mark: None,
         lookback,
+        triggers: Firing::Fire,
     }
 }
 

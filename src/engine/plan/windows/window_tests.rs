@@ -9,6 +9,7 @@ use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::{MovedColumn, Origin};
 use crate::engine::model::table::TableName;
+use crate::engine::model::trigger::Firing;
 
 #[path = "window_model_tests.rs"]
 mod model;
@@ -50,6 +51,7 @@ fn shape_by(cursor: Cursor) -> Shape {
         estimated_rows: 0,
         mark: None,
         lookback: None,
+        triggers: Firing::Fire,
     }
 }
 
