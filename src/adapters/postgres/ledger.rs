@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::state::{checkpoints, close, history, notices, open, overview, rejects, tables};
+use super::state::{
+    checkpoints, close, history, notices, open, overview, rejects, rewritten, tables,
+};
 use super::target::PostgresTarget;
 use crate::engine::model::facts::{Facts, Unfit};
 use crate::engine::model::fault::{Fault, Step};
@@ -13,8 +15,8 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, SourceIdentity, StateVersion,
-    Target,
+    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RewrittenColumns, SourceIdentity,
+    StateVersion, Target,
 };
 
 #[async_trait]
@@ -54,7 +56,7 @@ impl Ledger for PostgresTarget {
         Ok((facts, Ok(opened)))
     }
 
-    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault> {
+    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<RewrittenColumns, Fault> {
         // Behind an API this is a call itself.
         let calls = closed.calls + u64::from(self.pool.is_project());
         let closed = ClosedRun { calls, ..*closed };
@@ -120,6 +122,11 @@ impl Ledger for PostgresTarget {
     ) -> Result<u64, Fault> {
         let call = self.pool.call(Step::State, None).await?;
         call.end(rejects::discard(&call, &self.schema, pipeline, table, keys).await)
+    }
+
+    async fn rewritten_columns(&self, pipeline: &str) -> Result<RewrittenColumns, Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(rewritten::columns(&call, &self.schema, pipeline).await)
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault> {

@@ -56,6 +56,6 @@ impl ManualRun<'_> {
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Success };
         let calls = self.meter.calls() - calls_before;
         let closed = ClosedRun { id: self.id, end, error: error.as_deref(), calls };
-        self.ledger.close(lease, &closed).await.map(|()| None)
+        self.ledger.close(lease, &closed).await.map(|_columns| None)
     }
 }

@@ -43,8 +43,8 @@ pub trait Ledger: Send + Sync {
     ) -> Result<(Facts, Result<Opened, Unfit>), Fault>;
 
     /// Gives the lease back and records the end, unless it is recorded. A lease that was taken over
-    /// meanwhile leaves the new holder's alone.
-    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<(), Fault>;
+    /// meanwhile leaves the new holder's alone. Returns what `rewritten_columns` does.
+    async fn close(&self, lease: Lease, closed: &ClosedRun<'_>) -> Result<RewrittenColumns, Fault>;
 
     /// Records a message that the queue gave up; telling it again changes nothing.
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault>;
@@ -81,9 +81,16 @@ pub trait Ledger: Send + Sync {
         keys: &[RowKey],
     ) -> Result<u64, Fault>;
 
+    /// Returns the columns, by table, that triggers of the target have written otherwise than the
+    /// source has them.
+    async fn rewritten_columns(&self, pipeline: &str) -> Result<RewrittenColumns, Fault>;
+
     /// Returns the checkpoints as they are, and takes or makes nothing.
     async fn checkpoints(&self, pipeline: &str) -> Result<Checkpoints, Fault>;
 }
+
+/// Columns by table.
+pub type RewrittenColumns = BTreeMap<TableName, BTreeSet<String>>;
 
 /// The source's identity, as its facts have it, once that is known; none where the source could not
 /// be described, or need not be.

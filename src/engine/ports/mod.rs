@@ -25,7 +25,7 @@ use super::model::notice::Notice;
 pub use digests::Digests;
 pub use ledger::{
     Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts,
-    SourceIdentity, StateVersion,
+    RewrittenColumns, SourceIdentity, StateVersion,
 };
 pub use source::{Ancestors, Fetch, FetchParents, ReadPage, Source};
 pub use target::{

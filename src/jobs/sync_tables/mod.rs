@@ -34,7 +34,7 @@ use crate::engine::model::run::RunEnd;
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, Source, Target};
+use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, RewrittenColumns, Source, Target};
 
 use super::{FinishedRun, Ports, RunCounts};
 use slice::{Slice, survey};
@@ -108,13 +108,14 @@ impl SyncTables {
                 slice.run(&source_facts, target_facts, &done, checkpoints, &mut report).await
             }
         };
-        report.note_rewritten();
         report.finish(clock.now(), result.err());
         let (end, error) = (report.end(), report.error_text());
         let closed = ClosedRun { id: &self.run, end, error: error.as_deref(), calls: calls() };
-        if let Err(fault) = ledger.close(lease, &closed).await {
+        let columns = ledger.close(lease, &closed).await.unwrap_or_else(|fault| {
             report.finish(clock.now(), Some(fault));
-        }
+            RewrittenColumns::new()
+        });
+        report.note_rewritten(&columns);
         report.calls = calls();
         Ok(if report.done { Outcome::Done(report) } else { Outcome::Continue(report) })
     }

@@ -14,7 +14,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::lag::Lag;
 use crate::engine::plan::note::{Note, Weight};
-use crate::engine::ports::RejectCounts;
+use crate::engine::ports::{RejectCounts, RewrittenColumns};
 
 /// The report on a slice.
 #[derive(Debug)]
@@ -138,22 +138,31 @@ impl SyncReport {
         self.tables.entry(table.clone()).or_default().fault = Some(fault);
     }
 
-    /// Adds a note on each table with rows whose values a trigger of the target changed. Such rows
-    /// differ from the source as soon as they are written, so every read writes them again.
-    pub fn note_rewritten(&mut self) {
+    /// Adds a note on each table with rows whose values a trigger of the target changed, in the
+    /// columns that are known. Such rows differ from the source as soon as they are written, so
+    /// every read writes them again.
+    pub fn note_rewritten(&mut self, columns: &RewrittenColumns) {
         for (table, report) in &self.tables {
             let rows = report.tally.rewritten;
-            if rows > 0 {
-                self.notes.push(Note::new(
-                    Weight::Warning,
-                    table,
-                    format!(
-                        "a trigger of the target wrote {rows} of its rows otherwise: they differ from the \
-                         source, and are written again whenever they are read"
-                    ),
-                    "set triggers = \"suppress\" in syncline.toml, or leave the column out with `columns`",
-                ));
+            if rows == 0 {
+                continue;
             }
+            let columns: Vec<&str> =
+                columns.get(table).into_iter().flatten().map(String::as_str).collect();
+            let columns = match columns.is_empty() {
+                true => String::new(),
+                false => format!(", in {}", columns.join(", ")),
+            };
+            self.notes.push(Note::new(
+                Weight::Warning,
+                table,
+                format!(
+                    "a trigger of the target wrote {rows} of its rows otherwise{columns}: they differ \
+                     from the source, and are written again whenever they are read"
+                ),
+                "drop or disable the trigger on the target, set triggers = \"suppress\" in syncline.toml, \
+                 or leave the column out with `columns`",
+            ));
         }
     }
 

@@ -69,6 +69,7 @@ impl VerifyTables {
         let plan = tables::plan(&self.pipeline, &source_facts, &target_facts);
         report.notes = plan.notes;
         let checkpoints = ledger.checkpoints(&self.pipeline.name).await?;
+        let rewritten = ledger.rewritten_columns(&self.pipeline.name).await?;
         let mut tables = Vec::new();
         for shape in plan.shapes {
             let name = shape.table.clone();
@@ -81,7 +82,8 @@ impl VerifyTables {
                 Ok::<_, Fault>((table, comparison))
             };
             match compare.await {
-                Ok((table, comparison)) => {
+                Ok((table, mut comparison)) => {
+                    comparison.rewritten = rewritten.get(&name).cloned().unwrap_or_default();
                     tables.push(table);
                     report.tables.push(comparison);
                 }
@@ -145,6 +147,7 @@ impl VerifyTables {
             target: digests.target,
             rows,
             more,
+            rewritten: BTreeSet::new(),
             mended: Vec::new(),
             keep_reason: None,
         })

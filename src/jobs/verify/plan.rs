@@ -92,6 +92,8 @@ pub fn check_delete(extras: ExtraRows, extent: Extent, more: bool) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::engine::model::range::{Difference, DifferingRow, RowKey, SideRows};
     use crate::engine::model::table::TableName;
@@ -111,6 +113,7 @@ mod tests {
             target: side(target),
             rows: vec![row; extra],
             more: false,
+            rewritten: BTreeSet::new(),
             mended: Vec::new(),
             keep_reason: None,
         }

@@ -1,5 +1,6 @@
 //! The report of a comparison.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use crate::engine::model::cursor::CursorValue;
@@ -52,6 +53,8 @@ pub struct TableComparison {
     pub rows: Vec<DifferingRow>,
     /// More rows may differ: the comparison stopped at its limit.
     pub more: bool,
+    /// The columns that triggers of the target are known to rewrite.
+    pub rewritten: BTreeSet<String>,
     /// The rows that were mended: written, or deleted where only the target had them.
     pub mended: Vec<DifferingRow>,
     /// The reason why a repair did not delete the rows that only the target has.
@@ -67,6 +70,9 @@ pub struct DifferenceCounts {
     pub extra: u64,
     /// The rows that both have, with other values.
     pub different: u64,
+    /// The rows that both have, with other values only in columns that triggers of the target
+    /// rewrite.
+    pub rewritten: u64,
 }
 
 impl TableComparison {
@@ -79,13 +85,21 @@ impl TableComparison {
     pub fn counts(&self) -> DifferenceCounts {
         let mut counts = DifferenceCounts::default();
         for row in &self.rows {
-            match row.difference {
+            match &row.difference {
                 Difference::Missing => counts.missing += 1,
                 Difference::Extra => counts.extra += 1,
+                Difference::Different(columns) if self.are_rewritten(columns) => {
+                    counts.rewritten += 1;
+                }
                 Difference::Different(_) => counts.different += 1,
             }
         }
         counts
+    }
+
+    /// Says whether triggers of the target rewrite all of these columns.
+    pub fn are_rewritten(&self, columns: &[String]) -> bool {
+        columns.iter().all(|column| self.rewritten.contains(column))
     }
 
     /// The numbers that decide whether extra rows may be deleted.

@@ -2,6 +2,7 @@
 //! suppress them. Each is tried over a connection and over an API.
 
 mod firing;
+mod rewritten;
 mod rights;
 mod shared;
 

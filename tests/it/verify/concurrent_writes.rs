@@ -183,8 +183,11 @@ async fn a_person_reads_a_line_a_table_and_the_keys() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines: Vec<Vec<&str>> =
         text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["table", "source", "target", "missing", "extra", "different"]);
-    assert_eq!(lines[1], ["public.items", "3", "1", "3", "1", "0"]);
+    assert_eq!(
+        lines[0],
+        ["table", "source", "target", "missing", "extra", "different", "rewritten"]
+    );
+    assert_eq!(lines[1], ["public.items", "3", "1", "3", "1", "0", "0"]);
     assert!(
         text.contains("\n  missing    id=1\n") && text.contains("\n  extra      id=4\n"),
         "{text}"

@@ -15,7 +15,8 @@ use crate::engine::model::type_name::unmodified;
 /// The ways to write, as the setting `syncline.way` names them.
 const MERGES: &str = "merge";
 const COMPARES: &str = "compare";
-const STAGES: &str = "stage";
+/// The page is staged.
+pub const STAGES: &str = "stage";
 
 /// Chooses the way and leaves what the table's counters say before; `$1` is the table, and a
 /// trigger before the row decides first: what it did is told by comparing the staged page. MERGE

@@ -30,7 +30,8 @@ enum CatalogTriggerState {
 }
 
 impl CatalogTrigger {
-    /// The model of the stored form. The bits of `pg_trigger.tgtype` are those of the server's `catalog/pg_trigger.h`.
+    /// The model of the stored form. The bits of `pg_trigger.tgtype` are those of the server's
+    /// `catalog/pg_trigger.h`.
     pub fn into_model(self) -> TableTrigger {
         let Self { name, schema, function, state, kind } = self;
         let has = |bit: i16| kind & bit != 0;

@@ -13,7 +13,7 @@ use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
 use crate::adapters::postgres::rows::keys;
 use crate::adapters::postgres::state::rejects::{self, NewReject};
-use crate::adapters::postgres::state::{checkpoints, history};
+use crate::adapters::postgres::state::{checkpoints, history, rewritten};
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
@@ -67,6 +67,9 @@ async fn write(
     let straight = fresh && merge::takes_copy(session, shape).await?;
     let WrittenPage { tally, straight, rejects } =
         refusals::write(session, shape, page, straight, waiting).await?;
+    if tally.rewritten > 0 {
+        session.ask(rewritten::recording(schema, lease.pipeline(), shape)).await?;
+    }
     let (saved, kept, counted) = tokio::join!(
         checkpoints::save_checkpoint(session, schema, lease, &shape.table, checkpoint),
         rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),

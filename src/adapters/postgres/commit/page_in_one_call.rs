@@ -13,7 +13,7 @@ use crate::adapters::postgres::rows::json_page;
 use crate::adapters::postgres::script::{Answer, Step};
 use crate::adapters::postgres::sql::statement::Gives;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::adapters::postgres::state::{checkpoints, history, lease};
+use crate::adapters::postgres::state::{checkpoints, history, lease, rewritten};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
@@ -86,6 +86,11 @@ async fn write_whole(
             .expecting(serde_json::json!([{ "fires_nothing": suppresses }])),
     );
     steps.extend(writing(shape));
+    let recording = Step::from(rewritten::recording(schema, lease.pipeline(), shape));
+    steps.push(match is_staged(shape) {
+        true => recording,
+        false => recording.only(unstaged::STAGES),
+    });
     if let Some(checkpoint) = checkpoint {
         steps.push(checkpoints::saving(schema, lease, &shape.table, checkpoint)?.into());
     }
@@ -113,14 +118,18 @@ fn is_of_two_rows(error: &PostgresError) -> bool {
     error.code().is_some_and(|code| *code == SqlState::CARDINALITY_VIOLATION)
 }
 
+/// Says whether the page is staged in any case.
+fn is_staged(shape: &Shape) -> bool {
+    shape.triggers == Firing::Suppress || !unstaged::is_compared_alike(shape)
+}
+
 /// The steps that write the page, staged where it has to be.
 fn writing(shape: &Shape) -> Vec<Step> {
-    let suppresses = shape.triggers == Firing::Suppress;
-    if !suppresses && unstaged::is_compared_alike(shape) {
+    if !is_staged(shape) {
         return unstaged::writing(shape);
     }
     let mut steps = Vec::from(unstaged::staging(shape));
-    if suppresses {
+    if shape.triggers == Firing::Suppress {
         steps.push(Step::new(foreign_keys::refuse_orphans(shape, stage::STAGED), Gives::Nothing));
     }
     steps

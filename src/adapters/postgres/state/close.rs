@@ -1,25 +1,31 @@
 //! A run's end: the lease goes back, and the history has how it ended.
 
 use super::format;
-use super::history;
+use super::{history, rewritten};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::lease::Lease;
-use crate::engine::ports::ClosedRun;
+use crate::engine::ports::{ClosedRun, RewrittenColumns};
 
-/// Gives the lease back, if it is still ours, and records the end.
+/// Gives the lease back, if it is still ours, and records the end. Returns the columns that
+/// triggers of the target rewrite, which a report names: behind an API they would cost a call of
+/// their own.
 pub async fn close(
     session: &Session,
     schema: &str,
     lease: Lease,
     closed: &ClosedRun<'_>,
-) -> Result<(), PostgresError> {
-    let statements = [releasing(schema, &lease), history::ending(schema, closed)];
-    session.run_all(Purpose::Write, statements).await?;
-    Ok(())
+) -> Result<RewrittenColumns, PostgresError> {
+    let statements = [
+        releasing(schema, &lease),
+        history::ending(schema, closed),
+        rewritten::reading(schema, lease.pipeline()),
+    ];
+    let [_, _, columns] = session.run_all(Purpose::Write, statements).await?;
+    Ok(rewritten::read(&columns))
 }
 
 /// The statement that gives the lease back, if its number is still ours.

@@ -32,6 +32,11 @@ pub fn deletes_key(pipeline: &str, table: &str) -> String {
     format!("deletes:{pipeline}:{table}")
 }
 
+/// The key of the columns of a table that triggers of the target rewrite.
+pub fn rewritten_key(pipeline: &str, table: &str) -> String {
+    format!("rewritten:{pipeline}:{table}")
+}
+
 /// The key of the notices that people got of a pipeline.
 pub fn known_key(pipeline: &str) -> String {
     format!("notified:{pipeline}")

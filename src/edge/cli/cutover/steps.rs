@@ -66,6 +66,7 @@ impl Walk<'_> {
         let report = job.run(&self.served.ports).await?;
         let differing = self.unexplained(&report).await?;
         let rows: u64 = report.tables.iter().map(|table| table.source.rows).sum();
+        let rewritten: u64 = report.tables.iter().map(|table| table.counts().rewritten).sum();
         if self.arguments.dry_run {
             let now = match differing {
                 0 => format!("{} are the same on both sides now", counted(rows, "row")),
@@ -79,11 +80,19 @@ impl Walk<'_> {
         }
         if differing > 0 {
             let option = self.pipeline_option();
+            let rewritten = match rewritten {
+                0 => String::new(),
+                rows => format!(
+                    "{} differ only in columns that triggers of the target rewrite: disable these triggers \
+                     there, or let them be suppressed as `syncline plan` says; ",
+                    counted(rows, "row")
+                ),
+            };
             return Err(Stopped::by(
                 FaultCode::Differences,
                 format!("{} between source and target", differ(differing)),
                 format!(
-                    "see them: syncline verify --all{option}; mend them: syncline verify --all \
+                    "{rewritten}see them: syncline verify --all{option}; mend them: syncline verify --all \
                      --repair{option}, with --delete-extra for rows that only the target has; then run \
                      it again"
                 ),

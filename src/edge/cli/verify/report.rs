@@ -12,7 +12,7 @@ use crate::jobs::verify::{KeepReason, TableComparison, VerifyReport};
 
 /// A line a table, below it the rows that differ, and the sum.
 pub fn text(report: &VerifyReport) -> String {
-    let heads = ["table", "source", "target", "missing", "extra", "different"];
+    let heads = ["table", "source", "target", "missing", "extra", "different", "rewritten"];
     let mut text = match report.tables.is_empty() {
         true => String::new(),
         false => output::columns(heads, report.tables.iter().map(line)),
@@ -28,6 +28,9 @@ pub fn text(report: &VerifyReport) -> String {
         });
         if table.more {
             let _ = writeln!(text, "  and perhaps more: --limit names more rows of a table");
+        }
+        if table.counts().rewritten > 0 {
+            let _ = writeln!(text, "  {}", rewritten(table));
         }
         if let Some(reason) = table.keep_reason {
             let _ = writeln!(text, "  {}", reason.sentence());
@@ -45,7 +48,7 @@ pub fn text(report: &VerifyReport) -> String {
     text
 }
 
-fn line(table: &TableComparison) -> [String; 6] {
+fn line(table: &TableComparison) -> [String; 7] {
     let counts = table.counts();
     // A comparison that stopped at its limit knows no more than what it has seen.
     let counted = |rows: u64| if table.more { format!("{rows}+") } else { rows.to_string() };
@@ -56,6 +59,7 @@ fn line(table: &TableComparison) -> [String; 6] {
         counted(counts.missing),
         counted(counts.extra),
         counted(counts.different),
+        counted(counts.rewritten),
     ]
 }
 
@@ -66,8 +70,25 @@ fn row_text(table: &TableComparison, row: &DifferingRow) -> String {
     match &row.difference {
         Difference::Missing => format!("missing    {key}"),
         Difference::Extra => format!("extra      {key}"),
-        Difference::Different(columns) => format!("different  {key}: {}", columns.join(", ")),
+        Difference::Different(columns) => {
+            format!("{:<9}  {key}: {}", kind(table, columns), columns.join(", "))
+        }
     }
+}
+
+/// Names the kind of a row that both sides have with other values.
+fn kind(table: &TableComparison, columns: &[String]) -> &'static str {
+    if table.are_rewritten(columns) { "rewritten" } else { "different" }
+}
+
+/// The cause of rewritten rows, and its remedy.
+fn rewritten(table: &TableComparison) -> String {
+    let columns: Vec<&str> = table.rewritten.iter().map(String::as_str).collect();
+    format!(
+        "a trigger of the target has rewritten {}: once `syncline plan` names none that fires, --repair \
+         mends these rows",
+        columns.join(", ")
+    )
 }
 
 /// The comparison as one JSON object.
@@ -98,6 +119,8 @@ fn table_json(table: &TableComparison) -> Value {
         "missing": counts.missing,
         "extra": counts.extra,
         "different": counts.different,
+        "rewritten": counts.rewritten,
+        "rewritten_columns": table.rewritten,
         "at_least": table.more,
         "repaired": table.mended.iter().map(|row| row_json(table, row)).collect::<Vec<_>>(),
         "not_deleted": table.keep_reason.map(KeepReason::sentence),
@@ -118,7 +141,7 @@ fn row_json(table: &TableComparison, row: &DifferingRow) -> Value {
         Difference::Missing => json!({ "difference": "missing", "key": key }),
         Difference::Extra => json!({ "difference": "extra", "key": key }),
         Difference::Different(columns) => {
-            json!({ "difference": "different", "key": key, "columns": columns })
+            json!({ "difference": kind(table, columns), "key": key, "columns": columns })
         }
     }
 }
