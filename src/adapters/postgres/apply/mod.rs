@@ -3,6 +3,7 @@
 //! - `attempt`: writes a page whole, behind one savepoint
 //! - `parts`: writes a page behind an API, whole or by halves
 //! - `stage`: a temporary table that holds the page, and the ways for rows into it
+//! - `fresh`: writes a page into a table that was empty
 //! - `merge`: writes the staged rows that differ
 //! - `unstaged`: writes a page behind an API as it comes
 //! - `foreign_keys`, `unique_values`: finds rows that wait for each other
@@ -12,6 +13,7 @@
 
 pub mod attempt;
 pub mod foreign_keys;
+pub mod fresh;
 pub mod merge;
 pub mod needs;
 pub mod parts;

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use futures_util::SinkExt;
-use tokio_postgres::error::SqlState;
-
 use super::triggers;
 use crate::adapters::postgres::connection::session::{Session, within};
 use crate::adapters::postgres::fault::PostgresError;
@@ -15,6 +11,8 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART};
 use crate::engine::model::page::{Encoding, Page};
 use crate::engine::model::shape::Shape;
+use bytes::Bytes;
+use futures_util::SinkExt;
 
 /// The table that holds the page.
 pub const STAGED: &str = "pg_temp.syncline_page";
@@ -81,31 +79,6 @@ pub async fn copy_in(
     }
     within(sink.as_mut().finish()).await?;
     Ok(())
-}
-
-/// Copies the rows straight into the table. A row that is there already (it was updated on the
-/// source during the scan, or somebody else writes here) ends the attempt, not the transaction;
-/// so does row-level security, which COPY refuses to work under.
-pub async fn straight(
-    session: &Session,
-    shape: &Shape,
-    page: &Page,
-) -> Result<bool, PostgresError> {
-    session.attempt(PART, OWN_SEARCH_PATH).await?;
-    match copy_in(session, &sql::table(&shape.table), shape, page).await {
-        Ok(()) => Ok(true),
-        Err(error) if compares_instead(&error) => {
-            session.roll_back_to(PART).await?;
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn compares_instead(error: &PostgresError) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::FEATURE_NOT_SUPPORTED
-    })
 }
 
 /// The role's own search path and, behind it, the schemas that the columns' types lie in: keys,

@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 
 use super::under_lease::{Constraints, Destination, begin};
-use crate::adapters::postgres::apply::merge;
 use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
 use crate::adapters::postgres::rows::keys;
@@ -64,9 +63,8 @@ async fn write(
     let Destination { session, schema, lease } = to;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
     begin(to, shape, constraints).await?;
-    let straight = fresh && merge::takes_copy(session, shape).await?;
     let WrittenPage { tally, straight, rejects } =
-        refusals::write(session, shape, page, straight, waiting).await?;
+        refusals::write(session, shape, page, fresh, waiting).await?;
     if tally.rewritten > 0 {
         session.ask(rewritten::recording(schema, lease.pipeline(), shape)).await?;
     }

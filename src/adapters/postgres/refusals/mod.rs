@@ -12,7 +12,7 @@ mod waiting_rows;
 
 use tokio_postgres::error::SqlState;
 
-use super::apply::{attempt, parts, stage};
+use super::apply::{attempt, fresh as fresh_table, parts};
 use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::rows::keys::SplitPage;
@@ -135,7 +135,7 @@ async fn write_whole(
         return Ok(all_in(Tally::default(), fresh));
     }
     let whole = async {
-        if fresh && stage::straight(session, shape, page).await? {
+        if fresh && fresh_table::write(session, shape, page).await? {
             let tally = Tally { inserted: page.rows, ..Tally::default() };
             return Ok(all_in(tally, true));
         }
