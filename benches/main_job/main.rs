@@ -23,11 +23,12 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
     ("waiting-rows", load::waiting_rows::measure),
+    ("triggers", load::triggers::measure),
     ("verify", verify::measure),
     ("quiet", quiet::measure),
     ("rest", rest::measure),

@@ -2,18 +2,20 @@
 //! read again although nothing changed.
 //!
 //! - here: orders and flights, against psql
+//! - `triggers`: orders with triggers on both sides, against psql without any
 //! - `waiting_rows`: rows that wait for others, against the same rows without a constraint
 
+pub mod triggers;
 pub mod waiting_rows;
 
 use std::time::Duration;
 
 use syncline::demo::compare;
 
-use super::report::{Report, Samples};
-use super::tables::{Databases, Table};
-use super::world::World;
-use super::{floor, product, quiet};
+use crate::report::{Report, Samples};
+use crate::tables::{Databases, Table};
+use crate::world::World;
+use crate::{floor, product, quiet};
 
 /// The turns of product and floor at the first load; one takes seconds.
 const LOADS: usize = 5;
