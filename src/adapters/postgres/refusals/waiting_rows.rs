@@ -27,6 +27,7 @@ use crate::engine::model::facts::Reference;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
+use crate::engine::model::trigger::Firing;
 use crate::engine::ports::Orphans;
 
 /// The rows of a page that wait for others.
@@ -168,7 +169,9 @@ impl WaitingRows {
         };
         let edges: Vec<_> = all().map(|(_, need)| (need.place, need.helper)).collect();
         let vain = in_vain(&edges);
-        if vain.is_empty() || !merge::takes_copy(session, shape).await? {
+        // A trigger that does not fire changes no row.
+        let is_suppressed = shape.triggers == Firing::Suppress;
+        if vain.is_empty() || !(is_suppressed || merge::takes_copy(session, shape).await?) {
             return Ok(None);
         }
         let all: Vec<_> = all().collect();
