@@ -9,4 +9,4 @@ mod errors;
 mod interception;
 mod interceptor;
 mod modes;
-mod server;
+pub mod server;

@@ -87,7 +87,7 @@ pub fn tls_server() -> &'static TlsServer {
 }
 
 /// Makes the roles of the shared server, once.
-async fn make_roles(client: &Client) {
+pub async fn make_roles(client: &Client) {
     static MADE: Mutex<bool> = Mutex::const_new(false);
     let mut made = MADE.lock().await;
     if !*made {

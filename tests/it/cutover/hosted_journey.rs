@@ -1,0 +1,155 @@
+//! The whole way of a project as its host sets it up: the SQL that is pasted, the plan, the first
+//! load, changes, a mended row, the comparison, the cutover. The schema is the usual one: profiles
+//! of users that are in no list of tables, folders in folders, parents that nobody listed, triggers
+//! that set `updated_at`, positions in a list, and a row that the target refuses.
+
+use std::collections::BTreeMap;
+
+use crate::tls::server::{ANOTHER_MACHINE, PASSWORD, make_roles, named, tls_server};
+use crate::world::deployment::{Deployment, Printed};
+use crate::world::over_api::OverApi;
+use crate::world::pair::Pair;
+use crate::world::pooler::Pooler;
+use crate::world::{connect, fresh_database_on};
+
+const SCHEMA: &str = "\
+    create schema auth; \
+    create table auth.users (id uuid primary key, email text not null); \
+    create schema billing; \
+    create table billing.plans (code text primary key, price numeric not null); \
+    create table profiles (id uuid primary key references auth.users, name text, \
+        plan text references billing.plans, updated_at timestamptz not null default now()); \
+    create table folders (id uuid primary key, parent uuid references folders, name text, \
+        updated_at timestamptz not null default now()); \
+    create table tracks (list int, pos int, id int primary key, \
+        updated_at timestamptz not null default now(), unique (list, pos)); \
+    create function touch() returns trigger language plpgsql as \
+        $$ begin new.updated_at := now(); return new; end $$; \
+    create trigger touch before update on profiles for each row execute function touch(); \
+    create trigger touch before update on folders for each row execute function touch(); \
+    create trigger touch before update on tracks for each row execute function touch();";
+
+/// A rule that the source does not have.
+const RULE: &str = "alter table profiles add constraint short check (length(name) < 20)";
+
+const ROWS: &str = "\
+    insert into billing.plans values ('free', 0), ('pro', 9.90); \
+    insert into auth.users select md5('u' || n)::uuid, n || '@example.com' \
+        from generate_series(1, 1200) n; \
+    insert into profiles select md5('u' || n)::uuid, 'n' || n, \
+        case when n % 2 = 0 then 'pro' else 'free' end, timestamptz '2026-01-01' + n * interval '1 s' \
+        from generate_series(1, 1200) n; \
+    update profiles set name = 'a name that is far too long' where id = md5('u7')::uuid; \
+    insert into folders select md5('f' || n)::uuid, \
+        case when n > 1 then md5('f' || 1 + (n * 7919) % (n - 1))::uuid end, 'f' || n \
+        from generate_series(1, 1500) n; \
+    insert into tracks select 1, n, n from generate_series(1, 1200) n";
+
+/// Every position moves on by one, a child comes with its parents, and rows change.
+const CHANGES: &str = "\
+    begin; update tracks set pos = pos + 100000; update tracks set pos = pos - 99999; \
+    insert into tracks values (1, 1, 0); commit; \
+    insert into auth.users values (md5('new')::uuid, 'new@example.com'); \
+    insert into billing.plans values ('team', 29); \
+    insert into profiles values (md5('new')::uuid, 'new', 'team'); \
+    update folders set name = name || '!' where name like 'f1%'";
+
+const TABLES: [&str; 3] = ["profiles", "folders", "tracks"];
+
+struct Journey {
+    pair: Pair,
+    deployment: Deployment,
+}
+
+impl Journey {
+    fn between(pair: Pair, databases: BTreeMap<String, String>) -> Self {
+        let deployment = Deployment(databases)
+            .set("SYNC_TABLES", TABLES.join(","))
+            .set("SYNC_OVERLAP_SECONDS", "0");
+        Self { pair, deployment }
+    }
+
+    async fn runs(&self, command: &[&str], code: i32) -> Printed {
+        let printed = self.deployment.terminal(command).await;
+        if printed.code != code {
+            let rejects = self.deployment.terminal(&["rejects", "list"]).await.stdout;
+            panic!("{command:?}: {printed:?}\n{rejects}");
+        }
+        printed
+    }
+
+    /// The calls of a run to both sides.
+    async fn calls_of_run(&self, code: i32) -> u64 {
+        let report = self.runs(&["run", "--json"], code).await.json();
+        report["statistics"]["api_calls"].as_u64().unwrap_or(0)
+    }
+
+    /// Goes the way from the plan on; the calls of each run: the first load, nothing changed, the
+    /// changes, the mended row.
+    async fn goes(&self) -> [u64; 4] {
+        let Self { pair, .. } = self;
+        pair.sql_source(ROWS).await;
+        pair.sql_target(RULE).await;
+        self.runs(&["plan"], 0).await;
+        let load = self.calls_of_run(4).await;
+        let rejects = self.runs(&["rejects", "list"], 4).await.stdout;
+        assert!(rejects.contains("short"), "{rejects}");
+        let quiet = self.calls_of_run(4).await;
+        pair.sql_source(CHANGES).await;
+        let changed = self.calls_of_run(4).await;
+        pair.sql_target("alter table profiles drop constraint short").await;
+        let mended = self.calls_of_run(0).await;
+        self.runs(&["verify", "--all"], 0).await;
+        pair.assert_equal(&TABLES).await;
+        let done = self.runs(&["cutover", "--yes"], 0).await.stdout;
+        assert!(done.contains("the target is ready"), "{done}");
+        [load, quiet, changed, mended]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_projects_behind_their_apis_go_the_whole_way() {
+    let pair = Pair::with(SCHEMA).await.over_api(OverApi::Both).await;
+    let (old, new) = (pair.source_api(), pair.target_api());
+    let databases = [
+        ("SUPABASE_URL", old.url()),
+        ("SUPABASE_SERVICE_ROLE_KEY", old.service_key()),
+        ("NEW_SUPABASE_URL", new.url()),
+        ("NEW_SUPABASE_SERVICE_ROLE_KEY", new.secret_key()),
+    ];
+    let databases = databases.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let journey = Journey::between(pair, databases.into());
+
+    let calls = journey.goes().await;
+    // A rejected row is asked for in each run.
+    let most = [48, 16, 56, 13];
+    assert!(calls.iter().zip(most).all(|(calls, most)| (1..=most).contains(calls)), "{calls:?}");
+}
+
+/// The source is asked over its own port, the target through a transaction pooler; both prove
+/// themselves by the authority of their host.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosted_servers_of_a_private_authority_go_the_whole_way() {
+    let server = tls_server();
+    let cluster = &server.cluster;
+    let certificate = server.authority.sign(named(&[ANOTHER_MACHINE]));
+    let pooler = Pooler::with_tls(cluster.port(), cluster.password(), &certificate);
+    let Some(pooler) = pooler else { return };
+    let source = fresh_database_on(cluster, "hosted_source").await;
+    let target = fresh_database_on(cluster, "hosted_target").await;
+    make_roles(&connect(&source.url).await.unwrap()).await;
+    let at = |port: u16, name: &str| {
+        format!("postgres://by_scram:{PASSWORD}@{ANOTHER_MACHINE}:{port}/{name}")
+    };
+    let databases = [
+        ("SOURCE_DATABASE_URL", at(cluster.port(), &source.name) + "?sslmode=require"),
+        ("SOURCE_SSL_CA", server.file.to_string_lossy().into_owned()),
+        ("TARGET_DATABASE_URL", at(pooler.port(), &target.name) + "?sslmode=verify-full"),
+        ("TARGET_SSL_CA", server.authority.pem.clone()),
+    ];
+    let databases = databases.map(|(name, value)| (name.to_owned(), value));
+    let pair = Pair::between(source, target, SCHEMA, SCHEMA).await;
+    let journey = Journey::between(pair, databases.into());
+
+    journey.goes().await;
+}
