@@ -26,12 +26,14 @@ use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 /// held open while the target works would hold back the source's vacuum and a pooler's slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
     let first = read.scan.after.is_none();
-    let doubled = (first && !read.shape.source.is_table()).then(|| doubled_sql(read.shape));
-    finish(collected(session, read.shape, &page_sql(read), read.limit.bytes, doubled).await?, read)
+    let duplicates = (first && !read.shape.source.is_table()).then(|| duplicates_sql(read.shape));
+    let rows =
+        read_rows(session, read.shape, &page_sql(read), read.limit.bytes, duplicates).await?;
+    with_position(rows, read)
 }
 
 /// Asks whether two rows have the same key.
-fn doubled_sql(shape: &Shape) -> String {
+fn duplicates_sql(shape: &Shape) -> String {
     let key = sql::prefixed("r.", shape.key.iter().map(String::as_str));
     let filter = shape.filter.as_deref().map(sql::condition);
     format!(
@@ -41,79 +43,80 @@ fn doubled_sql(shape: &Shape) -> String {
     )
 }
 
-/// Reads the rows that a statement gives, as many as make up so many bytes, from a table that is
-/// held to its agreement; `doubled` asks for rows with the same key. Behind an API all of that is
-/// one call.
+/// Reads the rows that a statement gives, up to a number of bytes, from a table that is locked and
+/// still as it was agreed on. `duplicates` asks whether two rows have the same key. Behind an API
+/// all of that is one call.
 ///
-/// No index of the source holds the rows of a view to their key. Two with the same one would be one
-/// row of the target, and at a page's border the second would not even be read.
-async fn collected(
+/// No index of the source keeps the keys of a view unique. Two rows with one key would be one row
+/// of the target, and at a page's border the second would not even be read.
+async fn read_rows(
     session: &Session,
     shape: &Shape,
     rows: &str,
     most_bytes: usize,
-    doubled: Option<String>,
-) -> Result<Collected, PostgresError> {
-    let proof = async {
-        match &doubled {
+    duplicates: Option<String>,
+) -> Result<ReadRows, PostgresError> {
+    let duplicates = async {
+        match &duplicates {
             None => Ok(Vec::new()),
-            Some(doubled) => session.query(doubled, []).await,
+            Some(duplicates) => session.query(duplicates, []).await,
         }
     };
     let reading = json_page::reading(rows, most_bytes);
-    let (begin, proof, json) = tokio::join!(begin(session, shape), proof, session.json(&reading));
+    let (begin, duplicates, json) =
+        tokio::join!(begin(session, shape), duplicates, session.json(&reading));
     begin?;
-    if proof?.first().is_some_and(|row| row.get(0)) {
+    if duplicates?.first().is_some_and(|row| row.get(0)) {
         return Err(PostgresError::KeyNotUnique(shape.key.join(", ")));
     }
-    let Some(json) = json? else { return copied(session, shape, rows, most_bytes).await };
+    let Some(json) = json? else { return copy_rows(session, shape, rows, most_bytes).await };
     session.roll_back().await?;
     let page = json_page::read(&json).ok_or_else(|| script::unreadable("a page"))?;
     let Read { bytes, rows, cut } = page;
     // No line's end stands inside of a row.
     let last_row = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    Ok(Collected { bytes, rows, last_row, cut })
+    Ok(ReadRows { bytes, rows, last_row, cut })
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    let (begin, held) =
+    let (begin, agreed) =
         tokio::join!(session.begin(Purpose::Copy), agreement::hold(session, shape, Side::Source));
     begin?;
-    held
+    agreed
 }
 
 /// Reads the rows that have certain values, in one transaction.
 pub async fn fetch(session: &Session, fetch: &Fetch<'_>) -> Result<Page, PostgresError> {
-    those(session, fetch.shape, &fetch_sql(fetch)).await
+    whole_page(session, fetch.shape, &fetch_sql(fetch)).await
 }
 
 /// Reads the rows that others point to, in one transaction.
 pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page, PostgresError> {
-    those(session, fetch.parent, &parents_sql(fetch)).await
+    whole_page(session, fetch.parent, &parents_sql(fetch)).await
 }
 
 /// Reads the rows that a statement gives as one page.
-async fn those(session: &Session, shape: &Shape, rows: &str) -> Result<Page, PostgresError> {
-    let Collected { bytes, rows, cut, last_row: _ } =
-        collected(session, shape, rows, PAGE_BYTES, None).await?;
+async fn whole_page(session: &Session, shape: &Shape, rows: &str) -> Result<Page, PostgresError> {
+    let ReadRows { bytes, rows, cut, last_row: _ } =
+        read_rows(session, shape, rows, PAGE_BYTES, None).await?;
     Ok(Page { bytes, rows, last: None, complete: !cut })
 }
 
 /// Copies the rows that a statement gives, as many as make up so many bytes, and ends the
 /// transaction.
-async fn copied(
+async fn copy_rows(
     session: &Session,
     shape: &Shape,
     rows: &str,
     most_bytes: usize,
-) -> Result<Collected, PostgresError> {
+) -> Result<ReadRows, PostgresError> {
     let mut stream = pin!(session.copy_out(&copy_sql(shape, rows)).await?);
-    let collected = collect(stream.as_mut(), shape.encoding, most_bytes).await?;
-    match collected.cut && !end_by_cancel(session, stream).await? {
+    let read = receive(stream.as_mut(), shape.encoding, most_bytes).await?;
+    match read.cut && !end_by_cancel(session, stream).await? {
         true => session.spend(),
         false => session.roll_back().await?,
     }
-    Ok(collected)
+    Ok(read)
 }
 
 /// Ends the COPY of a cut page: without the cancel request the server would send all the rest.
@@ -139,19 +142,22 @@ async fn end_by_cancel(
     }
 }
 
-/// The bytes of a page as they came, and where its last row begins.
-struct Collected {
+/// Rows as the source sent them.
+struct ReadRows {
     bytes: Bytes,
+    /// The number of rows.
     rows: u64,
+    /// The position of the first byte of the last row.
     last_row: usize,
+    /// More rows would have followed, past the number of bytes.
     cut: bool,
 }
 
-async fn collect(
+async fn receive(
     mut stream: impl Stream<Item = Result<Bytes, tokio_postgres::Error>> + Unpin,
     encoding: Encoding,
     most_bytes: usize,
-) -> Result<Collected, PostgresError> {
+) -> Result<ReadRows, PostgresError> {
     let (mut bytes, mut rows, mut last_row, mut cut) = (Vec::new(), 0, 0, false);
     while let Some(message) = within(stream.try_next()).await? {
         let Some(row) = copy_frames::row_of_message(encoding, &message) else { continue };
@@ -163,11 +169,12 @@ async fn collect(
         bytes.extend_from_slice(row);
         rows += 1;
     }
-    Ok(Collected { bytes: bytes.into(), rows, last_row, cut })
+    Ok(ReadRows { bytes: bytes.into(), rows, last_row, cut })
 }
 
-fn finish(collected: Collected, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
-    let Collected { bytes, rows, last_row, cut } = collected;
+/// Adds the position of the last row, from which the next page is read.
+fn with_position(rows: ReadRows, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
+    let ReadRows { bytes, rows, last_row, cut } = rows;
     let last = if rows == 0 { None } else { Some(position(&bytes[last_row..], read)?) };
     let complete = !cut && rows < u64::from(read.limit.rows);
     Ok(Page { bytes, rows, last, complete })
@@ -235,7 +242,7 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
             own.push(format!("r.{}", sql::ident(column)));
             casts.push(format!("{value}::{type_name}"));
         } else {
-            own.push(format!("r.{}::text", sql::ident(column)));
+            own.push(format!("(r.{}::text collate \"C\")", sql::ident(column)));
             casts.push(value);
         }
         names.push(format!("value_{place}"));
