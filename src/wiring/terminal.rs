@@ -33,7 +33,7 @@ impl TerminalPorts {
         Self {
             cutover: CutoverPorts {
                 records: Box::new(target.clone()),
-                writing: Box::new(PostgresSource::new(source.clone(), meter.clone())),
+                writers: Box::new(PostgresSource::new(source.clone(), meter.clone())),
                 source: end(&set.source.name, source),
                 target: end(&set.target.name, database),
             },

@@ -14,7 +14,9 @@ use super::sql::transaction::Purpose;
 use super::state::format::lease_key;
 use super::target::PostgresTarget;
 use crate::engine::model::fault::{Fault, Step as FaultStep};
-use crate::jobs::cutover::ports::{CutoverRecord, OpenWriter, PassedStep, Records, Step, Writing};
+use crate::jobs::cutover::ports::{
+    CutoverRecord, OpenWriter, OpenWriters, PassedStep, Records, Step,
+};
 
 /// Locks that only writers take, on tables that are no part of the catalog. Whoever looks on takes
 /// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions
@@ -157,8 +159,8 @@ impl Records for PostgresTarget {
 }
 
 #[async_trait]
-impl Writing for PostgresSource {
-    async fn writing(&self) -> Result<Vec<OpenWriter>, Fault> {
+impl OpenWriters for PostgresSource {
+    async fn list(&self) -> Result<Vec<OpenWriter>, Fault> {
         let call = self.pool.call(FaultStep::Read, None).await?;
         let result = call.alone(Purpose::Look, WRITING, []).await;
         let rows = call.end(result)?;

@@ -1,7 +1,7 @@
 //! The end of a migration: the last drain, and the switch to the target.
 //!
 //! Its steps are jobs of their own (a sync, a comparison), which a door does one after the other.
-//! This room has what makes them a cutover: it finds out whether anybody still writes in the
+//! What makes them a cutover is here: it finds out whether anybody still writes in the
 //! source, and which steps of an earlier attempt still hold. A step holds as long as the source is
 //! as it was when the step began. A later write changes that state, and the step is done again:
 //!
@@ -32,10 +32,10 @@ use crate::engine::plan::tables;
 use crate::engine::ports::Source;
 use crate::jobs::Ports;
 
-use ports::{OpenWriter, Writing};
+use ports::{OpenWriter, OpenWriters};
 
-/// The time between the two readings: an application that is in use writes more often than that.
-pub const APART: Duration = Duration::from_secs(3);
+/// The time between two readings of the source: an application in use writes more often than that.
+pub const READINGS_APART: Duration = Duration::from_secs(3);
 
 /// Asks whether anybody still writes in a pipeline's source.
 #[derive(Clone, Debug)]
@@ -80,10 +80,14 @@ impl WatchSource {
     }
 
     /// Reads the state and the open writers twice.
-    pub async fn run(&self, ports: &Ports, writing: &dyn Writing) -> Result<SourceWrites, Fault> {
-        let mut writers = writing.writing().await?;
+    pub async fn run(
+        &self,
+        ports: &Ports,
+        writers: &dyn OpenWriters,
+    ) -> Result<SourceWrites, Fault> {
+        let mut open = writers.list().await?;
         let before = self.state(ports).await?;
-        ports.clock.sleep(APART).await;
+        ports.clock.sleep(READINGS_APART).await;
         let state = self.state(ports).await?;
         let is_new = |writer: &OpenWriter, seen: &[OpenWriter]| {
             let is_same = |one: &OpenWriter| {
@@ -91,11 +95,11 @@ impl WatchSource {
             };
             !seen.iter().any(is_same)
         };
-        let later = writing.writing().await?;
+        let later = writers.list().await?;
         let new: Vec<OpenWriter> =
-            later.into_iter().filter(|writer| is_new(writer, &writers)).collect();
-        writers.extend(new);
-        Ok(SourceWrites { writers, changed: before.changed(&state), state })
+            later.into_iter().filter(|writer| is_new(writer, &open)).collect();
+        open.extend(new);
+        Ok(SourceWrites { writers: open, changed: before.changed(&state), state })
     }
 }
 

@@ -13,7 +13,7 @@ pub struct CutoverPorts {
     /// Keeps the record of its steps.
     pub records: Box<dyn Records>,
     /// Lists the open writers of the source.
-    pub writing: Box<dyn Writing>,
+    pub writers: Box<dyn OpenWriters>,
     /// The side that is left.
     pub source: NamedDatabase,
     /// The side that takes over.
@@ -55,12 +55,12 @@ pub trait Records: Send + Sync {
     async fn lease_left(&self, pipeline: &str) -> Result<Option<Duration>, Fault>;
 }
 
-/// The side that is to be quiet.
+/// Lists the transactions of others that write.
 #[async_trait]
-pub trait Writing: Send + Sync {
+pub trait OpenWriters: Send + Sync {
     /// The writers with an open transaction that has written, or is about to. A standby knows of
     /// none: its writers are at its primary.
-    async fn writing(&self) -> Result<Vec<OpenWriter>, Fault>;
+    async fn list(&self) -> Result<Vec<OpenWriter>, Fault>;
 }
 
 /// Open transactions of one role and application that hold a writer's lock on a table.

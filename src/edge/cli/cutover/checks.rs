@@ -12,7 +12,7 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::cutover::{APART, SourceState};
+use crate::jobs::cutover::{READINGS_APART, SourceState};
 use crate::jobs::sync_tables::{SyncPlan, TableIntent};
 
 impl Walk<'_> {
@@ -135,7 +135,7 @@ impl Walk<'_> {
         if !despite {
             self.journal.confirm("Is the application stopped? Its writers are looked for now.")?;
         }
-        let watched = self.watch().run(ports, &*self.cutover.writing).await?;
+        let watched = self.watch().run(ports, &*self.cutover.writers).await?;
         if !watched.is_quiet() && despite {
             let remedy = "what is written from now on may stay behind";
             self.journal.warn(WRITERS, watched.sentence(), remedy);
@@ -145,7 +145,7 @@ impl Walk<'_> {
             let (message, hint) = (watched.sentence(), watched.remedy());
             return Err(Stopped::by(FaultCode::WritersActive, message, hint, Exit::Failed));
         }
-        let apart = APART.as_secs();
+        let apart = READINGS_APART.as_secs();
         self.journal.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
         Ok(watched.state)
     }
