@@ -144,17 +144,19 @@ fn tokens(sql: &str) -> Vec<Token<'_>> {
 fn quoted<'a>(text: &'a str, escapes: bool, tokens: &mut Vec<Token<'a>>) -> usize {
     let quote = text.chars().next().expect("a quote is the first letter");
     let mut is_escaped = false;
-    let end = text[1..].find(|letter| {
+    let inner = &text[1..];
+    let end = inner.find(|letter| {
         let ends = letter == quote && !is_escaped;
         is_escaped = escapes && letter == '\\' && !is_escaped;
         ends
     });
-    let end = end.map_or(text.len() - 1, |end| 1 + end);
+    // A text that nothing ends reaches to the end.
+    let content = &inner[..end.unwrap_or(inner.len())];
     tokens.push(match quote {
-        '\'' => Token::Quoted(&text[1..end]),
-        _ => Token::Word(text[..end].to_owned()),
+        '\'' => Token::Quoted(content),
+        _ => Token::Word(format!("{quote}{content}")),
     });
-    end + 1
+    (content.len() + 2).min(text.len())
 }
 
 /// The tag that opens a text in dollar quotes: `$$` or `$body$`, but not `$1`.
