@@ -1,9 +1,9 @@
 //! The end of a migration: the last drain, and the switch to the target.
 //!
 //! Its steps are jobs of their own (a sync, a comparison), which a door does one after the other.
-//! What makes them a cutover is here: it finds out whether anybody still writes in the
-//! source, and which steps of an earlier attempt still hold. A step holds as long as the source is
-//! as it was when the step began. A later write changes that state, and the step is done again:
+//! This job finds out whether anybody still writes in the source, and which steps of an earlier
+//! attempt still hold. A step holds as long as the source is as it was when the step began. A later
+//! write changes that state, and the step is done again:
 //!
 //! 1. the state of the source is read;
 //! 2. the last changes move; every row of that state is in the target then;

@@ -53,7 +53,7 @@ pub struct TableSurvey {
     /// The digest of the versions of all rows from the saved cursor on, less the overlap. It counts
     /// only if `max` is still that of the last survey; otherwise the table has changed anyway.
     pub tail: Option<String>,
-    /// The same digest from `max` on, less the overlap: the next survey compares `tail` with it.
+    /// That digest from `max` on, less the overlap: the next survey compares `tail` with it.
     pub next: Option<String>,
     /// The table has rows with a cursor in the future, past `max`.
     pub beyond: bool,
