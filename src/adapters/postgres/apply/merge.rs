@@ -36,11 +36,12 @@ const MERGEABLE: &str = "\
         current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
-/// Asks whether triggers fire for rows that are inserted: before each row, or at all if `$2`. Rows
-/// that they drop or write otherwise can be told apart only if the page is staged, and without a
-/// stage none are suppressed.
-const FIRES_FOR_INSERTS: &str = "\
-    select exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
+/// Asks whether rows that are inserted need a stage. They do where triggers fire for them, before
+/// each row, or at all if `$2`: rows that they drop or write otherwise can be told apart only if the
+/// page is staged, and without a stage none are suppressed. They do, too, where the database or the
+/// role is set so that no trigger fires: a COPY would bring in orphans, since nothing checks them.
+const INSERTS_NEED_A_STAGE: &str = "\
+    select current_setting('session_replication_role') = 'replica' or exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4))";
 
@@ -53,12 +54,12 @@ pub const HAS_ROW_TRIGGER: &str = "\
         and not t.tgisinternal and t.tgtype & 3 = 3 and t.tgenabled in ('A', \
             case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end))";
 
-/// Says whether rows can be copied straight into the table, while no trigger is suppressed. Most
-/// triggers that both sides have fire for updates alone: then the server checks the foreign keys.
+/// Says whether rows can be copied straight into the table, where the server checks the foreign
+/// keys. Most triggers that both sides have fire for updates alone, and are in nobody's way then.
 pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let suppresses = shape.triggers == Firing::Suppress;
     let values = [sql::table(&shape.table).into(), suppresses.into()];
-    Ok(!session.query(FIRES_FOR_INSERTS, values).await?[0].get::<bool>(0))
+    Ok(!session.query(INSERTS_NEED_A_STAGE, values).await?[0].get::<bool>(0))
 }
 
 /// The question for a session. In a script the counters would be those of a server that has also
