@@ -50,7 +50,7 @@ impl<S> LoginGuard<S> {
         let asked = *self.asked.get_or_init(|| asked);
         let allowed = match self.rule {
             Login::Free => true,
-            Login::Guarded => !matches!(asked, Asked::ClearText | Asked::Md5),
+            Login::Guarded => !matches!(asked, Asked::ClearText | Asked::Md5 | Asked::Other),
             Login::Bound => asked == Asked::BoundScram,
         };
         if allowed { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
@@ -58,12 +58,14 @@ impl<S> LoginGuard<S> {
 }
 
 /// Reads the way in which a first message asks: none while bytes are missing, and nothing where the
-/// message is no login's.
+/// message is an error, with which every login ends. Whatever else comes first could have a
+/// forbidden question behind it that nobody looks at.
 fn look(first: &[u8]) -> Option<Option<Asked>> {
-    const KIND_OF_LOGIN: u8 = b'R';
     const OF_TAG: usize = 1;
-    if first.first()? != &KIND_OF_LOGIN {
-        return Some(None);
+    match first.first()? {
+        b'R' => {}
+        b'E' => return Some(None),
+        _ => return Some(Some(Asked::Other)),
     }
     let head = first.get(..HEAD)?;
     let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().expect("four bytes"));
@@ -154,16 +156,16 @@ mod tests {
     async fn a_forbidden_question_ends_before_the_driver_has_read_it() {
         let scram = message(10, b"SCRAM-SHA-256\0\0");
         let bound = message(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
-        for (question, asked, guarded, free) in [
+        for (question, asked, guarded, proved) in [
             (message(0, b""), Asked::Nothing, true, false),
             (message(3, b""), Asked::ClearText, false, false),
             (message(5, b"salt"), Asked::Md5, false, false),
             (scram, Asked::Scram, true, false),
             (bound, Asked::BoundScram, true, true),
-            (message(9, b""), Asked::Other, true, false),
+            (message(9, b""), Asked::Other, false, false),
         ] {
             for (rule, passes) in
-                [(Login::Free, true), (Login::Guarded, guarded), (Login::Bound, free)]
+                [(Login::Free, true), (Login::Guarded, guarded), (Login::Bound, proved)]
             {
                 let (read, seen) = read(rule, &question).await;
                 assert_eq!(seen, Some(asked));
@@ -174,9 +176,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_after_the_first_message_is_not_looked_at() {
-        let error = [b"E\0\0\0\x05\0".to_vec(), message(3, b"")].concat();
-        let (read, asked) = read(Login::Bound, &error).await;
-        assert_eq!((read.unwrap(), asked), (error, None));
+    async fn an_error_passes_and_a_notice_before_the_question_does_not() {
+        let error = b"E\0\0\0\x05\0".to_vec();
+        let (passed, asked) = read(Login::Bound, &error).await;
+        assert_eq!((passed.unwrap(), asked), (error, None));
+        let notice = [b"N\0\0\0\x05\0".to_vec(), message(3, b"")].concat();
+        for rule in [Login::Bound, Login::Guarded] {
+            let (passed, asked) = read(rule, &notice).await;
+            assert!(passed.is_err() && asked == Some(Asked::Other), "{rule:?}");
+        }
     }
 }
