@@ -37,11 +37,12 @@ const MERGEABLE: &str = "\
     from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
 
 /// Asks whether rows that are inserted need a stage. They do where triggers fire for them, before
-/// each row, or at all if `$2`: rows that they drop or write otherwise can be told apart only if the
-/// page is staged, and without a stage none are suppressed. They do, too, where the database or the
+/// each row, or at all if `$2`: rows that they drop or write otherwise can be told apart only in a
+/// staged page, and without a stage none are suppressed. They do, too, where the database or the
 /// role is set so that no trigger fires: a COPY would bring in orphans, since nothing checks them.
 const INSERTS_NEED_A_STAGE: &str = "\
-    select current_setting('session_replication_role') = 'replica' or exists (select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
+    select current_setting('session_replication_role') = 'replica' or exists (\
+        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
         or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
         and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4))";
 
