@@ -96,7 +96,7 @@ fn too_many() -> Fault {
 impl Trial {
     async fn attempt(&self, shape: &Shape, page: &Page) -> Result<PageOutcome, PostgresError> {
         let session = &self.session;
-        let firing = if self.suppressed { triggers::FIRING } else { "" };
+        let firing = if self.suppressed { triggers::firing() } else { String::new() };
         session.attempt(REHEARSED, &format!("{firing}{PINNED_PATH}")).await?;
         agreement::hold(session, shape, Side::Target).await?;
         let WrittenPage { tally, rejects, straight: _ } =

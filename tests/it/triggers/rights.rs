@@ -73,6 +73,30 @@ async fn a_role_gets_the_right_from_a_function_of_the_databases_owner() {
 }
 
 #[tokio::test]
+async fn a_function_of_somebody_else_is_not_called() {
+    if !connects_to(Side::Target, "what a role of its own may do") {
+        return;
+    }
+    let schema = format!("{ITEMS}{STAMP}");
+    let pair = Pair::with(&schema).await;
+    let url =
+        role(&pair.target.url, "grant all on schema public to ROLE; grant all on items to ROLE")
+            .await;
+    let trap = "create role trapper_of_NAME; grant all on schema public to trapper_of_NAME; \
+        create sequence trapped; grant all on trapped to public; set role trapper_of_NAME; \
+        create function public.syncline_suppress_triggers() returns int8 language sql \
+            security definer as $$ select nextval('public.trapped'::regclass) $$; reset role";
+    pair.sql_target(&trap.replace("NAME", &pair.target.name)).await;
+    pair.sql_source(TEN).await;
+
+    let answer = pair.sync_with(&[("TARGET_DATABASE_URL", &url)]).await.success();
+
+    assert!(answer.warnings().contains(NOTE), "{}", answer.warnings());
+    let is_called = "select is_called::text from trapped";
+    assert_eq!(pair.text_target(is_called).await, "false", "somebody's function ran as our role");
+}
+
+#[tokio::test]
 async fn the_functions_are_the_service_roles_alone() {
     let pair = Pair::with(ITEMS).await.over_api(OverApi::Target).await;
     pair.sql_target(App::suppress_triggers_sql()).await;

@@ -13,12 +13,27 @@ use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::trigger::Firing;
 
-/// Suppresses triggers until the transaction's end, or until a savepoint before it is rolled back
-/// to. It is a statement and no call of `set_config`, because Supabase lets its `postgres` role set
-/// the parameter by intercepting the statement. Where the role may not, a function of the
-/// database's owner may, which is called for that (`infra/sql/api/suppress_triggers.sql`).
-const SUPPRESS: &str = "begin set local session_replication_role = replica; \
-    exception when insufficient_privilege then perform public.syncline_suppress_triggers(); end; ";
+/// The statements that suppress triggers until the transaction's end, or until a savepoint before
+/// is rolled back to. The parameter is set by a statement and no call of `set_config`, because
+/// Supabase lets its `postgres` role set it by intercepting the statement.
+fn suppress() -> String {
+    or_by_the_owner("set local session_replication_role = replica", "syncline_suppress_triggers")
+}
+
+/// A statement, for which a function of the database's owner is called where the role has no right
+/// to it (`infra/sql/api/suppress_triggers.sql`). A function of anybody else is not called: whoever
+/// may create functions in `public` could have his own run by our role.
+fn or_by_the_owner(statement: &str, function: &str) -> String {
+    format!(
+        "begin {statement}; exception when insufficient_privilege then \
+         if exists (select from pg_catalog.pg_proc as f \
+             join pg_catalog.pg_roles as r on r.oid = f.proowner \
+             where f.oid = pg_catalog.to_regprocedure('public.{function}()') and f.prosecdef \
+                 and (r.rolsuper or r.oid in (select d.datdba from pg_catalog.pg_database as d \
+                     where d.datname = pg_catalog.current_database()))) \
+         then perform public.{function}(); else raise; end if; end; "
+    )
+}
 
 /// Two statements that ask whether the role may suppress triggers: one that tries it, and one that
 /// gives the answer. On Supabase a role may that `has_parameter_privilege` knows nothing of.
@@ -28,11 +43,12 @@ pub fn may_suppress() -> [Statement; 2] {
         format!(
             "do $syncline$ begin \
                perform pg_catalog.set_config('syncline.may_suppress', 'false', true); \
-               begin {SUPPRESS} raise sqlstate 'SL001'; \
+               begin {} raise sqlstate 'SL001'; \
                exception when sqlstate 'SL001' then \
                  perform pg_catalog.set_config('syncline.may_suppress', 'true', true); \
-               when insufficient_privilege or undefined_function then null; end; \
-             end $syncline$"
+               when insufficient_privilege then null; end; \
+             end $syncline$",
+            suppress()
         ),
         [],
     );
@@ -47,8 +63,9 @@ pub fn suppressing(shape: &Shape) -> String {
         Firing::Fire => String::new(),
         Firing::Suppress => {
             format!(
-                "do $syncline$ begin if not {} then {SUPPRESS} end if; end $syncline$; ",
-                needed(shape)
+                "do $syncline$ begin if not {} then {} end if; end $syncline$; ",
+                needed(shape),
+                suppress()
             )
         }
     }
@@ -60,8 +77,9 @@ pub fn suppressing_deletes(shape: &Shape) -> String {
         Firing::Suppress if shape.mark.is_none() => format!(
             "do $syncline$ begin if not exists (select from pg_catalog.pg_constraint \
              where contype = 'f' and confrelid = {}::pg_catalog.regclass) \
-             then {SUPPRESS} end if; end $syncline$; ",
-            sql::literal(&sql::table(&shape.table))
+             then {} end if; end $syncline$; ",
+            sql::literal(&sql::table(&shape.table)),
+            suppress()
         ),
         _ => suppressing(shape),
     }
@@ -70,15 +88,18 @@ pub fn suppressing_deletes(shape: &Shape) -> String {
 /// The statement before rows of the table are written in a transaction that has suppressed the
 /// triggers of another one.
 pub fn switching(shape: &Shape) -> String {
-    format!("{FIRING}{}", suppressing(shape))
+    format!("{}{}", firing(), suppressing(shape))
 }
 
-/// Lets triggers fire again.
-pub const FIRING: &str = "do $syncline$ begin \
-    if pg_catalog.current_setting('session_replication_role') = 'replica' then \
-      begin set local session_replication_role to default; \
-      exception when insufficient_privilege then perform public.syncline_fire_triggers(); end; \
-    end if; end $syncline$; ";
+/// The statement that lets triggers fire again.
+pub fn firing() -> String {
+    format!(
+        "do $syncline$ begin \
+         if pg_catalog.current_setting('session_replication_role') = 'replica' then {} end if; \
+         end $syncline$; ",
+        or_by_the_owner("set local session_replication_role to default", "syncline_fire_triggers")
+    )
+}
 
 /// The condition under which the server's own triggers do work that nothing else does.
 fn needed(shape: &Shape) -> String {
