@@ -5,8 +5,9 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::foreign_keys;
+use super::merge::{self, StraightCopy};
 use super::stage::{self, STAGED};
-use super::{foreign_keys, merge};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
@@ -17,8 +18,9 @@ use crate::engine::model::trigger::Firing;
 
 /// Writes the rows without a comparison. Returns false, and leaves none of them, if that cannot be.
 pub async fn write(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
-    let written = if merge::takes_copy(session, shape).await? {
-        copy(session, shape, page).await
+    let straight = merge::straight_copy(session, shape).await?;
+    let written = if straight.is_safe {
+        copy(session, shape, page, &straight).await
     } else if shape.triggers == Firing::Suppress {
         insert(session, shape, page).await
     } else {
@@ -34,11 +36,21 @@ pub async fn write(session: &Session, shape: &Shape, page: &Page) -> Result<bool
     Ok(false)
 }
 
-/// Copies the rows straight into the table.
-async fn copy(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
+/// Copies the rows straight into the table. Returns false if a trigger behind them has changed some
+/// of its rows: which of the page's they were can be told apart only in a staged page.
+async fn copy(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+    straight: &StraightCopy,
+) -> Result<bool, PostgresError> {
+    let table = sql::table(&shape.table);
     session.attempt(PART, OWN_SEARCH_PATH).await?;
-    stage::copy_in(session, &sql::table(&shape.table), shape, page).await?;
-    Ok(true)
+    stage::copy_in(session, &table, shape, page).await?;
+    if !straight.fires_after {
+        return Ok(true);
+    }
+    Ok(!session.query(merge::HAS_CHANGED_ROWS, [table.into()]).await?[0].get::<bool>(0))
 }
 
 /// Inserts the rows while triggers are suppressed, and checks their foreign keys. That needs the
@@ -47,7 +59,7 @@ async fn copy(session: &Session, shape: &Shape, page: &Page) -> Result<bool, Pos
 async fn insert(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
     stage::stage(session, shape, page).await?;
     let table = sql::table(&shape.table);
-    let rewrites = format!("select {}", merge::HAS_ROW_TRIGGER);
+    let rewrites = format!("select {} or {}", merge::HAS_ROW_TRIGGER, merge::HAS_AFTER_TRIGGER);
     if session.query(&rewrites, [table.as_str().into()]).await?[0].get(0) {
         return Ok(false);
     }

@@ -5,8 +5,6 @@
 //! and knows nothing of json. A row that is equal is neither written nor locked. Rows are written
 //! in key order, so that two writers meet in the same order.
 
-use std::borrow::Cow;
-
 use super::row_sql::{differs, is_newer, same_key, unused_name};
 use super::stage::STAGED;
 use crate::adapters::postgres::connection::session::Session;
@@ -18,61 +16,97 @@ use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::trigger::Firing;
 
+/// Says in SQL whether a trigger of the table, or of a partition, fires that meets a condition. The
+/// table is `$1`.
+macro_rules! fires {
+    ($condition:literal) => {
+        concat!(
+            "exists (select from pg_catalog.pg_trigger as t \
+                where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
+                    select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+                and not t.tgisinternal and t.tgenabled in ('A', \
+                    case current_setting('session_replication_role') \
+                        when 'replica' then 'R' else 'O' end) and ",
+            $condition,
+            ")"
+        )
+    };
+}
+
+/// A trigger fires before rows are written, and may drop them or write them otherwise.
+pub const HAS_ROW_TRIGGER: &str = fires!("t.tgtype & 3 = 3");
+
+/// A trigger fires after rows are inserted or updated, and may change them.
+pub const HAS_AFTER_TRIGGER: &str = fires!("t.tgtype & 66 = 0 and t.tgtype & 20 <> 0");
+
 /// Asks whether MERGE can write the page and its counts can be told, how many rows this transaction
-/// has inserted so far, and whether something in the target may drop a row in silence: a trigger
-/// before the row, of the table or a partition. (A rule that would is refused beside others, in
-/// WITH.) MERGE came with 15, knows no rules, and before 17 says only how many rows it wrote; how
-/// many of them it inserted is told by the transaction's own counters, which exist where counting
-/// is not switched off, and for a table that is not partitioned.
+/// has inserted so far, and whether triggers may drop or change rows in silence. (A rule that would
+/// is refused beside others, in WITH.) MERGE came with 15, knows no rules, and before 17 says only
+/// how many rows it wrote; how many of them it inserted is told by the transaction's own counters,
+/// which exist where counting is not switched off, and for a table that is not partitioned.
 const MERGEABLE: &str = "\
     select current_setting('server_version_num')::int4 >= 150000 \
         and current_setting('track_counts')::bool and relkind = 'r' and not relhasrules, \
         pg_catalog.pg_stat_get_xact_tuples_inserted(oid), \
-        (relhastriggers or relkind = 'p') and exists (\
-            select from pg_catalog.pg_trigger as t where (t.tgrelid = c.oid or t.tgrelid in (\
-                select relid from pg_catalog.pg_partition_tree(c.oid))) \
-            and not t.tgisinternal and t.tgtype & 3 = 3 and t.tgenabled in ('A', \
-                case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end)), \
+        (relhastriggers or relkind = 'p') and HAS_ROW_TRIGGER, \
+        (relhastriggers or relkind = 'p') and HAS_AFTER_TRIGGER, \
         current_setting('session_replication_role') = 'replica' \
-    from pg_catalog.pg_class as c where oid = $1::pg_catalog.regclass";
+    from pg_catalog.pg_class where oid = $1::pg_catalog.regclass";
 
-/// Asks whether rows that are inserted need a stage. They do where triggers fire for them, before
-/// each row, or at all if `$2`: rows that they drop or write otherwise can be told apart only in a
-/// staged page, and without a stage none are suppressed. They do, too, where the database or the
-/// role is set so that no trigger fires: a COPY would bring in orphans, since nothing checks them.
-const INSERTS_NEED_A_STAGE: &str = "\
-    select current_setting('session_replication_role') = 'replica' or exists (\
-        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
-        or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-        and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4))";
+/// Asks whether rows that are inserted need a stage, and whether triggers fire after them. They
+/// need one where triggers fire for them, before each row, or at all if `$2`: rows that they drop
+/// or write otherwise can be told apart only in a staged page, and without a stage none are
+/// suppressed. They do, too, where the database or the role is set so that no trigger fires: a COPY
+/// would bring in orphans, since nothing checks them. And they do where a trigger fires after them
+/// and nothing counts the rows that it changes.
+const COPYING: &str = "\
+    select current_setting('session_replication_role') = 'replica' \
+        or later.fires and not current_setting('track_counts')::bool or exists (\
+            select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
+            or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
+            and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4)), \
+        later.fires \
+    from (select HAS_AFTER_TRIGGER as fires) as later";
 
-/// Says in SQL whether a trigger of the table, or of a partition, fires before rows are written and
-/// may drop them or write them otherwise; `$1` is the table.
-pub const HAS_ROW_TRIGGER: &str = "\
-    exists (\
-        select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
-            select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-        and not t.tgisinternal and t.tgtype & 3 = 3 and t.tgenabled in ('A', \
-            case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end))";
+/// Asks whether this transaction has updated or deleted rows of the table, or tried to.
+pub const HAS_CHANGED_ROWS: &str = "\
+    select coalesce(sum(pg_catalog.pg_stat_get_xact_tuples_updated(oid) \
+        + pg_catalog.pg_stat_get_xact_tuples_deleted(oid)), 0) > 0 \
+    from pg_catalog.pg_class where oid = $1::pg_catalog.regclass or oid in (\
+        select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))";
 
-/// Says whether rows can be copied straight into the table, where the server checks the foreign
-/// keys. Most triggers that both sides have fire for updates alone, and are in nobody's way then.
-pub async fn takes_copy(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
+/// The server's answer about a COPY straight into a table.
+pub struct StraightCopy {
+    /// It can be. The server checks the foreign keys then.
+    pub is_safe: bool,
+    /// Triggers fire after the rows and may change them.
+    pub fires_after: bool,
+}
+
+/// Asks whether rows can be copied straight into the table. Most triggers that both sides have fire
+/// for updates alone, and are in nobody's way then.
+pub async fn straight_copy(
+    session: &Session,
+    shape: &Shape,
+) -> Result<StraightCopy, PostgresError> {
     let suppresses = shape.triggers == Firing::Suppress;
     let values = [sql::table(&shape.table).into(), suppresses.into()];
-    Ok(!session.query(INSERTS_NEED_A_STAGE, values).await?[0].get::<bool>(0))
+    let text = COPYING.replace("HAS_AFTER_TRIGGER", HAS_AFTER_TRIGGER);
+    let answer = &session.query(&text, values).await?[0];
+    Ok(StraightCopy { is_safe: !answer.get::<bool>(0), fires_after: answer.get(1) })
 }
 
 /// The question for a session. In a script the counters would be those of a server that has also
 /// run what was undone, so nothing is merged there, but for a page that is one call (`unstaged`):
 /// its counters are read in that.
-fn mergeable(session: &Session) -> Cow<'static, str> {
+fn mergeable(session: &Session) -> String {
     const COUNTED: &str = "pg_catalog.pg_stat_get_xact_tuples_inserted(oid)";
+    let asks = MERGEABLE
+        .replace("HAS_ROW_TRIGGER", HAS_ROW_TRIGGER)
+        .replace("HAS_AFTER_TRIGGER", HAS_AFTER_TRIGGER);
     match session.is_replayed() {
-        false => MERGEABLE.into(),
-        true => {
-            MERGEABLE.replace(COUNTED, "0::int8").replacen("select ", "select false and ", 1).into()
-        }
+        false => asks,
+        true => asks.replace(COUNTED, "0::int8").replacen("select ", "select false and ", 1),
     }
 }
 
@@ -109,12 +143,14 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applie
         session.batch(DROPPED).await?;
     }
     let unchanged = rows.saturating_sub(inserted + updated);
-    let rewritten = match expected {
-        Some(1..) => count(&session.query(&differing_sql(shape), []).await?[0], 0),
-        _ => 0,
+    let may_differ =
+        expected.is_some_and(|rows| rows > 0) || before[0].get::<bool>(3) && inserted + updated > 0;
+    let rewritten = match may_differ {
+        true => count(&session.query(&differing_sql(shape), []).await?[0], 0),
+        false => 0,
     };
     let tally = Tally { inserted, updated, unchanged, rewritten, ..Tally::default() };
-    Ok(Applied { tally, suppressed: before[0].get(3) })
+    Ok(Applied { tally, suppressed: before[0].get(4) })
 }
 
 /// The words about a row that is not written although nothing refused it. The server says it, so
@@ -171,12 +207,13 @@ pub fn in_settings(changes: &str) -> String {
     format!("{changes} select {}, {}", count("inserted"), count("updated"))
 }
 
-/// Leaves in a setting how many rows are going to be written, where a trigger may drop some; `$1`
-/// is the table.
+/// Leaves in a setting how many rows are going to be written, where a trigger may drop some, and in
+/// another one whether triggers fire after them; `$1` is the table.
 pub fn expected_in_settings(shape: &Shape) -> String {
     format!(
         "select set_config('syncline.expected', case when {HAS_ROW_TRIGGER} \
-         then ({})::text else '' end, true)",
+             then ({})::text else '' end, true), \
+             set_config('syncline.fires_after', {HAS_AFTER_TRIGGER}::text, true)",
         differing_sql(shape)
     )
 }
@@ -207,6 +244,9 @@ pub fn rewritten_in_settings(shape: &Shape) -> String {
 fn rewritten(shape: &Shape) -> String {
     format!(
         "case when nullif(current_setting('syncline.expected'), '')::int8 > 0 \
+                 or current_setting('syncline.fires_after')::bool and \
+                     current_setting('syncline.inserted')::int8 \
+                     + current_setting('syncline.updated')::int8 > 0 \
              then ({}) else 0 end",
         differing_sql(shape)
     )

@@ -1,5 +1,5 @@
 //! A page behind an API that is compared and written as it comes: no table is made for it, and no
-//! row of it written into one, unless a trigger may drop or rewrite rows. Where the server can
+//! row of it written into one, unless a trigger may drop or change rows. Where the server can
 //! merge and its counts can be told, each key is looked up once; otherwise what differs is found
 //! first, and what is updated is looked up again. Which of them it is, the server decides in the
 //! same transaction.
@@ -18,14 +18,14 @@ const COMPARES: &str = "compare";
 /// The page is staged.
 pub const STAGES: &str = "stage";
 
-/// Chooses the way and leaves what the table's counters say before; `$1` is the table, and a
-/// trigger before the row decides first: what it did is told by comparing the staged page. MERGE
-/// came with 15, and before 17 says only how many rows it wrote. How many of them it inserted is
-/// told by the transaction's own counters, which exist where counting is not switched off, and for
-/// a table that is not partitioned. They count what a trigger or a cascade writes into the same
+/// Chooses the way and leaves what the table's counters say before; `$1` is the table. A trigger
+/// before or after the rows decides first: only a comparison of the staged page shows its changes.
+/// MERGE came with 15, and before 17 says only how many rows it wrote. How many of them it inserted
+/// is told by the transaction's own counters, which exist where counting is not switched off, and
+/// for a table that is not partitioned. They count what a trigger or a cascade writes into the same
 /// table, too.
 const CHOOSING: &str = "\
-    select set_config('syncline.way', case when HAS_ROW_TRIGGER then 'stage' \
+    select set_config('syncline.way', case when HAS_ROW_TRIGGER or HAS_AFTER_TRIGGER then 'stage' \
             when current_setting('server_version_num')::int4 >= 150000 and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
             and not exists (select from pg_catalog.pg_trigger as t \
                 where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') \
@@ -49,7 +49,9 @@ const COUNTING: &str = "\
 pub fn writing(shape: &Shape) -> Vec<Step> {
     let table = sql::table(&shape.table);
     let choosing = [table.clone().into(), is_ordered_alike(shape).into()];
-    let text = CHOOSING.replace("HAS_ROW_TRIGGER", merge::HAS_ROW_TRIGGER);
+    let text = CHOOSING
+        .replace("HAS_ROW_TRIGGER", merge::HAS_ROW_TRIGGER)
+        .replace("HAS_AFTER_TRIGGER", merge::HAS_AFTER_TRIGGER);
     let choosing = Statement::rows(text, choosing).into();
     let counting = Step::from(Statement::rows(COUNTING, [table.into()]));
     // The offset has each value read once, however often it is looked at.

@@ -171,7 +171,9 @@ impl WaitingRows {
         let vain = in_vain(&edges);
         // A trigger that does not fire changes no row.
         let is_suppressed = shape.triggers == Firing::Suppress;
-        if vain.is_empty() || !(is_suppressed || merge::takes_copy(session, shape).await?) {
+        if vain.is_empty()
+            || !(is_suppressed || merge::straight_copy(session, shape).await?.is_safe)
+        {
             return Ok(None);
         }
         let all: Vec<_> = all().collect();
