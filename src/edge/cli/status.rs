@@ -129,6 +129,15 @@ fn tables(tables: &[TableView]) -> String {
         if let Some(from) = &table.started_from {
             let _ = writeln!(text, "{}", output::started(&table.table, from));
         }
+        if !table.rewritten_columns.is_empty() {
+            let columns: Vec<&str> = table.rewritten_columns.iter().map(String::as_str).collect();
+            let _ = writeln!(
+                text,
+                "{}: a trigger of the target has rewritten {}",
+                table.table,
+                columns.join(", ")
+            );
+        }
     }
     text
 }

@@ -3,7 +3,7 @@
 
 mod forecast;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -112,6 +112,9 @@ pub struct TableView {
     /// The cursor that it was filled from, if a look-back limited its first run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_from: Option<String>,
+    /// Its columns that triggers of the target have rewritten.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub rewritten_columns: BTreeSet<String>,
 }
 
 /// API calls and what the plan allows of them.
@@ -262,7 +265,7 @@ impl RunView {
 
 impl TableView {
     fn of(name: &TableName, standing: &TableStanding) -> Self {
-        let TableStanding { reached, newest, lag, rejects, started_from } = standing;
+        let TableStanding { reached, newest, lag, rejects, started_from, rewritten } = standing;
         let text = |cursor: &CursorValue| cursor.as_str().to_owned();
         let (word, steps) = match lag {
             None => ("unknown", None),
@@ -281,6 +284,7 @@ impl TableView {
             lag_steps: steps,
             rejected: *rejects,
             started_from: started_from.as_ref().map(point),
+            rewritten_columns: rewritten.clone(),
         }
     }
 }

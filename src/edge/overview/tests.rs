@@ -1,6 +1,5 @@
 //! The view as it is read: the sentences, and the JSON that dashboards rely on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ pub fn well() -> Status {
     let standing = |lag, reached: Option<&str>, newest: Option<&str>, rejects| {
         let value = |text: &str| CursorValue::new(text);
         let (reached, newest) = (reached.map(value), newest.map(value));
-        TableStanding { reached, newest, lag, rejects, started_from: None }
+        TableStanding { reached, newest, lag, rejects, ..TableStanding::default() }
     };
     let early = "2026-11-21 11:00:00+00";
     let late = "2026-11-21 11:59:30+00";
@@ -68,9 +67,7 @@ pub fn well() -> Status {
             succeeded: 29,
             calls: 1_234,
             bytes: 123_400_000,
-            sizes: Vec::new(),
-            set_aside: BTreeMap::new(),
-            checkpoints: BTreeMap::new(),
+            ..Records::default()
         }),
         health: Health::Healthy,
         due: Some(noon() + Duration::from_secs(21_600)),

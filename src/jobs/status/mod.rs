@@ -1,7 +1,7 @@
 //! Reads the status of a pipeline: its records in the ledger, and the lag of its tables behind the
 //! source. Nothing is written, not even state tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -69,6 +69,8 @@ pub struct TableStanding {
     pub rejects: u64,
     /// The cursor that it was filled from, if not from its first row.
     pub started_from: Option<CursorValue>,
+    /// The columns that triggers of the target have rewritten.
+    pub rewritten: BTreeSet<String>,
 }
 
 impl ReadStatus {
@@ -90,6 +92,9 @@ impl ReadStatus {
         }
         for (table, rows) in records.iter().flat_map(|records| &records.set_aside) {
             tables.entry(table.clone()).or_default().rejects = *rows;
+        }
+        for (table, columns) in records.iter().flat_map(|records| &records.rewritten) {
+            tables.entry(table.clone()).or_default().rewritten = columns.clone();
         }
         let now = ports.clock.now();
         let last_success = records.as_ref().and_then(|records| records.last_success);

@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{ITEMS, STAMP, TEN, pairs};
+use crate::world::deployment::Deployment;
 use crate::world::pair::Pair;
 
 /// `syncline verify --all` with more arguments: its exit code and what it printed.
@@ -83,6 +84,48 @@ async fn rows_that_a_trigger_changes_where_others_are_suppressed_are_named() {
         pair.sql_source(TEN).await;
         let answer = pair.sync().await.success();
         assert!(answer.warnings().contains("wrote 5 of its rows otherwise"), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn the_status_names_the_columns_that_a_trigger_rewrites() {
+    for pair in pairs(ITEMS, &format!("{ITEMS}{STAMP}")).await {
+        pair.sql_source(TEN).await;
+        pair.sync().await.success();
+        let status = async |arguments: &[&str]| {
+            Deployment(pair.settings().clone()).terminal(&[&["status"], arguments].concat()).await
+        };
+        let before = status(&["--json"]).await.json();
+        assert!(before["pipelines"][0]["tables"][0]["rewritten_columns"].is_null(), "{before}");
+        pair.sql_source("update items set n = 0, updated_at = now() where id < 4").await;
+        pair.sync().await.success();
+
+        let (json, text) = (status(&["--json"]).await.json(), status(&[]).await);
+
+        let columns = &json["pipelines"][0]["tables"][0]["rewritten_columns"];
+        assert_eq!(columns, &json!(["updated_at"]), "{json}");
+        let line = "\npublic.items: a trigger of the target has rewritten updated_at\n";
+        assert!(text.stdout.contains(line), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cutover_says_which_of_the_differing_rows_a_trigger_rewrites() {
+    for pair in pairs(ITEMS, &format!("{ITEMS}{STAMP}")).await {
+        pair.sql_source(TEN).await;
+        pair.sync().await.success();
+        pair.sql_source("update items set n = 0, updated_at = now() where id < 4").await;
+        pair.sync().await.success();
+        let deployment = Deployment(pair.settings().clone());
+
+        let stopped = deployment.terminal(&["cutover", "--yes", "--json"]).await;
+
+        let (report, error) = (stopped.json(), stopped.json()["error"].clone());
+        assert_eq!((stopped.code, &error["code"]), (5, &json!("differences")), "{report}");
+        let hint = error["hint"].as_str().unwrap_or_default();
+        let named = "3 rows differ only in columns that triggers of the target rewrite (updated_at): \
+            disable these triggers there";
+        assert!(hint.starts_with(named), "{report}");
     }
 }
 

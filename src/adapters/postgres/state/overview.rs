@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{checkpoints, rejects};
+use super::{checkpoints, rejects, rewritten};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
@@ -22,13 +22,14 @@ pub async fn records(
     pipeline: &str,
 ) -> Result<Option<Records>, PostgresError> {
     let [recent, summary, sizes] = statements(&sql::ident(schema));
-    let (begin, recent, summary, sizes, rejects, checkpoints, end) = tokio::join!(
+    let (begin, recent, summary, sizes, rejects, checkpoints, columns, end) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(&recent, [pipeline.into(), i64::from(RECENT_RUNS).into()]),
         session.query(&summary, [pipeline.into(), i64::from(WINDOW_DAYS).into()]),
         session.query(&sizes, [pipeline.into(), i64::from(WINDOW_DAYS).into()]),
         session.ask(rejects::counts(schema, pipeline)),
         session.ask(checkpoints::all_checkpoints(schema, pipeline)),
+        session.ask(rewritten::reading(schema, pipeline)),
         session.commit(),
     );
     begin?;
@@ -37,13 +38,14 @@ pub async fn records(
         recent => recent?,
     };
     let (summary, sizes) = (summary?, sizes?);
-    let (rejects, checkpoints) = (rejects?, checkpoints?);
+    let (rejects, checkpoints, columns) = (rejects?, checkpoints?, columns?);
     end?;
     let mut records = Records {
         recent: recent.iter().filter_map(run).collect(),
         sizes: sizes.iter().map(size).collect(),
         set_aside: rejects::counted(&rejects),
         checkpoints: checkpoints::read_checkpoints(&checkpoints)?,
+        rewritten: rewritten::read(&columns),
         ..Records::default()
     };
     if let Some(row) = summary.first() {

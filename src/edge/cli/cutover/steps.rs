@@ -63,7 +63,7 @@ impl Walk<'_> {
             repair: None,
             run: self.app.new_run(),
         };
-        let report = job.run(&self.served.ports).await?;
+        let mut report = job.run(&self.served.ports).await?;
         let differing = self.unexplained(&report).await?;
         let rows: u64 = report.tables.iter().map(|table| table.source.rows).sum();
         let rewritten: u64 = report.tables.iter().map(|table| table.counts().rewritten).sum();
@@ -75,7 +75,7 @@ impl Walk<'_> {
             self.journal.ok(VERIFY, now);
             return Ok(());
         }
-        if let Some(fault) = report.faults.into_iter().next() {
+        if let Some(fault) = report.faults.drain(..).next() {
             return Err(fault.into());
         }
         if differing > 0 {
@@ -83,9 +83,10 @@ impl Walk<'_> {
             let rewritten = match rewritten {
                 0 => String::new(),
                 rows => format!(
-                    "{} differ only in columns that triggers of the target rewrite: disable these triggers \
-                     there, or let them be suppressed as `syncline plan` says; ",
-                    counted(rows, "row")
+                    "{} only in columns that triggers of the target rewrite ({}): disable these \
+                     triggers there, or let them be suppressed as `syncline plan` says; ",
+                    differ(rows),
+                    rewritten_columns(&report).join(", ")
                 ),
             };
             return Err(Stopped::by(
@@ -219,6 +220,13 @@ pub fn writers_active(message: String) -> Stopped {
 fn moved(report: &SyncReport) -> u64 {
     let total = report.total();
     total.written().saturating_sub(total.rewritten)
+}
+
+/// Lists the columns that triggers of the target rewrite, once each.
+fn rewritten_columns(report: &VerifyReport) -> Vec<String> {
+    let tables = report.tables.iter().filter(|table| table.counts().rewritten > 0);
+    let columns: BTreeSet<_> = tables.flat_map(|table| table.rewritten.clone()).collect();
+    columns.into_iter().collect()
 }
 
 fn differ(rows: u64) -> String {

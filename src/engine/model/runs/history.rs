@@ -1,6 +1,6 @@
 //! The history of a pipeline, as the ledger keeps it and people read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use super::checkpoint::Checkpoint;
@@ -112,6 +112,8 @@ pub struct Records {
     pub set_aside: BTreeMap<TableName, u64>,
     /// The checkpoint of each table.
     pub checkpoints: BTreeMap<TableName, Checkpoint>,
+    /// The columns, by table, that triggers of the target have rewritten.
+    pub rewritten: BTreeMap<TableName, BTreeSet<String>>,
 }
 
 /// The limits of the plan of whoever hosts the target; none where nothing is limited.
