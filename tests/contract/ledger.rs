@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use syncline::engine::model::delivery::{Chain, Delivery, MessageId};
-use syncline::engine::model::notice::Known;
+use syncline::engine::model::notice::SentNotices;
 use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::Trigger;
 use syncline::engine::ports::{Ledger, LostMessage, Opened};
@@ -108,15 +108,19 @@ async fn a_lost_message_is_recorded_once_however_often_it_is_told() {
 async fn of_several_who_found_the_same_news_one_tells_them() {
     for sides in all_targets().await {
         sides.target.prepare().await.unwrap();
-        assert_eq!(sides.target.untold(PIPELINE).await.unwrap().known, None, "{}", sides.name);
-        let known = Known { failing: Some(SystemTime::UNIX_EPOCH), rejects: None };
-        let know = || sides.target.know(PIPELINE, None, Some(&known));
-        let told = tokio::join!(know(), know());
+        assert_eq!(sides.target.notice_facts(PIPELINE).await.unwrap().sent, None, "{}", sides.name);
+        let sent = SentNotices { failing: Some(SystemTime::UNIX_EPOCH), rejects: None };
+        let replace = || sides.target.replace_sent_notices(PIPELINE, None, Some(&sent));
+        let told = tokio::join!(replace(), replace());
         let told = u8::from(told.0.unwrap()) + u8::from(told.1.unwrap());
         assert_eq!(told, 1, "{}", sides.name);
-        let stored = sides.target.untold(PIPELINE).await.unwrap().known;
-        assert_eq!(stored.as_ref(), Some(&known), "{}", sides.name);
-        assert!(sides.target.know(PIPELINE, Some(&known), None).await.unwrap(), "{}", sides.name);
+        let stored = sides.target.notice_facts(PIPELINE).await.unwrap().sent;
+        assert_eq!(stored.as_ref(), Some(&sent), "{}", sides.name);
+        assert!(
+            sides.target.replace_sent_notices(PIPELINE, Some(&sent), None).await.unwrap(),
+            "{}",
+            sides.name
+        );
     }
 }
 

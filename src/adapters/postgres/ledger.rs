@@ -10,7 +10,7 @@ use crate::engine::model::facts::{Facts, Unfit};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::notice::{Known, Untold};
+use crate::engine::model::notice::{NoticeFacts, SentNotices};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
@@ -84,16 +84,16 @@ impl Ledger for PostgresTarget {
         call.end(recorded.await)
     }
 
-    async fn untold(&self, pipeline: &str) -> Result<Untold, Fault> {
+    async fn notice_facts(&self, pipeline: &str) -> Result<NoticeFacts, Fault> {
         let call = self.pool.call(Step::State, None).await?;
-        call.end(notices::untold(&call, &self.schema, pipeline).await)
+        call.end(notices::read(&call, &self.schema, pipeline).await)
     }
 
-    async fn know(
+    async fn replace_sent_notices(
         &self,
         pipeline: &str,
-        before: Option<&Known>,
-        after: Option<&Known>,
+        before: Option<&SentNotices>,
+        after: Option<&SentNotices>,
     ) -> Result<bool, Fault> {
         let call = self.pool.call(Step::State, None).await?;
         call.end(notices::replace(&call, &self.schema, pipeline, before, after).await)

@@ -19,7 +19,7 @@ pub struct Keys {
 
 /// A key or token that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum BadDoor {
+pub enum BadCredential {
     /// A signing key.
     #[error(transparent)]
     Key(#[from] BadKey),
@@ -43,7 +43,7 @@ pub struct Unknown;
 
 impl Keys {
     /// The keys that the operator set.
-    pub fn of(app: &App) -> Result<Self, BadDoor> {
+    pub fn of(app: &App) -> Result<Self, BadCredential> {
         let next = app.next_key.as_ref().map(|key| key.expose());
         let signing = match &app.current_key {
             Some(current) => Some(SigningKeys::new(current.expose(), next)?),

@@ -32,7 +32,7 @@ use crate::edge::calling::{FAILURE_PATH, HEALTH_PATH, SCHEDULE_PATH, STATUS_PATH
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 use answer::Answer;
-use auth::{BadDoor, Keys};
+use auth::{BadCredential, Keys};
 use door::Door;
 
 /// The largest body: Lambda takes no larger request. The default of axum is less than a failure
@@ -43,7 +43,7 @@ const LARGEST_BODY: usize = 6 << 20;
 const LARGEST_MESSAGE: usize = 1 << 20;
 
 /// The router over an application. The fault names a key or token that cannot be used.
-pub fn router(app: App) -> Result<Router, BadDoor> {
+pub fn router(app: App) -> Result<Router, BadCredential> {
     let keys = Keys::of(&app)?;
     let sync_path = format!("{SYNC_PREFIX}{{pipeline}}");
     let routes = Router::new()

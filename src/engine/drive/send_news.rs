@@ -22,7 +22,7 @@ pub struct SendNews<'a> {
 }
 
 impl SendNews<'_> {
-    /// Sends the news, and returns whether there was any. The record of what people know is changed
+    /// Sends the news, and returns whether there was any. The record of sent notices is changed
     /// first, and only one of several callers with the same news succeeds in that. If the notice
     /// cannot be sent, the record is changed back, so that the end of the next run finds the news
     /// again.
@@ -31,20 +31,21 @@ impl SendNews<'_> {
         state: &PipelineState<'_>,
         run: Option<&RunId>,
     ) -> Result<bool, Fault> {
-        let untold = self.ledger.untold(self.pipeline).await?;
+        let facts = self.ledger.notice_facts(self.pipeline).await?;
         let now = self.clock.now();
-        let Some(news) = news::decide(self.pipeline, state, &untold, now) else {
+        let Some(news) = news::decide(self.pipeline, state, &facts, now) else {
             return Ok(false);
         };
-        let before = untold.known.as_ref();
-        if !self.ledger.know(self.pipeline, before, Some(&news.known)).await? {
+        let before = facts.sent.as_ref();
+        if !self.ledger.replace_sent_notices(self.pipeline, before, Some(&news.sent)).await? {
             return Ok(false);
         }
         let notice = news.notice(self.pipeline, run, now);
         let result = self.notifier.notify(&notice, self.patience).await;
         if result.is_err() {
             // Another caller may have sent other news since; then that caller's record stays.
-            let _is_restored = self.ledger.know(self.pipeline, Some(&news.known), before).await?;
+            let _is_restored =
+                self.ledger.replace_sent_notices(self.pipeline, Some(&news.sent), before).await?;
         }
         result.map(|()| true)
     }

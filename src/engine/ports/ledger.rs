@@ -12,7 +12,7 @@ use crate::engine::model::facts::{Facts, Unfit};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::history::Records;
 use crate::engine::model::lease::Lease;
-use crate::engine::model::notice::{Known, Untold};
+use crate::engine::model::notice::{NoticeFacts, SentNotices};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Trigger};
@@ -49,16 +49,17 @@ pub trait Ledger: Send + Sync {
     /// Records a message that the queue gave up; telling it again changes nothing.
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault>;
 
-    /// Returns what people know of a pipeline, and what there may be to tell them.
-    async fn untold(&self, pipeline: &str) -> Result<Untold, Fault>;
+    /// Returns the notices that were sent about a pipeline, and the rejected rows that no notice
+    /// has named.
+    async fn notice_facts(&self, pipeline: &str) -> Result<NoticeFacts, Fault>;
 
-    /// Replaces what people know, if it is still what it was before; of several who found the same
-    /// news one gets true, and tells them.
-    async fn know(
+    /// Replaces the record of sent notices if it is still `before`. Of several callers with the
+    /// same notice, one gets true and sends it.
+    async fn replace_sent_notices(
         &self,
         pipeline: &str,
-        before: Option<&Known>,
-        after: Option<&Known>,
+        before: Option<&SentNotices>,
+        after: Option<&SentNotices>,
     ) -> Result<bool, Fault>;
 
     /// Returns everything that is kept of a pipeline, and takes or makes nothing; none where there

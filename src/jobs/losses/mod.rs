@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::drive::send_news::SendNews;
 use crate::engine::model::delivery::{Chain, Delivery};
 use crate::engine::model::fault::Fault;
-use crate::engine::model::notice::Untold;
+use crate::engine::model::notice::NoticeFacts;
 use crate::engine::model::run::{RunEnd, Trigger};
 use crate::engine::plan::news::{self, PipelineState};
 use crate::engine::ports::LostMessage;
@@ -56,7 +56,7 @@ impl RecordLoss {
                 news.send(&state, None).await
             }
             Err(fault) => {
-                let news = news::decide(pipeline, &state, &Untold::default(), clock.now());
+                let news = news::decide(pipeline, &state, &NoticeFacts::default(), clock.now());
                 if let Some(news) = news.filter(|_| *is_first_callback) {
                     notifier.notify(&news.notice(pipeline, None, clock.now()), PATIENCE).await?;
                 }

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use syncline::engine::model::notice::Known;
+use syncline::engine::model::notice::SentNotices;
 use syncline::wiring::App;
 
 use crate::world::deployment::Deployment;
@@ -121,8 +121,9 @@ async fn of_several_instances_that_find_the_same_news_one_may_tell_it() {
     pair.sync().await.success();
     let settings = |name: &str| pair.settings().get(name).cloned();
     let instances: Vec<App> = (0..8).map(|_| App::function(&settings).unwrap()).collect();
-    let failing = Known { failing: Some(UNIX_EPOCH + Duration::from_millis(7)), rejects: None };
-    let later = Known { failing: None, rejects: Some("2026-01-01 00:00:00+00".to_owned()) };
+    let failing =
+        SentNotices { failing: Some(UNIX_EPOCH + Duration::from_millis(7)), rejects: None };
+    let later = SentNotices { failing: None, rejects: Some("2026-01-01 00:00:00+00".to_owned()) };
     for (before, after) in [
         (None, Some(&failing)),
         (Some(&failing), Some(&later)),
@@ -131,12 +132,12 @@ async fn of_several_instances_that_find_the_same_news_one_may_tell_it() {
     ] {
         let swaps = instances.iter().map(async |app| {
             let ledger = &app.only().unwrap().ports.ledger;
-            ledger.know("slave-to-prod", before, after).await.unwrap()
+            ledger.replace_sent_notices("slave-to-prod", before, after).await.unwrap()
         });
         let won = join_all(swaps).await.into_iter().filter(|won| *won).count();
         assert_eq!(won, 1, "from {before:?} to {after:?}");
-        let untold = instances[0].only().unwrap().ports.ledger.untold("slave-to-prod").await;
-        assert_eq!(untold.unwrap().known.as_ref(), after);
+        let facts = instances[0].only().unwrap().ports.ledger.notice_facts("slave-to-prod").await;
+        assert_eq!(facts.unwrap().sent.as_ref(), after);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::model::checkpoint::{Checkpoint, Reached, Scan};
-use crate::engine::model::notice::Known;
+use crate::engine::model::notice::SentNotices;
 use crate::engine::model::run::{Tallies, Tally};
 use crate::engine::model::shape_mark::ShapeMark;
 use crate::engine::model::table::TableName;
@@ -38,7 +38,7 @@ pub fn rewritten_key(pipeline: &str, table: &str) -> String {
 }
 
 /// The key of the notices that people got of a pipeline.
-pub fn known_key(pipeline: &str) -> String {
+pub fn notices_key(pipeline: &str) -> String {
     format!("notified:{pipeline}")
 }
 
@@ -51,16 +51,16 @@ pub fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableN
 
 /// The notices that people got of a pipeline.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct StoredKnown {
+pub struct StoredNotices {
     /// Milliseconds since 1970, by the clock of the program that sent the notice.
     failing_told_ms: Option<u64>,
     rejects_until: Option<String>,
 }
 
-impl StoredKnown {
+impl StoredNotices {
     /// The stored form, as text.
-    pub fn text(known: &Known) -> Result<String, serde_json::Error> {
-        let Known { failing, rejects } = known;
+    pub fn text(sent: &SentNotices) -> Result<String, serde_json::Error> {
+        let SentNotices { failing, rejects } = sent;
         let since = |at: &SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         serde_json::to_string(&Self {
             failing_told_ms: failing.as_ref().map(|at| since(at).as_millis() as u64),
@@ -69,10 +69,10 @@ impl StoredKnown {
     }
 
     /// The model of the stored form.
-    pub fn into_model(self) -> Known {
+    pub fn into_model(self) -> SentNotices {
         let Self { failing_told_ms, rejects_until } = self;
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        Known { failing: failing_told_ms.map(at), rejects: rejects_until }
+        SentNotices { failing: failing_told_ms.map(at), rejects: rejects_until }
     }
 }
 

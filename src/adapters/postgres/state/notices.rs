@@ -1,23 +1,23 @@
-//! The news that people know of a pipeline: one row of `sync_state`, compared and swapped.
+//! The notices that were sent about a pipeline: one row of `sync_state`, compared and swapped.
 
-use super::format::{StoredKnown, known_key};
+use super::format::{StoredNotices, notices_key};
 use super::tables;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::engine::model::notice::{Known, Untold};
+use crate::engine::model::notice::{NoticeFacts, SentNotices};
 
-/// The news that people know, and which rows were refused for the first time since, in one round
-/// trip.
-pub async fn untold(
+/// Reads the notices that were sent and the rows that were rejected for the first time since, in one
+/// round trip.
+pub async fn read(
     session: &Session,
     schema: &str,
     pipeline: &str,
-) -> Result<Untold, PostgresError> {
+) -> Result<NoticeFacts, PostgresError> {
     let schema = sql::ident(schema);
-    let known = format!("select value::text from {schema}.sync_state where key = $1");
+    let sent = format!("select value::text from {schema}.sync_state where key = $1");
     let rejects = format!(
         "select table_name, count(*), max(max(first_seen)) over ()::text \
          from {schema}.sync_rejects where pipeline = $1 and first_seen > \
@@ -25,41 +25,41 @@ pub async fn untold(
                  from {schema}.sync_state where key = $2), '-infinity') \
          group by table_name order by table_name"
     );
-    let (begin, known, rejects, end) = tokio::join!(
+    let (begin, sent, rejects, end) = tokio::join!(
         session.begin(Purpose::Look),
-        session.query(&known, [known_key(pipeline).into()]),
-        session.query(&rejects, [pipeline.into(), known_key(pipeline).into()]),
+        session.query(&sent, [notices_key(pipeline).into()]),
+        session.query(&rejects, [pipeline.into(), notices_key(pipeline).into()]),
         session.commit(),
     );
     begin?;
-    let known = match known {
+    let sent = match sent {
         // There are no state tables yet.
-        Err(error) if error.is_of_missing_tables() => return Ok(Untold::default()),
-        known => known?,
+        Err(error) if error.is_of_missing_tables() => return Ok(NoticeFacts::default()),
+        sent => sent?,
     };
     let rejects = rejects?;
     end?;
     let stored =
-        known.first().map(|row| serde_json::from_str::<StoredKnown>(&row.get::<String>(0)));
+        sent.first().map(|row| serde_json::from_str::<StoredNotices>(&row.get::<String>(0)));
     let count = |row: &Row| u64::try_from(row.get::<i64>(1)).unwrap_or(0);
-    Ok(Untold {
-        known: stored.transpose()?.map(StoredKnown::into_model),
+    Ok(NoticeFacts {
+        sent: stored.transpose()?.map(StoredNotices::into_model),
         newest: rejects.first().map(|row| row.get(2)),
         rejects: rejects.iter().map(|row| (row.get(0), count(row))).collect(),
     })
 }
 
-/// Replaces what people know, if it is still what it was; whether it was.
+/// Replaces the record of sent notices if it is still `before`, and returns whether it was.
 pub async fn replace(
     session: &Session,
     schema: &str,
     pipeline: &str,
-    before: Option<&Known>,
-    after: Option<&Known>,
+    before: Option<&SentNotices>,
+    after: Option<&SentNotices>,
 ) -> Result<bool, PostgresError> {
     tables::prepare(session, schema).await?;
     let table = format!("{}.sync_state", sql::ident(schema));
-    let text = |known: Option<&Known>| known.map(StoredKnown::text).transpose();
+    let text = |sent: Option<&SentNotices>| sent.map(StoredNotices::text).transpose();
     let (before, after) = (text(before)?, text(after)?);
     let statement = match (&before, &after) {
         (None, _) => format!(
@@ -76,7 +76,7 @@ pub async fn replace(
              returning 1"
         ),
     };
-    let parameters = [known_key(pipeline).into(), before.into(), after.into()];
+    let parameters = [notices_key(pipeline).into(), before.into(), after.into()];
     let rows = session.alone(Purpose::Write, &statement, parameters).await?;
     Ok(!rows.is_empty())
 }

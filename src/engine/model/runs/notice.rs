@@ -41,23 +41,23 @@ impl NoticeState {
     }
 }
 
-/// The knowledge that people have of a pipeline, as the ledger keeps it.
+/// The notices that were sent about a pipeline, as the ledger keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
-    /// They were told that it fails, and not yet that it recovered; when they were told last.
+pub struct SentNotices {
+    /// The time of the last notice of a failure; none if a notice of the recovery came after it.
     pub failing: Option<SystemTime>,
-    /// They were told of the rows that were refused until then, by the target's clock and in its
-    /// words; none before the first.
+    /// The time, as the target prints it, up to which rejected rows stood in a notice; none before
+    /// the first.
     pub rejects: Option<String>,
 }
 
-/// The news that people may have to be told.
+/// The facts that decide whether people get a notice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Untold {
-    /// The knowledge of people; none if they were never told anything.
-    pub known: Option<Known>,
+pub struct NoticeFacts {
+    /// The notices that were sent; none if there was never one.
+    pub sent: Option<SentNotices>,
     /// The tables with rows that were refused for the first time since then, and how many.
     pub rejects: Vec<(String, u64)>,
-    /// When the last of these was refused, as `Known` has it.
+    /// When the last of these was refused, as `SentNotices` has it.
     pub newest: Option<String>,
 }

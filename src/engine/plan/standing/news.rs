@@ -1,9 +1,9 @@
-//! Decides whether the end of a run is news to people, and what they know after the notice.
+//! Decides whether people get a notice of the end of a run, and which notices are sent then.
 
 use std::time::SystemTime;
 
 use crate::engine::model::history::days;
-use crate::engine::model::notice::{Known, Notice, NoticeState, Untold};
+use crate::engine::model::notice::{Notice, NoticeFacts, NoticeState, SentNotices};
 use crate::engine::model::run::{RunEnd, RunId};
 
 /// The state of a pipeline after a run.
@@ -15,15 +15,15 @@ pub struct PipelineState<'a> {
     pub error: Option<&'a str>,
 }
 
-/// The content of a notice, and what people know after it.
+/// The content of a notice, and the record of sent notices after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     /// The notice's subject.
     pub subject: NoticeState,
     /// The notice's text.
     pub text: String,
-    /// The knowledge of people after the notice.
-    pub known: Known,
+    /// The notices that are sent, this one included.
+    pub sent: SentNotices,
 }
 
 impl News {
@@ -39,28 +39,28 @@ impl News {
 pub fn decide(
     pipeline: &str,
     state: &PipelineState<'_>,
-    untold: &Untold,
+    facts: &NoticeFacts,
     now: SystemTime,
 ) -> Option<News> {
-    let Untold { known, rejects, newest } = untold;
-    let mut known = known.clone().unwrap_or_default();
+    let NoticeFacts { sent, rejects, newest } = facts;
+    let mut sent = sent.clone().unwrap_or_default();
     let mut lines = Vec::new();
     let mut subject = None;
-    let is_stale = |sent: &SystemTime| now.duration_since(*sent).is_ok_and(|age| age >= days(1));
-    match (state.end, &known.failing) {
-        (RunEnd::Failed, sent) if sent.as_ref().is_none_or(is_stale) => {
-            let verb = if sent.is_some() { "still fails" } else { "fails" };
+    let is_stale = |last: &SystemTime| now.duration_since(*last).is_ok_and(|age| age >= days(1));
+    match (state.end, &sent.failing) {
+        (RunEnd::Failed, last) if last.as_ref().is_none_or(is_stale) => {
+            let verb = if last.is_some() { "still fails" } else { "fails" };
             lines.push(format!("Syncline: the sync of {pipeline} {verb}."));
             lines.extend(state.error.map(str::to_owned));
             lines
                 .push("Nothing is lost: the next run goes on from the last checkpoint.".to_owned());
             subject = Some(NoticeState::Failed);
-            known.failing = Some(now);
+            sent.failing = Some(now);
         }
         (RunEnd::Success, Some(_)) => {
             lines.push(format!("Syncline: the sync of {pipeline} works again."));
             subject = Some(NoticeState::Recovered);
-            known.failing = None;
+            sent.failing = None;
         }
         _ => {}
     }
@@ -73,9 +73,9 @@ pub fn decide(
         ));
         lines.push("See why: syncline rejects list".to_owned());
         subject = subject.or(Some(NoticeState::Rejected));
-        known.rejects.clone_from(newest);
+        sent.rejects.clone_from(newest);
     }
-    subject.map(|subject| News { subject, text: lines.join("\n"), known })
+    subject.map(|subject| News { subject, text: lines.join("\n"), sent })
 }
 
 #[cfg(test)]
@@ -88,14 +88,14 @@ mod tests {
         SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
     }
 
-    fn failing_since(failing: Option<u64>) -> Untold {
-        let known = Known { failing: failing.map(at), rejects: None };
-        Untold { known: Some(known), ..Untold::default() }
+    fn failing_since(failing: Option<u64>) -> NoticeFacts {
+        let sent = SentNotices { failing: failing.map(at), rejects: None };
+        NoticeFacts { sent: Some(sent), ..NoticeFacts::default() }
     }
 
-    fn subject(end: RunEnd, untold: &Untold) -> Option<NoticeState> {
+    fn subject(end: RunEnd, facts: &NoticeFacts) -> Option<NoticeState> {
         let state = PipelineState { end, error: Some("Cannot read table public.users") };
-        decide("p", &state, untold, at(100 * HOUR)).map(|news| news.subject)
+        decide("p", &state, facts, at(100 * HOUR)).map(|news| news.subject)
     }
 
     #[test]
@@ -115,27 +115,28 @@ mod tests {
         ] {
             assert_eq!(subject(end, &failing_since(failing)), expected, "{end:?} {failing:?}");
         }
-        assert_eq!(subject(RunEnd::Success, &Untold::default()), None);
-        assert_eq!(subject(RunEnd::Failed, &Untold::default()), Some(Failed));
+        assert_eq!(subject(RunEnd::Success, &NoticeFacts::default()), None);
+        assert_eq!(subject(RunEnd::Failed, &NoticeFacts::default()), Some(Failed));
     }
 
     #[test]
     fn rejected_rows_are_named_beside_any_other_news() {
-        let untold = Untold {
+        let facts = NoticeFacts {
             rejects: vec![("public.a".to_owned(), 2), ("public.b".to_owned(), 1)],
             newest: Some("2026-01-01".to_owned()),
             ..failing_since(Some(99 * HOUR))
         };
         let state = PipelineState { end: RunEnd::Partial, error: None };
-        let news = decide("p", &state, &untold, at(100 * HOUR)).unwrap();
+        let news = decide("p", &state, &facts, at(100 * HOUR)).unwrap();
         assert_eq!(news.subject, NoticeState::Rejected);
         assert!(news.text.contains("set aside: public.a (2), public.b (1)."), "{}", news.text);
-        let known = Known { failing: Some(at(99 * HOUR)), rejects: Some("2026-01-01".to_owned()) };
-        assert_eq!(news.known, known);
+        let sent =
+            SentNotices { failing: Some(at(99 * HOUR)), rejects: Some("2026-01-01".to_owned()) };
+        assert_eq!(news.sent, sent);
 
         let state = PipelineState { end: RunEnd::Success, error: None };
-        let news = decide("p", &state, &untold, at(100 * HOUR)).unwrap();
-        assert_eq!((news.subject, news.known.failing), (NoticeState::Recovered, None));
+        let news = decide("p", &state, &facts, at(100 * HOUR)).unwrap();
+        assert_eq!((news.subject, news.sent.failing), (NoticeState::Recovered, None));
         assert!(news.text.contains("works again") && news.text.contains("public.a (2)"));
     }
 
@@ -149,6 +150,6 @@ mod tests {
             "Syncline: the sync of p still fails.\nCannot read table public.users\n\
              Nothing is lost: the next run goes on from the last checkpoint."
         );
-        assert_eq!(news.known.failing, Some(at(100 * HOUR)));
+        assert_eq!(news.sent.failing, Some(at(100 * HOUR)));
     }
 }
