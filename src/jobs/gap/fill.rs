@@ -11,7 +11,7 @@ use super::pages::{FilePage, FilePages, Lines};
 use super::plan::PlannedFile;
 use super::ports::{Folder, PageOutcome, RejectedRow};
 use super::report::{FilledTable, GapReport, RejectedLine};
-use super::sink::{KeyedPage, PageSink};
+use super::sink::{KeyedPage, Sink};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
@@ -43,7 +43,7 @@ pub struct Fill<'a> {
     /// The files, parents' tables first.
     pub files: &'a [PlannedFile],
     /// Takes the pages.
-    pub sink: &'a mut dyn PageSink,
+    pub sink: Sink<'a>,
 }
 
 impl<'a> Fill<'a> {
@@ -222,7 +222,7 @@ impl<'a> Fill<'a> {
         }
         let pages: Vec<KeyedPage<'_>> =
             waiting.iter().map(|(at, next)| next.keyed(&self.files[*at].shape)).collect();
-        let outcomes = self.sink.retry_interdependent(&pages).await?.unwrap_or_default();
+        let outcomes = self.sink.retry_interdependent(&pages).await?;
         for ((at, next), outcome) in waiting.iter().zip(outcomes) {
             tables[*at].add_retry(next, outcome);
         }

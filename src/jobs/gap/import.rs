@@ -17,7 +17,7 @@ use super::pages::{self, FileCounts};
 use super::plan::{self, FileHeader, PlannedFile};
 use super::ports::{Folder, Rehearse, Rows};
 use super::report::GapReport;
-use super::sink::{PageSink, TargetSink, TrialSink};
+use super::sink::{Sink, TargetSink};
 use crate::engine::drive::manual_run::ManualRun;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -135,8 +135,8 @@ impl ImportGap {
         let manual =
             ManualRun { id: run, pipeline: &self.pipeline, kind: RunKind::Csv, ledger, meter };
         let busy = manual.work(async |lease, checkpoints| {
-            let mut sink = TargetSink { target, ledger, lease, run, checkpoints };
-            self.fill(plan, folder, &mut sink, &mut report).await;
+            let sink = TargetSink { target, ledger, lease, run, checkpoints };
+            self.fill(plan, folder, Sink::Target(sink), &mut report).await;
             report.error_text()
         });
         report.busy = busy.await?;
@@ -152,8 +152,8 @@ impl ImportGap {
         rehearse: &dyn Rehearse,
     ) -> Result<GapReport, Fault> {
         let mut report = GapReport::new(&self.run, &plan.notes);
-        let mut sink = TrialSink(rehearse.rehearse().await?);
-        self.fill(plan, folder, &mut sink, &mut report).await;
+        let sink = Sink::Trial(rehearse.rehearse().await?);
+        self.fill(plan, folder, sink, &mut report).await;
         // A trial keeps no rejected rows, so its hint cannot name `syncline rejects list`.
         let too_many = |fault: &&mut Fault| {
             [FaultCode::TooManyRefused, FaultCode::RowsRefused].contains(&fault.code)
@@ -170,7 +170,7 @@ impl ImportGap {
         &self,
         plan: &GapPlan,
         folder: &dyn Folder,
-        sink: &mut dyn PageSink,
+        sink: Sink<'_>,
         report: &mut GapReport,
     ) {
         let page_rows = self.pipeline.page_rows;

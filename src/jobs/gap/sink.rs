@@ -1,7 +1,5 @@
 //! Writes the pages of an import into the target, under the lease, or into a trial that is undone.
 
-use async_trait::async_trait;
-
 use super::checkpoint_change::CheckpointMove;
 use super::pages::Lines;
 use super::ports::{PageOutcome, Rehearsal, RejectedRow};
@@ -27,24 +25,11 @@ pub struct KeyedPage<'a> {
 }
 
 /// Takes pages, and names the rows that the target rejects.
-#[async_trait]
-pub trait PageSink: Send {
-    /// Writes a page.
-    async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault>;
-
-    /// Writes rows that were rejected before.
-    async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault>;
-
-    /// Writes rows of several tables that may wait for each other, and returns an outcome for each
-    /// table; none where that cannot be tried.
-    async fn retry_interdependent(
-        &mut self,
-        pages: &[KeyedPage<'_>],
-    ) -> Result<Option<Vec<PageOutcome>>, Fault>;
-
-    /// Moves a table's checkpoint, once all rows of its file are written. False means that it is
-    /// not the checkpoint that was read before.
-    async fn move_checkpoint(&mut self, shape: &Shape, to: &CheckpointMove) -> Result<bool, Fault>;
+pub enum Sink<'a> {
+    /// The target, under a lease.
+    Target(TargetSink<'a>),
+    /// A trial, of which nothing is kept.
+    Trial(Box<dyn Rehearsal>),
 }
 
 /// Writes into the target.
@@ -59,6 +44,70 @@ pub struct TargetSink<'a> {
     pub run: &'a RunId,
     /// The checkpoints of the tables.
     pub checkpoints: Checkpoints,
+}
+
+impl Sink<'_> {
+    /// Writes a page.
+    pub async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
+        let KeyedPage { shape, page, .. } = rows;
+        match self {
+            Self::Target(sink) => {
+                let committed = sink.commit(shape, page, &sink.checkpoint(shape)).await?;
+                sink.outcome(rows, &committed).await
+            }
+            Self::Trial(trial) => trial.page(shape, page).await,
+        }
+    }
+
+    /// Writes rows that were rejected before.
+    pub async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
+        let KeyedPage { shape, page, lines } = rows;
+        match self {
+            Self::Target(sink) => {
+                let keys: Vec<RowKey> = lines.keys().cloned().collect();
+                let retried = RetriedRows { run: sink.run, shape, page, keys: &keys };
+                let committed = sink.target.retry(sink.lease, &retried).await?;
+                sink.outcome(rows, &committed).await
+            }
+            Self::Trial(trial) => trial.page(shape, page).await,
+        }
+    }
+
+    /// Writes rows of several tables that may wait for each other, and returns an outcome for each
+    /// table; none from a trial, which cannot try that.
+    pub async fn retry_interdependent(
+        &mut self,
+        pages: &[KeyedPage<'_>],
+    ) -> Result<Vec<PageOutcome>, Fault> {
+        let Self::Target(sink) = self else { return Ok(Vec::new()) };
+        let run = sink.run;
+        let retried: Vec<RetriedRows<'_>> = pages
+            .iter()
+            .map(|&KeyedPage { shape, page, .. }| RetriedRows { run, shape, page, keys: &[] })
+            .collect();
+        let saved = sink.target.retry_interdependent(sink.lease, &retried, &[]).await?;
+        let mut outcomes = Vec::with_capacity(pages.len());
+        for (rows, committed) in pages.iter().zip(&saved) {
+            outcomes.push(sink.outcome(*rows, committed).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Moves a table's checkpoint, once all rows of its file are written. False means that it is
+    /// not the checkpoint that was read before.
+    pub async fn move_checkpoint(
+        &mut self,
+        shape: &Shape,
+        to: &CheckpointMove,
+    ) -> Result<bool, Fault> {
+        let Self::Target(sink) = self else { return Ok(true) };
+        // A run between the first reading and the lease has read more than the file holds.
+        if sink.checkpoints.get(&shape.table) != Some(&to.before) {
+            return Ok(false);
+        }
+        sink.commit(shape, &Page::empty(), &to.after()).await?;
+        Ok(true)
+    }
 }
 
 impl TargetSink<'_> {
@@ -100,73 +149,5 @@ impl TargetSink<'_> {
             reason: reject.reason,
         });
         Ok(PageOutcome { tally, rejected: rejected.collect() })
-    }
-}
-
-#[async_trait]
-impl PageSink for TargetSink<'_> {
-    async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
-        let KeyedPage { shape, page, .. } = rows;
-        let committed = self.commit(shape, page, &self.checkpoint(shape)).await?;
-        self.outcome(rows, &committed).await
-    }
-
-    async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
-        let KeyedPage { shape, page, lines } = rows;
-        let keys: Vec<RowKey> = lines.keys().cloned().collect();
-        let retried = RetriedRows { run: self.run, shape, page, keys: &keys };
-        let committed = self.target.retry(self.lease, &retried).await?;
-        self.outcome(rows, &committed).await
-    }
-
-    async fn retry_interdependent(
-        &mut self,
-        pages: &[KeyedPage<'_>],
-    ) -> Result<Option<Vec<PageOutcome>>, Fault> {
-        let run = self.run;
-        let retried: Vec<RetriedRows<'_>> = pages
-            .iter()
-            .map(|&KeyedPage { shape, page, .. }| RetriedRows { run, shape, page, keys: &[] })
-            .collect();
-        let saved = self.target.retry_interdependent(self.lease, &retried, &[]).await?;
-        let mut outcomes = Vec::with_capacity(pages.len());
-        for (rows, committed) in pages.iter().zip(&saved) {
-            outcomes.push(self.outcome(*rows, committed).await?);
-        }
-        Ok(Some(outcomes))
-    }
-
-    async fn move_checkpoint(&mut self, shape: &Shape, to: &CheckpointMove) -> Result<bool, Fault> {
-        // A run between the first reading and the lease has read more than the file holds.
-        if self.checkpoints.get(&shape.table) != Some(&to.before) {
-            return Ok(false);
-        }
-        self.commit(shape, &Page::empty(), &to.after()).await?;
-        Ok(true)
-    }
-}
-
-/// Writes into a trial, of which nothing is kept.
-pub struct TrialSink(pub Box<dyn Rehearsal>);
-
-#[async_trait]
-impl PageSink for TrialSink {
-    async fn write(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
-        self.0.page(rows.shape, rows.page).await
-    }
-
-    async fn retry(&mut self, rows: KeyedPage<'_>) -> Result<PageOutcome, Fault> {
-        self.0.page(rows.shape, rows.page).await
-    }
-
-    async fn retry_interdependent(
-        &mut self,
-        _: &[KeyedPage<'_>],
-    ) -> Result<Option<Vec<PageOutcome>>, Fault> {
-        Ok(None)
-    }
-
-    async fn move_checkpoint(&mut self, _: &Shape, _: &CheckpointMove) -> Result<bool, Fault> {
-        Ok(true)
     }
 }
