@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::model::cron::Cron;
-use crate::engine::model::delivery::{Chain, Message, MessageId, ScheduleId, Stalled, Terms};
+use crate::engine::model::delivery::{Chain, Message, QueueId, Stalled, Terms};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;
@@ -88,7 +88,7 @@ impl SyncRequest {
             Self::Scheduled | Self::Manual | Self::Startup => true,
             Self::Continuation { chain, slice, idle, waits } => {
                 let counts = [slice, idle, waits];
-                MessageId::parse(chain).is_ok() && counts.iter().all(|count| **count <= MOST_SLICES)
+                QueueId::parse(chain).is_ok() && counts.iter().all(|count| **count <= MOST_SLICES)
             }
         }
     }
@@ -131,7 +131,7 @@ pub fn planned_schedules(app: &App) -> Result<Vec<PlannedSchedule>, Fault> {
 /// name has an underscore, so no other pipeline has this id.
 fn hourly(schedule: &PlannedSchedule, cron: &Cron) -> PlannedSchedule {
     let id = format!("{}_hourly", schedule.id);
-    let id = ScheduleId::parse(&id).expect("an id may be longer by that");
+    let id = QueueId::parse(&id).expect("an id may be longer by that");
     PlannedSchedule { id, cron: cron.clone(), ..schedule.clone() }
 }
 
@@ -149,12 +149,12 @@ fn planned_schedule(app: &App, served: &Served) -> Result<PlannedSchedule, Fault
 
 /// The id of a pipeline's schedule. It depends on the names alone, so that creating the schedule
 /// again replaces it.
-fn schedule_id(app: &App, pipeline: &str) -> ScheduleId {
+fn schedule_id(app: &App, pipeline: &str) -> QueueId {
     let id = match &app.calls.deployment {
         Some(deployment) => format!("syncline-{deployment}-{pipeline}"),
         None => format!("syncline-{pipeline}"),
     };
-    ScheduleId::parse(&id).expect("the settings let no other names pass")
+    QueueId::parse(&id).expect("the settings let no other names pass")
 }
 
 /// The message that requests a slice of a chain, after a delay.

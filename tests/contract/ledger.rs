@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use syncline::engine::model::delivery::{Chain, Delivery, MessageId};
+use syncline::engine::model::delivery::{Chain, Delivery, QueueId};
 use syncline::engine::model::notice::SentNotices;
 use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::Trigger;
@@ -88,7 +88,7 @@ async fn a_run_that_lost_its_lease_leaves_the_new_holders_alone_when_it_closes()
 async fn a_lost_message_is_recorded_once_however_often_it_is_told() {
     for sides in all_targets().await {
         let delivery =
-            Delivery { message: MessageId::parse("msg_1").unwrap(), retried: 3, schedule: None };
+            Delivery { message: QueueId::parse("msg_1").unwrap(), retried: 3, schedule: None };
         let chain = Chain::begun("msg_1");
         let lost = LostMessage {
             pipeline: PIPELINE,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use reqwest::{Method, RequestBuilder};
 
 use crate::adapters::api::http::{Http, HttpAnswer};
-use crate::engine::model::delivery::{Message, MessageId, ScheduleId, Terms};
+use crate::engine::model::delivery::{Message, QueueId, Terms};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::secret::SecretText;
@@ -101,7 +101,7 @@ fn seconds(duration: Duration) -> String {
 
 #[async_trait]
 impl Queue for QStash {
-    async fn publish(&self, message: &Message, patience: Duration) -> Result<MessageId, Fault> {
+    async fn publish(&self, message: &Message, patience: Duration) -> Result<QueueId, Fault> {
         let Message { url, body, once, delay, terms } = message;
         let mut request = self.request(Method::POST, &format!("publish/{url}"));
         request = with_terms(request, terms).body(body.clone());
@@ -124,7 +124,7 @@ impl Schedules for QStash {
         listed.await.map_err(QStashError::into_fault)
     }
 
-    async fn find(&self, id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault> {
+    async fn find(&self, id: &QueueId) -> Result<Option<QueueSchedule>, Fault> {
         let request = self.request(Method::GET, &format!("schedules/{id}"));
         match self.send(request, PATIENCE).await {
             Ok(answer) => wire::schedule(&answer.text()).map(Some),
@@ -145,15 +145,15 @@ impl Schedules for QStash {
         Ok(())
     }
 
-    async fn pause(&self, id: &ScheduleId) -> Result<(), Fault> {
+    async fn pause(&self, id: &QueueId) -> Result<(), Fault> {
         self.change_schedule(Method::PATCH, &format!("{id}/pause")).await
     }
 
-    async fn resume(&self, id: &ScheduleId) -> Result<(), Fault> {
+    async fn resume(&self, id: &QueueId) -> Result<(), Fault> {
         self.change_schedule(Method::PATCH, &format!("{id}/resume")).await
     }
 
-    async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
+    async fn delete(&self, id: &QueueId) -> Result<(), Fault> {
         let request = self.request(Method::DELETE, &format!("schedules/{id}"));
         match self.send(request, PATIENCE).await {
             // An earlier attempt may have deleted it, and its answer been lost.

@@ -9,19 +9,19 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::QStashError;
-use crate::engine::model::delivery::MessageId;
+use crate::engine::model::delivery::QueueId;
 use crate::engine::model::secret::SecretText;
 use crate::jobs::schedules::ports::QueueSchedule;
 
 /// Reads the id of a published message. A duplicate has the id of the first message.
-pub fn message_id(body: &str) -> Result<MessageId, QStashError> {
+pub fn message_id(body: &str) -> Result<QueueId, QStashError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Published {
         message_id: String,
     }
     let published: Published = parse(body)?;
-    MessageId::parse(&published.message_id)
+    QueueId::parse(&published.message_id)
         .map_err(|_| QStashError::Answer("its messageId is no id".to_owned()))
 }
 

@@ -10,7 +10,7 @@ use axum::http::{Extensions, HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::answer::Answer;
-use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
+use crate::engine::model::delivery::{Delivery, QueueId};
 use crate::engine::model::fault_code::FaultCode;
 
 /// The time at the end of an invocation for the answer, and for a commit that takes longer than the
@@ -82,11 +82,11 @@ impl Call {
     /// Reads the headers about the queue's message. They are not signed, so they are used only for
     /// a call whose signature was checked, and only for what the body does not say.
     pub fn delivery(&self) -> Option<Delivery> {
-        let message = MessageId::parse(self.header("upstash-message-id")?).ok()?;
+        let message = QueueId::parse(self.header("upstash-message-id")?).ok()?;
         let retried = self.header("upstash-retried").and_then(|text| text.parse().ok());
         let retried = retried.filter(|count| *count <= MOST_RETRIES);
         let schedule =
-            self.header("upstash-schedule-id").and_then(|text| ScheduleId::parse(text).ok());
+            self.header("upstash-schedule-id").and_then(|text| QueueId::parse(text).ok());
         Some(Delivery { message, retried: retried.unwrap_or(0), schedule })
     }
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::edge::text::advice;
-use crate::engine::model::delivery::MessageId;
+use crate::engine::model::delivery::QueueId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
 
@@ -14,7 +14,7 @@ pub enum Continuation {
     /// There was no request: the work is done, or the queue repeats this call.
     NotNeeded,
     /// The queue will call.
-    Published(MessageId),
+    Published(QueueId),
     /// There is no queue, so the caller must call again.
     Off(Fault),
     /// The queue did not take the request.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::continuation::{Continuation, ContinuationBody};
 use crate::edge::text::{milliseconds, point, timestamp};
-use crate::engine::model::delivery::MessageId;
+use crate::engine::model::delivery::QueueId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::{PastRun, RunId, Tally, Trigger};
@@ -187,7 +187,7 @@ impl SyncAnswer {
 
 impl FailureAnswer {
     /// The answer after a loss was recorded.
-    pub fn recorded(message: &MessageId, notified: bool) -> Self {
+    pub fn recorded(message: &QueueId, notified: bool) -> Self {
         Self {
             success: true,
             message: format!("Recorded that {message} was given up"),

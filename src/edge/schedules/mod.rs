@@ -6,7 +6,7 @@ pub mod wire;
 use std::time::{Duration, SystemTime};
 
 use crate::edge::calling::{self, SYNC_PREFIX, named, sync_path, url_of};
-use crate::engine::model::delivery::ScheduleId;
+use crate::engine::model::delivery::QueueId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::schedules::ports::PlannedSchedule;
@@ -90,7 +90,7 @@ pub async fn create(app: &App, pipeline: Option<&str>) -> Result<Vec<ScheduleUpd
 
 /// Changes one of our schedules.
 pub async fn change(app: &App, id: &str, change: Change) -> Result<ActionAnswer, Fault> {
-    let id = ScheduleId::parse(id).map_err(|bad| {
+    let id = QueueId::parse(id).map_err(|bad| {
         let hint = "list the schedules to see their ids";
         Fault::of_call(FaultCode::BadId, "This is no schedule's id", hint).caused_by(bad)
     })?;

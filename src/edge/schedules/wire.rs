@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::edge::text::timestamp;
 use crate::engine::model::cron::Cron;
-use crate::engine::model::delivery::{MessageId, ScheduleId};
+use crate::engine::model::delivery::QueueId;
 use crate::jobs::schedules::ports::PlannedSchedule;
 use crate::jobs::schedules::{ScheduleComparison, ScheduleState, ScheduleUpdate};
 
@@ -215,13 +215,13 @@ impl ActionAnswer {
     }
 
     /// The answer after a message was published that does what a tick does.
-    pub fn triggered(pipeline: &str, message: &MessageId) -> Self {
+    pub fn triggered(pipeline: &str, message: &QueueId) -> Self {
         let text = format!("QStash will call for a sync of {pipeline}");
         Self { message_id: Some(message.to_string()), ..Self::new(text) }
     }
 
     /// The answer after a schedule was changed.
-    pub fn changed(id: &ScheduleId, change: &str) -> Self {
+    pub fn changed(id: &QueueId, change: &str) -> Self {
         Self { schedule_id: Some(id.to_string()), ..Self::new(format!("Schedule {id} {change}")) }
     }
 

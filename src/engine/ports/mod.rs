@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::model::delivery::{Message, MessageId};
+use super::model::delivery::{Message, QueueId};
 use super::model::fault::Fault;
 use super::model::notice::Notice;
 
@@ -38,7 +38,7 @@ pub use target::{
 pub trait Queue: Send + Sync {
     /// Hands a message over; `Ok` promises that the queue will deliver it, at least once. Gives up
     /// when `patience` is over. Publishing the same `once` again within minutes adds nothing.
-    async fn publish(&self, message: &Message, patience: Duration) -> Result<MessageId, Fault>;
+    async fn publish(&self, message: &Message, patience: Duration) -> Result<QueueId, Fault>;
 }
 
 /// Tells people.

@@ -4,7 +4,7 @@
 mod plan;
 pub mod ports;
 
-use crate::engine::model::delivery::ScheduleId;
+use crate::engine::model::delivery::QueueId;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 
@@ -48,7 +48,7 @@ impl ManageSchedules<'_> {
     pub async fn create(&self, planned: &PlannedSchedule) -> Result<ScheduleUpdate, Fault> {
         let update = self.put(planned).await?;
         for id in plan::superseded(planned, self.planned, self.schedules.list().await?) {
-            if let Ok(id) = ScheduleId::parse(&id) {
+            if let Ok(id) = QueueId::parse(&id) {
                 self.schedules.delete(&id).await?;
             }
         }
@@ -85,25 +85,25 @@ impl ManageSchedules<'_> {
     }
 
     /// Pauses one of our schedules: its ticks are dropped.
-    pub async fn pause(&self, id: &ScheduleId) -> Result<(), Fault> {
+    pub async fn pause(&self, id: &QueueId) -> Result<(), Fault> {
         self.require_ours(id).await?;
         self.schedules.pause(id).await
     }
 
     /// Resumes one of our schedules.
-    pub async fn resume(&self, id: &ScheduleId) -> Result<(), Fault> {
+    pub async fn resume(&self, id: &QueueId) -> Result<(), Fault> {
         self.require_ours(id).await?;
         self.schedules.resume(id).await
     }
 
     /// Deletes one of our schedules.
-    pub async fn delete(&self, id: &ScheduleId) -> Result<(), Fault> {
+    pub async fn delete(&self, id: &QueueId) -> Result<(), Fault> {
         self.require_ours(id).await?;
         self.schedules.delete(id).await
     }
 
     /// Refuses a schedule that does not call this deployment: an account may be shared.
-    async fn require_ours(&self, id: &ScheduleId) -> Result<(), Fault> {
+    async fn require_ours(&self, id: &QueueId) -> Result<(), Fault> {
         let Some(existing) = self.schedules.find(id).await? else {
             return Err(Fault::new(
                 Step::Queue,

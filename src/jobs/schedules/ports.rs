@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::engine::model::cron::Cron;
-use crate::engine::model::delivery::{ScheduleId, Terms};
+use crate::engine::model::delivery::{QueueId, Terms};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::secret::SecretText;
 
@@ -16,19 +16,19 @@ pub trait Schedules: Send + Sync {
     async fn list(&self) -> Result<Vec<QueueSchedule>, Fault>;
 
     /// The schedule with this id, if there is one.
-    async fn find(&self, id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault>;
+    async fn find(&self, id: &QueueId) -> Result<Option<QueueSchedule>, Fault>;
 
     /// Creates the schedule, or replaces an existing one.
     async fn put(&self, planned: &PlannedSchedule) -> Result<(), Fault>;
 
     /// Drops the schedule's ticks until it is resumed; they are not caught up.
-    async fn pause(&self, id: &ScheduleId) -> Result<(), Fault>;
+    async fn pause(&self, id: &QueueId) -> Result<(), Fault>;
 
     /// Lets the schedule tick again.
-    async fn resume(&self, id: &ScheduleId) -> Result<(), Fault>;
+    async fn resume(&self, id: &QueueId) -> Result<(), Fault>;
 
     /// Deletes the schedule. Messages that it has published are still delivered.
-    async fn delete(&self, id: &ScheduleId) -> Result<(), Fault>;
+    async fn delete(&self, id: &QueueId) -> Result<(), Fault>;
 
     /// The keys that the queue signs with: now, and after the next rotation.
     async fn signing_keys(&self) -> Result<[SecretText; 2], Fault>;
@@ -40,7 +40,7 @@ pub struct PlannedSchedule {
     /// The pipeline.
     pub pipeline: String,
     /// The schedule's id, which does not depend on any setting but the names.
-    pub id: ScheduleId,
+    pub id: QueueId,
     /// The times at which it ticks.
     pub cron: Cron,
     /// The address that it calls, which signatures are checked against.

@@ -15,7 +15,7 @@ const SYNCS: &str = "https://sync.example.com/api/background/sync/";
 fn planned(retries: u32) -> PlannedSchedule {
     PlannedSchedule {
         pipeline: "orders".to_owned(),
-        id: ScheduleId::parse("syncline-orders").unwrap(),
+        id: QueueId::parse("syncline-orders").unwrap(),
         cron: Cron::parse("0 */6 * * *", "UTC").unwrap(),
         url: format!("{HOME}/api/background/sync/orders"),
         body: "{}".to_owned(),
@@ -39,7 +39,7 @@ impl Schedules for BrokenPause {
         Ok(self.0.lock().unwrap().iter().cloned().collect())
     }
 
-    async fn find(&self, _id: &ScheduleId) -> Result<Option<QueueSchedule>, Fault> {
+    async fn find(&self, _id: &QueueId) -> Result<Option<QueueSchedule>, Fault> {
         Ok(self.0.lock().unwrap().clone())
     }
 
@@ -62,15 +62,15 @@ impl Schedules for BrokenPause {
         Ok(())
     }
 
-    async fn pause(&self, _id: &ScheduleId) -> Result<(), Fault> {
+    async fn pause(&self, _id: &QueueId) -> Result<(), Fault> {
         Err(Fault::new(Step::Queue, FaultCode::QstashUnavailable, "It is down", "wait"))
     }
 
-    async fn resume(&self, _id: &ScheduleId) -> Result<(), Fault> {
+    async fn resume(&self, _id: &QueueId) -> Result<(), Fault> {
         Ok(())
     }
 
-    async fn delete(&self, _id: &ScheduleId) -> Result<(), Fault> {
+    async fn delete(&self, _id: &QueueId) -> Result<(), Fault> {
         Ok(())
     }
 

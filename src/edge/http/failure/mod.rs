@@ -15,7 +15,7 @@ use super::call::{Call, MOST_RETRIES};
 use super::door::Door;
 use super::wire::FailureAnswer;
 use crate::edge::calling::{SYNC_PREFIX, SyncRequest, home, named};
-use crate::engine::model::delivery::{Delivery, MessageId, ScheduleId};
+use crate::engine::model::delivery::{Delivery, QueueId};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::losses::RecordLoss;
@@ -87,11 +87,11 @@ impl Callback {
             serde_json::from_slice(body).map_err(|_| malformed("it is no callback"))?;
         let path = wire.url.strip_prefix(home).and_then(|path| path.strip_prefix(SYNC_PREFIX));
         let pipeline = path.ok_or_else(|| malformed("it is of a message to somebody else"))?;
-        let message = MessageId::parse(&wire.source_message_id)
+        let message = QueueId::parse(&wire.source_message_id)
             .map_err(|_| malformed("it names no message"))?;
         let retried = number(&wire.retried).filter(|count| *count <= MOST_RETRIES).unwrap_or(0);
         let answer = ErrorAnswer::parse(&decode(&wire.body));
-        let schedule = wire.schedule_id.as_str().and_then(|id| ScheduleId::parse(id).ok());
+        let schedule = wire.schedule_id.as_str().and_then(|id| QueueId::parse(id).ok());
         Ok(Self {
             pipeline: pipeline.to_owned(),
             request: SyncRequest::from_signed(&decode(&wire.source_body)),

@@ -9,20 +9,16 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The id, equal in every attempt of one message.
-    pub message: MessageId,
+    pub message: QueueId,
     /// The number of attempts before.
     pub retried: u32,
     /// The schedule that made the message, if one did.
-    pub schedule: Option<ScheduleId>,
+    pub schedule: Option<QueueId>,
 }
 
-/// Names a message of the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageId(String);
-
-/// Names a schedule of the queue.
+/// Names a message or a schedule of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ScheduleId(String);
+pub struct QueueId(String);
 
 /// Longer than any id that QStash mints, short enough for an index.
 const LONGEST_ID: usize = 200;
@@ -32,10 +28,15 @@ const LONGEST_ID: usize = 200;
 #[error("An id has 1 to {LONGEST_ID} of the characters A-Z, a-z, 0-9, `.`, `_` and `-`")]
 pub struct BadId;
 
-impl MessageId {
-    /// Takes an id as QStash mints them.
+impl QueueId {
+    /// Takes an id as QStash mints and allows them. An empty one would turn a call for one schedule
+    /// into a call for all of them.
     pub fn parse(text: &str) -> Result<Self, BadId> {
-        checked(text).map(Self)
+        let is_known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let is_id = (1..=LONGEST_ID).contains(&text.len()) && text.chars().all(is_known);
+        // Dots alone would be a step in a path.
+        let is_path = text.chars().all(|c| c == '.');
+        if is_id && !is_path { Ok(Self(text.to_owned())) } else { Err(BadId) }
     }
 
     /// The text.
@@ -44,34 +45,7 @@ impl MessageId {
     }
 }
 
-impl ScheduleId {
-    /// Takes an id as QStash allows them. An empty one would turn a call for one schedule into a
-    /// call for all of them.
-    pub fn parse(text: &str) -> Result<Self, BadId> {
-        checked(text).map(Self)
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-fn checked(text: &str) -> Result<String, BadId> {
-    let is_known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let is_id = (1..=LONGEST_ID).contains(&text.len()) && text.chars().all(is_known);
-    // Dots alone would be a step in a path.
-    let is_path = text.chars().all(|c| c == '.');
-    if is_id && !is_path { Ok(text.to_owned()) } else { Err(BadId) }
-}
-
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for ScheduleId {
+impl fmt::Display for QueueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -207,12 +181,10 @@ mod tests {
     #[test]
     fn an_id_is_a_word_and_no_path() {
         for good in ["msg_26hZ", "scd-1.2", "a"] {
-            assert_eq!(ScheduleId::parse(good).unwrap().as_str(), good);
-            assert_eq!(MessageId::parse(good).unwrap().as_str(), good);
+            assert_eq!(QueueId::parse(good).unwrap().as_str(), good);
         }
         for bad in ["", ".", "..", "a/b", "a b", "ä", "a\n", "a?b", &"a".repeat(201)] {
-            assert_eq!(ScheduleId::parse(bad), Err(BadId), "{bad:?}");
-            assert_eq!(MessageId::parse(bad), Err(BadId), "{bad:?}");
+            assert_eq!(QueueId::parse(bad), Err(BadId), "{bad:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use syncline::adapters::qstash::QStash;
 use syncline::edge::calling::SCHEDULE_PATH;
-use syncline::engine::model::delivery::ScheduleId;
+use syncline::engine::model::delivery::QueueId;
 use syncline::engine::model::secret::SecretText;
 use syncline::jobs::schedules::ports::Schedules;
 
@@ -51,7 +51,7 @@ async fn a_delete_whose_answer_is_lost_is_done() {
     deployment.acts(create()).await;
     let api = QStash::new(qstash.url(), SecretText::new(qstash.token()));
     qstash.lose_answers(1);
-    api.delete(&ScheduleId::parse(ID).unwrap()).await.unwrap();
+    api.delete(&QueueId::parse(ID).unwrap()).await.unwrap();
     assert!(qstash.schedules().is_empty());
 }
 
