@@ -1,15 +1,16 @@
 //! `syncline project-sql`: prints what a person runs once in a project's SQL editor, since nothing
 //! can be made over an API.
 
+use super::terminal::app::SideArgument;
 use super::terminal::output::Exit;
 use crate::engine::model::range::Side;
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct ProjectSqlArguments {
-    /// Which side the project is
-    #[arg(value_enum, default_value = "target")]
-    side: ProjectSide,
+    /// The side that the project is: a source gets the function alone, a target the state tables, too
+    #[arg(value_enum, default_value_t = SideArgument::Target)]
+    side: SideArgument,
 
     /// The schema of the state tables, as SYNC_STATE_SCHEMA has it
     #[arg(long, default_value = "public")]
@@ -20,20 +21,9 @@ pub struct ProjectSqlArguments {
     suppress_triggers: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum ProjectSide {
-    /// It is read: the function alone
-    Source,
-    /// It is written: the state tables and the function
-    Target,
-}
-
 /// Prints it.
 pub fn project_sql(arguments: &ProjectSqlArguments) -> Exit {
-    let side = match arguments.side {
-        ProjectSide::Source => Side::Source,
-        ProjectSide::Target => Side::Target,
-    };
+    let side = arguments.side.into();
     if arguments.suppress_triggers && side == Side::Source {
         eprintln!("--suppress-triggers is for the target: nothing is written to the source");
         return Exit::Usage;

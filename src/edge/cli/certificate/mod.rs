@@ -4,7 +4,7 @@ mod report;
 
 use std::io::{self, IsTerminal};
 
-use super::terminal::app::{selected, with_app};
+use super::terminal::app::{SideArgument, selected, with_app};
 use super::terminal::output::{self, Exit};
 use crate::engine::model::certificate::Chain;
 use crate::engine::model::range::Side;
@@ -12,8 +12,8 @@ use crate::engine::model::range::Side;
 #[derive(Debug, clap::Args)]
 pub struct CertificateArguments {
     /// The side whose server is asked
-    #[arg(value_enum, default_value_t = CertificateSide::Source)]
-    side: CertificateSide,
+    #[arg(value_enum, default_value_t = SideArgument::Source)]
+    side: SideArgument,
     /// The pipeline, if there are several
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
@@ -22,19 +22,10 @@ pub struct CertificateArguments {
     yes: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum CertificateSide {
-    Source,
-    Target,
-}
-
 /// Shows them.
 pub async fn certificate(arguments: &CertificateArguments) -> Exit {
     with_app(false, async |app, _| {
-        let side = match arguments.side {
-            CertificateSide::Source => Side::Source,
-            CertificateSide::Target => Side::Target,
-        };
+        let side = arguments.side.into();
         let served = selected(app, arguments.pipeline.as_deref())?;
         let chain = app.terminal(served).certificates(side).await?;
         print!("{}", report::text(&chain));

@@ -7,12 +7,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::terminal::app::{Selection, opened};
+use super::terminal::app::{Selection, SideArgument, opened};
 use super::terminal::output::{self, Exit};
 use super::terminal::slices;
 use crate::edge::http::wire::ErrorAnswer;
 use crate::engine::model::fault::Fault;
-use crate::engine::model::range;
 use crate::engine::model::run::RunId;
 use crate::jobs::export::ports::{Consistency, Format};
 use crate::jobs::export::{ExportReport, ExportTables};
@@ -25,11 +24,11 @@ pub struct ExportArguments {
     #[command(flatten)]
     selection: Selection,
     /// The side that is read
-    #[arg(long, value_enum, default_value_t = Side::Source)]
-    from: Side,
+    #[arg(long, value_enum, default_value_t = SideArgument::Source)]
+    from: SideArgument,
     /// SQL that restores the tables, CSV as COPY writes it, or a JSON object a row
     #[arg(long, value_enum)]
-    format: Written,
+    format: FormatArgument,
     /// Compress with gzip
     #[arg(long, conflicts_with = "zstd")]
     gzip: bool,
@@ -48,13 +47,7 @@ pub struct ExportArguments {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Side {
-    Source,
-    Target,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Written {
+enum FormatArgument {
     Sql,
     Csv,
     Jsonl,
@@ -63,16 +56,9 @@ enum Written {
 impl ExportArguments {
     fn format(&self) -> Format {
         match self.format {
-            Written::Sql => Format::Sql,
-            Written::Csv => Format::Csv,
-            Written::Jsonl => Format::Jsonl,
-        }
-    }
-
-    fn side(&self) -> range::Side {
-        match self.from {
-            Side::Source => range::Side::Source,
-            Side::Target => range::Side::Target,
+            FormatArgument::Sql => Format::Sql,
+            FormatArgument::Csv => Format::Csv,
+            FormatArgument::Jsonl => Format::Jsonl,
         }
     }
 
@@ -111,7 +97,7 @@ async fn exported(
     let (served, pipeline) = slices::asked_of(app, &arguments.selection)?;
     let terminal = app.terminal(served);
     let (format, compression) = (arguments.format(), arguments.compression());
-    ExportTables { pipeline, side: arguments.side(), format }
+    ExportTables { pipeline, side: arguments.from.into(), format }
         .run(&terminal.sides, &served.ports.meter, |tables, consistency| {
             let place = place.clone();
             let place = if consistency == Consistency::Proved {

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::output::{self, Exit};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
 use crate::jobs::Served;
@@ -19,6 +20,22 @@ pub struct Selection {
     /// A table, as SQL writes it; may be repeated [default: the pipeline's tables]
     #[arg(long = "table", value_name = "TABLE")]
     pub tables: Vec<String>,
+}
+
+/// A side, as an argument names it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum SideArgument {
+    Source,
+    Target,
+}
+
+impl From<SideArgument> for Side {
+    fn from(side: SideArgument) -> Self {
+        match side {
+            SideArgument::Source => Self::Source,
+            SideArgument::Target => Self::Target,
+        }
+    }
 }
 
 /// Things that a run does besides moving rows.
