@@ -1,12 +1,12 @@
-//! A cutover as it is told: a line a step as soon as it is done, or all of them in one JSON object.
+//! The output of a cutover: a line for each step as soon as it is done, or all of them in one JSON
+//! object.
 
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, stdin};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::switch::Switch;
-use crate::edge::cli::terminal::mark::{Mark, marked_line};
+use crate::edge::cli::terminal::checks::{Check, Checks, print};
 use crate::edge::cli::terminal::output::{self, Exit};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -40,71 +40,43 @@ impl From<Fault> for Stopped {
     }
 }
 
-/// The outcome of a step.
-#[derive(Debug, Serialize)]
-struct Line {
-    step: &'static str,
-    mark: Mark,
-    found: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    remedy: String,
-}
-
-/// The lines that were printed until now, and who reads them.
+/// The steps until now, and who reads them.
 #[derive(Debug)]
 pub struct Journal {
-    lines: Vec<Line>,
+    steps: Checks,
     json: bool,
     asks: bool,
 }
 
-/// Wide enough for every step.
-const WIDTH: usize = "schedules".len();
-
 impl Journal {
-    /// Nothing yet. Questions are asked unless all of them are answered already.
-    pub fn begun(json: bool, asks: bool) -> Self {
-        Self { lines: Vec::new(), json, asks }
+    /// An empty journal. It asks questions unless all of them are answered already.
+    pub fn new(json: bool, asks: bool) -> Self {
+        Self { steps: Checks::new(json, false, "schedules".len()), json, asks }
     }
 
-    /// It is done, or as it ought to be.
+    /// Adds a step that is done, or whose result is as it ought to be.
     pub fn ok(&mut self, step: &'static str, found: impl Into<String>) {
-        self.add(Line { step, mark: Mark::Ok, found: found.into(), remedy: String::new() });
+        self.steps.add(Check::ok(step, found));
     }
 
-    /// There was nothing to do, for a reason that somebody may want to look at.
-    pub fn skip(
-        &mut self,
-        step: &'static str,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        self.add(Line { step, mark: Mark::Skip, found: found.into(), remedy: remedy.into() });
+    /// Adds a step that had nothing to do, for a reason that a person may want to look at.
+    pub fn skip(&mut self, step: &'static str, found: impl Into<String>, remedy: &str) {
+        self.steps.add(Check::skip(step, found, remedy));
     }
 
-    /// It goes on, and somebody should look at it.
+    /// Adds a step after which the cutover goes on, with a result that a person should look at.
     pub fn warn(
         &mut self,
         step: &'static str,
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.add(Line { step, mark: Mark::Warn, found: found.into(), remedy: remedy.into() });
+        self.steps.add(Check::warn(step, found, remedy));
     }
 
-    /// It went no further.
+    /// Adds the step at which the cutover ended.
     pub fn fail(&mut self, step: &'static str, fault: &Fault) {
-        let (found, remedy) = (fault.chain(), fault.hint.clone());
-        self.add(Line { step, mark: Mark::Fail, found, remedy });
-    }
-
-    fn add(&mut self, line: Line) {
-        if !self.json {
-            // A slow step follows: nobody should wait for it to see this one.
-            let Line { step, mark, found, remedy } = &line;
-            say(&marked_line(mark.text(false), step, WIDTH, found, remedy));
-        }
-        self.lines.push(line);
+        self.steps.add(Check::fault(step, fault));
     }
 
     /// Asks whether to do a step.
@@ -124,7 +96,7 @@ impl Journal {
         ))
     }
 
-    /// Tells what all of it came to.
+    /// Prints how the cutover ended.
     pub fn end(
         &self,
         run: &RunId,
@@ -141,26 +113,28 @@ impl Journal {
                 "success": stopped.is_none(),
                 "dry_run": dry_run,
                 "run_id": run.as_str(),
-                "steps": self.lines,
+                "steps": self.steps.made.iter().map(step_json).collect::<Vec<_>>(),
                 "switch": switch.map_or(Value::Null, Switch::json),
                 "error": error,
             }));
         }
         match (switch, dry_run) {
-            (Some(switch), false) => say(&format!("\n{}", switch.text())),
+            (Some(switch), false) => print(&format!("\n{}", switch.text())),
             (Some(switch), true) => {
-                say(&format!("\nNothing was done. At the end:\n{}", switch.text()));
+                print(&format!("\nNothing was done. At the end:\n{}", switch.text()));
             }
             (None, _) => {}
         }
     }
 }
 
-/// Prints at once. A reader that went away must not end a cutover in the middle, with its schedules
-/// paused.
-fn say(text: &str) {
-    let mut out = stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+fn step_json(line: &Check) -> Value {
+    let Check { name, pipeline: _, mark, found, remedy } = line;
+    let mut step = json!({ "step": name, "mark": mark, "found": found });
+    if !remedy.is_empty() {
+        step["remedy"] = json!(remedy);
+    }
+    step
 }
 
 /// Without anybody who could answer, every question would be a no.

@@ -45,7 +45,7 @@ pub async fn cutover(arguments: &CutoverArguments) -> Exit {
         kept: None,
         over: None,
         attempt: run.as_str().to_owned(),
-        journal: Journal::begun(*json, asks),
+        journal: Journal::new(*json, asks),
         at: CHECKS,
     };
     let walked = if *abort { walk.abort().await } else { walk.all().await };

@@ -1,9 +1,9 @@
 //! The checks of what calls the function: QStash, the keys it signs with, the function's public
 //! address, and the schedules.
 
-use super::check::{Check, Checks};
 use crate::edge::calling::{self, HEALTH_PATH};
 use crate::edge::cli::schedule::minute;
+use crate::edge::cli::terminal::checks::{Check, Checks};
 use crate::edge::schedules::{create, list};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault::Fault;
@@ -163,7 +163,7 @@ async fn others(app: &App, checks: &mut Checks) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::cli::terminal::mark::Mark;
+    use crate::edge::cli::terminal::checks::Mark;
 
     #[test]
     fn keys_that_are_not_qstashs_are_told_by_what_is_wrong_and_never_by_their_text() {

@@ -3,13 +3,16 @@
 //! nothing.
 
 mod calls;
-mod check;
 mod pipeline;
 
-use super::terminal::output::Exit;
+use std::io::{IsTerminal, stdout};
+
+use serde::Serialize;
+
+use super::terminal::checks::{Check, Checks, Mark};
+use super::terminal::output::{self, Exit};
 use crate::edge::calling::{sync_path, url_of};
 use crate::wiring::App;
-use check::{Check, Checks, Later};
 
 #[derive(Debug, clap::Args)]
 pub struct SetupArguments {
@@ -20,18 +23,18 @@ pub struct SetupArguments {
 
 /// Checks everything, makes what is missing, syncs once.
 pub async fn setup(arguments: &SetupArguments) -> Exit {
-    let mut checks = Checks::begun(arguments.json);
+    let mut checks = Checks::new(arguments.json, stdout().is_terminal(), "signing keys".len());
     let app = match App::from_process() {
         Ok(app) => app,
         Err(problems) => {
             unusable(&problems.to_string()).into_iter().for_each(|check| {
                 checks.add(check);
             });
-            checks.end(&[]);
+            end(&checks, arguments.json, &[]);
             return Exit::Usage;
         }
     };
-    checks.among(app.names());
+    checks.with_pipelines(app.names());
     checks.add(settings(&app));
     let mut ready = Vec::new();
     for served in app.all() {
@@ -41,9 +44,39 @@ pub async fn setup(arguments: &SetupArguments) -> Exit {
     for (served, needs) in ready {
         pipeline::run(&app, served, needs, &mut checks).await;
     }
-    let exit = if checks.failed() == 0 { Exit::Done } else { Exit::Failed };
-    checks.end(&later(&app));
+    let exit = if checks.count(Mark::Fail) == 0 { Exit::Done } else { Exit::Failed };
+    end(&checks, arguments.json, &later(&app));
     exit
+}
+
+/// A command for later, and what it does.
+#[derive(Serialize)]
+struct Later {
+    does: String,
+    command: String,
+}
+
+/// Prints the outcome of all checks, and the commands for what can be done from now on.
+fn end(checks: &Checks, json: bool, later: &[Later]) {
+    let (failed, warned) = (checks.count(Mark::Fail), checks.count(Mark::Warn));
+    let again = "do what is said below each, and run `syncline setup` again";
+    let message = match (failed, warned) {
+        (0, 0) => "Everything is set up".to_owned(),
+        (0, 1) => "Everything is set up; 1 check deserves a look".to_owned(),
+        (0, warned) => format!("Everything is set up; {warned} checks deserve a look"),
+        (1, _) => format!("1 check failed: {again}"),
+        (failed, _) => format!("{failed} checks failed: {again}"),
+    };
+    if json {
+        return output::print_json(&serde_json::json!({
+            "success": failed == 0, "message": message, "checks": checks.made, "commands": later,
+        }));
+    }
+    println!("\n{message}.");
+    for (index, Later { does, command }) in later.iter().enumerate() {
+        let before = if index == 0 { "\n" } else { "" };
+        println!("{before}{does}:\n  {command}");
+    }
 }
 
 /// The settings name themselves what is wrong with them, a line each after the first.

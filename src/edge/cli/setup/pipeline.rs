@@ -1,6 +1,6 @@
 //! A pipeline's checks: both databases, the plan, the state tables, and one run.
 
-use super::check::{Check, Checks};
+use crate::edge::cli::terminal::checks::{Check, Checks};
 use crate::edge::cli::terminal::slices::{Ended, Extent, by_person, slices};
 use crate::edge::text::counted;
 use crate::engine::model::facts::Facts;
