@@ -8,7 +8,8 @@ use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
 pub struct ProjectSqlArguments {
-    /// The side that the project is: a source gets the function alone, a target the state tables, too
+    /// The side that the project is: a source gets the function alone, a target the state tables,
+    /// too
     #[arg(value_enum, default_value_t = SideArgument::Target)]
     side: SideArgument,
 

@@ -9,8 +9,8 @@ use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::notice::{NoticeFacts, SentNotices};
 
-/// Reads the notices that were sent and the rows that were rejected for the first time since, in one
-/// round trip.
+/// Reads the notices that were sent and the rows that were rejected for the first time since, in
+/// one round trip.
 pub async fn read(
     session: &Session,
     schema: &str,

@@ -1,5 +1,5 @@
-//! The checks of a set-up and the steps of a cutover, a line each: a mark, the name, the result, and
-//! below it the remedy. A line is printed as soon as its check is made.
+//! The checks of a set-up and the steps of a cutover, a line each: a mark, the name, the result,
+//! and below it the remedy. A line is printed as soon as its check is made.
 
 use std::io::{Write, stdout};
 
@@ -116,8 +116,8 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// An empty list. With `json` nothing is printed line by line; with `signs` the marks are signs.
-    /// All names fit into `name_width`.
+    /// An empty list. With `json` nothing is printed line by line; with `signs` the marks are
+    /// signs. All names fit into `name_width`.
     pub fn new(json: bool, signs: bool, name_width: usize) -> Self {
         Self { made: Vec::new(), json, signs, name_width, pipelines: None }
     }
@@ -159,8 +159,8 @@ impl Checks {
     }
 }
 
-/// Prints at once. If the reader of stdout is gone, the command goes on: a cutover must not end in the
-/// middle with its schedules paused.
+/// Prints at once. If the reader of stdout is gone, the command goes on: a cutover must not end in
+/// the middle with its schedules paused.
 pub fn print(text: &str) {
     let mut out = stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
