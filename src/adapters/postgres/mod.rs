@@ -30,7 +30,6 @@ mod connection;
 #[cfg(feature = "cli")]
 mod cutover;
 mod digests;
-#[cfg(feature = "cli")]
 mod export;
 mod fault;
 mod ledger;
@@ -46,7 +45,6 @@ mod state;
 mod survey;
 mod target;
 
-#[cfg(feature = "cli")]
 pub use export::PostgresExport;
 pub use source::PostgresSource;
 pub use state::tables::{SUPPRESS_TRIGGERS, for_project};

@@ -6,10 +6,12 @@
 //! | `source` | `Source`, the side that is read |
 //! | `target` | `Target`, the side that is written |
 //! | `ledger` | `Ledger`, our state tables |
+//! | `export` | `ExportSide`, a side whose tables are read as of one moment |
 //!
 //! The queue, the notifier and the clock are in this file.
 
 mod digests;
+pub mod export;
 mod ledger;
 mod source;
 mod target;

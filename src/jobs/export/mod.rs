@@ -7,7 +7,6 @@
 //! one moment, and if not, all rows are read again.
 
 mod plan;
-pub mod ports;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +20,8 @@ use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
+use crate::engine::ports::export::{Consistency, ExportSide, Format, Output, Pass, Snapshot};
 use plan::Plan;
-use ports::{Consistency, ExportSide, Format, Output, Pass, Snapshot};
 
 /// The most attempts: with a table that changes all the time there would be no end.
 const MOST_ATTEMPTS: u32 = 3;
@@ -108,9 +107,9 @@ impl ExportTables {
         if self.format == Format::Sql {
             // The sequences are read after the rows, so that they are past every key that was read.
             let steps = plan::sequence_steps(&side.sequences(&plan.tables()).await?);
-            output.write(side.tail(&steps).as_bytes())?;
+            output.write(side.tail(&steps).as_bytes()).await?;
         }
-        output.finish()?;
+        output.finish().await?;
         Ok(tables)
     }
 
@@ -121,12 +120,12 @@ impl ExportTables {
         output: &mut dyn Output,
     ) -> Result<BTreeMap<TableName, u64>, Fault> {
         if self.format == Format::Sql {
-            output.write(snapshot.head(&plan.notes).as_bytes())?;
+            output.write(snapshot.head(&plan.notes).as_bytes()).await?;
         }
         let mut tables = BTreeMap::new();
         for part in &plan.parts {
             let table = &part.table;
-            output.begin(table)?;
+            output.begin(table).await?;
             let rows = snapshot.rows(part, self.format, output).await;
             let rows = rows.map_err(|fault| fault.of_table(table))?;
             if part.pass == Pass::Whole {

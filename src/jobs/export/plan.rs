@@ -13,7 +13,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ports::{Format, Part, PartColumn, Pass};
 use crate::engine::model::facts::{Facts, Reference, TableFacts};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -22,6 +21,7 @@ use crate::engine::model::range::Side;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::order;
+use crate::engine::ports::export::{Format, Part, PartColumn, Pass};
 
 /// The parts that are written, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

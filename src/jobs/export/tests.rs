@@ -1,12 +1,12 @@
 //! The plan for rows that point to one another.
 
 use super::plan::{Plan, plan};
-use super::ports::{Format, Pass};
 use crate::engine::model::facts::{Column, Facts, Reference, TableFacts};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::{Pipeline, TableRule};
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
+use crate::engine::ports::export::{Format, Pass};
 
 /// A foreign key: the child, the parent, and the kind.
 struct ForeignKey(&'static str, &'static str, Kind);
@@ -44,7 +44,7 @@ fn facts(keys: &[ForeignKey]) -> Facts {
 
 /// The parts, as `table` or, for a first pass, `table-omitted_columns`.
 fn part_names(plan: &Plan) -> Vec<String> {
-    let part = |part: &super::ports::Part| {
+    let part = |part: &crate::engine::ports::export::Part| {
         let columns = part.columns.iter().filter(|column| column.omitted_first);
         let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
         match part.pass {

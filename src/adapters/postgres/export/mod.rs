@@ -33,7 +33,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Consistency, ExportSide, Format, Output, Part, Snapshot};
+use crate::engine::ports::export::{Consistency, ExportSide, Format, Output, Part, Snapshot};
 use fault::{of_either_side, unreadable};
 use pages::PagedSnapshot;
 use progress::{REPORT_EVERY_ROWS, report_progress};
@@ -136,7 +136,7 @@ impl Snapshot for PostgresSnapshot {
         {
             writer.message(&message)?;
             if writer.chunk.len() >= CHUNK {
-                output.write(&writer.chunk)?;
+                output.write(&writer.chunk).await?;
                 writer.chunk.clear();
             }
             if writer.rows.is_multiple_of(REPORT_EVERY_ROWS) {
@@ -144,7 +144,7 @@ impl Snapshot for PostgresSnapshot {
             }
         }
         writer.end();
-        output.write(&writer.chunk)?;
+        output.write(&writer.chunk).await?;
         report_progress(part, writer.rows);
         Ok(writer.rows)
     }
@@ -164,7 +164,7 @@ fn copy_sql(part: &Part, format: Format) -> String {
         filter = filter.as_deref().unwrap_or("true"),
     );
     match format {
-        Format::Sql => format!("copy ({rows}) to stdout (format text)"),
+        Format::Sql | Format::Copy => format!("copy ({rows}) to stdout (format text)"),
         Format::Csv => format!("copy ({rows}) to stdout (format csv, header)"),
         Format::Jsonl => format!(
             "copy (select pg_catalog.row_to_json(j.*)::text from ({rows}) as j) to stdout (format text)"

@@ -30,7 +30,7 @@ use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::adapters::postgres::{script, sql};
 use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::Part;
+use crate::engine::ports::export::Part;
 
 /// The hash of the name of a version, of the row `r`.
 pub const VERSION: &str = "hashtextextended(concat(r.tableoid, r.ctid, r.xmin), 0)";

@@ -25,7 +25,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::table::TableName;
-use crate::jobs::export::ports::{Consistency, Format, Output, Part, Snapshot};
+use crate::engine::ports::export::{Consistency, Format, Output, Part, Snapshot};
 
 /// The most rows of one call, however short they are.
 const MOST_ROWS: u64 = 50_000;
@@ -94,13 +94,13 @@ impl PagedSnapshot {
                 line.clear();
                 match writer.format() {
                     Format::Csv => lines::csv(&values, &mut line),
-                    Format::Sql | Format::Jsonl => lines::text(&values, &mut line),
+                    Format::Sql | Format::Jsonl | Format::Copy => lines::text(&values, &mut line),
                 }
                 writer.message(&line)?;
             }
             read = read.and(page.versions().map_err(unreadable)?);
             range.advance(&page, answer.len()).map_err(unreadable)?;
-            output.write(&writer.chunk)?;
+            output.write(&writer.chunk).await?;
             writer.chunk.clear();
             report_progress(part, writer.rows);
         }
@@ -186,7 +186,7 @@ impl Snapshot for PagedSnapshot {
             self.piece(piece, part, &mut writer, output).await?;
         }
         writer.end();
-        output.write(&writer.chunk)?;
+        output.write(&writer.chunk).await?;
         report_progress(part, writer.rows);
         Ok(writer.rows)
     }

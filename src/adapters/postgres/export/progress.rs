@@ -1,6 +1,6 @@
 //! Reports the progress of an export.
 
-use crate::jobs::export::ports::Part;
+use crate::engine::ports::export::Part;
 
 /// The number of rows between two progress events of a COPY.
 pub const REPORT_EVERY_ROWS: u64 = 10_000;

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use crate::adapters::postgres::rows::copy_frames::BadFrame;
 use crate::adapters::postgres::sql;
 use crate::engine::model::sequence::SequenceStep;
-use crate::jobs::export::ports::{Part, Pass};
+use crate::engine::ports::export::{Part, Pass};
 
 /// After how many rows a statement ends: enough for the server to have little to do beside the
 /// rows.

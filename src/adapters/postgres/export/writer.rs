@@ -6,7 +6,7 @@ use crate::adapters::postgres::rows::copy_frames;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
-use crate::jobs::export::ports::{Format, Part};
+use crate::engine::ports::export::{Format, Part};
 
 /// Turns a COPY's messages into lines: a row each, after the line of names in CSV.
 pub struct Writer<'a> {
@@ -21,6 +21,7 @@ enum Form<'a> {
     Sql(Box<Statements<'a>>),
     Csv { named: bool },
     Jsonl { is_utf8: bool },
+    Copy,
 }
 
 impl<'a> Writer<'a> {
@@ -30,6 +31,7 @@ impl<'a> Writer<'a> {
             Format::Sql => Form::Sql(Box::new(Statements::of(part))),
             Format::Csv => Form::Csv { named: false },
             Format::Jsonl => Form::Jsonl { is_utf8 },
+            Format::Copy => Form::Copy,
         };
         Self { form, rows: 0, chunk: Vec::new() }
     }
@@ -40,6 +42,7 @@ impl<'a> Writer<'a> {
             Form::Sql(_) => Format::Sql,
             Form::Csv { .. } => Format::Csv,
             Form::Jsonl { .. } => Format::Jsonl,
+            Form::Copy => Format::Copy,
         }
     }
 
@@ -51,7 +54,7 @@ impl<'a> Writer<'a> {
                 self.chunk.extend_from_slice(message);
                 return Ok(());
             }
-            Form::Csv { named: true } => self.chunk.extend_from_slice(message),
+            Form::Csv { named: true } | Form::Copy => self.chunk.extend_from_slice(message),
             Form::Sql(statements) => {
                 let row = copy_frames::row_of_message(Encoding::Text, message);
                 let written = statements.row(row.unwrap_or_default(), &mut self.chunk);

@@ -7,11 +7,13 @@ use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
+
 use super::compression::{Compressed, Compression};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
-use crate::jobs::export::ports::{Format, Output};
+use crate::engine::ports::export::{Format, Output};
 
 /// The letters that the name of a table may hold and the name of a file may not, on one system or
 /// another; and `%`, which such a letter is written with.
@@ -159,6 +161,7 @@ impl Files {
             Format::Sql => "sql",
             Format::Csv => "csv",
             Format::Jsonl => "jsonl",
+            Format::Copy => "copy",
         };
         format!("{name}.{format}{}", self.compression.ending())
     }
@@ -195,20 +198,21 @@ impl Files {
     }
 }
 
+#[async_trait]
 impl Output for Files {
-    fn begin(&mut self, table: &TableName) -> Result<(), Fault> {
+    async fn begin(&mut self, table: &TableName) -> Result<(), Fault> {
         let Place::Directory(directory) = &self.place else { return Ok(()) };
         let name = directory.join(self.name_of(table));
         self.close()?;
         self.create(name)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let Open { name, to } = self.open.as_mut().expect("a file is begun before it is written");
         to.write(bytes).map_err(|error| unwritable(name, error))
     }
 
-    fn finish(&mut self) -> Result<(), Fault> {
+    async fn finish(&mut self) -> Result<(), Fault> {
         self.close()?;
         while let Some(Written { partial, name }) = self.written.pop() {
             if let Err(error) = fs::rename(&partial, &name) {
@@ -311,17 +315,17 @@ mod tests {
         assert_eq!(Place::of(None, Format::Sql), Place::Stdout);
     }
 
-    #[test]
-    fn a_partial_file_of_somebody_else_is_neither_written_nor_removed() {
+    #[tokio::test]
+    async fn a_partial_file_of_somebody_else_is_neither_written_nor_removed() {
         let place = concat!(env!("CARGO_MANIFEST_DIR"), "/target/partial");
         let directory = PathBuf::from(format!("{place}-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let name = directory.join("orders.sql");
         let open = || Files::open(Place::File(name.clone()), Format::Sql, Compression::None, &[]);
         let mut first = open().unwrap();
-        first.write(b"the first").unwrap();
+        first.write(b"the first").await.unwrap();
         assert_eq!(open().err().map(|fault| fault.code), Some(FaultCode::InTheWay));
-        first.finish().unwrap();
+        first.finish().await.unwrap();
         assert_eq!(fs::read(&name).unwrap(), b"the first");
         drop(first);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no partial file is left");

@@ -13,7 +13,7 @@ use super::terminal::slices;
 use crate::edge::http::wire::ErrorAnswer;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
-use crate::jobs::export::ports::{Consistency, Format};
+use crate::engine::ports::export::{Consistency, Format};
 use crate::jobs::export::{ExportReport, ExportTables};
 use crate::wiring::App;
 use compression::Compression;

@@ -61,15 +61,16 @@ pub enum Consistency {
 }
 
 /// An output for bytes. One that is not finished leaves no file, or none under its final name.
+#[async_trait]
 pub trait Output: Send {
     /// Begins a table: the next bytes belong to it.
-    fn begin(&mut self, table: &TableName) -> Result<(), Fault>;
+    async fn begin(&mut self, table: &TableName) -> Result<(), Fault>;
 
     /// Writes the next bytes.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
     /// Ends the output: all that was written is complete, under its final names.
-    fn finish(&mut self) -> Result<(), Fault>;
+    async fn finish(&mut self) -> Result<(), Fault>;
 }
 
 /// The form in which rows are written.
@@ -81,6 +82,8 @@ pub enum Format {
     Csv,
     /// A line with a JSON object for each row.
     Jsonl,
+    /// The lines of a COPY in its text form, a row each. What is written at once ends with a row.
+    Copy,
 }
 
 /// The rows of one table, to be written once.
