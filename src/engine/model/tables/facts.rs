@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::table::TableName;
 use super::trigger::TableTrigger;
 
 /// The facts of one side.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// A text that stays the same for one database, however it was reached.
     pub identity: String,
@@ -72,7 +74,7 @@ impl Facts {
 }
 
 /// The facts of one table.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableFacts {
     /// The kind of relation that holds its rows.
     pub relation: Relation,
@@ -101,7 +103,7 @@ pub struct TableFacts {
 }
 
 /// The kind of relation behind a name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Relation {
     /// In a table. Those of the tables that inherit from it are not its own.
     #[default]
@@ -147,7 +149,7 @@ impl TableFacts {
 
 /// The work of the server's own triggers for a table that nothing else would do if they were
 /// suppressed. Whether its rows have parents is checked instead of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerDuties {
     /// It has a key or an exclusion constraint that is deferrable.
     pub deferrable_keys: bool,
@@ -158,7 +160,7 @@ pub struct TriggerDuties {
 }
 
 /// A foreign key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// The columns that point.
     pub columns: Vec<String>,
@@ -171,7 +173,7 @@ pub struct Reference {
 }
 
 /// The facts of one column.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its number in the table, which no other column of it ever has.
     pub number: i16,
@@ -199,7 +201,7 @@ pub struct Column {
 }
 
 /// The privileges of the role on a table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
     /// Read its rows.
     pub select: bool,

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::table::TableName;
 
 /// A sequence that fills columns of synced tables, as one side has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sequence {
     /// Its schema and name.
     pub name: TableName,
@@ -32,7 +34,7 @@ pub struct Sequence {
 }
 
 /// A column that a sequence fills.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filled {
     /// Its table.
     pub table: TableName,

@@ -3,19 +3,23 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The schema of a table that is named without one.
 pub const DEFAULT_SCHEMA: &str = "public";
 
 /// Our own tables are state of the side they are in and never travel.
-pub const OWN_TABLES: [&str; 8] = [
+pub const OWN_TABLES: [&str; 10] = [
     "sync_state",
     "sync_metadata",
     "sync_rejects",
+    "full_sync_sessions",
+    "full_sync_parts",
+    "sync_nonces",
     "sync_log",
     "sync_conflicts",
     "integration_crosswalk",
     "contact_shadows",
-    "full_sync_sessions",
 ];
 
 /// The most bytes that Postgres keeps of a name (`NAMEDATALEN - 1`); it cuts longer ones silently,
@@ -23,7 +27,8 @@ pub const OWN_TABLES: [&str; 8] = [
 pub const LONGEST_NAME: usize = 63;
 
 /// A table's exact schema and name, which are never folded or quoted again inside.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TableName {
     schema: String,
     name: String,
@@ -105,6 +110,20 @@ pub fn parse_identifier(text: &str) -> Result<String, BadTableName> {
 }
 
 /// Prints what SQL needs to mean exactly this table; the schema is always there.
+impl TryFrom<String> for TableName {
+    type Error = BadTableName;
+
+    fn try_from(text: String) -> Result<Self, BadTableName> {
+        Self::parse(&text)
+    }
+}
+
+impl From<TableName> for String {
+    fn from(table: TableName) -> Self {
+        table.to_string()
+    }
+}
+
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let schema_is_word = KEYWORDS.split_whitespace().any(|word| word == self.schema);

@@ -1,8 +1,10 @@
 //! The triggers that people have put on a table. Those by which the server keeps foreign keys are
 //! none of them.
 
+use serde::{Deserialize, Serialize};
+
 /// A trigger of a table, or of one of its partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableTrigger {
     /// Its name.
     pub name: String,
@@ -21,7 +23,7 @@ pub struct TableTrigger {
 }
 
 /// The sessions in which a trigger fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TriggerState {
     /// In ordinary ones.
     Ordinary,
@@ -34,7 +36,7 @@ pub enum TriggerState {
 }
 
 /// The writes that a trigger fires for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerEvents {
     /// Rows that are inserted.
     pub insert: bool,

@@ -1,0 +1,9 @@
+//! A full sync: one deployment's tables, copied as of one moment to another deployment.
+//!
+//! - `session`: one full sync: who copies to whom, by which options, and how far it is
+//! - `manifest`: the contents of a copy: its tables, frames and parts
+//! - `signature`: the proof that a call between two deployments comes from somebody with the key
+
+pub mod manifest;
+pub mod session;
+pub mod signature;
