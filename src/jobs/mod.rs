@@ -18,6 +18,7 @@
 mod after_run;
 pub mod cutover;
 pub mod export;
+pub mod full_sync;
 pub mod gap;
 pub mod losses;
 pub mod schedules;

@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     include_str!("../../../../infra/sql/0002_deliveries.sql"),
     include_str!("../../../../infra/sql/0003_rejects.sql"),
     include_str!("../../../../infra/sql/0004_history.sql"),
+    include_str!("../../../../infra/sql/0005_full_sync.sql"),
 ];
 
 /// The function that lets the program work on a project over its API.
@@ -118,7 +119,8 @@ fn state_tables(schema: &str) -> String {
 }
 
 /// The tables that the files make.
-const TABLES: &str = "sync_state, sync_metadata, sync_rejects";
+const TABLES: &str = "sync_state, sync_metadata, sync_rejects, full_sync_sessions, \
+    full_sync_parts, sync_nonces";
 
 /// Makes or upgrades the state tables where that is needed; the versions before and after.
 pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), PostgresError> {

@@ -1,0 +1,323 @@
+//! The outsides of a full sync: a deployment that can be asked for its part of it, and in the own
+//! deployment the records, the spool and the database that rows go into.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::manifest::Sha;
+use crate::engine::model::page::Page;
+use crate::engine::model::range::Side;
+use crate::engine::model::run::Tally;
+use crate::engine::model::sequence::Sequence;
+use crate::engine::model::session::{
+    Direction, Held, NewSession, Phase, Progress, RefusedRow, Restored, Session, SessionError,
+    SessionId, SessionState,
+};
+use crate::engine::model::shape::Shape;
+use crate::engine::model::signature::Nonce;
+use crate::engine::model::table::TableName;
+
+/// A deployment, the own one or a peer, as the driver of a session sees it. All calls may be
+/// repeated: a second one finds the work done, or does it.
+#[async_trait]
+pub trait Deployment: Send + Sync {
+    /// Says who it is, and thereby that it is online.
+    async fn hello(&self) -> Result<Hello, Fault>;
+
+    /// Describes its tables: the listed ones that exist, or all of schema `public`.
+    async fn describe(
+        &self,
+        side: Side,
+        tables: Option<&[TableName]>,
+    ) -> Result<Description, Fault>;
+
+    /// Makes the session's record there, unless it is there already.
+    async fn open(&self, session: &NewSession) -> Result<(), Fault>;
+
+    /// Exports these tables into its spool. `Going` says that it goes on by itself, and that
+    /// `standing` tells when it is done. A finished export of the session is left as it is.
+    async fn export(&self, session: &SessionId, tables: &[ExportTable]) -> Result<Finished, Fault>;
+
+    /// Tells how the session stands there. It waits for nobody.
+    async fn standing(&self, session: &SessionId) -> Result<Standing, Fault>;
+
+    /// Returns the manifest of its copy, as bytes.
+    async fn manifest(&self, session: &SessionId) -> Result<Bytes, Fault>;
+
+    /// Gives it the manifest of the copy that it is to restore.
+    async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault>;
+
+    /// Returns a part of its copy.
+    async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Bytes, Fault>;
+
+    /// Gives it a part. Parts of an earlier export are dropped there.
+    async fn put_part(
+        &self,
+        session: &SessionId,
+        part: &PartName<'_>,
+        bytes: Bytes,
+    ) -> Result<(), Fault>;
+
+    /// Writes the copy with this manifest into its tables, all or nothing; see `export`.
+    async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault>;
+
+    /// Ends the session there, and drops its spool.
+    async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault>;
+}
+
+/// Says whether a call has finished its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It has.
+    Done,
+    /// The work goes on behind it.
+    Going,
+}
+
+/// A part of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartName<'a> {
+    /// The export that wrote it.
+    pub export: &'a str,
+    /// Its number, from 0.
+    pub number: u32,
+}
+
+/// A deployment's word about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of the protocol.
+    pub protocol: u32,
+    /// The version of the program.
+    pub version: String,
+    /// The identity of its database.
+    pub database: String,
+    /// The directions in which peers may copy.
+    pub may: Vec<Direction>,
+}
+
+/// The tables of a deployment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Description {
+    /// The facts.
+    pub facts: Facts,
+    /// The bytes of each table on the disk, without its indexes.
+    pub bytes: BTreeMap<TableName, u64>,
+}
+
+/// A table that is to be exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportTable {
+    /// Its name.
+    pub table: TableName,
+    /// The columns, in the order in which they travel.
+    pub columns: Vec<String>,
+    /// A condition on its rows.
+    #[serde(default)]
+    pub filter: Option<String>,
+}
+
+/// The standing of a session at a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its state.
+    pub state: SessionState,
+    /// Its phase.
+    pub phase: Phase,
+    /// The progress of the phase.
+    pub progress: Progress,
+    /// The export that its parts belong to.
+    pub export: Option<String>,
+    /// The numbers of the parts that it holds, in their order.
+    pub parts: Vec<u32>,
+    /// The hash of its manifest, once there is one.
+    pub manifest: Option<Sha>,
+    /// The outcome of its restore, once there is one.
+    pub restored: Option<Restored>,
+    /// The reason why it failed or was interrupted.
+    pub error: Option<SessionError>,
+}
+
+/// The records of sessions and the spool of a deployment, in its own database.
+#[async_trait]
+pub trait CopyStore: Send + Sync {
+    /// Makes the session's record, unless it is there; the state tables are made first.
+    async fn open(&self, session: &NewSession) -> Result<(), Fault>;
+
+    /// Reads a session.
+    async fn session(&self, session: &SessionId) -> Result<Option<Session>, Fault>;
+
+    /// Reads the latest sessions, the newest first.
+    async fn sessions(&self, most: u32) -> Result<Vec<Session>, Fault>;
+
+    /// Takes the session's lease, if nobody holds it.
+    async fn hold(&self, held: &Held, lease: Duration) -> Result<Claim, Fault>;
+
+    /// Records progress and renews the lease.
+    async fn beat(
+        &self,
+        held: &Held,
+        lease: Duration,
+        phase: Phase,
+        progress: &Progress,
+    ) -> Result<Beat, Fault>;
+
+    /// Gives the lease back. With an error the session is interrupted, and can be resumed.
+    async fn release(&self, held: &Held, error: Option<&SessionError>) -> Result<(), Fault>;
+
+    /// Ends the session for good, whoever holds it, and drops its spool.
+    async fn end(
+        &self,
+        session: &SessionId,
+        end: SessionState,
+        error: Option<&SessionError>,
+    ) -> Result<(), Fault>;
+
+    /// Begins an export: the spool is emptied, and its parts belong to this export.
+    async fn begin_export(&self, session: &SessionId, export: &str) -> Result<(), Fault>;
+
+    /// Saves a part. `Other` says that other bytes have its place.
+    async fn put_part(
+        &self,
+        session: &SessionId,
+        part: &PartName<'_>,
+        sha: &Sha,
+        bytes: &Bytes,
+    ) -> Result<PutPart, Fault>;
+
+    /// Reads a part.
+    async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Option<Bytes>, Fault>;
+
+    /// Reads the numbers and hashes of the parts that are there, in their order.
+    async fn parts(&self, session: &SessionId) -> Result<Vec<(u32, Sha)>, Fault>;
+
+    /// Saves the manifest.
+    async fn put_manifest(
+        &self,
+        session: &SessionId,
+        sha: &Sha,
+        manifest: &Bytes,
+    ) -> Result<(), Fault>;
+
+    /// Reads the manifest.
+    async fn manifest(&self, session: &SessionId) -> Result<Option<Bytes>, Fault>;
+
+    /// Drops the spools of sessions that are over, or that nobody has touched for a day.
+    async fn sweep(&self) -> Result<(), Fault>;
+
+    /// Remembers a nonce. Returns false if it was used before.
+    async fn is_new(&self, nonce: &Nonce) -> Result<bool, Fault>;
+}
+
+/// The outcome of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The session is ours.
+    Ours,
+    /// Somebody else holds it for so long.
+    Busy(Duration),
+    /// The session is over.
+    Over(SessionState),
+    /// There is no such session.
+    Missing,
+}
+
+/// The answer to a renewal of the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// The session is still ours.
+    Ours,
+    /// A person ended it.
+    Cancelled,
+    /// Somebody else took it over.
+    Lost,
+}
+
+/// The outcome of saving a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutPart {
+    /// It is saved, or was before.
+    Saved,
+    /// Other bytes have its place.
+    Other,
+    /// The spool holds parts of another export.
+    OtherExport,
+}
+
+/// The database that rows of a copy go into.
+#[async_trait]
+pub trait RestoreSide: Send + Sync {
+    /// Describes it as a target.
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Description, Fault>;
+
+    /// Returns the sequences that fill columns of these tables.
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault>;
+
+    /// Begins the one transaction in which rows of these tables are written.
+    async fn begin(
+        &self,
+        shapes: &[Shape],
+        constraints: RestoreConstraints,
+    ) -> Result<Box<dyn Restore>, Fault>;
+}
+
+/// When constraints are checked that may wait for the end of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreConstraints {
+    /// At the end. A row that breaks one is not told apart from the others.
+    AtTheEnd,
+    /// With each page.
+    AtOnce,
+}
+
+/// A transaction that writes a copy. Dropped without a commit it leaves nothing.
+#[async_trait]
+pub trait Restore: Send {
+    /// Writes the rows of a page that differ from the table's.
+    async fn page(
+        &mut self,
+        shape: &Shape,
+        page: &Page,
+        lack: LackingParents,
+    ) -> Result<RestoredPage, Fault>;
+
+    /// Checks the constraints that have waited. An error is of the code `RowRefused` if a row
+    /// breaks one.
+    async fn check(&mut self) -> Result<(), Fault>;
+
+    /// Advances the target's sequences behind those of the copy, marks the session as completed
+    /// with this outcome, and commits all together. Nothing is kept if the session is not held any
+    /// more.
+    async fn commit(
+        self: Box<Self>,
+        held: &Held,
+        sequences: &[Sequence],
+        restored: &Restored,
+    ) -> Result<(), Fault>;
+}
+
+/// The fate of rows that point to a row that is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LackingParents {
+    /// They wait.
+    Wait,
+    /// They are written with NULL in a column that points, where that is possible.
+    LeaveOut,
+}
+
+/// The outcome of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoredPage {
+    /// Its counts.
+    pub tally: Tally,
+    /// Rows that were refused or wait.
+    pub refused: Vec<RefusedRow>,
+    /// Rows were written with NULL in a column that points.
+    pub left_out: bool,
+}
