@@ -1,5 +1,5 @@
-//! The comparisons of one side, source or target: both answer with the same statements, and each
-//! answer is one transaction.
+//! The port by which a database is compared with the other side. Source and target run the same
+//! statements, and each method is one transaction.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::engine::model::range::{
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::Digests;
 
-/// A database whose rows are compared as those of one side.
+/// A database as one side of a comparison.
 #[derive(Clone)]
 pub struct PostgresDigests {
     /// The database.
     pub pool: Arc<Pool>,
-    /// The side.
+    /// The side that the database is.
     pub side: Side,
 }
 
@@ -42,7 +42,7 @@ impl Digests for PostgresDigests {
         ranges: &[KeyRange],
     ) -> Result<Vec<RangeDigest>, Fault> {
         let call = self.call(comparison.shape).await?;
-        call.end(compare::ranges(&call, Rows::of(self.side, comparison), ranges).await)
+        call.end(compare::ranges(&call, Rows::new(self.side, comparison), ranges).await)
     }
 
     async fn borders(
@@ -52,7 +52,7 @@ impl Digests for PostgresDigests {
         every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
         let call = self.call(comparison.shape).await?;
-        call.end(compare::borders(&call, Rows::of(self.side, comparison), ranges, every).await)
+        call.end(compare::borders(&call, Rows::new(self.side, comparison), ranges, every).await)
     }
 
     async fn rows(
@@ -62,7 +62,7 @@ impl Digests for PostgresDigests {
         most: u64,
     ) -> Result<Option<Vec<RowDigest>>, Fault> {
         let call = self.call(comparison.shape).await?;
-        call.end(compare::rows(&call, Rows::of(self.side, comparison), ranges, most).await)
+        call.end(compare::rows(&call, Rows::new(self.side, comparison), ranges, most).await)
     }
 
     async fn columns(
@@ -71,6 +71,6 @@ impl Digests for PostgresDigests {
         keys: &[RowKey],
     ) -> Result<Vec<ColumnDigests>, Fault> {
         let call = self.call(comparison.shape).await?;
-        call.end(compare::columns(&call, Rows::of(self.side, comparison), keys).await)
+        call.end(compare::columns(&call, Rows::new(self.side, comparison), keys).await)
     }
 }

@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 
 use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::compare::Rows;
-use crate::adapters::postgres::compare::expressions::Values;
 use crate::adapters::postgres::connection::parts::{ScriptParts, Tried};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::script::{Halving, Step};
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::postgres::sql::row::Row;
-use crate::adapters::postgres::sql::statement::Gives;
+use crate::adapters::postgres::sql::statement::{Gives, Parameters};
 use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART, Purpose};
 use crate::adapters::postgres::state::{history, lease};
 use crate::engine::model::lease::Lease;
@@ -122,10 +121,10 @@ fn kept(key: RowKey, by: &str) -> KeptRow {
 
 /// Deletes or marks the rows behind a savepoint. Gives how many they were.
 async fn delete(session: &Session, shape: &Shape, keys: &[RowKey]) -> Result<u64, PostgresError> {
-    let mut values = Values::default();
-    let text = rows_of(shape).delete(keys, &mut values);
+    let mut parameters = Parameters::default();
+    let text = rows_of(shape).delete(keys, &mut parameters);
     session.savepoint(PART).await?;
-    Ok(count(&session.query(&text, values.0).await?[0], keys.len()))
+    Ok(count(&session.query(&text, parameters.0).await?[0], keys.len()))
 }
 
 /// The statement that does so for parts of the keys behind an API.
@@ -137,7 +136,7 @@ async fn parts(
     session.savepoint(PART).await?;
     let texts = keys.iter().map(|key| serde_json::to_string(key.values()));
     let page = texts.collect::<Result<Vec<_>, _>>()?.join(",").into();
-    let steps = vec![Step::new(rows_of(shape).delete_of_page(), Gives::Rows)];
+    let steps = vec![Step::new(rows_of(shape).delete_in_script(), Gives::Rows)];
     Ok(ScriptParts { steps, page, halving: Halving::down_to(keys.len()), read: count })
 }
 
@@ -154,11 +153,11 @@ async fn present_keys(
     keys: &[RowKey],
     locking: &str,
 ) -> Result<BTreeSet<RowKey>, PostgresError> {
-    let mut values = Values::default();
-    let (asked, from) = rows_of(shape).with_keys(keys, &mut values);
+    let mut parameters = Parameters::default();
+    let (key, from) = rows_of(shape).wanted_rows(keys, &mut parameters);
     session.savepoint(PART).await?;
-    let text = format!("select {asked} {from} order by 1 {locking}");
-    let found = session.query(&text, values.0).await?;
+    let text = format!("select {key} {from} order by 1 {locking}");
+    let found = session.query(&text, parameters.0).await?;
     session.undo(PART).await?;
     Ok(found.iter().map(|row| RowKey::new(row.get(0))).collect())
 }
@@ -172,7 +171,7 @@ fn locking(shape: &Shape) -> &'static str {
 }
 
 fn rows_of(shape: &Shape) -> Rows<'_> {
-    Rows::of(Side::Target, Comparison { shape, settled_to: None, filled_from: None })
+    Rows::new(Side::Target, Comparison { shape, settled_to: None, filled_from: None })
 }
 
 /// Names the holder of a row. The server's sentence would hold values of the row.

@@ -1,6 +1,8 @@
-//! The answers of a side about its rows, to be compared: digests of key ranges, of rows and of
-//! columns. Each answer is one transaction; `expressions` builds the text, the same for both sides,
-//! and `delete_sql` the statement that takes rows off the target.
+//! Reads the digests of key ranges, of rows and of columns from one side, so that both sides can be
+//! compared. Each read is one transaction.
+//!
+//! - `expressions`: the SQL of the digests, which is the same for both sides
+//! - `delete_sql`: the statement that deletes rows of the target
 
 mod delete_sql;
 pub mod expressions;
@@ -11,39 +13,36 @@ use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::sql;
 use super::sql::row::Row;
+use super::sql::statement::Parameters;
 use super::sql::transaction::Purpose;
 use crate::engine::model::range::{ColumnDigests, KeyRange, RangeDigest, RowDigest, RowKey};
 use crate::engine::model::shape::Shape;
-use expressions::Values;
-
 pub use expressions::Rows;
 
-/// Says whether this side can evaluate the operator's condition, which is tried on no row.
+/// Says whether this side can evaluate the operator's condition. The trial reads no row.
 pub async fn takes_filter(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
     let Some(filter) = &shape.filter else { return Ok(true) };
     let table = sql::table(&shape.table);
     let text = format!("select from {table} as r where {} limit 0", sql::condition(filter));
     match session.alone(Purpose::Read, &text, []).await {
         Ok(_) => Ok(true),
-        Err(error) if error.code().is_some_and(names_what_is_not_there) => Ok(false),
+        Err(error) if error.code().is_some_and(|code| CANNOT_EVALUATE.contains(code)) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn names_what_is_not_there(code: &SqlState) -> bool {
-    [
-        SqlState::UNDEFINED_COLUMN,
-        SqlState::UNDEFINED_FUNCTION,
-        SqlState::UNDEFINED_OBJECT,
-        SqlState::UNDEFINED_TABLE,
-        SqlState::INVALID_SCHEMA_NAME,
-        SqlState::DATATYPE_MISMATCH,
-        SqlState::INSUFFICIENT_PRIVILEGE,
-    ]
-    .contains(code)
-}
+/// The codes of a condition that names something which this side does not have or does not show.
+const CANNOT_EVALUATE: [SqlState; 7] = [
+    SqlState::UNDEFINED_COLUMN,
+    SqlState::UNDEFINED_FUNCTION,
+    SqlState::UNDEFINED_OBJECT,
+    SqlState::UNDEFINED_TABLE,
+    SqlState::INVALID_SCHEMA_NAME,
+    SqlState::DATATYPE_MISMATCH,
+    SqlState::INSUFFICIENT_PRIVILEGE,
+];
 
-/// Counts and digests ranges in one pass.
+/// Reads the row count and the digest of each range, in one pass over the table.
 pub async fn ranges(
     session: &Session,
     rows: Rows<'_>,
@@ -53,15 +52,15 @@ pub async fn ranges(
     if ranges.is_empty() {
         return Ok(digests);
     }
-    let mut values = Values::default();
-    let place = rows.place(ranges, &mut values);
-    let from = rows.settled_within(ranges, &mut values);
+    let mut parameters = Parameters::default();
+    let index = rows.range_index(ranges, &mut parameters);
+    let from = rows.settled_rows(ranges, &mut parameters);
     let text = format!(
-        "select {place} as place, count(*), coalesce(sum({digest}), 0)::text {from} group by 1",
+        "select {index}, count(*), coalesce(sum({digest}), 0)::text {from} group by 1",
         digest = rows.digest(),
     );
-    for row in answer(session, &text, values).await? {
-        if let Some(digest) = digests.get_mut(place_of(&row)) {
+    for row in session.alone(Purpose::Read, &text, parameters.0).await? {
+        if let Some(digest) = digests.get_mut(read_index(&row)) {
             let sum = row.get::<String>(2).parse().expect("a sum of 64-bit numbers fits");
             *digest = RangeDigest { rows: u64::try_from(row.get::<i64>(1)).unwrap_or(0), sum };
         }
@@ -69,61 +68,61 @@ pub async fn ranges(
     Ok(digests)
 }
 
-/// Each `every`-th key of ranges.
+/// Reads each `every`-th key of the ranges, with the index of its range.
 pub async fn borders(
     session: &Session,
     rows: Rows<'_>,
     ranges: &[KeyRange],
     every: u64,
 ) -> Result<Vec<(usize, RowKey)>, PostgresError> {
-    let mut values = Values::default();
-    let place = rows.place(ranges, &mut values);
-    let from = rows.settled_within(ranges, &mut values);
+    let mut parameters = Parameters::default();
+    let index = rows.range_index(ranges, &mut parameters);
+    let from = rows.settled_rows(ranges, &mut parameters);
     let text = format!(
-        "select place, key from (select {place} as place, {key} as key, \
+        "select range_index, key from (select {index} as range_index, {key} as key, \
          row_number() over (order by {order}) as number {from}) as numbered \
          where number % {every} = 0 order by number",
         key = rows.key(),
         order = rows.order(),
     );
-    let answers = answer(session, &text, values).await?;
-    answers.iter().map(|row| Ok((place_of(row), rows.key_in(row, 1)?))).collect()
+    let answers = session.alone(Purpose::Read, &text, parameters.0).await?;
+    answers.iter().map(|row| Ok((read_index(row), rows.read_key(row, 1)?))).collect()
 }
 
-/// Each row of ranges, if they are not too many.
+/// Reads the digest of each row in the ranges. Returns nothing if there are more than `most` rows.
 pub async fn rows(
     session: &Session,
     rows: Rows<'_>,
     ranges: &[KeyRange],
     most: u64,
 ) -> Result<Option<Vec<RowDigest>>, PostgresError> {
-    let mut values = Values::default();
-    let from = rows.settled_within(ranges, &mut values);
+    let mut parameters = Parameters::default();
+    let from = rows.settled_rows(ranges, &mut parameters);
     let text = format!(
         "select {key}, {digest} {from} limit {limit}",
         key = rows.key(),
         digest = rows.digest(),
         limit = most + 1,
     );
-    let answers = answer(session, &text, values).await?;
+    let answers = session.alone(Purpose::Read, &text, parameters.0).await?;
     if answers.len() as u64 > most {
         return Ok(None);
     }
-    let row = |row: &Row| Ok(RowDigest { key: rows.key_in(row, 0)?, digest: row.get(1) });
+    let row = |row: &Row| Ok(RowDigest { key: rows.read_key(row, 0)?, digest: row.get(1) });
     answers.iter().map(row).collect::<Result<_, _>>().map(Some)
 }
 
-/// The rows of these keys, column by column.
+/// Reads the hashes of each column of the rows with these keys.
 pub async fn columns(
     session: &Session,
     rows: Rows<'_>,
     keys: &[RowKey],
 ) -> Result<Vec<ColumnDigests>, PostgresError> {
-    let mut values = Values::default();
-    let settled = rows.settled(&mut values);
-    let (asked, from) = rows.with_keys(keys, &mut values);
-    let text = format!("select {asked}, {columns}, {settled} {from}", columns = rows.columns());
-    let answers = answer(session, &text, values).await?;
+    let mut parameters = Parameters::default();
+    let settled = rows.is_settled(&mut parameters);
+    let (key, from) = rows.wanted_rows(keys, &mut parameters);
+    let text = format!("select {key}, {hashes}, {settled} {from}", hashes = rows.column_hashes());
+    let answers = session.alone(Purpose::Read, &text, parameters.0).await?;
     let row = |row: &Row| ColumnDigests {
         key: RowKey::new(row.get(0)),
         columns: row.get(1),
@@ -132,15 +131,6 @@ pub async fn columns(
     Ok(answers.iter().map(row).collect())
 }
 
-/// One statement in a transaction of its own, under the pinned settings.
-async fn answer(
-    session: &Session,
-    text: &str,
-    Values(values): Values,
-) -> Result<Vec<Row>, PostgresError> {
-    session.alone(Purpose::Read, text, values).await
-}
-
-fn place_of(row: &Row) -> usize {
+fn read_index(row: &Row) -> usize {
     usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX)
 }

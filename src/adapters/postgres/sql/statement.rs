@@ -55,6 +55,18 @@ impl Statement {
     }
 }
 
+/// The values of a statement whose text is still being built.
+#[derive(Default)]
+pub struct Parameters(pub Vec<Parameter>);
+
+impl Parameters {
+    /// Adds a value. Returns the `$n` that stands for it in the text.
+    pub fn bind(&mut self, value: impl Into<Parameter>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+}
+
 /// A value for a statement's `$n`, with the type that saves the server the guess.
 #[derive(Clone, Debug)]
 pub enum Parameter {
