@@ -1,4 +1,5 @@
-//! One page of a scan: a COPY in keyset order, cut at its bounds.
+//! Reads one page of rows: in keyset order, or by their values, up to a number of bytes. Over a
+//! connection a page is a COPY, behind an API one JSON value.
 
 use std::pin::pin;
 
@@ -10,7 +11,7 @@ use super::catalog::agreement;
 use super::connection::session::{Session, within};
 use super::fault::PostgresError;
 use super::rows::copy_frames::{self, BadFrame, Field};
-use super::rows::json_page::{self, Read};
+use super::rows::json_page::{self, JsonPage};
 use super::rows::json_to_copy;
 use super::script;
 use super::sql;
@@ -22,8 +23,9 @@ use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Fetch, FetchParents, ReadPage};
 
-/// Reads one page in one transaction, which ends before the page goes anywhere: a transaction
-/// held open while the target works would hold back the source's vacuum and a pooler's slot.
+/// Reads one page of a scan in one transaction. The transaction ends before the page is written: a
+/// transaction held open while the target works would hold back the source's vacuum and a pooler's
+/// slot.
 pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
     let first = read.scan.after.is_none();
     let duplicates = (first && !read.shape.source.is_table()).then(|| duplicates_sql(read.shape));
@@ -32,7 +34,7 @@ pub async fn page(session: &Session, read: &ReadPage<'_>) -> Result<Page, Postgr
     with_position(rows, read)
 }
 
-/// Asks whether two rows have the same key.
+/// The statement that says whether two rows have the same key.
 fn duplicates_sql(shape: &Shape) -> String {
     let key = sql::prefixed("r.", shape.key.iter().map(String::as_str));
     let filter = shape.filter.as_deref().map(sql::condition);
@@ -43,9 +45,9 @@ fn duplicates_sql(shape: &Shape) -> String {
     )
 }
 
-/// Reads the rows that a statement gives, up to a number of bytes, from a table that is locked and
-/// still as it was agreed on. `duplicates` asks whether two rows have the same key. Behind an API
-/// all of that is one call.
+/// Reads the rows that a statement gives, up to a number of bytes. The table is locked first, and
+/// its columns must still be those of the shape. `duplicates` is the statement that says whether
+/// two rows have the same key. Behind an API all of that is one call.
 ///
 /// No index of the source keeps the keys of a view unique. Two rows with one key would be one row
 /// of the target, and at a page's border the second would not even be read.
@@ -62,20 +64,20 @@ async fn read_rows(
             Some(duplicates) => session.query(duplicates, []).await,
         }
     };
-    let reading = json_page::reading(rows, most_bytes);
+    let read_page = json_page::read_page(rows, most_bytes);
     let (begin, duplicates, json) =
-        tokio::join!(begin(session, shape), duplicates, session.json(&reading));
+        tokio::join!(begin(session, shape), duplicates, session.json(&read_page));
     begin?;
     if duplicates?.first().is_some_and(|row| row.get(0)) {
         return Err(PostgresError::KeyNotUnique(shape.key.join(", ")));
     }
     let Some(json) = json? else { return copy_rows(session, shape, rows, most_bytes).await };
     session.roll_back().await?;
-    let page = json_page::read(&json).ok_or_else(|| script::unreadable("a page"))?;
-    let Read { bytes, rows, cut } = page;
-    // No line's end stands inside of a row.
+    let page = json_page::parse(&json).ok_or_else(|| script::unreadable("a page"))?;
+    let JsonPage { bytes, rows, is_cut } = page;
+    // No newline stands inside of a row.
     let last_row = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    Ok(ReadRows { bytes, rows, last_row, cut })
+    Ok(ReadRows { bytes, rows, last_row, is_cut })
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
@@ -97,13 +99,12 @@ pub async fn parents(session: &Session, fetch: &FetchParents<'_>) -> Result<Page
 
 /// Reads the rows that a statement gives as one page.
 async fn whole_page(session: &Session, shape: &Shape, rows: &str) -> Result<Page, PostgresError> {
-    let ReadRows { bytes, rows, cut, last_row: _ } =
+    let ReadRows { bytes, rows, is_cut, last_row: _ } =
         read_rows(session, shape, rows, PAGE_BYTES, None).await?;
-    Ok(Page { bytes, rows, last: None, complete: !cut })
+    Ok(Page { bytes, rows, last: None, complete: !is_cut })
 }
 
-/// Copies the rows that a statement gives, as many as make up so many bytes, and ends the
-/// transaction.
+/// Copies the rows that a statement gives, up to a number of bytes, and ends the transaction.
 async fn copy_rows(
     session: &Session,
     shape: &Shape,
@@ -112,19 +113,19 @@ async fn copy_rows(
 ) -> Result<ReadRows, PostgresError> {
     let mut stream = pin!(session.copy_out(&copy_sql(shape, rows)).await?);
     let read = receive(stream.as_mut(), shape.encoding, most_bytes).await?;
-    match read.cut && !end_by_cancel(session, stream).await? {
+    match read.is_cut && !end_by_cancel(session, stream).await? {
         true => session.spend(),
         false => session.roll_back().await?,
     }
     Ok(read)
 }
 
-/// Ends the COPY of a cut page: without the cancel request the server would send all the rest.
-/// Says whether the request did it. The request travels on a connection of its own, and:
+/// Ends the COPY of a cut page by a cancel request: without it the server would send all the rest.
+/// Says whether the request ended the COPY. The request travels on a connection of its own, so:
 ///
-/// 1. the rest of the rows is short and the COPY ends by itself;
+/// 1. the rest of the rows is short, and the COPY ends by itself;
 /// 2. the next statement begins on the connection;
-/// 3. the request arrives, and that statement is ended.
+/// 3. the request arrives, and cancels that statement.
 ///
 /// So a connection whose COPY did not end by the request is not used again.
 async fn end_by_cancel(
@@ -149,8 +150,8 @@ struct ReadRows {
     rows: u64,
     /// The position of the first byte of the last row.
     last_row: usize,
-    /// More rows would have followed, past the number of bytes.
-    cut: bool,
+    /// More rows would have followed, beyond the number of bytes.
+    is_cut: bool,
 }
 
 async fn receive(
@@ -158,29 +159,29 @@ async fn receive(
     encoding: Encoding,
     most_bytes: usize,
 ) -> Result<ReadRows, PostgresError> {
-    let (mut bytes, mut rows, mut last_row, mut cut) = (Vec::new(), 0, 0, false);
+    let (mut bytes, mut rows, mut last_row, mut is_cut) = (Vec::new(), 0, 0, false);
     while let Some(message) = within(stream.try_next()).await? {
         let Some(row) = copy_frames::row_of_message(encoding, &message) else { continue };
-        cut = rows > 0 && bytes.len() + row.len() > most_bytes;
-        if cut {
+        is_cut = rows > 0 && bytes.len() + row.len() > most_bytes;
+        if is_cut {
             break;
         }
         last_row = bytes.len();
         bytes.extend_from_slice(row);
         rows += 1;
     }
-    Ok(ReadRows { bytes: bytes.into(), rows, last_row, cut })
+    Ok(ReadRows { bytes: bytes.into(), rows, last_row, is_cut })
 }
 
 /// Adds the position of the last row, from which the next page is read.
 fn with_position(rows: ReadRows, read: &ReadPage<'_>) -> Result<Page, PostgresError> {
-    let ReadRows { bytes, rows, last_row, cut } = rows;
+    let ReadRows { bytes, rows, last_row, is_cut } = rows;
     let last = if rows == 0 { None } else { Some(position(&bytes[last_row..], read)?) };
-    let complete = !cut && rows < u64::from(read.limit.rows);
+    let complete = !is_cut && rows < u64::from(read.limit.rows);
     Ok(Page { bytes, rows, last, complete })
 }
 
-/// The position of a row, read from its bytes.
+/// Reads the position of a row from its bytes.
 fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> {
     let shape = read.shape;
     let value = |column: &str| -> Result<Option<CursorValue>, BadFrame> {
@@ -200,7 +201,7 @@ fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, PostgresError> 
     Ok(Position { cursor, key })
 }
 
-/// The statement of a page. Values stand in it as literals, because COPY takes no parameters.
+/// The statement of a scan's page. The values are literals, because COPY takes no parameters.
 fn page_sql(read: &ReadPage<'_>) -> String {
     let shape = read.shape;
     let mut conditions = pass_conditions(read);
@@ -210,13 +211,13 @@ fn page_sql(read: &ReadPage<'_>) -> String {
     rows_sql(shape, conditions, &order, &limit)
 }
 
-/// The statement of rows with certain values. A value may stand there twice and give its row once.
+/// The statement of the rows with certain values. A value that is listed twice gives its row once.
 fn fetch_sql(fetch: &Fetch<'_>) -> String {
     let Fetch { shape, columns, values } = *fetch;
     rows_sql(shape, vec![among(shape, columns, values)], &order_columns(shape, Pass::ByKey), "")
 }
 
-/// The statement of rows that certain rows of another table point to.
+/// The statement of the rows to which certain rows of another table point.
 fn parents_sql(fetch: &FetchParents<'_>) -> String {
     let FetchParents { parent, referenced, child, columns, keys } = *fetch;
     let pointed = format!(
@@ -229,8 +230,8 @@ fn parents_sql(fetch: &FetchParents<'_>) -> String {
     rows_sql(parent, vec![pointed], &order_columns(parent, Pass::ByKey), "")
 }
 
-/// The condition that a row has one of these values. They may be ten thousands, which the server
-/// reads faster as arrays, and looks up in a hash table or by an index.
+/// The condition that a row has one of these values. The server reads tens of thousands of values
+/// faster as arrays, and looks them up in a hash table or by an index.
 fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
     let (mut arrays, mut names, mut casts) = (Vec::new(), Vec::new(), Vec::new());
     let mut own = Vec::new();
@@ -256,38 +257,38 @@ fn among(shape: &Shape, columns: &[String], values: &[Vec<String>]) -> String {
     )
 }
 
-/// The rows of a statement, as a COPY in the table's encoding.
+/// The COPY that gives the rows of a statement in the table's encoding.
 fn copy_sql(shape: &Shape, rows: &str) -> String {
     match shape.encoding {
         Encoding::Binary => format!("copy ({rows}) to stdout (format binary)"),
         Encoding::Text => format!("copy ({rows}) to stdout (format text)"),
         Encoding::Json => {
             let lines = format!("select row_to_json(q.*) from ({rows}) as q");
-            format!("copy ({lines}) to stdout (format {})", json_to_copy::AS_IT_IS)
+            format!("copy ({lines}) to stdout (format {})", json_to_copy::COPY_OF_JSON)
         }
     }
 }
 
-/// The table's rows that meet the conditions and its filter.
+/// The statement of the table's rows that meet the conditions and the filter.
 fn rows_sql(shape: &Shape, mut conditions: Vec<String>, order: &[String], limit: &str) -> String {
     conditions.extend(shape.filter.as_deref().map(sql::condition));
-    let matching = match conditions.is_empty() {
+    let conditions = match conditions.is_empty() {
         true => String::new(),
         false => format!(" where {}", conditions.join(" and ")),
     };
     let names = || shape.columns.iter().map(|column| column.name.as_str());
     let columns = match shape.encoding {
         Encoding::Binary | Encoding::Text => sql::prefixed("r.", names()),
-        Encoding::Json => json_to_copy::members(shape),
+        Encoding::Json => json_to_copy::select_list(shape),
     };
     format!(
-        "select {columns} from {table} as r{matching} order by {order}{limit}",
+        "select {columns} from {table} as r{conditions} order by {order}{limit}",
         table = sql::rows_of(&shape.table, shape.source),
         order = order.join(", "),
     )
 }
 
-/// Which rows a pass holds.
+/// The conditions that select the rows of a pass.
 fn pass_conditions(read: &ReadPage<'_>) -> Vec<String> {
     let scan = read.scan;
     let Cursor::Column { name, type_name, kind, nullable, .. } = &read.shape.cursor else {
@@ -300,7 +301,7 @@ fn pass_conditions(read: &ReadPage<'_>) -> Vec<String> {
         format!("{column} >= {lower}")
     });
     let watermark = scan.watermark.as_ref().map(cast);
-    // What lies below the start is not read, however far back the overlap goes.
+    // Rows below the start are not read, however far back the overlap goes.
     let start = scan.goal.start.as_ref().map(|start| format!("{column} >= {}", cast(&start.from)));
     let from = from.into_iter().chain(start);
     match scan.pass {
@@ -316,8 +317,8 @@ fn pass_conditions(read: &ReadPage<'_>) -> Vec<String> {
     }
 }
 
-/// Rows after a position, as a row comparison: it is an index condition, and equal cursor values
-/// that a page border splits are told apart by their keys.
+/// The condition that selects the rows after a position. It compares whole rows of columns: so an
+/// index serves it, and the keys tell apart the equal cursors on both sides of a page's border.
 fn after_condition(read: &ReadPage<'_>, after: &Position) -> String {
     let shape = read.shape;
     let columns = order_columns(shape, read.scan.pass);
@@ -334,8 +335,8 @@ fn after_condition(read: &ReadPage<'_>, after: &Position) -> String {
     format!("({}) > ({})", columns.join(", "), values.join(", "))
 }
 
-/// The columns that a pass is ordered by: the cursor, if it is read by cursor, and the key without
-/// it.
+/// The columns by which a pass is ordered: the cursor column where the pass has one, and the other
+/// columns of the key.
 fn order_columns(shape: &Shape, pass: Pass) -> Vec<String> {
     let leading = match pass {
         Pass::Window | Pass::Beyond => shape.cursor.column(),
@@ -345,8 +346,8 @@ fn order_columns(shape: &Shape, pass: Pass) -> Vec<String> {
     leading.into_iter().chain(key).map(|column| ordered(shape, column)).collect()
 }
 
-/// A column to order by. The operators of a type of the database's own are out of sight under the
-/// pinned `search_path`; its text in byte order is an order, too, if not an indexed one.
+/// The expression by which a column is ordered. Under the pinned `search_path` a type that the
+/// database defines has no operators, so its text is ordered by its bytes, which no index does.
 fn ordered(shape: &Shape, column: &str) -> String {
     let quoted = format!("r.{}", sql::ident(column));
     if sql::built_in(shape.source_type(column)) {
@@ -356,6 +357,7 @@ fn ordered(shape: &Shape, column: &str) -> String {
     }
 }
 
+/// A given value in the type that `ordered` compares.
 fn as_ordered(shape: &Shape, column: &str, value: &CursorValue) -> String {
     let type_name = shape.source_type(column);
     let cast = if sql::built_in(type_name) { type_name } else { "text" };

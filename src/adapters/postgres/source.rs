@@ -69,8 +69,8 @@ impl Source for PostgresSource {
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {
         let call = self.pool.call(Step::Read, None).await?;
         call.end(match self.pool.is_project() {
-            true => survey::look_in_one_call(&call, asks, overlap).await,
-            false => survey::look(&call, asks, overlap).await,
+            true => survey::survey_in_one_call(&call, asks, overlap).await,
+            false => survey::survey(&call, asks, overlap).await,
         })
     }
 
@@ -100,7 +100,7 @@ impl Source for PostgresSource {
     }
 
     fn keys(&self, shape: &Shape, page: &Page) -> Result<Vec<RowKey>, Fault> {
-        let keys = keys::of_page(shape, page);
+        let keys = keys::page_keys(shape, page);
         keys.map_err(|error| to_fault(error, Step::Read).of_table(&shape.table))
     }
 }

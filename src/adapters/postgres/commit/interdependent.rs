@@ -381,7 +381,7 @@ async fn clear_rejected(
     let keys: Vec<RowKey> = places
         .iter()
         .filter_map(|row| rows.get(place(row)?))
-        .map(|row| keys::key_of(shape, &page.bytes[row.clone()]))
+        .map(|row| keys::row_key(shape, &page.bytes[row.clone()]))
         .collect::<Result<_, _>>()?;
     rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
     let updated = (keys.len() as u64).saturating_sub(table.inserted);

@@ -94,7 +94,7 @@ async fn clear_accepted(
         return Ok(rejects);
     }
     let refused: BTreeSet<&RowKey> = refused.iter().map(|reject| &reject.key).collect();
-    let mut accepted = keys::of_page(shape, page)?;
+    let mut accepted = keys::page_keys(shape, page)?;
     accepted.retain(|key| !refused.contains(key));
     let pipeline = lease.pipeline();
     let cleared = rejects::clear(session, schema, pipeline, &shape.table, &accepted).await?;

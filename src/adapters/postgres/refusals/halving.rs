@@ -67,16 +67,16 @@ pub async fn halves(
                 Err(error) => error.refusal()?,
             };
             if range.len() == 1 {
-                let key = keys::key_of(shape, &page.bytes[rows[range.start].clone()])?;
+                let key = keys::row_key(shape, &page.bytes[rows[range.start].clone()])?;
                 halved.broken.push(NewReject::new(key, &refused));
-            } else if let Some(ReasonedSplit { rest, out }) =
+            } else if let Some(ReasonedSplit { rest, rejects }) =
                 waiting_rows::take_out(session, shape, &part, &refused).await?
             {
                 let rest = match rest.rows {
                     0 => HalvedPage::default(),
                     _ => Box::pin(halves(session, shape, &rest)).await?,
                 };
-                halved.add(rest, out);
+                halved.add(rest, rejects);
             } else {
                 let middle = range.start + range.len() / 2;
                 ranges.extend([(middle, range.end), (range.start, middle)]);

@@ -29,5 +29,5 @@ pub async fn part(
     if places.is_empty() {
         return Ok(None);
     }
-    keys::split_at(shape, page, &places).map(Some)
+    keys::split_page(shape, page, &places).map(Some)
 }

@@ -50,11 +50,12 @@ pub async fn write(
             written => return written.map(|page| page.with_rejected(rejects)),
         };
         session.roll_back_to(PART).await?;
-        let Some(SplitPage { rest, out }) = locked_rows::part(session, shape, &page).await? else {
+        let Some(SplitPage { rest, removed }) = locked_rows::part(session, shape, &page).await?
+        else {
             return Err(lock_error);
         };
         let refusal = lock_error.refusal()?;
-        rejects.extend(out.into_iter().map(|key| NewReject::new(key, &refusal)));
+        rejects.extend(removed.into_iter().map(|key| NewReject::new(key, &refusal)));
         page = rest;
     }
     let written = write_unlocked(session, shape, &page, fresh, waiting).await?;
@@ -112,8 +113,8 @@ async fn write_unlocked(
             }
         }
         let split = waiting_rows::take_out(session, shape, &page, &refusal).await?;
-        let Some(ReasonedSplit { rest, out }) = split else { break };
-        rejects.extend(out);
+        let Some(ReasonedSplit { rest, rejects: removed }) = split else { break };
+        rejects.extend(removed);
         page = rest;
     }
     let HalvedPage { tally, broken, waiting } = halving::halves(session, shape, &page).await?;

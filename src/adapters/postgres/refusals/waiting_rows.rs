@@ -48,10 +48,10 @@ struct Constraint {
 
 /// A page without the rows that wait in vain.
 pub struct ReasonedSplit {
-    /// The other rows.
+    /// The page with the other rows.
     pub rest: Page,
-    /// The rows that were taken out, and why.
-    pub out: Vec<NewReject>,
+    /// The rows that the page lost, with their reasons.
+    pub rejects: Vec<NewReject>,
 }
 
 /// Takes the rows out of a refused page that wait in vain; none where another rule was broken, or
@@ -142,7 +142,7 @@ impl WaitingRows {
                 _ if places.is_empty() => {}
                 None => lack_holders = true,
                 Some(reference) => {
-                    let keys = keys::split_at(shape, page, &places)?.out;
+                    let keys = keys::split_page(shape, page, &places)?.removed;
                     orphans.push(Orphans { reference: reference.clone(), keys });
                 }
             }
@@ -177,13 +177,14 @@ impl WaitingRows {
             return Ok(None);
         }
         let all: Vec<_> = all().collect();
-        let SplitPage { rest, out } = keys::split_at(shape, page, &vain.keys().copied().collect())?;
+        let SplitPage { rest, removed } =
+            keys::split_page(shape, page, &vain.keys().copied().collect())?;
         let reject = |(key, place): (RowKey, &usize)| {
             let (Constraint { code, words: (start, end), .. }, need) = all[*place];
             let reason = format!("{start}{}{end}", need.shown);
             NewReject { key, code: code.code().to_owned(), reason }
         };
-        let out = out.into_iter().zip(vain.values()).map(reject).collect();
-        Ok(Some(ReasonedSplit { rest, out }))
+        let rejects = removed.into_iter().zip(vain.values()).map(reject).collect();
+        Ok(Some(ReasonedSplit { rest, rejects }))
     }
 }

@@ -1,5 +1,5 @@
-//! The framing of COPY streams: where a row ends, and the few values of the last row that its
-//! position is made of. All other bytes pass through unread.
+//! Finds the rows in the bytes of a COPY, and reads the few values that make up a key or a
+//! position. All other bytes pass through unread.
 
 use std::ops::Range;
 
@@ -18,22 +18,22 @@ pub const BINARY_TRAILER: [u8; 2] = [0xff, 0xff];
 /// A row or a value that cannot be read from a page's bytes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFrame {
-    /// It is not framed as documented.
+    /// The bytes are not framed as documented.
     #[error("The COPY stream is not framed as documented: {0}")]
     Broken(&'static str),
-    /// It comes from a database without an encoding, and cannot be asked for again.
+    /// The value comes from a database without an encoding, and no query could send it back.
     #[error("A key or a cursor is not valid in UTF-8")]
     NotUtf8,
-    /// It is no object of JSON.
+    /// The row is no JSON object.
     #[error(transparent)]
     Json(#[from] BadRow),
-    /// A row has no value in a key column, so it cannot be found again.
+    /// The row has no value in a key column, so no query could find it again.
     #[error("A row has no value in its key column {0}")]
     NoKey(String),
 }
 
-/// The rows in one message of the server, which sends a row a message: the binary header is glued
-/// to the first row, and the trailer is no row.
+/// Returns the row in one message of the server, which sends each row in a message of its own. The
+/// binary header comes in the first row's message, and the trailer is no row.
 pub fn row_of_message(encoding: Encoding, message: &[u8]) -> Option<&[u8]> {
     match encoding {
         Encoding::Text | Encoding::Json => (!message.is_empty()).then_some(message),
@@ -44,13 +44,13 @@ pub fn row_of_message(encoding: Encoding, message: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The range of each row in a page's bytes.
+/// Finds the range of each row in a page's bytes.
 pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFrame> {
     let (mut rows, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
         let length = match encoding {
             Encoding::Json => return Ok(json_rows::rows(bytes)?),
-            // A line's end inside of a value is escaped.
+            // COPY escapes a newline inside of a value.
             Encoding::Text => {
                 let end = bytes[at..].iter().position(|&byte| byte == b'\n');
                 1 + end.ok_or(BadFrame::Broken("a line without an end"))?
@@ -63,7 +63,7 @@ pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFr
     Ok(rows)
 }
 
-/// The length of the binary row that the bytes begin with.
+/// Measures the binary row at the beginning of the bytes.
 fn binary_row(bytes: &[u8]) -> Result<usize, BadFrame> {
     let (fields, mut rest) =
         bytes.split_first_chunk::<2>().ok_or(BadFrame::Broken("a row without a field count"))?;
@@ -76,17 +76,17 @@ fn binary_row(bytes: &[u8]) -> Result<usize, BadFrame> {
     Ok(bytes.len() - rest.len())
 }
 
-/// A column to read from a row: its place, and the source's type where the form is binary.
+/// A column that is read from a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// Its place in the row, from 0.
+    /// The column's position in the row, counted from 0.
     pub place: usize,
-    /// Its type, as `format_type` prints it.
+    /// The source's type of the column, as `format_type` prints it. Binary values are read by it.
     pub type_name: &'a str,
 }
 
-/// The value of a column of one row as text that the source casts back to the same value; none
-/// for NULL.
+/// Reads a column's value from one row, as text that the source casts back to the same value.
+/// Returns nothing for NULL.
 pub fn value(
     encoding: Encoding,
     row: &[u8],
@@ -126,7 +126,8 @@ fn utf8(bytes: Vec<u8>) -> Result<String, BadFrame> {
     String::from_utf8(bytes).map_err(|_| BadFrame::NotUtf8)
 }
 
-/// The server writes these escapes and no others (documentation of COPY, "Text Format").
+/// Returns the byte that an escape stands for. The server writes these escapes and no others
+/// (PostgreSQL documentation, COPY, "Text Format").
 fn unescaped(letter: u8) -> u8 {
     match letter {
         b'b' => 8,
@@ -180,12 +181,12 @@ fn uuid(bytes: [u8; 16]) -> String {
     parts.join("-")
 }
 
-/// Days from 1970-01-01 to 2000-01-01, where Postgres counts from.
+/// The days from 1970-01-01 to 2000-01-01, the day from which Postgres counts.
 const EPOCH_DAYS: i64 = 10_957;
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
-/// A `date`: days since 2000-01-01; the two ends of the range are the infinities.
+/// Prints a `date`: days since 2000-01-01; the two ends of the range are the infinities.
 fn date(days: i32) -> String {
     match days {
         i32::MAX => "infinity".to_owned(),
@@ -197,8 +198,8 @@ fn date(days: i32) -> String {
     }
 }
 
-/// A `timestamp` or `timestamptz`: microseconds since 2000-01-01 00:00 (UTC). Both take the text
-/// with an offset; a timestamp without zone ignores it.
+/// Prints a `timestamp` or a `timestamptz`: microseconds since 2000-01-01 00:00 (UTC). Both types
+/// accept a text with an offset; a timestamp without zone ignores the offset.
 fn stamp(micros: i64) -> String {
     match micros {
         i64::MAX => "infinity".to_owned(),
@@ -213,8 +214,8 @@ fn stamp(micros: i64) -> String {
     }
 }
 
-/// The proleptic Gregorian date of a day since 2000-01-01 and, before the year 1, its era. Years
-/// are shifted to begin in March, so that the leap day is a year's last.
+/// Prints the proleptic Gregorian date of a day since 2000-01-01 and, before the year 1, its era.
+/// The years of the calculation begin in March, so that the leap day is the last of its year.
 fn civil(days: i64) -> (String, &'static str) {
     let shifted = days + EPOCH_DAYS + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn text_fields_are_unescaped_and_null_is_told_from_its_letters() {
+    fn text_fields_are_unescaped_and_null_differs_from_its_letters() {
         let row = b"a\\tb\\\\N\t\\N\tlast\n";
         assert_eq!(read(Encoding::Text, row, 0, "text").as_deref(), Some("a\tb\\N"));
         assert_eq!(read(Encoding::Text, row, 1, "text"), None);

@@ -1,5 +1,5 @@
-//! Frames of any bytes: none makes the reader panic, and what was written as a row is read as that
-//! row.
+//! Rows of random bytes: none makes the reader panic, and the reader returns each row as it was
+//! written.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every type that a position is read from in binary, and one that is taken for text.
+/// Each type whose binary form the reader knows, and one that it reads as text.
 const TYPES: [&str; 9] = [
     "boolean",
     "smallint",
@@ -24,7 +24,7 @@ fn encoding() -> impl Strategy<Value = Encoding> {
     prop_oneof![Just(Encoding::Binary), Just(Encoding::Text), Just(Encoding::Json)]
 }
 
-/// Bytes, and often the ones that frames are made of.
+/// Random bytes, and often those that mark rows and fields.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\0\x01\x04\xff\\N\t\n".to_vec())];
     vec(byte, 0..80)
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_are_cut_where_they_were_joined_and_hold_what_was_written(
+    fn rows_are_found_where_they_were_joined_with_the_values_that_were_written(
         encoding in encoding(),
         table in table(),
     ) {
@@ -137,7 +137,7 @@ proptest! {
         let borders: Vec<usize> =
             messages.iter().scan(0, |at, row| { *at += row.len(); Some(*at) }).collect();
         let end = if page.is_empty() { 0 } else { cut.index(page.len()) };
-        // What separates two objects belongs to neither.
+        // The separator between two objects belongs to neither.
         let behind = if encoding == Encoding::Json { 3 } else { 0 };
         let whole = end == 0 || borders.iter().any(|&at| (at - behind..=at).contains(&end));
         prop_assert_eq!(rows(encoding, &page[..end]).is_ok(), whole);

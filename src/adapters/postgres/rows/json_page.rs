@@ -1,25 +1,28 @@
-//! Pages behind an API: rows as JSON, read in one statement and loaded by another.
+//! Pages of a database behind an API: the statement that reads a page as JSON, and the statement
+//! that loads such a page.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::adapters::postgres::sql;
 use crate::engine::model::shape::Shape;
 
-/// A page as the statement of `reading` gives it.
-pub struct Read {
-    /// Its rows, a line each.
+/// A page in the answer of the statement that `read_page` builds.
+pub struct JsonPage {
+    /// The rows, a line each.
     pub bytes: Bytes,
     /// The number of rows.
     pub rows: u64,
-    /// There are more, which would have made it too large.
-    pub cut: bool,
+    /// More rows were found, which would have made the page too large.
+    pub is_cut: bool,
 }
 
-/// Wraps a statement that gives the rows of a page, in their order: one value that holds those that
-/// make up so many bytes, one at least, behind how many are given and how many there are. It is
-/// made of JSON alone, which no server reads again; and row by row, or rows of megabytes would be
-/// more than it takes as one value.
-pub fn reading(rows: &str, most_bytes: usize) -> String {
+/// Builds the statement that reads a page in one JSON value: the number of rows in the page, the
+/// number of rows found, and the rows. `rows` is the statement that finds them, in their order. The
+/// page ends before it has more than `most_bytes` bytes, but has one row at least.
+///
+/// The value is built as JSON from JSON, so that no server has to parse it again. It is built row
+/// by row, because rows of megabytes would be too large for one value.
+pub fn read_page(rows: &str, most_bytes: usize) -> String {
     format!(
         "select json_build_array(count(*) filter (where p.fits), count(*), \
              coalesce(array_to_json(array_agg(p.line) filter (where p.fits), true), '[]')) \
@@ -30,70 +33,65 @@ pub fn reading(rows: &str, most_bytes: usize) -> String {
     )
 }
 
-/// The bytes between two rows, as the server puts them together.
+/// The number of bytes that the server writes between two rows.
 const SEPARATOR: usize = ",\n ".len();
 
-/// The page in what that statement gave; none where it is something else.
-pub fn read(given: &Bytes) -> Option<Read> {
-    // It is JSON; to have it all looked through again would take longer than the way here.
-    let (head, lines) = std::str::from_utf8(given).ok()?.strip_prefix('[')?.split_once('[')?;
-    let (rows, all) = head.trim_end_matches([' ', ',']).split_once(", ")?;
-    let (rows, all): (u64, u64) = (rows.parse().ok()?, all.parse().ok()?);
+/// Finds the page in the answer of that statement. Returns nothing if the answer has another form.
+pub fn parse(answer: &Bytes) -> Option<JsonPage> {
+    // A JSON parser would take longer for the whole answer than the network did.
+    let (head, lines) = std::str::from_utf8(answer).ok()?.strip_prefix('[')?.split_once('[')?;
+    let (rows, found) = head.trim_end_matches([' ', ',']).split_once(", ")?;
+    let (rows, found): (u64, u64) = (rows.parse().ok()?, found.parse().ok()?);
     let lines = lines.strip_suffix("]]")?;
-    Some(Read { bytes: given.slice_ref(lines.as_bytes()), rows, cut: rows < all })
+    Some(JsonPage { bytes: answer.slice_ref(lines.as_bytes()), rows, is_cut: rows < found })
 }
 
-/// Loads a page, which is `$2`, into a table.
+/// Builds the statement that loads a page, which is `$2`, into a table.
 pub fn loading(into: &str, shape: &Shape) -> String {
     let names = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     format!("insert into {into} ({names}) {}", rows(shape))
 }
 
-/// The rows of a page, which is `$2`, with the moved columns in their order. Each value goes
-/// through the input function of its column's type, with the column's modifiers, as it would in a
-/// COPY: what is too long is refused, where a cast would cut it.
+/// Builds the statement that gives the rows of a page, which is `$2`, with the moved columns in
+/// their order. Each value goes through the input function of its column's type, with the column's
+/// modifiers, as it would in a COPY: a value that is too long is refused, where a cast would cut
+/// it.
 pub fn rows(shape: &Shape) -> String {
-    let (mut given, mut values) = (Vec::new(), Vec::new());
+    let (mut record, mut values) = (Vec::new(), Vec::new());
     for column in &shape.columns {
         let name = sql::ident(&column.name);
-        let Taken { declared, value } = Taken::of(&name, &column.target_type);
-        given.push(format!("{name} {declared}"));
+        let (record_type, value) = column_value(&name, &column.target_type);
+        record.push(format!("{name} {record_type}"));
         values.push(format!("{value} as {name}"));
     }
-    format!("select {} from json_to_recordset($2) as s({})", values.join(", "), given.join(", "))
+    format!("select {} from json_to_recordset($2) as s({})", values.join(", "), record.join(", "))
 }
 
-/// The way in which a value is taken out of a page.
-#[derive(Debug, PartialEq, Eq)]
-struct Taken<'a> {
-    /// As which type it comes out.
-    declared: &'a str,
-    /// The expression that makes it the column's.
-    value: String,
-}
-
-impl<'a> Taken<'a> {
-    /// JSON travels as a string, which would stay a JSON string if it came out as JSON. A type of
-    /// the database's own may be a domain over JSON, so it comes out as text, too. It is read as
-    /// the member of an array then: a cast to a domain over `varchar(5)` cuts, and a cast from text
-    /// may be somebody's own function. A type that has modifiers is no domain.
-    fn of(name: &str, target_type: &'a str) -> Self {
-        let is_whole = target_type.ends_with(']') || target_type.ends_with(')');
-        if matches!(target_type, "json" | "jsonb") {
-            Self { declared: "text", value: format!("s.{name}::{target_type}") }
-        } else if sql::built_in(target_type) || is_whole {
-            Self { declared: target_type, value: format!("s.{name}") }
-        } else {
-            // The quotes are there whatever the value holds: the type decides what parts two
-            // members.
-            let escaped = format!(r#"replace(replace(s.{name}, '\', '\\'), '"', '\"')"#);
-            let list = format!(r#"coalesce('{{"' || {escaped} || '"}}', '{{NULL}}')"#);
-            Self { declared: "text", value: format!("({list}::{target_type}[])[1]") }
-        }
+/// The type with which a column is declared in the record that the server reads from JSON, and the
+/// expression that turns its value into the table's.
+///
+/// - A JSON value travels as a string, and would stay a JSON string if it were declared as JSON. So
+///   it is declared as text.
+/// - A type that the database defines may be a domain over JSON, so it is declared as text, too. It
+///   is then read as the only member of an array: a cast to a domain over `varchar(5)` cuts, and a
+///   cast from text may be somebody's own function.
+/// - An array, and a type that has modifiers, is no domain.
+fn column_value<'a>(name: &str, target_type: &'a str) -> (&'a str, String) {
+    let is_no_domain = target_type.ends_with(']') || target_type.ends_with(')');
+    if matches!(target_type, "json" | "jsonb") {
+        ("text", format!("s.{name}::{target_type}"))
+    } else if sql::built_in(target_type) || is_no_domain {
+        (target_type, format!("s.{name}"))
+    } else {
+        // The quotes are always written: the type decides which character separates two members.
+        let escaped = format!(r#"replace(replace(s.{name}, '\', '\\'), '"', '\"')"#);
+        let list = format!(r#"coalesce('{{"' || {escaped} || '"}}', '{{NULL}}')"#);
+        ("text", format!("({list}::{target_type}[])[1]"))
     }
 }
 
-/// The rows of a page as the members of a JSON array: a comma between two and none behind the last.
+/// Turns the rows of a page into the members of a JSON array: a comma stands between two rows and
+/// none behind the last.
 pub fn members(page: &Bytes) -> Bytes {
     if is_separated(page) {
         return page.clone();
@@ -113,7 +111,7 @@ pub fn members(page: &Bytes) -> Bytes {
     members.freeze()
 }
 
-/// Says whether the rows are separated already, as a server gives them.
+/// Says whether commas separate the rows already, as in the answer of a server.
 fn is_separated(page: &[u8]) -> bool {
     let is_between = |at: usize| {
         page[..at].ends_with(b",") && page[at + 1..].trim_ascii_start().starts_with(b"{")
@@ -128,17 +126,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_found_in_what_the_statement_gives() {
-        for (given, rows, cut, bytes) in [
+    fn a_page_is_found_in_the_answer_of_its_statement() {
+        for (answer, rows, is_cut, bytes) in [
             ("[0, 0, []]", 0, false, ""),
             ("[1, 1, [{\"a\":1}]]", 1, false, "{\"a\":1}"),
             ("[2, 5, [{\"a\":\"]\"},\n {\"a\":2}]]", 2, true, "{\"a\":\"]\"},\n {\"a\":2}"),
         ] {
-            let page = read(&Bytes::from_static(given.as_bytes())).expect(given);
-            assert_eq!((page.rows, page.cut, &page.bytes[..]), (rows, cut, bytes.as_bytes()));
+            let page = parse(&Bytes::from_static(answer.as_bytes())).expect(answer);
+            assert_eq!((page.rows, page.is_cut, &page.bytes[..]), (rows, is_cut, bytes.as_bytes()));
         }
-        for given in ["", "[", "[1, 1]", "[1, 1, {}]", "[\"a\", 1, []]", "[1, []]", "null"] {
-            assert!(read(&Bytes::from_static(given.as_bytes())).is_none(), "{given}");
+        for answer in ["", "[", "[1, 1]", "[1, 1, {}]", "[\"a\", 1, []]", "[1, []]", "null"] {
+            assert!(parse(&Bytes::from_static(answer.as_bytes())).is_none(), "{answer}");
         }
     }
 
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_json_comes_out_as_text_and_all_else_as_what_it_is() {
+    fn a_type_that_may_be_json_is_declared_as_text_and_any_other_as_itself() {
         for name in [
             "bit(3)",
             "\"bit\"",
@@ -169,14 +167,12 @@ mod tests {
             "public.mood[]",
             "extensions.vector(3)",
         ] {
-            let as_it_is = Taken { declared: name, value: "s.\"a\"".to_owned() };
-            assert_eq!(Taken::of("\"a\"", name), as_it_is);
+            assert_eq!(column_value("\"a\"", name), (name, "s.\"a\"".to_owned()));
         }
-        let json = Taken { declared: "text", value: "s.\"a\"::jsonb".to_owned() };
-        assert_eq!(Taken::of("\"a\"", "jsonb"), json);
+        assert_eq!(column_value("\"a\"", "jsonb"), ("text", "s.\"a\"::jsonb".to_owned()));
         for name in ["public.mood", "public.\"odd(\"", "public.\"odd[]\"", "public.\"(3)\""] {
-            let Taken { declared, value } = Taken::of("\"a\"", name);
-            assert_eq!(declared, "text", "{name}");
+            let (record_type, value) = column_value("\"a\"", name);
+            assert_eq!(record_type, "text", "{name}");
             assert!(value.ends_with(&format!("::{name}[])[1]")), "{value}");
         }
     }

@@ -1,6 +1,6 @@
-//! Rows as JSON, on their way out of a table and into one. A server makes the objects; it is given
-//! them back as the lines of COPY's text form, so that what a value means to its column is decided
-//! where it is for rows in any form, and no page is unfolded in the server's memory.
+//! Rows that travel as JSON. The source's server builds the objects. The target's server gets them
+//! as lines of COPY's text form. So the input function of each column's type reads the value, as
+//! for rows in any other encoding, and no server holds a whole unpacked page in memory.
 
 use bytes::Bytes;
 
@@ -9,18 +9,19 @@ use crate::adapters::json_rows::{self, Member, Piece};
 use crate::adapters::postgres::sql;
 use crate::engine::model::shape::{MovedColumn, Shape};
 
-/// The options with which COPY writes one column of JSON without changing a byte of it: as CSV
-/// whose quote and delimiter are control characters, which JSON never holds. The text form would
-/// double each backslash.
-pub const AS_IT_IS: &str = "csv, delimiter E'\\x01', quote E'\\x02'";
+/// The options with which COPY writes a column of JSON without a change to its bytes: CSV whose
+/// quote and delimiter are control characters, which JSON never holds. The text form would double
+/// each backslash.
+pub const COPY_OF_JSON: &str = "csv, delimiter E'\\x01', quote E'\\x02'";
 
-/// The members of a row, `r`, as JSON, in the order of the columns.
-pub fn members(shape: &Shape) -> String {
+/// The list of a row's columns in a `select`, in their order, from which the server builds a JSON
+/// object. The row is `r`.
+pub fn select_list(shape: &Shape) -> String {
     let member = |column: &MovedColumn| {
         let name = sql::ident(&column.name);
         let is_boolean = column.source_type == "boolean";
         if is_boolean && column.target_type != column.source_type {
-            // What a column of another type is given is the text that COPY writes, not JSON's.
+            // A target column of another type reads the text that COPY writes, not JSON's.
             return format!("case when r.{name} then 't' when not r.{name} then 'f' end as {name}");
         }
         let cast = if json_rows::is_told_as_it_is(&column.source_type) { "" } else { "::text" };
@@ -30,8 +31,9 @@ pub fn members(shape: &Shape) -> String {
     columns.collect::<Vec<_>>().join(", ")
 }
 
-/// The rows of a page from one on, as lines of COPY's text form: as many as make up so many bytes,
-/// one at least. Gives back where the next one begins.
+/// Turns the rows of a page that lie behind the offset `from` into lines of COPY's text form: at
+/// least one row, and more until `bytes` bytes are reached. Returns the lines and the offset of the
+/// next row.
 pub fn as_text(page: &Bytes, from: usize, bytes: usize) -> Result<(Bytes, usize), BadFrame> {
     let (mut text, mut at) = (Vec::with_capacity(bytes), from);
     for line in page[from..].split_inclusive(|&byte| byte == b'\n') {
@@ -71,7 +73,7 @@ fn copy_line(row: &[u8], text: &mut Vec<u8>) -> Result<(), BadFrame> {
     Ok(())
 }
 
-/// A byte of a value, as COPY's text form has it.
+/// Adds a byte of a value as COPY's text form spells it.
 fn push_escaped(byte: u8, text: &mut Vec<u8>) {
     let letter = match byte {
         b'\\' => b'\\',
@@ -93,7 +95,7 @@ mod tests {
     use crate::engine::model::page::Encoding;
 
     #[test]
-    fn a_page_is_told_in_pieces_of_whole_rows() {
+    fn a_page_is_turned_into_lines_in_pieces_of_whole_rows() {
         let page =
             Bytes::from_static(b"{\"a\":1,\"b\":\"x\\ty\"}, \n {\"a\":null,\"b\":\"\\\\N\"}");
         let (first, next) = as_text(&page, 0, 1).unwrap();

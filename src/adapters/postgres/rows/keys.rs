@@ -1,4 +1,4 @@
-//! Parts a page by the places of its rows.
+//! Reads the keys of a page's rows, and takes rows out of a page.
 
 use std::collections::BTreeSet;
 
@@ -8,42 +8,42 @@ use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 
-/// A page without some of its rows, and their keys, in the page's order.
+/// A page without some of its rows.
 pub struct SplitPage {
-    /// The other rows.
+    /// The page with the other rows.
     pub rest: Page,
-    /// The rows that were taken out.
-    pub out: Vec<RowKey>,
+    /// The keys of the rows that the page lost, in the page's order.
+    pub removed: Vec<RowKey>,
 }
 
-/// Takes the rows at these places, counted from 1, out of a page.
-pub fn split_at(
+/// Takes the rows at these positions, counted from 1, out of a page.
+pub fn split_page(
     shape: &Shape,
     page: &Page,
-    places: &BTreeSet<i64>,
+    positions: &BTreeSet<i64>,
 ) -> Result<SplitPage, PostgresError> {
-    let (mut bytes, mut rows, mut out) = (Vec::new(), 0, Vec::new());
-    for (place, range) in (1..).zip(copy_frames::rows(shape.encoding, &page.bytes)?) {
+    let (mut bytes, mut rows, mut removed) = (Vec::new(), 0, Vec::new());
+    for (position, range) in (1..).zip(copy_frames::rows(shape.encoding, &page.bytes)?) {
         let row = &page.bytes[range];
-        if places.contains(&place) {
-            out.push(key_of(shape, row)?);
+        if positions.contains(&position) {
+            removed.push(row_key(shape, row)?);
         } else {
             bytes.extend_from_slice(row);
             rows += 1;
         }
     }
-    Ok(SplitPage { rest: Page { bytes: bytes.into(), rows, ..page.clone() }, out })
+    Ok(SplitPage { rest: Page { bytes: bytes.into(), rows, ..page.clone() }, removed })
 }
 
-/// The keys of a page's rows.
-pub fn of_page(shape: &Shape, page: &Page) -> Result<Vec<RowKey>, PostgresError> {
+/// Reads the keys of a page's rows.
+pub fn page_keys(shape: &Shape, page: &Page) -> Result<Vec<RowKey>, PostgresError> {
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?.into_iter();
-    let keys = rows.map(|row| key_of(shape, &page.bytes[row]));
+    let keys = rows.map(|row| row_key(shape, &page.bytes[row]));
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
-/// The values of a row's key, read from its bytes.
-pub fn key_of(shape: &Shape, row: &[u8]) -> Result<RowKey, BadFrame> {
+/// Reads the key of a row from its bytes.
+pub fn row_key(shape: &Shape, row: &[u8]) -> Result<RowKey, BadFrame> {
     let value = |column: &String| {
         let place = shape.place(column).expect("key columns are among the moved ones");
         let field = Field { place, type_name: shape.source_type(column) };
