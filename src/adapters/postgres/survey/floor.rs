@@ -1,24 +1,25 @@
-//! The cursor below which a look sees no row of a table, as the source prints and compares it.
+//! The floor of a survey: the cursor below which it reads no row of a table, as the source prints
+//! and compares it.
 
 use std::time::Duration;
 
-use super::window_sql::{horizon, rows_sql, text};
+use super::window_sql::{horizon, rows_sql};
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::statement::Parameter;
+use crate::adapters::postgres::sql::statement::Parameters;
 use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Floor, SurveyAsk};
 
-/// A floor in a statement.
+/// The SQL of a table's floor.
 pub struct FloorSql {
-    /// The condition that it puts on a row, if it puts any.
+    /// The condition that a row is not below the floor. Without a floor there is none.
     condition: Option<String>,
-    /// It as text: what is kept of it.
+    /// The expression of the floor's text, which the checkpoint keeps.
     pub text: String,
 }
 
 impl FloorSql {
-    /// `from ... where ...` over the rows that are synced and not below it, as `r`.
+    /// The clauses `from ... where ...` that give the synced rows above the floor, as `r`.
     pub fn rows(&self, shape: &Shape) -> String {
         let mut rows = rows_sql(shape);
         if let Some(condition) = &self.condition {
@@ -29,32 +30,19 @@ impl FloorSql {
     }
 }
 
-/// The floor that is known without asking for the time.
-pub fn known(floor: &Floor) -> Option<CursorValue> {
-    match floor {
-        Floor::Chosen(from) => Some(from.clone()),
-        Floor::None | Floor::Back(_) | Floor::Lower(..) => None,
-    }
-}
-
-/// Says whether nothing has to be asked for the floor.
-pub fn is_known(floor: &Floor) -> bool {
-    matches!(floor, Floor::None | Floor::Chosen(_))
-}
-
-/// The floor as a look puts it in its statement. The clock is read once a transaction: all of its
-/// statements mean the same floor.
-pub fn floor(ask: &SurveyAsk<'_>, parameters: &mut Vec<Parameter>) -> FloorSql {
+/// Builds the SQL of a table's floor. All statements of a transaction read the same time, so they
+/// mean the same floor.
+pub fn floor_sql(ask: &SurveyAsk<'_>, parameters: &mut Parameters) -> FloorSql {
     let nothing = || FloorSql { condition: None, text: "null::text".to_owned() };
     let Cursor::Column { name, type_name, kind, nullable, .. } = &ask.shape.cursor else {
         return nothing();
     };
-    let mut bound = |value: &CursorValue| {
-        parameters.push(text(value).into());
-        format!("${}::{type_name}", parameters.len())
+    let mut bound =
+        |value: &CursorValue| format!("{}::{type_name}", parameters.bind(value.as_str()));
+    let back = |lookback: &Duration| {
+        let time = time_before_now(*kind, *lookback)?;
+        Some(format!("({time})::{type_name}"))
     };
-    let back =
-        |lookback: &Duration| ago(*kind, *lookback).map(|ago| format!("({ago})::{type_name}"));
     let from = match &ask.floor {
         Floor::None => None,
         Floor::Chosen(from) => Some(bound(from)),
@@ -72,8 +60,9 @@ pub fn floor(ask: &SurveyAsk<'_>, parameters: &mut Vec<Parameter>) -> FloorSql {
     }
 }
 
-/// So long before now, by the source's clock; none where the cursor is no time.
-fn ago(kind: CursorKind, lookback: Duration) -> Option<String> {
+/// The expression of the time so long before now, by the source's clock. A cursor that is no time
+/// has none.
+fn time_before_now(kind: CursorKind, lookback: Duration) -> Option<String> {
     let seconds = lookback.as_secs();
     let span = match kind {
         CursorKind::Day => seconds.div_ceil(86_400).to_string(),

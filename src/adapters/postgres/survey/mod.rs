@@ -1,11 +1,11 @@
-//! One look at all tables of the source: their greatest cursors, the digests that tell a quiet
-//! table from a changed one, and who is writing before and after.
+//! Surveys all tables of the source: it reads their greatest cursors, the digests that distinguish
+//! a quiet table from a changed one, and the open transactions before and after.
 //!
-//! - `quiet`: which tables are as the last scan left them
-//! - `floor`: the cursor below which a look sees no row
+//! - `quiet`: finds the tables that are as the last scan left them
+//! - `floor`: the cursor below which a survey reads no row
 //! - `writers`: samples the transactions that may write
-//! - `window_sql`: the window of a scan and the digest of its rows
-//! - `reach`: compares a stamp of a file with a cursor that is kept
+//! - `window_sql`: the SQL for the window of a scan, and for the digest of its rows
+//! - `reach`: compares the cursor that a file gives with the kept cursor
 
 mod floor;
 mod quiet;
@@ -19,53 +19,55 @@ use super::connection::session::Session;
 use super::fault::PostgresError;
 use super::sql;
 use super::sql::row::Row;
-use super::sql::statement::Parameter;
+use super::sql::statement::Parameters;
 use super::sql::transaction::Purpose;
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
-use floor::floor;
-use window_sql::{digest_sql, greatest, horizon, minus_overlap, newest, rows_sql, text, window};
-use writers::{WRITERS, names, past_numbers};
+use floor::floor_sql;
+use window_sql::{digest_sql, greatest, horizon, minus_overlap, newest, rows_sql, window};
+use writers::{WRITERS, read_writers, resample_on_standby};
 
-/// Looks at all tables between two samples of the writers: at those that were quiet last in a
-/// statement that tells no more than whether they still are, and in full at the others and at
-/// those that are not. Each statement has a snapshot of its own, so that what a writer committed
-/// between the first sample and a look is seen by the look.
+/// Surveys all tables between two samples of the writers, in two statements:
 ///
-/// One full look at all would take no longer to answer, but a hundred tables take 100 ms to plan.
-pub async fn look(
+/// 1. one that only finds the tables that are still quiet;
+/// 2. one that surveys the other tables in full.
+///
+/// Each statement has a snapshot of its own, so that it sees what a writer committed since the
+/// first sample. A single full survey would run no longer, but the server takes 100 ms to plan it
+/// for a hundred tables.
+pub async fn survey(
     session: &Session,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
 ) -> Result<Survey, PostgresError> {
     let mut survey = empty_survey(asks);
     let mut changed: Vec<usize> = (0..asks.len()).collect();
-    let (begin, before, quick, after) = tokio::join!(
+    let (begin, before, quiet, after) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(WRITERS, []),
-        quiet::look(session, asks, overlap),
+        quiet::quiet_tables(session, asks, overlap),
         session.query(WRITERS, []),
     );
     begin?;
-    // A look that failed ends the transaction, and what comes behind it is told no more than that.
-    let (before, quick) = (before?, quick?);
-    survey.writers_before = names(&before);
-    survey.writers_after = names(&after?);
-    for (at, table) in quick {
-        survey.tables[at] = table;
-        changed.retain(|other| *other != at);
+    // If a statement fails, those behind it fail for no other reason. So the first one is reported.
+    let (before, quiet) = (before?, quiet?);
+    survey.writers_before = read_writers(&before);
+    survey.writers_after = read_writers(&after?);
+    for (index, table) in quiet {
+        survey.tables[index] = table;
+        changed.retain(|other| *other != index);
     }
     if !changed.is_empty() {
-        look_in_full(session, asks, overlap, &changed, &mut survey).await?;
+        survey_in_full(session, asks, overlap, &changed, &mut survey).await?;
     }
     session.commit().await?;
-    past_numbers(session, survey).await
+    resample_on_standby(session, survey).await
 }
 
-/// Looks at all tables in full, for an API: a call counts against a quota, and costs more than the
-/// planning of the statement.
-pub async fn look_in_one_call(
+/// Surveys all tables in full, behind an API: a second call would count against a quota, and cost
+/// more than the planning of the statement.
+pub async fn survey_in_one_call(
     session: &Session,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
@@ -75,58 +77,60 @@ pub async fn look_in_one_call(
     let (begin, before, full) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(WRITERS, []),
-        look_in_full(session, asks, overlap, &all, &mut survey),
+        survey_in_full(session, asks, overlap, &all, &mut survey),
     );
     begin?;
-    survey.writers_before = names(&before?);
+    survey.writers_before = read_writers(&before?);
     full?;
     session.commit().await?;
-    past_numbers(session, survey).await
+    resample_on_standby(session, survey).await
 }
 
 fn empty_survey(asks: &[SurveyAsk<'_>]) -> Survey {
     Survey { tables: vec![TableSurvey::default(); asks.len()], ..Survey::default() }
 }
 
-/// Looks at some of the tables in full, and who writes after that.
-async fn look_in_full(
+/// Surveys the tables with these indexes in full, and samples the writers after that.
+async fn survey_in_full(
     session: &Session,
     asks: &[SurveyAsk<'_>],
     overlap: Duration,
-    places: &[usize],
+    indexes: &[usize],
     survey: &mut Survey,
 ) -> Result<(), PostgresError> {
-    let mut parameters = Vec::new();
-    let looks: Vec<String> =
-        places.iter().map(|&at| look_sql(at, &asks[at], overlap, &mut parameters)).collect();
+    let mut parameters = Parameters::default();
+    let statements: Vec<String> = (indexes.iter())
+        .map(|&index| table_sql(index, &asks[index], overlap, &mut parameters))
+        .collect();
     let rows = async {
-        match looks.is_empty() {
+        match statements.is_empty() {
             true => Ok(Vec::new()),
-            false => session.query(&looks.join(" union all "), parameters).await,
+            false => session.query(&statements.join(" union all "), parameters.0).await,
         }
     };
     let (rows, after) = tokio::join!(rows, session.query(WRITERS, []));
     for row in &rows? {
-        let at = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
-        if let (Some(table), Some(ask)) = (survey.tables.get_mut(at), asks.get(at)) {
-            *table = table_survey(row, ask);
+        let index = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
+        if let (Some(table), Some(ask)) = (survey.tables.get_mut(index), asks.get(index)) {
+            *table = read_table(row, ask);
         }
     }
-    survey.writers_after = names(&after?);
+    survey.writers_after = read_writers(&after?);
     Ok(())
 }
 
-fn table_survey(row: &Row, ask: &SurveyAsk<'_>) -> TableSurvey {
+fn read_table(row: &Row, ask: &SurveyAsk<'_>) -> TableSurvey {
     let max: Option<CursorValue> = row.get::<Option<String>>(1).map(CursorValue::new);
     let tail: Option<String> = row.get(2);
     let next: Option<String> = row.get(3);
-    // The same window once: with nothing pending, the window from the kept cursor on is the one
-    // from an unchanged maximum on, and the statement leaves the second out.
+    // The statement leaves out the second digest where it equals the first.
     let next = if same_window(ask.checkpoint) && next.is_none() { tail.clone() } else { next };
     let start = row.get::<Option<String>>(6).map(CursorValue::new);
     TableSurvey { max, tail, next, beyond: row.get(4), nulls: row.get(5), start }
 }
 
+/// Says whether the window from the kept cursor on is the window from an unchanged maximum on. It
+/// is, if nothing is pending.
 fn same_window(checkpoint: Option<&Checkpoint>) -> bool {
     checkpoint.is_some_and(|checkpoint| {
         let reached = &checkpoint.reached;
@@ -135,35 +139,34 @@ fn same_window(checkpoint: Option<&Checkpoint>) -> bool {
     })
 }
 
-/// The look at one table as a select of one row: place, maximum, the two digests, whether rows lie
-/// beyond the maximum or without a cursor, and the floor.
-fn look_sql(
-    at: usize,
+/// The full survey of one table as a `select` of one row: index, maximum, the two digests, whether
+/// rows lie beyond the maximum, whether rows have no cursor, and the floor.
+fn table_sql(
+    index: usize,
     ask: &SurveyAsk<'_>,
     overlap: Duration,
-    parameters: &mut Vec<Parameter>,
+    parameters: &mut Parameters,
 ) -> String {
     let shape = ask.shape;
     let Cursor::Column { name, type_name, kind, nullable, .. } = &shape.cursor else {
         return format!(
-            "select {at}, null::text, {digest}, null::text, false, false, null::text",
+            "select {index}, null::text, {digest}, null::text, false, false, null::text",
             digest = digest_sql(shape, &rows_sql(shape), "true")
         );
     };
-    let floor = floor(ask, parameters);
+    let floor = floor_sql(ask, parameters);
     let rows = floor.rows(shape);
     let column = format!("r.{}", sql::ident(name));
     let nulls = if *nullable { format!(" or {column} is null") } else { String::new() };
     let reached = ask.checkpoint.map(|checkpoint| &checkpoint.reached);
     let seen = reached.and_then(|reached| reached.seen.as_ref());
-    parameters.push(seen.and_then(|seen| seen.max.as_ref()).map(text).into());
-    let seen_max = format!("${}", parameters.len());
+    let seen_max = seen.and_then(|seen| seen.max.as_ref()).map(CursorValue::as_str);
+    let seen_max = parameters.bind(seen_max);
     let tail = match reached.and_then(|reached| reached.kept.as_ref()) {
         _ if seen.is_none() => "null::text".to_owned(),
         None => digest_sql(shape, &rows, "true"),
         Some(kept) => {
-            parameters.push(text(kept).into());
-            let kept = format!("${}::{type_name}", parameters.len());
+            let kept = format!("{}::{type_name}", parameters.bind(kept.as_str()));
             let from = minus_overlap(&kept, *kind, overlap);
             digest_sql(shape, &rows, &format!("({column} >= {from}{nulls})"))
         }
@@ -188,7 +191,7 @@ fn look_sql(
         false => "false".to_owned(),
     };
     format!(
-        "select {at}, w.m::text, case when {unchanged} then {tail} end, \
+        "select {index}, w.m::text, case when {unchanged} then {tail} end, \
          case when {known} then null else {next} end, {beyond}, {without}, {start} \
          from {newest}",
         start = floor.text,

@@ -1,5 +1,5 @@
-//! Compares a stamp of a file with a cursor that is kept: here, in the column's own type,
-//! as a run's are at the source.
+//! Compares the cursor that a file gives with the kept cursor. The target compares them in the
+//! column's own type, as the source does in a run.
 
 use super::window_sql::horizon;
 use crate::adapters::postgres::connection::session::Session;
@@ -7,7 +7,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::cursor::{Cursor, CursorValue, Reach};
 
-/// Says how far a stamp reaches.
+/// Says how far the stamp of a file reaches beyond the kept cursor.
 pub async fn reach(
     session: &Session,
     cursor: &Cursor,

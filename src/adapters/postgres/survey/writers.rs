@@ -1,4 +1,4 @@
-//! Samples the transactions that may write while a survey looks.
+//! Samples the transactions that may write during a survey.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,16 @@ use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::survey::Survey;
 use crate::engine::model::writer::{NUMBERED, Writer};
 
-/// Lists everybody who has a transaction open. `pg_locks` lists every virtual transaction to every
-/// role, those without a transaction id too; prepared ones have no backend and stand in their own
-/// view. Transactions of other databases cannot write here, nor do autovacuum's. A transaction
-/// becomes visible before it gives up its virtual id, so one that is not listed is visible.
+/// The statement that lists the open transactions. `pg_locks` shows every virtual transaction to
+/// every role, also those without a transaction id. Prepared transactions have no backend, and
+/// stand in a view of their own. Transactions of other databases cannot write into this one, and
+/// autovacuum's do not. A transaction becomes visible before it gives up its virtual id, so the
+/// rows of a transaction that is not listed are visible.
 ///
-/// A standby's sessions write nothing, and its primary's are known to it by number alone: a
-/// snapshot's `xmin` is the first that may be open. The next to begin is not the snapshot's `xmax`,
-/// which follows the last one that *ended*; it is found by the age of a number. That is counted
-/// once a transaction, so it is the truth only in the first sample of one.
+/// A standby's sessions write nothing, and it knows its primary's transactions only by number. A
+/// snapshot's `xmin` is the first number that may be open. The next number to begin is not the
+/// snapshot's `xmax`, which follows the last transaction that *ended*; the age of a number gives
+/// it. The server counts that age once in a transaction, so only the first sample is right.
 pub const WRITERS: &str = "\
     select l.virtualtransaction from pg_locks l \
     left join pg_stat_activity a on a.pid = l.pid \
@@ -32,20 +33,24 @@ pub const WRITERS: &str = "\
         + age((txid_snapshot_xmax(s.now) % 4294967296)::text::xid) \
     from (select txid_current_snapshot() as now) as s where pg_is_in_recovery()";
 
-/// A standby tells the truth of its primary's numbers in the first sample of a transaction alone.
-pub async fn past_numbers(session: &Session, mut survey: Survey) -> Result<Survey, PostgresError> {
+/// Samples the writers of a standby again, in a transaction of its own: the numbers of its primary
+/// are right only in the first sample of a transaction.
+pub async fn resample_on_standby(
+    session: &Session,
+    mut survey: Survey,
+) -> Result<Survey, PostgresError> {
     if survey.writers_after.iter().any(|writer| writer.starts_with(NUMBERED)) {
         survey.writers_after = writers(session).await?;
     }
     Ok(survey)
 }
 
-/// Samples the writers alone, in a transaction of its own.
+/// Samples the writers in a transaction of its own.
 pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresError> {
-    Ok(names(&session.alone(Purpose::Look, WRITERS, []).await?))
+    Ok(read_writers(&session.alone(Purpose::Look, WRITERS, []).await?))
 }
 
-/// Those that a sample lists.
-pub fn names(rows: &[Row]) -> BTreeSet<Writer> {
+/// Reads the writers from the rows of a sample.
+pub fn read_writers(rows: &[Row]) -> BTreeSet<Writer> {
     rows.iter().map(|row| row.get(0)).collect()
 }
