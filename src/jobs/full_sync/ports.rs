@@ -168,10 +168,17 @@ pub trait CopyStore: Send + Sync {
         progress: &Progress,
     ) -> Result<Beat, Fault>;
 
-    /// Gives the lease back. With an error the session is interrupted, and can be resumed.
-    async fn release(&self, held: &Held, error: Option<&SessionError>) -> Result<(), Fault>;
+    /// Gives the lease back. With an error the session is interrupted, and can be resumed; the
+    /// outcome tells which rows were refused, if rows were.
+    async fn release(
+        &self,
+        held: &Held,
+        error: Option<&SessionError>,
+        refused: Option<&Restored>,
+    ) -> Result<(), Fault>;
 
-    /// Ends the session for good, whoever holds it, and drops its spool.
+    /// Ends the session for good, whoever holds it, and drops its spool. One that is over stays as
+    /// it ended.
     async fn end(
         &self,
         session: &SessionId,
@@ -292,13 +299,13 @@ pub trait Restore: Send {
     async fn check(&mut self) -> Result<(), Fault>;
 
     /// Advances the target's sequences behind those of the copy, marks the session as completed
-    /// with this outcome, and commits all together. Nothing is kept if the session is not held any
-    /// more.
+    /// with this outcome, and commits all together. Without an outcome the session goes on. Nothing
+    /// is kept if the session is not held any more.
     async fn commit(
         self: Box<Self>,
         held: &Held,
         sequences: &[Sequence],
-        restored: &Restored,
+        restored: Option<&Restored>,
     ) -> Result<(), Fault>;
 }
 

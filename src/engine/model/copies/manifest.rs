@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::engine::model::facts::Facts;
 use crate::engine::model::hex::hex;
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::table::TableName;
@@ -50,7 +51,7 @@ impl fmt::Display for Sha {
 }
 
 /// The contents of a copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of the format.
     pub protocol: u32,
@@ -62,6 +63,8 @@ pub struct Manifest {
     pub taken_at: String,
     /// The compression of the frames.
     pub compression: Compression,
+    /// The facts of the tables on the deployment that was exported.
+    pub facts: Facts,
     /// The tables, parents first.
     pub tables: Vec<CopiedTable>,
     /// The frames, in the order in which they are applied.
@@ -201,6 +204,7 @@ mod tests {
             export: "e".to_owned(),
             taken_at: "2026-01-01T00:00:00Z".to_owned(),
             compression: Compression::Gzip,
+            facts: Facts::default(),
             tables: vec![table("a", 3), table("b", 1)],
             frames: vec![frame(0, PART_BYTES as u64, 2), frame(0, 7, 1), frame(1, 3, 1)],
             parts: vec![Sha::of(b"one"), Sha::of(b"two")],

@@ -8,7 +8,7 @@ use super::table::TableName;
 use super::trigger::TableTrigger;
 
 /// The facts of one side.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// A text that stays the same for one database, however it was reached.
     pub identity: String,
