@@ -8,6 +8,7 @@ mod cutover;
 mod deletes;
 mod demo;
 mod export;
+mod full_sync;
 mod gap;
 mod http;
 mod parents;

@@ -14,7 +14,7 @@ use crate::engine::model::manifest::Sha;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::Tally;
-use crate::engine::model::sequence::Sequence;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::session::{
     Direction, Held, NewSession, Phase, Progress, RefusedRow, Restored, Session, SessionError,
     SessionId, SessionState,
@@ -298,13 +298,13 @@ pub trait Restore: Send {
     /// breaks one.
     async fn check(&mut self) -> Result<(), Fault>;
 
-    /// Advances the target's sequences behind those of the copy, marks the session as completed
-    /// with this outcome, and commits all together. Without an outcome the session goes on. Nothing
-    /// is kept if the session is not held any more.
+    /// Marks the session as completed with this outcome, advances the target's sequences, and
+    /// commits all together. Without an outcome the session goes on. No sequence is set back.
+    /// Nothing is kept if the session is not held any more.
     async fn commit(
         self: Box<Self>,
         held: &Held,
-        sequences: &[Sequence],
+        sequences: &[SequenceStep],
         restored: Option<&Restored>,
     ) -> Result<(), Fault>;
 }

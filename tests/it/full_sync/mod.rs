@@ -1,0 +1,1 @@
+//! Full syncs: all tables of one deployment into another one.
