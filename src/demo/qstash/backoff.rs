@@ -1,33 +1,32 @@
-//! The pause before a failed message is tried again: the one that the answer asks for, or else the
-//! message's own expression, or else the documented curve.
+//! The delay before a failed message is retried: the one of the answer's `Retry-After`, or else the
+//! one of the message's own expression, or else the documented curve.
 
-use super::courier::Delivered;
+use super::courier::DeliveryOutcome;
 use super::expression;
 use super::spans::DAY;
 use super::terms::Terms;
-use super::{Millis, Named};
+use super::{HeaderLookup, Millis};
 
-/// The time between a failed attempt and the next one; `retried` retries were made before.
-pub fn delay(terms: &Terms, retried: u32, delivered: &Delivered) -> Millis {
-    let wished = match delivered {
-        Delivered::Answered { headers, .. } => wish(headers),
-        Delivered::Failed { .. } | Delivered::Late { .. } => None,
+/// The delay between a failed attempt and the next one, after `retried` retries.
+pub fn delay(terms: &Terms, retried: u32, outcome: &DeliveryOutcome) -> Millis {
+    let retry_after = match outcome {
+        DeliveryOutcome::Answered { headers, .. } => retry_after(headers),
+        DeliveryOutcome::Failed { .. } | DeliveryOutcome::Late { .. } => None,
     };
-    wished.unwrap_or_else(|| match &terms.retry_delay {
+    retry_after.unwrap_or_else(|| match &terms.retry_delay {
         Some(text) => expression::evaluate(text, retried).unwrap_or(0).min(DAY),
         None => curve(retried + 1),
     })
 }
 
-/// The documented curve: 12 s, 2 min 28 s, 30 min 8 s, 6 h 7 min, then a day. Whole seconds, as the
-/// documentation tells them.
+/// The documented curve: 12 s, 2 min 28 s, 30 min 8 s, 6 h 7 min, then a day, in whole seconds.
 fn curve(retry: u32) -> Millis {
     ((2.5 * f64::from(retry)).exp().min(86_400.0) as Millis) * 1000
 }
 
-fn wish(headers: &[(String, String)]) -> Option<Millis> {
-    let seconds = headers.named("retry-after")?.trim().parse::<u64>().ok()?;
-    // A wish above a day is ignored.
+fn retry_after(headers: &[(String, String)]) -> Option<Millis> {
+    let seconds = headers.value("retry-after")?.trim().parse::<u64>().ok()?;
+    // QStash ignores more than a day.
     seconds.checked_mul(1000).filter(|delay| *delay <= DAY)
 }
 
@@ -35,9 +34,9 @@ fn wish(headers: &[(String, String)]) -> Option<Millis> {
 mod tests {
     use super::*;
 
-    fn answered(headers: &[(&str, &str)]) -> Delivered {
+    fn answered(headers: &[(&str, &str)]) -> DeliveryOutcome {
         let headers = headers.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
-        Delivered::Answered { status: 500, headers, body: Vec::new() }
+        DeliveryOutcome::Answered { status: 500, headers, body: Vec::new() }
     }
 
     fn after(asked: &[(&str, &str)], headers: &[(&str, &str)], retried: u32) -> Millis {

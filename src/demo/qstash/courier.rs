@@ -1,5 +1,5 @@
-//! One attempt to hand a message to its destination, and who makes it. Tests put a courier of their
-//! own around [`HttpCourier`] to lose, double or delay what it carries.
+//! Attempts to deliver a message to its destination. Tests wrap a courier of their own around
+//! [`HttpCourier`] to lose, double or delay deliveries.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Client, Method, redirect};
 
-/// A delivery to be made now; it is signed already.
+/// An attempt to deliver a message.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The message; all attempts of it have the same.
+    /// The message's id, equal in all its attempts.
     pub message_id: String,
     /// The schedule that produced the message.
     pub schedule_id: Option<String>,
@@ -21,9 +21,9 @@ pub struct Attempt {
     pub url: String,
     /// The HTTP method.
     pub method: String,
-    /// All that it is sent, the signature included.
+    /// The headers, with the signature once the attempt is signed.
     pub headers: Vec<(String, String)>,
-    /// The message's bytes.
+    /// The message's body.
     pub body: Bytes,
     /// The time after which the attempt is given up.
     pub timeout: Duration,
@@ -31,43 +31,43 @@ pub struct Attempt {
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug)]
-pub enum Delivered {
+pub enum DeliveryOutcome {
     /// The destination answered.
     Answered {
-        /// Its status; 2xx is success.
+        /// The status; 2xx is success.
         status: u16,
-        /// Its headers.
+        /// The headers.
         headers: Vec<(String, String)>,
-        /// Its bytes.
+        /// The body.
         body: Vec<u8>,
     },
-    /// Nobody answered.
+    /// No answer came.
     Failed {
-        /// In words.
-        why: String,
+        /// The reason in words.
+        reason: String,
     },
-    /// So much later on the emulator's clock; until then the message is under way. With a stepped
-    /// clock this is how a run lasts for hours.
+    /// The answer comes later on QStash's clock, and the attempt lasts until then. With a stepped
+    /// clock a run lasts for hours in this way.
     Late {
-        /// The time until then.
+        /// The time until the answer.
         after: Duration,
-        /// The outcome then.
-        then: Box<Delivered>,
+        /// The outcome at that time.
+        then: Box<DeliveryOutcome>,
     },
 }
 
-impl Delivered {
-    /// An answer with nothing but its status.
+impl DeliveryOutcome {
+    /// An answer that has only a status.
     pub fn status(status: u16) -> Self {
         Self::Answered { status, headers: Vec::new(), body: Vec::new() }
     }
 }
 
-/// Carries messages to their destinations. Attempts of several messages come at the same time.
+/// Delivers messages to their destinations. Attempts of several messages run at the same time.
 #[async_trait]
 pub trait Courier: Send + Sync {
-    /// Makes one attempt. It is given up after the attempt's timeout.
-    async fn deliver(&self, attempt: &Attempt) -> Delivered;
+    /// Makes one attempt. The caller drops this future after the attempt's timeout.
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome;
 }
 
 /// Delivers over HTTP, straight to the destination: no proxy, no redirect followed.
@@ -76,7 +76,7 @@ pub struct HttpCourier {
 }
 
 impl HttpCourier {
-    /// Takes no connection yet.
+    /// Makes a courier, which has no connection yet.
     pub fn new() -> Result<Self, reqwest::Error> {
         // The client is built for TLS even where none is spoken.
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
@@ -85,7 +85,7 @@ impl HttpCourier {
         Ok(Self { client })
     }
 
-    async fn send(&self, attempt: &Attempt) -> Result<Delivered, reqwest::Error> {
+    async fn send(&self, attempt: &Attempt) -> Result<DeliveryOutcome, reqwest::Error> {
         let method = Method::from_bytes(attempt.method.as_bytes()).unwrap_or(Method::POST);
         let mut call = self.client.request(method, &attempt.url).body(attempt.body.clone());
         for (name, value) in &attempt.headers {
@@ -93,20 +93,20 @@ impl HttpCourier {
         }
         let answer = call.send().await?;
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let named = answer.headers().iter();
-        let headers = named.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        let headers = answer.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
         let headers = headers.collect();
         let status = answer.status().as_u16();
-        Ok(Delivered::Answered { status, headers, body: answer.bytes().await?.to_vec() })
+        Ok(DeliveryOutcome::Answered { status, headers, body: answer.bytes().await?.to_vec() })
     }
 }
 
 #[async_trait]
 impl Courier for HttpCourier {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         match self.send(attempt).await {
             Ok(delivered) => delivered,
-            Err(error) => Delivered::Failed { why: chain(&error) },
+            Err(error) => DeliveryOutcome::Failed { reason: chain(&error) },
         }
     }
 }

@@ -1,13 +1,14 @@
-//! When a schedule ticks: five fields in UTC, or in the zone that `CRON_TZ=` names before them.
+//! The ticks of a schedule: five cron fields in UTC, or in the zone that `CRON_TZ=` names before
+//! them.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Millis, Refused};
+use super::{Millis, Refusal};
 
-/// A schedule's expression, as it was given and as it is followed.
+/// A schedule's cron expression, as text and parsed.
 #[derive(Clone, Debug)]
 pub struct Ticks {
     text: String,
@@ -15,17 +16,17 @@ pub struct Ticks {
     zone: TimeZone,
 }
 
-/// The letters that the service's own parser knows; this one's has more.
+/// The words that the real service knows. The parser here knows more, such as `L`.
 const NAMES: [&str; 19] = [
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "SUN",
     "MON", "TUE", "WED", "THU", "FRI", "SAT",
 ];
 
 impl Ticks {
-    /// Reads an expression; blanks around it do not count.
-    pub fn parse(text: &str) -> Result<Self, Refused> {
+    /// Parses an expression, without the blanks around it.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
         let text = text.trim();
-        let refused = |why: &str| Refused::bad(format!("Invalid cron expression {why}"));
+        let refused = |why: &str| Refusal::bad(format!("Invalid cron expression {why}"));
         let (zone, fields) = match text.strip_prefix("CRON_TZ=") {
             None => ("UTC", text),
             Some(rest) => rest.split_once(' ').ok_or_else(|| refused("without fields"))?,
@@ -44,12 +45,12 @@ impl Ticks {
         Ok(Self { text: text.to_owned(), cron, zone })
     }
 
-    /// The expression as it was given.
+    /// The expression as text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The first tick after a moment; none where the fields never meet (the 30th of February).
+    /// The first tick after a moment; none if no day fits the fields (the 30th of February).
     pub fn after(&self, moment: Millis) -> Option<Millis> {
         let moment = Timestamp::from_millisecond(i64::try_from(moment).ok()?).ok()?;
         let zoned = moment.to_zoned(self.zone.clone());

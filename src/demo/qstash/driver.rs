@@ -1,6 +1,6 @@
-//! Carries deliveries out: begins what is due, takes the outcomes, and waits for what comes next.
-//! With the real clock it never ends; with a stepped one it jumps from one event to the next up to
-//! a moment, and time stands while a delivery is under way.
+//! Makes the deliveries that are due, and records their outcomes. With the real clock the driver
+//! never ends. With a stepped clock it jumps from one event to the next up to a moment, and the
+//! clock stands while a delivery is under way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,105 +10,109 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::Millis;
-use super::courier::{Attempt, Delivered};
-use super::desk::{Desk, Late};
+use super::courier::{Attempt, DeliveryOutcome};
+use super::service::{LateOutcome, Service};
 
-/// The longest sleep of the driver, so that a clock that was set is noticed.
-const NAP: Duration = Duration::from_secs(30);
+/// The longest sleep of the driver, after which it notices that the machine's clock was set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// The deliveries that a driver began; they end with it.
+/// The deliveries that a driver has started. They are aborted when it ends.
 #[derive(Default)]
-struct Round {
-    tasks: JoinSet<Delivered>,
+struct Deliveries {
+    tasks: JoinSet<DeliveryOutcome>,
     messages: HashMap<Id, String>,
 }
 
-/// Delivers for ever, on the real clock.
-pub async fn drive(desk: Arc<Desk>) {
-    let mut round = Round::default();
+/// Delivers until the task is aborted, on the real clock.
+pub async fn drive(service: Arc<Service>) {
+    let mut deliveries = Deliveries::default();
     loop {
-        round.begin(&desk);
-        let now = desk.clock.now();
-        let next = next_event(&desk, now).unwrap_or(Millis::MAX);
-        let nap = Duration::from_millis(next.saturating_sub(now)).min(NAP);
+        deliveries.start_due(&service);
+        let now = service.clock.now();
+        let next = next_event(&service, now).unwrap_or(Millis::MAX);
+        let sleep_time = Duration::from_millis(next.saturating_sub(now)).min(LONGEST_SLEEP);
         tokio::select! {
-            () = round.one_ended(&desk), if !round.tasks.is_empty() => {}
-            () = desk.changed.notified() => {}
-            () = sleep(nap) => {}
+            () = deliveries.record_next(&service), if !deliveries.tasks.is_empty() => {}
+            () = service.changed.notified() => {}
+            () = sleep(sleep_time) => {}
         }
     }
 }
 
-/// Delivers all that falls due up to a moment, at its moment each, and lets the clock arrive there.
-pub async fn drive_until(desk: &Arc<Desk>, until: Millis) {
-    let mut round = Round::default();
+/// Delivers all messages that are due up to a moment, each at its own time, and sets the clock to
+/// that moment.
+pub async fn drive_until(service: &Arc<Service>, until: Millis) {
+    let mut deliveries = Deliveries::default();
     loop {
-        round.begin(desk);
-        if !round.tasks.is_empty() {
+        deliveries.start_due(service);
+        if !deliveries.tasks.is_empty() {
             tokio::select! {
-                () = round.one_ended(desk) => {}
-                () = desk.changed.notified() => {}
+                () = deliveries.record_next(service) => {}
+                () = service.changed.notified() => {}
             }
             continue;
         }
-        match next_event(desk, desk.clock.now()) {
-            Some(next) if next <= until => desk.clock.set(next),
-            _ => break desk.clock.set(until),
+        match next_event(service, service.clock.now()) {
+            Some(next) if next <= until => service.clock.set(next),
+            _ => break service.clock.set(until),
         }
     }
 }
 
-/// When something will be due next.
-pub fn next_event(desk: &Desk, now: Millis) -> Option<Millis> {
-    let late = desk.late().iter().map(|late| late.at).min();
-    late.into_iter().chain(desk.state().next_event(now)).min()
+/// The time of the next tick, delivery or delayed outcome.
+pub fn next_event(service: &Service, now: Millis) -> Option<Millis> {
+    let late = service.late_outcomes().iter().map(|late| late.at).min();
+    late.into_iter().chain(service.state().next_event(now)).min()
 }
 
-impl Round {
-    fn begin(&mut self, desk: &Arc<Desk>) {
-        let now = desk.clock.now();
-        let arrived: Vec<Late> = desk.late().extract_if(.., |late| late.at <= now).collect();
-        for late in arrived {
-            take(desk, &late.message_id, late.delivered);
+impl Deliveries {
+    fn start_due(&mut self, service: &Arc<Service>) {
+        let now = service.clock.now();
+        let outcomes: Vec<LateOutcome> =
+            service.late_outcomes().extract_if(.., |late| late.at <= now).collect();
+        for late in outcomes {
+            record(service, &late.message_id, late.outcome);
         }
-        let due = desk.state().due(now);
+        let due = service.state().due_attempts(now);
         for attempt in due {
             let message_id = attempt.message_id.clone();
-            let task = self.tasks.spawn(deliver(Arc::clone(desk), attempt));
+            let task = self.tasks.spawn(deliver(Arc::clone(service), attempt));
             self.messages.insert(task.id(), message_id);
         }
     }
 
-    /// Waits for one delivery and takes its outcome.
-    async fn one_ended(&mut self, desk: &Desk) {
-        let (task, delivered) = match self.tasks.join_next_with_id().await {
+    /// Waits for the end of one delivery, and records its outcome.
+    async fn record_next(&mut self, service: &Service) {
+        let (task, outcome) = match self.tasks.join_next_with_id().await {
             None => return,
-            Some(Ok(ended)) => ended,
-            Some(Err(why)) => (why.id(), Delivered::Failed { why: why.to_string() }),
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => (error.id(), DeliveryOutcome::Failed { reason: error.to_string() }),
         };
         if let Some(message_id) = self.messages.remove(&task) {
-            take(desk, &message_id, delivered);
+            record(service, &message_id, outcome);
         }
     }
 }
 
-/// Hands an outcome to the state, or puts it off.
-fn take(desk: &Desk, message_id: &str, delivered: Delivered) {
-    let now = desk.clock.now();
-    match delivered {
-        Delivered::Late { after, then } => {
+/// Records an outcome in the state, or keeps it until its time.
+fn record(service: &Service, message_id: &str, outcome: DeliveryOutcome) {
+    let now = service.clock.now();
+    match outcome {
+        DeliveryOutcome::Late { after, then } => {
             let after = Millis::try_from(after.as_millis()).unwrap_or(Millis::MAX);
             let message_id = message_id.to_owned();
             let at = now.saturating_add(after);
-            desk.late().push(Late { at, message_id, delivered: *then });
+            service.late_outcomes().push(LateOutcome { at, message_id, outcome: *then });
         }
-        delivered => desk.state().finished(message_id, &delivered, now),
+        outcome => service.state().record_outcome(message_id, &outcome, now),
     }
-    desk.ended.notify_waiters();
+    service.ended.notify_waiters();
 }
 
-async fn deliver(desk: Arc<Desk>, mut attempt: Attempt) -> Delivered {
-    desk.sign(&mut attempt);
-    let delivered = timeout(attempt.timeout, desk.courier.deliver(&attempt)).await;
-    delivered.unwrap_or_else(|_| Delivered::Failed { why: "the destination timed out".to_owned() })
+async fn deliver(service: Arc<Service>, mut attempt: Attempt) -> DeliveryOutcome {
+    service.sign(&mut attempt);
+    let outcome = timeout(attempt.timeout, service.courier.deliver(&attempt)).await;
+    outcome.unwrap_or_else(|_| DeliveryOutcome::Failed {
+        reason: "the destination timed out".to_owned(),
+    })
 }

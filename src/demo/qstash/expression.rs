@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// A number, the variable, or a call.
+    /// Reads a number, the variable, or a call of a function.
     fn word(&mut self) -> Result<f64, String> {
         let rest = self.rest.trim_start();
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len());

@@ -1,8 +1,7 @@
-//! A running local QStash as a program holds it.
+//! The handle of a running local QStash, by which a program steps and inspects it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
@@ -11,18 +10,18 @@ use tokio::task::AbortHandle;
 
 use super::api;
 use super::courier::{Courier, HttpCourier};
-use super::desk::{Clock, Desk};
 use super::driver;
 use super::message::Message;
 use super::options::{Error, Options};
+use super::service::{Clock, Faults, Service};
 use super::state::{DeadLetter, LogEntry, Schedule};
 
 /// A QStash that serves its API on this machine and delivers, until it is dropped.
 pub struct LocalQStash {
-    desk: Arc<Desk>,
+    service: Arc<Service>,
     address: SocketAddr,
     tasks: Vec<AbortHandle>,
-    /// Two steps at the same time would both move the clock.
+    /// Held during a step: two steps at the same time would both move the clock.
     stepping: Mutex<()>,
 }
 
@@ -38,13 +37,13 @@ impl LocalQStash {
             Some(courier) => Arc::clone(courier),
             None => Arc::new(HttpCourier::new()?),
         };
-        let desk = Arc::new(Desk::new(&options, courier));
-        let api = tokio::spawn(api::serve(listener, Arc::clone(&desk)));
+        let service = Arc::new(Service::new(&options, courier));
+        let api = tokio::spawn(api::serve(listener, Arc::clone(&service)));
         let mut tasks = vec![api.abort_handle()];
-        if matches!(desk.clock, Clock::Real) {
-            tasks.push(tokio::spawn(driver::drive(Arc::clone(&desk))).abort_handle());
+        if matches!(service.clock, Clock::Real) {
+            tasks.push(tokio::spawn(driver::drive(Arc::clone(&service))).abort_handle());
         }
-        Ok(Self { desk, address, tasks, stepping: Mutex::new(()) })
+        Ok(Self { service, address, tasks, stepping: Mutex::new(()) })
     }
 
     /// Starts one whose clock stands at `start` until it is stepped, with random credentials.
@@ -59,75 +58,76 @@ impl LocalQStash {
 
     /// The token that clients take as `QSTASH_TOKEN`.
     pub fn token(&self) -> &str {
-        &self.desk.token
+        &self.service.token
     }
 
-    /// The key that signs.
+    /// The key that signs now.
     pub fn current_key(&self) -> String {
-        self.desk.keys().current
+        self.service.keys().current
     }
 
     /// The key that signs after the next rotation.
     pub fn next_key(&self) -> String {
-        self.desk.keys().next
+        self.service.keys().next
     }
 
-    /// Makes the next key the current one, and a new next.
+    /// Makes the next key the current one, and makes a new next key.
     pub fn rotate(&self) {
-        self.desk.rotate();
+        self.service.rotate();
     }
 
     /// The time that its clock shows.
     pub fn now(&self) -> SystemTime {
-        self.desk.clock.time()
+        self.service.clock.time()
     }
 
-    /// Counts the messages that are neither delivered nor given up, those that wait among them.
+    /// Counts the messages that are neither delivered nor given up.
     pub fn pending(&self) -> usize {
-        self.desk.state().messages().count()
+        self.service.state().messages().count()
     }
 
-    /// Those messages, in the order they came in.
+    /// The messages that are neither delivered nor given up, in the order they came in.
     pub fn messages(&self) -> Vec<Arc<Message>> {
-        self.desk.state().messages().cloned().collect()
+        self.service.state().messages().cloned().collect()
     }
 
     /// All schedules, in the order of their ids.
     pub fn schedules(&self) -> Vec<Schedule> {
-        self.desk.state().schedules().cloned().collect()
+        self.service.state().schedules().cloned().collect()
     }
 
     /// Each step of each message, oldest first.
     pub fn logs(&self) -> Vec<LogEntry> {
-        self.desk.state().log().to_vec()
+        self.service.state().log().to_vec()
     }
 
     /// The messages that were given up, oldest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.desk.state().dead_letters().to_vec()
+        self.service.state().dead_letters().to_vec()
     }
 
-    /// Lets that much time pass on a stepped clock: goes from one tick, delayed message or retry to
-    /// the next, delivers, and returns when all of it has been answered. Time stands while an
-    /// answer is awaited. A real clock is waited for.
+    /// Lets so much time pass on a stepped clock: the clock goes from one tick, delayed message or
+    /// retry to the next, and stands during each delivery. Returns when all deliveries have their
+    /// outcomes. With the real clock, it waits so long.
     pub async fn advance(&self, by: Duration) {
-        if matches!(self.desk.clock, Clock::Real) {
+        if matches!(self.service.clock, Clock::Real) {
             tokio::time::sleep(by).await;
             return self.settle().await;
         }
         self.step(by).await;
     }
 
-    /// Delivers what is due now and all that follows of it now; returns when nothing is under way.
+    /// Delivers what is due now and what follows from that without a delay. Returns when no
+    /// delivery is under way.
     pub async fn settle(&self) {
-        if !matches!(self.desk.clock, Clock::Real) {
+        if !matches!(self.service.clock, Clock::Real) {
             return self.step(Duration::ZERO).await;
         }
         loop {
-            let ended = self.desk.ended.notified();
-            let now = self.desk.clock.now();
-            let is_quiet = driver::next_event(&self.desk, now).is_none_or(|next| next > now);
-            if is_quiet && self.desk.state().active() == 0 {
+            let ended = self.service.ended.notified();
+            let now = self.service.clock.now();
+            let is_quiet = driver::next_event(&self.service, now).is_none_or(|next| next > now);
+            if is_quiet && self.service.state().active() == 0 {
                 return;
             }
             ended.await;
@@ -137,30 +137,13 @@ impl LocalQStash {
     async fn step(&self, by: Duration) {
         let _alone = self.stepping.lock().await;
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        let until = self.desk.clock.now().saturating_add(by);
-        driver::drive_until(&self.desk, until).await;
+        let until = self.service.clock.now().saturating_add(by);
+        driver::drive_until(&self.service, until).await;
     }
 
-    /// The next calls of the API are answered so, and nothing is done: 500, or 429 with its
-    /// headers.
-    pub fn refuse_next(&self, count: usize, status: u16, headers: &[(&str, &str)]) {
-        self.desk.faults.refuse(count, status, headers);
-    }
-
-    /// The next calls of the API are done, but their answers are lost with the connection.
-    pub fn lose_answers(&self, count: usize) {
-        self.desk.faults.lose(count);
-    }
-
-    /// From now on the API closes connections without an answer and does nothing, or answers again.
-    /// Deliveries go on.
-    pub fn set_down(&self, is_down: bool) {
-        self.desk.faults.set_down(is_down);
-    }
-
-    /// Sets by how many seconds the clock that signs is fast.
-    pub fn set_skew(&self, seconds: i64) {
-        self.desk.skew.store(seconds, Ordering::Relaxed);
+    /// The faults that a test can order.
+    pub fn faults(&self) -> &Faults {
+        &self.service.faults
     }
 }
 

@@ -1,44 +1,44 @@
-//! A message that was accepted for delivery. It never changes; its progress is kept in `state`.
+//! A message that was accepted for delivery. A message never changes; `state` has its progress.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::HeaderLookup;
 use super::Millis;
-use super::Named;
 use super::courier::Attempt;
 use super::terms::Terms;
 
-/// A body, its destination and the terms between them.
+/// A message: a body, its destination, and the terms of its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The id that all attempts carry.
     pub id: String,
     /// The destination.
     pub url: String,
-    /// The schedule that produced it.
+    /// The schedule that produced the message, if one did.
     pub schedule_id: Option<String>,
-    /// The bytes as they were published.
+    /// The body as it was published.
     pub body: Bytes,
     /// The terms of its delivery.
     pub terms: Terms,
-    /// Unix milliseconds.
+    /// The time of its publish.
     pub created_at: Millis,
-    /// No attempt is made earlier.
+    /// The time before which no attempt is made.
     pub not_before: Millis,
 }
 
-/// The address of every caller: there is nobody but this machine.
+/// The address of every caller, which is this machine.
 pub const CALLER_IP: &str = "127.0.0.1";
 
-/// The region that the service serves where nothing is said.
+/// The region of every delivery, QStash's default.
 const REGION: &str = "EU-CENTRAL-1";
 
 impl Message {
-    /// The next delivery of it, not signed yet.
+    /// The next attempt to deliver the message, not signed yet.
     pub fn attempt(&self, retried: u32) -> Attempt {
         let mut headers = self.terms.headers.clone();
-        if headers.named("user-agent").is_none() {
+        if headers.value("user-agent").is_none() {
             headers.push(("User-Agent".to_owned(), "Upstash-QStash".to_owned()));
         }
         let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));

@@ -1,50 +1,55 @@
 //! A QStash on this machine, written from the public description of the API alone: publish, batch,
 //! schedules with real ticks, retries, deduplication, a parallelism, callbacks, dead letters, the
 //! log and signatures. It has what Syncline and its users call, and refuses the rest by its name
-//! (docs/decisions/0806). Its knowledge and its decisions are in `state`, its routes in `api`, and
-//! `driver` carries its deliveries out; [`LocalQStash`] is the whole as a program holds it.
+//! (docs/decisions/0806).
 //!
-//! Gaps of the public description are read so: a schedule made again with the same id ticks again
-//! even if it was paused; the newest entries of the log and the dead letters come first; a message
-//! is at most a million bytes.
+//! - `handle`: [`LocalQStash`], by which a program starts, steps and inspects it.
+//! - `api`: the routes and their answers; `wire` has the shapes of the answers.
+//! - `state`: what QStash knows, and what follows from each call, tick and outcome.
+//! - `driver`: makes the deliveries that are due, through the `courier`.
+//! - `service`: what these share: state, clock, keys, and the faults that a test ordered.
+//! - `terms`: the headers that say how a message is delivered, with `cron`, `expression`, `spans`
+//!   and `backoff` for the languages in them.
+//!
+//! The public description leaves some points open, which are decided here: a schedule made again
+//! with the same id ticks again even if it was paused; the newest entries of the log and the dead
+//! letters come first; a message has at most a million bytes.
 
 mod api;
 mod backoff;
 mod courier;
 mod cron;
-mod desk;
 mod driver;
 mod expression;
 mod handle;
 mod message;
 mod options;
+mod service;
 mod spans;
 mod state;
 mod terms;
 mod wire;
 
-pub use courier::{Attempt, Courier, Delivered, HttpCourier};
+pub use courier::{Attempt, Courier, DeliveryOutcome, HttpCourier};
 pub use handle::LocalQStash;
 pub use message::Message;
-pub use options::{
-    Error, Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY, PUBLIC_TOKEN, SignWith, Time,
-};
+pub use options::{Error, Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY, PUBLIC_TOKEN, Time};
 pub use state::{DeadLetter, LogEntry, LogState, Response, Schedule, TickState};
 pub use terms::Terms;
 
-/// Unix milliseconds, or a number of them: what the API tells time in.
+/// A time in Unix milliseconds, or a span in milliseconds, as the API writes both.
 pub type Millis = u64;
 
-/// Why the API refuses a call.
+/// The refusal of a call of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// The text of the answer.
     pub error: String,
 }
 
-impl Refused {
+impl Refusal {
     fn new(status: u16, error: impl Into<String>) -> Self {
         Self { status, error: error.into() }
     }
@@ -53,8 +58,8 @@ impl Refused {
         Self::new(400, error)
     }
 
-    /// Refuses something that the service has and this one has not, so that nobody takes it for
-    /// done.
+    /// Refuses something that the real service has and this one lacks, so that no caller believes
+    /// that it was done.
     fn lacks(what: &str) -> Self {
         Self::bad(format!("the local QStash has no {what}; docs/cli.md says what it has"))
     }
@@ -64,15 +69,15 @@ impl Refused {
     }
 }
 
-/// Headers, which are found by name in any case.
-trait Named {
-    /// The first value of a header.
-    fn named(&self, name: &str) -> Option<&str>;
+/// Finds headers by their name, in capital or small letters.
+trait HeaderLookup {
+    /// The first value of the header with this name.
+    fn value(&self, name: &str) -> Option<&str>;
 }
 
-impl Named for [(String, String)] {
-    fn named(&self, name: &str) -> Option<&str> {
-        let found = self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
+impl HeaderLookup for [(String, String)] {
+    fn value(&self, name: &str) -> Option<&str> {
+        let header = self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
     }
 }

@@ -14,7 +14,7 @@ pub const PUBLIC_CURRENT_KEY: &str = "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r";
 /// The next signing key of the public development server.
 pub const PUBLIC_NEXT_KEY: &str = "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs";
 
-/// The options at the start. The default is a free port, random credentials and the real time.
+/// The options of a local QStash. The default is a free port, random credentials and the real time.
 #[derive(Clone, Default)]
 pub struct Options {
     /// The port of the API on this machine; 0 is a free one.
@@ -25,8 +25,6 @@ pub struct Options {
     pub keys: Option<(String, String)>,
     /// The time that its clock shows.
     pub time: Time,
-    /// Which time is in the signatures.
-    pub sign_with: SignWith,
     /// The courier that delivers; over HTTP if none.
     pub courier: Option<Arc<dyn Courier>>,
 }
@@ -37,52 +35,42 @@ pub enum Time {
     /// The machine's time.
     #[default]
     Real,
-    /// This, until it is stepped. Nothing is delivered but in a step.
+    /// This time, until the clock is stepped. Nothing is delivered between two steps.
     SteppedFrom(SystemTime),
 }
 
-/// Which time is in the signatures of a stepped clock's deliveries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SignWith {
-    /// The machine's, for destinations that check it against theirs.
-    #[default]
-    RealTime,
-    /// The stepped one.
-    VirtualTime,
-}
-
 impl Options {
-    /// With a clock that stands until it is stepped.
+    /// Returns the default options with a clock that stands until it is stepped.
     pub fn stepped(start: SystemTime) -> Self {
         Self { time: Time::SteppedFrom(start), ..Self::default() }
     }
 
-    /// With the token and keys that everybody knows, which SDKs in development mode expect.
+    /// Sets the public token and keys, which SDKs in development mode expect.
     pub fn with_public_credentials(mut self) -> Self {
         self.token = Some(PUBLIC_TOKEN.to_owned());
         self.keys = Some((PUBLIC_CURRENT_KEY.to_owned(), PUBLIC_NEXT_KEY.to_owned()));
         self
     }
 
-    /// With somebody else to deliver.
+    /// Sets the courier.
     pub fn with_courier(mut self, courier: Arc<dyn Courier>) -> Self {
         self.courier = Some(courier);
         self
     }
 }
 
-/// Why a local QStash does not start.
+/// The reason why a local QStash does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The port is taken, or may not be had.
+    /// The port is in use, or this process may not listen on it.
     #[error("Cannot listen on 127.0.0.1:{port}")]
     Port {
-        /// The one that was asked for.
+        /// The port of the options.
         port: u16,
         /// The system's error.
         source: io::Error,
     },
-    /// Nothing could be delivered.
+    /// The HTTP client cannot be built.
     #[error("Cannot call over HTTP")]
     Courier(#[from] reqwest::Error),
 }

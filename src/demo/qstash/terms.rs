@@ -1,13 +1,13 @@
-//! On what terms a message is delivered: everything that the `Upstash-` headers of a publish, a
-//! batch item or a schedule say.
+//! The terms on which a message is delivered, read from the `Upstash-` headers of a publish, a
+//! batch item or a schedule.
 
 use super::spans::span;
-use super::{Millis, Named, Refused, expression};
+use super::{HeaderLookup, Millis, Refusal, expression};
 
-/// The time that a destination has to answer where the message does not say: the free plan's limit.
+/// The default of the time that a destination has to answer, and the free plan's limit.
 const LONGEST_ANSWER: Millis = 15 * 60 * 1000;
 
-/// The number of retries where the message does not say.
+/// The default number of retries.
 const RETRIES: u32 = 3;
 
 /// The terms of a delivery.
@@ -15,7 +15,7 @@ const RETRIES: u32 = 3;
 pub struct Terms {
     /// The method of the delivery.
     pub method: String,
-    /// Between the publish, or a schedule's tick, and the first attempt.
+    /// The delay between the publish, or a schedule's tick, and the first attempt.
     pub delay: Option<Millis>,
     /// The number of times that a failed delivery is tried again.
     pub retries: u32,
@@ -23,81 +23,83 @@ pub struct Terms {
     pub retry_delay: Option<String>,
     /// The longest time that one attempt may take.
     pub timeout: Millis,
-    /// The callback that is told of each attempt.
+    /// The callback after each attempt.
     pub callback: Option<Callback>,
-    /// The callback that is told of a final failure.
+    /// The callback after the last failure.
     pub failure_callback: Option<Callback>,
-    /// The id by which another message is the same.
+    /// The id by which QStash recognises a duplicate of the message.
     pub deduplication_id: Option<String>,
-    /// With whom the deliveries share their pace.
+    /// The flow control, which limits deliveries at the same time.
     pub flow: Option<FlowTerms>,
-    /// The headers beside QStash's own, with names as in `Content-Type`.
+    /// The headers for the destination, with names as in `Content-Type`.
     pub headers: Vec<(String, String)>,
-    /// By what it is found in the logs.
+    /// The labels by which the message is found in the log.
     pub labels: Vec<String>,
 }
 
-/// A message about a message.
+/// A message that carries the outcome of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
-    /// Its destination.
+    /// The destination.
     pub url: String,
-    /// Its own terms.
+    /// The terms of its own delivery.
     pub terms: Box<Terms>,
 }
 
-/// The pace of all messages with the same key.
+/// The flow control of all messages with the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowTerms {
-    /// The key that they share.
+    /// The key.
     pub key: String,
-    /// The most that are under way at the same time.
+    /// The most deliveries at the same time.
     pub parallelism: u32,
 }
 
 impl Terms {
     /// Reads the headers of a call, or refuses them as the service would. A header for QStash that
-    /// is not read here is refused as well: its sender would take it for done.
-    pub fn read(headers: &[(String, String)]) -> Result<Self, Refused> {
-        if let Some((name, _)) = headers.iter().find(|(name, _)| !is_understood(name)) {
-            return Err(Refused::lacks(&format!("header {}", canonical(name))));
+    /// is unknown here is refused as well: its sender would believe that it has its effect.
+    pub fn read(headers: &[(String, String)]) -> Result<Self, Refusal> {
+        if let Some((name, _)) = headers.iter().find(|(name, _)| !is_known_header(name)) {
+            return Err(Refusal::lacks(&format!("header {}", canonical(name))));
         }
         let mut terms = Self::for_prefix("upstash-", headers, RETRIES)?;
-        let id = headers.named("upstash-deduplication-id").filter(|id| !id.is_empty());
+        let id = headers.value("upstash-deduplication-id").filter(|id| !id.is_empty());
         terms.deduplication_id = id.map(str::to_owned);
         terms.flow = flow(headers)?;
         terms.callback = Callback::read("upstash-callback", headers, terms.retries)?;
         terms.failure_callback =
             Callback::read("upstash-failure-callback", headers, terms.retries)?;
-        let labels = headers.named("upstash-label").unwrap_or_default().split(',');
+        let labels = headers.value("upstash-label").unwrap_or_default().split(',');
         terms.labels = labels.map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
-        if let Some(value) = headers.named("content-type") {
+        if let Some(value) = headers.value("content-type") {
             terms.headers.push(("Content-Type".to_owned(), value.to_owned()));
         }
         Ok(terms)
     }
 
-    /// The part that a message and its callbacks have in common, each under its own prefix.
+    /// Reads the headers that messages and callbacks have in common, each under its own prefix.
     fn for_prefix(
         prefix: &str,
         headers: &[(String, String)],
         retries: u32,
-    ) -> Result<Self, Refused> {
-        let own = |name: &str| headers.named(&format!("{prefix}{name}"));
-        let method = own("method").unwrap_or("POST").to_uppercase();
+    ) -> Result<Self, Refusal> {
+        let header = |name: &str| headers.value(&format!("{prefix}{name}"));
+        let method = header("method").unwrap_or("POST").to_uppercase();
         if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
-            return Err(Refused::bad(format!("invalid method {method}")));
+            return Err(Refusal::bad(format!("invalid method {method}")));
         }
-        let retry_delay = own("retry-delay").map(str::to_owned);
+        let retry_delay = header("retry-delay").map(str::to_owned);
         if let Some(text) = &retry_delay {
-            expression::evaluate(text, 0)
-                .map_err(|why| Refused::bad(format!("invalid retry delay expression: {why}")))?;
+            expression::evaluate(text, 0).map_err(|error| {
+                Refusal::bad(format!("invalid retry delay expression: {error}"))
+            })?;
         }
-        let timeout = own("timeout").map(|text| length("timeout", text)).transpose()?;
+        let timeout = header("timeout").map(|text| length("timeout", text)).transpose()?;
         let mut terms = Self {
             method,
-            delay: own("delay").map(|text| length("delay", text)).transpose()?,
-            retries: own("retries").map_or(Ok(retries), |text| number("Upstash-Retries", text))?,
+            delay: header("delay").map(|text| length("delay", text)).transpose()?,
+            retries: header("retries")
+                .map_or(Ok(retries), |text| number("Upstash-Retries", text))?,
             retry_delay,
             timeout: timeout.unwrap_or(LONGEST_ANSWER).min(LONGEST_ANSWER),
             callback: None,
@@ -116,8 +118,8 @@ impl Terms {
         Ok(terms)
     }
 
-    /// The timeout, where the message is about one.
-    pub fn said_timeout(&self) -> Option<Millis> {
+    /// The timeout, if the message sets one.
+    pub fn explicit_timeout(&self) -> Option<Millis> {
         Some(self.timeout).filter(|timeout| *timeout != LONGEST_ANSWER)
     }
 }
@@ -127,17 +129,17 @@ impl Callback {
         name: &str,
         headers: &[(String, String)],
         retries: u32,
-    ) -> Result<Option<Self>, Refused> {
-        let Some(url) = headers.named(name) else {
+    ) -> Result<Option<Self>, Refusal> {
+        let Some(url) = headers.value(name) else {
             return Ok(None);
         };
-        check_url(url).map_err(|error| Refused::bad(format!("invalid callback url: {error}")))?;
+        check_url(url).map_err(|error| Refusal::bad(format!("invalid callback url: {error}")))?;
         let terms = Terms::for_prefix(&format!("{name}-"), headers, retries)?;
         Ok(Some(Self { url: url.to_owned(), terms: Box::new(terms) }))
     }
 }
 
-/// Says what is wrong with a destination, in the service's words.
+/// Checks the URL of a destination. The error has the service's words.
 pub fn check_url(url: &str) -> Result<(), String> {
     let lower = url.get(..8).unwrap_or(url).to_lowercase();
     if !lower.starts_with("http://") && !lower.starts_with("https://") {
@@ -145,19 +147,19 @@ pub fn check_url(url: &str) -> Result<(), String> {
     }
     match url::Url::parse(url) {
         Ok(_) => Ok(()),
-        Err(why) => Err(format!("endpoint is not a URL: {why}")),
+        Err(error) => Err(format!("endpoint is not a URL: {error}")),
     }
 }
 
-/// Says whether a header of the call, by its name in small letters, is for QStash.
+/// Says whether a header, by its name in small letters, is a setting of QStash.
 pub fn is_setting(name: &str) -> bool {
     name.starts_with("upstash-")
 }
 
-/// Says whether a header of the call is read here, or not for QStash. Clients tell of themselves in
-/// headers of telemetry, which ask for nothing.
-fn is_understood(name: &str) -> bool {
-    const OF_MESSAGES: [&str; 8] = [
+/// Says whether a header is known here, or is no setting of QStash. Clients describe themselves in
+/// headers of telemetry, which change nothing.
+fn is_known_header(name: &str) -> bool {
+    const MESSAGE_HEADERS: [&str; 8] = [
         "callback",
         "failure-callback",
         "deduplication-id",
@@ -167,7 +169,7 @@ fn is_understood(name: &str) -> bool {
         "label",
         "telemetry-",
     ];
-    const OF_ALL: [&str; 5] = ["method", "retries", "retry-delay", "timeout", "forward-"];
+    const COMMON_HEADERS: [&str; 5] = ["method", "retries", "retry-delay", "timeout", "forward-"];
     let is_known = |known: &[&str], name: &str| {
         known
             .iter()
@@ -177,43 +179,43 @@ fn is_understood(name: &str) -> bool {
     let Some(name) = name.strip_prefix("upstash-") else {
         return true;
     };
-    let of_callback =
+    let callback_header =
         ["callback-", "failure-callback-"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
-    match of_callback {
-        Some(name) => is_known(&OF_ALL, name),
-        None => is_known(&OF_ALL, name) || is_known(&OF_MESSAGES, name),
+    match callback_header {
+        Some(name) => is_known(&COMMON_HEADERS, name),
+        None => is_known(&COMMON_HEADERS, name) || is_known(&MESSAGE_HEADERS, name),
     }
 }
 
-fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refused> {
-    let value = headers.named("upstash-flow-control-value");
-    let Some(key) = headers.named("upstash-flow-control-key") else {
+fn flow(headers: &[(String, String)]) -> Result<Option<FlowTerms>, Refusal> {
+    let value = headers.value("upstash-flow-control-value");
+    let Some(key) = headers.value("upstash-flow-control-key") else {
         return match value {
             None => Ok(None),
-            Some(_) => Err(Refused::bad("flow control value without a key")),
+            Some(_) => Err(Refusal::bad("flow control value without a key")),
         };
     };
     let value = value.unwrap_or_default().trim();
     let parallelism = match value.strip_prefix("parallelism=") {
         Some(count) if !count.contains(',') => number("parallelism", count)?,
-        _ => return Err(Refused::lacks(&format!("flow control {value:?} but a parallelism"))),
+        _ => return Err(Refusal::lacks(&format!("flow control {value:?} but a parallelism"))),
     };
     match parallelism {
-        0 => Err(Refused::bad("flow control parallelism is at least 1")),
+        0 => Err(Refusal::bad("flow control parallelism is at least 1")),
         parallelism => Ok(Some(FlowTerms { key: key.to_owned(), parallelism })),
     }
 }
 
-fn length(what: &str, text: &str) -> Result<Millis, Refused> {
-    span(text.trim()).ok_or_else(|| Refused::bad(format!("invalid {what} {text}")))
+fn length(what: &str, text: &str) -> Result<Millis, Refusal> {
+    span(text.trim()).ok_or_else(|| Refusal::bad(format!("invalid {what} {text}")))
 }
 
-/// A whole number of a header or a query.
-pub fn number<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Refused> {
-    text.trim().parse().map_err(|_| Refused::bad(format!("invalid {what} {text}")))
+/// Reads a whole number from a header.
+fn number<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Refusal> {
+    text.trim().parse().map_err(|_| Refusal::bad(format!("invalid {what} {text}")))
 }
 
-/// `content-type` as `Content-Type`, which is how the service tells header names.
+/// Spells the name of a header as the service does: `content-type` becomes `Content-Type`.
 pub fn canonical(name: &str) -> String {
     let words = name.split('-').map(|word| {
         let mut letters = word.chars();
@@ -227,7 +229,7 @@ pub fn canonical(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(headers: &[(&str, &str)]) -> Result<Terms, Refused> {
+    fn read(headers: &[(&str, &str)]) -> Result<Terms, Refusal> {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         Terms::read(&headers)
     }

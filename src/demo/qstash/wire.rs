@@ -1,5 +1,4 @@
-//! The shapes of the API's answers. A field that has nothing to say is left out, as the service
-//! does.
+//! The shapes of the API's answers. A field without a value is left out, as the service does.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use super::message::{CALLER_IP, Message};
 use super::state::{DeadLetter, LogEntry, LogState, Receipt, Response, Schedule, TickState};
 use super::terms::{Terms, canonical};
 
-/// The message that was accepted, or the one that it is the same as.
+/// The answer to a publish: the id of the message, or of the one that it duplicates.
 pub fn published(receipt: &Receipt) -> Value {
     let mut answer = json!({ "messageId": receipt.message_id });
     if receipt.deduplicated {
@@ -26,8 +25,8 @@ pub fn message(message: &Message) -> Value {
 }
 
 fn message_fields(message: &Message) -> Map<String, Value> {
-    let mut told = terms_fields(&message.terms);
-    told.extend(fields([
+    let mut fields = terms_fields(&message.terms);
+    fields.extend(present([
         ("messageId", message.id.as_str().into()),
         ("url", message.url.as_str().into()),
         ("scheduleId", message.schedule_id.clone().into()),
@@ -35,34 +34,34 @@ fn message_fields(message: &Message) -> Map<String, Value> {
         ("notBefore", message.not_before.into()),
         ("createdAt", message.created_at.into()),
     ]));
-    told.extend([bytes("body", "bodyBase64", &message.body)]);
-    told
+    fields.extend([bytes("body", "bodyBase64", &message.body)]);
+    fields
 }
 
-/// A dead letter: the message, and why it is dead.
+/// A dead letter: the message, and its last answer.
 pub fn dead_letter(letter: &DeadLetter) -> Value {
-    let mut told = message_fields(&letter.message);
-    told.insert("dlqId".to_owned(), letter.dlq_id.as_str().into());
-    told.extend(response_fields(&letter.response));
-    told.extend([bytes("responseBody", "responseBodyBase64", &letter.response.body)]);
-    Value::Object(told)
+    let mut fields = message_fields(&letter.message);
+    fields.insert("dlqId".to_owned(), letter.dlq_id.as_str().into());
+    fields.extend(response_fields(&letter.response));
+    fields.extend([bytes("responseBody", "responseBodyBase64", &letter.response.body)]);
+    Value::Object(fields)
 }
 
-/// A step in the log, whose body is base64 always.
+/// A step in the log. Its body is always base64.
 pub fn log_entry(entry: &LogEntry) -> Value {
-    let mut told = message_fields(&entry.message);
+    let mut fields = message_fields(&entry.message);
     let body = STANDARD.encode(&entry.message.body);
-    told.remove("bodyBase64");
+    fields.remove("bodyBase64");
     let renamed = [
         ("callbackHeader", "callbackHeaders"),
         ("failureCallbackHeader", "failureCallbackHeaders"),
         ("retryDelayExpression", "retryDelayExpr"),
     ];
-    for (of_message, of_log) in renamed {
-        let value = told.remove(of_message);
-        told.extend(value.map(|value| (of_log.to_owned(), value)));
+    for (message_name, log_name) in renamed {
+        let value = fields.remove(message_name);
+        fields.extend(value.map(|value| (log_name.to_owned(), value)));
     }
-    told.extend(fields([
+    fields.extend(present([
         ("time", entry.time.into()),
         ("state", entry.state.name().into()),
         ("body", body.into()),
@@ -70,22 +69,22 @@ pub fn log_entry(entry: &LogEntry) -> Value {
         ("nextDeliveryTime", entry.next_delivery.into()),
     ]));
     if let Some(response) = &entry.response {
-        told.extend(response_fields(response));
+        fields.extend(response_fields(response));
         let text = String::from_utf8_lossy(&response.body);
-        told.insert("responseBody".to_owned(), text.clone().into());
+        fields.insert("responseBody".to_owned(), text.clone().into());
         if matches!(entry.state, LogState::Error | LogState::Retry | LogState::Failed) {
             let error = response.error.clone().unwrap_or_else(|| text.into_owned());
-            told.insert("error".to_owned(), error.into());
+            fields.insert("error".to_owned(), error.into());
         }
     }
-    Value::Object(told)
+    Value::Object(fields)
 }
 
 /// A schedule.
 pub fn schedule(schedule: &Schedule) -> Value {
-    let mut told = terms_fields(&schedule.terms);
+    let mut fields = terms_fields(&schedule.terms);
     let delay = schedule.terms.delay.map(|delay| delay / 1000);
-    told.extend(fields([
+    fields.extend(present([
         ("scheduleId", schedule.id.as_str().into()),
         ("cron", schedule.ticks.text().into()),
         ("createdAt", schedule.created_at.into()),
@@ -99,10 +98,10 @@ pub fn schedule(schedule: &Schedule) -> Value {
     ]));
     let states = schedule.last_states.iter().map(|(id, state)| (id.clone(), tick(*state)));
     if schedule.last.is_some() {
-        told.insert("lastScheduleStates".to_owned(), Value::Object(states.collect()));
+        fields.insert("lastScheduleStates".to_owned(), Value::Object(states.collect()));
     }
-    told.extend([bytes("body", "bodyBase64", &schedule.body)]);
-    Value::Object(told)
+    fields.extend([bytes("body", "bodyBase64", &schedule.body)]);
+    Value::Object(fields)
 }
 
 fn tick(state: TickState) -> Value {
@@ -113,7 +112,7 @@ fn tick(state: TickState) -> Value {
     }
 }
 
-/// Headers as the service tells them: canonical name to a list of values.
+/// Headers in the service's form: canonical names with lists of values.
 pub fn header_map(headers: &[(String, String)]) -> Value {
     let mut map: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, value) in headers {
@@ -128,11 +127,11 @@ fn terms_fields(terms: &Terms) -> Map<String, Value> {
     let callback = terms.callback.as_ref();
     let failure = terms.failure_callback.as_ref();
     let labels = (!terms.labels.is_empty()).then(|| json!(terms.labels));
-    let told = fields([
+    let fields = present([
         ("method", terms.method.as_str().into()),
         ("header", header_map(&terms.headers)),
         ("callerIP", CALLER_IP.into()),
-        ("timeout", terms.said_timeout().map(|timeout| timeout / 1000).into()),
+        ("timeout", terms.explicit_timeout().map(|timeout| timeout / 1000).into()),
         ("callback", callback.map(|callback| callback.url.clone()).into()),
         ("failureCallback", failure.map(|callback| callback.url.clone()).into()),
         ("callbackHeader", callback.map(|callback| header_map(&callback.terms.headers)).into()),
@@ -146,23 +145,23 @@ fn terms_fields(terms: &Terms) -> Map<String, Value> {
         ("label", terms.labels.first().cloned().into()),
         ("labels", labels.into()),
     ]);
-    told.collect()
+    fields.collect()
 }
 
 fn response_fields(response: &Response) -> Map<String, Value> {
-    let told = [
+    let fields = [
         ("responseStatus", response.status.into()),
         ("responseHeader", header_map(&response.headers)),
     ];
-    fields(told).collect()
+    present(fields).collect()
 }
 
-fn fields<const N: usize>(pairs: [(&str, Value); N]) -> impl Iterator<Item = (String, Value)> {
-    let said = pairs.into_iter().filter(|(_, value)| !value.is_null());
-    said.map(|(name, value)| (name.to_owned(), value))
+fn present<const N: usize>(pairs: [(&str, Value); N]) -> impl Iterator<Item = (String, Value)> {
+    let set = pairs.into_iter().filter(|(_, value)| !value.is_null());
+    set.map(|(name, value)| (name.to_owned(), value))
 }
 
-/// Bytes as text where they are text, or else as base64 under the other name.
+/// Bytes as a text under the first name, or as base64 under the second if they are no UTF-8.
 fn bytes(text: &str, base64: &str, bytes: &[u8]) -> (String, Value) {
     match std::str::from_utf8(bytes) {
         Ok(body) => (text.to_owned(), body.into()),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::serve::interrupted;
 use super::terminal::output::Exit;
 use crate::demo::qstash::{
-    Attempt, Courier, Delivered, HttpCourier, LocalQStash, Options, PUBLIC_CURRENT_KEY,
+    Attempt, Courier, DeliveryOutcome, HttpCourier, LocalQStash, Options, PUBLIC_CURRENT_KEY,
 };
 
 #[derive(Debug, clap::Args)]
@@ -75,13 +75,13 @@ struct Telling {
 
 #[async_trait]
 impl Courier for Telling {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         let delivered = self.courier.deliver(attempt).await;
         let Attempt { message_id, schedule_id, retried, url, method, .. } = attempt;
         let came_back = match &delivered {
-            Delivered::Answered { status, .. } => status.to_string(),
-            Delivered::Failed { why } => why.clone(),
-            Delivered::Late { after, .. } => format!("an answer in {after:?}"),
+            DeliveryOutcome::Answered { status, .. } => status.to_string(),
+            DeliveryOutcome::Failed { reason } => reason.clone(),
+            DeliveryOutcome::Late { after, .. } => format!("an answer in {after:?}"),
         };
         let schedule = schedule_id.as_deref().map(|id| format!(" of {id}")).unwrap_or_default();
         let attempt = retried + 1;

@@ -118,7 +118,7 @@ async fn the_exit_follows_from_the_remedy() {
         assert_eq!(refused.code, expected, "{refused:?}");
         assert!(refused.stderr.contains(said) && refused.stdout.is_empty(), "{refused:?}");
     }
-    qstash.set_down(true);
+    qstash.faults().set_down(true);
     let down = deployment.terminal(&["schedule", "list", "--json"]).await;
     assert_eq!((down.code, &down.json()["error"]["retry"]), (1, &true.into()), "{down:?}");
 }

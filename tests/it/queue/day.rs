@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::json;
-use syncline::demo::qstash::{Attempt, Courier, Delivered, HttpCourier, LocalQStash, Options};
+use syncline::demo::qstash::{
+    Attempt, Courier, DeliveryOutcome, HttpCourier, LocalQStash, Options,
+};
 use syncline::demo::random_key;
 use syncline::edge::calling::SCHEDULE_PATH;
 use tokio::sync::{Mutex, OnceCell};
@@ -74,7 +76,7 @@ impl Rough {
 
     /// Kills the function while a run is under way, if the delivery begins one. The dead run's
     /// lease ends at once: QStash's clock has waited for it, the database's has not.
-    async fn kill(&self, attempt: &Attempt) -> Delivered {
+    async fn kill(&self, attempt: &Attempt) -> DeliveryOutcome {
         let under_way = async {
             let running = "select count(*) from sync_metadata where sync_status = 'running'";
             loop {
@@ -92,7 +94,7 @@ impl Rough {
         let over = "update sync_state set value = value || jsonb_build_object(\
             'expires_at', clock_timestamp()) where key like 'lease:%'";
         self.target.batch_execute(over).await.expect("the target takes it");
-        Delivered::Failed { why: "killed".to_owned() }
+        DeliveryOutcome::Failed { reason: "killed".to_owned() }
     }
 
     fn count(&self, fate: Fate) -> u32 {
@@ -102,8 +104,8 @@ impl Rough {
 
 #[async_trait]
 impl Courier for Rough {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
-        let lost = || Delivered::Failed { why: "lost".to_owned() };
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
+        let lost = || DeliveryOutcome::Failed { reason: "lost".to_owned() };
         match self.fate().await {
             Fate::Fine => self.courier.deliver(attempt).await,
             Fate::Lost => lost(),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::json;
-use syncline::demo::qstash::{Attempt, Courier, Delivered, HttpCourier, LogState};
+use syncline::demo::qstash::{Attempt, Courier, DeliveryOutcome, HttpCourier, LogState};
 
 use crate::world::door::told;
 use crate::world::pair::{Pair, SYNC_PATH, TOKEN};
@@ -168,7 +168,7 @@ async fn a_continuation_that_comes_again_does_not_fork_the_chain() {
 async fn when_the_continuation_cannot_be_published_the_answer_says_so_and_the_next_tick_goes_on() {
     let queued = Queued::over(backlog(30).await, &[]).await;
     queued.schedule().await;
-    queued.qstash.set_down(true);
+    queued.qstash.faults().set_down(true);
 
     let (status, body) = queued.manual().await;
 
@@ -181,7 +181,7 @@ async fn when_the_continuation_cannot_be_published_the_answer_says_so_and_the_ne
     let now = queued.qstash.now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     queued.qstash.advance(Duration::from_millis(next) - now).await;
     assert_eq!(queued.answers(), [503]);
-    queued.qstash.set_down(false);
+    queued.qstash.faults().set_down(false);
     queued.qstash.advance(Duration::from_secs(60)).await;
     let answers = queued.answers();
     assert_eq!(answers[..2], [503, 200], "the retry publishes it");
@@ -193,9 +193,9 @@ async fn when_the_continuation_cannot_be_published_the_answer_says_so_and_the_ne
 async fn a_tick_after_a_lost_chain_goes_on_where_it_stopped() {
     let queued = Queued::over(backlog(20).await, &[]).await;
     queued.schedule().await;
-    queued.qstash.set_down(true);
+    queued.qstash.faults().set_down(true);
     queued.qstash.advance(SIX_HOURS).await;
-    queued.qstash.set_down(false);
+    queued.qstash.faults().set_down(false);
     let lost = queued.qstash.dead_letters();
     let is_tick = |url: &str| url.ends_with(SYNC_PATH);
     assert_eq!(lost.iter().filter(|lost| is_tick(&lost.message.url)).count(), 1);
@@ -208,11 +208,11 @@ async fn a_tick_after_a_lost_chain_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn a_busy_qstash_is_asked_again_when_it_says() {
     let queued = Queued::over(backlog(40).await, &[]).await;
-    queued.qstash.refuse_next(1, 429, &[("Retry-After", "1")]);
+    queued.qstash.faults().refuse(1, 429, &[("Retry-After", "1")]);
     let (status, body) = queued.manual().await;
     assert_eq!((status, &body["continuation"]["published"]), (200, &json!(true)), "{body}");
 
-    queued.qstash.refuse_next(1, 500, &[]);
+    queued.qstash.faults().refuse(1, 500, &[]);
     queued.qstash.advance(Duration::from_secs(60)).await;
     assert!(queued.answers().iter().all(|status| *status == 200), "{:?}", queued.answers());
     queued.pair.assert_settled(&["items"]).await;
@@ -225,7 +225,7 @@ async fn a_used_up_quota_and_a_wrong_token_are_told_and_not_retried() {
         (401, &[], "qstash_token"),
     ] {
         let queued = Queued::over(backlog(40).await, &[]).await;
-        queued.qstash.refuse_next(4, status, headers);
+        queued.qstash.faults().refuse(4, status, headers);
         let (status, body) = queued.manual().await;
         assert_eq!((status, &body["error"]["code"]), (489, &json!(code)), "{body}");
         assert!(!body.to_string().contains(queued.qstash.token()), "{body}");
@@ -235,7 +235,7 @@ async fn a_used_up_quota_and_a_wrong_token_are_told_and_not_retried() {
 #[tokio::test]
 async fn an_answer_of_qstash_that_is_lost_publishes_once() {
     let queued = Queued::over(backlog(40).await, &[]).await;
-    queued.qstash.lose_answers(1);
+    queued.qstash.faults().lose_answers(1);
     let (status, body) = queued.manual().await;
     assert_eq!((status, &body["continuation"]["published"]), (200, &json!(true)), "{body}");
     assert_eq!(queued.qstash.pending(), 1);
@@ -245,16 +245,16 @@ async fn an_answer_of_qstash_that_is_lost_publishes_once() {
 async fn a_signing_clock_that_is_five_minutes_fast_is_let_in_and_a_slow_one_is_not() {
     let queued = Queued::over(items(1).await, &[]).await;
     queued.schedule().await;
-    queued.qstash.set_skew(290);
+    queued.qstash.faults().set_skew(290);
     queued.qstash.advance(SIX_HOURS).await;
     assert_eq!(queued.answers(), [200]);
 
-    queued.qstash.set_skew(-310);
+    queued.qstash.faults().set_skew(-310);
     queued.qstash.advance(SIX_HOURS).await;
     let refused = queued.answers();
     assert!(refused[1..].iter().all(|status| *status == 401), "{refused:?}");
 
-    queued.qstash.set_skew(0);
+    queued.qstash.faults().set_skew(0);
     queued.qstash.advance(SIX_HOURS).await;
     assert_eq!(queued.answers().last(), Some(&200), "once it is right, all is well");
 }
@@ -304,9 +304,9 @@ struct Slow(HttpCourier);
 
 #[async_trait]
 impl Courier for Slow {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         let then = Box::new(self.0.deliver(attempt).await);
-        Delivered::Late { after: Duration::from_secs(150), then }
+        DeliveryOutcome::Late { after: Duration::from_secs(150), then }
     }
 }
 

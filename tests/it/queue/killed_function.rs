@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use syncline::demo::qstash::{Attempt, Courier, Delivered, HttpCourier, LocalQStash, Options};
+use syncline::demo::qstash::{
+    Attempt, Courier, DeliveryOutcome, HttpCourier, LocalQStash, Options,
+};
 use tokio_postgres::Client;
 
 use crate::world::killable::Killable;
@@ -24,14 +26,14 @@ struct Killer {
 
 #[async_trait]
 impl Courier for Killer {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         match attempt.retried {
             0 => tokio::select! {
                 early = self.courier.deliver(attempt) => panic!("answered: {early:?}"),
                 () = self.proxy.holds() => {
                     self.function.restart(&[("TARGET_DATABASE_URL", &self.target_url)]);
                     self.proxy.resume();
-                    Delivered::Failed { why: "killed".to_owned() }
+                    DeliveryOutcome::Failed { reason: "killed".to_owned() }
                 }
             },
             1 => self.courier.deliver(attempt).await,

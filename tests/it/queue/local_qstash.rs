@@ -1,5 +1,6 @@
 //! The local QStash delivers: to a real destination, on the real clock and on a stepped one.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use sha2::{Digest, Sha256};
 use syncline::demo::qstash::{
-    Attempt, Courier, Delivered, HttpCourier, LocalQStash, LogState, Options, SignWith,
+    Attempt, Courier, DeliveryOutcome, HttpCourier, LocalQStash, LogState, Options,
 };
 
 use crate::world::qstash::post::{Post, claims, morning};
@@ -42,18 +43,20 @@ async fn a_message_arrives_as_it_was_sent_and_is_signed_for_its_url() {
 
 #[tokio::test]
 async fn each_attempt_is_signed_anew_and_keeps_the_message_s_id() {
-    let options = Options { sign_with: SignWith::VirtualTime, ..Options::stepped(morning()) };
-    let post = Post::with(options).await;
+    let post = Post::open().await;
     post.receiver.answer_next(&[(500, &[]), (503, &[("Retry-After", "90")])]);
     let (_, published) = post.publish("/sync", &[]).await;
     post.qstash.advance(HOUR).await;
 
     let arrived = post.receiver.arrived();
     let key = post.qstash.current_key();
-    let issued =
-        arrived.iter().map(|request| claims(request, &key).unwrap()["iat"].as_i64().unwrap());
-    let issued: Vec<i64> = issued.map(|issued| issued - seconds(morning())).collect();
-    assert_eq!(issued, [0, 12, 102]);
+    let ids = arrived.iter().map(|request| claims(request, &key).unwrap()["jti"].to_string());
+    assert_eq!(ids.collect::<BTreeSet<String>>().len(), 3);
+    let logs = post.qstash.logs();
+    let attempts = logs.iter().filter(|entry| entry.state == LogState::Active);
+    let attempts: Vec<i64> =
+        attempts.map(|entry| (entry.time / 1000) as i64 - seconds(morning())).collect();
+    assert_eq!(attempts, [0, 12, 102]);
     for (attempt, retried) in arrived.iter().zip(["0", "1", "2"]) {
         assert_eq!(attempt.header("upstash-message-id"), published["messageId"]);
         assert_eq!(attempt.header("upstash-retried"), retried);
@@ -108,7 +111,7 @@ async fn the_next_key_signs_after_a_rotation() {
 #[tokio::test]
 async fn a_clock_that_is_off_is_off_in_the_signature() {
     let post = Post::open().await;
-    post.qstash.set_skew(-600);
+    post.qstash.faults().set_skew(-600);
     post.publish("/sync", &[]).await;
     post.qstash.settle().await;
     let claims = claims(&post.receiver.arrived()[0], &post.qstash.current_key()).unwrap();
@@ -143,8 +146,8 @@ impl<F> Odd<F> {
 }
 
 #[async_trait]
-impl<F: Fn(Delivered) -> Delivered + Send + Sync> Courier for Odd<F> {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+impl<F: Fn(DeliveryOutcome) -> DeliveryOutcome + Send + Sync> Courier for Odd<F> {
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         self.attempts.lock().unwrap().push(attempt.clone());
         (self.carry)(self.http.deliver(attempt).await)
     }
@@ -152,7 +155,7 @@ impl<F: Fn(Delivered) -> Delivered + Send + Sync> Courier for Odd<F> {
 
 #[tokio::test]
 async fn a_courier_may_lose_an_answer() {
-    let courier = Odd::new(|_| Delivered::Failed { why: "lost".to_owned() });
+    let courier = Odd::new(|_| DeliveryOutcome::Failed { reason: "lost".to_owned() });
     let options = Options::stepped(morning()).with_courier(courier.clone());
     let post = Post::with(options).await;
     post.publish("/sync", &[("Upstash-Retries", "1")]).await;
@@ -169,7 +172,7 @@ async fn a_courier_may_lose_an_answer() {
 #[tokio::test]
 async fn a_late_answer_keeps_a_run_under_way_for_hours() {
     let after = 2 * HOUR;
-    let courier = Odd::new(move |then| Delivered::Late { after, then: Box::new(then) });
+    let courier = Odd::new(move |then| DeliveryOutcome::Late { after, then: Box::new(then) });
     let post = Post::with(Options::stepped(morning()).with_courier(courier)).await;
     let flow = ("Upstash-Flow-Control-Value", "parallelism=1");
     let flow = [("Upstash-Flow-Control-Key", "sync"), flow];
@@ -199,7 +202,7 @@ struct Continuing {
 
 #[async_trait]
 impl Courier for Continuing {
-    async fn deliver(&self, attempt: &Attempt) -> Delivered {
+    async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         let call = self.call.lock().unwrap().take();
         if let Some(call) = call {
             call.send().await.unwrap();
@@ -229,7 +232,7 @@ struct Hanging;
 
 #[async_trait]
 impl Courier for Hanging {
-    async fn deliver(&self, _: &Attempt) -> Delivered {
+    async fn deliver(&self, _: &Attempt) -> DeliveryOutcome {
         std::future::pending().await
     }
 }

@@ -33,8 +33,8 @@ async fn the_public_keys_are_told_where_they_were_asked_for() {
 async fn a_call_may_be_refused_on_request() {
     let post = Post::open().await;
     let quota = [("Retry-After", "3"), ("RateLimit-Limit", "1000")];
-    post.qstash.refuse_next(1, 429, &quota);
-    post.qstash.refuse_next(1, 500, &[]);
+    post.qstash.faults().refuse(1, 429, &quota);
+    post.qstash.faults().refuse(1, 500, &[]);
 
     let url = format!("publish/{}", post.receiver.url);
     let answer = post.call("POST", &url).send().await.unwrap();
@@ -52,9 +52,9 @@ async fn a_call_may_be_refused_on_request() {
 async fn a_qstash_that_is_down_closes_connections_and_does_nothing() {
     let post = Post::open().await;
     let call = || post.call("POST", &format!("publish/{}", post.receiver.url)).send();
-    post.qstash.set_down(true);
+    post.qstash.faults().set_down(true);
     assert!(call().await.is_err());
-    post.qstash.set_down(false);
+    post.qstash.faults().set_down(false);
     assert_eq!((post.qstash.pending(), call().await.unwrap().status().as_u16()), (0, 200));
 }
 
@@ -65,7 +65,7 @@ async fn a_publish_whose_answer_was_lost_is_deduplicated_by_its_id() {
         let call = post.call("POST", &format!("publish/{}", post.receiver.url));
         call.header("Upstash-Deduplication-Id", "run-1").send()
     };
-    post.qstash.lose_answers(1);
+    post.qstash.faults().lose_answers(1);
     assert!(call().await.is_err());
     let (status, again) = told(call().await.unwrap()).await;
     assert_eq!((status, &again["deduplicated"]), (202, &true.into()));

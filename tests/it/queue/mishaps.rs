@@ -81,7 +81,7 @@ async fn a_problem_of_one_table_does_not_make_a_failed_publication_final() {
     .await;
     let queued = Queued::over(pair, &[]).await;
     queued.schedule().await;
-    queued.qstash.set_down(true);
+    queued.qstash.faults().set_down(true);
     let (status, body) = queued.manual().await;
     assert_eq!(status, 503, "{body}");
 }
@@ -112,7 +112,7 @@ async fn what_a_retry_mends_is_retried_although_another_table_needs_a_person() {
 #[tokio::test]
 async fn a_publication_that_finds_no_qstash_is_no_missing_schedule_and_no_bad_request() {
     let queued = Queued::over(backlog("", "").await, &[]).await;
-    queued.qstash.refuse_next(1, 404, &[]);
+    queued.qstash.faults().refuse(1, 404, &[]);
     let call = queued.delivery(SYNC_PATH, "msg_1", "{}");
     let (status, body) = told(call.send().await.unwrap()).await;
     assert_eq!(status, 489, "{body}");

@@ -1,4 +1,4 @@
-//! A call of the API as it came, and the parts of it that several routes read; and an answer.
+//! A call of the API with the parts that several routes read, and an answer.
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -6,27 +6,27 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use crate::demo::qstash::terms::is_setting;
-use crate::demo::qstash::{Named, Refused};
+use crate::demo::qstash::{HeaderLookup, Refusal};
 
-/// A call as it came.
+/// A call.
 pub(super) struct Call {
     pub(super) method: String,
-    /// Without the query.
+    /// The path, without the query.
     pub(super) path: String,
-    /// As it came.
+    /// The query, not decoded.
     query: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }
 
-/// An answer: a status, and JSON where there is any.
+/// An answer: a status, and JSON unless the body is empty.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Option<Value>,
 }
 
 impl Answer {
-    pub(super) fn with(body: Value) -> Self {
+    pub(super) fn json(body: Value) -> Self {
         Self { status: 200, body: Some(body) }
     }
 
@@ -36,23 +36,23 @@ impl Answer {
 }
 
 impl Call {
-    pub(super) fn of(parts: &axum::http::request::Parts, body: Bytes) -> Self {
+    pub(super) fn new(parts: &axum::http::request::Parts, body: Bytes) -> Self {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let named = parts.headers.iter();
-        let named = named.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        let headers = parts.headers.iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
         Self {
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
-            headers: named.collect(),
+            headers: headers.collect(),
             body,
         }
     }
 
     pub(super) fn is_authorized(&self, token: &str) -> bool {
-        let bearer = self.headers.named("authorization").and_then(|text| text.split_once(' '));
+        let bearer = self.headers.value("authorization").and_then(|text| text.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        bearer.is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(token.as_bytes()).into())
+        bearer.is_some_and(|(_, text)| text.trim().as_bytes().ct_eq(token.as_bytes()).into())
     }
 
     /// The query's names and values, decoded.
@@ -66,45 +66,46 @@ impl Call {
         pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
     }
 
-    /// The rest of a path as a destination, with the query as it came: the signature is about the
-    /// exact URL. The service takes settings and its token out of the query, which is not done here.
-    pub(super) fn destination(&self, rest: &str) -> Result<String, Refused> {
+    /// The URL of the destination: the rest of the path, with the query as it came, since the
+    /// signature covers the exact URL. The real service reads settings and its token from the
+    /// query; here they are refused.
+    pub(super) fn destination(&self, rest: &str) -> Result<String, Refusal> {
         let names = self.query().into_iter().map(|(name, _)| name.to_lowercase());
         let mut settings = names.filter(|name| name == "qstash_token" || is_setting(name));
         match settings.next() {
-            Some(name) => Err(Refused::lacks(&format!("{name} in a query, only in a header"))),
+            Some(name) => Err(Refusal::lacks(&format!("{name} in a query, only in a header"))),
             None if self.query.is_empty() => Ok(rest.to_owned()),
             None => Ok(format!("{rest}?{}", self.query)),
         }
     }
 
-    /// The id of the message that a list is asked for, if one is. Any other wish is refused, since
-    /// the list would be taken for what was wished.
-    pub(super) fn message_id(&self) -> Result<Option<String>, Refused> {
+    /// The id of the message whose entries a list should have, if the query names one. Any other
+    /// filter is refused: the caller would believe that the list is filtered.
+    pub(super) fn message_id(&self) -> Result<Option<String>, Refusal> {
         let mut id = None;
         for (name, value) in self.query() {
             match name.as_str() {
                 "messageId" => id = Some(value),
-                name => return Err(Refused::lacks(&format!("{name} in a query of this path"))),
+                name => return Err(Refusal::lacks(&format!("{name} in a query of this path"))),
             }
         }
         Ok(id)
     }
 
-    /// Refuses a path or a method that there is none of.
-    pub(super) fn no_route(&self) -> Refused {
-        let refused = Refused::lacks(&format!("{} {}", self.method, self.path));
-        Refused { status: 404, ..refused }
+    /// The refusal of a path or a method that the API lacks.
+    pub(super) fn route_refusal(&self) -> Refusal {
+        let refusal = Refusal::lacks(&format!("{} {}", self.method, self.path));
+        Refusal { status: 404, ..refusal }
     }
 
-    pub(super) fn json(&self) -> Result<Value, Refused> {
+    pub(super) fn json(&self) -> Result<Value, Refusal> {
         serde_json::from_slice(&self.body)
-            .map_err(|why| Refused::bad(format!("invalid JSON body: {why}")))
+            .map_err(|error| Refusal::bad(format!("invalid JSON body: {error}")))
     }
 }
 
-/// A path's segments after the first, decoded. Where nothing follows there is none: an empty id is
-/// no id.
+/// The decoded segments of a path after its first; none of an empty rest, since an empty id is no
+/// id.
 pub(super) fn segments(rest: &str) -> Vec<String> {
     let segments = rest.split('/').filter(|_| !rest.is_empty());
     segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()

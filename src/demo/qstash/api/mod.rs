@@ -1,9 +1,9 @@
-//! The HTTP side: who calls, with what, and the answer in its status and shape. A destination
-//! stands raw in the path, so routes are read from the request target as it came; a router that
-//! decodes or joins slashes would change it.
+//! The routes of the API. The URL of a destination stands in the path without encoding, so routes
+//! are read from the request target as it came: a router that decodes or joins slashes would change
+//! the URL.
 
 mod call;
-mod letters;
+mod messages;
 mod publish;
 mod schedules;
 
@@ -16,29 +16,29 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::Refused;
-use super::desk::{Desk, Keys};
+use super::Refusal;
+use super::service::{Keys, Service};
 use call::{Answer, Call, segments};
 
 /// The most bytes of a batch; a message in it has fewer.
 const LARGEST_CALL: usize = 100 * 1024 * 1024;
 
 /// Serves until the task is ended.
-pub async fn serve(listener: TcpListener, desk: Arc<Desk>) {
-    let router = Router::new().fallback(answer).with_state(desk);
+pub async fn serve(listener: TcpListener, service: Arc<Service>) {
+    let router = Router::new().fallback(answer).with_state(service);
     // `axum::serve` returns with its shutdown signal alone, and has none here.
     let _never = axum::serve(listener, router).await;
 }
 
-async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, LARGEST_CALL).await;
-    if desk.faults.is_down() {
+    if service.faults.is_down() {
         hang_up();
     }
-    if let Some((status, headers)) = desk.faults.refusal() {
-        let told = json!({ "error": "refused on request" });
-        let mut response = response(&Answer { status, body: Some(told) });
+    if let Some((status, headers)) = service.faults.refusal() {
+        let body = Some(json!({ "error": "refused on request" }));
+        let mut response = response(&Answer { status, body });
         for (name, value) in headers {
             if let (Ok(name), Ok(value)) = (name.parse::<axum::http::HeaderName>(), value.parse()) {
                 response.headers_mut().insert(name, value);
@@ -46,22 +46,22 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
         }
         return response;
     }
-    let answered = match body {
-        Ok(body) => routed(&desk, &Call::of(&parts, body)),
-        Err(_) => Err(Refused::new(413, "the request is too large")),
+    let answer = match body {
+        Ok(body) => route(&service, &Call::new(&parts, body)),
+        Err(_) => Err(Refusal::new(413, "the request is too large")),
     };
-    desk.changed.notify_one();
-    if desk.faults.loses() {
+    service.changed.notify_one();
+    if service.faults.loses_answer() {
         hang_up();
     }
-    response(&answered.unwrap_or_else(|refused| Answer {
-        status: refused.status,
-        body: Some(json!({ "error": refused.error })),
+    response(&answer.unwrap_or_else(|refusal| Answer {
+        status: refusal.status,
+        body: Some(json!({ "error": refusal.error })),
     }))
 }
 
-/// Ends the connection without an answer. The server has no call for that, but each connection is a
-/// task of its own whose end closes it; unwinding without the panic hook says nothing on stderr.
+/// Closes the connection without an answer. axum has no call for that, but each connection is a
+/// task of its own whose end closes it. Unwinding without the panic hook prints nothing on stderr.
 fn hang_up() -> ! {
     std::panic::resume_unwind(Box::new("the connection is closed on request"))
 }
@@ -76,34 +76,34 @@ fn response(answer: &Answer) -> Response {
     response.body(body).expect("the status and the header are legal")
 }
 
-fn routed(desk: &Desk, call: &Call) -> Result<Answer, Refused> {
-    if !call.is_authorized(&desk.token) {
-        return Err(Refused::new(401, "unauthorized: invalid token"));
+fn route(service: &Service, call: &Call) -> Result<Answer, Refusal> {
+    if !call.is_authorized(&service.token) {
+        return Err(Refusal::new(401, "unauthorized: invalid token"));
     }
-    let path = call.path.strip_prefix("/v2/").ok_or_else(|| call.no_route())?;
+    let path = call.path.strip_prefix("/v2/").ok_or_else(|| call.route_refusal())?;
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    let named = segments(rest);
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
-    let now = desk.clock.now();
+    let segments = segments(rest);
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let now = service.clock.now();
     match first {
-        "publish" => publish::publish(desk, call, rest, now),
-        "batch" => publish::batch(desk, call, now),
-        "schedules" => schedules::route(desk, call, rest, &named, now),
-        "messages" => letters::messages(desk, call, &named, now),
-        "dlq" => letters::dead(desk, call, &named),
+        "publish" => publish::publish(service, call, rest, now),
+        "batch" => publish::batch(service, call, now),
+        "schedules" => schedules::route(service, call, rest, &segments, now),
+        "messages" => messages::messages(service, call, &segments, now),
+        "dlq" => messages::dead_letters(service, call, &segments),
         // The official clients still use the older name.
-        "logs" | "events" => letters::logs(desk, call, &named),
-        "keys" => keys(desk, call, &named),
-        _ => Err(call.no_route()),
+        "logs" | "events" => messages::logs(service, call, &segments),
+        "keys" => keys(service, call, &segments),
+        _ => Err(call.route_refusal()),
     }
 }
 
-fn keys(desk: &Desk, call: &Call, named: &[&str]) -> Result<Answer, Refused> {
-    match (call.method.as_str(), named) {
+fn keys(service: &Service, call: &Call, segments: &[&str]) -> Result<Answer, Refusal> {
+    match (call.method.as_str(), segments) {
         ("GET", []) => {
-            let Keys { current, next } = desk.keys();
-            Ok(Answer::with(json!({ "current": current, "next": next })))
+            let Keys { current, next } = service.keys();
+            Ok(Answer::json(json!({ "current": current, "next": next })))
         }
-        _ => Err(call.no_route()),
+        _ => Err(call.route_refusal()),
     }
 }

@@ -1,25 +1,27 @@
-//! `schedules`.
+//! The routes below `schedules`.
 
 use super::call::{Answer, Call};
-use crate::demo::qstash::desk::Desk;
+use crate::demo::qstash::service::Service;
 use crate::demo::qstash::state::Order;
-use crate::demo::qstash::{Millis, Refused, wire};
+use crate::demo::qstash::{Millis, Refusal, wire};
 use serde_json::json;
 
 use super::publish::check_size;
 
 pub(super) fn route(
-    desk: &Desk,
+    service: &Service,
     call: &Call,
     rest: &str,
-    named: &[&str],
+    segments: &[&str],
     now: Millis,
-) -> Result<Answer, Refused> {
-    let mut state = desk.state();
-    match (call.method.as_str(), named) {
-        ("GET", []) => Ok(Answer::with(state.schedules().map(wire::schedule).collect())),
-        ("GET", [id]) => state.schedule_of(id).map(|found| Answer::with(wire::schedule(found))),
-        ("DELETE", [id]) => state.unschedule(id).map(|()| Answer::empty()),
+) -> Result<Answer, Refusal> {
+    let mut state = service.state();
+    match (call.method.as_str(), segments) {
+        ("GET", []) => Ok(Answer::json(state.schedules().map(wire::schedule).collect())),
+        ("GET", [id]) => {
+            state.find_schedule(id).map(|schedule| Answer::json(wire::schedule(schedule)))
+        }
+        ("DELETE", [id]) => state.delete_schedule(id).map(|()| Answer::empty()),
         // A destination has slashes as well, but a scheme before them.
         ("POST" | "PATCH", [id, "pause"]) => state.pause_schedule(id).map(|()| Answer::empty()),
         ("POST" | "PATCH", [id, "resume"]) => {
@@ -31,8 +33,8 @@ pub(super) fn route(
             let (headers, body) = (call.headers.clone(), call.body.clone());
             let order = Order { destination, headers, body };
             let id = state.schedule(order, now)?;
-            Ok(Answer::with(json!({ "scheduleId": id })))
+            Ok(Answer::json(json!({ "scheduleId": id })))
         }
-        _ => Err(call.no_route()),
+        _ => Err(call.route_refusal()),
     }
 }

@@ -1,4 +1,4 @@
-//! Messages about messages: what a callback and a failure callback are told.
+//! Callbacks and failure callbacks: messages that carry the outcome of another message.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,33 +6,33 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::records::Response;
-use super::store::{State, Underway};
+use super::store::{PendingMessage, State};
 use crate::demo::qstash::message::{CALLER_IP, Message};
 use crate::demo::qstash::terms::Callback;
 use crate::demo::qstash::wire::header_map;
-use crate::demo::qstash::{Millis, Named};
+use crate::demo::qstash::{HeaderLookup, Millis};
 
 impl State {
-    /// Sends the outcome of an attempt to who asked for it: a message of its own, signed and
-    /// retried.
-    pub(super) fn call_back(
+    /// Sends the outcome of an attempt to a callback, as a message of its own, which is signed and
+    /// retried like any other.
+    pub(super) fn send_callback(
         &mut self,
         callback: &Callback,
-        about: &Underway,
+        about: &PendingMessage,
         response: &Response,
         dlq_id: Option<&str>,
         now: Millis,
     ) {
         let source = &about.message;
         let mut terms = (*callback.terms).clone();
-        if terms.headers.named("content-type").is_none() {
+        if terms.headers.value("content-type").is_none() {
             terms.headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         }
         let message = Message {
             id: self.ids.mint("msg_"),
             url: callback.url.clone(),
             schedule_id: source.schedule_id.clone(),
-            body: Bytes::from(told(about, response, dlq_id).to_string()),
+            body: Bytes::from(body(about, response, dlq_id).to_string()),
             terms,
             created_at: now,
             not_before: now,
@@ -41,9 +41,9 @@ impl State {
     }
 }
 
-fn told(about: &Underway, response: &Response, dlq_id: Option<&str>) -> Value {
+fn body(about: &PendingMessage, response: &Response, dlq_id: Option<&str>) -> Value {
     let source = &about.message;
-    let mut told = json!({
+    let mut body = json!({
         "status": response.status,
         "header": header_map(&response.headers),
         "body": STANDARD.encode(&response.body),
@@ -59,11 +59,11 @@ fn told(about: &Underway, response: &Response, dlq_id: Option<&str>) -> Value {
         "callerIP": CALLER_IP,
     });
     let optional = [("scheduleId", source.schedule_id.as_deref()), ("dlqId", dlq_id)];
-    let fields: &mut Map<String, Value> = told.as_object_mut().expect("made as an object above");
+    let fields: &mut Map<String, Value> = body.as_object_mut().expect("made as an object above");
     for (name, value) in optional {
         if let Some(value) = value {
             fields.insert(name.to_owned(), value.into());
         }
     }
-    told
+    body
 }

@@ -1,10 +1,13 @@
-//! All that a QStash knows, and what follows from each call, tick and outcome. No clock, no HTTP: a
-//! method is told what moment it is, [`State::due`] says what to deliver then, and
-//! [`State::finished`] what came of it. The driver carries the deliveries out.
+//! The state of a QStash, and what follows from each call, tick and outcome. It has no clock and no
+//! HTTP: each method gets the time, [`State::due_attempts`] returns the deliveries that are due
+//! then, and [`State::record_outcome`] takes their outcomes. The driver makes the deliveries.
 //!
-//! `records` are the things that are kept, and `store` keeps them all. The other files are acts on
-//! the store: `publish` accepts messages, `schedule` ticks, `outcome` takes the end of an attempt,
-//! `callback` tells of it.
+//! - `store`: the state itself.
+//! - `records`: the things in it.
+//! - `publish`: accepts messages.
+//! - `schedule`: makes schedules and lets them tick.
+//! - `outcome`: decides what follows from the end of an attempt.
+//! - `callback`: sends outcomes to callbacks.
 
 mod callback;
 mod outcome;

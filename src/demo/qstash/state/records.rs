@@ -1,5 +1,5 @@
-//! The things that a QStash keeps: schedules, log entries and dead letters,
-//! and the order and the receipt of a publish. The files beside this one change them.
+//! The things that a QStash keeps: schedules, log entries and dead letters, and the order and the
+//! receipt of a publish.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::demo::qstash::Millis;
-use crate::demo::qstash::courier::Delivered;
+use crate::demo::qstash::courier::DeliveryOutcome;
 use crate::demo::qstash::cron::Ticks;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::Terms;
@@ -26,78 +26,78 @@ pub struct Order {
 /// The receipt for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The new message, or the one that it is the same as.
+    /// The id of the new message, or of the message that it duplicates.
     pub message_id: String,
-    /// Nothing new was accepted.
+    /// The message is a duplicate, and was not accepted again.
     pub deduplicated: bool,
 }
 
-/// A message that is published again and again.
+/// A schedule, which publishes a message at each tick.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// Chosen by who made it, or minted.
+    /// The id, chosen by the caller or made here.
     pub id: String,
     /// The URL that each message is for.
     pub destination: String,
-    /// When.
+    /// The ticks.
     pub ticks: Ticks,
     /// The terms of each message.
     pub terms: Terms,
-    /// The bytes of each message.
+    /// The body of each message.
     pub body: Bytes,
-    /// Unix milliseconds.
+    /// The time at which it was made.
     pub created_at: Millis,
-    /// Its ticks are dropped.
+    /// True while its ticks are dropped.
     pub is_paused: bool,
-    /// The next tick.
+    /// The time of the next tick.
     pub next: Option<Millis>,
-    /// The tick before.
+    /// The time of the last tick.
     pub last: Option<Millis>,
     /// The states of the messages of the last tick, by their ids.
     pub last_states: BTreeMap<String, TickState>,
-    /// Why the last tick produced nothing.
+    /// The reason why the last tick produced no message.
     pub error: Option<String>,
 }
 
 /// The state of a message of the last tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TickState {
-    /// It is under way.
+    /// The message is pending.
     InProgress,
-    /// It was delivered.
+    /// The message was delivered.
     Success,
-    /// It was given up.
+    /// The message was given up.
     Fail,
 }
 
 impl Schedule {
-    /// When it will produce messages next.
+    /// The time of the next tick; none while the schedule is paused.
     pub fn next_tick(&self) -> Option<Millis> {
         self.next.filter(|_| !self.is_paused)
     }
 }
 
-/// A step of a message.
+/// A step in the life of a message.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
-    /// Unix milliseconds.
+    /// The time.
     pub time: Millis,
     /// The step.
     pub state: LogState,
-    /// Whose.
+    /// The message.
     pub message: Arc<Message>,
     /// The number of attempts before.
     pub retried: u32,
     /// The answer of the destination.
     pub response: Option<Response>,
-    /// When it is tried again.
+    /// The time of the next attempt.
     pub next_delivery: Option<Millis>,
 }
 
-/// The steps, by their names in the API.
+/// The kinds of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogState {
-    /// Accepted.
+    /// The message was accepted.
     Created,
     /// An attempt began.
     Active,
@@ -105,31 +105,31 @@ pub enum LogState {
     Retry,
     /// An attempt failed.
     Error,
-    /// Done.
+    /// The message was delivered.
     Delivered,
-    /// Given up.
+    /// The message was given up.
     Failed,
-    /// Cancelled during an attempt.
+    /// The message was cancelled during an attempt.
     CancelRequested,
     /// No attempt will follow.
     Cancelled,
 }
 
-/// The answer of a destination; status 0 where nobody answered.
+/// The answer of a destination; status 0 if no answer came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
     pub headers: Vec<(String, String)>,
-    /// The bytes.
+    /// The body.
     pub body: Vec<u8>,
-    /// Why nobody answered.
+    /// The reason why no answer came.
     pub error: Option<String>,
 }
 
 impl LogState {
-    /// Its name in the API.
+    /// The name of the step in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "CREATED",
@@ -145,13 +145,15 @@ impl LogState {
 }
 
 impl Response {
-    pub(super) fn of(delivered: &Delivered) -> Self {
-        match delivered {
-            Delivered::Answered { status, headers, body } => {
+    pub(super) fn of(outcome: &DeliveryOutcome) -> Self {
+        match outcome {
+            DeliveryOutcome::Answered { status, headers, body } => {
                 Self { status: *status, headers: headers.clone(), body: body.clone(), error: None }
             }
-            Delivered::Failed { why } => Self { error: Some(why.clone()), ..Self::default() },
-            Delivered::Late { then, .. } => Self::of(then),
+            DeliveryOutcome::Failed { reason } => {
+                Self { error: Some(reason.clone()), ..Self::default() }
+            }
+            DeliveryOutcome::Late { then, .. } => Self::of(then),
         }
     }
 }
@@ -159,7 +161,7 @@ impl Response {
 /// A message that was given up.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// Its id in the dead letter queue.
+    /// The id in the dead letter queue.
     pub dlq_id: String,
     /// The message that could not be delivered.
     pub message: Arc<Message>,

@@ -1,5 +1,4 @@
-//! Schedules: what ticks, what a tick produces, and what became of the last one. A tick waits for
-//! nothing; one that falls into a pause is dropped.
+//! Makes and changes schedules, and lets them tick. A tick during a pause is dropped.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +8,19 @@ use super::store::State;
 use crate::demo::qstash::cron::Ticks;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::Terms;
-use crate::demo::qstash::{Millis, Named, Refused};
+use crate::demo::qstash::{HeaderLookup, Millis, Refusal};
 
 impl State {
-    /// Makes a schedule, or replaces all of the one with this id, and gives the id.
-    pub fn schedule(&mut self, order: Order, now: Millis) -> Result<String, Refused> {
+    /// Makes a schedule, or replaces the one with the same id, and returns the id.
+    pub fn schedule(&mut self, order: Order, now: Millis) -> Result<String, Refusal> {
         let Order { destination, headers, body } = order;
         let (own, headers): (Vec<_>, Vec<_>) =
-            headers.into_iter().partition(|(name, _)| is_of_schedule(name));
-        let ticks = Ticks::parse(own.named("upstash-cron").unwrap_or_default())?;
+            headers.into_iter().partition(|(name, _)| is_schedule_header(name));
+        let ticks = Ticks::parse(own.value("upstash-cron").unwrap_or_default())?;
         let terms = Terms::read(&headers)?;
         check_destination(&destination)?;
-        let id = match own.named("upstash-schedule-id") {
-            Some(id) => checked_id(id)?,
+        let id = match own.value("upstash-schedule-id") {
+            Some(id) => check_schedule_id(id)?,
             None => self.ids.mint("scd_"),
         };
         let created_at = self.schedules.get(&id).map_or(now, |replaced| replaced.created_at);
@@ -48,24 +47,24 @@ impl State {
     }
 
     /// The schedule with this id.
-    pub fn schedule_of(&self, id: &str) -> Result<&Schedule, Refused> {
+    pub fn find_schedule(&self, id: &str) -> Result<&Schedule, Refusal> {
         self.schedules.get(id).ok_or_else(|| not_found(id))
     }
 
-    /// Deletes a schedule; what it has produced is still delivered.
-    pub fn unschedule(&mut self, id: &str) -> Result<(), Refused> {
+    /// Deletes a schedule. The messages that it has produced are still delivered.
+    pub fn delete_schedule(&mut self, id: &str) -> Result<(), Refusal> {
         self.schedules.remove(id).map(|_| ()).ok_or_else(|| not_found(id))
     }
 
-    /// Pauses a schedule. Doing so twice is doing it once.
-    pub fn pause_schedule(&mut self, id: &str) -> Result<(), Refused> {
+    /// Pauses a schedule, which may be paused already.
+    pub fn pause_schedule(&mut self, id: &str) -> Result<(), Refusal> {
         let schedule = self.schedules.get_mut(id).ok_or_else(|| not_found(id))?;
         schedule.is_paused = true;
         Ok(())
     }
 
-    /// Lets a schedule tick again, from now on: what fell into the pause is lost.
-    pub fn resume_schedule(&mut self, id: &str, now: Millis) -> Result<(), Refused> {
+    /// Lets a schedule tick again from now on. The ticks during the pause are lost.
+    pub fn resume_schedule(&mut self, id: &str, now: Millis) -> Result<(), Refusal> {
         let schedule = self.schedules.get_mut(id).ok_or_else(|| not_found(id))?;
         if schedule.is_paused {
             schedule.next = schedule.ticks.after(now);
@@ -78,24 +77,24 @@ impl State {
         let is_due = |schedule: &&Schedule| schedule.next_tick().is_some_and(|next| next <= now);
         let due: Vec<Schedule> = self.schedules.values().filter(is_due).cloned().collect();
         for schedule in due {
-            let produced = self.send(draft_of(&schedule), now);
-            let Some(ticked) = self.schedules.get_mut(&schedule.id) else {
+            let receipt = self.send(draft_of(&schedule), now);
+            let Some(schedule) = self.schedules.get_mut(&schedule.id) else {
                 continue;
             };
-            ticked.last = ticked.next;
-            ticked.next = ticked.ticks.after(now);
-            ticked.error = produced.as_ref().err().map(|refused| refused.error.clone());
-            let fresh = produced.ok().filter(|receipt| !receipt.deduplicated);
+            schedule.last = schedule.next;
+            schedule.next = schedule.ticks.after(now);
+            schedule.error = receipt.as_ref().err().map(|refusal| refusal.error.clone());
+            let fresh = receipt.ok().filter(|receipt| !receipt.deduplicated);
             let state = fresh.map(|receipt| (receipt.message_id, TickState::InProgress));
-            ticked.last_states = state.into_iter().collect();
+            schedule.last_states = state.into_iter().collect();
         }
     }
 
-    pub(super) fn tick_ended(&mut self, message: &Message, ended: TickState) {
+    pub(super) fn set_tick_state(&mut self, message: &Message, new_state: TickState) {
         let schedule = message.schedule_id.as_ref().and_then(|id| self.schedules.get_mut(id));
         let state = schedule.and_then(|schedule| schedule.last_states.get_mut(&message.id));
         if let Some(state) = state {
-            *state = ended;
+            *state = new_state;
         }
     }
 }
@@ -109,19 +108,19 @@ fn draft_of(schedule: &Schedule) -> Draft {
     }
 }
 
-/// Says whether a header is about the schedule, and not about its messages.
-fn is_of_schedule(name: &str) -> bool {
+/// Says whether a header is about the schedule itself and not about its messages.
+fn is_schedule_header(name: &str) -> bool {
     ["upstash-cron", "upstash-schedule-id"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
-fn checked_id(id: &str) -> Result<String, Refused> {
+fn check_schedule_id(id: &str) -> Result<String, Refusal> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     match !id.is_empty() && id.chars().all(is_legal) {
         true => Ok(id.to_owned()),
-        false => Err(Refused::bad(format!("invalid schedule id {id}"))),
+        false => Err(Refusal::bad(format!("invalid schedule id {id}"))),
     }
 }
 
-fn not_found(id: &str) -> Refused {
-    Refused::not_found(format!("schedule {id} not found"))
+fn not_found(id: &str) -> Refusal {
+    Refusal::not_found(format!("schedule {id} not found"))
 }

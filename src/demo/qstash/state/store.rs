@@ -1,4 +1,4 @@
-//! The whole of what a QStash knows, and which delivery may begin at which moment.
+//! The state of a QStash, and the deliveries that may start at a moment.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use crate::demo::qstash::Millis;
 use crate::demo::qstash::courier::Attempt;
 use crate::demo::qstash::message::Message;
 
-/// All that a QStash knows. Messages stand in the order of their ids, in which they came in.
+/// The state of a QStash. Messages are in the order of their ids, which is the order they came in.
 #[derive(Debug)]
 pub struct State {
     pub(super) ids: Ids,
-    pub(super) underway: BTreeMap<String, Underway>,
+    pub(super) pending: BTreeMap<String, PendingMessage>,
     pub(super) schedules: BTreeMap<String, Schedule>,
-    /// The parallelism of each flow control key: that of its latest message counts for all.
+    /// The parallelism of each flow control key, as the latest message with the key has set it.
     pub(super) flows: BTreeMap<String, u32>,
-    pub(super) dead: Vec<DeadLetter>,
+    pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) log: Vec<LogEntry>,
-    /// The message ids by deduplication key, and until when a key counts.
-    pub(super) seen: HashMap<String, (String, Millis)>,
+    /// The message ids by deduplication id, with the time until which it is remembered.
+    pub(super) deduplicated: HashMap<String, (String, Millis)>,
 }
 
 /// A message that is neither delivered nor given up.
 #[derive(Clone, Debug)]
-pub struct Underway {
+pub struct PendingMessage {
     pub(super) message: Arc<Message>,
     pub(super) retried: u32,
     pub(super) stage: Stage,
@@ -38,30 +38,32 @@ pub enum Stage {
 }
 
 impl State {
-    /// An empty one. The seed is in all ids, so that those of two of them differ.
+    /// Makes an empty state. The seed is part of all ids, so that two states never make the same
+    /// id.
     pub fn new(seed: &str) -> Self {
         Self {
             ids: Ids { seed: seed.to_owned(), minted: 0 },
-            underway: BTreeMap::new(),
+            pending: BTreeMap::new(),
             schedules: BTreeMap::new(),
             flows: BTreeMap::new(),
-            dead: Vec::new(),
+            dead_letters: Vec::new(),
             log: Vec::new(),
-            seen: HashMap::new(),
+            deduplicated: HashMap::new(),
         }
     }
 
-    /// Lets the schedules tick, and takes up every delivery that may begin now.
-    pub fn due(&mut self, now: Millis) -> Vec<Attempt> {
+    /// Lets the schedules tick, and starts every delivery that may start now.
+    pub fn due_attempts(&mut self, now: Millis) -> Vec<Attempt> {
         self.tick(now);
-        let waiting: Vec<String> = self.underway.keys().cloned().collect();
-        waiting.iter().filter_map(|id| self.taken_up(id, now)).collect()
+        let waiting: Vec<String> = self.pending.keys().cloned().collect();
+        waiting.iter().filter_map(|id| self.start_attempt(id, now)).collect()
     }
 
-    /// When [`Self::due`] would next give something, as far as that is known now.
+    /// The time at which [`Self::due_attempts`] will next return a delivery, as far as is known
+    /// now.
     pub fn next_event(&self, now: Millis) -> Option<Millis> {
-        let deliveries = self.underway.values().filter_map(|underway| match underway.stage {
-            Stage::Waiting { due } if !self.is_held_back(underway) => Some(due),
+        let deliveries = self.pending.values().filter_map(|pending| match pending.stage {
+            Stage::Waiting { due } if !self.exceeds_parallelism(pending) => Some(due),
             Stage::Waiting { .. } | Stage::Active => None,
         });
         let ticks = self.schedules.values().filter_map(Schedule::next_tick);
@@ -70,33 +72,34 @@ impl State {
 
     /// The messages that are neither delivered nor given up.
     pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
-        self.underway.values().map(|underway| &underway.message)
+        self.pending.values().map(|pending| &pending.message)
     }
 
-    /// One of them.
+    /// The pending message with this id.
     pub fn message(&self, id: &str) -> Option<&Arc<Message>> {
-        self.underway.get(id).map(|underway| &underway.message)
+        self.pending.get(id).map(|pending| &pending.message)
     }
 
-    /// Cancels a message; no attempt will begin any more. `false` where there is none.
+    /// Cancels a pending message, so that no attempt starts any more. Returns false if there is
+    /// none with this id.
     pub fn cancel(&mut self, id: &str, now: Millis) -> bool {
-        let Some(underway) = self.underway.get_mut(id) else {
+        let Some(pending) = self.pending.get_mut(id) else {
             return false;
         };
-        let message = Arc::clone(&underway.message);
-        if underway.stage == Stage::Active {
-            underway.is_cancelled = true;
-            self.note(LogState::CancelRequested, &message, now);
+        let message = Arc::clone(&pending.message);
+        if pending.stage == Stage::Active {
+            pending.is_cancelled = true;
+            self.log_step(LogState::CancelRequested, &message, now);
         } else {
-            self.underway.remove(id);
-            self.note(LogState::Cancelled, &message, now);
+            self.pending.remove(id);
+            self.log_step(LogState::Cancelled, &message, now);
         }
         true
     }
 
     /// The messages that were given up, oldest first.
     pub fn dead_letters(&self) -> &[DeadLetter] {
-        &self.dead
+        &self.dead_letters
     }
 
     /// The log, oldest entry first.
@@ -104,7 +107,7 @@ impl State {
         &self.log
     }
 
-    pub(super) fn note(
+    pub(super) fn log_step(
         &mut self,
         state: LogState,
         message: &Arc<Message>,
@@ -121,43 +124,44 @@ impl State {
         self.log.last_mut().expect("pushed above")
     }
 
-    fn taken_up(&mut self, id: &str, now: Millis) -> Option<Attempt> {
-        let underway = self.underway.get(id)?;
-        let is_due = matches!(underway.stage, Stage::Waiting { due } if due <= now);
-        if !is_due || self.is_held_back(underway) {
+    fn start_attempt(&mut self, id: &str, now: Millis) -> Option<Attempt> {
+        let pending = self.pending.get(id)?;
+        let is_due = matches!(pending.stage, Stage::Waiting { due } if due <= now);
+        if !is_due || self.exceeds_parallelism(pending) {
             return None;
         }
-        let (message, retried) = (Arc::clone(&underway.message), underway.retried);
-        let underway = self.underway.get_mut(id)?;
-        underway.stage = Stage::Active;
-        self.note(LogState::Active, &message, now);
+        let (message, retried) = (Arc::clone(&pending.message), pending.retried);
+        let pending = self.pending.get_mut(id)?;
+        pending.stage = Stage::Active;
+        self.log_step(LogState::Active, &message, now);
         Some(message.attempt(retried))
     }
 
-    /// Says whether as many messages of the same flow are under way as may be.
-    fn is_held_back(&self, underway: &Underway) -> bool {
-        let key_of =
-            |underway: &Underway| underway.message.terms.flow.as_ref().map(|flow| flow.key.clone());
-        let key = key_of(underway);
+    /// Says whether the flow of a message has as many deliveries under way as it may have.
+    fn exceeds_parallelism(&self, pending: &PendingMessage) -> bool {
+        let key_of = |pending: &PendingMessage| {
+            pending.message.terms.flow.as_ref().map(|flow| flow.key.clone())
+        };
+        let key = key_of(pending);
         let Some(most) = key.as_ref().and_then(|key| self.flows.get(key)) else {
             return false;
         };
-        let active = self.underway.values().filter(|underway| underway.stage == Stage::Active);
-        active.filter(|underway| key_of(underway) == key).count() >= *most as usize
+        let active = self.pending.values().filter(|pending| pending.stage == Stage::Active);
+        active.filter(|pending| key_of(pending) == key).count() >= *most as usize
     }
 
-    /// Deliveries under way at this moment.
+    /// Counts the deliveries under way.
     pub fn active(&self) -> usize {
-        self.underway.values().filter(|underway| underway.stage == Stage::Active).count()
+        self.pending.values().filter(|pending| pending.stage == Stage::Active).count()
     }
 
     pub(super) fn accept(&mut self, message: Message, now: Millis) {
         let message = Arc::new(message);
-        self.note(LogState::Created, &message, now);
+        self.log_step(LogState::Created, &message, now);
         let stage = Stage::Waiting { due: message.not_before };
         let id = message.id.clone();
-        let underway = Underway { message, retried: 0, stage, is_cancelled: false };
-        self.underway.insert(id, underway);
+        let pending = PendingMessage { message, retried: 0, stage, is_cancelled: false };
+        self.pending.insert(id, pending);
     }
 }
 
@@ -168,7 +172,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Ids grow, so that their order is that of their making.
+    /// Makes the next id. Ids grow, so that their order is the order of their making.
     pub(super) fn mint(&mut self, prefix: &str) -> String {
         self.minted += 1;
         format!("{prefix}{}{:08}", self.seed, self.minted)

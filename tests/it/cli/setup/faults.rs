@@ -68,7 +68,7 @@ async fn a_qstash_that_is_down_or_does_not_know_us_is_told() {
     let (_pair, qstash, deployment, _door) = deployed().await;
     let other = deployment.clone().set("QSTASH_TOKEN", "another-token").terminal(&["setup"]).await;
     assert_found(&other, "QStash", "FAIL", "Cannot use QStash: QStash does not accept the token");
-    qstash.set_down(true);
+    qstash.faults().set_down(true);
     let down = deployment.terminal(&["setup"]).await;
     assert_found(&down, "QStash", "FAIL", "Cannot use QStash: ");
     assert_found(&down, "schedule", "skip", "skipped: needs QStash");

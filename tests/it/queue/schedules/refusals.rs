@@ -14,9 +14,9 @@ use crate::world::door::{ADMIN_TOKEN, told};
 #[tokio::test]
 async fn what_qstash_refuses_is_told_and_nothing_is_half_made() {
     let (qstash, deployment) = deployed().await;
-    qstash.set_down(true);
+    qstash.faults().set_down(true);
     assert_eq!(code(&deployment.acts(create()).await), (503, "qstash_unavailable"));
-    qstash.set_down(false);
+    qstash.faults().set_down(false);
     for (attempts, status, headers, expected) in [
         (4, 500, &[][..], (503, "qstash_unavailable")),
         (1, 429, &[("Retry-After", "3600")], (503, "qstash_busy")),
@@ -24,7 +24,7 @@ async fn what_qstash_refuses_is_told_and_nothing_is_half_made() {
         (1, 412, &[], (489, "qstash_limit")),
         (1, 400, &[], (489, "qstash_refused")),
     ] {
-        qstash.refuse_next(attempts, status, headers);
+        qstash.faults().refuse(attempts, status, headers);
         let refused = deployment.acts(create()).await;
         assert_eq!(code(&refused), expected, "{status}: {}", refused.1);
         assert!(!refused.1["error"]["hint"].as_str().unwrap().is_empty(), "{}", refused.1);
@@ -39,9 +39,9 @@ async fn what_qstash_refuses_is_told_and_nothing_is_half_made() {
 #[tokio::test]
 async fn a_call_that_fails_once_is_made_again() {
     let (qstash, deployment) = deployed().await;
-    qstash.refuse_next(1, 503, &[]);
+    qstash.faults().refuse(1, 503, &[]);
     assert_eq!(deployment.acts(create()).await.0, 200);
-    qstash.refuse_next(1, 429, &[("Retry-After", "0")]);
+    qstash.faults().refuse(1, 429, &[("Retry-After", "0")]);
     assert_eq!(deployment.acts(on("pause", ID)).await.0, 200);
 }
 
@@ -50,7 +50,7 @@ async fn a_delete_whose_answer_is_lost_is_done() {
     let (qstash, deployment) = deployed().await;
     deployment.acts(create()).await;
     let api = QStash::new(qstash.url(), SecretText::new(qstash.token()));
-    qstash.lose_answers(1);
+    qstash.faults().lose_answers(1);
     api.delete(&QueueId::parse(ID).unwrap()).await.unwrap();
     assert!(qstash.schedules().is_empty());
 }
@@ -129,7 +129,7 @@ async fn only_a_person_with_the_token_may() {
 #[tokio::test]
 async fn a_trigger_whose_answer_is_lost_is_published_once() {
     let (qstash, deployment) = deployed().await;
-    qstash.lose_answers(1);
+    qstash.faults().lose_answers(1);
     assert_eq!(deployment.acts(json!({ "action": "trigger-manual" })).await.0, 200);
     assert_eq!(qstash.pending(), 1);
     assert_eq!(deployment.acts(json!({ "action": "trigger-manual" })).await.0, 200);

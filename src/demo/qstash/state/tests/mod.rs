@@ -1,12 +1,12 @@
-//! The state after calls, ticks and outcomes, told in seconds after an invented morning.
+//! The state after calls, ticks and outcomes, in seconds after an invented morning.
 
 mod schedules;
 
 use serde_json::Value;
 
 use super::*;
-use crate::demo::qstash::courier::{Attempt, Delivered};
-use crate::demo::qstash::{Millis, Refused};
+use crate::demo::qstash::courier::{Attempt, DeliveryOutcome};
+use crate::demo::qstash::{Millis, Refusal};
 
 /// 2026-03-01T00:00:00Z.
 const MORNING: Millis = 1_772_323_200_000;
@@ -34,20 +34,20 @@ impl Scene {
         self.state.publish(order(DESTINATION, headers), self.now).unwrap().message_id
     }
 
-    fn schedule(&mut self, headers: &[(&str, &str)]) -> Result<String, Refused> {
+    fn schedule(&mut self, headers: &[(&str, &str)]) -> Result<String, Refusal> {
         self.state.schedule(order(DESTINATION, headers), self.now)
     }
 
     fn due(&mut self) -> Vec<Attempt> {
-        self.state.due(self.now)
+        self.state.due_attempts(self.now)
     }
 
     fn due_ids(&mut self) -> Vec<String> {
         self.due().into_iter().map(|attempt| attempt.message_id).collect()
     }
 
-    fn ends(&mut self, id: &str, delivered: Delivered) {
-        self.state.finished(id, &delivered, self.now);
+    fn ends(&mut self, id: &str, delivered: DeliveryOutcome) {
+        self.state.record_outcome(id, &delivered, self.now);
     }
 
     /// Seconds from the morning to the next event.
@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// Lets every attempt fail, and tells at which seconds they were made.
-    fn fails_at(&mut self, id: &str, delivered: Delivered) -> Vec<u64> {
+    fn fails_at(&mut self, id: &str, delivered: DeliveryOutcome) -> Vec<u64> {
         let mut seconds = Vec::new();
         while let Some(next) = self.next() {
             for attempt in self.at(next).due() {
@@ -80,9 +80,9 @@ fn order(destination: &str, headers: &[(&str, &str)]) -> Order {
     Order { destination: destination.to_owned(), headers: headers.collect(), body: "body".into() }
 }
 
-fn failed(status: u16, headers: &[(&str, &str)]) -> Delivered {
+fn failed(status: u16, headers: &[(&str, &str)]) -> DeliveryOutcome {
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    Delivered::Answered { status, headers: headers.collect(), body: b"why".to_vec() }
+    DeliveryOutcome::Answered { status, headers: headers.collect(), body: b"why".to_vec() }
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_message_is_due_at_once_and_goes_when_it_is_delivered() {
     assert_eq!(attempts.len(), 1);
     assert_eq!((attempts[0].retried, attempts[0].url.as_str()), (0, DESTINATION));
     assert_eq!(scene.due().len(), 0, "it is under way");
-    scene.ends(&id, Delivered::status(204));
+    scene.ends(&id, DeliveryOutcome::status(204));
 
     assert_eq!(scene.log_of(&id), ["CREATED", "ACTIVE", "DELIVERED"]);
     assert_eq!((scene.next(), scene.state.messages().count()), (None, 0));
@@ -111,7 +111,7 @@ fn attempts_fall_at_the_documented_seconds_and_then_the_message_is_dead() {
     for (headers, expected) in cases {
         let mut scene = Scene::new();
         let id = scene.publish(headers);
-        assert_eq!(scene.fails_at(&id, Delivered::status(500)), expected, "{headers:?}");
+        assert_eq!(scene.fails_at(&id, DeliveryOutcome::status(500)), expected, "{headers:?}");
         let letter = scene.state.dead_letters().first().expect("it is dead");
         assert_eq!((&letter.message.id, letter.response.status), (&id, 500));
     }
@@ -125,7 +125,7 @@ fn only_489_with_the_header_is_final() {
         (failed(489, &[]), 4),
         (failed(500, &[header]), 4),
         (failed(301, &[]), 4),
-        (Delivered::Failed { why: "refused".to_owned() }, 4),
+        (DeliveryOutcome::Failed { reason: "refused".to_owned() }, 4),
     ];
     for (delivered, attempts) in cases {
         let mut scene = Scene::new();
@@ -154,7 +154,7 @@ fn a_key_of_deduplication_counts_for_ten_minutes() {
     let with_id = [("upstash-deduplication-id", "d")];
     let first = scene.publish(&with_id);
     for id in scene.due_ids() {
-        scene.ends(&id, Delivered::status(200));
+        scene.ends(&id, DeliveryOutcome::status(200));
     }
     assert_eq!(scene.at(599).publish(&with_id), first, "also after its delivery");
     assert_ne!(scene.at(600).publish(&with_id), first);
@@ -173,7 +173,8 @@ fn a_callback_tells_of_each_attempt_and_a_failure_callback_of_the_last() {
     while let Some(next) = scene.next() {
         for attempt in scene.at(next).due() {
             let is_message = attempt.message_id == id;
-            let delivered = if is_message { failed(503, &[]) } else { Delivered::status(200) };
+            let delivered =
+                if is_message { failed(503, &[]) } else { DeliveryOutcome::status(200) };
             if !is_message {
                 let body: Value = serde_json::from_slice(&attempt.body).unwrap();
                 told.push((attempt.url.clone(), body));
@@ -204,7 +205,7 @@ fn a_failure_callback_that_fails_is_retried_and_calls_nobody_back() {
     while let Some(next) = scene.next() {
         for attempt in scene.at(next).due() {
             urls.push(attempt.url.clone());
-            scene.ends(&attempt.message_id, Delivered::status(500));
+            scene.ends(&attempt.message_id, DeliveryOutcome::status(500));
         }
     }
     assert_eq!(urls, [DESTINATION, "http://host/f", "http://host/f"]);
@@ -221,7 +222,7 @@ fn parallelism_is_counted_per_key_and_freed_by_each_end() {
 
     assert_eq!(scene.due_ids(), [&ids[0], &ids[1], &free].map(String::clone));
     assert_eq!(scene.next(), None, "the third waits for an end, not for a time");
-    scene.ends(&ids[1], Delivered::status(500));
+    scene.ends(&ids[1], DeliveryOutcome::status(500));
     assert_eq!(scene.due_ids(), [ids[2].clone()], "who waits for a retry is not under way");
 }
 
@@ -234,7 +235,7 @@ fn a_cancelled_message_begins_no_attempt_and_one_under_way_no_other() {
 
     assert!(scene.state.cancel(&active, MORNING) && scene.state.cancel(&waiting, MORNING));
     assert!(!scene.state.cancel(&waiting, MORNING), "it is gone");
-    scene.ends(&active, Delivered::status(500));
+    scene.ends(&active, DeliveryOutcome::status(500));
 
     assert_eq!(scene.log_of(&active), ["CREATED", "ACTIVE", "CANCEL_REQUESTED", "CANCELLED"]);
     assert_eq!(scene.log_of(&waiting), ["CREATED", "CANCELLED"]);

@@ -26,7 +26,7 @@ fn a_schedule_with_parallelism_one_waits_for_the_run_before() {
 
     let first = scene.at(60).due_ids();
     assert_eq!(scene.at(120).due().len(), 0);
-    scene.ends(&first[0], Delivered::status(200));
+    scene.ends(&first[0], DeliveryOutcome::status(200));
     assert_eq!(scene.due().len(), 1);
 }
 
@@ -48,7 +48,7 @@ fn what_a_deleted_schedule_produced_is_still_delivered() {
     let headers = [("upstash-cron", "* * * * *"), ("upstash-delay", "30s")];
     let id = scene.schedule(&headers).unwrap();
     assert_eq!(scene.at(60).due().len(), 0);
-    scene.state.unschedule(&id).unwrap();
+    scene.state.delete_schedule(&id).unwrap();
     assert_eq!((scene.next(), scene.at(90).due().len()), (Some(90), 1));
     assert_eq!(scene.next(), None);
 }
@@ -77,9 +77,9 @@ fn a_schedule_tells_what_became_of_its_last_tick() {
     let id = scene.schedule(&[("upstash-cron", "* * * * *"), ("upstash-retries", "0")]).unwrap();
     for (second, status, expected) in [(60, 200, TickState::Success), (120, 500, TickState::Fail)] {
         let message = scene.at(second).due_ids().remove(0);
-        let state = |scene: &Scene| scene.state.schedule_of(&id).unwrap().last_states[&message];
+        let state = |scene: &Scene| scene.state.find_schedule(&id).unwrap().last_states[&message];
         assert_eq!(state(&scene), TickState::InProgress);
-        scene.ends(&message, Delivered::status(status));
+        scene.ends(&message, DeliveryOutcome::status(status));
         assert_eq!(state(&scene), expected);
     }
 }

@@ -1,5 +1,5 @@
-//! The things that the API, the driver and the handle share: the state behind a lock, the clock,
-//! the keys, and the faults that a test ordered.
+//! The parts that the API, the driver and the handle share: the state behind a lock, the clock, the
+//! keys, and the faults that a test ordered.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::Millis;
-use super::courier::{Attempt, Courier, Delivered};
-use super::options::{Options, SignWith, Time};
+use super::courier::{Attempt, Courier, DeliveryOutcome};
+use super::options::{Options, Time};
 use super::state::State;
 use crate::demo::signer::{Signer, random_key};
 
-/// Everything of one local QStash.
-pub struct Desk {
+/// The shared parts of one local QStash.
+pub struct Service {
     /// The token that calls must carry.
     pub token: String,
     /// The courier that delivers.
@@ -24,39 +24,36 @@ pub struct Desk {
     pub clock: Clock,
     /// The faults that a test ordered.
     pub faults: Faults,
-    /// Wakes the driver: there may be something to deliver.
+    /// Wakes the driver, because a message may be due.
     pub changed: Notify,
-    /// Wakes who waits for a delivery to be over.
+    /// Wakes the callers that wait for the end of a delivery.
     pub ended: Notify,
-    /// By how many seconds the clock that signs is fast.
-    pub skew: AtomicI64,
-    sign_with: SignWith,
     state: Mutex<State>,
     keys: Mutex<Keys>,
-    late: Mutex<Vec<Late>>,
+    late: Mutex<Vec<LateOutcome>>,
 }
 
-/// The key that signs now, and the one that will.
+/// The signing keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// Signs.
+    /// The key that signs now.
     pub current: String,
-    /// Signs after the next rotation.
+    /// The key that signs after the next rotation.
     pub next: String,
 }
 
-/// The outcome of an attempt that counts later.
-pub struct Late {
-    /// The moment from which it counts.
+/// The outcome of an attempt whose answer comes later.
+pub struct LateOutcome {
+    /// The moment at which the answer comes.
     pub at: Millis,
     /// The message's id.
     pub message_id: String,
     /// The outcome.
-    pub delivered: Delivered,
+    pub outcome: DeliveryOutcome,
 }
 
-impl Desk {
-    /// Takes everything from the options but the port.
+impl Service {
+    /// Makes the parts from the options; the port is the handle's.
     pub fn new(options: &Options, courier: Arc<dyn Courier>) -> Self {
         let keys = options.keys.clone().unwrap_or_else(|| (random_key(), random_key()));
         let random_token = || random_key().replace("sig_", "local_");
@@ -67,21 +64,19 @@ impl Desk {
             faults: Faults::default(),
             changed: Notify::new(),
             ended: Notify::new(),
-            skew: AtomicI64::new(0),
-            sign_with: options.sign_with,
             state: Mutex::new(State::new(&random_key()[4..14])),
             keys: Mutex::new(Keys { current: keys.0, next: keys.1 }),
             late: Mutex::new(Vec::new()),
         }
     }
 
-    /// The state; never held across an await.
+    /// The state. The lock is never held across an await.
     pub fn state(&self) -> MutexGuard<'_, State> {
         unpoisoned(&self.state)
     }
 
-    /// Outcomes that count later.
-    pub fn late(&self) -> MutexGuard<'_, Vec<Late>> {
+    /// The outcomes whose answers come later.
+    pub fn late_outcomes(&self) -> MutexGuard<'_, Vec<LateOutcome>> {
         unpoisoned(&self.late)
     }
 
@@ -90,20 +85,17 @@ impl Desk {
         unpoisoned(&self.keys).clone()
     }
 
-    /// Makes the next key the current one, and a new next.
-    pub fn rotate(&self) -> Keys {
+    /// Makes the next key the current one, and makes a new next key.
+    pub fn rotate(&self) {
         let mut keys = unpoisoned(&self.keys);
         keys.current = std::mem::replace(&mut keys.next, random_key());
-        keys.clone()
     }
 
-    /// Adds the signature to an attempt; each has its own, since a token lives five minutes.
+    /// Signs an attempt with the machine's time, against which its destination checks it. Each
+    /// attempt is signed anew, since a token is valid for five minutes.
     pub fn sign(&self, attempt: &mut Attempt) {
-        let now = match self.sign_with {
-            SignWith::RealTime => SystemTime::now(),
-            SignWith::VirtualTime => self.clock.time(),
-        };
-        let skew = self.skew.load(Ordering::Relaxed);
+        let now = SystemTime::now();
+        let skew = self.faults.skew.load(Ordering::Relaxed);
         let seconds = Duration::from_secs(skew.unsigned_abs());
         let skewed = if skew < 0 { now.checked_sub(seconds) } else { now.checked_add(seconds) };
         let signer = Signer::new(&self.keys().current);
@@ -114,9 +106,9 @@ impl Desk {
 
 /// The machine's clock, or one that stands until it is set.
 pub enum Clock {
-    /// The machine's.
+    /// The machine's clock.
     Real,
-    /// Stands at these Unix milliseconds.
+    /// A clock that stands at these Unix milliseconds.
     Stepped(AtomicU64),
 }
 
@@ -128,7 +120,7 @@ impl Clock {
         }
     }
 
-    /// Unix milliseconds.
+    /// The time in Unix milliseconds.
     pub fn now(&self) -> Millis {
         match self {
             Self::Real => millis(SystemTime::now()),
@@ -136,7 +128,7 @@ impl Clock {
         }
     }
 
-    /// The time as the machine represents it.
+    /// The time as std represents it.
     pub fn time(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.now())
     }
@@ -154,54 +146,62 @@ fn millis(time: SystemTime) -> Millis {
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// A status and headers to answer with.
-type Refusal = (u16, Vec<(String, String)>);
+/// The status and the headers that a test ordered.
+type OrderedAnswer = (u16, Vec<(String, String)>);
 
-/// Faults on the way to the API, for tests of its callers.
+/// Faults that tests order, to see how callers and destinations take them.
 #[derive(Default)]
 pub struct Faults {
-    refusals: Mutex<VecDeque<Refusal>>,
+    refusals: Mutex<VecDeque<OrderedAnswer>>,
     lost_answers: AtomicUsize,
     is_down: AtomicBool,
+    skew: AtomicI64,
 }
 
 impl Faults {
-    /// The next calls are answered so, and nothing is done.
+    /// Answers the next calls of the API in this way, and does nothing: 500, or 429 with its
+    /// headers.
     pub fn refuse(&self, count: usize, status: u16, headers: &[(&str, &str)]) {
         let named = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let refusal = (status, named.collect::<Vec<_>>());
         unpoisoned(&self.refusals).extend(std::iter::repeat_n(refusal, count));
     }
 
-    /// The answer that was ordered for this call.
-    pub fn refusal(&self) -> Option<Refusal> {
+    /// The answer that was ordered for this call, if any.
+    pub(super) fn refusal(&self) -> Option<OrderedAnswer> {
         unpoisoned(&self.refusals).pop_front()
     }
 
-    /// The next calls are done, and their answers are lost.
-    pub fn lose(&self, count: usize) {
+    /// Does what the next calls ask, and loses their answers with the connection.
+    pub fn lose_answers(&self, count: usize) {
         self.lost_answers.fetch_add(count, Ordering::SeqCst);
     }
 
     /// Says whether the answer of this call is lost.
-    pub fn loses(&self) -> bool {
+    pub(super) fn loses_answer(&self) -> bool {
         let one_less = |left: usize| left.checked_sub(1);
         self.lost_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
     }
 
-    /// From now on nobody answers, or somebody does again.
+    /// Sets by how many seconds the clock that signs is fast.
+    pub fn set_skew(&self, seconds: i64) {
+        self.skew.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets whether the API closes connections without an answer and does nothing. Deliveries go
+    /// on.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// Nobody answers.
-    pub fn is_down(&self) -> bool {
+    /// Says whether the API answers nobody.
+    pub(super) fn is_down(&self) -> bool {
         self.is_down.load(Ordering::SeqCst)
     }
 }
 
-/// A lock whose holder panicked: what it guards is whole after each statement, and a failed test
-/// should tell its own failure.
+/// Locks a value also after a holder panicked: the value is whole after each statement, and a
+/// failed test should show its own failure and no other.
 fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
