@@ -1,11 +1,12 @@
-//! The account of the throwaway server: Postgres refuses to be root, so root lends it another.
+//! The account that the throwaway server runs under. Postgres refuses to run as root, so root
+//! starts it under another account.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The numbers of the account that the server runs under when we are root.
+/// The user and group ids of the account that the server runs under if we are root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) uid: u32,
@@ -13,21 +14,22 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Says which account to lend the server: none unless we are root, then `postgres` or `nobody`.
+    /// Finds the account for the server: `postgres` or else `nobody` if we are root, and none
+    /// otherwise.
     pub(super) fn for_server() -> io::Result<Option<Self>> {
         // std has no geteuid, and a crate for one number is too much.
-        let asked = Command::new("id").arg("-u").output()?;
-        if asked.stdout.trim_ascii() != b"0" {
+        let id = Command::new("id").arg("-u").output()?;
+        if id.stdout.trim_ascii() != b"0" {
             return Ok(None);
         }
         let passwd = std::fs::read_to_string("/etc/passwd")?;
-        let found = Self::named("postgres", &passwd).or_else(|| Self::named("nobody", &passwd));
-        found.map(Some).ok_or_else(|| {
+        let account = Self::find("postgres", &passwd).or_else(|| Self::find("nobody", &passwd));
+        account.map(Some).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, "neither postgres nor nobody is in /etc/passwd")
         })
     }
 
-    fn named(name: &str, passwd: &str) -> Option<Self> {
+    fn find(name: &str, passwd: &str) -> Option<Self> {
         passwd.lines().find_map(|line| {
             let mut fields = line.split(':');
             let numbers = (fields.next()? == name).then(|| fields.nth(1).zip(fields.next()))??;
@@ -36,14 +38,15 @@ impl Account {
     }
 }
 
-/// Says whether the server may enter a directory: as we are, or through what all may enter.
+/// Says whether the server may enter a directory. Another account than ours may enter it if
+/// everybody may enter all directories above it, too.
 pub(super) fn may_enter(account: Option<Account>, directory: &Path) -> bool {
     account.is_none() || directory.ancestors().all(|step| allows(step, 0o001))
 }
 
-/// The directory for temporary files that the server can use too. Root's own TMPDIR is often
+/// The directory for temporary files that the server can use, too. Root's own TMPDIR is often
 /// closed to others; /tmp is open everywhere.
-pub(super) fn temporary(account: Option<Account>) -> PathBuf {
+pub(super) fn temporary_folder(account: Option<Account>) -> PathBuf {
     let ours = std::env::temp_dir();
     let shared = may_enter(account, &ours) && (account.is_none() || allows(&ours, 0o002));
     if shared { ours } else { PathBuf::from("/tmp") }
@@ -51,7 +54,7 @@ pub(super) fn temporary(account: Option<Account>) -> PathBuf {
 
 fn allows(path: &Path, right: u32) -> bool {
     path.as_os_str().is_empty()
-        || path.metadata().is_ok_and(|found| found.permissions().mode() & right == right)
+        || path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & right == right)
 }
 
 #[cfg(test)]
@@ -74,7 +77,7 @@ mod tests {
         ];
 
         for (name, expected) in cases {
-            assert_eq!(Account::named(name, PASSWD), expected, "{name}");
+            assert_eq!(Account::find(name, PASSWD), expected, "{name}");
         }
     }
 

@@ -1,6 +1,6 @@
-//! A throwaway Postgres server in a temporary directory. It outlives nothing: however our process
-//! ends, the server stops and its directory goes, because a supervisor watches a pipe that only we
-//! hold (`supervisor.sh`). What is in the databases is left to [`data`](super::data) and the tests.
+//! A throwaway Postgres server in a temporary directory. However our process ends, the server stops
+//! and its directory is removed: a supervisor watches a pipe that only our process holds
+//! (`supervisor.sh`).
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::account::{Account, temporary};
+use super::account::{Account, temporary_folder};
 use super::postgres_binaries::{BinariesError, find_or_fetch};
 use super::session::Session;
 
-/// Far more than a busy machine needs (a second is usual); a server that hangs is still reported.
+/// The longest start of a server. A second is usual, and a busy machine needs far less than this.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// The most starts of a server. Another process may take the port between our look and the start.
+/// The most attempts to start a server: another process may bind the port before the server does.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// The pause between two looks at whether the server is ready; nothing announces it.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The pause between two checks whether the server is ready. Nothing announces that it is.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Settings that switch off what no throwaway database needs; the `settings` of the options win.
 const SETTINGS: [(&str, &str); 8] = [
@@ -36,7 +36,7 @@ const SETTINGS: [(&str, &str); 8] = [
     ("unix_socket_directories", ""),
 ];
 
-/// The options of a cluster, beyond the defaults.
+/// The options of a cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     /// Lines of postgresql.conf, name and value, that win over the throwaway defaults.
@@ -49,7 +49,7 @@ pub struct ClusterOptions {
     pub binaries: Option<PathBuf>,
     /// The folder that the server's directory is made in; a temporary one if left out.
     pub folder: Option<PathBuf>,
-    /// Told what a person waits for: the download of a server.
+    /// Prints a line about the download of a server, for which a person waits.
     pub say: fn(&str),
 }
 
@@ -63,16 +63,16 @@ impl Default for ClusterOptions {
 /// The server's certificate and its key, as text.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The certificate, with those that vouch for it after it.
+    /// The certificate, followed by those of its authorities.
     pub certificate_pem: String,
-    /// Its private key.
+    /// The private key.
     pub key_pem: String,
 }
 
-/// Why there is no cluster, or why it did not do what was asked.
+/// The reason why a cluster cannot be started or used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// There is nothing to start.
+    /// The programs of a server are missing.
     #[error("Cannot start a throwaway Postgres")]
     Binaries(#[from] BinariesError),
     /// The system refused a file or a process.
@@ -97,26 +97,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Returns when the server accepts connections, on 127.0.0.1 and a free port only.
+    /// Starts a server on 127.0.0.1 and a free port, and returns when it accepts connections.
     ///
-    /// Blocks for a second or two. Several can be started at once.
+    /// This blocks for a second or two. Several servers can be started at once.
     pub fn start(options: &ClusterOptions) -> Result<Self, ClusterError> {
         Self::start_on(options, None, free_port)
     }
 
-    /// A hot standby of this server: a copy of all its databases that follows it ever after, with
-    /// the same password. It must not outlive this one's port.
+    /// Starts a hot standby of this server: a copy of all its databases that follows it, with the
+    /// same password. The standby must end before this server does.
     pub fn standby(&self, options: &ClusterOptions) -> Result<Self, ClusterError> {
         Self::start_on(options, Some(self), free_port)
     }
 
-    /// A port that was free may be taken before the server binds it:
+    /// Starts a server on a port that is free, and tries again on another port if the server cannot
+    /// bind it:
     ///
-    /// 1. we ask the system for a free port, and let it go;
-    /// 2. another process gets the same one and binds it;
+    /// 1. we ask the system for a free port, and release it;
+    /// 2. another process gets the same port and binds it;
     /// 3. our server cannot bind it and ends.
-    ///
-    /// So all is begun again, with another port, and only for this reason.
     fn start_on(
         options: &ClusterOptions,
         primary: Option<&Self>,
@@ -126,13 +125,13 @@ impl Cluster {
         let mut attempt = 1;
         loop {
             let port = port().map_err(|error| ClusterError::System("no free port", error))?;
-            match Self::launch(options, primary, &binaries, port)?.ready() {
+            match Self::launch(options, primary, &binaries, port)?.wait_until_ready() {
                 Err(ClusterError::NotStarted(log))
                     if attempt < PORT_ATTEMPTS && log.contains("could not bind") =>
                 {
                     attempt += 1;
                 }
-                ended => return ended,
+                result => return result,
             }
         }
     }
@@ -143,10 +142,10 @@ impl Cluster {
         binaries: &Path,
         port: u16,
     ) -> Result<Self, ClusterError> {
-        let failed = |what| move |error| ClusterError::System(what, error);
+        let failed = |step| move |error| ClusterError::System(step, error);
         let account = Account::for_server().map_err(failed("no account for it"))?;
         let name = format!("syncline-postgres-{}-{}", std::process::id(), random_hex(4));
-        let folder = options.folder.clone().unwrap_or_else(|| temporary(account));
+        let folder = options.folder.clone().unwrap_or_else(|| temporary_folder(account));
         let directory = folder.join(name);
         let password = primary.map_or_else(|| random_hex(16), |primary| primary.password.clone());
         let primary = primary.map(|primary| {
@@ -165,22 +164,22 @@ impl Cluster {
             .map_err(failed("cannot prepare its directory or run sh"))
     }
 
-    fn ready(mut self) -> Result<Self, ClusterError> {
+    fn wait_until_ready(mut self) -> Result<Self, ClusterError> {
         let deadline = Instant::now() + START_LIMIT;
-        while !self.says_ready() {
+        while !self.is_ready() {
             let ended = self.directory.join("ended").exists()
                 || matches!(self.supervisor.try_wait(), Ok(Some(_)));
             if ended || Instant::now() > deadline {
                 return Err(ClusterError::NotStarted(last_lines(&self.directory.join("log"))));
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Ok(self)
     }
 
-    /// The server writes its state into the eighth line of its pid file, which is what `pg_ctl`
-    /// waits for. A connection would prove less: another server may answer on a lost port.
-    fn says_ready(&self) -> bool {
+    /// Reads the server's state from the eighth line of its pid file, as `pg_ctl` does. A
+    /// connection would prove less: on a port that we lost, another server may answer.
+    fn is_ready(&self) -> bool {
         std::fs::read_to_string(self.data_dir().join("postmaster.pid"))
             .is_ok_and(|text| text.lines().nth(7).is_some_and(|state| state.trim() == "ready"))
     }
@@ -205,21 +204,21 @@ impl Cluster {
         &self.binaries
     }
 
-    /// The server's major release, as it has written it down: 17, say.
+    /// The server's major release, such as 17, from the file in its data directory.
     pub fn release(&self) -> String {
-        let noted = std::fs::read_to_string(self.data_dir().join("PG_VERSION"));
-        noted.map_or_else(|_| "?".to_owned(), |text| text.trim().to_owned())
+        let release = std::fs::read_to_string(self.data_dir().join("PG_VERSION"));
+        release.map_or_else(|_| "?".to_owned(), |text| text.trim().to_owned())
     }
 
-    /// The server's data directory. All that the cluster has on disk is in its parent.
+    /// The server's data directory. All files of the cluster are in its parent.
     pub fn data_dir(&self) -> PathBuf {
         self.directory.join("data")
     }
 
     /// A shell command that opens a database in psql, to copy into another terminal.
     pub fn psql(&self, database: &str) -> String {
-        let beside = self.binaries.join("psql");
-        let psql = if beside.is_file() { beside } else { PathBuf::from("psql") };
+        let own = self.binaries.join("psql");
+        let psql = if own.is_file() { own } else { PathBuf::from("psql") };
         format!("{} '{}'", psql.display(), self.url(database))
     }
 
@@ -228,7 +227,7 @@ impl Cluster {
         self.create(name, "").await
     }
 
-    /// Creates a copy of another database, which nobody may be connected to; it costs milliseconds.
+    /// Creates a copy of another database, which must have no connections. It takes milliseconds.
     pub async fn create_database_from(
         &self,
         name: &str,
@@ -250,7 +249,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
-        // Nobody is left to tell if either fails.
+        // A failure of either cannot be reported any more.
         let _ = self.supervisor.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -260,7 +259,7 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Makes the directory with all that the supervisor needs, owned by whom the server runs as.
+/// Makes the directory with all files that the supervisor needs, owned by the server's account.
 fn prepare(
     directory: &Path,
     account: Option<Account>,
@@ -269,7 +268,7 @@ fn prepare(
     password: &str,
     primary: Option<&str>,
 ) -> io::Result<()> {
-    let lend = |path: &Path| match account {
+    let give_to_server = |path: &Path| match account {
         Some(Account { uid, gid }) => chown(path, Some(uid), Some(gid)),
         None => Ok(()),
     };
@@ -278,7 +277,7 @@ fn prepare(
         let path = directory.join(name);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(text.as_bytes())?;
-        lend(&path)
+        give_to_server(&path)
     };
     write("password", password)?;
     if let Some(primary) = primary {
@@ -291,11 +290,11 @@ fn prepare(
         write("server.crt", certificate_pem)?;
         write("server.key", key_pem)?;
     }
-    lend(directory)
+    give_to_server(directory)
 }
 
-/// The lines for postgresql.conf, where the last of a name wins: defaults, then the caller's, then
-/// what the caller cannot change without losing the server.
+/// The lines for postgresql.conf, where the last line of a name wins: the defaults, then the
+/// caller's, then the address, by which we find the server.
 fn settings(options: &ClusterOptions, directory: &Path, port: u16) -> String {
     let line = |name: &str, value: &str| format!("{name} = '{}'\n", value.replace('\'', "''"));
     let mut text: String = SETTINGS.iter().map(|(name, value)| line(name, value)).collect();
@@ -309,7 +308,7 @@ fn settings(options: &ClusterOptions, directory: &Path, port: u16) -> String {
     text + &line("port", &port.to_string())
 }
 
-/// Starts the supervisor in a process group of its own, so that Ctrl-C reaches us, not it.
+/// Starts the supervisor in a process group of its own, so that Ctrl-C ends our process first.
 fn supervise(directory: &Path, account: Option<Account>, binaries: &Path) -> io::Result<Child> {
     let mut sh = Command::new("sh");
     sh.arg(directory.join("supervisor.sh")).args([directory, binaries]);

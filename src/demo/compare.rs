@@ -1,46 +1,46 @@
-//! Tells whether two databases hold the same rows, by a way that shares nothing with the engine:
-//! every row as text, hashed inside each database.
+//! Compares the rows of two databases in a way that shares nothing with the engine: each database
+//! hashes its rows as texts.
 
 use super::data::{DataError, TABLES};
 use super::session::Session;
 
-/// Pins the settings on which a value's text depends.
-const PINNED: &str = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; \
+/// Sets everything on which the text of a value depends.
+const TEXT_SETTINGS: &str = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; \
     set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = 'content'; set lc_monetary = 'C'; \
     set quote_all_identifiers = off";
 
-/// One table in two databases.
+/// A table in two databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compared {
-    /// The table's name, as it was asked for.
+pub struct ComparedTable {
+    /// The table's name, as the caller wrote it.
     pub table: String,
-    /// Its rows in the source.
+    /// The number of its rows in the source.
     pub source_rows: i64,
-    /// Its rows in the target.
+    /// The number of its rows in the target.
     pub target_rows: i64,
     /// True if both have the same rows, column by column.
     pub equal: bool,
 }
 
 /// Compares the demo's tables in two databases.
-pub async fn equal(source_url: &str, target_url: &str) -> Result<Vec<Compared>, DataError> {
+pub async fn equal(source_url: &str, target_url: &str) -> Result<Vec<ComparedTable>, DataError> {
     compare(source_url, target_url, &TABLES).await
 }
 
-/// Compares tables, named as SQL names them, in two databases. Their columns must stand in the
-/// same order; the order of rows does not matter, and a row that is there twice counts twice.
+/// Compares tables, named as in SQL, in two databases. Their columns must have the same order. The
+/// order of rows does not matter, and two equal rows count twice.
 pub async fn compare(
     source_url: &str,
     target_url: &str,
     tables: &[&str],
-) -> Result<Vec<Compared>, DataError> {
+) -> Result<Vec<ComparedTable>, DataError> {
     let (source, target) =
         tokio::try_join!(digests(source_url, tables), digests(target_url, tables))?;
-    let compared = |((table, ours), theirs): ((&&str, Digest), Digest)| Compared {
+    let compared = |((table, source), target): ((&&str, Digest), Digest)| ComparedTable {
         table: (*table).to_owned(),
-        source_rows: ours.rows,
-        target_rows: theirs.rows,
-        equal: ours == theirs,
+        source_rows: source.rows,
+        target_rows: target.rows,
+        equal: source == target,
     };
     Ok(tables.iter().zip(source).zip(target).map(compared).collect())
 }
@@ -52,15 +52,15 @@ struct Digest {
 }
 
 async fn digests(url: &str, tables: &[&str]) -> Result<Vec<Digest>, DataError> {
-    let refused = |error| DataError::Refused("compare the tables".to_owned(), error);
+    let failed = |error| DataError::Refused("compare the tables".to_owned(), error);
     let session = Session::open(url).await.map_err(DataError::Connect)?;
-    session.batch_execute(PINNED).await.map_err(refused)?;
+    session.batch_execute(TEXT_SETTINGS).await.map_err(failed)?;
     let mut digests = Vec::new();
     for table in tables {
         let query = format!(
             "select count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text from {table} as t"
         );
-        let row = session.query_one(&query, &[]).await.map_err(refused)?;
+        let row = session.query_one(&query, &[]).await.map_err(failed)?;
         digests.push(Digest { rows: row.get(0), hash: row.get(1) });
     }
     session.close().await;

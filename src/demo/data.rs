@@ -1,6 +1,6 @@
 //! Real data for a throwaway database: the flights that left New York City in January 2013, with
-//! airlines, airports, planes and weather. Makes the tables, fills them, and changes them as a day
-//! of use would. Whether two databases are equal is told by [`compare`](super::compare).
+//! airlines, airports, planes and weather. This file makes the tables, fills them, and changes them
+//! as a day of use would.
 
 use std::io::Read;
 use std::pin::pin;
@@ -17,40 +17,40 @@ const CHANGE: &str = include_str!("data/change.sql");
 /// The tables, parents before those that reference them.
 pub const TABLES: [&str; 5] = ["airlines", "airports", "planes", "weather", "flights"];
 
-/// A change that a person makes by hand to see it synced: it stamps what it touches.
-pub const BY_HAND: &str =
+/// A change that a person makes by hand to see it synced. It sets the stamps of the rows.
+pub const MANUAL_CHANGE: &str =
     "update airlines set name = upper(name), updated_at = now() where carrier in ('AA', 'UA')";
 
-/// Rows that were loaded into a table.
+/// A table that was filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub struct LoadedTable {
     /// The table's name.
     pub table: &'static str,
     /// The number of rows that were loaded.
     pub rows: u64,
 }
 
-/// The change that one step of a day's work made in a table.
+/// The rows that one statement of a day's work changed in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
+pub struct TableChange {
     /// The table's name.
     pub table: &'static str,
     /// The kind of change.
-    pub how: Change,
+    pub kind: ChangeKind,
     /// The number of rows.
     pub rows: u64,
 }
 
 /// A kind of change of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// They are new.
+pub enum ChangeKind {
+    /// The rows are new.
     Inserted,
-    /// They existed, and their stamp is now.
+    /// The rows existed, and got a new stamp.
     Updated,
 }
 
-/// Why a throwaway database has not got the data.
+/// The reason why a throwaway database lacks the data.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The server could not be reached.
@@ -61,11 +61,12 @@ pub enum DataError {
     Refused(String, #[source] tokio_postgres::Error),
 }
 
-/// A table's data as it lies in the program.
+/// A table's data, as part of the program.
 struct Table {
     name: &'static str,
     csv_gz: &'static [u8],
-    /// When the row was last changed, as SQL over its columns: long ago, as in a database in use.
+    /// The time of each row's last change, as SQL over its columns: long ago, as in a database in
+    /// use.
     stamp: &'static str,
 }
 
@@ -91,7 +92,7 @@ const DATA: [Table; 5] = [
         csv_gz: include_bytes!("data/weather.csv.gz"),
         stamp: "time_hour + interval '51 minutes'",
     },
-    // A flight's last news is its landing; a cancelled one's that it did not leave.
+    // A flight was last changed at its landing; a cancelled one when it did not leave.
     Table {
         name: "flights",
         csv_gz: include_bytes!("data/flights-january.csv.gz"),
@@ -103,45 +104,46 @@ const DATA: [Table; 5] = [
 /// Creates the tables, empty.
 pub async fn create_schema(url: &str) -> Result<(), DataError> {
     let session = Session::open(url).await.map_err(DataError::Connect)?;
-    session.batch_execute(SCHEMA).await.map_err(refused("create the tables"))?;
+    session.batch_execute(SCHEMA).await.map_err(step_failed("create the tables"))?;
     session.close().await;
     Ok(())
 }
 
 /// Fills the tables of [`create_schema`], all or none of them.
-pub async fn load(url: &str) -> Result<Vec<Loaded>, DataError> {
+pub async fn load(url: &str) -> Result<Vec<LoadedTable>, DataError> {
     let session = Session::open(url).await.map_err(DataError::Connect)?;
-    let failed = refused("load the data");
+    let failed = step_failed("load the data");
     session.batch_execute("begin").await.map_err(&failed)?;
     let mut loaded = Vec::new();
     for table in &DATA {
-        let rows =
-            load_table(&session, table).await.map_err(refused(&format!("load {}", table.name)))?;
-        loaded.push(Loaded { table: table.name, rows });
+        let rows = load_table(&session, table)
+            .await
+            .map_err(step_failed(&format!("load {}", table.name)))?;
+        loaded.push(LoadedTable { table: table.name, rows });
     }
     session.batch_execute("commit; analyze").await.map_err(&failed)?;
     session.close().await;
     Ok(loaded)
 }
 
-/// Does a day's work: updates some rows, stamping them, and inserts an airline, an airport and
-/// flights between them. Everybody gets the same changes; a second call makes the next day's.
-pub async fn change(url: &str) -> Result<Vec<Changed>, DataError> {
+/// Does a day's work: updates some rows and their stamps, and inserts an airline, an airport and
+/// flights. The changes are the same in every database; a second call makes those of the next day.
+pub async fn change(url: &str) -> Result<Vec<TableChange>, DataError> {
     let session = Session::open(url).await.map_err(DataError::Connect)?;
-    let failed = refused("change the data");
+    let failed = step_failed("change the data");
     session.batch_execute("begin").await.map_err(&failed)?;
     let mut changed = Vec::new();
-    for (table, how, statement) in changes() {
+    for (table, kind, statement) in changes() {
         let rows = session.execute(statement, &[]).await.map_err(&failed)?;
-        changed.push(Changed { table, how, rows });
+        changed.push(TableChange { table, kind, rows });
     }
     session.batch_execute("commit").await.map_err(&failed)?;
     session.close().await;
     Ok(changed)
 }
 
-/// The rows go through a table without indexes: the file has no stamp, and setting it afterwards
-/// would leave every row in the table twice.
+/// Loads the rows through a table without indexes: the file has no stamps, and a later update would
+/// leave two versions of every row in the table.
 async fn load_table(session: &Session, table: &Table) -> Result<u64, tokio_postgres::Error> {
     let Table { name, csv_gz, stamp } = table;
     let mut csv = Vec::new();
@@ -164,18 +166,18 @@ async fn load_table(session: &Session, table: &Table) -> Result<u64, tokio_postg
     Ok(rows)
 }
 
-/// The statements of `change.sql`: after an empty line, each is announced by `-- table: inserted`.
-fn changes() -> impl Iterator<Item = (&'static str, Change, &'static str)> {
+/// The statements of `change.sql`. Each begins after an empty line with `-- table: inserted`.
+fn changes() -> impl Iterator<Item = (&'static str, ChangeKind, &'static str)> {
     CHANGE.split("\n\n-- ").skip(1).map(|part| {
         let (title, statement) = part.split_once('\n').expect("a statement has a title");
-        let (name, how) = title.split_once(": ").expect("the title is `table: inserted`");
+        let (name, kind) = title.split_once(": ").expect("the title is `table: inserted`");
         let table = TABLES.into_iter().find(|table| *table == name).expect("the title has a table");
-        let how = if how == "inserted" { Change::Inserted } else { Change::Updated };
-        (table, how, statement)
+        let kind = if kind == "inserted" { ChangeKind::Inserted } else { ChangeKind::Updated };
+        (table, kind, statement)
     })
 }
 
-fn refused(step: &str) -> impl Fn(tokio_postgres::Error) -> DataError {
+fn step_failed(step: &str) -> impl Fn(tokio_postgres::Error) -> DataError {
     move |error| DataError::Refused(step.to_owned(), error)
 }
 
@@ -185,10 +187,10 @@ mod tests {
 
     #[test]
     fn every_change_names_its_table_and_does_what_its_title_says() {
-        for (table, how, statement) in changes() {
-            let begins = match how {
-                Change::Inserted => format!("insert into {table} "),
-                Change::Updated => format!("update {table} "),
+        for (table, kind, statement) in changes() {
+            let begins = match kind {
+                ChangeKind::Inserted => format!("insert into {table} "),
+                ChangeKind::Updated => format!("update {table} "),
             };
             assert!(statement.starts_with(&begins), "{statement}");
         }

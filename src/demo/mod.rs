@@ -1,10 +1,14 @@
 //! Throwaway databases with real data, and a QStash of our own, for `syncline demo` and the tests.
 //!
-//! Imports nothing of ours: what it shows and checks must not share an error with what it shows. A
-//! [`Cluster`] is a server that ends with the process, [`data`] fills and changes its databases,
-//! [`compare`] tells whether two are equal, a [`Signer`] signs as QStash does, and [`qstash`] is
-//! one that schedules and delivers on this machine. Putting these together is left to `edge/cli`
-//! and to `tests/it/world`.
+//! It imports nothing of ours, so that it shares no error with the product that it shows and
+//! checks. `edge/cli/demo` and `tests/it/world` put its parts together.
+//!
+//! - `cluster`: a server that ends with the process; `postgres_binaries` finds or fetches its
+//!   programs, `account` is the account it runs under, and `session` is a connection to it.
+//! - `data`: fills and changes its databases.
+//! - `compare`: compares two databases.
+//! - `signer`: signs calls as QStash does.
+//! - `qstash`: a QStash that schedules and delivers on this machine.
 
 mod account;
 mod cluster;

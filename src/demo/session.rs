@@ -1,12 +1,12 @@
-//! One connection to a throwaway database, and the task that drives it.
+//! A connection to a throwaway database, with the task that drives it.
 
 use std::ops::Deref;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Error, NoTls};
 
-/// A connected client. Closing it waits until the server was told, which a copy of the database
-/// needs; dropping it ends the task a little later.
+/// A connected client. `close` waits until the connection is closed, without which the database
+/// cannot be copied. Dropping the session ends the task a little later.
 pub(super) struct Session {
     client: Client,
     driver: JoinHandle<()>,
@@ -15,7 +15,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) async fn open(url: &str) -> Result<Self, Error> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        // What goes wrong on the connection is reported by the call it went wrong in.
+        // A failure of the connection is reported by the call in which it happens.
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { client, driver })
     }

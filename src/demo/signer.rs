@@ -1,6 +1,6 @@
-//! Mints the `Upstash-Signature` that a live QStash puts on a delivery, and hostile variants of it
-//! for tests. Written from the public description of the token; what checks it lives elsewhere and
-//! shares no code with this file, so that neither can hide an error of the other.
+//! Makes the `Upstash-Signature` of a delivery as QStash does, and hostile variants of it for
+//! tests. It is written from the public description of the token, and shares no code with the check
+//! of signatures, so that neither can hide an error of the other.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +10,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// The life of a live token: QStash signs each attempt anew, so five minutes are enough.
+/// The time for which a token is valid. QStash signs each attempt anew, so five minutes are enough.
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// Go's zero time in Unix seconds: live tokens carry it since QStash stopped using "not before".
+/// Go's zero time in Unix seconds, which real tokens have in "not before".
 const NOT_BEFORE: i64 = -62_135_596_800;
 
-/// The header of every live token, byte for byte.
+/// The header of every real token, byte for byte.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// Signs deliveries with one signing key.
@@ -26,12 +26,12 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Takes the text of a signing key as it is: QStash uses its bytes, not a decoded form.
+    /// Makes a signer from the text of a signing key. QStash uses its bytes and decodes nothing.
     pub fn new(key: &str) -> Self {
         Self { key: key.to_owned() }
     }
 
-    /// Mints the token of a delivery of `body` to `url` at `now`, in the shape live tokens have.
+    /// Makes the token of a delivery of `body` to `url` at `now`, in the form of real tokens.
     pub fn sign(&self, url: &str, body: &[u8], now: SystemTime) -> String {
         let issued = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let claims = Claims {
@@ -48,8 +48,7 @@ impl Signer {
         self.sign_claims(HEADER, &claims)
     }
 
-    /// Signs any header and claims with HMAC-SHA-256, so that a test can say what QStash never
-    /// would.
+    /// Signs any header and claims with HMAC-SHA-256, also those that QStash never makes.
     pub fn sign_claims(&self, header_json: &str, claims_json: &str) -> String {
         let signed = format!(
             "{}.{}",
@@ -68,7 +67,7 @@ pub fn random_key() -> String {
     format!("sig_{}", random_letters())
 }
 
-/// The claims in the order live tokens have them, which is the alphabet's.
+/// The claims in the order of real tokens, which is the alphabet's.
 #[derive(Serialize)]
 struct Claims<'a> {
     aud: &'a str,

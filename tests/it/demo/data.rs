@@ -1,7 +1,7 @@
 //! The demo's data, and the comparison that says whether two databases are equal.
 
 use syncline::demo::compare;
-use syncline::demo::data::{self, Change, Changed, Loaded};
+use syncline::demo::data::{self, ChangeKind, LoadedTable, TableChange};
 
 use crate::world::{self, connect, text};
 
@@ -12,7 +12,7 @@ async fn the_data_loads_whole_stamped_in_the_past() {
 
     let loaded = data::load(&database.url).await.unwrap();
 
-    let rows = |table, rows| Loaded { table, rows };
+    let rows = |table, rows| LoadedTable { table, rows };
     let expected = [
         rows("airlines", 16),
         rows("airports", 1458),
@@ -43,19 +43,19 @@ async fn the_same_change_makes_equal_databases_equal_again_and_can_be_repeated()
 
     let changed = data::change(&source.url).await.unwrap();
 
-    let did = |table, how, rows| Changed { table, how, rows };
+    let did = |table, kind, rows| TableChange { table, kind, rows };
     let expected = [
-        did("airlines", Change::Inserted, 1),
-        did("airports", Change::Inserted, 1),
-        did("planes", Change::Updated, 82),
-        did("weather", Change::Updated, 249),
-        did("flights", Change::Updated, 153),
-        did("flights", Change::Inserted, 40),
+        did("airlines", ChangeKind::Inserted, 1),
+        did("airports", ChangeKind::Inserted, 1),
+        did("planes", ChangeKind::Updated, 82),
+        did("weather", ChangeKind::Updated, 249),
+        did("flights", ChangeKind::Updated, 153),
+        did("flights", ChangeKind::Inserted, 40),
     ];
     assert_eq!(changed, expected);
     assert_eq!(all_equal().await, [false; 5]);
     let next_day = data::change(&source.url).await.unwrap();
-    assert_eq!(next_day[5], did("flights", Change::Inserted, 40));
+    assert_eq!(next_day[5], did("flights", ChangeKind::Inserted, 40));
 }
 
 #[tokio::test]

@@ -279,7 +279,7 @@ impl Pair {
     }
 
     /// The tables of both databases, compared.
-    pub async fn compared(&self, tables: &[&str]) -> Vec<compare::Compared> {
+    pub async fn compared(&self, tables: &[&str]) -> Vec<compare::ComparedTable> {
         let compared = compare::compare(&self.source.url, &self.target.url, tables).await;
         compared.expect("the tables can be compared")
     }

@@ -1,4 +1,4 @@
-//! Calls the function as a stranger and as a person do. Its answers are read with types of their
+//! Calls the function as strangers and people do. The answers are read with types of the demo's
 //! own, so that a change of the function's types does not change what the demo expects.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct Caller {
 pub struct HttpAnswer {
     /// The status.
     pub status: StatusCode,
-    /// The body, as it came.
+    /// The body.
     pub body: String,
     /// The time from the first byte sent to the last one read.
     pub duration: Duration,
@@ -58,7 +58,7 @@ pub struct Schedule {
 /// The part of a sync's answer that the demo shows.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SyncAnswer {
-    /// True if all went well.
+    /// True if the sync succeeded.
     pub success: bool,
     /// The outcome as a sentence.
     pub message: String,
@@ -67,7 +67,7 @@ pub struct SyncAnswer {
     pub kind: String,
     /// True if nothing is left to do.
     pub done: bool,
-    /// The time that the function was at work.
+    /// The time that the function took.
     pub duration_ms: u64,
     /// The rows that were moved.
     pub statistics: Statistics,
@@ -132,8 +132,8 @@ impl Caller {
         let call = self.client.post(format!("{url}{SCHEDULE_PATH}")).bearer_auth(&self.admin_token);
         let call = call.header("Content-Type", "application/json").body(r#"{"action":"create"}"#);
         let HttpAnswer { status, body, .. } = self.send(call).await?;
-        let scheduled = serde_json::from_str(&body).ok().filter(|_| status == StatusCode::OK);
-        scheduled.ok_or_else(|| {
+        let answer = serde_json::from_str(&body).ok().filter(|_| status == StatusCode::OK);
+        answer.ok_or_else(|| {
             DemoError::Unexpected(format!("no schedule was made; the answer was {status}: {body}"))
         })
     }
@@ -151,11 +151,11 @@ impl Caller {
     }
 
     async fn send(&self, call: RequestBuilder) -> Result<HttpAnswer, DemoError> {
-        let sent = Instant::now();
+        let start = Instant::now();
         let answer = call.send().await?;
         let status = answer.status();
         let body = answer.text().await?;
-        Ok(HttpAnswer { status, body, duration: sent.elapsed() })
+        Ok(HttpAnswer { status, body, duration: start.elapsed() })
     }
 }
 

@@ -6,28 +6,28 @@ use crate::demo::ClusterError;
 use crate::demo::data::DataError;
 use crate::demo::qstash;
 
-/// Why the demo ends early.
+/// The reason why the demo ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// There is no server to show it on.
+    /// The throwaway server cannot be started or used.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// A database does not do what the demo itself asks of it.
+    /// A database refuses a statement of the demo itself.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// There is nothing to call the function.
+    /// The local QStash does not start.
     #[error("Cannot start the local QStash")]
     QStash(#[from] qstash::Error),
     /// The function cannot be opened.
     #[error("Cannot open the function: {0}")]
-    Door(String),
+    Function(String),
     /// The function cannot be called.
     #[error("Cannot call the function")]
     Call(#[from] reqwest::Error),
-    /// Nobody reads on.
+    /// The reader of stdout is gone.
     #[error("Cannot write on stdout")]
     Output(#[from] io::Error),
-    /// Syncline did not do what the demo is there to show.
+    /// Syncline did not do what the demo shows.
     #[error("This is not what should happen: {0}")]
     Unexpected(String),
 }

@@ -1,6 +1,11 @@
-//! `syncline demo`: the whole of it on this machine, told step by step to somebody who has never
-//! seen it. The steps are in [`steps`], what they happen on in [`stage`], who calls in [`caller`]
-//! and [`ticks`], and how it reads in [`story`].
+//! `syncline demo`: shows everything on this machine, step by step, to somebody who has never seen
+//! it.
+//!
+//! - `steps`: the steps, which check what they show.
+//! - `stage`: the server, the function and the QStash that the steps use.
+//! - `caller`, `ticks`: the calls of the function by people and by QStash.
+//! - `story`, `page`: the text, and its layout.
+//! - `error`: the reasons for which the demo ends early.
 
 mod caller;
 mod error;
@@ -39,55 +44,54 @@ pub struct DemoArguments {
     postgres: Option<PathBuf>,
 }
 
-/// The longest wait of a person who interrupts the start of the server: it takes a second. Then
-/// the server's supervisor clears up alone.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest wait for a server whose start is interrupted. After that its supervisor removes it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
-/// Shows everything; the exit says whether all of it was as it should be.
+/// Shows everything. The exit says whether all steps went as they should.
 pub async fn demo(arguments: &DemoArguments) -> Exit {
-    let begun = Instant::now();
-    match told(arguments, &mut Story::default(), begun).await {
+    let start = Instant::now();
+    match show(arguments, &mut Story::default(), start).await {
         Ok(exit) => exit,
         Err(error) => failed(&error),
     }
 }
 
-async fn told(
+async fn show(
     arguments: &DemoArguments,
     story: &mut Story,
-    begun: Instant,
+    start: Instant,
 ) -> Result<Exit, DemoError> {
     // One future for the whole demo: between two of them, a signal could be lost.
     let mut interrupted = pin!(interrupted());
     story.opening()?;
-    let Some(cluster) = started(arguments, interrupted.as_mut()).await? else {
+    let Some(cluster) = start_cluster(arguments, interrupted.as_mut()).await? else {
         return Ok(stopped_early());
     };
-    let shown = tokio::select! {
-        shown = steps::show(cluster, story, begun.elapsed(), arguments.keep) => Some(shown?),
+    let stage = tokio::select! {
+        stage = steps::show(cluster, story, start.elapsed(), arguments.keep) => Some(stage?),
         () = interrupted.as_mut() => None,
     };
-    let Some(stage) = shown else {
+    let Some(stage) = stage else {
         return Ok(stopped_early());
     };
     if arguments.keep {
         story.invitation(&stage)?;
         tokio::select! {
-            () = stage.tick_on() => {}
+            () = stage.keep_ticking() => {}
             () = interrupted => {}
         }
     }
-    let left = stage.clear().await;
-    if left.exists() {
-        return Err(DemoError::Unexpected(format!("{} is still there", left.display())));
+    let folder = stage.stop().await;
+    if folder.exists() {
+        return Err(DemoError::Unexpected(format!("{} is still there", folder.display())));
     }
-    story.ending(begun.elapsed(), arguments.keep)?;
+    story.ending(start.elapsed(), arguments.keep)?;
     Ok(Exit::Done)
 }
 
-/// A server, or none if a signal came first. It is started on a thread of its own, which nobody
-/// has to wait for: a server may have to be downloaded.
-async fn started(
+/// Starts a server, or returns none if a signal came first. The start has a thread of its own, for
+/// which nobody has to wait: a server may have to be downloaded.
+async fn start_cluster(
     arguments: &DemoArguments,
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Cluster>, DemoError> {
@@ -96,10 +100,10 @@ async fn started(
     let (sender, mut receiver) = oneshot::channel();
     thread::spawn(move || sender.send(Cluster::start(&options)));
     tokio::select! {
-        started = &mut receiver => Ok(Some(started.expect("starting a server does not panic")?)),
+        cluster = &mut receiver => Ok(Some(cluster.expect("starting a server does not panic")?)),
         () = interrupted => {
-            // The server that may come is dropped, and thereby stopped.
-            let _ = tokio::time::timeout(PATIENCE, receiver).await;
+            // A server that starts all the same is dropped, which stops it.
+            let _ = tokio::time::timeout(LONGEST_WAIT, receiver).await;
             Ok(None)
         }
     }
@@ -121,7 +125,7 @@ fn failed(error: &DemoError) -> Exit {
         DemoError::Cluster(ClusterError::Binaries(_)) => {
             "\n  To name a directory: syncline demo --postgres DIRECTORY"
         }
-        DemoError::Unexpected(_) | DemoError::Door(_) | DemoError::Call(_) => {
+        DemoError::Unexpected(_) | DemoError::Function(_) | DemoError::Call(_) => {
             "\n  This is a defect of Syncline: please report it, with what is written above"
         }
         DemoError::Cluster(_)
@@ -129,7 +133,7 @@ fn failed(error: &DemoError) -> Exit {
         | DemoError::QStash(_)
         | DemoError::Output(_) => "",
     };
-    // Where stdout has gone, stderr may have gone too.
+    // If stdout is closed, stderr may be closed, too.
     let _ = io::Write::write_all(&mut io::stderr(), format!("\n{text}{hint}\n").as_bytes());
     Exit::Failed
 }

@@ -23,24 +23,23 @@ pub const SOURCE: &str = "slave";
 /// The database that is written.
 pub const TARGET: &str = "prod";
 
-/// The port that `syncline serve` has, too, so that commands from the README fit.
+/// The default port of `syncline serve`, so that commands from the README fit.
 const USUAL_PORT: u16 = 8787;
 
-/// The wait for calls that are under way at the end; the databases go in any case.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest wait for calls that are under way at the end. The databases are removed in any case.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The function is cut after a second, and its pages are small: a backlog of a moment stands for
-/// one of hours.
+/// The settings of a short budget and small pages, so that a small backlog takes several slices.
 const SMALL_SLICES: [(&str, &str); 2] = [("SYNC_BUDGET_SECONDS", "1"), ("SYNC_PAGE_ROWS", "100")];
 
-/// Everything that runs. Dropping it stops it, the function before its databases.
+/// The servers of the demo. Dropping the stage stops them, the function before its databases.
 pub struct Stage {
-    /// Calls the function, as people and strangers do.
+    /// Calls the function as people and strangers do.
     pub caller: Caller,
-    /// Calls it on its schedule.
+    /// Calls the function on its schedule.
     pub qstash: LocalQStash,
     function: Function,
-    /// Has both databases.
+    /// The server of both databases.
     pub cluster: Cluster,
 }
 
@@ -73,13 +72,13 @@ impl Stage {
         ]);
         set.extend(SMALL_SLICES);
         let app = App::function(&|name| set.get(name).map(|&value| value.to_owned()))
-            .map_err(|problems| DemoError::Door(problems.to_string()))?;
-        let routes = router(app).map_err(|bad| DemoError::Door(bad.to_string()))?;
+            .map_err(|problems| DemoError::Function(problems.to_string()))?;
+        let routes = router(app).map_err(|bad| DemoError::Function(bad.to_string()))?;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let asked_to_stop = async { drop(stopped.await) };
-            // Serving ends in no error: what fails to be accepted is tried again.
-            let _ = axum::serve(listener, routes).with_graceful_shutdown(asked_to_stop).await;
+            let stop_signal = async { drop(stopped.await) };
+            // Serving never ends in an error: axum retries what it could not accept.
+            let _ = axum::serve(listener, routes).with_graceful_shutdown(stop_signal).await;
         });
         let function = Function { url: url.clone(), stop: Some(stop), task };
         Ok(Self { caller: Caller::new(&url, current, admin_token)?, qstash, function, cluster })
@@ -90,8 +89,8 @@ impl Stage {
         &self.function.url
     }
 
-    /// Lets the schedule's clock go on as ours does; never returns.
-    pub async fn tick_on(&self) {
+    /// Lets QStash's clock go on in real time. It never returns.
+    pub async fn keep_ticking(&self) {
         const STEP: Duration = Duration::from_secs(1);
         loop {
             tokio::time::sleep(STEP).await;
@@ -99,13 +98,13 @@ impl Stage {
         }
     }
 
-    /// Stops everything, and tells where its files were.
-    pub async fn clear(self) -> PathBuf {
+    /// Stops everything, and returns the folder that its files were in.
+    pub async fn stop(self) -> PathBuf {
         let Self { caller, qstash, mut function, cluster } = self;
-        // Their connections are kept open otherwise, and the function waits for their end.
+        // The function waits for the end of its connections, which these two keep open.
         drop((caller, qstash));
         drop(function.stop.take());
-        let _ = tokio::time::timeout(PATIENCE, &mut function.task).await;
+        let _ = tokio::time::timeout(LONGEST_WAIT, &mut function.task).await;
         let data = cluster.data_dir();
         drop(cluster);
         data.parent().map(PathBuf::from).unwrap_or(data)

@@ -12,13 +12,13 @@ use super::stage::{SOURCE, Stage, TARGET};
 use super::story::{self, Story};
 use super::ticks::tick;
 use crate::demo::Cluster;
-use crate::demo::compare::{self, Compared};
-use crate::demo::data::{self, Change, Changed, Loaded, TABLES};
+use crate::demo::compare::{self, ComparedTable};
+use crate::demo::data::{self, ChangeKind, LoadedTable, TABLES, TableChange};
 
 /// Rows that were inserted and updated, by table with its schema.
 type Written = BTreeMap<String, (u64, u64)>;
 
-/// Shows everything on a server that has just been started, and hands over what runs now.
+/// Shows everything on a server that has just been started, and returns the stage.
 pub async fn show(
     cluster: Cluster,
     story: &mut Story,
@@ -33,21 +33,21 @@ pub async fn show(
     first_call(&stage, story, &loaded).await?;
     second_call(&stage, story).await?;
     third_call(&stage, story).await?;
-    others(&stage, story).await?;
+    other_callers(&stage, story).await?;
     Ok(stage)
 }
 
 /// Makes the tables in both databases and fills one.
-async fn fill(cluster: &Cluster, story: &mut Story) -> Result<Vec<Loaded>, DemoError> {
+async fn fill(cluster: &Cluster, story: &mut Story) -> Result<Vec<LoadedTable>, DemoError> {
     for database in [SOURCE, TARGET] {
         cluster.create_database(database).await?;
         data::create_schema(&cluster.url(database)).await?;
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let loaded = data::load(&cluster.url(SOURCE)).await?;
-    let duration = begun.elapsed();
-    let (found, _) = compared(cluster).await?;
-    let is_loaded = |(found, loaded): (&Compared, &Loaded)| {
+    let duration = start.elapsed();
+    let (found, _) = compare_databases(cluster).await?;
+    let is_loaded = |(found, loaded): (&ComparedTable, &LoadedTable)| {
         found.source_rows.unsigned_abs() == loaded.rows && found.target_rows == 0
     };
     if found.len() != loaded.len() || !found.iter().zip(&loaded).all(is_loaded) {
@@ -58,7 +58,11 @@ async fn fill(cluster: &Cluster, story: &mut Story) -> Result<Vec<Loaded>, DemoE
     Ok(loaded)
 }
 
-async fn first_call(stage: &Stage, story: &mut Story, loaded: &[Loaded]) -> Result<(), DemoError> {
+async fn first_call(
+    stage: &Stage,
+    story: &mut Story,
+    loaded: &[LoadedTable],
+) -> Result<(), DemoError> {
     story.schedule_ticks(stage, "a backlog")?;
     let tick = tick(stage).await?;
     story.ticked(&tick)?;
@@ -69,7 +73,7 @@ async fn first_call(stage: &Stage, story: &mut Story, loaded: &[Loaded]) -> Resu
         loaded.iter().map(|loaded| (qualified(loaded.table), (loaded.rows, 0))).collect();
     check_written(&tick.statistics(), expected)?;
     story.say(story::COMPARISON)?;
-    let (found, duration) = compared(&stage.cluster).await?;
+    let (found, duration) = compare_databases(&stage.cluster).await?;
     story.compared(&found)?;
     check_equal(&found)?;
     Ok(story.equal(&found, duration)?)
@@ -79,10 +83,11 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
     story.day_begins()?;
     let changed = data::change(&stage.cluster.url(SOURCE)).await?;
     story.changed(&changed)?;
-    let (found, duration) = compared(&stage.cluster).await?;
+    let (found, duration) = compare_databases(&stage.cluster).await?;
     story.compared_again(&found, duration)?;
-    let is_seen =
-        |compared: &Compared| compared.equal != changed.iter().any(|by| by.table == compared.table);
+    let is_seen = |compared: &ComparedTable| {
+        compared.equal != changed.iter().any(|by| by.table == compared.table)
+    };
     if !found.iter().all(is_seen) {
         return unexpected("the comparison was to find the tables that were changed");
     }
@@ -91,7 +96,7 @@ async fn second_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> 
     story.ticked(&tick)?;
     check_written(&tick.statistics(), expected(&changed))?;
     story.say(story::UNCHANGED)?;
-    let (found, duration) = compared(&stage.cluster).await?;
+    let (found, duration) = compare_databases(&stage.cluster).await?;
     story.compared(&found)?;
     check_equal(&found)?;
     Ok(story.equal(&found, duration)?)
@@ -102,13 +107,13 @@ async fn third_call(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
     let tick = tick(stage).await?;
     story.ticked(&tick)?;
     check_written(&tick.statistics(), Written::new())?;
-    let (found, duration) = compared(&stage.cluster).await?;
+    let (found, duration) = compare_databases(&stage.cluster).await?;
     check_equal(&found)?;
     Ok(story.equal(&found, duration)?)
 }
 
-/// Calls by those whom the function does not know, and by a person whom it knows.
-async fn others(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
+/// Makes calls that the function refuses, and one by a person with the admin token.
+async fn other_callers(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
     story.others_call()?;
     let unsigned = stage.caller.unsigned().await?;
     story.refused("The same call without a signature", &unsigned)?;
@@ -126,36 +131,36 @@ async fn others(stage: &Stage, story: &mut Story) -> Result<(), DemoError> {
 }
 
 /// The rows that a sync has to write after these changes.
-pub(super) fn expected(changed: &[Changed]) -> Written {
+pub(super) fn expected(changed: &[TableChange]) -> Written {
     let mut expected = Written::new();
-    for Changed { table, how, rows } in changed {
+    for TableChange { table, kind, rows } in changed {
         let (inserted, updated) = expected.entry(qualified(table)).or_default();
-        match how {
-            Change::Inserted => *inserted += rows,
-            Change::Updated => *updated += rows,
+        match kind {
+            ChangeKind::Inserted => *inserted += rows,
+            ChangeKind::Updated => *updated += rows,
         }
     }
     expected
 }
 
-/// Compares the rows that the function says to have written with those that there were to write.
-pub(super) fn check_written(told: &Statistics, expected: Written) -> Result<(), DemoError> {
-    let Statistics { total_records, tables } = told;
+/// Checks that the counts of the function's answers are those of the rows that it had to write.
+pub(super) fn check_written(statistics: &Statistics, expected: Written) -> Result<(), DemoError> {
+    let Statistics { total_records, tables } = statistics;
     let tables = tables.iter();
-    let told: Written = tables
+    let written: Written = tables
         .map(|(table, counts)| (table.clone(), (counts.inserted, counts.updated)))
-        .filter(|(_, written)| *written != (0, 0))
+        .filter(|(_, counts)| *counts != (0, 0))
         .collect();
     let sum: u64 = expected.values().map(|(inserted, updated)| inserted + updated).sum();
-    if told == expected && *total_records == sum {
+    if written == expected && *total_records == sum {
         return Ok(());
     }
     unexpected(&format!(
-        "inserted and updated were to be {expected:?}, and the answer says {told:?}"
+        "inserted and updated were to be {expected:?}, and the answer says {written:?}"
     ))
 }
 
-/// Refused is what was answered 401.
+/// Checks that a call was answered 401.
 pub(super) fn check_refused(response: &HttpAnswer) -> Result<(), DemoError> {
     match response.status {
         StatusCode::UNAUTHORIZED => Ok(()),
@@ -163,19 +168,19 @@ pub(super) fn check_refused(response: &HttpAnswer) -> Result<(), DemoError> {
     }
 }
 
-/// Equal are tables that are all there, have rows, and have the same on both sides.
-pub(super) fn check_equal(found: &[Compared]) -> Result<(), DemoError> {
-    let is_equal = |compared: &Compared| compared.equal && compared.source_rows > 0;
+/// Checks that all tables have rows, the same on both sides.
+pub(super) fn check_equal(found: &[ComparedTable]) -> Result<(), DemoError> {
+    let is_equal = |compared: &ComparedTable| compared.equal && compared.source_rows > 0;
     if found.len() == TABLES.len() && found.iter().all(is_equal) {
         return Ok(());
     }
     unexpected(&format!("slave and prod were to be equal, not {found:?}"))
 }
 
-async fn compared(cluster: &Cluster) -> Result<(Vec<Compared>, Duration), DemoError> {
-    let begun = Instant::now();
+async fn compare_databases(cluster: &Cluster) -> Result<(Vec<ComparedTable>, Duration), DemoError> {
+    let start = Instant::now();
     let compared = compare::equal(&cluster.url(SOURCE), &cluster.url(TARGET)).await?;
-    Ok((compared, begun.elapsed()))
+    Ok((compared, start.elapsed()))
 }
 
 fn unexpected<T>(what: &str) -> Result<T, DemoError> {

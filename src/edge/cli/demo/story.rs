@@ -1,16 +1,15 @@
-//! The text of the demo, in the order in which it is said. The steps check that it is true; how it
-//! stands on the page is left to [`Page`].
+//! The text of the demo in its order. The steps check that it is true.
 
 use std::io;
 use std::time::Duration;
 
 use super::caller::{HttpAnswer, Schedule, ScheduleAnswer, SyncAnswer, qualified};
-use super::page::{Page, spent};
+use super::page::{Page, duration_text};
 use super::stage::{SOURCE, Stage, TARGET};
 use super::ticks::{Slice, Tick};
 use crate::demo::Cluster;
-use crate::demo::compare::Compared;
-use crate::demo::data::{BY_HAND, Change, Changed, TABLES};
+use crate::demo::compare::ComparedTable;
+use crate::demo::data::{ChangeKind, MANUAL_CHANGE, TABLES, TableChange};
 use crate::edge::calling::SCHEDULE_PATH;
 use crate::wiring::App;
 
@@ -27,7 +26,7 @@ pub const COMPARISON: &str = "Is that true? The demo asks the databases themselv
 pub const UNCHANGED: &str = "The unchanged rows lie just before the point that the last call had reached: they are\n\
     read again on purpose, in case one came late with an older stamp, and are not written.";
 
-/// Tells the story on stdout.
+/// Prints the text of the demo on stdout.
 #[derive(Default)]
 pub struct Story {
     page: Page,
@@ -48,7 +47,7 @@ impl Story {
         self.page.say(text)
     }
 
-    /// The server, where it came from, and its databases.
+    /// Describes the server, its programs, and its databases.
     pub fn server(&mut self, cluster: &Cluster, duration: Duration) -> io::Result<()> {
         self.page.say(&format!(
             "A throwaway Postgres {} listens on 127.0.0.1:{}, ready after {}.\n\
@@ -57,7 +56,7 @@ impl Story {
              never writes, and {TARGET}, which it brings up to date.",
             cluster.release(),
             cluster.port(),
-            spent(duration),
+            duration_text(duration),
             cluster.binaries().display()
         ))
     }
@@ -67,7 +66,7 @@ impl Story {
         self.page.say(&format!(
             "{SOURCE} has been filled in {} with the flights that left New York City in\n\
              January 2013, their airlines, airports and planes, and the weather; {TARGET} is empty.",
-            spent(duration)
+            duration_text(duration)
         ))
     }
 
@@ -115,7 +114,7 @@ impl Story {
                 kind.clone(),
                 statistics.total_records.to_string(),
                 done.to_string(),
-                spent(Duration::from_millis(*duration_ms)),
+                duration_text(Duration::from_millis(*duration_ms)),
             ]
         });
         let answers = tick.slices.len();
@@ -140,25 +139,25 @@ impl Story {
         self.page.table(&["table", "inserted", "updated", "unchanged"], rows.collect())
     }
 
-    /// Each table's rows on both sides, and whether they are equal.
-    pub fn compared(&mut self, compared: &[Compared]) -> io::Result<()> {
+    /// Shows the number of each table's rows on both sides, and whether the rows are equal.
+    pub fn compared(&mut self, compared: &[ComparedTable]) -> io::Result<()> {
         let [rows_in_source, rows_in_target] =
             [SOURCE, TARGET].map(|name| format!("rows in {name}"));
         let rows = compared.iter().map(|found| {
-            let Compared { table, source_rows, target_rows, equal } = found;
-            let told = if *equal { "equal" } else { "different" };
-            vec![table.clone(), source_rows.to_string(), target_rows.to_string(), told.to_owned()]
+            let ComparedTable { table, source_rows, target_rows, equal } = found;
+            let result = if *equal { "equal" } else { "different" };
+            vec![table.clone(), source_rows.to_string(), target_rows.to_string(), result.to_owned()]
         });
         self.page.table(&["table", &rows_in_source, &rows_in_target, ""], rows.collect())
     }
 
-    /// That all tables are equal; only for what was found so.
-    pub fn equal(&mut self, compared: &[Compared], duration: Duration) -> io::Result<()> {
+    /// Says that all tables are equal. The caller has checked it.
+    pub fn equal(&mut self, compared: &[ComparedTable], duration: Duration) -> io::Result<()> {
         let rows: i64 = compared.iter().map(|found| found.source_rows).sum();
         let tables = compared.len();
         self.page.say(&format!(
             "{SOURCE} and {TARGET} are equal: {rows} rows in {tables} tables, compared in {}.",
-            spent(duration)
+            duration_text(duration)
         ))
     }
 
@@ -169,24 +168,28 @@ impl Story {
     }
 
     /// Shows what was changed.
-    pub fn changed(&mut self, changed: &[Changed]) -> io::Result<()> {
-        let rows = changed.iter().map(|Changed { table, how, rows }| {
-            let how = match how {
-                Change::Inserted => "inserted",
-                Change::Updated => "updated",
+    pub fn changed(&mut self, changed: &[TableChange]) -> io::Result<()> {
+        let rows = changed.iter().map(|TableChange { table, kind, rows }| {
+            let kind = match kind {
+                ChangeKind::Inserted => "inserted",
+                ChangeKind::Updated => "updated",
             };
-            vec![(*table).to_owned(), rows.to_string(), how.to_owned()]
+            vec![(*table).to_owned(), rows.to_string(), kind.to_owned()]
         });
         self.page.table(&["table", "rows", ""], rows.collect())
     }
 
     /// Says how many tables differ now.
-    pub fn compared_again(&mut self, compared: &[Compared], duration: Duration) -> io::Result<()> {
+    pub fn compared_again(
+        &mut self,
+        compared: &[ComparedTable],
+        duration: Duration,
+    ) -> io::Result<()> {
         let different = compared.iter().filter(|found| !found.equal).count();
         self.page.say(&format!(
             "The same comparison sees it: {different} of {} tables are different, found in {}.",
             compared.len(),
-            spent(duration)
+            duration_text(duration)
         ))
     }
 
@@ -198,7 +201,10 @@ impl Story {
     /// Says how a call was refused.
     pub fn refused(&mut self, what: &str, response: &HttpAnswer) -> io::Result<()> {
         let HttpAnswer { status, body, duration } = response;
-        self.page.say(&format!("{what}\nis answered {status} after {}:\n{body}", spent(*duration)))
+        self.page.say(&format!(
+            "{what}\nis answered {status} after {}:\n{body}",
+            duration_text(*duration)
+        ))
     }
 
     /// Says how another call was refused, with the same body.
@@ -207,7 +213,7 @@ impl Story {
         self.page.say(&format!(
             "{what}\nis answered {status} after {}, in the same words. What was wrong with a call\n\
              is not told to who made it; the function's log has it (WARN, on stderr).",
-            spent(*duration)
+            duration_text(*duration)
         ))
     }
 
@@ -217,12 +223,12 @@ impl Story {
             "A person's call with the admin token, and no signature,\n\
              is answered {} after {}: {}.",
             response.status,
-            spent(response.duration),
+            duration_text(response.duration),
             answer.message
         ))
     }
 
-    /// Shows what somebody can play with while everything runs.
+    /// Prints commands to use while everything runs.
     pub fn invitation(&mut self, stage: &Stage) -> io::Result<()> {
         let Stage { caller, cluster, .. } = stage;
         let [source, target] = [SOURCE, TARGET].map(|database| cluster.url(database));
@@ -236,8 +242,8 @@ impl Story {
              Is the function there?\n  \
                curl {url}/healthz\n\n\
              Look into the databases:\n  {look}\n  {check}\n\n\
-             Change something, and call the function as a person may:\n  \
-               {look} -c \"{BY_HAND}\"\n  \
+             ChangeKind something, and call the function as a person may:\n  \
+               {look} -c \"{MANUAL_CHANGE}\"\n  \
                curl -X POST -H 'x-manual-trigger: true' -H 'Authorization: Bearer {token}' {sync_url}\n\n\
              QStash's clock goes on now; have it call at once, and list what it is to do:\n  \
                curl -X POST -H 'Authorization: Bearer {token}' -d '{{\"action\":\"trigger-manual\"}}' {schedule_url}\n  \
@@ -255,7 +261,7 @@ impl Story {
         ))
     }
 
-    /// That all is cleared away, and what to do next.
+    /// Says that everything is stopped and removed, and names commands for what can be done next.
     pub fn ending(&mut self, duration: Duration, kept: bool) -> io::Result<()> {
         self.page.text(
             "\nThe function, QStash and both databases are stopped, and their files are removed.",
@@ -270,8 +276,10 @@ impl Story {
             ("run", "does it"),
             ("serve", "serves the function on a port of this machine"),
         ];
-        self.page
-            .text(&format!("All of this took {}. What you can do next:\n", spent(duration)))?;
+        self.page.text(&format!(
+            "All of this took {}. What you can do next:\n",
+            duration_text(duration)
+        ))?;
         for (command, does) in commands {
             self.page.text(&format!("  {syncline} {command:<11}   {does}"))?;
         }

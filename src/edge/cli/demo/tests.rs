@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::caller::HttpAnswer;
 use super::steps::{check_equal, check_refused, check_written, expected};
-use crate::demo::compare::Compared;
-use crate::demo::data::{Change, Changed, TABLES};
+use crate::demo::compare::ComparedTable;
+use crate::demo::data::{ChangeKind, TABLES, TableChange};
 
 fn response(status: StatusCode, body: &Value) -> HttpAnswer {
     HttpAnswer { status, body: body.to_string(), duration: Duration::ZERO }
@@ -33,8 +33,8 @@ fn with(key: &str, value: Value) -> Value {
     body
 }
 
-fn all_equal() -> Vec<Compared> {
-    let compared = |table: &str| Compared {
+fn all_equal() -> Vec<ComparedTable> {
+    let compared = |table: &str| ComparedTable {
         table: table.to_owned(),
         source_rows: 1,
         target_rows: 1,
@@ -45,7 +45,7 @@ fn all_equal() -> Vec<Compared> {
 
 #[test]
 fn equality_is_claimed_for_tables_that_are_all_there_and_equal_and_not_empty() {
-    let broken = |with: fn(&mut Vec<Compared>)| {
+    let broken = |with: fn(&mut Vec<ComparedTable>)| {
         let mut compared = all_equal();
         with(&mut compared);
         check_equal(&compared)
@@ -75,9 +75,9 @@ fn a_sync_counts_as_done_if_status_and_body_say_so() {
 #[test]
 fn the_answer_must_count_the_rows_that_were_changed_no_more_and_no_fewer() {
     let answer = response(StatusCode::OK, &body()).finished_sync().unwrap();
-    let inserted = |rows| Changed { table: "flights", how: Change::Inserted, rows };
-    let updated = Changed { table: "flights", how: Change::Updated, rows: 2 };
-    let airline = Changed { table: "airlines", how: Change::Inserted, rows: 1 };
+    let inserted = |rows| TableChange { table: "flights", kind: ChangeKind::Inserted, rows };
+    let updated = TableChange { table: "flights", kind: ChangeKind::Updated, rows: 2 };
+    let airline = TableChange { table: "airlines", kind: ChangeKind::Inserted, rows: 1 };
     let cases = [
         (vec![inserted(1), updated.clone(), inserted(2)], true),
         (vec![inserted(5)], false),
@@ -100,8 +100,8 @@ fn the_sum_must_fit_the_tables() {
     let mut body = body();
     body["statistics"]["total_records"] = json!(6);
     let changed = [
-        Changed { table: "flights", how: Change::Inserted, rows: 3 },
-        Changed { table: "flights", how: Change::Updated, rows: 2 },
+        TableChange { table: "flights", kind: ChangeKind::Inserted, rows: 3 },
+        TableChange { table: "flights", kind: ChangeKind::Updated, rows: 2 },
     ];
 
     let answer = response(StatusCode::OK, &body).finished_sync().unwrap();

@@ -1,4 +1,4 @@
-//! QStash calls: a tick of the schedule, and the continuations that follow of it.
+//! The calls by QStash: a tick of the schedule, and the continuations after it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -10,26 +10,27 @@ use super::error::DemoError;
 use super::stage::Stage;
 use crate::demo::qstash::{LogEntry, LogState, Response};
 
-/// The longest chain of continuations, by QStash's clock; each follows in a second.
-const CHAIN: Duration = Duration::from_secs(300);
+/// The longest chain of continuations on QStash's clock. Each follows after a second.
+const LONGEST_CHAIN: Duration = Duration::from_secs(300);
 
 /// One delivery, as QStash logged it.
 #[derive(Debug)]
 pub struct Slice {
-    /// When it was answered, by QStash's clock.
+    /// The time of the answer on QStash's clock.
     pub at: SystemTime,
     /// The answer.
     pub answer: SyncAnswer,
 }
 
-/// A tick with all that followed of it.
+/// A tick with its continuations.
 #[derive(Debug)]
 pub struct Tick {
-    /// In the order of their deliveries; the first is the tick's own.
+    /// The slices in the order of their deliveries. The first is the tick's own.
     pub slices: Vec<Slice>,
 }
 
-/// Lets QStash's clock go on to the schedule's next tick, and until nothing more follows of it.
+/// Lets QStash's clock go on to the schedule's next tick, and until its last continuation is
+/// answered.
 pub async fn tick(stage: &Stage) -> Result<Tick, DemoError> {
     let qstash = &stage.qstash;
     let before = qstash.logs().len();
@@ -37,14 +38,14 @@ pub async fn tick(stage: &Stage) -> Result<Tick, DemoError> {
     let next = schedules.first().and_then(|schedule| schedule.next);
     let next = next.ok_or_else(|| DemoError::Unexpected("the schedule has no next tick".into()))?;
     let next = SystemTime::UNIX_EPOCH + Duration::from_millis(next);
-    let until = next.duration_since(qstash.now()).unwrap_or_default() + CHAIN;
+    let until = next.duration_since(qstash.now()).unwrap_or_default() + LONGEST_CHAIN;
     qstash.advance(until).await;
     let slices: Result<Vec<Slice>, DemoError> =
         qstash.logs().iter().skip(before).filter_map(slice).collect();
     Tick::checked(slices?)
 }
 
-/// Reads a slice from a line of QStash's log; lines of another kind have none.
+/// Reads a slice from an entry of QStash's log; none from an entry that is no end of an attempt.
 fn slice(entry: &LogEntry) -> Option<Result<Slice, DemoError>> {
     let response = |response: &Response| HttpAnswer {
         status: StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY),
@@ -60,7 +61,8 @@ fn slice(entry: &LogEntry) -> Option<Result<Slice, DemoError>> {
 }
 
 impl Tick {
-    /// A tick is a scheduled slice and then continuations, of which the last finds all done.
+    /// Checks that the slices are a scheduled one and then continuations, of which only the last is
+    /// done.
     pub(super) fn checked(slices: Vec<Slice>) -> Result<Self, DemoError> {
         let kinds = slices.iter().map(|slice| slice.answer.kind.as_str());
         let expected = std::iter::once("scheduled").chain(std::iter::repeat("continuation"));
