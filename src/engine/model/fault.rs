@@ -30,6 +30,8 @@ pub enum Step {
     Queue,
     /// Telling people.
     Notify,
+    /// Working with a peer.
+    Peer,
 }
 
 impl Step {
@@ -47,6 +49,7 @@ impl Step {
             Self::Write => "write",
             Self::Queue => "queue",
             Self::Notify => "notify",
+            Self::Peer => "peer",
         }
     }
 }
@@ -142,7 +145,8 @@ impl Fault {
             | Step::Read
             | Step::Write
             | Step::Queue
-            | Step::Notify => self.code.scope() == Scope::Run,
+            | Step::Notify
+            | Step::Peer => self.code.scope() == Scope::Run,
         }
     }
 }

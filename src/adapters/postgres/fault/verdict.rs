@@ -22,7 +22,7 @@ pub fn to_fault(error: PostgresError, step: Step) -> Fault {
         Step::Alter => "Cannot alter the target's table",
         Step::Read => "Cannot read from the source",
         Step::Write => "Cannot write to the target",
-        Step::Ask | Step::Queue | Step::Notify => "Cannot use the database",
+        Step::Ask | Step::Queue | Step::Notify | Step::Peer => "Cannot use the database",
     };
     let remedy = match &error {
         // The columns are agreed on anew when a run begins: the next one reads the table as it is.
