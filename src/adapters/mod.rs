@@ -6,7 +6,8 @@
 //! - `project_source`: the one of both by which a project is read.
 //! - `csv`: a folder of files. `qstash`: the queue and the schedules.
 //! - `function`: our function at its public URL. `notify`: the webhook for notices.
-//! - `api`: calls over HTTP, and `json_rows`: rows as JSON, which several adapters make.
+//! - `api`: calls over HTTP, `json_rows`: rows as JSON, and `trust`: the check of a server's
+//!   certificate, which several adapters make.
 
 mod api;
 #[cfg(feature = "cli")]
@@ -18,6 +19,7 @@ pub mod postgres;
 mod postgrest;
 mod project_source;
 pub mod qstash;
+mod trust;
 
 use crate::engine::model::address::{Address, Database};
 use crate::engine::model::meter::Meter;

@@ -91,7 +91,7 @@ pub(super) fn read(
 }
 
 impl Place<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Self::Variable(variable) => variable.name,
             Self::Other(place) => place,

@@ -12,7 +12,9 @@ const OTHER: &str = "-----BEGIN CERTIFICATE----- TUlJRA== -----END CERTIFICATE--
 fn authorities(env: &[(&str, &str)]) -> Vec<[Option<RootCertificate>; 2]> {
     let of = |database: &Database| match database {
         Database::Server(url) => url.root_certificate.clone(),
-        Database::Project(_) => None,
+        Database::Project(project) => {
+            project.authority().map(|authority| authority.certificate.clone())
+        }
     };
     let pipelines = settings(env).unwrap_or_else(|errors| panic!("{errors}")).pipelines;
     let both = pipelines.iter().map(|set| {
@@ -32,6 +34,18 @@ fn each_side_has_an_authority_of_its_own() {
     let file = Some(RootCertificate::File("/etc/ca.pem".into()));
     assert_eq!(authorities(&env), [[pem(PEM), file]]);
     assert_eq!(authorities(&[SOURCE, TARGET, ("TARGET_SSL_CA", PEM)]), [[None, pem(PEM)]]);
+}
+
+#[test]
+fn the_setting_of_an_authority_is_known_by_its_name_whatever_the_side_is() {
+    let project = ("TARGET_DATABASE_URL", "https://abcdefghij.supabase.co");
+    let service = ("TARGET_SERVICE_ROLE_KEY", "sb_secret_hunter2");
+    let env = [SOURCE, project, service, ("SOURCE_SSL_CA", PEM), ("TARGET_SSL_CA", OTHER)];
+    assert_eq!(authorities(&env), [[pem(PEM), pem(OTHER)]]);
+    let set = &settings(&env).unwrap_or_else(|errors| panic!("{errors}")).pipelines[0];
+    let Address::Postgres(source) = &set.source.address;
+    let settings = [source, &set.target.address].map(Database::authority_setting);
+    assert_eq!(settings, [Some("SOURCE_SSL_CA"), Some("TARGET_SSL_CA")]);
 }
 
 #[test]
@@ -65,13 +79,13 @@ fn a_variable_wins_over_the_only_pipeline() {
 #[test]
 fn an_authority_that_cannot_be_used_is_named() {
     let key = "-----BEGIN PRIVATE KEY----- aHVudGVyMg== -----END PRIVATE KEY-----";
-    let project = ("SOURCE_DATABASE_URL", "https://abcdefghij.supabase.co");
+    let project = ("SOURCE_DATABASE_URL", "http://127.0.0.1:54321");
     let service = ("SOURCE_SERVICE_ROLE_KEY", "sb_secret_hunter2");
     let unchecked = ("SOURCE_DATABASE_URL", "postgres://u@h/d?sslmode=disable");
     for (env, said) in [
         (&[SOURCE, ("SOURCE_SSL_CA", key)][..], "SOURCE_SSL_CA: It holds a private key"),
         (&[SOURCE, ("SOURCE_SSL_CA", "-----BEGIN CERTIFICATE-----")], "SOURCE_SSL_CA: The cert"),
-        (&[project, service, ("SOURCE_SSL_CA", PEM)], "SOURCE_SSL_CA: It is for a postgres://"),
+        (&[project, service, ("SOURCE_SSL_CA", PEM)], "SOURCE_SSL_CA: The project's URL begins"),
         (&[unchecked, ("SOURCE_SSL_CA", PEM)], "SOURCE_SSL_CA: The URL's sslmode=disable"),
         (&[SOURCE, ("TARGET_SSL_CA", "a\nb")], "TARGET_SSL_CA: It must be a certificate"),
     ] {

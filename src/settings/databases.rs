@@ -2,7 +2,7 @@
 //! file.
 
 use crate::engine::model::address::{Address, Database};
-use crate::engine::model::authority::{BadAuthority, RootCertificate};
+use crate::engine::model::authority::{NamedAuthority, RootCertificate};
 use crate::engine::model::range::Side;
 
 use super::address::{self, Key, Place, label};
@@ -56,13 +56,14 @@ impl<'a> Databases<'a> {
         let Some((place, text)) = self.authority(side, own, alone, problems) else {
             return address;
         };
-        let trusted = RootCertificate::parse(&text).and_then(|authority| match address {
-            Some(Address::Postgres(Database::Server(url))) => {
-                let url = url.with_authority(authority)?;
-                Ok(Some(Address::Postgres(Database::Server(url))))
+        let trusted = RootCertificate::parse(&text).and_then(|certificate| {
+            let authority = NamedAuthority { setting: place.name().to_owned(), certificate };
+            match address {
+                Some(Address::Postgres(database)) => database
+                    .with_authority(authority)
+                    .map(|database| Some(Address::Postgres(database))),
+                None => Ok(None),
             }
-            Some(Address::Postgres(Database::Project(_))) => Err(BadAuthority::OfProject),
-            None => Ok(None),
         });
         trusted.map_err(|bad| place.blame(bad, problems)).ok().flatten()
     }

@@ -2,13 +2,16 @@
 //! may be a secret, or the body.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
-use rustls::{ClientConfig, RootCertStore};
+
+use crate::adapters::trust::{self, Authorities, Named, UnusableAuthority, Witness};
+use crate::engine::model::authority::RootCertificate;
+use crate::engine::model::project::Project;
 
 /// The time that the other side may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ const LARGEST_ANSWER: usize = 64 << 20;
 pub struct Http {
     client: OnceLock<Client>,
     route: Route,
+    authority: Option<RootCertificate>,
+    unusable: OnceLock<UnusableAuthority>,
 }
 
 /// The way to the other side.
@@ -100,6 +105,12 @@ pub enum NoAnswer {
     /// The network or the service ended the call.
     #[error("The call was cut: {0}")]
     Cut(String),
+    /// The certificate of the other side does not prove who it is.
+    #[error("No connection: {0}")]
+    Certificate(String),
+    /// The authorities that it must come from cannot be read.
+    #[error(transparent)]
+    Authority(#[from] UnusableAuthority),
     /// The answer took too long.
     #[error("No answer within {0} ms")]
     Timeout(u128),
@@ -113,14 +124,24 @@ impl Http {
     /// service is on this machine.
     pub fn with_key_for(url: &str) -> Self {
         let route = if url.starts_with("http://") { Route::Direct } else { Route::ProxyIfSet };
-        Self { client: OnceLock::new(), route }
+        Self { route, ..Self::default() }
+    }
+
+    /// Prepares the calls of a project's API, with the authorities that its certificate must have.
+    pub fn of_project(project: &Project) -> Self {
+        let authority = project.authority().map(|authority| authority.certificate.clone());
+        Self { authority, ..Self::with_key_for(project.api()) }
     }
 
     /// The client, made at the first call: a function that never calls out pays nothing.
     pub fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-            client(self.route, roots)
+            let authorities = Authorities::read(self.authority.as_ref());
+            let authorities = authorities.unwrap_or_else(|unusable| {
+                let _ = self.unusable.set(unusable);
+                Authorities::none()
+            });
+            client(self.route, authorities)
         })
     }
 
@@ -148,6 +169,9 @@ impl Http {
         request: RequestBuilder,
         rules: &RepeatRules<'_>,
     ) -> Result<HttpAnswer, NoAnswer> {
+        if let Some(unusable) = self.unusable.get() {
+            return Err(unusable.clone().into());
+        }
         let RepeatRules { patience, may_pass, restarts, after_cut, count, is_enough } = *rules;
         let (start, mut pauses) = (Instant::now(), Pauses::default());
         let until = start + patience;
@@ -194,9 +218,12 @@ impl Pauses {
 }
 
 /// Builds a client that follows no redirect: it might lead to somebody who would be shown the key.
-fn client(route: Route, roots: RootCertStore) -> Client {
+fn client(route: Route, authorities: Authorities) -> Client {
+    let mut tls = trust::tls(&Witness::new(authorities, Some(Named(true))));
+    // HTTP/2 is used if the other side offers it.
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let built = Client::builder()
-        .tls_backend_preconfigured(tls(roots))
+        .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(TRUSTED_IDLE)
         .redirect(redirect::Policy::none())
@@ -226,6 +253,7 @@ async fn once_until(
     let timeout = || NoAnswer::Timeout(patience.as_millis());
     let cut = |error: reqwest::Error| match (error.is_connect(), error.is_timeout()) {
         (true, true) => NoAnswer::Timeout(CONNECT_TIMEOUT.as_millis()),
+        (true, false) if is_of_certificate(&error) => NoAnswer::Certificate(error_text(error)),
         (true, false) => NoAnswer::NoConnection(error_text(error)),
         (false, true) => timeout(),
         (false, false) => NoAnswer::Cut(error_text(error)),
@@ -264,6 +292,20 @@ fn error_text(error: reqwest::Error) -> String {
     text
 }
 
+/// Says whether a certificate was not believed.
+fn is_of_certificate(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
+        }
+        // What such an error wraps is not its source.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = wrapped.map(|error| error as _).or_else(|| error.source());
+    }
+    false
+}
+
 fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
@@ -278,21 +320,10 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(SystemTime::from(date.timestamp()).duration_since(now).unwrap_or_default())
 }
 
-/// The settings of TLS: the public authorities alone, and ring, since reading the system's files
-/// would slow a cold start. HTTP/2 is used if the other side offers it.
-fn tls(roots: RootCertStore) -> ClientConfig {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    tls
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -346,7 +377,7 @@ mod tests {
     #[expect(clippy::type_complexity, reason = "it is one test's")]
     fn offering(
         protocols: &[&str],
-    ) -> (RootCertStore, u16, std::thread::JoinHandle<(Option<Vec<u8>>, Vec<u8>)>) {
+    ) -> (Authorities, u16, std::thread::JoinHandle<(Option<Vec<u8>>, Vec<u8>)>) {
         use rustls::pki_types::PrivateKeyDer;
         use rustls::{ServerConfig, ServerConnection, Stream};
         use std::io::Read;
@@ -361,8 +392,7 @@ mod tests {
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         server.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
+        let authority = RootCertificate::Pem(made.cert.pem());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = std::thread::spawn(move || {
@@ -372,7 +402,7 @@ mod tests {
             Stream::new(&mut tls, &mut wire).read_exact(&mut first).unwrap();
             (tls.alpn_protocol().map(<[u8]>::to_vec), first)
         });
-        (roots, port, served)
+        (Authorities::read(Some(&authority)).unwrap(), port, served)
     }
 
     #[tokio::test]
@@ -382,8 +412,9 @@ mod tests {
             (&["http/1.1"], Some("http/1.1"), "GET /it HTTP/1.1"),
             (&[], None, "GET /it HTTP/1.1"),
         ] {
-            let (roots, port, served) = offering(offered);
-            let request = client(Route::Direct, roots).get(format!("https://localhost:{port}/it"));
+            let (authorities, port, served) = offering(offered);
+            let request =
+                client(Route::Direct, authorities).get(format!("https://localhost:{port}/it"));
             let patience = Duration::from_secs(5);
             let answer = once(request, patience, patience).await;
             assert!(answer.is_err(), "the server hangs up");

@@ -129,7 +129,7 @@ struct Body {
 impl Api {
     /// An API that is not called yet; each attempt counts in the meter.
     pub fn new(project: Project, meter: Meter) -> Self {
-        let http = Http::with_key_for(project.api());
+        let http = Http::of_project(&project);
         Self { project, http, meter }
     }
 

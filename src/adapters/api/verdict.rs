@@ -46,6 +46,16 @@ pub fn of_no_answer(error: &NoAnswer) -> Judgement {
             "leave the table out, or give the database's own postgres:// URL: one row of it is larger \
              than what is read over an API",
         ),
+        NoAnswer::Certificate(_) => (
+            FaultCode::TlsRefused,
+            "give the authority of the project's certificate in SOURCE_SSL_CA or TARGET_SSL_CA, as the \
+             side is, or add it to this machine's own list",
+        ),
+        NoAnswer::Authority(_) => (
+            FaultCode::RootCertificate,
+            "give SOURCE_SSL_CA or TARGET_SSL_CA, as the side is, the whole PEM text or a readable file \
+             of PEM certificates",
+        ),
         NoAnswer::NoConnection(_) | NoAnswer::Cut(_) | NoAnswer::Timeout(_) => (
             FaultCode::Unreachable,
             "check the project's URL and the network; the next run goes on where this one stopped",

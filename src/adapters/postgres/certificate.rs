@@ -11,8 +11,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
 
 use super::connection::server;
-use super::connection::trust::TrustedBy;
 use super::fault::{CertificateFault, to_fault};
+use crate::adapters::trust::TrustedBy;
 use crate::engine::model::address::Database;
 use crate::engine::model::certificate::{Certificate, Chain};
 use crate::engine::model::database::Host;
@@ -31,8 +31,8 @@ pub async fn of(database: &Database, step: Step) -> Result<Chain, Fault> {
             return Err(Fault::of_call(
                 FaultCode::NoConnection,
                 format!("{} is reached over its API", project.label()),
-                "its certificate is checked against the public authorities; only a postgres:// URL \
-                 has one to pin",
+                "its certificate must come from a public authority, or from the one in \
+                 SOURCE_SSL_CA or TARGET_SSL_CA; only that of a postgres:// URL is shown",
             ));
         }
     };

@@ -80,7 +80,7 @@ impl Interceptor {
     }
 }
 
-fn acceptor(TlsFiles { certificate_pem, key_pem }: &TlsFiles) -> TlsAcceptor {
+pub(super) fn acceptor(TlsFiles { certificate_pem, key_pem }: &TlsFiles) -> TlsAcceptor {
     let chain = CertificateDer::pem_slice_iter(certificate_pem.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();

@@ -6,6 +6,7 @@
 
 mod certificate;
 mod errors;
+mod https;
 mod interception;
 mod interceptor;
 mod modes;

@@ -7,7 +7,6 @@
 //! - `server`: connects to a server, within a time
 //! - `wire`: the way to it, up to its login; `stage`: how far it has come
 //! - `demand`: TLS or not, and what must prove who the server is
-//! - `trust`: what its certificate proves
 //! - `login_guard`: how it may ask for the password; `channel_binding`: how it proves itself then
 
 mod channel_binding;
@@ -19,5 +18,4 @@ pub mod server;
 pub mod session;
 mod stage;
 mod statements;
-pub mod trust;
 mod wire;

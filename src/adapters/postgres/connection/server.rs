@@ -15,9 +15,9 @@ use super::demand::{Demand, Login};
 use super::login_guard::LoginGuard;
 use super::stage::{Stage, Stages};
 #[cfg(feature = "cli")]
-use super::trust::Presented;
 use super::wire::{self, Wire};
 use crate::adapters::postgres::fault::{Asked, ConnectCause, ConnectError, Doubt, PostgresError};
+use crate::adapters::trust::Presented;
 use crate::engine::model::database::{ChannelBinding, DatabaseUrl};
 
 /// The time that connecting may take unless the URL sets it.
@@ -204,6 +204,7 @@ fn config(url: &DatabaseUrl, login: Login, encrypted: bool) -> Config {
         password,
         database,
         ssl_mode: _,
+        authority_setting: _,
         root_certificate: _,
         channel_binding,
         connect_timeout: _,

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,8 +14,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::demand::{Demand, Encryption, Unproven};
 use super::stage::{Stage, Stages};
-use super::trust::{Authorities, Named, Presented, Witness};
 use crate::adapters::postgres::fault::ConnectCause;
+use crate::adapters::trust::{self, Authorities, Named, Presented, Witness};
 use crate::engine::model::database::{DatabaseUrl, Host};
 
 /// The idle time before the first TCP keepalive probe. Without probes a cut network looks like a
@@ -73,16 +72,10 @@ async fn encrypt(
     authorities: Authorities,
 ) -> Result<Wire, ConnectCause> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectCause::BadName)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let demanded = (demand.unproven == Unproven::Refuse).then_some(Named(demand.named));
-    let witness = Arc::new(Witness::new(authorities, demanded, Arc::clone(&provider)));
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&witness) as _)
-        .with_no_client_auth();
-    let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let witness = Witness::new(authorities, demanded);
+    let connector = TlsConnector::from(Arc::new(trust::tls(&witness)));
+    let handshake = connector.connect(name, stream).await;
     let presented = witness.presented().cloned();
     match (handshake, presented) {
         (Ok(stream), Some(presented)) => Ok(Wire::Encrypted(Box::new(stream), presented)),

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use rustls::CertificateError;
 
 use super::certificate::CertificateFault;
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::trust::UnusableAuthority;
 use crate::engine::model::database::{DatabaseUrl, Host};
 
 /// A connection that was not made.
@@ -75,13 +75,8 @@ pub enum ConnectCause {
     #[error("{}", CertificateFault(.0))]
     Certificate(Box<CertificateError>),
     /// The authorities of the setting cannot be read.
-    #[error("The authority's certificate cannot be used ({reason})")]
-    Authority {
-        /// The file, if it is one.
-        file: Option<PathBuf>,
-        /// The reason.
-        reason: String,
-    },
+    #[error(transparent)]
+    Authority(#[from] UnusableAuthority),
     /// The server proves itself neither by its certificate nor by the login.
     #[error("{doubt}, and the server {asked}, so it does not prove who it is")]
     Unproven {

@@ -7,6 +7,7 @@ use rustls::CertificateError;
 
 use super::connect::{Asked, ConnectCause, ConnectError, Doubt};
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::adapters::trust::UnusableAuthority;
 use crate::engine::model::fault::Step;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::provider::Provider;
@@ -46,7 +47,7 @@ pub fn judged(error: &ConnectError, step: Step) -> (FaultCode, String) {
             FaultCode::Unreachable,
             format!("check host and port in the URL: {place} is another kind of server"),
         ),
-        ConnectCause::Authority { file, .. } => {
+        ConnectCause::Authority(UnusableAuthority { file, .. }) => {
             (FaultCode::RootCertificate, authority(file.as_deref(), words))
         }
         ConnectCause::BoundLogin(_) => (

@@ -44,7 +44,7 @@ impl Client {
     /// Makes a client that counts each attempt of a call in the meter.
     pub fn new(project: Project, meter: Meter) -> Self {
         Self {
-            http: Http::with_key_for(project.api()),
+            http: Http::of_project(&project),
             project,
             meter,
             clock: Clock::default(),

@@ -1,5 +1,6 @@
 //! The addresses of a pipeline's two sides.
 
+use super::authority::{BadAuthority, NamedAuthority};
 use super::database::DatabaseUrl;
 use super::project::Project;
 
@@ -35,6 +36,24 @@ impl Database {
         match self {
             Self::Server(url) => url.label(),
             Self::Project(project) => project.label(),
+        }
+    }
+
+    /// Adds the authorities that a setting beside the URL names.
+    pub fn with_authority(self, authority: NamedAuthority) -> Result<Self, BadAuthority> {
+        Ok(match self {
+            Self::Server(url) => Self::Server(url.with_authority(authority)?),
+            Self::Project(project) => Self::Project(project.with_authority(authority)?),
+        })
+    }
+
+    /// The setting beside the URL that names its authorities, if one does.
+    pub fn authority_setting(&self) -> Option<&str> {
+        match self {
+            Self::Server(url) => url.authority_setting.as_deref(),
+            Self::Project(project) => {
+                project.authority().map(|authority| authority.setting.as_str())
+            }
         }
     }
 

@@ -17,6 +17,15 @@ pub enum RootCertificate {
     Pem(String),
 }
 
+/// The authorities that a setting beside a URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedAuthority {
+    /// The setting.
+    pub setting: String,
+    /// The authorities to trust.
+    pub certificate: RootCertificate,
+}
+
 /// Says why a text names no authority, without repeating it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadAuthority {
@@ -44,9 +53,9 @@ pub enum BadAuthority {
     /// `system` is any public authority, which anybody gets a certificate from.
     #[error("With sslrootcert=system, sslmode must be verify-full or be left out")]
     WeakSystem,
-    /// A project is reached over HTTP.
-    #[error("It is for a postgres:// URL, and this side is a project's https:// one; unset it")]
-    OfProject,
+    /// A project on this machine is reached without TLS.
+    #[error("The project's URL begins with http://, so no certificate is looked at; unset it")]
+    Unencrypted,
 }
 
 const BEGIN: &str = "-----BEGIN ";

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::authority::{BadAuthority, RootCertificate};
+use super::authority::{BadAuthority, NamedAuthority, RootCertificate};
 use super::secret::SecretText;
 
 pub use super::database_url::BadDatabaseUrl;
@@ -29,6 +29,8 @@ pub struct DatabaseUrl {
     /// The authorities that the server's certificate must come from; the adapter knows the public
     /// ones.
     pub root_certificate: Option<RootCertificate>,
+    /// The setting beside the URL that names these authorities, if one does.
+    pub authority_setting: Option<String>,
     /// The demand on SCRAM to prove that nobody stands in between.
     pub channel_binding: ChannelBinding,
     /// The time to try for; the adapter chooses where the URL is silent, or says 0 as libpq allows.
@@ -104,11 +106,13 @@ impl DatabaseUrl {
     }
 
     /// Adds the authorities that a setting beside the URL names.
-    pub fn with_authority(self, authority: RootCertificate) -> Result<Self, BadAuthority> {
+    pub fn with_authority(self, authority: NamedAuthority) -> Result<Self, BadAuthority> {
         if self.root_certificate.is_some() {
             return Err(BadAuthority::Twice);
         }
-        Self { root_certificate: Some(authority), ..self }.consistent()
+        let NamedAuthority { setting, certificate } = authority;
+        let root_certificate = Some(certificate);
+        Self { root_certificate, authority_setting: Some(setting), ..self }.consistent()
     }
 
     /// Refuses authorities that the mode would pass over in silence. With `system`, the mode is

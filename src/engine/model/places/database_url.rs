@@ -281,6 +281,7 @@ impl Parts {
             password,
             ssl_mode: self.ssl_mode,
             root_certificate: self.root_certificate,
+            authority_setting: None,
             channel_binding: self.channel_binding,
             connect_timeout: self.connect_timeout,
             application_name: self.application_name,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::model::authority::NamedAuthority;
 
 fn tcp(host: &str) -> Host {
     Host::Tcp(host.into())
@@ -134,10 +135,12 @@ fn authorities_that_nothing_would_look_at_are_refused() {
         let unused = parse(&format!("postgres://u@h/d?sslmode={mode}&sslrootcert=/ca.pem"));
         assert_eq!(unused.unwrap_err(), BadDatabaseUrl::Authority(BadAuthority::Unused(mode)));
     }
-    let file = RootCertificate::File("/ca.pem".into());
-    let url = parse("postgres://u@h/d").unwrap().with_authority(file.clone()).unwrap();
-    assert_eq!(url.root_certificate, Some(file.clone()));
-    assert_eq!(url.with_authority(file).unwrap_err(), BadAuthority::Twice);
+    let certificate = RootCertificate::File("/ca.pem".into());
+    let setting = "SOURCE_SSL_CA".to_owned();
+    let authority = NamedAuthority { setting, certificate: certificate.clone() };
+    let url = parse("postgres://u@h/d").unwrap().with_authority(authority.clone()).unwrap();
+    assert_eq!(url.root_certificate, Some(certificate));
+    assert_eq!(url.with_authority(authority).unwrap_err(), BadAuthority::Twice);
 }
 
 #[test]

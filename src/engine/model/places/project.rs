@@ -4,6 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
+use super::authority::{BadAuthority, NamedAuthority};
 use super::secret::SecretText;
 use crate::engine::model::range::Side;
 
@@ -23,6 +24,7 @@ pub struct Project {
     api: Url,
     key: SecretText,
     key_setting: String,
+    authority: Option<NamedAuthority>,
     side: Side,
 }
 
@@ -88,7 +90,21 @@ impl Project {
             path => path.to_owned(),
         };
         api.set_path(&path);
-        Ok(Self { api, key: parse_key(key)?, key_setting: key_setting.to_owned(), side })
+        let (key, key_setting) = (parse_key(key)?, key_setting.to_owned());
+        Ok(Self { api, key, key_setting, authority: None, side })
+    }
+
+    /// Adds the authorities that its certificate must come from.
+    pub fn with_authority(self, authority: NamedAuthority) -> Result<Self, BadAuthority> {
+        match self.api.scheme() {
+            "http" => Err(BadAuthority::Unencrypted),
+            _ => Ok(Self { authority: Some(authority), ..self }),
+        }
+    }
+
+    /// The authorities that its certificate must come from; the public ones if there are none.
+    pub fn authority(&self) -> Option<&NamedAuthority> {
+        self.authority.as_ref()
     }
 
     /// Returns the URL of the API that a project has at Supabase.

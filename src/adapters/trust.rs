@@ -1,6 +1,7 @@
-//! The check of a server's certificate: who signed it, and whether it names the host.
+//! The check of a server's certificate: who signed it, and whether it names the host. It is one for
+//! connections to Postgres and for calls over HTTP.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -9,9 +10,10 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
-use crate::adapters::postgres::fault::ConnectCause;
 use crate::engine::model::authority::RootCertificate;
 
 /// Mozilla's list, which is part of this program.
@@ -70,9 +72,24 @@ impl Presented {
     }
 }
 
+/// The authorities of a setting cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("The authority's certificate{} cannot be used ({reason})", in_file(.file.as_deref()))]
+pub struct UnusableAuthority {
+    /// The file, if it is one.
+    pub file: Option<PathBuf>,
+    /// The reason.
+    pub reason: String,
+}
+
 impl Authorities {
+    /// Trusts nobody.
+    pub fn none() -> Self {
+        Self::Given { certificates: Vec::new(), anchors: Arc::new(RootCertStore::empty()) }
+    }
+
     /// Reads the authorities of a setting.
-    pub fn read(setting: Option<&RootCertificate>) -> Result<Self, ConnectCause> {
+    pub fn read(setting: Option<&RootCertificate>) -> Result<Self, UnusableAuthority> {
         let certificates = match setting {
             None | Some(RootCertificate::System) => return Ok(Self::Public),
             Some(RootCertificate::File(path)) => from_file(path),
@@ -85,7 +102,7 @@ impl Authorities {
                 Some(RootCertificate::File(path)) => Some(path.clone()),
                 _ => None,
             };
-            ConnectCause::Authority { file, reason }
+            UnusableAuthority { file, reason }
         };
         let certificates = certificates.map_err(|error| unusable(error.to_string()))?;
         let mut anchors = RootCertStore::empty();
@@ -141,6 +158,10 @@ fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, rustls::pki_ty
     CertificateDer::pem_file_iter(path)?.collect()
 }
 
+fn in_file(file: Option<&Path>) -> String {
+    file.map(|file| format!(" in {}", file.display())).unwrap_or_default()
+}
+
 fn is_of_time(error: &CertificateError) -> bool {
     matches!(
         error,
@@ -158,10 +179,10 @@ fn of_certificate(error: Error) -> CertificateError {
     }
 }
 
-/// Looks at the certificate of one handshake and keeps it with what it proves. Where nothing has to
-/// be proved by it, the handshake goes on whatever was found. The server must own the certificate's
-/// key in any case: without that, somebody in between could present the real certificate, and
-/// channel binding, which is made of it, would prove nothing.
+/// Looks at the certificate of each handshake and keeps the first with what it proves. Where
+/// nothing has to be proved by it, the handshake goes on whatever was found. The server must own
+/// the certificate's key in any case: without that, somebody in between could present the real
+/// certificate, and channel binding, which is made of it, would prove nothing.
 #[derive(Debug)]
 pub struct Witness {
     authorities: Authorities,
@@ -171,21 +192,29 @@ pub struct Witness {
     presented: OnceLock<Presented>,
 }
 
+/// The settings of TLS with a server, whose certificate the witness judges. They are ring's, and
+/// its certificates of clients none.
+pub fn tls(witness: &Arc<Witness>) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::clone(&witness.provider))
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(witness) as _)
+        .with_no_client_auth()
+}
+
 /// Says whether a certificate must name the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Named(pub bool);
 
 impl Witness {
-    /// A witness for one handshake.
-    pub fn new(
-        authorities: Authorities,
-        demanded: Option<Named>,
-        provider: Arc<CryptoProvider>,
-    ) -> Self {
-        Self { authorities, demanded, provider, presented: OnceLock::new() }
+    /// Makes a witness that has seen no handshake.
+    pub fn new(authorities: Authorities, demanded: Option<Named>) -> Arc<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Arc::new(Self { authorities, demanded, provider, presented: OnceLock::new() })
     }
 
-    /// The certificate that was presented, if the handshake came so far.
+    /// The certificate that was presented first, if a handshake came so far.
     pub fn presented(&self) -> Option<&Presented> {
         self.presented.get()
     }
@@ -206,8 +235,11 @@ impl ServerCertVerifier for Witness {
         let signed = self.authorities.vouch(certificate, intermediates, now, &self.provider);
         let chain = std::iter::once(certificate).chain(intermediates);
         let chain = chain.map(|der| der.clone().into_owned()).collect();
-        let presented = self.presented.get_or_init(|| Presented { chain, signed, named });
-        match self.demanded.map(|Named(named)| presented.proves(named)) {
+        let presented = Presented { chain, signed, named };
+        let proof = self.demanded.map(|Named(named)| presented.proves(named));
+        // Only the first is kept: each handshake is judged by its own.
+        let _ = self.presented.set(presented);
+        match proof {
             None | Some(Ok(())) => Ok(ServerCertVerified::assertion()),
             Some(Err(error)) => Err(Error::InvalidCertificate(error)),
         }
