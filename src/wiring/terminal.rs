@@ -76,5 +76,6 @@ fn end(name: &str, database: &Database) -> NamedDatabase {
         database: database.label(),
         is_project: key.is_some(),
         key,
+        authority: database.authority_setting().map(str::to_owned),
     }
 }

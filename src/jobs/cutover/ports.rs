@@ -31,6 +31,8 @@ pub struct NamedDatabase {
     pub is_project: bool,
     /// The setting that holds a project's key.
     pub key: Option<String>,
+    /// The setting beside the URL that holds the authority of its certificate.
+    pub authority: Option<String>,
 }
 
 /// The records of the pipelines' cutovers, kept in the target.

@@ -71,6 +71,7 @@ fn each_variable_gets_the_value_of_the_one_that_names_the_target() {
             database: database.into(),
             is_project,
             key: None,
+            authority: None,
         };
         let all = assignments(&end(source, "old:5432/app"), &end(target, "new:5432/app"));
         let told = all.iter().map(|of| format!("{}={}", of.name, of.value_of));

@@ -52,11 +52,20 @@ impl Switch {
              syncline cutover --abort{pipeline}\n\
              To go back later, stop it, and cut over the other way, so that no row is lost:\n"
         );
-        for (side, end) in [("SOURCE", target), ("TARGET", source)] {
-            let NamedDatabase { name, database, is_project: _, key } = end;
+        for (side, end, other) in [("SOURCE", target, source), ("TARGET", source, target)] {
+            let NamedDatabase { name, database, is_project: _, key, authority } = end;
             let _ = writeln!(text, "  {side}_DATABASE_URL = the value of {name} ({database})");
             if let Some(key) = key {
                 let _ = writeln!(text, "  {side}_SERVICE_ROLE_KEY = the value of {key}");
+            }
+            match (authority, &other.authority) {
+                (Some(authority), _) => {
+                    let _ = writeln!(text, "  {side}_SSL_CA = the value of {authority}");
+                }
+                (None, Some(_)) => {
+                    let _ = writeln!(text, "  {side}_SSL_CA is left out");
+                }
+                (None, None) => {}
             }
         }
         let _ = writeln!(text, "  syncline cutover{pipeline}");
@@ -75,7 +84,10 @@ impl Switch {
             let Assignment { name, value_of, database } = assignment;
             json!({ "name": name, "value_of": value_of, "database": database })
         };
-        let end = |end: &NamedDatabase| json!({ "name": end.name, "database": end.database, "key": end.key });
+        let end = |end: &NamedDatabase| {
+            let NamedDatabase { name, database, is_project: _, key, authority } = end;
+            json!({ "name": name, "database": database, "key": key, "authority": authority })
+        };
         json!({
             "variables": self.application.iter().map(variable).collect::<Vec<_>>(),
             "source": end(&self.source),
@@ -90,16 +102,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_back_names_the_keys_of_projects_and_never_what_they_are() {
-        let end = |side: &str, key: Option<&str>| NamedDatabase {
+    fn the_way_back_names_keys_and_authorities_and_never_what_they_are() {
+        let end = |side: &str, key: Option<&str>, authority: Option<&str>| NamedDatabase {
             name: format!("{side}_URL"),
             database: format!("{side}.example.org"),
             is_project: key.is_some(),
             key: key.map(str::to_owned),
+            authority: authority.map(str::to_owned),
         };
         let switch = Switch {
-            source: end("OLD", None),
-            target: end("NEW", Some("NEW_KEY")),
+            source: end("OLD", None, Some("SOURCE_SSL_CA")),
+            target: end("NEW", Some("NEW_KEY"), None),
             application: Vec::new(),
             paused: Vec::new(),
             pipeline: String::new(),
@@ -108,10 +121,13 @@ mod tests {
         let back = "so that no row is lost:
   SOURCE_DATABASE_URL = the value of NEW_URL (NEW.example.org)
   SOURCE_SERVICE_ROLE_KEY = the value of NEW_KEY
+  SOURCE_SSL_CA is left out
   TARGET_DATABASE_URL = the value of OLD_URL (OLD.example.org)
+  TARGET_SSL_CA = the value of SOURCE_SSL_CA
   syncline cutover
 ";
         assert!(text.ends_with(back), "{text}");
         assert_eq!(switch.json()["target"]["key"], "NEW_KEY");
+        assert_eq!(switch.json()["source"]["authority"], "SOURCE_SSL_CA");
     }
 }
