@@ -1,6 +1,6 @@
-//! Reads a database's URL with its key: a `postgres://` one needs none, and a project's needs the
-//! one that may read and write everything. What a key says of itself is checked here, so that the
-//! wrong one of three that look alike is told before a row moves.
+//! Reads a database's URL with its key. A `postgres://` URL needs no key; a project's URL needs the
+//! key that may read and write everything. The claims of a key are checked here, so that one of the
+//! project's other keys, which look alike, is refused before a row moves.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,9 +18,9 @@ use super::variables::{NOT_UNICODE, Variable};
 /// The place of a setting.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
-    /// A variable that we know.
+    /// A variable of the list.
     Variable(Variable),
-    /// A variable of the operator's, or a line of the file.
+    /// A variable of the operator's own, or a line of the file.
     Other(&'a str),
 }
 
@@ -29,9 +29,9 @@ pub(super) enum Place<'a> {
 pub(super) enum Key<'a> {
     /// The key, with its place.
     Given(Place<'a>, &'a str),
-    /// This variable should hold the key, and is not set.
+    /// The variable of the key, which is not set.
     Unset(Variable),
-    /// The file should have this key, and has not.
+    /// The setting that the file lacks.
     NotInFile(&'static str),
 }
 
@@ -53,7 +53,7 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Option<Address> {
     if !is_web(url) {
-        let url = DatabaseUrl::parse(url).map_err(|bad| place.blame(bad, problems)).ok()?;
+        let url = DatabaseUrl::parse(url).map_err(|bad| place.report(bad, problems)).ok()?;
         return Some(Address::Postgres(Database::Server(url)));
     }
     let (key_place, key) = match key {
@@ -63,28 +63,28 @@ pub(super) fn read(
             return None;
         }
         Key::NotInFile(key) => {
-            place.blame(Problem::NoKeyInFile { project: label(url), key }, problems);
+            place.report(Problem::NoKeyInFile { project: label(url), key }, problems);
             return None;
         }
     };
     if key.contains(NOT_UNICODE) {
-        key_place.blame(Problem::NotUnicode, problems);
+        key_place.report(Problem::NotUnicode, problems);
         return None;
     }
     match Project::parse(side, url, (key_place.name(), key)) {
-        Ok(project) => match suits(&project, key) {
+        Ok(project) => match check_key(&project, key) {
             Ok(()) => Some(Address::Postgres(Database::Project(project))),
             Err(problem) => {
-                key_place.blame(problem, problems);
+                key_place.report(problem, problems);
                 None
             }
         },
         Err(bad @ (BadProject::NoKey | BadProject::BrowserKey | BadProject::BadKey)) => {
-            key_place.blame(bad, problems);
+            key_place.report(bad, problems);
             None
         }
         Err(bad) => {
-            place.blame(bad, problems);
+            place.report(bad, problems);
             None
         }
     }
@@ -98,7 +98,7 @@ impl Place<'_> {
         }
     }
 
-    pub(super) fn blame(self, problem: impl Into<Problem>, problems: &mut Problems) {
+    pub(super) fn report(self, problem: impl Into<Problem>, problems: &mut Problems) {
         match self {
             Self::Variable(variable) => problems.of(variable, problem),
             Self::Other(place) => problems.at(place, problem),
@@ -106,8 +106,8 @@ impl Place<'_> {
     }
 }
 
-/// Names what a URL leads to, whatever it is. A malformed one may hold a piece of a password
-/// anywhere, so nothing of it is repeated.
+/// A name for the database of a URL. A malformed URL may hold a piece of a password anywhere, so
+/// nothing of it is repeated.
 pub(super) fn label(url: &str) -> String {
     const UNREADABLE: &str = "unreadable";
     if !is_web(url) {
@@ -125,15 +125,15 @@ fn is_web(url: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-/// Checks what a key says of itself: it is this project's, and may do everything. The server checks
-/// its signature; this only finds the keys that people mix up.
-fn suits(project: &Project, key: &str) -> Result<(), Problem> {
+/// Checks by the claims of a key that it is this project's and may do everything. The server checks
+/// its signature; this only finds the keys that people confuse.
+fn check_key(project: &Project, key: &str) -> Result<(), Problem> {
     let Some(claims) = claims(key) else { return Ok(()) };
     let is_supabase = project.api().ends_with(SUPABASE_PATH);
     match text(&claims, "role") {
         Some(role) if role == SERVICE_ROLE => {}
         Some(role) if VISITORS.contains(&role) => return Err(Problem::WeakKey(role.to_owned())),
-        // A server of one's own has a role of one's own for this.
+        // A self-hosted server may have another role for this.
         Some(_) if is_supabase => return Err(Problem::WeakKey("of somebody else".to_owned())),
         Some(_) | None => {}
     }
@@ -158,7 +158,7 @@ fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
     claims.get(name)?.as_str()
 }
 
-/// A project's reference is no secret; anything else that stands in its place might be one.
+/// Says whether a text is a project's reference, which is no secret. Any other text could be one.
 fn is_reference(text: &str) -> bool {
     text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }

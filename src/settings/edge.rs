@@ -50,7 +50,7 @@ const DEVELOPMENT_KEYS: [&str; 8] = [
 ];
 
 impl EdgeSettings {
-    /// Adds what is missing for the function. A malformed setting is named already.
+    /// Reports the settings that the function lacks. A malformed setting is reported already.
     pub(super) fn missing_for_function(&self, problems: &mut Problems) {
         let Self { app_url, admin_token, signing_keys, local: _ } = self;
         let bad_url = problems.has(APP_URL) || problems.has(PUBLIC_APP_URL);
@@ -58,8 +58,8 @@ impl EdgeSettings {
         if (signing_keys.is_some() || bad_keys) && app_url.is_none() && !bad_url {
             problems.of(APP_URL, Problem::NoAppUrl);
         }
-        let nobody = admin_token.is_none() && signing_keys.is_none();
-        if nobody && !bad_keys && !problems.has(ADMIN_TOKEN) {
+        let has_no_caller = admin_token.is_none() && signing_keys.is_none();
+        if has_no_caller && !bad_keys && !problems.has(ADMIN_TOKEN) {
             let names = format!("{}, {}", CURRENT_KEY.name, ADMIN_TOKEN.name);
             problems.at(names, Problem::NobodyMayCall);
         }
@@ -85,15 +85,15 @@ fn app_url(env: Environment<'_>, problems: &mut Problems) -> Option<String> {
         }
     };
     match (parsed(APP_URL), parsed(PUBLIC_APP_URL)) {
-        (Some(ours), Some(public)) if ours != public => {
+        (Some(own), Some(public)) if own != public => {
             problems.of(APP_URL, Problem::Differs(PUBLIC_APP_URL.name));
             None
         }
-        (ours, public) => ours.or(public),
+        (own, public) => own.or(public),
     }
 }
 
-/// Takes an absolute http or https URL that a path can be added to.
+/// Parses an absolute http or https URL to which a path can be added.
 fn parse_app_url(text: &str) -> Result<String, Problem> {
     let url = Url::parse(text).map_err(|_| Problem::AppUrl)?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -129,7 +129,7 @@ fn signing_keys(env: Environment<'_>, local: bool, problems: &mut Problems) -> O
     match (key(CURRENT_KEY), key(NEXT_KEY)) {
         (Some(current), next) => Some(SigningKeys { current, next }),
         (None, Some(_)) => {
-            problems.of(NEXT_KEY, Problem::Without(CURRENT_KEY.name));
+            problems.of(NEXT_KEY, Problem::MissingPartner(CURRENT_KEY.name));
             None
         }
         (None, None) => None,

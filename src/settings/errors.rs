@@ -12,7 +12,7 @@ use crate::engine::model::table::{BadTableName, LONGEST_NAME, TableName};
 
 use super::variables::Variable;
 
-/// Everything that is wrong, in the order in which it was found; never empty.
+/// The problems, at least one, in the order in which they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsErrors(pub Vec<SettingsError>);
 
@@ -76,7 +76,7 @@ pub enum Problem {
     #[error(transparent)]
     Name(#[from] BadTableName),
     #[error("{0} stands here twice; take one away")]
-    Twice(String),
+    Duplicate(String),
     /// One list of tables for several pipelines.
     #[error("It cannot say for which of the {0} pipelines; unset it and list `tables` in the file")]
     SeveralPipelines(usize),
@@ -107,7 +107,7 @@ pub enum Problem {
     #[error("It may hold only visible ASCII characters, since it travels in a header")]
     UnprintableToken,
     #[error("It is set without {0}; set both, as the Upstash console shows them")]
-    Without(&'static str),
+    MissingPartner(&'static str),
     /// The local server's keys, which anybody can sign with.
     #[error(
         "It is a public key of the local QStash; use your own, or SYNC_LOCAL=1 on your machine"
@@ -196,7 +196,7 @@ impl Problems {
         self.push(place.into(), None, problem.into());
     }
 
-    /// Several pipelines may miss the same variable: that is one problem.
+    /// Adds a problem once: several pipelines may lack the same variable.
     fn push(&mut self, place: String, purpose: Option<&'static str>, problem: Problem) {
         let error = SettingsError { place, purpose, problem };
         if !self.0.contains(&error) {

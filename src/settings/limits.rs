@@ -29,7 +29,7 @@ pub struct Limits {
 /// A run at the terminal may take a day; a longer one should rather be repeated.
 const BUDGET_SECONDS: RangeInclusive<u64> = 1..=86_400;
 
-/// Wide rows close a page by their bytes long before; beyond a million the count bounds nothing.
+/// Wide rows fill a page by their bytes long before. Above a million the count limits nothing.
 const PAGE_ROW_COUNT: RangeInclusive<u64> = 1..=1_000_000;
 
 /// A lease must outlast one page with its commit, and the round trips to renew it, or a healthy run
@@ -37,17 +37,18 @@ const PAGE_ROW_COUNT: RangeInclusive<u64> = 1..=1_000_000;
 /// hour of that is the most that the hourly schedule bears.
 const LEASE_SECONDS: RangeInclusive<u64> = 5..=3_600;
 
-/// Every run reads it anew, so a week is much already; 0 trusts the fence alone.
+/// Every run reads the overlap again, so a week is much already. 0 trusts the fence alone.
 const OVERLAP_SECONDS: RangeInclusive<u64> = 0..=604_800;
 
-/// More calls than that in a month nobody counts.
+/// More calls a month than any plan has.
 const CALL_COUNT: RangeInclusive<u64> = 0..=1_000_000_000_000;
 
-/// Longer than one statement may take, so that a slow look or page does not lose the lease to the
-/// next call; a dead run blocks for two minutes.
+/// Longer than one statement may take, so that a slow survey or page does not lose the lease to the
+/// next call. A dead run blocks others for two minutes.
 const DEFAULT_LEASE: Duration = Duration::from_secs(120);
 
-/// Longer than the transactions of most applications, short enough to read again for nothing.
+/// Longer than the transactions of most applications, and short enough to be read again at little
+/// cost.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(300);
 
 /// Rows of eighty bytes, which are short, close a page by their bytes first. A page costs the
@@ -83,7 +84,7 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> Limits {
     }
 }
 
-/// A limit of 0 is none.
+/// Reads the limits for `status`; 0 stands for no limit.
 fn allowance(env: Environment<'_>, problems: &mut Problems) -> Allowance {
     let default = Allowance::default();
     let some = |count: u64| (count > 0).then_some(count);
@@ -104,7 +105,7 @@ fn allowance(env: Environment<'_>, problems: &mut Problems) -> Allowance {
     Allowance { bytes, calls }
 }
 
-/// Bytes from a number with its unit: `500 MB`, `8GB`, `1 GiB`.
+/// Parses a number of bytes with its unit: `500 MB`, `8GB`, `1 GiB`.
 fn size(text: &str) -> Option<u64> {
     const UNITS: [(&str, u64); 7] = [
         ("TiB", 1 << 40),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::errors::{Problem, Problems};
 use super::variables::{Environment, LOOKBACK};
 
-/// Some twenty years, before which few rows of such databases were written: whoever wants more
-/// wants everything.
+/// About twenty years. Few databases have older rows, and without a look-back all are read.
 const MOST_WEEKS: u64 = 1_000;
 
 const MINUTE: u64 = 60;
@@ -31,10 +30,10 @@ pub(super) fn parse(text: &str) -> Result<Duration, Problem> {
 pub(super) fn of_pipeline(
     env: Environment<'_>,
     own: Option<Duration>,
-    alone: bool,
+    is_only: bool,
     problems: &mut Problems,
 ) -> Option<Duration> {
-    let Some(text) = env.get(LOOKBACK).filter(|_| alone || own.is_none()) else { return own };
+    let Some(text) = env.get(LOOKBACK).filter(|_| is_only || own.is_none()) else { return own };
     parse(&text).map_err(|problem| problems.of(LOOKBACK, problem)).ok()
 }
 

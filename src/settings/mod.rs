@@ -1,5 +1,5 @@
-//! The only reader of the environment and of `syncline.toml`. Everything that is wrong is found
-//! before anything runs, and said at once; whether a database answers is for the adapters.
+//! The only reader of the environment and of `syncline.toml`. It finds all problems before anything
+//! runs, and reports them together. It connects to no database.
 //!
 //! An empty variable is an unset one, and space around a value is not part of it. The environment
 //! wins over the file.
@@ -29,7 +29,7 @@ use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
 use errors::{Problem, Problems};
 use variables::{Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 
-/// Everything that can be set, checked and parsed.
+/// All settings, parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The pipelines; at least one.
@@ -47,29 +47,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads what every command needs: the databases, and whatever else is set.
+    /// Reads the settings for a command: the databases must be set.
     pub fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         let mut problems = Problems::default();
         let settings = Self::collect(Environment(env), &mut problems);
         problems.or(settings)
     }
 
-    /// Reads what the function needs: the databases, and somebody who may call it.
+    /// Reads the settings for the function: the databases and a key or token of its callers must be
+    /// set.
     pub fn read_for_function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         let mut problems = Problems::default();
         let settings = Self::collect(Environment(env), &mut problems);
         settings.edge.missing_for_function(&mut problems);
         problems.or(settings)
-    }
-
-    /// `read` from this process's environment.
-    pub fn from_process() -> Result<Self, SettingsErrors> {
-        Self::read(&process_variable)
-    }
-
-    /// `read_for_function` from this process's environment.
-    pub fn function_from_process() -> Result<Self, SettingsErrors> {
-        Self::read_for_function(&process_variable)
     }
 
     fn collect(env: Environment<'_>, problems: &mut Problems) -> Self {
@@ -161,8 +152,9 @@ const EMF: &str = "emf";
 /// No metrics.
 const OFF: &str = "off";
 
-/// Bytes that are no Unicode become `NOT_UNICODE`, which `collect` names.
-fn process_variable(name: &str) -> Option<String> {
+/// A variable of this process. Bytes that are no Unicode become `NOT_UNICODE`, which `collect`
+/// reports.
+pub fn process_variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 

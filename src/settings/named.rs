@@ -1,11 +1,10 @@
-//! Finds the variables that name the source and the target, under the names that people have
-//! already.
+//! Finds the variables that name the source and the target, among them names that applications
+//! use.
 //!
 //! A project that moved has its variables from before: `OLD_SUPABASE_URL` beside `SUPABASE_URL`
 //! where the code runs on the new one already, `NEW_SUPABASE_URL` beside it where it does not yet.
-//! So `SUPABASE_URL` is the target in the first case and the source in the second; alone it is
-//! neither, and with both it could be either. To guess would be to write into the database that is
-//! to be read.
+//! So `SUPABASE_URL` is the target in the first case and the source in the second. By itself it is
+//! neither, and with both others it could be either. A wrong guess would write into the source.
 
 use crate::engine::model::range::Side;
 
@@ -14,38 +13,43 @@ use super::variables::{
     SOURCE_KEY, TARGET, TARGET_KEY, Variable,
 };
 
-/// A variable for a database and the one for its key, with what they hold.
-pub(super) struct Named {
+/// The variables of a database's URL and key, with their values.
+pub(super) struct DatabaseVariables {
     pub url: Variable,
     pub key: Variable,
     pub url_text: Option<String>,
     pub key_text: Option<String>,
 }
 
-/// All that the environment says of databases.
-pub(super) struct AllNamed {
-    source: Named,
-    target: Named,
-    pub old: Named,
-    pub current: Named,
-    pub new: Named,
+/// All variables of databases.
+pub(super) struct AllVariables {
+    source: DatabaseVariables,
+    target: DatabaseVariables,
+    pub old: DatabaseVariables,
+    pub current: DatabaseVariables,
+    pub new: DatabaseVariables,
 }
 
-/// The environment's setting of one side.
-pub(super) enum Meant<'a> {
-    /// This pair of variables names it.
-    One(&'a Named),
-    /// No variable names it.
+/// The variables that name one side.
+pub(super) enum SideVariables<'a> {
+    /// This pair of variables names the side.
+    One(&'a DatabaseVariables),
+    /// No variable names the side.
     Nobody,
-    /// Only `SUPABASE_URL` is set, which has no side.
+    /// Only `SUPABASE_URL` is set, which may be either side.
     Sideless,
     /// `SUPABASE_URL` is set with both others.
     Either,
 }
 
-impl AllNamed {
+impl AllVariables {
     pub(super) fn read(env: Environment<'_>) -> Self {
-        let named = |url, key| Named { url, key, url_text: env.get(url), key_text: env.get(key) };
+        let named = |url, key| DatabaseVariables {
+            url,
+            key,
+            url_text: env.get(url),
+            key_text: env.get(key),
+        };
         Self {
             source: named(SOURCE, SOURCE_KEY),
             target: named(TARGET, TARGET_KEY),
@@ -56,7 +60,7 @@ impl AllNamed {
     }
 
     /// The pair that names a side and nothing else, set or not.
-    pub(super) fn own(&self, side: Side) -> &Named {
+    pub(super) fn own(&self, side: Side) -> &DatabaseVariables {
         match side {
             Side::Source => &self.source,
             Side::Target => &self.target,
@@ -64,32 +68,36 @@ impl AllNamed {
     }
 
     /// The pair with this URL variable, if it is a known one.
-    pub(super) fn with_url(&self, name: &str) -> Option<&Named> {
+    pub(super) fn with_url(&self, name: &str) -> Option<&DatabaseVariables> {
         let Self { source, target, old, current, new } = self;
         [source, target, old, current, new].into_iter().find(|named| named.url.name == name)
     }
 
-    /// Finds the variables that name a side. Its own ones win over all.
-    pub(super) fn meant(&self, side: Side) -> Meant<'_> {
+    /// Finds the variables that name a side. Its own variables win over all others.
+    pub(super) fn of_side(&self, side: Side) -> SideVariables<'_> {
         let Self { old, current, new, .. } = self;
         let own = self.own(side);
         if own.is_set() {
-            return Meant::One(own);
+            return SideVariables::One(own);
         }
         match (side, old.is_set(), current.is_set(), new.is_set()) {
-            (_, true, true, true) => Meant::Either,
-            (_, false, true, false) => Meant::Sideless,
-            (Side::Source, true, _, false) | (Side::Source, true, false, true) => Meant::One(old),
-            (Side::Target, _, false, true) | (Side::Target, false, true, true) => Meant::One(new),
-            (Side::Source, false, true, true) | (Side::Target, true, true, false) => {
-                Meant::One(current)
+            (_, true, true, true) => SideVariables::Either,
+            (_, false, true, false) => SideVariables::Sideless,
+            (Side::Source, true, _, false) | (Side::Source, true, false, true) => {
+                SideVariables::One(old)
             }
-            (_, _, false, _) => Meant::Nobody,
+            (Side::Target, _, false, true) | (Side::Target, false, true, true) => {
+                SideVariables::One(new)
+            }
+            (Side::Source, false, true, true) | (Side::Target, true, true, false) => {
+                SideVariables::One(current)
+            }
+            (_, _, false, _) => SideVariables::Nobody,
         }
     }
 }
 
-impl Named {
+impl DatabaseVariables {
     pub(super) fn is_set(&self) -> bool {
         self.url_text.is_some()
     }

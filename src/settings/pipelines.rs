@@ -1,5 +1,5 @@
-//! The pipelines: one from the environment alone, or those of the file, over which the environment
-//! wins.
+//! The pipelines: one from the environment, or those of the file, whose settings the environment
+//! replaces.
 
 use crate::engine::model::address::{Address, Database};
 use crate::engine::model::cron::{BadCron, Cron};
@@ -8,7 +8,7 @@ use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline};
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-use super::databases::{Databases, Placed, refuse_same};
+use super::databases::{Databases, FileText, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, DeletesWord, FilePipeline};
 use super::limits::Limits;
@@ -27,7 +27,7 @@ pub struct PipelineSettings {
     pub target: NamedAddress<Database>,
 }
 
-/// A database with the setting that people know it by: a variable, or a place in the file.
+/// A database, and the name of its setting: a variable, or a place in the file.
 #[derive(Debug, Clone)]
 pub struct NamedAddress<A> {
     /// The setting.
@@ -48,20 +48,20 @@ pub(super) fn read(
             vec![FilePipeline { name: DEFAULT_PIPELINE.to_owned(), ..FilePipeline::default() }]
         }
     };
-    let alone = pipelines.len() == 1;
+    let is_only = pipelines.len() == 1;
     let databases = Databases::read(env);
-    // The environment's word on all pipelines, which wins over the file's.
+    // These settings of the environment are about all pipelines, and win over the file's.
     let adds = switch::read(env, ADD_COLUMNS, problems);
     let listed = tables(env, pipelines.len(), problems);
     let mut complete = Vec::new();
     for file in pipelines {
-        let deletes = own_deletes(env, file.deletes, file.mark.as_deref(), alone, problems);
-        let lookback = lookback::of_pipeline(env, file.lookback, alone, problems);
-        let overruled = alone && env.get(CRON).is_some();
-        let cron = own_cron(file.cron, file.time_zone, overruled, default_cron, problems);
+        let deletes = own_deletes(env, file.deletes, file.mark.as_deref(), is_only, problems);
+        let lookback = lookback::of_pipeline(env, file.lookback, is_only, problems);
+        let is_overruled = is_only && env.get(CRON).is_some();
+        let cron = own_cron(file.cron, file.time_zone, is_overruled, default_cron, problems);
         let mut side = |side, own| {
-            let address = databases.side(side, &own, alone, problems)?;
-            Some(NamedAddress { name: databases.name(side, &own, alone), address })
+            let address = databases.side(side, &own, is_only, problems)?;
+            Some(NamedAddress { name: databases.name(side, &own, is_only), address })
         };
         let sides = (side(Side::Source, file.source), side(Side::Target, file.target));
         let (Some(source), Some(target)) = sides else { continue };
@@ -88,16 +88,16 @@ pub(super) fn read(
 }
 
 /// The cron of a pipeline: the file's expression and zone, each with the default where it is left
-/// out. `overruled` says that the environment's wins.
+/// out. `is_overruled` says that the environment's wins.
 fn own_cron(
-    cron: Option<Placed>,
-    zone: Option<Placed>,
-    overruled: bool,
+    cron: Option<FileText>,
+    zone: Option<FileText>,
+    is_overruled: bool,
     default: &Cron,
     problems: &mut Problems,
 ) -> Cron {
     let place = cron.as_ref().or(zone.as_ref()).map(|placed| placed.place.clone());
-    let Some(place) = place.filter(|_| !overruled) else { return default.clone() };
+    let Some(place) = place.filter(|_| !is_overruled) else { return default.clone() };
     let expression = cron.as_ref().map_or(default.expression(), |placed| &placed.text);
     let zone_place = zone.as_ref().map(|placed| placed.place.clone());
     let zone = zone.as_ref().map_or(default.zone(), |placed| &placed.text);
@@ -114,16 +114,16 @@ fn own_deletes(
     env: Environment<'_>,
     own: Option<Deletes>,
     mark: Option<&str>,
-    alone: bool,
+    is_only: bool,
     problems: &mut Problems,
 ) -> Deletes {
-    let word = env.get(DELETES).filter(|_| alone || own.is_none());
+    let word = env.get(DELETES).filter(|_| is_only || own.is_none());
     let Some(word) = word else { return own.unwrap_or_default() };
-    let Some(how) = DeletesWord::parse(&word) else {
+    let Some(deletes) = DeletesWord::parse(&word) else {
         problems.of(DELETES, Problem::Expected(DeletesWord::WORDS));
         return Deletes::Off;
     };
-    how.with_mark_column(mark).unwrap_or_else(|| {
+    deletes.with_mark_column(mark).unwrap_or_else(|| {
         problems.of(DELETES, Problem::NoMark);
         Deletes::Off
     })
@@ -144,7 +144,7 @@ fn tables(
         TableName::parse_list(&text).map_err(|bad| problems.of(TABLES, bad)).unwrap_or_default();
     for (index, table) in tables.iter().enumerate() {
         if tables[..index].contains(table) {
-            problems.of(TABLES, Problem::Twice(table.to_string()));
+            problems.of(TABLES, Problem::Duplicate(table.to_string()));
         }
     }
     Some(tables)

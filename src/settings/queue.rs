@@ -51,25 +51,25 @@ const DEFAULT_HOURLY_CRON: &str = "0 * * * *";
 /// The zone that QStash itself counts in.
 const DEFAULT_ZONE: &str = "UTC";
 
-/// The third retry would come 33 minutes after the first attempt, and a fourth after the next tick.
+/// A third retry would come 33 minutes after the first attempt, and a fourth after the next tick.
 const DEFAULT_RETRIES: u32 = 2;
 
 /// Longer than the function's own timeout, or QStash would try again while it still works.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The paid plans take no more.
+/// The paid plans allow no more.
 const RETRY_COUNT: RangeInclusive<u64> = 0..=20;
 
 /// The paid plans wait for an answer for two hours.
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=7_200;
 
-/// Leaves the pipeline's name its room in a schedule's id.
+/// A schedule's id has room for this and the pipeline's name.
 const LONGEST_DEPLOYMENT: usize = 63;
 
 const DEFAULT_URL: &str = "https://qstash.upstash.io";
 
-/// The ends that people paste along with the base URL.
-const NOT_BASE: [&str; 3] = ["/v2/publish", "/v2/schedules", "/v2"];
+/// The paths that people paste together with the base URL.
+const API_PATHS: [&str; 3] = ["/v2/publish", "/v2/schedules", "/v2"];
 
 pub(super) fn read(env: Environment<'_>, local: bool, problems: &mut Problems) -> QueueSettings {
     QueueSettings {
@@ -100,13 +100,13 @@ fn base_url(text: &str, local: bool) -> Result<String, Problem> {
     }
     refuse_clear_text(&url, local)?;
     let mut base = url.as_str().trim_end_matches('/');
-    for end in NOT_BASE {
+    for end in API_PATHS {
         base = base.strip_suffix(end).unwrap_or(base);
     }
     Ok(base.to_owned())
 }
 
-/// A token or a secret URL must not travel in clear, but for this machine's own servers.
+/// Refuses URLs that send a token or a secret unencrypted, except to this machine.
 fn refuse_clear_text(url: &Url, local: bool) -> Result<(), Problem> {
     match url.scheme() {
         "https" => Ok(()),
@@ -137,7 +137,7 @@ fn default_cron(env: Environment<'_>, problems: &mut Problems) -> Cron {
     })
 }
 
-/// A bad zone is a problem of the first schedule already, which is in the same zone.
+/// Reads the hourly schedule. A bad zone is reported already, by the first schedule.
 fn hourly(env: Environment<'_>, problems: &mut Problems) -> Option<Cron> {
     let is_on = switch::read(env, HOURLY, problems).unwrap_or(false);
     let zone = env.get(TIME_ZONE).unwrap_or_else(|| DEFAULT_ZONE.to_owned());
@@ -153,7 +153,8 @@ fn hourly(env: Environment<'_>, problems: &mut Problems) -> Option<Cron> {
     cron.filter(|_| is_on)
 }
 
-/// QStash evaluates it; here it is only kept from breaking the header that it travels in.
+/// Reads the expression, which QStash evaluates. Only the characters are checked: others could
+/// break the header that carries it.
 fn retry_delay(env: Environment<'_>, problems: &mut Problems) -> Option<String> {
     let text = env.get(RETRY_DELAY)?;
     let is_known = |c: char| c.is_ascii_alphanumeric() || "+-*/().,_ ".contains(c);

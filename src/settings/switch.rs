@@ -3,7 +3,7 @@
 use super::errors::{Problem, Problems};
 use super::variables::{Environment, Variable};
 
-/// Reads a switch; none if it is not set. Any other word is a problem.
+/// Reads a switch; none if it is not set. A word that is neither yes nor no is a problem.
 pub(super) fn read(
     env: Environment<'_>,
     variable: Variable,
@@ -17,7 +17,7 @@ pub(super) fn read(
     switch
 }
 
-/// Understands the words that environments of other programs hold.
+/// Parses the words that people use for yes and no.
 pub(super) fn parse(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Some(true),

@@ -156,12 +156,12 @@ fn the_environment_wins_over_a_file_with_one_pipeline() {
     );
     let config = file.variable();
 
-    let alone = &settings(&[config]).unwrap().pipelines[0];
+    let single = &settings(&[config]).unwrap().pipelines[0];
     assert_eq!(
-        (alone.pipeline.name.as_str(), alone.source.address.label().as_str()),
+        (single.pipeline.name.as_str(), single.source.address.label().as_str()),
         ("p", "file:5432/d")
     );
-    assert_eq!(alone.pipeline.tables.as_ref().unwrap().len(), 2);
+    assert_eq!(single.pipeline.tables.as_ref().unwrap().len(), 2);
     let both = &settings(&[config, SOURCE, ("SYNC_TABLES", "z")]).unwrap().pipelines[0];
     assert_eq!(both.source.address.label(), "old.example.com:5432/app");
     assert_eq!(both.target.address.label(), "file:5432/e");

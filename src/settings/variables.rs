@@ -107,10 +107,10 @@ variables! {
         "which log lines are written: a level, and targets with levels, as in `info,syncline=debug`";
 }
 
-/// Stands in a value for bytes that are no Unicode; no real value holds it.
+/// The replacement for bytes that are no Unicode. No real value has it.
 pub(super) const NOT_UNICODE: char = char::REPLACEMENT_CHARACTER;
 
-/// The environment, however the caller has it.
+/// The environment, read through a function of the caller's.
 #[derive(Clone, Copy)]
 pub(super) struct Environment<'a>(pub &'a dyn Fn(&str) -> Option<String>);
 
@@ -119,8 +119,9 @@ impl Environment<'_> {
         self.named(variable.name)
     }
 
-    /// An empty value is an unset one: templates write the parameters that were left out so. Space
-    /// around it comes from copying and from files, and is not meant.
+    /// The value of a variable by its name. An empty value counts as unset: templates write
+    /// parameters that were left out as empty. Space around a value comes from copying, and is
+    /// removed.
     pub(super) fn named(&self, name: &str) -> Option<String> {
         let value = (self.0)(name)?;
         let value = value.trim();

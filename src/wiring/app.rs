@@ -58,7 +58,7 @@ pub struct App {
 impl App {
     /// Reads the settings from this process's environment, for the terminal.
     pub fn from_process() -> Result<Self, SettingsErrors> {
-        Settings::from_process().map(Self::new)
+        Settings::read(&settings::process_variable).map(Self::new)
     }
 
     /// The program as its user started it.
@@ -76,7 +76,7 @@ impl App {
     /// Reads the settings from this process's environment, for the function. Nobody may call a
     /// function without a key or a token, so one of them must be set.
     pub fn function_from_process() -> Result<Self, SettingsErrors> {
-        Settings::function_from_process().map(Self::new)
+        Self::function(&settings::process_variable)
     }
 
     /// Reads the function's settings from the given environment.
@@ -84,8 +84,8 @@ impl App {
         Settings::read_for_function(env).map(Self::new)
     }
 
-    /// Joins everything. No connection is made: a database that is down fails the first call that
-    /// needs it, not the start, which Lambda would repeat for ever.
+    /// Builds the application. No connection is made: a database that is down fails the first call
+    /// that needs it. If it failed the start, Lambda would repeat the start for ever.
     pub fn new(settings: Settings) -> Self {
         let Settings { pipelines, limits, state_schema, startup, edge, queue } = settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
@@ -93,17 +93,23 @@ impl App {
         let mut served = Vec::new();
         #[cfg(feature = "cli")]
         let mut terminal = BTreeMap::new();
-        for set in pipelines {
+        for settings in pipelines {
             // Source, target and ledger count their API calls together.
             let meter = Meter::default();
             // Rows and ledger share a connection, since they are in the same database.
-            let database = set.target.address.clone();
-            let database =
-                PostgresTarget::new(database, &state_schema, set.pipeline.triggers, meter.clone());
+            let database = settings.target.address.clone();
+            let database = PostgresTarget::new(
+                database,
+                &state_schema,
+                settings.pipeline.triggers,
+                meter.clone(),
+            );
             #[cfg(feature = "cli")]
-            terminal
-                .insert(set.pipeline.name.clone(), TerminalPorts::join(&set, &database, &meter));
-            served.push(pipeline::join(set, database, &state_schema, meter, notifier.clone()));
+            terminal.insert(
+                settings.pipeline.name.clone(),
+                TerminalPorts::join(&settings, &database, &meter),
+            );
+            served.push(pipeline::join(settings, database, &state_schema, meter, notifier.clone()));
         }
         let (current_key, next_key) = match edge.signing_keys {
             Some(keys) => (Some(keys.current), keys.next),
@@ -115,7 +121,7 @@ impl App {
             terminal,
             budget: limits.budget,
             syncs_at_startup: startup,
-            qstash: qstash.map(|set| QStash::new(set.url, set.token)),
+            qstash: qstash.map(|settings| QStash::new(settings.url, settings.token)),
             function: PublicFunction::default(),
             hourly,
             allowance: limits.allowance,
@@ -132,7 +138,7 @@ impl App {
         postgres::for_project(side, state_schema)
     }
 
-    /// The SQL that a person runs there besides, to let the service role suppress triggers.
+    /// The SQL that a person runs there to let the service role suppress triggers.
     pub fn suppress_triggers_sql() -> &'static str {
         postgres::SUPPRESS_TRIGGERS
     }
@@ -173,7 +179,7 @@ impl App {
     }
 
     /// The function at its public URL.
-    pub fn function_outside(&self) -> &dyn Function {
+    pub fn public_function(&self) -> &dyn Function {
         &self.function
     }
 

@@ -1,4 +1,4 @@
-//! One pipeline, joined with the outsides that its jobs work with.
+//! Builds one pipeline with the ports that its jobs use.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,15 +15,15 @@ use crate::engine::ports::{Clock, Notifier};
 use crate::jobs::{Ports, Served};
 use crate::settings::PipelineSettings;
 
-/// Joins a pipeline with its source and its target, which is its ledger, too.
+/// Builds a pipeline with its source and its target, which is its ledger, too.
 pub fn join(
-    set: PipelineSettings,
+    settings: PipelineSettings,
     database: PostgresTarget,
     state_schema: &str,
     meter: Meter,
     notifier: Option<Arc<dyn Notifier>>,
 ) -> Served {
-    let PipelineSettings { pipeline, source, target } = set;
+    let PipelineSettings { pipeline, source, target } = settings;
     let ports = Ports {
         source: adapters::open_source(source.address, &meter),
         target: Box::new(database.clone()),
@@ -36,9 +36,9 @@ pub fn join(
     Served { mark, pipeline: Arc::new(pipeline), ports }
 }
 
-/// Tells this deployment's schedules from others', also after its public URL has changed: where it
-/// writes, and as whom, since behind a pooler the user tells the projects apart. Nobody learns the
-/// database's address from it.
+/// The mark that tells this deployment's schedules from those of others, also after its public URL
+/// has changed. It is a digest of the target's address and user, since behind a pooler the projects
+/// differ in their users. It does not reveal the address.
 fn mark(target: &Database, state_schema: &str) -> String {
     let digest = Sha256::digest(match target {
         Database::Server(url) => format!("{} {} {state_schema}", url.user, url.label()),

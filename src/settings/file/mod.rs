@@ -1,7 +1,7 @@
 //! Reads `syncline.toml`: pipelines and the settings of single tables, each problem with its line.
 //!
-//! The document is walked by hand instead of derived: a derived reader stops at the first problem,
-//! and its messages repeat the value that it did not expect, which may be a URL with a password.
+//! The document is read by hand: a derived reader stops at the first problem, and its messages
+//! repeat the unexpected value, which may be a URL with a password.
 
 mod deletes;
 mod walk;
@@ -16,26 +16,26 @@ use crate::engine::model::deletes::Deletes;
 use crate::engine::model::pipeline::{Policy, TableRule, TargetTriggers};
 use crate::engine::model::table::TableName;
 
-use crate::settings::databases::{Own, Placed};
+use crate::settings::databases::{FileText, SideTexts};
 use crate::settings::errors::{Problem, Problems};
 use crate::settings::lookback;
 
 pub(super) use deletes::DeletesWord;
 use walk::{Section, Walk};
 
-/// A `[[pipeline]]` as it is written; the environment is not looked at yet.
+/// A `[[pipeline]]` of the file, before the environment is read.
 #[derive(Default)]
 pub(super) struct FilePipeline {
     pub name: String,
-    pub source: Own,
-    pub target: Own,
+    pub source: SideTexts,
+    pub target: SideTexts,
     /// The tables to sync; none: all of them.
     pub tables: Option<Vec<TableName>>,
     pub rules: Vec<TableRule>,
-    pub cron: Option<Placed>,
-    pub time_zone: Option<Placed>,
+    pub cron: Option<FileText>,
+    pub time_zone: Option<FileText>,
     pub deletes: Option<Deletes>,
-    /// The column for marks, which the environment may ask for.
+    /// The column for marks, used if the environment sets `SYNC_DELETES` to mark.
     pub mark: Option<String>,
     pub triggers: TargetTriggers,
     pub add_columns: Option<bool>,
@@ -54,10 +54,10 @@ const POLICIES: [(&str, Policy); 2] =
 /// A pipeline's name becomes part of keys, locks and schedule ids, as a host's name does of URLs.
 const LONGEST_PIPELINE_NAME: usize = 63;
 
-/// The last step of paths that lie beside those of the pipelines.
+/// The last segments of other routes, which no pipeline may have as its name.
 const RESERVED_NAMES: [&str; 3] = ["schedule", "failure", "status"];
 
-/// The pipelines of the file, as far as they could be read; the problems say whether that is all.
+/// Reads the pipelines of the file. Those with problems are left out or incomplete.
 pub(super) fn read(path: &str, problems: &mut Problems) -> Vec<FilePipeline> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text, problems),
@@ -93,7 +93,7 @@ impl Walk<'_> {
         for mut section in sections {
             let Some(pipeline) = self.pipeline(&mut section) else { continue };
             if !names.insert(pipeline.name.clone()) {
-                self.report(&section.span, Some("name"), Problem::Twice(pipeline.name.clone()));
+                self.report(&section.span, Some("name"), Problem::Duplicate(pipeline.name.clone()));
             }
             pipelines.push(pipeline);
         }
@@ -105,8 +105,8 @@ impl Walk<'_> {
         let (tables, mark) = (self.tables(section), self.mark(section));
         let pipeline = FilePipeline {
             name: name.clone().unwrap_or_default(),
-            source: self.own(section, ["source", "source_key", "source_ssl_ca"]),
-            target: self.own(section, ["target", "target_key", "target_ssl_ca"]),
+            source: self.side(section, ["source", "source_key", "source_ssl_ca"]),
+            target: self.side(section, ["target", "target_key", "target_ssl_ca"]),
             cron: self.placed(section, "cron"),
             time_zone: self.placed(section, "time_zone"),
             deletes: self.deletes(section, None),
@@ -131,9 +131,9 @@ impl Walk<'_> {
         Some(name)
     }
 
-    fn own(&mut self, section: &mut Section<'_>, names: [&'static str; 3]) -> Own {
+    fn side(&mut self, section: &mut Section<'_>, names: [&'static str; 3]) -> SideTexts {
         let [url, key, authority] = names.map(|name| self.placed(section, name));
-        Own { url, key, authority }
+        SideTexts { url, key, authority }
     }
 
     fn lookback(&mut self, section: &mut Section<'_>) -> Option<Duration> {
@@ -147,7 +147,7 @@ impl Walk<'_> {
         for (text, span) in self.texts(section, "tables")? {
             match TableName::parse(&text) {
                 Ok(table) if tables.contains(&table) => {
-                    self.report(&span, Some("tables"), Problem::Twice(table.to_string()));
+                    self.report(&span, Some("tables"), Problem::Duplicate(table.to_string()));
                 }
                 Ok(table) => tables.push(table),
                 Err(bad) => self.report(&span, Some("tables"), bad.into()),
@@ -166,7 +166,7 @@ impl Walk<'_> {
         for mut section in self.sections(section, "table") {
             let Some((rule, name_span)) = self.rule(&mut section, mark) else { continue };
             if rules.iter().any(|other| other.table == rule.table) {
-                let twice = Problem::Twice(rule.table.to_string());
+                let twice = Problem::Duplicate(rule.table.to_string());
                 self.report(&name_span, Some("name"), twice);
             } else if listed.is_some_and(|listed| !listed.contains(&rule.table)) {
                 let missing = Problem::NotListed(rule.table.clone());

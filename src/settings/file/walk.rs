@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::engine::model::table::LONGEST_NAME;
-use crate::settings::databases::Placed;
+use crate::settings::databases::FileText;
 use crate::settings::errors::{Problem, Problems};
 
 /// A document, and the problems that were found in it so far.
@@ -38,7 +38,7 @@ impl<'a> Section<'a> {
 }
 
 impl Walk<'_> {
-    /// One of a few words; none where the key is left out or says something else.
+    /// Reads one of several words; none if the key is missing or has another value.
     pub(super) fn choice<T: Copy>(
         &mut self,
         section: &mut Section<'_>,
@@ -46,21 +46,21 @@ impl Walk<'_> {
         words: &[(&'static str, T)],
     ) -> Option<T> {
         let (text, span) = self.text(section, key)?;
-        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
-        if chosen.is_none() {
+        let choice = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if choice.is_none() {
             let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             self.report(&span, Some(key), Problem::Choice(words.join(", ")));
         }
-        chosen
+        choice
     }
 
     pub(super) fn placed(
         &mut self,
         section: &mut Section<'_>,
         key: &'static str,
-    ) -> Option<Placed> {
+    ) -> Option<FileText> {
         let (text, span) = self.text(section, key)?;
-        Some(Placed { place: self.place(&span, Some(key)), text })
+        Some(FileText { place: self.place(&span, Some(key)), text })
     }
 
     pub(super) fn columns(
@@ -73,7 +73,7 @@ impl Walk<'_> {
             let span = column.1.clone();
             let column = self.column(key, column);
             if columns.contains(&column) {
-                self.report(&span, Some(key), Problem::Twice(column));
+                self.report(&span, Some(key), Problem::Duplicate(column));
             } else {
                 columns.push(column);
             }
@@ -81,7 +81,7 @@ impl Walk<'_> {
         Some(columns)
     }
 
-    /// A column's name is the exact one: it stands alone, so it needs no quotes to be told apart.
+    /// Checks a column's name. The name is exact, without SQL's quotes.
     pub(super) fn column(&mut self, key: &str, (name, span): (String, Range<usize>)) -> String {
         if name.len() > LONGEST_NAME || name.contains('\0') {
             self.report(&span, Some(key), Problem::ColumnName);
@@ -89,7 +89,7 @@ impl Walk<'_> {
         name
     }
 
-    /// Reports the keys of a section that no reader knows, once all readers have been there.
+    /// Reports the keys of a section that no reader has asked for, after all of them have.
     pub(super) fn refuse_unknown(&mut self, section: &Section<'_>) {
         for key in section.table.keys().filter(|key| !section.known.contains(&&**key.get_ref())) {
             let known = Problem::UnknownKey(section.known.join(", "));

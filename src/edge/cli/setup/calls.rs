@@ -1,5 +1,5 @@
-//! The checks of what calls the function: QStash, the keys it signs with, the function's public
-//! address, and the schedules.
+//! The checks of the function's callers: QStash, its signing keys, the function's public URL, and
+//! the schedules.
 
 use crate::edge::calling::{self, HEALTH_PATH};
 use crate::edge::cli::schedule::minute;
@@ -14,7 +14,7 @@ use crate::wiring::App;
 const KEYS: &str = "signing keys";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Checks all of it, and makes the schedules what they ought to be.
+/// Makes these checks, and makes or corrects the schedules.
 pub async fn check(app: &App, checks: &mut Checks) {
     let keys = async { app.schedules()?.signing_keys().await }.await;
     let reached = match &keys {
@@ -52,16 +52,18 @@ fn signing_keys(app: &App, qstash: Option<&[SecretText; 2]>) -> Check {
     };
     match qstash {
         None => Check::skipped(KEYS, "QStash"),
-        Some(theirs) => compared(current, set[1], theirs.each_ref().map(SecretText::expose)),
+        Some(qstash_keys) => {
+            key_check(current, set[1], qstash_keys.each_ref().map(SecretText::expose))
+        }
     }
 }
 
 const SET_KEYS: &str = "set QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY as the Upstash \
     console shows them, here and for the function";
 
-/// The keys that are set against QStash's own. No key is ever told.
-fn compared(current: &str, next: Option<&str>, theirs: [&str; 2]) -> Check {
-    let [their_current, their_next] = theirs;
+/// Compares the keys of the settings with QStash's own. No key is ever printed.
+fn key_check(current: &str, next: Option<&str>, qstash_keys: [&str; 2]) -> Check {
+    let [their_current, their_next] = qstash_keys;
     let found = match (current == their_current, next) {
         (true, Some(next)) if next == their_next => {
             return Check::ok(KEYS, "current and next are QStash's own");
@@ -86,8 +88,8 @@ fn compared(current: &str, next: Option<&str>, theirs: [&str; 2]) -> Check {
     Check::fail(KEYS, found, SET_KEYS)
 }
 
-/// Checks that the function is where QStash will call it. It may be deployed later, or be behind a
-/// door that this machine cannot pass; so that it does not answer here is no failure.
+/// Checks that the function answers at its public URL. If it does not, that is only a warning: the
+/// function may be deployed later, or this machine may not be able to reach it.
 async fn function(app: &App, checks: &mut Checks) -> bool {
     const NAME: &str = "function";
     let url = match calling::url_of(app, HEALTH_PATH) {
@@ -98,7 +100,7 @@ async fn function(app: &App, checks: &mut Checks) -> bool {
             return false;
         }
     };
-    match app.function_outside().version(&url).await {
+    match app.public_function().version(&url).await {
         Ok(version) => {
             checks.add(Check::ok(NAME, format!("it answers at {url}")));
             checks.add(match version == VERSION {
@@ -110,10 +112,10 @@ async fn function(app: &App, checks: &mut Checks) -> bool {
                 ),
             });
         }
-        Err(none) => {
+        Err(error) => {
             let remedy = "deploy the function, and check that APP_URL is its public URL; scheduled \
                 calls fail until it answers";
-            checks.add(Check::warn(NAME, format!("{url}: {none}"), remedy));
+            checks.add(Check::warn(NAME, format!("{url}: {error}"), remedy));
             checks.add(Check::skipped("version", "function"));
         }
     }
@@ -122,12 +124,12 @@ async fn function(app: &App, checks: &mut Checks) -> bool {
 
 async fn schedules(app: &App, pipeline: &str) -> Vec<Check> {
     match create(app, Some(pipeline)).await {
-        Ok(created) => created.iter().map(made).collect(),
+        Ok(created) => created.iter().map(schedule_check).collect(),
         Err(fault) => vec![Check::fault("schedule", &fault)],
     }
 }
 
-fn made(created: &ScheduleUpdate) -> Check {
+fn schedule_check(created: &ScheduleUpdate) -> Check {
     let ScheduleUpdate { planned, is_new, differences, is_paused } = created;
     let id = &planned.id;
     let done = match (is_new, differences.as_slice()) {
@@ -144,7 +146,8 @@ fn made(created: &ScheduleUpdate) -> Check {
     Check::ok("schedule", format!("{done}{}", next.unwrap_or_default()))
 }
 
-/// Another schedule makes rows move more often, or from elsewhere, than anybody here has set.
+/// Warns of other schedules, which move rows more often or from other sources than the settings
+/// say.
 async fn others(app: &App, checks: &mut Checks) {
     let list: Result<_, Fault> = list(app).await;
     let schedules = list.map(|list| list.schedules).unwrap_or_default();
@@ -176,7 +179,7 @@ mod tests {
             ("sig_2", None, Mark::Fail, "another key"),
             ("sig_3", Some("sig_4"), Mark::Fail, "another key"),
         ] {
-            let check = compared(current, next, ["sig_1", "sig_2"]);
+            let check = key_check(current, next, ["sig_1", "sig_2"]);
             assert_eq!(check.mark, mark, "{current} {next:?}");
             assert!(check.found.contains(told), "{check:?}");
             assert!(!format!("{check:?}").contains("sig_"), "{check:?}");
