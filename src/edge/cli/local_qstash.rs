@@ -1,5 +1,5 @@
-//! `syncline local-qstash`: a QStash on this machine for whoever develops against it, ours or any
-//! other client. What it does is in `demo/qstash`; here it is started, and tells what it delivers.
+//! `syncline local-qstash`: starts a QStash on this machine for development, with ours or any other
+//! client, and prints its deliveries. `demo/qstash` has what it does.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct LocalQstashArguments {
 
 /// Serves until it is interrupted.
 pub async fn local_qstash(arguments: &LocalQstashArguments) -> Exit {
-    let qstash = match started(arguments).await {
+    let qstash = match start(arguments).await {
         Ok(qstash) => qstash,
         Err(error) => {
             let causes = std::iter::successors(error.source(), |error| (*error).source());
@@ -32,19 +32,19 @@ pub async fn local_qstash(arguments: &LocalQstashArguments) -> Exit {
             return Exit::Failed;
         }
     };
-    let told = async {
+    let announcement = async {
         print!("{}", exports(&qstash));
         eprintln!("A local QStash serves {} until Ctrl-C", qstash.url());
     };
     // The signals are watched first: a script may send one as soon as it has read the exports.
-    tokio::join!(interrupted(), told);
+    tokio::join!(interrupted(), announcement);
     Exit::Done
 }
 
-async fn started(
+async fn start(
     arguments: &LocalQstashArguments,
 ) -> Result<LocalQStash, Box<dyn std::error::Error>> {
-    let courier = Arc::new(Telling { courier: HttpCourier::new()? });
+    let courier = Arc::new(PrintingCourier { courier: HttpCourier::new()? });
     let options = Options { port: arguments.port, ..Options::default() }.with_courier(courier);
     let options = match arguments.random_keys {
         true => options,
@@ -68,24 +68,24 @@ fn exports(qstash: &LocalQStash) -> String {
     exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
 }
 
-/// Tells each delivery in a line on stderr.
-struct Telling {
+/// Prints a line for each delivery on stderr.
+struct PrintingCourier {
     courier: HttpCourier,
 }
 
 #[async_trait]
-impl Courier for Telling {
+impl Courier for PrintingCourier {
     async fn deliver(&self, attempt: &Attempt) -> DeliveryOutcome {
         let delivered = self.courier.deliver(attempt).await;
         let Attempt { message_id, schedule_id, retried, url, method, .. } = attempt;
-        let came_back = match &delivered {
+        let result = match &delivered {
             DeliveryOutcome::Answered { status, .. } => status.to_string(),
             DeliveryOutcome::Failed { reason } => reason.clone(),
             DeliveryOutcome::Late { after, .. } => format!("an answer in {after:?}"),
         };
         let schedule = schedule_id.as_deref().map(|id| format!(" of {id}")).unwrap_or_default();
         let attempt = retried + 1;
-        eprintln!("{method} {url} -> {came_back} ({message_id}{schedule}, attempt {attempt})");
+        eprintln!("{method} {url} -> {result} ({message_id}{schedule}, attempt {attempt})");
         delivered
     }
 }

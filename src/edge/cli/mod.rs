@@ -72,10 +72,10 @@ enum Command {
     LocalQstash(local_qstash::LocalQstashArguments),
 }
 
-/// A command that is about to be carried out.
+/// A command that is ready to run.
 pub struct Work<'a> {
     shows_progress: bool,
-    end: Pin<Box<dyn Future<Output = Exit> + 'a>>,
+    future: Pin<Box<dyn Future<Output = Exit> + 'a>>,
 }
 
 impl Arguments {
@@ -106,7 +106,7 @@ impl Arguments {
 
 impl<'a> Work<'a> {
     fn quiet(work: impl Future<Output = Exit> + 'a) -> Self {
-        Self { shows_progress: false, end: Box::pin(work) }
+        Self { shows_progress: false, future: Box::pin(work) }
     }
 
     /// A command that moves rows, which a person watches.
@@ -120,8 +120,8 @@ impl<'a> Work<'a> {
         (is_watched && self.shows_progress).then(terminal::progress::layer)
     }
 
-    /// Carries the command out.
+    /// Runs the command.
     pub async fn finish(self) -> ExitCode {
-        self.end.await.into()
+        self.future.await.into()
     }
 }

@@ -1,10 +1,10 @@
-//! `syncline plan`: what a run would do, and what is wrong with the set-up.
+//! `syncline plan`: prints what a run would do, and the problems of the set-up.
 
 use serde_json::{Map, Value, json};
 
-use super::terminal::app::{Besides, Selection, with_app};
+use super::terminal::app::{ExtraSteps, Selection, with_app};
 use super::terminal::output::{self, Exit};
-use super::terminal::slices::asked;
+use super::terminal::slices::sync_job;
 use crate::edge::http::wire::SequenceStatistics;
 use crate::edge::text::point;
 use crate::engine::model::fault::Fault;
@@ -19,7 +19,7 @@ pub struct PlanArguments {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
-    besides: Besides,
+    extra_steps: ExtraSteps,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -27,9 +27,9 @@ pub struct PlanArguments {
 
 /// Prints the plan; the exit says whether a table would be left out.
 pub async fn plan(arguments: &PlanArguments) -> Exit {
-    let PlanArguments { selection, besides, json } = arguments;
+    let PlanArguments { selection, extra_steps, json } = arguments;
     with_app(*json, async |app, run| {
-        let (served, job) = asked(app, selection, *besides, run)?;
+        let (served, job) = sync_job(app, selection, *extra_steps, run)?;
         print(served, &job, *json).await
     })
     .await
@@ -88,7 +88,7 @@ fn table_json(planned: &TableIntent) -> Value {
     })
 }
 
-/// Keys stand here, as in a comparison: they are printed for whoever asked at the terminal.
+/// The planned deletes. Their keys are printed for the person at the terminal.
 fn deletes_json(planned: &DeletesIntent) -> Value {
     let DeletesIntent { table, key, rows, more, keys, marks, refusal } = planned;
     let named = |values: &[String]| -> Map<String, Value> {

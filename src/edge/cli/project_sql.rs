@@ -1,5 +1,5 @@
-//! `syncline project-sql`: prints what a person runs once in a project's SQL editor, since nothing
-//! can be made over an API.
+//! `syncline project-sql`: prints the SQL that a person runs once in a project's SQL editor, since
+//! tables and functions cannot be made over an API.
 
 use super::terminal::app::SideArgument;
 use super::terminal::output::Exit;
@@ -22,7 +22,7 @@ pub struct ProjectSqlArguments {
     suppress_triggers: bool,
 }
 
-/// Prints it.
+/// Prints the SQL.
 pub fn project_sql(arguments: &ProjectSqlArguments) -> Exit {
     let side = arguments.side.into();
     if arguments.suppress_triggers && side == Side::Source {

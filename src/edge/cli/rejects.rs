@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::terminal::app::{Besides, Selection, selected, with_app};
+use super::terminal::app::{ExtraSteps, Selection, select_pipeline, with_app};
 use super::terminal::output::{self, Exit};
-use super::terminal::slices::{Extent, asked, ended, slices};
+use super::terminal::slices::{Extent, report_end, slices, sync_job};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -52,10 +52,10 @@ enum Action {
     },
 }
 
-/// Enough to name every table that has rejects, and to discard a table's at once.
+/// The most rows that are read to find the tables with rejects, and to discard all of a table.
 const ALL: u32 = 1_000_000;
 
-/// Does one thing with the rows that are set aside.
+/// Lists, retries or discards rejected rows.
 pub async fn rejects(arguments: &RejectsArguments) -> Exit {
     let json = arguments.json;
     with_app(json, async |app, run| match &arguments.action {
@@ -69,7 +69,11 @@ pub async fn rejects(arguments: &RejectsArguments) -> Exit {
     .await
 }
 
-async fn found(served: &Served, selection: &Selection, most: u32) -> Result<Vec<Reject>, Fault> {
+async fn read_rejects(
+    served: &Served,
+    selection: &Selection,
+    most: u32,
+) -> Result<Vec<Reject>, Fault> {
     let tables = selection.parsed()?;
     let (pipeline, ledger) = (&served.pipeline.name, &served.ports.ledger);
     let mut rejects = Vec::new();
@@ -85,7 +89,7 @@ async fn found(served: &Served, selection: &Selection, most: u32) -> Result<Vec<
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct ListedReject {
     table: String,
     key: Vec<String>,
     code: String,
@@ -97,14 +101,14 @@ struct Listed {
 
 #[derive(Serialize)]
 struct List {
-    rejects: Vec<Listed>,
+    rejects: Vec<ListedReject>,
 }
 
 async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result<Exit, Fault> {
-    let served = selected(app, selection.pipeline.as_deref())?;
-    let rejects = found(served, selection, most).await?;
+    let served = select_pipeline(app, selection.pipeline.as_deref())?;
+    let rejects = read_rejects(served, selection, most).await?;
     let exit = if rejects.is_empty() { Exit::Done } else { Exit::Rejected };
-    let rejects: Vec<Listed> = rejects.into_iter().map(Listed::of).collect();
+    let rejects: Vec<ListedReject> = rejects.into_iter().map(ListedReject::of).collect();
     if json {
         output::print_json(&List { rejects });
         return Ok(exit);
@@ -114,13 +118,13 @@ async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result
         return Ok(exit);
     }
     let rows = rejects.iter().map(|reject| {
-        let Listed { table, key, code, reason: _, attempts, first_seen, last_seen } = reject;
+        let ListedReject { table, key, code, reason: _, attempts, first_seen, last_seen } = reject;
         let (first, last) = (first_seen.clone(), last_seen.clone());
         [table.clone(), key.join(", "), code.clone(), attempts.to_string(), first, last]
     });
     let heads = ["table", "key", "code", "tried", "first", "last"];
     println!("{}", output::columns(heads, rows));
-    for Listed { table, key, reason, .. } in &rejects {
+    for ListedReject { table, key, reason, .. } in &rejects {
         println!("{table} {}: {reason}", key.join(", "));
     }
     if rejects.len() as u64 >= u64::from(most) {
@@ -129,7 +133,7 @@ async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result
     Ok(exit)
 }
 
-impl Listed {
+impl ListedReject {
     fn of(reject: Reject) -> Self {
         let Reject { table, key, code, reason, attempts, first_seen, last_seen } = reject;
         Self {
@@ -145,8 +149,8 @@ impl Listed {
 }
 
 async fn retry(app: &App, selection: &Selection, run: &RunId, json: bool) -> Result<Exit, Fault> {
-    let served = selected(app, selection.pipeline.as_deref())?;
-    let mut tables: Vec<String> = found(served, selection, ALL)
+    let served = select_pipeline(app, selection.pipeline.as_deref())?;
+    let mut tables: Vec<String> = read_rejects(served, selection, ALL)
         .await?
         .iter()
         .map(|reject| reject.table.to_string())
@@ -158,8 +162,8 @@ async fn retry(app: &App, selection: &Selection, run: &RunId, json: bool) -> Res
         return Ok(Exit::Done);
     }
     let chosen = Selection { pipeline: selection.pipeline.clone(), tables };
-    let (served, mut job) = asked(app, &chosen, Besides::default(), run)?;
-    Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
+    let (served, mut job) = sync_job(app, &chosen, ExtraSteps::default(), run)?;
+    Ok(report_end(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 
 async fn discard(
@@ -168,19 +172,23 @@ async fn discard(
     key: Option<&[String]>,
     json: bool,
 ) -> Result<Exit, Fault> {
-    let served = selected(app, selection.pipeline.as_deref())?;
+    let served = select_pipeline(app, selection.pipeline.as_deref())?;
     let [table] = selection.parsed()?.try_into().map_err(|_| one_table())?;
     let keys = match key {
         Some(key) => vec![RowKey::new(key.to_vec())],
-        None => found(served, selection, ALL).await?.into_iter().map(|reject| reject.key).collect(),
+        None => read_rejects(served, selection, ALL)
+            .await?
+            .into_iter()
+            .map(|reject| reject.key)
+            .collect(),
     };
     let pipeline = &served.pipeline.name;
     let discarded = served.ports.ledger.discard(pipeline, &table, &keys).await?;
-    tell(&table, discarded, json);
+    print_discarded(&table, discarded, json);
     Ok(Exit::Done)
 }
 
-fn tell(table: &TableName, discarded: u64, json: bool) {
+fn print_discarded(table: &TableName, discarded: u64, json: bool) {
     match json {
         true => output::print_json(&serde_json::json!({ "discarded": discarded })),
         false => println!("{discarded} rows of {table} are set aside no more."),

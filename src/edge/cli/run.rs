@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::plan;
-use super::terminal::app::{Besides, Selection, with_app};
+use super::terminal::app::{ExtraSteps, Selection, with_app};
 use super::terminal::output::{self, Exit};
-use super::terminal::slices::{Extent, asked, ended, slices};
+use super::terminal::slices::{Extent, report_end, slices, sync_job};
 use crate::engine::model::deletes::Cap;
 use crate::engine::model::pipeline::Pipeline;
 use crate::jobs::sync_tables::SyncTables;
@@ -15,7 +15,7 @@ pub struct RunArguments {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
-    besides: Besides,
+    extra_steps: ExtraSteps,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -48,9 +48,9 @@ impl RunArguments {
 
 /// Runs until caught up, or says why not.
 pub async fn run(arguments: &RunArguments) -> Exit {
-    let RunArguments { selection, besides, dry_run, once, json, .. } = arguments;
+    let RunArguments { selection, extra_steps, dry_run, once, json, .. } = arguments;
     with_app(*json, async |app, run| {
-        let (served, job) = asked(app, selection, *besides, run)?;
+        let (served, job) = sync_job(app, selection, *extra_steps, run)?;
         let mut job = arguments.change(job);
         if *dry_run {
             return plan::print(served, &job, *json).await;
@@ -59,7 +59,7 @@ pub async fn run(arguments: &RunArguments) -> Exit {
         match slices(app, served, &mut job, extent).await {
             // The run that met the fault is the slice at work, not the first one.
             Err(fault) => Ok(output::fault(&fault, &job.run, *json)),
-            Ok(end) => Ok(ended(end, *json)),
+            Ok(end) => Ok(report_end(end, *json)),
         }
     })
     .await

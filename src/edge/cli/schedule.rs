@@ -1,5 +1,5 @@
-//! `syncline schedule`: what a person at a terminal does with the schedules. The function's route
-//! does the same; with `--json` both tell it in the same words.
+//! `syncline schedule`: lists and changes the schedules. The function's route does the same, and
+//! with `--json` both answer alike.
 
 use std::time::SystemTime;
 
@@ -52,13 +52,13 @@ enum Action {
     },
 }
 
-/// Does one thing with the schedules and tells what came of it.
+/// Lists or changes the schedules, and prints the result.
 pub async fn schedule(arguments: &ScheduleArguments) -> Exit {
-    with_app(arguments.json, async |app, _| done(app, arguments).await.map(|()| Exit::Done)).await
+    with_app(arguments.json, async |app, _| act(app, arguments).await.map(|()| Exit::Done)).await
 }
 
-async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
-    let acted = match &arguments.action {
+async fn act(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
+    let answer = match &arguments.action {
         Action::List => {
             let list = list(app).await?;
             match arguments.json {
@@ -76,13 +76,13 @@ async fn done(app: &App, arguments: &ScheduleArguments) -> Result<(), Fault> {
         Action::Trigger { pipeline } => trigger(app, pipeline.as_deref()).await?,
     };
     match arguments.json {
-        true => output::print_json(&acted),
-        false => print!("{}", told(&acted)),
+        true => output::print_json(&answer),
+        false => print!("{}", action_text(&answer)),
     }
     Ok(())
 }
 
-/// A line a schedule, and below them what to do about those that need it.
+/// A line for each schedule, and below them the remedies of those that need one.
 fn table(list: &ScheduleList) -> String {
     let head = ["pipeline", "schedule", "cron", "next run", "paused", "last outcome", "status"];
     let mut text = output::columns(head, list.schedules.iter().map(row));
@@ -107,17 +107,17 @@ fn row(schedule: &ScheduleAnswer) -> [String; 7] {
     ]
 }
 
-/// The sentence, and when each schedule that was made ticks.
-fn told(acted: &ActionAnswer) -> String {
-    let mut text = format!("{}\n", acted.message);
-    for (id, runs) in acted.next_runs().filter(|(_, runs)| !runs.is_empty()) {
+/// The result as a sentence, and the next ticks of each schedule that was made.
+fn action_text(answer: &ActionAnswer) -> String {
+    let mut text = format!("{}\n", answer.message);
+    for (id, runs) in answer.next_runs().filter(|(_, runs)| !runs.is_empty()) {
         let runs: Vec<String> = runs.iter().map(|run| minute(run)).collect();
         text.push_str(&format!("{id} runs next at {}\n", runs.join(", ")));
     }
     text
 }
 
-/// A tick has no seconds.
+/// The time of a tick without its seconds, which are always zero.
 pub fn minute(timestamp: &str) -> String {
     timestamp.strip_suffix(":00.000Z").map_or(timestamp.to_owned(), |minute| format!("{minute}Z"))
 }

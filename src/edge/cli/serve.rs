@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use super::terminal::app::opened;
+use super::terminal::app::open_or_print;
 use super::terminal::output::Exit;
 use crate::edge::calling::sync_path;
 use crate::edge::http::router;
@@ -23,7 +23,7 @@ pub struct ServeArguments {
 
 /// Serves until it is interrupted; calls that are under way are finished first.
 pub async fn serve(arguments: &ServeArguments) -> Exit {
-    let app = match opened(App::function_from_process()) {
+    let app = match open_or_print(App::function_from_process()) {
         Ok(app) => app,
         Err(exit) => return exit,
     };

@@ -1,6 +1,6 @@
-//! `syncline startup -- COMMAND`: syncs what is missing and then becomes the command. The start is
-//! what matters: whatever is wrong with the sync is said in a line, and the command starts all the
-//! same. It takes this process over, so signals, streams, environment and exit status are its own.
+//! `syncline startup -- COMMAND`: syncs what is missing and then becomes the command. A failed sync
+//! is reported in a line and does not prevent the start. The command replaces this process, so
+//! signals, streams, environment and exit status are its own.
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::terminal::app::{Besides, Selection};
+use super::terminal::app::{ExtraSteps, Selection};
 use super::terminal::output::Exit;
 use super::terminal::slices;
 use crate::edge::text::advice;
@@ -39,40 +39,41 @@ pub struct StartupArguments {
     command: Vec<OsString>,
 }
 
-/// Longer than anybody waits for a start; beyond it the clock's arithmetic would have to be minded.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// The longest timeout, which is longer than anybody waits. With much longer ones, times could
+/// overflow.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
 
-/// Whoever wants a start stopped.
-struct Stops {
+/// The signals that stop a start.
+struct StopSignals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
 }
 
-/// Syncs, and becomes the command. It comes back only where that did not happen.
+/// Syncs, and becomes the command. It returns only if the command cannot be started.
 pub async fn startup(arguments: &StartupArguments) -> Exit {
     let StartupArguments { selection, timeout, command } = arguments;
     if !App::startup_is_off() {
-        let mut stops = Stops::listen();
-        let synced = tokio::time::timeout(*timeout, sync(selection, *timeout));
-        let said = tokio::select! {
+        let mut signals = StopSignals::listen();
+        let sync = tokio::time::timeout(*timeout, sync(selection, *timeout));
+        let message = tokio::select! {
             biased;
-            exit = stops.stopped() => return exit,
-            synced = synced => synced.unwrap_or_else(|_| Some(late(*timeout))),
+            exit = signals.wait() => return exit,
+            result = sync => result.unwrap_or_else(|_| Some(incomplete(*timeout))),
         };
-        if let Some(said) = said {
-            say(&said);
+        if let Some(message) = message {
+            say(&message);
         }
-        // A stop that came with the sync's last words is one of the start.
+        // A signal that came at the end of the sync still stops the start.
         tokio::select! {
             biased;
-            exit = stops.stopped() => return exit,
+            exit = signals.wait() => return exit,
             () = std::future::ready(()) => {}
         }
     }
     become_command(command)
 }
 
-/// One slice that ends by itself before its time is up. Gives back what there is to say.
+/// Runs one slice within the timeout, and returns the message about it, if there is one.
 async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
     let app = match App::from_process() {
         Ok(app) => app,
@@ -81,7 +82,7 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
     let budget = Budget::until(SystemTime::now() + timeout);
     let run = app.new_run();
     let outcome = async {
-        let (served, job) = slices::asked(&app, selection, Besides::default(), &run)?;
+        let (served, job) = slices::sync_job(&app, selection, ExtraSteps::default(), &run)?;
         let job = SyncTables { trigger: Trigger::Startup, ..job };
         job.run(&served.ports, &budget).await
     };
@@ -89,13 +90,13 @@ async fn sync(selection: &Selection, timeout: Duration) -> Option<String> {
         Err(fault) => Some(failed(&advice(&fault))),
         Ok(Outcome::Busy(_)) => Some("Another run is at work, and the start does not wait".into()),
         Ok(Outcome::Repeated(_)) => None,
-        Ok(Outcome::Continue(report)) if report.succeeded() => Some(late(timeout)),
-        Ok(Outcome::Done(report) | Outcome::Continue(report)) => told(&report),
+        Ok(Outcome::Continue(report)) if report.succeeded() => Some(incomplete(timeout)),
+        Ok(Outcome::Done(report) | Outcome::Continue(report)) => problem(&report),
     }
 }
 
-/// Says what went wrong in a run, if anything did: a start that goes well is quiet.
-fn told(report: &SyncReport) -> Option<String> {
+/// The message about what went wrong in a run; none if nothing did.
+fn problem(report: &SyncReport) -> Option<String> {
     let fault = report.first_fault().map(advice);
     let wrong = fault.or_else(|| report.problems().next().map(ToString::to_string));
     match (wrong, report.rejects()) {
@@ -107,20 +108,20 @@ fn told(report: &SyncReport) -> Option<String> {
     }
 }
 
-/// Several lines would be taken for several events of the command that starts.
+/// The message in one line: several lines would look like several events of the command.
 fn failed(why: &str) -> String {
     let lines: Vec<&str> = why.lines().map(str::trim).collect();
     format!("The command starts without a complete sync: {}", lines.join(" "))
 }
 
-fn late(timeout: Duration) -> String {
+fn incomplete(timeout: Duration) -> String {
     let time = humantime::format_duration(timeout);
     format!("The sync is not complete after {time}; the command starts, and the next run goes on")
 }
 
-impl Stops {
-    /// Listens, but for a signal that this process was started to ignore: listening would end that
-    /// for the command, too.
+impl StopSignals {
+    /// Listens for the signals, except for those that this process was started to ignore: a handler
+    /// would end that for the command, too.
     fn listen() -> Self {
         let listen = |kind: SignalKind| (!is_ignored(kind)).then(|| signal(kind).ok()).flatten();
         Self {
@@ -129,27 +130,27 @@ impl Stops {
         }
     }
 
-    /// Ends when somebody does. The open transaction is rolled back by its server, and the lease
-    /// ends in its own time.
-    async fn stopped(&mut self) -> Exit {
+    /// Waits for a signal. The server rolls the open transaction back, and the lease expires.
+    async fn wait(&mut self) -> Exit {
         tokio::select! {
-            () = came(&mut self.interrupt) => Exit::Interrupted,
-            () = came(&mut self.terminate) => Exit::Terminated,
+            () = received(&mut self.interrupt) => Exit::Interrupted,
+            () = received(&mut self.terminate) => Exit::Terminated,
         }
     }
 }
 
-async fn came(signal: &mut Option<Signal>) {
-    let came = match signal {
+async fn received(signal: &mut Option<Signal>) {
+    let is_received = match signal {
         Some(signal) => signal.recv().await.is_some(),
         None => false,
     };
-    if !came {
+    if !is_received {
         std::future::pending().await
     }
 }
 
-/// Linux tells which signals a process ignores. Where nobody tells, none is taken to be.
+/// Reads from Linux whether this process ignores a signal. Other systems do not say, and count as
+/// no.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -157,12 +158,12 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
-/// Says it if anybody reads it: a start does not hang on that.
+/// Prints a message. A closed stderr does not prevent the start.
 fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "syncline: {what}");
 }
 
-/// Takes the command's place, or says why that cannot be.
+/// Replaces this process by the command, or prints the reason why that failed.
 fn become_command(command: &[OsString]) -> Exit {
     let (program, arguments) = command.split_first().expect("clap demands one");
     let error = std::process::Command::new(program).args(arguments).exec();
@@ -177,6 +178,6 @@ fn become_command(command: &[OsString]) -> Exit {
 fn timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
     let timeout = seconds.or_else(|_| humantime::parse_duration(text));
-    let timeout = timeout.ok().filter(|timeout| *timeout <= LONGEST);
+    let timeout = timeout.ok().filter(|timeout| *timeout <= LONGEST_TIMEOUT);
     timeout.ok_or_else(|| "write 30s, 2m or 500ms; a day at most".to_owned())
 }

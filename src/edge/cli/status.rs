@@ -1,9 +1,9 @@
-//! `syncline status`: how the pipelines stand.
+//! `syncline status`: the state of the pipelines.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::terminal::app::{selected, with_app};
+use super::terminal::app::{select_pipeline, with_app};
 use super::terminal::output::{self, Exit, columns};
 use crate::edge::overview::{
     self, CallsView, DatabaseView, PipelineView, RateView, RunView, TableView,
@@ -20,13 +20,13 @@ pub struct StatusArguments {
     json: bool,
 }
 
-/// Tells how the pipelines stand. The exit says whether that could be told of all, and nothing of
-/// their health: a script reads that from the JSON.
+/// Prints the state of the pipelines. The exit says only whether all of them could be read; a
+/// script finds their health in the JSON.
 pub async fn status(arguments: &StatusArguments) -> Exit {
     with_app(arguments.json, async |app, _| {
         let overview = match arguments.pipeline.as_deref() {
             None => overview::read(app).await?,
-            Some(name) => overview::read_pipeline(app, selected(app, Some(name))?).await?,
+            Some(name) => overview::read_pipeline(app, select_pipeline(app, Some(name))?).await?,
         };
         if arguments.json {
             output::print_json(&overview);
@@ -39,7 +39,7 @@ pub async fn status(arguments: &StatusArguments) -> Exit {
     .await
 }
 
-/// The status as a person reads it.
+/// The status of a pipeline for a person.
 pub fn text(view: &PipelineView) -> String {
     let mut text = format!("{}: {}. {}.\n", view.pipeline, view.health, view.message);
     let mut line = |name: &str, value: String| {
@@ -95,7 +95,7 @@ fn rate(rate: &RateView) -> String {
 
 fn size(database: &DatabaseView) -> String {
     let DatabaseView { bytes, limit_bytes, percent, forecast } = database;
-    // No database has none: the size was not asked for yet.
+    // No database has 0 bytes: its size was not read yet.
     let mut text = match bytes {
         0 => "of an unknown size".to_owned(),
         bytes => megabytes(*bytes),
@@ -127,7 +127,7 @@ fn tables(tables: &[TableView]) -> String {
     let mut text = columns(head, rows);
     for table in tables {
         if let Some(from) = &table.started_from {
-            let _ = writeln!(text, "{}", output::started(&table.table, from));
+            let _ = writeln!(text, "{}", output::lookback_sentence(&table.table, from));
         }
         if !table.rewritten_columns.is_empty() {
             let columns: Vec<&str> = table.rewritten_columns.iter().map(String::as_str).collect();

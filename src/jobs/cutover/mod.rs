@@ -21,7 +21,7 @@ pub mod ports;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use plan::{Assignment, SourceState, SourceWrites, Standing, assignments};
+pub use plan::{Assignment, SourceState, SourceWrites, StepState, assignments};
 
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::fault::Fault;
@@ -53,9 +53,9 @@ impl WatchSource {
         let mut state = SourceState::default();
         for shape in plan.shapes {
             let table = shape.table.clone();
-            let seen =
+            let survey =
                 self.table(&*ports.source, shape).await.map_err(|fault| fault.of_table(&table))?;
-            let TableSurvey { max, tail, next, beyond, nulls, start: _ } = seen;
+            let TableSurvey { max, tail, next, beyond, nulls, start: _ } = survey;
             let max = max.as_ref().map(|max| max.as_str());
             state.0.insert(table, format!("{max:?} {tail:?} {next:?} {beyond} {nulls}"));
         }

@@ -34,9 +34,9 @@ impl SourceState {
     }
 }
 
-/// The standing of a step when a cutover is asked for again.
+/// The state of a recorded step when the cutover is called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum StepState {
     /// The step was not done.
     Open,
     /// The step was done at that time, and the source is as it was.
@@ -46,12 +46,14 @@ pub enum Standing {
 }
 
 impl CutoverRecord {
-    /// The standing of a step, if this is the state of the source.
-    pub fn standing(&self, step: Step, state: &SourceState) -> Standing {
+    /// The state of a step, given the source's state now.
+    pub fn step_state(&self, step: Step, state: &SourceState) -> StepState {
         match self.passed.get(&step) {
-            None => Standing::Open,
-            Some(PassedStep { at, state: then }) if *then == state.digest() => Standing::Holds(*at),
-            Some(PassedStep { at, .. }) => Standing::Stale(*at),
+            None => StepState::Open,
+            Some(PassedStep { at, state: then }) if *then == state.digest() => {
+                StepState::Holds(*at)
+            }
+            Some(PassedStep { at, .. }) => StepState::Stale(*at),
         }
     }
 
@@ -64,7 +66,7 @@ impl CutoverRecord {
     }
 }
 
-/// The writes in the source, as far as two readings of its state tell.
+/// The writes in the source that two readings of its state have found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceWrites {
     /// The writers that had a transaction open at one of the two.
@@ -83,23 +85,23 @@ impl SourceWrites {
 
     /// Names the writers and the changing tables.
     pub fn sentence(&self) -> String {
-        let who = self.writers.iter().map(|writer| {
+        let writers = self.writers.iter().map(|writer| {
             let role = writer.role.as_deref().unwrap_or("a prepared transaction");
             match writer.application.is_empty() {
                 true => role.to_owned(),
                 false => format!("{role} ({})", writer.application),
             }
         });
-        let who: Vec<String> = who.collect();
-        let which: Vec<String> = self.changed.iter().map(ToString::to_string).collect();
-        match (who.is_empty(), which.is_empty()) {
+        let writers: Vec<String> = writers.collect();
+        let tables: Vec<String> = self.changed.iter().map(ToString::to_string).collect();
+        match (writers.is_empty(), tables.is_empty()) {
             (true, true) => "Nobody writes in the source".to_owned(),
-            (false, true) => format!("The source is being written by {}", who.join(", ")),
-            (true, false) => format!("Rows of the source change: {}", which.join(", ")),
+            (false, true) => format!("The source is being written by {}", writers.join(", ")),
+            (true, false) => format!("Rows of the source change: {}", tables.join(", ")),
             (false, false) => format!(
                 "The source is being written by {}; rows change: {}",
-                who.join(", "),
-                which.join(", ")
+                writers.join(", "),
+                tables.join(", ")
             ),
         }
     }

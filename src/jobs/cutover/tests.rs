@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ports::{CutoverRecord, NamedDatabase, OpenWriter, Step};
-use super::{SourceState, SourceWrites, Standing, assignments};
+use super::{SourceState, SourceWrites, StepState, assignments};
 use crate::engine::model::table::TableName;
 
 const AT: SystemTime = SystemTime::UNIX_EPOCH;
@@ -15,9 +15,9 @@ fn state(digest: &str) -> SourceState {
 #[test]
 fn a_step_holds_as_long_as_the_source_is_as_it_was() {
     let record = CutoverRecord::default().with(Step::Drain, AT, &state("a"));
-    assert_eq!(record.standing(Step::Drain, &state("a")), Standing::Holds(AT));
-    assert_eq!(record.standing(Step::Drain, &state("b")), Standing::Stale(AT));
-    assert_eq!(record.standing(Step::Verify, &state("a")), Standing::Open);
+    assert_eq!(record.step_state(Step::Drain, &state("a")), StepState::Holds(AT));
+    assert_eq!(record.step_state(Step::Drain, &state("b")), StepState::Stale(AT));
+    assert_eq!(record.step_state(Step::Verify, &state("a")), StepState::Open);
 }
 
 #[test]
@@ -28,10 +28,10 @@ fn what_comes_after_a_step_that_is_done_again_is_open_again() {
         record.with(step, AT, &state("a"))
     });
     let again = all.with(Step::Verify, later, &state("a"));
-    assert_eq!(again.standing(Step::Drain, &state("a")), Standing::Holds(AT));
-    assert_eq!(again.standing(Step::Verify, &state("a")), Standing::Holds(later));
-    assert_eq!(again.standing(Step::Sequences, &state("a")), Standing::Open);
-    assert_eq!(again.standing(Step::Switch, &state("a")), Standing::Open);
+    assert_eq!(again.step_state(Step::Drain, &state("a")), StepState::Holds(AT));
+    assert_eq!(again.step_state(Step::Verify, &state("a")), StepState::Holds(later));
+    assert_eq!(again.step_state(Step::Sequences, &state("a")), StepState::Open);
+    assert_eq!(again.step_state(Step::Switch, &state("a")), StepState::Open);
 }
 
 #[test]

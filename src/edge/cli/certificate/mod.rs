@@ -4,7 +4,7 @@ mod report;
 
 use std::io::{self, IsTerminal};
 
-use super::terminal::app::{SideArgument, selected, with_app};
+use super::terminal::app::{SideArgument, select_pipeline, with_app};
 use super::terminal::output::{self, Exit};
 use crate::engine::model::certificate::Chain;
 use crate::engine::model::range::Side;
@@ -22,11 +22,11 @@ pub struct CertificateArguments {
     yes: bool,
 }
 
-/// Shows them.
+/// Prints the certificates.
 pub async fn certificate(arguments: &CertificateArguments) -> Exit {
     with_app(false, async |app, _| {
         let side = arguments.side.into();
-        let served = selected(app, arguments.pipeline.as_deref())?;
+        let served = select_pipeline(app, arguments.pipeline.as_deref())?;
         let chain = app.terminal(served).certificates(side).await?;
         print!("{}", report::text(&chain));
         Ok(pin(&chain, side, arguments.yes))
@@ -40,12 +40,12 @@ fn pin(chain: &Chain, side: Side, yes: bool) -> Exit {
         return Exit::Done;
     };
     let question = report::question(chain, certificate);
-    let asked = !yes && io::stdin().is_terminal();
-    if asked && !output::ask(&question).is_ok_and(|answer| answer) {
+    let asks = !yes && io::stdin().is_terminal();
+    if asks && !output::ask(&question).is_ok_and(|answer| answer) {
         return Exit::Failed;
     }
     print!("\n{}", certificate.pem);
-    if !asked && !yes {
+    if !asks && !yes {
         eprintln!("Nobody was asked, since this is no terminal. {question}");
     }
     eprintln!("{}", report::setting(side, chain));

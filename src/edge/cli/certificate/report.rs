@@ -33,9 +33,9 @@ pub fn text(chain: &Chain) -> String {
 
 /// The question before a certificate is printed.
 pub fn question(chain: &Chain, certificate: &Certificate) -> String {
-    let at = provider(chain).map_or("the server's owner gives", |_| "its provider gives");
+    let owner = provider(chain).map_or("the server's owner gives", |_| "its provider gives");
     format!(
-        "Is {} the SHA-256 of the certificate that {at}? Whoever stands in between could show \
+        "Is {} the SHA-256 of the certificate that {owner}? Whoever stands in between could show \
          another one.",
         certificate.fingerprint
     )

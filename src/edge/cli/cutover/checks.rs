@@ -1,10 +1,10 @@
-//! The conditions of a cutover before anything moves: a plan without problems, schedules that are
-//! paused, and nobody who writes in the source.
+//! The conditions of a cutover before anything moves: a plan without problems, paused schedules,
+//! and no writers in the source.
 
 use std::time::Duration;
 
 use super::journal::Stopped;
-use super::walk::{CHECKS, SCHEDULES, WRITERS, Walk};
+use super::run::{CHECKS, CutoverRun, SCHEDULES, WRITERS};
 use crate::edge::cli::terminal::output::Exit;
 use crate::edge::schedules::{Change, PipelineSchedule, change, list_of_pipeline};
 use crate::edge::text::{counted, point};
@@ -15,9 +15,9 @@ use crate::engine::plan::note::{Note, Weight};
 use crate::jobs::cutover::{READINGS_APART, SourceState};
 use crate::jobs::sync_tables::{SyncPlan, TableIntent};
 
-impl Walk<'_> {
-    /// Nothing that a cutover rests on is amiss.
-    pub(super) async fn checks(&mut self) -> Result<(), Stopped> {
+impl CutoverRun<'_> {
+    /// Checks the plan, the rejected rows, and that no other run is at work.
+    pub(super) async fn check_plan(&mut self) -> Result<(), Stopped> {
         let plan = self.plan(false).await?;
         let of_weight =
             |weight: Weight| plan.notes.iter().filter(move |note| note.weight == weight);
@@ -27,18 +27,18 @@ impl Walk<'_> {
         if let Some(first) = of_weight(Weight::Problem).next() {
             return Err(problem(first));
         }
-        self.left_out(&plan)?;
-        self.begun_late(&plan)?;
+        self.confirm_left_out(&plan)?;
+        self.check_lookback(&plan)?;
         let (pipeline, ports) = (&self.served.pipeline, &self.served.ports);
-        let aside = ports.ledger.rejects(&pipeline.name, None, u32::MAX).await?.len() as u64;
-        match (aside, self.arguments.despite_rejects) {
+        let rejects = ports.ledger.rejects(&pipeline.name, None, u32::MAX).await?.len() as u64;
+        match (rejects, self.arguments.despite_rejects) {
             (0, _) => {}
             (_, true) => self.journal.warn(
                 CHECKS,
-                format!("the target refuses {}", counted(aside, "row")),
+                format!("the target refuses {}", counted(rejects, "row")),
                 "they stay behind; see them with `syncline rejects list`",
             ),
-            (_, false) => return Err(rejected(aside)),
+            (_, false) => return Err(rejected(rejects)),
         }
         if let Some(left) = self.cutover.records.lease_left(&pipeline.name).await? {
             return Err(busy(left));
@@ -53,9 +53,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Tables that a run passes over have no rows in the target but those that somebody else put
-    /// there.
-    fn left_out(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
+    /// Asks whether to leave tables behind that a run does not move.
+    fn confirm_left_out(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
         let moved = |note: &&Note| plan.tables.iter().any(|intent| intent.table == note.table);
         let passed_over =
             plan.notes.iter().filter(|note| note.weight == Weight::Info && !moved(note));
@@ -70,22 +69,22 @@ impl Walk<'_> {
         }
     }
 
-    /// A target that a look-back limited is no copy of the source.
-    fn begun_late(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
-        let begun = |intent: &TableIntent| {
+    /// Refuses a target that a look-back limited, since it is no copy of the source.
+    fn check_lookback(&mut self, plan: &SyncPlan) -> Result<(), Stopped> {
+        let limit = |intent: &TableIntent| {
             let from = point(intent.started_from.as_ref()?);
             Some(format!("{} holds nothing older than {from}", intent.table))
         };
-        let late: Vec<String> = plan.tables.iter().filter_map(begun).collect();
-        if late.is_empty() {
+        let limited: Vec<String> = plan.tables.iter().filter_map(limit).collect();
+        if limited.is_empty() {
             return Ok(());
         }
-        let found = late.join("; ");
+        let found = limited.join("; ");
         if self.arguments.despite_lookback {
             self.journal.warn(CHECKS, found, "older rows stay behind in the source");
             return Ok(());
         }
-        Err(Stopped::by(
+        Err(Stopped::new(
             FaultCode::BegunLate,
             format!("The target is no copy of the source: {found}"),
             "unset SYNC_LOOKBACK, take `lookback` out of syncline.toml, and run `syncline run`, which \
@@ -94,10 +93,10 @@ impl Walk<'_> {
         ))
     }
 
-    /// Lets nothing call for the pipeline any more. The record says which schedules are to be
-    /// resumed, and says so before they are paused: this may be killed in between.
-    pub(super) async fn schedules(&mut self) -> Result<(), Stopped> {
-        if self.kept.is_some() && !self.arguments.dry_run {
+    /// Pauses the schedules of the pipeline. The record names them before they are paused, so that
+    /// they are resumed even if this process is killed in between.
+    pub(super) async fn pause_schedules(&mut self) -> Result<(), Stopped> {
+        if self.saved_attempt.is_some() && !self.arguments.dry_run {
             self.save().await?;
         }
         if self.app.queue().is_err() {
@@ -106,20 +105,20 @@ impl Walk<'_> {
             return Ok(());
         }
         let found = list_of_pipeline(self.app, &self.served.pipeline.name).await?;
-        let awake = awake(&found);
-        let names = awake.join(", ");
-        match (found.is_empty(), awake.is_empty(), self.arguments.dry_run) {
+        let active = active(&found);
+        let names = active.join(", ");
+        match (found.is_empty(), active.is_empty(), self.arguments.dry_run) {
             (true, ..) => self.journal.ok(SCHEDULES, "none calls for this pipeline"),
             (_, true, _) => self.journal.ok(SCHEDULES, "paused already"),
             (.., true) => self.journal.ok(SCHEDULES, format!("would pause {names}")),
             (.., false) => {
                 self.journal.confirm(&format!("Pause {names}?"))?;
                 self.served.ports.ledger.prepare().await?;
-                self.record.paused.extend(awake.iter().cloned());
+                self.record.paused.extend(active.iter().cloned());
                 self.record.paused.sort();
                 self.record.paused.dedup();
                 self.save().await?;
-                for id in &awake {
+                for id in &active {
                     change(self.app, id, Change::Pause).await?;
                 }
                 self.journal.ok(SCHEDULES, format!("paused {names}"));
@@ -128,8 +127,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Nobody writes in the source any more.
-    pub(super) async fn writers(&mut self) -> Result<SourceState, Stopped> {
+    /// Checks that nobody writes in the source any more.
+    pub(super) async fn check_writers(&mut self) -> Result<SourceState, Stopped> {
         let ports = &self.served.ports;
         let despite = self.arguments.despite_writers;
         if !despite {
@@ -143,53 +142,54 @@ impl Walk<'_> {
         }
         if !watched.is_quiet() {
             let (message, hint) = (watched.sentence(), watched.remedy());
-            return Err(Stopped::by(FaultCode::WritersActive, message, hint, Exit::Failed));
+            return Err(Stopped::new(FaultCode::WritersActive, message, hint, Exit::Failed));
         }
         let apart = READINGS_APART.as_secs();
         self.journal.ok(WRITERS, format!("nobody writes: no row changed in {apart} s"));
         Ok(watched.state)
     }
 
-    /// Nothing calls for the pipeline still, whoever resumed it: a tick would write old rows over
-    /// those of the application.
-    pub(super) async fn asleep(&self) -> Result<(), Stopped> {
+    /// Checks that the schedules are still paused. A tick would write old rows over those of the
+    /// application.
+    pub(super) async fn check_still_paused(&self) -> Result<(), Stopped> {
         if self.app.queue().is_err() {
             return Ok(());
         }
-        let awake = awake(&list_of_pipeline(self.app, &self.served.pipeline.name).await?);
-        match awake.is_empty() {
+        let active = active(&list_of_pipeline(self.app, &self.served.pipeline.name).await?);
+        match active.is_empty() {
             true => Ok(()),
-            false => Err(Stopped::by(
+            false => Err(Stopped::new(
                 FaultCode::SchedulesAwake,
-                format!("Not paused any more: {}", awake.join(", ")),
+                format!("Not paused any more: {}", active.join(", ")),
                 "find out who resumed it, another cutover perhaps; then run `syncline cutover` again",
                 Exit::Failed,
             )),
         }
     }
 
-    /// A pipeline that stands still because its cutover did not take place would be noticed late.
-    pub(super) async fn resume_unless_over(&mut self, stopped: &Stopped) {
-        let is_over = self.is_over() || self.over.is_some();
+    /// Resumes the paused schedules after a cutover that failed. Otherwise nobody would notice for
+    /// long that nothing is synced.
+    pub(super) async fn resume_after_failure(&mut self, stopped: &Stopped) {
+        let is_over = self.took_place() || self.earlier_switch.is_some();
         if self.arguments.dry_run || self.arguments.abort || is_over {
             return;
         }
         if self.record.paused.is_empty() {
             return;
         }
-        let is_ours = self.kept.as_ref() == Some(&self.attempt);
+        let is_ours = self.saved_attempt.as_ref() == Some(&self.attempt);
         if stopped.exit == Exit::Busy && !is_ours {
             let found = format!("left paused: {}", self.record.paused.join(", "));
             let remedy =
                 "the run at work may be another cutover's; if not: syncline cutover --abort";
             return self.journal.warn(SCHEDULES, found, remedy);
         }
-        // Whoever has paused them is told by the record that they tick again.
+        // The record tells the attempt that has paused them that they are resumed.
         if let Err(Stopped { fault, .. }) = self.save().await {
             self.journal.warn(SCHEDULES, fault.chain(), fault.hint);
             return;
         }
-        let mut left = Vec::new();
+        let mut still_paused = Vec::new();
         let mut resumed = Vec::new();
         for id in std::mem::take(&mut self.record.paused) {
             match self.resume(&id).await {
@@ -198,11 +198,11 @@ impl Walk<'_> {
                     let remedy = format!("resume it: syncline schedule resume {id}");
                     let found = format!("{id} is still paused: {}", fault.chain());
                     self.journal.warn(SCHEDULES, found, remedy);
-                    left.push(id);
+                    still_paused.push(id);
                 }
             }
         }
-        self.record.paused = left;
+        self.record.paused = still_paused;
         if resumed.is_empty() {
             return;
         }
@@ -213,12 +213,12 @@ impl Walk<'_> {
     }
 }
 
-/// The schedules that tick.
-fn awake(found: &[PipelineSchedule]) -> Vec<String> {
+/// The schedules that are not paused.
+fn active(found: &[PipelineSchedule]) -> Vec<String> {
     found.iter().filter(|schedule| !schedule.paused).map(|schedule| schedule.id.clone()).collect()
 }
 
-/// Another run is at work.
+/// The refusal while another run is at work.
 pub fn busy(left: Duration) -> Stopped {
     let message = "Another run of this pipeline is at work";
     let hint = format!(
@@ -229,19 +229,19 @@ pub fn busy(left: Duration) -> Stopped {
     Stopped { fault, exit: Exit::Busy }
 }
 
-/// A table that a run would leave out.
+/// The refusal because of a table that a run would leave out.
 pub fn problem(note: &Note) -> Stopped {
     let message = format!("Table {} cannot be moved: {}", note.table, note.text);
     let hint = match note.remedy.is_empty() {
         true => "see all of them with `syncline plan`".to_owned(),
         false => format!("{}; see all of them with `syncline plan`", note.remedy),
     };
-    Stopped::by(FaultCode::PlanProblem, message, hint, Exit::Failed)
+    Stopped::new(FaultCode::PlanProblem, message, hint, Exit::Failed)
 }
 
-/// Rows that the target refuses.
+/// The refusal because of rejected rows.
 pub fn rejected(rows: u64) -> Stopped {
-    Stopped::by(
+    Stopped::new(
         FaultCode::RejectedRows,
         format!("The target refuses {}", counted(rows, "row")),
         "see why with `syncline rejects list` and mend them, or leave them behind with \

@@ -12,18 +12,18 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 
-/// Why a cutover went no further, and how the command ends.
+/// The reason why a cutover stopped, and the exit of the command.
 #[derive(Debug)]
 pub struct Stopped {
-    /// The fault that is in the way.
+    /// The reason.
     pub fault: Fault,
-    /// The exit that says so.
+    /// The exit.
     pub exit: Exit,
 }
 
 impl Stopped {
-    /// Somebody has to do something first.
-    pub fn by(
+    /// A stop until a person has done what the hint says.
+    pub fn new(
         code: FaultCode,
         message: impl Into<String>,
         hint: impl Into<String>,
@@ -79,16 +79,16 @@ impl Journal {
         self.steps.add(Check::fault(step, fault));
     }
 
-    /// Asks whether to do a step.
+    /// Asks whether to do a step, unless the answers were given as arguments.
     pub fn confirm(&self, question: &str) -> Result<(), Stopped> {
         if !self.asks {
             return Ok(());
         }
-        // A question that cannot be shown is answered by nobody.
+        // If the question cannot be printed, the answer is no.
         if output::ask(question).unwrap_or(false) {
             return Ok(());
         }
-        Err(Stopped::by(
+        Err(Stopped::new(
             FaultCode::Declined,
             "Stopped here: the answer was no",
             "run `syncline cutover` again to go on with this step",
@@ -137,8 +137,8 @@ fn step_json(line: &Check) -> Value {
     step
 }
 
-/// Without anybody who could answer, every question would be a no.
-pub fn refuse_unheard(asks: bool) -> Result<(), Fault> {
+/// Refuses to ask questions without a terminal, where every answer would be no.
+pub fn require_terminal(asks: bool) -> Result<(), Fault> {
     if !asks || stdin().is_terminal() {
         return Ok(());
     }

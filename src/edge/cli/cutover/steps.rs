@@ -1,30 +1,30 @@
-//! The steps of a cutover that end in something done: drain, verification and sequences. Each is
-//! recorded with the state of the source that it holds for.
+//! The steps that are recorded: drain, verification and sequences. The record has the state of the
+//! source for which each was done.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::checks;
 use super::journal::Stopped;
-use super::walk::{DRAIN, SEQUENCES, VERIFY, Walk};
+use super::run::{CutoverRun, DRAIN, SEQUENCES, VERIFY};
 use crate::edge::cli::terminal::output::Exit;
-use crate::edge::cli::terminal::slices::{Ended, Extent, by_person, slices};
+use crate::edge::cli::terminal::slices::{Extent, SlicesEnd, manual_job, slices};
 use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::{Fault, Step as FaultStep};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::cutover::ports::Step;
-use crate::jobs::cutover::{SourceState, Standing};
+use crate::jobs::cutover::{SourceState, StepState};
 use crate::jobs::sync_tables::{Intent, SyncReport, SyncTables};
 use crate::jobs::verify::{ComparedRows, VerifyReport, VerifyTables};
 
-/// A verification of the cutover names no row; `verify` does. So many are enough to tell those that
-/// are set aside from those that are not explained.
+/// The most differing rows of a table that are read, to tell rejected rows from unexplained ones.
+/// The cutover prints none of them; `verify` does.
 const MOST_ROWS: u64 = 1_000;
 
-impl Walk<'_> {
-    /// Runs until caught up, and once more. What the second run finds was written meanwhile.
+impl CutoverRun<'_> {
+    /// Runs until caught up, and once more. The rows of the second run were written meanwhile.
     pub(super) async fn drain(&mut self, state: SourceState) -> Result<SourceState, Stopped> {
-        if self.holds(Step::Drain, DRAIN, &state) {
+        if self.is_done(Step::Drain, DRAIN, &state) {
             return Ok(state);
         }
         if self.arguments.dry_run {
@@ -48,12 +48,12 @@ impl Walk<'_> {
                 )));
             }
         }
-        self.passed(Step::Drain, &state).await?;
+        self.record_step(Step::Drain, &state).await?;
         Ok(state)
     }
 
-    /// Compares both sides whole. Rows that are set aside are known to differ. An earlier
-    /// comparison proves nothing: the state is the source's, and the target may have changed.
+    /// Compares all rows of both sides. Rejected rows may differ. The comparison is repeated each
+    /// time: the record has the source's state alone, and the target may have changed, too.
     pub(super) async fn verify(&mut self, state: &SourceState) -> Result<(), Stopped> {
         self.journal.confirm("Compare both sides?")?;
         let job = VerifyTables {
@@ -89,7 +89,7 @@ impl Walk<'_> {
                     rewritten_columns(&report).join(", ")
                 ),
             };
-            return Err(Stopped::by(
+            return Err(Stopped::new(
                 FaultCode::Differences,
                 format!("{} between source and target", differ(differing)),
                 format!(
@@ -101,10 +101,10 @@ impl Walk<'_> {
             ));
         }
         self.journal.ok(VERIFY, format!("all {} are the same on both sides", counted(rows, "row")));
-        match self.record.standing(Step::Verify, state) {
+        match self.record.step_state(Step::Verify, state) {
             // Recorded anew, it would open the sequences again.
-            Standing::Holds(_) => Ok(()),
-            Standing::Open | Standing::Stale(_) => self.passed(Step::Verify, state).await,
+            StepState::Holds(_) => Ok(()),
+            StepState::Open | StepState::Stale(_) => self.record_step(Step::Verify, state).await,
         }
     }
 
@@ -113,17 +113,18 @@ impl Walk<'_> {
         let ledger = &self.served.ports.ledger;
         let mut unexplained = 0;
         for table in &report.tables {
-            let asked = ledger.rejects(&self.served.pipeline.name, Some(&table.table), u32::MAX);
-            let aside: BTreeSet<_> = asked.await?.into_iter().map(|reject| reject.key).collect();
-            let others = table.rows.iter().filter(|row| !aside.contains(&row.key)).count();
+            let rejects = ledger.rejects(&self.served.pipeline.name, Some(&table.table), u32::MAX);
+            let rejects: BTreeSet<_> =
+                rejects.await?.into_iter().map(|reject| reject.key).collect();
+            let others = table.rows.iter().filter(|row| !rejects.contains(&row.key)).count();
             unexplained += others as u64 + u64::from(table.more);
         }
         Ok(unexplained)
     }
 
-    /// Has the target give out keys of its own.
+    /// Advances the target's sequences, so that it makes keys of its own.
     pub(super) async fn sequences(&mut self, state: &SourceState) -> Result<(), Stopped> {
-        if self.holds(Step::Sequences, SEQUENCES, state) {
+        if self.is_done(Step::Sequences, SEQUENCES, state) {
             return Ok(());
         }
         if self.arguments.dry_run {
@@ -143,18 +144,18 @@ impl Walk<'_> {
             false => steps.join("; "),
         };
         self.journal.ok(SEQUENCES, found);
-        self.passed(Step::Sequences, state).await
+        self.record_step(Step::Sequences, state).await
     }
 
-    /// One whole run, which must go well.
+    /// Runs until caught up. A run with a problem is an error.
     async fn sync(&self, sequences: bool) -> Result<Box<SyncReport>, Stopped> {
         let run = self.app.new_run();
         let pipeline = self.served.pipeline.clone();
-        let mut job = SyncTables { sequences, ..by_person(pipeline, &run) };
+        let mut job = SyncTables { sequences, ..manual_job(pipeline, &run) };
         let report = match slices(self.app, self.served, &mut job, Extent::UntilCaughtUp).await? {
-            Ended::Report(report) => report,
-            Ended::Busy(left) => return Err(checks::busy(left)),
-            Ended::Repeated => {
+            SlicesEnd::Report(report) => report,
+            SlicesEnd::Busy(left) => return Err(checks::busy(left)),
+            SlicesEnd::Repeated => {
                 let hint = "run it again, and report it if that stays so";
                 let message = "A run of this cutover's own had been done before";
                 return Err(Fault::new(FaultStep::State, FaultCode::Repeated, message, hint).into());
@@ -176,11 +177,11 @@ impl Walk<'_> {
         }
     }
 
-    /// Says whether a step was done and still holds, and prints it then.
-    fn holds(&mut self, step: Step, name: &'static str, state: &SourceState) -> bool {
-        match self.record.standing(step, state) {
-            Standing::Open => false,
-            Standing::Stale(at) => {
+    /// Says whether a step was done and still holds, and prints when it was done.
+    fn is_done(&mut self, step: Step, name: &'static str, state: &SourceState) -> bool {
+        match self.record.step_state(step, state) {
+            StepState::Open => false,
+            StepState::Stale(at) => {
                 self.journal.skip(
                     name,
                     format!("done at {}; the source has changed since", timestamp(at)),
@@ -188,7 +189,7 @@ impl Walk<'_> {
                 );
                 false
             }
-            Standing::Holds(at) => {
+            StepState::Holds(at) => {
                 let at = timestamp(at);
                 self.journal.ok(name, format!("done at {at}; the source is as it was then"));
                 true
@@ -196,17 +197,21 @@ impl Walk<'_> {
         }
     }
 
-    /// Remembers that a step is done.
-    pub(super) async fn passed(&mut self, step: Step, state: &SourceState) -> Result<(), Stopped> {
+    /// Records that a step is done.
+    pub(super) async fn record_step(
+        &mut self,
+        step: Step,
+        state: &SourceState,
+    ) -> Result<(), Stopped> {
         self.record = std::mem::take(&mut self.record).with(step, SystemTime::now(), state);
         self.save().await?;
         Ok(())
     }
 }
 
-/// Somebody writes who was not seen at first.
+/// The refusal because of writers that the check did not find.
 pub fn writers_active(message: String) -> Stopped {
-    Stopped::by(
+    Stopped::new(
         FaultCode::WritersActive,
         message,
         "find and stop what still writes (workers, cron jobs, other applications), then run \
@@ -215,8 +220,8 @@ pub fn writers_active(message: String) -> Stopped {
     )
 }
 
-/// Rows that a run has written and that are now as the source has them. What a trigger of the
-/// target writes otherwise is written by each run that reads it.
+/// The rows that a run has moved. It leaves out rows that a trigger of the target rewrites, since
+/// each run that reads them writes them again.
 fn moved(report: &SyncReport) -> u64 {
     let total = report.total();
     total.written().saturating_sub(total.rewritten)

@@ -1,27 +1,27 @@
-//! Compresses what is written, on the way to its file.
+//! Compresses the bytes of a file while they are written.
 
 use std::io::{self, Write};
 
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-/// The bytes of a frame of zstd. A file may have any number of frames; a repetition in another
-/// frame is not found.
-const FRAME: usize = 4 << 20;
+/// The bytes of a frame of zstd. A file may have any number of frames. Repetitions are compressed
+/// within a frame alone.
+const FRAME_BYTES: usize = 4 << 20;
 
 /// The compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None,
-    /// As gzip does.
+    /// Gzip.
     Gzip,
-    /// As zstd does.
+    /// Zstd.
     Zstd,
 }
 
 impl Compression {
-    /// The end of the names of such files.
+    /// The ending of the names of such files.
     pub fn ending(self) -> &'static str {
         match self {
             Self::None => "",
@@ -30,8 +30,8 @@ impl Compression {
         }
     }
 
-    /// Writes to a place in this way.
-    pub fn onto<W: Write>(self, inner: W) -> Compressed<W> {
+    /// Wraps a writer, so that the bytes for it are compressed.
+    pub fn wrap<W: Write>(self, inner: W) -> Compressed<W> {
         match self {
             Self::None => Compressed::None(inner),
             Self::Gzip => Compressed::Gzip(GzEncoder::new(inner, flate2::Compression::default())),
@@ -40,30 +40,30 @@ impl Compression {
     }
 }
 
-/// A place that is written to in a way. It is whole after `finish` alone.
+/// A writer with compression. Its output is complete only after `finish`.
 pub enum Compressed<W: Write> {
-    /// As it comes.
+    /// The bytes are written as they are.
     None(W),
-    /// As one member of gzip.
+    /// The bytes are written as one member of gzip.
     Gzip(GzEncoder<W>),
-    /// As frames of zstd, with what the next one begins with.
+    /// The bytes are written as frames of zstd.
     Zstd {
-        /// The place.
+        /// The writer.
         inner: W,
-        /// Bytes that are in no frame yet.
+        /// The bytes of the next frame.
         waiting: Vec<u8>,
     },
 }
 
 impl<W: Write> Compressed<W> {
-    /// Takes the next bytes.
+    /// Writes the next bytes.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::None(inner) => inner.write_all(bytes),
             Self::Gzip(encoder) => encoder.write_all(bytes),
             Self::Zstd { inner, waiting } => {
                 waiting.extend_from_slice(bytes);
-                if waiting.len() >= FRAME {
+                if waiting.len() >= FRAME_BYTES {
                     inner.write_all(&frame(waiting))?;
                     waiting.clear();
                 }
@@ -72,7 +72,7 @@ impl<W: Write> Compressed<W> {
         }
     }
 
-    /// Writes what is still to be written, and gives the place back.
+    /// Writes the remaining bytes, and returns the writer.
     pub fn finish(self) -> io::Result<W> {
         match self {
             Self::None(inner) => Ok(inner),

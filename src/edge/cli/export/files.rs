@@ -1,6 +1,6 @@
-//! The files of an export. A file has its name once all of the export is there; until then its name
-//! ends with `.partial`, so that nobody takes it for whole, and holds the process's id, so that two
-//! exports to one name do not write into each other's.
+//! The files of an export. Until the export is complete, the name of a file ends with `.partial`,
+//! so that nobody believes it to be complete, and has the process's id in it, so that two exports
+//! to one name do not write into the same file.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,27 +15,27 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::table::{DEFAULT_SCHEMA, TableName};
 use crate::engine::ports::export::{Format, Output};
 
-/// The letters that the name of a table may hold and the name of a file may not, on one system or
-/// another; and `%`, which such a letter is written with.
+/// The letters that a table's name may have and a file's name may not, on one system or another,
+/// and `%`, by which such a letter is escaped.
 const NOT_IN_FILES: &str = "/\\:*?\"<>|%";
 
-/// The place that an export goes to.
+/// The destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// To whoever reads our output.
+    /// Stdout.
     Stdout,
-    /// To the same, once all of it is there: until then it may have to be taken back, and waits in
-    /// this folder.
-    StdoutAtLast(PathBuf),
-    /// All of it to one file.
+    /// Stdout, once the export is complete. Until then the rows are in a file in this folder, since
+    /// they may have to be discarded.
+    StdoutWhenComplete(PathBuf),
+    /// One file.
     File(PathBuf),
-    /// To a file a table.
+    /// A directory, with a file for each table.
     Directory(PathBuf),
 }
 
 impl Place {
-    /// Reads a path. SQL is one file. Otherwise a path is a directory if it is one, or ends like
-    /// one, and what has no ending.
+    /// Reads a path. SQL goes to one file. In other formats a path is a directory if it exists as
+    /// one, ends with a slash, or has no ending.
     pub fn of(path: Option<&Path>, format: Format) -> Self {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
             return Self::Stdout;
@@ -48,41 +48,41 @@ impl Place {
         }
     }
 
-    /// Changes the place for rows that may have to be taken back. A file may be, until it is
-    /// finished; what goes to stdout waits in a folder.
+    /// Changes the place for rows that may have to be discarded. A file can be removed; rows for
+    /// stdout are kept in a file in the folder first.
     #[must_use]
-    pub fn at_last(self, waiting_in: PathBuf) -> Self {
+    pub fn when_complete(self, folder: PathBuf) -> Self {
         match self {
-            Self::Stdout => Self::StdoutAtLast(waiting_in),
+            Self::Stdout => Self::StdoutWhenComplete(folder),
             other => other,
         }
     }
 }
 
-/// The files of one export. Those that are not finished are removed when it is dropped.
+/// The files of one export. Unfinished files are removed when it is dropped.
 pub struct Files {
     place: Place,
     format: Format,
     compression: Compression,
-    open: Option<Open>,
-    written: Vec<Written>,
+    open: Option<OpenFile>,
+    written: Vec<PartialFile>,
 }
 
-/// The file that is written to.
-struct Open {
+/// The file that is being written.
+struct OpenFile {
     name: PathBuf,
     to: Compressed<Sink>,
 }
 
-/// A file that is there under its partial name.
-struct Written {
+/// A file that exists under its partial name.
+struct PartialFile {
     partial: PathBuf,
     name: PathBuf,
 }
 
 enum Sink {
     Stdout(io::Stdout),
-    /// A file that has no name any more.
+    /// A file whose name is removed already.
     Spool(File),
     File(File),
 }
@@ -104,7 +104,7 @@ impl Write for Sink {
 }
 
 impl Files {
-    /// Makes the place ready for these tables.
+    /// Prepares the place for these tables.
     pub fn open(
         place: Place,
         format: Format,
@@ -113,15 +113,15 @@ impl Files {
     ) -> Result<Self, Fault> {
         let is_one_file = !matches!(place, Place::Directory(_));
         if is_one_file && format != Format::Sql && tables.len() > 1 {
-            return Err(several(tables.len()));
+            return Err(too_many_tables(tables.len()));
         }
         let mut files = Self { place, format, compression, open: None, written: Vec::new() };
         match &files.place {
-            Place::Stdout => files.begin_on(Sink::Stdout(io::stdout()), PathBuf::from("stdout")),
-            Place::StdoutAtLast(folder) => {
+            Place::Stdout => files.open_sink(Sink::Stdout(io::stdout()), PathBuf::from("stdout")),
+            Place::StdoutWhenComplete(folder) => {
                 let name = partial(&folder.join("syncline"));
                 let spool = spool(&name).map_err(|error| unwritable(&name, error))?;
-                files.begin_on(Sink::Spool(spool), name);
+                files.open_sink(Sink::Spool(spool), name);
             }
             Place::File(name) if name.is_dir() => {
                 return Err(unwritable(name, io::ErrorKind::IsADirectory.into()));
@@ -135,11 +135,12 @@ impl Files {
         Ok(files)
     }
 
-    /// Two tables whose file would be one: `"a.b"` of schema public, and `b` of schema a.
+    /// Refuses two tables that would have the same file: `"a.b"` of schema public, and `b` of
+    /// schema a.
     fn refuse_namesakes(&self, tables: &[TableName]) -> Result<(), Fault> {
         let mut names = BTreeSet::new();
         for table in tables {
-            let name = self.name_of(table);
+            let name = self.file_name(table);
             if !names.insert(name.clone()) {
                 return Err(Fault::of_call(
                     FaultCode::SameFile,
@@ -152,10 +153,12 @@ impl Files {
         Ok(())
     }
 
-    fn name_of(&self, table: &TableName) -> String {
+    fn file_name(&self, table: &TableName) -> String {
         let name = match table.schema() {
-            DEFAULT_SCHEMA => in_files(table.name()),
-            schema => format!("{}.{}", in_files(schema), in_files(table.name())),
+            DEFAULT_SCHEMA => escape_for_file_name(table.name()),
+            schema => {
+                format!("{}.{}", escape_for_file_name(schema), escape_for_file_name(table.name()))
+            }
         };
         let format = match self.format {
             Format::Sql => "sql",
@@ -169,20 +172,20 @@ impl Files {
     fn create(&mut self, name: PathBuf) -> Result<(), Fault> {
         let partial = partial(&name);
         let file = File::create_new(&partial).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => in_the_way(&partial),
+            io::ErrorKind::AlreadyExists => partial_file_exists(&partial),
             _ => unwritable(&partial, error),
         })?;
-        self.written.push(Written { partial, name: name.clone() });
-        self.begin_on(Sink::File(file), name);
+        self.written.push(PartialFile { partial, name: name.clone() });
+        self.open_sink(Sink::File(file), name);
         Ok(())
     }
 
-    fn begin_on(&mut self, sink: Sink, name: PathBuf) {
-        self.open = Some(Open { name, to: self.compression.onto(sink) });
+    fn open_sink(&mut self, sink: Sink, name: PathBuf) {
+        self.open = Some(OpenFile { name, to: self.compression.wrap(sink) });
     }
 
     fn close(&mut self) -> Result<(), Fault> {
-        let Some(Open { name, to }) = self.open.take() else { return Ok(()) };
+        let Some(OpenFile { name, to }) = self.open.take() else { return Ok(()) };
         let closed = to.finish().and_then(|mut sink| {
             sink.flush()?;
             match sink {
@@ -193,7 +196,7 @@ impl Files {
         });
         let spool = closed.map_err(|error| unwritable(&name, error))?;
         spool.map_or(Ok(()), |spool| {
-            passed_on(spool).map_err(|error| unwritable(Path::new("stdout"), error))
+            copy_to_stdout(spool).map_err(|error| unwritable(Path::new("stdout"), error))
         })
     }
 }
@@ -202,22 +205,23 @@ impl Files {
 impl Output for Files {
     async fn begin(&mut self, table: &TableName) -> Result<(), Fault> {
         let Place::Directory(directory) = &self.place else { return Ok(()) };
-        let name = directory.join(self.name_of(table));
+        let name = directory.join(self.file_name(table));
         self.close()?;
         self.create(name)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let Open { name, to } = self.open.as_mut().expect("a file is begun before it is written");
+        let OpenFile { name, to } =
+            self.open.as_mut().expect("a file is begun before it is written");
         to.write(bytes).map_err(|error| unwritable(name, error))
     }
 
     async fn finish(&mut self) -> Result<(), Fault> {
         self.close()?;
-        while let Some(Written { partial, name }) = self.written.pop() {
+        while let Some(PartialFile { partial, name }) = self.written.pop() {
             if let Err(error) = fs::rename(&partial, &name) {
                 let fault = unwritable(&name, error);
-                self.written.push(Written { partial, name });
+                self.written.push(PartialFile { partial, name });
                 return Err(fault);
             }
         }
@@ -227,7 +231,7 @@ impl Output for Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for Written { partial, name: _ } in &self.written {
+        for PartialFile { partial, name: _ } in &self.written {
             if let Err(error) = fs::remove_file(partial) {
                 tracing::warn!(%error, "Cannot remove {}", partial.display());
             }
@@ -235,7 +239,7 @@ impl Drop for Files {
     }
 }
 
-fn in_files(name: &str) -> String {
+fn escape_for_file_name(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
         match letter.is_control() || NOT_IN_FILES.contains(letter) {
@@ -246,8 +250,8 @@ fn in_files(name: &str) -> String {
     text
 }
 
-/// A file for us alone, since it holds rows. It goes with the process, however that ends: its name
-/// is gone before the first byte is written.
+/// Makes a file that only our account can read, since it holds rows. Its name is removed before the
+/// first byte is written, so that the file ends with the process.
 fn spool(name: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true);
@@ -258,7 +262,7 @@ fn spool(name: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn passed_on(mut spool: File) -> io::Result<()> {
+fn copy_to_stdout(mut spool: File) -> io::Result<()> {
     spool.rewind()?;
     let mut stdout = io::stdout();
     io::copy(&mut spool, &mut stdout)?;
@@ -271,7 +275,7 @@ fn partial(name: &Path) -> PathBuf {
     PathBuf::from(partial)
 }
 
-fn several(tables: usize) -> Fault {
+fn too_many_tables(tables: usize) -> Fault {
     Fault::of_call(
         FaultCode::SeveralFiles,
         format!("{tables} tables do not fit into one file of this format"),
@@ -279,8 +283,8 @@ fn several(tables: usize) -> Fault {
     )
 }
 
-/// Process ids come again, in a container most of all.
-fn in_the_way(partial: &Path) -> Fault {
+/// Two processes may have the same id, above all in containers.
+fn partial_file_exists(partial: &Path) -> Fault {
     Fault::new(
         Step::Write,
         FaultCode::InTheWay,
@@ -343,7 +347,7 @@ mod tests {
             ("public", "../../etc/ünï", "..%2F..%2Fetc%2Fünï.csv.gz"),
             ("public", "50%", "50%25.csv.gz"),
         ] {
-            assert_eq!(files.name_of(&TableName::new(schema, name)), file);
+            assert_eq!(files.file_name(&TableName::new(schema, name)), file);
         }
     }
 }

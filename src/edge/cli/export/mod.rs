@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::terminal::app::{Selection, SideArgument, opened};
+use super::terminal::app::{Selection, SideArgument, open_or_print};
 use super::terminal::output::{self, Exit};
 use super::terminal::slices;
 use crate::edge::http::wire::ErrorAnswer;
@@ -71,37 +71,37 @@ impl ExportArguments {
     }
 }
 
-/// Writes all tables, or says why not; then nothing stands under the names that were asked for.
+/// Writes all tables. If the export fails, it leaves no file under the given names.
 pub async fn export(arguments: &ExportArguments) -> Exit {
-    let app = match opened(App::from_process()) {
+    let app = match open_or_print(App::from_process()) {
         Ok(app) => app,
         Err(exit) => return exit,
     };
     let run = app.new_run();
     let place = Place::of(arguments.output.as_deref(), arguments.format());
-    let telling = Telling { json: arguments.json, rows_on_stdout: place == Place::Stdout };
-    match exported(&app, arguments, place).await {
+    let stream = ReportStream { json: arguments.json, rows_on_stdout: place == Place::Stdout };
+    match write_tables(&app, arguments, place).await {
         Ok(report) => {
-            telling.report(&report, arguments);
+            stream.report(&report, arguments);
             Exit::Done
         }
-        Err(fault) => telling.fault(&fault, &run),
+        Err(fault) => stream.fault(&fault, &run),
     }
 }
 
-async fn exported(
+async fn write_tables(
     app: &App,
     arguments: &ExportArguments,
     place: Place,
 ) -> Result<ExportReport, Fault> {
-    let (served, pipeline) = slices::asked_of(app, &arguments.selection)?;
+    let (served, pipeline) = slices::selected_pipeline(app, &arguments.selection)?;
     let terminal = app.terminal(served);
     let (format, compression) = (arguments.format(), arguments.compression());
     ExportTables { pipeline, side: arguments.from.into(), format }
         .run(&terminal.sides, &served.ports.meter, |tables, consistency| {
             let place = place.clone();
             let place = if consistency == Consistency::Proved {
-                place.at_last(terminal.temporary_folder())
+                place.when_complete(terminal.temporary_folder())
             } else {
                 place
             };
@@ -110,14 +110,14 @@ async fn exported(
         .await
 }
 
-/// The stream for what is said: rows on stdout leave no place for it there.
+/// The stream for the report: stderr if the rows go to stdout.
 #[derive(Clone, Copy)]
-struct Telling {
+struct ReportStream {
     json: bool,
     rows_on_stdout: bool,
 }
 
-impl Telling {
+impl ReportStream {
     fn say(self, text: &str) {
         match self.rows_on_stdout {
             true => eprint!("{text}"),

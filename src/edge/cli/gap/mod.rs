@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::terminal::app::{Besides, Selection, selected, with_app};
+use super::terminal::app::{ExtraSteps, Selection, select_pipeline, with_app};
 use super::terminal::output::{self, Exit};
-use super::terminal::slices::{Extent, asked, ended, slices};
+use super::terminal::slices::{Extent, report_end, slices, sync_job};
 use crate::edge::text::timestamp;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -96,7 +96,7 @@ pub async fn gap(arguments: &GapArguments) -> Exit {
             sql(app, selection, since.as_deref(), *psql).await
         }
         Action::Import(arguments) => import(app, arguments, run).await,
-        Action::Run { selection, since, json } => again(app, selection, since, *json, run).await,
+        Action::Run { selection, since, json } => reread(app, selection, since, *json, run).await,
     })
     .await
 }
@@ -107,12 +107,13 @@ async fn sql(
     since: Option<&str>,
     psql: bool,
 ) -> Result<Exit, Fault> {
-    let served = selected(app, selection.pipeline.as_deref())?;
-    let since = since.map(|text| begin_of(text, SystemTime::now())).transpose()?.map(timestamp);
+    let served = select_pipeline(app, selection.pipeline.as_deref())?;
+    let since = since.map(|text| parse_start(text, SystemTime::now())).transpose()?.map(timestamp);
     let (pipeline, tables) = (Arc::clone(&served.pipeline), selection.parsed()?);
     let job = ExportGap { pipeline, tables, since };
     let exports = job.run(&served.ports).await?;
-    // All lines are made before the first is printed: psql would execute those before a failure.
+    // All lines are made before the first one is printed: psql would execute the lines before a
+    // failure.
     let lines = exports.iter().map(|export| match psql {
         true => export.psql_line().map(|line| format!("{line}\n")),
         false => Ok(report::export_text(export)),
@@ -129,7 +130,7 @@ async fn sql(
 async fn import(app: &App, arguments: &ImportArguments, run: &RunId) -> Result<Exit, Fault> {
     let ImportArguments { folder, selection, yes, dry_run, checkpoint, nulls, encoding, json } =
         arguments;
-    let served = selected(app, selection.pipeline.as_deref())?;
+    let served = select_pipeline(app, selection.pipeline.as_deref())?;
     let terminal = app.terminal(served);
     let folder = terminal.folder(folder, encoding.as_deref())?;
     let job = ImportGap {
@@ -211,9 +212,9 @@ fn not_confirmed() -> Fault {
     )
 }
 
-/// A run that reads as far below the kept cursor as the span is long: it begins no later than the
-/// span does, because no kept cursor is in the future.
-async fn again(
+/// Runs a sync with an overlap as long as the span. It starts to read no later than the span
+/// begins, because no cursor of a checkpoint is in the future.
+async fn reread(
     app: &App,
     selection: &Selection,
     since: &str,
@@ -221,17 +222,17 @@ async fn again(
     run: &RunId,
 ) -> Result<Exit, Fault> {
     let now = SystemTime::now();
-    let span = now.duration_since(begin_of(since, now)?).unwrap_or(Duration::ZERO);
-    let (served, mut job) = asked(app, selection, Besides::default(), run)?;
+    let span = now.duration_since(parse_start(since, now)?).unwrap_or(Duration::ZERO);
+    let (served, mut job) = sync_job(app, selection, ExtraSteps::default(), run)?;
     let overlap = job.pipeline.overlap.max(span);
     job.pipeline = Arc::new(Pipeline { overlap, ..Pipeline::clone(&job.pipeline) });
     job.reread = true;
-    Ok(ended(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
+    Ok(report_end(slices(app, served, &mut job, Extent::UntilCaughtUp).await?, json))
 }
 
-/// The point in time that a span is said to begin at: so long ago, or a date or time of UTC. Points
-/// before 1970 have no RFC 3339 here.
-fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
+/// Parses the start of a span: a duration before now, or a date or time of UTC. Times before 1970
+/// cannot be printed as RFC 3339 here.
+fn parse_start(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
     let ago = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub(span));
     let at = || {
         let zoned = text.parse::<jiff::Timestamp>().ok();
@@ -241,8 +242,8 @@ fn begin_of(text: &str, now: SystemTime) -> Result<SystemTime, Fault> {
         };
         zoned.or_else(|| plain().and_then(of_utc)).map(SystemTime::from)
     };
-    let known = SystemTime::UNIX_EPOCH..=now;
-    ago.or_else(at).filter(|begin| known.contains(begin)).ok_or_else(|| {
+    let allowed = SystemTime::UNIX_EPOCH..=now;
+    ago.or_else(at).filter(|start| allowed.contains(start)).ok_or_else(|| {
         Fault::of_call(
             FaultCode::BadSpan,
             format!("--since {text} is no point in the past since 1970"),
@@ -259,7 +260,7 @@ mod tests {
     fn a_span_begins_so_long_ago_or_at_a_point_of_utc() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let seconds = |text: &str| {
-            let begin = begin_of(text, now).ok()?;
+            let begin = parse_start(text, now).ok()?;
             Some(begin.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
         };
         assert_eq!(seconds("7d"), Some(1_800_000_000 - 7 * 86_400));

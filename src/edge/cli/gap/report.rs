@@ -1,6 +1,6 @@
-//! An import as a person reads it and as a script does. The reasons of refused rows may hold their
-//! values: a trial tells them to the person who asked for it, and of an import they are in the
-//! target.
+//! The report of an import for people and for scripts. The reasons of rejected rows may hold values
+//! of the rows, so only a trial prints them, for the person who runs it. Those of an import are in
+//! the target.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::jobs::gap::{
 };
 
 /// The most rejected rows of a table in an output.
-const MOST_TOLD: usize = 100;
+const MOST_PRINTED: usize = 100;
 
 /// The instructions after the queries.
 pub const AFTER_EXPORTS: &str = "\
@@ -84,15 +84,18 @@ pub fn text(report: &GapReport, dry_run: bool) -> String {
     }
     text.push_str(&output::columns(heads, report.tables.iter().map(line)));
     for table in report.tables.iter().filter(|table| !table.rejected.is_empty()) {
-        for RejectedLine { line, code, reason } in refused(table).into_iter().take(MOST_TOLD) {
+        for RejectedLine { line, code, reason } in
+            rejected_lines(table).into_iter().take(MOST_PRINTED)
+        {
             let file = &table.file;
             let _ = match dry_run {
                 true => writeln!(text, "{file}, line {line}: {code}: {reason}"),
                 false => writeln!(text, "{file}, line {line}: refused ({code})"),
             };
         }
-        if table.rejected.len() > MOST_TOLD {
-            let _ = writeln!(text, "{}: and {} more", table.file, table.rejected.len() - MOST_TOLD);
+        if table.rejected.len() > MOST_PRINTED {
+            let _ =
+                writeln!(text, "{}: and {} more", table.file, table.rejected.len() - MOST_PRINTED);
         }
     }
     if report.rejected() > 0 && !dry_run {
@@ -134,10 +137,10 @@ fn line(table: &FilledTable) -> [String; 6] {
 }
 
 /// The rejected rows in the order of their lines.
-fn refused(table: &FilledTable) -> Vec<&RejectedLine> {
-    let mut refused: Vec<&RejectedLine> = table.rejected.values().collect();
-    refused.sort_by_key(|line| line.line);
-    refused
+fn rejected_lines(table: &FilledTable) -> Vec<&RejectedLine> {
+    let mut lines: Vec<&RejectedLine> = table.rejected.values().collect();
+    lines.sort_by_key(|line| line.line);
+    lines
 }
 
 /// Everything as one object.
@@ -176,7 +179,7 @@ fn table_json(table: &FilledTable, dry_run: bool) -> Value {
         true => json!({ "line": line.line, "code": line.code, "reason": line.reason }),
         false => json!({ "line": line.line, "code": line.code }),
     };
-    let rows: Vec<Value> = refused(table).into_iter().take(MOST_TOLD).map(row).collect();
+    let rows: Vec<Value> = rejected_lines(table).into_iter().take(MOST_PRINTED).map(row).collect();
     json!({
         "file": table.file,
         "inserted": table.tally.inserted,

@@ -1,6 +1,5 @@
-//! `syncline setup`: check by check, each with what was found and how to mend it; what is missing
-//! is made on the way, and a run ends it. Repeating it finds everything in order and changes
-//! nothing.
+//! `syncline setup`: checks everything, makes what is missing, and syncs once. Each check prints
+//! its result and a remedy. A second setup finds everything in order and changes nothing.
 
 mod calls;
 mod pipeline;
@@ -27,7 +26,7 @@ pub async fn setup(arguments: &SetupArguments) -> Exit {
     let app = match App::from_process() {
         Ok(app) => app,
         Err(problems) => {
-            unusable(&problems.to_string()).into_iter().for_each(|check| {
+            settings_problems(&problems.to_string()).into_iter().for_each(|check| {
                 checks.add(check);
             });
             end(&checks, arguments.json, &[]);
@@ -79,8 +78,8 @@ fn end(checks: &Checks, json: bool, later: &[Later]) {
     }
 }
 
-/// The settings name themselves what is wrong with them, a line each after the first.
-fn unusable(problems: &str) -> Vec<Check> {
+/// A failed check for each problem of the settings, which stand in lines after the first.
+fn settings_problems(problems: &str) -> Vec<Check> {
     let remedy = "`syncline --help` tells what each setting is";
     let each = problems.lines().skip(1).map(str::trim);
     each.map(|problem| Check::fail("settings", problem, remedy)).collect()

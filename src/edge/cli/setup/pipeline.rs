@@ -1,7 +1,7 @@
 //! A pipeline's checks: both databases, the plan, the state tables, and one run.
 
 use crate::edge::cli::terminal::checks::{Check, Checks};
-use crate::edge::cli::terminal::slices::{Ended, Extent, by_person, slices};
+use crate::edge::cli::terminal::slices::{Extent, SlicesEnd, manual_job, slices};
 use crate::edge::text::counted;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -12,11 +12,11 @@ use crate::jobs::Served;
 use crate::jobs::sync_tables::{Intent, SyncPlan, SyncReport};
 use crate::wiring::App;
 
-/// The check that a run of a pipeline waits for; none if it can begin.
-pub type Needs = Option<&'static str>;
+/// The failed check without which a run of the pipeline cannot begin; none if it can.
+pub type FailedCheck = Option<&'static str>;
 
-/// Reaches both databases, plans, and makes the state tables.
-pub async fn prepare(app: &App, served: &Served, checks: &mut Checks) -> Needs {
+/// Checks both databases and the plan, and makes the state tables.
+pub async fn prepare(app: &App, served: &Served, checks: &mut Checks) -> FailedCheck {
     let name = &served.pipeline.name;
     let tables = served.pipeline.tables.as_deref();
     let ports = &served.ports;
@@ -58,10 +58,10 @@ fn side(name: &'static str, facts: &Result<Facts, Fault>) -> Check {
     }
 }
 
-/// Adds what a run would do, in numbers, and every sentence of the plan that asks for somebody.
-async fn plan(app: &App, served: &Served, checks: &mut Checks) -> Needs {
+/// Adds a check with the numbers of the plan, and one for each of its warnings and problems.
+async fn plan(app: &App, served: &Served, checks: &mut Checks) -> FailedCheck {
     let name = &served.pipeline.name;
-    let job = by_person(served.pipeline.clone(), &app.new_run());
+    let job = manual_job(served.pipeline.clone(), &app.new_run());
     let ports = &served.ports;
     let plan = match job.plan(&*ports.source, &*ports.target, &*ports.ledger).await {
         Ok(plan) => plan,
@@ -70,7 +70,7 @@ async fn plan(app: &App, served: &Served, checks: &mut Checks) -> Needs {
             return Some("plan");
         }
     };
-    checks.add(planned(&plan).of(name));
+    checks.add(plan_check(&plan).of(name));
     let notes = plan.notes.iter().filter_map(note);
     notes.for_each(|check| {
         checks.add(check.of(name));
@@ -78,7 +78,7 @@ async fn plan(app: &App, served: &Served, checks: &mut Checks) -> Needs {
     None
 }
 
-fn planned(plan: &SyncPlan) -> Check {
+fn plan_check(plan: &SyncPlan) -> Check {
     let count =
         |is: fn(&Intent) -> bool| plan.tables.iter().filter(|table| is(&table.intent)).count();
     let (loaded, quiet) =
@@ -119,33 +119,33 @@ async fn state(served: &Served) -> Check {
 }
 
 /// Syncs until caught up.
-pub async fn run(app: &App, served: &Served, needs: Needs, checks: &mut Checks) {
+pub async fn run(app: &App, served: &Served, needs: FailedCheck, checks: &mut Checks) {
     let name = &served.pipeline.name;
     if let Some(needs) = needs {
         checks.add(Check::skipped("run", needs).of(name));
         return;
     }
-    let mut job = by_person(served.pipeline.clone(), &app.new_run());
+    let mut job = manual_job(served.pipeline.clone(), &app.new_run());
     match slices(app, served, &mut job, Extent::UntilCaughtUp).await {
         Err(fault) => {
             checks.add(Check::fault("run", &fault).of(name));
         }
-        Ok(Ended::Busy(left)) => {
+        Ok(SlicesEnd::Busy(left)) => {
             let found = format!("another run is at work, for {} s at most", left.as_secs() + 1);
             let remedy = "nothing to do: it moves the same rows";
             checks.add(Check::warn("run", found, remedy).of(name));
         }
-        Ok(Ended::Repeated) => {
+        Ok(SlicesEnd::Repeated) => {
             checks.add(Check::ok("run", "done already").of(name));
         }
-        Ok(Ended::Report(report)) => ran(&report).into_iter().for_each(|check| {
+        Ok(SlicesEnd::Report(report)) => run_checks(&report).into_iter().for_each(|check| {
             checks.add(check.of(name));
         }),
     }
 }
 
-/// The outcome of the run, and the reason where it did not come to its end.
-fn ran(report: &SyncReport) -> Vec<Check> {
+/// The checks for the outcome of the run: one, or one for each fault.
+fn run_checks(report: &SyncReport) -> Vec<Check> {
     let Tally { inserted, updated, unchanged, rejected: _, deleted: _, rewritten: _ } =
         report.total();
     let rejected = report.rejects();
@@ -155,13 +155,13 @@ fn ran(report: &SyncReport) -> Vec<Check> {
             format!("caught up: {inserted} rows inserted, {updated} updated, {unchanged} unchanged")
         }
     };
-    let of_tables =
+    let tables =
         report.tables.iter().filter_map(|(name, table)| Some((name, table.fault.as_ref()?)));
-    let of_tables = of_tables.map(|(table, fault)| {
+    let tables = tables.map(|(table, fault)| {
         Check::fail("run", format!("{table}: {}", fault.chain()), &fault.hint)
     });
-    let of_run = report.fault.iter().map(|fault| Check::fault("run", fault));
-    let mut failed: Vec<Check> = of_run.chain(of_tables).collect();
+    let run = report.fault.iter().map(|fault| Check::fault("run", fault));
+    let mut failed: Vec<Check> = run.chain(tables).collect();
     let left_out = report.problems().count();
     if failed.is_empty() {
         failed.push(match (left_out, rejected) {

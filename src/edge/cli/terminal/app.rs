@@ -11,7 +11,7 @@ use crate::engine::model::table::TableName;
 use crate::jobs::Served;
 use crate::wiring::App;
 
-/// The pipeline and the tables of it that a command is about.
+/// The pipeline that a command is about, and its tables.
 #[derive(Debug, clap::Args)]
 pub struct Selection {
     /// The pipeline, if there are several
@@ -38,9 +38,9 @@ impl From<SideArgument> for Side {
     }
 }
 
-/// Things that a run does besides moving rows.
+/// The steps of a run besides moving rows.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct Besides {
+pub struct ExtraSteps {
     /// Add columns that only the source has to the target, nullable, and fill them
     #[arg(long)]
     pub add_columns: bool,
@@ -52,11 +52,11 @@ pub struct Besides {
 impl Selection {
     /// Parses the names of the tables.
     pub fn parsed(&self) -> Result<Vec<TableName>, Fault> {
-        self.tables.iter().map(|text| parsed(text)).collect()
+        self.tables.iter().map(|text| parse_table(text)).collect()
     }
 }
 
-fn parsed(text: &str) -> Result<TableName, Fault> {
+fn parse_table(text: &str) -> Result<TableName, Fault> {
     TableName::parse(text).map_err(|error| {
         Fault::of_call(
             FaultCode::BadTable,
@@ -68,20 +68,19 @@ fn parsed(text: &str) -> Result<TableName, Fault> {
 }
 
 /// Returns the application, or prints what is wrong with its settings on stderr.
-pub fn opened<E: Display>(app: Result<App, E>) -> Result<App, Exit> {
+pub fn open_or_print<E: Display>(app: Result<App, E>) -> Result<App, Exit> {
     app.map_err(|problems| {
         eprintln!("{problems}");
         Exit::Usage
     })
 }
 
-/// Opens the application and does the command with it, in a run that is named now. Reports the
-/// fault that ends the command.
+/// Runs a command with the application and a new run's id, and reports the fault that ends it.
 pub async fn with_app(
     json: bool,
     command: impl AsyncFnOnce(&App, &RunId) -> Result<Exit, Fault>,
 ) -> Exit {
-    let app = match opened(App::from_process()) {
+    let app = match open_or_print(App::from_process()) {
         Ok(app) => app,
         Err(exit) => return exit,
     };
@@ -90,12 +89,12 @@ pub async fn with_app(
 }
 
 /// Finds the pipeline of that name, or the only one.
-pub fn selected<'a>(app: &'a App, pipeline: Option<&str>) -> Result<&'a Served, Fault> {
-    let (found, message) = match pipeline {
+pub fn select_pipeline<'a>(app: &'a App, pipeline: Option<&str>) -> Result<&'a Served, Fault> {
+    let (served, message) = match pipeline {
         Some(name) => (app.named(name), format!("There is no pipeline {name}")),
         None => (app.only(), "There are several pipelines".to_owned()),
     };
-    found.ok_or_else(|| {
+    served.ok_or_else(|| {
         let names: Vec<&str> = app.names().collect();
         let hint = format!("choose with --pipeline: {}", names.join(", "));
         Fault::of_call(FaultCode::NoPipeline, message, hint)

@@ -53,7 +53,7 @@ impl From<Exit> for ExitCode {
             // What a shell reports of a command that the signal ended.
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
-            // As shells have it of a command that they cannot start.
+            // What a shell reports of a command that it cannot start.
             Exit::NotExecutable => 126,
             Exit::NotFound => 127,
         })
@@ -80,7 +80,7 @@ impl Exit {
     }
 }
 
-/// Tells a fault: to a person on stderr, to a script as JSON on stdout.
+/// Prints a fault: for a person on stderr, for a script as JSON on stdout.
 pub fn fault(fault: &Fault, run: &RunId, json: bool) -> Exit {
     if json {
         print_json(&ErrorAnswer::of(fault, run));
@@ -90,7 +90,7 @@ pub fn fault(fault: &Fault, run: &RunId, json: bool) -> Exit {
     Exit::of_fault(fault)
 }
 
-/// Tells what a run came to.
+/// Prints the report of a run.
 pub fn report(report: &SyncReport, json: bool) -> Exit {
     if json {
         print_json(&SyncAnswer::of(report, Trigger::Manual));
@@ -102,7 +102,7 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
     print!("{}", counts(report));
     for (name, table) in &report.tables {
         if let Some(from) = &table.started_from {
-            println!("{}", started(name, &point(from)));
+            println!("{}", lookback_sentence(name, &point(from)));
         }
     }
     for step in report.sequences.iter().flatten() {
@@ -129,7 +129,7 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
 }
 
 /// Says of a table that a look-back limited its first run.
-pub fn started(table: &impl std::fmt::Display, from: &str) -> String {
+pub fn lookback_sentence(table: &impl std::fmt::Display, from: &str) -> String {
     format!("{table} begins at {from}: older rows were never asked for.")
 }
 
@@ -147,7 +147,7 @@ pub fn columns<const N: usize>(
     table(&lines.collect::<Vec<_>>(), Align::Left)
 }
 
-/// The side of its column at which a cell stands; those of the first column stand left always.
+/// The alignment of cells. Those of the first column are always at the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// For words.
@@ -156,7 +156,7 @@ pub enum Align {
     Right,
 }
 
-/// Lays out lines of as many cells, each column as wide as its widest.
+/// Lays out lines with the same number of cells. A column is as wide as its widest cell.
 pub fn table(lines: &[Vec<String>], align: Align) -> String {
     let cells = lines.iter().flat_map(|line| line.iter().enumerate());
     let mut widths = vec![0; lines.first().map_or(0, Vec::len)];
@@ -176,7 +176,7 @@ pub fn table(lines: &[Vec<String>], align: Align) -> String {
     text
 }
 
-/// Asks whoever sits at the terminal, and returns whether the answer was yes.
+/// Asks the person at the terminal, and returns whether the answer was yes.
 pub fn ask(question: &str) -> io::Result<bool> {
     write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stderr().flush())?;
     let mut answer = String::new();
@@ -219,10 +219,10 @@ fn counts(report: &SyncReport) -> String {
     let total = report.total();
     let is_shown = [true, true, true, total.deleted > 0, report.rejects() > 0];
     let line = |name: String, counts: [String; 5]| -> Vec<String> {
-        let shown = counts.into_iter().zip(is_shown).filter(|(_, is_shown)| *is_shown);
-        std::iter::once(name).chain(shown.map(|(count, _)| count)).collect()
+        let counts = counts.into_iter().zip(is_shown).filter(|(_, is_shown)| *is_shown);
+        std::iter::once(name).chain(counts.map(|(count, _)| count)).collect()
     };
-    let of_tally = |tally: &Tally, rejects: u64| {
+    let counts = |tally: &Tally, rejects: u64| {
         let Tally { inserted, updated, unchanged, rejected: _, deleted, rewritten: _ } = *tally;
         [inserted, updated, unchanged, deleted, rejects].map(|count| count.to_string())
     };
@@ -230,9 +230,9 @@ fn counts(report: &SyncReport) -> String {
     let mut lines = vec![line("table".to_owned(), heads.map(str::to_owned))];
     let tables = report.tables.iter();
     lines.extend(
-        tables.map(|(name, table)| line(name.to_string(), of_tally(&table.tally, table.rejects))),
+        tables.map(|(name, table)| line(name.to_string(), counts(&table.tally, table.rejects))),
     );
-    lines.push(line("total".to_owned(), of_tally(&total, report.rejects())));
+    lines.push(line("total".to_owned(), counts(&total, report.rejects())));
     let took = report.ended.duration_since(report.started).unwrap_or_default();
     format!("{}in {:.1} s{}\n", table(&lines, Align::Right), took.as_secs_f64(), calls_of(report))
 }

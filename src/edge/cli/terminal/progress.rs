@@ -1,4 +1,4 @@
-//! A bar a table on a terminal, drawn from the `syncline::progress` events.
+//! The progress at a terminal: a bar for each table, drawn from the `syncline::progress` events.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use tracing_subscriber::{Layer, Registry};
 /// The events' target.
 const TARGET: &str = "syncline::progress";
 
-/// Draws on stderr.
+/// The layer that draws the bars on stderr.
 pub fn layer() -> Box<dyn Layer<Registry> + Send + Sync> {
     let only = filter_fn(|metadata: &Metadata<'_>| metadata.target() == TARGET);
     Box::new(Bars::default().with_filter(only))
@@ -27,7 +27,7 @@ struct Bars {
 
 impl<S: Subscriber> Layer<S> for Bars {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let mut page = Committed::default();
+        let mut page = PageEvent::default();
         event.record(&mut page);
         let mut bars = self.by_table.lock().expect("no drawer panics");
         if page.ended && !bars.contains_key(&page.table) {
@@ -53,20 +53,20 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{msg:30} {bar:30} {human_pos:>12} rows {rate:>10}/s")
         .expect("the template is well-formed")
         .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // A rate is a rough thing; digits behind the point would say otherwise.
+            // Digits behind the point would suggest a precision that the rate does not have.
             let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
         })
 }
 
 #[derive(Default)]
-struct Committed {
+struct PageEvent {
     table: String,
     rows: u64,
     expected: u64,
     ended: bool,
 }
 
-impl Visit for Committed {
+impl Visit for PageEvent {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
             "rows" => self.rows = value,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::app::{Besides, Selection, selected};
+use super::app::{ExtraSteps, Selection, select_pipeline};
 use super::output::{self, Exit};
 use crate::edge::calling;
 use crate::engine::model::deletes::Cap;
@@ -15,10 +15,10 @@ use crate::jobs::Served;
 use crate::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use crate::wiring::App;
 
-/// Tells how a run ended.
-pub fn ended(end: Ended, json: bool) -> Exit {
+/// Reports the end of a run.
+pub fn report_end(end: SlicesEnd, json: bool) -> Exit {
     match end {
-        Ended::Busy(left) => {
+        SlicesEnd::Busy(left) => {
             eprintln!(
                 "Another run of this pipeline is at work.\n  Wait for it, or if it has died, \
                  for its lease to end in {} s",
@@ -26,8 +26,8 @@ pub fn ended(end: Ended, json: bool) -> Exit {
             );
             Exit::Busy
         }
-        Ended::Repeated => Exit::Done,
-        Ended::Report(report) => output::report(&report, json),
+        SlicesEnd::Repeated => Exit::Done,
+        SlicesEnd::Report(report) => output::report(&report, json),
     }
 }
 
@@ -42,61 +42,61 @@ pub enum Extent {
 
 /// The end of a run.
 #[derive(Debug)]
-pub enum Ended {
-    /// The run came to its end or failed; the report adds all slices up.
+pub enum SlicesEnd {
+    /// The run ended or failed. The report adds up all slices.
     Report(Box<SyncReport>),
     /// Another run holds the lease, for that long unless it commits or ends.
     Busy(Duration),
-    /// A chain is named after its first run: nobody else can have worked it.
+    /// The slice was done before. This cannot happen: the chain is named after its first run.
     Repeated,
 }
 
-/// Does one slice after the other. The job's run is that of the slice at work.
+/// Runs one slice after the other. The job's run is that of the current slice.
 pub async fn slices(
     app: &App,
     served: &Served,
     job: &mut SyncTables,
     extent: Extent,
-) -> Result<Ended, Fault> {
+) -> Result<SlicesEnd, Fault> {
     let mut earlier = None;
     loop {
         let budget = app.budget(SystemTime::now(), None);
         match job.run(&served.ports, &budget).await? {
-            Outcome::Busy(left) => return Ok(Ended::Busy(left)),
-            Outcome::Repeated(_) => return Ok(Ended::Repeated),
+            Outcome::Busy(left) => return Ok(SlicesEnd::Busy(left)),
+            Outcome::Repeated(_) => return Ok(SlicesEnd::Repeated),
             Outcome::Continue(report) if extent == Extent::UntilCaughtUp => {
                 job.chain = job.chain.next(report.has_progress()).map_err(calling::stalled)?;
                 job.run = app.new_run();
                 earlier = Some(report.after(earlier));
             }
             Outcome::Done(report) | Outcome::Continue(report) => {
-                return Ok(Ended::Report(Box::new(report.after(earlier))));
+                return Ok(SlicesEnd::Report(Box::new(report.after(earlier))));
             }
         }
     }
 }
 
-/// The job that the arguments ask for, and whose it is.
-pub fn asked<'a>(
+/// Makes the sync that the arguments ask for, and returns its pipeline, too.
+pub fn sync_job<'a>(
     app: &'a App,
     selection: &Selection,
-    besides: Besides,
+    extra_steps: ExtraSteps,
     run: &RunId,
 ) -> Result<(&'a Served, SyncTables), Fault> {
-    let (served, mut pipeline) = asked_of(app, selection)?;
-    if besides.add_columns {
+    let (served, mut pipeline) = selected_pipeline(app, selection)?;
+    if extra_steps.add_columns {
         pipeline = Arc::new(Pipeline { add_columns: true, ..Pipeline::clone(&pipeline) });
     }
-    let job = SyncTables { sequences: besides.sequences, ..by_person(pipeline, run) };
+    let job = SyncTables { sequences: extra_steps.sequences, ..manual_job(pipeline, run) };
     Ok((served, job))
 }
 
-/// The pipeline that the arguments ask for, with no other tables than theirs.
-pub fn asked_of<'a>(
+/// Finds the pipeline that the arguments select, limited to their tables.
+pub fn selected_pipeline<'a>(
     app: &'a App,
     selection: &Selection,
 ) -> Result<(&'a Served, Arc<Pipeline>), Fault> {
-    let served = selected(app, selection.pipeline.as_deref())?;
+    let served = select_pipeline(app, selection.pipeline.as_deref())?;
     let tables = selection.parsed()?;
     let pipeline = match tables.is_empty() {
         true => Arc::clone(&served.pipeline),
@@ -108,9 +108,9 @@ pub fn asked_of<'a>(
     Ok((served, pipeline))
 }
 
-/// The job of somebody at a terminal.
-pub fn by_person(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
-    let chain = Chain::begun(run.as_str());
+/// Makes a sync at the word of a person at the terminal.
+pub fn manual_job(pipeline: Arc<Pipeline>, run: &RunId) -> SyncTables {
+    let chain = Chain::new(run.as_str());
     SyncTables {
         pipeline,
         trigger: Trigger::Manual,

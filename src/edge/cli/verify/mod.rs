@@ -1,4 +1,4 @@
-//! `syncline verify`: whether both sides hold the same rows, and which differ.
+//! `syncline verify`: compares the rows of both sides, and names those that differ.
 
 mod report;
 
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::terminal::app::{Selection, with_app};
 use super::terminal::output::{self, Exit};
-use super::terminal::slices::asked_of;
+use super::terminal::slices::selected_pipeline;
 use crate::jobs::verify::{ComparedRows, ExtraRows, VerifyReport, VerifyTables};
 
 #[derive(Debug, clap::Args)]
@@ -40,10 +40,10 @@ pub struct VerifyArguments {
     report: Option<PathBuf>,
 }
 
-/// Compares, tells, and exits 5 when something differs.
+/// Compares both sides and prints the result. The exit is 5 if rows differ.
 pub async fn verify(arguments: &VerifyArguments) -> Exit {
     with_app(arguments.json, async |app, run| {
-        let (served, pipeline) = asked_of(app, &arguments.selection)?;
+        let (served, pipeline) = selected_pipeline(app, &arguments.selection)?;
         let extras = match (arguments.delete_extra, arguments.yes) {
             (false, _) => ExtraRows::Keep,
             (true, false) => ExtraRows::DeleteFew,
@@ -53,12 +53,12 @@ pub async fn verify(arguments: &VerifyArguments) -> Exit {
         let rows = if arguments.all { ComparedRows::All } else { ComparedRows::Settled };
         let run = run.clone();
         let job = VerifyTables { pipeline, rows, most: arguments.limit, repair, run };
-        Ok(tell(&job.run(&served.ports).await?, arguments))
+        Ok(print_report(&job.run(&served.ports).await?, arguments))
     })
     .await
 }
 
-fn tell(report: &VerifyReport, arguments: &VerifyArguments) -> Exit {
+fn print_report(report: &VerifyReport, arguments: &VerifyArguments) -> Exit {
     let json = report::json(report);
     if arguments.json {
         output::print_json(&json);

@@ -1,5 +1,5 @@
-//! A comparison as a person reads it and as a script does. The keys of differing rows stand in
-//! both: that is what they are for. They stand in no log and no error.
+//! The report of a comparison for people and for scripts. It names the keys of differing rows,
+//! which stand in no log and no error.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::edge::text::point;
 use crate::engine::model::range::{Difference, DifferingRow, SideRows};
 use crate::jobs::verify::{KeepReason, TableComparison, VerifyReport};
 
-/// A line a table, below it the rows that differ, and the sum.
+/// A line for each table, then the differing rows of each, and the sum.
 pub fn text(report: &VerifyReport) -> String {
     let heads = ["table", "source", "target", "missing", "extra", "different", "rewritten"];
     let mut text = match report.tables.is_empty() {
@@ -30,7 +30,7 @@ pub fn text(report: &VerifyReport) -> String {
             let _ = writeln!(text, "  and perhaps more: --limit names more rows of a table");
         }
         if table.counts().rewritten > 0 {
-            let _ = writeln!(text, "  {}", rewritten(table));
+            let _ = writeln!(text, "  {}", rewritten_hint(table));
         }
         if let Some(reason) = table.keep_reason {
             let _ = writeln!(text, "  {}", reason.sentence());
@@ -38,7 +38,7 @@ pub fn text(report: &VerifyReport) -> String {
     }
     for table in &report.tables {
         if let Some(from) = &table.started_from {
-            let _ = writeln!(text, "{}", output::started(&table.table, &point(from)));
+            let _ = writeln!(text, "{}", output::lookback_sentence(&table.table, &point(from)));
         }
     }
     if report.is_complete() && report.is_equal() {
@@ -50,7 +50,7 @@ pub fn text(report: &VerifyReport) -> String {
 
 fn line(table: &TableComparison) -> [String; 7] {
     let counts = table.counts();
-    // A comparison that stopped at its limit knows no more than what it has seen.
+    // A comparison that stopped at its limit has counted only some of the rows.
     let counted = |rows: u64| if table.more { format!("{rows}+") } else { rows.to_string() };
     [
         table.table.to_string(),
@@ -82,7 +82,7 @@ fn kind(table: &TableComparison, columns: &[String]) -> &'static str {
 }
 
 /// The cause of rewritten rows, and its remedy.
-fn rewritten(table: &TableComparison) -> String {
+fn rewritten_hint(table: &TableComparison) -> String {
     let columns: Vec<&str> = table.rewritten.iter().map(String::as_str).collect();
     format!(
         "a trigger of the target has rewritten {}: once `syncline plan` names none that fires, --repair \

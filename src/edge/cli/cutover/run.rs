@@ -1,8 +1,8 @@
-//! A cutover under way: its record, and the acts that several of its steps need.
+//! A cutover under way: its record, and the acts that several steps need.
 
 use super::journal::{Journal, Stopped};
 use crate::edge::cli::terminal::output::Exit;
-use crate::edge::cli::terminal::slices::by_person;
+use crate::edge::cli::terminal::slices::manual_job;
 use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -52,27 +52,27 @@ pub const SEQUENCES: &str = "sequences";
 pub const SWITCH: &str = "switch";
 
 /// A cutover under way.
-pub struct Walk<'a> {
+pub struct CutoverRun<'a> {
     pub app: &'a App,
     pub served: &'a Served,
     pub cutover: &'a CutoverPorts,
     pub arguments: &'a CutoverArguments,
     pub record: CutoverRecord,
-    /// The attempt that the record belonged to when it was last read or written; none where there
-    /// is no record.
-    pub kept: Option<String>,
-    /// The end of the cutover that `--again` begins anew. It took place, whatever becomes of this.
-    pub over: Option<PassedStep>,
-    /// This attempt.
+    /// The attempt that the record belonged to when it was last read or written; none if there is
+    /// no record.
+    pub saved_attempt: Option<String>,
+    /// The switch of the cutover before `--again`. It stays in the record, whatever happens now.
+    pub earlier_switch: Option<PassedStep>,
+    /// The id of this attempt.
     pub attempt: String,
     pub journal: Journal,
-    pub at: &'static str,
+    pub step: &'static str,
 }
 
-impl Walk<'_> {
+impl CutoverRun<'_> {
     /// Plans a run, as `syncline plan` does.
     pub async fn plan(&self, sequences: bool) -> Result<SyncPlan, Fault> {
-        let job = by_person(self.served.pipeline.clone(), &self.app.new_run());
+        let job = manual_job(self.served.pipeline.clone(), &self.app.new_run());
         let ports = &self.served.ports;
         let job = SyncTables { sequences, ..job };
         job.plan(&*ports.source, &*ports.target, &*ports.ledger).await
@@ -82,7 +82,7 @@ impl Walk<'_> {
         WatchSource { pipeline: self.served.pipeline.clone() }
     }
 
-    pub fn is_over(&self) -> bool {
+    pub fn took_place(&self) -> bool {
         self.record.passed.contains_key(&Step::Switch)
     }
 
@@ -94,7 +94,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Resumes a schedule. One that was deleted meanwhile ticks no more, and nobody misses it.
+    /// Resumes a schedule. It may have been deleted meanwhile.
     pub async fn resume(&self, id: &str) -> Result<(), Fault> {
         match change(self.app, id, Change::Resume).await {
             Err(fault) if fault.code == FaultCode::NoSchedule => Ok(()),
@@ -102,27 +102,28 @@ impl Walk<'_> {
         }
     }
 
-    /// Saves the record as this attempt's, unless another attempt has it:
+    /// Saves the record as this attempt's, unless another attempt has taken it over:
     ///
     /// 1. one attempt pauses the schedules, and waits for an answer;
-    /// 2. another one stops at once, and resumes what it finds paused;
-    /// 3. the first must not end as if nothing could tick.
+    /// 2. another attempt fails, and resumes the paused schedules;
+    /// 3. the first attempt must not end as if the schedules were paused.
     ///
-    /// So whoever does something takes the record over, and the other one stops when it saves.
+    /// So an attempt takes the record over when it changes something, and the other one stops when
+    /// it saves.
     pub async fn save(&mut self) -> Result<(), Stopped> {
         self.record.attempt.clone_from(&self.attempt);
         let mut record = self.record.clone();
-        if let Some(over) = &self.over {
+        if let Some(over) = &self.earlier_switch {
             record.passed.entry(Step::Switch).or_insert_with(|| over.clone());
         }
         let (name, records) = (&self.served.pipeline.name, &self.cutover.records);
-        if records.save(name, self.kept.as_deref(), &record).await? {
-            self.kept = Some(self.attempt.clone());
+        if records.save(name, self.saved_attempt.as_deref(), &record).await? {
+            self.saved_attempt = Some(self.attempt.clone());
             return Ok(());
         }
-        // What is paused is the other attempt's now.
+        // The other attempt resumes the paused schedules.
         self.record.paused.clear();
-        Err(Stopped::by(
+        Err(Stopped::new(
             FaultCode::AnotherCutover,
             "This cutover was given up or taken over by another attempt",
             "finish one of them alone; to go on here, run `syncline cutover` again",
