@@ -175,34 +175,15 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Puts the report into the documentation.
+    /// Replaces the measurements in the documentation. The text above them stays.
     pub fn write(&self) {
+        const START: &str = "Measured on Postgres ";
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
-        std::fs::write(&path, self.page()).expect("the page is written");
-    }
-
-    fn page(&self) -> String {
+        let page = std::fs::read_to_string(&path).expect("the page exists");
+        let text = &page[..page.find(START).expect("the page says what it was measured on")];
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let server = &self.server;
-        format!(
-            "# Benchmarks\n\n\
-             Made by `cargo bench -- --write`, which needs Rust and Postgres alone. This run: Postgres\n\
-             {server}, {cores} cores, shared by the program, both servers and psql. Other machines and\n\
-             other days give other times; the ratios are what is demanded.\n\n\
-             Each time is the median of alternate runs, with the least and the most in brackets; a\n\
-             ratio is the median of those of neighbouring runs. The floor is what the same work takes\n\
-             with psql: `copy ... to stdout (format binary)` piped into `copy ... from stdin (format\n\
-             binary)`. For a first load it goes straight into the same indexed table; for a change it\n\
-             takes only the changed rows, found by the cursor's index, into a staging table, and then\n\
-             one `insert ... on conflict do update`. For verify it is a sum of `md5` over the rows' text on\n\
-             both servers at once. Over APIs it is one GET of the changed rows and one POST\n\
-             of the bytes that it answered, by the program's own HTTP client in a process that has started, both through\n\
-             the same stand-in for PostgREST; so the run that it is compared with is in one, too, and its first, with clients\n\
-             and connections of its own. What the whole program takes, with its start, is told beside it. Memory is the kernel's high-water mark of the\n\
-             program's process. The servers run with `fsync` off, for both alike.\n\n\
-             {self}"
-        )
+        let page = format!("{text}{START}{}, {cores} cores.\n\n{self}", self.server);
+        std::fs::write(&path, page).expect("the page is written");
     }
 }
 

@@ -186,6 +186,7 @@ impl<'a> Project<'a> {
         server.create(name);
         server.run(name, include_str!("../orders.sql"));
         server.run(name, &App::project_sql(side, "public"));
+        server.run(name, floor::UPSERT);
         let fill =
             "insert into orders select * from new_orders(1, ROWS, '2024-01-01 00:00+00', 31)";
         server.run(name, &fill.replace("ROWS", &rows.to_string()));
