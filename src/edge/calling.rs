@@ -106,9 +106,9 @@ impl SyncRequest {
     /// Returns the place of the call in a chain. A call that begins a chain gives it this name.
     pub fn chain(self, name: &str) -> Chain {
         match self {
-            Self::Scheduled | Self::Manual | Self::Startup => Chain::begun(name),
+            Self::Scheduled | Self::Manual | Self::Startup => Chain::new(name),
             Self::Continuation { chain, slice, idle, waits } => {
-                Chain::carried(chain, slice, idle, waits)
+                Chain::continued(chain, slice, idle, waits)
             }
         }
     }
@@ -275,8 +275,8 @@ mod tests {
         {
             assert_eq!(SyncRequest::from_signed(request.body().as_bytes()), request);
         }
-        assert_eq!(last.chain("msg_2"), Chain::carried("msg_1", 3, 1, 2));
-        assert_eq!(SyncRequest::Manual.chain("msg_2"), Chain::begun("msg_2"));
+        assert_eq!(last.chain("msg_2"), Chain::continued("msg_1", 3, 1, 2));
+        assert_eq!(SyncRequest::Manual.chain("msg_2"), Chain::new("msg_2"));
     }
 
     #[test]

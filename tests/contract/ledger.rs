@@ -34,7 +34,7 @@ async fn the_state_tables_are_made_by_one_of_many_calls_and_looking_makes_nothin
 #[tokio::test]
 async fn of_two_calls_at_once_one_is_busy_and_a_lease_that_is_given_back_is_free() {
     for sides in all_targets().await {
-        let chains = [Chain::begun("one"), Chain::begun("other")];
+        let chains = [Chain::new("one"), Chain::new("other")];
         let opened = tokio::join!(sides.open(&chains[0]), sides.open(&chains[1]));
         let opened = [opened.0, opened.1];
         let busy = opened.iter().filter(|opened| matches!(opened, Opened::Busy(_))).count();
@@ -58,7 +58,7 @@ async fn a_piece_of_work_that_was_done_before_is_finished_and_takes_no_lease() {
         let run = run_id();
         let begun = sides.begin(&run).await;
         sides.end(begun, &run).await;
-        let again = sides.open(&Chain::begun(run.as_str())).await;
+        let again = sides.open(&Chain::new(run.as_str())).await;
         let Opened::Finished(past) = again else { panic!("{}: {again:?}", sides.name) };
         assert_eq!((past.id, past.done), (run, true), "{}", sides.name);
         let free = run_id();
@@ -78,7 +78,7 @@ async fn a_run_that_lost_its_lease_leaves_the_new_holders_alone_when_it_closes()
 
         sides.end(late, &run).await;
 
-        let third = sides.open(&Chain::begun("third")).await;
+        let third = sides.open(&Chain::new("third")).await;
         assert!(matches!(third, Opened::Busy(_)), "{}: {third:?}", sides.name);
         sides.end(holder, &next).await;
     }
@@ -89,7 +89,7 @@ async fn a_lost_message_is_recorded_once_however_often_it_is_told() {
     for sides in all_targets().await {
         let delivery =
             Delivery { message: QueueId::parse("msg_1").unwrap(), retried: 3, schedule: None };
-        let chain = Chain::begun("msg_1");
+        let chain = Chain::new("msg_1");
         let lost = LostMessage {
             pipeline: PIPELINE,
             trigger: Trigger::Scheduled,

@@ -176,7 +176,7 @@ impl Sides {
     }
 
     async fn begin(&self, run: &RunId) -> Begun {
-        match self.open_run(run, &Chain::begun(run.as_str())).await {
+        match self.open_run(run, &Chain::new(run.as_str())).await {
             Opened::Run(begun) => begun,
             other => panic!("{}: {other:?}", self.name),
         }

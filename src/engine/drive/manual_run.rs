@@ -40,7 +40,7 @@ impl ManualRun<'_> {
             pipeline: &self.pipeline.name,
             kind: self.kind,
             trigger: Trigger::Manual,
-            chain: &Chain::begun(self.id.as_str()),
+            chain: &Chain::new(self.id.as_str()),
             delivery: None,
             lease: self.pipeline.lease,
         };

@@ -83,7 +83,7 @@ async fn sync(pair: &Pair) -> SyncReport {
     let job = SyncTables {
         pipeline: served.pipeline.clone(),
         trigger: Trigger::Manual,
-        chain: Chain::begun(run.as_str()),
+        chain: Chain::new(run.as_str()),
         delivery: None,
         sequences: false,
         run,

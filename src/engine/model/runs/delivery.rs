@@ -80,12 +80,12 @@ pub struct Stalled;
 
 impl Chain {
     /// A chain whose first slice this is, named after the message or the run that asks for it.
-    pub fn begun(id: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), slice: 0, idle: 0, waits: 0 }
     }
 
     /// A chain as a continuation carries it.
-    pub fn carried(id: impl Into<String>, slice: u32, idle: u32, waits: u32) -> Self {
+    pub fn continued(id: impl Into<String>, slice: u32, idle: u32, waits: u32) -> Self {
         Self { id: id.into(), slice, idle, waits }
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_chain_goes_on_as_long_as_something_moves() {
-        let mut chain = Chain::begun("msg_1");
+        let mut chain = Chain::new("msg_1");
         for slice in 1..100 {
             chain = chain.next(true).unwrap();
             assert_eq!((chain.id(), chain.slice(), chain.idle()), ("msg_1", slice, 0));
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn three_slices_that_move_nothing_end_a_chain() {
-        let once = Chain::begun("msg_1").next(false).unwrap();
+        let once = Chain::new("msg_1").next(false).unwrap();
         let twice = once.next(false).unwrap();
         assert_eq!(twice.next(false), Err(Stalled));
         assert_eq!(twice.next(true).unwrap().idle(), 0, "one that moves something saves it");
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_slice_that_finds_another_run_at_work_waits_longer_each_time_and_not_for_ever() {
-        let (mut chain, mut pauses) = (Chain::begun("msg_1"), Vec::new());
+        let (mut chain, mut pauses) = (Chain::new("msg_1"), Vec::new());
         while let Some((later, pause)) = chain.later(Duration::ZERO) {
             assert_eq!(later.slice(), 0);
             pauses.push(pause.as_secs() / 60);
@@ -216,6 +216,6 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(chain.next(true).unwrap().waits(), 0);
         let left = Duration::from_secs(300);
-        assert_eq!(Chain::begun("a").later(left).unwrap().1, left, "not before the lease is over");
+        assert_eq!(Chain::new("a").later(left).unwrap().1, left, "not before the lease is over");
     }
 }
