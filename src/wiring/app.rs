@@ -135,7 +135,7 @@ impl App {
 
     /// The SQL that a person runs in the SQL editor of a project that is reached over its API.
     pub fn project_sql(side: Side, state_schema: &str) -> String {
-        postgres::for_project(side, state_schema)
+        postgres::project_script(side, state_schema)
     }
 
     /// The SQL that a person runs there to let the service role suppress triggers.

@@ -15,7 +15,7 @@ async fn the_state_tables_are_made_by_one_of_many_calls_and_looking_makes_nothin
     for sides in all_targets().await {
         let made = "select (to_regclass('public.sync_state') is not null)::text";
         let before = sides.text_target(made).await;
-        sides.target.check_place().await.unwrap();
+        sides.target.check_schema().await.unwrap();
         sides.target.checkpoints(PIPELINE).await.unwrap();
         sides.target.records(PIPELINE).await.unwrap();
         assert_eq!(sides.text_target(made).await, before, "{}", sides.name);
@@ -45,10 +45,10 @@ async fn of_two_calls_at_once_one_is_busy_and_a_lease_that_is_given_back_is_free
     }
     for sides in all_targets().await {
         let (run, next) = (run_id(), run_id());
-        let begun = sides.begin(&run).await;
-        sides.end(begun, &run).await;
-        let begun = sides.begin(&next).await;
-        sides.end(begun, &next).await;
+        let opened = sides.begin(&run).await;
+        sides.end(opened, &run).await;
+        let opened = sides.begin(&next).await;
+        sides.end(opened, &next).await;
     }
 }
 
@@ -56,14 +56,14 @@ async fn of_two_calls_at_once_one_is_busy_and_a_lease_that_is_given_back_is_free
 async fn a_piece_of_work_that_was_done_before_is_finished_and_takes_no_lease() {
     for sides in all_targets().await {
         let run = run_id();
-        let begun = sides.begin(&run).await;
-        sides.end(begun, &run).await;
+        let opened = sides.begin(&run).await;
+        sides.end(opened, &run).await;
         let again = sides.open(&Chain::new(run.as_str())).await;
         let Opened::Finished(past) = again else { panic!("{}: {again:?}", sides.name) };
         assert_eq!((past.id, past.done), (run, true), "{}", sides.name);
         let free = run_id();
-        let begun = sides.begin(&free).await;
-        sides.end(begun, &free).await;
+        let opened = sides.begin(&free).await;
+        sides.end(opened, &free).await;
     }
 }
 
@@ -130,9 +130,9 @@ async fn discarded_rows_are_counted_and_forgotten() {
         let check = "alter table items add constraint few check (v > 2)";
         sides.at_target.batch_execute(check).await.unwrap();
         let run = run_id();
-        let begun = sides.begin(&run).await;
-        sides.save_all(&begun, &run).await;
-        sides.end(begun, &run).await;
+        let opened = sides.begin(&run).await;
+        sides.save_all(&opened, &run).await;
+        sides.end(opened, &run).await;
         let table = &sides.items.table;
         assert_eq!(sides.target.rejects(PIPELINE, Some(table), 1).await.unwrap().len(), 1);
         let keys = ["1", "999"].map(|id| RowKey::new(vec![id.to_owned()]));

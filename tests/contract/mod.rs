@@ -31,7 +31,7 @@ use syncline::engine::model::shape::Shape;
 use syncline::engine::model::shape_mark::ShapeMark;
 use syncline::engine::plan::tables;
 use syncline::engine::ports::{
-    Batch, Begun, ClosedRun, Committed, Ledger, NewRun, Opened, ReadPage, Source, Target,
+    Batch, ClosedRun, Committed, Ledger, NewRun, Opened, OpenedRun, ReadPage, Source, Target,
 };
 use syncline::wiring::App;
 use tokio_postgres::Client;
@@ -175,9 +175,9 @@ impl Sides {
         opened.expect("the target can be synced into")
     }
 
-    async fn begin(&self, run: &RunId) -> Begun {
+    async fn begin(&self, run: &RunId) -> OpenedRun {
         match self.open_run(run, &Chain::new(run.as_str())).await {
-            Opened::Run(begun) => begun,
+            Opened::Run(opened) => opened,
             other => panic!("{}: {other:?}", self.name),
         }
     }
@@ -189,21 +189,21 @@ impl Sides {
         self.at_target.batch_execute(expire).await.unwrap();
     }
 
-    async fn end(&self, begun: Begun, run: &RunId) {
+    async fn end(&self, opened: OpenedRun, run: &RunId) {
         let closed = ClosedRun { id: run, end: RunEnd::Success, error: None, calls: 0 };
-        self.target.close(begun.lease, &closed).await.unwrap();
+        self.target.close(opened.lease, &closed).await.unwrap();
     }
 
     /// Saves all rows of both tables, and returns what became of the items.
-    async fn save_all(&self, begun: &Begun, run: &RunId) -> Committed {
-        self.save(begun, run, &self.parents).await;
-        self.save(begun, run, &self.items).await
+    async fn save_all(&self, opened: &OpenedRun, run: &RunId) -> Committed {
+        self.save(opened, run, &self.parents).await;
+        self.save(opened, run, &self.items).await
     }
 
-    async fn save(&self, begun: &Begun, run: &RunId, shape: &Shape) -> Committed {
+    async fn save(&self, opened: &OpenedRun, run: &RunId, shape: &Shape) -> Committed {
         let (page, checkpoint) = (self.all_rows(shape).await, checkpoint(shape));
         let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh: false };
-        self.target.commit(&begun.lease, &batch).await.unwrap()
+        self.target.commit(&opened.lease, &batch).await.unwrap()
     }
 }
 

@@ -21,19 +21,19 @@ const COUNT: &str = "select count(*)::text from items";
 async fn a_batch_is_saved_with_its_checkpoint_and_saving_it_again_changes_no_row() {
     for sides in all_targets().await {
         let run = run_id();
-        let begun = sides.begin(&run).await;
-        let first = sides.save_all(&begun, &run).await;
+        let opened = sides.begin(&run).await;
+        let first = sides.save_all(&opened, &run).await;
         assert_eq!(first.tally, Tally { inserted: 50, ..Tally::default() }, "{}", sides.name);
         let versions = "select string_agg(xmin::text, ',' order by id) from items";
         let before = sides.text_target(versions).await;
 
-        let second = sides.save(&begun, &run, &sides.items).await;
+        let second = sides.save(&opened, &run, &sides.items).await;
 
         assert_eq!(second.tally, Tally { unchanged: 50, ..Tally::default() }, "{}", sides.name);
         assert_eq!(sides.text_target(versions).await, before, "{}", sides.name);
         let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
         assert_eq!(stored.get(&sides.items.table), Some(&checkpoint(&sides.items)));
-        sides.end(begun, &run).await;
+        sides.end(opened, &run).await;
     }
 }
 
@@ -43,8 +43,8 @@ async fn a_row_that_the_target_refuses_is_recorded_and_the_others_are_saved() {
         let check = "alter table items add constraint no_13 check (v <> 13)";
         sides.at_target.batch_execute(check).await.unwrap();
         let run = run_id();
-        let begun = sides.begin(&run).await;
-        let saved = sides.save_all(&begun, &run).await;
+        let opened = sides.begin(&run).await;
+        let saved = sides.save_all(&opened, &run).await;
         let expected = Tally { inserted: 49, rejected: 1, ..Tally::default() };
         assert_eq!((saved.tally, saved.rejects), (expected, 1), "{}", sides.name);
         let rejects = sides.target.rejects(PIPELINE, Some(&sides.items.table), 9).await.unwrap();
@@ -55,10 +55,10 @@ async fn a_row_that_the_target_refuses_is_recorded_and_the_others_are_saved() {
         sides.at_target.batch_execute("alter table items drop constraint no_13").await.unwrap();
         let (page, keys) = (sides.all_rows(&sides.items).await, [key(13), key(999)]);
         let rows = RetriedRows { run: &run, shape: &sides.items, page: &page, keys: &keys };
-        let retried = sides.target.retry(&begun.lease, &rows).await.unwrap();
+        let retried = sides.target.retry(&opened.lease, &rows).await.unwrap();
         assert_eq!((retried.tally.inserted, retried.rejects), (1, 0), "{}", sides.name);
         assert_eq!(sides.text_target(COUNT).await, "50", "{}", sides.name);
-        sides.end(begun, &run).await;
+        sides.end(opened, &run).await;
     }
 }
 
@@ -66,12 +66,12 @@ async fn a_row_that_the_target_refuses_is_recorded_and_the_others_are_saved() {
 async fn an_attempt_saves_nothing_of_rows_without_parents_and_says_which_they_are() {
     for sides in all_targets().await {
         let run = run_id();
-        let begun = sides.begin(&run).await;
+        let opened = sides.begin(&run).await;
         let (shape, page) = (&sides.items, &sides.all_rows(&sides.items).await);
         let checkpoint = &checkpoint(shape);
         let batch = Batch { run: &run, shape, page, checkpoint, fresh: true };
 
-        let lacking = sides.target.attempt(&begun.lease, Attempt::Batch(&batch)).await.unwrap();
+        let lacking = sides.target.attempt(&opened.lease, Attempt::Batch(&batch)).await.unwrap();
 
         let Saved::LackParents(orphans) = lacking else { panic!("{}: {lacking:?}", sides.name) };
         let told: Vec<_> =
@@ -80,11 +80,11 @@ async fn an_attempt_saves_nothing_of_rows_without_parents_and_says_which_they_ar
         assert_eq!(sides.text_target(COUNT).await, "0", "{}", sides.name);
         assert!(sides.target.checkpoints(PIPELINE).await.unwrap().is_empty(), "{}", sides.name);
 
-        sides.save(&begun, &run, &sides.parents).await;
-        let saved = sides.target.attempt(&begun.lease, Attempt::Batch(&batch)).await.unwrap();
+        sides.save(&opened, &run, &sides.parents).await;
+        let saved = sides.target.attempt(&opened.lease, Attempt::Batch(&batch)).await.unwrap();
         let Saved::All(saved) = saved else { panic!("{}: {saved:?}", sides.name) };
         assert_eq!((saved.tally.inserted, saved.rejects), (50, 0), "{}", sides.name);
-        sides.end(begun, &run).await;
+        sides.end(opened, &run).await;
     }
 }
 
@@ -126,20 +126,20 @@ async fn nothing_is_saved_under_a_lease_that_another_run_took_over() {
 async fn a_deletion_counts_what_went_and_names_what_the_target_keeps() {
     for sides in all_targets().await {
         let run = run_id();
-        let begun = sides.begin(&run).await;
-        sides.save_all(&begun, &run).await;
+        let opened = sides.begin(&run).await;
+        sides.save_all(&opened, &run).await;
         let keys = [key(5), key(10), key(999)];
         let deletion = Deletion { run: &run, shape: &sides.items, keys: &keys };
-        let deleted = sides.target.delete(&begun.lease, &deletion).await.unwrap();
+        let deleted = sides.target.delete(&opened.lease, &deletion).await.unwrap();
         assert_eq!((deleted.rows, deleted.kept.len()), (2, 0), "{}", sides.name);
 
         let keys = [key(1), key(2)];
         sides.at_target.batch_execute("delete from items where parent = 2").await.unwrap();
         let deletion = Deletion { run: &run, shape: &sides.parents, keys: &keys };
-        let deleted = sides.target.delete(&begun.lease, &deletion).await.unwrap();
+        let deleted = sides.target.delete(&opened.lease, &deletion).await.unwrap();
         assert_eq!((deleted.rows, deleted.kept.len()), (1, 1), "{}", sides.name);
         assert_eq!(deleted.kept[0].key, key(1), "{}", sides.name);
-        sides.end(begun, &run).await;
+        sides.end(opened, &run).await;
     }
 }
 
@@ -147,8 +147,8 @@ async fn a_deletion_counts_what_went_and_names_what_the_target_keeps() {
 async fn settling_saves_checkpoints_without_rows_and_an_empty_table_is_told() {
     for sides in all_targets().await {
         let run = run_id();
-        let begun = sides.begin(&run).await;
-        sides.save(&begun, &run, &sides.parents).await;
+        let opened = sides.begin(&run).await;
+        sides.save(&opened, &run, &sides.parents).await;
         let tables = [sides.parents.table.clone(), sides.items.table.clone()];
         let empty = sides.target.empty(&tables).await.unwrap();
         assert_eq!(empty.iter().collect::<Vec<_>>(), [&sides.items.table], "{}", sides.name);
@@ -157,10 +157,10 @@ async fn settling_saves_checkpoints_without_rows_and_an_empty_table_is_told() {
             checkpoint: checkpoint.clone(),
         };
         let settled = checkpoint(&sides.items);
-        sides.target.settle(&begun.lease, &[settle(&settled)]).await.unwrap();
+        sides.target.settle(&opened.lease, &[settle(&settled)]).await.unwrap();
         let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
         assert_eq!(stored.get(&sides.items.table), Some(&settled), "{}", sides.name);
-        sides.end(begun, &run).await;
+        sides.end(opened, &run).await;
     }
 }
 
@@ -168,14 +168,14 @@ async fn settling_saves_checkpoints_without_rows_and_an_empty_table_is_told() {
 async fn a_page_without_rows_ends_a_scan_like_any_other() {
     for sides in all_targets().await {
         let run = run_id();
-        let begun = sides.begin(&run).await;
+        let opened = sides.begin(&run).await;
         let (page, checkpoint) = (Page::empty(), checkpoint(&sides.items));
         let shape = &sides.items;
         let batch = Batch { run: &run, shape, page: &page, checkpoint: &checkpoint, fresh: true };
-        let saved = sides.target.commit(&begun.lease, &batch).await.unwrap();
+        let saved = sides.target.commit(&opened.lease, &batch).await.unwrap();
         assert_eq!((saved.tally, saved.rejects), (Tally::default(), 0), "{}", sides.name);
         let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
         assert_eq!(stored.get(&shape.table), Some(&checkpoint), "{}", sides.name);
-        sides.end(begun, &run).await;
+        sides.end(opened, &run).await;
     }
 }

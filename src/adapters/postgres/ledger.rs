@@ -64,9 +64,9 @@ impl Ledger for PostgresTarget {
         call.end(close::close(&call, &self.schema, lease, &closed).await)
     }
 
-    async fn check_place(&self) -> Result<(), Fault> {
+    async fn check_schema(&self) -> Result<(), Fault> {
         let call = self.pool.call(Step::State, None).await?;
-        call.end(tables::check_place(&call, &self.schema).await)
+        call.end(tables::check_schema(&call, &self.schema).await)
     }
 
     async fn prepare(&self) -> Result<StateVersion, Fault> {

@@ -47,5 +47,5 @@ mod target;
 
 pub use export::PostgresExport;
 pub use source::PostgresSource;
-pub use state::tables::{SUPPRESS_TRIGGERS, for_project};
+pub use state::tables::{SUPPRESS_TRIGGERS, project_script};
 pub use target::PostgresTarget;

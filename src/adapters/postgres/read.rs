@@ -81,8 +81,10 @@ async fn read_rows(
 }
 
 async fn begin(session: &Session, shape: &Shape) -> Result<(), PostgresError> {
-    let (begin, agreed) =
-        tokio::join!(session.begin(Purpose::Copy), agreement::hold(session, shape, Side::Source));
+    let (begin, agreed) = tokio::join!(
+        session.begin(Purpose::Copy),
+        agreement::enforce(session, shape, Side::Source)
+    );
     begin?;
     agreed
 }

@@ -21,7 +21,7 @@ use crate::engine::model::page::{PAGE_BYTES, Page};
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::trigger::Firing;
-use crate::jobs::gap::ports::{PageOutcome, Rehearsal, Rehearse, RejectedRow};
+use crate::jobs::gap::ports::{PageOutcome, Rehearsal, Rehearse};
 
 /// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent
 /// in each of a dozen calls. A call has less than a minute.
@@ -98,15 +98,10 @@ impl Trial {
         let session = &self.session;
         let firing = if self.suppressed { triggers::firing() } else { String::new() };
         session.attempt(REHEARSED, &format!("{firing}{PINNED_PATH}")).await?;
-        agreement::hold(session, shape, Side::Target).await?;
+        agreement::enforce(session, shape, Side::Target).await?;
         let WrittenPage { tally, rejects, straight: _ } =
             write(session, shape, page, false, Waiting::Reject).await?;
         session.release(REHEARSED).await?;
-        let rejected = rejects.into_iter().map(|reject| RejectedRow {
-            key: reject.key,
-            code: reject.code,
-            reason: reject.reason,
-        });
-        Ok(PageOutcome { tally, rejected: rejected.collect() })
+        Ok(PageOutcome { tally, rejected: rejects })
     }
 }

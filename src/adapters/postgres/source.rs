@@ -63,7 +63,7 @@ impl Source for PostgresSource {
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
         let call = self.pool.call(Step::Read, None).await?;
-        call.end(sequences::of_tables(&call, tables).await)
+        call.end(sequences::read_sequences(&call, tables).await)
     }
 
     async fn survey(&self, asks: &[SurveyAsk<'_>], overlap: Duration) -> Result<Survey, Fault> {

@@ -101,7 +101,7 @@ impl Target for PostgresTarget {
 
     async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
-        call.end(describe::empty(&call, tables).await)
+        call.end(describe::empty_tables(&call, tables).await)
     }
 
     async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault> {
@@ -154,12 +154,12 @@ impl Target for PostgresTarget {
 
     async fn reconciled(&self, lease: &Lease, table: &TableName) -> Result<(), Fault> {
         let call = self.pool.call(Step::Write, None).await?;
-        call.end(checkpoints::reconciled(&call, &self.schema, lease, table).await)
+        call.end(checkpoints::record_deletes_done(&call, &self.schema, lease, table).await)
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
         let call = self.pool.call(Step::Plan, None).await?;
-        call.end(sequences::of_tables(&call, tables).await)
+        call.end(sequences::read_sequences(&call, tables).await)
     }
 
     async fn advance_sequence(&self, lease: &Lease, step: &SequenceStep) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunEnd, RunId, RunKind, Trigger};
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Checkpoints, ClosedRun, Ledger, NewRun, Opened};
+use crate::engine::ports::{Checkpoints, ClosedRun, Ledger, NewRun, Opened, OpenedRun};
 
 /// A run that is about to begin.
 pub struct ManualRun<'a> {
@@ -47,7 +47,7 @@ impl ManualRun<'_> {
         // The caller has made sure that the sides are two databases, or has no source.
         let source = Box::pin(ready(None));
         let (_, opened) = self.ledger.open(&new, Some(&[]), source).await?;
-        let Begun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
+        let OpenedRun { lease, checkpoints, .. } = match opened.map_err(tables::refusal)? {
             Opened::Run(begun) => begun,
             Opened::Busy(wait) => return Ok(Some(wait)),
             Opened::Finished(_) => return Ok(None),

@@ -25,7 +25,7 @@ pub trait Ledger: Send + Sync {
     async fn prepare(&self) -> Result<StateVersion, Fault>;
 
     /// Says whether `prepare` could do its work; makes nothing.
-    async fn check_place(&self) -> Result<(), Fault>;
+    async fn check_schema(&self) -> Result<(), Fault>;
 
     /// Describes the listed tables of the target, or all, as `Target::describe` does; then takes
     /// the pipeline's lease and records the start of a run, and prepares the state tables first. Of
@@ -123,7 +123,7 @@ pub struct NewRun<'a> {
 #[derive(Debug)]
 pub enum Opened {
     /// The lease is ours.
-    Run(Begun),
+    Run(OpenedRun),
     /// Another run holds it, for that long unless it commits or ends.
     Busy(Duration),
     /// This run did the same piece of work before.
@@ -132,7 +132,7 @@ pub enum Opened {
 
 /// The rights and the state that a run begins with.
 #[derive(Debug)]
-pub struct Begun {
+pub struct OpenedRun {
     /// The right to save.
     pub lease: Lease,
     /// The checkpoints of the tables.

@@ -26,7 +26,7 @@ use super::model::notice::Notice;
 
 pub use digests::Digests;
 pub use ledger::{
-    Begun, Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RejectCounts,
+    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, OpenedRun, RejectCounts,
     RewrittenColumns, SourceIdentity, StateVersion,
 };
 pub use source::{Ancestors, Fetch, FetchParents, ReadPage, Source};

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::engine::model::fault::Fault;
 use crate::engine::model::page::Page;
-use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
@@ -114,15 +114,4 @@ pub struct PageOutcome {
     pub tally: Tally,
     /// The rows that the target rejected.
     pub rejected: Vec<RejectedRow>,
-}
-
-/// A row that the target rejected. The reason may hold values of it.
-#[derive(Clone, Debug)]
-pub struct RejectedRow {
-    /// The key of the row.
-    pub key: RowKey,
-    /// The database's code (SQLSTATE).
-    pub code: String,
-    /// The database's own words.
-    pub reason: String,
 }

@@ -2,12 +2,13 @@
 
 use super::checkpoint_change::CheckpointMove;
 use super::pages::Lines;
-use super::ports::{PageOutcome, Rehearsal, RejectedRow};
+use super::ports::{PageOutcome, Rehearsal};
 use crate::engine::model::checkpoint::Checkpoint;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::run::RunId;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::shape_mark::ShapeMark;

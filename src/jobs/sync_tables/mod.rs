@@ -34,7 +34,7 @@ use crate::engine::model::run::RunEnd;
 use crate::engine::model::survey::Survey;
 use crate::engine::plan::sequences::SequencesPlan;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Clock, ClosedRun, Ledger, RewrittenColumns, Source, Target};
+use crate::engine::ports::{Clock, ClosedRun, Ledger, OpenedRun, RewrittenColumns, Source, Target};
 
 use super::{FinishedRun, Ports, RunCounts};
 use slice::{Slice, survey};
@@ -98,7 +98,7 @@ impl SyncTables {
                 Start::Run(run) => *run,
                 Start::Over(outcome) => return Ok(*outcome),
             };
-        let Begun { lease, checkpoints, done, reconciled, rejects } = state;
+        let OpenedRun { lease, checkpoints, done, reconciled, rejects } = state;
         report.add_rejects(&rejects);
         let result = match source_facts {
             Err(fault) => Err(fault),
@@ -132,7 +132,7 @@ impl SyncTables {
         let (source_facts, target_facts) = (&source_facts?, &target_facts?);
         tables::refuse(source_facts, target_facts)?;
         tables::refuse_to_write(target_facts)?;
-        ledger.check_place().await?;
+        ledger.check_schema().await?;
         let additions = columns::plan(pipeline, target, source_facts, target_facts).await?;
         let mut plan =
             columns::plan_with_additions(pipeline, source_facts, target_facts, &additions);

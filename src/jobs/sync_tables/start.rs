@@ -7,7 +7,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunKind;
 use crate::engine::plan::tables;
-use crate::engine::ports::{Begun, Ledger, NewRun, Opened, Source};
+use crate::engine::ports::{Ledger, NewRun, Opened, OpenedRun, Source};
 
 use super::request::{Outcome, SyncTables};
 
@@ -26,7 +26,7 @@ pub(super) struct StartedRun {
     /// The facts of the target.
     pub target: Facts,
     /// The lease, and the stored state of the tables.
-    pub state: Begun,
+    pub state: OpenedRun,
 }
 
 impl SyncTables {

@@ -1,6 +1,9 @@
-//! Holds a table to what was agreed on when the run began. Between the look at the catalog and a
-//! page anybody may alter it, and bytes of one type are often bytes of another: eight of a bigint
-//! make a point in time, four of an integer a short text.
+//! Checks that a table still has the columns that the run agreed on. Without the check:
+//!
+//! 1. the run reads the catalog and agrees on the columns;
+//! 2. somebody alters the type of a column;
+//! 3. a page moves the bytes of one type into a column of another. These are often valid: the eight
+//!    bytes of a bigint are a point in time, and the four of an integer a short text.
 
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
@@ -9,14 +12,14 @@ use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 
-/// Locks the table against changes of its columns, as reading or writing it does anyway, and fails
-/// where a column is not what it was. The lock is taken first, and both travel at once. To be
-/// called under the pinned `search_path`, by which types are named.
+/// Locks the table against changes of its columns, as reading or writing it does anyway. Then fails
+/// if a column is not as it was agreed on. Both statements travel together. The caller has pinned
+/// the `search_path`, which decides how types are named.
 ///
-/// A materialized view and a foreign table take no such lock, and a view takes it only where its
-/// owner may read the whole of each table below; a look that finds no row takes the same one.
-pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), PostgresError> {
-    let Holding { lock, count } = holding(shape, side);
+/// `lock table` refuses a materialized view and a foreign table, and a view unless its owner may
+/// read all of each table below it. A query that finds no row locks all of them in the same mode.
+pub async fn enforce(session: &Session, shape: &Shape, side: Side) -> Result<(), PostgresError> {
+    let Enforcement { lock, count } = enforcement(shape, side);
     let (locked, rows) = tokio::join!(session.batch(&lock), session.ask(count));
     locked?;
     match rows?[0].get::<i64>(0) == i64::try_from(shape.columns.len()).unwrap_or(-1) {
@@ -25,16 +28,16 @@ pub async fn hold(session: &Session, shape: &Shape, side: Side) -> Result<(), Po
     }
 }
 
-/// The statements that hold a table to its agreement.
-pub struct Holding {
-    /// Takes the lock.
+/// The two statements of `enforce`, in their order.
+pub struct Enforcement {
+    /// The statement that locks the table.
     pub lock: String,
-    /// Counts the columns that are as agreed.
+    /// The statement that counts the columns that are as agreed on.
     pub count: Statement,
 }
 
-/// The two statements of `hold`, in their order.
-pub fn holding(shape: &Shape, side: Side) -> Holding {
+/// Builds the statements that check the agreement.
+pub fn enforcement(shape: &Shape, side: Side) -> Enforcement {
     let mode = match side {
         Side::Source => "access share",
         Side::Target => "row exclusive",
@@ -55,10 +58,10 @@ pub fn holding(shape: &Shape, side: Side) -> Holding {
         });
     }
     let count = Statement::rows(AS_AGREED, [table.into(), names.into(), types.into()]);
-    Holding { lock, count }
+    Enforcement { lock, count }
 }
 
-/// Counts the columns that are there with these types.
+/// The statement that counts the columns that exist with these types.
 const AS_AGREED: &str = "select count(*) as agreed from pg_attribute as a \
      join unnest($2::text[], $3::text[]) as agreed(name, type) on agreed.name = a.attname \
      where a.attrelid = to_regclass($1) and not a.attisdropped \

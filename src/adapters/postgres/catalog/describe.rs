@@ -1,4 +1,4 @@
-//! The catalog, read into facts: all tables of a side in one statement.
+//! Reads the facts of all tables of a side from its catalog, in one statement.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,13 @@ use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::{OWN_TABLES, TableName};
 
-/// Gives one text for one database, however it was reached: a server starts at a microsecond of its
-/// own, and a database's object id is its own on the server. Any role may read both.
+/// The statement that identifies a database by a text, which is the same by every way to reach it:
+/// no two servers start at the same microsecond, and a database's object id is unique on its
+/// server. Any role may read both.
 ///
-/// Beside the text it gives what decides whether the database can be written. A transaction of ours
-/// is read-write whatever a role, a database or a pooler's session has as its default; a whole
-/// server that was set read-only, as hosts do when a disk is full, was meant to be.
+/// Beside the text it returns the facts that decide whether the database can be written. Our
+/// transactions are read-write, whatever default a role, a database or a pooler's session has. But
+/// a whole server that is set read-only, as hosts do when a disk is full, is read-only on purpose.
 pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oid::text, \
      current_setting('server_version_num')::int4 / 10000, pg_is_in_recovery(), \
      case current_setting('default_transaction_read_only') when 'on' then exists (\
@@ -30,20 +31,23 @@ pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oi
      has_database_privilege(oid, 'temporary'), oid::text \
      from pg_database where datname = current_database()";
 
-/// The cluster, which its standbys share, and its timeline, which ends
-/// where another server takes over or a backup is restored to a point in time.
+/// The statement that returns the history of a database: its cluster, which its standbys share, and
+/// the timeline, which ends when another server takes over or when a backup is restored to a point
+/// in time.
 ///
-/// Any role may call these functions unless somebody has revoked it. So it is asked outside of the
-/// transaction, which a refusal would end; without an answer one database is told from the others
-/// of its server alone.
+/// Any role may call these functions unless somebody has revoked the right. So the statement runs
+/// outside of the transaction, which a refusal would end. Without an answer the history has only
+/// the database's number on its server.
 pub const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
      from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
 
-/// A table a row, its parts as JSON; views of all kinds, and what an extension brought, only where
-/// they are asked for by name: the target has an extension's tables where and as its own version
-/// has them. `pg_index.indimmediate` leaves out deferrable keys, which cannot find a row again
-/// while they are violated. A collation that folds is somebody's own: those of the server have
-/// lower numbers.
+/// The statement that returns a row for each table, with the table's facts as JSON.
+///
+/// - Views of all kinds, and the tables of an extension, are returned only if they are listed by
+///   name: in the target, the tables of an extension are those of the version that is installed.
+/// - `pg_index.indimmediate` leaves out deferrable keys, which do not identify a row while they are
+///   violated.
+/// - A collation that folds is defined by a user. The server's own collations have lower numbers.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
     'kind', c.relkind,
@@ -154,9 +158,8 @@ where case
 end
 order by 1, 2"#;
 
-/// Reads the facts of the listed tables that exist, or of all in schema `public` but our own and
-/// those of extensions.
-/// One round trip beside that of the transaction's end.
+/// Reads the facts of the listed tables that exist, or of all tables in schema `public` except our
+/// own and those of extensions. It takes one round trip beside that of the transaction's end.
 pub async fn facts(
     session: &Session,
     tables: Option<&[TableName]>,
@@ -167,9 +170,10 @@ pub async fn facts(
             TargetTriggers::Fire => Ok(false),
             TargetTriggers::Auto | TargetTriggers::Suppress => {
                 let [attempt, answer] = triggers::may_suppress();
-                let (tried, told) = tokio::join!(session.batch(&attempt.text), session.ask(answer));
-                tried?;
-                Ok::<_, PostgresError>(told?[0].get(0))
+                let (attempt, rows) =
+                    tokio::join!(session.batch(&attempt.text), session.ask(answer));
+                attempt?;
+                Ok::<_, PostgresError>(rows?[0].get(0))
             }
         }
     };
@@ -187,11 +191,11 @@ pub async fn facts(
     Ok(Facts {
         may_suppress_triggers,
         keeps_triggers: policy == TargetTriggers::Suppress && !may_suppress_triggers,
-        ..read(unless_refused(history)?.first(), &identity[0], &rows)?
+        ..read_facts(unless_refused(history)?.first(), &identity[0], &rows)?
     })
 }
 
-/// The statement that gives the tables, a row each: schema, name, and the rest as JSON.
+/// The statement that returns the tables, a row each: schema, name, and the other facts as JSON.
 pub fn catalog(tables: Option<&[TableName]>) -> Statement {
     let listed = |part: fn(&TableName) -> &str| {
         tables.map(|all| all.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>())
@@ -201,7 +205,7 @@ pub fn catalog(tables: Option<&[TableName]>) -> Statement {
     Statement::rows(TABLES, [schemas.into(), names.into(), own.into()])
 }
 
-/// The history, which is not everybody's to see.
+/// Returns the history, or nothing if the role may not see it.
 fn unless_refused(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, PostgresError> {
     match history {
         Err(PostgresError::Refused(_)) => Ok(Vec::new()),
@@ -209,8 +213,12 @@ fn unless_refused(history: Result<Vec<Row>, PostgresError>) -> Result<Vec<Row>, 
     }
 }
 
-/// The facts, read from what the statements gave.
-pub fn read(history: Option<&Row>, identity: &Row, tables: &[Row]) -> Result<Facts, PostgresError> {
+/// Reads the facts from the answers of these statements.
+pub fn read_facts(
+    history: Option<&Row>,
+    identity: &Row,
+    tables: &[Row],
+) -> Result<Facts, PostgresError> {
     let history = history.map_or_else(String::new, |row| row.get(0));
     Ok(Facts {
         history: format!("{history} {}", identity.get::<String>(5)),
@@ -219,34 +227,34 @@ pub fn read(history: Option<&Row>, identity: &Row, tables: &[Row]) -> Result<Fac
         read_only: identity.get(3),
         no_temporary_tables: !identity.get::<bool>(4),
         major: u32::try_from(identity.get::<i32>(1)).unwrap_or(0),
-        tables: tables.iter().map(of_catalog).collect::<Result<_, _>>()?,
+        tables: tables.iter().map(read_table).collect::<Result<_, _>>()?,
         ..Facts::default()
     })
 }
 
-fn of_catalog(row: &Row) -> Result<(TableName, TableFacts), PostgresError> {
+fn read_table(row: &Row) -> Result<(TableName, TableFacts), PostgresError> {
     let stored: CatalogTable = serde_json::from_str(&row.get::<String>(2))?;
     let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
     Ok((name, stored.into_model()))
 }
 
-/// Which of the tables have no row, in one statement, under the limits that a transaction pins:
-/// a table that somebody has locked is told of in seconds.
-pub async fn empty(
+/// Returns the tables that have no row. It runs in a transaction for its time limit: a table that
+/// somebody has locked is reported within seconds.
+pub async fn empty_tables(
     session: &Session,
     tables: &[TableName],
 ) -> Result<BTreeSet<TableName>, PostgresError> {
     if tables.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let looks: Vec<String> = tables
+    let statements: Vec<String> = tables
         .iter()
         .enumerate()
         .map(|(at, name)| {
             format!("select {at} where not exists (select from {} limit 1)", sql::table(name))
         })
         .collect();
-    let text = looks.join(" union all ");
+    let text = statements.join(" union all ");
     let rows = session.alone(Purpose::Look, &text, []).await?;
     Ok(rows
         .iter()
@@ -254,23 +262,20 @@ pub async fn empty(
         .collect())
 }
 
-/// A table as the statement above writes it.
+/// A table in the form in which the statement `TABLES` returns it.
 #[derive(Deserialize)]
 struct CatalogTable {
     kind: Kind,
     storage: String,
     estimated_rows: u64,
-    columns: Vec<CatalogColumn>,
+    columns: Vec<Column>,
     keys: Vec<Vec<String>>,
     references: Vec<CatalogReference>,
     index_starts: Vec<String>,
     triggers: Vec<CatalogTrigger>,
     duties: Option<CatalogDuties>,
-    select: bool,
-    insert: bool,
-    update: bool,
-    delete: bool,
-    rows_hidden: bool,
+    #[serde(flatten)]
+    privileges: Privileges,
 }
 
 /// The letters of `pg_class.relkind`.
@@ -301,21 +306,6 @@ impl Kind {
 }
 
 #[derive(Deserialize)]
-struct CatalogColumn {
-    number: i16,
-    name: String,
-    type_oid: u32,
-    type_name: String,
-    base_type: Option<String>,
-    not_null: bool,
-    has_default: bool,
-    generated: bool,
-    serial: bool,
-    identity_always: bool,
-    folds: bool,
-}
-
-#[derive(Deserialize)]
 struct CatalogReference {
     schema: String,
     table: String,
@@ -336,18 +326,12 @@ impl CatalogTable {
         TableFacts {
             relation: self.kind.into_model(),
             storage: self.storage,
-            columns: self.columns.into_iter().map(CatalogColumn::into_model).collect(),
+            columns: self.columns,
             keys: self.keys,
             references: self.references.into_iter().map(CatalogReference::into_model).collect(),
             index_starts: self.index_starts,
             estimated_rows: self.estimated_rows,
-            privileges: Privileges {
-                select: self.select,
-                insert: self.insert,
-                update: self.update,
-                delete: self.delete,
-                rows_hidden: self.rows_hidden,
-            },
+            privileges: self.privileges,
             triggers: self.triggers.into_iter().map(CatalogTrigger::into_model).collect(),
             trigger_duties: self.duties.map(CatalogDuties::into_model).unwrap_or_default(),
             told_by_api: false,
@@ -355,25 +339,7 @@ impl CatalogTable {
     }
 }
 
-impl CatalogColumn {
-    fn into_model(self) -> Column {
-        Column {
-            number: self.number,
-            name: self.name,
-            type_oid: self.type_oid,
-            type_name: self.type_name,
-            base_type: self.base_type,
-            not_null: self.not_null,
-            has_default: self.has_default,
-            generated: self.generated,
-            serial: self.serial,
-            identity_always: self.identity_always,
-            folds: self.folds,
-        }
-    }
-}
-
-/// Which of the types, named as `format_type` names them, this database does not know.
+/// Returns the types that this database does not know. They are named as `format_type` prints them.
 pub async fn unknown_types(
     session: &Session,
     types: &BTreeSet<String>,

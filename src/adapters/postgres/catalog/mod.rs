@@ -1,8 +1,8 @@
-//! The tables of a database as its catalog tells of them.
+//! Reads the tables of a database from its catalog.
 //!
 //! - `describe`: the facts that planning needs
 //! - `triggers`: the triggers in these facts
-//! - `agreement`: holds a table to what was agreed on when the run began
+//! - `agreement`: checks that a table still has the columns that the run agreed on
 //! - `sequences`: the sequences that fill columns
 
 pub mod agreement;

@@ -1,4 +1,4 @@
-//! The sequences that fill the columns of tables: what they are, and how one is advanced.
+//! Reads the sequences that fill the columns of tables.
 
 use serde::Deserialize;
 
@@ -9,9 +9,10 @@ use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::sequence::{Filled, Sequence};
 use crate::engine::model::table::TableName;
 
-/// A sequence a row. An identity's depends on its column; a serial's, and one that several tables
-/// share, is found by the defaults that name it. `pg_sequence_last_value` refuses a role without
-/// privileges instead of saying nothing.
+/// The statement that returns a row for each sequence. The sequence of an identity depends on its
+/// column. The sequence of a serial, or one that several tables share, is found by the defaults
+/// that name it. `pg_sequence_last_value` fails for a role without privileges, so it is called only
+/// with them.
 const SEQUENCES: &str = r#"
 select n.nspname::text, s.relname::text, jsonb_build_object(
     'increment', q.seqincrement,
@@ -51,31 +52,32 @@ where (tn.nspname, t.relname) in (select * from unnest($1::text[], $2::text[]))
 group by s.oid, n.nspname, s.relname, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle
 order by 1, 2"#;
 
-/// The sequences of these tables, in the order of their names, with how far their columns are.
-pub async fn of_tables(
+/// Reads the sequences of these tables, in the order of their names, with the value that their
+/// columns have reached.
+pub async fn read_sequences(
     session: &Session,
     tables: &[TableName],
 ) -> Result<Vec<Sequence>, PostgresError> {
     let part = |part: fn(&TableName) -> &str| {
         tables.iter().map(|table| part(table).to_owned()).collect::<Vec<_>>()
     };
-    let asked = [part(TableName::schema).into(), part(TableName::name).into()];
-    let (begin, rows) = tokio::join!(session.begin(Purpose::Look), session.query(SEQUENCES, asked));
+    let names = [part(TableName::schema).into(), part(TableName::name).into()];
+    let (begin, rows) = tokio::join!(session.begin(Purpose::Look), session.query(SEQUENCES, names));
     begin?;
     let mut sequences = Vec::new();
-    let mut looks = Vec::new();
+    let mut statements = Vec::new();
     for row in rows? {
         let stored: CatalogSequence = serde_json::from_str(&row.get::<String>(2))?;
         let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
-        let (at, furthest, first) =
+        let (index, furthest, first) =
             (sequences.len(), stored.furthest_sql(), stored.first_sql(&name));
-        looks.push(format!("select {at}, {furthest}::int8, {first}::int8"));
+        statements.push(format!("select {index}, {furthest}::int8, {first}::int8"));
         sequences.push(stored.into_model(name));
     }
-    if !looks.is_empty() {
-        for row in session.query(&looks.join(" union all "), []).await? {
-            let at = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
-            if let Some(sequence) = sequences.get_mut(at) {
+    if !statements.is_empty() {
+        for row in session.query(&statements.join(" union all "), []).await? {
+            let index = usize::try_from(row.get::<i32>(0)).unwrap_or(usize::MAX);
+            if let Some(sequence) = sequences.get_mut(index) {
                 (sequence.reached, sequence.first) = (row.get(1), row.get(2));
             }
         }
@@ -84,7 +86,7 @@ pub async fn of_tables(
     Ok(sequences)
 }
 
-/// A sequence as the statement above writes it.
+/// A sequence in the form in which the statement `SEQUENCES` returns it.
 #[derive(Deserialize)]
 struct CatalogSequence {
     increment: i64,
@@ -108,25 +110,25 @@ struct CatalogColumn {
 }
 
 impl CatalogSequence {
-    /// The value furthest in its direction; none where no column holds whole numbers: a text's
-    /// greatest is another one.
+    /// The expression of the value of its columns that is furthest in its direction. A column that
+    /// holds no whole numbers does not count: the greatest text is not the greatest number.
     fn furthest_sql(&self) -> String {
-        let (of_rows, of_columns) =
+        let (row_function, column_function) =
             if self.increment < 0 { ("min", "least") } else { ("max", "greatest") };
         let column = |filled: &CatalogColumn| {
             let table = sql::table(&TableName::new(&filled.schema, &filled.table));
-            format!("(select {of_rows}({}) from {table})", sql::ident(&filled.column))
+            format!("(select {row_function}({}) from {table})", sql::ident(&filled.column))
         };
         let columns: Vec<String> =
             self.fills.iter().filter(|filled| filled.whole_number).map(column).collect();
         match columns.is_empty() {
             true => "null".to_owned(),
-            false => format!("{of_columns}({})", columns.join(", ")),
+            false => format!("{column_function}({})", columns.join(", ")),
         }
     }
 
-    /// The value that it is to begin with, if it gave none out. Only the sequence itself knows of a
-    /// `restart`.
+    /// The expression of the value with which it will begin, if it gave none out yet. Only the
+    /// sequence itself knows of a `restart`.
     fn first_sql(&self, name: &TableName) -> String {
         match (self.last, self.selectable) {
             (Some(_), _) => "null".to_owned(),

@@ -1,4 +1,4 @@
-//! The triggers of a table as the catalog tells of them.
+//! The triggers of a table, in the form in which the statement of `describe` returns them.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use crate::engine::model::facts::TriggerDuties;
 use crate::engine::model::table::TableName;
 use crate::engine::model::trigger::{TableTrigger, TriggerEvents, TriggerState};
 
-/// A trigger as the statement of `describe` writes it.
+/// A trigger of a table.
 #[derive(Deserialize)]
 pub struct CatalogTrigger {
     name: String,
@@ -30,8 +30,8 @@ enum CatalogTriggerState {
 }
 
 impl CatalogTrigger {
-    /// The model of the stored form. The bits of `pg_trigger.tgtype` are those of the server's
-    /// `catalog/pg_trigger.h`.
+    /// Returns the model of the trigger. The server's `catalog/pg_trigger.h` defines the bits of
+    /// `pg_trigger.tgtype`.
     pub fn into_model(self) -> TableTrigger {
         let Self { name, schema, function, state, kind } = self;
         let has = |bit: i16| kind & bit != 0;
@@ -52,7 +52,7 @@ impl CatalogTrigger {
     }
 }
 
-/// The duties of the server's own triggers, likewise.
+/// The duties of the server's own triggers of a table.
 #[derive(Deserialize)]
 pub struct CatalogDuties {
     deferrable_keys: bool,
@@ -67,7 +67,7 @@ struct CatalogName {
 }
 
 impl CatalogDuties {
-    /// The model of the stored form.
+    /// Returns the model of the duties.
     pub fn into_model(self) -> TriggerDuties {
         let Self { deferrable_keys, referenced, unlockable_parents } = self;
         let name = |CatalogName { schema, table }| TableName::new(schema, table);

@@ -29,5 +29,5 @@ pub async fn add_columns(
     let table = sql::table(&addition.table);
     let alter = format!("alter table {table} {}", columns.join(", "));
     let statements = [ALTER_LOCK_TIMEOUT, &alter].map(|text| Statement::write(text, []));
-    lease::run_under(session, schema, lease, statements).await
+    lease::run_with_proof(session, schema, lease, statements).await
 }

@@ -24,5 +24,5 @@ pub async fn advance(
          where coalesce(pg_sequence_last_value({name}::regclass) {behind} $1, true)"
     );
     // Nothing undoes an advance. So it is run once, and not in a transaction that may be replayed.
-    lease::run_under(session, schema, lease, [Statement::rows(text, [step.to.into()])]).await
+    lease::run_with_proof(session, schema, lease, [Statement::rows(text, [step.to.into()])]).await
 }

@@ -65,7 +65,7 @@ pub async fn rows(
         }
     }
     let tally = Tally { deleted: deleted.rows, ..Tally::default() };
-    history::count(session, schema, run, &shape.table, &tally).await?;
+    history::add_counts(session, schema, run, &shape.table, &tally).await?;
     session.commit().await?;
     Ok(deleted)
 }
@@ -141,7 +141,7 @@ async fn parts(
 }
 
 fn count(counted: &Row, _rows: usize) -> u64 {
-    u64::try_from(counted.get::<i64>(0)).unwrap_or(0)
+    counted.count(0)
 }
 
 /// The keys of those rows that are there and could go, locked as the last words say. It is a probe:

@@ -79,7 +79,7 @@ pub async fn retry(
     session.prepare("set constraints all deferred").await?;
     let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
     for shape in &shapes {
-        agreement::hold(session, shape, Side::Target).await?;
+        agreement::enforce(session, shape, Side::Target).await?;
     }
     // Without triggers nothing would hold a row that others point to.
     let suppresses = shapes.iter().any(|shape| shape.triggers == Firing::Suppress);
@@ -118,7 +118,7 @@ pub async fn retry(
     for table in &leaving {
         let Deletion { run, shape, .. } = *table.deletion;
         let tally = Tally { deleted: table.deleted, ..Tally::default() };
-        let rejects_left = history::count(session, schema, run, &shape.table, &tally).await?;
+        let rejects_left = history::add_counts(session, schema, run, &shape.table, &tally).await?;
         saved.push(Committed { tally, straight: false, rejects: rejects_left });
     }
     session.commit().await?;
@@ -386,6 +386,6 @@ async fn clear_rejected(
     rejects::clear(session, schema, lease.pipeline(), &shape.table, &keys).await?;
     let updated = (keys.len() as u64).saturating_sub(table.inserted);
     let tally = Tally { inserted: table.inserted, updated, ..Tally::default() };
-    let rejects_left = history::count(session, schema, run, &shape.table, &tally).await?;
+    let rejects_left = history::add_counts(session, schema, run, &shape.table, &tally).await?;
     Ok(Committed { tally, straight: false, rejects: rejects_left })
 }

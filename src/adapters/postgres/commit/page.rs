@@ -11,10 +11,10 @@ use super::under_lease::{Constraints, Destination, begin};
 use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
 use crate::adapters::postgres::rows::keys;
-use crate::adapters::postgres::state::rejects::{self, NewReject};
-use crate::adapters::postgres::state::{checkpoints, history, rewritten};
+use crate::adapters::postgres::state::{checkpoints, history, rejects, rewritten};
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Batch, Committed, RetriedRows, Saved};
 
@@ -66,12 +66,12 @@ async fn write(
     let WrittenPage { tally, straight, rejects } =
         refusals::write(session, shape, page, fresh, waiting).await?;
     if tally.rewritten > 0 {
-        session.ask(rewritten::recording(schema, lease.pipeline(), shape)).await?;
+        session.ask(rewritten::record_columns(schema, lease.pipeline(), shape)).await?;
     }
     let (saved, kept, counted) = tokio::join!(
         checkpoints::save_checkpoint(session, schema, lease, &shape.table, checkpoint),
         rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),
-        history::count(session, schema, run, &shape.table, &tally),
+        history::add_counts(session, schema, run, &shape.table, &tally),
     );
     saved?;
     kept?;
@@ -87,7 +87,7 @@ async fn clear_accepted(
     Destination { session, schema, lease, .. }: Destination<'_>,
     shape: &Shape,
     page: &Page,
-    refused: &[NewReject],
+    refused: &[RejectedRow],
     rejects: u64,
 ) -> Result<u64, PostgresError> {
     if rejects <= refused.len() as u64 {
@@ -118,7 +118,7 @@ pub async fn retry(
     let (cleared, kept, counted) = tokio::join!(
         rejects::clear(session, schema, lease.pipeline(), &shape.table, &gone),
         rejects::record(session, schema, lease.pipeline(), &shape.table, &rejects),
-        history::count(session, schema, run, &shape.table, &tally),
+        history::add_counts(session, schema, run, &shape.table, &tally),
     );
     cleared?;
     kept?;

@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use super::page;
 use super::under_lease::Destination;
 use crate::adapters::postgres::apply::{foreign_keys, stage, triggers, unstaged};
-use crate::adapters::postgres::catalog::agreement::{self, Holding};
+use crate::adapters::postgres::catalog::agreement::{self, Enforcement};
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::refusals::Waiting;
 use crate::adapters::postgres::rows::json_page;
@@ -69,7 +69,7 @@ async fn write_whole(
 ) -> Result<Option<Committed>, PostgresError> {
     let WholePage { run, shape, page, checkpoint } = whole;
     let Destination { session, schema, lease } = to;
-    let Holding { lock, count } = agreement::holding(shape, Side::Target);
+    let Enforcement { lock, count } = agreement::enforcement(shape, Side::Target);
     let suppresses = shape.triggers == Firing::Suppress;
     let written = "current_setting('syncline.inserted')::int8 \
         + current_setting('syncline.updated')::int8";
@@ -86,16 +86,16 @@ async fn write_whole(
             .expecting(serde_json::json!([{ "fires_nothing": suppresses }])),
     );
     steps.extend(writing(shape));
-    let recording = Step::from(rewritten::recording(schema, lease.pipeline(), shape));
+    let recording = Step::from(rewritten::record_columns(schema, lease.pipeline(), shape));
     steps.push(match is_staged(shape) {
         true => recording,
         false => recording.only(unstaged::STAGES),
     });
     if let Some(checkpoint) = checkpoint {
-        steps.push(checkpoints::saving(schema, lease, &shape.table, checkpoint)?.into());
+        steps.push(checkpoints::save_statement(schema, lease, &shape.table, checkpoint)?.into());
     }
     steps.extend([
-        Step::from(history::counting(schema, run, &shape.table, written, &counts(page.rows)))
+        Step::from(history::add_counts_to(schema, run, &shape.table, written, &counts(page.rows)))
             .expecting(serde_json::json!([{ "rejected": 0 }])),
         Step::new(COUNTED.to_owned(), Gives::Rows),
     ]);
@@ -107,8 +107,7 @@ async fn write_whole(
         Ok(answers) => answers,
     };
     let Some([.., Answer::Rows(counted)]) = answers.as_deref() else { return Ok(None) };
-    let count = |at: usize| u64::try_from(counted[0].get::<i64>(at)).unwrap_or(0);
-    let (inserted, updated, rewritten) = (count(0), count(1), count(2));
+    let [inserted, updated, rewritten] = [0, 1, 2].map(|column| counted[0].count(column));
     let unchanged = page.rows.saturating_sub(inserted + updated);
     let tally = Tally { inserted, updated, unchanged, rewritten, ..Tally::default() };
     Ok(Some(Committed { tally, straight: false, rejects: 0 }))
@@ -145,7 +144,8 @@ const COUNTED: &str = "select current_setting('syncline.inserted')::int8, \
     current_setting('syncline.updated')::int8, \
     coalesce(nullif(current_setting('syncline.rewritten', true), ''), '0')::int8";
 
-/// The page's counts as `history::counting` takes them, from the settings that the writing left.
+/// The expression of the page's counts, in the form of `format::counts_json`. It reads the settings
+/// that the writing steps leave.
 fn counts(rows: u64) -> String {
     let (inserted, updated) =
         ("current_setting('syncline.inserted')::int8", "current_setting('syncline.updated')::int8");

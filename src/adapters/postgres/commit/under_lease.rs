@@ -39,7 +39,7 @@ pub async fn begin(
     to.session.begin(Purpose::Write).await?;
     let (proved, held) = tokio::join!(
         lease::prove(to.session, to.schema, to.lease),
-        agreement::hold(to.session, shape, Side::Target),
+        agreement::enforce(to.session, shape, Side::Target),
     );
     proved?;
     held?;

@@ -62,7 +62,7 @@ pub async fn ranges(
     for row in session.alone(Purpose::Read, &text, parameters.0).await? {
         if let Some(digest) = digests.get_mut(read_index(&row)) {
             let sum = row.get::<String>(2).parse().expect("a sum of 64-bit numbers fits");
-            *digest = RangeDigest { rows: u64::try_from(row.get::<i64>(1)).unwrap_or(0), sum };
+            *digest = RangeDigest { rows: row.count(1), sum };
         }
     }
     Ok(digests)

@@ -1,13 +1,13 @@
-//! Rows that came over an API, as the lines that COPY would have made of the same values.
+//! Writes rows that came over an API as the lines that a COPY writes for the same values.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-/// A value as its type prints it; none for NULL.
+/// A value as its type prints it, or nothing for NULL.
 pub type Value<'a> = Option<Text<'a>>;
 
-/// A text of JSON, borrowed where it has no escapes.
+/// A text in JSON. It is borrowed if it has no escapes.
 #[derive(Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -39,7 +39,7 @@ pub fn text(values: &[Value<'_>], line: &mut Vec<u8>) {
     line.push(b'\n');
 }
 
-/// The letter that stands behind a backslash for this byte.
+/// Returns the letter that follows the backslash in the escape of a byte.
 fn escaped(byte: u8) -> Option<u8> {
     Some(match byte {
         b'\\' => b'\\',
@@ -53,8 +53,8 @@ fn escaped(byte: u8) -> Option<u8> {
     })
 }
 
-/// Adds a row in COPY's CSV form: a value is quoted where it has to be, which the empty text has to
-/// be, since nothing at all is NULL, and so has what would end the rows if it stood alone.
+/// Adds a row in COPY's CSV form. A value is quoted if it has a special character. The empty text
+/// is quoted too, since no text at all means NULL, and so is a lone `\.`, which would end the rows.
 pub fn csv(values: &[Value<'_>], line: &mut Vec<u8>) {
     for (place, value) in values.iter().enumerate() {
         if place > 0 {

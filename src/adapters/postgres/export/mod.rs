@@ -1,12 +1,18 @@
-//! A whole side read out as of one moment: one transaction over all tables, a COPY a table. Over an
-//! API there is no such transaction, and `pages` reads what a moment had.
+//! Exports all tables of a side as of one moment: in one transaction, with a COPY for each table.
+//! An API has no such transaction, so `pages` proves that the pages are of one moment.
 //!
-//! A table that has been truncated since the snapshot was taken looks empty in it. So the tables
-//! are locked first, in the mode in which any read locks them, and the snapshot comes after that.
+//! The tables are locked before the snapshot is taken, in the mode in which every read locks them.
+//! Otherwise:
 //!
-//! - `pages`, `moment`: the pages of a side over an API, and what tells that they are of one moment
-//! - `writer`, `statements`, `lines`: rows as SQL, CSV or JSON
-//! - `fault`, `progress`: what goes wrong, and how far it is
+//! 1. the snapshot is taken;
+//! 2. somebody truncates a table;
+//! 3. the snapshot shows that table as empty.
+//!
+//! The files of this folder:
+//!
+//! - `pages`, `moment`: the pages of a side over an API, and the proof that they are of one moment
+//! - `writer`, `statements`, `lines`: write rows as SQL, CSV or JSON
+//! - `fault`, `progress`: the faults of an export, and its progress
 
 mod fault;
 mod lines;
@@ -34,26 +40,26 @@ use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::export::{Consistency, ExportSide, Format, Output, Part, Snapshot};
-use fault::{of_either_side, unreadable};
+use fault::{reword_for_export, unreadable};
 use pages::PagedSnapshot;
 use progress::{REPORT_EVERY_ROWS, report_progress};
 use writer::Writer;
 
-/// The number of bytes that are handed on at once.
+/// The number of bytes that are written to the output together.
 const CHUNK: usize = 256 << 10;
 
-/// A Postgres database that is read out.
+/// A Postgres database that is exported.
 pub struct PostgresExport {
     pool: Pool,
 }
 
 impl PostgresExport {
-    /// A pipeline's source.
+    /// Returns the export of a pipeline's source.
     pub fn of_source(database: Database, meter: Meter) -> Self {
         Self { pool: Pool::new(database, meter, Step::ConnectSource) }
     }
 
-    /// A pipeline's target.
+    /// Returns the export of a pipeline's target.
     pub fn of_target(database: Database, meter: Meter) -> Self {
         Self { pool: Pool::new(database, meter, Step::ConnectTarget) }
     }
@@ -64,7 +70,7 @@ impl ExportSide for PostgresExport {
     async fn describe(&self, tables: Option<&[TableName]>) -> Result<Facts, Fault> {
         let call = self.pool.call(Step::Read, None).await?;
         let facts = describe::facts(&call, tables, TargetTriggers::Fire).await;
-        call.end(facts).map_err(of_either_side)
+        call.end(facts).map_err(reword_for_export)
     }
 
     async fn snapshot(&self, parts: &[Part]) -> Result<Box<dyn Snapshot>, Fault> {
@@ -78,7 +84,7 @@ impl ExportSide for PostgresExport {
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
         let session = self.pool.take().await?;
-        sequences::of_tables(&session, tables).await.map_err(unreadable)
+        sequences::read_sequences(&session, tables).await.map_err(unreadable)
     }
 
     fn tail(&self, steps: &[SequenceStep]) -> String {
@@ -86,8 +92,8 @@ impl ExportSide for PostgresExport {
     }
 }
 
-/// Locks and begins; says the encoding that all text comes in. A table is locked by a call of its
-/// own, so that the one that somebody holds is named.
+/// Begins the transaction and locks the tables. Returns the encoding of all text. Each table is
+/// locked by a statement of its own, so that the fault names the table that somebody else locks.
 async fn begin(session: &Session, parts: &[Part]) -> Result<String, Fault> {
     session.begin(Purpose::Export).await.map_err(unreadable)?;
     for part in parts.iter().filter(|part| part.relation.is_table()) {
@@ -104,7 +110,7 @@ fn rows_of(part: &Part) -> String {
     sql::rows_of(&part.table, part.relation)
 }
 
-/// One transaction, open until its end.
+/// A snapshot of all tables, in one transaction.
 struct PostgresSnapshot {
     session: Session,
     encoding: String,
@@ -128,9 +134,9 @@ impl Snapshot for PostgresSnapshot {
     ) -> Result<u64, Fault> {
         let text = copy_sql(part, format);
         let mut stream = pin!(self.session.copy_out(&text).await.map_err(unreadable)?);
-        let mut writer = Writer::of(part, format, self.encoding == "UTF8");
-        // No deadline: a condition may pass over rows for as long as it likes, and the kernel asks
-        // whether the server is still there.
+        let mut writer = Writer::new(part, format, self.encoding == "UTF8");
+        // There is no deadline: a condition may skip rows for any time, and the kernel's keepalive
+        // finds out if the server is gone.
         while let Some(message) =
             stream.try_next().await.map_err(|error| unreadable(error.into()))?
         {
@@ -154,7 +160,7 @@ impl Snapshot for PostgresSnapshot {
     }
 }
 
-/// The rows of a part. A row as JSON is made by the server, which knows which values are numbers.
+/// The COPY of a part's rows. The server builds JSON rows, since it knows which values are numbers.
 fn copy_sql(part: &Part, format: Format) -> String {
     let columns = sql::prefixed("r.", part.columns.iter().map(|column| column.name.as_str()));
     let filter = part.filter.as_deref().map(sql::condition);

@@ -1,24 +1,25 @@
-//! A moment of several tables where none can be held: which versions of rows there were, so that
-//! rows that are read later, in any number of calls, are known to be those or not.
+//! A moment of several tables, where no snapshot can be held: the row versions that existed then.
+//! They show whether rows that are read later, in any number of calls, are the rows of that moment.
 //!
-//! A version of a row has a name of its own: its table, its place (`ctid`) and the transaction that
-//! wrote it (`xmin`). No other version ever has the same three, and what one holds never changes:
-//! an update makes another. So:
+//! A row version is identified by its table, its place (`ctid`) and the transaction that wrote it
+//! (`xmin`). No other version ever has the same three, and the values of a version never change,
+//! since an update makes another version. So:
 //!
-//! 1. one statement counts the versions of all tables and sums up the hashes of their names; it has
-//!    one snapshot;
-//! 2. the pages tell the same of the versions whose rows they give, each at a time of its own;
-//! 3. where both are equal, the pages gave the very versions that the statement saw, and so its
-//!    rows, whatever was written meanwhile. Where one was updated or deleted before its page was
-//!    read, it is missing, and where one that was written later was read, even if it is gone again
-//!    by now, there is one too many.
+//! 1. one statement with one snapshot counts the versions of all tables, and adds up the hashes of
+//!    their identities;
+//! 2. each page, read at a later time, gives the count and the sum for its own versions;
+//! 3. if both are equal, the pages have exactly the versions that the statement saw, and so the
+//!    rows of the moment, whatever was written meanwhile. A version that was updated or deleted
+//!    before its page was read would be missing. A version that was written later and read would be
+//!    one too many, even if it is deleted again by now.
 //!
-//! Rows before and after are therefore not compared: a row that is inserted and deleted between two
-//! looks would be in neither, and in a page. What is inserted meanwhile is passed over by the
-//! pages, so that it stands in no one's way; that only spares attempts, and nothing rests on it.
-//! Equal sums of hashes are evidence, not proof, here as for a quiet table. What a value is printed
-//! as may change without another version: by a new name of an enum's label, or of what a `regclass`
-//! points to. That is not noticed.
+//! A comparison of the tables before and after would prove less: a row that is inserted, read by a
+//! page and deleted would be in neither. The pages skip rows that were inserted meanwhile. That
+//! spares attempts, but the proof does not need it.
+//!
+//! Two limits are accepted. Equal sums of hashes are evidence, not proof, as for a quiet table. And
+//! the text of a value may change without a new version, if an enum's label is renamed, or the
+//! object to which a `regclass` points. That is not noticed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,26 +33,26 @@ use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::export::Part;
 
-/// The hash of the name of a version, of the row `r`.
+/// The expression of the hash of a version's identity, for the row `r`.
 pub const VERSION: &str = "hashtextextended(concat(r.tableoid, r.ctid, r.xmin), 0)";
 
 /// The tables as they were at one moment.
 pub struct Moment {
-    /// When it was, among the transactions; none where no row was there.
+    /// The position of the moment among the transactions, if any table had rows.
     pub point: Option<Point>,
-    /// The encoding that all text comes in.
+    /// The encoding of all text.
     pub encoding: String,
     /// The pieces of the tables that had rows, in the order in which the server reads them.
     pieces: BTreeMap<TableName, Vec<Piece>>,
 }
 
 impl Moment {
-    /// The pieces of a table: none where it was empty, several where it has partitions.
+    /// Returns the pieces of a table: none if it was empty, several if it has partitions.
     pub fn pieces(&self, table: &TableName) -> &[Piece] {
         self.pieces.get(table).map_or(&[], Vec::as_slice)
     }
 
-    /// Says whether a table had other versions than at another moment.
+    /// Says whether a table's versions differ between this moment and another one.
     pub fn differs(&self, other: &Self, table: &TableName) -> bool {
         let versions = |moment: &Self| -> BTreeMap<TableName, Versions> {
             moment.pieces(table).iter().map(|piece| (piece.name.clone(), piece.versions)).collect()
@@ -60,32 +61,32 @@ impl Moment {
     }
 }
 
-/// A holder of rows of a table: the table itself, or one of its partitions.
+/// A piece of a table that holds rows: the table itself, or one of its partitions.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// Its name.
+    /// The name of the piece.
     pub name: TableName,
-    /// Its versions.
+    /// The row versions in the piece.
     pub versions: Versions,
-    /// Its length in blocks: no row of the moment lies behind them.
+    /// The length in blocks: no row of the moment lies behind them.
     pub blocks: u64,
-    /// Its size on the disk, with its large values.
+    /// The size on the disk, with large values.
     pub bytes: u64,
-    /// A text that stays as long as none of its columns is altered, renamed or dropped.
+    /// A text that changes if a column is altered, renamed or dropped.
     pub shape: String,
 }
 
-/// A number of versions, and the sum of the hashes of their names.
+/// A number of row versions, and the sum of the hashes of their identities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
-    /// The number of rows.
+    /// The number of versions.
     pub count: u64,
-    /// The sum.
+    /// The sum of the hashes.
     pub sum: i128,
 }
 
 impl Versions {
-    /// These and others.
+    /// Adds other versions to these.
     pub fn and(self, other: Self) -> Self {
         Self { count: self.count + other.count, sum: self.sum.wrapping_add(other.sum) }
     }
@@ -94,13 +95,13 @@ impl Versions {
 /// A place among the transactions, as a snapshot has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// The first number that no transaction had ended with.
+    /// The number after that of the last transaction that had ended.
     next: i64,
-    /// The numbers below it that were still open.
+    /// The lower numbers of transactions that were still open.
     open: Vec<i64>,
 }
 
-/// The count of numbers that a row's own one goes through before it begins anew.
+/// The count of transaction numbers in a row, before they begin again from the first.
 const NUMBERS: i64 = 1 << 32;
 
 impl Point {
@@ -112,9 +113,8 @@ impl Point {
         Some(Self { next, open: open.map(|number| number.parse().ok()).collect::<Option<_>>()? })
     }
 
-    /// The condition that a row, `r`, was not inserted since: neither by a transaction with a
-    /// number from then till now, nor by one that was open then. A row tells but the lower half of
-    /// a number.
+    /// The condition that a row, `r`, was not inserted since then: neither by a transaction that
+    /// began later, nor by one that was open then. A row has only the lower half of a number.
     pub fn before(&self) -> String {
         let Self { next, open } = self;
         let low = |number: i64| number.rem_euclid(NUMBERS);
@@ -131,22 +131,22 @@ impl Point {
     }
 }
 
-/// Looks at all tables in one call and one snapshot; at those rows alone that are older than a
-/// point, if there is one.
-pub async fn look(
+/// Reads the moment of all tables in one call and one snapshot. With a point, it reads only the
+/// rows that are older than the point.
+pub async fn read_moment(
     session: &Session,
     parts: &[Part],
     older_than: Option<&Point>,
 ) -> Result<Moment, PostgresError> {
     let parts = once_each(parts);
     let locks: Vec<String> = parts.iter().map(|part| lock(&part.table, part.relation)).collect();
-    let look = look_sql(&parts, older_than);
+    let statement = moment_sql(&parts, older_than);
     let (begin, locked, rows) = tokio::join!(
         session.begin(Purpose::Read),
-        locked(session, &locks),
-        session.query(&look, [])
+        lock_all(session, &locks),
+        session.query(&statement, [])
     );
-    // Also of what failed, which the next call would run again.
+    // A failed transaction is rolled back too, or the next call would run it again.
     session.roll_back().await?;
     begin?;
     locked?;
@@ -159,7 +159,7 @@ pub async fn look(
         let part = usize::try_from(at).ok().and_then(|at| parts.get(at));
         let part = part.ok_or_else(|| script::unreadable("a moment"))?;
         moment.point = Point::parse(&row.get::<String>(0));
-        let piece = piece(row).ok_or_else(|| script::unreadable("a moment"))?;
+        let piece = read_piece(row).ok_or_else(|| script::unreadable("a moment"))?;
         moment.pieces.entry(part.table.clone()).or_default().push(piece);
     }
     if moment.point.is_none() && !moment.pieces.is_empty() {
@@ -168,7 +168,7 @@ pub async fn look(
     Ok(moment)
 }
 
-/// Which of the tables have rows on other servers.
+/// Returns the tables that have rows on other servers.
 pub async fn with_foreign_rows(
     session: &Session,
     parts: &[Part],
@@ -187,7 +187,8 @@ pub async fn with_foreign_rows(
     Ok(rows.iter().filter_map(named).collect())
 }
 
-/// Keeps a table from being altered until the call is over, as reading it does anyway.
+/// The statement that keeps a table from being altered until the transaction ends, as reading the
+/// table does anyway.
 pub fn lock(table: &TableName, relation: Relation) -> String {
     match relation.is_table() {
         true => format!("lock table {} in access share mode", sql::rows_of(table, relation)),
@@ -195,7 +196,8 @@ pub fn lock(table: &TableName, relation: Relation) -> String {
     }
 }
 
-/// A digest of a table's columns: another text once one is altered, renamed or dropped.
+/// The expression of a digest of a table's columns. It changes if a column is altered, renamed or
+/// dropped.
 pub fn shape_sql(table: &str) -> String {
     format!(
         "(select coalesce(md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' \
@@ -204,14 +206,14 @@ pub fn shape_sql(table: &str) -> String {
     )
 }
 
-async fn locked(session: &Session, locks: &[String]) -> Result<(), PostgresError> {
+async fn lock_all(session: &Session, locks: &[String]) -> Result<(), PostgresError> {
     match locks.is_empty() {
         true => Ok(()),
         false => session.batch(&locks.join(";")).await,
     }
 }
 
-/// A table may have two parts.
+/// Returns one part of each table. A table may have two parts.
 fn once_each(parts: &[Part]) -> Vec<&Part> {
     let mut tables: Vec<&Part> = Vec::new();
     for part in parts {
@@ -222,13 +224,13 @@ fn once_each(parts: &[Part]) -> Vec<&Part> {
     tables
 }
 
-/// A row a piece, and one at least.
-fn look_sql(parts: &[&Part], older_than: Option<&Point>) -> String {
-    let looks: Vec<String> =
+/// The statement of a moment: a row for each piece, and one row at least.
+fn moment_sql(parts: &[&Part], older_than: Option<&Point>) -> String {
+    let tables: Vec<String> =
         parts.iter().enumerate().map(|(at, part)| table_sql(at, part, older_than)).collect();
-    let tables = match looks.is_empty() {
+    let tables = match tables.is_empty() {
         true => "(select null::int4 as part, null::int8 as number where false)".to_owned(),
-        false => format!("({})", looks.join(" union all ")),
+        false => format!("({})", tables.join(" union all ")),
     };
     format!(
         "select s.now::text, case current_setting('server_encoding') \
@@ -238,7 +240,8 @@ fn look_sql(parts: &[&Part], older_than: Option<&Point>) -> String {
     )
 }
 
-/// A partition is known by its rows, and comes where the server comes to its first one.
+/// The statement of one table's pieces, with their rows. Partitions come in the order in which the
+/// server reads their first rows.
 fn table_sql(at: usize, part: &Part, older_than: Option<&Point>) -> String {
     let mut conditions: Vec<String> = older_than.map(Point::before).into_iter().collect();
     conditions.extend(part.filter.as_deref().map(sql::condition));
@@ -258,7 +261,7 @@ fn table_sql(at: usize, part: &Part, older_than: Option<&Point>) -> String {
     )
 }
 
-fn piece(row: &Row) -> Option<Piece> {
+fn read_piece(row: &Row) -> Option<Piece> {
     let number = |at: usize| u64::try_from(row.get::<i64>(at)).ok();
     Some(Piece {
         name: TableName::new(row.get::<String>(4), row.get::<String>(5)),
@@ -274,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_says_who_was_open_and_who_comes_next() {
+    fn a_snapshot_names_the_open_transactions_and_the_next_one() {
         for (text, next, open) in [
             ("10:10:", 10, &[][..]),
             ("10:20:10,14", 20, &[10, 14]),
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_tells_the_lower_half_of_a_number() {
+    fn a_row_has_only_the_lower_half_of_a_number() {
         let point = Point { next: (1 << 32) + 4, open: vec![(1 << 32) - 6, (1 << 32) + 3] };
         let condition = point.before();
         assert!(condition.contains("- 4 + 4294967296) % 4294967296 >="), "{condition}");

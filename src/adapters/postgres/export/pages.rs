@@ -53,7 +53,7 @@ impl PagedSnapshot {
         if let Some(table) = foreign.first() {
             return Err(no_versions(table));
         }
-        let moment = match moment::look(&session, parts, None).await {
+        let moment = match moment::read_moment(&session, parts, None).await {
             Err(error @ PostgresError::Refused(_)) => {
                 survey_one_by_one(&session, parts, error).await?
             }
@@ -133,7 +133,7 @@ impl PagedSnapshot {
     /// Builds the fault for a changed table, and names other tables that have changed by now.
     async fn changed_meanwhile(&self, table: &TableName) -> Fault {
         let point = self.moment.point.as_ref();
-        let now = moment::look(&self.session, &self.parts, point).await.ok();
+        let now = moment::read_moment(&self.session, &self.parts, point).await.ok();
         let mut others: Vec<String> = Vec::new();
         for other in self.parts.iter().map(|part| &part.table).filter(|other| *other != table) {
             let name = other.to_string();
@@ -174,7 +174,7 @@ impl Snapshot for PagedSnapshot {
         format: Format,
         output: &mut dyn Output,
     ) -> Result<u64, Fault> {
-        let mut writer = Writer::of(part, format, true);
+        let mut writer = Writer::new(part, format, true);
         if format == Format::Csv {
             let names: Vec<Value<'_>> =
                 part.columns.iter().map(|column| Some(Text::from(column.name.as_str()))).collect();
@@ -207,10 +207,10 @@ async fn survey_one_by_one(
         return Err(fault);
     }
     for part in parts {
-        let looked = moment::look(session, std::slice::from_ref(part), None).await;
+        let looked = moment::read_moment(session, std::slice::from_ref(part), None).await;
         looked.map_err(|error| too_long(error).of_table(&part.table))?;
     }
-    moment::look(session, parts, None).await.map_err(too_long)
+    moment::read_moment(session, parts, None).await.map_err(too_long)
 }
 
 /// A place in a table: what follows it is still to be read.

@@ -1,9 +1,9 @@
-//! The text of a file of SQL. `psql -f` runs it, twice without harm: each statement inserts rows,
-//! or updates those that are there and differ.
+//! Writes an export as a file of SQL statements. `psql -f` runs it, twice without harm: each
+//! statement inserts rows, and updates existing rows that differ.
 //!
-//! A value is a literal made of its text, which the server reads as a value of the column's type. A
-//! value with control characters is written with escapes, so that a row is a line: what carries the
-//! file may change the ends of lines.
+//! A value is written as a literal of its text, which the server reads as a value of the column's
+//! type. Control characters are escaped, so that each row is a line: a tool that transfers the file
+//! may change newlines.
 
 use std::fmt::Write as _;
 
@@ -12,17 +12,16 @@ use crate::adapters::postgres::sql;
 use crate::engine::model::sequence::SequenceStep;
 use crate::engine::ports::export::{Part, Pass};
 
-/// After how many rows a statement ends: enough for the server to have little to do beside the
-/// rows.
+/// The most rows of one statement. With so many, the cost of the statement itself is small.
 const MOST_ROWS: usize = 1_000;
 
-/// After how many bytes it ends: whoever restores holds a statement and what is read of it in
-/// memory.
+/// The number of bytes after which a statement ends. The restore holds a statement and its parsed
+/// form in memory.
 const MOST_BYTES: usize = 1 << 20;
 
-/// The head of a file. Everything is set for the transaction alone. The search path stays the
-/// role's own: all names here are told in full, and the tables' triggers may name others without a
-/// schema.
+/// Builds the head of a file. All settings are for its transaction alone. The search path stays the
+/// role's own: all names in the file have a schema, and the tables' triggers may use names without
+/// one.
 pub fn head(encoding: &str, notes: &[String]) -> String {
     let mut text = String::from(
         "-- Written by syncline export. It may be restored twice:\n\
@@ -49,8 +48,7 @@ pub fn head(encoding: &str, notes: &[String]) -> String {
     text
 }
 
-/// The tail of a file. `setval` is not undone where the commit fails, and does no harm then: it
-/// skips values.
+/// Builds the tail of a file. If the commit fails, `setval` is not undone, which only skips values.
 pub fn tail(steps: &[SequenceStep]) -> String {
     let rows: Vec<String> = steps
         .iter()
@@ -74,26 +72,27 @@ pub fn tail(steps: &[SequenceStep]) -> String {
     )
 }
 
-/// A name may hold a line's end, behind which the comment would be a statement.
+/// Replaces control characters by spaces. A name may hold a newline, after which the rest of a
+/// comment would be a statement.
 fn on_one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// The statements of one part, written row by row.
+/// Writes the statements of one part, row by row.
 pub struct Statements<'a> {
     part: &'a Part,
     rows: usize,
     bytes: usize,
-    any: bool,
+    has_title: bool,
 }
 
 impl<'a> Statements<'a> {
-    /// The statements of a part, of which nothing is written yet.
-    pub fn of(part: &'a Part) -> Self {
-        Self { part, rows: 0, bytes: 0, any: false }
+    /// Begins the statements of a part.
+    pub fn new(part: &'a Part) -> Self {
+        Self { part, rows: 0, bytes: 0, has_title: false }
     }
 
-    /// Adds a row as COPY writes it in text.
+    /// Adds a row, which is given in COPY's text form.
     pub fn row(&mut self, row: &[u8], out: &mut Vec<u8>) -> Result<(), BadFrame> {
         if self.rows == MOST_ROWS || self.bytes >= MOST_BYTES {
             self.close(out);
@@ -137,15 +136,15 @@ impl<'a> Statements<'a> {
     fn open(&mut self, out: &mut Vec<u8>) {
         let Part { table, columns, pass, .. } = self.part;
         let mut text = String::new();
-        if !self.any {
-            let what = match pass {
+        if !self.has_title {
+            let omission = match pass {
                 Pass::Whole => "",
                 Pass::First => ", without what points to rows that come later",
             };
-            let _ = writeln!(text, "\n-- {}{what}", on_one_line(&table.to_string()));
-            self.any = true;
+            let _ = writeln!(text, "\n-- {}{omission}", on_one_line(&table.to_string()));
+            self.has_title = true;
         }
-        // A value is inserted into an identity that is generated always only where that is said.
+        // An identity that is generated always takes a value only with this clause.
         let overriding = columns.iter().any(|column| column.serial || column.identity_always);
         let _ = writeln!(
             text,
@@ -157,8 +156,8 @@ impl<'a> Statements<'a> {
         out.extend_from_slice(text.as_bytes());
     }
 
-    /// The clause for rows that are there. Those that are equal in every byte are left alone, so
-    /// that no trigger fires for them.
+    /// Ends a statement with the clause for rows that exist already. A row that is equal in every
+    /// byte is not updated, so that no trigger fires for it.
     fn close(&mut self, out: &mut Vec<u8>) {
         let Part { columns, key, pass, .. } = self.part;
         let others: Vec<&str> = columns
@@ -188,8 +187,8 @@ impl<'a> Statements<'a> {
     }
 }
 
-/// A value of COPY's text as a literal. COPY escapes backslashes and these control characters, and
-/// no others (PostgreSQL documentation, COPY, "Text Format").
+/// Writes a value of COPY's text form as a literal. COPY escapes backslashes and these control
+/// characters, and no others (PostgreSQL documentation, COPY, "Text Format").
 fn literal(value: &[u8], out: &mut Vec<u8>) {
     if value == b"\\N" {
         out.extend_from_slice(b"null");
@@ -206,7 +205,7 @@ fn literal(value: &[u8], out: &mut Vec<u8>) {
         match (byte, has_controls) {
             (b'\'', _) => out.extend_from_slice(b"''"),
             (b'\\', false) => out.extend(letters.next()),
-            // The same escapes mean the same there, but for one.
+            // A literal has the same escapes, except for this one.
             (b'\\', true) => match letters.next() {
                 Some(b'v') => out.extend_from_slice(b"\\x0B"),
                 other => {
@@ -220,8 +219,9 @@ fn literal(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
 }
 
-/// A row as JSON, from COPY's text. Within a JSON text a control character stands between its parts
-/// alone, as in a document of type json that was written over several lines: it becomes a space.
+/// Writes a row of JSON, which is given in COPY's text form, as one line. JSON has control
+/// characters only between its tokens, as in a `json` document of several lines. They become
+/// spaces.
 pub fn json_line(message: &[u8], out: &mut Vec<u8>) {
     let mut letters = message.strip_suffix(b"\n").unwrap_or(message).iter();
     while let Some(&byte) = letters.next() {

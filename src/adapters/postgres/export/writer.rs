@@ -1,4 +1,4 @@
-//! Writes the rows of an exported table: the messages of a COPY, turned into a format.
+//! Writes the rows of an exported table in the format of the export.
 
 use super::fault::unreadable;
 use super::statements::{self, Statements};
@@ -8,35 +8,35 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
 use crate::engine::ports::export::{Format, Part};
 
-/// Turns a COPY's messages into lines: a row each, after the line of names in CSV.
+/// Turns the messages of a COPY into lines: one for each row, in CSV after a line of names.
 pub struct Writer<'a> {
     form: Form<'a>,
     /// The number of rows so far.
     pub rows: u64,
-    /// The bytes that are written and not handed on.
+    /// The bytes that are not written to the output yet.
     pub chunk: Vec<u8>,
 }
 
 enum Form<'a> {
     Sql(Box<Statements<'a>>),
-    Csv { named: bool },
+    Csv { has_names: bool },
     Jsonl { is_utf8: bool },
     Copy,
 }
 
 impl<'a> Writer<'a> {
-    /// Nothing is written yet.
-    pub fn of(part: &'a Part, format: Format, is_utf8: bool) -> Self {
+    /// Begins the rows of a part.
+    pub fn new(part: &'a Part, format: Format, is_utf8: bool) -> Self {
         let form = match format {
-            Format::Sql => Form::Sql(Box::new(Statements::of(part))),
-            Format::Csv => Form::Csv { named: false },
+            Format::Sql => Form::Sql(Box::new(Statements::new(part))),
+            Format::Csv => Form::Csv { has_names: false },
             Format::Jsonl => Form::Jsonl { is_utf8 },
             Format::Copy => Form::Copy,
         };
         Self { form, rows: 0, chunk: Vec::new() }
     }
 
-    /// The format.
+    /// Returns the format of the export.
     pub fn format(&self) -> Format {
         match self.form {
             Form::Sql(_) => Format::Sql,
@@ -46,15 +46,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Adds a message.
+    /// Adds a message of the COPY.
     pub fn message(&mut self, message: &[u8]) -> Result<(), Fault> {
         match &mut self.form {
-            Form::Csv { named: named @ false } => {
-                *named = true;
+            Form::Csv { has_names: has_names @ false } => {
+                *has_names = true;
                 self.chunk.extend_from_slice(message);
                 return Ok(());
             }
-            Form::Csv { named: true } | Form::Copy => self.chunk.extend_from_slice(message),
+            Form::Csv { has_names: true } | Form::Copy => self.chunk.extend_from_slice(message),
             Form::Sql(statements) => {
                 let row = copy_frames::row_of_message(Encoding::Text, message);
                 let written = statements.row(row.unwrap_or_default(), &mut self.chunk);
@@ -71,7 +71,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// No message follows.
+    /// Ends the rows of the part.
     pub fn end(&mut self) {
         if let Form::Sql(statements) = &mut self.form {
             statements.end(&mut self.chunk);
@@ -79,7 +79,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// JSON is UTF-8, and the bytes of a database without an encoding need not be.
+/// The fault of a row that is not UTF-8, as JSON has to be. A database without an encoding may hold
+/// any bytes.
 fn not_utf8() -> Fault {
     Fault::new(
         Step::Read,

@@ -15,8 +15,9 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::rows::{copy_frames, keys};
 use crate::adapters::postgres::script::Halving;
-use crate::adapters::postgres::state::rejects::NewReject;
+use crate::adapters::postgres::state::rejects::rejected_row;
 use crate::engine::model::page::Page;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
@@ -29,9 +30,9 @@ pub const MOST_REJECTED: usize = 1_000;
 pub struct HalvedPage {
     pub tally: Tally,
     /// Those that break a rule.
-    pub broken: Vec<NewReject>,
+    pub broken: Vec<RejectedRow>,
     /// Those that wait for another row.
-    pub waiting: Vec<NewReject>,
+    pub waiting: Vec<RejectedRow>,
 }
 
 /// Writes the rows that the target takes, and gives the others. The whole page has been refused
@@ -68,7 +69,7 @@ pub async fn halves(
             };
             if range.len() == 1 {
                 let key = keys::row_key(shape, &page.bytes[rows[range.start].clone()])?;
-                halved.broken.push(NewReject::new(key, &refused));
+                halved.broken.push(rejected_row(key, &refused));
             } else if let Some(ReasonedSplit { rest, rejects }) =
                 waiting_rows::take_out(session, shape, &part, &refused).await?
             {
@@ -91,7 +92,7 @@ pub async fn halves(
 
 impl HalvedPage {
     /// Adds what came of a part without the rows that wait.
-    fn add(&mut self, rest: Self, mut waiting: Vec<NewReject>) {
+    fn add(&mut self, rest: Self, mut waiting: Vec<RejectedRow>) {
         self.tally += rest.tally;
         self.broken.extend(rest.broken);
         self.waiting.append(&mut waiting);

@@ -19,8 +19,9 @@ use super::rows::keys::SplitPage;
 use super::script::Halving;
 use super::sql::refusal::Refused;
 use super::sql::transaction::PART;
-use super::state::rejects::NewReject;
+use super::state::rejects::rejected_row;
 use crate::engine::model::page::Page;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use halving::HalvedPage;
@@ -55,7 +56,7 @@ pub async fn write(
             return Err(lock_error);
         };
         let refusal = lock_error.refusal()?;
-        rejects.extend(removed.into_iter().map(|key| NewReject::new(key, &refusal)));
+        rejects.extend(removed.into_iter().map(|key| rejected_row(key, &refusal)));
         page = rest;
     }
     let written = write_unlocked(session, shape, &page, fresh, waiting).await?;
@@ -78,12 +79,12 @@ pub struct WrittenPage {
     /// They were copied straight into the table.
     pub straight: bool,
     /// The rows that are to be rejected.
-    pub rejects: Vec<NewReject>,
+    pub rejects: Vec<RejectedRow>,
 }
 
 impl WrittenPage {
     /// Adds rows that were left out before.
-    fn with_rejected(mut self, mut left: Vec<NewReject>) -> Self {
+    fn with_rejected(mut self, mut left: Vec<RejectedRow>) -> Self {
         self.tally.rejected += left.len() as u64;
         self.rejects.append(&mut left);
         self

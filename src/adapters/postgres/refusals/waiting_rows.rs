@@ -22,10 +22,10 @@ use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::rows::keys::{self, SplitPage};
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::postgres::sql::transaction::{HASHES, PART};
-use crate::adapters::postgres::state::rejects::NewReject;
 use crate::engine::model::facts::Reference;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::trigger::Firing;
 use crate::engine::ports::Orphans;
@@ -51,7 +51,7 @@ pub struct ReasonedSplit {
     /// The page with the other rows.
     pub rest: Page,
     /// The rows that the page lost, with their reasons.
-    pub rejects: Vec<NewReject>,
+    pub rejects: Vec<RejectedRow>,
 }
 
 /// Takes the rows out of a refused page that wait in vain; none where another rule was broken, or
@@ -182,7 +182,7 @@ impl WaitingRows {
         let reject = |(key, place): (RowKey, &usize)| {
             let (Constraint { code, words: (start, end), .. }, need) = all[*place];
             let reason = format!("{start}{}{end}", need.shown);
-            NewReject { key, code: code.code().to_owned(), reason }
+            RejectedRow { key, code: code.code().to_owned(), reason }
         };
         let rejects = removed.into_iter().zip(vain.values()).map(reject).collect();
         Ok(Some(ReasonedSplit { rest, rejects }))

@@ -1,5 +1,5 @@
-//! A row of an answer, however it came: in Postgres' own protocol, or as JSON from our function
-//! behind an API. Its values are read by their places.
+//! A row of an answer, in either form: of Postgres' own protocol, or as JSON from our function
+//! behind an API. The values of a row are read by the positions of their columns.
 
 use std::time::SystemTime;
 
@@ -11,15 +11,15 @@ use tokio_postgres::types::FromSqlOwned;
 /// A row of an answer.
 #[derive(Debug)]
 pub enum Row {
-    /// As the driver gives it.
+    /// The row as the driver gives it.
     Wire(tokio_postgres::Row),
-    /// As `row_to_json` wrote it.
+    /// The row as `row_to_json` wrote it.
     Json(JsonRow),
 }
 
 impl Row {
-    /// The value of the column at this place, from 0. Our statements and what is read of them
-    /// belong together: a value of another type is a defect of ours.
+    /// Returns the value of the column at this position, counted from 0. Each statement and the
+    /// code that reads its answer belong together: a value of another type is a defect of ours.
     pub fn get<T: Answer>(&self, at: usize) -> T {
         match self {
             Self::Wire(row) => row.get(at),
@@ -29,9 +29,14 @@ impl Row {
             }
         }
     }
+
+    /// Returns a number of rows. A number that cannot be one counts as none.
+    pub fn count(&self, at: usize) -> u64 {
+        u64::try_from(self.get::<i64>(at)).unwrap_or(0)
+    }
 }
 
-/// A row's values in the order of its columns, whose names may be the same.
+/// A row's values in the order of its columns. Two columns may have the same name.
 #[derive(Debug)]
 pub struct JsonRow(Vec<Value>);
 
@@ -59,9 +64,9 @@ impl<'de> Deserialize<'de> for JsonRow {
     }
 }
 
-/// A type that a value of an answer can be read as.
+/// A type of the values in an answer.
 pub trait Answer: FromSqlOwned {
-    /// Reads what `row_to_json` writes; none where it is something else.
+    /// Reads a value that `row_to_json` wrote. Returns nothing if the value has another type.
     fn of_json(value: &Value) -> Option<Self>;
 }
 
@@ -115,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_found_by_place_whatever_their_columns_are_called() {
+    fn values_are_found_by_position_whatever_their_columns_are_called() {
         let text = r#"{"?column?":9007199254740993,"?column?":null,"a":["x",null],"z":true,
             "t":"2026-01-02T03:04:05.123456+00:00"}"#;
         let row = Row::Json(serde_json::from_str(text).expect("a row"));

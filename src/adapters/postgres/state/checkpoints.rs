@@ -13,7 +13,7 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{Checkpoints, NewRun, Settled};
 
-/// The checkpoints as they are; none where there are no state tables yet.
+/// Reads the checkpoints of a pipeline. Without state tables there are none.
 pub async fn checkpoints(
     session: &Session,
     schema: &str,
@@ -25,8 +25,8 @@ pub async fn checkpoints(
     }
 }
 
-/// The keys of what earlier runs of the same chain have saved of tables.
-pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
+/// The statement that gives the keys of the records that earlier runs of the same chain saved.
+pub fn keys_saved_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
     let text = format!(
         "select key from {schema}.sync_state \
          where (starts_with(key, $1) or starts_with(key, $5)) and updated_at > \
@@ -44,7 +44,7 @@ pub fn done_by_chain(schema: &str, run: &NewRun<'_>) -> Statement {
     Statement::rows(text, values)
 }
 
-/// All checkpoints of a pipeline.
+/// The statement that gives all checkpoints of a pipeline.
 pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
     let text = format!(
         "select value::text from {}.sync_state where starts_with(key, $1)",
@@ -53,7 +53,7 @@ pub fn all_checkpoints(schema: &str, pipeline: &str) -> Statement {
     Statement::rows(text, [format::checkpoint_prefix(pipeline).into()])
 }
 
-/// The checkpoints, read from their rows.
+/// Reads checkpoints from their rows.
 pub fn read_checkpoints(rows: &[Row]) -> Result<Checkpoints, PostgresError> {
     rows.iter().map(read_checkpoint).collect()
 }
@@ -63,7 +63,7 @@ fn read_checkpoint(row: &Row) -> Result<(TableName, Checkpoint), PostgresError> 
     Ok(stored.into_model())
 }
 
-/// Saves a table's checkpoint, in the transaction that saves the rows it stands for.
+/// Saves a table's checkpoint, in the transaction that saves the rows below it.
 pub async fn save_checkpoint(
     session: &Session,
     schema: &str,
@@ -71,12 +71,12 @@ pub async fn save_checkpoint(
     table: &TableName,
     checkpoint: &Checkpoint,
 ) -> Result<(), PostgresError> {
-    session.ask(saving(schema, lease, table, checkpoint)?).await?;
+    session.ask(save_statement(schema, lease, table, checkpoint)?).await?;
     Ok(())
 }
 
 /// The statement that saves a table's checkpoint.
-pub fn saving(
+pub fn save_statement(
     schema: &str,
     lease: &Lease,
     table: &TableName,
@@ -87,11 +87,11 @@ pub fn saving(
          on conflict (key) do update set value = excluded.value, updated_at = now()",
         sql::ident(schema)
     );
-    let value = serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?;
+    let value = serde_json::to_string(&StoredCheckpoint::new(table, checkpoint))?;
     Ok(Statement::write(text, [checkpoint_key(lease.pipeline(), table).into(), value.into()]))
 }
 
-/// Saves the checkpoints of tables in which nothing was to be read, all at once.
+/// Saves the checkpoints of several tables in which there was nothing to read.
 pub async fn settle(
     session: &Session,
     schema: &str,
@@ -102,7 +102,7 @@ pub async fn settle(
     let mut values = Vec::with_capacity(settled.len());
     for Settled { table, checkpoint } in settled {
         keys.push(checkpoint_key(lease.pipeline(), table));
-        values.push(serde_json::to_string(&StoredCheckpoint::of(table, checkpoint))?);
+        values.push(serde_json::to_string(&StoredCheckpoint::new(table, checkpoint))?);
     }
     let text = format!(
         "insert into {}.sync_state (key, value) \
@@ -111,11 +111,11 @@ pub async fn settle(
         sql::ident(schema)
     );
     let statement = Statement::write(text, [keys.into(), values.into()]);
-    lease::run_under(session, schema, lease, [statement]).await
+    lease::run_with_proof(session, schema, lease, [statement]).await
 }
 
-/// Remembers that a table's deletes are done, and renews the lease.
-pub async fn reconciled(
+/// Records that a table's deletes are done, and renews the lease.
+pub async fn record_deletes_done(
     session: &Session,
     schema: &str,
     lease: &Lease,
@@ -127,5 +127,5 @@ pub async fn reconciled(
         sql::ident(schema)
     );
     let key = deletes_key(lease.pipeline(), &table.to_string());
-    lease::run_under(session, schema, lease, [Statement::write(text, [key.into()])]).await
+    lease::run_with_proof(session, schema, lease, [Statement::write(text, [key.into()])]).await
 }

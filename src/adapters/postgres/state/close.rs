@@ -1,4 +1,4 @@
-//! A run's end: the lease goes back, and the history has how it ended.
+//! Closes a run: gives the lease back, and records in the history how the run ended.
 
 use super::format;
 use super::{history, rewritten};
@@ -10,8 +10,8 @@ use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::{ClosedRun, RewrittenColumns};
 
-/// Gives the lease back, if it is still ours, and records the end. Returns the columns that
-/// triggers of the target rewrite, which a report names: behind an API they would cost a call of
+/// Gives the lease back if it is still ours, and records the end. Returns the columns that triggers
+/// of the target rewrite, which the run's report names. Behind an API they would cost a call of
 /// their own.
 pub async fn close(
     session: &Session,
@@ -20,16 +20,16 @@ pub async fn close(
     closed: &ClosedRun<'_>,
 ) -> Result<RewrittenColumns, PostgresError> {
     let statements = [
-        releasing(schema, &lease),
-        history::ending(schema, closed),
-        rewritten::reading(schema, lease.pipeline()),
+        release_lease(schema, &lease),
+        history::record_end(schema, closed),
+        rewritten::select_columns(schema, lease.pipeline()),
     ];
     let [_, _, columns] = session.run_all(Purpose::Write, statements).await?;
-    Ok(rewritten::read(&columns))
+    Ok(rewritten::read_columns(&columns))
 }
 
 /// The statement that gives the lease back, if its number is still ours.
-fn releasing(schema: &str, lease: &Lease) -> Statement {
+fn release_lease(schema: &str, lease: &Lease) -> Statement {
     let text = format!(
         "update {}.sync_state set updated_at = now(), \
              value = value || jsonb_build_object('expires_at', clock_timestamp()) \

@@ -1,5 +1,5 @@
-//! The form of what the state tables store: the keys of `sync_state` and their values as JSON, and
-//! a run's counts in `sync_metadata`. It is a promise to every later version.
+//! The stored form of the state: the keys of `sync_state` with their values as JSON, and a run's
+//! counts in `sync_metadata`. Every later version must be able to read this form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ pub fn lease_key(pipeline: &str) -> String {
     format!("lease:{pipeline}")
 }
 
-/// The beginning of the keys of a pipeline's checkpoints.
+/// The prefix of the keys of a pipeline's checkpoints.
 pub fn checkpoint_prefix(pipeline: &str) -> String {
     format!("checkpoint:{pipeline}:")
 }
@@ -27,29 +27,29 @@ pub fn checkpoint_key(pipeline: &str, table: &TableName) -> String {
     format!("{}{table}", checkpoint_prefix(pipeline))
 }
 
-/// The key that remembers that a table's deletes were applied.
+/// The key of the record that a table's deletes were applied.
 pub fn deletes_key(pipeline: &str, table: &str) -> String {
     format!("deletes:{pipeline}:{table}")
 }
 
-/// The key of the columns of a table that triggers of the target rewrite.
+/// The key of the record of a table's columns that triggers of the target rewrite.
 pub fn rewritten_key(pipeline: &str, table: &str) -> String {
     format!("rewritten:{pipeline}:{table}")
 }
 
-/// The key of the notices that people got of a pipeline.
+/// The key of the record of the notices that were sent about a pipeline.
 pub fn notices_key(pipeline: &str) -> String {
     format!("notified:{pipeline}")
 }
 
-/// The tables whose deletes are done, by their keys.
-pub fn reconciled_of(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
+/// Returns the tables of a pipeline whose deletes were applied, by the keys of their records.
+pub fn tables_with_deletes_done(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
     let prefix = deletes_key(pipeline, "");
     let names = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
     names.filter_map(|name| TableName::parse(name).ok()).collect()
 }
 
-/// The notices that people got of a pipeline.
+/// The stored form of the notices that were sent about a pipeline.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoredNotices {
     /// Milliseconds since 1970, by the clock of the program that sent the notice.
@@ -58,7 +58,7 @@ pub struct StoredNotices {
 }
 
 impl StoredNotices {
-    /// The stored form, as text.
+    /// Returns the stored form as text.
     pub fn text(sent: &SentNotices) -> Result<String, serde_json::Error> {
         let SentNotices { failing, rejects } = sent;
         let since = |at: &SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -68,7 +68,7 @@ impl StoredNotices {
         })
     }
 
-    /// The model of the stored form.
+    /// Returns the model of the stored form.
     pub fn into_model(self) -> SentNotices {
         let Self { failing_told_ms, rejects_until } = self;
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
@@ -76,8 +76,9 @@ impl StoredNotices {
     }
 }
 
-/// A page's counts, as rows that the history adds up: `[{"name": "inserted", "value": 1}, ...]`.
-pub fn counts(tally: &Tally) -> String {
+/// Returns a page's counts as rows that the history adds up:
+/// `[{"name": "inserted", "value": 1}, ...]`.
+pub fn counts_json(tally: &Tally) -> String {
     // The rewritten rows stand in the answer alone, not in the history.
     let Tally { inserted, updated, unchanged, rejected, deleted, rewritten: _ } = tally;
     let named = [
@@ -91,7 +92,7 @@ pub fn counts(tally: &Tally) -> String {
     serde_json::Value::from(rows.to_vec()).to_string()
 }
 
-/// Reads a run's counts as the history keeps them: `{"public.orders": {"inserted": 1, ...}}`.
+/// Reads a run's counts from the history: `{"public.orders": {"inserted": 1, ...}}`.
 pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
     let stored: BTreeMap<String, Tally> = serde_json::from_str(json)?;
     // The names were written by `Display`, which `parse` reads back.
@@ -99,7 +100,7 @@ pub fn tallies(json: &str) -> Result<Tallies, serde_json::Error> {
     Ok(stored.into_iter().filter_map(named).collect())
 }
 
-/// A checkpoint as it is stored, with the table it belongs to.
+/// The stored form of a checkpoint, with its table.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoredCheckpoint {
     schema: String,
@@ -111,8 +112,9 @@ pub struct StoredCheckpoint {
     scan: Option<Scan>,
 }
 
-/// The mark of a shape. The first releases stored it as text; that is read, and replaced when the
-/// table is saved next. A text that cannot be read stands for no shape, so its table starts over.
+/// The stored form of a shape's mark. The first releases stored a text. Such a text is read, and
+/// replaced by a mark when the checkpoint is saved next. A text that cannot be read stands for no
+/// shape, so its table is read anew.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredShape {
@@ -121,8 +123,8 @@ enum StoredShape {
 }
 
 impl StoredCheckpoint {
-    /// The stored form of a table's checkpoint.
-    pub fn of(table: &TableName, checkpoint: &Checkpoint) -> Self {
+    /// Returns the stored form of a table's checkpoint.
+    pub fn new(table: &TableName, checkpoint: &Checkpoint) -> Self {
         let Checkpoint { shape, reached, scan } = checkpoint;
         Self {
             schema: table.schema().to_owned(),
@@ -133,7 +135,7 @@ impl StoredCheckpoint {
         }
     }
 
-    /// The table and its checkpoint.
+    /// Returns the table and its checkpoint.
     pub fn into_model(self) -> (TableName, Checkpoint) {
         let Self { schema, table, shape, reached, scan } = self;
         let shape = match shape {
@@ -230,7 +232,7 @@ mod tests {
         ) {
             let table = TableName::new("public", "t");
             let checkpoint = Checkpoint { shape: ShapeMark::default(), reached, scan: Some(scan) };
-            let mut json = serde_json::to_value(StoredCheckpoint::of(&table, &checkpoint)).unwrap();
+            let mut json = serde_json::to_value(StoredCheckpoint::new(&table, &checkpoint)).unwrap();
             let fields = json.as_object_mut().unwrap();
             let place = place.index(fields.len());
             *fields.values_mut().nth(place).unwrap() = other;
@@ -248,7 +250,7 @@ mod tests {
         ) {
             let table = TableName::new("a schema", "a.table");
             let checkpoint = Checkpoint { shape: ShapeMark::default(), reached, scan };
-            let json = serde_json::to_string(&StoredCheckpoint::of(&table, &checkpoint)).unwrap();
+            let json = serde_json::to_string(&StoredCheckpoint::new(&table, &checkpoint)).unwrap();
             let stored: StoredCheckpoint = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(stored.into_model(), (table, checkpoint));
         }
@@ -280,7 +282,7 @@ mod tests {
         for line in OF_TEXT.lines() {
             let stored: StoredCheckpoint = serde_json::from_str(line).unwrap();
             let (table, checkpoint) = stored.into_model();
-            let stored = serde_json::to_value(StoredCheckpoint::of(&table, &checkpoint)).unwrap();
+            let stored = serde_json::to_value(StoredCheckpoint::new(&table, &checkpoint)).unwrap();
             let expected = lines.next().map(|line| serde_json::from_str(line).unwrap());
             assert_eq!(Some(stored), expected, "{line}");
         }

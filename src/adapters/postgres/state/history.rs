@@ -1,4 +1,5 @@
-//! The history: a row a run, and one for each message that the queue gave up.
+//! The history in `sync_metadata`: a row for each run, and one for each message that the queue gave
+//! up.
 
 use std::time::SystemTime;
 
@@ -13,10 +14,9 @@ use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Tally};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{ClosedRun, LostMessage, NewRun};
 
-/// The run that did this piece of work already, if one did. It stands in the history with the
-/// work's chain and slice; one that died did not do it, nor did one that failed, unless the chain
-/// has gone on since.
-pub fn finished(schema: &str, run: &NewRun<'_>) -> Statement {
+/// The statement that finds the run that did this piece of work before, by its chain and slice. A
+/// run that died did not do it. A run that failed did it only if the chain has gone on since.
+pub fn find_finished(schema: &str, run: &NewRun<'_>) -> Statement {
     let text = format!(
         "select run_id, sync_status = 'success', later, created_at, \
              coalesce(ended_at, created_at), tables::text, api_calls \
@@ -32,8 +32,8 @@ pub fn finished(schema: &str, run: &NewRun<'_>) -> Statement {
     Statement::rows(text, [run.pipeline.into(), chain.into(), slice.into()])
 }
 
-/// That run, read from its row.
-pub fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
+/// Reads that run from its row.
+pub fn read_finished(row: &Row) -> Result<PastRun, PostgresError> {
     Ok(PastRun {
         id: RunId::recorded(row.get::<String>(0)),
         done: row.get(1),
@@ -41,11 +41,11 @@ pub fn past_run(row: &Row) -> Result<PastRun, PostgresError> {
         began: row.get::<SystemTime>(3),
         ended: row.get::<SystemTime>(4),
         tallies: format::tallies(&row.get::<String>(5))?,
-        calls: unsigned(row.get(6)),
+        calls: row.count(6),
     })
 }
 
-/// The pipeline's last success, as its newest row has it; `$2` is the pipeline.
+/// The subquery of the pipeline's last success, which its newest row has. `$2` is the pipeline.
 fn last_success(schema: &str) -> String {
     format!(
         "select last_sync_timestamp from {schema}.sync_metadata where pipeline = $2 \
@@ -53,12 +53,8 @@ fn last_success(schema: &str) -> String {
     )
 }
 
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
-}
-
-/// Records the start. A run of this pipeline that is still said to be running has died: its lease
-/// is ours now.
+/// The statements that record the start of a run. Another run of this pipeline that is recorded as
+/// running has died, because its lease is ours now.
 pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
     let schema = sql::ident(schema);
     let close_dead = format!(
@@ -87,9 +83,9 @@ pub fn record_start(schema: &str, run: &NewRun<'_>) -> [Statement; 2] {
     [Statement::write(close_dead, [pipeline.into()]), Statement::write(start, values)]
 }
 
-/// Adds a page's counts, in the transaction that saves its rows; how many rows of the table are
-/// rejected now is told and not added up, since a row leaves again.
-pub async fn count(
+/// Adds a page's counts to its run, in the transaction that saves the page's rows. Returns how many
+/// rows of the table are rejected now. That number is not a sum, since rejected rows leave again.
+pub async fn add_counts(
     session: &Session,
     schema: &str,
     run: &RunId,
@@ -97,15 +93,16 @@ pub async fn count(
     tally: &Tally,
 ) -> Result<u64, PostgresError> {
     let written = i64::try_from(tally.written()).unwrap_or(i64::MAX);
-    let mut statement = counting(schema, run, table, "$3", "$4");
-    statement.values.extend([written.into(), format::counts(tally).into()]);
+    let mut statement = add_counts_to(schema, run, table, "$3", "$4");
+    statement.values.extend([written.into(), format::counts_json(tally).into()]);
     let rows = session.ask(statement).await?;
-    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<i64>(0)).unwrap_or(0)))
+    Ok(rows.first().map_or(0, |row| row.count(0)))
 }
 
-/// The statement that adds counts which stand in it as they are given: how many rows were written,
-/// and all of them as `format::counts` writes them. It gives how many rows are rejected.
-pub fn counting(
+/// The statement that adds counts to a run. `written` and `counts` are expressions: the number of
+/// rows written, and all counts in the form of `format::counts_json`. The statement returns how
+/// many rows of the table are rejected.
+pub fn add_counts_to(
     schema: &str,
     run: &RunId,
     table: &TableName,
@@ -126,9 +123,9 @@ pub fn counting(
     Statement::rows(text, [run.as_str().into(), table.to_string().into()])
 }
 
-/// Records the end, unless the run was declared dead meanwhile. The size of the database is asked
-/// in the same statement, and once an hour at most: it costs a look at each of its files.
-pub fn ending(schema: &str, closed: &ClosedRun<'_>) -> Statement {
+/// The statement that records the end of a run, unless the run was recorded as dead meanwhile. It
+/// measures the database too, but only once an hour: the server has to visit each of its files.
+pub fn record_end(schema: &str, closed: &ClosedRun<'_>) -> Statement {
     let text = format!(
         "update {schema}.sync_metadata as m set sync_status = $2, error = $3, api_calls = $5, \
              ended_at = t.now, last_sync_timestamp = case when $4 then t.now else last_sync_timestamp end, \
@@ -150,7 +147,7 @@ pub fn ending(schema: &str, closed: &ClosedRun<'_>) -> Statement {
     Statement::write(text, values)
 }
 
-/// Records a message that the queue gave up, once however often it is told.
+/// Records a message that the queue gave up. A message that is reported twice is recorded once.
 pub async fn record_lost(
     session: &Session,
     schema: &str,

@@ -1,4 +1,4 @@
-//! The lease: taken, and proved inside each transaction that writes.
+//! The lease: a run takes it at its begin, and proves it inside each transaction that writes.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::lease::Lease;
 use crate::engine::ports::NewRun;
 
-/// Takes the lease if nobody has it or its time is over by this database's clock; the fence grows
-/// with every holder.
+/// The statement that takes the lease, if nobody holds it or its time is over by this database's
+/// clock. The fence grows with each holder. The statement returns no row if the lease is held.
 pub fn take_lease(schema: &str, run: &NewRun<'_>) -> Statement {
     let text = format!(
         "insert into {schema}.sync_state as s (key, value) \
@@ -29,8 +29,8 @@ pub fn take_lease(schema: &str, run: &NewRun<'_>) -> Statement {
     Statement::rows(text, values)
 }
 
-/// The statement that gives the seconds until the lease is free.
-pub fn left(schema: &str, run: &NewRun<'_>) -> Statement {
+/// The statement that returns the seconds until the lease is free.
+pub fn seconds_left(schema: &str, run: &NewRun<'_>) -> Statement {
     let text = format!(
         "select greatest(ceil(extract(epoch from \
              (value ->> 'expires_at')::timestamptz - clock_timestamp())), 1)::int8 \
@@ -40,8 +40,8 @@ pub fn left(schema: &str, run: &NewRun<'_>) -> Statement {
     Statement::rows(text, [lease_key(run.pipeline).into()])
 }
 
-/// Runs a transaction of these statements, which proves and renews the lease first.
-pub async fn run_under(
+/// Runs these statements in one transaction, which proves and renews the lease first.
+pub async fn run_with_proof(
     session: &Session,
     schema: &str,
     lease: &Lease,
@@ -62,7 +62,7 @@ pub async fn prove(session: &Session, schema: &str, lease: &Lease) -> Result<(),
     Ok(())
 }
 
-/// The statement that proves and renews the lease. It gives no row if the lease was lost.
+/// The statement that proves and renews the lease. It returns no row if the lease was lost.
 pub fn proof(schema: &str, lease: &Lease) -> Statement {
     let text = format!(
         "update {}.sync_state set updated_at = now(), value = value || \

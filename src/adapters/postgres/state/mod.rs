@@ -1,12 +1,12 @@
 //! Our tables in the target.
 //!
-//! - `tables`: makes and upgrades them
-//! - `lease`, `checkpoints`: the right to save, and how far each table is
-//! - `open`, `close`: a run's beginning and its end
-//! - `history`, `rejects`, `notices`: runs, rejected rows, what people know
+//! - `tables`: creates and upgrades the tables
+//! - `lease`, `checkpoints`: the right to save, and the position of each table
+//! - `open`, `close`: the transactions that begin and end a run
+//! - `history`, `rejects`, `notices`: runs, rejected rows, and the notices that were sent
 //! - `rewritten`: the columns that triggers of the target rewrite
-//! - `format`: the keys and values that they hold, as JSON
-//! - `overview`: all of that for whoever looks after a pipeline
+//! - `format`: the keys and the JSON values in the tables
+//! - `overview`: reads the records of a pipeline for a person
 
 pub mod checkpoints;
 pub mod close;

@@ -5,7 +5,6 @@ use super::tables;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::notice::{NoticeFacts, SentNotices};
 
@@ -41,11 +40,10 @@ pub async fn read(
     end?;
     let stored =
         sent.first().map(|row| serde_json::from_str::<StoredNotices>(&row.get::<String>(0)));
-    let count = |row: &Row| u64::try_from(row.get::<i64>(1)).unwrap_or(0);
     Ok(NoticeFacts {
         sent: stored.transpose()?.map(StoredNotices::into_model),
         newest: rejects.first().map(|row| row.get(2)),
-        rejects: rejects.iter().map(|row| (row.get(0), count(row))).collect(),
+        rejects: rejects.iter().map(|row| (row.get(0), row.count(1))).collect(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Everything that is kept of a pipeline, for whoever looks after it: read, and nothing made.
+//! Reads the records of a pipeline for a person. It creates and changes nothing.
 
 use std::time::SystemTime;
 
@@ -13,9 +13,9 @@ use crate::engine::model::history::{
 };
 use crate::engine::model::run::RunId;
 
-/// Reads it in one round trip; none where there are no state tables yet. What an older version's
-/// tables lack is read through `to_jsonb`, which has null for it: whoever only looks must not
-/// upgrade them.
+/// Reads the records in one round trip. Returns nothing if there are no state tables yet. Reading
+/// must not upgrade the tables of an older version. So a column that they may lack is read through
+/// `to_jsonb`, which gives null for it.
 pub async fn records(
     session: &Session,
     schema: &str,
@@ -27,9 +27,9 @@ pub async fn records(
         session.query(&recent, [pipeline.into(), i64::from(RECENT_RUNS).into()]),
         session.query(&summary, [pipeline.into(), i64::from(WINDOW_DAYS).into()]),
         session.query(&sizes, [pipeline.into(), i64::from(WINDOW_DAYS).into()]),
-        session.ask(rejects::counts(schema, pipeline)),
+        session.ask(rejects::count_rejects(schema, pipeline)),
         session.ask(checkpoints::all_checkpoints(schema, pipeline)),
-        session.ask(rewritten::reading(schema, pipeline)),
+        session.ask(rewritten::select_columns(schema, pipeline)),
         session.commit(),
     );
     begin?;
@@ -43,22 +43,22 @@ pub async fn records(
     let mut records = Records {
         recent: recent.iter().filter_map(run).collect(),
         sizes: sizes.iter().map(size).collect(),
-        set_aside: rejects::counted(&rejects),
+        set_aside: rejects::read_counts(&rejects),
         checkpoints: checkpoints::read_checkpoints(&checkpoints)?,
-        rewritten: rewritten::read(&columns),
+        rewritten: rewritten::read_columns(&columns),
         ..Records::default()
     };
     if let Some(row) = summary.first() {
         records.last_success = row.get::<Option<SystemTime>>(0);
-        records.ended = unsigned(row.get(1));
-        records.succeeded = unsigned(row.get(2));
-        records.calls = unsigned(row.get(3));
-        records.bytes = unsigned(row.get(4));
+        records.ended = row.count(1);
+        records.succeeded = row.count(2);
+        records.calls = row.count(3);
+        records.bytes = row.count(4);
     }
     Ok(Some(records))
 }
 
-/// The last runs, sums over the window, and the sizes in it.
+/// The statements of the last runs, of the sums over the window, and of the sizes in the window.
 fn statements(schema: &str) -> [String; 3] {
     let ended = "created_at > now() - $2 * interval '1 day' and sync_status in";
     [
@@ -95,16 +95,12 @@ fn run(row: &Row) -> Option<RunRecord> {
         status: RunStatus::named(&row.get::<String>(3))?,
         began: row.get(4),
         ended: row.get(5),
-        rows: unsigned(row.get(6)),
-        calls: unsigned(row.get(7)),
+        rows: row.count(6),
+        calls: row.count(7),
         error: row.get(8),
     })
 }
 
 fn size(row: &Row) -> SizePoint {
-    SizePoint { at: row.get(0), bytes: unsigned(row.get(1)) }
-}
-
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
+    SizePoint { at: row.get(0), bytes: row.count(1) }
 }

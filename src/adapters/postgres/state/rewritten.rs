@@ -1,5 +1,6 @@
-//! The columns that triggers of the target wrote otherwise than the source has them. `sync_state`
-//! keeps them: reports name them, and a comparison tells such differences from others.
+//! The columns that triggers of the target rewrite: their values differ from the source's.
+//! `sync_state` keeps these columns, so that reports can name them and a comparison can tell such
+//! differences from others.
 
 use super::format::rewritten_key;
 use crate::adapters::postgres::apply::row_sql::same_key;
@@ -14,9 +15,9 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::RewrittenColumns;
 
-/// The statement that adds the columns in which the table differs from the staged page that was
+/// The statement that records the columns in which the table differs from the staged page that was
 /// just written.
-pub fn recording(schema: &str, pipeline: &str, shape: &Shape) -> Statement {
+pub fn record_columns(schema: &str, pipeline: &str, shape: &Shape) -> Statement {
     let differs = |name: &str| {
         let column = sql::ident(name);
         format!(
@@ -49,20 +50,20 @@ pub fn recording(schema: &str, pipeline: &str, shape: &Shape) -> Statement {
     Statement::write(text, values)
 }
 
-/// The columns by table; none where there are no state tables yet.
+/// Reads the rewritten columns of each table. Without state tables there are none.
 pub async fn columns(
     session: &Session,
     schema: &str,
     pipeline: &str,
 ) -> Result<RewrittenColumns, PostgresError> {
-    match session.run_all(Purpose::Look, [reading(schema, pipeline)]).await {
+    match session.run_all(Purpose::Look, [select_columns(schema, pipeline)]).await {
         Err(error) if error.is_of_missing_tables() => Ok(RewrittenColumns::new()),
-        rows => rows.map(|[rows]| read(&rows)),
+        rows => rows.map(|[rows]| read_columns(&rows)),
     }
 }
 
-/// The statement that gives the columns, a row for each table.
-pub fn reading(schema: &str, pipeline: &str) -> Statement {
+/// The statement that gives the rewritten columns, a row for each table.
+pub fn select_columns(schema: &str, pipeline: &str) -> Statement {
     let text = format!(
         "select value ->> 'schema', value ->> 'table', \
              array(select jsonb_array_elements_text(value -> 'columns')) \
@@ -73,7 +74,7 @@ pub fn reading(schema: &str, pipeline: &str) -> Statement {
 }
 
 /// Reads the columns from these rows.
-pub fn read(rows: &[Row]) -> RewrittenColumns {
+pub fn read_columns(rows: &[Row]) -> RewrittenColumns {
     let table = |row: &Row| {
         let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
         (name, row.get::<Vec<String>>(2).into_iter().collect())

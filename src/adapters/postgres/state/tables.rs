@@ -1,5 +1,5 @@
-//! The state tables, made and upgraded from the numbered files in `infra/sql`: each once, in
-//! order, also when two runs start at once.
+//! Creates and upgrades the state tables from the numbered files in `infra/sql`. Each file runs
+//! once, in their order, even if two runs start at the same time.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,8 @@ use crate::engine::model::range::Side;
 /// The version of the state tables that this program works with: the number of files.
 pub const VERSION: i64 = FILES.len() as i64;
 
-/// The files; a file's place is the version it leads to. A file that was released never changes.
+/// The numbered files. The number of a file is the version of the tables after it. A file that was
+/// released never changes.
 const FILES: &[&str] = &[
     include_str!("../../../../infra/sql/0001_state.sql"),
     include_str!("../../../../infra/sql/0002_deliveries.sql"),
@@ -28,8 +29,8 @@ const RUN: &str = include_str!("../../../../infra/sql/api/run.sql");
 /// The functions that let the service role suppress triggers.
 pub const SUPPRESS_TRIGGERS: &str = include_str!("../../../../infra/sql/api/suppress_triggers.sql");
 
-/// Serialises whoever upgrades, for the length of the transaction. The number is ours alone by
-/// chance; whoever else takes it makes an upgrade wait.
+/// The advisory lock that an upgrade holds until its transaction ends, so that two upgrades run one
+/// after the other. Nothing reserves the number: if another program locks it, an upgrade waits.
 const UPGRADE_LOCK: i64 = 0x5379_6e63_6c69_6e65;
 
 /// Brings the state tables to this program's version, in one transaction.
@@ -70,10 +71,10 @@ async fn upgrade(session: &Session, schema: &str) -> Result<(), PostgresError> {
     session.commit().await
 }
 
-/// The script that a person runs in a project's SQL editor, where this program can make nothing: on
-/// a target the state tables and the function, on a source the function alone. Running it again
-/// changes nothing.
-pub fn for_project(side: Side, schema: &str) -> String {
+/// Builds the script that a person runs in a project's SQL editor, because this program cannot
+/// create anything in a project. On a target it creates the state tables and the function, on a
+/// source the function alone. Running it again changes nothing.
+pub fn project_script(side: Side, schema: &str) -> String {
     match side {
         Side::Source => RUN.to_owned(),
         // The tables come last: they move the search path of all that follows in one call.
@@ -81,7 +82,7 @@ pub fn for_project(side: Side, schema: &str) -> String {
     }
 }
 
-/// Makes the state tables.
+/// The part of that script that creates the state tables.
 fn state_tables(schema: &str) -> String {
     let quoted = sql::ident(schema);
     let mut text = format!(
@@ -118,11 +119,11 @@ fn state_tables(schema: &str) -> String {
     text
 }
 
-/// The tables that the files make.
+/// The tables that the files create.
 const TABLES: &str = "sync_state, sync_metadata, sync_rejects, full_sync_sessions, \
     full_sync_parts, sync_nonces";
 
-/// Makes or upgrades the state tables where that is needed; the versions before and after.
+/// Creates or upgrades the state tables if that is needed. Returns the versions before and after.
 pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), PostgresError> {
     let stored = stored_version(session, schema).await?;
     if stored < VERSION {
@@ -131,16 +132,16 @@ pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), Post
     Ok((stored, VERSION.max(stored)))
 }
 
-/// Says whether the state tables are up to date or may be made by the role.
-pub async fn check_place(session: &Session, schema: &str) -> Result<(), PostgresError> {
+/// Fails unless the state tables are up to date or the role may create them.
+pub async fn check_schema(session: &Session, schema: &str) -> Result<(), PostgresError> {
     if stored_version(session, schema).await? >= VERSION {
         return Ok(());
     }
     session.may_define()?;
-    let asked = "select case when to_regnamespace($1) is null \
+    let may_create = "select case when to_regnamespace($1) is null \
         then has_database_privilege(current_database(), 'create') \
         else has_schema_privilege(to_regnamespace($1), 'create') end";
-    let rows = session.alone(Purpose::Look, asked, [sql::ident(schema).into()]).await?;
+    let rows = session.alone(Purpose::Look, may_create, [sql::ident(schema).into()]).await?;
     match rows.first().is_some_and(|row| row.get(0)) {
         true => Ok(()),
         false => Err(PostgresError::NoPlace(schema.to_owned())),
@@ -155,12 +156,12 @@ async fn stored_version(session: &Session, schema: &str) -> Result<i64, Postgres
     }
 }
 
-/// The version in the answer of `version_sql`.
+/// Reads the version from the answer of `version_sql`.
 fn version_in(rows: &[Row]) -> i64 {
     rows.first().map_or(0, |row| row.get(0))
 }
 
-/// The version of the state tables.
+/// The statement that returns the version of the state tables.
 pub fn version_sql(schema: &str) -> String {
     format!(
         "select (value ->> 'version')::int8 as version from {}.sync_state where key = 'version'",

@@ -11,6 +11,17 @@ pub const MISSING_PARENT: &str = "23503";
 /// The code of a row whose unique value another row has (SQLSTATE 23505).
 pub const TAKEN_VALUE: &str = "23505";
 
+/// A row that the target rejects. The key and the reason may hold values of the row.
+#[derive(Clone, Debug)]
+pub struct RejectedRow {
+    /// The key of the row.
+    pub key: RowKey,
+    /// The database's code for the reason (SQLSTATE).
+    pub code: String,
+    /// The reason in the database's own words.
+    pub reason: String,
+}
+
 /// A rejected row, as the ledger keeps it. Its key and reason may hold values of the row:
 /// they go to people who ask for them, never to a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
