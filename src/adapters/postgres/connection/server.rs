@@ -14,9 +14,9 @@ use tokio_postgres::{Client, Config, NoTls};
 use super::demand::{Demand, Login};
 use super::login_guard::LoginGuard;
 use super::stage::{Stage, Stages};
-#[cfg(feature = "cli")]
 use super::wire::{self, Wire};
 use crate::adapters::postgres::fault::{Asked, ConnectCause, ConnectError, Doubt, PostgresError};
+#[cfg(feature = "cli")]
 use crate::adapters::trust::Presented;
 use crate::engine::model::database::{ChannelBinding, DatabaseUrl};
 
