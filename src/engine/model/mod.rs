@@ -2,7 +2,7 @@
 //!
 //! - `tables`: what a table is, what of it is moved, and what a page, a key or a row is
 //! - `runs`: what is done: a run, its budget and lease, how far a table has come
-//! - `copies`: a full sync: its session, its manifest, and the signatures of its calls
+//! - `copies`: a full sync: its session, its manifest, its peers, and the signatures of its calls
 //! - `places`: where a side is, and the secrets that open it
 //! - here: the pipeline and its schedule, and faults
 
@@ -16,7 +16,7 @@ mod places;
 mod runs;
 mod tables;
 
-pub use copies::{manifest, session, signature};
+pub use copies::{manifest, peer, session, signature};
 pub use places::{address, authority, certificate, database, project, provider, secret};
 pub use runs::{budget, checkpoint, delivery, history, lease, meter, notice, run, writer};
 pub use tables::{
