@@ -8,7 +8,8 @@ use super::address::{self, Key, Place, label};
 use super::errors::{Problem, Problems};
 use super::named::{AllVariables, DatabaseVariables, SideVariables};
 use super::variables::{
-    CURRENT_URL, Environment, NEW_URL, NOT_UNICODE, OLD_URL, SOURCE_CA, TARGET_CA, Variable,
+    CURRENT_URL, Environment, FULL_SYNC, FULL_SYNC_CA, FULL_SYNC_KEY, NEW_URL, NOT_UNICODE,
+    OLD_URL, SOURCE_CA, TARGET_CA, Variable,
 };
 
 /// A value in the file, or `env:NAME` for the variable that holds the value.
@@ -27,6 +28,15 @@ pub(super) struct SideTexts {
     pub key: Option<FileText>,
     /// The authority of its server's certificate.
     pub authority: Option<FileText>,
+}
+
+/// A database with the setting that people know it by: a variable, or a place in the file.
+#[derive(Debug, Clone)]
+pub struct NamedAddress<A> {
+    /// The setting.
+    pub name: String,
+    /// The database.
+    pub address: A,
 }
 
 /// The mark of a variable's name in the file.
@@ -55,16 +65,51 @@ impl<'a> Databases<'a> {
         let Some((place, text)) = self.authority(side, own, is_only, problems) else {
             return address;
         };
-        let trusted = RootCertificate::parse(&text).and_then(|certificate| {
-            let authority = NamedAuthority { setting: place.name().to_owned(), certificate };
-            match address {
-                Some(Address::Postgres(database)) => database
-                    .with_authority(authority)
-                    .map(|database| Some(Address::Postgres(database))),
-                None => Ok(None),
-            }
-        });
-        trusted.map_err(|bad| place.report(bad, problems)).ok().flatten()
+        with_authority(address, place, &text, problems)
+    }
+
+    /// The database that is named for full syncs alone. The outer `None` says that there is no
+    /// such name.
+    pub(super) fn of_full_syncs(
+        &self,
+        problems: &mut Problems,
+    ) -> Option<Option<NamedAddress<Database>>> {
+        let named = DatabaseVariables::read(self.env, FULL_SYNC, FULL_SYNC_KEY);
+        let authority = self.env.get(FULL_SYNC_CA);
+        if !named.is_set() {
+            return None;
+        }
+        let address = from(Side::Target, &named, problems);
+        let place = Place::Variable(FULL_SYNC_CA);
+        let address = match authority {
+            Some(text) => with_authority(address, place, &text, problems),
+            None => address,
+        };
+        let named =
+            |Address::Postgres(address)| NamedAddress { name: FULL_SYNC.name.to_owned(), address };
+        Some(address.map(named))
+    }
+
+    /// The target that variables name.
+    pub(super) fn only_target(&self, problems: &mut Problems) -> Option<NamedAddress<Database>> {
+        let own = SideTexts::default();
+        let Address::Postgres(address) = self.side(Side::Target, &own, true, problems)?;
+        Some(NamedAddress { name: self.name(Side::Target, &own, true), address })
+    }
+
+    /// Says whether variables name a target.
+    pub(super) fn has_target(&self) -> bool {
+        matches!(self.variables.of_side(Side::Target), SideVariables::One(_))
+    }
+
+    /// Says whether anything names a source.
+    pub(super) fn has_source(&self) -> bool {
+        let is_meant = matches!(
+            self.variables.of_side(Side::Source),
+            SideVariables::One(_) | SideVariables::Either
+        );
+        let own = self.variables.own(Side::Source);
+        is_meant || own.key_text.is_some() || self.env.get(SOURCE_CA).is_some()
     }
 
     /// The text that names the authority, and its place. A variable is about the side that
@@ -181,6 +226,25 @@ impl<'a> Databases<'a> {
 /// The variable that a text of the file names; none if the text is the value itself.
 fn variable_name(text: &str) -> Option<&str> {
     text.strip_prefix(REFERENCE).map(str::trim)
+}
+
+/// The database with the authority of its server's certificate.
+fn with_authority(
+    address: Option<Address>,
+    place: Place<'_>,
+    text: &str,
+    problems: &mut Problems,
+) -> Option<Address> {
+    let trusted = RootCertificate::parse(text).and_then(|certificate| {
+        let authority = NamedAuthority { setting: place.name().to_owned(), certificate };
+        match address {
+            Some(Address::Postgres(database)) => {
+                database.with_authority(authority).map(|database| Some(Address::Postgres(database)))
+            }
+            None => Ok(None),
+        }
+    });
+    trusted.map_err(|bad| place.report(bad, problems)).ok().flatten()
 }
 
 fn authority_variable(side: Side) -> Variable {

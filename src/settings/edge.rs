@@ -51,14 +51,14 @@ const DEVELOPMENT_KEYS: [&str; 8] = [
 
 impl EdgeSettings {
     /// Reports the settings that the function lacks. A malformed setting is reported already.
-    pub(super) fn missing_for_function(&self, problems: &mut Problems) {
+    pub(super) fn missing_for_function(&self, peers_may_call: bool, problems: &mut Problems) {
         let Self { app_url, admin_token, signing_keys, local: _ } = self;
         let bad_url = problems.has(APP_URL) || problems.has(PUBLIC_APP_URL);
         let bad_keys = problems.has(CURRENT_KEY) || problems.has(NEXT_KEY);
         if (signing_keys.is_some() || bad_keys) && app_url.is_none() && !bad_url {
             problems.of(APP_URL, Problem::NoAppUrl);
         }
-        let has_no_caller = admin_token.is_none() && signing_keys.is_none();
+        let has_no_caller = admin_token.is_none() && signing_keys.is_none() && !peers_may_call;
         if has_no_caller && !bad_keys && !problems.has(ADMIN_TOKEN) {
             let names = format!("{}, {}", CURRENT_KEY.name, ADMIN_TOKEN.name);
             problems.at(names, Problem::NobodyMayCall);
@@ -256,7 +256,7 @@ mod tests {
         let url = ("APP_URL", URL);
         let required = |env: &[_]| {
             let mut problems = Problems::default();
-            edge(env).unwrap().missing_for_function(&mut problems);
+            edge(env).unwrap().missing_for_function(false, &mut problems);
             problems.or(()).map_err(|errors| errors.to_string())
         };
 
@@ -275,14 +275,14 @@ mod tests {
             _ => None,
         };
         let mut problems = Problems::default();
-        read(Environment(&lookup), &mut problems).missing_for_function(&mut problems);
+        read(Environment(&lookup), &mut problems).missing_for_function(false, &mut problems);
 
         let errors = problems.or(()).unwrap_err();
         assert_eq!(errors.0.len(), 2, "{errors}");
         for bad in ["QSTASH_NEXT_SIGNING_KEY", "SYNC_ADMIN_TOKEN"] {
             let lookup = |name: &str| (name == bad).then(|| "too short".to_owned());
             let mut problems = Problems::default();
-            read(Environment(&lookup), &mut problems).missing_for_function(&mut problems);
+            read(Environment(&lookup), &mut problems).missing_for_function(false, &mut problems);
             let errors = problems.or(()).unwrap_err().to_string();
             assert!(errors.contains(bad) && !errors.contains("Neither is set"), "{errors}");
         }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use crate::engine::model::authority::BadAuthority;
 use crate::engine::model::cron::BadCron;
 use crate::engine::model::database::BadDatabaseUrl;
+use crate::engine::model::peer::BadPeer;
 use crate::engine::model::project::BadProject;
 use crate::engine::model::table::{BadTableName, LONGEST_NAME, TableName};
 
@@ -106,6 +107,23 @@ pub enum Problem {
     /// A token that no header can carry.
     #[error("It may hold only visible ASCII characters, since it travels in a header")]
     UnprintableToken,
+    #[error(transparent)]
+    Peer(#[from] BadPeer),
+    #[error(
+        "It is not set, and all calls between deployments are signed with it; set the same key on \
+         all of them, and `openssl rand -hex 32` makes a good one"
+    )]
+    NoRegistrationKey,
+    #[error(
+        "It is set without SYNC_PEERS and without APP_URL, so that there is nobody to call and \
+         nobody who can call; set one of them, or take this away"
+    )]
+    NoPeerOnEitherEnd,
+    #[error(
+        "It is not set, and several pipelines have a target; set the database whose tables full \
+         syncs copy"
+    )]
+    NoFullSyncDatabase,
     #[error("It is set without {0}; set both, as the Upstash console shows them")]
     MissingPartner(&'static str),
     /// The local server's keys, which anybody can sign with.

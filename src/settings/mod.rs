@@ -12,15 +12,18 @@ mod file;
 mod limits;
 mod lookback;
 mod named;
+mod peers;
 mod pipelines;
 mod queue;
 mod switch;
 mod variables;
 
+pub use databases::NamedAddress;
 pub use edge::{EdgeSettings, SigningKeys};
 pub use errors::{SettingsError, SettingsErrors};
 pub use limits::Limits;
-pub use pipelines::{NamedAddress, PipelineSettings};
+pub use peers::PeerSettings;
+pub use pipelines::PipelineSettings;
 pub use queue::{QStashSettings, QueueSettings};
 pub use variables::{VARIABLES, Variable};
 
@@ -32,7 +35,7 @@ use variables::{Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 /// All settings, parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The pipelines; at least one.
+    /// The pipelines; at least one, unless this deployment only does full syncs.
     pub pipelines: Vec<PipelineSettings>,
     /// The numbers that bound a run.
     pub limits: Limits,
@@ -44,13 +47,36 @@ pub struct Settings {
     pub edge: EdgeSettings,
     /// QStash, and the terms of its calls.
     pub queue: QueueSettings,
+    /// Full syncs with other deployments.
+    pub peers: PeerSettings,
+}
+
+/// The use of the settings, which decides what must be set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Commands that work with a pipeline.
+    Pipelines,
+    /// The function, which somebody must be able to call.
+    Function,
+    /// Commands that work with other deployments.
+    FullSyncs,
 }
 
 impl Settings {
     /// Reads the settings for a command: the databases must be set.
     pub fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         let mut problems = Problems::default();
-        let settings = Self::collect(Environment(env), &mut problems);
+        let settings = Self::collect(Environment(env), Purpose::Pipelines, &mut problems);
+        problems.or(settings)
+    }
+
+    /// Reads what commands of full syncs need: a database, and the key of the deployments.
+    pub fn read_for_full_sync(
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsErrors> {
+        let mut problems = Problems::default();
+        let settings = Self::collect(Environment(env), Purpose::FullSyncs, &mut problems);
+        settings.peers.missing_for_full_sync(&mut problems);
         problems.or(settings)
     }
 
@@ -58,12 +84,12 @@ impl Settings {
     /// set.
     pub fn read_for_function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         let mut problems = Problems::default();
-        let settings = Self::collect(Environment(env), &mut problems);
-        settings.edge.missing_for_function(&mut problems);
+        let settings = Self::collect(Environment(env), Purpose::Function, &mut problems);
+        settings.edge.missing_for_function(settings.peers.keys.is_some(), &mut problems);
         problems.or(settings)
     }
 
-    fn collect(env: Environment<'_>, problems: &mut Problems) -> Self {
+    fn collect(env: Environment<'_>, purpose: Purpose, problems: &mut Problems) -> Self {
         for variable in VARIABLES {
             if env.get(variable).is_some_and(|value| value.contains(NOT_UNICODE)) {
                 problems.of(variable, Problem::NotUnicode);
@@ -75,8 +101,13 @@ impl Settings {
         let edge = edge::read(env, problems);
         let queue = queue::read(env, edge.local, problems);
         let limits = limits::read(env, problems);
+        let pipelines = match purpose {
+            Purpose::Function | Purpose::FullSyncs if peers::are_alone(env) => Vec::new(),
+            _ => pipelines::read(env, &queue.cron, &limits, problems),
+        };
         Self {
-            pipelines: pipelines::read(env, &queue.cron, &limits, problems),
+            peers: peers::read(env, &pipelines, problems),
+            pipelines,
             limits,
             state_schema: state_schema(env, problems),
             startup: switch::read(env, STARTUP, problems).unwrap_or(true),

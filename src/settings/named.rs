@@ -44,12 +44,7 @@ pub(super) enum SideVariables<'a> {
 
 impl AllVariables {
     pub(super) fn read(env: Environment<'_>) -> Self {
-        let named = |url, key| DatabaseVariables {
-            url,
-            key,
-            url_text: env.get(url),
-            key_text: env.get(key),
-        };
+        let named = |url, key| DatabaseVariables::read(env, url, key);
         Self {
             source: named(SOURCE, SOURCE_KEY),
             target: named(TARGET, TARGET_KEY),
@@ -98,6 +93,10 @@ impl AllVariables {
 }
 
 impl DatabaseVariables {
+    pub(super) fn read(env: Environment<'_>, url: Variable, key: Variable) -> Self {
+        Self { url, key, url_text: env.get(url), key_text: env.get(key) }
+    }
+
     pub(super) fn is_set(&self) -> bool {
         self.url_text.is_some()
     }

@@ -8,7 +8,7 @@ use crate::engine::model::pipeline::{DEFAULT_PIPELINE, Pipeline};
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
-use super::databases::{Databases, FileText, refuse_same};
+use super::databases::{Databases, FileText, NamedAddress, refuse_same};
 use super::errors::{Problem, Problems};
 use super::file::{self, DeletesWord, FilePipeline};
 use super::limits::Limits;
@@ -25,15 +25,6 @@ pub struct PipelineSettings {
     pub source: NamedAddress<Address>,
     /// The database that is written.
     pub target: NamedAddress<Database>,
-}
-
-/// A database, and the name of its setting: a variable, or a place in the file.
-#[derive(Debug, Clone)]
-pub struct NamedAddress<A> {
-    /// The setting.
-    pub name: String,
-    /// The database.
-    pub address: A,
 }
 
 pub(super) fn read(

@@ -368,6 +368,12 @@ proptest! {
             ("SUPABASE_URL", literal.clone()),
             ("NEW_SUPABASE_URL", format!("https://{secret}@h")),
             ("NEW_SUPABASE_SERVICE_ROLE_KEY", token.clone()),
+            ("SYNC_PEERS", format!("a=https://{secret},b={literal}")),
+            ("SYNC_REGISTRATION_KEY", token.clone()),
+            ("SYNC_REGISTRATION_KEY_PREVIOUS", secret.clone()),
+            ("SYNC_PEER_MAY", token.clone()),
+            ("FULL_SYNC_DATABASE_URL", literal.clone()),
+            ("FULL_SYNC_SERVICE_ROLE_KEY", secret.clone()),
         ];
         let mut shown = String::new();
         for round in 0..3 {

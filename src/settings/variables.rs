@@ -101,6 +101,20 @@ variables! {
         "how many API calls a month the plan allows, for `status`; 0 for no limit";
     METRICS = "SYNC_METRICS", Some("emf in Lambda, off elsewhere"),
         "whether each run writes a line of metrics to stdout, as CloudWatch reads them: emf or off";
+    PEERS = "SYNC_PEERS", Some("no full syncs from here"),
+        "the deployments that full syncs copy from and to: NAME=https://HOST, with commas between them";
+    REGISTRATION_KEY = "SYNC_REGISTRATION_KEY", Some("no full syncs"),
+        "the key that signs the calls between this deployment and its peers; all have the same one";
+    PREVIOUS_REGISTRATION_KEY = "SYNC_REGISTRATION_KEY_PREVIOUS", Some("none"),
+        "the registration key before the last rotation, which is accepted too";
+    PEER_MAY = "SYNC_PEER_MAY", Some("pull"),
+        "what peers may do: pull (read the tables here), push (write into them), or both";
+    FULL_SYNC = "FULL_SYNC_DATABASE_URL", Some("the target of the only pipeline, or TARGET_DATABASE_URL"),
+        "the database whose tables full syncs copy, and which keeps their sessions";
+    FULL_SYNC_KEY = "FULL_SYNC_SERVICE_ROLE_KEY", None,
+        "the service-role or secret key of FULL_SYNC_DATABASE_URL, where that is a project's https:// one";
+    FULL_SYNC_CA = "FULL_SYNC_SSL_CA", Some("Mozilla's list and the machine's own"),
+        "the authority of that database's certificate: PEM, base64 of it, or the path of a file";
     LOCAL = "SYNC_LOCAL", Some("0"),
         "1 where a local QStash with its public keys may call this function";
     LOG = "RUST_LOG", Some("info in Lambda, warn at the terminal"),
