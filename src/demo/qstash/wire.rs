@@ -47,20 +47,12 @@ pub fn dead_letter(letter: &DeadLetter) -> Value {
     Value::Object(fields)
 }
 
-/// A step in the log. Its body is always base64.
+/// A step in the log. Its body is always base64, and it has no expression of the retry delay.
 pub fn log_entry(entry: &LogEntry) -> Value {
     let mut fields = message_fields(&entry.message);
     let body = STANDARD.encode(&entry.message.body);
     fields.remove("bodyBase64");
-    let renamed = [
-        ("callbackHeader", "callbackHeaders"),
-        ("failureCallbackHeader", "failureCallbackHeaders"),
-        ("retryDelayExpression", "retryDelayExpr"),
-    ];
-    for (message_name, log_name) in renamed {
-        let value = fields.remove(message_name);
-        fields.extend(value.map(|value| (log_name.to_owned(), value)));
-    }
+    fields.remove("retryDelayExpression");
     fields.extend(present([
         ("time", entry.time.into()),
         ("state", entry.state.name().into()),
@@ -134,11 +126,6 @@ fn terms_fields(terms: &Terms) -> Map<String, Value> {
         ("timeout", terms.explicit_timeout().map(|timeout| timeout / 1000).into()),
         ("callback", callback.map(|callback| callback.url.clone()).into()),
         ("failureCallback", failure.map(|callback| callback.url.clone()).into()),
-        ("callbackHeader", callback.map(|callback| header_map(&callback.terms.headers)).into()),
-        (
-            "failureCallbackHeader",
-            failure.map(|callback| header_map(&callback.terms.headers)).into(),
-        ),
         ("flowControlKey", flow.map(|flow| flow.key.clone()).into()),
         ("parallelism", flow.map(|flow| flow.parallelism).into()),
         ("retryDelayExpression", terms.retry_delay.clone().into()),
