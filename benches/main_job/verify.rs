@@ -1,9 +1,9 @@
-//! Both sides are the same: what it costs to be told so, against the bare digest of the same rows
-//! on both servers at once.
+//! A verify of equal sides, against the bare digest of the same rows on both servers at once.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::load::both;
 use super::product;
 use super::proxy::Proxy;
 use super::report::Report;
@@ -17,7 +17,7 @@ const TIMES: usize = 5;
 const MOST_RATIO: f64 = 1.3;
 const MOST_BYTES: u64 = 100_000;
 
-/// The statement that anybody would write to compare the rows: one hash of each, summed.
+/// The statement of the floor: the sum of a hash of each row.
 const BARE: &str =
     "select count(*), sum(('x' || left(md5(t::text), 16))::bit(64)::int8) from orders t";
 
@@ -32,18 +32,8 @@ pub fn measure(world: &World, report: &mut Report) {
     let mut turns = Vec::new();
     for turn in 0..TIMES {
         let floor = || bare(world, [&source, &target]);
-        let ours = || verify(&source, &target);
-        let (least, took) = match turn.is_multiple_of(2) {
-            true => {
-                let least = floor();
-                (least, ours())
-            }
-            false => {
-                let took = ours();
-                (floor(), took)
-            }
-        };
-        turns.push((took, least));
+        let (least, duration) = both(turn, floor, || verify(&source, &target));
+        turns.push((duration, least));
     }
     report.against_floor(&format!("{}: verify, all equal", ORDERS.title), &turns, MOST_RATIO);
     let wires = (Proxy::to(world.source.port()), Proxy::to(world.target.port()));
