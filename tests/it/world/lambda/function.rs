@@ -14,7 +14,7 @@ use super::runtime_api::RuntimeApi;
 use crate::world::door::ADMIN_TOKEN;
 use crate::world::{Database, connect, fresh_database};
 
-/// The public URL that the function is told.
+/// The public URL in the function's settings.
 pub const APP_URL: &str = "https://sync.example.com";
 
 /// A function that has asked for work, over two databases.
@@ -74,7 +74,7 @@ impl Function {
 
     /// Invokes it; the status and the JSON body of its answer.
     pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> (u16, Value) {
-        let (status, body) = self.api.invoke(event, deadline).await.over_http();
+        let (status, body) = self.api.invoke(event, deadline).await;
         (status, serde_json::from_slice(&body).expect("a JSON body"))
     }
 

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -26,23 +26,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A Runtime API on a free port of this machine; gone when dropped.
 pub struct RuntimeApi {
     address: SocketAddr,
-    desk: Arc<Desk>,
+    events: Arc<Events>,
     server: JoinHandle<()>,
 }
 
 impl RuntimeApi {
     pub async fn start() -> Self {
-        let desk = Arc::new(Desk::default());
+        let events = Arc::new(Events::default());
         let routes = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .layer(DefaultBodyLimit::disable())
-            .with_state(desk.clone());
+            .with_state(events.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { address, desk, server }
+        Self { address, events, server }
     }
 
     /// Returns the variables by which a function finds this API.
@@ -57,26 +57,27 @@ impl RuntimeApi {
         ]
     }
 
-    /// When a function first asked for work: taken from its start, the cold start.
-    pub async fn ready(&self) -> Instant {
-        let first_next = async {
+    /// Waits until a function asks for work.
+    pub async fn ready(&self) {
+        let ready = async {
             loop {
-                let asked = self.desk.asked.notified();
-                if let Some(instant) = self.desk.state.lock().unwrap().first_next {
-                    return instant;
+                let request = self.events.requested.notified();
+                if self.events.state.lock().unwrap().is_ready {
+                    return;
                 }
-                asked.await;
+                request.await;
             }
         };
-        timeout(PATIENCE, first_next).await.expect("a function that asks for work")
+        timeout(PATIENCE, ready).await.expect("a function that asks for work");
     }
 
-    /// Hands the event to the next function that asks, and waits for what it makes of it.
-    pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> Response {
+    /// Hands the event to the next function that asks for work, and returns the HTTP status and
+    /// body that a Function URL's caller would get; 502 if the handler failed or panicked.
+    pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> HttpAnswer {
         let (answer, answered) = oneshot::channel();
-        self.desk.put(event, deadline, answer);
+        self.events.add(event, deadline, answer);
         let response = timeout(PATIENCE, answered).await.expect("a function that answers");
-        response.expect("the desk keeps each answer's sender until it is used")
+        response.expect("each sender is kept until it is used")
     }
 }
 
@@ -86,27 +87,18 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// A function's post for an event.
-#[derive(Debug, PartialEq)]
-pub enum Response {
-    /// To `/response`: it handled the event, be it with an HTTP error.
-    Answered(Value),
-    /// To `/error`: its handler failed or panicked.
-    Failed(Value),
-}
+/// The HTTP status and body that a Function URL's caller would get.
+pub type HttpAnswer = (u16, Vec<u8>);
 
-impl Response {
-    /// The HTTP status and body that a Function URL's caller would get.
-    pub fn over_http(&self) -> (u16, Vec<u8>) {
-        let Self::Answered(envelope) = self else { return (502, Vec::new()) };
-        let status = envelope["statusCode"].as_u64().expect("a status code");
-        let body = envelope["body"].as_str().unwrap_or_default();
-        let body = match envelope["isBase64Encoded"].as_bool() {
-            Some(true) => STANDARD.decode(body).expect("a body in base64"),
-            _ => body.as_bytes().to_vec(),
-        };
-        (status.try_into().expect("an HTTP status"), body)
-    }
+/// Reads the answer from the envelope that a function posts.
+fn http_answer(envelope: &Value) -> HttpAnswer {
+    let status = envelope["statusCode"].as_u64().expect("a status code");
+    let body = envelope["body"].as_str().unwrap_or_default();
+    let body = match envelope["isBase64Encoded"].as_bool() {
+        Some(true) => STANDARD.decode(body).expect("a body in base64"),
+        _ => body.as_bytes().to_vec(),
+    };
+    (status.try_into().expect("an HTTP status"), body)
 }
 
 struct Invocation {
@@ -115,69 +107,50 @@ struct Invocation {
     deadline: SystemTime,
 }
 
-/// The desk at which events wait for a function, and their callers for an answer.
+/// The events that wait for a function, and the callers that wait for an answer.
 #[derive(Default)]
-struct Desk {
-    state: Mutex<DeskState>,
-    /// A function asked for work.
-    asked: Notify,
-    /// An event came.
-    came: Notify,
+struct Events {
+    state: Mutex<EventsState>,
+    /// Notified when a function asks for work.
+    requested: Notify,
+    /// Notified when an event is added.
+    added: Notify,
 }
 
 #[derive(Default)]
-struct DeskState {
-    taken: u64,
-    /// Functions that wait for work.
-    asking: usize,
-    first_next: Option<Instant>,
+struct EventsState {
+    count: u64,
+    is_ready: bool,
     waiting: VecDeque<Invocation>,
-    unanswered: HashMap<String, oneshot::Sender<Response>>,
+    unanswered: HashMap<String, oneshot::Sender<HttpAnswer>>,
 }
 
-/// Counts a function among those that wait, until it gets work or goes.
-struct Asking<'a>(&'a Desk);
-
-impl<'a> Asking<'a> {
-    fn of(desk: &'a Desk) -> Self {
-        desk.state.lock().unwrap().asking += 1;
-        Self(desk)
-    }
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().unwrap().asking -= 1;
-    }
-}
-
-impl Desk {
-    fn put(&self, event: &Value, deadline: SystemTime, answer: oneshot::Sender<Response>) {
+impl Events {
+    fn add(&self, event: &Value, deadline: SystemTime, answer: oneshot::Sender<HttpAnswer>) {
         let mut state = self.state.lock().unwrap();
-        state.taken += 1;
-        let id = format!("00000000-0000-4000-8000-{:012}", state.taken);
+        state.count += 1;
+        let id = format!("00000000-0000-4000-8000-{:012}", state.count);
         state.unanswered.insert(id.clone(), answer);
         state.waiting.push_back(Invocation { id, event: event.to_string().into_bytes(), deadline });
-        self.came.notify_one();
+        self.added.notify_one();
     }
 
     /// A function that died while it waited takes no event with it, once the server has seen its
     /// connection end and dropped this call.
-    async fn take(&self) -> Invocation {
-        let _asking = Asking::of(self);
-        self.state.lock().unwrap().first_next.get_or_insert_with(Instant::now);
-        self.asked.notify_waiters();
+    async fn next(&self) -> Invocation {
+        self.state.lock().unwrap().is_ready = true;
+        self.requested.notify_waiters();
         loop {
             let waiting = self.state.lock().unwrap().waiting.pop_front();
             match waiting {
                 Some(invocation) => return invocation,
-                None => self.came.notified().await,
+                None => self.added.notified().await,
             }
         }
     }
 
     /// Passes the answer on; refuses one for an event that is unknown or answered.
-    fn answer(&self, id: &str, response: Response) -> StatusCode {
+    fn answer(&self, id: &str, response: HttpAnswer) -> StatusCode {
         match self.state.lock().unwrap().unanswered.remove(id) {
             None => StatusCode::BAD_REQUEST,
             Some(answer) => {
@@ -189,8 +162,8 @@ impl Desk {
     }
 }
 
-async fn next(State(desk): State<Arc<Desk>>) -> ([(&'static str, String); 5], Vec<u8>) {
-    let Invocation { id, event, deadline } = desk.take().await;
+async fn next(State(events): State<Arc<Events>>) -> ([(&'static str, String); 5], Vec<u8>) {
+    let Invocation { id, event, deadline } = events.next().await;
     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let headers = [
         ("content-type", "application/json".to_owned()),
@@ -209,20 +182,18 @@ async fn next(State(desk): State<Arc<Desk>>) -> ([(&'static str, String); 5], Ve
 }
 
 async fn response(
-    State(desk): State<Arc<Desk>>,
+    State(events): State<Arc<Events>>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> StatusCode {
-    desk.answer(&id, Response::Answered(json_of(&body)))
+    let envelope = serde_json::from_slice(&body).expect("a function that posts JSON");
+    events.answer(&id, http_answer(&envelope))
 }
 
-async fn error(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    desk.answer(&id, Response::Failed(json_of(&body)))
+async fn error(
+    State(events): State<Arc<Events>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    events.answer(&id, (502, body.to_vec()))
 }
-
-fn json_of(body: &Bytes) -> Value {
-    serde_json::from_slice(body).expect("a function that posts JSON")
-}
-
-#[cfg(test)]
-mod tests;
