@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use syncline::demo::qstash::LocalQStash;
 
-use crate::world::deployment::{Deployment, HOME, ID, account, console, only, strangers};
+use crate::world::deployment::{
+    Deployment, HOME, ID, account, console, make_foreign_schedule, only,
+};
 
 /// Schedules need no database; two that are not there show it.
 async fn deployed() -> (LocalQStash, Deployment) {
     let qstash = account().await;
-    let deployment = Deployment::among(BTreeMap::new(), &qstash)
+    let deployment = Deployment::over(BTreeMap::new(), &qstash)
         .set("SOURCE_DATABASE_URL", "postgres://nobody@127.0.0.1:1/source")
         .set("TARGET_DATABASE_URL", "postgres://nobody@127.0.0.1:2/target");
     (qstash, deployment)
@@ -33,7 +35,8 @@ async fn list_is_a_table_with_what_to_do_below_it() {
     assert!(in_order.stdout.trim_end().ends_with("in-order"), "{in_order:?}");
 
     console(&qstash, "PATCH", &format!("{ID}/pause")).send().await.unwrap();
-    strangers(&qstash, "by-hand", &format!("{HOME}/api/background/sync/slave-to-prod")).await;
+    make_foreign_schedule(&qstash, "by-hand", &format!("{HOME}/api/background/sync/slave-to-prod"))
+        .await;
     let amiss = deployment.clone().set("SYNC_RETRIES", "0").terminal(&["schedule", "list"]).await;
     let text = &amiss.stdout;
     assert!(text.contains(&format!("{ID}: retries differs: syncline schedule create")), "{text}");
@@ -89,19 +92,19 @@ async fn json_is_what_the_route_answers() {
 
     deployment.terminal(&["schedule", "create"]).await;
     let here = deployment.terminal(&["schedule", "list", "--json"]).await.json();
-    let (_, there) = deployment.listed().await;
+    let (_, there) = deployment.list_schedules().await;
     assert_eq!(without_time(here), without_time(there));
 
     let here = deployment.terminal(&["schedule", "--json", "pause", ID]).await.json();
     let (_, there) =
-        deployment.acts(serde_json::json!({"action": "pause", "scheduleId": ID})).await;
+        deployment.change_schedules(serde_json::json!({"action": "pause", "scheduleId": ID})).await;
     assert_eq!(without_time(here), without_time(there));
 }
 
 #[tokio::test]
 async fn the_exit_follows_from_the_remedy() {
     let (qstash, deployment) = deployed().await;
-    strangers(&qstash, "other", "https://other.example.com/").await;
+    make_foreign_schedule(&qstash, "other", "https://other.example.com/").await;
     let no_token = deployment.clone().set("QSTASH_TOKEN", "");
     let bad_cron = deployment.clone().set("SYNC_CRON", "hourly");
     for (deployment, arguments, expected, said) in [

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::tls::server::{ANOTHER_MACHINE, PASSWORD, make_roles, named, tls_server};
-use crate::world::deployment::{Deployment, Printed};
+use crate::world::deployment::{CommandOutput, Deployment};
 use crate::world::over_api::OverApi;
 use crate::world::pair::Pair;
 use crate::world::pooler::Pooler;
@@ -69,7 +69,7 @@ impl Journey {
         Self { pair, deployment }
     }
 
-    async fn runs(&self, command: &[&str], code: i32) -> Printed {
+    async fn runs(&self, command: &[&str], code: i32) -> CommandOutput {
         let printed = self.deployment.terminal(command).await;
         if printed.code != code {
             let rejects = self.deployment.terminal(&["rejects", "list"]).await.stdout;

@@ -80,7 +80,7 @@ async fn go_through(pair: &Pair, databases: BTreeMap<String, String>) {
     let folder = folder(pair);
     let qstash = account().await;
     let over_api = databases.contains_key("NEW_SUPABASE_URL");
-    let deployment = Deployment::among(databases, &qstash).set("ENABLE_HOURLY_SYNC", "true");
+    let deployment = Deployment::over(databases, &qstash).set("ENABLE_HOURLY_SYNC", "true");
     let (deployment, _door) = deployment.reachable().await;
 
     for line in lines(&page()) {

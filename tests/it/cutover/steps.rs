@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use syncline::demo::qstash::LocalQStash;
 
-use crate::world::deployment::{Deployment, ID, Printed, account, only};
+use crate::world::deployment::{CommandOutput, Deployment, ID, account, only};
 use crate::world::pair::Pair;
 
 const ITEMS: &str = "create table items (id serial primary key, name text, \
@@ -58,7 +58,7 @@ pub(super) fn found<'a>(told: &'a Value, step: &str) -> &'a str {
 }
 
 /// The text without what differs from one test to another.
-fn plain(pair: &Pair, printed: &Printed) -> String {
+fn plain(pair: &Pair, printed: &CommandOutput) -> String {
     let server = |url: &str| url.rsplit_once('@').expect("a URL with a user").1.to_owned();
     let [source, target] = [&pair.source, &pair.target].map(|database| server(&database.url));
     printed.stdout.replace(&source, "SOURCE").replace(&target, "TARGET")

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::world::connect;
-use crate::world::door::{client, told};
+use crate::world::door::{client, status_and_json};
 use crate::world::process::{directory_of, runs_in, signal, wait_until};
 use crate::world::servers::memory;
 
@@ -122,7 +122,7 @@ async fn what_is_kept_works_as_printed_until_ctrl_c() {
     let directory = demo.directory();
     let health = demo.word_after("  curl http").to_owned();
     let health = client().get(format!("http{health}")).send().await.unwrap();
-    assert_eq!(told(health).await.1["status"], "ok");
+    assert_eq!(status_and_json(health).await.1["status"], "ok");
 
     let source = connect(demo.word_after("export SOURCE_DATABASE_URL=")).await.unwrap();
     let (_, statement) = demo.told.split_once(" -c \"").unwrap();
@@ -149,7 +149,7 @@ async fn posted(curl: &str) -> Value {
         curl.split('\'').skip(1).step_by(2).map(|header| header.split_once(": ").unwrap());
     let post = client().post(curl.rsplit(' ').next().unwrap());
     let post = headers.fold(post, |post, (name, value)| post.header(name, value));
-    let (status, body) = told(post.send().await.unwrap()).await;
+    let (status, body) = status_and_json(post.send().await.unwrap()).await;
     assert_eq!(status, 200, "{body}");
     body
 }

@@ -147,7 +147,7 @@ async fn without_the_word_for_it_the_gap_is_read_again() {
 async fn what_will_become_of_each_checkpoint_is_told_before_anything_is_written() {
     let pair = shop().await;
     let folder = exported(&pair).await;
-    folder.put("notes.csv", "id,body\n00000000-0000-0000-0000-000000000002,b\n");
+    folder.write("notes.csv", "id,body\n00000000-0000-0000-0000-000000000002,b\n");
     let before = all_checkpoints(&pair).await;
     let path = folder.path.to_string_lossy().into_owned();
     let (code, told, _) = gap(&pair, &["import", &path, "--checkpoint"]);
@@ -183,10 +183,10 @@ async fn a_file_moves_no_checkpoint_back_nor_into_the_future() {
     let folder = Folder::new().with("orders.csv", from_there);
     let (_, said) = folder.import(&pair, VOUCHED);
     assert_eq!(why(&said, "orders"), "the newest rows of the file are dated in the future");
-    folder.put("orders.csv", format!("{from_there}802,1,2026-01-01T01:00:00+01:00\n"));
+    folder.write("orders.csv", format!("{from_there}802,1,2026-01-01T01:00:00+01:00\n"));
     let (_, said) = folder.import(&pair, VOUCHED);
     assert_eq!(why(&said, "orders"), "the file holds nothing newer", "the same point in time");
-    folder.put("orders.csv", format!("{from_there}802,1,2026-01-01T02:00:00+01:00\n"));
+    folder.write("orders.csv", format!("{from_there}802,1,2026-01-01T02:00:00+01:00\n"));
     let (_, said) = folder.import(&pair, VOUCHED);
     assert_eq!(checkpoint(&said, "orders")["moves"], true, "{said}");
     assert!(kept(&pair, "orders").await.starts_with("2026-01-01 01:00:00"));
@@ -271,7 +271,7 @@ async fn refused_rows_do_not_hold_the_checkpoint_unless_the_source_cannot_be_ask
     assert_eq!(code, 4);
     assert!(why(&said, "orders").starts_with("the row of line 4 was refused"), "{said}");
 
-    folder.put("orders.csv", format!("{header}500,500,2026-01-02\n501,x,2026-01-03\n"));
+    folder.write("orders.csv", format!("{header}500,500,2026-01-02\n501,x,2026-01-03\n"));
     let (code, said) = folder.import(&pair, VOUCHED);
     assert_eq!((code, counts(&said, "public.orders")), (4, [0, 0, 0, 2]), "{said}");
     assert!(checkpoint(&said, "orders")["to"].as_str().unwrap().starts_with("2026-01-03"));

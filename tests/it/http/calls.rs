@@ -7,7 +7,7 @@ use axum::routing::get;
 use serde_json::json;
 use syncline::edge::http::guarded;
 
-use crate::world::door::{ADMIN_TOKEN, Door, client, serve, told};
+use crate::world::door::{ADMIN_TOKEN, Door, client, serve, status_and_json};
 use crate::world::pair::SYNC_PATH;
 use crate::world::{Database, connect, fresh_database};
 
@@ -35,7 +35,7 @@ async fn door() -> Door {
 async fn a_scheduled_call_syncs_and_says_what_it_did() {
     let door = door().await;
 
-    let (status, body) = told(door.scheduled("{}").await).await;
+    let (status, body) = status_and_json(door.scheduled("{}").await).await;
 
     assert_eq!(status, 200, "{body}");
     assert_eq!(body["success"], true);
@@ -56,7 +56,7 @@ async fn a_repeated_delivery_changes_nothing() {
     let door = door().await;
     door.scheduled("{}").await;
 
-    let (status, body) = told(door.scheduled("{}").await).await;
+    let (status, body) = status_and_json(door.scheduled("{}").await).await;
 
     assert_eq!((status, &body["statistics"]["total_records"]), (200, &json!(0)), "{body}");
 }
@@ -95,7 +95,7 @@ async fn a_manual_call_needs_the_header_and_the_token() {
 async fn a_get_with_the_token_is_a_manual_run() {
     let door = door().await;
     let request = door.request("GET", SYNC_PATH).bearer_auth(ADMIN_TOKEN);
-    let (status, body) = told(request.send().await.unwrap()).await;
+    let (status, body) = status_and_json(request.send().await.unwrap()).await;
     assert_eq!((status, &body["type"]), (200, &json!("manual")));
 }
 
@@ -131,7 +131,8 @@ async fn the_hash_is_over_the_raw_bytes_of_the_body() {
 async fn health_needs_no_credential_and_no_database() {
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
     let door = Door::open(nowhere, "postgres://nobody@127.0.0.1:2/nothing", &[]).await;
-    let (status, body) = told(door.request("GET", "/healthz").send().await.unwrap()).await;
+    let (status, body) =
+        status_and_json(door.request("GET", "/healthz").send().await.unwrap()).await;
     assert_eq!((status, &body["status"]), (200, &json!("ok")));
 }
 
@@ -154,13 +155,13 @@ async fn a_fault_that_a_retry_can_mend_is_a_5xx_and_one_it_cannot_is_never_retri
     let (source, target) = pair().await;
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
     let unreachable = Door::open(nowhere, &target.url, &[]).await;
-    let (status, body) = told(unreachable.scheduled("{}").await).await;
+    let (status, body) = status_and_json(unreachable.scheduled("{}").await).await;
     assert_eq!((status, &body["error"]["retry"]), (503, &json!(true)), "{body}");
 
     let missing = Door::open(&source.url, &target.url, &[("SYNC_TABLES", "nothing")]).await;
     let response = missing.scheduled("{}").await;
     let header = response.headers().get("upstash-nonretryable-error").cloned();
-    let (status, body) = told(response).await;
+    let (status, body) = status_and_json(response).await;
     assert_eq!((status, header.unwrap().to_str().unwrap()), (489, "true"), "{body}");
     assert_eq!(body["success"], false);
     assert_eq!(body["error"]["table"], "public.nothing");
@@ -176,7 +177,7 @@ async fn a_panic_in_a_handler_answers_500_and_the_next_request_works() {
     let (url, server) = serve(guarded(routes)).await;
 
     let answer = |path: &str| client().get(format!("{url}{path}")).send();
-    let (status, body) = told(answer("/panics").await.unwrap()).await;
+    let (status, body) = status_and_json(answer("/panics").await.unwrap()).await;
     assert_eq!((status, &body["error"]["code"]), (500, &json!("defect")));
     assert!(!body.to_string().contains("on purpose"));
     assert_eq!(answer("/works").await.unwrap().status(), 200);

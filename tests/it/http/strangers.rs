@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use syncline::edge::calling::FAILURE_PATH;
 
-use crate::world::door::{ADMIN_TOKEN, Door, told};
+use crate::world::door::{ADMIN_TOKEN, Door, status_and_json};
 use crate::world::lambda::function::{APP_URL, Function, event, in_a_minute};
 use crate::world::pair::SYNC_PATH;
 use crate::world::qstash::hostile;
@@ -34,7 +34,7 @@ async fn every_hostile_token_gets_the_same_answer_over_http() {
             // The admin token does not mend a signature.
             let request = door.request("POST", path).header("Upstash-Signature", token);
             let request = request.bearer_auth(ADMIN_TOKEN).header("x-manual-trigger", "true");
-            let (status, body) = told(request.body(BODY).send().await.unwrap()).await;
+            let (status, body) = status_and_json(request.body(BODY).send().await.unwrap()).await;
             assert!(is_refused(status, &body), "{path}, {what}: {status} {body}");
             answers.push(body);
         }
@@ -96,7 +96,7 @@ async fn the_schedules_are_for_the_admin_token_alone() {
             request().header("authorization", ADMIN_TOKEN),
         ] {
             let sent = format!("{request:?}");
-            let (status, body) = told(request.send().await.unwrap()).await;
+            let (status, body) = status_and_json(request.send().await.unwrap()).await;
             assert!(is_refused(status, &body), "{sent}: {status} {body}");
         }
     }

@@ -19,7 +19,7 @@ use tokio_postgres::Client;
 
 use crate::world::connect;
 use crate::world::dice::{Dice, seed};
-use crate::world::door::{client, told};
+use crate::world::door::{client, status_and_json};
 use crate::world::killable::Killable;
 use crate::world::pair::{Pair, TOKEN};
 use crate::world::tables::{ITEMS, fill};
@@ -195,7 +195,7 @@ async fn a_rough_day_ends_with_equal_databases() {
     let _ = rough.function.set(Arc::clone(&function));
     let create = client().request(Method::POST, format!("{}{SCHEDULE_PATH}", function.url));
     let create = create.bearer_auth(TOKEN).json(&json!({ "action": "create" }));
-    assert_eq!(told(create.send().await.unwrap()).await.0, 200);
+    assert_eq!(status_and_json(create.send().await.unwrap()).await.0, 200);
 
     let stop = Arc::new(AtomicBool::new(false));
     let writers = [4_001, 4_002].map(|first| {

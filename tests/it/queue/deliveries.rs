@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use syncline::demo::qstash::{Attempt, Courier, DeliveryOutcome, HttpCourier, LogState};
 
-use crate::world::door::told;
+use crate::world::door::status_and_json;
 use crate::world::pair::{Pair, SYNC_PATH, TOKEN};
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::tables::items;
@@ -100,7 +100,7 @@ async fn ten_deliveries_of_one_message_at_once_are_one_run() {
     let queued = Queued::over(pair, &[]).await;
     let deliver = async || {
         let call = queued.delivery(SYNC_PATH, "msg_tenfold", "{}");
-        told(call.send().await.unwrap()).await
+        status_and_json(call.send().await.unwrap()).await
     };
 
     let answers = join_all((0..10).map(|_| deliver())).await;
@@ -130,7 +130,7 @@ async fn a_message_that_failed_is_worked_when_it_comes_again() {
     let queued = Queued::over(pair, &[]).await;
     let deliver = async || {
         let call = queued.delivery(SYNC_PATH, "msg_again", "{}");
-        told(call.send().await.unwrap()).await
+        status_and_json(call.send().await.unwrap()).await
     };
     assert_eq!(deliver().await.0, 489);
     queued.pair.sql_target("alter table away rename to items").await;
@@ -147,7 +147,7 @@ async fn a_continuation_that_comes_again_does_not_fork_the_chain() {
     let queued = Queued::over(backlog(40).await, &[]).await;
     let deliver = async || {
         let call = queued.delivery(SYNC_PATH, "msg_first", r#"{"type":"scheduled"}"#);
-        told(call.send().await.unwrap()).await
+        status_and_json(call.send().await.unwrap()).await
     };
     assert_eq!(deliver().await.1["continuation"]["published"], true);
 
@@ -281,7 +281,7 @@ async fn a_body_over_a_megabyte_is_refused_on_every_path_but_the_callbacks() {
     let large = "x".repeat((1 << 20) + 1);
     for path in [SYNC_PATH, "/api/background/sync/schedule"] {
         let (status, body) =
-            told(queued.delivery(path, "msg_large", &large).send().await.unwrap()).await;
+            status_and_json(queued.delivery(path, "msg_large", &large).send().await.unwrap()).await;
         assert_eq!((status, &body["error"]["code"]), (413, &json!("too_large")), "{body}");
     }
     let callback = queued.delivery("/api/background/sync/failure", "msg_large", &large);
@@ -295,7 +295,8 @@ async fn an_unknown_pipeline_is_told_to_those_who_may_know() {
     let path = "/api/background/sync/no-such";
     let unsigned = queued.request("POST", path).send().await.unwrap();
     assert_eq!(unsigned.status(), 401);
-    let (status, body) = told(queued.delivery(path, "msg_1", "{}").send().await.unwrap()).await;
+    let (status, body) =
+        status_and_json(queued.delivery(path, "msg_1", "{}").send().await.unwrap()).await;
     assert_eq!((status, &body["error"]["code"]), (489, &json!("no_pipeline")), "{body}");
 }
 
@@ -339,7 +340,7 @@ async fn the_list_tells_the_last_run_and_what_became_of_it() {
     queued.schedule().await;
     let listed = async || {
         let call = queued.request("GET", "/api/background/sync/schedule").bearer_auth(TOKEN);
-        let (status, body) = told(call.send().await.unwrap()).await;
+        let (status, body) = status_and_json(call.send().await.unwrap()).await;
         assert_eq!(status, 200, "{body}");
         body["schedules"][0].clone()
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use syncline::demo::qstash::{Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY};
 
-use crate::world::door::told;
+use crate::world::door::status_and_json;
 use crate::world::qstash::post::{Post, morning};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -16,7 +16,7 @@ async fn nothing_is_told_or_done_without_the_token() {
     let url = &post.receiver.url;
     for path in ["keys", "schedules", &format!("publish/{url}")] {
         for call in [post.stranger("POST", path), post.stranger("GET", path).bearer_auth("x")] {
-            let (status, told) = told(call.send().await.unwrap()).await;
+            let (status, told) = status_and_json(call.send().await.unwrap()).await;
             assert_eq!((status, told["error"].is_string()), (401, true), "{path}");
         }
     }
@@ -67,7 +67,7 @@ async fn a_publish_whose_answer_was_lost_is_deduplicated_by_its_id() {
     };
     post.qstash.faults().lose_answers(1);
     assert!(call().await.is_err());
-    let (status, again) = told(call().await.unwrap()).await;
+    let (status, again) = status_and_json(call().await.unwrap()).await;
     assert_eq!((status, &again["deduplicated"]), (202, &true.into()));
     assert_eq!(again["messageId"], post.qstash.messages()[0].id);
     assert_eq!(post.qstash.pending(), 1);
@@ -78,7 +78,8 @@ async fn a_message_of_more_than_a_megabyte_is_refused() {
     let post = Post::open().await;
     for (length, expected) in [(1_000_000, 200), (1_000_001, 413)] {
         let call = post.call("POST", &format!("publish/{}", post.receiver.url));
-        let (status, told) = told(call.body("x".repeat(length)).send().await.unwrap()).await;
+        let (status, told) =
+            status_and_json(call.body("x".repeat(length)).send().await.unwrap()).await;
         assert_eq!(status, expected, "{told}");
     }
 }
@@ -95,7 +96,7 @@ async fn a_batch_answers_for_each_item_in_its_order() {
         { "destination": format!("{url}/4"), "headers": { "Upstash-Not-Before": "1" } },
     ]);
     let (status, answers) =
-        told(post.call("POST", "batch").json(&items).send().await.unwrap()).await;
+        status_and_json(post.call("POST", "batch").json(&items).send().await.unwrap()).await;
     assert_eq!(status, 200);
     assert!(answers[0]["messageId"].is_string() && answers[1]["error"].is_string(), "{answers}");
     assert!(answers[2]["messageId"].is_string(), "{answers}");
@@ -153,7 +154,7 @@ async fn a_schedule_is_paused_with_either_method_and_deleted_once() {
 async fn a_cron_that_is_none_is_refused_in_the_service_s_words() {
     let post = Post::open().await;
     let call = post.call("POST", &format!("schedules/{}", post.receiver.url));
-    let (status, answer) = told(call.send().await.unwrap()).await;
+    let (status, answer) = status_and_json(call.send().await.unwrap()).await;
     assert_eq!(
         (status, &answer["error"]),
         (400, &"Invalid cron expression empty spec string".into())

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use syncline::edge::calling::FAILURE_PATH;
 
-use crate::world::door::told;
+use crate::world::door::status_and_json;
 use crate::world::pair::{Pair, SYNC_PATH};
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::qstash::receiver::Receiver;
@@ -98,7 +98,7 @@ async fn call(queued: &Queued, delivery: &str, retried: &str, body: &str) -> (u1
     // `headers` replaces what `header` would add to.
     let call = queued.delivery(FAILURE_PATH, delivery, body);
     let call = call.headers(HeaderMap::from_iter([retried]));
-    told(call.send().await.unwrap()).await
+    status_and_json(call.send().await.unwrap()).await
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_malformed_callback_does_no_harm_and_is_not_tried_again() {
     for body in &callbacks {
         let call = queued.delivery(FAILURE_PATH, "msg_callback", body).send().await.unwrap();
         let header = call.headers().get("upstash-nonretryable-error").cloned();
-        let (status, answer) = told(call).await;
+        let (status, answer) = status_and_json(call).await;
         assert_eq!(status, 489, "{answer}");
         assert_eq!(header.unwrap(), "true");
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
-use crate::world::deployment::{Deployment, HOME, account, strangers};
-use crate::world::door::told;
+use crate::world::deployment::{Deployment, HOME, account, make_foreign_schedule};
+use crate::world::door::status_and_json;
 use crate::world::pair::{Pair, SYNC_PATH};
 use crate::world::qstash::queued::{Queued, SIX_HOURS};
 use crate::world::qstash::receiver::Receiver;
@@ -114,7 +114,7 @@ async fn a_publication_that_finds_no_qstash_is_no_missing_schedule_and_no_bad_re
     let queued = Queued::over(backlog("", "").await, &[]).await;
     queued.qstash.faults().refuse(1, 404, &[]);
     let call = queued.delivery(SYNC_PATH, "msg_1", "{}");
-    let (status, body) = told(call.send().await.unwrap()).await;
+    let (status, body) = status_and_json(call.send().await.unwrap()).await;
     assert_eq!(status, 489, "{body}");
 }
 
@@ -123,7 +123,7 @@ async fn an_odd_count_of_retries_decides_nothing() {
     let queued = Queued::over(Pair::with(ITEMS).await, &[]).await;
     let odd = (HeaderName::from_static("upstash-retried"), "4294967295".parse().unwrap());
     let call = queued.delivery(SYNC_PATH, "msg_1", "{}").headers(HeaderMap::from_iter([odd]));
-    let (status, body) = told(call.send().await.unwrap()).await;
+    let (status, body) = status_and_json(call.send().await.unwrap()).await;
     assert_eq!(status, 200, "{body}");
 }
 
@@ -132,15 +132,16 @@ async fn a_chain_that_is_no_id_makes_no_panic() {
     let queued = Queued::over(backlog("", "").await, &[]).await;
     let asked = json!({ "type": "continuation", "chain": "a\nb", "slice": 1 }).to_string();
     let (status, body) =
-        told(queued.delivery(SYNC_PATH, "msg_1", &asked).send().await.unwrap()).await;
+        status_and_json(queued.delivery(SYNC_PATH, "msg_1", &asked).send().await.unwrap()).await;
     assert_ne!(status, 500, "{body}");
 }
 
 #[tokio::test]
 async fn a_late_duplicate_does_not_send_the_whole_chain_again() {
     let queued = Queued::over(backlog("", "").await, &[]).await;
-    let deliver =
-        async || told(queued.delivery(SYNC_PATH, "msg_1", "{}").send().await.unwrap()).await;
+    let deliver = async || {
+        status_and_json(queued.delivery(SYNC_PATH, "msg_1", "{}").send().await.unwrap()).await
+    };
     deliver().await;
     queued.qstash.advance(HOUR).await;
     assert_eq!(moved(&queued).await, "90");
@@ -202,20 +203,20 @@ fn pooled(project: &str) -> std::collections::BTreeMap<String, String> {
 #[tokio::test]
 async fn two_projects_behind_one_pooler_do_not_take_each_others_schedules() {
     let qstash = account().await;
-    let production = Deployment::among(pooled("prod"), &qstash);
+    let production = Deployment::over(pooled("prod"), &qstash);
     let staging =
-        Deployment::among(pooled("staging"), &qstash).set("APP_URL", "https://staging.example.com");
-    assert_eq!(production.acts(create()).await.0, 200);
-    let (status, body) = staging.acts(create()).await;
+        Deployment::over(pooled("staging"), &qstash).set("APP_URL", "https://staging.example.com");
+    assert_eq!(production.change_schedules(create()).await.0, 200);
+    let (status, body) = staging.change_schedules(create()).await;
     assert_eq!((status, &body["error"]["code"]), (489, &json!("id_taken")), "{body}");
 }
 
 #[tokio::test]
 async fn a_changed_deployment_name_leaves_exactly_one_schedule() {
     let qstash = account().await;
-    let deployment = Deployment::among(pooled("prod"), &qstash);
-    assert_eq!(deployment.acts(create()).await.0, 200);
-    assert_eq!(deployment.set("SYNC_DEPLOYMENT", "blue").acts(create()).await.0, 200);
+    let deployment = Deployment::over(pooled("prod"), &qstash);
+    assert_eq!(deployment.change_schedules(create()).await.0, 200);
+    assert_eq!(deployment.set("SYNC_DEPLOYMENT", "blue").change_schedules(create()).await.0, 200);
     let ids: Vec<_> = qstash.schedules().into_iter().map(|schedule| schedule.id).collect();
     assert_eq!(ids, ["syncline-blue-slave-to-prod"]);
 }
@@ -223,10 +224,11 @@ async fn a_changed_deployment_name_leaves_exactly_one_schedule() {
 #[tokio::test]
 async fn another_job_of_the_same_app_is_not_ours() {
     let qstash = account().await;
-    let deployment = Deployment::among(pooled("prod"), &qstash);
-    strangers(&qstash, "newsletter", &format!("{HOME}/api/newsletter")).await;
-    let (status, body) =
-        deployment.acts(json!({ "action": "delete", "scheduleId": "newsletter" })).await;
+    let deployment = Deployment::over(pooled("prod"), &qstash);
+    make_foreign_schedule(&qstash, "newsletter", &format!("{HOME}/api/newsletter")).await;
+    let (status, body) = deployment
+        .change_schedules(json!({ "action": "delete", "scheduleId": "newsletter" }))
+        .await;
     assert_eq!(status, 403, "{body}");
 }
 
@@ -251,10 +253,10 @@ async fn a_chain_outlives_a_run_at_the_terminal_that_is_longer_than_its_retries(
 #[tokio::test]
 async fn nothing_is_scheduled_whose_ticks_would_all_be_refused() {
     let qstash = account().await;
-    let deployment = Deployment::among(pooled("prod"), &qstash)
+    let deployment = Deployment::over(pooled("prod"), &qstash)
         .set("QSTASH_CURRENT_SIGNING_KEY", "")
         .set("QSTASH_NEXT_SIGNING_KEY", "");
-    let (status, body) = deployment.acts(create()).await;
+    let (status, body) = deployment.change_schedules(create()).await;
     assert_ne!(status, 200, "{body}");
 }
 
@@ -280,8 +282,9 @@ async fn a_history_of_the_version_before_is_upgraded_and_both_versions_write_to_
     let old = crate::world::connect(&pair.target.url).await.unwrap();
     old.batch_execute("begin; update sync_metadata set records_synced = 1").await.unwrap();
     let queued = Queued::over(pair, &[]).await;
-    let deliver =
-        async || told(queued.delivery(SYNC_PATH, "msg_1", "{}").send().await.unwrap()).await;
+    let deliver = async || {
+        status_and_json(queued.delivery(SYNC_PATH, "msg_1", "{}").send().await.unwrap()).await
+    };
     let (status, body) = deliver().await;
     assert_eq!((status, &body["error"]["code"]), (503, &json!("locked")), "{body}");
     old.batch_execute("commit").await.unwrap();

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use syncline::edge::calling::STATUS_PATH;
 
-use crate::world::deployment::{Deployment, Printed};
-use crate::world::door::{ADMIN_TOKEN, Door, Port, told};
+use crate::world::deployment::{CommandOutput, Deployment};
+use crate::world::door::{ADMIN_TOKEN, Door, Port, status_and_json};
 use crate::world::pair::Pair;
 use crate::world::tables::ITEMS;
 
@@ -16,7 +16,7 @@ async fn items() -> Pair {
     pair
 }
 
-async fn status(pair: &Pair, arguments: &[&str], more: &[(&str, &str)]) -> Printed {
+async fn status(pair: &Pair, arguments: &[&str], more: &[(&str, &str)]) -> CommandOutput {
     let mut deployment = Deployment(pair.settings().clone());
     for (name, value) in more {
         deployment = deployment.set(name, *value);
@@ -209,13 +209,14 @@ async fn dashboards_get_the_same_with_the_admin_token_alone() {
     settings.insert("SYNC_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned());
     let door = Door::with(Port::free().await, &settings).await;
     let get = |query: &str| door.request("GET", &format!("{STATUS_PATH}{query}"));
-    assert_eq!(told(get("").send().await.unwrap()).await.0, 401);
+    assert_eq!(status_and_json(get("").send().await.unwrap()).await.0, 401);
     let wrong = get("").bearer_auth("not-the-token-of-this-function");
-    assert_eq!(told(wrong.send().await.unwrap()).await.0, 401);
+    assert_eq!(status_and_json(wrong.send().await.unwrap()).await.0, 401);
 
-    let (code, answered) = told(get("").bearer_auth(ADMIN_TOKEN).send().await.unwrap()).await;
+    let (code, answered) =
+        status_and_json(get("").bearer_auth(ADMIN_TOKEN).send().await.unwrap()).await;
     let named = get("?pipeline=slave-to-prod").bearer_auth(ADMIN_TOKEN);
-    let (_, named) = told(named.send().await.unwrap()).await;
+    let (_, named) = status_and_json(named.send().await.unwrap()).await;
     let unknown = get("?pipeline=other").bearer_auth(ADMIN_TOKEN).send().await.unwrap();
 
     assert_eq!((code, &answered["pipelines"][0]["health"]), (200, &json!("healthy")), "{answered}");
@@ -224,6 +225,6 @@ async fn dashboards_get_the_same_with_the_admin_token_alone() {
         assert_eq!(answered["pipelines"][0][name], printed[name]);
         assert_eq!(named["pipelines"][0][name], printed[name]);
     }
-    let (code, refused) = told(unknown).await;
+    let (code, refused) = status_and_json(unknown).await;
     assert_eq!((code, &refused["error"]["code"]), (400, &json!("no_pipeline")), "{refused}");
 }

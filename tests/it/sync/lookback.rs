@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::verify::comparison::{rows, verify, verify_with};
-use crate::world::deployment::{Deployment, Printed};
+use crate::world::deployment::{CommandOutput, Deployment};
 use crate::world::pair::{Answer, Pair};
 use crate::world::postgrest::{Options, Standin};
 use crate::world::tables::ITEMS;
@@ -35,7 +35,7 @@ async fn ids(pair: &Pair) -> String {
     pair.text_target("select coalesce(string_agg(id::text, ',' order by id), '') from items").await
 }
 
-async fn terminal(pair: &Pair, arguments: &[&str], lookback: &str) -> Printed {
+async fn terminal(pair: &Pair, arguments: &[&str], lookback: &str) -> CommandOutput {
     let deployment = Deployment(pair.settings().clone()).set("SYNC_LOOKBACK", lookback);
     deployment.terminal(arguments).await
 }

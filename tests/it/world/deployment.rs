@@ -10,7 +10,7 @@ use serde_json::Value;
 use syncline::demo::qstash::{LocalQStash, Schedule};
 use syncline::edge::calling::SCHEDULE_PATH;
 
-use super::door::{ADMIN_TOKEN, Door, Port, client, told};
+use super::door::{ADMIN_TOKEN, Door, Port, client, status_and_json};
 use super::pair::Pair;
 
 /// The id of the schedule of the pipeline that needs no file.
@@ -30,7 +30,7 @@ pub struct Deployment(pub BTreeMap<String, String>);
 
 /// The output and the exit code of a command.
 #[derive(Debug)]
-pub struct Printed {
+pub struct CommandOutput {
     /// The exit code.
     pub code: i32,
     /// The results.
@@ -42,11 +42,11 @@ pub struct Printed {
 impl Deployment {
     /// A pair that an account's schedules keep in step.
     pub fn of(pair: &Pair, qstash: &LocalQStash) -> Self {
-        Self::among(pair.settings().clone(), qstash)
+        Self::over(pair.settings().clone(), qstash)
     }
 
     /// A deployment over the databases that these settings name.
-    pub fn among(databases: BTreeMap<String, String>, qstash: &LocalQStash) -> Self {
+    pub fn over(databases: BTreeMap<String, String>, qstash: &LocalQStash) -> Self {
         let deployment = Self(databases);
         let deployment = deployment.set("APP_URL", HOME).set("SYNC_ADMIN_TOKEN", ADMIN_TOKEN);
         let deployment = deployment.set("QSTASH_URL", qstash.url());
@@ -76,28 +76,29 @@ impl Deployment {
     }
 
     /// Does something with the schedules over HTTP, as a person does.
-    pub async fn acts(&self, body: Value) -> (u16, Value) {
+    pub async fn change_schedules(&self, body: Value) -> (u16, Value) {
         let door = self.door().await;
         let request = door.request("POST", SCHEDULE_PATH).bearer_auth(ADMIN_TOKEN);
-        told(request.body(body.to_string()).send().await.expect("the door answers")).await
+        status_and_json(request.body(body.to_string()).send().await.expect("the door answers"))
+            .await
     }
 
     /// The schedules, as a person sees them over HTTP.
-    pub async fn listed(&self) -> (u16, Value) {
+    pub async fn list_schedules(&self) -> (u16, Value) {
         let door = self.door().await;
         let request = door.request("GET", SCHEDULE_PATH).bearer_auth(ADMIN_TOKEN);
-        told(request.send().await.expect("the door answers")).await
+        status_and_json(request.send().await.expect("the door answers")).await
     }
 
     /// Runs a command of the real executable.
-    pub async fn terminal(&self, arguments: &[&str]) -> Printed {
+    pub async fn terminal(&self, arguments: &[&str]) -> CommandOutput {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
         command.args(arguments).env_clear().envs(&self.0);
         // What the command calls is served by this test's own thread.
         let ran = tokio::task::spawn_blocking(move || command.output()).await;
         let output = ran.expect("nothing panics").expect("the executable runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints UTF-8");
-        Printed {
+        CommandOutput {
             code: output.status.code().expect("an exit code"),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
@@ -105,7 +106,7 @@ impl Deployment {
     }
 }
 
-impl Printed {
+impl CommandOutput {
     /// The one JSON object on stdout.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|bad| panic!("{bad}: {self:?}"))
@@ -120,7 +121,7 @@ pub fn console(qstash: &LocalQStash, method: &str, path: &str) -> RequestBuilder
 }
 
 /// Makes somebody else's schedule.
-pub async fn strangers(qstash: &LocalQStash, id: &str, destination: &str) {
+pub async fn make_foreign_schedule(qstash: &LocalQStash, id: &str, destination: &str) {
     let made = console(qstash, "POST", destination);
     let made = made.header("Upstash-Cron", "5 4 * * *").header("Upstash-Schedule-Id", id);
     assert!(made.send().await.expect("QStash answers").status().is_success());

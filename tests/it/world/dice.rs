@@ -1,4 +1,4 @@
-//! Chance that a seed decides, so that a day that went wrong can be had again.
+//! Random numbers from a seed, so that a failed test can be repeated.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -19,7 +19,7 @@ pub const ADMIN_TOKEN: &str = "a-token-that-only-the-tests-know";
 
 /// An open door; it closes when it is dropped.
 pub struct Door {
-    /// The public URL that the function is told, and that QStash signs.
+    /// The public URL in the function's settings, which QStash signs.
     pub public_url: String,
     /// Signs with the current key.
     pub signer: Signer,
@@ -132,7 +132,7 @@ pub fn client() -> Client {
 }
 
 /// Status and JSON body of an answer.
-pub async fn told(response: Response) -> (u16, Value) {
+pub async fn status_and_json(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
     (status, response.json().await.expect("a JSON body"))
 }

@@ -30,12 +30,12 @@ impl Folder {
     /// Adds a file to the folder.
     #[must_use]
     pub fn with(self, file: &str, bytes: impl AsRef<[u8]>) -> Self {
-        self.put(file, bytes);
+        self.write(file, bytes);
         self
     }
 
     /// Writes a file.
-    pub fn put(&self, file: &str, bytes: impl AsRef<[u8]>) {
+    pub fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path.join(file), bytes).expect("the folder takes a file");
     }
 
@@ -45,7 +45,7 @@ impl Folder {
         let copy = format!("copy ({query}) to stdout with (format csv, header)");
         let pieces = client.copy_out(&copy).await.expect("the server copies");
         let bytes: Vec<bytes::Bytes> = pieces.try_collect().await.expect("all of it comes");
-        self.put(file, bytes.concat());
+        self.write(file, bytes.concat());
     }
 
     /// Runs `syncline gap import`; its exit code, and what it says as JSON.

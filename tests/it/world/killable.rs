@@ -1,5 +1,4 @@
-//! The function as a process of its own, which is killed at any instant and started again at the
-//! same address.
+//! The function as a process of its own, which tests kill and start again at the same address.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};

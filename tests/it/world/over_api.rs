@@ -1,4 +1,4 @@
-//! Which databases of a pair are reached over an API, and what stands in for one.
+//! Pairs whose databases are reached over an API, and the stand-in for that API.
 
 use std::sync::{OnceLock, mpsc};
 
@@ -11,7 +11,7 @@ use super::Database;
 use super::postgrest::Standin;
 use super::servers::not_tested;
 
-/// All that tests make is the service role's to use.
+/// The statement that grants everything that tests make to the service role.
 pub const GRANTS: &str = "do $$ declare own name; begin \
     for own in select nspname from pg_namespace where nspname !~ '^pg_|^information_schema$' loop \
         execute format('grant usage on schema %I to service_role; \
@@ -20,7 +20,7 @@ pub const GRANTS: &str = "do $$ declare own name; begin \
             grant execute on all functions in schema %1$I to service_role', own); \
     end loop; end $$";
 
-/// Which databases the function reaches over an API.
+/// The databases that the function reaches over an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverApi {
     /// The source.
@@ -71,14 +71,14 @@ pub async fn allow_to_suppress(client: &Client) {
 pub async fn stand_in(database: &Database) -> Standin {
     static ITS_THREAD: OnceLock<Handle> = OnceLock::new();
     let its_thread = ITS_THREAD.get_or_init(|| {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("a runtime can be built");
-            tell.send(runtime.handle().clone()).expect("somebody waits for it");
+            sender.send(runtime.handle().clone()).expect("somebody waits for it");
             runtime.block_on(std::future::pending::<()>());
         });
-        told.recv().expect("the thread has a runtime")
+        receiver.recv().expect("the thread has a runtime")
     });
     let (name, url) = (database.name.clone(), database.url.clone());
     let database = Database { name, url, statements: None };

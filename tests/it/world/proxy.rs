@@ -48,10 +48,10 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared::default());
-        let of_task = Arc::clone(&shared);
+        let task_shared = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&of_task);
+                let shared = Arc::clone(&task_shared);
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
                         carry(client, server, &shared).await;
@@ -80,7 +80,7 @@ impl Proxy {
     }
 
     /// Forgets the plan.
-    pub fn relent(&self) {
+    pub fn forget_plan(&self) {
         *self.shared.plan.lock().expect("no holder panics") = None;
     }
 
@@ -131,7 +131,7 @@ impl Shared {
 
 async fn carry(mut client: TcpStream, mut server: TcpStream, shared: &Shared) {
     let (mut from_client, mut from_server) = (vec![0; 16 << 10], vec![0; 16 << 10]);
-    let mut asked = Asked::default();
+    let mut frames = FrameReader::default();
     loop {
         let (way, read) = tokio::select! {
             read = client.read(&mut from_client) => (Way::ToServer, read),
@@ -143,7 +143,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, shared: &Shared) {
             Way::ToClient => (&from_server[..read], &mut client),
         };
         if way == Way::ToServer {
-            shared.exchanges.fetch_add(asked.count(bytes), Ordering::SeqCst);
+            shared.exchanges.fetch_add(frames.count(bytes), Ordering::SeqCst);
         }
         let (allowed, act) = shared.allow(way, read);
         if to.write_all(&bytes[..allowed]).await.is_err() || act == Some(Act::Cut) {
@@ -164,13 +164,13 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, shared: &Shared) {
 
 /// Reads the frames of a client: a length, before which all but the first have a letter.
 #[derive(Default)]
-struct Asked {
+struct FrameReader {
     started: bool,
     head: Vec<u8>,
     left: usize,
 }
 
-impl Asked {
+impl FrameReader {
     fn count(&mut self, bytes: &[u8]) -> u64 {
         let mut waits = 0;
         for &byte in bytes {

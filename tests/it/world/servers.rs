@@ -1,5 +1,5 @@
-//! Which Postgres the tests run on: the one that is found here, or those that the environment
-//! names.
+//! The Postgres servers that the tests run on: the one of this machine, or those that the
+//! environment names.
 //!
 //! `SYNCLINE_TEST_POSTGRES` is the directory of `initdb` and `postgres` for all tests.
 //! `SYNCLINE_TEST_OLDEST` and `SYNCLINE_TEST_NEWEST` are two more, for the tests between releases.
@@ -20,12 +20,12 @@ pub fn options() -> ClusterOptions {
 }
 
 /// The free memory that a run of all tests needs for its servers, in KiB: 4 GiB are several times
-/// what was ever seen.
+/// the most that was measured.
 const ENOUGH_KIB: u64 = 4 * 1024 * 1024;
 
-/// The folder in memory that servers lie in, where the system has one with enough room. A test
-/// makes two databases of a few hundred files each, which a disk takes longer for than the test
-/// takes for all the rest.
+/// The folder in memory for the servers' files, if the system has one with enough room. A test
+/// makes two databases of a few hundred files each, and on a disk that takes longer than the rest
+/// of the test.
 pub fn memory() -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = FOLDER.get_or_init(|| {
@@ -36,22 +36,22 @@ pub fn memory() -> Option<PathBuf> {
     found.clone()
 }
 
-/// The KiB that a folder has room for. std has no call that tells it.
+/// The free space of a folder in KiB. std has no call for it.
 fn available(folder: &Path) -> Option<u64> {
-    let told = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;
-    let told = String::from_utf8(told.stdout).ok()?;
-    told.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
+    let df = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;
+    let table = String::from_utf8(df.stdout).ok()?;
+    table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// The KiB of memory that the system can give without moving anything to a disk.
+/// The free memory of the system in KiB, without swapping.
 fn free_memory() -> Option<u64> {
-    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A server of the oldest release and one of the newest, started at the first call, with other
-/// settings each. None where they are not given, and then it says so.
+/// A server of the oldest release and one of the newest, with different settings, started at the
+/// first call. None if the environment does not name them, which is printed.
 pub fn oldest_and_newest() -> Option<[&'static Cluster; 2]> {
     static BOTH: OnceLock<Option<[Cluster; 2]>> = OnceLock::new();
     let both = BOTH.get_or_init(|| {
@@ -115,7 +115,8 @@ pub fn makes_standbys() -> bool {
     able
 }
 
-/// Says past the test harness, which keeps `println` and `eprintln` to itself, what is left out.
+/// Prints what is left out. It writes to stderr itself, since the test harness captures `println`
+/// and `eprintln`.
 pub fn not_tested(what: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "NOT TESTED in {test}: {what}");

@@ -5,7 +5,9 @@ mod faults;
 use serde_json::{Value, json};
 use syncline::demo::qstash::LocalQStash;
 
-use crate::world::deployment::{Deployment, ID, Printed, account, console, only, strangers};
+use crate::world::deployment::{
+    CommandOutput, Deployment, ID, account, console, make_foreign_schedule, only,
+};
 use crate::world::door::Door;
 use crate::world::pair::Pair;
 use crate::world::tables::{BARE_ITEMS, fill_bare};
@@ -20,7 +22,7 @@ async fn deployed() -> (Pair, LocalQStash, Deployment, Door) {
 }
 
 /// The lines of a check, without its name.
-fn found<'a>(printed: &'a Printed, name: &str) -> Vec<(&'a str, &'a str)> {
+fn found<'a>(printed: &'a CommandOutput, name: &str) -> Vec<(&'a str, &'a str)> {
     let of_name = |line: &'a str| {
         let (mark, rest) = line.split_at_checked(4)?;
         let found = rest.strip_prefix(' ')?.strip_prefix(name)?.strip_prefix("  ")?;
@@ -30,7 +32,7 @@ fn found<'a>(printed: &'a Printed, name: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 /// The mark and the finding of a check that was made once.
-fn only_one<'a>(printed: &'a Printed, name: &str) -> (&'a str, &'a str) {
+fn only_one<'a>(printed: &'a CommandOutput, name: &str) -> (&'a str, &'a str) {
     let found = found(printed, name);
     assert_eq!(found.len(), 1, "{name}: {printed:?}");
     found[0]
@@ -38,12 +40,12 @@ fn only_one<'a>(printed: &'a Printed, name: &str) -> (&'a str, &'a str) {
 
 /// Asserts that a check came out with this mark, and that its finding begins so.
 #[track_caller]
-fn assert_found(printed: &Printed, name: &str, mark: &str, begins: &str) {
+fn assert_found(printed: &CommandOutput, name: &str, mark: &str, begins: &str) {
     let (was, found) = only_one(printed, name);
     assert!(was == mark && found.starts_with(begins), "{name}: {was} {found}\n{}", printed.stdout);
 }
 
-fn remedies(printed: &Printed) -> usize {
+fn remedies(printed: &CommandOutput) -> usize {
     let until_the_end = printed.stdout.split("\n\n").next().unwrap_or_default();
     until_the_end.lines().filter(|line| line.starts_with("      ")).count()
 }
@@ -189,7 +191,7 @@ async fn a_schedule_that_needs_somebody_is_told() {
     deployment.terminal(&["setup"]).await;
     console(&qstash, "PATCH", &format!("{ID}/pause")).send().await.unwrap();
     let url = format!("{}/api/background/sync/slave-to-prod", deployment.0["APP_URL"]);
-    strangers(&qstash, "by-hand", &url).await;
+    make_foreign_schedule(&qstash, "by-hand", &url).await;
 
     let paused = deployment.clone().set("SYNC_RETRIES", "0").terminal(&["setup"]).await;
 
@@ -201,7 +203,7 @@ async fn a_schedule_that_needs_somebody_is_told() {
     assert!(paused.stdout.contains(&format!("      syncline schedule resume {ID}\n")));
 
     console(&qstash, "DELETE", ID).send().await.unwrap();
-    strangers(&qstash, ID, "https://other.example.com/").await;
+    make_foreign_schedule(&qstash, ID, "https://other.example.com/").await;
     let taken = deployment.terminal(&["setup"]).await;
     let schedules = found(&taken, "schedule");
     assert_eq!((taken.code, schedules[0].0), (1, "FAIL"), "{taken:?}");

@@ -6,7 +6,9 @@ mod refusals;
 use serde_json::{Value, json};
 use syncline::demo::qstash::{LocalQStash, Schedule};
 
-use crate::world::deployment::{Deployment, HOME, ID, account, console, only, strangers};
+use crate::world::deployment::{
+    Deployment, HOME, ID, account, console, make_foreign_schedule, only,
+};
 use crate::world::pair::{Pair, SYNC_PATH};
 
 const ITEMS: &str = "create table items (id int primary key, updated_at timestamptz not null)";
@@ -19,7 +21,7 @@ async fn deployed() -> (LocalQStash, Deployment) {
         ("TARGET_DATABASE_URL", "postgres://nobody@127.0.0.1:2/target"),
     ];
     let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let deployment = Deployment::among(nowhere.into(), &qstash);
+    let deployment = Deployment::over(nowhere.into(), &qstash);
     (qstash, deployment)
 }
 
@@ -47,7 +49,7 @@ async fn creating_sets_everything_that_a_schedule_has() {
     let deployment =
         deployment.set("SYNC_TIME_ZONE", "Europe/Berlin").set("SYNC_RETRY_DELAY", "1000");
 
-    let (status, answer) = deployment.acts(create()).await;
+    let (status, answer) = deployment.change_schedules(create()).await;
 
     assert_eq!((status, &answer["scheduleId"]), (200, &json!(ID)), "{answer}");
     assert_eq!(answer["schedules"][0]["created"], true);
@@ -73,9 +75,9 @@ async fn creating_sets_everything_that_a_schedule_has() {
 async fn the_list_says_when_it_ticks_and_what_is_missing() {
     let (_qstash, deployment) = deployed().await;
 
-    let before = deployment.listed().await;
-    deployment.acts(create()).await;
-    let (_, after) = deployment.listed().await;
+    let before = deployment.list_schedules().await;
+    deployment.change_schedules(create()).await;
+    let (_, after) = deployment.list_schedules().await;
 
     assert_eq!(status(&before), "missing");
     assert_eq!(before.1["message"], "1 schedule needs a look");
@@ -90,12 +92,13 @@ async fn the_list_says_when_it_ticks_and_what_is_missing() {
 #[tokio::test]
 async fn creating_again_from_anywhere_leaves_one_schedule_as_it_was() {
     let (qstash, deployment) = deployed().await;
-    deployment.acts(create()).await;
+    deployment.change_schedules(create()).await;
     let first = format!("{:?}", only(&qstash));
 
-    let (_, again) = deployment.acts(create()).await;
+    let (_, again) = deployment.change_schedules(create()).await;
     let at_the_terminal = deployment.terminal(&["schedule", "create", "--json"]).await;
-    let both = tokio::join!(deployment.acts(create()), deployment.acts(create()));
+    let both =
+        tokio::join!(deployment.change_schedules(create()), deployment.change_schedules(create()));
 
     assert_eq!(again["schedules"][0]["created"], false, "{again}");
     assert_eq!(again["message"], format!("Schedule {ID} was in order already"));
@@ -108,17 +111,20 @@ async fn creating_again_from_anywhere_leaves_one_schedule_as_it_was() {
 async fn two_that_create_at_once_leave_one_schedule() {
     let (qstash, deployment) = deployed().await;
     let terminal = deployment.terminal(&["schedule", "create"]);
-    let (over_http, again, terminal) =
-        tokio::join!(deployment.acts(create()), deployment.acts(create()), terminal);
+    let (over_http, again, terminal) = tokio::join!(
+        deployment.change_schedules(create()),
+        deployment.change_schedules(create()),
+        terminal
+    );
     assert_eq!((over_http.0, again.0, terminal.code), (200, 200, 0), "{terminal:?}");
     assert_eq!(only(&qstash).id, ID);
-    assert_eq!(status(&deployment.listed().await), "in-order");
+    assert_eq!(status(&deployment.list_schedules().await), "in-order");
 }
 
 #[tokio::test]
 async fn a_changed_setting_is_told_and_brought_up_to_date() {
     let (qstash, mut deployment) = deployed().await;
-    deployment.acts(create()).await;
+    deployment.change_schedules(create()).await;
     let moved = json!(["destination", "failure callback"]);
     for (name, value, changed) in [
         ("SYNC_CRON", "30 9 * * MON-FRI", json!(["cron"])),
@@ -130,14 +136,14 @@ async fn a_changed_setting_is_told_and_brought_up_to_date() {
         ("APP_URL", "https://moved.example.com", moved),
     ] {
         deployment = deployment.set(name, value);
-        let (_, listed) = deployment.listed().await;
+        let (_, listed) = deployment.list_schedules().await;
         assert_eq!(listed["schedules"][0]["status"], "outdated", "{name}: {listed}");
         assert_eq!(listed["schedules"][0]["outdated"], changed, "{name}");
 
-        let (_, answer) = deployment.acts(create()).await;
+        let (_, answer) = deployment.change_schedules(create()).await;
 
         assert_eq!(answer["schedules"][0]["changed"], changed, "{name}: {answer}");
-        assert_eq!(status(&deployment.listed().await), "in-order", "{name}");
+        assert_eq!(status(&deployment.list_schedules().await), "in-order", "{name}");
     }
     let made = only(&qstash);
     assert_eq!(made.ticks.text(), "CRON_TZ=America/New_York 30 9 * * MON-FRI");
@@ -149,62 +155,66 @@ async fn a_changed_setting_is_told_and_brought_up_to_date() {
 #[tokio::test]
 async fn pausing_resuming_and_deleting_do_what_they_say() {
     let (qstash, deployment) = deployed().await;
-    deployment.acts(create()).await;
+    deployment.change_schedules(create()).await;
 
     for _ in 0..2 {
-        let (status, answer) = deployment.acts(on("pause", ID)).await;
+        let (status, answer) = deployment.change_schedules(on("pause", ID)).await;
         assert_eq!((status, &answer["scheduleId"]), (200, &json!(ID)), "{answer}");
         assert!(only(&qstash).is_paused);
     }
-    let (_, listed) = deployment.listed().await;
+    let (_, listed) = deployment.list_schedules().await;
     assert_eq!(
         (&listed["schedules"][0]["paused"], &listed["schedules"][0]["nextRun"]),
         (&json!(true), &Value::Null)
     );
-    assert_eq!(deployment.acts(on("resume", ID)).await.0, 200);
+    assert_eq!(deployment.change_schedules(on("resume", ID)).await.0, 200);
     assert!(!only(&qstash).is_paused);
-    assert_eq!(deployment.acts(on("delete", ID)).await.0, 200);
+    assert_eq!(deployment.change_schedules(on("delete", ID)).await.0, 200);
     assert!(qstash.schedules().is_empty());
     for action in ["delete", "pause", "resume"] {
-        assert_eq!(code(&deployment.acts(on(action, ID)).await), (404, "no_schedule"), "{action}");
+        assert_eq!(
+            code(&deployment.change_schedules(on(action, ID)).await),
+            (404, "no_schedule"),
+            "{action}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_the_console_did_shows_and_a_pause_outlives_an_update() {
     let (qstash, deployment) = deployed().await;
-    deployment.acts(create()).await;
+    deployment.change_schedules(create()).await;
     console(&qstash, "POST", &format!("{ID}/pause")).send().await.unwrap();
 
-    let (_, listed) = deployment.listed().await;
+    let (_, listed) = deployment.list_schedules().await;
     assert_eq!(listed["schedules"][0]["paused"], true, "{listed}");
-    let (_, same) = deployment.acts(create()).await;
+    let (_, same) = deployment.change_schedules(create()).await;
     assert_eq!(same["message"], format!("Schedule {ID} was in order already, and still paused"));
     let deployment = deployment.set("SYNC_CRON", "0 0 * * *");
-    let (_, updated) = deployment.acts(create()).await;
+    let (_, updated) = deployment.change_schedules(create()).await;
     assert_eq!(updated["schedules"][0]["paused"], true, "{updated}");
     assert_eq!(updated["schedules"][0]["nextRuns"], json!([]), "a paused schedule has none");
     assert!(only(&qstash).is_paused);
     assert_eq!(only(&qstash).ticks.text(), "0 0 * * *");
 
     console(&qstash, "DELETE", ID).send().await.unwrap();
-    assert_eq!(status(&deployment.listed().await), "missing");
+    assert_eq!(status(&deployment.list_schedules().await), "missing");
 }
 
 #[tokio::test]
 async fn a_schedule_made_by_hand_is_shown_and_can_be_taken_away() {
     let (qstash, deployment) = deployed().await;
-    deployment.acts(create()).await;
-    strangers(&qstash, "by-hand", &format!("{HOME}{SYNC_PATH}")).await;
+    deployment.change_schedules(create()).await;
+    make_foreign_schedule(&qstash, "by-hand", &format!("{HOME}{SYNC_PATH}")).await;
 
-    let (_, listed) = deployment.listed().await;
+    let (_, listed) = deployment.list_schedules().await;
     let schedules = listed["schedules"].as_array().unwrap();
     assert_eq!(schedules.len(), 2, "{listed}");
     assert_eq!(
         (&schedules[1]["status"], &schedules[1]["pipeline"]),
         (&json!("foreign"), &Value::Null)
     );
-    assert_eq!(deployment.acts(on("delete", "by-hand")).await.0, 200);
+    assert_eq!(deployment.change_schedules(on("delete", "by-hand")).await.0, 200);
     assert_eq!(only(&qstash).id, ID);
 }
 
@@ -216,17 +226,17 @@ async fn somebody_elses_schedule_is_neither_shown_nor_touched() {
         ("alike", "https://sync.example.com.evil.example/api/background/sync/slave-to-prod"),
         ("port", "https://sync.example.com:8443/api/background/sync/slave-to-prod"),
     ] {
-        strangers(&qstash, id, destination).await;
+        make_foreign_schedule(&qstash, id, destination).await;
     }
     let before = format!("{:?}", qstash.schedules());
 
     for id in ["other", "alike", "port"] {
         for action in ["pause", "resume", "delete"] {
-            let answer = deployment.acts(on(action, id)).await;
+            let answer = deployment.change_schedules(on(action, id)).await;
             assert_eq!(code(&answer), (403, "not_ours"), "{action} {id}");
         }
     }
-    let (_, listed) = deployment.listed().await;
+    let (_, listed) = deployment.list_schedules().await;
 
     assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(format!("{:?}", qstash.schedules()), before);
@@ -235,16 +245,21 @@ async fn somebody_elses_schedule_is_neither_shown_nor_touched() {
 #[tokio::test]
 async fn an_id_that_another_deployment_has_is_not_taken_from_it() {
     let (qstash, deployment) = deployed().await;
-    strangers(&qstash, ID, "https://other.example.com/api/background/sync/slave-to-prod").await;
+    make_foreign_schedule(
+        &qstash,
+        ID,
+        "https://other.example.com/api/background/sync/slave-to-prod",
+    )
+    .await;
     let before = format!("{:?}", qstash.schedules());
 
-    let refused = deployment.acts(create()).await;
+    let refused = deployment.change_schedules(create()).await;
 
     assert_eq!(code(&refused), (489, "id_taken"), "{}", refused.1);
     assert!(refused.1["error"]["hint"].as_str().unwrap().contains("SYNC_DEPLOYMENT"));
-    assert_eq!(status(&deployment.listed().await), "missing");
+    assert_eq!(status(&deployment.list_schedules().await), "missing");
     assert_eq!(format!("{:?}", qstash.schedules()), before);
-    let (status, _) = deployment.set("SYNC_DEPLOYMENT", "second").acts(create()).await;
+    let (status, _) = deployment.set("SYNC_DEPLOYMENT", "second").change_schedules(create()).await;
     assert_eq!((status, qstash.schedules().len()), (200, 2));
 }
 
@@ -265,13 +280,14 @@ async fn each_pipeline_has_a_schedule_of_its_own() {
         .set("B", "postgres://nobody@127.0.0.1:1/b")
         .set("C", "postgres://nobody@127.0.0.1:1/c");
 
-    let (_, one) = deployment.acts(json!({ "action": "create", "pipeline": "users" })).await;
+    let (_, one) =
+        deployment.change_schedules(json!({ "action": "create", "pipeline": "users" })).await;
     let after_one = qstash.schedules().len();
-    let (_, all) = deployment.acts(create()).await;
-    let (_, listed) = deployment.listed().await;
-    let undecided = deployment.acts(json!({ "action": "trigger-manual" })).await;
+    let (_, all) = deployment.change_schedules(create()).await;
+    let (_, listed) = deployment.list_schedules().await;
+    let undecided = deployment.change_schedules(json!({ "action": "trigger-manual" })).await;
     let chosen = json!({ "action": "trigger-manual", "pipeline": "users" });
-    let chosen = deployment.acts(chosen).await;
+    let chosen = deployment.change_schedules(chosen).await;
     std::fs::remove_file(&path).unwrap();
 
     assert_eq!((&one["scheduleId"], after_one), (&json!("syncline-users"), 1), "{one}");
@@ -295,7 +311,7 @@ async fn a_manual_trigger_comes_back_signed_and_moves_the_rows() {
     let qstash = account().await;
     let (deployment, _door) = Deployment::of(&pair, &qstash).reachable().await;
 
-    let (status, answer) = deployment.acts(json!({ "action": "trigger-manual" })).await;
+    let (status, answer) = deployment.change_schedules(json!({ "action": "trigger-manual" })).await;
     assert_eq!(status, 200, "{answer}");
     let message = answer["messageId"].as_str().expect("a message").to_owned();
     qstash.settle().await;
@@ -327,15 +343,15 @@ async fn the_hourly_schedule_stands_beside_the_own_one_until_it_is_turned_off() 
     let tick = r#"{"type":"scheduled"}"#.to_owned();
     let own = (ID.to_owned(), "0 */6 * * *".to_owned(), tick.clone());
     for new in [true, false] {
-        let (status, answer) = deployment.acts(create()).await;
+        let (status, answer) = deployment.change_schedules(create()).await;
         assert_eq!((status, &answer["schedules"][1]["created"]), (200, &json!(new)), "{answer}");
         let both = vec![own.clone(), (hourly.clone(), "0 * * * *".to_owned(), tick.clone())];
         assert_eq!(made(&qstash), both);
     }
-    let (_, listed) = deployment.listed().await;
+    let (_, listed) = deployment.list_schedules().await;
     assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(2), "{listed}");
     assert_eq!(listed["schedules"][1]["status"], "in-order");
 
-    let (status, _) = deployment.set("ENABLE_HOURLY_SYNC", "no").acts(create()).await;
+    let (status, _) = deployment.set("ENABLE_HOURLY_SYNC", "no").change_schedules(create()).await;
     assert_eq!((status, made(&qstash)), (200, vec![own]));
 }

@@ -162,7 +162,7 @@ impl Faults {
             expect(&ended, &[DONE, MORE_TO_DO, ROWS_REJECTED, FAILED]);
             lease_ends(pair).await;
         } else {
-            proxy.relent();
+            proxy.forget_plan();
             expect(&ended, &[DONE, MORE_TO_DO, ROWS_REJECTED]);
         }
         met

@@ -1,5 +1,5 @@
-//! PostgREST's schema cache: tables, columns and functions as they
-//! were when the cache was last loaded. A change of the schema stays unseen until it is told.
+//! PostgREST's schema cache: tables, columns and functions as they were when the cache was last
+//! loaded. It does not see a change of the schema until it is reloaded.
 
 use serde::Deserialize;
 use tokio_postgres::{Client, Error};
@@ -63,7 +63,7 @@ pub struct Function {
 pub struct Parameter {
     pub name: String,
     #[serde(rename = "type")]
-    pub of_type: String,
+    pub type_name: String,
     pub is_required: bool,
     pub is_variadic: bool,
 }

@@ -188,15 +188,15 @@ impl Standin {
     }
 }
 
-/// Hears `notify pgrst, 'reload schema'`.
+/// Listens for `notify pgrst, 'reload schema'`.
 async fn listen(gateway: &Arc<Gateway>, tasks: &mut JoinSet<()>) {
     let connected = tokio_postgres::connect(gateway.server.database(), NoTls).await;
     let (client, mut connection) = connected.expect("the database accepts authenticator");
-    let (heard, mut hears) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     tasks.spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(notification) = message {
-                let _ = heard.send(notification.payload().to_owned());
+                let _ = sender.send(notification.payload().to_owned());
             }
         }
     });
@@ -204,7 +204,7 @@ async fn listen(gateway: &Arc<Gateway>, tasks: &mut JoinSet<()>) {
     let gateway = Arc::clone(gateway);
     tasks.spawn(async move {
         let _client = client;
-        while let Some(payload) = hears.recv().await {
+        while let Some(payload) = receiver.recv().await {
             if matches!(payload.as_str(), "" | "reload schema") {
                 // A database that is about to be dropped is not looked over any more.
                 let _ = gateway.server.reload().await;

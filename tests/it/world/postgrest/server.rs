@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::endpoints::{call, openapi, read};
 use super::keys::Keys;
 use super::refusal::Refusal;
-use super::request::{Asked, Form};
+use super::request::{ApiRequest, Form};
 use super::session::{Outcome, Pool, Work};
 use super::{Options, connect, text};
 
@@ -60,22 +60,22 @@ impl Server {
     }
 
     /// Answers a request.
-    pub async fn answer(&self, asked: &Asked) -> Answer {
-        self.route(asked).await.unwrap_or_else(Refusal::answer)
+    pub async fn answer(&self, request: &ApiRequest) -> Answer {
+        self.route(request).await.unwrap_or_else(Refusal::answer)
     }
 
-    async fn route(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        let segments: Vec<&str> = asked.path.split('/').skip(1).collect();
-        let method = &asked.method;
-        let unknown = || Refusal::unknown(format!("{method} of {}", asked.path));
+    async fn route(&self, request: &ApiRequest) -> Result<Answer, Refusal> {
+        let segments: Vec<&str> = request.path.split('/').skip(1).collect();
+        let method = &request.method;
+        let unknown = || Refusal::unknown(format!("{method} of {}", request.path));
         let reads = matches!(*method, Method::GET | Method::HEAD);
         match segments[..] {
-            [""] if *method == Method::GET => openapi::describe(self, asked).await,
+            [""] if *method == Method::GET => openapi::describe(self, request).await,
             ["rpc", name] if reads || *method == Method::POST => {
-                call::call(self, asked, name).await
+                call::call(self, request, name).await
             }
             [""] => Err(unknown()),
-            [name] if reads => read::read(self, asked, name).await,
+            [name] if reads => read::read(self, request, name).await,
             [_] | ["rpc", _] => Err(unknown()),
             _ => Err(Refusal::new(404, "PGRST125", "Invalid path specified in request URL")),
         }
@@ -84,37 +84,37 @@ impl Server {
     /// A request's work: one statement, in a transaction with the settings of the request.
     pub fn work<'a>(
         &self,
-        asked: &'a Asked,
+        request: &'a ApiRequest,
         schema: &str,
         writes: bool,
         statement: String,
         body: Option<String>,
     ) -> Work<'a> {
         let schemas = [schema, "public", "extensions"].map(text::name).join(", ");
-        let timeout = match asked.identity.role.as_str() {
+        let timeout = match request.identity.role.as_str() {
             "anon" => "3s".to_owned(),
             _ => format!("{}ms", self.options.statement_timeout.as_millis()),
         };
         let mut settings = vec![
             ("search_path", schemas),
             ("statement_timeout", timeout),
-            ("request.method", asked.method.to_string()),
-            ("request.path", asked.path.clone()),
+            ("request.method", request.method.to_string()),
+            ("request.path", request.path.clone()),
         ];
-        settings.extend(asked.prefer.timezone.clone().map(|zone| ("timezone", zone)));
+        settings.extend(request.prefer.timezone.clone().map(|zone| ("timezone", zone)));
         let writes = writes && !self.is_read_only.load(Ordering::SeqCst);
-        Work { identity: &asked.identity, writes, settings, statement, body }
+        Work { identity: &request.identity, writes, settings, statement, body }
     }
 
     /// Runs the work. One object is no answer where there are none or many.
     pub async fn run(
         &self,
-        asked: &Asked,
+        request: &ApiRequest,
         work: Work<'_>,
         form: Form,
         check: impl Fn(&Outcome) -> Result<(), Refusal>,
     ) -> Result<Outcome, Refusal> {
-        if asked.pairs.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
+        if request.pairs.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
             return Err(Refusal::unknown("a NUL in the query string"));
         }
         let check = |outcome: &Outcome| {

@@ -1,4 +1,4 @@
-//! Tokens that QStash never made, or not for this call: each with what is wrong about it.
+//! Tokens that QStash did not make, or not for this call, each with the name of its flaw.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use syncline::demo::{Signer, random_key};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-/// Every way to knock without being QStash, for a call of `url` with `body`.
+/// All forged tokens for a call of `url` with `body`.
 pub fn tokens(signer: &Signer, url: &str, body: &str) -> Vec<(&'static str, String)> {
     let now = SystemTime::now();
     let sign = |url: &str, body: &str, at| signer.sign(url, body.as_bytes(), at);
@@ -86,7 +86,7 @@ fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-/// A good token made of the same claims, so that a hostile one fails for what is changed in it.
+/// A valid token of the same claims, which shows that a forged one is refused for its change alone.
 pub fn good(signer: &Signer, url: &str, body: &str) -> String {
     signer.sign_claims(HEADER, &claims(url, body))
 }

@@ -1,4 +1,4 @@
-//! A local QStash, a destination for it, and who calls its API.
+//! A local QStash with a destination and a client of its API.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,15 +9,15 @@ use serde_json::Value;
 use syncline::demo::Signer;
 use syncline::demo::qstash::{LocalQStash, Options};
 
-use super::receiver::{Arrived, Receiver};
-use crate::world::door::{client, told};
+use super::receiver::{ReceivedRequest, Receiver};
+use crate::world::door::{client, status_and_json};
 
 /// 2026-03-01T00:00:00Z.
 pub fn morning() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_323_200)
 }
 
-/// All three of them.
+/// A local QStash, a destination, and a client.
 pub struct Post {
     pub qstash: LocalQStash,
     pub receiver: Receiver,
@@ -25,12 +25,12 @@ pub struct Post {
 }
 
 impl Post {
-    /// With a clock that stands at the morning.
+    /// Opens them with a clock that stands at the morning.
     pub async fn open() -> Self {
         Self::with(Options::stepped(morning())).await
     }
 
-    /// With a QStash of another kind.
+    /// Opens them with these options of QStash.
     pub async fn with(options: Options) -> Self {
         let qstash = LocalQStash::start(options).await.unwrap();
         Self { qstash, receiver: Receiver::open().await, client: client() }
@@ -62,7 +62,7 @@ impl Post {
     pub async fn publish(&self, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
         let call = self.call("POST", &format!("publish/{}{path}", self.receiver.url));
         let call = headers.iter().fold(call, |call, (name, value)| call.header(*name, *value));
-        told(call.body("{\"a\": 1}").send().await.unwrap()).await
+        status_and_json(call.body("{\"a\": 1}").send().await.unwrap()).await
     }
 
     /// Schedules calls of a path of the destination, and gives the id.
@@ -70,14 +70,14 @@ impl Post {
         let call = self.call("POST", &format!("schedules/{}{path}", self.receiver.url));
         let call = headers.iter().fold(call, |call, (name, value)| call.header(*name, *value));
         let call = call.header("Upstash-Cron", cron).body("{}");
-        let (status, answer) = told(call.send().await.unwrap()).await;
+        let (status, answer) = status_and_json(call.send().await.unwrap()).await;
         assert_eq!(status, 200, "{answer}");
         answer["scheduleId"].as_str().unwrap().to_owned()
     }
 }
 
 /// The claims of a delivery, if this key signed it.
-pub fn claims(arrived: &Arrived, key: &str) -> Option<Value> {
+pub fn claims(arrived: &ReceivedRequest, key: &str) -> Option<Value> {
     let token = arrived.header("upstash-signature");
     let decoded = |part| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
     let parts: Vec<&str> = token.split('.').collect();

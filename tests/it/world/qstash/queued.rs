@@ -12,7 +12,7 @@ use syncline::edge::calling::SCHEDULE_PATH;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::world::door::{client, told};
+use crate::world::door::{client, status_and_json};
 use crate::world::pair::{Pair, SYNC_PATH, TOKEN};
 
 /// The time within which the schedule ticks, whenever the clock was started.
@@ -68,13 +68,13 @@ impl Queued {
     /// Asks for something on the schedules' path, with the admin token.
     pub async fn manage(&self, action: Value) -> (u16, Value) {
         let call = self.request("POST", SCHEDULE_PATH).bearer_auth(TOKEN).json(&action);
-        told(call.send().await.expect("the function answers")).await
+        status_and_json(call.send().await.expect("the function answers")).await
     }
 
     /// A call by a person.
     pub async fn manual(&self) -> (u16, Value) {
         let call = self.request("POST", SYNC_PATH).header("x-manual-trigger", "true");
-        told(call.bearer_auth(TOKEN).send().await.expect("the function answers")).await
+        status_and_json(call.bearer_auth(TOKEN).send().await.expect("the function answers")).await
     }
 
     /// A request to a path of the function, without any credential.

@@ -1,4 +1,4 @@
-//! A destination on this machine that remembers what it was sent and answers as it is told.
+//! A destination on this machine that records requests and gives the answers that a test orders.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
-pub struct Arrived {
+pub struct ReceivedRequest {
     pub method: String,
     /// Path and query as they were sent.
     pub target: String,
@@ -22,48 +22,48 @@ pub struct Arrived {
     pub body: Bytes,
 }
 
-impl Arrived {
+impl ReceivedRequest {
     /// A header's text, or nothing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-type Scripted = (u16, Vec<(&'static str, &'static str)>);
+type OrderedAnswer = (u16, Vec<(&'static str, &'static str)>);
 
 #[derive(Default)]
-struct Kept {
-    arrived: Mutex<Vec<Arrived>>,
-    answers: Mutex<VecDeque<Scripted>>,
+struct ReceiverState {
+    arrived: Mutex<Vec<ReceivedRequest>>,
+    answers: Mutex<VecDeque<OrderedAnswer>>,
 }
 
 /// The destination; it closes when it is dropped.
 pub struct Receiver {
     pub url: String,
-    kept: Arc<Kept>,
+    state: Arc<ReceiverState>,
     server: JoinHandle<()>,
 }
 
 impl Receiver {
-    /// Answers 200 unless it is told otherwise.
+    /// Opens a destination that answers 200 unless a test orders another answer.
     pub async fn open() -> Self {
-        let kept = Arc::new(Kept::default());
-        let routes = Router::new().fallback(receive).with_state(Arc::clone(&kept));
+        let state = Arc::new(ReceiverState::default());
+        let routes = Router::new().fallback(receive).with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { url, kept, server }
+        Self { url, state, server }
     }
 
-    /// The next answers, in their order.
+    /// Orders the next answers.
     pub fn answer_next(&self, answers: &[(u16, &[(&'static str, &'static str)])]) {
         let answers = answers.iter().map(|(status, headers)| (*status, headers.to_vec()));
-        self.kept.answers.lock().unwrap().extend(answers);
+        self.state.answers.lock().unwrap().extend(answers);
     }
 
-    /// All that arrived so far.
-    pub fn arrived(&self) -> Vec<Arrived> {
-        self.kept.arrived.lock().unwrap().clone()
+    /// The requests so far.
+    pub fn arrived(&self) -> Vec<ReceivedRequest> {
+        self.state.arrived.lock().unwrap().clone()
     }
 }
 
@@ -73,16 +73,16 @@ impl Drop for Receiver {
     }
 }
 
-async fn receive(State(kept): State<Arc<Kept>>, request: Request) -> Response {
+async fn receive(State(state): State<Arc<ReceiverState>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let arrived = Arrived {
+    let arrived = ReceivedRequest {
         method: parts.method.to_string(),
         target: parts.uri.to_string(),
         headers: parts.headers,
         body: to_bytes(body, usize::MAX).await.unwrap(),
     };
-    kept.arrived.lock().unwrap().push(arrived);
-    let (status, headers) = kept.answers.lock().unwrap().pop_front().unwrap_or((200, Vec::new()));
+    state.arrived.lock().unwrap().push(arrived);
+    let (status, headers) = state.answers.lock().unwrap().pop_front().unwrap_or((200, Vec::new()));
     let response = headers
         .iter()
         .fold(Response::builder().status(status), |response, (n, v)| response.header(*n, *v));

@@ -10,7 +10,7 @@ use super::super::cache::{Cache, Function};
 use super::super::refusal::Refusal;
 use super::super::request::filter;
 use super::super::request::query::Query;
-use super::super::request::{Asked, Form};
+use super::super::request::{ApiRequest, Form};
 use super::super::safeupdate;
 use super::super::session::Outcome;
 use super::super::text;
@@ -20,9 +20,9 @@ use super::statement::{self, Rows};
 
 /// Calls a function. GET calls it in a transaction that may not write, and so does POST where the
 /// function says that it does not.
-pub async fn call(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refusal> {
-    let schema = asked.schema(&server.options.schemas)?;
-    let posts = asked.method == Method::POST;
+pub async fn call(server: &Server, request: &ApiRequest, name: &str) -> Result<Answer, Refusal> {
+    let schema = request.schema(&server.options.schemas)?;
+    let posts = request.method == Method::POST;
     let reserved = [
         "select",
         "order",
@@ -38,15 +38,16 @@ pub async fn call(server: &Server, asked: &Asked, name: &str) -> Result<Answer, 
     let is_argument = |(key, value): &(String, String)| {
         !posts && !reserved.contains(&key.as_str()) && !filter::is_filter(value)
     };
-    let (arguments, rest): (Vec<_>, Vec<_>) = asked.pairs.iter().cloned().partition(is_argument);
+    let (arguments, rest): (Vec<_>, Vec<_>) = request.pairs.iter().cloned().partition(is_argument);
     let query = Query::read(&rest)?;
-    let payload = if posts { Some(payload(asked)?) } else { None };
+    let payload = if posts { Some(payload(request)?) } else { None };
     let keys: BTreeSet<&str> = match &payload {
         Some(payload) => payload.keys.iter().map(String::as_str).collect(),
         None => arguments.iter().map(|(key, _)| key.as_str()).collect(),
     };
     let function = found(&server.cache(), schema, name, &keys, posts)?;
-    let (form, window) = (asked.form()?, query.window(&asked.headers, server.options.max_rows)?);
+    let (form, window) =
+        (request.form()?, query.window(&request.headers, server.options.max_rows)?);
     let rows = shape(&function, form)?;
     let source = source(&function, &keys, payload.as_ref(), &arguments);
     let conditions = query.conditions("pgrst_source")?;
@@ -56,21 +57,21 @@ pub async fn call(server: &Server, asked: &Asked, name: &str) -> Result<Answer, 
         query.ordering("pgrst_source"),
         window.sql(),
     );
-    let count = asked.prefer.count.map(|_| format!("select 1 from pgrst_source{conditions}"));
+    let count = request.prefer.count.map(|_| format!("select 1 from pgrst_source{conditions}"));
     let statement = statement::framed(&source, &read, count.as_deref(), rows);
     let body = payload.map(|payload| safeupdate::refusing(payload.text));
     let body = body.filter(|_| statement.contains("$1"));
     let writes = posts && function.is_volatile;
-    let mut work = server.work(asked, schema, writes, statement, body);
+    let mut work = server.work(request, schema, writes, statement, body);
     if let Some(own) = &function.statement_timeout {
         work.settings.push(("statement_timeout", own.clone()));
     }
-    let outcome = server.run(asked, work, form, |_| Ok(())).await?;
-    answer(asked, &function, outcome, |outcome| page(outcome, window, form))
+    let outcome = server.run(request, work, form, |_| Ok(())).await?;
+    answer(request, &function, outcome, |outcome| page(outcome, window, form))
 }
 
 fn answer(
-    asked: &Asked,
+    request: &ApiRequest,
     function: &Function,
     outcome: Outcome,
     page: impl Fn(Outcome) -> Result<Answer, Refusal>,
@@ -81,16 +82,16 @@ fn answer(
         answer.body.clear();
         answer.headers.retain(|(name, _)| *name != "content-type");
     }
-    answer.headers.extend(asked.prefer.applied());
+    answer.headers.extend(request.prefer.applied());
     Ok(answer)
 }
 
 /// A call without a body is one without arguments.
-fn payload(asked: &Asked) -> Result<Payload, Refusal> {
-    if asked.body.is_empty() {
+fn payload(request: &ApiRequest) -> Result<Payload, Refusal> {
+    if request.body.is_empty() {
         return Ok(Payload { text: "{}".to_owned(), keys: Vec::new(), is_object: true });
     }
-    Payload::read(asked)
+    Payload::read(request)
 }
 
 fn shape(function: &Function, form: Form) -> Result<Rows, Refusal> {
@@ -163,12 +164,12 @@ fn source(
     let called = format!("{}.{}", text::name(&function.schema), text::name(&function.name));
     let (from, given) = match payload {
         Some(_) if takes_body(function) => {
-            (String::new(), format!("$1::{}", function.parameters[0].of_type))
+            (String::new(), format!("$1::{}", function.parameters[0].type_name))
         }
         Some(payload) if !passed.is_empty() => {
-            let typed = passed
-                .iter()
-                .map(|parameter| format!("{} {}", text::name(&parameter.name), parameter.of_type));
+            let typed = passed.iter().map(|parameter| {
+                format!("{} {}", text::name(&parameter.name), parameter.type_name)
+            });
             let typed = typed.collect::<Vec<_>>().join(", ");
             let set = if payload.is_object { "" } else { "set" };
             let given = passed.iter().map(|parameter| {
@@ -186,7 +187,11 @@ fn source(
                 let value = arguments.iter().rfind(|(key, _)| *key == parameter.name);
                 let value = value.map_or("null".to_owned(), |(_, value)| text::literal(value));
                 let name = text::name(&parameter.name);
-                format!("{}{name} := {value}::{}", before(parameter.is_variadic), parameter.of_type)
+                format!(
+                    "{}{name} := {value}::{}",
+                    before(parameter.is_variadic),
+                    parameter.type_name
+                )
             });
             (String::new(), given.collect::<Vec<_>>().join(", "))
         }

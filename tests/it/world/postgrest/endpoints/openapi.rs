@@ -9,15 +9,15 @@ use super::super::Server;
 use super::super::answer::Answer;
 use super::super::cache::{Column, Function, Table};
 use super::super::refusal::Refusal;
-use super::super::request::{Asked, Form};
+use super::super::request::{ApiRequest, Form};
 use super::super::text;
 
 /// Describes what the role may see.
-pub async fn describe(server: &Server, asked: &Asked) -> Result<Answer, Refusal> {
-    asked.takes_openapi()?;
-    let schema = asked.schema(&server.options.schemas)?;
-    let work = server.work(asked, schema, false, visible(schema), None);
-    let outcome = server.run(asked, work, Form::Array, |_| Ok(())).await?;
+pub async fn describe(server: &Server, request: &ApiRequest) -> Result<Answer, Refusal> {
+    request.takes_openapi()?;
+    let schema = request.schema(&server.options.schemas)?;
+    let work = server.work(request, schema, false, visible(schema), None);
+    let outcome = server.run(request, work, Form::Array, |_| Ok(())).await?;
     let names: [BTreeSet<String>; 2] =
         serde_json::from_str(&outcome.body).expect("the query below makes two arrays of texts");
     let [seen, called] = names;
@@ -102,7 +102,7 @@ fn property(table: &Table, column: &Column) -> Value {
     Value::Object(property)
 }
 
-/// Keys are told in the text alone.
+/// The description of a column, which alone names keys.
 fn description(table: &Table, column: &Column) -> Option<String> {
     let key = table.key.contains(&column.name).then(|| "This is a Primary Key.<pk/>".to_owned());
     let parent = column.parent.as_ref().map(|(table, of)| {
@@ -167,9 +167,10 @@ fn table_path(table: &Table) -> Value {
 fn function_path(function: &Function) -> Value {
     let properties = function.parameters.iter().map(|parameter| {
         let mut property = Map::new();
-        property.insert("format".to_owned(), format_of(&parameter.of_type).into());
-        property.extend(json_type(&parameter.of_type).map(|kind| ("type".to_owned(), kind.into())));
-        property.extend(items(&parameter.of_type).map(|items| ("items".to_owned(), items)));
+        property.insert("format".to_owned(), format_of(&parameter.type_name).into());
+        property
+            .extend(json_type(&parameter.type_name).map(|kind| ("type".to_owned(), kind.into())));
+        property.extend(items(&parameter.type_name).map(|items| ("items".to_owned(), items)));
         (parameter.name.clone(), Value::Object(property))
     });
     let properties: Map<String, Value> = properties.collect();

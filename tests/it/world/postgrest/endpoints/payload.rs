@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use super::super::refusal::Refusal;
-use super::super::request::Asked;
+use super::super::request::ApiRequest;
 
 /// A body with the arguments that it names.
 pub struct Payload {
@@ -19,8 +19,8 @@ pub struct Payload {
 
 impl Payload {
     /// Reads as much of a body as PostgREST does: the keys.
-    pub fn read(asked: &Asked) -> Result<Self, Refusal> {
-        let sent = asked.header("content-type");
+    pub fn read(request: &ApiRequest) -> Result<Self, Refusal> {
+        let sent = request.header("content-type");
         match sent.split(';').next().map(str::trim) {
             Some("" | "application/json") => {}
             Some("text/csv") => return Err(Refusal::unknown("CSV as a request's body")),
@@ -30,7 +30,7 @@ impl Payload {
             }
         }
         let broken = || Refusal::bad_body("Empty or invalid json");
-        let text = String::from_utf8(asked.body.to_vec()).map_err(|_| broken())?;
+        let text = String::from_utf8(request.body.to_vec()).map_err(|_| broken())?;
         let is_object = text.trim_start().starts_with('{');
         let mismatch = || Refusal::bad_body("All object keys must match");
         // Numbers stay as they are written: a numeric may be greater than any that a program has.

@@ -4,16 +4,17 @@ use super::super::Server;
 use super::super::answer::Answer;
 use super::super::refusal::Refusal;
 use super::super::request::query::{Query, Window};
-use super::super::request::{Asked, Form};
+use super::super::request::{ApiRequest, Form};
 use super::super::session::Outcome;
 use super::statement::{self, Rows};
 
 /// Reads rows.
-pub async fn read(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refusal> {
-    let schema = asked.schema(&server.options.schemas)?;
-    let query = Query::read(&asked.pairs)?;
-    let (form, window) = (asked.form()?, query.window(&asked.headers, server.options.max_rows)?);
-    let table = statement::of(server.cache().table(schema, name)?);
+pub async fn read(server: &Server, request: &ApiRequest, name: &str) -> Result<Answer, Refusal> {
+    let schema = request.schema(&server.options.schemas)?;
+    let query = Query::read(&request.pairs)?;
+    let (form, window) =
+        (request.form()?, query.window(&request.headers, server.options.max_rows)?);
+    let table = statement::table_name(server.cache().table(schema, name)?);
     let conditions = query.conditions(&table)?;
     let source = format!(
         "select {} from {table}{conditions}{}{}",
@@ -21,13 +22,13 @@ pub async fn read(server: &Server, asked: &Asked, name: &str) -> Result<Answer, 
         query.ordering(&table),
         window.sql(),
     );
-    let count = asked.prefer.count.map(|_| format!("select 1 from {table}{conditions}"));
+    let count = request.prefer.count.map(|_| format!("select 1 from {table}{conditions}"));
     let read = "select * from pgrst_source";
     let statement = statement::framed(&source, read, count.as_deref(), Rows::As(form));
-    let work = server.work(asked, schema, false, statement, None);
-    let outcome = server.run(asked, work, form, |_| Ok(())).await?;
+    let work = server.work(request, schema, false, statement, None);
+    let outcome = server.run(request, work, form, |_| Ok(())).await?;
     let mut answer = page(outcome, window, form)?;
-    answer.headers.extend(asked.prefer.applied());
+    answer.headers.extend(request.prefer.applied());
     Ok(answer)
 }
 

@@ -8,7 +8,7 @@ use super::super::text;
 /// The form in which the rows of `pgrst_source` become the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Rows, in the form that is asked for.
+    /// Rows, in the form that is request for.
     As(Form),
     /// One row of a function that returns one.
     One,
@@ -39,7 +39,7 @@ impl Rows {
 }
 
 /// A table's name as SQL.
-pub fn of(table: &Table) -> String {
+pub fn table_name(table: &Table) -> String {
     format!("{}.{}", text::name(&table.schema), text::name(&table.name))
 }
 

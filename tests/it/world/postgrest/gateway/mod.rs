@@ -20,7 +20,7 @@ use tokio_postgres::NoTls;
 use url::form_urlencoded;
 
 use super::answer::Answer;
-use super::request::{Asked, Preferences};
+use super::request::{ApiRequest, Preferences};
 use super::{Call, Server};
 use line::Switch;
 use trouble::{Trouble, Troubles, gateway_answer};
@@ -42,7 +42,7 @@ pub struct Gateway {
 }
 
 /// A request, read whole.
-struct Sent {
+struct RawRequest {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -59,13 +59,13 @@ pub async fn serve(
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return Answer::empty(400).response();
     };
-    let sent = Sent { method: parts.method, uri: parts.uri, headers: parts.headers, body };
+    let sent = RawRequest { method: parts.method, uri: parts.uri, headers: parts.headers, body };
     let work = async move { gateway.handle(&sent, &switch).await.response() };
     tokio::spawn(work).await.expect("the stand-in does not panic")
 }
 
 impl Gateway {
-    async fn handle(&self, sent: &Sent, switch: &Switch) -> Answer {
+    async fn handle(&self, sent: &RawRequest, switch: &Switch) -> Answer {
         let target = sent.uri.path_and_query().map_or("/", |target| target.as_str());
         let below = target.strip_prefix(PREFIX);
         let call = format!("{} {}", sent.method, below.unwrap_or(target));
@@ -129,13 +129,13 @@ impl Gateway {
     }
 
     /// Lets a request with a good key through to PostgREST.
-    async fn pass(&self, sent: &Sent, target: &str) -> Answer {
+    async fn pass(&self, sent: &RawRequest, target: &str) -> Answer {
         if target.len() > LONGEST_TARGET {
             return Answer::new(414, "text/plain", "URI too long");
         }
         let Some(path) = sent.uri.path().strip_prefix(PREFIX).filter(|path| path.starts_with('/'))
         else {
-            return told(404, json!({ "message": "no Route matched with those values" }));
+            return gateway_error(404, json!({ "message": "no Route matched with those values" }));
         };
         let query = sent.uri.query().unwrap_or_default().as_bytes();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(query).into_owned().collect();
@@ -143,10 +143,10 @@ impl Gateway {
             Ok(token) => token,
             Err(answer) => return answer,
         };
-        let asked = || {
+        let request = || {
             let identity = self.server.keys.identity(token.as_deref())?;
             if path == "/" && identity.role != "service_role" {
-                return Ok(Err(told(
+                return Ok(Err(gateway_error(
                     403,
                     json!({
                         "message": "Access to schema is forbidden",
@@ -155,7 +155,7 @@ impl Gateway {
                 )));
             }
             let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
-            Ok(Ok(Asked {
+            Ok(Ok(ApiRequest {
                 method: sent.method.clone(),
                 path,
                 pairs: pairs.iter().filter(|(key, _)| key != "apikey").cloned().collect(),
@@ -165,8 +165,8 @@ impl Gateway {
                 prefer: Preferences::read(&sent.headers)?,
             }))
         };
-        match asked() {
-            Ok(Ok(asked)) => self.server.answer(&asked).await,
+        match request() {
+            Ok(Ok(request)) => self.server.answer(&request).await,
             Ok(Err(answer)) => answer,
             Err(refusal) => super::refusal::Refusal::answer(refusal),
         }
@@ -174,11 +174,15 @@ impl Gateway {
 
     /// The token that PostgREST gets: the caller's own, unless the key is one of the new ones or
     /// stands alone.
-    fn token(&self, sent: &Sent, pairs: &[(String, String)]) -> Result<Option<String>, Answer> {
+    fn token(
+        &self,
+        sent: &RawRequest,
+        pairs: &[(String, String)],
+    ) -> Result<Option<String>, Answer> {
         let header = |name: &str| sent.headers.get(name).and_then(|value| value.to_str().ok());
         let in_query = pairs.iter().find(|(key, _)| key == "apikey").map(|(_, key)| key.as_str());
         let Some(key) = header("apikey").or(in_query) else {
-            return Err(told(
+            return Err(gateway_error(
                 401,
                 json!({
                     "message": "No API key found in request",
@@ -187,7 +191,7 @@ impl Gateway {
             ));
         };
         let invalid = || {
-            told(
+            gateway_error(
                 401,
                 json!({
                     "message": "Invalid API key",
@@ -198,7 +202,7 @@ impl Gateway {
         let token = self.server.keys.token_of(key).ok_or_else(invalid)?;
         let browser = header("user-agent").is_some_and(|agent| agent.starts_with("Mozilla/"));
         if key.starts_with("sb_secret_") && browser {
-            return Err(told(
+            return Err(gateway_error(
                 401,
                 json!({
                     "message": "Forbidden use of secret API key in browser",
@@ -217,7 +221,7 @@ impl Gateway {
         }
     }
 
-    fn compress(&self, sent: &Sent, answer: &mut Answer) {
+    fn compress(&self, sent: &RawRequest, answer: &mut Answer) {
         let accepted = sent.headers.get("accept-encoding").and_then(|value| value.to_str().ok());
         let is_accepted = accepted.is_some_and(|accepted| accepted.contains("gzip"));
         if self.server.options.gzip && is_accepted && !answer.body.is_empty() {
@@ -229,7 +233,7 @@ impl Gateway {
     }
 }
 
-/// An answer of the gateway's own.
-fn told(status: u16, body: serde_json::Value) -> Answer {
+/// An error of the gateway itself.
+fn gateway_error(status: u16, body: serde_json::Value) -> Answer {
     Answer::new(status, "application/json; charset=utf-8", body.to_string())
 }

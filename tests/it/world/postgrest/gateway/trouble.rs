@@ -11,13 +11,13 @@ use super::super::answer::Answer;
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// The gateway answers this status by itself, with the body that it has for it; PostgREST is
-    /// not asked. 429 and 503 say when to come again.
+    /// not request. 429 and 503 say when to come again.
     Status(u16),
     /// The gateway answers this status after the work is committed, as if it had waited no longer.
     StatusAfter(u16),
     /// The gateway answers this body, of this status and content type.
     Body(u16, &'static str, &'static str),
-    /// The connection ends before PostgREST is asked.
+    /// The connection ends before PostgREST is request.
     ResetBefore,
     /// The connection ends without an answer after the work is committed.
     ResetAfter,
@@ -115,18 +115,18 @@ impl Troubles {
 
 /// An answer of the gateway itself. Its bodies are not PostgREST's, and some are no JSON.
 pub fn gateway_answer(status: u16) -> Answer {
-    let told = |message: &str| {
+    let json = |message: &str| {
         let body = serde_json::json!({ "message": message }).to_string();
         Answer::new(status, "application/json; charset=utf-8", body)
     };
     let mut answer = match status {
-        402 => told("Service for this project is restricted due to exceeded quotas"),
-        429 => told("API rate limit exceeded"),
-        500 => told("An unexpected error occurred"),
-        503 => told("name resolution failed"),
-        504 => told("The upstream server is timing out"),
-        540 => told("Project paused"),
-        544 => told("The request timed out"),
+        402 => json("Service for this project is restricted due to exceeded quotas"),
+        429 => json("API rate limit exceeded"),
+        500 => json("An unexpected error occurred"),
+        503 => json("name resolution failed"),
+        504 => json("The upstream server is timing out"),
+        540 => json("Project paused"),
+        544 => json("The request timed out"),
         _ => Answer::new(
             status,
             "text/html; charset=UTF-8",

@@ -11,7 +11,7 @@ use super::keys::Identity;
 use super::refusal::Refusal;
 
 /// A request.
-pub struct Asked {
+pub struct ApiRequest {
     /// The method.
     pub method: Method,
     /// The path below the prefix, decoded: `/jobs`, `/rpc/add`, `/`.
@@ -61,7 +61,7 @@ impl Form {
     }
 }
 
-impl Asked {
+impl ApiRequest {
     /// A header's text, or nothing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

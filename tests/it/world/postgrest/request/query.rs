@@ -34,7 +34,7 @@ pub struct Term {
     direction: &'static str,
 }
 
-/// The rows that are asked for by their place.
+/// The rows that are request for by their place.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// The number of rows to skip.
