@@ -1,3 +1,20 @@
 //! A full sync: all tables of one deployment, as of one moment, into another deployment.
+//!
+//! - `drive`: drives a session from the deployment where it was asked for; `plan`: its tables
+//! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
+//! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
+//! - `work`: the lease of whoever works at a session, and the record of progress
+//! - `ports`: the outsides
 
+mod drive;
+mod export;
+mod frames;
+mod own_deployment;
+mod plan;
 pub mod ports;
+mod restore;
+mod work;
+
+pub use drive::{Driven, FullSync};
+pub use own_deployment::OwnDeployment;
+pub use plan::CopyPlan;

@@ -59,8 +59,8 @@ pub struct Manifest {
     pub database: String,
     /// The export that wrote the copy: a second export of a session is another copy.
     pub export: String,
-    /// The time of the snapshot, as RFC 3339.
-    pub taken_at: String,
+    /// The time of the snapshot, in seconds since 1970.
+    pub taken_at: u64,
     /// The compression of the frames.
     pub compression: Compression,
     /// The facts of the tables on the deployment that was exported.
@@ -202,7 +202,7 @@ mod tests {
             protocol: PROTOCOL,
             database: "d".to_owned(),
             export: "e".to_owned(),
-            taken_at: "2026-01-01T00:00:00Z".to_owned(),
+            taken_at: 1_767_225_600,
             compression: Compression::Gzip,
             facts: Facts::default(),
             tables: vec![table("a", 3), table("b", 1)],

@@ -1,0 +1,367 @@
+//! Drives a full sync from the deployment where a person asked for it. The peer only answers: so
+//! one direction of reach is enough, and a pull is a push with the sides exchanged.
+//!
+//! Nothing of a session is kept in memory alone. Whoever drives it next asks both sides what they
+//! have, and goes on from there.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::own_deployment::OwnDeployment;
+use super::plan::{self, CopyPlan};
+use super::ports::{Deployment, Description, ExportTable, Finished, Hello, PartName, Standing};
+use super::work::{Work, over};
+use crate::engine::model::budget::Budget;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::{FaultCode, Remedy};
+use crate::engine::model::manifest::{Manifest, PROTOCOL, Sha};
+use crate::engine::model::range::Side;
+use crate::engine::model::session::{
+    Direction, NewSession, Phase, Restored, Role, SessionError, SessionState,
+};
+use crate::engine::model::shape::Shape;
+
+/// The parts that travel at once: one is sent while one is saved, however far the peer is.
+const AT_ONCE: usize = 3;
+
+/// The pause before a side that works is asked again. It doubles from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The most times that work which ended without a result is begun again in one slice.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// A full sync that this deployment drives.
+pub struct FullSync<'a> {
+    /// This deployment.
+    pub own: &'a OwnDeployment,
+    /// The other one.
+    pub peer: &'a dyn Deployment,
+    /// The session.
+    pub session: &'a NewSession,
+}
+
+/// The outcome of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// All rows are saved.
+    Done(Restored),
+    /// The budget is used up, and another slice goes on.
+    Continue,
+}
+
+impl FullSync<'_> {
+    /// Plans the copy, and changes nothing.
+    pub async fn plan(&self) -> Result<(CopyPlan, Description), Fault> {
+        self.check_peer().await?;
+        let options = &self.session.options;
+        let tables = options.tables.as_deref();
+        let (from, to) = self.sides();
+        let (from, to) =
+            tokio::join!(from.describe(Side::Source, tables), to.describe(Side::Target, tables));
+        let (from, to) = (from?, to?);
+        Ok((plan::plan(options, &from.facts, &to.facts)?, from))
+    }
+
+    /// Goes on with the session until it is completed or the budget is used up.
+    pub async fn run(&self, budget: &Budget) -> Result<Driven, Fault> {
+        self.own.open(self.session).await?;
+        let result = self.slice(budget).await;
+        if let Err(fault) = &result
+            && fault.code == FaultCode::Cancelled
+        {
+            self.end_peer(SessionState::Cancelled).await;
+        }
+        result
+    }
+
+    async fn slice(&self, budget: &Budget) -> Result<Driven, Fault> {
+        let id = &self.session.id;
+        let mut attempt = 1;
+        loop {
+            match self.steps(budget).await {
+                // The spool of one side is gone: a crash empties it.
+                Err(fault) if fault.code == FaultCode::CopyLost && attempt < MOST_ATTEMPTS => {
+                    tracing::warn!(session = %id, "{fault}; it is exported again");
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn steps(&self, budget: &Budget) -> Result<Driven, Fault> {
+        let id = &self.session.id;
+        let (from, to) = self.sides();
+        if let Some(restored) = self.completed(to).await? {
+            return self.finish(restored).await;
+        }
+        self.export(from, to).await?;
+        let Some(manifest) = self.transfer(from, to, budget).await? else {
+            return Ok(Driven::Continue);
+        };
+        let restored = self.wait(to, Phase::Restore, async || to.restore(id, &manifest).await);
+        restored.await?;
+        match self.completed(to).await? {
+            Some(restored) => self.finish(restored).await,
+            None => Err(unfinished("The restore")),
+        }
+    }
+
+    /// The side that is read and the side that is written.
+    fn sides(&self) -> (&dyn Deployment, &dyn Deployment) {
+        match self.session.direction {
+            Direction::Pull => (self.peer, self.own),
+            Direction::Push => (self.own, self.peer),
+        }
+    }
+
+    async fn check_peer(&self) -> Result<(), Fault> {
+        let (own, peer) = tokio::join!(self.own.hello(), self.peer.hello());
+        let (own, peer) = (own?, peer?);
+        fit(&own, &peer, self.session.direction)
+    }
+
+    /// The outcome, if the receiving side has completed the session.
+    async fn completed(&self, to: &dyn Deployment) -> Result<Option<Restored>, Fault> {
+        match to.standing(&self.session.id).await {
+            Ok(Standing { state: SessionState::Completed, restored, .. }) => {
+                Ok(Some(restored.unwrap_or_default()))
+            }
+            Ok(Standing { state, .. }) if state.is_over() => Err(over(state)),
+            Ok(_) => Ok(None),
+            Err(fault) if fault.code == FaultCode::NoSession => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Has the tables exported, unless they are already.
+    async fn export(&self, from: &dyn Deployment, to: &dyn Deployment) -> Result<(), Fault> {
+        let id = &self.session.id;
+        let (standing, other) = tokio::join!(from.standing(id), to.standing(id));
+        let has_manifest = standing.is_ok_and(|standing| standing.manifest.is_some());
+        if has_manifest && other.is_ok() {
+            return Ok(());
+        }
+        let (plan, _) = self.plan().await?;
+        let tables: Vec<ExportTable> = plan.or_fault()?.shapes.iter().map(export_table).collect();
+        let answering = NewSession { role: Role::Peer, ..self.session.clone() };
+        self.peer.open(&answering).await?;
+        self.wait(from, Phase::Backup, async || from.export(id, &tables).await).await
+    }
+
+    /// Has one side work, and follows its progress. The call may end before the work does.
+    async fn wait(
+        &self,
+        side: &dyn Deployment,
+        phase: Phase,
+        call: impl AsyncFn() -> Result<Finished, Fault>,
+    ) -> Result<(), Fault> {
+        let is_own = std::ptr::addr_eq(side, self.own);
+        if is_own {
+            return match call().await? {
+                Finished::Done => Ok(()),
+                Finished::Going => Err(busy()),
+            };
+        }
+        let Some(work) = self.own.work(&self.session.id, phase).await? else {
+            return Err(busy());
+        };
+        work.run(self.watch(side, &work, call)).await
+    }
+
+    async fn watch(
+        &self,
+        side: &dyn Deployment,
+        work: &Work<'_>,
+        call: impl AsyncFn() -> Result<Finished, Fault>,
+    ) -> Result<(), Fault> {
+        let id = &self.session.id;
+        let mut attempt = 1;
+        loop {
+            let finished = {
+                let mut called = std::pin::pin!(call());
+                let mut pause = FIRST_PAUSE;
+                loop {
+                    tokio::select! {
+                        biased;
+                        finished = &mut called => break finished?,
+                        () = self.own.clock.sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(LAST_PAUSE);
+                    if let Ok(standing) = side.standing(id).await {
+                        work.follow(standing.phase, standing.progress);
+                    }
+                }
+            };
+            match finished {
+                Finished::Done => return Ok(()),
+                Finished::Going => {}
+            }
+            match self.until_idle(side, work).await? {
+                Idle::Done => return Ok(()),
+                Idle::Failed(error) => return Err(of_peer(&error)),
+                Idle::Interrupted if attempt < MOST_ATTEMPTS => attempt += 1,
+                Idle::Interrupted => return Err(unfinished("The peer's work")),
+            }
+        }
+    }
+
+    /// Asks a side until nobody works at the session there.
+    async fn until_idle(&self, side: &dyn Deployment, work: &Work<'_>) -> Result<Idle, Fault> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let standing = side.standing(&self.session.id).await?;
+            work.follow(standing.phase, standing.progress);
+            let has_copy = standing.phase == Phase::Backup && standing.manifest.is_some();
+            match standing.state {
+                SessionState::Completed => return Ok(Idle::Done),
+                SessionState::Running if has_copy => return Ok(Idle::Done),
+                SessionState::Interrupted if has_copy => return Ok(Idle::Done),
+                SessionState::Running => {}
+                SessionState::Interrupted => {
+                    return Ok(standing.error.map_or(Idle::Interrupted, Idle::Failed));
+                }
+                SessionState::Failed | SessionState::Cancelled => return Err(over(standing.state)),
+            }
+            self.own.clock.sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Moves the parts that the receiving side lacks. Returns none if the budget is used up.
+    async fn transfer(
+        &self,
+        from: &dyn Deployment,
+        to: &dyn Deployment,
+        budget: &Budget,
+    ) -> Result<Option<Sha>, Fault> {
+        let id = &self.session.id;
+        let bytes = from.manifest(id).await?;
+        let manifest = Manifest::from_bytes(&bytes).map_err(|bad| bad_manifest().caused_by(bad))?;
+        to.put_manifest(id, &bytes).await?;
+        let Some(work) = self.own.work(id, Phase::Transfer).await? else { return Err(busy()) };
+        let is_whole = work.run(self.move_parts(from, to, &manifest, &work, budget)).await?;
+        Ok(is_whole.then(|| Sha::of(&bytes)))
+    }
+
+    async fn move_parts(
+        &self,
+        from: &dyn Deployment,
+        to: &dyn Deployment,
+        manifest: &Manifest,
+        work: &Work<'_>,
+        budget: &Budget,
+    ) -> Result<bool, Fault> {
+        let id = &self.session.id;
+        let held = to.standing(id).await?.parts;
+        work.enter(Phase::Transfer, manifest.bytes(), manifest.rows());
+        let all = 0..u32::try_from(manifest.parts.len()).unwrap_or(u32::MAX);
+        let (kept, missing): (Vec<u32>, Vec<u32>) =
+            all.partition(|number| held.binary_search(number).is_ok());
+        work.advance(kept.iter().map(|number| manifest.part_bytes(*number)).sum(), 0);
+        let moved = stream::iter(missing).map(|number| async move {
+            let start = self.own.clock.now();
+            if !budget.allows(start, Duration::from_secs(2)) {
+                return Ok(false);
+            }
+            let part = PartName { export: &manifest.export, number };
+            let bytes = from.part(id, &part).await?;
+            if manifest.parts.get(number as usize) != Some(&Sha::of(&bytes)) {
+                return Err(bad_part());
+            }
+            let length = bytes.len() as u64;
+            to.put_part(id, &part, bytes).await?;
+            work.advance(length, 0);
+            Ok(true)
+        });
+        let mut moved = moved.buffer_unordered(AT_ONCE);
+        let mut is_whole = true;
+        while let Some(moved) = moved.next().await {
+            is_whole &= moved?;
+        }
+        Ok(is_whole)
+    }
+
+    /// Ends the session on both sides. What cannot be dropped now is swept later.
+    async fn finish(&self, restored: Restored) -> Result<Driven, Fault> {
+        self.own.end(&self.session.id, SessionState::Completed).await?;
+        self.end_peer(SessionState::Completed).await;
+        Ok(Driven::Done(restored))
+    }
+
+    async fn end_peer(&self, end: SessionState) {
+        if let Err(fault) = self.peer.end(&self.session.id, end).await {
+            tracing::warn!(code = fault.code.name(), "The peer keeps its copy for now: {fault}");
+        }
+    }
+}
+
+/// The end of a side's work.
+enum Idle {
+    Done,
+    Failed(SessionError),
+    Interrupted,
+}
+
+fn export_table(shape: &Shape) -> ExportTable {
+    ExportTable {
+        table: shape.table.clone(),
+        columns: shape.columns.iter().map(|column| column.name.clone()).collect(),
+        filter: shape.filter.clone(),
+    }
+}
+
+/// Checks that two deployments can copy in this direction.
+fn fit(own: &Hello, peer: &Hello, direction: Direction) -> Result<(), Fault> {
+    if own.protocol != PROTOCOL || peer.protocol != PROTOCOL {
+        let message = format!(
+            "The peer runs Syncline {} with another protocol than {} here",
+            peer.version, own.version
+        );
+        let hint = "install the same release on both";
+        return Err(Fault::new(Step::Peer, FaultCode::BadCopy, message, hint));
+    }
+    if own.database == peer.database {
+        let message = "The peer has the same database as this deployment";
+        let hint = "take the address of another deployment for SYNC_PEERS";
+        return Err(Fault::new(Step::Peer, FaultCode::SameDatabase, message, hint));
+    }
+    if !peer.may.contains(&direction) {
+        let message = format!("The peer does not allow its peers to {}", direction.name());
+        let hint = format!("set SYNC_PEER_MAY there to both, or to {}", direction.name());
+        return Err(Fault::new(Step::Peer, FaultCode::NoPrivilege, message, hint));
+    }
+    Ok(())
+}
+
+/// The fault that the peer has recorded, in its own words.
+fn of_peer(error: &SessionError) -> Fault {
+    let code = FaultCode::ALL.iter().find(|code| code.name() == error.code);
+    let code = code.copied().unwrap_or(FaultCode::Refused);
+    Fault::new(Step::Peer, code, format!("On the peer: {}", error.message), error.hint.clone())
+}
+
+fn busy() -> Fault {
+    let message = "Another process is at work at this full sync";
+    let hint = "nothing to do: `syncline full-sync status` shows how far it is";
+    Fault::new(Step::State, FaultCode::Busy, message, hint)
+}
+
+fn unfinished(what: &str) -> Fault {
+    let message = format!("{what} ended without a result");
+    let hint = "resume the full sync; if it happens again, look at the log of that deployment";
+    Fault { remedy: Remedy::Retry, ..Fault::new(Step::Peer, FaultCode::Silent, message, hint) }
+}
+
+fn bad_manifest() -> Fault {
+    let hint = "install the same release of Syncline on both deployments";
+    Fault::new(Step::Peer, FaultCode::BadCopy, "The manifest of the copy cannot be used", hint)
+}
+
+fn bad_part() -> Fault {
+    let message = "A part that came is not the one of the manifest";
+    let hint = "resume the full sync; if it happens again, please report it";
+    Fault::new(Step::Peer, FaultCode::BadCopy, message, hint)
+}

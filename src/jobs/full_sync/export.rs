@@ -1,0 +1,198 @@
+//! The export of a copy: the tables as of one moment, as frames and parts in the spool.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::frames::FrameWriter;
+use super::ports::{CopyStore, ExportTable, PartName, PutPart};
+use super::work::Work;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::manifest::{Compression, CopiedTable, Frame, Manifest, PROTOCOL, Sha};
+use crate::engine::model::session::{Phase, SessionId};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::Clock;
+use crate::engine::ports::export::{ExportSide, Format, Output, Part, PartColumn, Pass};
+
+/// The most attempts: with a table that changes all the time there would be no end.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// An export.
+pub struct CopyExport<'a> {
+    /// The spool.
+    pub store: &'a dyn CopyStore,
+    /// The database that is read.
+    pub side: &'a dyn ExportSide,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// The work that it is.
+    pub work: &'a Work<'a>,
+    /// The tables, in their order.
+    pub tables: &'a [ExportTable],
+    /// The compression.
+    pub compression: Compression,
+    /// Makes random bits, for the names of exports.
+    pub random: fn() -> [u8; 16],
+}
+
+impl CopyExport<'_> {
+    /// Exports the tables and saves the manifest.
+    pub async fn run(&self) -> Result<(), Fault> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt().await {
+                Err(fault) if fault.code == FaultCode::Overtaken && attempt < MOST_ATTEMPTS => {
+                    tracing::info!(attempt, "{fault}; all is read again");
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Exports the tables once. The fault `Overtaken` says that the rows are not of one moment.
+    async fn attempt(&self) -> Result<(), Fault> {
+        let names: Vec<TableName> = self.tables.iter().map(|table| table.table.clone()).collect();
+        let facts = self.side.describe(Some(&names)).await?;
+        let parts: Vec<Part> =
+            self.tables.iter().map(|table| part(table, &facts)).collect::<Result<_, _>>()?;
+        self.work.enter(Phase::Backup, 0, parts.iter().map(|part| part.expected).sum());
+        let session = &self.work.held.session;
+        let export = SessionId::from_random((self.random)()).to_string();
+        let mut snapshot = self.side.snapshot(&parts).await?;
+        let taken_at = self.clock.now();
+        self.store.begin_export(session, &export).await?;
+        let mut output = SpoolOutput {
+            store: self.store,
+            work: self.work,
+            session,
+            export: &export,
+            writer: FrameWriter::new(self.compression),
+            next_table: 0,
+            parts: Vec::new(),
+            frames: Vec::new(),
+        };
+        let mut tables = Vec::new();
+        for (part, table) in parts.iter().zip(self.tables) {
+            output.begin(&part.table).await?;
+            let rows = snapshot.rows(part, Format::Copy, &mut output).await;
+            let rows = rows.map_err(|fault| fault.of_table(&part.table))?;
+            let columns = table.columns.clone();
+            tables.push(CopiedTable { table: part.table.clone(), columns, rows });
+        }
+        snapshot.end().await?;
+        output.finish().await?;
+        let SpoolOutput { parts, frames, .. } = output;
+        // The sequences are read after the rows, so that they are past every key that was read.
+        let sequences = self.side.sequences(&names).await?;
+        let taken_at = taken_at.duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let manifest = Manifest {
+            protocol: PROTOCOL,
+            database: facts.identity.clone(),
+            export: export.clone(),
+            taken_at: taken_at.as_secs(),
+            compression: self.compression,
+            facts,
+            tables,
+            frames,
+            parts,
+            sequences,
+        };
+        let bytes = Bytes::from(manifest.to_bytes());
+        self.store.put_manifest(session, &Sha::of(&bytes), &bytes).await
+    }
+}
+
+/// The rows of a table, as a snapshot reads them.
+fn part(table: &ExportTable, facts: &Facts) -> Result<Part, Fault> {
+    let Some(known) = facts.tables.get(&table.table) else {
+        return Err(changed(table, "The table does not exist any more"));
+    };
+    let column = |name: &String| match known.column(name) {
+        Some(_) => Ok(PartColumn {
+            name: name.clone(),
+            serial: false,
+            identity_always: false,
+            omitted_first: false,
+        }),
+        None => Err(changed(table, "A column that was agreed on does not exist any more")),
+    };
+    Ok(Part {
+        table: table.table.clone(),
+        relation: known.relation,
+        columns: table.columns.iter().map(column).collect::<Result<_, _>>()?,
+        key: Vec::new(),
+        filter: table.filter.clone(),
+        pass: Pass::Whole,
+        expected: known.estimated_rows,
+    })
+}
+
+fn changed(table: &ExportTable, message: &str) -> Fault {
+    let hint = "start the full sync again, which plans anew";
+    Fault::new(Step::Read, FaultCode::SchemaChanged, message, hint).of_table(&table.table)
+}
+
+/// Cuts rows into frames and parts, and saves parts as they fill up.
+struct SpoolOutput<'a> {
+    store: &'a dyn CopyStore,
+    work: &'a Work<'a>,
+    session: &'a SessionId,
+    export: &'a str,
+    writer: FrameWriter,
+    next_table: usize,
+    parts: Vec<Sha>,
+    frames: Vec<Frame>,
+}
+
+impl SpoolOutput<'_> {
+    async fn save(&mut self, bytes: Bytes) -> Result<(), Fault> {
+        let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+        let sha = Sha::of(&bytes);
+        let part = PartName { export: self.export, number };
+        match self.store.put_part(self.session, &part, &sha, &bytes).await? {
+            PutPart::Saved => self.parts.push(sha),
+            PutPart::Other | PutPart::OtherExport => return Err(another_export()),
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Output for SpoolOutput<'_> {
+    async fn begin(&mut self, _table: &TableName) -> Result<(), Fault> {
+        self.writer.begin(self.next_table).await;
+        self.next_table += 1;
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let rows = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.writer.write(bytes).await;
+        self.work.advance(bytes.len() as u64, rows);
+        while let Some(part) = self.writer.part() {
+            self.save(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), Fault> {
+        self.frames = self.writer.finish().await;
+        while let Some(part) = self.writer.part() {
+            self.save(part).await?;
+        }
+        match self.writer.last() {
+            Some(part) => self.save(part).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn another_export() -> Fault {
+    let message = "Another process exports into the spool of this full sync";
+    let hint = "nothing to do: that process goes on with it";
+    Fault::new(Step::State, FaultCode::LeaseLost, message, hint)
+}

@@ -1,0 +1,211 @@
+//! This deployment's part of a full sync: its driver asks for it here, and its peers over HTTP.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::export::CopyExport;
+use super::frames;
+use super::ports::{
+    CopyStore, Deployment, Description, ExportTable, Finished, Hello, PartName, PutPart,
+    RestoreSide, Standing,
+};
+use super::restore::CopyRestore;
+use super::work::{Work, no_session, over};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::manifest::{Compression, Manifest, PROTOCOL, Sha};
+use crate::engine::model::range::Side;
+use crate::engine::model::session::{
+    Direction, Held, NewSession, Phase, Session, SessionId, SessionState,
+};
+use crate::engine::model::table::TableName;
+use crate::engine::ports::Clock;
+use crate::engine::ports::export::ExportSide;
+
+/// This deployment, with its database.
+#[derive(Clone)]
+pub struct OwnDeployment {
+    /// The records and the spool.
+    pub store: Arc<dyn CopyStore>,
+    /// The database as the side that is read.
+    pub export: Arc<dyn ExportSide>,
+    /// The database as the side that is written.
+    pub restore: Arc<dyn RestoreSide>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The directions in which peers may copy.
+    pub may: Vec<Direction>,
+    /// Makes random bits.
+    pub random: fn() -> [u8; 16],
+}
+
+impl OwnDeployment {
+    /// A session of this deployment.
+    pub async fn session(&self, session: &SessionId) -> Result<Session, Fault> {
+        self.store.session(session).await?.ok_or_else(no_session)
+    }
+
+    /// Takes the session for work of a phase. Returns none if somebody else is at it.
+    pub(super) async fn work(
+        &self,
+        session: &SessionId,
+        phase: Phase,
+    ) -> Result<Option<Work<'_>>, Fault> {
+        let holder = SessionId::from_random((self.random)()).to_string();
+        let held = Held { session: session.clone(), holder };
+        Work::begin(&*self.store, &*self.clock, held, phase).await
+    }
+
+    /// The manifest of the copy that is here, if all of the copy is.
+    async fn whole_copy(&self, session: &SessionId) -> Result<Option<Manifest>, Fault> {
+        let Some(bytes) = self.store.manifest(session).await? else { return Ok(None) };
+        let manifest = read(&bytes)?;
+        let parts = self.store.parts(session).await?;
+        let is_whole = parts.len() == manifest.parts.len()
+            && parts.iter().map(|(_, sha)| sha).eq(&manifest.parts);
+        Ok(is_whole.then_some(manifest))
+    }
+}
+
+#[async_trait]
+impl Deployment for OwnDeployment {
+    async fn hello(&self) -> Result<Hello, Fault> {
+        let facts = self.export.describe(Some(&[])).await?;
+        Ok(Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            database: facts.identity,
+            may: self.may.clone(),
+        })
+    }
+
+    async fn describe(
+        &self,
+        side: Side,
+        tables: Option<&[TableName]>,
+    ) -> Result<Description, Fault> {
+        match side {
+            Side::Target => self.restore.describe(tables).await,
+            Side::Source => {
+                let description = self.restore.describe(tables).await?;
+                Ok(Description { facts: self.export.describe(tables).await?, ..description })
+            }
+        }
+    }
+
+    async fn open(&self, session: &NewSession) -> Result<(), Fault> {
+        self.store.sweep().await?;
+        self.store.open(session).await
+    }
+
+    async fn export(&self, session: &SessionId, tables: &[ExportTable]) -> Result<Finished, Fault> {
+        let known = self.session(session).await?;
+        if known.state.is_over() {
+            return Err(over(known.state));
+        }
+        if self.whole_copy(session).await?.is_some() {
+            return Ok(Finished::Done);
+        }
+        let Some(work) = self.work(session, Phase::Backup).await? else {
+            return Ok(Finished::Going);
+        };
+        let compression = match known.new.options.compress {
+            true => Compression::Gzip,
+            false => Compression::None,
+        };
+        let (store, side, clock) = (&*self.store, &*self.export, &*self.clock);
+        let random = self.random;
+        let export = CopyExport { store, side, clock, work: &work, tables, compression, random };
+        work.run(export.run()).await?;
+        Ok(Finished::Done)
+    }
+
+    async fn standing(&self, session: &SessionId) -> Result<Standing, Fault> {
+        let (known, parts) = (self.session(session).await?, self.store.parts(session).await?);
+        Ok(Standing {
+            state: known.state,
+            phase: known.phase,
+            progress: known.progress,
+            export: known.export,
+            parts: parts.into_iter().map(|(number, _)| number).collect(),
+            manifest: known.manifest,
+            restored: known.restored,
+            error: known.error,
+        })
+    }
+
+    async fn manifest(&self, session: &SessionId) -> Result<Bytes, Fault> {
+        self.store.manifest(session).await?.ok_or_else(frames::lost)
+    }
+
+    async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault> {
+        let known = self.session(session).await?;
+        let export = read(manifest)?.export;
+        if known.export.as_deref() != Some(&*export) {
+            self.store.begin_export(session, &export).await?;
+        }
+        self.store.put_manifest(session, &Sha::of(manifest), manifest).await
+    }
+
+    async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Bytes, Fault> {
+        self.store.part(session, part).await?.ok_or_else(frames::lost)
+    }
+
+    async fn put_part(
+        &self,
+        session: &SessionId,
+        part: &PartName<'_>,
+        bytes: Bytes,
+    ) -> Result<(), Fault> {
+        let sha = Sha::of(&bytes);
+        let mut put = self.store.put_part(session, part, &sha, &bytes).await?;
+        if put == PutPart::OtherExport {
+            self.store.begin_export(session, part.export).await?;
+            put = self.store.put_part(session, part, &sha, &bytes).await?;
+        }
+        match put {
+            PutPart::Saved => Ok(()),
+            PutPart::Other | PutPart::OtherExport => Err(other_part()),
+        }
+    }
+
+    async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault> {
+        let known = self.session(session).await?;
+        match known.state {
+            SessionState::Completed => return Ok(Finished::Done),
+            state if state.is_over() => return Err(over(state)),
+            _ => {}
+        }
+        if known.manifest.as_ref() != Some(manifest) {
+            return Err(frames::lost());
+        }
+        let copy = self.whole_copy(session).await?.ok_or_else(frames::lost)?;
+        let Some(work) = self.work(session, Phase::Restore).await? else {
+            return Ok(Finished::Going);
+        };
+        let (store, side, options) = (&*self.store, &*self.restore, &known.new.options);
+        let restore = CopyRestore { store, side, work: &work, manifest: &copy, options };
+        work.run(restore.run()).await?;
+        Ok(Finished::Done)
+    }
+
+    async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault> {
+        self.store.end(session, end, None).await
+    }
+}
+
+fn read(manifest: &[u8]) -> Result<Manifest, Fault> {
+    Manifest::from_bytes(manifest).map_err(|bad| {
+        let hint = "install the same release of Syncline on both deployments";
+        Fault::new(Step::Read, FaultCode::BadCopy, "The manifest cannot be used", hint)
+            .caused_by(bad)
+    })
+}
+
+fn other_part() -> Fault {
+    let message = "Another part with this number is here already";
+    let hint = "start the full sync again";
+    Fault::new(Step::Write, FaultCode::BadCopy, message, hint)
+}

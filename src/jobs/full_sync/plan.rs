@@ -1,0 +1,176 @@
+//! Decides which tables a full sync copies, and whether the other side can take them. A copy is
+//! whole or it is none: so each problem of a table is a problem of all.
+
+use std::time::Duration;
+
+use crate::engine::model::cron::Cron;
+use crate::engine::model::deletes::Deletes;
+use crate::engine::model::facts::{Column, Facts, TableFacts};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::page::Encoding;
+use crate::engine::model::pipeline::{Pipeline, TableRule, TargetTriggers};
+use crate::engine::model::session::CopyOptions;
+use crate::engine::model::shape::Shape;
+use crate::engine::model::table::TableName;
+use crate::engine::plan::note::{Note, Weight};
+use crate::engine::plan::tables;
+
+/// The tables of a copy, and the notes on them.
+#[derive(Clone, Debug, Default)]
+pub struct CopyPlan {
+    /// The tables, parents first.
+    pub shapes: Vec<Shape>,
+    /// The notes. With a problem among them nothing is copied.
+    pub notes: Vec<Note>,
+}
+
+/// Plans a copy from the facts of both sides.
+pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan, Fault> {
+    tables::refuse(from, to)?;
+    tables::refuse_to_write(to)?;
+    let tables::TablesPlan { mut shapes, mut notes } = tables::plan(&pipeline(options), from, to);
+    notes.retain(|note| note.weight != Weight::Warning);
+    for shape in &mut shapes {
+        shape.encoding = Encoding::Text;
+        let sides = (from.tables.get(&shape.table), to.tables.get(&shape.table));
+        let (Some(from), Some(to)) = sides else { continue };
+        notes.extend(differences(shape, from, to));
+    }
+    notes.extend(unknown_filters(options, &shapes));
+    Ok(CopyPlan { shapes, notes })
+}
+
+impl CopyPlan {
+    /// Refuses the copy where a table has a problem; the fault names all of them.
+    pub fn or_fault(self) -> Result<Self, Fault> {
+        let problems: Vec<String> = (self.notes.iter())
+            .filter(|note| note.weight == Weight::Problem)
+            .map(|note| match note.remedy.is_empty() {
+                true => format!("{}: {}", note.table, note.text),
+                false => format!("{}: {} ({})", note.table, note.text, note.remedy),
+            })
+            .collect();
+        if problems.is_empty() && self.shapes.is_empty() {
+            let hint = "name tables that both sides have and that have a key";
+            let message = "There is no table to copy";
+            return Err(Fault::new(Step::Plan, FaultCode::NoTable, message, hint));
+        }
+        match problems.is_empty() {
+            true => Ok(self),
+            false => Err(Fault::new(
+                Step::Plan,
+                FaultCode::PlanProblem,
+                format!("The tables cannot be copied: {}", problems.join("; ")),
+                "mend what is named, or leave those tables out with --table",
+            )),
+        }
+    }
+}
+
+/// The differences between the columns of both sides. A sync may work around them; a copy that is
+/// called whole may not.
+fn differences(shape: &Shape, from: &TableFacts, to: &TableFacts) -> Vec<Note> {
+    let note = |text: String, remedy: &str| Note::new(Weight::Problem, &shape.table, text, remedy);
+    let columns = from.columns.iter().filter(|column| !column.generated);
+    let difference = |column: &Column| {
+        let Some(other) = to.column(&column.name) else {
+            let text = format!("the column {} does not exist on the receiving side", column.name);
+            return Some(note(text, "add it there"));
+        };
+        if other.generated || other.type_name == column.type_name || from.told_by_api {
+            return None;
+        }
+        let text = format!(
+            "the column {} is {} on one side and {} on the receiving one",
+            column.name, column.type_name, other.type_name
+        );
+        Some(note(text, "give it one type on both sides"))
+    };
+    columns.filter_map(difference).collect()
+}
+
+fn unknown_filters(options: &CopyOptions, shapes: &[Shape]) -> Vec<Note> {
+    let is_copied = |table: &TableName| shapes.iter().any(|shape| shape.table == *table);
+    let unknown = options.filters.keys().filter(|table| !is_copied(table));
+    let text = "it has a condition and is not copied";
+    unknown
+        .map(|table| Note::new(Weight::Problem, table, text, "take the condition away"))
+        .collect()
+}
+
+/// The options as a pipeline, for the rules that a sync's tables are planned by.
+fn pipeline(options: &CopyOptions) -> Pipeline {
+    let rule = |(table, filter): (&_, &String)| TableRule {
+        filter: Some(filter.clone()),
+        ..TableRule::new(Clone::clone(table))
+    };
+    Pipeline {
+        name: "full-sync".to_owned(),
+        cron: Cron::parse("0 0 1 1 *", "UTC").expect("it is an expression"),
+        tables: options.tables.clone(),
+        rules: options.filters.iter().map(rule).collect(),
+        page_rows: u32::MAX,
+        overlap: Duration::ZERO,
+        lease: Duration::ZERO,
+        deletes: Deletes::Off,
+        add_columns: false,
+        lookback: None,
+        triggers: TargetTriggers::Auto,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::facts::Privileges;
+
+    fn side(identity: &str, columns: &[(&str, &str)]) -> Facts {
+        let column = |(name, type_name): &(&str, &str)| Column {
+            name: (*name).to_owned(),
+            type_name: (*type_name).to_owned(),
+            ..Column::default()
+        };
+        let privileges =
+            Privileges { select: true, insert: true, update: true, ..Privileges::default() };
+        let table = TableFacts {
+            columns: columns.iter().map(column).collect(),
+            keys: vec![vec!["id".to_owned()]],
+            privileges,
+            ..TableFacts::default()
+        };
+        let tables = [(TableName::new("public", "t"), table)].into();
+        Facts { identity: identity.to_owned(), tables, ..Facts::default() }
+    }
+
+    fn problems(from: &[(&str, &str)], to: &[(&str, &str)]) -> String {
+        let planned = plan(&CopyOptions::default(), &side("a", from), &side("b", to));
+        planned.and_then(CopyPlan::or_fault).map_or_else(|fault| fault.message, |_| String::new())
+    }
+
+    #[test]
+    fn a_column_that_is_missing_or_of_another_type_is_named_before_a_row_is_read() {
+        let from = [("id", "integer"), ("price", "numeric(10,2)"), ("name", "text")];
+        assert_eq!(problems(&from, &from), "");
+        let message = problems(&from, &[("id", "integer"), ("price", "numeric(10,4)")]);
+        assert!(message.contains("the column name does not exist"), "{message}");
+        assert!(message.contains("the column price is numeric(10,2)"), "{message}");
+    }
+
+    #[test]
+    fn a_condition_on_a_table_that_is_not_copied_is_a_problem() {
+        let both = [("id", "integer")];
+        let filters = [(TableName::new("public", "u"), "true".to_owned())].into();
+        let options = CopyOptions { filters, ..CopyOptions::default() };
+        let planned = plan(&options, &side("a", &both), &side("b", &both)).expect("two sides");
+        let fault = planned.or_fault().expect_err("a problem");
+        assert!(fault.message.contains("public.u: it has a condition"), "{}", fault.message);
+    }
+
+    #[test]
+    fn a_database_is_not_copied_into_itself() {
+        let both = side("a", &[("id", "integer")]);
+        let fault = plan(&CopyOptions::default(), &both, &both).expect_err("one database");
+        assert_eq!(fault.code, FaultCode::SameDatabase);
+    }
+}

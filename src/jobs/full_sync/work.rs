@@ -1,0 +1,161 @@
+//! Work at a session under its lease. While it goes on, its progress is recorded each second; it is
+//! dropped when a person cancels the session or somebody else has taken it over.
+
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use super::ports::{Beat, Claim, CopyStore};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::session::{Held, Phase, Progress, Restored, SessionError, SessionState};
+use crate::engine::ports::Clock;
+
+/// The time for which whoever works at a session holds it after the last sign of life.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// The time between two records of progress.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The share of the newest second in the speed that is shown: ten seconds or so count.
+const SHARE: f64 = 0.15;
+
+/// Work that is under way.
+pub struct Work<'a> {
+    store: &'a dyn CopyStore,
+    clock: &'a dyn Clock,
+    /// The right to work.
+    pub held: Held,
+    at: Mutex<(Phase, Progress)>,
+    refused: Mutex<Option<Restored>>,
+}
+
+impl<'a> Work<'a> {
+    /// Takes the session's lease. Returns none if somebody else is at work.
+    pub async fn begin(
+        store: &'a dyn CopyStore,
+        clock: &'a dyn Clock,
+        held: Held,
+        phase: Phase,
+    ) -> Result<Option<Self>, Fault> {
+        match store.hold(&held, LEASE).await? {
+            Claim::Ours => {}
+            Claim::Busy(_) => return Ok(None),
+            Claim::Over(state) => return Err(over(state)),
+            Claim::Missing => return Err(no_session()),
+        }
+        let progress = Progress::default();
+        store.beat(&held, LEASE, phase, &progress).await?;
+        Ok(Some(Self {
+            store,
+            clock,
+            held,
+            at: Mutex::new((phase, progress)),
+            refused: Mutex::default(),
+        }))
+    }
+
+    /// Enters a phase, of which so much is to be done.
+    pub fn enter(&self, phase: Phase, bytes_total: u64, rows_total: u64) {
+        let progress = Progress { bytes_total, rows_total, ..Progress::default() };
+        *self.at.lock().expect("no holder panics") = (phase, progress);
+    }
+
+    /// Counts what was done.
+    pub fn advance(&self, bytes: u64, rows: u64) {
+        let (_, progress) = &mut *self.at.lock().expect("no holder panics");
+        progress.bytes += bytes;
+        progress.rows += rows;
+    }
+
+    /// Takes over what the other deployment has told of its work.
+    pub fn follow(&self, phase: Phase, progress: Progress) {
+        *self.at.lock().expect("no holder panics") = (phase, progress);
+    }
+
+    /// Does the work, and gives the lease back. After a fault the session is interrupted.
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            fault = self.beats() => Err(fault),
+        };
+        let fault = match result {
+            Ok(done) => {
+                self.store.release(&self.held, None, None).await?;
+                return Ok(done);
+            }
+            Err(fault) => fault,
+        };
+        let refused = self.refused.lock().expect("no holder panics").take();
+        let error = error_of(&fault);
+        if let Err(second) = self.store.release(&self.held, Some(&error), refused.as_ref()).await {
+            tracing::warn!(code = second.code.name(), "{}", second.chain());
+        }
+        Err(fault)
+    }
+
+    /// Keeps the rows that were refused, for the record of the fault that follows.
+    pub fn refuse(&self, restored: Restored) {
+        *self.refused.lock().expect("no holder panics") = Some(restored);
+    }
+
+    /// Records progress until the session is lost.
+    async fn beats(&self) -> Fault {
+        let (mut last, mut heard) = (0, self.clock.now());
+        loop {
+            self.clock.sleep(PAUSE).await;
+            let (phase, progress) = {
+                let (phase, progress) = &mut *self.at.lock().expect("no holder panics");
+                let newest = progress.bytes.saturating_sub(last) as f64 / PAUSE.as_secs_f64();
+                let speed = progress.speed as f64;
+                let speed = if speed == 0.0 { newest } else { speed + (newest - speed) * SHARE };
+                (progress.speed, last) = (speed as u64, progress.bytes);
+                (*phase, *progress)
+            };
+            match self.store.beat(&self.held, LEASE, phase, &progress).await {
+                Ok(Beat::Ours) => heard = self.clock.now(),
+                Ok(Beat::Cancelled) => return cancelled(),
+                Ok(Beat::Lost) => return lease_lost(),
+                // The lease outlives a break of the connection that is short enough.
+                Err(fault) if self.since(heard) > LEASE => return fault,
+                Err(fault) => tracing::warn!(code = fault.code.name(), "{}", fault.chain()),
+            }
+        }
+    }
+
+    fn since(&self, time: SystemTime) -> Duration {
+        self.clock.now().duration_since(time).unwrap_or_default()
+    }
+}
+
+/// The fault as a session keeps it.
+pub fn error_of(fault: &Fault) -> SessionError {
+    SessionError {
+        code: fault.code.name().to_owned(),
+        message: fault.chain(),
+        hint: fault.hint.clone(),
+    }
+}
+
+/// The fault for a session that is not known.
+pub fn no_session() -> Fault {
+    let hint = "`syncline full-sync list` shows the sessions of this deployment";
+    Fault::new(Step::Ask, FaultCode::NoSession, "No full sync has that id here", hint)
+}
+
+/// The fault for a session that is over.
+pub fn over(state: SessionState) -> Fault {
+    let message = format!("The full sync is over: {}", state.name());
+    Fault::new(Step::Ask, FaultCode::SessionOver, message, "start another one")
+}
+
+fn cancelled() -> Fault {
+    let message = "A person ended the full sync, and nothing of it was saved";
+    Fault::new(Step::Write, FaultCode::Cancelled, message, "start another one when it is wanted")
+}
+
+fn lease_lost() -> Fault {
+    let message = "Another process has taken this full sync over";
+    let hint = "nothing to do: that process goes on with it";
+    Fault::new(Step::State, FaultCode::LeaseLost, message, hint)
+}
