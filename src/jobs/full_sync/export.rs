@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::condition;
 use super::frames::FrameWriter;
 use super::ports::{CopyStore, ExportTable, PartName, PutPart};
 use super::work::Work;
@@ -120,6 +121,9 @@ fn part(table: &ExportTable, facts: &Facts) -> Result<Part, Fault> {
         }),
         None => Err(changed(table, "A column that was agreed on does not exist any more")),
     };
+    if let Some(filter) = &table.filter {
+        condition::check(filter, known).map_err(|bad| bad_condition(table).caused_by(bad))?;
+    }
     Ok(Part {
         table: table.table.clone(),
         relation: known.relation,
@@ -129,6 +133,12 @@ fn part(table: &ExportTable, facts: &Facts) -> Result<Part, Fault> {
         pass: Pass::Whole,
         expected: known.estimated_rows,
     })
+}
+
+fn bad_condition(table: &ExportTable) -> Fault {
+    let hint = "compare columns with literals; subqueries and functions of one's own are refused";
+    Fault::of_call(FaultCode::BadAction, "The condition on its rows is refused", hint)
+        .of_table(&table.table)
 }
 
 fn changed(table: &ExportTable, message: &str) -> Fault {

@@ -3,9 +3,11 @@
 //! - `drive`: drives a session from the deployment where it was asked for; `plan`: its tables
 //! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
 //! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
+//! - `condition`: what a condition on rows may be made of
 //! - `work`: the lease of whoever works at a session, and the record of progress
 //! - `ports`: the outsides
 
+mod condition;
 mod drive;
 mod export;
 mod frames;
