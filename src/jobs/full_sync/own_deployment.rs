@@ -24,6 +24,9 @@ use crate::engine::model::table::TableName;
 use crate::engine::ports::Clock;
 use crate::engine::ports::export::ExportSide;
 
+/// The most sessions of a list.
+const MOST_SESSIONS: u32 = 50;
+
 /// This deployment, with its database.
 #[derive(Clone)]
 pub struct OwnDeployment {
@@ -45,6 +48,29 @@ impl OwnDeployment {
     /// A session of this deployment.
     pub async fn session(&self, session: &SessionId) -> Result<Session, Fault> {
         self.store.session(session).await?.ok_or_else(no_session)
+    }
+
+    /// The latest sessions, the newest first.
+    pub async fn sessions(&self) -> Result<Vec<Session>, Fault> {
+        self.store.sessions(MOST_SESSIONS).await
+    }
+
+    /// Interrupts a session: whoever works at it stops, and somebody else may go on.
+    pub async fn interrupt(&self, session: &SessionId) -> Result<(), Fault> {
+        self.store.expire(Some(session)).await.map(drop)
+    }
+
+    /// Ends a session here; nothing of it is saved.
+    pub async fn cancel(&self, session: &SessionId) -> Result<(), Fault> {
+        self.store.end(session, SessionState::Cancelled, None).await
+    }
+
+    /// Interrupts all sessions, and drops the spools of those that are over or forgotten. Returns
+    /// the number of those that were interrupted.
+    pub async fn clear_stuck(&self) -> Result<u64, Fault> {
+        let expired = self.store.expire(None).await?;
+        self.store.sweep().await?;
+        Ok(expired)
     }
 
     /// Takes the session for work of a phase. Returns none if somebody else is at it.

@@ -177,6 +177,10 @@ pub trait CopyStore: Send + Sync {
         refused: Option<&Restored>,
     ) -> Result<(), Fault>;
 
+    /// Takes the lease from whoever holds a running session, or all of them: they are interrupted,
+    /// and can be resumed at once. Returns their number.
+    async fn expire(&self, session: Option<&SessionId>) -> Result<u64, Fault>;
+
     /// Ends the session for good, whoever holds it, and drops its spool. One that is over stays as
     /// it ended.
     async fn end(
