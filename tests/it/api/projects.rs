@@ -111,7 +111,11 @@ async fn a_project_without_what_its_sql_editor_is_to_run_is_told_what_that_is() 
     assert!(answer.body["error"]["hint"].as_str().expect("a hint").contains("project-sql"));
 
     let again = App::project_sql(Side::Target, "public");
-    pair.sql_target("drop table sync_metadata, sync_rejects").await;
+    pair.sql_target(
+        "drop table sync_metadata, sync_rejects, full_sync_sessions, \
+         full_sync_parts, sync_nonces",
+    )
+    .await;
     pair.sql_target(&again).await;
     pair.sql_target(&again).await;
     pair.target_api().reload().await;
