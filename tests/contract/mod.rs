@@ -111,6 +111,10 @@ async fn place(
 }
 
 impl Sides {
+    fn is_target_connected(&self) -> bool {
+        self.name.ends_with("to Connection")
+    }
+
     async fn new(from: Transport, to: Transport) -> Self {
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
         let (source, target) = (fresh_database("source").await, fresh_database("target").await);

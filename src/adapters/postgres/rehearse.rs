@@ -100,7 +100,7 @@ impl Trial {
         session.attempt(REHEARSED, &format!("{firing}{PINNED_PATH}")).await?;
         agreement::enforce(session, shape, Side::Target).await?;
         let WrittenPage { tally, rejects, straight: _ } =
-            write(session, shape, page, false, Waiting::Reject).await?;
+            write(session, shape, page, false, Waiting::Reject, None).await?;
         session.release(REHEARSED).await?;
         Ok(PageOutcome { tally, rejected: rejects })
     }

@@ -69,9 +69,9 @@ impl PostgresTarget {
     ) -> Result<Committed, PostgresError> {
         match (page, self.pool.is_project()) {
             (Attempt::Batch(batch), true) => page_in_one_call::commit(to, batch, waiting).await,
-            (Attempt::Batch(batch), false) => page::commit(to, batch, waiting).await,
+            (Attempt::Batch(batch), false) => page::commit(to, batch, waiting, None).await,
             (Attempt::Rows(rows), true) => page_in_one_call::retry(to, rows, waiting).await,
-            (Attempt::Rows(rows), false) => page::retry(to, rows, waiting).await,
+            (Attempt::Rows(rows), false) => page::retry(to, rows, waiting, None).await,
         }
     }
 }
@@ -99,7 +99,10 @@ impl Target for PostgresTarget {
         call.end(reach::reach(&call, cursor, kept, stamp).await)
     }
 
-    async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
+    async fn copyable(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault> {
+        if self.pool.is_project() {
+            return Ok(BTreeSet::new());
+        }
         let call = self.pool.call(Step::Plan, None).await?;
         call.end(describe::empty_tables(&call, tables).await)
     }

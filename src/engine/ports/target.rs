@@ -36,8 +36,9 @@ pub trait Target: Send + Sync {
         stamp: &CursorValue,
     ) -> Result<Reach, Fault>;
 
-    /// Returns those of the tables that have no row.
-    async fn empty(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;
+    /// Returns those of the tables that rows can be copied straight into, since they have none.
+    /// Behind an API nothing is copied.
+    async fn copyable(&self, tables: &[TableName]) -> Result<BTreeSet<TableName>, Fault>;
 
     /// Returns those of these types, as the source names them, that the target does not know.
     async fn unknown_types(&self, types: &BTreeSet<String>) -> Result<BTreeSet<String>, Fault>;

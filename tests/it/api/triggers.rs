@@ -25,17 +25,16 @@ async fn a_page_for_a_table_with_a_trigger_is_one_call_and_fires_it_once_a_row()
         let rows = "insert into jobs select n, 'old', timestamptz '2026-01-01' + n * interval '1 s' \
             from generate_series(1, 1000) n";
         pair.sql_source(rows).await;
-        // A first load asks whether the table is empty.
-        for (what, change, expected) in [
-            ("a first load", "select", 4),
-            ("an update", "update jobs set state = 'new', updated_at = now()", 3),
+        for (what, change) in [
+            ("a first load", "select"),
+            ("an update", "update jobs set state = 'new', updated_at = now()"),
         ] {
             pair.sql_source(change).await;
             pair.sql_target("select setval('fired', 1, false)").await;
             let before = pair.target_api().calls().len();
             let answer = pair.sync().await.success();
             let calls = pair.target_api().calls().len() - before;
-            assert_eq!(calls, expected, "{what}, {key}: open, the page, and close");
+            assert_eq!(calls, 3, "{what}, {key}: open, the page, and close");
             let fired = pair.text_target("select last_value::text from fired").await;
             assert_eq!(fired, "1000", "{what}, {key}: the transaction ran more than once");
             let told = "a trigger of the target wrote 1000 of its rows otherwise";

@@ -11,6 +11,7 @@ use super::under_lease::{Constraints, Destination, begin};
 use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
 use crate::adapters::postgres::rows::keys;
+use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::postgres::state::{checkpoints, history, rejects, rewritten};
 use crate::engine::model::page::Page;
 use crate::engine::model::range::RowKey;
@@ -38,17 +39,19 @@ pub async fn saved(
 }
 
 /// Saves a batch. A constraint that waits for the end of the transaction speaks when the page is in
-/// already; then the page is tried once more, with its constraints checked at once.
+/// already; then the page is tried once more, with its constraints checked at once. `refused` is
+/// the refusal of the whole page if it was tried before.
 pub async fn commit(
     to: Destination<'_>,
     batch: &Batch<'_>,
     waiting: Waiting,
+    refused: Option<Box<Refused>>,
 ) -> Result<Committed, PostgresError> {
-    match write(to, batch, waiting, Constraints::AsDeclared).await {
+    match Box::pin(write(to, batch, waiting, refused, Constraints::AsDeclared)).await {
         Err(error) => {
             error.refusal_of_a_row()?;
             to.session.roll_back().await?;
-            write(to, batch, waiting, Constraints::AtOnce).await
+            Box::pin(write(to, batch, waiting, None, Constraints::AtOnce)).await
         }
         saved => saved,
     }
@@ -58,13 +61,15 @@ async fn write(
     to: Destination<'_>,
     batch: &Batch<'_>,
     waiting: Waiting,
+    refused: Option<Box<Refused>>,
     constraints: Constraints,
 ) -> Result<Committed, PostgresError> {
     let Destination { session, schema, lease } = to;
     let Batch { run, shape, page, checkpoint, fresh } = *batch;
-    begin(to, shape, constraints).await?;
-    let WrittenPage { tally, straight, rejects } =
-        refusals::write(session, shape, page, fresh, waiting).await?;
+    let begin = begin(to, shape, constraints);
+    let write = Box::pin(refusals::write(session, shape, page, fresh, waiting, refused));
+    let ((), written) = session.in_turn(begin, write).await?;
+    let WrittenPage { tally, straight, rejects } = written;
     if tally.rewritten > 0 {
         session.ask(rewritten::record_columns(schema, lease.pipeline(), shape)).await?;
     }
@@ -102,17 +107,20 @@ async fn clear_accepted(
 }
 
 /// Tries rejected rows again: `page` is what the source still has of `keys`. What goes
-/// in, and what is gone, is let go; what is refused again stays.
+/// in, and what is gone, is let go; what is refused again stays. `refused` is the refusal of the
+/// whole page if it was tried before.
 pub async fn retry(
     to: Destination<'_>,
     again: &RetriedRows<'_>,
     waiting: Waiting,
+    refused: Option<Box<Refused>>,
 ) -> Result<Committed, PostgresError> {
     let Destination { session, schema, lease } = to;
     let RetriedRows { run, shape, page, keys } = *again;
-    begin(to, shape, Constraints::AtOnce).await?;
-    let WrittenPage { tally, straight, rejects } =
-        refusals::write(session, shape, page, false, waiting).await?;
+    let begin = begin(to, shape, Constraints::AtOnce);
+    let write = Box::pin(refusals::write(session, shape, page, false, waiting, refused));
+    let ((), written) = session.in_turn(begin, write).await?;
+    let WrittenPage { tally, straight, rejects } = written;
     let rejected: BTreeSet<&RowKey> = rejects.iter().map(|reject| &reject.key).collect();
     let gone: Vec<RowKey> = keys.iter().filter(|key| !rejected.contains(key)).cloned().collect();
     let (cleared, kept, counted) = tokio::join!(

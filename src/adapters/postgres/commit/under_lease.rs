@@ -37,14 +37,18 @@ pub async fn begin(
     constraints: Constraints,
 ) -> Result<(), PostgresError> {
     to.session.begin(Purpose::Write).await?;
-    let (proved, held) = tokio::join!(
+    let checked = async {
+        match constraints {
+            Constraints::AsDeclared => Ok(()),
+            Constraints::AtOnce => to.session.prepare("set constraints all immediate").await,
+        }
+    };
+    let (proved, held, checked) = tokio::join!(
         lease::prove(to.session, to.schema, to.lease),
         agreement::enforce(to.session, shape, Side::Target),
+        checked,
     );
     proved?;
     held?;
-    if constraints == Constraints::AtOnce {
-        to.session.batch("set constraints all immediate").await?;
-    }
-    Ok(())
+    checked
 }

@@ -17,5 +17,5 @@ pub mod pool;
 pub mod server;
 pub mod session;
 mod stage;
-mod statements;
+pub mod statements;
 mod wire;

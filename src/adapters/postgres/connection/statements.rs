@@ -1,15 +1,20 @@
 //! Runs a transaction whose statements are all known at its begin: over a connection in as few
 //! round trips as the expected answers allow, behind an API in one call.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::script::{Answer, Step};
+use crate::adapters::postgres::script::{Answer, OneCall, Step};
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::{Expects, Statement};
 use crate::adapters::postgres::sql::transaction::Purpose;
+
+/// A part of a transaction.
+pub type Part<'t, T> = Pin<Box<dyn Future<Output = Result<T, PostgresError>> + Send + 't>>;
 
 impl Session {
     /// Runs a transaction of these statements and gives the rows of each. If a statement answers
@@ -46,9 +51,48 @@ impl Session {
         page: Option<Bytes>,
     ) -> Result<Option<Vec<Answer>>, PostgresError> {
         match self.script() {
-            Some(script) => script.in_one_call(purpose, steps, page).await,
+            Some(script) => Ok(script.in_one_call(purpose, steps, page).await?.kept()),
             None => Ok(None),
         }
+    }
+
+    /// Writes a page behind an API, in one call; a step may answer otherwise than expected. Over a
+    /// connection it does nothing.
+    pub async fn write_in_one_call(
+        &self,
+        steps: Vec<Step>,
+        page: Bytes,
+    ) -> Result<OneCall, PostgresError> {
+        match self.script() {
+            Some(script) => script.in_one_call(Purpose::Write, steps, Some(page)).await,
+            None => Ok(OneCall::Unexpected(0)),
+        }
+    }
+
+    /// Does one part of a transaction and then another. In a script the second does not wait for the
+    /// first: their first statements travel together, in this order.
+    pub async fn in_turn<A, B>(
+        &self,
+        first: impl Future<Output = Result<A, PostgresError>>,
+        second: impl Future<Output = Result<B, PostgresError>>,
+    ) -> Result<(A, B), PostgresError> {
+        if self.script().is_none() {
+            return Ok((first.await?, second.await?));
+        }
+        let (first, second) = tokio::join!(first, second);
+        Ok((first?, second?))
+    }
+
+    /// Does all parts of a transaction likewise, in their order.
+    pub async fn all_in_turn<T>(&self, parts: Vec<Part<'_, T>>) -> Result<Vec<T>, PostgresError> {
+        if self.script().is_some() {
+            return join_all(parts).await.into_iter().collect();
+        }
+        let mut all = Vec::new();
+        for part in parts {
+            all.push(part.await?);
+        }
+        Ok(all)
     }
 
     /// Sends all statements up to the last one with an expected answer, and the others once those

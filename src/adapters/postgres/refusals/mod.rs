@@ -8,7 +8,7 @@
 
 mod halving;
 mod locked_rows;
-mod waiting_rows;
+pub mod waiting_rows;
 
 use tokio_postgres::error::SqlState;
 
@@ -36,17 +36,21 @@ const MOST_PARTINGS: usize = 3;
 const MOST_LOOKS: usize = 8;
 
 /// Writes the rows, but for those that somebody holds locked: they are rejected, and tried again
-/// like refused ones.
+/// like refused ones. A page that was tried as a whole comes with its refusal, and is not tried so
+/// again.
 pub async fn write(
     session: &Session,
     shape: &Shape,
     page: &Page,
     fresh: bool,
     waiting: Waiting,
+    mut refused: Option<Box<Refused>>,
 ) -> Result<WrittenPage, PostgresError> {
     let (mut page, mut rejects) = (page.clone(), Vec::new());
     for _ in 0..MOST_PARTINGS {
-        let lock_error = match write_unlocked(session, shape, &page, fresh, waiting).await {
+        let refused = refused.take();
+        let tried = Box::pin(write_unlocked(session, shape, &page, fresh, waiting, refused));
+        let lock_error = match tried.await {
             Err(error) if error.is_of_a_lock() => error,
             written => return written.map(|page| page.with_rejected(rejects)),
         };
@@ -59,7 +63,8 @@ pub async fn write(
         rejects.extend(removed.into_iter().map(|key| rejected_row(key, &refusal)));
         page = rest;
     }
-    let written = write_unlocked(session, shape, &page, fresh, waiting).await?;
+    let tried = Box::pin(write_unlocked(session, shape, &page, fresh, waiting, None));
+    let written = tried.await?;
     Ok(written.with_rejected(rejects))
 }
 
@@ -99,15 +104,17 @@ async fn write_unlocked(
     page: &Page,
     fresh: bool,
     waiting: Waiting,
+    mut refused: Option<Box<Refused>>,
 ) -> Result<WrittenPage, PostgresError> {
     let (mut page, mut rejects) = (page.clone(), Vec::new());
     for _ in 0..MOST_LOOKS {
-        let refusal = match write_whole(session, shape, &page, fresh).await? {
+        let whole = Box::pin(write_whole(session, shape, &page, fresh, refused.take()));
+        let refusal = match whole.await? {
             Ok(page) => return Ok(page.with_rejected(rejects)),
             Err(refusal) => refusal,
         };
         if waiting == Waiting::Report {
-            let found = waiting_rows::find(session, shape, &page, &refusal).await?;
+            let found = waiting_rows::find(session, shape, &page, &refusal.code).await?;
             match found.lacking(shape, &page)? {
                 Some(lacking) => return Err(PostgresError::Waits(lacking)),
                 None => break,
@@ -125,18 +132,24 @@ async fn write_unlocked(
 
 /// Writes the rows: straight into a table that was empty, otherwise staged and compared, and once
 /// more with the unique values freed that they hand on to each other. The inner error is a row's
-/// refusal.
+/// refusal, which may be known before.
 async fn write_whole(
     session: &Session,
     shape: &Shape,
     page: &Page,
     fresh: bool,
+    refused: Option<Box<Refused>>,
 ) -> Result<Result<WrittenPage, Box<Refused>>, PostgresError> {
     let all_in = |tally, straight| Ok(WrittenPage { tally, straight, rejects: Vec::new() });
     if page.rows == 0 {
         return Ok(all_in(Tally::default(), fresh));
     }
     let whole = async {
+        if let Some(refused) = refused {
+            // What follows is taken back to here, as after a try.
+            session.savepoint(PART).await?;
+            return Err(PostgresError::Refused(refused));
+        }
         if fresh && fresh_table::write(session, shape, page).await? {
             let tally = Tally { inserted: page.rows, ..Tally::default() };
             return Ok(all_in(tally, true));

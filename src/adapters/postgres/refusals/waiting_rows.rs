@@ -34,6 +34,8 @@ use crate::engine::ports::Orphans;
 #[derive(Default)]
 pub struct WaitingRows {
     constraints: Vec<Constraint>,
+    /// No trigger may still help a row that waits: it fires for no row, or for none before it.
+    can_leave: bool,
 }
 
 /// A constraint that rows wait for.
@@ -63,27 +65,31 @@ pub async fn take_out(
     page: &Page,
     refused: &Refused,
 ) -> Result<Option<ReasonedSplit>, PostgresError> {
-    let waits = [SqlState::FOREIGN_KEY_VIOLATION, SqlState::UNIQUE_VIOLATION];
-    match waits.contains(&refused.code) {
-        true => find(session, shape, page, refused).await?.split(session, shape, page).await,
+    match waits_for_a_row(&refused.code) {
+        true => find(session, shape, page, &refused.code).await?.split(shape, page),
         false => Ok(None),
     }
 }
 
-/// Looks through a page that was refused.
+/// Says whether a row that is refused with this code may wait for another one.
+pub fn waits_for_a_row(code: &SqlState) -> bool {
+    [SqlState::FOREIGN_KEY_VIOLATION, SqlState::UNIQUE_VIOLATION].contains(code)
+}
+
+/// Looks through a page that was refused with this code.
 pub async fn find(
     session: &Session,
     shape: &Shape,
     page: &Page,
-    refused: &Refused,
+    refused: &SqlState,
 ) -> Result<WaitingRows, PostgresError> {
-    let constraints = match look(session, shape, page, refused).await {
+    let found = match look(session, shape, page, refused).await {
         // A type has no operator on the search path, say, or there is no room for a column.
-        Err(error) if error.is_of_the_statement() => Vec::new(),
+        Err(error) if error.is_of_the_statement() => WaitingRows::default(),
         looked => looked?,
     };
     session.roll_back_to(PART).await?;
-    Ok(WaitingRows { constraints })
+    Ok(found)
 }
 
 /// Stages the page, and asks for the needs of its rows: all of them travel together.
@@ -91,15 +97,23 @@ async fn look(
     session: &Session,
     shape: &Shape,
     page: &Page,
-    refused: &Refused,
-) -> Result<Vec<Constraint>, PostgresError> {
+    refused: &SqlState,
+) -> Result<WaitingRows, PostgresError> {
     // Where the newest wins, who keeps a value depends on which rows are written.
-    let is_of_a_value = refused.code == SqlState::UNIQUE_VIOLATION && shape.newest_by().is_none();
-    let foreign_keys = foreign_keys::of_table(session, shape).await?;
-    let uniques = match is_of_a_value {
-        true => unique_values::uniques(session, shape).await?,
-        false => Vec::new(),
+    let is_of_a_value = *refused == SqlState::UNIQUE_VIOLATION && shape.newest_by().is_none();
+    let uniques = async {
+        match is_of_a_value {
+            true => unique_values::uniques(session, shape).await,
+            false => Ok(Vec::new()),
+        }
     };
+    let (foreign_keys, uniques, straight) = tokio::join!(
+        foreign_keys::of_table(session, shape),
+        uniques,
+        merge::straight_copy(session, shape),
+    );
+    let (foreign_keys, uniques) = (foreign_keys?, uniques?);
+    let can_leave = shape.triggers == Firing::Suppress || straight?.is_safe;
     let place = &place(shape);
     let (mut constraints, mut statements) = (Vec::new(), Vec::new());
     for foreign_key in foreign_keys.iter().filter(|foreign_key| foreign_key.readable) {
@@ -118,7 +132,7 @@ async fn look(
         constraints.push(Constraint { code, words, needs: Vec::new(), reference: None });
     }
     if statements.is_empty() {
-        return Ok(constraints);
+        return Ok(WaitingRows { constraints, can_leave });
     }
     stage::stage(session, shape, page).await?;
     // Filled in the order of the rows, which is that of the page.
@@ -128,7 +142,7 @@ async fn look(
     for (constraint, rows) in constraints.iter_mut().zip(try_join_all(answers).await?) {
         constraint.needs = rows.iter().map(Need::read).collect();
     }
-    Ok(constraints)
+    Ok(WaitingRows { constraints, can_leave })
 }
 
 impl WaitingRows {
@@ -156,9 +170,8 @@ impl WaitingRows {
 
     /// Takes the rows out of the page that wait in vain; none where there is no such row, or a
     /// trigger may still help it.
-    async fn split(
+    pub fn split(
         &self,
-        session: &Session,
         shape: &Shape,
         page: &Page,
     ) -> Result<Option<ReasonedSplit>, PostgresError> {
@@ -169,11 +182,7 @@ impl WaitingRows {
         };
         let edges: Vec<_> = all().map(|(_, need)| (need.place, need.helper)).collect();
         let vain = in_vain(&edges);
-        // A trigger that does not fire changes no row.
-        let is_suppressed = shape.triggers == Firing::Suppress;
-        if vain.is_empty()
-            || !(is_suppressed || merge::straight_copy(session, shape).await?.is_safe)
-        {
+        if vain.is_empty() || !self.can_leave {
             return Ok(None);
         }
         let all: Vec<_> = all().collect();

@@ -38,6 +38,7 @@ use call::{Answered, Call};
 use lease_renewal::Renewal;
 
 pub use answer::{Answer, unreadable};
+pub use one_call::OneCall;
 pub use step::{Halving, Parts, Step};
 
 /// A connection in use, as far as there is one.

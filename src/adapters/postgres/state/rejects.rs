@@ -53,9 +53,19 @@ pub async fn record(
     table: &TableName,
     rejected: &[RejectedRow],
 ) -> Result<(), PostgresError> {
-    if rejected.is_empty() {
-        return Ok(());
+    if !rejected.is_empty() {
+        session.ask(record_statement(schema, pipeline, table, rejected)?).await?;
     }
+    Ok(())
+}
+
+/// The statement that records rejected rows.
+pub fn record_statement(
+    schema: &str,
+    pipeline: &str,
+    table: &TableName,
+    rejected: &[RejectedRow],
+) -> Result<Statement, PostgresError> {
     let keys = keys_as_json(rejected.iter().map(|row| &row.key))?;
     let codes: Vec<String> = rejected.iter().map(|row| row.code.clone()).collect();
     let reasons: Vec<String> = rejected.iter().map(|row| row.reason.clone()).collect();
@@ -69,8 +79,7 @@ pub async fn record(
     );
     let parameters =
         [pipeline.into(), table.to_string().into(), keys.into(), codes.into(), reasons.into()];
-    session.ask(Statement::write(statement, parameters)).await?;
-    Ok(())
+    Ok(Statement::write(statement, parameters))
 }
 
 /// The expression of a key that travels as JSON. Keys of several columns cannot travel as an array
@@ -95,6 +104,17 @@ pub async fn clear(
     if keys.is_empty() {
         return Ok(0);
     }
+    let rows = session.ask(clear_statement(schema, pipeline, table, keys)?).await?;
+    Ok(rows.first().map_or(0, |row| row.count(0)))
+}
+
+/// The statement that forgets rejected rows. It gives their number.
+pub fn clear_statement(
+    schema: &str,
+    pipeline: &str,
+    table: &TableName,
+    keys: &[RowKey],
+) -> Result<Statement, PostgresError> {
     let statement = format!(
         "with cleared as (delete from {}.sync_rejects where pipeline = $1 and table_name = $2 \
          and key in (select {KEY_OF_JSON} from unnest($3::text[]) as n(key)) returning 1) \
@@ -102,9 +122,7 @@ pub async fn clear(
         sql::ident(schema)
     );
     let keys = keys_as_json(keys.iter())?;
-    let parameters = [pipeline.into(), table.to_string().into(), keys.into()];
-    let rows = session.query(&statement, parameters).await?;
-    Ok(rows.first().map_or(0, |row| row.count(0)))
+    Ok(Statement::rows(statement, [pipeline.into(), table.to_string().into(), keys.into()]))
 }
 
 /// Forgets rejected rows in a transaction of its own, for a person who discards them.

@@ -85,7 +85,7 @@ impl Slice<'_> {
             .collect();
         let empty_tables = match first_loads.is_empty() {
             true => BTreeSet::new(),
-            false => self.target.empty(&first_loads).await?,
+            false => self.target.copyable(&first_loads).await?,
         };
         let promise = |(table, survey): (TableScan<'a>, &TableSurvey)| {
             let fresh = empty_tables.contains(&table.shape.table);
