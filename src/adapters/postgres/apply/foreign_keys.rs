@@ -26,7 +26,7 @@ pub struct ForeignKey {
     /// The role may look for parents. The server's own check needs no such right.
     pub readable: bool,
     /// It may be checked at the end of the transaction.
-    deferrable: bool,
+    pub deferrable: bool,
 }
 
 const FOREIGN_KEYS: &str = "\

@@ -15,6 +15,7 @@
 use super::row_sql::{self, same_key};
 use super::stage::STAGED;
 use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::connection::statements::Part;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
@@ -94,15 +95,17 @@ pub async fn free(
     shape: &Shape,
     uniques: &[Unique],
 ) -> Result<u64, PostgresError> {
-    let mut moved = 0;
-    session.prepare(HASHES).await?;
-    for unique in uniques {
-        if let Some((column, value)) = &unique.freed {
-            moved += session.execute(&unique.free_sql(shape, column, value)).await?;
-        }
+    let freed = uniques.iter().filter_map(|unique| Some((unique, unique.freed.as_ref()?)));
+    let texts: Vec<String> =
+        freed.map(|(unique, (column, value))| unique.free_sql(shape, column, value)).collect();
+    if texts.is_empty() {
+        return Ok(0);
     }
+    session.prepare(HASHES).await?;
+    let frees = texts.iter().map(|text| Box::pin(session.execute(text)) as Part<'_, u64>);
+    let moved = session.all_in_turn(frees.collect()).await?;
     session.prepare(NO_HASHES).await?;
-    Ok(moved)
+    Ok(moved.iter().sum())
 }
 
 fn freed(table: &str, row: &Row) -> Option<(String, String)> {
