@@ -19,7 +19,7 @@ use self::decode::{DecodedText, decode};
 use self::fault::CsvError;
 use self::read::Reader;
 use crate::engine::model::fault::Fault;
-use crate::jobs::gap::ports::{Folder, NameTest, Record, Rows};
+use crate::jobs::gap::ports::{Folder, Knows, Record, Rows};
 
 /// The most bytes of a header: enough for the names of 1,600 columns, the most of a table.
 const HEADER_BYTES: u64 = 256 << 10;
@@ -62,9 +62,9 @@ impl Folder for CsvFolder {
         Ok(names)
     }
 
-    fn open(&self, file: &str, is_known: &NameTest<'_>) -> Result<Box<dyn Rows>, Fault> {
+    fn open(&self, file: &str, knows: &Knows<'_>) -> Result<Box<dyn Rows>, Fault> {
         let bytes = File::open(self.path.join(file)).map_err(CsvError::Io);
-        let rows = bytes.and_then(|bytes| FileRows::new(file, bytes, self.encoding, is_known));
+        let rows = bytes.and_then(|bytes| FileRows::new(file, bytes, self.encoding, knows));
         rows.map(|rows| Box::new(rows) as Box<dyn Rows>).map_err(|error| error.of_file(file))
     }
 }
@@ -81,7 +81,7 @@ impl FileRows {
         file: &str,
         bytes: impl Read + Send + 'static,
         encoding: Option<&'static Encoding>,
-        is_known: &NameTest<'_>,
+        knows: &Knows<'_>,
     ) -> Result<Self, CsvError> {
         let DecodedText { mut text, encoding } = decode(bytes, encoding).map_err(CsvError::Io)?;
         let mut head = Vec::new();
@@ -96,7 +96,7 @@ impl FileRows {
                 head.drain(..length);
                 (delimiter, 2)
             }
-            None => (likely_delimiter(&head, is_known), 1),
+            None => (likely_delimiter(&head, knows), 1),
         };
         let text: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(text));
         let mut reader = Reader::new(text, delimiter, encoding.name(), line);
@@ -141,11 +141,11 @@ fn declared_delimiter(head: &[u8]) -> Option<(u8, usize)> {
 
 /// The delimiter with which the first line has the most known names. If several have as many, the
 /// one that gives the most values.
-fn likely_delimiter(head: &[u8], is_known: &NameTest<'_>) -> u8 {
+fn likely_delimiter(head: &[u8], knows: &Knows<'_>) -> u8 {
     let score = |delimiter: u8| {
         let header = Reader::new(head, delimiter, "", 1).next().ok().flatten().map(names);
         let header = header.unwrap_or_default();
-        (header.iter().filter(|name| is_known(name)).count(), header.len())
+        (header.iter().filter(|name| knows(name)).count(), header.len())
     };
     let mut best = DELIMITERS[0];
     for &delimiter in &DELIMITERS[1..] {
@@ -161,8 +161,8 @@ mod tests {
     use super::*;
 
     fn rows(text: &[u8]) -> (Vec<String>, Vec<Vec<String>>) {
-        let is_known = |name: &str| ["id", "name", "a;b"].contains(&name);
-        let mut rows = FileRows::new("t.csv", Cursor::new(text.to_vec()), None, &is_known).unwrap();
+        let knows = |name: &str| ["id", "name", "a;b"].contains(&name);
+        let mut rows = FileRows::new("t.csv", Cursor::new(text.to_vec()), None, &knows).unwrap();
         let mut all = Vec::new();
         while let Some(record) = rows.next().unwrap() {
             all.push(names(record));

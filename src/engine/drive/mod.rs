@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `advance` | carries one table's scan forward, page by page |
 //! | `transfer` | moves rows by their keys, after the parents that they lack |
+//! | `circle` | brings rows that wait for each other across tables |
 //! | `related_tables` | the tables that those parents may be in |
 //! | `retry_rejected` | retries rejected rows |
 //! | `fetch` | reads rows of the source by their values, as many as fit a page |
@@ -14,6 +15,7 @@
 //! | `send_news` | sends people the news about a pipeline |
 
 pub mod advance;
+mod circle;
 pub mod deletes;
 pub mod fetch;
 pub mod manual_run;

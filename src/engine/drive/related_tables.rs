@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::engine::model::facts::Reference;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
-use crate::engine::plan::tables;
+use crate::engine::plan::parents::leads_to;
+use crate::engine::plan::tables::{self, References, TablesPlan};
 use crate::engine::ports::{Source, Target};
 
 /// The agreements of tables. One that is not synced is described when a row first waits for a row
@@ -19,6 +21,7 @@ pub struct RelatedTables<'a> {
     target: &'a dyn Target,
     /// None for a table that no row can be brought from.
     shapes: Mutex<BTreeMap<TableName, Option<Arc<Shape>>>>,
+    references: Mutex<References>,
 }
 
 impl<'a> RelatedTables<'a> {
@@ -27,13 +30,15 @@ impl<'a> RelatedTables<'a> {
         pipeline: &'a Pipeline,
         source: &'a dyn Source,
         target: &'a dyn Target,
-        planned: &[Shape],
+        plan: &TablesPlan,
     ) -> Self {
-        let planned = planned.iter().map(|shape| {
+        let planned = plan.shapes.iter().map(|shape| {
             let table = shape.table.clone();
             (table, Some(Arc::new(shape.clone())))
         });
-        Self { pipeline, source, target, shapes: Mutex::new(planned.collect()) }
+        let shapes = Mutex::new(planned.collect());
+        let references = Mutex::new(plan.references.clone());
+        Self { pipeline, source, target, shapes, references }
     }
 
     /// Returns a table's agreement; none for one with a problem, whose children wait.
@@ -45,8 +50,9 @@ impl<'a> RelatedTables<'a> {
         let (source, target) =
             tokio::join!(self.source.describe(Some(tables)), self.target.describe(Some(tables)));
         let pipeline = Pipeline { tables: Some(tables.to_vec()), ..self.pipeline.clone() };
-        let planned = tables::plan(&pipeline, &source?, &target?).shapes;
-        let shape = planned.into_iter().next().map(Arc::new);
+        let TablesPlan { shapes, references, .. } = tables::plan(&pipeline, &source?, &target?);
+        let shape = shapes.into_iter().next().map(Arc::new);
+        self.references.lock().expect("no holder panics").extend(references);
         self.shapes().insert(table.clone(), shape.clone());
         Ok(shape)
     }
@@ -54,6 +60,13 @@ impl<'a> RelatedTables<'a> {
     /// Returns the tables of the plan, and those that rows waited for since.
     pub fn known(&self) -> Vec<Arc<Shape>> {
         self.shapes().values().flatten().cloned().collect()
+    }
+
+    /// Returns the foreign keys by which rows of a table may wait for rows of another one.
+    pub fn references(&self, from: &TableName, to: &TableName) -> Vec<Reference> {
+        let references = self.references.lock().expect("no holder panics");
+        let leads = |reference: &&Reference| leads_to(&references, &reference.parent, to);
+        references.get(from).into_iter().flatten().filter(leads).cloned().collect()
     }
 
     fn shapes(&self) -> MutexGuard<'_, BTreeMap<TableName, Option<Arc<Shape>>>> {

@@ -23,7 +23,7 @@ use crate::engine::model::facts::Reference;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::lease::Lease;
 use crate::engine::model::page::Page;
-use crate::engine::model::range::{Comparison, RowKey};
+use crate::engine::model::range::RowKey;
 use crate::engine::model::run::{RunId, Tally};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -199,6 +199,9 @@ impl Transfer<'_> {
         let Some(parent) = self.related.shape(&reference.parent).await? else {
             return Ok(MovedTo::End);
         };
+        if self.circle(child, reference, keys, counts).await? {
+            return Ok(MovedTo::End);
+        }
         let (parent, values) = (&*parent, values(keys));
         let Reference { columns, referenced, .. } = reference;
         let mut left = &values[..];
@@ -230,15 +233,8 @@ impl Transfer<'_> {
         let pairs = self.source.ancestors(&ask).await?;
         let parents: BTreeSet<&RowKey> = pairs.iter().map(|(_, parent)| parent).collect();
         let parents: Vec<RowKey> = parents.into_iter().cloned().collect();
-        if parents.is_empty() {
-            return Ok(parents);
-        }
-        let keys_only = Shape { filter: None, ..shape.keys_only() };
-        let asked = Comparison { shape: &keys_only, settled_to: None, filled_from: None };
-        let found = self.target.digests().columns(asked, &parents).await?;
-        let found: BTreeSet<&RowKey> = found.iter().map(|row| &row.key).collect();
-        let lacking = parents.iter().filter(|key| !found.contains(key)).collect();
-        Ok(parents::order(&pairs, &lacking, &page.iter().collect()))
+        let lacking = self.lacking(shape, parents).await?;
+        Ok(parents::order(&pairs, &lacking.iter().collect(), &page.iter().collect()))
     }
 
     /// Writes a page. It is dropped while parents are brought for it, and read again after that:
@@ -279,6 +275,7 @@ impl Transfer<'_> {
     }
 }
 
-fn values(keys: &[RowKey]) -> Vec<Vec<String>> {
+/// The values of keys, as the source is asked for them.
+pub(super) fn values(keys: &[RowKey]) -> Vec<Vec<String>> {
     keys.iter().map(|key| key.values().to_vec()).collect()
 }

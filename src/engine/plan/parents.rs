@@ -7,6 +7,25 @@ use crate::engine::model::facts::Reference;
 use crate::engine::model::range::RowKey;
 use crate::engine::model::table::TableName;
 
+/// Says whether foreign keys lead from a table to another one.
+pub fn leads_to(
+    references: &BTreeMap<TableName, Vec<Reference>>,
+    from: &TableName,
+    to: &TableName,
+) -> bool {
+    let (mut reached, mut left) = (BTreeSet::new(), vec![from]);
+    while let Some(table) = left.pop() {
+        if table == to {
+            return true;
+        }
+        if reached.insert(table) {
+            let of_table = references.get(table).into_iter().flatten();
+            left.extend(of_table.map(|reference| &reference.parent));
+        }
+    }
+    false
+}
+
 /// Orders the rows that have to be in the target before a page, parents first. Each pair is a row
 /// and its parent; `lacking` are the parents that the target does not have.
 ///
@@ -143,6 +162,25 @@ mod tests {
         let order = order(&pairs, &lacking, &BTreeSet::from([&name(0)]));
         assert_eq!((order.len(), &order[0]), (100_000, &name(100_000)));
         assert!(order.is_sorted_by(|one, other| one > other));
+    }
+
+    #[test]
+    fn a_circle_of_tables_is_followed_to_where_it_began() {
+        let table = |name: &str| TableName::new("public", name);
+        let to = |parent: &str| Reference {
+            columns: vec!["of".to_owned()],
+            parent: table(parent),
+            referenced: vec!["id".to_owned()],
+            deferrable: false,
+        };
+        let references = BTreeMap::from([
+            (table("people"), vec![to("teams"), to("people")]),
+            (table("teams"), vec![to("regions"), to("sites")]),
+            (table("sites"), vec![to("people")]),
+        ]);
+        for (from, found) in [("teams", true), ("people", true), ("regions", false)] {
+            assert_eq!(leads_to(&references, &table(from), &table("people")), found, "{from}");
+        }
     }
 
     #[test]

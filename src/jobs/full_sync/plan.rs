@@ -29,7 +29,8 @@ pub struct CopyPlan {
 pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan, Fault> {
     tables::refuse(from, to)?;
     tables::refuse_to_write(to)?;
-    let tables::TablesPlan { mut shapes, mut notes } = tables::plan(&pipeline(options), from, to);
+    let tables::TablesPlan { mut shapes, mut notes, references: _ } =
+        tables::plan(&pipeline(options), from, to);
     notes.retain(|note| note.weight != Weight::Warning);
     for shape in &mut shapes {
         shape.encoding = Encoding::Text;

@@ -10,7 +10,7 @@ use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
 /// Says whether a header is likely to hold a name.
-pub type NameTest<'a> = dyn Fn(&str) -> bool + 'a;
+pub type Knows<'a> = dyn Fn(&str) -> bool + 'a;
 
 /// A folder of files with rows.
 pub trait Folder: Send + Sync {
@@ -19,7 +19,7 @@ pub trait Folder: Send + Sync {
 
     /// Opens a file and reads its header, in the dialect that finds most of the known names in it.
     /// Each call begins at the first row again.
-    fn open(&self, file: &str, is_known: &NameTest<'_>) -> Result<Box<dyn Rows>, Fault>;
+    fn open(&self, file: &str, knows: &Knows<'_>) -> Result<Box<dyn Rows>, Fault>;
 }
 
 /// The rows of one open file. However long the file is, only one row of it is in memory.

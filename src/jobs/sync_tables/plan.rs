@@ -94,7 +94,7 @@ impl SyncPlan {
     /// Plans the tables from their shapes, the checkpoints and a survey of the source; the rest of
     /// the plan is empty.
     pub fn new(plan: TablesPlan, checkpoints: &Checkpoints, survey: &Survey) -> Self {
-        let TablesPlan { shapes, notes } = plan;
+        let TablesPlan { shapes, notes, references: _ } = plan;
         let tables = shapes
             .iter()
             .zip(&survey.tables)

@@ -14,4 +14,5 @@ mod source;
 mod standin;
 mod triggers;
 mod unstaged;
+mod waiting_rows;
 mod ways;

@@ -65,13 +65,13 @@ pub struct Files {
     format: Format,
     compression: Compression,
     open: Option<OpenFile>,
-    partial_files: Vec<PartialFile>,
+    written: Vec<PartialFile>,
 }
 
 /// The file that is being written.
 struct OpenFile {
     name: PathBuf,
-    writer: Compressed<Sink>,
+    to: Compressed<Sink>,
 }
 
 /// A file that exists under its partial name.
@@ -115,7 +115,7 @@ impl Files {
         if is_one_file && format != Format::Sql && tables.len() > 1 {
             return Err(too_many_tables(tables.len()));
         }
-        let mut files = Self { place, format, compression, open: None, partial_files: Vec::new() };
+        let mut files = Self { place, format, compression, open: None, written: Vec::new() };
         match &files.place {
             Place::Stdout => files.open_sink(Sink::Stdout(io::stdout()), PathBuf::from("stdout")),
             Place::StdoutWhenComplete(folder) => {
@@ -175,18 +175,18 @@ impl Files {
             io::ErrorKind::AlreadyExists => partial_file_exists(&partial),
             _ => unwritable(&partial, error),
         })?;
-        self.partial_files.push(PartialFile { partial, name: name.clone() });
+        self.written.push(PartialFile { partial, name: name.clone() });
         self.open_sink(Sink::File(file), name);
         Ok(())
     }
 
     fn open_sink(&mut self, sink: Sink, name: PathBuf) {
-        self.open = Some(OpenFile { name, writer: self.compression.wrap(sink) });
+        self.open = Some(OpenFile { name, to: self.compression.wrap(sink) });
     }
 
     fn close(&mut self) -> Result<(), Fault> {
-        let Some(OpenFile { name, writer }) = self.open.take() else { return Ok(()) };
-        let closed = writer.finish().and_then(|mut sink| {
+        let Some(OpenFile { name, to }) = self.open.take() else { return Ok(()) };
+        let closed = to.finish().and_then(|mut sink| {
             sink.flush()?;
             match sink {
                 Sink::Stdout(_) => Ok(None),
@@ -211,17 +211,17 @@ impl Output for Files {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let OpenFile { name, writer } =
+        let OpenFile { name, to } =
             self.open.as_mut().expect("a file is begun before it is written");
-        writer.write(bytes).map_err(|error| unwritable(name, error))
+        to.write(bytes).map_err(|error| unwritable(name, error))
     }
 
     async fn finish(&mut self) -> Result<(), Fault> {
         self.close()?;
-        while let Some(PartialFile { partial, name }) = self.partial_files.pop() {
+        while let Some(PartialFile { partial, name }) = self.written.pop() {
             if let Err(error) = fs::rename(&partial, &name) {
                 let fault = unwritable(&name, error);
-                self.partial_files.push(PartialFile { partial, name });
+                self.written.push(PartialFile { partial, name });
                 return Err(fault);
             }
         }
@@ -231,7 +231,7 @@ impl Output for Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for PartialFile { partial, name: _ } in &self.partial_files {
+        for PartialFile { partial, name: _ } in &self.written {
             if let Err(error) = fs::remove_file(partial) {
                 tracing::warn!(%error, "Cannot remove {}", partial.display());
             }
@@ -340,7 +340,7 @@ mod tests {
     fn names_of_tables_stay_inside_of_the_directory() {
         let place = Place::Directory("unused".into());
         let (format, compression) = (Format::Csv, Compression::Gzip);
-        let files = Files { place, format, compression, open: None, partial_files: Vec::new() };
+        let files = Files { place, format, compression, open: None, written: Vec::new() };
         for (schema, name, file) in [
             ("public", "orders", "orders.csv.gz"),
             ("sales", "Order Lines", "sales.Order Lines.csv.gz"),

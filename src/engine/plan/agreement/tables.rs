@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::model::deletes::Deletes;
-use crate::engine::model::facts::{Column, Facts, TableFacts, Unfit};
+use crate::engine::model::facts::{Column, Facts, Reference, TableFacts, Unfit};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::Pipeline;
@@ -24,7 +24,12 @@ pub struct TablesPlan {
     pub shapes: Vec<Shape>,
     /// The notes, problems included.
     pub notes: Vec<Note>,
+    /// The foreign keys of those tables in the target.
+    pub references: References,
 }
+
+/// Foreign keys by the table that points.
+pub type References = BTreeMap<TableName, Vec<Reference>>;
 
 impl TablesPlan {
     /// The notes on tables that are left out until a person acts.
@@ -73,6 +78,7 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
             let keys = target_table.references.iter().map(|reference| reference.parent.clone());
             parents.insert(name.clone(), keys.collect());
+            plan.references.insert(name.clone(), target_table.references.clone());
             strict_parents.insert(name.clone(), target_table.needed_at_once().cloned().collect());
             shapes.insert(name, shape);
         }

@@ -25,7 +25,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences::SequencesPlan;
-use crate::engine::plan::tables;
+use crate::engine::plan::tables::{self, TablesPlan};
 use crate::engine::ports::Checkpoints;
 
 use super::columns;
@@ -85,11 +85,11 @@ impl Slice<'_> {
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
         let gone = tables::note_gone(&self.job.pipeline, source, &target, checkpoints.keys());
-        let plan =
+        let mut plan =
             columns::add(&self.job.pipeline, self.target, self.lease, source, target).await?;
-        report.notes = plan.notes;
+        report.notes = std::mem::take(&mut plan.notes);
         report.notes.extend(gone);
-        let progress = self.work(&plan.shapes, done, checkpoints, report).await?;
+        let progress = self.work(&plan, done, checkpoints, report).await?;
         if self.job.sequences && progress == Progress::UpToDate {
             let tables: Vec<_> = plan.shapes.iter().map(|shape| shape.table.clone()).collect();
             let SequencesPlan { steps, notes } =
@@ -104,17 +104,18 @@ impl Slice<'_> {
     /// go on; the fault of a single table is in the report.
     async fn work(
         &self,
-        all: &[Shape],
+        plan: &TablesPlan,
         done: &BTreeSet<TableName>,
         checkpoints: &mut Checkpoints,
         report: &mut SyncReport,
     ) -> Result<Progress, Fault> {
+        let all = &plan.shapes[..];
         // A chain surveys no table twice, and only its first slice has a second round: with tables
         // that change all the time, the chain would not end. The next tick reads the rest.
         let is_open = |shape: &&Shape| !done.contains(&shape.table);
         let mut shapes: Vec<Shape> = all.iter().filter(is_open).cloned().collect();
         let rounds = if self.is_first() { MOST_ROUNDS } else { 1 };
-        let related = RelatedTables::new(&self.job.pipeline, self.source, self.target, all);
+        let related = RelatedTables::new(&self.job.pipeline, self.source, self.target, plan);
         for _ in 0..rounds {
             if shapes.is_empty() {
                 break;
