@@ -38,7 +38,8 @@ pub async fn ancestors(
     let rows = rows?;
     session.roll_back().await?;
     let pair = |row: &Row| (RowKey::new(row.get(0)), RowKey::new(row.get(1)));
-    Ok(rows.iter().map(pair).collect())
+    // Each row is let go when it has been read: there may be a hundred thousand.
+    Ok(rows.into_iter().map(|row| pair(&row)).collect())
 }
 
 /// The statement; its parameters are the keys, an array a column.
