@@ -1,5 +1,10 @@
 //! Rows that wait for others, against the same rows without the constraint that has them wait:
 //! profiles whose users nobody listed, a tree, and a list that moves on by one.
+//!
+//! The server's own check of a foreign key is part of what the constraint costs: psql copies the
+//! tree in 95 ms without it and in 559 ms with it. The rest is ours: rows that wait are looked for,
+//! and their parents written before them. The demands keep what is reached from getting worse; they
+//! are no goal.
 
 use super::both;
 use crate::product::{self, Ran};
@@ -23,6 +28,10 @@ struct Case {
     tables: [&'static str; 2],
     /// A count that the measured run must leave in the target.
     count: (&'static str, i64),
+    /// The most that the constraint may cost, as a multiple of the time without it.
+    most: f64,
+    /// The most memory in MiB.
+    most_mib: f64,
 }
 
 const CASES: [Case; 3] = [
@@ -40,6 +49,8 @@ const CASES: [Case; 3] = [
         constraint: "alter table profiles add foreign key (id) references auth.users",
         tables: ["profiles", "auth.users,profiles"],
         count: ("select count(*) from auth.users join profiles using (id)", 100_000),
+        most: 4.0,
+        most_mib: 48.0,
     },
     Case {
         title: "A tree of 100,000 folders, read by key",
@@ -51,6 +62,9 @@ const CASES: [Case; 3] = [
         constraint: "alter table folders add foreign key (parent) references folders",
         tables: ["folders", "folders"],
         count: ("select count(*) from folders", 100_000),
+        most: 14.0,
+        // The keys of all rows above those of a page are held at once.
+        most_mib: 96.0,
     },
     Case {
         title: "A list of 10,000 cards that moves on by one",
@@ -65,6 +79,8 @@ const CASES: [Case; 3] = [
         constraint: "alter table cards add unique (list, pos)",
         tables: ["cards", "cards"],
         count: ("select count(distinct pos) from cards", 10_001),
+        most: 3.0,
+        most_mib: 48.0,
     },
 ];
 
@@ -80,8 +96,8 @@ pub fn measure(world: &World, report: &mut Report) {
             peak_kib = peak_kib.max(with.peak_kib);
             turns.push((with.took, without.took));
         }
-        report.told_beside_floor(case.title, &turns);
-        report.memory(case.title, peak_kib);
+        report.against_floor(case.title, &turns, case.most);
+        report.memory_of(case.title, peak_kib, case.most_mib);
         world.source.drop("waiting_source");
         for database in ["constrained", "free", "measured"] {
             world.target.drop(database);
