@@ -8,6 +8,7 @@
 //! From the top, where nothing names what stands above it:
 //!
 //! - `source`, `target`, `ledger`, `cutover`, `rehearse`: the ports, each method one transaction
+//! - `pages`: a transaction with pages of several tables
 //! - `commit`: the transactions that write under the lease
 //! - `refusals`: which rows of a page cannot go in; `read`: one page of a scan
 //! - `state`: our tables
@@ -33,6 +34,7 @@ mod digests;
 mod export;
 mod fault;
 mod ledger;
+mod pages;
 mod read;
 mod refusals;
 #[cfg(feature = "cli")]

@@ -9,42 +9,28 @@
 use async_trait::async_trait;
 
 use super::PostgresTarget;
-use super::apply::triggers;
-use super::catalog::agreement;
-use super::connection::session::Session;
 use super::fault::{PostgresError, to_fault};
+use super::pages::Pages;
 use super::refusals::{Waiting, WrittenPage, write};
 use super::sql::transaction::Purpose;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::{PAGE_BYTES, Page};
-use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
-use crate::engine::model::trigger::Firing;
 use crate::jobs::gap::ports::{PageOutcome, Rehearsal, Rehearse};
 
 /// The most rows, in bytes, that are tried over an API: four pages, of which the last ones are sent
 /// in each of a dozen calls. A call has less than a minute.
 const MOST_OVER_API: usize = 4 * PAGE_BYTES;
 
-/// One trial. Its connection is not given back: the server undoes the transaction when it is
-/// dropped.
+/// One trial.
 struct Trial {
-    session: Session,
-    /// A page has suppressed triggers.
-    suppressed: bool,
+    pages: Pages,
     /// The most bytes that are tried, if there is a limit.
     most_bytes: Option<usize>,
     /// The bytes of the pages so far.
     tried: usize,
 }
-
-/// Before each page, what the page before it has set in the transaction is as at its begin: types
-/// are named under the pinned path.
-const PINNED_PATH: &str = "set local search_path = pg_catalog, pg_temp";
-
-/// The savepoint before each page.
-const REHEARSED: &str = "rehearsed";
 
 #[async_trait]
 impl Rehearse for PostgresTarget {
@@ -57,7 +43,7 @@ impl Rehearse for PostgresTarget {
         };
         begin.await.map_err(|error| to_fault(error, Step::Write))?;
         let most_bytes = self.pool.is_project().then_some(MOST_OVER_API);
-        Ok(Box::new(Trial { session, suppressed: false, most_bytes, tried: 0 }))
+        Ok(Box::new(Trial { pages: Pages::of(session), most_bytes, tried: 0 }))
     }
 }
 
@@ -69,17 +55,7 @@ impl Rehearsal for Trial {
             return Err(too_many().of_table(&shape.table));
         }
         let tried = self.attempt(shape, page).await;
-        self.suppressed |= shape.triggers == Firing::Suppress;
-        let error = match tried {
-            Ok(tried) => return Ok(tried),
-            Err(error) => error,
-        };
-        // Where the connection is gone, both say so, and the first has the reason.
-        let error = match self.session.roll_back_to(REHEARSED).await {
-            Err(gone) if error.code().is_some() => gone,
-            _ => error,
-        };
-        Err(to_fault(error, Step::Write).of_table(&shape.table))
+        self.pages.finish(shape, tried).await
     }
 }
 
@@ -94,14 +70,11 @@ fn too_many() -> Fault {
 }
 
 impl Trial {
-    async fn attempt(&self, shape: &Shape, page: &Page) -> Result<PageOutcome, PostgresError> {
-        let session = &self.session;
-        let firing = if self.suppressed { triggers::firing() } else { String::new() };
-        session.attempt(REHEARSED, &format!("{firing}{PINNED_PATH}")).await?;
-        agreement::enforce(session, shape, Side::Target).await?;
+    async fn attempt(&mut self, shape: &Shape, page: &Page) -> Result<PageOutcome, PostgresError> {
+        self.pages.start(shape).await?;
+        let session = self.pages.session();
         let WrittenPage { tally, rejects, straight: _ } =
             write(session, shape, page, false, Waiting::Reject, None).await?;
-        session.release(REHEARSED).await?;
         Ok(PageOutcome { tally, rejected: rejects })
     }
 }

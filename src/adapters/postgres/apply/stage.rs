@@ -20,24 +20,35 @@ pub const STAGED: &str = "pg_temp.syncline_page";
 /// The bytes handed to the driver at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Makes the table that holds the page, behind a savepoint, and fills it.
+/// Makes the table that holds the page, behind a savepoint, and fills it. One that is kept for many
+/// pages is emptied: by this statement the order of its rows is that of the page again.
 pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
-    session.attempt(PART, &making_stage(shape)).await?;
+    let ready = match session.keeps_stage() {
+        true => readying(shape, &format!("truncate {STAGED}; ")),
+        false => making_stage(shape),
+    };
+    session.attempt(PART, &ready).await?;
     copy_in(session, STAGED, shape, page).await
 }
 
 /// Statements that make the table that holds a page, and put the operators in sight that compare
 /// its keys. They suppress triggers first: a rollback to the savepoint before lets them fire again.
 pub fn making_stage(shape: &Shape) -> String {
+    readying(shape, &new_stage(shape))
+}
+
+fn readying(shape: &Shape, stage: &str) -> String {
+    format!("{}{stage}{}", triggers::suppressing(shape), path_to_operators([shape]))
+}
+
+/// The statements that make the table that holds a page, with a semicolon behind them.
+pub fn new_stage(shape: &Shape) -> String {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     format!(
-        "{suppressing}drop table if exists {staged}; \
+        "drop table if exists {STAGED}; \
          create temporary table syncline_page on commit drop as \
-         select {columns} from {table} with no data; {path}",
-        suppressing = triggers::suppressing(shape),
-        staged = STAGED,
+         select {columns} from {table} with no data; ",
         table = sql::table(&shape.table),
-        path = path_to_operators([shape]),
     )
 }
 

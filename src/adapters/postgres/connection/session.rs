@@ -42,6 +42,8 @@ pub struct Session {
     used: Instant,
     /// It is not to be used again, although its transaction goes well.
     spent: AtomicBool,
+    /// Its transaction has many pages, and one stage for those of a table.
+    keeps_stage: AtomicBool,
 }
 
 enum Via {
@@ -61,7 +63,19 @@ impl Session {
     }
 
     fn new(via: Via) -> Self {
-        Self { via, used: Instant::now(), spent: AtomicBool::new(false) }
+        let (spent, keeps_stage) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { via, used: Instant::now(), spent, keeps_stage }
+    }
+
+    /// Keeps the table that pages are staged in for all pages of this connection's transaction. A
+    /// script has many transactions, and makes it anew.
+    pub fn keep_stage(&self) {
+        self.keeps_stage.store(self.script().is_none(), Ordering::Relaxed);
+    }
+
+    /// Says whether the table that pages are staged in is there, made by somebody else.
+    pub fn keeps_stage(&self) -> bool {
+        self.keeps_stage.load(Ordering::Relaxed)
     }
 
     /// Keeps this connection from being used for another transaction.
