@@ -1,8 +1,10 @@
 //! The contracts of `engine/ports`, a test for each promise, over every implementation: a database
 //! over a connection, a database behind our function in a project, and, as a source, a project that
 //! is read by its tables. `digests` and `source` take all sources, `target` and `ledger` both
-//! targets. The queue, the notifier and the clock have one implementation each.
+//! targets; `copies` is about the sessions and spools of full syncs. The queue, the notifier and
+//! the clock have one implementation each.
 
+mod copies;
 mod digests;
 mod ledger;
 mod source;
@@ -235,7 +237,8 @@ fn run_id() -> RunId {
     RunId::from_random([NEXT.fetch_add(1, Ordering::Relaxed); 16])
 }
 
-fn pipeline() -> Pipeline {
+/// A pipeline with the usual settings.
+pub fn pipeline() -> Pipeline {
     Pipeline {
         name: PIPELINE.to_owned(),
         cron: Cron::parse("0 * * * *", "UTC").unwrap(),

@@ -8,6 +8,7 @@
 //! From the top, where nothing names what stands above it:
 //!
 //! - `source`, `target`, `ledger`, `cutover`, `rehearse`: the ports, each method one transaction
+//! - `copies`: full syncs: their sessions, their spool, and the transaction that writes a copy
 //! - `pages`: a transaction with pages of several tables
 //! - `commit`: the transactions that write under the lease
 //! - `refusals`: which rows of a page cannot go in; `read`: one page of a scan
@@ -28,6 +29,7 @@ pub mod certificate;
 mod commit;
 mod compare;
 mod connection;
+mod copies;
 #[cfg(feature = "cli")]
 mod cutover;
 mod digests;
@@ -47,6 +49,7 @@ mod state;
 mod survey;
 mod target;
 
+pub use copies::PostgresCopies;
 pub use export::PostgresExport;
 pub use source::PostgresSource;
 pub use state::tables::{SUPPRESS_TRIGGERS, project_script};

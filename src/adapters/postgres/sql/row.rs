@@ -94,6 +94,14 @@ impl Answer for String {
     }
 }
 
+impl Answer for Vec<u8> {
+    fn of_json(value: &Value) -> Option<Self> {
+        let digits = value.as_str()?.strip_prefix("\\x")?.as_bytes().chunks(2);
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        digits.map(byte).collect()
+    }
+}
+
 impl Answer for SystemTime {
     fn of_json(value: &Value) -> Option<Self> {
         value.as_str()?.parse::<jiff::Timestamp>().ok().map(Into::into)
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn values_are_found_by_position_whatever_their_columns_are_called() {
         let text = r#"{"?column?":9007199254740993,"?column?":null,"a":["x",null],"z":true,
-            "t":"2026-01-02T03:04:05.123456+00:00"}"#;
+            "t":"2026-01-02T03:04:05.123456+00:00","b":"\\x00ff5c"}"#;
         let row = Row::Json(serde_json::from_str(text).expect("a row"));
         assert_eq!(row.get::<i64>(0), 9_007_199_254_740_993);
         assert_eq!(row.get::<Option<String>>(1), None);
@@ -130,5 +138,6 @@ mod tests {
         assert!(row.get::<bool>(3));
         let since = row.get::<SystemTime>(4).duration_since(SystemTime::UNIX_EPOCH).expect("later");
         assert_eq!(since.as_micros() % 1_000_000, 123_456);
+        assert_eq!(row.get::<Vec<u8>>(5), [0, 0xff, b'\\']);
     }
 }

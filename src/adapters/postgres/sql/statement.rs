@@ -3,6 +3,8 @@
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::engine::model::hex::hex;
+
 /// A statement with the values of its `$n`.
 #[derive(Clone, Debug)]
 pub struct Statement {
@@ -78,6 +80,8 @@ pub enum Parameter {
     Text(Option<String>),
     /// A `text[]`, or NULL.
     Texts(Option<Vec<String>>),
+    /// A `bytea`.
+    Bytes(Vec<u8>),
 }
 
 impl Parameter {
@@ -88,6 +92,7 @@ impl Parameter {
             Self::Int(_) => "bigint",
             Self::Text(_) => "text",
             Self::Texts(_) => "text[]",
+            Self::Bytes(_) => "bytea",
         }
     }
 
@@ -98,6 +103,7 @@ impl Parameter {
             Self::Int(value) => (Box::new(value), Type::INT8),
             Self::Text(value) => (Box::new(value), Type::TEXT),
             Self::Texts(value) => (Box::new(value), Type::TEXT_ARRAY),
+            Self::Bytes(value) => (Box::new(value), Type::BYTEA),
         }
     }
 
@@ -107,6 +113,7 @@ impl Parameter {
             Self::Bool(value) => Some(value.to_string()),
             Self::Int(value) => value.map(|number| number.to_string()),
             Self::Text(value) => value,
+            Self::Bytes(value) => Some(format!("\\x{}", hex(&value))),
             Self::Texts(value) => value.map(|texts| {
                 let quoted = texts
                     .iter()
@@ -135,6 +142,7 @@ parameter! {
     Option<String> => |value| Self::Text(value),
     Vec<String> => |value| Self::Texts(Some(value)),
     Option<Vec<String>> => |value| Self::Texts(value),
+    &[u8] => |value| Self::Bytes(value.to_vec()),
 }
 
 impl From<&str> for Parameter {

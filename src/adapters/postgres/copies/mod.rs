@@ -1,0 +1,13 @@
+//! Full syncs in a database: their sessions, the spool that holds a copy, and the transaction that
+//! writes it.
+//!
+//! - `store`: the port of sessions and spool, each method one transaction
+//! - `sessions`: the sessions and their leases; `spool`: the parts and the manifest; `nonces`: the
+//!   signed calls that were accepted
+
+mod nonces;
+mod sessions;
+mod spool;
+mod store;
+
+pub use store::PostgresCopies;
