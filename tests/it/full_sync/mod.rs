@@ -1,1 +1,3 @@
 //! Full syncs: all tables of one deployment into another one.
+
+mod restore;

@@ -247,19 +247,33 @@ pub async fn empty_tables(
     if tables.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let statements: Vec<String> = tables
-        .iter()
-        .enumerate()
-        .map(|(at, name)| {
-            format!("select {at} where not exists (select from {} limit 1)", sql::table(name))
-        })
-        .collect();
-    let text = statements.join(" union all ");
-    let rows = session.alone(Purpose::Look, &text, []).await?;
-    Ok(rows
-        .iter()
-        .filter_map(|row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned())
-        .collect())
+    let rows = session.alone(Purpose::Look, &empty_sql(tables), []).await?;
+    Ok(named(tables, &rows))
+}
+
+/// Finds the same inside of a transaction.
+pub async fn empty_in_transaction(
+    session: &Session,
+    tables: &[TableName],
+) -> Result<BTreeSet<TableName>, PostgresError> {
+    if tables.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    Ok(named(tables, &session.query(&empty_sql(tables), []).await?))
+}
+
+/// The statement that gives the places of the tables without rows.
+fn empty_sql(tables: &[TableName]) -> String {
+    let look = |(place, name): (usize, &TableName)| {
+        format!("select {place} where not exists (select from {} limit 1)", sql::table(name))
+    };
+    tables.iter().enumerate().map(look).collect::<Vec<_>>().join(" union all ")
+}
+
+/// The tables at the places that a statement has given.
+fn named(tables: &[TableName], places: &[Row]) -> BTreeSet<TableName> {
+    let table = |row: &Row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned();
+    places.iter().filter_map(table).collect()
 }
 
 /// A table in the form in which the statement `TABLES` returns it.

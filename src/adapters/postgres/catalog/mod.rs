@@ -4,8 +4,10 @@
 //! - `triggers`: the triggers in these facts
 //! - `agreement`: checks that a table still has the columns that the run agreed on
 //! - `sequences`: the sequences that fill columns
+//! - `sizes`: the bytes of tables on the disk
 
 pub mod agreement;
 pub mod describe;
 pub mod sequences;
+pub mod sizes;
 mod triggers;

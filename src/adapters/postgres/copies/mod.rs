@@ -4,8 +4,12 @@
 //! - `store`: the port of sessions and spool, each method one transaction
 //! - `sessions`: the sessions and their leases; `spool`: the parts and the manifest; `nonces`: the
 //!   signed calls that were accepted
+//! - `restore`: the transaction that writes a copy; `lacking_parents`: its rows that point to rows
+//!   which come later
 
+mod lacking_parents;
 mod nonces;
+mod restore;
 mod sessions;
 mod spool;
 mod store;

@@ -1,0 +1,249 @@
+//! Writes a copy into its tables: one transaction, page by page as pages of a sync are written.
+//!
+//! Its lock on each table lets others read and write. What it proves at its end is that the session
+//! is still held, by the row that whoever cancels the session or takes it over would have to write.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::lacking_parents::{self, LeftOutPage};
+use super::sessions;
+use super::store::PostgresCopies;
+use crate::adapters::postgres::apply::{foreign_keys, triggers};
+use crate::adapters::postgres::catalog::{agreement, describe, sequences, sizes};
+use crate::adapters::postgres::commit::advance_sequence;
+use crate::adapters::postgres::connection::session::Session;
+use crate::adapters::postgres::fault::{PostgresError, to_fault};
+use crate::adapters::postgres::pages::Pages;
+use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::engine::model::facts::Facts;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::TargetTriggers;
+use crate::engine::model::range::Side;
+use crate::engine::model::reject::RejectedRow;
+use crate::engine::model::sequence::{Sequence, SequenceStep};
+use crate::engine::model::session::{Held, RefusedRow, Restored};
+use crate::engine::model::shape::Shape;
+use crate::engine::model::table::TableName;
+use crate::jobs::full_sync::ports::{
+    Description, LackingParents, Restore, RestoreConstraints, RestoreSide, RestoredPage,
+};
+
+/// Held by the transaction that writes a copy, so that a database has one at a time: two would wait
+/// for each other's rows, or end each other as deadlocks. The number is ours alone by chance.
+const RESTORE_LOCK: i64 = 0x5379_6e63_436f_7079;
+
+#[async_trait]
+impl RestoreSide for PostgresCopies {
+    async fn describe(&self, tables: Option<&[TableName]>) -> Result<Description, Fault> {
+        self.pool.warn_if_unverified();
+        let call = self.pool.call(Step::Plan, None).await?;
+        let described = async {
+            let facts = describe::facts(&call, tables, TargetTriggers::Auto).await?;
+            let bytes = sizes::of_tables(&call, facts.tables.keys()).await?;
+            Ok((facts, bytes))
+        };
+        let (facts, bytes) = call.end(described.await)?;
+        let (pooled, json_alone) = (self.pool.is_pooled(), self.pool.is_project());
+        Ok(Description { facts: Facts { pooled, json_alone, ..facts }, bytes })
+    }
+
+    async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
+        let call = self.pool.call(Step::Plan, None).await?;
+        call.end(sequences::read_sequences(&call, tables).await)
+    }
+
+    async fn begin(
+        &self,
+        shapes: &[Shape],
+        constraints: RestoreConstraints,
+    ) -> Result<Box<dyn Restore>, Fault> {
+        if self.pool.is_project() {
+            return Err(to_fault(PostgresError::NoWire, Step::Write));
+        }
+        let session = self.pool.take().await?;
+        if !begin_alone(&session).await.map_err(of_write)? {
+            return Err(busy());
+        }
+        for shape in shapes {
+            let held = agreement::enforce(&session, shape, Side::Target).await;
+            held.map_err(|error| of_write(error).of_table(&shape.table))?;
+        }
+        let tables: Vec<TableName> = shapes.iter().map(|shape| shape.table.clone()).collect();
+        let fresh = async {
+            session.batch(waiting(constraints)).await?;
+            describe::empty_in_transaction(&session, &tables).await
+        };
+        let fresh = fresh.await.map_err(of_write)?;
+        let (pages, schema) = (Pages::of(session), self.schema.clone());
+        Ok(Box::new(OpenRestore { pages, schema, constraints, fresh, unchecked: Vec::new() }))
+    }
+}
+
+/// Begins the transaction; false if another one writes a copy. One that was dropped a moment ago is
+/// waited for: the server takes a while to undo it.
+async fn begin_alone(session: &Session) -> Result<bool, PostgresError> {
+    session.begin(Purpose::Write).await?;
+    let lock = "select pg_advisory_xact_lock($1)";
+    match session.query(lock, [RESTORE_LOCK.into()]).await {
+        Err(error) if error.is_of_a_lock() => Ok(false),
+        locked => locked.map(|_| true),
+    }
+}
+
+fn waiting(constraints: RestoreConstraints) -> &'static str {
+    match constraints {
+        RestoreConstraints::AtTheEnd => "set constraints all deferred",
+        RestoreConstraints::AtOnce => "set constraints all immediate",
+    }
+}
+
+fn of_write(error: PostgresError) -> Fault {
+    to_fault(error, Step::Write)
+}
+
+fn busy() -> Fault {
+    Fault::new(
+        Step::Write,
+        FaultCode::Busy,
+        "Another copy is being written into this database",
+        "go on when it is done; `status` in full_sync_sessions tells when",
+    )
+}
+
+/// The transaction. The server undoes it when it is dropped.
+struct OpenRestore {
+    pages: Pages,
+    schema: String,
+    constraints: RestoreConstraints,
+    /// The tables that were empty at the begin, of which no row was written by comparison yet.
+    fresh: BTreeSet<TableName>,
+    /// Tables of which nothing has checked the foreign keys that can wait.
+    unchecked: Vec<Shape>,
+}
+
+#[async_trait]
+impl Restore for OpenRestore {
+    async fn page(
+        &mut self,
+        shape: &Shape,
+        page: &Page,
+        lack: LackingParents,
+    ) -> Result<RestoredPage, Fault> {
+        let written = self.write(shape, page, lack).await;
+        let page = self.pages.finish(shape, written).await?;
+        if !page.written.straight {
+            self.fresh.remove(&shape.table);
+        }
+        if page.unchecked && !self.unchecked.iter().any(|other| other.table == shape.table) {
+            self.unchecked.push(shape.clone());
+        }
+        let WrittenPage { tally, rejects, straight: _ } = page.written;
+        let refused = rejects.into_iter().map(|reject| refused_row(&shape.table, reject));
+        Ok(RestoredPage { tally, refused: refused.collect(), left_out: page.left_out })
+    }
+
+    async fn check(&mut self) -> Result<(), Fault> {
+        self.check_all().await.map_err(|error| match of_write(error) {
+            fault @ Fault { code: FaultCode::RowRefused, .. } => {
+                Fault { hint: AT_THE_END.into(), ..fault }
+            }
+            fault => fault,
+        })
+    }
+
+    async fn commit(
+        mut self: Box<Self>,
+        held: &Held,
+        sequences: &[SequenceStep],
+        restored: Option<&Restored>,
+    ) -> Result<(), Fault> {
+        self.check().await?;
+        self.commit_all(held, sequences, restored).await.map_err(|error| match error {
+            PostgresError::LeaseLost => lost(held),
+            error => of_write(error),
+        })
+    }
+}
+
+const AT_THE_END: &str = "nothing was saved; correct the rows on the source that break the \
+    constraint, or the constraint on the target";
+
+fn lost(held: &Held) -> Fault {
+    Fault::new(
+        Step::Write,
+        FaultCode::LeaseLost,
+        format!("The session {} was ended or taken over while its copy was written", held.session),
+        "nothing was saved; the session's record tells who goes on",
+    )
+}
+
+fn refused_row(table: &TableName, reject: RejectedRow) -> RefusedRow {
+    let RejectedRow { key, code, reason } = reject;
+    RefusedRow { table: table.clone(), key: key.values().to_vec(), code, reason }
+}
+
+impl OpenRestore {
+    async fn write(
+        &mut self,
+        shape: &Shape,
+        page: &Page,
+        lack: LackingParents,
+    ) -> Result<LeftOutPage, PostgresError> {
+        self.pages.start(shape).await?;
+        let session = self.pages.session();
+        match lack {
+            LackingParents::Wait => {
+                let fresh = self.fresh.contains(&shape.table);
+                let written =
+                    refusals::write(session, shape, page, fresh, Waiting::Reject, None).await?;
+                Ok(LeftOutPage { written, left_out: false, unchecked: false })
+            }
+            LackingParents::LeaveOut => {
+                let at_once = self.constraints == RestoreConstraints::AtOnce;
+                lacking_parents::write(session, shape, page, at_once).await
+            }
+        }
+    }
+
+    /// Checks what has waited: the server's own constraints, and those whose triggers were
+    /// suppressed. Later pages may wait again.
+    async fn check_all(&mut self) -> Result<(), PostgresError> {
+        let session = self.pages.session();
+        let settings = self.pages.settings();
+        for shape in &self.unchecked {
+            let table = sql::table(&shape.table);
+            session.batch(&triggers::switching(shape)).await?;
+            session.batch(&foreign_keys::refuse_orphans(shape, &table)).await?;
+            session.batch(&triggers::firing()).await?;
+        }
+        let waiting = waiting(self.constraints);
+        session.batch(&format!("{settings}set constraints all immediate; {waiting}")).await?;
+        self.unchecked.clear();
+        Ok(())
+    }
+
+    /// Nothing undoes the advance of a sequence. So it comes when the session is proved to be held.
+    async fn commit_all(
+        &self,
+        held: &Held,
+        sequences: &[SequenceStep],
+        restored: Option<&Restored>,
+    ) -> Result<(), PostgresError> {
+        let session = self.pages.session();
+        let proof = sessions::completing(&self.schema, held, restored)?;
+        if session.ask(proof).await?.is_empty() {
+            session.roll_back().await?;
+            return Err(PostgresError::LeaseLost);
+        }
+        for step in sequences {
+            session.ask(advance_sequence::advancing(step)).await?;
+        }
+        session.commit().await
+    }
+}
