@@ -68,8 +68,9 @@ impl FullSync<'_> {
     pub async fn run(&self, budget: &Budget) -> Result<Driven, Fault> {
         self.own.open(self.session).await?;
         let result = self.slice(budget).await;
-        if let Err(fault) = &result
-            && fault.code == FaultCode::Cancelled
+        if result.is_err()
+            && let Ok(known) = self.own.session(&self.session.id).await
+            && known.state == SessionState::Cancelled
         {
             self.end_peer(SessionState::Cancelled).await;
         }
@@ -80,7 +81,7 @@ impl FullSync<'_> {
         let id = &self.session.id;
         let mut attempt = 1;
         loop {
-            match self.steps(budget).await {
+            match self.steps(budget, attempt > 1).await {
                 // The spool of one side is gone: a crash empties it.
                 Err(fault) if fault.code == FaultCode::CopyLost && attempt < MOST_ATTEMPTS => {
                     tracing::warn!(session = %id, "{fault}; it is exported again");
@@ -91,13 +92,13 @@ impl FullSync<'_> {
         }
     }
 
-    async fn steps(&self, budget: &Budget) -> Result<Driven, Fault> {
+    async fn steps(&self, budget: &Budget, is_copy_lost: bool) -> Result<Driven, Fault> {
         let id = &self.session.id;
         let (from, to) = self.sides();
         if let Some(restored) = self.completed(to).await? {
             return self.finish(restored).await;
         }
-        self.export(from, to).await?;
+        self.export(from, to, is_copy_lost).await?;
         let Some(manifest) = self.transfer(from, to, budget).await? else {
             return Ok(Driven::Continue);
         };
@@ -136,12 +137,18 @@ impl FullSync<'_> {
         }
     }
 
-    /// Has the tables exported, unless they are already.
-    async fn export(&self, from: &dyn Deployment, to: &dyn Deployment) -> Result<(), Fault> {
+    /// Has the tables exported, unless they are already. The exporting side looks whether its copy
+    /// is whole.
+    async fn export(
+        &self,
+        from: &dyn Deployment,
+        to: &dyn Deployment,
+        is_copy_lost: bool,
+    ) -> Result<(), Fault> {
         let id = &self.session.id;
         let (standing, other) = tokio::join!(from.standing(id), to.standing(id));
         let has_manifest = standing.is_ok_and(|standing| standing.manifest.is_some());
-        if has_manifest && other.is_ok() {
+        if has_manifest && other.is_ok() && !is_copy_lost {
             return Ok(());
         }
         let (plan, _) = self.plan().await?;

@@ -212,7 +212,8 @@ impl Deployment for OwnDeployment {
             return Ok(Finished::Going);
         };
         let (store, side, options) = (&*self.store, &*self.restore, &known.new.options);
-        let restore = CopyRestore { store, side, work: &work, manifest: &copy, options };
+        let (clock, manifest) = (&*self.clock, &copy);
+        let restore = CopyRestore { store, side, clock, work: &work, manifest, options };
         work.run(restore.run()).await?;
         Ok(Finished::Done)
     }

@@ -14,6 +14,7 @@
 //! every row must be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::frames::FrameReader;
 use super::plan;
@@ -31,6 +32,7 @@ use crate::engine::model::session::{CopyOptions, Phase, RefusedRow, Restored, Re
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
+use crate::engine::ports::Clock;
 
 /// The most refused rows that are told.
 const MOST_REFUSED: usize = 100;
@@ -38,12 +40,18 @@ const MOST_REFUSED: usize = 100;
 /// The code of a row that somebody else holds locked (SQLSTATE 55P03).
 const LOCKED: &str = "55P03";
 
+/// The first pause before the transaction is begun once more, and the last: 25 s in all.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+
 /// A restore.
 pub struct CopyRestore<'a> {
     /// The spool.
     pub store: &'a dyn CopyStore,
     /// The database that is written.
     pub side: &'a dyn RestoreSide,
+    /// The time.
+    pub clock: &'a dyn Clock,
     /// The work that it is.
     pub work: &'a Work<'a>,
     /// The copy.
@@ -105,6 +113,24 @@ impl CopyRestore<'_> {
         }
     }
 
+    /// Begins the transaction. One copy is written into a database at a time, and the transaction
+    /// of a process that was killed is open until the server notices: so it waits a while.
+    async fn begin(
+        &self,
+        shapes: &[Shape],
+        constraints: RestoreConstraints,
+    ) -> Result<Box<dyn Restore>, Fault> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.side.begin(shapes, constraints).await {
+                Err(fault) if fault.code == FaultCode::Busy && pause < LAST_PAUSE => {}
+                result => return result,
+            }
+            self.clock.sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
     async fn attempt(
         &self,
         shapes: &[Shape],
@@ -112,7 +138,7 @@ impl CopyRestore<'_> {
         mut restored: Restored,
         is_last: bool,
     ) -> Result<Restored, Fault> {
-        let transaction = self.side.begin(shapes, constraints).await?;
+        let transaction = self.begin(shapes, constraints).await?;
         let reader = FrameReader::new(self.store, &self.work.held.session, self.manifest);
         let mut passes = Passes { restore: self, shapes, transaction, reader };
         let (counts, refused) = passes.until_all_are_in().await?;
