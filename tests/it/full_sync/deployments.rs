@@ -1,0 +1,137 @@
+//! Two deployments with a database each. The driver calls the other one directly, so that what is
+//! tested is the copy and not the way there.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use syncline::adapters::postgres::{PostgresCopies, PostgresExport};
+use syncline::engine::model::address::Database as Place;
+use syncline::engine::model::budget::Budget;
+use syncline::engine::model::database::DatabaseUrl;
+use syncline::engine::model::fault::Fault;
+use syncline::engine::model::meter::Meter;
+use syncline::engine::model::session::{
+    CopyOptions, Direction, Method, NewSession, Restored, Role, SessionId,
+};
+use syncline::engine::ports::Clock;
+use syncline::jobs::full_sync::{Driven, FullSync, OwnDeployment};
+use tokio_postgres::Client;
+
+use crate::world::{Database, connect, fresh_database};
+
+/// A deployment: its database, and its part of full syncs.
+pub struct Deployed {
+    #[expect(dead_code, reason = "it looks at the statements when it is dropped")]
+    database: Database,
+    pub client: Client,
+    pub own: OwnDeployment,
+}
+
+/// The deployment that drives, and its peer.
+pub struct Deployments {
+    pub here: Deployed,
+    pub there: Deployed,
+}
+
+struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+pub fn random() -> [u8; 16] {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).expect("the system has randomness");
+    bits
+}
+
+impl Deployed {
+    pub async fn with(schema: &str) -> Self {
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        let database = fresh_database("deployment").await;
+        let client = connect(&database.url).await.expect("the database accepts us");
+        client.batch_execute(schema).await.expect("the schema fits");
+        let place = || Place::Server(DatabaseUrl::parse(&database.url).expect("a URL"));
+        let copies = Arc::new(PostgresCopies::new(place(), "public", Meter::default()));
+        let own = OwnDeployment {
+            store: copies.clone(),
+            export: Arc::new(PostgresExport::of_target(place(), Meter::default())),
+            restore: copies,
+            clock: Arc::new(SystemClock),
+            may: vec![Direction::Pull, Direction::Push],
+            random,
+        };
+        Self { database, client, own }
+    }
+
+    pub async fn sql(&self, text: &str) {
+        self.client.batch_execute(text).await.expect("the statement runs");
+    }
+
+    pub async fn text(&self, query: &str) -> String {
+        self.client.query_one(query, &[]).await.expect("the query runs").get(0)
+    }
+
+    /// The rows of a table in the order of its text, as one text.
+    pub async fn rows(&self, table: &str) -> String {
+        let query = format!(
+            "select count(*) || ' ' || coalesce(md5(string_agg(t::text, ',' order by t::text)), '') \
+             from {table} as t"
+        );
+        self.text(&query).await
+    }
+
+    /// The versions of the rows of a table: another text once a row is written.
+    pub async fn versions(&self, table: &str) -> String {
+        let query = format!(
+            "select coalesce(md5(string_agg(ctid::text || xmin::text, ',')), '') from {table}"
+        );
+        self.text(&query).await
+    }
+}
+
+impl Deployments {
+    pub async fn with(schema: &str) -> Self {
+        Self { here: Deployed::with(schema).await, there: Deployed::with(schema).await }
+    }
+
+    /// A new session that this deployment drives.
+    pub fn session(&self, direction: Direction, options: CopyOptions) -> NewSession {
+        NewSession {
+            id: SessionId::from_random(random()),
+            peer: "there".to_owned(),
+            role: Role::Driver,
+            direction,
+            method: Method::Copy,
+            options,
+        }
+    }
+
+    /// Drives a session until it is over.
+    pub async fn drive(&self, session: &NewSession) -> Result<Restored, Fault> {
+        let job = FullSync { own: &self.here.own, peer: &self.there.own, session };
+        match job.run(&Budget::UNLIMITED).await? {
+            Driven::Done(restored) => Ok(restored),
+            Driven::Continue => panic!("there is no end of the budget"),
+        }
+    }
+
+    pub async fn pull(&self) -> Result<Restored, Fault> {
+        self.drive(&self.session(Direction::Pull, CopyOptions::default())).await
+    }
+
+    /// Checks that a table has the same rows on both sides.
+    pub async fn assert_equal(&self, tables: &[&str]) {
+        for table in tables {
+            assert_eq!(self.here.rows(table).await, self.there.rows(table).await, "{table}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Full syncs that are cut, lose their spool, are driven twice or cancelled.
+
+use std::time::Duration;
+
+use syncline::engine::model::budget::Budget;
+use syncline::engine::model::fault_code::FaultCode;
+use syncline::engine::model::session::{CopyOptions, Direction, NewSession, SessionState};
+use syncline::jobs::full_sync::FullSync;
+use syncline::jobs::full_sync::ports::{Deployment, PartName};
+
+use super::deployments::Deployments;
+use crate::world::dice::{Dice, seed};
+
+const DOCS: &str = "create table docs (id int primary key, body text)";
+
+/// Nine parts or so, of rows that cannot be compressed.
+const FILLED: &str = "\
+    insert into docs select m, string_agg(md5((m * 7919 + n)::text), '') \
+    from generate_series(1, 400) as m, generate_series(1, 3000) as n group by m";
+
+async fn filled() -> Deployments {
+    let both = Deployments::with(DOCS).await;
+    both.there.sql(FILLED).await;
+    both
+}
+
+fn uncompressed() -> CopyOptions {
+    CopyOptions { compress: false, ..CopyOptions::default() }
+}
+
+/// Frees the session on both sides, as the end of a lease does. It may not be recorded yet.
+async fn free(both: &Deployments, session: &NewSession) {
+    for side in [&both.here, &both.there] {
+        if side.own.session(&session.id).await.is_ok() {
+            side.own.interrupt(&session.id).await.expect("the session is free");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_cut_anywhere_is_finished_by_whoever_resumes_it() {
+    let mut dice = Dice::new(seed());
+    for direction in [Direction::Pull, Direction::Push] {
+        let both = filled().await;
+        if direction == Direction::Push {
+            both.pull().await.expect("the rows are here");
+            both.there.sql("truncate docs").await;
+        }
+        let session = both.session(direction, uncompressed());
+        let mut cuts = 0_u32;
+        loop {
+            let time = Duration::from_millis(dice.roll(20 << cuts));
+            match tokio::time::timeout(time, both.drive(&session)).await {
+                Ok(done) => break drop(done.expect("it is copied")),
+                Err(_) => cuts += 1,
+            }
+            free(&both, &session).await;
+        }
+        assert!(cuts > 0, "the first cut comes within 20 ms");
+        both.assert_equal(&["docs"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_spool_that_a_crash_has_emptied_is_filled_again() {
+    let both = filled().await;
+    both.here.sql("alter table docs add constraint none check (id < 0)").await;
+    let session = both.session(Direction::Pull, uncompressed());
+    let fault = both.drive(&session).await.expect_err("every row is refused");
+    assert_eq!(fault.code, FaultCode::RowsRefused);
+    both.here.sql("alter table docs drop constraint none").await;
+    both.here.sql("truncate full_sync_parts").await;
+    both.there.sql("truncate full_sync_parts").await;
+    both.drive(&session).await.expect("it is exported again");
+    both.assert_equal(&["docs"]).await;
+}
+
+#[tokio::test]
+async fn a_part_that_was_changed_is_never_restored() {
+    let both = filled().await;
+    both.here.sql("alter table docs add constraint none check (id < 0)").await;
+    let session = both.session(Direction::Pull, uncompressed());
+    both.drive(&session).await.expect_err("every row is refused");
+    both.here.sql("alter table docs drop constraint none").await;
+    both.here.sql("update full_sync_parts set bytes = set_byte(bytes, 99, 1) where part = 2").await;
+    let fault = both.drive(&session).await.expect_err("a bit differs");
+    assert_eq!(fault.code, FaultCode::BadCopy);
+    assert!(both.here.rows("docs").await.starts_with("0 "));
+}
+
+#[tokio::test]
+async fn a_part_may_come_twice_and_no_other_bytes_take_its_place() {
+    let both = Deployments::with(DOCS).await;
+    let session = both.session(Direction::Push, CopyOptions::default());
+    both.there.own.open(&session).await.expect("a record");
+    let part = |number| PartName { export: "e", number };
+    let put = async |number, bytes: &'static [u8]| {
+        both.there.own.put_part(&session.id, &part(number), bytes.into()).await
+    };
+    for (number, bytes) in [(1, &b"one"[..]), (0, b"zero"), (1, b"one")] {
+        put(number, bytes).await.expect("it is saved");
+    }
+    assert_eq!(put(1, b"two").await.expect_err("another").code, FaultCode::BadCopy);
+    let standing = both.there.own.standing(&session.id).await.expect("it is known");
+    assert_eq!(standing.parts, [0, 1]);
+}
+
+#[tokio::test]
+async fn of_two_drivers_one_is_told_that_the_other_is_at_work() {
+    let both = filled().await;
+    let session = both.session(Direction::Pull, uncompressed());
+    let (one, two) = tokio::join!(both.drive(&session), async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        both.drive(&session).await
+    });
+    assert!(one.is_ok() || two.is_ok());
+    for fault in [one.err(), two.err()].into_iter().flatten() {
+        assert_eq!(fault.code, FaultCode::Busy, "{fault}");
+    }
+    both.assert_equal(&["docs"]).await;
+}
+
+#[tokio::test]
+async fn two_deployments_may_pull_from_each_other_at_once() {
+    let both = filled().await;
+    both.here.sql("insert into docs values (1000, 'only here')").await;
+    let there = both.session(Direction::Pull, uncompressed());
+    let reverse = FullSync { own: &both.there.own, peer: &both.here.own, session: &there };
+    let (one, two) = tokio::join!(both.pull(), reverse.run(&Budget::UNLIMITED));
+    one.expect("it is copied here");
+    two.expect("it is copied there");
+    both.assert_equal(&["docs"]).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_session_saves_nothing_and_cannot_be_resumed() {
+    let both = filled().await;
+    let session = both.session(Direction::Pull, uncompressed());
+    let cancel = async {
+        while both.here.own.session(&session.id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        both.here.own.cancel(&session.id).await.expect("it is cancelled");
+    };
+    let (driven, ()) = tokio::join!(both.drive(&session), cancel);
+    driven.expect_err("a person ended it");
+    assert!(both.here.rows("docs").await.starts_with("0 "));
+    let again = both.drive(&session).await.expect_err("it is over");
+    assert_eq!(again.code, FaultCode::SessionOver);
+    let there = both.there.own.session(&session.id).await.expect("it is known there");
+    assert_ne!(there.state, SessionState::Running);
+}
