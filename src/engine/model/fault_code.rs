@@ -49,6 +49,11 @@ macro_rules! fault_codes {
                 match self { $(Self::$code => $name,)+ }
             }
 
+            /// Reads a code's text.
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$code),)+ _ => None }
+            }
+
             /// Returns who must act on a fault of this code, where nothing says otherwise.
             pub fn remedy(self) -> Remedy {
                 match self { $(Self::$code => Remedy::$remedy,)+ }
@@ -295,6 +300,20 @@ fault_codes! {
     Unequal = "unequal", Operator, Subject;
     /// The work does not fit the time that is left.
     NoTime = "no_time", Operator, Subject;
+    /// No peer has that name, or full syncs are not set up.
+    NoPeer = "no_peer", Operator, Subject;
+    /// The peer does not answer.
+    PeerUnreachable = "peer_unreachable", Retry, Subject;
+    /// The peer does not accept the call.
+    PeerRefused = "peer_refused", Operator, Subject;
+    /// The answer does not come from a deployment with our key.
+    PeerStranger = "peer_stranger", Operator, Subject;
+    /// The clocks of both deployments are too far apart.
+    PeerClock = "peer_clock", Operator, Subject;
+    /// The releases of both deployments do not understand each other.
+    PeerVersion = "peer_version", Operator, Subject;
+    /// The deployment does not let peers copy in this direction.
+    NotAllowed = "not_allowed", Operator, Subject;
 }
 
 #[cfg(test)]
@@ -315,14 +334,15 @@ mod tests {
         cancelled conflict copy_lost cut_over_already declined defect deletes_refused differences
         disk_full hidden_type id_taken in_the_way key_encoding key_expired key_not_unique
         key_refused lease_lost locked login_refused method no_api no_app_url no_conditions
-        no_connection no_database no_digests no_function no_key no_line no_pipeline no_privilege
-        no_queue no_schedule no_session no_state no_table no_time no_trial no_versions
-        not_confirmed not_found not_notified not_ours not_paused not_utf8 over_quota overtaken
-        plan_problem project_paused qstash_answer qstash_busy qstash_limit qstash_quota
-        qstash_refused qstash_token qstash_unavailable read_only refused rejected_rows repeated
-        root_certificate row_refused rows_refused same_database same_file schedules_awake
-        schema_changed schema_hidden session_over several_files silent stalled startup_off
-        statement_timeout table_refused tls_refused too_large too_many_refused unauthorized
-        unavailable unconfirmed unequal unreachable unwritable url_too_long writers_active
+        no_connection no_database no_digests no_function no_key no_line no_peer no_pipeline
+        no_privilege no_queue no_schedule no_session no_state no_table no_time no_trial no_versions
+        not_allowed not_confirmed not_found not_notified not_ours not_paused not_utf8 over_quota
+        overtaken peer_clock peer_refused peer_stranger peer_unreachable peer_version plan_problem
+        project_paused qstash_answer qstash_busy qstash_limit qstash_quota qstash_refused
+        qstash_token qstash_unavailable read_only refused rejected_rows repeated root_certificate
+        row_refused rows_refused same_database same_file schedules_awake schema_changed
+        schema_hidden session_over several_files silent stalled startup_off statement_timeout
+        table_refused tls_refused too_large too_many_refused unauthorized unavailable unconfirmed
+        unequal unreachable unwritable url_too_long writers_active
     ";
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use crate::engine::model::call::ExportTable;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
@@ -109,18 +110,6 @@ pub struct Description {
     pub facts: Facts,
     /// The bytes of each table on the disk, without its indexes.
     pub bytes: BTreeMap<TableName, u64>,
-}
-
-/// A table that is to be exported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportTable {
-    /// Its name.
-    pub table: TableName,
-    /// The columns, in the order in which they travel.
-    pub columns: Vec<String>,
-    /// A condition on its rows.
-    #[serde(default)]
-    pub filter: Option<String>,
 }
 
 /// The standing of a session at a deployment.

@@ -99,6 +99,11 @@ pub fn verify(
     }
 }
 
+/// The nonce of a call's signature, whoever made it.
+pub fn nonce_of(header: &str) -> Option<Nonce> {
+    fields(header).map(|(_, nonce, _)| Nonce(nonce.to_owned()))
+}
+
 /// Signs an answer to the call with this nonce.
 pub fn sign_answer(keys: &PeerKeys, status: u16, nonce: &Nonce, body: &[u8]) -> String {
     format!("v1,s={}", hex(&mac(&keys.current, &answer_text(status, nonce, body))))

@@ -1,0 +1,483 @@
+//! The calls between deployments, in the form in which both sides write and read them. A call is a
+//! method, a path with a query, and a body; its signature covers all of them.
+
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+
+use super::manifest::{PROTOCOL, Sha};
+use super::session::{CopyOptions, Direction, Method, NewSession, Role, SessionId, SessionState};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::{FaultCode, Remedy};
+use crate::engine::model::range::Side;
+use crate::engine::model::table::TableName;
+
+/// The path at which a session begins.
+pub const INITIATE_PATH: &str = "/api/sync/initiate-backup";
+
+/// The path that tells the progress.
+pub const PROGRESS_PATH: &str = "/api/sync/backup-progress";
+
+/// The path from which a copy is downloaded.
+pub const BACKUP_PATH: &str = "/api/sync/backup";
+
+/// The path that a copy is sent to.
+pub const RECEIVE_PATH: &str = "/api/sync/receive-backup";
+
+/// The path that applies a copy.
+pub const RESTORE_PATH: &str = "/api/sync/restore-backup";
+
+/// The name that a session's record gives to the deployment that drives it from elsewhere. No peer
+/// has a name with a blank.
+const DRIVER: &str = "the driver";
+
+/// A call of one deployment to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerCall {
+    /// Asks who the deployment is.
+    Hello,
+    /// Asks for a description of tables.
+    Describe {
+        /// The side that the deployment would be.
+        side: Side,
+        /// The tables; none for all.
+        tables: Option<Vec<TableName>>,
+    },
+    /// Opens a session.
+    Open(NewSession),
+    /// Exports tables into the spool.
+    Export {
+        /// The session.
+        session: SessionId,
+        /// The tables.
+        tables: Vec<ExportTable>,
+    },
+    /// Asks how a session stands.
+    Standing(SessionId),
+    /// Downloads the manifest.
+    Manifest(SessionId),
+    /// Sends the manifest, which is the body.
+    PutManifest(SessionId),
+    /// Downloads a part.
+    Part(PartAddress),
+    /// Sends a part, which is the body.
+    PutPart(PartAddress),
+    /// Applies the copy with this manifest.
+    Restore {
+        /// The session.
+        session: SessionId,
+        /// The hash of the manifest.
+        manifest: Sha,
+    },
+    /// Ends a session.
+    End {
+        /// The session.
+        session: SessionId,
+        /// Its last state.
+        end: SessionState,
+    },
+}
+
+/// The place of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartAddress {
+    /// The session.
+    pub session: SessionId,
+    /// The export that wrote it.
+    pub export: String,
+    /// Its number, from 0.
+    pub number: u32,
+}
+
+/// A table that is to be exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportTable {
+    /// Its name.
+    pub table: TableName,
+    /// The columns, in the order in which they travel.
+    pub columns: Vec<String>,
+    /// A condition on its rows.
+    #[serde(default)]
+    pub filter: Option<String>,
+}
+
+/// A call in the form of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCall {
+    /// The method.
+    pub method: &'static str,
+    /// The path with its query.
+    pub target: String,
+    /// The body; none where it is a manifest or a part.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The reason why a request is no call between deployments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadCall {
+    /// Another version of the protocol wrote it, or none.
+    Version(Option<u32>),
+    /// It asks for nothing that the path does.
+    Form,
+}
+
+/// The fields of the body that begins a session.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct InitiateBody {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    plan: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    side: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<Vec<TableName>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<Direction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Method>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<CopyOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tables: Option<Vec<ExportTable>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestoreBody {
+    session: SessionId,
+    manifest: Sha,
+}
+
+impl PeerCall {
+    /// The direction in which rows would travel, if the call is a part of that.
+    pub fn direction(&self) -> Option<Direction> {
+        match self {
+            Self::Hello | Self::Standing(_) | Self::End { .. } => None,
+            Self::Open(session) => Some(session.direction),
+            Self::Describe { side: Side::Source, .. }
+            | Self::Export { .. }
+            | Self::Manifest(_)
+            | Self::Part(_) => Some(Direction::Pull),
+            Self::Describe { side: Side::Target, .. }
+            | Self::PutManifest(_)
+            | Self::PutPart(_)
+            | Self::Restore { .. } => Some(Direction::Push),
+        }
+    }
+
+    /// The form in which the call travels.
+    pub fn to_http(&self) -> HttpCall {
+        match self {
+            Self::Hello => get(PROGRESS_PATH, &[]),
+            Self::Standing(session) => get(PROGRESS_PATH, &[("session", session.as_str())]),
+            Self::Describe { side, tables } => initiate(InitiateBody {
+                plan: true,
+                side: Some(side.name().to_owned()),
+                only: tables.clone(),
+                ..InitiateBody::default()
+            }),
+            Self::Open(NewSession { id, peer: _, role: _, direction, method, options }) => {
+                initiate(InitiateBody {
+                    session: Some(id.clone()),
+                    direction: Some(*direction),
+                    method: Some(*method),
+                    options: Some(options.clone()),
+                    ..InitiateBody::default()
+                })
+            }
+            Self::Export { session, tables } => initiate(InitiateBody {
+                session: Some(session.clone()),
+                tables: Some(tables.clone()),
+                ..InitiateBody::default()
+            }),
+            Self::Manifest(session) => get(BACKUP_PATH, &of_manifest(session)),
+            Self::PutManifest(session) => {
+                HttpCall { method: "POST", ..get(RECEIVE_PATH, &of_manifest(session)) }
+            }
+            Self::Part(part) => part.get(BACKUP_PATH),
+            Self::PutPart(part) => HttpCall { method: "POST", ..part.get(RECEIVE_PATH) },
+            Self::Restore { session, manifest } => {
+                let body = RestoreBody { session: session.clone(), manifest: manifest.clone() };
+                post(RESTORE_PATH, &body)
+            }
+            Self::End { session, end } => {
+                let query = [("session", session.as_str()), ("end", end.name())];
+                HttpCall { method: "DELETE", body: Some(Vec::new()), ..get(BACKUP_PATH, &query) }
+            }
+        }
+    }
+
+    /// Reads a call from its method, its path, its query and its body.
+    pub fn from_http(method: &str, path: &str, query: &str, body: &[u8]) -> Result<Self, BadCall> {
+        let query = Query::read(query);
+        let version = query.number("v");
+        if version != Some(PROTOCOL) {
+            return Err(BadCall::Version(version));
+        }
+        let session = || query.session();
+        let call = match (method, path) {
+            ("GET", PROGRESS_PATH) if query.text("session").is_none() => Some(Self::Hello),
+            ("GET", PROGRESS_PATH) => session().map(Self::Standing),
+            ("GET", BACKUP_PATH) if query.is_manifest() => session().map(Self::Manifest),
+            ("GET", BACKUP_PATH) => query.part().map(Self::Part),
+            ("POST", RECEIVE_PATH) if query.is_manifest() => session().map(Self::PutManifest),
+            ("POST", RECEIVE_PATH) => query.part().map(Self::PutPart),
+            ("POST", INITIATE_PATH) => read_initiate(body),
+            ("POST", RESTORE_PATH) => {
+                let body: Option<RestoreBody> = serde_json::from_slice(body).ok();
+                body.map(|RestoreBody { session, manifest }| Self::Restore { session, manifest })
+            }
+            ("DELETE", BACKUP_PATH) => {
+                session().zip(query.end()).map(|(session, end)| Self::End { session, end })
+            }
+            _ => None,
+        };
+        call.ok_or(BadCall::Form)
+    }
+}
+
+fn read_initiate(body: &[u8]) -> Option<PeerCall> {
+    let body: InitiateBody = serde_json::from_slice(body).ok()?;
+    match body {
+        InitiateBody { plan: true, side: Some(side), only: tables, .. } => {
+            let side =
+                [Side::Source, Side::Target].into_iter().find(|known| known.name() == side)?;
+            Some(PeerCall::Describe { side, tables })
+        }
+        InitiateBody { session: Some(session), tables: Some(tables), direction: None, .. } => {
+            Some(PeerCall::Export { session, tables })
+        }
+        InitiateBody { session: Some(id), direction: Some(direction), tables: None, .. } => {
+            Some(PeerCall::Open(NewSession {
+                id,
+                peer: DRIVER.to_owned(),
+                role: Role::Peer,
+                direction,
+                method: body.method.unwrap_or(Method::Copy),
+                options: body.options.unwrap_or_default(),
+            }))
+        }
+        _ => None,
+    }
+}
+
+impl PartAddress {
+    fn get(&self, path: &str) -> HttpCall {
+        let (session, number) = (self.session.as_str(), self.number.to_string());
+        get(path, &[("session", session), ("export", &self.export), ("part", &number)])
+    }
+}
+
+fn of_manifest(session: &SessionId) -> [(&'static str, &str); 2] {
+    [("session", session.as_str()), ("manifest", "1")]
+}
+
+fn get(path: &str, query: &[(&str, &str)]) -> HttpCall {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    text.append_pair("v", &PROTOCOL.to_string()).extend_pairs(query);
+    let body = (path == PROGRESS_PATH || path == BACKUP_PATH).then(Vec::new);
+    HttpCall { method: "GET", target: format!("{path}?{}", text.finish()), body }
+}
+
+fn post(path: &str, body: &impl Serialize) -> HttpCall {
+    let body = serde_json::to_vec(body).expect("our own shapes are JSON");
+    HttpCall { method: "POST", body: Some(body), ..get(path, &[]) }
+}
+
+fn initiate(body: InitiateBody) -> HttpCall {
+    post(INITIATE_PATH, &body)
+}
+
+/// The pairs of a query.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn read(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        self.text(name)?.parse().ok()
+    }
+
+    fn session(&self) -> Option<SessionId> {
+        SessionId::parse(self.text("session")?).ok()
+    }
+
+    fn is_manifest(&self) -> bool {
+        self.text("manifest") == Some("1")
+    }
+
+    fn part(&self) -> Option<PartAddress> {
+        let (session, export) = (self.session()?, self.text("export")?.to_owned());
+        Some(PartAddress { session, export, number: self.number("part")? })
+    }
+
+    fn end(&self) -> Option<SessionState> {
+        SessionState::named(self.text("end")?).filter(|state| state.is_over())
+    }
+}
+
+/// The body of an answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedCall {
+    /// Always false.
+    pub success: bool,
+    /// The error.
+    pub error: CallError,
+    /// The time by the clock of the deployment that answers, in seconds since 1970.
+    pub time: u64,
+}
+
+/// The error of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallError {
+    /// The code of the fault.
+    pub code: String,
+    /// One sentence, with its causes.
+    pub message: String,
+    /// The sentence that says what to do.
+    pub hint: String,
+    /// A retry may help.
+    pub retry: bool,
+    /// The table, if the fault is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableName>,
+}
+
+impl CallError {
+    /// The error for a fault.
+    pub fn of(fault: &Fault) -> Self {
+        Self {
+            code: fault.code.name().to_owned(),
+            message: fault.chain(),
+            hint: fault.hint.clone(),
+            retry: fault.remedy.retry_may_help(),
+            table: fault.table.clone(),
+        }
+    }
+
+    /// The fault that a peer of this name tells. A code that is not known here was written by
+    /// another release.
+    pub fn of_peer(self, name: &str) -> Fault {
+        let code = FaultCode::named(&self.code).unwrap_or(FaultCode::PeerRefused);
+        let message = format!("The peer {name} says: {}", self.message);
+        let remedy = match (self.retry, code.remedy()) {
+            (true, remedy) if remedy.retry_may_help() => remedy,
+            (true, _) => Remedy::Retry,
+            (false, remedy) if !remedy.retry_may_help() => remedy,
+            (false, _) => Remedy::Operator,
+        };
+        let fault = Fault::new(Step::Peer, code, message, self.hint);
+        Fault { table: self.table, remedy, ..fault }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> SessionId {
+        SessionId::from_random([7; 16])
+    }
+
+    fn calls() -> Vec<PeerCall> {
+        let table = TableName::new("public", "Order Lines");
+        let part = PartAddress { session: session(), export: "a&b=c".to_owned(), number: 3 };
+        vec![
+            PeerCall::Hello,
+            PeerCall::Describe { side: Side::Source, tables: None },
+            PeerCall::Describe { side: Side::Target, tables: Some(vec![table.clone()]) },
+            PeerCall::Open(NewSession {
+                id: session(),
+                peer: DRIVER.to_owned(),
+                role: Role::Peer,
+                direction: Direction::Push,
+                method: Method::Records,
+                options: CopyOptions { verify: true, ..CopyOptions::default() },
+            }),
+            PeerCall::Export {
+                session: session(),
+                tables: vec![ExportTable {
+                    table,
+                    columns: vec!["id".to_owned()],
+                    filter: Some("not is_demo".to_owned()),
+                }],
+            },
+            PeerCall::Standing(session()),
+            PeerCall::Manifest(session()),
+            PeerCall::PutManifest(session()),
+            PeerCall::Part(part.clone()),
+            PeerCall::PutPart(part),
+            PeerCall::Restore { session: session(), manifest: Sha::of(b"manifest") },
+            PeerCall::End { session: session(), end: SessionState::Cancelled },
+        ]
+    }
+
+    #[test]
+    fn a_call_is_read_as_it_was_written() {
+        for call in calls() {
+            let HttpCall { method, target, body } = call.to_http();
+            let (path, query) = target.split_once('?').expect("each call tells its version");
+            let read = PeerCall::from_http(method, path, query, &body.unwrap_or_default());
+            assert_eq!(read, Ok(call), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_call_of_another_version_is_named_as_such() {
+        for (query, version) in [("", None), ("v=x", None), ("v=2&session=x", Some(2))] {
+            let read = PeerCall::from_http("GET", PROGRESS_PATH, query, b"");
+            assert_eq!(read, Err(BadCall::Version(version)), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_request_in_another_form_is_no_call() {
+        for (method, path, query, body) in [
+            ("PUT", BACKUP_PATH, "v=1", ""),
+            ("GET", "/api/sync/other", "v=1", ""),
+            ("GET", PROGRESS_PATH, "v=1&session=7", ""),
+            ("GET", BACKUP_PATH, "v=1&session=x&manifest=1", ""),
+            ("GET", BACKUP_PATH, "v=1&export=e&part=0", ""),
+            ("DELETE", BACKUP_PATH, "v=1&end=running", ""),
+            ("POST", INITIATE_PATH, "v=1", "{}"),
+            ("POST", INITIATE_PATH, "v=1", r#"{"plan": true, "side": "both"}"#),
+            ("POST", INITIATE_PATH, "v=1", r#"{"plan": true, "sight": "source"}"#),
+            ("POST", RESTORE_PATH, "v=1", r#"{"session": "7", "manifest": "7"}"#),
+        ] {
+            let read = PeerCall::from_http(method, path, query, body.as_bytes());
+            assert_eq!(read, Err(BadCall::Form), "{method} {path}?{query} {body}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_may_only_read_may_call_nothing_that_writes() {
+        let writes: Vec<bool> =
+            calls().iter().map(|call| call.direction() == Some(Direction::Push)).collect();
+        let [n, y] = [false, true];
+        assert_eq!(writes, [n, n, y, y, n, n, n, y, n, y, y, n]);
+    }
+
+    #[test]
+    fn a_fault_keeps_its_code_and_its_remedy_on_its_way() {
+        let table = TableName::new("public", "a");
+        for code in [FaultCode::Locked, FaultCode::NoPrivilege, FaultCode::Defect] {
+            let fault = Fault::new(Step::Write, code, "It failed", "Repair it").of_table(&table);
+            let told = CallError::of(&fault).of_peer("prod");
+            assert_eq!((told.code, told.remedy, &told.table), (code, fault.remedy, &fault.table));
+            assert_eq!(told.message, "The peer prod says: It failed");
+        }
+        let error = CallError { code: "unheard_of".to_owned(), ..error() };
+        assert_eq!(error.of_peer("prod").code, FaultCode::PeerRefused);
+    }
+
+    fn error() -> CallError {
+        CallError::of(&Fault::new(Step::Write, FaultCode::Locked, "It failed", "Repair it"))
+    }
+}
