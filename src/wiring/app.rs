@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::adapters::function::PublicFunction;
 use crate::adapters::notify::Webhook;
+use crate::adapters::peer::PeerDeployment;
 use crate::adapters::postgres::{self, PostgresTarget};
 use crate::adapters::qstash::QStash;
 use crate::engine::model::budget::Budget;
@@ -16,17 +17,21 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
+use crate::engine::model::peer::{Peer, PeerMay};
 use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
+use crate::engine::model::signature::PeerKeys;
 use crate::engine::ports::{Notifier, Queue};
 use crate::jobs::Served;
+use crate::jobs::full_sync::OwnDeployment;
+use crate::jobs::full_sync::ports::Deployment;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::settings::{self, QueueSettings, Settings, SettingsErrors};
 
-use super::pipeline;
 #[cfg(feature = "cli")]
 use super::terminal::TerminalPorts;
+use super::{full_sync, pipeline};
 
 /// The application: its pipelines, its queue, and the keys that its doors check callers with.
 pub struct App {
@@ -53,12 +58,24 @@ pub struct App {
     pub current_key: Option<SecretText>,
     /// The key after the next rotation.
     pub next_key: Option<SecretText>,
+    /// The keys that calls between deployments are signed with.
+    pub peer_keys: Option<PeerKeys>,
+    /// The directions in which peers may copy.
+    pub peer_may: PeerMay,
+    peers: Vec<PeerDeployment>,
+    own_deployment: Option<OwnDeployment>,
 }
 
 impl App {
     /// Reads the settings from this process's environment, for the terminal.
     pub fn from_process() -> Result<Self, SettingsErrors> {
         Settings::read(&settings::process_variable).map(Self::new)
+    }
+
+    /// Reads the settings from this process's environment, for commands of full syncs.
+    #[cfg(feature = "cli")]
+    pub fn full_sync_from_process() -> Result<Self, SettingsErrors> {
+        Settings::read_for_full_sync(&settings::process_variable).map(Self::new)
     }
 
     /// The program as its user started it.
@@ -87,7 +104,7 @@ impl App {
     /// Builds the application. No connection is made: a database that is down fails the first call
     /// that needs it. If it failed the start, Lambda would repeat the start for ever.
     pub fn new(settings: Settings) -> Self {
-        let Settings { pipelines, limits, state_schema, startup, edge, queue, peers: _ } = settings;
+        let Settings { pipelines, limits, state_schema, startup, edge, queue, peers } = settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
         let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
         let mut served = Vec::new();
@@ -130,6 +147,10 @@ impl App {
             admin_token: edge.admin_token,
             current_key,
             next_key,
+            peers: full_sync::join(&peers),
+            own_deployment: full_sync::own(&peers, &state_schema),
+            peer_keys: peers.keys,
+            peer_may: peers.may,
         }
     }
 
@@ -145,9 +166,12 @@ impl App {
 
     /// A new run's id, from the system's randomness.
     pub fn new_run(&self) -> RunId {
-        let mut bits = [0; 16];
-        getrandom::fill(&mut bits).expect("the system has randomness");
-        RunId::from_random(bits)
+        RunId::from_random(Self::random())
+    }
+
+    /// Random bits, from the system's randomness.
+    pub fn random() -> [u8; 16] {
+        full_sync::random()
     }
 
     /// The pipeline of that name.
@@ -186,6 +210,21 @@ impl App {
     /// The pipelines' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.served.iter().map(|served| served.pipeline.name.as_str())
+    }
+
+    /// The other deployments that full syncs copy from and to.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().map(PeerDeployment::peer)
+    }
+
+    /// The deployment of a peer's name.
+    pub fn peer(&self, name: &str) -> Result<&dyn Deployment, Fault> {
+        full_sync::named(name, &self.peers).map(|deployment| deployment as &dyn Deployment)
+    }
+
+    /// This deployment, as its peers see it; the fault says what is not set.
+    pub fn own_deployment(&self) -> Result<&OwnDeployment, Fault> {
+        self.own_deployment.as_ref().ok_or_else(full_sync::not_set_up)
     }
 
     /// The ports of a pipeline that only commands use.

@@ -3,10 +3,12 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `app` | `App`: the pipelines, the budget, the queue, and the keys that callers are checked with |
+//! | `full_sync` | the other deployments that full syncs copy from and to |
 //! | `pipeline` | joins one pipeline with its two databases and its ledger |
 //! | `terminal` | the ports that only commands use; the function is built without it |
 
 mod app;
+mod full_sync;
 mod pipeline;
 #[cfg(feature = "cli")]
 mod terminal;

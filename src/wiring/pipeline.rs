@@ -48,7 +48,7 @@ fn mark(target: &Database, state_schema: &str) -> String {
 }
 
 /// This machine's clock.
-struct SystemClock;
+pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
