@@ -36,6 +36,8 @@ pub struct Call {
     pub method: Method,
     /// The path as it was sent, without its query.
     pub path: String,
+    /// The query as it was sent, without its question mark.
+    pub query: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The body, decoded from Lambda's base64.
@@ -54,10 +56,11 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let (parts, body) = request.into_parts();
         let (method, headers, path) =
             (parts.method.clone(), parts.headers.clone(), parts.uri.path().to_owned());
+        let query = parts.uri.query().unwrap_or_default().to_owned();
         let deadline = deadline(&parts.extensions, now);
         let request = Request::from_parts(parts, body);
         let body = Bytes::from_request(request, state).await.map_err(|bad| unreadable(&bad))?;
-        Ok(Self { method, path, headers, body, now, deadline })
+        Ok(Self { method, path, query, headers, body, now, deadline })
     }
 }
 
@@ -131,6 +134,7 @@ mod tests {
         Call {
             method: Method::POST,
             path: "/".to_owned(),
+            query: String::new(),
             headers: HeaderMap::from_iter(headers),
             body: Bytes::new(),
             now: SystemTime::UNIX_EPOCH,

@@ -3,7 +3,7 @@
 //! `call` reads a request, and `auth` checks its caller, with `signature` and `secret`. Each group
 //! of routes has a file: `sync`, `schedule`, `status`, `failure`, `health`. `answer` makes the
 //! status and headers of an answer, `wire` its body, and `continuation` the part of the body about
-//! the next slice. All routes share the `door`.
+//! the next slice. All routes share the `door`. Those of other deployments, `peer`, have another.
 
 mod answer;
 mod auth;
@@ -12,6 +12,7 @@ mod continuation;
 mod door;
 mod failure;
 mod health;
+pub mod peer;
 mod schedule;
 pub mod secret;
 pub mod signature;
@@ -34,6 +35,7 @@ use crate::wiring::App;
 use answer::Answer;
 use auth::{BadCredential, Keys};
 use door::Door;
+use peer::PeerDoor;
 
 /// The largest body: Lambda takes no larger request. The default of axum is less than a failure
 /// callback may have, which holds a message and its answer in base64.
@@ -53,6 +55,7 @@ pub fn router(app: App) -> Result<Router, BadCredential> {
         .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .route(FAILURE_PATH, post(failure::failure))
         .route(HEALTH_PATH, get(health::healthz))
+        .merge(peer::routes(PeerDoor::of(&app)))
         .fallback(async || {
             Answer::refused(StatusCode::NOT_FOUND, FaultCode::NotFound, "No such path")
         })

@@ -1,6 +1,8 @@
 //! Full syncs: all tables of one deployment into another one.
 
+mod calls;
 mod copies;
 mod deployments;
+mod double;
 mod faults;
 mod restore;

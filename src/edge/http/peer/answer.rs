@@ -1,0 +1,75 @@
+//! The answers to peers. They are signed, so that a pull believes what it was given.
+
+use std::time::SystemTime;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::engine::model::call::{CallError, RefusedCall};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::{FaultCode, Remedy};
+use crate::engine::model::signature::{Nonce, PeerKeys, SIGNATURE_HEADER, sign_answer};
+
+/// Signs the answers to one call.
+pub struct Signer<'a> {
+    /// The keys.
+    pub keys: &'a PeerKeys,
+    /// The nonce of the call.
+    pub nonce: &'a Nonce,
+}
+
+impl Signer<'_> {
+    /// Answers with a value.
+    pub fn json(&self, status: StatusCode, value: &impl Serialize) -> Response {
+        let body = serde_json::to_vec(value).expect("our own shapes are JSON");
+        self.answer(status, "application/json", body.into())
+    }
+
+    /// Answers with bytes. Lambda sends other types than text as base64.
+    pub fn bytes(&self, body: Bytes) -> Response {
+        self.answer(StatusCode::OK, "application/octet-stream", body)
+    }
+
+    /// Answers with a fault.
+    pub fn fault(&self, status: StatusCode, fault: &Fault) -> Response {
+        tracing::error!(
+            code = fault.code.name(),
+            step = fault.step.name(),
+            "A peer's call failed: {}",
+            fault.chain()
+        );
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let time = now.map_or(0, |since| since.as_secs());
+        self.json(status, &RefusedCall { success: false, error: CallError::of(fault), time })
+    }
+
+    fn answer(&self, status: StatusCode, kind: &'static str, body: Bytes) -> Response {
+        let signature = sign_answer(self.keys, status.as_u16(), self.nonce, &body);
+        let signature = HeaderValue::try_from(signature).expect("digits are a header's value");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(SIGNATURE_HEADER, signature);
+        response
+    }
+}
+
+/// The status for a fault.
+pub fn status(fault: &Fault) -> StatusCode {
+    match (fault.code, fault.remedy) {
+        (FaultCode::NotAllowed, _) => StatusCode::FORBIDDEN,
+        (FaultCode::NoSession, _) => StatusCode::NOT_FOUND,
+        (FaultCode::BadCopy | FaultCode::SessionOver, _) => StatusCode::CONFLICT,
+        (FaultCode::CopyLost, _) => StatusCode::GONE,
+        (FaultCode::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
+        (FaultCode::Busy, _) => StatusCode::LOCKED,
+        (_, Remedy::Retry) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Remedy::Operator) => StatusCode::UNPROCESSABLE_ENTITY,
+        (_, Remedy::Caller) => StatusCode::BAD_REQUEST,
+        (_, Remedy::Report) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

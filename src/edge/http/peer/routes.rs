@@ -1,0 +1,172 @@
+//! The calls of peers, one after the other: who calls, what is asked, what is answered.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+use tokio::task::{JoinError, JoinHandle};
+
+use super::answer::{Signer, status};
+use super::auth::Refusal;
+use super::door::PeerDoor;
+use crate::edge::http::answer::Answer;
+use crate::edge::http::call::Call;
+use crate::engine::model::call::{BadCall, PartAddress, PeerCall};
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::manifest::PROTOCOL;
+use crate::engine::model::session::SessionId;
+use crate::jobs::full_sync::ports::{Finished, PartName};
+
+/// The time after which long work is answered with 202. Proxies wait for 30 s and longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// Handles one call of a peer.
+pub async fn peer(State(door): State<Arc<Option<PeerDoor>>>, call: Call) -> Response {
+    let Some(door) = &*door else {
+        tracing::warn!("Refused a peer's call: SYNC_REGISTRATION_KEY is not set");
+        return Answer::unauthorized();
+    };
+    let keys = &door.keys;
+    match door.check(&call).await {
+        Ok(nonce) => answer(door, &call, &Signer { keys, nonce: &nonce }).await,
+        Err(Refusal::Stranger) => Answer::unauthorized(),
+        Err(Refusal::Clock { nonce, apart }) => {
+            let signer = Signer { keys, nonce: &nonce };
+            signer.fault(StatusCode::UNAUTHORIZED, &other_time(apart))
+        }
+        Err(Refusal::Unchecked(nonce, fault)) => {
+            Signer { keys, nonce: &nonce }.fault(status(&fault), &fault)
+        }
+    }
+}
+
+async fn answer(door: &PeerDoor, call: &Call, signer: &Signer<'_>) -> Response {
+    let read = PeerCall::from_http(call.method.as_str(), &call.path, &call.query, &call.body);
+    let answered = match read {
+        Err(bad) => Err(unknown(bad)),
+        Ok(asked) => match asked.direction() {
+            Some(direction) if !door.may.directions().contains(&direction) => {
+                Err(not_allowed(direction.name()))
+            }
+            _ => act(door, asked, call, signer).await,
+        },
+    };
+    answered.unwrap_or_else(|fault| signer.fault(status(&fault), &fault))
+}
+
+async fn act(
+    door: &PeerDoor,
+    asked: PeerCall,
+    call: &Call,
+    signer: &Signer<'_>,
+) -> Result<Response, Fault> {
+    let own = &door.own;
+    let done = |()| signer.json(StatusCode::OK, &json!({ "success": true }));
+    Ok(match asked {
+        PeerCall::Hello => signer.json(StatusCode::OK, &own.hello().await?),
+        PeerCall::Describe { side, tables } => {
+            signer.json(StatusCode::OK, &own.describe(side, tables.as_deref()).await?)
+        }
+        PeerCall::Open(session) => done(own.open(&session).await?),
+        PeerCall::Standing(session) => signer.json(StatusCode::OK, &own.standing(&session).await?),
+        PeerCall::Manifest(session) => signer.bytes(own.manifest(&session).await?),
+        PeerCall::PutManifest(session) => done(own.put_manifest(&session, &call.body).await?),
+        PeerCall::Part(part) => signer.bytes(own.part(&part.session, &name(&part)).await?),
+        PeerCall::PutPart(part) => {
+            done(own.put_part(&part.session, &name(&part), call.body.clone()).await?)
+        }
+        PeerCall::End { session, end } => done(own.end(&session, end).await?),
+        PeerCall::Export { session, tables } => {
+            let (own, id) = (Arc::clone(own), session.clone());
+            let work = tokio::spawn(async move { own.export(&id, &tables).await });
+            finish(door, &session, work, call, signer).await?
+        }
+        PeerCall::Restore { session, manifest } => {
+            let (own, id) = (Arc::clone(own), session.clone());
+            let work = tokio::spawn(async move { own.restore(&id, &manifest).await });
+            finish(door, &session, work, call, signer).await?
+        }
+    })
+}
+
+/// Waits for long work, which is a task of its own: a caller that hangs up does not end it. If it
+/// takes too long, the answer is 202, and the work goes on behind it.
+async fn finish(
+    door: &PeerDoor,
+    session: &SessionId,
+    work: JoinHandle<Result<Finished, Fault>>,
+    call: &Call,
+    signer: &Signer<'_>,
+) -> Result<Response, Fault> {
+    let finished = match tokio::time::timeout(wait(call), work).await {
+        Ok(Ok(finished)) => finished?,
+        Ok(Err(panic)) => return Err(defect(panic)),
+        Err(_) => Finished::Going,
+    };
+    let status = match finished {
+        Finished::Done => StatusCode::OK,
+        Finished::Going => StatusCode::ACCEPTED,
+    };
+    Ok(signer.json(status, &door.own.standing(session).await?))
+}
+
+/// The time that an answer may take: until shortly before Lambda ends the invocation, which freezes
+/// all that goes on behind an answer.
+fn wait(call: &Call) -> Duration {
+    let left = |until: SystemTime| until.duration_since(SystemTime::now()).unwrap_or_default();
+    call.work_until().map_or(LONGEST_WAIT, left)
+}
+
+fn name(part: &PartAddress) -> PartName<'_> {
+    PartName { export: &part.export, number: part.number }
+}
+
+fn not_allowed(direction: &str) -> Fault {
+    Fault::new(
+        Step::Peer,
+        FaultCode::NotAllowed,
+        format!("This deployment does not let peers {direction}"),
+        format!("set SYNC_PEER_MAY there to {direction} or both, if peers are meant to do that"),
+    )
+}
+
+fn other_time(apart: u64) -> Fault {
+    Fault::new(
+        Step::Peer,
+        FaultCode::PeerClock,
+        format!("The call was signed {apart} s before or after the time of this deployment"),
+        "set the clock that is wrong",
+    )
+}
+
+fn unknown(bad: BadCall) -> Fault {
+    match bad {
+        BadCall::Version(version) => {
+            let version =
+                version.map_or("no version".to_owned(), |number| format!("version {number}"));
+            Fault::new(
+                Step::Peer,
+                FaultCode::PeerVersion,
+                format!(
+                    "The release {} speaks version {PROTOCOL} with peers, and the call has {version}",
+                    env!("CARGO_PKG_VERSION")
+                ),
+                "install the same release of Syncline on both deployments",
+            )
+        }
+        BadCall::Form => Fault::of_call(
+            FaultCode::BadAction,
+            "The call asks for nothing that this path does",
+            "docs/http.md lists the calls of peers",
+        ),
+    }
+}
+
+fn defect(panic: JoinError) -> Fault {
+    let hint = "report it with the log's line; what was saved stays saved";
+    Fault::new(Step::Peer, FaultCode::Defect, "The work met a defect", hint).caused_by(panic)
+}
