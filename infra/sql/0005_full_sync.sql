@@ -56,3 +56,18 @@ create unlogged table sync_nonces (
     nonce   text primary key,
     seen_at timestamptz not null default clock_timestamp()
 );
+
+-- The parts are whole tables: Supabase's API roles, to which it grants every table of `public`, must not read them.
+alter table full_sync_sessions enable row level security;
+alter table full_sync_parts enable row level security;
+alter table sync_nonces enable row level security;
+do $$
+declare
+    api_role name;
+begin
+    for api_role in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated') loop
+        execute pg_catalog.format(
+            'revoke all on full_sync_sessions, full_sync_parts, sync_nonces from %I', api_role);
+    end loop;
+end
+$$;

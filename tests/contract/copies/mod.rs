@@ -265,3 +265,13 @@ async fn a_session_that_was_cancelled_stays_so_and_its_worker_learns_it() {
         assert!(found.finished_at.is_some(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn no_state_table_is_open_to_the_roles_of_an_api() {
+    for deployment in all().await {
+        deployment.open(1).await;
+        let open = "select coalesce(string_agg(relname, ' ' order by relname), '') from pg_class \
+            where relnamespace = 'public'::regnamespace and relkind = 'r' and not relrowsecurity";
+        assert_eq!(deployment.text(open).await, "", "{}", deployment.name);
+    }
+}
