@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-
-use super::triggers::{CatalogDuties, CatalogTrigger};
 use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
@@ -12,7 +9,7 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::adapters::postgres::sql::transaction::Purpose;
-use crate::engine::model::facts::{Column, Facts, Privileges, Reference, Relation, TableFacts};
+use crate::engine::model::facts::{Facts, TableFacts};
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::table::{OWN_TABLES, TableName};
 
@@ -41,16 +38,19 @@ pub const IDENTITY: &str = "select pg_postmaster_start_time()::text || ' ' || oi
 pub const HISTORY: &str = "select pg_catalog.concat_ws(' ', s.system_identifier, c.timeline_id) \
      from pg_catalog.pg_control_system() as s, pg_catalog.pg_control_checkpoint() as c";
 
-/// The statement that returns a row for each table, with the table's facts as JSON.
+/// The statement that returns a row for each table, with the table's facts in the form in which
+/// `TableFacts` is read from JSON.
 ///
 /// - Views of all kinds, and the tables of an extension, are returned only if they are listed by
 ///   name: in the target, the tables of an extension are those of the version that is installed.
 /// - `pg_index.indimmediate` leaves out deferrable keys, which do not identify a row while they are
 ///   violated.
 /// - A collation that folds is defined by a user. The server's own collations have lower numbers.
+/// - The server's `catalog/pg_trigger.h` defines the bits of `pg_trigger.tgtype`.
 const TABLES: &str = r#"
 select n.nspname::text, c.relname::text, jsonb_build_object(
-    'kind', c.relkind,
+    'relation', case c.relkind when 'r' then 'Table' when 'p' then 'Partitioned'
+        when 'm' then 'Materialized' when 'v' then 'View' else 'Foreign' end,
     'storage', concat_ws(' ', c.oid, c.relfilenode,
         case c.relkind when 'v' then md5(pg_get_viewdef(c.oid)) end),
     'estimated_rows', greatest(c.reltuples, 0)::int8,
@@ -89,8 +89,7 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
         where k.complete),
     'references', (
         select coalesce(jsonb_agg(jsonb_build_object(
-            'schema', pn.nspname,
-            'table', pc.relname,
+            'parent', concat(quote_ident(pn.nspname), '.', quote_ident(pc.relname)),
             'deferrable', f.condeferrable,
             'columns', (select jsonb_agg(a.attname order by p.place)
                 from unnest(f.conkey) with ordinality as p(attnum, place)
@@ -113,16 +112,20 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
     'triggers', (
         select coalesce(jsonb_agg(distinct jsonb_build_object(
             'name', t.tgname,
-            'schema', fn.nspname,
+            'function_schema', fn.nspname,
             'function', p.proname,
-            'state', t.tgenabled,
-            'kind', t.tgtype)), '[]')
+            'state', case t.tgenabled when 'O' then 'Ordinary' when 'R' then 'Replica'
+                when 'A' then 'Always' else 'Disabled' end,
+            'each_row', t.tgtype & 1 <> 0,
+            'before', t.tgtype & 2 <> 0,
+            'events', jsonb_build_object('insert', t.tgtype & 4 <> 0, 'delete', t.tgtype & 8 <> 0,
+                'update', t.tgtype & 16 <> 0))), '[]')
         from pg_trigger t
         join pg_proc p on p.oid = t.tgfoid
         join pg_namespace fn on fn.oid = p.pronamespace
         where not t.tgisinternal and (t.tgrelid = c.oid or c.relkind = 'p' and t.tgrelid in (
             select relid from pg_partition_tree(c.oid)))),
-    'duties', case when c.relkind = 'p' or c.relhastriggers and exists (
+    'trigger_duties', coalesce(case when c.relkind = 'p' or c.relhastriggers and exists (
         select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal) then jsonb_build_object(
         'deferrable_keys', exists (
             select from pg_constraint k
@@ -133,18 +136,21 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
             join pg_attribute a on a.attrelid = f.confrelid and a.attnum = any (f.confkey)
             where f.confrelid = c.oid and f.contype = 'f'),
         'unlockable_parents', (
-            select coalesce(jsonb_agg(distinct jsonb_build_object('schema', pn.nspname, 'table', pc.relname)), '[]')
+            select coalesce(jsonb_agg(distinct concat(quote_ident(pn.nspname), '.', quote_ident(pc.relname))), '[]')
             from pg_constraint f
             join pg_class pc on pc.oid = f.confrelid
             join pg_namespace pn on pn.oid = pc.relnamespace
             where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and not (
                 has_schema_privilege(pn.oid, 'usage') and has_table_privilege(pc.oid, 'select')
                 and has_any_column_privilege(pc.oid, 'update') and not row_security_active(pc.oid)))) end,
-    'select', has_table_privilege(c.oid, 'select'),
-    'insert', has_table_privilege(c.oid, 'insert'),
-    'update', has_table_privilege(c.oid, 'update'),
-    'delete', has_table_privilege(c.oid, 'delete'),
-    'rows_hidden', row_security_active(c.oid)
+        '{"deferrable_keys": false, "referenced": [], "unlockable_parents": []}'),
+    'privileges', jsonb_build_object(
+        'select', has_table_privilege(c.oid, 'select'),
+        'insert', has_table_privilege(c.oid, 'insert'),
+        'update', has_table_privilege(c.oid, 'update'),
+        'delete', has_table_privilege(c.oid, 'delete'),
+        'rows_hidden', row_security_active(c.oid)),
+    'told_by_api', false
 )::text
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -233,9 +239,8 @@ pub fn read_facts(
 }
 
 fn read_table(row: &Row) -> Result<(TableName, TableFacts), PostgresError> {
-    let stored: CatalogTable = serde_json::from_str(&row.get::<String>(2))?;
     let name = TableName::new(row.get::<String>(0), row.get::<String>(1));
-    Ok((name, stored.into_model()))
+    Ok((name, serde_json::from_str(&row.get::<String>(2))?))
 }
 
 /// Returns the tables that have no row. It runs in a transaction for its time limit: a table that
@@ -274,83 +279,6 @@ fn empty_sql(tables: &[TableName]) -> String {
 fn named(tables: &[TableName], places: &[Row]) -> BTreeSet<TableName> {
     let table = |row: &Row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).cloned();
     places.iter().filter_map(table).collect()
-}
-
-/// A table in the form in which the statement `TABLES` returns it.
-#[derive(Deserialize)]
-struct CatalogTable {
-    kind: Kind,
-    storage: String,
-    estimated_rows: u64,
-    columns: Vec<Column>,
-    keys: Vec<Vec<String>>,
-    references: Vec<CatalogReference>,
-    index_starts: Vec<String>,
-    triggers: Vec<CatalogTrigger>,
-    duties: Option<CatalogDuties>,
-    #[serde(flatten)]
-    privileges: Privileges,
-}
-
-/// The letters of `pg_class.relkind`.
-#[derive(Clone, Copy, Deserialize)]
-enum Kind {
-    #[serde(rename = "r")]
-    Table,
-    #[serde(rename = "p")]
-    Partitioned,
-    #[serde(rename = "m")]
-    Materialized,
-    #[serde(rename = "v")]
-    View,
-    #[serde(rename = "f")]
-    Foreign,
-}
-
-impl Kind {
-    fn into_model(self) -> Relation {
-        match self {
-            Self::Table => Relation::Table,
-            Self::Partitioned => Relation::Partitioned,
-            Self::Materialized => Relation::Materialized,
-            Self::View => Relation::View,
-            Self::Foreign => Relation::Foreign,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct CatalogReference {
-    schema: String,
-    table: String,
-    deferrable: bool,
-    columns: Vec<String>,
-    referenced: Vec<String>,
-}
-
-impl CatalogReference {
-    fn into_model(self) -> Reference {
-        let Self { schema, table, deferrable, columns, referenced } = self;
-        Reference { columns, parent: TableName::new(schema, table), referenced, deferrable }
-    }
-}
-
-impl CatalogTable {
-    fn into_model(self) -> TableFacts {
-        TableFacts {
-            relation: self.kind.into_model(),
-            storage: self.storage,
-            columns: self.columns,
-            keys: self.keys,
-            references: self.references.into_iter().map(CatalogReference::into_model).collect(),
-            index_starts: self.index_starts,
-            estimated_rows: self.estimated_rows,
-            privileges: self.privileges,
-            triggers: self.triggers.into_iter().map(CatalogTrigger::into_model).collect(),
-            trigger_duties: self.duties.map(CatalogDuties::into_model).unwrap_or_default(),
-            told_by_api: false,
-        }
-    }
 }
 
 /// Returns the types that this database does not know. They are named as `format_type` prints them.

@@ -1,7 +1,6 @@
 //! Reads the tables of a database from its catalog.
 //!
 //! - `describe`: the facts that planning needs
-//! - `triggers`: the triggers in these facts
 //! - `agreement`: checks that a table still has the columns that the run agreed on
 //! - `sequences`: the sequences that fill columns
 //! - `sizes`: the bytes of tables on the disk
@@ -10,4 +9,3 @@ pub mod agreement;
 pub mod describe;
 pub mod sequences;
 pub mod sizes;
-mod triggers;

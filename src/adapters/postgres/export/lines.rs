@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::adapters::postgres::rows::copy_frames::push_escaped;
+
 /// A value as its type prints it, or nothing for NULL.
 pub type Value<'a> = Option<Text<'a>>;
 
@@ -27,30 +29,9 @@ pub fn text(values: &[Value<'_>], line: &mut Vec<u8>) {
             line.extend_from_slice(b"\\N");
             continue;
         };
-        let mut plain = 0;
-        for (at, byte) in value.bytes().enumerate() {
-            let Some(letter) = escaped(byte) else { continue };
-            line.extend_from_slice(&value.as_bytes()[plain..at]);
-            line.extend_from_slice(&[b'\\', letter]);
-            plain = at + 1;
-        }
-        line.extend_from_slice(&value.as_bytes()[plain..]);
+        value.bytes().for_each(|byte| push_escaped(byte, line));
     }
     line.push(b'\n');
-}
-
-/// Returns the letter that follows the backslash in the escape of a byte.
-fn escaped(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'\\' => b'\\',
-        0x08 => b'b',
-        0x0c => b'f',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x0b => b'v',
-        _ => return None,
-    })
 }
 
 /// Adds a row in COPY's CSV form. A value is quoted if it has a special character. The empty text

@@ -140,6 +140,21 @@ fn unescaped(letter: u8) -> u8 {
     }
 }
 
+/// Adds a byte of a value with the escape that COPY's text form has for it.
+pub fn push_escaped(byte: u8, text: &mut Vec<u8>) {
+    let letter = match byte {
+        b'\\' => b'\\',
+        8 => b'b',
+        12 => b'f',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        11 => b'v',
+        plain => return text.push(plain),
+    };
+    text.extend_from_slice(&[b'\\', letter]);
+}
+
 fn binary_field(row: &[u8], place: usize) -> Result<Option<&[u8]>, BadFrame> {
     let mut rest = row.get(2..).ok_or(BadFrame::Broken("a row without a field count"))?;
     for at in 0.. {

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::copy_frames::BadFrame;
+use super::copy_frames::{BadFrame, push_escaped};
 use crate::adapters::json_rows::{self, Member, Piece};
 use crate::adapters::postgres::sql;
 use crate::engine::model::shape::{MovedColumn, Shape};
@@ -71,18 +71,6 @@ fn copy_line(row: &[u8], text: &mut Vec<u8>) -> Result<(), BadFrame> {
     }
     text.push(b'\n');
     Ok(())
-}
-
-/// Adds a byte of a value as COPY's text form spells it.
-fn push_escaped(byte: u8, text: &mut Vec<u8>) {
-    let letter = match byte {
-        b'\\' => b'\\',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        plain => return text.push(plain),
-    };
-    text.extend_from_slice(&[b'\\', letter]);
 }
 
 #[cfg(test)]
