@@ -206,6 +206,17 @@ began                     what         trigger    status   rows  took
 
 #[cfg(feature = "cli")]
 #[test]
+fn a_size_that_nobody_recorded_is_unknown_and_not_zero() {
+    let mut status = well();
+    status.records.as_mut().expect("it has records").bytes = 0;
+    status.allowance.bytes = None;
+    status.forecast = None;
+    let text = crate::edge::cli::status_text(&PipelineView::of(&status));
+    assert!(text.contains("\ndatabase      of an unknown size\n"), "{text}");
+}
+
+#[cfg(feature = "cli")]
+#[test]
 fn what_is_not_known_is_said() {
     let fault = Fault::new(Step::ConnectSource, FaultCode::Unreachable, "No answer", "start it");
     let tables = [(

@@ -227,3 +227,27 @@ impl fmt::Display for TableIntent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_was_never_analyzed_is_not_called_one_of_no_rows() {
+        let first = |estimated_rows| TableIntent {
+            table: TableName::new("public", "items"),
+            cursor: None,
+            key: vec!["id".to_owned()],
+            encoding: Encoding::Binary,
+            estimated_rows,
+            intent: Intent::FirstLoad,
+            started_from: None,
+        };
+        for (estimated, expected) in
+            [(0, "first load, rows that no statistics count ("), (7, "first load, about 7 rows (")]
+        {
+            let text = first(estimated).to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+}

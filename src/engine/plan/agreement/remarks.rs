@@ -224,3 +224,15 @@ fn quoted_list<'a>(columns: impl Iterator<Item = &'a String>) -> String {
     }
     list.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_of_a_closed_cycle_names_the_table_to_alter() {
+        let note = closed_cycle(&TableName::new("shop", "items")).to_string();
+        let remedy = "alter table shop.items alter constraint ... deferrable";
+        assert!(note.contains(remedy), "{note}");
+    }
+}
