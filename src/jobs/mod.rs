@@ -11,6 +11,7 @@
 //! | [`gap::ImportGap`] | `gap import` | fills a gap from files; `plan` counts, `rehearse` tries and undoes |
 //! | [`gap::ExportGap`] | `gap sql` | says which queries export the rows of a gap |
 //! | [`export::ExportTables`] | `export` | writes the tables of one side into files |
+//! | [`full_sync::FullSync`] | `full-sync` | copies all tables from another deployment, or to one |
 //! | [`cutover::WatchSource`] | `cutover` | finds out whether anybody still writes in the source |
 //!
 //! [`FinishedRun`] is what follows a run: its metrics, and the news that people get.

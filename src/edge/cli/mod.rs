@@ -4,6 +4,7 @@ mod certificate;
 mod cutover;
 mod demo;
 mod export;
+mod full_sync;
 mod gap;
 mod local_qstash;
 mod plan;
@@ -50,6 +51,8 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Writes the tables of one side to files, as of one moment: SQL, CSV or JSON lines
     Export(export::ExportArguments),
+    /// Copies all tables from another deployment, or to one, as of one moment: all or nothing
+    FullSync(full_sync::FullSyncArguments),
     /// Fills a gap: says what to export by hand, imports CSV files, or reads a span again
     Gap(gap::GapArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
@@ -88,6 +91,7 @@ impl Arguments {
             Command::Rejects(arguments) => Work::quiet(rejects::rejects(arguments)),
             Command::Verify(arguments) => Work::quiet(verify::verify(arguments)),
             Command::Export(arguments) => Work::with_progress(export::export(arguments)),
+            Command::FullSync(arguments) => Work::quiet(full_sync::full_sync(arguments)),
             Command::Gap(arguments) => Work::with_progress(gap::gap(arguments)),
             Command::Setup(arguments) => Work::with_progress(setup::setup(arguments)),
             Command::Certificate(arguments) => Work::quiet(certificate::certificate(arguments)),

@@ -1,0 +1,142 @@
+//! The sessions of this deployment and its peers, as text and as JSON.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::edge::cli::terminal::output::{self, Exit};
+use crate::edge::text::{counted, timestamp};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::session::{Session, SessionState};
+use crate::jobs::full_sync::OwnDeployment;
+use crate::jobs::full_sync::ports::Deployment;
+use crate::wiring::App;
+
+/// Prints the peers, and whether each answers.
+pub async fn peers(app: &App, json: bool) -> Result<Exit, Fault> {
+    let own = app.own_deployment()?.hello().await?;
+    let mut rows = Vec::new();
+    let mut objects = Vec::new();
+    for peer in app.peers() {
+        let hello = app.peer(peer.name())?.hello().await;
+        let (state, version) = match &hello {
+            Ok(hello) if hello.database == own.database => ("local", hello.version.clone()),
+            Ok(hello) => ("online", hello.version.clone()),
+            Err(_) => ("offline", String::new()),
+        };
+        let error = hello.as_ref().err().map(|fault| fault.message.clone());
+        objects.push(json!({
+            "name": peer.name(), "url": peer.url().as_str(), "state": state, "version": version,
+            "may": hello.as_ref().ok().map(|hello| &hello.may), "error": error,
+        }));
+        let may = hello.as_ref().map(|hello| {
+            let names: Vec<&str> = hello.may.iter().map(|direction| direction.name()).collect();
+            names.join(", ")
+        });
+        let may = may.unwrap_or_else(|fault| fault.message.clone());
+        rows.push([peer.name().to_owned(), peer.url().to_string(), state.to_owned(), version, may]);
+    }
+    match json {
+        true => output::print_json(&Value::Array(objects)),
+        false if rows.is_empty() => {
+            println!("There is no peer: set SYNC_PEERS='name=https://sync.example.com'.");
+        }
+        false => print!("{}", output::columns(["peer", "url", "state", "version", "may"], rows)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints the sessions, the newest first.
+pub async fn list(own: &OwnDeployment, json: bool) -> Result<Exit, Fault> {
+    let sessions = own.sessions().await?;
+    if json {
+        output::print_json(&Value::Array(sessions.iter().map(object).collect()));
+        return Ok(Exit::Done);
+    }
+    let rows = sessions.iter().map(|session| {
+        [
+            session.new.id.as_str()[..8].to_owned(),
+            session.new.direction.name().to_owned(),
+            session.new.peer.clone(),
+            session.state.name().to_owned(),
+            session.phase.name().to_owned(),
+            timestamp(session.started_at),
+        ]
+    });
+    let heads = ["session", "direction", "peer", "state", "phase", "began"];
+    print!("{}", output::columns(heads, rows));
+    Ok(Exit::Done)
+}
+
+/// Prints a session.
+pub fn session(session: &Session, json: bool) -> Result<Exit, Fault> {
+    match json {
+        true => output::print_json(&object(session)),
+        false => print!("{}", text(session)),
+    }
+    Ok(match session.state {
+        SessionState::Failed => Exit::Failed,
+        SessionState::Interrupted => Exit::More,
+        SessionState::Completed | SessionState::Running | SessionState::Cancelled => Exit::Done,
+    })
+}
+
+fn text(session: &Session) -> String {
+    let mut text = format!(
+        "Full sync {}: {} {}, {} in phase {}, begun {}\n",
+        session.new.id,
+        session.new.direction.name(),
+        session.new.peer,
+        session.state.name(),
+        session.phase.name(),
+        timestamp(session.started_at),
+    );
+    if let Some(restored) = session.restored.as_ref().filter(|restored| !restored.tables.is_empty())
+    {
+        let rows = restored.tables.iter().map(|(table, count)| {
+            let numbers = [count.inserted, count.updated, count.unchanged].map(|n| n.to_string());
+            let [inserted, updated, unchanged] = numbers;
+            [table.to_string(), inserted, updated, unchanged]
+        });
+        text.push_str(&output::columns(["table", "inserted", "updated", "unchanged"], rows));
+        let rows = restored.tables.values().map(|count| count.rows()).sum();
+        text.push_str(&format!("{} are saved.\n", counted(rows, "row")));
+        if restored.verified > 0 {
+            let verified = counted(restored.verified, "row");
+            text.push_str(&format!("{verified} were compared after the write and are equal.\n"));
+        }
+    }
+    if let Some(error) = &session.error {
+        text.push_str(&format!("{}\n  {}\n", error.message, error.hint));
+    }
+    text.push_str(&refused_rows(session));
+    text
+}
+
+/// The rows that the target refused, a line each.
+pub fn refused_rows(session: &Session) -> String {
+    let refused = session.restored.iter().flat_map(|restored| &restored.refused);
+    refused
+        .map(|row| format!("  {} {}: {} {}\n", row.table, row.key.join(", "), row.code, row.reason))
+        .collect()
+}
+
+fn object(session: &Session) -> Value {
+    let time = |time: Option<SystemTime>| time.map(timestamp);
+    json!({
+        "session": session.new.id,
+        "peer": session.new.peer,
+        "role": session.new.role,
+        "direction": session.new.direction,
+        "method": session.new.method,
+        "options": session.new.options,
+        "state": session.state,
+        "phase": session.phase,
+        "progress": session.progress,
+        "restored": session.restored,
+        "error": session.error,
+        "started_at": timestamp(session.started_at),
+        "updated_at": timestamp(session.updated_at),
+        "finished_at": time(session.finished_at),
+    })
+}

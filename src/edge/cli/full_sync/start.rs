@@ -1,0 +1,219 @@
+//! Plans, begins and goes on with a session.
+
+use std::collections::BTreeMap;
+
+use super::bars::Bars;
+use super::records;
+use crate::edge::cli::terminal::output::{self, Exit};
+use crate::edge::text::{counted, megabytes};
+use crate::engine::model::budget::Budget;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::session::{
+    CopyOptions, Direction, Method, NewSession, Role, SessionId,
+};
+use crate::engine::model::table::TableName;
+use crate::engine::plan::note::Weight;
+use crate::jobs::full_sync::ports::Deployment;
+use crate::jobs::full_sync::{FullSync, OwnDeployment};
+use crate::wiring::App;
+
+#[derive(Debug, clap::Args)]
+pub struct StartArguments {
+    /// The peer, as SYNC_PEERS names it
+    peer: String,
+    /// A table, as SQL writes it; may be repeated [default: all of schema public with a key]
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
+    /// A condition on the rows of a table, such as "orders=created_at > '2026-01-01'"
+    #[arg(long = "where", value_name = "TABLE=CONDITION")]
+    filters: Vec<String>,
+    /// Send rows as they are, where the network is faster than the processor
+    #[arg(long)]
+    no_compress: bool,
+    /// Compare all rows once they are written; if one differs, nothing is saved
+    #[arg(long)]
+    verify: bool,
+    /// Write each table in a transaction of its own: a failure leaves earlier tables written
+    #[arg(long)]
+    per_table: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl StartArguments {
+    fn session(&self, direction: Direction) -> Result<NewSession, Fault> {
+        Ok(NewSession {
+            id: SessionId::from_random(App::random()),
+            peer: self.peer.clone(),
+            role: Role::Driver,
+            direction,
+            method: Method::Copy,
+            options: self.options()?,
+        })
+    }
+
+    fn options(&self) -> Result<CopyOptions, Fault> {
+        let tables: Vec<TableName> =
+            self.tables.iter().map(|text| table(text)).collect::<Result<_, _>>()?;
+        let mut filters = BTreeMap::new();
+        for text in &self.filters {
+            let Some((name, condition)) = text.split_once('=') else {
+                return Err(Fault::of_call(
+                    FaultCode::BadTable,
+                    format!("--where {text} names no table"),
+                    "write the table, `=` and the condition: \"orders=id > 100\"",
+                ));
+            };
+            filters.insert(table(name)?, condition.to_owned());
+        }
+        Ok(CopyOptions {
+            tables: (!tables.is_empty()).then_some(tables),
+            filters,
+            compress: !self.no_compress,
+            verify: self.verify,
+            per_table: self.per_table,
+        })
+    }
+}
+
+fn table(text: &str) -> Result<TableName, Fault> {
+    TableName::parse(text.trim()).map_err(|bad| {
+        let hint = "write it as SQL does: orders, sales.orders, \"Order Lines\"";
+        Fault::of_call(FaultCode::BadTable, format!("{text} is no table's name"), hint)
+            .caused_by(bad)
+    })
+}
+
+/// Prints what would be copied, and what is in the way.
+pub async fn plan(
+    app: &App,
+    direction: Direction,
+    arguments: &StartArguments,
+) -> Result<Exit, Fault> {
+    let session = arguments.session(direction)?;
+    let peer = app.peer(&session.peer)?;
+    let job = FullSync { own: app.own_deployment()?, peer, session: &session };
+    let (plan, from) = job.plan().await?;
+    let bytes = |table: &TableName| from.bytes.get(table).copied().unwrap_or(0);
+    let in_all = plan.shapes.iter().map(|shape| bytes(&shape.table)).sum::<u64>();
+    let rows = plan.shapes.iter().map(|shape| shape.estimated_rows).sum::<u64>();
+    if arguments.json {
+        let tables = plan.shapes.iter().map(|shape| {
+            serde_json::json!({
+                "table": shape.table.to_string(),
+                "rows": shape.estimated_rows,
+                "bytes": bytes(&shape.table),
+            })
+        });
+        let notes: Vec<String> = plan.notes.iter().map(ToString::to_string).collect();
+        output::print_json(&serde_json::json!({
+            "direction": direction.name(),
+            "peer": session.peer,
+            "tables": tables.collect::<Vec<_>>(),
+            "rows": rows,
+            "bytes": in_all,
+            "notes": notes,
+        }));
+    } else {
+        let lines = plan.shapes.iter().map(|shape| {
+            let name = shape.table.to_string();
+            [name, format!("about {}", shape.estimated_rows), megabytes(bytes(&shape.table))]
+        });
+        print!("{}", output::columns(["table", "rows", "size"], lines));
+        println!(
+            "{} and {} in {} would be copied.",
+            counted(rows, "row"),
+            megabytes(in_all),
+            counted(plan.shapes.len() as u64, "table")
+        );
+        for note in &plan.notes {
+            eprintln!("{note}");
+        }
+    }
+    let has_problem = plan.notes.iter().any(|note| note.weight == Weight::Problem);
+    Ok(if has_problem || plan.shapes.is_empty() { Exit::Failed } else { Exit::Done })
+}
+
+/// Begins a session and goes on until it is over.
+pub async fn start(
+    app: &App,
+    direction: Direction,
+    arguments: &StartArguments,
+) -> Result<Exit, Fault> {
+    let session = arguments.session(direction)?;
+    go_on(app, &session, arguments.json).await
+}
+
+/// Goes on with a session until it is over.
+pub async fn go_on(app: &App, session: &NewSession, json: bool) -> Result<Exit, Fault> {
+    let own = app.own_deployment()?;
+    if session.role == Role::Peer {
+        return Err(Fault::of_call(
+            FaultCode::NoSession,
+            "This full sync is driven by the other deployment",
+            "resume it there, or write a copy that is complete with `syncline full-sync apply`",
+        ));
+    }
+    let peer = app.peer(&session.peer)?;
+    let job = FullSync { own, peer, session };
+    let budget = Budget::UNLIMITED;
+    watched(own, &session.id, job.run(&budget), json).await
+}
+
+/// Writes a copy that is here into the tables.
+pub async fn apply(own: &OwnDeployment, id: &SessionId, json: bool) -> Result<Exit, Fault> {
+    let session = own.session(id).await?;
+    let Some(manifest) = &session.manifest else {
+        return Err(Fault::of_call(
+            FaultCode::CopyLost,
+            "No whole copy of this full sync is here",
+            "resume it on the deployment that drives it",
+        ));
+    };
+    watched(own, id, own.restore(id, manifest), json).await
+}
+
+/// Works at a session, draws its progress, and prints its outcome. Ctrl-C interrupts the session,
+/// which can be resumed.
+async fn watched<T>(
+    own: &OwnDeployment,
+    id: &SessionId,
+    work: impl Future<Output = Result<T, Fault>>,
+    json: bool,
+) -> Result<Exit, Fault> {
+    let mut bars = Bars::new(json);
+    let result = {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => break Some(result),
+                _ = tokio::signal::ctrl_c() => break None,
+                () = tokio::time::sleep(Bars::PAUSE) => {}
+            }
+            if let Ok(session) = own.session(id).await {
+                bars.show(&session);
+            }
+        }
+    };
+    let Some(result) = result else {
+        own.interrupt(id).await?;
+        bars.end();
+        eprintln!("Interrupted. Go on with: syncline full-sync resume {id}");
+        return Ok(Exit::Interrupted);
+    };
+    if let Ok(session) = own.session(id).await {
+        bars.show(&session);
+        bars.end();
+        if result.is_ok() {
+            return records::session(&session, json);
+        }
+        if !json && session.started_at.elapsed().is_ok() && !session.state.is_over() {
+            eprintln!("Go on with: syncline full-sync resume {id}");
+            eprint!("{}", records::refused_rows(&session));
+        }
+    }
+    result.map(|_| Exit::Done)
+}
