@@ -293,7 +293,8 @@ impl FullSync<'_> {
 
     /// Ends the session on both sides. What cannot be dropped now is swept later.
     async fn finish(&self, restored: Restored) -> Result<Driven, Fault> {
-        self.own.end(&self.session.id, SessionState::Completed).await?;
+        let completed = SessionState::Completed;
+        self.own.store.end(&self.session.id, completed, Some(&restored)).await?;
         self.end_peer(SessionState::Completed).await;
         Ok(Driven::Done(restored))
     }

@@ -170,13 +170,13 @@ pub trait CopyStore: Send + Sync {
     /// and can be resumed at once. Returns their number.
     async fn expire(&self, session: Option<&SessionId>) -> Result<u64, Fault>;
 
-    /// Ends the session for good, whoever holds it, and drops its spool. One that is over stays as
-    /// it ended.
+    /// Ends the session for good, whoever holds it, with its outcome if the other side has told it,
+    /// and drops its spool. One that is over stays as it ended.
     async fn end(
         &self,
         session: &SessionId,
         end: SessionState,
-        error: Option<&SessionError>,
+        restored: Option<&Restored>,
     ) -> Result<(), Fault>;
 
     /// Begins an export: the spool is emptied, and its parts belong to this export.

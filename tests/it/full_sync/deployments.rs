@@ -22,8 +22,7 @@ use crate::world::{Database, connect, fresh_database};
 
 /// A deployment: its database, and its part of full syncs.
 pub struct Deployed {
-    #[expect(dead_code, reason = "it looks at the statements when it is dropped")]
-    database: Database,
+    pub database: Database,
     pub client: Client,
     pub own: OwnDeployment,
 }

@@ -207,12 +207,7 @@ impl CopyStore for Double {
         unreachable!("{UNUSED}")
     }
 
-    async fn end(
-        &self,
-        _: &SessionId,
-        _: SessionState,
-        _: Option<&SessionError>,
-    ) -> Result<(), Fault> {
+    async fn end(&self, _: &SessionId, _: SessionState, _: Option<&Restored>) -> Result<(), Fault> {
         unreachable!("{UNUSED}")
     }
 

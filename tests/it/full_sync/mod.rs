@@ -6,3 +6,4 @@ mod deployments;
 mod double;
 mod faults;
 mod restore;
+mod terminal;

@@ -226,18 +226,19 @@ pub fn ending(
     schema: &str,
     session: &SessionId,
     end: SessionState,
-    error: Option<&SessionError>,
-) -> Statement {
+    restored: Option<&Restored>,
+) -> Result<Statement, PostgresError> {
     let text = format!(
         "update {}.full_sync_sessions set updated_at = clock_timestamp(), \
              completed_at = clock_timestamp(), status = $2, lease_holder = null, \
              lease_until = null, estimated_completion = null, \
-             error_code = $3, error_message = $4, error_hint = $5 \
+             error_code = null, error_message = null, error_hint = null, \
+             report = coalesce($3::jsonb, report) \
          where session_id = $1 and status = 'running'",
         sql::ident(schema)
     );
-    let [code, message, hint] = columns(error);
-    Statement::write(text, [session.as_str().into(), end.name().into(), code, message, hint])
+    let report = restored.map(serde_json::to_string).transpose()?;
+    Ok(Statement::write(text, [session.as_str().into(), end.name().into(), report.into()]))
 }
 
 /// The statement that proves that a session is still held, for the end of the transaction that

@@ -153,11 +153,15 @@ impl CopyStore for PostgresCopies {
         &self,
         session: &SessionId,
         end: SessionState,
-        error: Option<&SessionError>,
+        restored: Option<&Restored>,
     ) -> Result<(), Fault> {
-        let ending = sessions::ending(&self.schema, session, end, error);
-        let [dropping, reclaiming] = spool::dropping(&self.schema, session);
-        self.run(Purpose::Write, [ending, dropping, reclaiming], |_| Ok(())).await
+        let call = self.pool.call(Step::State, None).await?;
+        let ended = async {
+            let ending = sessions::ending(&self.schema, session, end, restored)?;
+            let [dropping, reclaiming] = spool::dropping(&self.schema, session);
+            call.run_all(Purpose::Write, [ending, dropping, reclaiming]).await.map(drop)
+        };
+        call.end(ended.await)
     }
 
     async fn begin_export(&self, session: &SessionId, export: &str) -> Result<(), Fault> {

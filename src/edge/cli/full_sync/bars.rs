@@ -39,14 +39,14 @@ impl Bars {
         bar.set_message(text(*phase, &session.progress));
     }
 
-    /// Leaves the last bar as it is.
+    /// Ends the last bar. A phase may be over before anybody looked at it.
     pub fn end(&mut self) {
         let Some((phase, bar)) = self.phase.take() else { return };
-        let message = bar.message();
-        bar.abandon();
+        let message = format!("{:.1} s", bar.elapsed().as_secs_f64());
         if !std::io::stderr().is_terminal() {
             eprintln!("{}: {message}", phase.name());
         }
+        bar.finish_with_message(message);
     }
 }
 

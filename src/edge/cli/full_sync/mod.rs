@@ -13,7 +13,6 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::session::{Direction, SessionId, SessionState};
 use crate::jobs::full_sync::OwnDeployment;
-use crate::jobs::full_sync::ports::Deployment;
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]

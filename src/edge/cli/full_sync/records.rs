@@ -26,7 +26,7 @@ pub async fn peers(app: &App, json: bool) -> Result<Exit, Fault> {
         };
         let error = hello.as_ref().err().map(|fault| fault.message.clone());
         objects.push(json!({
-            "name": peer.name(), "url": peer.url().as_str(), "state": state, "version": version,
+            "name": peer.name(), "url": peer.url(), "state": state, "version": version,
             "may": hello.as_ref().ok().map(|hello| &hello.may), "error": error,
         }));
         let may = hello.as_ref().map(|hello| {

@@ -9,9 +9,7 @@ use crate::edge::text::{counted, megabytes};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{
-    CopyOptions, Direction, Method, NewSession, Role, SessionId,
-};
+use crate::engine::model::session::{CopyOptions, Direction, Method, NewSession, Role, SessionId};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::Weight;
 use crate::jobs::full_sync::ports::Deployment;

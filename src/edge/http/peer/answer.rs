@@ -34,12 +34,12 @@ impl Signer<'_> {
 
     /// Answers with a fault.
     pub fn fault(&self, status: StatusCode, fault: &Fault) -> Response {
-        tracing::error!(
-            code = fault.code.name(),
-            step = fault.step.name(),
-            "A peer's call failed: {}",
-            fault.chain()
-        );
+        let (code, step, chain) = (fault.code.name(), fault.step.name(), fault.chain());
+        // A driver asks how a session stands before it has opened it.
+        match fault.remedy {
+            Remedy::Caller => tracing::info!(code, step, "Refused a peer's call: {chain}"),
+            _ => tracing::error!(code, step, "A peer's call failed: {chain}"),
+        }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let time = now.map_or(0, |since| since.as_secs());
         self.json(status, &RefusedCall { success: false, error: CallError::of(fault), time })

@@ -1,0 +1,143 @@
+//! `syncline full-sync` between two deployments that are processes of their own, over real HTTP.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::deployments::Deployments;
+use super::double::KEY;
+use crate::world::dice::{Dice, seed};
+use crate::world::killable::Killable;
+
+const DOCS: &str = "create table docs (id int primary key, body text)";
+
+const FILLED: &str = "\
+    insert into docs select m, string_agg(md5((m * 7919 + n)::text), '') \
+    from generate_series(1, 300) as m, generate_series(1, 3000) as n group by m";
+
+/// The terminal of one deployment, and the function of the other one.
+struct Two {
+    both: Deployments,
+    peer: Killable,
+}
+
+fn settings(database: &str) -> BTreeMap<String, String> {
+    let all = [
+        ("TARGET_DATABASE_URL", database),
+        ("SYNC_REGISTRATION_KEY", KEY),
+        ("SYNC_ADMIN_TOKEN", "sixteen-letters!"),
+        ("SYNC_PEER_MAY", "both"),
+    ];
+    all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+impl Two {
+    async fn with(schema: &str, more: &[(&str, &str)]) -> Self {
+        let both = Deployments::with(schema).await;
+        let peer = Killable::start(&settings(&both.there.database.url), more);
+        Self { both, peer }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+        command.arg("full-sync").args(arguments).env_clear();
+        command.envs(settings(&self.both.here.database.url));
+        command.env("SYNC_PEERS", format!("there={}", self.peer.url));
+        command.env("APP_URL", "http://127.0.0.1:1");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end: exit code, stdout, stderr.
+    async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        let output = command.output().await.expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        (code, text(&output.stdout), text(&output.stderr))
+    }
+}
+
+#[tokio::test]
+async fn a_person_sees_the_peer_plans_pulls_and_pushes() {
+    let two = Two::with(DOCS, &[]).await;
+    two.both.there.sql(FILLED).await;
+    let (code, peers, _) = two.run(&["peers"]).await;
+    assert!(code == 0 && peers.contains("there") && peers.contains("online"), "{peers}");
+    let (code, plan, _) = two.run(&["plan", "pull", "there"]).await;
+    assert!(code == 0 && plan.contains("public.docs"), "{plan}");
+    let (code, out, errors) = two.run(&["pull", "there", "--verify"]).await;
+    assert_eq!(code, 0, "{out}{errors}");
+    assert!(out.contains("300 rows are saved."), "{out}");
+    assert!(out.contains("300 rows were compared after the write and are equal."), "{out}");
+    two.both.assert_equal(&["docs"]).await;
+    two.both.here.sql("update docs set body = 'new' where id = 7").await;
+    let (code, out, errors) = two.run(&["push", "there", "--json"]).await;
+    assert_eq!(code, 0, "{errors}");
+    let outcome: Value = serde_json::from_str(&out).expect("one JSON object");
+    assert_eq!(outcome["restored"]["tables"]["public.docs"]["updated"], 1, "{outcome}");
+    two.both.assert_equal(&["docs"]).await;
+    let (_, list, _) = two.run(&["list"]).await;
+    assert_eq!(list.lines().count(), 3, "{list}");
+}
+
+#[tokio::test]
+async fn what_the_peer_does_not_allow_is_told_with_the_setting() {
+    let two = Two::with(DOCS, &[("SYNC_PEER_MAY", "pull")]).await;
+    two.both.here.sql(FILLED).await;
+    let (code, _, errors) = two.run(&["push", "there"]).await;
+    assert!(code == 1 && errors.contains("SYNC_PEER_MAY"), "{errors}");
+    assert!(two.both.there.rows("docs").await.starts_with("0 "));
+}
+
+#[tokio::test]
+async fn refused_rows_are_listed_with_their_reasons() {
+    let two = Two::with(DOCS, &[]).await;
+    two.both.here.sql(FILLED).await;
+    two.both.there.sql("alter table docs add check (id <> 99)").await;
+    let (code, _, errors) = two.run(&["push", "there"]).await;
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("1 row of public.docs"), "{errors}");
+    assert!(errors.contains("syncline full-sync resume"), "{errors}");
+    assert!(two.both.there.rows("docs").await.starts_with("0 "));
+}
+
+#[tokio::test]
+async fn either_process_may_be_killed_and_the_session_is_resumed() {
+    let mut dice = Dice::new(seed());
+    let two = Two::with(DOCS, &[]).await;
+    two.both.there.sql(FILLED).await;
+    let mut session: Option<String> = None;
+    for round in 0..6_u32 {
+        let arguments = match &session {
+            None => vec!["pull", "there", "--no-compress"],
+            Some(id) => vec!["resume", id.as_str()],
+        };
+        let mut child = tokio::process::Command::from(two.command(&arguments))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        tokio::time::sleep(Duration::from_millis(20 + dice.roll(100 << round))).await;
+        match round % 2 {
+            0 => child.kill().await.expect("it is killed"),
+            _ => two.peer.restart(&[]),
+        }
+        let _ = child.wait().await;
+        // The end of a lease is waited for in no test.
+        let (_, list, _) = two.run(&["list", "--json"]).await;
+        let sessions: Value = serde_json::from_str(&list).expect("a list");
+        session = sessions[0]["session"].as_str().map(str::to_owned);
+        for side in [&two.both.here, &two.both.there] {
+            let _not_there_yet = side.own.clear_stuck().await;
+        }
+    }
+    let id = session.expect("one of six rounds has begun a session");
+    let (code, out, errors) = two.run(&["resume", &id]).await;
+    let is_over = errors.contains("session_over") || errors.contains("is over: completed");
+    assert!(code == 0 || is_over, "{out}{errors}");
+    two.both.assert_equal(&["docs"]).await;
+}
