@@ -23,7 +23,7 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
@@ -32,6 +32,7 @@ const SECTIONS: [(&str, Section); 9] = [
     ("verify", verify::measure),
     ("quiet", quiet::measure),
     ("rest", rest::measure),
+    ("journey", rest::journey::measure),
     ("function", function::measure),
 ];
 

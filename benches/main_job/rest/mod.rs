@@ -2,10 +2,13 @@
 //! against one GET and one POST of the same bytes, and nothing changed; with the memory of all of
 //! them, and the calls.
 //!
+//! `journey` counts the calls of the usual schema's way from its first load to the cutover.
+//!
 //! The tests' stand-in for PostgREST runs in this process, so that neither its time nor its memory
 //! is the program's; product and floor both wait for it.
 
 mod floor;
+pub mod journey;
 #[path = "../../../tests/it/world/postgrest/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it than a measurement does")]
 mod postgrest;
@@ -183,16 +186,27 @@ impl<'a> Project<'a> {
         side: Side,
         rows: u32,
     ) -> Self {
-        server.create(name);
-        server.run(name, include_str!("../orders.sql"));
-        server.run(name, &App::project_sql(side, "public"));
-        server.run(name, floor::UPSERT);
         let fill =
             "insert into orders select * from new_orders(1, ROWS, '2024-01-01 00:00+00', 31)";
-        server.run(name, &fill.replace("ROWS", &rows.to_string()));
-        server.run(name, "vacuum (freeze, analyze) orders");
+        let sql = [
+            include_str!("../orders.sql"),
+            &App::project_sql(side, "public"),
+            floor::UPSERT,
+            &fill.replace("ROWS", &rows.to_string()),
+            "vacuum (freeze, analyze) orders",
+        ];
+        Self::with(runtime, server, name, &sql)
+    }
+
+    /// A database behind an API, in which some SQL was run.
+    fn with(runtime: &Runtime, server: &'a Server, name: &'static str, sql: &[&str]) -> Self {
+        server.create(name);
         let database = Database { url: server.url(name) };
+        // The stand-in makes the roles that the SQL may name.
         let api = runtime.block_on(Standin::over(&database));
+        for text in sql {
+            server.run(name, text);
+        }
         Self { server, name, api }
     }
 

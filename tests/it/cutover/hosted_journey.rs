@@ -12,47 +12,15 @@ use crate::world::pair::Pair;
 use crate::world::pooler::Pooler;
 use crate::world::{connect, fresh_database_on};
 
-const SCHEMA: &str = "\
-    create schema auth; \
-    create table auth.users (id uuid primary key, email text not null); \
-    create schema billing; \
-    create table billing.plans (code text primary key, price numeric not null); \
-    create table profiles (id uuid primary key references auth.users, name text, \
-        plan text references billing.plans, updated_at timestamptz not null default now()); \
-    create table folders (id uuid primary key, parent uuid references folders, name text, \
-        updated_at timestamptz not null default now()); \
-    create table tracks (list int, pos int, id int primary key, \
-        updated_at timestamptz not null default now(), unique (list, pos)); \
-    create function touch() returns trigger language plpgsql as \
-        $$ begin new.updated_at := now(); return new; end $$; \
-    create trigger touch before update on profiles for each row execute function touch(); \
-    create trigger touch before update on folders for each row execute function touch(); \
-    create trigger touch before update on tracks for each row execute function touch();";
+const SCHEMA: &str = include_str!("../../data/journey/schema.sql");
 
 /// A rule that the source does not have.
 const RULE: &str = "alter table profiles add constraint short check (length(name) < 20)";
 
-const ROWS: &str = "\
-    insert into billing.plans values ('free', 0), ('pro', 9.90); \
-    insert into auth.users select md5('u' || n)::uuid, n || '@example.com' \
-        from generate_series(1, 1200) n; \
-    insert into profiles select md5('u' || n)::uuid, 'n' || n, \
-        case when n % 2 = 0 then 'pro' else 'free' end, timestamptz '2026-01-01' + n * interval '1 s' \
-        from generate_series(1, 1200) n; \
-    update profiles set name = 'a name that is far too long' where id = md5('u7')::uuid; \
-    insert into folders select md5('f' || n)::uuid, \
-        case when n > 1 then md5('f' || 1 + (n * 7919) % (n - 1))::uuid end, 'f' || n \
-        from generate_series(1, 1500) n; \
-    insert into tracks select 1, n, n from generate_series(1, 1200) n";
+const ROWS: &str = include_str!("../../data/journey/rows.sql");
 
 /// Every position moves on by one, a child comes with its parents, and rows change.
-const CHANGES: &str = "\
-    begin; update tracks set pos = pos + 100000; update tracks set pos = pos - 99999; \
-    insert into tracks values (1, 1, 0); commit; \
-    insert into auth.users values (md5('new')::uuid, 'new@example.com'); \
-    insert into billing.plans values ('team', 29); \
-    insert into profiles values (md5('new')::uuid, 'new', 'team'); \
-    update folders set name = name || '!' where name like 'f1%'";
+const CHANGES: &str = include_str!("../../data/journey/changes.sql");
 
 const TABLES: [&str; 3] = ["profiles", "folders", "tracks"];
 

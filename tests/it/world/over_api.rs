@@ -12,13 +12,7 @@ use super::postgrest::Standin;
 use super::servers::not_tested;
 
 /// The statement that grants everything that tests make to the service role.
-pub const GRANTS: &str = "do $$ declare own name; begin \
-    for own in select nspname from pg_namespace where nspname !~ '^pg_|^information_schema$' loop \
-        execute format('grant usage on schema %I to service_role; \
-            grant all on all tables in schema %1$I to service_role; \
-            grant all on all sequences in schema %1$I to service_role; \
-            grant execute on all functions in schema %1$I to service_role', own); \
-    end loop; end $$";
+pub const GRANTS: &str = include_str!("../../data/grants.sql");
 
 /// The databases that the function reaches over an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
