@@ -1,5 +1,5 @@
-//! Finds the rows above others in their own table, by keys alone: a tree is walked up in the
-//! source, in one statement, however high it is.
+//! Finds the rows above others in their own table, by keys alone. One statement walks up the tree
+//! in the source, however high the tree is.
 
 use super::connection::session::Session;
 use super::fault::PostgresError;
@@ -12,13 +12,14 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::Ancestors;
 
-/// Has each row looked up by its index. Each step of the walk finds few rows; but the planner takes
-/// it for ten times as many as the walk began with, and would read the whole table for each.
+/// The settings that let each row be found by its index. Each step of the walk finds few rows. But
+/// the planner expects ten times as many as the walk began with, and would read the whole table for
+/// each step.
 const BY_INDEX: &str = "set local enable_hashjoin = off; set local enable_mergejoin = off; \
     set local enable_seqscan = off";
 
-/// Returns a pair of keys for each row that points to another one of its table, on the way up from
-/// the rows that were asked for.
+/// Returns a pair of keys, child and parent, for each row that points to another row of its table,
+/// from the given rows upwards.
 pub async fn ancestors(
     session: &Session,
     ask: &Ancestors<'_>,
@@ -42,7 +43,7 @@ pub async fn ancestors(
     Ok(rows.into_iter().map(|row| pair(&row)).collect())
 }
 
-/// The statement; its parameters are the keys, an array a column.
+/// The statement that walks up. Its parameters are the keys, an array for each column.
 fn ancestors_sql(ask: &Ancestors<'_>) -> String {
     let Ancestors { shape, references, .. } = *ask;
     let places = || 0..shape.key.len();
@@ -88,7 +89,7 @@ fn ancestors_sql(ask: &Ancestors<'_>) -> String {
     )
 }
 
-/// The rows that a row `c` points to, by each of the foreign keys.
+/// The subquery of the rows to which a row `c` points, by each of the foreign keys.
 fn parents(shape: &Shape, references: &[Reference]) -> String {
     let filter = shape.filter.as_deref().map(sql::condition);
     let rows = sql::rows_of(&shape.table, shape.source);
@@ -103,8 +104,8 @@ fn parents(shape: &Shape, references: &[Reference]) -> String {
     by.collect::<Vec<_>>().join(" union all ")
 }
 
-/// A key column to find rows by. The operators of a type of the database's own are out of sight
-/// under the pinned `search_path`; its text is compared then.
+/// The expression by which rows are found by a key column. Under the pinned `search_path` a type
+/// that the database defines has no operators, so its text is compared.
 fn key_of(shape: &Shape, row: &str, name: &str) -> String {
     let quoted = format!("{row}.{}", sql::ident(name));
     if is_native(shape, name) { quoted } else { format!("{quoted}::text") }

@@ -1,24 +1,25 @@
-//! Postgres, as the side that is read and as the side that is written and holds our state.
+//! A Postgres database, as the source that is read, or as the target that is written and holds our
+//! state.
 //!
-//! Everything here works through a transaction pooler: each call is one transaction that begins
-//! with its own settings, statements are unnamed, and nothing is left in the session. The one
-//! exception is COPY, which the driver prepares under a name; the name lives and is closed inside
-//! the same transaction. Behind an API a call is a script that one function runs.
+//! All of this works through a transaction pooler: each call is one transaction that begins with
+//! its own settings, statements are unnamed, and nothing is left in the session. The one exception
+//! is COPY, which the driver prepares under a name; the name is opened and closed inside the same
+//! transaction. Behind an API a call is a script that one function runs.
 //!
-//! From the top, where nothing names what stands above it:
+//! The folders and files, from the top. None uses one that stands above it:
 //!
 //! - `source`, `target`, `ledger`, `cutover`, `rehearse`: the ports, each method one transaction
 //! - `copies`: full syncs: their sessions, their spool, and the transaction that writes a copy
 //! - `pages`: a transaction with pages of several tables
 //! - `commit`: the transactions that write under the lease
-//! - `refusals`: which rows of a page cannot go in; `read`: one page of a scan
+//! - `refusals`: finds the rows of a page that cannot be written; `read`: reads one page
 //! - `state`: our tables
-//! - `survey`: the look at all tables before a run; `export`: a whole side into files
-//! - `certificate`: what a server presents
+//! - `survey`: the facts about all tables before a run; `export`: writes a whole side into files
+//! - `certificate`: the certificates of a server
 //! - `digests`: the comparisons, a port that source and target share; `compare`: their statements
-//! - `apply`: a page's rows into their table
-//! - `catalog`: what the tables are
-//! - `connection`: a database in use; `script`: a transaction behind an API
+//! - `apply`: writes a page's rows into their table
+//! - `catalog`: reads the tables from the catalog
+//! - `connection`: a connection to a database; `script`: a transaction behind an API
 //! - `fault`: errors, and who must act; `rows`: the bytes of rows; `sql`: the text of statements
 
 mod ancestors;

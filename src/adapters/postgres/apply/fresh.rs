@@ -1,7 +1,7 @@
-//! Writes a page into a table that was empty when its scan began: no row is compared with one that
-//! is there. A row that is there already (it was updated on the source during the scan, or somebody
-//! else writes here) ends the attempt, not the transaction; so does row-level security, which COPY
-//! refuses to work under.
+//! Writes a page into a table that was empty when its scan began, without comparing its rows with
+//! the table's. A row that exists already ends the attempt, but not the transaction: it was updated
+//! on the source during the scan, or somebody else writes into the table. Row-level security ends
+//! the attempt too, because COPY refuses to work under it.
 
 use tokio_postgres::error::SqlState;
 

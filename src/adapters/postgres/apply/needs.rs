@@ -1,5 +1,5 @@
-//! The needs of staged rows: each waits for another row that is not in the target yet, or that has
-//! to give up a unique value first. The other row may be staged, too.
+//! The needs of staged rows. A row waits for another one that is not in the target yet, or that has
+//! to give up a unique value first. The other row may be staged too.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use crate::adapters::postgres::sql::row::Row;
 /// A need of a staged row.
 #[derive(Clone, Debug)]
 pub struct Need {
-    /// The place of the row in its page, counted from 1.
+    /// The position of the row in its page, counted from 1.
     pub place: i64,
-    /// The place of the staged row that it waits for; none where no staged row helps.
+    /// The position of the staged row for which it waits, if a staged row can help.
     pub helper: Option<i64>,
-    /// The values that it waits for, as the server shows them.
+    /// The values for which it waits, as the server shows them.
     pub shown: String,
 }
 
@@ -23,8 +23,8 @@ impl Need {
     }
 }
 
-/// Finds the rows that wait in vain: those that wait for a row which nobody has, and those that
-/// wait for one of them. Each comes with the place, in the list, of the need that is not met.
+/// Finds the rows that wait in vain: those that wait for a row which does not exist, and those that
+/// wait for one of them. Each comes with the index, in the list, of the need that is not met.
 pub fn in_vain<R: Ord + Copy>(needs: &[(R, Option<R>)]) -> BTreeMap<R, usize> {
     let mut waiting: BTreeMap<R, Vec<usize>> = BTreeMap::new();
     let (mut vain, mut left) = (BTreeMap::new(), Vec::new());

@@ -14,9 +14,10 @@ use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 
-/// Makes the stage behind a savepoint, and gives the statements that stage a part and write what
-/// differs; the last tells the counts. All parts are staged in one table: each that is made and
-/// dropped keeps its locks to the transaction's end, and a server has room for some thousands.
+/// Creates the stage behind a savepoint, and returns the statements that stage a part and write the
+/// rows that differ; the last one returns the counts. All parts are staged in one table: a table
+/// that is created and dropped keeps its locks until the transaction ends, and a server has room
+/// for some thousands of locks.
 pub async fn of_page(
     session: &Session,
     shape: &Shape,
@@ -35,8 +36,8 @@ pub async fn of_page(
     Ok(ScriptParts { steps, page: json_page::members(&page.bytes), halving, read: tally })
 }
 
-/// The statements that write what differs of the staged rows, and refuse them where a trigger
-/// dropped one without a word.
+/// The statements that write the staged rows that differ, and refuse them if a trigger dropped one
+/// without an error.
 pub fn writing_staged(shape: &Shape) -> [Step; 3] {
     let expected = merge::expected_in_settings(shape);
     [

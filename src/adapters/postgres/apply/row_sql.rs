@@ -4,9 +4,9 @@ use crate::adapters::postgres::sql;
 use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::shape::Shape;
 
-/// A row of the page, `s`, is to be written over the one in the table, `t`: the two are not the
-/// same, or the table's is marked as gone. Where the newest wins, a newer row loses its mark and
-/// nothing else.
+/// The condition that a row of the page, `s`, is written over the row in the table, `t`: the two
+/// differ, or the table's is marked as deleted. If the newest row wins, a newer row in the table
+/// only loses its mark.
 pub fn differs(shape: &Shape) -> String {
     let moved = || shape.columns.iter().map(|column| column.name.as_str());
     let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
@@ -26,7 +26,7 @@ pub fn differs(shape: &Shape) -> String {
     }
 }
 
-/// The new row is no older than the one in the table, `t`; none where that does not matter.
+/// The condition that the new row is not older than the row in the table, `t`, if the newest wins.
 pub fn is_newer(shape: &Shape, new: &str) -> Option<String> {
     let stamp = sql::ident(shape.newest_by()?);
     Some(format!("(t.{stamp} is null or {new}.{stamp} >= t.{stamp})"))
@@ -51,7 +51,7 @@ pub fn same_key(shape: &Shape, one: &str, other: &str) -> String {
     pairs.join(" and ")
 }
 
-/// A name that no moved column has, quoted: the stem, lengthened where one has it.
+/// Returns a quoted name that no moved column has: the stem, with a longer end if that is needed.
 pub fn unused_name(shape: &Shape, stem: &str) -> String {
     let mut name = String::from(stem);
     while shape.place(&name).is_some() {
@@ -60,13 +60,13 @@ pub fn unused_name(shape: &Shape, stem: &str) -> String {
     sql::ident(&name)
 }
 
-/// Values as the server shows them in such a sentence: as their types print them.
+/// The expression of values as the server's messages show them: as their types print them.
 pub fn shown<'a>(values: impl Iterator<Item = String> + 'a) -> String {
     let printed: Vec<String> = values.map(|value| format!("pg_catalog.concat({value})")).collect();
     format!("pg_catalog.concat_ws(', ', {})", printed.join(", "))
 }
 
-/// The column that says which row of the page a staged row is.
+/// The column that holds the position of a staged row in its page.
 pub fn place(shape: &Shape) -> String {
     unused_name(shape, "syncline_place")
 }

@@ -53,16 +53,17 @@ const UNIQUE_INDEXES: &str = "\
 
 /// A unique index and how its values are freed.
 pub struct Unique {
-    /// The index's name, which is the constraint's.
+    /// The name of the index, which is that of its constraint.
     pub name: String,
     index: i64,
     /// The parts that it compares: columns and expressions.
     parts: Vec<String>,
     /// The parts as the server's messages name them.
     named: Vec<String>,
-    /// The rows that it covers; none for all.
+    /// The condition of a partial index.
     condition: Option<String>,
-    /// The column that is set, and to what; none where nothing can be.
+    /// The column that frees a value, and the value that it is set to. There is none if no column
+    /// can be set.
     freed: Option<(String, String)>,
 }
 
@@ -89,7 +90,7 @@ pub async fn uniques(session: &Session, shape: &Shape) -> Result<Vec<Unique>, Po
     Ok(uniques)
 }
 
-/// Frees the values of those holders that the staged page brings anew. Gives how many they were.
+/// Frees the values of the holders that the staged page writes anew. Returns the number of holders.
 pub async fn free(
     session: &Session,
     shape: &Shape,
@@ -213,7 +214,7 @@ impl Unique {
         )
     }
 
-    /// The words of the server about such a row, before and behind its values.
+    /// The server's message about such a row, before and after its values.
     pub fn refusal_words(&self) -> (String, String) {
         let (name, named) = (&self.name, self.named.join(", "));
         let start =

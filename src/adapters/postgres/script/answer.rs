@@ -11,16 +11,16 @@ use crate::adapters::postgres::sql::row::Row;
 
 /// The answer of a statement.
 pub enum Answer {
-    /// Its rows.
+    /// The rows.
     Rows(Vec<Row>),
-    /// The value, unread.
+    /// The JSON value, which is not parsed.
     Json(Bytes),
-    /// The number of rows that it wrote.
+    /// The number of rows that the statement wrote.
     Number(u64),
 }
 
 impl Answer {
-    /// The rows; a statement that only writes gives none.
+    /// Returns the rows. A statement that only writes returns none.
     pub fn into_rows(self) -> Vec<Row> {
         match self {
             Self::Rows(rows) => rows,
@@ -29,47 +29,47 @@ impl Answer {
     }
 }
 
-/// An answer, unread.
+/// An answer that is not parsed.
 #[derive(Clone, Debug)]
 pub struct RawAnswer {
     bytes: Bytes,
 }
 
 impl RawAnswer {
-    /// The answer that is a part of another one.
+    /// Returns an answer that is a part of another one.
     pub fn within(whole: &Bytes, part: &RawValue) -> Self {
         Self { bytes: whole.slice_ref(part.get().as_bytes()) }
     }
 
-    /// An answer that was put together here.
+    /// Returns an answer that this program has put together.
     pub fn made(text: String) -> Self {
         Self { bytes: text.into() }
     }
 
-    /// Its bytes, which are JSON.
+    /// Returns the bytes of the answer, which are JSON.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Says whether two answers are the same to the letter.
+    /// Says whether two answers are equal in every byte.
     pub fn is_same(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 
-    /// Its text.
+    /// Returns the text of the answer.
     pub fn get(&self) -> &str {
         std::str::from_utf8(&self.bytes).expect("it was a part of a text")
     }
 }
 
-/// The answer of a statement that stands alone and was refused.
+/// The answer of a refused statement that runs outside of the transaction.
 #[derive(Deserialize)]
 pub struct Alone {
     /// The refusal.
     pub refused: RefusedBody,
 }
 
-/// A refusal as the function tells it.
+/// A refusal in the form in which the function returns it.
 #[derive(Deserialize)]
 pub struct RefusedBody {
     code: String,
@@ -83,7 +83,7 @@ pub struct RefusedBody {
 }
 
 impl RefusedBody {
-    /// The refusal as the adapter knows it.
+    /// Returns the refusal in the adapter's form.
     pub fn into_model(self) -> Refused {
         let Self { code, message, detail, schema, table, column, constraint, context } = self;
         // The last line introduces the statement; it is in the server's language.
@@ -96,7 +96,7 @@ impl RefusedBody {
     }
 }
 
-/// The function answered something else than it was asked for.
+/// The error of an answer that has not the form of the request.
 pub fn unreadable(what: &str) -> PostgresError {
     PostgresError::Answer(format!("expected {what}"))
 }

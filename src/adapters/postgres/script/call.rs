@@ -20,17 +20,18 @@ const FUNCTION: &str = "syncline_run";
 pub struct Call<'a> {
     /// The statements.
     pub steps: &'a [Arc<Step>],
-    /// The pages they take: JSON rows, without the brackets around them.
+    /// The pages of the statements: JSON rows, without the brackets around them.
     pub pages: &'a [Bytes],
     /// The effects of the statements are kept.
     pub keep: bool,
-    /// They are for writing: if they are kept, a call that may have been done is not made again.
+    /// The statements write. If their effects are kept, a call that may have succeeded is not
+    /// repeated.
     pub writes: bool,
 }
 
 /// The answer of the function.
 pub struct Answered {
-    /// An answer a statement, up to the one that was refused.
+    /// The answers of the statements, up to the one that was refused.
     pub answers: Vec<RawAnswer>,
     /// The effects of the statements were kept.
     pub kept: bool,
@@ -46,8 +47,7 @@ struct Body<'a> {
     failed: Option<RefusedBody>,
 }
 
-/// Gives each step that has a page its place among the pages. A page that several steps work is
-/// sent once.
+/// Sets the index of each step's page. A page that several steps work on is sent once.
 pub fn with_pages<'a>(
     steps: Vec<Arc<Step>>,
     of_steps: impl Iterator<Item = Option<&'a Bytes>>,
@@ -108,14 +108,15 @@ fn read(rows: &Bytes) -> Option<Answered> {
     apart.next().is_none().then_some(Answered { answers, kept, failed })
 }
 
-/// The API left out rows behind the first ones, without a word.
+/// The error of an API that silently left out rows after the first ones.
 fn lacks_last_row(rows: &Bytes) -> bool {
     let parts = serde_json::from_slice::<Vec<&RawValue>>(rows);
     let last = parts.ok().and_then(|parts| parts.last().copied());
     last.is_some_and(|last| serde_json::from_str::<Body>(last.get()).is_err())
 }
 
-/// An error of the API; a refusal of the database behind it is a refusal like any other.
+/// Returns the error of an API's answer. A refusal of the database behind it is a refusal like any
+/// other.
 fn of_api(error: ApiError) -> PostgresError {
     match error.failure {
         Failure::Refused { code, message, detail } if is_sqlstate(&code) => {
@@ -140,7 +141,7 @@ fn is_sqlstate(code: &str) -> bool {
     code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
 }
 
-/// A copy of the error for each caller who waits for an answer of a call that failed.
+/// Copies the error of a failed call, for each caller that waits for an answer.
 pub fn shared(error: &PostgresError) -> PostgresError {
     match error {
         PostgresError::Api(error) => PostgresError::Api(error.clone()),
@@ -151,7 +152,7 @@ pub fn shared(error: &PostgresError) -> PostgresError {
     }
 }
 
-/// The error of a statement behind one that was refused.
+/// The error of a statement that follows a refused one.
 pub fn aborted() -> PostgresError {
     PostgresError::Refused(Box::new(Refused {
         code: SqlState::IN_FAILED_SQL_TRANSACTION,

@@ -1,6 +1,6 @@
-//! A page and its halves in one call: a part that is refused is listed with its refusal, and does
-//! not end the transaction. Only the parts that went in stay in the script. So an attempt that
-//! failed is made once, and its refusal, which may name a time, is not compared with another one.
+//! Tries a page and its halves in one call. A part that is refused is listed with its refusal, and
+//! does not end the transaction. Only the accepted parts stay in the script. So a failed attempt
+//! runs once, and its refusal, which may name a time, is not compared with that of a second run.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -14,15 +14,15 @@ use crate::adapters::postgres::sql::statement::Gives;
 
 /// A part that was tried.
 pub struct Part {
-    /// Its first and its last row.
+    /// The positions of the part's first and last row.
     pub range: (usize, usize),
-    /// The answer of its last statement, or its refusal.
+    /// The answer of the part's last statement, or the refusal of the part.
     pub outcome: Result<Answer, Box<Refused>>,
 }
 
 impl Script {
-    /// Runs statements for parts of a page, a JSON array's members. Gives the outcome of each part
-    /// that was tried, in the order of the page.
+    /// Runs statements for parts of a page, which are members of a JSON array. Returns the outcome
+    /// of each part that was tried, in the order of the page.
     pub async fn in_parts(&self, parts: Parts, page: Bytes) -> Result<Vec<Part>, PostgresError> {
         let step = Step { parts: Some(parts.clone()), ..Step::new(String::new(), Gives::Json) };
         let slot = self.write(step, Some(page), Listener::Somebody);
@@ -75,7 +75,7 @@ impl PartAnswer {
 }
 
 impl State {
-    /// Replaces the statement that tried all parts by one of those that went in, with their answer.
+    /// Replaces the statement that tried all parts by one for the accepted parts, with its answer.
     fn keep_parts(&mut self, slot: &Slot, parts: Parts, accepted: &[PartAnswer]) {
         let is_it = |statement: &ScriptStatement| std::sync::Arc::ptr_eq(&statement.answer, slot);
         let Some(at) = self.statements.iter().position(is_it) else { return };

@@ -1,5 +1,5 @@
-//! Renews the lease while a transaction is run from its beginning again and again: what each of
-//! these runs has renewed is undone with it.
+//! Renews the lease while a transaction is run from its beginning again and again. Each of these
+//! runs is undone, and its own renewal with it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::statement::{Gives, Statement};
 use crate::adapters::postgres::sql::transaction::{self, Purpose};
 
-/// Below half of the shortest lease that can be set, and rare beside calls that take as long.
+/// The time between two renewals: less than half of the shortest lease that can be set, and long
+/// beside the time of a call.
 const AFTER: Duration = Duration::from_secs(2);
 
 /// The statement that renews the lease, and the time of its last run.
@@ -21,13 +22,13 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// A statement that gives a row if the lease is still ours, and renews it. The transaction has
-    /// just run it.
+    /// Begins with the statement that renews the lease, and returns a row if the lease is still
+    /// ours. The transaction has just run it.
     pub fn new(proof: Statement) -> Self {
         Self { proof: Arc::new(proof.into()), last: Instant::now() }
     }
 
-    /// The statement, if it is time to run it; the time counts anew then.
+    /// Returns the statement if it is time to run it. The next time is counted from then.
     pub fn due(&mut self) -> Option<Arc<Step>> {
         if self.last.elapsed() < AFTER {
             return None;

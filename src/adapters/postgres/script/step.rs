@@ -1,4 +1,4 @@
-//! A statement of a script, as our function takes it.
+//! A statement of a script, in the form that our function reads.
 
 use serde::Serialize;
 
@@ -11,34 +11,35 @@ use crate::adapters::postgres::sql::statement::{Expects, Gives, Parameter, State
 /// One statement of a script.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
-    /// Its text.
+    /// The text of the statement.
     pub sql: String,
-    /// The form of its answer.
+    /// The form of the answer.
     pub gives: Gives,
-    /// Its values, as text.
+    /// The values, as text.
     pub values: Vec<Option<String>>,
-    /// Which of the call's pages it takes.
+    /// The index of the page of the call that the statement works on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<usize>,
-    /// It is done only where the setting `syncline.way` says so; otherwise it answers that it did
-    /// nothing.
+    /// The value of the setting `syncline.way` with which the statement runs. With any other value
+    /// it does nothing, and its answer says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<&'static str>,
-    /// It stands outside of the transaction: a refusal is its answer.
+    /// The statement runs outside of the transaction: a refusal is its answer.
     pub alone: bool,
-    /// It runs for parts of its page instead.
+    /// The parts of the page for which it runs, if it does not run for the whole page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
-    /// The answer that it must give for the rest to be done.
+    /// The expected answer. With any other answer, the transaction is undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expects: Option<serde_json::Value>,
-    /// The answer that it gave before, to the letter: if it gives another one, nothing is done.
+    /// The bytes of the answer that it gave before. With any other answer, the transaction is
+    /// undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
 }
 
 impl Step {
-    /// A statement without values.
+    /// Makes a statement without values.
     pub fn new(sql: String, gives: Gives) -> Self {
         Self {
             sql,
@@ -53,22 +54,22 @@ impl Step {
         }
     }
 
-    /// The rest is done only if it answers so.
+    /// Sets the expected answer.
     pub fn expecting(self, answer: serde_json::Value) -> Self {
         Self { expects: Some(answer), ..self }
     }
 
-    /// It takes this page of the call's.
+    /// Sets the page of the call that the statement works on.
     pub fn with_page(self, page: usize) -> Self {
         Self { page: Some(page), ..self }
     }
 
-    /// It is done only by this way.
+    /// Sets the value of `syncline.way` with which the statement runs.
     pub fn only(self, way: &'static str) -> Self {
         Self { only: Some(way), ..self }
     }
 
-    /// Reads its answer.
+    /// Reads the answer of the statement.
     pub fn read(&self, raw: &RawAnswer) -> Result<Answer, PostgresError> {
         if self.alone
             && let Ok(Alone { refused }) = serde_json::from_slice(raw.bytes())
@@ -103,8 +104,8 @@ impl From<Statement> for Step {
     }
 }
 
-/// The time for which one call halves: far below the minute after which the gateway ends a call,
-/// since it runs what went in before, too.
+/// The time for which one call goes on halving: far less than the minute after which the gateway
+/// ends a call, since the call also runs the earlier statements of the transaction.
 const MOST_MS: u64 = 8_000;
 
 /// Statements that run for parts of a page, one part after the other.
@@ -120,24 +121,24 @@ pub struct Parts {
     pub halving: Option<Halving>,
 }
 
-/// A part that is refused is halved, and halved again, down to single rows.
+/// The limits of halving: a part that is refused is halved, and halved again, down to single rows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Halving {
-    /// Beginnings of SQLSTATEs after which nothing more is tried, since no row is at fault.
+    /// The prefixes of SQLSTATEs that end the halving, since no row is at fault.
     stops: Vec<&'static str>,
-    /// Nothing more is tried behind more refused rows than this.
+    /// The number of refused rows that ends the halving.
     most: usize,
-    /// Nothing more is tried after so many milliseconds. The rest is for another call.
+    /// The number of milliseconds that ends the halving. Another call tries the rest.
     ms: u64,
 }
 
 impl Halving {
-    /// The part is tried as a whole, and that is all.
+    /// Tries the part only as a whole.
     pub fn none() -> Self {
         Self { stops: vec![""], most: 0, ms: MOST_MS }
     }
 
-    /// Down to single rows, and behind so many that are refused nothing more.
+    /// Halves down to single rows, until so many rows are refused.
     pub fn down_to(most: usize) -> Self {
         Self { stops: classes_of_no_row().collect(), most, ms: MOST_MS }
     }

@@ -13,29 +13,29 @@ pub mod transaction;
 use crate::engine::model::facts::Relation;
 use crate::engine::model::table::TableName;
 
-/// A name, quoted: capitals, spaces, quotes and keywords survive.
+/// Quotes a name, so that it keeps capitals, spaces and quotes, and may be a keyword.
 pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A table with its schema, quoted.
+/// Quotes a table's name with its schema.
 pub fn table(name: &TableName) -> String {
     format!("{}.{}", ident(name.schema()), ident(name.name()))
 }
 
-/// A table's own rows: without those of the tables that inherit from it, with those of its
-/// partitions.
+/// The expression of a table's own rows: with those of its partitions, without those of the tables
+/// that inherit from it.
 pub fn rows_of(name: &TableName, relation: Relation) -> String {
     let only = if relation == Relation::Table { "only " } else { "" };
     format!("{only}{}", table(name))
 }
 
-/// Names, quoted and separated by commas.
+/// Quotes names, and separates them by commas.
 pub fn idents<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     prefixed("", names)
 }
 
-/// Names, quoted, each behind the prefix, separated by commas.
+/// Quotes names, puts the prefix before each, and separates them by commas.
 pub fn prefixed<'a>(prefix: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let mut list = String::new();
     for name in names {
@@ -48,7 +48,7 @@ pub fn prefixed<'a>(prefix: &str, names: impl IntoIterator<Item = &'a str>) -> S
     list
 }
 
-/// A text literal, for COPY alone: it takes no parameters. It relies on the pinned
+/// Builds a text literal, for COPY alone, since a COPY has no parameters. It relies on the pinned
 /// `standard_conforming_strings`, under which a backslash means itself.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -60,7 +60,7 @@ pub fn casts_like_a_literal(type_name: &str) -> bool {
     built_in(type_name) && !type_name.starts_with("reg")
 }
 
-/// The text of an array of texts.
+/// Builds the text of an array of texts.
 pub fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut array = String::from("{");
     for text in texts {
@@ -80,8 +80,8 @@ pub fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     array
 }
 
-/// The operator's condition, to stand beside ours. The line's end keeps a comment at its end from
-/// swallowing what follows.
+/// Wraps the operator's condition, so that it can stand beside ours. The newline ends a comment at
+/// the condition's end, which would swallow the text after it.
 pub fn condition(filter: &str) -> String {
     format!("({filter}\n)")
 }
@@ -92,7 +92,7 @@ pub fn built_in(type_name: &str) -> bool {
     !type_name.contains('.')
 }
 
-/// The schema of a type that is not built in, quoted as `format_type` has quoted it.
+/// Returns the schema of a type that is not built in, quoted as `format_type` quotes it.
 pub fn schema_of(type_name: &str) -> Option<&str> {
     let mut quoted = false;
     let dot = type_name.find(|letter| {

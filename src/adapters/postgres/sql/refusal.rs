@@ -1,18 +1,18 @@
-//! The words of a server that refuses, however they came: over its own protocol, or as the
+//! The refusal of a statement by the server, in either form: of Postgres' own protocol, or as the
 //! answer of our function behind an API.
 
 use tokio_postgres::error::{DbError, SqlState};
 
-/// A refusal: its code, its words, and what it names.
+/// A refusal: its code, its messages, and the objects that it names.
 #[derive(Clone, Debug)]
 pub struct Refused {
     /// The SQLSTATE.
     pub code: SqlState,
-    /// The sentence, in the server's language.
+    /// The message, in the server's language.
     pub message: String,
-    /// The sentence that it adds; often a row's values.
+    /// The detail of the message, which often has a row's values.
     pub detail: Option<String>,
-    /// The schema of what it names.
+    /// The schema of the object that it names.
     pub schema: Option<String>,
     /// The table.
     pub table: Option<String>,
@@ -20,9 +20,9 @@ pub struct Refused {
     pub column: Option<String>,
     /// The constraint.
     pub constraint: Option<String>,
-    /// The place where it happened: functions, a line of COPY.
+    /// The context of the error: functions, or a line of a COPY.
     pub context: Option<String>,
-    /// A function of the database's own raised it.
+    /// A function that the database defines raised it.
     pub raised: bool,
 }
 

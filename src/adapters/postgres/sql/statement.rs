@@ -8,18 +8,18 @@ use crate::engine::model::hex::hex;
 /// A statement with the values of its `$n`.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// Its text.
+    /// The text.
     pub text: String,
     /// The values, in their order.
     pub values: Vec<Parameter>,
-    /// The form of its answer.
+    /// The form of the answer.
     pub gives: Gives,
-    /// The answer without which nothing of its transaction is kept.
+    /// The expected answer. With any other answer, the transaction is undone.
     pub expects: Option<Expects>,
 }
 
-/// The form of a statement's answer. A function that runs a statement has to know it: a statement
-/// that only writes cannot be asked for rows there.
+/// The form of a statement's answer. A function that runs a statement has to know the form, since a
+/// statement that only writes has no rows to read there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gives {
@@ -27,31 +27,31 @@ pub enum Gives {
     Rows,
     /// One JSON value, to be passed on unread.
     Json,
-    /// The number of rows that it wrote, if any.
+    /// The number of rows that the statement wrote, if any.
     Nothing,
 }
 
-/// An answer that the rest of a transaction rests on.
+/// An expected answer, on which the rest of a transaction depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expects {
-    /// A row at least.
+    /// One row at least.
     SomeRow,
     /// No row.
     NoRow,
 }
 
 impl Statement {
-    /// A statement that gives rows.
+    /// Makes a statement that returns rows.
     pub fn rows(text: impl Into<String>, values: impl Into<Vec<Parameter>>) -> Self {
         Self { text: text.into(), values: values.into(), gives: Gives::Rows, expects: None }
     }
 
-    /// A statement that only writes.
+    /// Makes a statement that only writes.
     pub fn write(text: impl Into<String>, values: impl Into<Vec<Parameter>>) -> Self {
         Self { gives: Gives::Nothing, ..Self::rows(text, values) }
     }
 
-    /// The statement with the answer that it must give.
+    /// Sets the expected answer of the statement.
     pub fn expecting(self, answer: Expects) -> Self {
         Self { expects: Some(answer), ..self }
     }
@@ -69,7 +69,7 @@ impl Parameters {
     }
 }
 
-/// A value for a statement's `$n`, with the type that saves the server the guess.
+/// A value for a statement's `$n`, with its type, so that the server need not infer it.
 #[derive(Clone, Debug)]
 pub enum Parameter {
     /// A `boolean`.
@@ -85,7 +85,7 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    /// The name of its type.
+    /// Returns the name of the value's type.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Bool(_) => "boolean",
@@ -96,7 +96,7 @@ impl Parameter {
         }
     }
 
-    /// As the driver takes it.
+    /// Returns the value and its type as the driver needs them.
     pub fn bound(self) -> (Box<dyn ToSql + Sync + Send>, Type) {
         match self {
             Self::Bool(value) => (Box::new(value), Type::BOOL),
@@ -107,7 +107,7 @@ impl Parameter {
         }
     }
 
-    /// As text that a cast to its type takes; none for NULL.
+    /// Returns the value as text that can be cast to its type, or nothing for NULL.
     pub fn into_text(self) -> Option<String> {
         match self {
             Self::Bool(value) => Some(value.to_string()),

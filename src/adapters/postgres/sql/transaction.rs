@@ -1,4 +1,5 @@
-//! The settings of a transaction: what it may do, for how long, and what its text depends on.
+//! The settings of a transaction: its rights, its time limits, and the settings that decide how
+//! values are printed and read.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -8,12 +9,12 @@ use std::time::Duration;
 pub enum Purpose {
     /// One snapshot.
     Read,
-    /// One snapshot for a COPY, whose bytes are as the database has them.
+    /// One snapshot for a COPY, whose bytes are those of the database.
     Copy,
     /// All rows of several tables in one snapshot, however long that takes. The first query takes
     /// the snapshot, so that locks can come before it.
     Export,
-    /// Several looks at a side, each with a snapshot of its own.
+    /// Several queries of a side, each with a snapshot of its own.
     Look,
     /// Writing to the target.
     Write,
@@ -24,11 +25,11 @@ pub enum Purpose {
 pub enum Control<'a> {
     /// Sets a savepoint.
     Savepoint(&'a str),
-    /// Undoes what came after a savepoint, which stays.
+    /// Undoes all statements after a savepoint. The savepoint stays.
     RollBackTo(&'a str),
     /// Forgets a savepoint.
     Release(&'a str),
-    /// Runs statements that prepare for others, which may be the first to report their refusal.
+    /// Runs statements that prepare for later ones. A later one may report their refusal.
     Prepare(&'a str),
     /// Undoes the transaction.
     RollBack,
@@ -49,15 +50,15 @@ impl fmt::Display for Control<'_> {
 /// The time that one statement may take: below the two minutes after which Supabase ends it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(110);
 
-/// The time that a statement waits for a lock that somebody holds: long enough for ordinary
-/// transactions, short enough that nobody queues up behind us.
+/// The time for which a statement waits for another's lock: long enough for ordinary transactions,
+/// and short enough that no queue forms behind us.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The time after which the server ends a transaction in which we have fallen silent.
+/// The time without a statement of ours after which the server ends a transaction.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Begins a transaction and pins what its text depends on. One round trip, and through a
-/// transaction pooler nothing of it outlives the transaction.
+/// Builds the statements that begin a transaction and pin its settings, in one round trip. Nothing
+/// of them outlives the transaction, also through a transaction pooler.
 pub fn begin(purpose: Purpose) -> String {
     let mut text = String::from(match purpose {
         Purpose::Read | Purpose::Copy | Purpose::Export => {
@@ -77,7 +78,7 @@ pub fn begin(purpose: Purpose) -> String {
     text
 }
 
-/// Pins the same settings inside of a transaction that somebody else has begun.
+/// Builds the statements that pin the same settings inside of a transaction that has begun already.
 pub fn pins(purpose: Purpose) -> String {
     let own = match purpose {
         Purpose::Write => WRITE_PINS,
@@ -90,7 +91,7 @@ pub fn pins(purpose: Purpose) -> String {
 
 fn settings(purpose: Purpose) -> String {
     let mut text = String::new();
-    // Nobody knows how long a whole table takes, or whoever reads the file from a pipe.
+    // The time of a whole table is unknown, and so is that of a program that reads from a pipe.
     let limit = |limit| if purpose == Purpose::Export { Duration::ZERO } else { limit };
     let timeouts = [
         ("statement_timeout", limit(STATEMENT_TIMEOUT)),
@@ -104,8 +105,8 @@ fn settings(purpose: Purpose) -> String {
     text
 }
 
-/// The printed form of values depends on these, and with `row_security` off a role that policies
-/// apply to gets an error instead of silently fewer rows.
+/// The settings that decide how values are printed. With `row_security` off, a role to which
+/// policies apply gets an error instead of silently fewer rows.
 const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
     set local datestyle = 'ISO, YMD';\
     set local intervalstyle = 'postgres';\
@@ -120,31 +121,32 @@ const PINS: &str = "set local search_path = pg_catalog, pg_temp;\
     set local row_security = off;\
     set local jit = off;";
 
-/// A database without an encoding gives and takes bytes as they are. A source that is asked for
-/// UTF-8 would refuse the whole page for one row that is none; so it is the target that refuses it,
-/// and that row alone.
+/// The statement that lets a database without an encoding send and receive bytes unchanged. With
+/// UTF-8, the source would refuse the whole page for one row that is not UTF-8. Without it, the
+/// target refuses that row alone.
 pub const BYTES_AS_THEY_ARE: &str = "select set_config('client_encoding', \
     case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, true);";
 
-/// Lets a statement join by hashes that compares staged rows with one another: they have no index,
-/// and nested loops over ten thousand of them are a hundred million steps.
+/// Allows hash joins for a statement that compares staged rows with one another: they have no
+/// index, and nested loops over ten thousand of them take a hundred million steps.
 pub const HASHES: &str = "set local enable_hashjoin = on";
 
-/// Pins the joins to nested loops again.
+/// Allows only nested loops again.
 pub const NO_HASHES: &str = "set local enable_hashjoin = off";
 
-/// A page's rows are found by key, one index look-up each: its cost follows the page, never the
-/// table. The planner knows nothing of a table made a moment ago and would sometimes read the
-/// whole target to hash it.
+/// The settings that let the planner find a page's rows by key, with one index look-up each, so
+/// that the cost depends on the page and not on the table. The planner has no statistics of a new
+/// table, and would sometimes read the whole target to hash it.
 ///
 /// A page is sorted in memory: it and its rows' headers fit, and a spill costs more than the sort.
 const WRITE_PINS: &str = "set local enable_hashjoin = off;set local enable_mergejoin = off;\
     set local work_mem = '16MB';";
 
-/// The savepoint before each attempt at rows.
+/// The savepoint before each attempt to write rows.
 pub const PART: &str = "part";
 
-/// Rows are written under the role's own search path: the table's triggers may name tables without
-/// a schema, and the operators of an extension's types, citext's `=` say, are found through it. The
-/// values were printed under the pinned path and name everything in full.
+/// The statement that sets the role's own search path, under which rows are written. The table's
+/// triggers may name tables without a schema, and the operators of an extension's types, such as
+/// citext's `=`, are found through it. The values were printed under the pinned path, so all names
+/// in them have a schema.
 pub const OWN_SEARCH_PATH: &str = "set local search_path to default";
