@@ -18,12 +18,12 @@ use crate::jobs::cutover::ports::{
     CutoverRecord, OpenWriter, OpenWriters, PassedStep, Records, Step,
 };
 
-/// Locks that only writers take, on tables that are no part of the catalog. Whoever looks on takes
-/// none of them, an `analyze` and most of autovacuum's work neither. The roles of others' sessions
-/// are told to everybody; what they run is not, and is not asked for. Temporary tables are left
-/// out: who fills one may do nothing but read. One that was made in the open transaction is not in
-/// the catalog yet, and counts.
-const WRITING: &str = "\
+/// The statement that lists the sessions which hold locks that only writers take, on tables outside
+/// of the catalog. A reader holds none of them, nor does `analyze`, nor most of autovacuum's work.
+/// Every role may see the roles of other sessions, but not their statements, so these are not read.
+/// Temporary tables do not count: a session that fills one may only read otherwise. A temporary
+/// table that was created in the open transaction is not in the catalog yet, so it counts.
+const OPEN_WRITERS: &str = "\
     select a.usename::text, coalesce(a.application_name, ''), count(distinct coalesce(l.pid, 0)) \
     from pg_locks l left join pg_stat_activity a on a.pid = l.pid \
     left join pg_class c on c.oid = l.relation \
@@ -34,19 +34,19 @@ const WRITING: &str = "\
     and a.backend_type is distinct from 'autovacuum worker' and not pg_is_in_recovery() \
     group by 1, 2 order by 1, 2";
 
-/// The record as `sync_state` has it.
+/// The stored form of the record.
 #[derive(Serialize, Deserialize)]
 struct StoredRecord {
     steps: BTreeMap<String, StoredStep>,
     paused: Vec<String>,
-    /// Empty in a record of a version that did not write it.
+    /// The attempt. Older versions did not write it, so it is empty in their records.
     #[serde(default)]
     attempt: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredStep {
-    /// Seconds since 1970, which every reader can count.
+    /// The time, in seconds since 1970.
     at: u64,
     look: String,
 }
@@ -162,7 +162,7 @@ impl Records for PostgresTarget {
 impl OpenWriters for PostgresSource {
     async fn list(&self) -> Result<Vec<OpenWriter>, Fault> {
         let call = self.pool.call(FaultStep::Read, None).await?;
-        let result = call.alone(Purpose::Look, WRITING, []).await;
+        let result = call.alone(Purpose::Look, OPEN_WRITERS, []).await;
         let rows = call.end(result)?;
         let writers = rows.iter().map(|row| {
             let sessions: i64 = row.get(2);

@@ -1,7 +1,7 @@
 //! The ports of a source that is read by its API's tables.
 //!
-//! The API shows no open transaction, so the newest rows are read again by every run that finds a
-//! change; `read/survey` tells how far back. Each page is a snapshot of its own.
+//! The API shows no open transactions, so every run that finds a change reads the newest rows
+//! again; `read/survey` says how far back. Each page is a snapshot of its own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Source for PostgrestSource {
     }
 }
 
-fn compared<T>(result: Result<T, RestError>, comparison: Comparison<'_>) -> Result<T, Fault> {
+fn to_fault<T>(result: Result<T, RestError>, comparison: Comparison<'_>) -> Result<T, Fault> {
     result.map_err(|error| error.into_fault(Step::Compare, Some(&comparison.shape.table)))
 }
 
@@ -111,7 +111,7 @@ impl Digests for PostgrestSource {
         comparison: Comparison<'_>,
         ranges: &[KeyRange],
     ) -> Result<Vec<RangeDigest>, Fault> {
-        compared(digest::ranges(self.table(comparison), ranges).await, comparison)
+        to_fault(digest::ranges(self.table(comparison), ranges).await, comparison)
     }
 
     async fn borders(
@@ -120,7 +120,7 @@ impl Digests for PostgrestSource {
         ranges: &[KeyRange],
         every: u64,
     ) -> Result<Vec<(usize, RowKey)>, Fault> {
-        compared(digest::borders(self.table(comparison), ranges, every).await, comparison)
+        to_fault(digest::borders(self.table(comparison), ranges, every).await, comparison)
     }
 
     async fn rows(
@@ -129,7 +129,7 @@ impl Digests for PostgrestSource {
         ranges: &[KeyRange],
         most: u64,
     ) -> Result<Option<Vec<RowDigest>>, Fault> {
-        compared(digest::rows(self.table(comparison), ranges, most).await, comparison)
+        to_fault(digest::rows(self.table(comparison), ranges, most).await, comparison)
     }
 
     async fn columns(
@@ -137,6 +137,6 @@ impl Digests for PostgrestSource {
         comparison: Comparison<'_>,
         keys: &[RowKey],
     ) -> Result<Vec<ColumnDigests>, Fault> {
-        compared(digest::columns(self.table(comparison), keys).await, comparison)
+        to_fault(digest::columns(self.table(comparison), keys).await, comparison)
     }
 }

@@ -1,4 +1,4 @@
-//! Columns added to a table, under the lease: the only statement that changes the target's schema.
+//! Adds columns to a table, under the lease. Nothing else changes the target's schema.
 
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
@@ -9,10 +9,10 @@ use crate::engine::model::addition::Addition;
 use crate::engine::model::lease::Lease;
 
 /// While `alter table` waits for its lock, every reader of the table waits behind it. So it waits
-/// for less than people notice, and a later run tries again.
+/// only for a time that nobody notices, and a later run tries again.
 const ALTER_LOCK_TIMEOUT: &str = "set local lock_timeout = 500";
 
-/// Adds the columns, all or none. Columns that are there are left as they are.
+/// Adds all of the columns or none. A column that exists already stays as it is.
 pub async fn add_columns(
     session: &Session,
     schema: &str,

@@ -1,6 +1,6 @@
-//! Deletes or marks rows by key, under the lease, and counts them in the same transaction. Whether
-//! they may go is decided by whoever asks; a row that the target does not let go stays, with what
-//! holds it.
+//! Deletes or marks rows by key, under the lease, and counts them in the same transaction. The
+//! caller has decided that they may be deleted. A row that the target refuses to delete stays, and
+//! the answer names what keeps it.
 
 use std::collections::BTreeSet;
 
@@ -22,16 +22,16 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{Deleted, Deletion, KeptRow};
 
-/// Keys of a database's own types are found by their text, which no index has: one pass with a hash
-/// join instead of one for each key.
-const BY_TEXT_TOO: &str = "set local enable_hashjoin = on";
+/// Allows hash joins. Keys of types that the database defines are found by their text, which no
+/// index has. So one pass with a hash join replaces a pass for each key.
+const ALLOW_HASH_JOIN: &str = "set local enable_hashjoin = on";
 
-/// Takes the rows off the table. The role's own search path is for the table's triggers;
-/// constraints are checked with each statement, so that the row that breaks one can be told.
+/// Deletes or marks the rows. The table's triggers get the role's own search path. Constraints are
+/// checked with each statement, so that the row that breaks one can be found.
 ///
-/// A set of rows that is refused is tried by halves, each behind a savepoint: one row that is held
-/// costs some 2 log2(n) attempts, and the others go. Rows that point to one another go in one
-/// statement.
+/// A set of rows that is refused is tried by halves, each behind a savepoint. A row that cannot be
+/// deleted costs some 2 log2(n) attempts, and the others are deleted. Rows that point to one
+/// another are deleted in one statement.
 pub async fn rows(
     session: &Session,
     schema: &str,
@@ -43,7 +43,7 @@ pub async fn rows(
     lease::prove(session, schema, lease).await?;
     let suppressing = triggers::suppressing_deletes(shape);
     let set =
-        format!("{suppressing}{OWN_SEARCH_PATH}; set constraints all immediate; {BY_TEXT_TOO}");
+        format!("{suppressing}{OWN_SEARCH_PATH}; set constraints all immediate; {ALLOW_HASH_JOIN}");
     session.batch(&set).await?;
     let mut deleted = Deleted::default();
     let mut left = Vec::from([keys.to_vec()]);
@@ -70,7 +70,7 @@ pub async fn rows(
     Ok(deleted)
 }
 
-/// Records the outcome of rows that were tried. Gives those that are to be tried once more.
+/// Records the outcome of rows that were tried. Returns the sets of rows to be tried again.
 async fn record_outcome(
     session: &Session,
     shape: &Shape,
@@ -91,7 +91,7 @@ async fn record_outcome(
             let free = present_keys(session, shape, &part, locking(shape)).await?;
             part.retain(|key| !free.contains(key));
             let locked = present_keys(session, shape, &part, "").await?;
-            // Somebody holds the table then, or a row that points to these.
+            // Then the table is locked, or a row that points to these.
             if locked.is_empty() {
                 return Err(error);
             }
@@ -109,17 +109,17 @@ async fn record_outcome(
     }
 }
 
-/// The holder of a row that is still there although nothing refused to delete it.
+/// The cause that keeps a row although nothing refused to delete it.
 const SILENT_TRIGGER: &str = "a trigger that drops the delete without a word";
 
-/// The holder of a row that could not be waited for.
+/// The cause that keeps a row which somebody locked for too long.
 const LOCKED_ROW: &str = "somebody's lock; the next run tries again";
 
 fn kept(key: RowKey, by: &str) -> KeptRow {
     KeptRow { key, by: by.to_owned() }
 }
 
-/// Deletes or marks the rows behind a savepoint. Gives how many they were.
+/// Deletes or marks the rows behind a savepoint. Returns their number.
 async fn delete(session: &Session, shape: &Shape, keys: &[RowKey]) -> Result<u64, PostgresError> {
     let mut parameters = Parameters::default();
     let text = rows_of(shape).delete(keys, &mut parameters);
@@ -127,7 +127,7 @@ async fn delete(session: &Session, shape: &Shape, keys: &[RowKey]) -> Result<u64
     Ok(count(&session.query(&text, parameters.0).await?[0], keys.len()))
 }
 
-/// The statement that does so for parts of the keys behind an API.
+/// Builds the statement that does so for parts of the keys behind an API.
 async fn parts(
     session: &Session,
     shape: &Shape,
@@ -144,9 +144,9 @@ fn count(counted: &Row, _rows: usize) -> u64 {
     counted.count(0)
 }
 
-/// The keys of those rows that are there and could go, locked as the last words say. It is a probe:
-/// others' locks would have it answer otherwise in a script that is run again, so it is not part of
-/// the transaction.
+/// Returns the keys of the rows that exist. `locking` is the clause that locks them and skips those
+/// that others have locked. It is undone at once and is not part of the transaction: when a script
+/// runs again, others' locks could change its answer.
 async fn present_keys(
     session: &Session,
     shape: &Shape,
@@ -162,7 +162,7 @@ async fn present_keys(
     Ok(found.iter().map(|row| RowKey::new(row.get(0))).collect())
 }
 
-/// The lock that a delete or a mark takes, of those rows that nobody else holds.
+/// The clause that locks rows as a delete or a mark does, and skips rows that others have locked.
 fn locking(shape: &Shape) -> &'static str {
     match shape.mark {
         None => "for update of r skip locked",
@@ -174,7 +174,7 @@ fn rows_of(shape: &Shape) -> Rows<'_> {
     Rows::new(Side::Target, Comparison { shape, settled_to: None, filled_from: None })
 }
 
-/// Names the holder of a row. The server's sentence would hold values of the row.
+/// Names the cause that keeps a row. The server's own message may have values of the row.
 fn holder(refused: &Refused) -> String {
     match (refused.constraint.as_deref(), refused.schema.as_deref(), refused.table.as_deref()) {
         (Some(constraint), Some(schema), Some(table)) => {

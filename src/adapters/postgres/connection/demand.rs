@@ -1,5 +1,5 @@
-//! The demand of a URL on the way to its server: whether TLS is used, and what must prove who the
-//! server is before it gets a password.
+//! The demand of a URL on its server: the use of TLS, and the proof that the server must give of
+//! who it is before it gets a password.
 
 use crate::engine::model::authority::RootCertificate;
 use crate::engine::model::database::{ChannelBinding, DatabaseUrl, Host, SslMode};
@@ -7,24 +7,24 @@ use crate::engine::model::database::{ChannelBinding, DatabaseUrl, Host, SslMode}
 /// The use of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// It is not asked for.
+    /// TLS is not used.
     Never,
-    /// It is used where the server offers it.
+    /// TLS is used if the server offers it.
     IfOffered,
-    /// A server without it is refused.
+    /// A server without TLS is refused.
     Always,
 }
 
 /// The treatment of a server whose certificate does not prove who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unproven {
-    /// It is refused in the handshake.
+    /// The server is refused in the handshake.
     Refuse,
-    /// It must prove itself by SCRAM with channel binding.
+    /// The server must prove itself by SCRAM with channel binding.
     Bind,
-    /// It gets no password in clear or as MD5.
+    /// The server gets no password in clear text or as MD5.
     GuardPassword,
-    /// It is believed.
+    /// The server is trusted without proof.
     Believe,
 }
 

@@ -1,5 +1,5 @@
-//! A stream that looks at how a server asks for the password, before the driver answers. The driver
-//! would send it in clear to whoever asks.
+//! A stream that checks how a server requests the password, before the driver answers. The driver
+//! would send the password in clear text to every server that requests it.
 
 use std::io;
 use std::pin::Pin;
@@ -12,78 +12,81 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
 use super::channel_binding;
 use super::demand::Login;
-use crate::adapters::postgres::fault::Asked;
+use crate::adapters::postgres::fault::LoginRequest;
 
-/// The first message of a server is looked at; its kind, its length and the kind of login.
+/// The length of the head of a server's first message: its kind, its length and the kind of login.
 const HEAD: usize = 9;
 
-/// A login's first message is a few dozen bytes; a longer one is none.
+/// The longest first message of a login, which usually has a few dozen bytes.
 const LONGEST: usize = 1024;
 
-/// A stream that ends where the server asks for the password in a way that the rule forbids.
+/// A stream that fails if the server requests the password in a way that the rule forbids.
 pub struct LoginGuard<S> {
     inner: S,
     rule: Login,
-    /// The first message, as far as it has come; none once it was looked at.
+    /// The bytes of the first message so far, until it was checked.
     first: Option<Vec<u8>>,
-    asked: Arc<OnceLock<Asked>>,
+    request: Arc<OnceLock<LoginRequest>>,
 }
 
 impl<S> LoginGuard<S> {
-    /// Guards a stream, from before its login.
+    /// Guards a stream whose login has not begun.
     pub fn new(inner: S, rule: Login) -> Self {
-        Self { inner, rule, first: Some(Vec::new()), asked: Arc::default() }
+        Self { inner, rule, first: Some(Vec::new()), request: Arc::default() }
     }
 
-    /// The way in which the server asks, once it has.
-    pub fn asked(&self) -> Arc<OnceLock<Asked>> {
-        Arc::clone(&self.asked)
+    /// Returns the cell that gets the server's request.
+    pub fn request(&self) -> Arc<OnceLock<LoginRequest>> {
+        Arc::clone(&self.request)
     }
 
-    /// Looks at further bytes of the first message.
-    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Checks the first message with these further bytes.
+    fn check(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(first) = &mut self.first else { return Ok(()) };
         first.extend_from_slice(bytes);
-        let Some(found) = look(first) else { return Ok(()) };
+        let Some(request) = read_request(first) else { return Ok(()) };
         self.first = None;
-        let Some(asked) = found else { return Ok(()) };
-        let asked = *self.asked.get_or_init(|| asked);
-        let allowed = match self.rule {
+        let Some(request) = request else { return Ok(()) };
+        let request = *self.request.get_or_init(|| request);
+        let is_allowed = match self.rule {
             Login::Free => true,
-            Login::Guarded => !matches!(asked, Asked::ClearText | Asked::Md5 | Asked::Other),
-            Login::Bound => asked == Asked::BoundScram,
+            Login::Guarded => !matches!(
+                request,
+                LoginRequest::ClearText | LoginRequest::Md5 | LoginRequest::Other
+            ),
+            Login::Bound => request == LoginRequest::BoundScram,
         };
-        if allowed { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if is_allowed { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 }
 
-/// Reads the way in which a first message asks: none while bytes are missing, and nothing where the
-/// message is an error, with which every login ends. Whatever else comes first could have a
-/// forbidden question behind it that nobody looks at.
-fn look(first: &[u8]) -> Option<Option<Asked>> {
+/// Reads the request in the first message. Returns nothing while bytes are missing. The inner value
+/// is nothing for an error, which ends the login. Any other message is refused as `Other`: a
+/// forbidden request could follow it, which nothing would check.
+fn read_request(first: &[u8]) -> Option<Option<LoginRequest>> {
     const OF_TAG: usize = 1;
     match first.first()? {
         b'R' => {}
         b'E' => return Some(None),
-        _ => return Some(Some(Asked::Other)),
+        _ => return Some(Some(LoginRequest::Other)),
     }
     let head = first.get(..HEAD)?;
     let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().expect("four bytes"));
     let length = usize::try_from(number(OF_TAG)).map_or(LONGEST, |length| length.min(LONGEST));
-    let asked = match number(OF_TAG + 4) {
-        0 => Asked::Nothing,
-        3 => Asked::ClearText,
-        5 => Asked::Md5,
+    let request = match number(OF_TAG + 4) {
+        0 => LoginRequest::Nothing,
+        3 => LoginRequest::ClearText,
+        5 => LoginRequest::Md5,
         10 => {
             let mechanisms = first.get(HEAD..OF_TAG + length)?;
             match mechanisms.split(|byte| *byte == 0).any(|name| name == b"SCRAM-SHA-256-PLUS") {
-                true => Asked::BoundScram,
-                false => Asked::Scram,
+                true => LoginRequest::BoundScram,
+                false => LoginRequest::Scram,
             }
         }
-        _ => Asked::Other,
+        _ => LoginRequest::Other,
     };
-    Some(Some(asked))
+    Some(Some(request))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for LoginGuard<S> {
@@ -94,7 +97,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LoginGuard<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        Poll::Ready(self.look(&buffer.filled()[before..]))
+        Poll::Ready(self.check(&buffer.filled()[before..]))
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
     }
 
     /// Reads a first message through the guard, a byte at a time.
-    async fn read(rule: Login, message: &[u8]) -> (io::Result<Vec<u8>>, Option<Asked>) {
+    async fn read(rule: Login, message: &[u8]) -> (io::Result<Vec<u8>>, Option<LoginRequest>) {
         let mut guard = LoginGuard::new(message, rule);
         let mut read = Vec::new();
         let result = loop {
@@ -149,41 +152,41 @@ mod tests {
                 Err(error) => break Err(error),
             }
         };
-        (result, guard.asked().get().copied())
+        (result, guard.request().get().copied())
     }
 
     #[tokio::test]
-    async fn a_forbidden_question_ends_before_the_driver_has_read_it() {
+    async fn a_forbidden_request_ends_before_the_driver_has_read_it() {
         let scram = message(10, b"SCRAM-SHA-256\0\0");
         let bound = message(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
-        for (question, asked, guarded, proved) in [
-            (message(0, b""), Asked::Nothing, true, false),
-            (message(3, b""), Asked::ClearText, false, false),
-            (message(5, b"salt"), Asked::Md5, false, false),
-            (scram, Asked::Scram, true, false),
-            (bound, Asked::BoundScram, true, true),
-            (message(9, b""), Asked::Other, false, false),
+        for (question, request, guarded, proved) in [
+            (message(0, b""), LoginRequest::Nothing, true, false),
+            (message(3, b""), LoginRequest::ClearText, false, false),
+            (message(5, b"salt"), LoginRequest::Md5, false, false),
+            (scram, LoginRequest::Scram, true, false),
+            (bound, LoginRequest::BoundScram, true, true),
+            (message(9, b""), LoginRequest::Other, false, false),
         ] {
             for (rule, passes) in
                 [(Login::Free, true), (Login::Guarded, guarded), (Login::Bound, proved)]
             {
                 let (read, seen) = read(rule, &question).await;
-                assert_eq!(seen, Some(asked));
-                assert_eq!(read.is_ok(), passes, "{asked:?} {rule:?}");
+                assert_eq!(seen, Some(request));
+                assert_eq!(read.is_ok(), passes, "{request:?} {rule:?}");
                 assert!(read.is_err() || read.unwrap() == question);
             }
         }
     }
 
     #[tokio::test]
-    async fn an_error_passes_and_a_notice_before_the_question_does_not() {
+    async fn an_error_passes_and_a_notice_before_the_request_does_not() {
         let error = b"E\0\0\0\x05\0".to_vec();
-        let (passed, asked) = read(Login::Bound, &error).await;
-        assert_eq!((passed.unwrap(), asked), (error, None));
+        let (passed, request) = read(Login::Bound, &error).await;
+        assert_eq!((passed.unwrap(), request), (error, None));
         let notice = [b"N\0\0\0\x05\0".to_vec(), message(3, b"")].concat();
         for rule in [Login::Bound, Login::Guarded] {
-            let (passed, asked) = read(rule, &notice).await;
-            assert!(passed.is_err() && asked == Some(Asked::Other), "{rule:?}");
+            let (passed, request) = read(rule, &notice).await;
+            assert!(passed.is_err() && request == Some(LoginRequest::Other), "{rule:?}");
         }
     }
 }

@@ -1,13 +1,14 @@
-//! A database in use: over the wire, or as a script behind an API.
+//! A connection to a database: over the wire, or as a script behind an API.
 //!
 //! - `pool`: one database, and the connection to it that is kept between calls
 //! - `session`: the calls of a connection
-//! - `statements`: a transaction whose statements are all known at its begin
-//! - `parts`: rows that are tried in parts
-//! - `server`: connects to a server, within a time
-//! - `wire`: the way to it, up to its login; `stage`: how far it has come
-//! - `demand`: TLS or not, and what must prove who the server is
-//! - `login_guard`: how it may ask for the password; `channel_binding`: how it proves itself then
+//! - `statements`: runs transactions whose statements are all known at their begin
+//! - `parts`: tries rows in parts
+//! - `server`: connects to a server and logs in, within a time limit
+//! - `wire`: opens the socket to a server, with TLS; `stage`: how far a connection has come
+//! - `demand`: the use of TLS, and the proof that a server must give of who it is
+//! - `login_guard`: limits how a server may ask for the password; `channel_binding`: the proof by
+//!   SCRAM
 
 mod channel_binding;
 mod demand;

@@ -1,5 +1,5 @@
-//! Rows that are tried, some of which may be refused: over a connection all at once, behind an API
-//! by halves in one call, where each attempt would run all attempts before it once more.
+//! Tries rows of which some may be refused: over a connection all at once, behind an API by halves
+//! in one call. A call for each half would run all earlier statements of the transaction again.
 
 use std::ops::Range;
 
@@ -14,27 +14,27 @@ use crate::adapters::postgres::sql::transaction::PART;
 
 /// Rows that were tried together.
 pub struct Tried<T> {
-    /// Their places.
+    /// The positions of the rows.
     pub rows: Range<usize>,
-    /// Their outcome; an error is that of a row among them, or of a lock that somebody holds.
+    /// The outcome. An error is the refusal of a row among them, or a lock that somebody holds.
     pub outcome: Result<T, PostgresError>,
 }
 
 /// The statements that try rows behind an API.
 pub struct ScriptParts<T> {
-    /// The statements for one part, which is their `$2`. The last one gives a row.
+    /// The statements that try one part, which is their `$2`. The last one returns a row.
     pub steps: Vec<Step>,
-    /// All rows, of which parts are tried.
+    /// All rows. The parts are taken from them.
     pub page: Bytes,
     /// The treatment of a part that is refused.
     pub halving: Halving,
-    /// Reads the outcome of so many rows from that row.
+    /// Reads the outcome of a part from that row, with the number of rows in the part.
     pub read: fn(&Row, usize) -> T,
 }
 
 impl Session {
-    /// Tries rows behind the savepoint `PART`, which either way of trying sets. Gives those that
-    /// were tried, in their order, one at least; the others are still to be tried.
+    /// Tries rows behind the savepoint `PART`, which `over_wire` and `in_script` set. Returns the
+    /// rows that were tried, in their order, and one row at least. The caller tries the others.
     pub async fn try_rows<T>(
         &self,
         rows: Range<usize>,
@@ -42,7 +42,7 @@ impl Session {
         in_script: impl Future<Output = Result<ScriptParts<T>, PostgresError>>,
     ) -> Result<Vec<Tried<T>>, PostgresError> {
         let Some(script) = self.script() else {
-            let outcome = of_rows(over_wire.await)?;
+            let outcome = row_outcome(over_wire.await)?;
             return Ok(vec![Tried { rows, outcome }]);
         };
         let ScriptParts { steps, page, halving, read } = in_script.await?;
@@ -54,7 +54,7 @@ impl Session {
                 return Err(unreadable("the parts of a page in their order"));
             }
             let outcome = match outcome {
-                Err(refused) => of_rows(Err(PostgresError::Refused(refused)))?,
+                Err(refused) => row_outcome(Err(PostgresError::Refused(refused)))?,
                 Ok(Answer::Rows(counts)) if !counts.is_empty() => Ok(read(&counts[0], last - next)),
                 Ok(_) => return Err(unreadable("counts")),
             };
@@ -67,7 +67,7 @@ impl Session {
         }
     }
 
-    /// Tries rows likewise. What went in stays, and the savepoint is forgotten.
+    /// Tries rows in the same way, and then forgets the savepoint. Rows that were accepted stay.
     pub async fn in_parts<T>(
         &self,
         rows: Range<usize>,
@@ -83,8 +83,8 @@ impl Session {
     }
 }
 
-/// Tells the errors of rows, and of locks on them, from those that end the transaction.
-fn of_rows<T>(
+/// Separates the refusals of rows, and the locks on them, from the errors that end the transaction.
+fn row_outcome<T>(
     outcome: Result<T, PostgresError>,
 ) -> Result<Result<T, PostgresError>, PostgresError> {
     match outcome {

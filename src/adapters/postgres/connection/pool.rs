@@ -32,8 +32,8 @@ enum Place {
 }
 
 impl Pool {
-    /// A database that is not reached yet; `connecting` names the side in the fault of one that
-    /// cannot be reached. Calls of an API count in the meter.
+    /// Makes a pool that connects when it is first needed. `connecting` names the side in the fault
+    /// of a database that cannot be reached. The meter counts the calls of an API.
     pub fn new(database: Database, meter: Meter, connecting: Step) -> Self {
         let place = match database {
             Database::Server(url) => Place::Server(url),
@@ -47,7 +47,7 @@ impl Pool {
         matches!(&self.place, Place::Server(url) if url.is_transaction_pooler())
     }
 
-    /// Warns of a server that proves nothing, for each run again.
+    /// Logs a warning if the server need not prove who it is.
     pub fn warn_if_unverified(&self) {
         let Place::Server(url) = &self.place else { return };
         if url.ssl_mode == Some(SslMode::NoVerify) {
@@ -64,7 +64,7 @@ impl Pool {
         matches!(self.place, Place::Project(_))
     }
 
-    /// The URL of the API of the database's project, where its address tells it.
+    /// Returns the URL of the API of the database's project, if its address names the project.
     pub fn project(&self) -> Option<String> {
         match &self.place {
             Place::Server(url) => url.supabase_project().map(Project::api_at_supabase),
@@ -72,17 +72,17 @@ impl Pool {
         }
     }
 
-    /// A connection for one transaction of a step. Its fault names the table, if there is one.
+    /// Takes a connection for one transaction of a step. Its fault names the table, if there is one.
     pub async fn call<'a>(
         &'a self,
         step: Step,
         table: Option<&'a TableName>,
     ) -> Result<Call<'a>, Fault> {
         let session = Some(self.take().await?);
-        Ok(Call { pool: self, session, step, table, went_well: AtomicBool::new(false) })
+        Ok(Call { pool: self, session, step, table, is_reusable: AtomicBool::new(false) })
     }
 
-    /// The kept connection, or a new one.
+    /// Takes the kept connection, or connects.
     pub async fn take(&self) -> Result<Session, Fault> {
         let url = match &self.place {
             Place::Server(url) => url,
@@ -101,18 +101,18 @@ impl Pool {
 /// A connection that one transaction has for itself.
 pub struct Call<'a> {
     pool: &'a Pool,
-    /// There until the call is dropped.
+    /// The connection, until the call is dropped.
     session: Option<Session>,
     step: Step,
     table: Option<&'a TableName>,
-    went_well: AtomicBool,
+    is_reusable: AtomicBool,
 }
 
 impl Call<'_> {
-    /// Ends the call with the result of its transaction: the connection is kept if that went well,
-    /// and has no transaction open then.
+    /// Ends the call with the result of its transaction. The connection is kept if the transaction
+    /// succeeded: it has no transaction open then.
     pub fn end<T>(&self, result: Result<T, PostgresError>) -> Result<T, Fault> {
-        self.went_well.store(result.is_ok(), Ordering::Relaxed);
+        self.is_reusable.store(result.is_ok(), Ordering::Relaxed);
         let fault = |error| match (to_fault(error, self.step), self.table) {
             (fault, None) => fault,
             (fault, Some(table)) => fault.of_table(table),
@@ -125,14 +125,14 @@ impl Deref for Call<'_> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        self.session.as_ref().expect("it is there until the call is dropped")
+        self.session.as_ref().expect("the connection is kept until the call is dropped")
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let session = self.session.take().filter(|_| *self.went_well.get_mut());
-        if let Some(kept) = session.and_then(Session::rested) {
+        let session = self.session.take().filter(|_| *self.is_reusable.get_mut());
+        if let Some(kept) = session.and_then(Session::for_next_call) {
             *self.pool.idle.lock().expect("no holder panics") = Some(kept);
         }
     }

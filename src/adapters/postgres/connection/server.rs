@@ -1,4 +1,4 @@
-//! Connects to a server: the way there, its proof of who it is, and the login, within a time.
+//! Connects to a server and logs in, within a time limit. The server proves who it is on the way.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -15,15 +15,17 @@ use super::demand::{Demand, Login};
 use super::login_guard::LoginGuard;
 use super::stage::{Stage, Stages};
 use super::wire::{self, Wire};
-use crate::adapters::postgres::fault::{Asked, ConnectCause, ConnectError, Doubt, PostgresError};
+use crate::adapters::postgres::fault::{
+    ConnectCause, ConnectError, Doubt, LoginRequest, PostgresError,
+};
 #[cfg(feature = "cli")]
 use crate::adapters::trust::Presented;
 use crate::engine::model::database::{ChannelBinding, DatabaseUrl};
 
-/// The time that connecting may take unless the URL sets it.
+/// The time limit of connecting, unless the URL sets one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time after which somebody who looks on wonders what is waited for.
+/// The time after which a warning tells the person at the terminal what takes so long.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// A connected client. The task that moves its bytes ends when the client is dropped.
@@ -31,7 +33,7 @@ pub struct Connection {
     /// The driver's client.
     pub client: Client,
     url: Box<DatabaseUrl>,
-    /// The certificate that the server logged us in with.
+    /// The certificate of the server that logged us in.
     certificate: Option<CertificateDer<'static>>,
 }
 
@@ -44,7 +46,7 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Connection, PostgresError> {
         stages.enter(Stage::Login);
         log_in(url, demand, wire).await
     };
-    let connected = patiently(url, &stages, connecting).await;
+    let connected = within_timeout(url, &stages, connecting).await;
     let (client, certificate) = connected.map_err(|cause| ConnectError::new(url, cause))?;
     Ok(Connection { client, url: Box::new(url.clone()), certificate })
 }
@@ -56,7 +58,7 @@ impl Connection {
     pub async fn cancel(&self) -> Result<(), PostgresError> {
         let (url, stages, demand) = (&self.url, Stages::new(), Demand::of(&self.url));
         let opening = async |until| wire::open(url, demand, &stages, until).await;
-        let wire = patiently(url, &stages, opening).await;
+        let wire = within_timeout(url, &stages, opening).await;
         let token = self.client.cancel_token();
         let sent = match wire.map_err(|cause| ConnectError::new(url, cause))? {
             Wire::Local(stream) => token.cancel_query_raw(stream, NoTls).await,
@@ -78,7 +80,7 @@ impl Connection {
     }
 }
 
-/// Asks a server for its certificate, whatever it proves, and hangs up before a login.
+/// Returns the certificate of a server, even if it proves nothing, and disconnects before a login.
 #[cfg(feature = "cli")]
 pub async fn presented(url: &DatabaseUrl) -> Result<Presented, PostgresError> {
     let stages = Stages::new();
@@ -89,19 +91,20 @@ pub async fn presented(url: &DatabaseUrl) -> Result<Presented, PostgresError> {
             Wire::Encrypted(_, presented) => Ok(presented),
             Wire::Local(_) | Wire::Clear(_) => Err(ConnectCause::NoTls),
         };
-    let presented = patiently(url, &stages, opening).await;
+    let presented = within_timeout(url, &stages, opening).await;
     Ok(presented.map_err(|cause| ConnectError::new(url, cause))?)
 }
 
-/// Connects within the time of the URL, and says in between what is waited for.
-async fn patiently<T>(
+/// Connects within the time limit of the URL. Warns after a while, naming the stage that takes so
+/// long.
+async fn within_timeout<T>(
     url: &DatabaseUrl,
     stages: &Stages,
     connect: impl AsyncFnOnce(Instant) -> Result<T, ConnectCause>,
 ) -> Result<T, ConnectCause> {
-    let patience = url.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-    let until = Instant::now() + patience;
-    let told = async {
+    let timeout = url.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let until = Instant::now() + timeout;
+    let warning = async {
         sleep(SILENCE).await;
         let (label, user, stage) = (url.label(), &url.user, stages.now());
         tracing::warn!("Waiting for {label}, as role {user}, {stage}: 2 s so far");
@@ -109,9 +112,9 @@ async fn patiently<T>(
     };
     tokio::select! {
         ended = timeout_at(until, connect(until)) => ended.unwrap_or_else(|_| {
-            Err(ConnectCause::Silent { stage: stages.now(), seconds: patience.as_secs() })
+            Err(ConnectCause::Silent { stage: stages.now(), seconds: timeout.as_secs() })
         }),
-        never = told => never,
+        never = warning => never,
     }
 }
 
@@ -123,11 +126,19 @@ async fn log_in(
     match wire {
         Wire::Local(stream) => {
             let login = demand.login_in_clear();
-            Ok((over(url, login, Doubt::Clear, LoginGuard::new(stream, login), NoTls).await?, None))
+            Ok((
+                log_in_over(url, login, Doubt::Clear, LoginGuard::new(stream, login), NoTls)
+                    .await?,
+                None,
+            ))
         }
         Wire::Clear(stream) => {
             let login = demand.login_in_clear();
-            Ok((over(url, login, Doubt::Clear, LoginGuard::new(stream, login), NoTls).await?, None))
+            Ok((
+                log_in_over(url, login, Doubt::Clear, LoginGuard::new(stream, login), NoTls)
+                    .await?,
+                None,
+            ))
         }
         Wire::Encrypted(stream, presented) => {
             let proof = presented.proves(demand.named);
@@ -135,14 +146,14 @@ async fn log_in(
             let doubt = proof
                 .map_or_else(|doubt| Doubt::Certificate(Box::new(doubt)), |()| Doubt::Demanded);
             let guard = LoginGuard::new(*stream, login);
-            let client = over(url, login, doubt, guard, Established).await?;
+            let client = log_in_over(url, login, doubt, guard, Established).await?;
             Ok((client, presented.chain.into_iter().next()))
         }
     }
 }
 
-/// Logs in over a stream that is already encrypted, or is to stay in clear.
-async fn over<S, T>(
+/// Logs in over a stream that is encrypted already, or that stays without TLS.
+async fn log_in_over<S, T>(
     url: &DatabaseUrl,
     login: Login,
     doubt: Doubt,
@@ -154,7 +165,7 @@ where
     T: TlsConnect<LoginGuard<S>>,
     T::Stream: Send + 'static,
 {
-    let asked = guard.asked();
+    let request = guard.request();
     let encrypted = !matches!(doubt, Doubt::Clear);
     let config = config(url, login, encrypted);
     match config.connect_raw(guard, tls).await {
@@ -162,40 +173,42 @@ where
             drop(tokio::spawn(async move { log_disconnect(connection.await) }));
             Ok(client)
         }
-        Err(error) => Err(refusal(error, url, login, doubt, asked.get().copied())),
+        Err(error) => Err(login_cause(error, url, login, doubt, request.get().copied())),
     }
 }
 
-/// Finds the cause of a login that failed: the rule for it, the server, or the network.
-fn refusal(
+/// Finds the cause of a failed login: the rule for it, the server, or the network.
+fn login_cause(
     error: tokio_postgres::Error,
     url: &DatabaseUrl,
     login: Login,
     doubt: Doubt,
-    asked: Option<Asked>,
+    request: Option<LoginRequest>,
 ) -> ConnectCause {
-    let Some(asked) = asked else { return ConnectCause::of_driver(error) };
+    let Some(request) = request else { return ConnectCause::of_driver(error) };
     match login {
-        Login::Bound if asked != Asked::BoundScram => ConnectCause::Unproven { doubt, asked },
-        Login::Guarded if matches!(asked, Asked::ClearText | Asked::Md5) => {
-            ConnectCause::PasswordInClear(asked)
+        Login::Bound if request != LoginRequest::BoundScram => {
+            ConnectCause::Unproven { doubt, request }
         }
-        _ if asked != Asked::Nothing && url.password.is_none() => ConnectCause::NoPassword,
+        Login::Guarded if matches!(request, LoginRequest::ClearText | LoginRequest::Md5) => {
+            ConnectCause::PasswordInClear(request)
+        }
+        _ if request != LoginRequest::Nothing && url.password.is_none() => ConnectCause::NoPassword,
         Login::Bound => ConnectCause::of_bound_login(error),
         Login::Free | Login::Guarded => ConnectCause::of_driver(error),
     }
 }
 
-/// A broken connection is also reported to whoever waits for an answer; the log line is for the
-/// time between two calls.
+/// Logs the end of a connection. A caller that waits for an answer gets an error too. The log line
+/// is for a connection that ends between two calls.
 fn log_disconnect(end: Result<(), tokio_postgres::Error>) {
     if let Err(error) = end {
         tracing::debug!(%error, "A database connection ended");
     }
 }
 
-/// The driver's settings. TLS is there already where it is used, so the driver must not ask for it:
-/// it does not with `Direct`.
+/// Builds the driver's settings. If TLS is used, the stream has it already, so the driver must not
+/// ask the server for it. With `Direct` it does not.
 fn config(url: &DatabaseUrl, login: Login, encrypted: bool) -> Config {
     let DatabaseUrl {
         host: _,
@@ -228,7 +241,7 @@ fn config(url: &DatabaseUrl, login: Login, encrypted: bool) -> Config {
     config
 }
 
-/// The driver's handshake on a stream that has had its own.
+/// The driver's TLS handshake on a stream that has TLS already: it does nothing.
 struct Established;
 
 impl<S> TlsConnect<S> for Established

@@ -1,4 +1,4 @@
-//! A connection in use: its calls, each with a deadline, and how it comes back.
+//! The calls of a connection. Each has a deadline.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,28 +19,28 @@ use crate::adapters::postgres::sql::statement::{Parameter, Statement};
 use crate::adapters::postgres::sql::transaction::{self, Control, Purpose};
 use crate::engine::model::database::DatabaseUrl;
 
-/// After how long we stop waiting for an answer: a little after the server should have ended the
-/// statement by itself.
+/// The time after which we stop waiting for an answer: a little after the time at which the server
+/// should have ended the statement by itself.
 const CALL_DEADLINE: Duration = Duration::from_secs(transaction::STATEMENT_TIMEOUT.as_secs() + 10);
 
-/// A connection idle for longer is asked whether it is still there before it is trusted: a frozen
-/// Lambda sandbox loses its peers without noticing.
+/// The idle time after which a connection is tested before its next use: a frozen Lambda sandbox
+/// does not notice that its connections are lost.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// The time that this question may take.
+/// The time limit of that test.
 const PING_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The most names in a row that are passed over because another program holds them.
+/// The most names that are tried for a COPY because other programs hold the ones before.
 const MOST_NAMES: usize = 1_000;
 
 /// The savepoint before a COPY.
 const BEFORE_COPY: &str = "before_copy";
 
-/// A connection that one transaction at a time has for itself.
+/// A connection, which serves one transaction at a time.
 pub struct Session {
     via: Via,
     used: Instant,
-    /// It is not to be used again, although its transaction goes well.
+    /// The connection must not be used again, even if its transaction succeeds.
     spent: AtomicBool,
     /// Its transaction has many pages, and one stage for those of a table.
     keeps_stage: AtomicBool,
@@ -57,7 +57,7 @@ impl Session {
         Ok(Self::new(Via::Wire(connect(url).await?)))
     }
 
-    /// A script, which runs behind an API.
+    /// Makes a session that runs as a script behind an API.
     pub fn script_over(api: Arc<Api>) -> Self {
         Self::new(Via::Script(Script::new(api)))
     }
@@ -83,13 +83,13 @@ impl Session {
         self.spent.store(true, Ordering::Relaxed);
     }
 
-    /// The connection between two transactions; none if it is spent.
-    pub fn rested(mut self) -> Option<Self> {
+    /// Returns the connection for the next call, unless it must not be used again.
+    pub fn for_next_call(mut self) -> Option<Self> {
         self.used = Instant::now();
         (!*self.spent.get_mut()).then_some(self)
     }
 
-    /// Says whether a connection that was kept can be trusted.
+    /// Says whether a kept connection can be used.
     pub async fn is_alive(&self) -> bool {
         let Via::Wire(Connection { client, .. }) = &self.via else { return true };
         if client.is_closed() {
@@ -100,7 +100,7 @@ impl Session {
             || matches!(tokio::time::timeout(PING_DEADLINE, ping).await, Ok(Ok(())))
     }
 
-    /// The script, where there is no connection.
+    /// Returns the script of a session behind an API.
     pub(super) fn script(&self) -> Option<&Script> {
         match &self.via {
             Via::Wire(_) => None,
@@ -115,7 +115,7 @@ impl Session {
         }
     }
 
-    /// Begins a transaction for a purpose, with its settings pinned.
+    /// Begins a transaction with the pinned settings of its purpose.
     pub async fn begin(&self, purpose: Purpose) -> Result<(), PostgresError> {
         match &self.via {
             Via::Wire(_) => self.batch(&transaction::begin(purpose)).await,
@@ -134,12 +134,13 @@ impl Session {
         }
     }
 
-    /// Runs statements that prepare for others. Their refusal may be reported by those alone.
+    /// Runs statements that prepare for later ones. Behind an API, a later statement reports their
+    /// refusal.
     pub async fn prepare(&self, text: &str) -> Result<(), PostgresError> {
         self.control(&[Control::Prepare(text)]).await
     }
 
-    /// Sets a savepoint and runs statements that prepare for others behind it.
+    /// Sets a savepoint, and then runs statements that prepare for later ones.
     pub async fn attempt(&self, savepoint: &str, text: &str) -> Result<(), PostgresError> {
         self.control(&[Control::Savepoint(savepoint), Control::Prepare(text)]).await
     }
@@ -149,7 +150,7 @@ impl Session {
         self.control(&[Control::Savepoint(name)]).await
     }
 
-    /// Undoes what came after a savepoint, which stays.
+    /// Undoes all statements after a savepoint. The savepoint stays.
     pub async fn roll_back_to(&self, name: &str) -> Result<(), PostgresError> {
         self.control(&[Control::RollBackTo(name)]).await
     }
@@ -159,7 +160,7 @@ impl Session {
         self.control(&[Control::Release(name)]).await
     }
 
-    /// Undoes what came after a savepoint, and forgets it.
+    /// Undoes all statements after a savepoint, and forgets the savepoint.
     pub async fn undo(&self, name: &str) -> Result<(), PostgresError> {
         self.control(&[Control::RollBackTo(name), Control::Release(name)]).await
     }
@@ -169,7 +170,7 @@ impl Session {
         self.control(&[Control::RollBack]).await
     }
 
-    /// Ends the transaction, and keeps what it did.
+    /// Commits the transaction.
     pub async fn commit(&self) -> Result<(), PostgresError> {
         match &self.via {
             Via::Wire(_) => self.batch("commit").await,
@@ -190,7 +191,7 @@ impl Session {
         }
     }
 
-    /// Runs one unnamed statement for its rows. Calls that are joined travel together, in their
+    /// Runs one unnamed statement and returns its rows. Joined calls travel together, in their
     /// order.
     pub async fn query(
         &self,
@@ -200,7 +201,7 @@ impl Session {
         self.ask(Statement::rows(text, parameters)).await
     }
 
-    /// Runs one unnamed statement; one that only writes gives no rows.
+    /// Runs one unnamed statement. A statement that only writes returns no rows.
     pub async fn ask(&self, statement: Statement) -> Result<Vec<Row>, PostgresError> {
         let client = match &self.via {
             Via::Wire(Connection { client, .. }) => client,
@@ -214,7 +215,7 @@ impl Session {
         within(rows).await
     }
 
-    /// Runs one statement in a transaction of its own and gives its rows.
+    /// Runs one statement in a transaction of its own, and returns its rows.
     pub async fn alone(
         &self,
         purpose: Purpose,
@@ -225,8 +226,8 @@ impl Session {
         Ok(rows)
     }
 
-    /// Runs a statement that gives one JSON value, and passes that on unread; none over a
-    /// connection, where rows are copied.
+    /// Runs a statement that returns one JSON value, and passes the value on unread. Over a
+    /// connection it does nothing and returns nothing: rows are copied there.
     pub async fn json(&self, text: &str) -> Result<Option<Bytes>, PostgresError> {
         match &self.via {
             Via::Wire(_) => Ok(None),
@@ -234,9 +235,9 @@ impl Session {
         }
     }
 
-    /// Adds a statement that loads a page of JSON rows, which is its `$2`; the next statement
-    /// reports its refusal. Returns false, and does nothing, over a connection, where rows are
-    /// copied.
+    /// Adds a statement that loads a page of JSON rows, which is its `$2`. The next statement
+    /// reports its refusal. Over a connection it does nothing and returns false: rows are copied
+    /// there.
     pub fn load(&self, statement: impl FnOnce() -> String, page: impl FnOnce() -> Bytes) -> bool {
         if let Via::Script(script) = &self.via {
             script.load(statement(), page());
@@ -244,7 +245,7 @@ impl Session {
         self.script().is_some()
     }
 
-    /// Refuses to make tables over an API: that is a person's work there.
+    /// Fails behind an API, where only a person can create tables.
     pub fn may_define(&self) -> Result<(), PostgresError> {
         match &self.via {
             Via::Wire(_) => Ok(()),
@@ -252,48 +253,49 @@ impl Session {
         }
     }
 
-    /// Says whether statements are run a second time by the server, with the transaction's next
-    /// ones. What the server has counted includes the first run then.
+    /// Says whether the server runs the statements of a transaction again with its next ones, as
+    /// behind an API. The server's own counts include the earlier runs then.
     pub fn is_replayed(&self) -> bool {
         self.script().is_some()
     }
 
-    /// Names the statement that renews the lease for as long as a transaction is replayed.
+    /// Sets the statement that renews the lease while a transaction is replayed.
     pub fn renew_by(&self, proof: impl FnOnce() -> Statement) {
         if let Via::Script(script) = &self.via {
             script.renew_by(proof());
         }
     }
 
-    /// Begins to read what a COPY sends.
+    /// Begins a COPY that sends rows.
     pub async fn copy_out(&self, text: &str) -> Result<CopyOutStream, PostgresError> {
         let Connection { client, .. } = self.wire()?;
-        self.past_foreign_names(|| within(client.copy_out(text))).await
+        self.under_free_name(|| within(client.copy_out(text))).await
     }
 
-    /// Begins to write what a COPY takes.
+    /// Begins a COPY that receives rows.
     pub async fn copy_in(&self, text: &str) -> Result<CopyInSink<Bytes>, PostgresError> {
         let Connection { client, .. } = self.wire()?;
-        self.past_foreign_names(|| within(client.copy_in(text))).await
+        self.under_free_name(|| within(client.copy_in(text))).await
     }
 
-    /// Begins a COPY. The driver prepares it under a name, counted up from s0 by each process, and
-    /// behind a transaction pooler another program's statement may have that name already: then
-    /// the next one is tried, behind a savepoint.
-    async fn past_foreign_names<T, F>(&self, copy: impl Fn() -> F) -> Result<T, PostgresError>
+    /// Begins a COPY under a name that is free. The driver prepares each COPY under a name, and
+    /// each process counts its names up from s0. Behind a transaction pooler, another program's
+    /// statement may have the name already. Then the driver's next name is tried, behind a
+    /// savepoint.
+    async fn under_free_name<T, F>(&self, copy: impl Fn() -> F) -> Result<T, PostgresError>
     where
         F: Future<Output = Result<T, PostgresError>>,
     {
-        let mut passed_over = 0;
+        let mut names = 0;
         loop {
             let (savepoint, stream) = tokio::join!(self.savepoint(BEFORE_COPY), copy());
             savepoint?;
             match stream {
                 Err(error)
                     if error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT)
-                        && passed_over < MOST_NAMES =>
+                        && names < MOST_NAMES =>
                 {
-                    passed_over += 1;
+                    names += 1;
                     self.roll_back_to(BEFORE_COPY).await?;
                 }
                 stream => return stream,
@@ -301,7 +303,7 @@ impl Session {
         }
     }
 
-    /// Runs one unnamed statement that answers nothing but how many rows it wrote.
+    /// Runs one unnamed statement and returns the number of rows that it wrote.
     pub async fn execute(&self, text: &str) -> Result<u64, PostgresError> {
         match &self.via {
             Via::Wire(Connection { client, .. }) => within(client.execute_typed(text, &[])).await,
@@ -309,14 +311,14 @@ impl Session {
         }
     }
 
-    /// Asks the server to end the running statement. It is a hint on a connection of its own; the
-    /// caller still has to wait for the statement's end.
+    /// Asks the server to end the running statement. The request travels on a connection of its
+    /// own, and the caller still has to wait for the end of the statement.
     pub async fn cancel(&self) -> Result<(), PostgresError> {
         self.wire()?.cancel().await
     }
 }
 
-/// Waits for an answer of the server, but not for ever.
+/// Waits for an answer of the server until the deadline.
 pub async fn within<T>(
     call: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, PostgresError> {

@@ -1,4 +1,4 @@
-//! The stage that a connection has reached, for whoever waits for it.
+//! The stage that a connection has reached. Warnings and errors name it.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ pub use crate::adapters::postgres::fault::Stage;
 pub struct Stages(Mutex<Stage>);
 
 impl Stages {
-    /// The stages of a connection that begins now.
+    /// Begins with the first stage.
     pub fn new() -> Self {
         Self(Mutex::new(Stage::Resolve))
     }
@@ -19,7 +19,7 @@ impl Stages {
         *self.0.lock().expect("no holder panics") = stage;
     }
 
-    /// The stage that was entered last.
+    /// Returns the present stage.
     pub fn now(&self) -> Stage {
         *self.0.lock().expect("no holder panics")
     }

@@ -1,4 +1,4 @@
-//! The way to a server, up to its login: the socket, and TLS on it where that is demanded.
+//! Opens the connection to a server, up to the login: the socket, and TLS if that is demanded.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ use crate::engine::model::database::{DatabaseUrl, Host};
 /// slow query until the invocation dies.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 
-/// The request for TLS, as the protocol has it: its length and its number.
+/// The protocol's request for TLS: its length and its number.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// A stream to a server that has not been logged in to yet.
+/// A stream to a server, before the login.
 pub enum Wire {
     /// A Unix-domain socket.
     Local(UnixStream),
-    /// A connection in clear.
+    /// A TCP connection without TLS.
     Clear(TcpStream),
-    /// A connection over TLS, with the certificate of the server.
+    /// A TCP connection over TLS, with the certificate of the server.
     Encrypted(Box<TlsStream<TcpStream>>, Presented),
 }
 
-/// Reaches a server. Nothing secret is sent.
+/// Connects to a server. It sends no secret.
 pub async fn open(
     url: &DatabaseUrl,
     demand: Demand,
@@ -90,8 +90,8 @@ async fn encrypt(
     }
 }
 
-/// Tries the host's addresses in their order, each for its share of the time that is left: one that
-/// is silent, as IPv6 often is, leaves time for the next.
+/// Tries the host's addresses in their order, each for its share of the time that is left. So an
+/// address that does not answer, as IPv6 often does not, leaves time for the next one.
 async fn connect(
     host: &str,
     port: u16,

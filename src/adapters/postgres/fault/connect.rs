@@ -78,16 +78,16 @@ pub enum ConnectCause {
     #[error(transparent)]
     Authority(#[from] UnusableAuthority),
     /// The server proves itself neither by its certificate nor by the login.
-    #[error("{doubt}, and the server {asked}, so it does not prove who it is")]
+    #[error("{doubt}, and the server {request}, so it does not prove who it is")]
     Unproven {
         /// The reason why the login has to prove it.
         doubt: Doubt,
         /// The login that the server offers.
-        asked: Asked,
+        request: LoginRequest,
     },
     /// The server would get the password in clear, or nearly so.
     #[error("The server {0}, and anybody in between could take it")]
-    PasswordInClear(Asked),
+    PasswordInClear(LoginRequest),
     /// The login that had to prove who the server is failed.
     #[error("{} (SQLSTATE {})", .0.message, .0.code.code())]
     BoundLogin(Box<Refused>),
@@ -152,7 +152,7 @@ impl fmt::Display for Stage {
 
 /// The way in which a server asks for the password; the end of a sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum LoginRequest {
     /// It lets the role in.
     Nothing,
     /// In clear.
@@ -167,7 +167,7 @@ pub enum Asked {
     Other,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for LoginRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => "asks for no password",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustls::CertificateError;
 
-use super::connect::{Asked, ConnectCause, ConnectError, Doubt};
+use super::connect::{ConnectCause, ConnectError, Doubt, LoginRequest};
 use crate::adapters::postgres::sql::refusal::Refused;
 use crate::adapters::trust::UnusableAuthority;
 use crate::engine::model::fault::Step;
@@ -75,7 +75,7 @@ fn without_proof(cause: &ConnectCause, place: &str, host: &str, words: Words) ->
                 .to_owned()
         }
         ConnectCause::Certificate(doubt) => certificate(doubt, host, words),
-        ConnectCause::Unproven { doubt, asked } => unproven(doubt, *asked, host, words),
+        ConnectCause::Unproven { doubt, request } => unproven(doubt, *request, host, words),
         ConnectCause::PasswordInClear(_) => format!(
             "set sslmode=verify-full with the authority in {setting} ({}), have the server ask by \
              SCRAM, or set sslmode=disable where the network between is trusted",
@@ -201,10 +201,12 @@ fn certificate(doubt: &CertificateError, host: &str, words: Words) -> String {
     }
 }
 
-fn unproven(doubt: &Doubt, asked: Asked, host: &str, words: Words) -> String {
+fn unproven(doubt: &Doubt, request: LoginRequest, host: &str, words: Words) -> String {
     let Words { setting, .. } = words;
-    let bound = match asked {
-        Asked::ClearText | Asked::Md5 => "give the role a SCRAM password (password_encryption)",
+    let bound = match request {
+        LoginRequest::ClearText | LoginRequest::Md5 => {
+            "give the role a SCRAM password (password_encryption)"
+        }
         _ => "use the database's own port, as a pooler cannot do SCRAM with channel binding",
     };
     match doubt {

@@ -17,7 +17,7 @@ mod verdict;
 
 #[cfg(feature = "cli")]
 pub use certificate::CertificateFault;
-pub use connect::{Asked, ConnectCause, ConnectError, Doubt, Stage};
+pub use connect::{ConnectCause, ConnectError, Doubt, LoginRequest, Stage};
 pub use error::{Lacking, PostgresError};
 pub use sqlstate::classes_of_no_row;
 pub use verdict::to_fault;

@@ -1,9 +1,9 @@
-//! Finds the rows of a page that the target refuses, by halving: what goes in stays in, and a row
-//! that is refused alone is rejected with the server's reason.
+//! Finds the rows of a page that the target refuses, by halving. Accepted rows stay written, and a
+//! row that is refused alone is rejected with the server's reason.
 //!
 //! A page of n rows with one bad row takes about 2 log2(n) attempts and moves its bytes some three
-//! times. Each attempt is a savepoint, so that what went in before it stays. Behind an API all
-//! attempts are one call.
+//! times. Each attempt has a savepoint, so that the rows that were accepted before stay. Behind an
+//! API all attempts are one call.
 
 use std::ops::Range;
 
@@ -29,14 +29,14 @@ pub const MOST_REJECTED: usize = 1_000;
 #[derive(Default)]
 pub struct HalvedPage {
     pub tally: Tally,
-    /// Those that break a rule.
+    /// The rows that break a rule.
     pub broken: Vec<RejectedRow>,
-    /// Those that wait for another row.
+    /// The rows that wait for another row.
     pub waiting: Vec<RejectedRow>,
 }
 
-/// Writes the rows that the target takes, and gives the others. The whole page has been refused
-/// before. A part in which rows wait for others loses all of those at once.
+/// Writes the rows that the target accepts, and returns the others. The whole page was refused
+/// before. If rows of a part wait for others, all of those leave the part together.
 pub async fn halves(
     session: &Session,
     shape: &Shape,
@@ -44,7 +44,7 @@ pub async fn halves(
 ) -> Result<HalvedPage, PostgresError> {
     let rows = copy_frames::rows(shape.encoding, &page.bytes)?;
     let mut halved = HalvedPage::default();
-    // A stack of ranges, the earliest one on top: rows go in in the page's order.
+    // A stack of ranges, the earliest one on top: rows are written in the page's order.
     let mut ranges = Vec::from([(0, rows.len())]);
     while let Some((start, end)) = ranges.pop() {
         let range = start..end;
@@ -63,7 +63,7 @@ pub async fn halves(
                     halved.tally += written;
                     continue;
                 }
-                // The page is split by its locks then, and begun anew before its first half.
+                // The caller takes the locked rows out of the page, and begins again with the rest.
                 Err(error) if error.is_of_a_lock() => return Err(error),
                 Err(error) => error.refusal()?,
             };
@@ -91,7 +91,7 @@ pub async fn halves(
 }
 
 impl HalvedPage {
-    /// Adds what came of a part without the rows that wait.
+    /// Adds the outcome of a part, and the waiting rows that left it before.
     fn add(&mut self, rest: Self, mut waiting: Vec<RejectedRow>) {
         self.tally += rest.tally;
         self.broken.extend(rest.broken);

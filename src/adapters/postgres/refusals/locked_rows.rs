@@ -1,9 +1,8 @@
-//! Finds the rows of a page that somebody holds locked in the target: a form that is open, a
-//! transaction that takes its time. They are left for later, and the others are written without
-//! them.
+//! Finds the rows of a page that others have locked in the target, such as a long transaction. They
+//! are rejected and tried again later, and the other rows are written without them.
 //!
-//! Nobody asks for locks before a page was kept waiting: most never are, and the question would
-//! lock rows itself.
+//! The search happens only after a page has waited for a lock: most pages never do, and the search
+//! itself locks rows.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +14,9 @@ use crate::adapters::postgres::sql::transaction::PART;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 
-/// Parts a page; none where no row of it is locked by itself: then somebody holds the table, or a
-/// row beside it that was waited for.
-pub async fn part(
+/// Takes the locked rows out of a page. Returns nothing if no row of the page is locked: then the
+/// table is locked, or a row outside of the page.
+pub async fn take_out(
     session: &Session,
     shape: &Shape,
     page: &Page,

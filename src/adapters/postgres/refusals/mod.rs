@@ -55,7 +55,8 @@ pub async fn write(
             written => return written.map(|page| page.with_rejected(rejects)),
         };
         session.roll_back_to(PART).await?;
-        let Some(SplitPage { rest, removed }) = locked_rows::part(session, shape, &page).await?
+        let Some(SplitPage { rest, removed }) =
+            locked_rows::take_out(session, shape, &page).await?
         else {
             return Err(lock_error);
         };

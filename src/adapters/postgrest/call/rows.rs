@@ -6,6 +6,8 @@ use super::super::fault::RestError;
 use super::wire;
 use crate::adapters::api::http::HttpAnswer;
 use crate::adapters::json_rows;
+use crate::engine::model::range::RowKey;
+use crate::engine::model::shape::Shape;
 
 /// The whole rows of a list, as a page of JSON.
 pub struct Rows {
@@ -66,6 +68,15 @@ impl Rows {
 fn total(answer: &HttpAnswer) -> Option<u64> {
     let range = answer.headers.get("Content-Range")?;
     range.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
+}
+
+/// Reads the key of a row that has a table's columns in their order.
+pub fn key(shape: &Shape, row: &[u8]) -> Result<RowKey, RestError> {
+    let value = |name: &String| {
+        let position = shape.place(name).expect("key columns are among the moved ones");
+        value(row, position)?.ok_or_else(|| RestError::NoKey(name.clone()))
+    };
+    Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, _>>()?))
 }
 
 /// Reads the value of a row's column, by the column's position.

@@ -1,5 +1,5 @@
-//! Finds the rows above others in their own table, generation by generation: the API answers no
-//! question that leads back to itself.
+//! Finds the rows above others in their own table, generation by generation: the API has no
+//! recursive queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::Ancestors;
 
-/// Returns a pair of keys for each row that points to another one of its table, on the way up from
-/// the rows that were asked for.
+/// Returns a pair of keys, child and parent, for each row that points to another row of its table,
+/// from the given rows upwards.
 pub async fn ancestors(
     client: &Client,
     ask: &Ancestors<'_>,
@@ -23,44 +23,45 @@ pub async fn ancestors(
     let mut pairs = Vec::new();
     for reference in references {
         let Reference { columns, referenced, .. } = reference;
-        let (mut asked, mut values, mut seen) = (&shape.key, keys.to_vec(), BTreeSet::new());
-        // The rows that point to each value.
-        let mut pointing: BTreeMap<Vec<String>, Vec<RowKey>> = BTreeMap::new();
+        let (mut by, mut values, mut seen) = (&shape.key, keys.to_vec(), BTreeSet::new());
+        // The children that point to each value.
+        let mut children: BTreeMap<Vec<String>, Vec<RowKey>> = BTreeMap::new();
         while !values.is_empty() {
-            let mut above: BTreeMap<Vec<String>, Vec<RowKey>> = BTreeMap::new();
-            for row in rows_with(client, shape, asked, &values, &[columns, referenced]).await? {
-                let Pointing { key, columns, referenced } = row;
-                for child in referenced.and_then(|value| pointing.get(&value)).into_iter().flatten()
+            let mut parents: BTreeMap<Vec<String>, Vec<RowKey>> = BTreeMap::new();
+            for row in read_links(client, shape, by, &values, &[columns, referenced]).await? {
+                let LinkedRow { key, columns, referenced } = row;
+                for child in referenced.and_then(|value| children.get(&value)).into_iter().flatten()
                 {
                     pairs.push((child.clone(), key.clone()));
                 }
                 if let Some(value) = columns {
-                    above.entry(value).or_default().push(key);
+                    parents.entry(value).or_default().push(key);
                 }
             }
-            values = above.keys().filter(|value| !seen.contains(*value)).cloned().collect();
+            values = parents.keys().filter(|value| !seen.contains(*value)).cloned().collect();
             seen.extend(values.iter().cloned());
-            (asked, pointing) = (referenced, above);
+            (by, children) = (referenced, parents);
         }
     }
     Ok(pairs)
 }
 
-/// A row with what it points with, and what is pointed to.
-struct Pointing {
+/// A row with the values of a foreign key: those that point to its parent, and those that its
+/// children point to. Either may have a NULL, which links nothing.
+struct LinkedRow {
     key: RowKey,
     columns: Option<Vec<String>>,
     referenced: Option<Vec<String>>,
 }
 
 /// Reads the rows that have these values in these columns.
-async fn rows_with(
+async fn read_links(
     client: &Client,
     shape: &Shape,
     columns: &[String],
     values: &[Vec<String>],
     [from, to]: &[&Vec<String>; 2],
-) -> Result<Vec<Pointing>, RestError> {
+) -> Result<Vec<LinkedRow>, RestError> {
     let names = || shape.key.iter().chain(*from).chain(*to).map(String::as_str);
     let mut found = Vec::new();
     for (column, condition) in query::conditions_among(columns, values) {
@@ -75,7 +76,7 @@ async fn rows_with(
             };
             let keys = shape.key.len();
             let key = read(0, keys)?.ok_or_else(|| RestError::NoKey(shape.key.join(", ")))?;
-            found.push(Pointing {
+            found.push(LinkedRow {
                 key: RowKey::new(key),
                 columns: read(keys, from.len())?,
                 referenced: read(keys + from.len(), to.len())?,

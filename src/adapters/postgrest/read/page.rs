@@ -1,4 +1,4 @@
-//! One page of a scan: a list in keyset order, cut at its bounds. And rows by their values.
+//! Reads one page of rows: in keyset order, or by their values, up to a number of bytes.
 
 use super::super::call::client::{Client, ListRequest};
 use super::super::call::query::{self, Query};
@@ -27,9 +27,9 @@ pub async fn read(client: &Client, read: &ReadPage<'_>) -> Result<Page, RestErro
 }
 
 /// Says whether nothing follows these rows, if they are fewer than the request allowed. The API
-/// cuts its lists at a length of its own and does not say so (facts/postgrest.md, section 1): a
-/// list that is shorter than another one is whole, and behind the longest one so far a row is asked
-/// for.
+/// cuts its lists at a length of its own and does not say so (facts/postgrest.md, section 1). A
+/// list that is shorter than another one is whole. After the longest list so far, one more call
+/// asks for a row.
 async fn is_end(
     client: &Client,
     read: &ReadPage<'_>,
@@ -110,34 +110,20 @@ pub async fn parents(client: &Client, fetch: &FetchParents<'_>) -> Result<Page, 
 /// Reads the keys of a page's rows.
 pub fn keys(shape: &Shape, page: &Page) -> Result<Vec<RowKey>, RestError> {
     let rows = json_rows::rows(&page.bytes)?.into_iter();
-    rows.map(|row| key(shape, &page.bytes[row])).collect()
-}
-
-/// Reads a row's key.
-fn key(shape: &Shape, row: &[u8]) -> Result<RowKey, RestError> {
-    let value = |name: &String| {
-        let place = shape.place(name).expect("key columns are among the moved ones");
-        rows::value(row, place)?.ok_or_else(|| RestError::NoKey(name.clone()))
-    };
-    Ok(RowKey::new(shape.key.iter().map(value).collect::<Result<_, _>>()?))
+    rows.map(|row| rows::key(shape, &page.bytes[row])).collect()
 }
 
 /// Reads a row's position.
 fn position(row: &[u8], read: &ReadPage<'_>) -> Result<Position, RestError> {
     let shape = read.shape;
-    let value = |name: &str| {
-        let place = shape.place(name).expect("key and cursor columns are among the moved ones");
-        Ok::<_, RestError>(rows::value(row, place)?.map(CursorValue::new))
-    };
     let cursor = match leading_column(shape, read.scan.pass) {
-        Some(name) => value(name)?,
+        Some(name) => {
+            let place = shape.place(name).expect("the cursor column is among the moved ones");
+            rows::value(row, place)?.map(CursorValue::new)
+        }
         None => None,
     };
-    let key = shape
-        .key
-        .iter()
-        .map(|name| value(name)?.ok_or_else(|| RestError::NoKey(name.clone())))
-        .collect::<Result<_, RestError>>()?;
+    let key = rows::key(shape, row)?.values().iter().map(CursorValue::new).collect();
     Ok(Position { cursor, key })
 }
 

@@ -1,4 +1,4 @@
-//! The cursors that a survey or a scan begins at: the floor of a look-back, and the kept cursor
+//! The cursors at which a survey or a scan begins: the floor of a look-back, and the kept cursor
 //! less the overlap.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ const LEAST_OVERLAP: Duration = Duration::from_secs(10 * 60);
 /// transactions that are open at once do not draw as many as these.
 const LEAST_NUMBERS: i128 = 1_000;
 
-/// The longest time that a wall clock's stamps go back when summer time ends.
+/// The longest time by which a wall clock goes back when summer time ends.
 const SUMMER_TIME: Duration = Duration::from_secs(2 * 3_600);
 
 /// The floor as a value of the column, if there is a floor.

@@ -1,13 +1,13 @@
-//! Digests of rows that an API shows, computed here: the numbers that the target's database
-//! computes of the same rows. All rows of the ranges come over the wire for them.
+//! Computes the digests of rows that an API shows. They are the numbers that the target's database
+//! computes for the same rows. All rows of the ranges are transferred for them.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::super::call::client::{Client, ListRequest};
 use super::super::call::query::{self, Query};
-use super::super::call::rows::Rows;
+use super::super::call::rows::{self, Rows};
 use super::super::fault::RestError;
 use super::printed::{self, PrintedRow};
 use crate::engine::model::cursor::Cursor;
@@ -100,7 +100,7 @@ pub async fn columns(
     let shape = table.comparison.shape;
     printed::refuse_incomparable(shape)?;
     let values: Vec<Vec<String>> = keys.iter().map(|key| key.values().to_vec()).collect();
-    let asked: BTreeMap<&RowKey, &RowKey> = keys.iter().map(|key| (key, key)).collect();
+    let wanted: BTreeSet<&RowKey> = keys.iter().collect();
     let mut found = Vec::new();
     for (column, condition) in query::conditions_among(&shape.key, &values) {
         let query = selection(table).with(&column, &condition);
@@ -111,9 +111,10 @@ pub async fn columns(
             for row in rows.iter() {
                 let row = PrintedRow { shape, row };
                 let key = row.key()?;
-                let is_same =
-                    |asked: &&RowKey| printed::compare_keys(shape, asked, &key) == Ordering::Equal;
-                if let Some(key) = asked.get(&key).copied().or_else(|| keys.iter().find(is_same)) {
+                let is_same = |wanted: &&RowKey| {
+                    printed::compare_keys(shape, wanted, &key) == Ordering::Equal
+                };
+                if let Some(key) = wanted.get(&key).copied().or_else(|| keys.iter().find(is_same)) {
                     let settled = row.is_settled(&table.comparison)?;
                     let columns = row.columns()?;
                     found.push(ColumnDigests { key: key.clone(), columns, settled });
@@ -128,8 +129,8 @@ pub async fn columns(
     Ok(found)
 }
 
-/// Calls back with each settled row of ranges and the position of its range. Only a list without
-/// rows is the end: rows may be added meanwhile, and the API does not say when it cuts a list.
+/// Calls `visit` with each settled row of the ranges, and the index of its range. Only an empty
+/// list is the end: rows may be added meanwhile, and the API does not say when it cuts a list.
 async fn scan(
     table: ComparedTable<'_>,
     ranges: &[KeyRange],
@@ -163,7 +164,7 @@ async fn scan(
             {
                 return Ok(());
             }
-            after = Some(row.raw_key()?);
+            after = Some(rows::key(shape, row.row)?);
         }
         if rows.is_empty() {
             return Ok(());
@@ -176,8 +177,8 @@ async fn list(table: ComparedTable<'_>, query: &Query, counted: bool) -> Result<
     table.client.list(&ListRequest { shape, query, counted, most_bytes: PAGE_BYTES }).await
 }
 
-/// Selects the compared columns. Behind them stands the column that tells whether the target was
-/// filled with rows as old, which need not be one of them.
+/// Selects the compared columns. Behind them stands the column of a row's age, which need not be
+/// one of them: it shows whether the target was filled with rows of that age.
 fn selection(table: ComparedTable<'_>) -> Query {
     let columns = table.comparison.shape.columns.iter().map(query::select_column);
     let age = table.comparison.filled_from;
@@ -186,8 +187,8 @@ fn selection(table: ComparedTable<'_>) -> Query {
     Query::default().with("select", &columns.join(","))
 }
 
-/// Leaves out the rows that the target has not reached, and those that are older than the rows that
-/// it was filled with. A row without a cursor is read in every run, and stays.
+/// Selects the settled rows: the target has reached them, and was filled with rows of their age.
+/// Every run reads the rows without a cursor, so these are settled.
 fn settled_rows(table: ComparedTable<'_>, query: Query) -> Query {
     let Comparison { shape, settled_to, filled_from } = table.comparison;
     let or_none = |column: &str, operator: &str, limit: &str| {

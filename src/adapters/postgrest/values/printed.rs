@@ -1,6 +1,5 @@
-//! A row's values as a database prints them in a record, made from what an API shows of them; and
-//! the range that its key lies in. A database hashes that text, and its hash can be compared with
-//! one that is made here.
+//! Prints a row's values as a database prints them in a record, from the values that an API shows,
+//! and finds the range of its key. A database hashes the same text, so both hashes can be compared.
 
 use std::cmp::Ordering;
 
@@ -42,7 +41,7 @@ impl PrintedRow<'_> {
         self.shape.columns.iter().enumerate().map(hash).collect()
     }
 
-    /// The key, printed as both sides print it.
+    /// Returns the key, printed as both sides print it.
     pub fn key(&self) -> Result<RowKey, RestError> {
         let value = |name: &String| {
             let (place, column) = moved_column(self.shape, name);
@@ -52,18 +51,11 @@ impl PrintedRow<'_> {
         Ok(RowKey::new(self.shape.key.iter().map(value).collect::<Result<_, RestError>>()?))
     }
 
-    /// The key as the API shows it and as conditions take it.
-    pub fn raw_key(&self) -> Result<RowKey, RestError> {
-        let value = |name: &String| {
-            let (place, _) = moved_column(self.shape, name);
-            rows::value(self.row, place)?.ok_or_else(|| RestError::NoKey(name.clone()))
-        };
-        Ok(RowKey::new(self.shape.key.iter().map(value).collect::<Result<_, RestError>>()?))
-    }
-
-    /// Says whether the target has reached the row, and was filled with rows as old.
+    /// Says whether the row is settled: the target has reached its cursor, and was filled with rows
+    /// of its age.
     pub fn is_settled(&self, compared: &Comparison<'_>) -> Result<bool, RestError> {
-        Ok(self.is_reached(compared.settled_to)? && self.is_filled(compared.filled_from)?)
+        let is_reached = self.is_reached(compared.settled_to)?;
+        Ok(is_reached && self.is_in_filled_span(compared.filled_from)?)
     }
 
     fn is_reached(&self, settled_to: Option<&str>) -> Result<bool, RestError> {
@@ -75,14 +67,15 @@ impl PrintedRow<'_> {
         Ok(order.is_none_or(|order| order != Ordering::Greater))
     }
 
-    /// Compares by the column that stands behind the compared ones.
-    fn is_filled(&self, filled_from: Option<&FilledFrom>) -> Result<bool, RestError> {
+    /// Says whether the row is not older than the rows that the target was filled with. The column
+    /// of its age stands behind the compared columns.
+    fn is_in_filled_span(&self, filled_from: Option<&FilledFrom>) -> Result<bool, RestError> {
         let Some(FilledFrom { column, from }) = filled_from else { return Ok(true) };
         let order = self.compare(self.shape.columns.len(), column, from)?;
         Ok(order.is_none_or(|order| order != Ordering::Less))
     }
 
-    /// Compares a column's value with another one; none if it is NULL.
+    /// Compares a column's value with another one. Returns nothing if the value is NULL.
     fn compare(
         &self,
         place: usize,
@@ -94,13 +87,13 @@ impl PrintedRow<'_> {
         Ok(shown.map(|shown| Order::of(column).compare(&shown, &other)))
     }
 
-    /// A column's value as a cast to text prints it.
+    /// Returns a column's value as a cast to text prints it.
     fn cast(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
         Ok(rows::value(self.row, place)?.map(|shown| cast_to_text(&column.source_type, shown)))
     }
 
-    /// A column's value as a record prints it. If the two sides have different types, it is printed
-    /// as text.
+    /// Returns a column's value as a record prints it. If the two sides have different types, it is
+    /// printed as text.
     fn value(&self, place: usize, column: &MovedColumn) -> Result<Option<String>, RestError> {
         let shown = self.cast(place, column)?;
         let is_same = column.source_type == column.target_type;
@@ -147,8 +140,9 @@ pub fn refuse_incomparable(shape: &Shape) -> Result<(), RestError> {
     Ok(())
 }
 
-/// The types whose values a column may round or pad, by a modifier that no API shows: a key that
-/// the target spells otherwise would be taken for one that was deleted.
+/// The types whose values a column may round or pad, by a modifier that no API shows. The target
+/// may spell such a key in another way, and its row would seem to be missing from the source, and
+/// would be deleted.
 const ROUNDED: [&str; 11] = [
     "numeric",
     "timestamp with time zone",
@@ -171,7 +165,7 @@ pub fn compare_keys(shape: &Shape, one: &RowKey, other: &RowKey) -> Ordering {
     orders.fold(Ordering::Equal, Ordering::then)
 }
 
-/// The position of the range that a key lies in, if it lies in one.
+/// Returns the index of the range that holds a key, if one does.
 pub fn range_of_key(shape: &Shape, ranges: &[KeyRange], key: &RowKey) -> Option<usize> {
     let before = |range: &KeyRange| {
         range.upto.as_ref().is_some_and(|upto| compare_keys(shape, key, upto) == Ordering::Greater)
@@ -201,8 +195,9 @@ fn cast_to_text(type_name: &str, shown: String) -> String {
     }
 }
 
-/// A key column's text. Numbers that are equal are one key, however they are spelled. Blanks at the
-/// end do not count if the target's type pads its values, and do count if only the source's does.
+/// Returns a key column's text. Equal numbers have one text, however they are spelled. Blanks at
+/// the end do not count if the target's type pads its values, and do count if only the source's
+/// does.
 fn key_text(column: &MovedColumn, shown: String) -> String {
     let is_same = column.source_type == column.target_type;
     match unmodified(column.printed_type()).as_ref() {
@@ -215,8 +210,7 @@ fn key_text(column: &MovedColumn, shown: String) -> String {
     }
 }
 
-/// The text of a record: NULL is left empty, and a value is quoted that could be taken for a
-/// separator.
+/// Prints a record: NULL is empty, and a value that could be read as a separator is quoted.
 fn record(values: &[Option<String>]) -> String {
     let mut text = String::from("(");
     for (place, value) in values.iter().enumerate() {
