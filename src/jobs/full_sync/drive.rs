@@ -93,7 +93,6 @@ impl FullSync<'_> {
     }
 
     async fn steps(&self, budget: &Budget, is_copy_lost: bool) -> Result<Driven, Fault> {
-        let id = &self.session.id;
         let (from, to) = self.sides();
         if let Some(restored) = self.completed(to).await? {
             return self.finish(restored).await;
@@ -102,8 +101,7 @@ impl FullSync<'_> {
         let Some(manifest) = self.transfer(from, to, budget).await? else {
             return Ok(Driven::Continue);
         };
-        let restored = self.wait(to, Phase::Restore, async || to.restore(id, &manifest).await);
-        restored.await?;
+        self.wait(to, &SideWork::Restore(manifest)).await?;
         match self.completed(to).await? {
             Some(restored) => self.finish(restored).await,
             None => Err(unfinished("The restore")),
@@ -152,43 +150,46 @@ impl FullSync<'_> {
             return Ok(());
         }
         let (plan, _) = self.plan().await?;
-        let tables: Vec<ExportTable> = plan.or_fault()?.shapes.iter().map(export_table).collect();
+        let tables = plan.or_fault()?.shapes.iter().map(export_table).collect();
         let answering = NewSession { role: Role::Peer, ..self.session.clone() };
         self.peer.open(&answering).await?;
-        self.wait(from, Phase::Backup, async || from.export(id, &tables).await).await
+        self.wait(from, &SideWork::Export(tables)).await
     }
 
     /// Has one side work, and follows its progress. The call may end before the work does.
-    async fn wait(
-        &self,
-        side: &dyn Deployment,
-        phase: Phase,
-        call: impl AsyncFn() -> Result<Finished, Fault>,
-    ) -> Result<(), Fault> {
+    async fn wait(&self, side: &dyn Deployment, task: &SideWork) -> Result<(), Fault> {
         let is_own = std::ptr::addr_eq(side, self.own);
         if is_own {
-            return match call().await? {
+            return match self.ask(side, task).await? {
                 Finished::Done => Ok(()),
                 Finished::Going => Err(busy()),
             };
         }
-        let Some(work) = self.own.work(&self.session.id, phase).await? else {
+        let Some(work) = self.own.work(&self.session.id, task.phase()).await? else {
             return Err(busy());
         };
-        work.run(self.watch(side, &work, call)).await
+        work.run(self.watch(side, &work, task)).await
+    }
+
+    async fn ask(&self, side: &dyn Deployment, task: &SideWork) -> Result<Finished, Fault> {
+        let id = &self.session.id;
+        match task {
+            SideWork::Export(tables) => side.export(id, tables).await,
+            SideWork::Restore(manifest) => side.restore(id, manifest).await,
+        }
     }
 
     async fn watch(
         &self,
         side: &dyn Deployment,
         work: &Work<'_>,
-        call: impl AsyncFn() -> Result<Finished, Fault>,
+        task: &SideWork,
     ) -> Result<(), Fault> {
         let id = &self.session.id;
         let mut attempt = 1;
         loop {
             let finished = {
-                let mut called = std::pin::pin!(call());
+                let mut called = std::pin::pin!(self.ask(side, task));
                 let mut pause = FIRST_PAUSE;
                 loop {
                     tokio::select! {
@@ -302,6 +303,21 @@ impl FullSync<'_> {
     async fn end_peer(&self, end: SessionState) {
         if let Err(fault) = self.peer.end(&self.session.id, end).await {
             tracing::warn!(code = fault.code.name(), "The peer keeps its copy for now: {fault}");
+        }
+    }
+}
+
+/// The work of one side.
+enum SideWork {
+    Export(Vec<ExportTable>),
+    Restore(Sha),
+}
+
+impl SideWork {
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Export(_) => Phase::Backup,
+            Self::Restore(_) => Phase::Restore,
         }
     }
 }
