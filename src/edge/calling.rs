@@ -12,6 +12,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 use crate::engine::model::run::Trigger;
+use crate::engine::model::session::SessionId;
 use crate::jobs::Served;
 use crate::jobs::schedules::ports::PlannedSchedule;
 use crate::wiring::App;
@@ -24,6 +25,9 @@ pub const SCHEDULE_PATH: &str = "/api/background/sync/schedule";
 
 /// The path at which people and dashboards ask for the status of the pipelines.
 pub const STATUS_PATH: &str = "/api/background/sync/status";
+
+/// The path at which people start and watch full syncs.
+pub const FULL_SYNC_PATH: &str = "/api/admin/sync/full-sync";
 
 /// The path that QStash calls when it gives a message up.
 pub const FAILURE_PATH: &str = "/api/background/sync/failure";
@@ -178,6 +182,64 @@ pub fn continuation(
     })
 }
 
+/// The request for the next slice of a full sync, in the body of a call of QStash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum FullSyncRequest {
+    /// The slice before it made it.
+    Continuation {
+        /// The session.
+        session: SessionId,
+        /// The id that all slices of the chain share; none for the session's own.
+        #[serde(default)]
+        chain: Option<String>,
+        /// The number of slices before this one.
+        #[serde(default)]
+        slice: u32,
+        /// The number of slices in a row before this one that moved nothing.
+        #[serde(default)]
+        idle: u32,
+    },
+}
+
+impl FullSyncRequest {
+    /// Reads a signed body; none if this program has not written it.
+    pub fn from_signed(body: &[u8]) -> Option<(SessionId, Chain)> {
+        let Self::Continuation { session, chain, slice, idle } =
+            serde_json::from_slice(body).ok()?;
+        let chain = chain.unwrap_or_else(|| session.to_string());
+        let is_valid = QueueId::parse(&chain).is_ok() && slice <= MOST_SLICES;
+        is_valid.then(|| (session, Chain::continued(chain, slice, idle, 0)))
+    }
+}
+
+/// The message that requests a slice of a full sync.
+pub fn full_sync_continuation(
+    app: &App,
+    session: &SessionId,
+    next: &Chain,
+) -> Result<Message, Fault> {
+    signing_keys(app)?;
+    // No pipeline's name has an underscore, so no pipeline has this id.
+    let flow = schedule_id(app, "full_sync").to_string();
+    let (chain, slice) = (next.id().to_owned(), next.slice());
+    // A person may resume a session, which begins another chain.
+    let once = format!("{flow}-{session}-{chain}-{slice}");
+    let request = FullSyncRequest::Continuation {
+        session: session.clone(),
+        chain: Some(chain),
+        slice,
+        idle: next.idle(),
+    };
+    Ok(Message {
+        url: url_of(app, FULL_SYNC_PATH)?,
+        body: serde_json::to_string(&request).expect("our own shapes are JSON"),
+        once: Some(once),
+        delay: CONTINUATION_DELAY,
+        terms: terms_of(app, format!("{flow}-{session}"), "syncline-full_sync".to_owned())?,
+    })
+}
+
 /// Checks that the signing keys are set: without them every tick would be refused.
 pub fn signing_keys(app: &App) -> Result<(), Fault> {
     match app.current_key {
@@ -232,14 +294,19 @@ pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
 }
 
 fn terms(app: &App, served: &Served) -> Result<Terms, Fault> {
+    // Ticks, continuations and manual messages of a pipeline wait for one another.
+    let flow = schedule_id(app, &served.pipeline.name).to_string();
+    terms_of(app, flow, format!("syncline-{}", served.mark))
+}
+
+fn terms_of(app: &App, flow: String, label: String) -> Result<Terms, Fault> {
     Ok(Terms {
         retries: app.calls.retries,
         retry_delay: app.calls.retry_delay.clone(),
         timeout: app.calls.timeout,
         failure_url: url_of(app, FAILURE_PATH)?,
-        // Ticks, continuations and manual messages of a pipeline wait for one another.
-        flow: schedule_id(app, &served.pipeline.name).to_string(),
-        label: format!("syncline-{}", served.mark),
+        flow,
+        label,
     })
 }
 

@@ -3,6 +3,7 @@
 pub mod calling;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod full_sync;
 pub mod http;
 pub mod overview;
 pub mod schedules;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 
-use super::continuation::Continuation;
+use super::continuation::{Continuation, ContinuationBody};
 use super::wire::{ErrorAnswer, FailureAnswer, SyncAnswer};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::{FaultCode, Remedy};
@@ -70,6 +71,19 @@ impl Answer {
         }
     }
 
+    /// Answers with a full sync after a slice of it. Without a queue a person resumes it.
+    pub fn full_sync(mut session: Value, run: &RunId, continuation: &Continuation) -> Response {
+        continuation.log(run);
+        session["continuation"] = json!(ContinuationBody::new(continuation));
+        match continuation {
+            Continuation::NotNeeded => Json(session).into_response(),
+            Continuation::Published(_) | Continuation::Off(_) => {
+                (StatusCode::ACCEPTED, Json(session)).into_response()
+            }
+            Continuation::Failed(fault) => with_remedy(fault.remedy, Json(session)),
+        }
+    }
+
     /// Answers after the loss of a message was recorded.
     pub fn failure(answer: &FailureAnswer) -> Response {
         Json(answer).into_response()
@@ -86,8 +100,11 @@ impl Answer {
         );
         let body = Json(ErrorAnswer::of(fault, run));
         match fault.code {
-            FaultCode::NoSchedule => (StatusCode::NOT_FOUND, body).into_response(),
+            FaultCode::NoSchedule | FaultCode::NoSession => {
+                (StatusCode::NOT_FOUND, body).into_response()
+            }
             FaultCode::NotOurs => (StatusCode::FORBIDDEN, body).into_response(),
+            FaultCode::SessionOver => (StatusCode::CONFLICT, body).into_response(),
             _ => with_remedy(fault.remedy, body),
         }
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::edge::text::advice;
 use crate::engine::model::delivery::QueueId;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 
 /// The outcome of the request for the next slice.
@@ -22,6 +23,15 @@ pub enum Continuation {
 }
 
 impl Continuation {
+    /// Turns the queue's answer to a request into the outcome.
+    pub fn of(published: Result<QueueId, Fault>) -> Self {
+        match published {
+            Ok(message) => Self::Published(message),
+            Err(fault) if fault.code == FaultCode::NoQueue => Self::Off(fault),
+            Err(fault) => Self::Failed(fault),
+        }
+    }
+
     /// Logs the outcome with the run that left the work.
     pub fn log(&self, run: &RunId) {
         match self {

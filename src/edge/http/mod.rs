@@ -1,7 +1,8 @@
 //! The HTTP door: one router, for Lambda and for a plain port.
 //!
 //! `call` reads a request, and `auth` checks its caller, with `signature` and `secret`. Each group
-//! of routes has a file: `sync`, `schedule`, `status`, `failure`, `health`. `answer` makes the
+//! of routes has a file: `sync`, `schedule`, `status`,
+//! `full_sync`, `failure`, `health`. `answer` makes the
 //! status and headers of an answer, `wire` its body, and `continuation` the part of the body about
 //! the next slice. All routes share the `door`. Those of other deployments, `peer`, have another.
 
@@ -11,6 +12,7 @@ mod call;
 mod continuation;
 mod door;
 mod failure;
+mod full_sync;
 mod health;
 pub mod peer;
 mod schedule;
@@ -29,7 +31,9 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::edge::calling::{FAILURE_PATH, HEALTH_PATH, SCHEDULE_PATH, STATUS_PATH, SYNC_PREFIX};
+use crate::edge::calling::{
+    FAILURE_PATH, FULL_SYNC_PATH, HEALTH_PATH, SCHEDULE_PATH, STATUS_PATH, SYNC_PREFIX,
+};
 use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
 use answer::Answer;
@@ -52,6 +56,10 @@ pub fn router(app: App) -> Result<Router, BadCredential> {
         .route(&sync_path, get(sync::sync).post(sync::sync))
         .route(STATUS_PATH, get(status::status))
         .route(SCHEDULE_PATH, get(schedule::schedule).post(schedule::schedule))
+        .route(
+            FULL_SYNC_PATH,
+            get(full_sync::show).post(full_sync::drive).delete(full_sync::cancel),
+        )
         .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .route(FAILURE_PATH, post(failure::failure))
         .route(HEALTH_PATH, get(health::healthz))

@@ -114,7 +114,7 @@ fn startup_is_off() -> Fault {
 
 /// The time for the slice. QStash repeats a call after its timeout, even if the first call is still
 /// at work, so a slice of the queue gets four fifths of that timeout.
-fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
+pub(super) fn budget(app: &App, call: &Call, caller: Caller) -> Budget {
     let budget = app.budget(call.now, call.work_until());
     match caller {
         Caller::Queue => budget.and(Budget::until(call.now + app.calls.timeout * 4 / 5)),
@@ -174,9 +174,5 @@ async fn publish(
         let message = calling::continuation(app, served, next, delay)?;
         queue.publish(&message, call.patience(SystemTime::now())).await
     };
-    match publish.await {
-        Ok(message) => Continuation::Published(message),
-        Err(fault) if fault.code == FaultCode::NoQueue => Continuation::Off(fault),
-        Err(fault) => Continuation::Failed(fault),
-    }
+    Continuation::of(publish.await)
 }

@@ -200,7 +200,7 @@ fault_codes! {
     NoSchedule = "no_schedule", Caller, Subject;
     /// The text is no schedule's id.
     BadId = "bad_id", Caller, Subject;
-    /// The schedule belongs to another deployment.
+    /// The schedule or the full sync belongs to another deployment.
     NotOurs = "not_ours", Caller, Subject;
     /// A schedule of another deployment has that id already.
     IdTaken = "id_taken", Operator, Subject;

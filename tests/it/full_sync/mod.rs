@@ -1,5 +1,6 @@
 //! Full syncs: all tables of one deployment into another one.
 
+mod admin;
 mod calls;
 mod copies;
 mod deployments;

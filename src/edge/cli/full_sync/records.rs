@@ -1,10 +1,9 @@
 //! The sessions of this deployment and its peers, as text and as JSON.
 
-use std::time::SystemTime;
-
 use serde_json::{Value, json};
 
 use crate::edge::cli::terminal::output::{self, Exit};
+use crate::edge::full_sync::object;
 use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::session::{Session, SessionState};
@@ -119,24 +118,4 @@ pub fn refused_rows(session: &Session) -> String {
     refused
         .map(|row| format!("  {} {}: {} {}\n", row.table, row.key.join(", "), row.code, row.reason))
         .collect()
-}
-
-fn object(session: &Session) -> Value {
-    let time = |time: Option<SystemTime>| time.map(timestamp);
-    json!({
-        "session": session.new.id,
-        "peer": session.new.peer,
-        "role": session.new.role,
-        "direction": session.new.direction,
-        "method": session.new.method,
-        "options": session.new.options,
-        "state": session.state,
-        "phase": session.phase,
-        "progress": session.progress,
-        "restored": session.restored,
-        "error": session.error,
-        "started_at": timestamp(session.started_at),
-        "updated_at": timestamp(session.updated_at),
-        "finished_at": time(session.finished_at),
-    })
 }

@@ -63,7 +63,9 @@ pub fn status(fault: &Fault) -> StatusCode {
     match (fault.code, fault.remedy) {
         (FaultCode::NotAllowed, _) => StatusCode::FORBIDDEN,
         (FaultCode::NoSession, _) => StatusCode::NOT_FOUND,
-        (FaultCode::BadCopy | FaultCode::SessionOver, _) => StatusCode::CONFLICT,
+        (FaultCode::BadCopy | FaultCode::SessionOver | FaultCode::NotOurs, _) => {
+            StatusCode::CONFLICT
+        }
         (FaultCode::CopyLost, _) => StatusCode::GONE,
         (FaultCode::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
         (FaultCode::Busy, _) => StatusCode::LOCKED,

@@ -50,7 +50,7 @@ impl PeerDoor {
     }
 
     async fn check_nonce(&self, nonce: Nonce) -> Result<Nonce, Refusal> {
-        match self.nonces.is_new(&nonce).await {
+        match self.store.is_new(&nonce).await {
             Ok(true) => Ok(nonce),
             Ok(false) => {
                 tracing::warn!("Refused a peer's call: it was made before");

@@ -17,8 +17,8 @@ pub struct PeerDoor {
     pub may: PeerMay,
     /// This deployment.
     pub own: Arc<dyn Deployment>,
-    /// Remembers the nonces of calls.
-    pub nonces: Arc<dyn CopyStore>,
+    /// The records of sessions, and the nonces of calls.
+    pub store: Arc<dyn CopyStore>,
 }
 
 impl PeerDoor {
@@ -27,7 +27,7 @@ impl PeerDoor {
         let keys = app.peer_keys.clone()?;
         let own = app.own_deployment().ok()?.clone();
         let home = app.url.as_deref().and_then(SignedHome::parse);
-        let nonces = Arc::clone(&own.store);
-        Some(Self { keys, home, may: app.peer_may, own: Arc::new(own), nonces })
+        let store = Arc::clone(&own.store);
+        Some(Self { keys, home, may: app.peer_may, own: Arc::new(own), store })
     }
 }

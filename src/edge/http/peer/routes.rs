@@ -18,7 +18,7 @@ use crate::engine::model::call::{BadCall, PartAddress, PeerCall};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::PROTOCOL;
-use crate::engine::model::session::SessionId;
+use crate::engine::model::session::{Role, SessionId};
 use crate::jobs::full_sync::ports::{Finished, PartName};
 
 /// The time after which long work is answered with 202. Proxies wait for 30 s and longer.
@@ -79,7 +79,10 @@ async fn act(
         PeerCall::PutPart(part) => {
             done(own.put_part(&part.session, &name(&part), call.body.clone()).await?)
         }
-        PeerCall::End { session, end } => done(own.end(&session, end).await?),
+        PeerCall::End { session, end } => {
+            check_end(door, &session).await?;
+            done(own.end(&session, end).await?)
+        }
         PeerCall::Export { session, tables } => {
             let (own, id) = (Arc::clone(own), session.clone());
             let work = tokio::spawn(async move { own.export(&id, &tables).await });
@@ -91,6 +94,19 @@ async fn act(
             finish(door, &session, work, call, signer).await?
         }
     })
+}
+
+/// Refuses to end a session that this deployment drives. No driver calls another one.
+async fn check_end(door: &PeerDoor, session: &SessionId) -> Result<(), Fault> {
+    match door.store.session(session).await? {
+        Some(known) if known.new.role == Role::Driver => Err(Fault::new(
+            Step::Peer,
+            FaultCode::NotOurs,
+            "This deployment drives the full sync, so no peer ends it",
+            "cancel it there: `syncline full-sync cancel`",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for long work, which is a task of its own: a caller that hangs up does not end it. If it

@@ -1,0 +1,211 @@
+//! Full syncs over HTTP: a person starts, watches and cancels them, and QStash goes on with them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use syncline::adapters::peer::PeerDeployment;
+use syncline::edge::calling::FULL_SYNC_PATH;
+use syncline::engine::model::fault_code::FaultCode;
+use syncline::engine::model::peer::Peer;
+use syncline::engine::model::session::{
+    CopyOptions, Direction, NewSession, Role, SessionId, SessionState,
+};
+use syncline::jobs::full_sync::ports::Deployment as _;
+
+use super::deployments::Deployments;
+use super::double::{KEY, keys};
+use crate::world::deployment::{Deployment, account};
+use crate::world::door::{ADMIN_TOKEN, Door, Port, status_and_json};
+
+const SCHEMA: &str = "create table orders (id int primary key, name text)";
+
+/// Two deployments with their doors.
+struct Doors {
+    both: Deployments,
+    here: Door,
+    here_url: String,
+    settings: BTreeMap<String, String>,
+    _there: Door,
+}
+
+impl Doors {
+    async fn open() -> Self {
+        let both = Deployments::with(SCHEMA).await;
+        let rows = "insert into orders select n, 'order ' || n from generate_series(1, 500) as n";
+        both.there.sql(rows).await;
+        let (here, there) = (Port::free().await, Port::free().await);
+        let set = |url: &str, database: &str| {
+            let set = [
+                ("APP_URL", url),
+                ("TARGET_DATABASE_URL", database),
+                ("SYNC_ADMIN_TOKEN", ADMIN_TOKEN),
+                ("SYNC_REGISTRATION_KEY", KEY),
+                ("SYNC_PEER_MAY", "both"),
+            ];
+            BTreeMap::from(set.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        };
+        let there_settings = set(&there.url, &both.there.database.url);
+        let mut settings = set(&here.url, &both.here.database.url);
+        settings.insert("SYNC_PEERS".to_owned(), format!("there={}", there.url));
+        let here_url = here.url.clone();
+        let _there = Door::with(there, &there_settings).await;
+        let here = Door::with(here, &settings).await;
+        Self { both, here, here_url, settings, _there }
+    }
+
+    async fn call(&self, method: &str, query: &str, body: Value) -> (u16, Value) {
+        let request = self.here.request(method, &format!("{FULL_SYNC_PATH}{query}"));
+        let request = request.bearer_auth(ADMIN_TOKEN).body(body.to_string());
+        status_and_json(request.send().await.expect("the door answers")).await
+    }
+
+    /// A session that both deployments know and nobody works at.
+    async fn opened(&self) -> SessionId {
+        let session = self.both.session(Direction::Pull, CopyOptions::default());
+        self.both.here.own.open(&session).await.expect("it is recorded");
+        let answering = NewSession { role: Role::Peer, ..session.clone() };
+        self.both.there.own.open(&answering).await.expect("it is recorded");
+        session.id
+    }
+
+    async fn state(&self, session: &SessionId) -> SessionState {
+        self.both.here.own.session(session).await.expect("it is known").state
+    }
+
+    async fn until_completed(&self, session: &str) -> Value {
+        let completed = async {
+            loop {
+                let (_, shown) = self.call("GET", &format!("?session={session}"), json!({})).await;
+                if shown["state"] == "completed" {
+                    return shown;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), completed).await.expect("it is completed")
+    }
+}
+
+#[tokio::test]
+async fn a_person_starts_a_full_sync_and_sees_how_it_ends() {
+    let doors = Doors::open().await;
+    assert_eq!(doors.call("GET", "", json!({})).await, (200, json!([])));
+    let start = json!({
+        "peer": "there", "direction": "pull",
+        "options": {"tables": ["orders"], "filters": {"orders": "id <= 400"}, "verify": true},
+    });
+    let (status, started) = doors.call("POST", "", start).await;
+    assert_eq!(status, 202, "{started}");
+    let id = started["session"].as_str().expect("an id");
+    let shown = doors.until_completed(id).await;
+    assert_eq!(shown["restored"]["tables"]["public.orders"]["inserted"], 400, "{shown}");
+    assert_eq!(doors.both.here.text("select count(*)::text from orders").await, "400");
+    let (_, list) = doors.call("GET", "", json!({})).await;
+    assert_eq!((list.as_array().map(Vec::len), &list[0]["session"]), (Some(1), &json!(id)));
+    let (status, over) = doors.call("POST", "", json!({"session": id})).await;
+    assert_eq!((status, &over["error"]["code"]), (409, &json!("session_over")), "{over}");
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_works_at_is_resumed() {
+    let doors = Doors::open().await;
+    let id = doors.opened().await;
+    let (status, resumed) = doors.call("POST", "", json!({"session": id})).await;
+    assert_eq!(status, 202, "{resumed}");
+    doors.until_completed(id.as_str()).await;
+    doors.both.assert_equal(&["orders"]).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_full_sync_is_over_on_both_sides() {
+    let doors = Doors::open().await;
+    let (in_query, in_body) = (doors.opened().await, doors.opened().await);
+    let by_query = doors.call("DELETE", &format!("?session={in_query}"), json!({})).await;
+    let by_body = doors.call("DELETE", "", json!({"session": in_body})).await;
+    for (id, (status, ended)) in [(in_query, by_query), (in_body, by_body)] {
+        assert_eq!((status, &ended["state"]), (200, &json!("cancelled")), "{ended}");
+        let there = doors.both.there.own.session(&id).await.expect("it is known");
+        assert_eq!(there.state, SessionState::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_and_a_signature_on_other_calls_are_refused() {
+    let doors = Doors::open().await;
+    for method in ["GET", "POST", "DELETE"] {
+        let request = doors.here.request(method, FULL_SYNC_PATH).bearer_auth("another-token");
+        let (status, body) = status_and_json(request.send().await.expect("an answer")).await;
+        assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthorized")), "{method}");
+    }
+    let qstash = account().await;
+    let door = Deployment::over(doors.settings.clone(), &qstash).door().await;
+    for (method, expected) in [("GET", 401), ("DELETE", 401), ("POST", 489)] {
+        let body = r#"{"peer":"there","direction":"pull"}"#;
+        let url = format!("{}{FULL_SYNC_PATH}", door.public_url);
+        let token = door.signer.sign(&url, body.as_bytes(), SystemTime::now());
+        let request = door.request(method, FULL_SYNC_PATH).header("Upstash-Signature", token);
+        let answer = request.body(body).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), expected, "{method}");
+    }
+    assert_eq!(doors.call("GET", "", json!({})).await, (200, json!([])));
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_meant_is_refused_with_its_remedy() {
+    let doors = Doors::open().await;
+    for (body, hint) in [
+        (json!({"peer": "nobody", "direction": "pull"}), "there"),
+        (json!({"peer": "there", "direction": "sideways"}), "pull"),
+        (json!({"peer": "there"}), "direction"),
+        (json!({"peer": "there", "direction": "pull", "options": {"table": ["a"]}}), "tables"),
+        (json!({"peer": "there", "direction": "pull", "options": {"tables": ["a b"]}}), "tables"),
+        (json!({"session": "1"}), "session"),
+        (json!({"type": "continuation", "session": SessionId::from_random([1; 16])}), "session"),
+        (json!([]), "resume"),
+    ] {
+        let (status, answer) = doors.call("POST", "", body.clone()).await;
+        let told = answer["error"]["hint"].as_str().unwrap_or_default();
+        assert!(status == 400 && told.contains(hint), "{body}: {status} {answer}");
+    }
+    let unknown = SessionId::from_random([1; 16]);
+    let (status, answer) = doors.call("GET", &format!("?session={unknown}"), json!({})).await;
+    assert_eq!((status, &answer["error"]["code"]), (404, &json!("no_session")));
+    assert_eq!(doors.call("GET", "", json!({})).await, (200, json!([])));
+}
+
+#[tokio::test]
+async fn a_peer_does_not_end_a_session_that_is_driven_here() {
+    let doors = Doors::open().await;
+    let id = doors.opened().await;
+    let before = doors.state(&id).await;
+    let peer = Peer::parse(&format!("here={}", doors.here_url)).expect("a peer");
+    let ended = PeerDeployment::new(peer, keys(KEY)).end(&id, SessionState::Cancelled).await;
+    assert_eq!(ended.expect_err("it is refused").code, FaultCode::NotOurs);
+    assert_eq!(doors.state(&id).await, before);
+}
+
+/// 1. The first function has too little time for a part, and asks the queue for the next slice.
+/// 2. The queue calls the second one, which has the same databases and the time.
+#[tokio::test]
+async fn the_queue_goes_on_with_a_full_sync_whose_slice_is_over() {
+    let doors = Doors::open().await;
+    let id = doors.opened().await;
+    let qstash = account().await;
+    let deployment = Deployment::over(doors.settings.clone(), &qstash);
+    let (deployment, second) = deployment.reachable().await;
+    let first = deployment.set("SYNC_BUDGET_SECONDS", "2").door().await;
+    let body = json!({"type": "continuation", "session": id}).to_string();
+    let url = format!("{}{FULL_SYNC_PATH}", first.public_url);
+    let token = first.signer.sign(&url, body.as_bytes(), SystemTime::now());
+    let request = first.request("POST", FULL_SYNC_PATH).header("Upstash-Signature", token);
+    let answer = request.body(body).send().await.expect("an answer");
+    let (status, shown) = status_and_json(answer).await;
+    assert_eq!((status, &shown["continuation"]["published"]), (202, &json!(true)), "{shown}");
+    assert_ne!(doors.state(&id).await, SessionState::Completed);
+    qstash.advance(Duration::from_secs(2)).await;
+    qstash.settle().await;
+    assert_eq!(doors.state(&id).await, SessionState::Completed);
+    doors.both.assert_equal(&["orders"]).await;
+    drop(second);
+}
