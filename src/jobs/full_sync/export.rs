@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::condition;
 use super::frames::FrameWriter;
+use super::plan;
 use super::ports::{CopyStore, ExportTable, PartName, PutPart};
 use super::work::Work;
 use crate::engine::model::facts::Facts;
@@ -57,6 +58,7 @@ impl CopyExport<'_> {
     /// Exports the tables once. The fault `Overtaken` says that the rows are not of one moment.
     async fn attempt(&self) -> Result<(), Fault> {
         let names: Vec<TableName> = self.tables.iter().map(|table| table.table.clone()).collect();
+        plan::refuse_system_tables(&names)?;
         let facts = self.side.describe(Some(&names)).await?;
         let parts: Vec<Part> =
             self.tables.iter().map(|table| part(table, &facts)).collect::<Result<_, _>>()?;

@@ -153,7 +153,7 @@ impl<'a> FrameReader<'a> {
     pub async fn frame(&mut self, number: usize) -> Result<Page, Fault> {
         let frame = &self.manifest.frames[number];
         let (start, end) = (self.starts[number], self.starts[number] + frame.bytes);
-        let mut bytes = Vec::with_capacity(usize::try_from(frame.bytes).unwrap_or(0));
+        let mut bytes = Vec::new();
         let mut at = start;
         while at < end {
             let part = self.part(u32::try_from(at / PART_BYTES as u64).unwrap_or(u32::MAX)).await?;

@@ -15,7 +15,7 @@ use super::restore::CopyRestore;
 use super::work::{Work, no_session, over};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::manifest::{Compression, Manifest, PROTOCOL, Sha};
+use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
 use crate::engine::model::range::Side;
 use crate::engine::model::session::{
     Direction, Held, NewSession, Phase, Session, SessionId, SessionState,
@@ -185,6 +185,9 @@ impl Deployment for OwnDeployment {
         part: &PartName<'_>,
         bytes: Bytes,
     ) -> Result<(), Fault> {
+        if bytes.len() > PART_BYTES {
+            return Err(other_part("A part is larger than the protocol allows"));
+        }
         let sha = Sha::of(&bytes);
         let mut put = self.store.put_part(session, part, &sha, &bytes).await?;
         if put == PutPart::OtherExport {
@@ -193,7 +196,9 @@ impl Deployment for OwnDeployment {
         }
         match put {
             PutPart::Saved => Ok(()),
-            PutPart::Other | PutPart::OtherExport => Err(other_part()),
+            PutPart::Other | PutPart::OtherExport => {
+                Err(other_part("Another part with this number is here already"))
+            }
         }
     }
 
@@ -231,8 +236,7 @@ fn read(manifest: &[u8]) -> Result<Manifest, Fault> {
     })
 }
 
-fn other_part() -> Fault {
-    let message = "Another part with this number is here already";
+fn other_part(message: &str) -> Fault {
     let hint = "start the full sync again";
     Fault::new(Step::Write, FaultCode::BadCopy, message, hint)
 }

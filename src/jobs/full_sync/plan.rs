@@ -12,7 +12,7 @@ use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::{Pipeline, TableRule, TargetTriggers};
 use crate::engine::model::session::CopyOptions;
 use crate::engine::model::shape::Shape;
-use crate::engine::model::table::TableName;
+use crate::engine::model::table::{OWN_TABLES, TableName};
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
 
@@ -66,6 +66,28 @@ impl CopyPlan {
                 "mend what is named, or leave those tables out with --table",
             )),
         }
+    }
+}
+
+/// Refuses tables of the server's own and those that hold our state. The role may read them, and a
+/// peer that may copy could have passwords and the copies of others with them.
+pub fn refuse_system_tables<'a>(
+    tables: impl IntoIterator<Item = &'a TableName>,
+) -> Result<(), Fault> {
+    let is_system = |table: &TableName| {
+        table.schema().starts_with("pg_")
+            || table.schema() == "information_schema"
+            || OWN_TABLES.contains(&table.name())
+    };
+    match tables.into_iter().find(|table| is_system(table)) {
+        None => Ok(()),
+        Some(table) => Err(Fault::new(
+            Step::Plan,
+            FaultCode::NotAllowed,
+            "A table of the server's own, or of Syncline's state, is not copied",
+            "leave it out",
+        )
+        .of_table(table)),
     }
 }
 
@@ -166,6 +188,22 @@ mod tests {
         let planned = plan(&options, &side("a", &both), &side("b", &both)).expect("two sides");
         let fault = planned.or_fault().expect_err("a problem");
         assert!(fault.message.contains("public.u: it has a condition"), "{}", fault.message);
+    }
+
+    #[test]
+    fn tables_of_the_server_and_of_our_state_are_not_copied() {
+        let check = |schema: &str, name: &str| {
+            refuse_system_tables([&TableName::new(schema, name)]).map_err(|fault| fault.code)
+        };
+        for (schema, name) in [
+            ("pg_catalog", "pg_authid"),
+            ("information_schema", "tables"),
+            ("public", "full_sync_parts"),
+            ("state", "sync_state"),
+        ] {
+            assert_eq!(check(schema, name), Err(FaultCode::NotAllowed), "{schema}.{name}");
+        }
+        assert_eq!(check("public", "orders"), Ok(()));
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub const PART_BYTES: usize = 4 << 20;
 /// The bytes of a frame's rows. A row that is larger is a frame of its own.
 pub const FRAME_BYTES: usize = 4 << 20;
 
+/// The most bytes of a frame's rows: a value of Postgres has a gigabyte at most, and so has a line
+/// of a COPY. Whoever promises more means harm.
+const MOST_FRAME_BYTES: u64 = (1 << 30) + FRAME_BYTES as u64;
+
 /// A SHA-256, written as 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sha(String);
@@ -173,6 +177,11 @@ impl Manifest {
             let sums = (table.checked_add(frame.rows), bytes.checked_add(frame.bytes));
             let (Some(more_rows), Some(more_bytes)) = sums else { return false };
             (*table, bytes) = (more_rows, more_bytes);
+            // What cannot be compressed grows by a few bytes in a thousand.
+            let most_packed = frame.raw_bytes.saturating_add(frame.raw_bytes / 100 + 1024);
+            if frame.raw_bytes > MOST_FRAME_BYTES || frame.bytes > most_packed {
+                return false;
+            }
         }
         let in_all = rows.iter().try_fold(0_u64, |sum, rows| sum.checked_add(*rows));
         in_all.is_some()
@@ -222,7 +231,9 @@ mod tests {
 
     #[test]
     fn a_manifest_whose_numbers_do_not_add_up_is_refused() {
-        let changes: [fn(&mut Manifest); 6] = [
+        let changes: [fn(&mut Manifest); 8] = [
+            |manifest| manifest.frames[1].raw_bytes = 10 << 30,
+            |manifest| manifest.frames[0].raw_bytes = 10,
             |manifest| manifest.tables[0].rows = 4,
             |manifest| manifest.frames[2].table = 2,
             |manifest| manifest.frames[1].bytes = u64::MAX,
