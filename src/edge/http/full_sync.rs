@@ -26,7 +26,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::run::RunId;
 use crate::engine::model::session::{
-    CopyOptions, Direction, Method, NewSession, Phase, Role, Session, SessionId, SessionState,
+    CopyOptions, Direction, Method, NewSession, Phase, Role, Session, SessionId,
 };
 use crate::engine::model::table::TableName;
 use crate::jobs::full_sync::{Driven, FullSync};
@@ -119,18 +119,15 @@ async fn end(app: &App, query: Option<String>, call: &Call) -> Result<Value, Fau
         Some(text) => text,
         None => body(call)?.session.ok_or_else(bad_body)?,
     };
-    let NewSession { id, peer, role, .. } = own.session(&session_id(&text)?).await?.new;
-    own.cancel(&id).await?;
-    if role == Role::Driver {
-        let ended = match app.peer(&peer) {
-            Ok(peer) => peer.end(&id, SessionState::Cancelled).await,
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = ended {
-            tracing::warn!(code = fault.code.name(), "The peer keeps its copy for now: {fault}");
+    let session = own.session(&session_id(&text)?).await?.new;
+    match session.role {
+        Role::Peer => own.cancel(&session.id).await?,
+        Role::Driver => {
+            let peer = app.peer(&session.peer)?;
+            FullSync { own, peer, session: &session }.cancel().await?;
         }
     }
-    Ok(object(&own.session(&id).await?))
+    Ok(object(&own.session(&session.id).await?))
 }
 
 /// Begins or resumes a session. Under Lambda the answer comes after a slice, since Lambda freezes

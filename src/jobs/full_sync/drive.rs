@@ -194,7 +194,7 @@ impl FullSync<'_> {
                 loop {
                     tokio::select! {
                         biased;
-                        finished = &mut called => break finished?,
+                        finished = &mut called => break finished,
                         () = self.own.clock.sleep(pause) => {}
                     }
                     pause = (pause * 2).min(LAST_PAUSE);
@@ -204,25 +204,49 @@ impl FullSync<'_> {
                 }
             };
             match finished {
-                Finished::Done => return Ok(()),
-                Finished::Going => {}
+                Ok(Finished::Done) => return Ok(()),
+                Ok(Finished::Going) => {}
+                Err(fault) => return Err(self.with_refused_rows(side, work, fault).await),
             }
-            match self.until_idle(side, work).await? {
+            match self.until_idle(side, work, task).await? {
                 Idle::Done => return Ok(()),
-                Idle::Failed(error) => return Err(of_peer(&error)),
+                Idle::Failed(error) => {
+                    return Err(self.with_refused_rows(side, work, of_peer(&error)).await);
+                }
                 Idle::Interrupted if attempt < MOST_ATTEMPTS => attempt += 1,
                 Idle::Interrupted => return Err(unfinished("The peer's work")),
             }
         }
     }
 
+    /// Keeps the rows that the other side has refused in the record here, too.
+    async fn with_refused_rows(
+        &self,
+        side: &dyn Deployment,
+        work: &Work<'_>,
+        fault: Fault,
+    ) -> Fault {
+        if let Ok(Standing { restored: Some(restored), .. }) = side.standing(&self.session.id).await
+        {
+            work.refuse(restored);
+        }
+        fault
+    }
+
     /// Asks a side until nobody works at the session there.
-    async fn until_idle(&self, side: &dyn Deployment, work: &Work<'_>) -> Result<Idle, Fault> {
+    async fn until_idle(
+        &self,
+        side: &dyn Deployment,
+        work: &Work<'_>,
+        task: &SideWork,
+    ) -> Result<Idle, Fault> {
         let mut pause = FIRST_PAUSE;
         loop {
             let standing = side.standing(&self.session.id).await?;
             work.follow(standing.phase, standing.progress);
-            let has_copy = standing.phase == Phase::Backup && standing.manifest.is_some();
+            let has_copy = matches!(task, SideWork::Export(_))
+                && standing.phase == Phase::Backup
+                && standing.manifest.is_some();
             match standing.state {
                 SessionState::Completed => return Ok(Idle::Done),
                 SessionState::Running if has_copy => return Ok(Idle::Done),
@@ -298,6 +322,27 @@ impl FullSync<'_> {
         self.own.store.end(&self.session.id, completed, Some(&restored)).await?;
         self.end_peer(SessionState::Completed).await;
         Ok(Driven::Done(restored))
+    }
+
+    /// Ends the session on both sides. The rows of a push are saved by the peer: so it is asked
+    /// first, and without its answer nobody may say that nothing was saved.
+    pub async fn cancel(&self) -> Result<(), Fault> {
+        let id = &self.session.id;
+        match self.session.direction {
+            Direction::Pull => self.end_peer(SessionState::Cancelled).await,
+            Direction::Push => {
+                self.peer.end(id, SessionState::Cancelled).await?;
+                match self.peer.standing(id).await {
+                    Ok(Standing { state: SessionState::Completed, restored, .. }) => {
+                        let completed = SessionState::Completed;
+                        return self.own.store.end(id, completed, restored.as_ref()).await;
+                    }
+                    Err(fault) if fault.code != FaultCode::NoSession => return Err(fault),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        self.own.cancel(id).await
     }
 
     async fn end_peer(&self, end: SessionState) {

@@ -82,6 +82,7 @@ impl CopyRestore<'_> {
     async fn shapes(&self) -> Result<Vec<Shape>, Fault> {
         let names: Vec<TableName> =
             self.manifest.tables.iter().map(|table| table.table.clone()).collect();
+        plan::refuse_system_tables(&names)?;
         let own = self.side.describe(Some(&names)).await?.facts;
         let options = CopyOptions { tables: Some(names), ..self.options.clone() };
         let mut shapes = plan::plan(&options, &self.manifest.facts, &own)?.or_fault()?.shapes;
@@ -166,11 +167,14 @@ impl CopyRestore<'_> {
             1 => "1 row".to_owned(),
             count => format!("{count} rows"),
         };
-        let message =
-            format!("The target refuses {count} of {}, so nothing was saved", tables.join(", "));
+        let saved = match self.options.per_table {
+            true => "that table and those after it were not saved",
+            false => "nothing was saved",
+        };
+        let message = format!("The target refuses {count} of {}, so {saved}", tables.join(", "));
         self.work.refuse(Restored { refused, ..Restored::default() });
-        let hint = "`syncline full-sync status` lists them with the reasons; mend them on either \
-                    side, and resume or start again";
+        let hint = "`syncline full-sync status` lists them with the reasons; mend them on the \
+                    target and resume, or on the source and start again";
         Fault::new(Step::Write, FaultCode::RowsRefused, message, hint)
     }
 }
@@ -219,7 +223,12 @@ impl Passes<'_> {
             });
             let outcome = outcome.await?;
             if refused.len() < MOST_REFUSED {
-                refused.extend(outcome.refused);
+                // A frame that is applied again has its refused rows refused again.
+                for row in outcome.refused {
+                    if !refused.contains(&row) {
+                        refused.push(row);
+                    }
+                }
             }
             if outcome.again.is_empty() {
                 break;

@@ -133,6 +133,22 @@ async fn two_deployments_may_pull_from_each_other_at_once() {
 }
 
 #[tokio::test]
+async fn a_push_that_the_peer_has_saved_is_not_called_cancelled() {
+    let both = Deployments::with(DOCS).await;
+    both.here.sql("insert into docs values (1, 'saved')").await;
+    let session = both.session(Direction::Push, CopyOptions::default());
+    both.drive(&session).await.expect("it is copied");
+    // The process was killed before it could record the end.
+    let running = "update full_sync_sessions set status = 'running', report = null where true";
+    both.here.sql(running).await;
+    let job = FullSync { own: &both.here.own, peer: &both.there.own, session: &session };
+    job.cancel().await.expect("the peer answers");
+    let known = both.here.own.session(&session.id).await.expect("a record");
+    assert_eq!(known.state, SessionState::Completed);
+    assert!(known.restored.is_some_and(|restored| !restored.tables.is_empty()));
+}
+
+#[tokio::test]
 async fn a_cancelled_session_saves_nothing_and_cannot_be_resumed() {
     let both = filled().await;
     let session = both.session(Direction::Pull, uncompressed());

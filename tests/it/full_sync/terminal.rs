@@ -101,6 +101,7 @@ async fn refused_rows_are_listed_with_their_reasons() {
     assert_eq!(code, 1, "{errors}");
     assert!(errors.contains("1 row of public.docs"), "{errors}");
     assert!(errors.contains("syncline full-sync resume"), "{errors}");
+    assert!(errors.contains("public.docs 99: 23514"), "{errors}");
     assert!(two.both.there.rows("docs").await.starts_with("0 "));
 }
 

@@ -108,7 +108,8 @@ pub fn claiming(schema: &str, held: &Held, lease: Duration) -> [Statement; 2] {
     let taking = format!(
         "update {schema}.full_sync_sessions set lease_holder = $2, \
              lease_until = clock_timestamp() + $3 * interval '1 millisecond', \
-             updated_at = clock_timestamp() \
+             updated_at = clock_timestamp(), report = null, \
+             error_code = null, error_message = null, error_hint = null \
          where session_id = $1 and status = 'running' and (lease_holder is null \
              or lease_holder = $2 or lease_until <= clock_timestamp()) returning 1"
     );

@@ -11,8 +11,8 @@ use super::terminal::app::open_or_print;
 use super::terminal::output::{self, Exit};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{Direction, SessionId, SessionState};
-use crate::jobs::full_sync::OwnDeployment;
+use crate::engine::model::session::{Direction, Role, SessionId};
+use crate::jobs::full_sync::{FullSync, OwnDeployment};
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ enum Command {
     Apply(SessionArgument),
     /// Ends a session on both sides; nothing of it is saved
     Cancel(SessionArgument),
-    /// Frees sessions whose worker is gone, and drops the spools of those that are over
+    /// Interrupts all sessions, which can be resumed, and drops the spools of those that are over
     ClearStuck,
 }
 
@@ -143,11 +143,11 @@ async fn command(app: &App, command: &Command) -> Result<Exit, Fault> {
         }
         Command::Cancel(arguments) => {
             let session = own.session(&find(own, &arguments.session).await?).await?;
-            own.cancel(&session.new.id).await?;
-            if let Ok(peer) = app.peer(&session.new.peer) {
-                let ended = peer.end(&session.new.id, SessionState::Cancelled).await;
-                if let Err(fault) = ended {
-                    eprintln!("The peer ends it by itself later: {fault}");
+            match session.new.role {
+                Role::Peer => own.cancel(&session.new.id).await?,
+                Role::Driver => {
+                    let peer = app.peer(&session.new.peer)?;
+                    FullSync { own, peer, session: &session.new }.cancel().await?;
                 }
             }
             records::session(&own.session(&session.new.id).await?, arguments.json)

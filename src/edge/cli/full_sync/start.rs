@@ -208,7 +208,7 @@ async fn watched<T>(
         if result.is_ok() {
             return records::session(&session, json);
         }
-        if !json && session.started_at.elapsed().is_ok() && !session.state.is_over() {
+        if !json && !session.state.is_over() {
             eprintln!("Go on with: syncline full-sync resume {id}");
             eprint!("{}", records::refused_rows(&session));
         }

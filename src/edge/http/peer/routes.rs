@@ -110,17 +110,25 @@ async fn check_end(door: &PeerDoor, session: &SessionId) -> Result<(), Fault> {
 }
 
 /// Waits for long work, which is a task of its own: a caller that hangs up does not end it. If it
-/// takes too long, the answer is 202, and the work goes on behind it.
+/// takes too long, the answer is 202, and the work goes on behind it. Under Lambda it would be
+/// frozen in the middle of its transaction, with its locks: so it is ended there.
 async fn finish(
     door: &PeerDoor,
     session: &SessionId,
-    work: JoinHandle<Result<Finished, Fault>>,
+    mut work: JoinHandle<Result<Finished, Fault>>,
     call: &Call,
     signer: &Signer<'_>,
 ) -> Result<Response, Fault> {
-    let finished = match tokio::time::timeout(wait(call), work).await {
+    let finished = match tokio::time::timeout(wait(call), &mut work).await {
         Ok(Ok(finished)) => finished?,
         Ok(Err(panic)) => return Err(defect(panic)),
+        Err(_) if call.work_until().is_some() => {
+            work.abort();
+            // Only then is its transaction dropped.
+            let _cancelled = work.await;
+            door.store.expire(Some(session)).await?;
+            return Err(no_time());
+        }
         Err(_) => Finished::Going,
     };
     let status = match finished {
@@ -128,6 +136,16 @@ async fn finish(
         Finished::Going => StatusCode::ACCEPTED,
     };
     Ok(signer.json(status, &door.own.standing(session).await?))
+}
+
+fn no_time() -> Fault {
+    Fault::new(
+        Step::Peer,
+        FaultCode::NoTime,
+        "The work does not fit one invocation of the peer's function, and nothing of it was saved",
+        "give that function more time, run `syncline full-sync apply SESSION` there, which has no \
+         limit, or copy with --per-table",
+    )
 }
 
 /// The time that an answer may take: until shortly before Lambda ends the invocation, which freezes
