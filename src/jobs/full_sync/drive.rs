@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
+use super::drive_faults::{bad_manifest, bad_part, busy, fit, of_peer, unfinished};
 use super::own_deployment::OwnDeployment;
 use super::plan::{self, CopyPlan};
-use super::ports::{Deployment, Description, ExportTable, Finished, Hello, PartName, Standing};
+use super::ports::{Deployment, Description, ExportTable, Finished, PartName, Standing};
 use super::work::{Work, over};
 use crate::engine::model::budget::Budget;
-use crate::engine::model::fault::{Fault, Step};
-use crate::engine::model::fault_code::{FaultCode, Remedy};
-use crate::engine::model::manifest::{Manifest, PROTOCOL, Sha};
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::manifest::{Manifest, Sha};
 use crate::engine::model::range::Side;
 use crate::engine::model::session::{
     Direction, NewSession, Phase, Restored, Role, SessionError, SessionState,
@@ -380,57 +381,4 @@ fn export_table(shape: &Shape) -> ExportTable {
         columns: shape.columns.iter().map(|column| column.name.clone()).collect(),
         filter: shape.filter.clone(),
     }
-}
-
-/// Checks that two deployments can copy in this direction.
-fn fit(own: &Hello, peer: &Hello, direction: Direction) -> Result<(), Fault> {
-    if own.protocol != PROTOCOL || peer.protocol != PROTOCOL {
-        let message = format!(
-            "The peer runs Syncline {} with another protocol than {} here",
-            peer.version, own.version
-        );
-        let hint = "install the same release on both";
-        return Err(Fault::new(Step::Peer, FaultCode::BadCopy, message, hint));
-    }
-    if own.database == peer.database {
-        let message = "The peer has the same database as this deployment";
-        let hint = "take the address of another deployment for SYNC_PEERS";
-        return Err(Fault::new(Step::Peer, FaultCode::SameDatabase, message, hint));
-    }
-    if !peer.may.contains(&direction) {
-        let message = format!("The peer does not allow its peers to {}", direction.name());
-        let hint = format!("set SYNC_PEER_MAY there to both, or to {}", direction.name());
-        return Err(Fault::new(Step::Peer, FaultCode::NoPrivilege, message, hint));
-    }
-    Ok(())
-}
-
-/// The fault that the peer has recorded, in its own words.
-fn of_peer(error: &SessionError) -> Fault {
-    let code = FaultCode::ALL.iter().find(|code| code.name() == error.code);
-    let code = code.copied().unwrap_or(FaultCode::Refused);
-    Fault::new(Step::Peer, code, format!("On the peer: {}", error.message), error.hint.clone())
-}
-
-fn busy() -> Fault {
-    let message = "Another process is at work at this full sync";
-    let hint = "nothing to do: `syncline full-sync status` shows how far it is";
-    Fault::new(Step::State, FaultCode::Busy, message, hint)
-}
-
-fn unfinished(what: &str) -> Fault {
-    let message = format!("{what} ended without a result");
-    let hint = "resume the full sync; if it happens again, look at the log of that deployment";
-    Fault { remedy: Remedy::Retry, ..Fault::new(Step::Peer, FaultCode::Silent, message, hint) }
-}
-
-fn bad_manifest() -> Fault {
-    let hint = "install the same release of Syncline on both deployments";
-    Fault::new(Step::Peer, FaultCode::BadCopy, "The manifest of the copy cannot be used", hint)
-}
-
-fn bad_part() -> Fault {
-    let message = "A part that came is not the one of the manifest";
-    let hint = "resume the full sync; if it happens again, please report it";
-    Fault::new(Step::Peer, FaultCode::BadCopy, message, hint)
 }

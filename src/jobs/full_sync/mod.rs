@@ -1,6 +1,7 @@
 //! A full sync: all tables of one deployment, as of one moment, into another deployment.
 //!
-//! - `drive`: drives a session from the deployment where it was asked for; `plan`: its tables
+//! - `drive`: drives a session from the deployment where it was asked for, with `drive_faults`
+//! - `plan`: the tables of a session
 //! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
 //! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
 //! - `condition`: what a condition on rows may be made of
@@ -9,6 +10,7 @@
 
 mod condition;
 mod drive;
+mod drive_faults;
 mod export;
 mod frames;
 mod own_deployment;
