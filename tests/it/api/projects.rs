@@ -6,6 +6,7 @@ use std::time::Duration;
 use syncline::demo::Cluster;
 use syncline::engine::model::range::Side;
 use syncline::wiring::App;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::world::fresh_database_on;
 use crate::world::over_api::OverApi;
@@ -35,11 +36,14 @@ async fn rows_move_whichever_side_is_behind_an_api() {
     }
 }
 
-/// A server that no other test connects to. A connection that is being opened has no database's
-/// name yet, so a survey takes it for a writer and asks once more.
-fn quiet_server() -> &'static Cluster {
+/// A server that one test at a time connects to, for as long as it keeps its turn. A connection
+/// that is being opened has no database's name yet, so a survey takes it for a writer and asks once
+/// more.
+pub async fn quiet_server() -> (&'static Cluster, MutexGuard<'static, ()>) {
     static SERVER: OnceLock<Cluster> = OnceLock::new();
-    SERVER.get_or_init(|| Cluster::start(&options()).expect("Postgres starts"))
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let turn = TURN.lock().await;
+    (SERVER.get_or_init(|| Cluster::start(&options()).expect("Postgres starts")), turn)
 }
 
 /// The calls of the last run to each side.
@@ -56,9 +60,10 @@ fn counted(pair: &Pair, over: OverApi) -> (usize, usize) {
 
 #[tokio::test]
 async fn a_run_costs_a_few_calls_however_many_tables_and_rows_there_are() {
+    let (server, _turn) = quiet_server().await;
     for over in [OverApi::Source, OverApi::Target, OverApi::Both] {
-        let source = fresh_database_on(quiet_server(), "source").await;
-        let target = fresh_database_on(quiet_server(), "target").await;
+        let source = fresh_database_on(server, "source").await;
+        let target = fresh_database_on(server, "target").await;
         let pair = Pair::between(source, target, JOBS, JOBS).await.over_api(over).await;
         for table in ["users", "sessions", "usage_logs", "ad_sessions", "shared_results"] {
             let like = format!("create table {table} (like jobs including all)");

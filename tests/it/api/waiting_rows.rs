@@ -1,5 +1,9 @@
 //! Rows that wait for others behind an API: a few of them cost a dozen calls, and not one each.
 
+use syncline::demo::Cluster;
+
+use super::projects::quiet_server;
+use crate::world::fresh_database_on;
 use crate::world::over_api::OverApi;
 use crate::world::pair::{Answer, Pair};
 
@@ -18,9 +22,16 @@ const CHILDREN: &str = "insert into parents select i, '2026-01-01' from generate
 /// source is described, surveyed and read, the target opened, written and closed.
 const NONE_WAITS: (usize, usize) = (3, 3);
 
+/// Two databases on a server on which nobody else opens connections, so that calls can be counted.
+async fn pair_on(server: &Cluster, source_schema: &str, target_schema: &str) -> Pair {
+    let source = fresh_database_on(server, "source").await;
+    let target = fresh_database_on(server, "target").await;
+    Pair::between(source, target, source_schema, target_schema).await
+}
+
 /// Children of whom nobody listed the parents; the target has ten of those.
-async fn children() -> Pair {
-    let pair = Pair::of(FAMILY, &format!("{FAMILY}{POINTS}"))
+async fn children(server: &Cluster) -> Pair {
+    let pair = pair_on(server, FAMILY, &format!("{FAMILY}{POINTS}"))
         .await
         .set("SYNC_TABLES", "children")
         .over_api(OverApi::Both)
@@ -42,12 +53,13 @@ async fn sync(pair: &Pair) -> (Answer, (usize, usize)) {
 
 #[tokio::test]
 async fn two_orphans_in_a_page_cost_seven_more_calls() {
-    let pair = children().await;
+    let (server, _turn) = quiet_server().await;
+    let pair = children(server).await;
     pair.sql_target("insert into parents values (11, '2026-01-01'), (12, '2026-01-01')").await;
     let (answer, calls) = sync(&pair).await;
     assert_eq!((answer.rows("public.children"), calls), ([1005, 0, 0], NONE_WAITS));
 
-    let pair = children().await;
+    let pair = children(server).await;
     let (answer, calls) = sync(&pair).await;
 
     assert_eq!(answer.rows("public.children"), [1005, 0, 0], "{}", answer.body);
@@ -62,7 +74,8 @@ async fn a_circle_of_two_tables_costs_a_dozen_calls_of_the_target() {
         create table people (id int primary key, team int not null references teams, \
             updated_at timestamptz not null); \
         alter table teams add foreign key (head) references people;";
-    let pair = Pair::with(tables).await.over_api(OverApi::Both).await;
+    let (server, _turn) = quiet_server().await;
+    let pair = pair_on(server, tables, tables).await.over_api(OverApi::Both).await;
     pair.sql_source(
         "begin; insert into teams select i, null, '2026-01-01' from generate_series(1, 20) i; \
          insert into people select i, i, '2026-01-01' from generate_series(1, 20) i; \
