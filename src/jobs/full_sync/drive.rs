@@ -348,7 +348,10 @@ impl FullSync<'_> {
 
     async fn end_peer(&self, end: SessionState) {
         if let Err(fault) = self.peer.end(&self.session.id, end).await {
-            tracing::warn!(code = fault.code.name(), "The peer keeps its copy for now: {fault}");
+            tracing::warn!(
+                code = fault.code.name(),
+                "The peer keeps its copy until it sweeps: {fault}"
+            );
         }
     }
 }

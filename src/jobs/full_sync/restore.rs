@@ -347,7 +347,7 @@ fn add_up(page: &Page, written: &RestoredPage) -> Result<(), Fault> {
         return Ok(());
     }
     let message = format!("{counted} of {} rows of a page were counted as written", page.rows);
-    let hint = "nothing was saved; please report it";
+    let hint = "its transaction is undone; please report it";
     Err(Fault::new(Step::Write, FaultCode::BadCopy, message, hint))
 }
 
@@ -361,7 +361,7 @@ fn unequal(differing: &BTreeMap<String, u64>) -> Fault {
     let tables: Vec<String> =
         differing.iter().map(|(table, rows)| format!("{rows} rows of {table}")).collect();
     let message =
-        format!("After the write {} differ from the copy, so nothing was saved", tables.join(", "));
+        format!("After the write {} differ from the copy, so it is undone", tables.join(", "));
     let hint = "triggers of the target rewrite them: see which with `syncline plan`, and disable \
                 them or leave --verify out";
     Fault::new(Step::Compare, FaultCode::Unequal, message, hint)

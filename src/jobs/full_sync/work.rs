@@ -150,7 +150,7 @@ pub fn over(state: SessionState) -> Fault {
 }
 
 fn cancelled() -> Fault {
-    let message = "A person ended the full sync, and nothing of it was saved";
+    let message = "A person ended the full sync; what is not committed is undone";
     Fault::new(Step::Write, FaultCode::Cancelled, message, "start another one when it is wanted")
 }
 

@@ -142,7 +142,7 @@ fn no_time() -> Fault {
     Fault::new(
         Step::Peer,
         FaultCode::NoTime,
-        "The work does not fit one invocation of the peer's function, and nothing of it was saved",
+        "The work does not fit one invocation of the peer's function; its transaction is undone",
         "give that function more time, run `syncline full-sync apply SESSION` there, which has no \
          limit, or copy with --per-table",
     )

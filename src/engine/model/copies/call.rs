@@ -398,7 +398,7 @@ mod tests {
                 peer: DRIVER.to_owned(),
                 role: Role::Peer,
                 direction: Direction::Push,
-                method: Method::Records,
+                method: Method::Copy,
                 options: CopyOptions { verify: true, ..CopyOptions::default() },
             }),
             PeerCall::Export {

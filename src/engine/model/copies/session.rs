@@ -111,8 +111,6 @@ named! {
     Method {
         /// As parts of one copy, which is applied in one transaction.
         Copy = "copy",
-        /// As batches of rows, each saved when it comes.
-        Records = "records",
     }
 }
 
@@ -139,7 +137,7 @@ named! {
         Interrupted = "interrupted",
         /// All rows are saved.
         Completed = "completed",
-        /// It ended without a saved row, or with `records` after some batches.
+        /// It was given up. Only with `per_table` rows may be saved.
         Failed = "failed",
         /// A person ended it.
         Cancelled = "cancelled",
