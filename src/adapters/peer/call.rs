@@ -9,7 +9,8 @@ use reqwest::header::LOCATION;
 
 use super::fault::PeerError;
 use crate::adapters::api::http::{Http, HttpAnswer, NoAnswer, once, retry_after};
-use crate::engine::model::call::{HttpCall, PeerCall, RefusedCall};
+use crate::engine::model::call::{HttpCall, PeerCall};
+use crate::engine::model::call_error::RefusedCall;
 use crate::engine::model::peer::Peer;
 use crate::engine::model::signature::{
     Nonce, PeerKeys, SIGNATURE_HEADER, SignedCall, is_answer, sign,

@@ -8,27 +8,22 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::drive_faults::{bad_manifest, bad_part, busy, fit, of_peer, unfinished};
+use super::drive_faults::{bad_manifest, bad_part, busy, fit, unfinished};
 use super::own_deployment::OwnDeployment;
 use super::plan::{self, CopyPlan};
-use super::ports::{Deployment, Description, ExportTable, Finished, PartName, Standing};
+use super::ports::{Deployment, Description, ExportTable, PartName, Standing};
+use super::side_work::{SideTask, SideWork};
 use super::work::{Work, over};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Manifest, Sha};
 use crate::engine::model::range::Side;
-use crate::engine::model::session::{
-    Direction, NewSession, Phase, Restored, Role, SessionError, SessionState,
-};
+use crate::engine::model::session::{Direction, NewSession, Phase, Restored, Role, SessionState};
 use crate::engine::model::shape::Shape;
 
 /// The parts that travel at once: one is sent while one is saved, however far the peer is.
 const AT_ONCE: usize = 3;
-
-/// The pause before a side that works is asked again. It doubles from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The most times that work which ended without a result is begun again in one slice.
 const MOST_ATTEMPTS: u32 = 3;
@@ -102,7 +97,7 @@ impl FullSync<'_> {
         let Some(manifest) = self.transfer(from, to, budget).await? else {
             return Ok(Driven::Continue);
         };
-        self.wait(to, &SideWork::Restore(manifest)).await?;
+        self.work_of(to, SideTask::Restore(manifest)).finish().await?;
         match self.completed(to).await? {
             Some(restored) => self.finish(restored).await,
             None => Err(unfinished("The restore")),
@@ -115,6 +110,10 @@ impl FullSync<'_> {
             Direction::Pull => (self.peer, self.own),
             Direction::Push => (self.own, self.peer),
         }
+    }
+
+    fn work_of<'a>(&'a self, side: &'a dyn Deployment, task: SideTask) -> SideWork<'a> {
+        SideWork { own: self.own, side, session: self.session, task }
     }
 
     async fn check_peer(&self) -> Result<(), Fault> {
@@ -154,113 +153,7 @@ impl FullSync<'_> {
         let tables = plan.or_fault()?.shapes.iter().map(export_table).collect();
         let answering = NewSession { role: Role::Peer, ..self.session.clone() };
         self.peer.open(&answering).await?;
-        self.wait(from, &SideWork::Export(tables)).await
-    }
-
-    /// Has one side work, and follows its progress. The call may end before the work does.
-    async fn wait(&self, side: &dyn Deployment, task: &SideWork) -> Result<(), Fault> {
-        let is_own = std::ptr::addr_eq(side, self.own);
-        if is_own {
-            return match self.ask(side, task).await? {
-                Finished::Done => Ok(()),
-                Finished::Going => Err(busy()),
-            };
-        }
-        let Some(work) = self.own.work(&self.session.id, task.phase()).await? else {
-            return Err(busy());
-        };
-        work.run(self.watch(side, &work, task)).await
-    }
-
-    async fn ask(&self, side: &dyn Deployment, task: &SideWork) -> Result<Finished, Fault> {
-        let id = &self.session.id;
-        match task {
-            SideWork::Export(tables) => side.export(id, tables).await,
-            SideWork::Restore(manifest) => side.restore(id, manifest).await,
-        }
-    }
-
-    async fn watch(
-        &self,
-        side: &dyn Deployment,
-        work: &Work<'_>,
-        task: &SideWork,
-    ) -> Result<(), Fault> {
-        let id = &self.session.id;
-        let mut attempt = 1;
-        loop {
-            let finished = {
-                let mut called = std::pin::pin!(self.ask(side, task));
-                let mut pause = FIRST_PAUSE;
-                loop {
-                    tokio::select! {
-                        biased;
-                        finished = &mut called => break finished,
-                        () = self.own.clock.sleep(pause) => {}
-                    }
-                    pause = (pause * 2).min(LAST_PAUSE);
-                    if let Ok(standing) = side.standing(id).await {
-                        work.follow(standing.phase, standing.progress);
-                    }
-                }
-            };
-            match finished {
-                Ok(Finished::Done) => return Ok(()),
-                Ok(Finished::Going) => {}
-                Err(fault) => return Err(self.with_refused_rows(side, work, fault).await),
-            }
-            match self.until_idle(side, work, task).await? {
-                Idle::Done => return Ok(()),
-                Idle::Failed(error) => {
-                    return Err(self.with_refused_rows(side, work, of_peer(&error)).await);
-                }
-                Idle::Interrupted if attempt < MOST_ATTEMPTS => attempt += 1,
-                Idle::Interrupted => return Err(unfinished("The peer's work")),
-            }
-        }
-    }
-
-    /// Keeps the rows that the other side has refused in the record here, too.
-    async fn with_refused_rows(
-        &self,
-        side: &dyn Deployment,
-        work: &Work<'_>,
-        fault: Fault,
-    ) -> Fault {
-        if let Ok(Standing { restored: Some(restored), .. }) = side.standing(&self.session.id).await
-        {
-            work.refuse(restored);
-        }
-        fault
-    }
-
-    /// Asks a side until nobody works at the session there.
-    async fn until_idle(
-        &self,
-        side: &dyn Deployment,
-        work: &Work<'_>,
-        task: &SideWork,
-    ) -> Result<Idle, Fault> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let standing = side.standing(&self.session.id).await?;
-            work.follow(standing.phase, standing.progress);
-            let has_copy = matches!(task, SideWork::Export(_))
-                && standing.phase == Phase::Backup
-                && standing.manifest.is_some();
-            match standing.state {
-                SessionState::Completed => return Ok(Idle::Done),
-                SessionState::Running if has_copy => return Ok(Idle::Done),
-                SessionState::Interrupted if has_copy => return Ok(Idle::Done),
-                SessionState::Running => {}
-                SessionState::Interrupted => {
-                    return Ok(standing.error.map_or(Idle::Interrupted, Idle::Failed));
-                }
-                SessionState::Failed | SessionState::Cancelled => return Err(over(standing.state)),
-            }
-            self.own.clock.sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
+        self.work_of(from, SideTask::Export(tables)).finish().await
     }
 
     /// Moves the parts that the receiving side lacks. Returns none if the budget is used up.
@@ -324,58 +217,6 @@ impl FullSync<'_> {
         self.end_peer(SessionState::Completed).await;
         Ok(Driven::Done(restored))
     }
-
-    /// Ends the session on both sides. The rows of a push are saved by the peer: so it is asked
-    /// first, and without its answer nobody may say that nothing was saved.
-    pub async fn cancel(&self) -> Result<(), Fault> {
-        let id = &self.session.id;
-        match self.session.direction {
-            Direction::Pull => self.end_peer(SessionState::Cancelled).await,
-            Direction::Push => {
-                self.peer.end(id, SessionState::Cancelled).await?;
-                match self.peer.standing(id).await {
-                    Ok(Standing { state: SessionState::Completed, restored, .. }) => {
-                        let completed = SessionState::Completed;
-                        return self.own.store.end(id, completed, restored.as_ref()).await;
-                    }
-                    Err(fault) if fault.code != FaultCode::NoSession => return Err(fault),
-                    Ok(_) | Err(_) => {}
-                }
-            }
-        }
-        self.own.cancel(id).await
-    }
-
-    async fn end_peer(&self, end: SessionState) {
-        if let Err(fault) = self.peer.end(&self.session.id, end).await {
-            tracing::warn!(
-                code = fault.code.name(),
-                "The peer keeps its copy until it sweeps: {fault}"
-            );
-        }
-    }
-}
-
-/// The work of one side.
-enum SideWork {
-    Export(Vec<ExportTable>),
-    Restore(Sha),
-}
-
-impl SideWork {
-    fn phase(&self) -> Phase {
-        match self {
-            Self::Export(_) => Phase::Backup,
-            Self::Restore(_) => Phase::Restore,
-        }
-    }
-}
-
-/// The end of a side's work.
-enum Idle {
-    Done,
-    Failed(SessionError),
-    Interrupted,
 }
 
 fn export_table(shape: &Shape) -> ExportTable {

@@ -4,7 +4,7 @@ use super::ports::Hello;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::manifest::PROTOCOL;
-use crate::engine::model::session::{Direction, SessionError};
+use crate::engine::model::session::Direction;
 
 /// Checks that two deployments can copy in this direction.
 pub fn fit(own: &Hello, peer: &Hello, direction: Direction) -> Result<(), Fault> {
@@ -27,13 +27,6 @@ pub fn fit(own: &Hello, peer: &Hello, direction: Direction) -> Result<(), Fault>
         return Err(Fault::new(Step::Peer, FaultCode::NoPrivilege, message, hint));
     }
     Ok(())
-}
-
-/// The fault that the peer has recorded, in its own words.
-pub fn of_peer(error: &SessionError) -> Fault {
-    let code = FaultCode::ALL.iter().find(|code| code.name() == error.code);
-    let code = code.copied().unwrap_or(FaultCode::Refused);
-    Fault::new(Step::Peer, code, format!("On the peer: {}", error.message), error.hint.clone())
 }
 
 /// The fault of a session that somebody else works at.

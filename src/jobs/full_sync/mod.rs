@@ -1,6 +1,7 @@
 //! A full sync: all tables of one deployment, as of one moment, into another deployment.
 //!
-//! - `drive`: drives a session from the deployment where it was asked for, with `drive_faults`
+//! - `drive`: drives a session from the deployment where it was asked for, with `drive_faults`;
+//!   `side_work`: the work of one side, as the driver follows it; `end_session`: the session's end
 //! - `plan`: the tables of a session
 //! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
 //! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
@@ -11,12 +12,14 @@
 mod condition;
 mod drive;
 mod drive_faults;
+mod end_session;
 mod export;
 mod frames;
 mod own_deployment;
 mod plan;
 pub mod ports;
 mod restore;
+mod side_work;
 mod work;
 
 pub use drive::{Driven, FullSync};

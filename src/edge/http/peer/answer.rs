@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::engine::model::call::{CallError, RefusedCall};
+use crate::engine::model::call_error::{CallError, RefusedCall};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::signature::{Nonce, PeerKeys, SIGNATURE_HEADER, sign_answer};
