@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::engine::model::facts::Reference;
 use crate::engine::model::fault::Fault;
-use crate::engine::model::pipeline::Pipeline;
+use crate::engine::model::pipeline::{Pipeline, Policy};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::parents::leads_to;
@@ -51,7 +51,9 @@ impl<'a> RelatedTables<'a> {
             tokio::join!(self.source.describe(Some(tables)), self.target.describe(Some(tables)));
         let pipeline = Pipeline { tables: Some(tables.to_vec()), ..self.pipeline.clone() };
         let TablesPlan { shapes, references, .. } = tables::plan(&pipeline, &source?, &target?);
-        let shape = shapes.into_iter().next().map(Arc::new);
+        // Nobody asked for that table to be synced: rows of it that are there may be the target's own.
+        let kept = |shape| Arc::new(Shape { policy: Policy::TargetWins, ..shape });
+        let shape = shapes.into_iter().next().map(kept);
         self.references.lock().expect("no holder panics").extend(references);
         self.shapes().insert(table.clone(), shape.clone());
         Ok(shape)

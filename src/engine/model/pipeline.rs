@@ -78,6 +78,9 @@ pub enum Policy {
     SourceWins,
     /// The target where its cursor is greater, otherwise the source. No cursor is the oldest.
     NewestWins,
+    /// The target, always: rows that it lacks are inserted. That is no setting: it holds for tables
+    /// that are not synced and that rows of synced ones point to.
+    TargetWins,
 }
 
 impl TableRule {

@@ -138,7 +138,7 @@ pub struct Orphans {
 }
 
 /// Rejected rows, as the source has them now.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RetriedRows<'a> {
     /// The run that counts them.
     pub run: &'a RunId,

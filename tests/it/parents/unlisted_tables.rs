@@ -27,6 +27,55 @@ async fn profiles_bring_along_the_users_that_nobody_listed() {
 }
 
 #[tokio::test]
+async fn users_that_the_target_has_stay_as_they_are() {
+    let pair = Pair::with(PROFILES).await.set("SYNC_TABLES", "profiles");
+    pair.sql_source(FIVE_THOUSAND).await;
+    pair.sql_target(
+        "insert into auth.users select md5(i::text)::uuid, 'own', '2025-01-01' \
+         from generate_series(1, 5000, 3) i",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.profiles"), [5000, 0, 0], "{}", answer.body);
+    assert_eq!(answer.rows("auth.users")[..2], [3333, 0], "{}", answer.body);
+    let own = "select count(*)::text from auth.users where email = 'own'";
+    assert_eq!(pair.text_target(own).await, "1667");
+}
+
+#[tokio::test]
+async fn teams_in_a_circle_with_their_people_stay_as_they_are_where_they_exist() {
+    let tables = "create table teams (id int primary key, name text, head int, \
+            updated_at timestamptz not null); \
+        create table people (id int primary key, team int not null references teams, \
+            updated_at timestamptz not null); \
+        alter table teams add foreign key (head) references people;";
+    let pair = Pair::with(tables).await.set("SYNC_TABLES", "people");
+    pair.sql_source(
+        "insert into teams select i, 'team', null, '2026-01-01' from generate_series(1, 60) i; \
+         insert into people select i, i, '2026-01-01' from generate_series(1, 60) i; \
+         update teams set head = id where id > 0",
+    )
+    .await;
+    pair.sql_target(
+        "insert into teams select i, 'own', null, '2025-01-01' from generate_series(1, 20) i",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(
+        pair.text_target("select count(*)::text from people").await,
+        "60",
+        "{}",
+        answer.body
+    );
+    let teams = "select string_agg(distinct name || ' ' || (head is null), ', ') from teams";
+    assert_eq!(pair.text_target(teams).await, "own true, team false");
+}
+
+#[tokio::test]
 async fn orders_bring_along_their_customers() {
     let tables = "create table customers (id int primary key, updated_at timestamptz not null); \
         create table orders (id int primary key, customer int not null references customers, \

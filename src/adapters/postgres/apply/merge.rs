@@ -12,6 +12,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::engine::model::deletes::{Mark, MarkKind};
+use crate::engine::model::pipeline::Policy;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::trigger::Firing;
@@ -361,6 +362,9 @@ impl Names {
 }
 
 fn sets(shape: &Shape, from: &str) -> String {
+    if shape.policy == Policy::TargetWins {
+        return String::new();
+    }
     let unmark = shape.mark.iter().map(|Mark { column, kind }| {
         let value = match kind {
             MarkKind::Time => "null",

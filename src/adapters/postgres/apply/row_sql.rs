@@ -2,12 +2,16 @@
 
 use crate::adapters::postgres::sql;
 use crate::engine::model::deletes::{Mark, MarkKind};
+use crate::engine::model::pipeline::Policy;
 use crate::engine::model::shape::Shape;
 
 /// The condition that a row of the page, `s`, is written over the row in the table, `t`: the two
 /// differ, or the table's is marked as deleted. If the newest row wins, a newer row in the table
-/// only loses its mark.
+/// only loses its mark; if the target wins, no row is written over another one.
 pub fn differs(shape: &Shape) -> String {
+    if shape.policy == Policy::TargetWins {
+        return "false".to_owned();
+    }
     let moved = || shape.columns.iter().map(|column| column.name.as_str());
     let (staged, stored) = (sql::prefixed("s.", moved()), sql::prefixed("t.", moved()));
     let image = format!("row({staged})::record operator(pg_catalog.*<>) row({stored})::record");

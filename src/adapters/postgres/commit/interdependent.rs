@@ -23,6 +23,7 @@ use super::interdependent_writes::{ALL_STAGED, WaitingTable, write};
 use super::under_lease::Destination;
 use crate::adapters::postgres::apply::foreign_keys;
 use crate::adapters::postgres::apply::needs::{Need, in_vain};
+use crate::adapters::postgres::apply::row_sql::same_key;
 use crate::adapters::postgres::apply::stage;
 use crate::adapters::postgres::apply::triggers;
 use crate::adapters::postgres::apply::unique_values;
@@ -35,6 +36,7 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::transaction::{HASHES, NO_HASHES, Purpose};
 use crate::adapters::postgres::state::{history, lease, rejects};
+use crate::engine::model::pipeline::Policy;
 use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
@@ -56,7 +58,15 @@ pub async fn retry(
     gone: &[Deletion<'_>],
 ) -> Result<Vec<Committed>, PostgresError> {
     let Destination { session, schema, lease } = to;
-    let shapes: Vec<&Shape> = all.iter().map(|again| again.shape).collect();
+    // A row that is not in the target yet may take two steps, of which the second overwrites it.
+    let overwriting = |rows: &RetriedRows<'_>| match rows.shape.policy {
+        Policy::TargetWins => Shape { policy: Policy::SourceWins, ..rows.shape.clone() },
+        Policy::SourceWins | Policy::NewestWins => rows.shape.clone(),
+    };
+    let own: Vec<Shape> = all.iter().map(overwriting).collect();
+    let rows = all.iter().zip(&own).map(|(rows, shape)| RetriedRows { shape, ..*rows });
+    let rows: Vec<RetriedRows<'_>> = rows.collect();
+    let shapes: Vec<&Shape> = own.iter().collect();
     let begin = async {
         session.begin(Purpose::Write).await?;
         let mut enforced: Vec<Part<'_, ()>> = Vec::new();
@@ -77,8 +87,8 @@ pub async fn retry(
     let gone = if suppresses { &[] } else { gone };
     let stage_all = async {
         let mut waiting: Vec<Part<'_, WaitingTable<'_>>> = Vec::new();
-        for (at, again) in all.iter().enumerate() {
-            waiting.push(Box::pin(stage(session, at, again)));
+        for (at, (again, before)) in rows.iter().zip(all).enumerate() {
+            waiting.push(Box::pin(stage(session, at, again, before.shape.policy)));
         }
         let waiting = session.all_in_turn(waiting).await?;
         Ok((waiting, interdependent_deletes::stage(session, gone).await?))
@@ -130,11 +140,12 @@ async fn finish(
 }
 
 /// Stages a page in a table of its own, whose rows know their place, and looks up what they may
-/// wait for.
+/// wait for. Where the target wins, the rows that it has are left out.
 async fn stage<'a>(
     session: &Session,
     at: usize,
     again: &'a RetriedRows<'a>,
+    policy: Policy,
 ) -> Result<WaitingTable<'a>, PostgresError> {
     let staged = format!("pg_temp.syncline_waiting_{at}");
     let shape = again.shape;
@@ -149,12 +160,24 @@ async fn stage<'a>(
     stage::copy_in(session, &staged, shape, again.page).await?;
     session.prepare(&stage::path_to_operators([shape])).await?;
     let switching = String::new();
-    let (uniques, foreign_keys) = tokio::join!(
+    let leave_out_kept = async {
+        let kept = format!(
+            "delete from {staged} as s where exists (select from {table} as t where {same})",
+            table = sql::rows_of(&shape.table, shape.target),
+            same = same_key(shape, "t", "s"),
+        );
+        match policy {
+            Policy::TargetWins => session.execute(&kept).await,
+            Policy::SourceWins | Policy::NewestWins => Ok(0),
+        }
+    };
+    let (kept, uniques, foreign_keys) = tokio::join!(
+        leave_out_kept,
         unique_values::uniques(session, shape),
         foreign_keys::of_table(session, shape),
     );
-    let (uniques, foreign_keys) = (uniques?, foreign_keys?);
-    Ok(WaitingTable { again, staged, switching, uniques, foreign_keys, inserted: 0 })
+    let (kept, uniques, foreign_keys) = (kept?, uniques?, foreign_keys?);
+    Ok(WaitingTable { again, staged, switching, uniques, foreign_keys, kept, inserted: 0 })
 }
 
 /// Leaves out what waits for anything else than what is staged. Rows that leave may be held by rows
@@ -258,7 +281,8 @@ async fn clear_rejected(
 ) -> Result<Committed, PostgresError> {
     let RetriedRows { run, shape, .. } = *table.again;
     let updated = (keys.len() as u64).saturating_sub(table.inserted);
-    let tally = Tally { inserted: table.inserted, updated, ..Tally::default() };
+    let (inserted, unchanged) = (table.inserted, table.kept);
+    let tally = Tally { inserted, updated, unchanged, ..Tally::default() };
     let (cleared, counted) = tokio::join!(
         rejects::clear(session, schema, lease.pipeline(), &shape.table, keys),
         history::add_counts(session, schema, run, &shape.table, &tally),

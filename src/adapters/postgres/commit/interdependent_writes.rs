@@ -35,6 +35,8 @@ pub struct WaitingTable<'a> {
     pub uniques: Vec<Unique>,
     /// The foreign keys by which they may wait.
     pub foreign_keys: Vec<ForeignKey>,
+    /// The number of rows that are in the table already and stay as they are.
+    pub kept: u64,
     /// The number of rows that are in the table for the first time.
     pub inserted: u64,
 }

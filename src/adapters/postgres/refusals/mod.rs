@@ -168,7 +168,7 @@ async fn write_whole(
     session.roll_back_to(PART).await?;
     // A step between could look newer than the row that is to follow it.
     if refusal.code == SqlState::UNIQUE_VIOLATION
-        && shape.newest_by().is_none()
+        && shape.overwrites()
         && let Some(tally) = attempt::upsert_after_freeing(session, shape, page).await?
     {
         return Ok(all_in(tally, false));

@@ -99,8 +99,8 @@ async fn look(
     page: &Page,
     refused: &SqlState,
 ) -> Result<WaitingRows, PostgresError> {
-    // Where the newest wins, who keeps a value depends on which rows are written.
-    let is_of_a_value = *refused == SqlState::UNIQUE_VIOLATION && shape.newest_by().is_none();
+    // Where another policy holds, who keeps a value depends on which rows are written.
+    let is_of_a_value = *refused == SqlState::UNIQUE_VIOLATION && shape.overwrites();
     let uniques = async {
         match is_of_a_value {
             true => unique_values::uniques(session, shape).await,

@@ -169,9 +169,14 @@ impl Shape {
     /// The column that says which row is newer, where the newer one wins.
     pub fn newest_by(&self) -> Option<&str> {
         match self.policy {
-            Policy::SourceWins => None,
+            Policy::SourceWins | Policy::TargetWins => None,
             Policy::NewestWins => self.cursor.column(),
         }
+    }
+
+    /// Says whether the row that is read last is written over any other one.
+    pub fn overwrites(&self) -> bool {
+        self.policy == Policy::SourceWins
     }
 
     /// Returns the position of a moved column in a row.
