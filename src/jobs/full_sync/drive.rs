@@ -63,14 +63,15 @@ impl FullSync<'_> {
     /// Goes on with the session until it is completed or the budget is used up.
     pub async fn run(&self, budget: &Budget) -> Result<Driven, Fault> {
         self.own.open(self.session).await?;
-        let result = self.slice(budget).await;
-        if result.is_err()
-            && let Ok(known) = self.own.session(&self.session.id).await
-            && known.state == SessionState::Cancelled
-        {
-            self.end_peer(SessionState::Cancelled).await;
+        let result = tokio::select! {
+            biased;
+            result = self.slice(budget) => result,
+            state = self.until_peer_ends() => Err(over(state)),
+        };
+        match result {
+            Ok(driven) => Ok(driven),
+            Err(fault) => self.end_with_peer(fault).await.map(Driven::Done),
         }
-        result
     }
 
     async fn slice(&self, budget: &Budget) -> Result<Driven, Fault> {

@@ -4,7 +4,7 @@ use super::ports::Hello;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::manifest::PROTOCOL;
-use crate::engine::model::session::Direction;
+use crate::engine::model::session::{Direction, SessionState};
 
 /// Checks that two deployments can copy in this direction.
 pub fn fit(own: &Hello, peer: &Hello, direction: Direction) -> Result<(), Fault> {
@@ -27,6 +27,12 @@ pub fn fit(own: &Hello, peer: &Hello, direction: Direction) -> Result<(), Fault>
         return Err(Fault::new(Step::Peer, FaultCode::NoPrivilege, message, hint));
     }
     Ok(())
+}
+
+/// The fault of a session that the peer has ended.
+pub fn ended_by_peer(peer: &str, state: SessionState) -> Fault {
+    let message = format!("The peer {peer} has ended the full sync: {}", state.name());
+    Fault::new(Step::Peer, FaultCode::SessionOver, message, "start another one when it is wanted")
 }
 
 /// The fault of a session that somebody else works at.

@@ -84,6 +84,12 @@ impl OwnDeployment {
         Work::begin(&*self.store, &*self.clock, held, phase).await
     }
 
+    /// The fault for a part of the copy that is not here. Whoever ended the session has dropped it.
+    async fn lost_or_over(&self, session: &SessionId) -> Result<Fault, Fault> {
+        let state = self.session(session).await?.state;
+        Ok(if state.is_over() { over(state) } else { frames::lost() })
+    }
+
     /// The manifest of the copy that is here, if all of the copy is.
     async fn whole_copy(&self, session: &SessionId) -> Result<Option<Manifest>, Fault> {
         let Some(bytes) = self.store.manifest(session).await? else { return Ok(None) };
@@ -163,11 +169,17 @@ impl Deployment for OwnDeployment {
     }
 
     async fn manifest(&self, session: &SessionId) -> Result<Bytes, Fault> {
-        self.store.manifest(session).await?.ok_or_else(frames::lost)
+        match self.store.manifest(session).await? {
+            Some(manifest) => Ok(manifest),
+            None => Err(self.lost_or_over(session).await?),
+        }
     }
 
     async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault> {
         let known = self.session(session).await?;
+        if known.state.is_over() {
+            return Err(over(known.state));
+        }
         let export = read(manifest)?.export;
         if known.export.as_deref() != Some(&*export) {
             self.store.begin_export(session, &export).await?;
@@ -176,7 +188,10 @@ impl Deployment for OwnDeployment {
     }
 
     async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Bytes, Fault> {
-        self.store.part(session, part).await?.ok_or_else(frames::lost)
+        match self.store.part(session, part).await? {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.lost_or_over(session).await?),
+        }
     }
 
     async fn put_part(
@@ -191,6 +206,10 @@ impl Deployment for OwnDeployment {
         let sha = Sha::of(&bytes);
         let mut put = self.store.put_part(session, part, &sha, &bytes).await?;
         if put == PutPart::OtherExport {
+            let state = self.session(session).await?.state;
+            if state.is_over() {
+                return Err(over(state));
+            }
             self.store.begin_export(session, part.export).await?;
             put = self.store.put_part(session, part, &sha, &bytes).await?;
         }

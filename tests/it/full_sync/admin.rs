@@ -1,91 +1,14 @@
 //! Full syncs over HTTP: a person starts, watches and cancels them, and QStash goes on with them.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
-use syncline::adapters::peer::PeerDeployment;
+use serde_json::json;
 use syncline::edge::calling::FULL_SYNC_PATH;
-use syncline::engine::model::fault_code::FaultCode;
-use syncline::engine::model::peer::Peer;
-use syncline::engine::model::session::{
-    CopyOptions, Direction, NewSession, Role, SessionId, SessionState,
-};
-use syncline::jobs::full_sync::ports::Deployment as _;
+use syncline::engine::model::session::{SessionId, SessionState};
 
-use super::deployments::Deployments;
-use super::double::{KEY, keys};
+use super::doors::Doors;
 use crate::world::deployment::{Deployment, account};
-use crate::world::door::{ADMIN_TOKEN, Door, Port, status_and_json};
-
-const SCHEMA: &str = "create table orders (id int primary key, name text)";
-
-/// Two deployments with their doors.
-struct Doors {
-    both: Deployments,
-    here: Door,
-    here_url: String,
-    settings: BTreeMap<String, String>,
-    _there: Door,
-}
-
-impl Doors {
-    async fn open() -> Self {
-        let both = Deployments::with(SCHEMA).await;
-        let rows = "insert into orders select n, 'order ' || n from generate_series(1, 500) as n";
-        both.there.sql(rows).await;
-        let (here, there) = (Port::free().await, Port::free().await);
-        let set = |url: &str, database: &str| {
-            let set = [
-                ("APP_URL", url),
-                ("TARGET_DATABASE_URL", database),
-                ("SYNC_ADMIN_TOKEN", ADMIN_TOKEN),
-                ("SYNC_REGISTRATION_KEY", KEY),
-                ("SYNC_PEER_MAY", "both"),
-            ];
-            BTreeMap::from(set.map(|(name, value)| (name.to_owned(), value.to_owned())))
-        };
-        let there_settings = set(&there.url, &both.there.database.url);
-        let mut settings = set(&here.url, &both.here.database.url);
-        settings.insert("SYNC_PEERS".to_owned(), format!("there={}", there.url));
-        let here_url = here.url.clone();
-        let _there = Door::with(there, &there_settings).await;
-        let here = Door::with(here, &settings).await;
-        Self { both, here, here_url, settings, _there }
-    }
-
-    async fn call(&self, method: &str, query: &str, body: Value) -> (u16, Value) {
-        let request = self.here.request(method, &format!("{FULL_SYNC_PATH}{query}"));
-        let request = request.bearer_auth(ADMIN_TOKEN).body(body.to_string());
-        status_and_json(request.send().await.expect("the door answers")).await
-    }
-
-    /// A session that both deployments know and nobody works at.
-    async fn opened(&self) -> SessionId {
-        let session = self.both.session(Direction::Pull, CopyOptions::default());
-        self.both.here.own.open(&session).await.expect("it is recorded");
-        let answering = NewSession { role: Role::Peer, ..session.clone() };
-        self.both.there.own.open(&answering).await.expect("it is recorded");
-        session.id
-    }
-
-    async fn state(&self, session: &SessionId) -> SessionState {
-        self.both.here.own.session(session).await.expect("it is known").state
-    }
-
-    async fn until_completed(&self, session: &str) -> Value {
-        let completed = async {
-            loop {
-                let (_, shown) = self.call("GET", &format!("?session={session}"), json!({})).await;
-                if shown["state"] == "completed" {
-                    return shown;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), completed).await.expect("it is completed")
-    }
-}
+use crate::world::door::status_and_json;
 
 #[tokio::test]
 async fn a_person_starts_a_full_sync_and_sees_how_it_ends() {
@@ -172,17 +95,6 @@ async fn a_call_that_cannot_be_meant_is_refused_with_its_remedy() {
     let (status, answer) = doors.call("GET", &format!("?session={unknown}"), json!({})).await;
     assert_eq!((status, &answer["error"]["code"]), (404, &json!("no_session")));
     assert_eq!(doors.call("GET", "", json!({})).await, (200, json!([])));
-}
-
-#[tokio::test]
-async fn a_peer_does_not_end_a_session_that_is_driven_here() {
-    let doors = Doors::open().await;
-    let id = doors.opened().await;
-    let before = doors.state(&id).await;
-    let peer = Peer::parse(&format!("here={}", doors.here_url)).expect("a peer");
-    let ended = PeerDeployment::new(peer, keys(KEY)).end(&id, SessionState::Cancelled).await;
-    assert_eq!(ended.expect_err("it is refused").code, FaultCode::NotOurs);
-    assert_eq!(doors.state(&id).await, before);
 }
 
 /// 1. The first function has too little time for a part, and asks the queue for the next slice.

@@ -18,13 +18,16 @@ use syncline::engine::ports::Clock;
 use syncline::jobs::full_sync::{Driven, FullSync, OwnDeployment};
 use tokio_postgres::Client;
 
-use crate::world::{Database, connect, fresh_database};
+use crate::world::proxy::Proxy;
+use crate::world::{Database, cluster, connect, fresh_database};
 
 /// A deployment: its database, and its part of full syncs.
 pub struct Deployed {
     pub database: Database,
     pub client: Client,
     pub own: OwnDeployment,
+    /// The URL by which the deployment reaches its database.
+    pub place: String,
 }
 
 /// The deployment that drives, and its peer.
@@ -52,23 +55,36 @@ pub fn random() -> [u8; 16] {
     bits
 }
 
+fn own(url: &str) -> OwnDeployment {
+    let place = || Place::Server(DatabaseUrl::parse(url).expect("a URL"));
+    let copies = Arc::new(PostgresCopies::new(place(), "public", Meter::default()));
+    OwnDeployment {
+        store: copies.clone(),
+        export: Arc::new(PostgresExport::of_target(place(), Meter::default())),
+        restore: copies,
+        clock: Arc::new(SystemClock),
+        may: vec![Direction::Pull, Direction::Push],
+        random,
+    }
+}
+
 impl Deployed {
     pub async fn with(schema: &str) -> Self {
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
         let database = fresh_database("deployment").await;
         let client = connect(&database.url).await.expect("the database accepts us");
         client.batch_execute(schema).await.expect("the schema fits");
-        let place = || Place::Server(DatabaseUrl::parse(&database.url).expect("a URL"));
-        let copies = Arc::new(PostgresCopies::new(place(), "public", Meter::default()));
-        let own = OwnDeployment {
-            store: copies.clone(),
-            export: Arc::new(PostgresExport::of_target(place(), Meter::default())),
-            restore: copies,
-            clock: Arc::new(SystemClock),
-            may: vec![Direction::Pull, Direction::Push],
-            random,
-        };
-        Self { database, client, own }
+        let place = database.url.clone();
+        Self { own: own(&place), database, client, place }
+    }
+
+    /// Has the deployment reach its database through a proxy, which is returned.
+    pub async fn put_behind_proxy(&mut self) -> Proxy {
+        let port = cluster().port();
+        let proxy = Proxy::before(port).await;
+        self.place = proxy.url(&self.database.url, port);
+        self.own = own(&self.place);
+        proxy
     }
 
     pub async fn sql(&self, text: &str) {

@@ -1,9 +1,11 @@
 //! Full syncs: all tables of one deployment into another one.
 
 mod admin;
+mod both_sides;
 mod calls;
 mod copies;
 mod deployments;
+mod doors;
 mod double;
 mod faults;
 mod restore;

@@ -1,13 +1,15 @@
 //! The calls of other deployments: this deployment's part of a full sync.
 //!
 //! - here: the routes; `door`: the state that they share
-//! - `auth`: the check of the caller, by a signature that is good for one call
+//! - `auth`: the check of the caller, by a signature that is good for one call; `permission`: the
+//!   check of the thing that is asked for
 //! - `routes`: what a call does
 //! - `answer`: the answers, all of them signed for callers whose signature was right
 
 mod answer;
 mod auth;
 mod door;
+mod permission;
 mod routes;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::engine::model::call::{BadCall, PartAddress, PeerCall};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::PROTOCOL;
-use crate::engine::model::session::{Role, SessionId};
+use crate::engine::model::session::SessionId;
 use crate::jobs::full_sync::ports::{Finished, PartName};
 
 /// The time after which long work is answered with 202. Proxies wait for 30 s and longer.
@@ -48,11 +48,9 @@ async fn answer(door: &PeerDoor, call: &Call, signer: &Signer<'_>) -> Response {
     let read = PeerCall::from_http(call.method.as_str(), &call.path, &call.query, &call.body);
     let answered = match read {
         Err(bad) => Err(unknown(bad)),
-        Ok(asked) => match asked.direction() {
-            Some(direction) if !door.may.directions().contains(&direction) => {
-                Err(not_allowed(direction.name()))
-            }
-            _ => act(door, asked, call, signer).await,
+        Ok(asked) => match door.allow(&asked).await {
+            Ok(()) => act(door, asked, call, signer).await,
+            Err(fault) => Err(fault),
         },
     };
     answered.unwrap_or_else(|fault| signer.fault(status(&fault), &fault))
@@ -79,10 +77,7 @@ async fn act(
         PeerCall::PutPart(part) => {
             done(own.put_part(&part.session, &name(&part), call.body.clone()).await?)
         }
-        PeerCall::End { session, end } => {
-            check_end(door, &session).await?;
-            done(own.end(&session, end).await?)
-        }
+        PeerCall::End { session, end } => done(own.end(&session, end).await?),
         PeerCall::Export { session, tables } => {
             let (own, id) = (Arc::clone(own), session.clone());
             let work = tokio::spawn(async move { own.export(&id, &tables).await });
@@ -94,19 +89,6 @@ async fn act(
             finish(door, &session, work, call, signer).await?
         }
     })
-}
-
-/// Refuses to end a session that this deployment drives. No driver calls another one.
-async fn check_end(door: &PeerDoor, session: &SessionId) -> Result<(), Fault> {
-    match door.store.session(session).await? {
-        Some(known) if known.new.role == Role::Driver => Err(Fault::new(
-            Step::Peer,
-            FaultCode::NotOurs,
-            "This deployment drives the full sync, so no peer ends it",
-            "cancel it there: `syncline full-sync cancel`",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Waits for long work, which is a task of its own: a caller that hangs up does not end it. If it
@@ -157,15 +139,6 @@ fn wait(call: &Call) -> Duration {
 
 fn name(part: &PartAddress) -> PartName<'_> {
     PartName { export: &part.export, number: part.number }
-}
-
-fn not_allowed(direction: &str) -> Fault {
-    Fault::new(
-        Step::Peer,
-        FaultCode::NotAllowed,
-        format!("This deployment does not let peers {direction}"),
-        format!("set SYNC_PEER_MAY there to {direction} or both, if peers are meant to do that"),
-    )
 }
 
 fn other_time(apart: u64) -> Fault {

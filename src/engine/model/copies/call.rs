@@ -164,6 +164,21 @@ impl PeerCall {
         }
     }
 
+    /// The session that the call is about.
+    pub fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Hello | Self::Describe { .. } => None,
+            Self::Open(NewSession { id, .. }) => Some(id),
+            Self::Part(part) | Self::PutPart(part) => Some(&part.session),
+            Self::Standing(session)
+            | Self::Manifest(session)
+            | Self::PutManifest(session)
+            | Self::Export { session, .. }
+            | Self::Restore { session, .. }
+            | Self::End { session, .. } => Some(session),
+        }
+    }
+
     /// The form in which the call travels.
     pub fn to_http(&self) -> HttpCall {
         match self {
