@@ -296,6 +296,8 @@ fault_codes! {
     CopyLost = "copy_lost", Retry, Subject;
     /// A part of the copy is not what its manifest says.
     BadCopy = "bad_copy", Report, Subject;
+    /// The queue gave the next slice of the full sync up.
+    GivenUp = "given_up", Operator, Subject;
     /// Rows that were written differ from the copy.
     Unequal = "unequal", Operator, Subject;
     /// The work does not fit the time that is left.
@@ -329,20 +331,20 @@ mod tests {
     }
 
     const PINNED: &str = "
-        another_cutover bad_action bad_answer bad_body bad_callback bad_copy bad_encoding bad_file
-        bad_frame bad_id bad_span bad_state bad_table bad_value begun_late browser_key busy
-        cancelled conflict copy_lost cut_over_already declined defect deletes_refused differences
-        disk_full hidden_type id_taken in_the_way key_encoding key_expired key_not_unique
-        key_refused lease_lost locked login_refused method no_api no_app_url no_conditions
-        no_connection no_database no_digests no_function no_key no_line no_peer no_pipeline
-        no_privilege no_queue no_schedule no_session no_state no_table no_time no_trial no_versions
-        not_allowed not_confirmed not_found not_notified not_ours not_paused not_utf8 over_quota
-        overtaken peer_clock peer_refused peer_stranger peer_unreachable peer_version plan_problem
-        project_paused qstash_answer qstash_busy qstash_limit qstash_quota qstash_refused
-        qstash_token qstash_unavailable read_only refused rejected_rows repeated root_certificate
-        row_refused rows_refused same_database same_file schedules_awake schema_changed
-        schema_hidden session_over several_files silent stalled startup_off statement_timeout
-        table_refused tls_refused too_large too_many_refused unauthorized unavailable unconfirmed
-        unequal unreachable unwritable url_too_long writers_active
-    ";
+        another_cutover bad_action bad_answer bad_body bad_callback bad_copy bad_encoding
+        bad_file bad_frame bad_id bad_span bad_state bad_table bad_value begun_late browser_key
+        busy cancelled conflict copy_lost cut_over_already declined defect deletes_refused
+        differences disk_full given_up hidden_type id_taken in_the_way key_encoding key_expired
+        key_not_unique key_refused lease_lost locked login_refused method no_api no_app_url
+        no_conditions no_connection no_database no_digests no_function no_key no_line no_peer
+        no_pipeline no_privilege no_queue no_schedule no_session no_state no_table no_time
+        no_trial no_versions not_allowed not_confirmed not_found not_notified not_ours
+        not_paused not_utf8 over_quota overtaken peer_clock peer_refused peer_stranger
+        peer_unreachable peer_version plan_problem project_paused qstash_answer qstash_busy
+        qstash_limit qstash_quota qstash_refused qstash_token qstash_unavailable read_only
+        refused rejected_rows repeated root_certificate row_refused rows_refused same_database
+        same_file schedules_awake schema_changed schema_hidden session_over several_files silent
+        stalled startup_off statement_timeout table_refused tls_refused too_large
+        too_many_refused unauthorized unavailable unconfirmed unequal unreachable unwritable
+        url_too_long writers_active";
 }

@@ -18,7 +18,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
 use crate::engine::model::range::Side;
 use crate::engine::model::session::{
-    Direction, Held, NewSession, Phase, Session, SessionId, SessionState,
+    Direction, Held, NewSession, Phase, Session, SessionError, SessionId, SessionState,
 };
 use crate::engine::model::table::TableName;
 use crate::engine::ports::Clock;
@@ -63,6 +63,18 @@ impl OwnDeployment {
     /// Ends a session here; nothing of it is saved.
     pub async fn cancel(&self, session: &SessionId) -> Result<(), Fault> {
         self.store.end(session, SessionState::Cancelled, None).await
+    }
+
+    /// Records that the queue will not ask for the session's next slice.
+    pub async fn record_loss(&self, session: &SessionId, reason: &str) -> Result<(), Fault> {
+        self.session(session).await?;
+        let error = SessionError {
+            code: FaultCode::GivenUp.name().to_owned(),
+            message: format!("Nobody goes on with the full sync: {reason}"),
+            hint: "resume it: `syncline full-sync resume`, or POST its id to the admin route"
+                .to_owned(),
+        };
+        self.store.record_loss(session, &error).await
     }
 
     /// Interrupts all sessions, and drops the spools of those that are over or forgotten. Returns

@@ -170,6 +170,10 @@ pub trait CopyStore: Send + Sync {
     /// and can be resumed at once. Returns their number.
     async fn expire(&self, session: Option<&SessionId>) -> Result<u64, Fault>;
 
+    /// Interrupts a session with the reason why nobody goes on with it, unless somebody does, or it
+    /// is over.
+    async fn record_loss(&self, session: &SessionId, error: &SessionError) -> Result<(), Fault>;
+
     /// Ends the session for good, whoever holds it, with its outcome if the other side has told it,
     /// and drops its spool. One that is over stays as it ended.
     async fn end(

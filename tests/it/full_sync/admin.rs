@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use syncline::demo::qstash::LocalQStash;
 use syncline::edge::calling::FULL_SYNC_PATH;
 use syncline::engine::model::session::{SessionId, SessionState};
 
 use super::doors::Doors;
 use crate::world::deployment::{Deployment, account};
-use crate::world::door::status_and_json;
+use crate::world::door::{Door, status_and_json};
 
 #[tokio::test]
 async fn a_person_starts_a_full_sync_and_sees_how_it_ends() {
@@ -97,27 +98,61 @@ async fn a_call_that_cannot_be_meant_is_refused_with_its_remedy() {
     assert_eq!(doors.call("GET", "", json!({})).await, (200, json!([])));
 }
 
-/// 1. The first function has too little time for a part, and asks the queue for the next slice.
-/// 2. The queue calls the second one, which has the same databases and the time.
+/// A full sync whose first slice is over. The function that had too little time for a part has
+/// asked the queue for the next slice; the queue calls another function, which has the same
+/// databases and the time.
+struct Sliced {
+    doors: Doors,
+    id: SessionId,
+    qstash: LocalQStash,
+    _second: Door,
+}
+
+impl Sliced {
+    async fn start() -> Self {
+        let doors = Doors::open().await;
+        let id = doors.opened().await;
+        let qstash = account().await;
+        let deployment = Deployment::over(doors.settings.clone(), &qstash);
+        let (deployment, _second) = deployment.reachable().await;
+        let first = deployment.set("SYNC_BUDGET_SECONDS", "2").door().await;
+        let body = json!({"type": "continuation", "session": id}).to_string();
+        let url = format!("{}{FULL_SYNC_PATH}", first.public_url);
+        let token = first.signer.sign(&url, body.as_bytes(), SystemTime::now());
+        let request = first.request("POST", FULL_SYNC_PATH).header("Upstash-Signature", token);
+        let answer = request.body(body).send().await.expect("an answer");
+        let (status, shown) = status_and_json(answer).await;
+        assert_eq!((status, &shown["continuation"]["published"]), (202, &json!(true)), "{shown}");
+        assert_ne!(doors.state(&id).await, SessionState::Completed);
+        Self { doors, id, qstash, _second }
+    }
+
+    async fn until_settled(&self) -> SessionState {
+        self.qstash.advance(Duration::from_secs(2)).await;
+        self.qstash.settle().await;
+        self.doors.state(&self.id).await
+    }
+}
+
 #[tokio::test]
 async fn the_queue_goes_on_with_a_full_sync_whose_slice_is_over() {
-    let doors = Doors::open().await;
-    let id = doors.opened().await;
-    let qstash = account().await;
-    let deployment = Deployment::over(doors.settings.clone(), &qstash);
-    let (deployment, second) = deployment.reachable().await;
-    let first = deployment.set("SYNC_BUDGET_SECONDS", "2").door().await;
-    let body = json!({"type": "continuation", "session": id}).to_string();
-    let url = format!("{}{FULL_SYNC_PATH}", first.public_url);
-    let token = first.signer.sign(&url, body.as_bytes(), SystemTime::now());
-    let request = first.request("POST", FULL_SYNC_PATH).header("Upstash-Signature", token);
-    let answer = request.body(body).send().await.expect("an answer");
-    let (status, shown) = status_and_json(answer).await;
-    assert_eq!((status, &shown["continuation"]["published"]), (202, &json!(true)), "{shown}");
-    assert_ne!(doors.state(&id).await, SessionState::Completed);
-    qstash.advance(Duration::from_secs(2)).await;
-    qstash.settle().await;
-    assert_eq!(doors.state(&id).await, SessionState::Completed);
-    doors.both.assert_equal(&["orders"]).await;
-    drop(second);
+    let sliced = Sliced::start().await;
+    assert_eq!(sliced.until_settled().await, SessionState::Completed);
+    sliced.doors.both.assert_equal(&["orders"]).await;
+}
+
+#[tokio::test]
+async fn a_slice_that_the_queue_gives_up_is_recorded_in_its_session_and_can_be_resumed() {
+    let sliced = Sliced::start().await;
+    let here = &sliced.doors.both.here;
+    here.sql("alter table orders rename to others").await;
+    assert_eq!(sliced.until_settled().await, SessionState::Interrupted);
+    let error = here.own.session(&sliced.id).await.expect("it is known").error.expect("an error");
+    assert_eq!(error.code, "given_up", "{error:?}");
+    assert!(error.message.contains("QStash gave up after the first attempt"), "{error:?}");
+    assert!(error.message.contains("public.orders"), "{error:?}");
+    here.sql("alter table others rename to orders").await;
+    let (status, resumed) = sliced.doors.call("POST", "", json!({"session": sliced.id})).await;
+    assert_eq!(status, 202, "{resumed}");
+    sliced.doors.until_completed(sliced.id.as_str()).await;
 }

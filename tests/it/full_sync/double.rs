@@ -207,6 +207,10 @@ impl CopyStore for Double {
         unreachable!("{UNUSED}")
     }
 
+    async fn record_loss(&self, _: &SessionId, _: &SessionError) -> Result<(), Fault> {
+        unreachable!("{UNUSED}")
+    }
+
     async fn end(&self, _: &SessionId, _: SessionState, _: Option<&Restored>) -> Result<(), Fault> {
         unreachable!("{UNUSED}")
     }

@@ -222,6 +222,20 @@ pub fn expelling(schema: &str, session: Option<&SessionId>) -> Statement {
     Statement::rows(text, [session.map(SessionId::as_str).into()])
 }
 
+/// The statement that interrupts a session with a reason, unless somebody works at it.
+pub fn interrupting(schema: &str, session: &SessionId, error: &SessionError) -> Statement {
+    let text = format!(
+        "update {}.full_sync_sessions set updated_at = clock_timestamp(), lease_until = null, \
+             lease_holder = null, estimated_completion = null, \
+             error_code = $2, error_message = $3, error_hint = $4 \
+         where session_id = $1 and status = 'running' \
+             and (lease_holder is null or lease_until <= clock_timestamp())",
+        sql::ident(schema)
+    );
+    let [code, message, hint] = columns(Some(error));
+    Statement::write(text, [session.as_str().into(), code, message, hint])
+}
+
 /// The statement that ends a session for good, unless it is over.
 pub fn ending(
     schema: &str,

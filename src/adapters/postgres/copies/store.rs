@@ -149,6 +149,11 @@ impl CopyStore for PostgresCopies {
         call.end(number)
     }
 
+    async fn record_loss(&self, session: &SessionId, error: &SessionError) -> Result<(), Fault> {
+        let interrupting = sessions::interrupting(&self.schema, session, error);
+        self.run(Purpose::Write, [interrupting], |_| Ok(())).await
+    }
+
     async fn end(
         &self,
         session: &SessionId,

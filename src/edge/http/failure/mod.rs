@@ -1,5 +1,5 @@
-//! The route that QStash calls when it gives a message up. It records the loss, and sends people
-//! the news.
+//! The route that QStash calls when it gives a message up. It records the loss, of a sync in the
+//! history and of a full sync in its session, and sends people the news.
 
 use std::sync::Arc;
 
@@ -14,10 +14,13 @@ use super::answer::Answer;
 use super::call::{Call, MOST_RETRIES};
 use super::door::Door;
 use super::wire::FailureAnswer;
-use crate::edge::calling::{SYNC_PREFIX, SyncRequest, home, named};
+use crate::edge::calling::{
+    FULL_SYNC_PATH, FullSyncRequest, SYNC_PREFIX, SyncRequest, home, named,
+};
 use crate::engine::model::delivery::{Delivery, QueueId};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::session::SessionId;
 use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
 
@@ -36,8 +39,14 @@ pub async fn failure(State(door): State<Arc<Door>>, call: Call) -> Response {
 }
 
 async fn record(app: &App, call: &Call) -> Result<Response, Fault> {
-    let Callback { pipeline, request, delivery, reason, needs_person } =
+    let Callback { subject, delivery, reason, needs_person } =
         Callback::parse(&call.body, home(app)?)?;
+    let (pipeline, request) = match subject {
+        LostCall::Sync { pipeline, request } => (pipeline, request),
+        LostCall::FullSync(session) => {
+            return record_in_session(app, &session, &delivery, &reason).await;
+        }
+    };
     let served = named(app, &pipeline)?;
     let job = RecordLoss {
         pipeline: served.pipeline.name.clone(),
@@ -54,15 +63,54 @@ async fn record(app: &App, call: &Call) -> Result<Response, Fault> {
     Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, has_sent_news)))
 }
 
+/// Records the loss of a full sync's next slice. Whoever works at the session is not disturbed.
+async fn record_in_session(
+    app: &App,
+    session: &SessionId,
+    delivery: &Delivery,
+    reason: &str,
+) -> Result<Response, Fault> {
+    tracing::error!(%session, message_id = %delivery.message, "QStash gave a message up: {reason}");
+    let recorded = app.own_deployment()?.record_loss(session, reason).await;
+    recorded.map_err(|fault| match fault.code {
+        FaultCode::NoSession => malformed("it is of a full sync that is not known here"),
+        _ => fault,
+    })?;
+    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, false)))
+}
+
 /// The fields of a failure callback that are used (facts/qstash.md, section 8).
 #[derive(Debug, PartialEq, Eq)]
 struct Callback {
-    pipeline: String,
-    request: SyncRequest,
+    subject: LostCall,
     delivery: Delivery,
     reason: String,
     /// A person must act. That is not so if another run held the lease all the time.
     needs_person: bool,
+}
+
+/// The call that was not made.
+#[derive(Debug, PartialEq, Eq)]
+enum LostCall {
+    /// A sync of a pipeline.
+    Sync {
+        /// The pipeline.
+        pipeline: String,
+        /// The request.
+        request: SyncRequest,
+    },
+    /// The next slice of a full sync.
+    FullSync(SessionId),
+}
+
+impl LostCall {
+    fn parse(path: &str, body: &[u8]) -> Option<Self> {
+        if path == FULL_SYNC_PATH {
+            return FullSyncRequest::from_signed(body).map(|(session, _)| Self::FullSync(session));
+        }
+        let pipeline = path.strip_prefix(SYNC_PREFIX)?.to_owned();
+        Some(Self::Sync { pipeline, request: SyncRequest::from_signed(body) })
+    }
 }
 
 impl Callback {
@@ -85,16 +133,16 @@ impl Callback {
         }
         let wire: Wire =
             serde_json::from_slice(body).map_err(|_| malformed("it is no callback"))?;
-        let path = wire.url.strip_prefix(home).and_then(|path| path.strip_prefix(SYNC_PREFIX));
-        let pipeline = path.ok_or_else(|| malformed("it is of a message to somebody else"))?;
+        let path = wire.url.strip_prefix(home).unwrap_or_default();
+        let subject = LostCall::parse(path, &decode(&wire.source_body))
+            .ok_or_else(|| malformed("it is of a message to somebody else"))?;
         let message = QueueId::parse(&wire.source_message_id)
             .map_err(|_| malformed("it names no message"))?;
         let retried = number(&wire.retried).filter(|count| *count <= MOST_RETRIES).unwrap_or(0);
         let answer = ErrorAnswer::parse(&decode(&wire.body));
         let schedule = wire.schedule_id.as_str().and_then(|id| QueueId::parse(id).ok());
         Ok(Self {
-            pipeline: pipeline.to_owned(),
-            request: SyncRequest::from_signed(&decode(&wire.source_body)),
+            subject,
             reason: reason(retried, number(&wire.status), answer.as_ref()),
             needs_person: answer.is_none_or(|answer| answer.error.code != FaultCode::Busy.name()),
             delivery: Delivery { message, retried, schedule },

@@ -31,16 +31,20 @@ fn callback(more: Value) -> Value {
     callback
 }
 
+fn sync(pipeline: &str, request: SyncRequest) -> LostCall {
+    LostCall::Sync { pipeline: pipeline.to_owned(), request }
+}
+
 fn parsed(more: Value) -> Result<Callback, Fault> {
     Callback::parse(callback(more).to_string().as_bytes(), HOME)
 }
 
 #[test]
 fn a_callback_tells_what_was_lost_and_why() {
-    let Callback { pipeline, request, delivery, reason, needs_person } = parsed(json!({})).unwrap();
+    let Callback { subject, delivery, reason, needs_person } = parsed(json!({})).unwrap();
     assert!(needs_person);
 
-    assert_eq!((pipeline.as_str(), request), ("slave-to-prod", SyncRequest::Scheduled));
+    assert_eq!(subject, sync("slave-to-prod", SyncRequest::Scheduled));
     assert_eq!((delivery.message.as_str(), delivery.retried), ("msg_1", 2));
     assert_eq!(delivery.schedule.unwrap().as_str(), "syncline-slave-to-prod");
     let expected = "QStash gave up after 3 attempts; the last was answered 503 (silent): Cannot \
@@ -57,8 +61,21 @@ fn a_run_that_another_one_kept_waiting_needs_nobody() {
 #[test]
 fn a_lost_continuation_keeps_its_chain() {
     let source = STANDARD.encode(r#"{"type":"continuation","chain":"msg_0","slice":4,"idle":1}"#);
-    let request = parsed(json!({ "sourceBody": source })).unwrap().request;
+    let LostCall::Sync { request, .. } = parsed(json!({ "sourceBody": source })).unwrap().subject
+    else {
+        panic!("a sync was lost");
+    };
     assert_eq!(request.chain("msg_1").slice(), 4);
+}
+
+#[test]
+fn a_lost_slice_of_a_full_sync_names_its_session() {
+    let url = format!("{HOME}{FULL_SYNC_PATH}");
+    let session = SessionId::from_random([7; 16]);
+    let source = json!({"type": "continuation", "session": session}).to_string();
+    let callback = json!({ "url": url, "sourceBody": STANDARD.encode(source) });
+    assert_eq!(parsed(callback).unwrap().subject, LostCall::FullSync(session));
+    assert!(parsed(json!({ "url": url })).is_err(), "no session is named");
 }
 
 #[test]
@@ -80,8 +97,8 @@ fn numbers_may_stand_in_quotes_and_parts_may_be_missing() {
     }));
     let odd = odd.unwrap();
     assert_eq!(
-        (odd.delivery.retried, odd.request, odd.delivery.schedule),
-        (0, SyncRequest::Scheduled, None)
+        (odd.delivery.retried, odd.subject, odd.delivery.schedule),
+        (0, sync("slave-to-prod", SyncRequest::Scheduled), None)
     );
     assert!(
         odd.reason.starts_with("QStash gave up after the first attempt; the last was answered")
