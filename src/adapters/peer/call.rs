@@ -11,6 +11,7 @@ use super::fault::PeerError;
 use crate::adapters::api::http::{Http, HttpAnswer, NoAnswer, once, retry_after};
 use crate::engine::model::call::{HttpCall, PeerCall};
 use crate::engine::model::call_error::RefusedCall;
+use crate::engine::model::packed::pack;
 use crate::engine::model::peer::Peer;
 use crate::engine::model::signature::{
     Nonce, PeerKeys, SIGNATURE_HEADER, SignedCall, is_answer, sign,
@@ -69,7 +70,7 @@ impl PeerClient {
         &self.peer
     }
 
-    /// Makes a call, with this body if it is a manifest or a part.
+    /// Makes a call, with this body if it is a part or a manifest that is packed.
     pub async fn answer(
         &self,
         call: &PeerCall,
@@ -77,7 +78,10 @@ impl PeerClient {
         cut: Cut,
     ) -> Result<PeerAnswer, PeerError> {
         let HttpCall { method, target, body } = call.to_http();
-        let body = raw.cloned().or(body.map(Bytes::from)).unwrap_or_default();
+        let body = match (raw, body) {
+            (Some(raw), _) => raw.clone(),
+            (None, body) => pack(body.unwrap_or_default())?,
+        };
         let until = Instant::now() + PATIENCE;
         let mut attempt = 0;
         loop {

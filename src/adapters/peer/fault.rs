@@ -7,6 +7,7 @@ use url::Url;
 use crate::engine::model::call_error::CallError;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::packed::BadBody;
 use crate::engine::model::peer::Peer;
 
 /// The reason why a call to a peer failed.
@@ -43,6 +44,9 @@ pub enum PeerError {
     /// The peer signed something that this program cannot read.
     #[error("The answer has another form than this release knows")]
     Unreadable,
+    /// A body is too large to travel, or cannot be unpacked.
+    #[error(transparent)]
+    Body(#[from] BadBody),
     /// The peer tells an error of its own.
     #[error("{}", .0.message)]
     Told(Box<CallError>),
@@ -124,7 +128,12 @@ impl PeerError {
                 format!("The clock of the peer {peer} is {seconds} s {word} the clock here"),
                 "set the clock that is wrong; up to 300 s are accepted".to_owned(),
             ),
-            Self::Unreadable => (
+            Self::Body(BadBody::TooLarge) => (
+                FaultCode::TooLarge,
+                format!("The tables are too many for one call to or from the peer {peer}"),
+                "copy fewer tables at once, with --table".to_owned(),
+            ),
+            Self::Unreadable | Self::Body(BadBody::Unreadable) => (
                 FaultCode::PeerVersion,
                 format!("The answer of the peer {peer} cannot be read"),
                 "install the same release of Syncline on both deployments".to_owned(),
@@ -177,6 +186,8 @@ mod tests {
             (PeerError::Refused, FaultCode::PeerRefused),
             (PeerError::Strange(String::new()), FaultCode::PeerStranger),
             (PeerError::Unreadable, FaultCode::PeerVersion),
+            (PeerError::Body(BadBody::Unreadable), FaultCode::PeerVersion),
+            (PeerError::Body(BadBody::TooLarge), FaultCode::TooLarge),
         ] {
             let fault = fault(error);
             assert_eq!(fault.code, code);

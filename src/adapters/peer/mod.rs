@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::engine::model::call::{PartAddress, PeerCall};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
+use crate::engine::model::packed::{pack, unpack};
 use crate::engine::model::peer::Peer;
 use crate::engine::model::range::Side;
 use crate::engine::model::session::{NewSession, SessionId, SessionState};
@@ -50,9 +51,14 @@ impl PeerDeployment {
     }
 
     async fn read<T: DeserializeOwned>(&self, call: &PeerCall) -> Result<T, Fault> {
-        let body = self.send(call, None).await?;
+        let body = self.send_for_json(call).await?;
         let read = serde_json::from_slice(&body).map_err(|_| PeerError::Unreadable);
         read.map_err(|error| error.into_fault(self.peer()))
+    }
+
+    async fn send_for_json(&self, call: &PeerCall) -> Result<Bytes, Fault> {
+        let body = self.send(call, None).await?;
+        unpack(&body).map_err(|bad| PeerError::from(bad).into_fault(self.peer()))
     }
 
     /// Makes a call whose work goes on behind it if the call is cut.
@@ -93,12 +99,14 @@ impl Deployment for PeerDeployment {
     }
 
     async fn manifest(&self, session: &SessionId) -> Result<Bytes, Fault> {
-        self.send(&PeerCall::Manifest(session.clone()), None).await
+        self.send_for_json(&PeerCall::Manifest(session.clone())).await
     }
 
     async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault> {
         let call = PeerCall::PutManifest(session.clone());
-        self.send(&call, Some(manifest)).await.map(drop)
+        let packed = pack(manifest.clone());
+        let packed = packed.map_err(|bad| PeerError::from(bad).into_fault(self.peer()))?;
+        self.send(&call, Some(&packed)).await.map(drop)
     }
 
     async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Bytes, Fault> {

@@ -8,5 +8,6 @@ mod deployments;
 mod doors;
 mod double;
 mod faults;
+mod many_tables;
 mod restore;
 mod terminal;

@@ -8,8 +8,9 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::engine::model::call_error::{CallError, RefusedCall};
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::{FaultCode, Remedy};
+use crate::engine::model::packed::{BadBody, is_packed, pack};
 use crate::engine::model::signature::{Nonce, PeerKeys, SIGNATURE_HEADER, sign_answer};
 
 /// Signs the answers to one call.
@@ -24,7 +25,16 @@ impl Signer<'_> {
     /// Answers with a value.
     pub fn json(&self, status: StatusCode, value: &impl Serialize) -> Response {
         let body = serde_json::to_vec(value).expect("our own shapes are JSON");
-        self.answer(status, "application/json", body.into())
+        self.packed(status, body)
+    }
+
+    /// Answers with JSON, which is packed if it is large.
+    pub fn packed(&self, status: StatusCode, json: impl Into<Bytes>) -> Response {
+        match pack(json) {
+            Ok(body) if is_packed(&body) => self.answer(status, "application/gzip", body),
+            Ok(body) => self.answer(status, "application/json", body),
+            Err(bad) => self.fault(StatusCode::PAYLOAD_TOO_LARGE, &bad_body(bad)),
+        }
     }
 
     /// Answers with bytes. Lambda sends other types than text as base64.
@@ -56,6 +66,17 @@ impl Signer<'_> {
         headers.insert(SIGNATURE_HEADER, signature);
         response
     }
+}
+
+/// The fault of a body that does not travel.
+pub fn bad_body(bad: BadBody) -> Fault {
+    let (code, hint) = match bad {
+        BadBody::TooLarge => (FaultCode::TooLarge, "copy fewer tables at once, with --table"),
+        BadBody::Unreadable => {
+            (FaultCode::BadAction, "install the same release of Syncline on both deployments")
+        }
+    };
+    Fault::new(Step::Peer, code, "The body of a call cannot be used", hint).caused_by(bad)
 }
 
 /// The status for a fault.

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::answer::{Signer, status};
+use super::answer::{Signer, bad_body, status};
 use super::auth::Refusal;
 use super::door::PeerDoor;
 use crate::edge::http::answer::Answer;
 use crate::edge::http::call::Call;
-use crate::engine::model::call::{BadCall, PartAddress, PeerCall};
+use crate::engine::model::call::{BadCall, PartAddress, PeerCall, RECEIVE_PATH};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::PROTOCOL;
+use crate::engine::model::packed::unpack;
 use crate::engine::model::session::SessionId;
 use crate::jobs::full_sync::ports::{Finished, PartName};
 
@@ -45,15 +47,22 @@ pub async fn peer(State(door): State<Arc<Option<PeerDoor>>>, call: Call) -> Resp
 }
 
 async fn answer(door: &PeerDoor, call: &Call, signer: &Signer<'_>) -> Response {
-    let read = PeerCall::from_http(call.method.as_str(), &call.path, &call.query, &call.body);
-    let answered = match read {
-        Err(bad) => Err(unknown(bad)),
-        Ok(asked) => match door.allow(&asked).await {
-            Ok(()) => act(door, asked, call, signer).await,
-            Err(fault) => Err(fault),
-        },
+    let answered = async {
+        let asked = read(call)?;
+        door.allow(&asked).await?;
+        act(door, asked, call, signer).await
     };
-    answered.unwrap_or_else(|fault| signer.fault(status(&fault), &fault))
+    answered.await.unwrap_or_else(|fault: Fault| signer.fault(status(&fault), &fault))
+}
+
+/// Reads a call. Bytes of a copy are left as they are.
+fn read(call: &Call) -> Result<PeerCall, Fault> {
+    let body = match call.path.as_str() {
+        RECEIVE_PATH => Bytes::new(),
+        _ => unpack(&call.body).map_err(bad_body)?,
+    };
+    let read = PeerCall::from_http(call.method.as_str(), &call.path, &call.query, &body);
+    read.map_err(unknown)
 }
 
 async fn act(
@@ -71,8 +80,11 @@ async fn act(
         }
         PeerCall::Open(session) => done(own.open(&session).await?),
         PeerCall::Standing(session) => signer.json(StatusCode::OK, &own.standing(&session).await?),
-        PeerCall::Manifest(session) => signer.bytes(own.manifest(&session).await?),
-        PeerCall::PutManifest(session) => done(own.put_manifest(&session, &call.body).await?),
+        PeerCall::Manifest(session) => signer.packed(StatusCode::OK, own.manifest(&session).await?),
+        PeerCall::PutManifest(session) => {
+            let manifest = unpack(&call.body).map_err(bad_body)?;
+            done(own.put_manifest(&session, &manifest).await?)
+        }
         PeerCall::Part(part) => signer.bytes(own.part(&part.session, &name(&part)).await?),
         PeerCall::PutPart(part) => {
             done(own.put_part(&part.session, &name(&part), call.body.clone()).await?)
