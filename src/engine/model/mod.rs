@@ -16,7 +16,7 @@ mod places;
 mod runs;
 mod tables;
 
-pub use copies::{call, call_error, manifest, packed, peer, session, signature};
+pub use copies::{call, call_error, manifest, packed, peer, records, session, signature};
 pub use places::{address, authority, certificate, database, project, provider, secret};
 pub use runs::{budget, checkpoint, delivery, history, lease, meter, notice, run, writer};
 pub use tables::{

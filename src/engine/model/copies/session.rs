@@ -111,6 +111,8 @@ named! {
     Method {
         /// As parts of one copy, which is applied in one transaction.
         Copy = "copy",
+        /// As batches of rows, each saved by itself. A push alone can do that.
+        Records = "records",
     }
 }
 
@@ -173,6 +175,10 @@ pub struct CopyOptions {
 
 fn yes() -> bool {
     true
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Default for CopyOptions {
@@ -262,8 +268,11 @@ pub struct Progress {
 pub struct Restored {
     /// The counts of each table.
     pub tables: BTreeMap<TableName, RestoredTable>,
-    /// The rows that were refused; if there is one, nothing was saved.
+    /// The rows that were refused, up to 100; of a copy nothing was saved if there is one.
     pub refused: Vec<RefusedRow>,
+    /// The number of rows that were refused, where a session goes record by record.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused_in_all: u64,
     /// The number of rows that were compared after they were written.
     pub verified: u64,
 }
