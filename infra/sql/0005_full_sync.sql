@@ -31,6 +31,8 @@ create table full_sync_sessions (
     export_id            text,
     manifest_sha         text,
     manifest             text,
+    -- How far a session is that goes record by record; on the side that answers, its last answer.
+    position             jsonb,
     started_at           timestamptz not null default clock_timestamp(),
     updated_at           timestamptz not null default clock_timestamp(),
     completed_at         timestamptz

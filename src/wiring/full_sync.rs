@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pipeline::SystemClock;
 use crate::adapters::peer::PeerDeployment;
-use crate::adapters::postgres::{PostgresCopies, PostgresExport};
+use crate::adapters::postgres::{PostgresCopies, PostgresExport, PostgresSource};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
@@ -24,6 +24,7 @@ pub fn own(set: &PeerSettings, state_schema: &str) -> Option<OwnDeployment> {
     let copies = Arc::new(PostgresCopies::new(database.clone(), state_schema, meter.clone()));
     Some(OwnDeployment {
         store: copies.clone(),
+        source: Arc::new(PostgresSource::new(database.clone(), meter.clone())),
         export: Arc::new(PostgresExport::of_target(database, meter)),
         restore: copies,
         clock: Arc::new(SystemClock),

@@ -17,6 +17,7 @@ use crate::engine::model::manifest::Sha;
 use crate::engine::model::packed::{pack, unpack};
 use crate::engine::model::peer::Peer;
 use crate::engine::model::range::Side;
+use crate::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd};
 use crate::engine::model::session::{NewSession, SessionId, SessionState};
 use crate::engine::model::signature::PeerKeys;
 use crate::engine::model::table::TableName;
@@ -51,8 +52,11 @@ impl PeerDeployment {
     }
 
     async fn read<T: DeserializeOwned>(&self, call: &PeerCall) -> Result<T, Fault> {
-        let body = self.send_for_json(call).await?;
-        let read = serde_json::from_slice(&body).map_err(|_| PeerError::Unreadable);
+        self.parse(&self.send_for_json(call).await?)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Fault> {
+        let read = serde_json::from_slice(body).map_err(|_| PeerError::Unreadable);
         read.map_err(|error| error.into_fault(self.peer()))
     }
 
@@ -126,6 +130,15 @@ impl Deployment for PeerDeployment {
     async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault> {
         let (session, manifest) = (session.clone(), manifest.clone());
         self.start(&PeerCall::Restore { session, manifest }).await
+    }
+
+    async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault> {
+        let body = self.send(&PeerCall::Records(batch.clone()), Some(&rows)).await?;
+        self.parse(&body)
+    }
+
+    async fn end_records(&self, end: &RecordsEnd) -> Result<(), Fault> {
+        self.send(&PeerCall::EndRecords(end.clone()), None).await.map(drop)
     }
 
     async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault> {

@@ -11,7 +11,8 @@ use futures_util::stream::{self, StreamExt};
 use super::drive_faults::{bad_manifest, bad_part, busy, fit, unfinished};
 use super::own_deployment::OwnDeployment;
 use super::plan::{self, CopyPlan};
-use super::ports::{Deployment, Description, ExportTable, PartName, Standing};
+use super::ports::{Deployment, Description, PartName, Standing};
+use super::records::{self, RecordSync};
 use super::side_work::{SideTask, SideWork};
 use super::work::{Work, over};
 use crate::engine::model::budget::Budget;
@@ -19,8 +20,9 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Manifest, Sha};
 use crate::engine::model::range::Side;
-use crate::engine::model::session::{Direction, NewSession, Phase, Restored, Role, SessionState};
-use crate::engine::model::shape::Shape;
+use crate::engine::model::session::{
+    Direction, Method, NewSession, Phase, Restored, Role, SessionState,
+};
 
 /// The parts that travel at once: one is sent while one is saved, however far the peer is.
 const AT_ONCE: usize = 3;
@@ -50,6 +52,7 @@ pub enum Driven {
 impl FullSync<'_> {
     /// Plans the copy, and changes nothing.
     pub async fn plan(&self) -> Result<(CopyPlan, Description), Fault> {
+        records::check(self.session)?;
         self.check_peer().await?;
         let options = &self.session.options;
         let tables = options.tables.as_deref();
@@ -94,6 +97,12 @@ impl FullSync<'_> {
         if let Some(restored) = self.completed(to).await? {
             return self.finish(restored).await;
         }
+        if self.session.method == Method::Records {
+            return match self.push_records(budget).await? {
+                Some(restored) => self.finish(restored).await,
+                None => Ok(Driven::Continue),
+            };
+        }
         self.export(from, to, is_copy_lost).await?;
         let Some(manifest) = self.transfer(from, to, budget).await? else {
             return Ok(Driven::Continue);
@@ -103,6 +112,16 @@ impl FullSync<'_> {
             Some(restored) => self.finish(restored).await,
             None => Err(unfinished("The restore")),
         }
+    }
+
+    /// Sends rows batch by batch. Returns none if the budget is used up.
+    async fn push_records(&self, budget: &Budget) -> Result<Option<Restored>, Fault> {
+        let (plan, from) = self.plan().await?;
+        let shapes = plan.or_fault()?.shapes;
+        self.peer.open(&NewSession { role: Role::Peer, ..self.session.clone() }).await?;
+        let work = self.own.work(&self.session.id, Phase::Transfer).await?.ok_or_else(busy)?;
+        let push = RecordSync::new(self.own, self.peer, &work, shapes, from.facts);
+        work.run(push.run(budget)).await
     }
 
     /// The side that is read and the side that is written.
@@ -151,7 +170,7 @@ impl FullSync<'_> {
             return Ok(());
         }
         let (plan, _) = self.plan().await?;
-        let tables = plan.or_fault()?.shapes.iter().map(export_table).collect();
+        let tables = plan.or_fault()?.shapes.iter().map(plan::export_table).collect();
         let answering = NewSession { role: Role::Peer, ..self.session.clone() };
         self.peer.open(&answering).await?;
         self.work_of(from, SideTask::Export(tables)).finish().await
@@ -217,13 +236,5 @@ impl FullSync<'_> {
         self.own.store.end(&self.session.id, completed, Some(&restored)).await?;
         self.end_peer(SessionState::Completed).await;
         Ok(Driven::Done(restored))
-    }
-}
-
-fn export_table(shape: &Shape) -> ExportTable {
-    ExportTable {
-        table: shape.table.clone(),
-        columns: shape.columns.iter().map(|column| column.name.clone()).collect(),
-        filter: shape.filter.clone(),
     }
 }

@@ -124,7 +124,8 @@ fn part(table: &ExportTable, facts: &Facts) -> Result<Part, Fault> {
         None => Err(changed(table, "A column that was agreed on does not exist any more")),
     };
     if let Some(filter) = &table.filter {
-        condition::check(filter, known).map_err(|bad| bad_condition(table).caused_by(bad))?;
+        let checked = condition::check(filter, known);
+        checked.map_err(|bad| bad_condition(&table.table).caused_by(bad))?;
     }
     Ok(Part {
         table: table.table.clone(),
@@ -137,10 +138,11 @@ fn part(table: &ExportTable, facts: &Facts) -> Result<Part, Fault> {
     })
 }
 
-fn bad_condition(table: &ExportTable) -> Fault {
+/// The fault of a condition that is not let into a statement.
+pub fn bad_condition(table: &TableName) -> Fault {
     let hint = "compare columns with literals; subqueries and functions of one's own are refused";
     Fault::of_call(FaultCode::BadAction, "The condition on its rows is refused", hint)
-        .of_table(&table.table)
+        .of_table(table)
 }
 
 fn changed(table: &ExportTable, message: &str) -> Fault {

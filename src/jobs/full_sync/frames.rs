@@ -120,8 +120,8 @@ fn compress(table: usize, raw: &[u8], compression: Compression) -> CompressedFra
     CompressedFrame { frame, bytes }
 }
 
-/// The rows: a line break in a value is written as two letters.
-fn lines(raw: &[u8]) -> u64 {
+/// The number of rows: a line break in a value is written as two letters.
+pub fn lines(raw: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', raw).count() as u64
 }
 

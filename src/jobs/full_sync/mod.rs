@@ -5,6 +5,7 @@
 //! - `plan`: the tables of a session
 //! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
 //! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
+//! - `records`: a push that goes record by record
 //! - `condition`: what a condition on rows may be made of
 //! - `work`: the lease of whoever works at a session, and the record of progress
 //! - `ports`: the outsides
@@ -18,6 +19,7 @@ mod frames;
 mod own_deployment;
 mod plan;
 pub mod ports;
+mod records;
 mod restore;
 mod side_work;
 mod work;

@@ -5,24 +5,29 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::drive_faults::busy;
 use super::export::CopyExport;
 use super::frames;
+use super::plan;
 use super::ports::{
-    CopyStore, Deployment, Description, ExportTable, Finished, Hello, PartName, PutPart,
-    RestoreSide, Standing,
+    Batch, CopyStore, Deployment, Description, ExportTable, Finished, Hello, PartName, PutPart,
+    RestoreConstraints, RestoreSide, Standing,
 };
 use super::restore::CopyRestore;
 use super::work::{Work, no_session, over};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
+use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
+use crate::engine::model::records::{BATCH_BYTES, BatchAddress, BatchAnswer, RecordsEnd};
 use crate::engine::model::session::{
-    Direction, Held, NewSession, Phase, Session, SessionError, SessionId, SessionState,
+    Direction, Held, Method, NewSession, Phase, Session, SessionError, SessionId, SessionState,
 };
 use crate::engine::model::table::TableName;
-use crate::engine::ports::Clock;
+use crate::engine::plan::sequences;
 use crate::engine::ports::export::ExportSide;
+use crate::engine::ports::{Clock, Source};
 
 /// The most sessions of a list.
 const MOST_SESSIONS: u32 = 50;
@@ -34,6 +39,8 @@ pub struct OwnDeployment {
     pub store: Arc<dyn CopyStore>,
     /// The database as the side that is read.
     pub export: Arc<dyn ExportSide>,
+    /// The database as the side whose rows are read page by page.
+    pub source: Arc<dyn Source>,
     /// The database as the side that is written.
     pub restore: Arc<dyn RestoreSide>,
     /// The time.
@@ -252,6 +259,48 @@ impl Deployment for OwnDeployment {
         let restore = CopyRestore { store, side, clock, work: &work, manifest, options };
         work.run(restore.run()).await?;
         Ok(Finished::Done)
+    }
+
+    async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault> {
+        let BatchAddress { session, table, number } = batch;
+        let known = self.session(session).await?;
+        if known.state.is_over() {
+            return Err(over(known.state));
+        }
+        if known.new.method != Method::Records || rows.len() > BATCH_BYTES {
+            return Err(other_part("The full sync takes no such batch"));
+        }
+        let manifest = read(&self.manifest(session).await?)?;
+        let only = std::slice::from_ref(table);
+        plan::refuse_system_tables(only)?;
+        let own = self.restore.describe(Some(only)).await?.facts;
+        let shape = plan::received(&manifest, table, &own)?;
+        let (sha, count) = (Sha::of(&rows), frames::lines(&rows));
+        let page = Page { bytes: rows, rows: count, last: None, complete: false };
+        let batch = Batch { session, number: *number, sha: &sha, shape: &shape, page: &page };
+        self.restore.batch(&batch).await
+    }
+
+    async fn end_records(&self, end: &RecordsEnd) -> Result<(), Fault> {
+        let RecordsEnd { session, sequences, restored } = end;
+        let known = self.session(session).await?;
+        match known.state {
+            SessionState::Completed => return Ok(()),
+            state if state.is_over() => return Err(over(state)),
+            _ if known.new.method != Method::Records => {
+                return Err(other_part("The full sync takes no batches"));
+            }
+            _ => {}
+        }
+        let Some(work) = self.work(session, Phase::Transfer).await? else { return Err(busy()) };
+        let complete = async {
+            let tables: Vec<TableName> = restored.tables.keys().cloned().collect();
+            let own = self.restore.sequences(&tables).await?;
+            let steps = sequences::plan(sequences, &own).steps;
+            let transaction = self.restore.begin(&[], RestoreConstraints::AtOnce).await?;
+            transaction.commit(&work.held, &steps, Some(restored)).await
+        };
+        work.run(complete).await
     }
 
     async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault> {

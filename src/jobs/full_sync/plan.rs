@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use super::ports::ExportTable;
 use crate::engine::model::cron::Cron;
+use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::Deletes;
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::manifest::{CopiedTable, Manifest};
 use crate::engine::model::page::Encoding;
 use crate::engine::model::pipeline::{Pipeline, TableRule, TargetTriggers};
 use crate::engine::model::session::CopyOptions;
@@ -40,6 +43,55 @@ pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan,
     }
     notes.extend(unknown_filters(options, &shapes));
     Ok(CopyPlan { shapes, notes })
+}
+
+/// The agreement on these tables of a copy, in its order, as the receiving side is now.
+pub fn agreed(
+    manifest: &Manifest,
+    only: &[TableName],
+    options: &CopyOptions,
+    own: &Facts,
+) -> Result<Vec<Shape>, Fault> {
+    let options = CopyOptions { tables: Some(only.to_vec()), ..options.clone() };
+    let mut shapes = plan(&options, &manifest.facts, own)?.or_fault()?.shapes;
+    let tables = manifest.tables.iter().filter(|table| only.contains(&table.table));
+    let shape = |table: &CopiedTable| {
+        let place = shapes.iter().position(|shape| shape.table == table.table);
+        let shape = place.map(|place| shapes.swap_remove(place));
+        let has_columns =
+            |shape: &Shape| shape.columns.iter().map(|column| &column.name).eq(&table.columns);
+        shape.filter(has_columns).ok_or_else(|| changed(&table.table))
+    };
+    tables.map(shape).collect()
+}
+
+/// A table of the plan, for the deployment that exports it.
+pub fn export_table(shape: &Shape) -> ExportTable {
+    ExportTable {
+        table: shape.table.clone(),
+        columns: shape.columns.iter().map(|column| column.name.clone()).collect(),
+        filter: shape.filter.clone(),
+    }
+}
+
+/// The agreement on a table whose rows come in batches.
+pub fn received(manifest: &Manifest, table: &TableName, own: &Facts) -> Result<Shape, Fault> {
+    let shapes = agreed(manifest, std::slice::from_ref(table), &CopyOptions::default(), own)?;
+    let shape = shapes.into_iter().next().ok_or_else(|| changed(table))?;
+    Ok(by_key(shape, &manifest.facts))
+}
+
+/// The agreement for reading and writing rows page by page in the order of the key.
+pub fn by_key(shape: Shape, from: &Facts) -> Shape {
+    let encoding = if from.json_alone { Encoding::Json } else { Encoding::Text };
+    Shape { cursor: Cursor::Whole, encoding, ..shape }
+}
+
+/// The fault of a table that is not as it was agreed on.
+pub fn changed(table: &TableName) -> Fault {
+    let message = "Its columns are not those of the copy any more";
+    let hint = "start the full sync again, which plans anew";
+    Fault::new(Step::Plan, FaultCode::SchemaChanged, message, hint).of_table(table)
 }
 
 impl CopyPlan {

@@ -14,6 +14,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
+use crate::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd, RecordsPosition};
 use crate::engine::model::run::Tally;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::session::{
@@ -67,6 +68,13 @@ pub trait Deployment: Send + Sync {
 
     /// Writes the copy with this manifest into its tables, all or nothing; see `export`.
     async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault>;
+
+    /// Writes the rows of a batch, but for those that it rejects. The answer follows the commit; a
+    /// batch that comes once more with the same rows gets the same answer, and writes nothing.
+    async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault>;
+
+    /// Completes a session that went record by record.
+    async fn end_records(&self, end: &RecordsEnd) -> Result<(), Fault>;
 
     /// Ends the session there, and drops its spool.
     async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault>;
@@ -201,6 +209,12 @@ pub trait CopyStore: Send + Sync {
     /// Reads the numbers and hashes of the parts that are there, in their order.
     async fn parts(&self, session: &SessionId) -> Result<Vec<(u32, Sha)>, Fault>;
 
+    /// Reads the position of a session that goes record by record.
+    async fn position(&self, session: &SessionId) -> Result<Option<RecordsPosition>, Fault>;
+
+    /// Saves that position. Returns false if the session is not held any more.
+    async fn put_position(&self, held: &Held, position: &RecordsPosition) -> Result<bool, Fault>;
+
     /// Saves the manifest.
     async fn put_manifest(
         &self,
@@ -269,6 +283,26 @@ pub trait RestoreSide: Send + Sync {
         shapes: &[Shape],
         constraints: RestoreConstraints,
     ) -> Result<Box<dyn Restore>, Fault>;
+
+    /// Writes the rows of a batch, but for those that are rejected, and keeps the answer with the
+    /// session's record, in one transaction. The batch that was written last gets the kept answer.
+    /// Nothing is written if the session is over.
+    async fn batch(&self, batch: &Batch<'_>) -> Result<BatchAnswer, Fault>;
+}
+
+/// The rows of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The session.
+    pub session: &'a SessionId,
+    /// Its number in the session.
+    pub number: u64,
+    /// The hash of its rows.
+    pub sha: &'a Sha,
+    /// The agreement on its table.
+    pub shape: &'a Shape,
+    /// The rows.
+    pub page: &'a Page,
 }
 
 /// When constraints are checked that may wait for the end of the transaction.

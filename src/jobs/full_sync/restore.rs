@@ -84,17 +84,7 @@ impl CopyRestore<'_> {
             self.manifest.tables.iter().map(|table| table.table.clone()).collect();
         plan::refuse_system_tables(&names)?;
         let own = self.side.describe(Some(&names)).await?.facts;
-        let options = CopyOptions { tables: Some(names), ..self.options.clone() };
-        let mut shapes = plan::plan(&options, &self.manifest.facts, &own)?.or_fault()?.shapes;
-        let mut ordered = Vec::new();
-        for table in &self.manifest.tables {
-            let place = shapes.iter().position(|shape| shape.table == table.table);
-            let shape = place
-                .map(|place| shapes.swap_remove(place))
-                .filter(|shape| shape.columns.iter().map(|column| &column.name).eq(&table.columns));
-            ordered.push(shape.ok_or_else(|| changed(&table.table))?);
-        }
-        Ok(ordered)
+        plan::agreed(self.manifest, &names, self.options, &own)
     }
 
     /// Writes the tables of one transaction. A constraint that waits for its end names no row: then
@@ -349,12 +339,6 @@ fn add_up(page: &Page, written: &RestoredPage) -> Result<(), Fault> {
     let message = format!("{counted} of {} rows of a page were counted as written", page.rows);
     let hint = "its transaction is undone; please report it";
     Err(Fault::new(Step::Write, FaultCode::BadCopy, message, hint))
-}
-
-fn changed(table: &TableName) -> Fault {
-    let message = "Its columns are not those of the copy any more";
-    let hint = "start the full sync again, which plans anew";
-    Fault::new(Step::Plan, FaultCode::SchemaChanged, message, hint).of_table(table)
 }
 
 fn unequal(differing: &BTreeMap<String, u64>) -> Fault {

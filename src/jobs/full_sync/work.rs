@@ -154,7 +154,8 @@ fn cancelled() -> Fault {
     Fault::new(Step::Write, FaultCode::Cancelled, message, "start another one when it is wanted")
 }
 
-fn lease_lost() -> Fault {
+/// The fault of a session that somebody else has taken over.
+pub fn lease_lost() -> Fault {
     let message = "Another process has taken this full sync over";
     let hint = "nothing to do: that process goes on with it";
     Fault::new(Step::State, FaultCode::LeaseLost, message, hint)

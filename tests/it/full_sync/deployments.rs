@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use syncline::adapters::postgres::{PostgresCopies, PostgresExport};
+use syncline::adapters::postgres::{PostgresCopies, PostgresExport, PostgresSource};
 use syncline::engine::model::address::Database as Place;
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::database::DatabaseUrl;
@@ -60,6 +60,7 @@ fn own(url: &str) -> OwnDeployment {
     let copies = Arc::new(PostgresCopies::new(place(), "public", Meter::default()));
     OwnDeployment {
         store: copies.clone(),
+        source: Arc::new(PostgresSource::new(place(), Meter::default())),
         export: Arc::new(PostgresExport::of_target(place(), Meter::default())),
         restore: copies,
         clock: Arc::new(SystemClock),

@@ -12,6 +12,9 @@ use syncline::engine::model::fault::Fault;
 use syncline::engine::model::manifest::{PROTOCOL, Sha};
 use syncline::engine::model::peer::{PeerMay, SignedHome};
 use syncline::engine::model::range::Side;
+use syncline::engine::model::records::{
+    BatchAddress, BatchAnswer, RecordsEnd, RecordsPosition, Verdict,
+};
 use syncline::engine::model::secret::SecretText;
 use syncline::engine::model::session::{
     Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionState,
@@ -160,6 +163,17 @@ impl Deployment for Double {
         Ok(Finished::Done)
     }
 
+    async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault> {
+        let BatchAddress { session: _, table, number } = batch;
+        self.record(format!("batch {number} of {table}: {} bytes", rows.len()));
+        Ok(BatchAnswer { verdicts: vec![Verdict::Saved], ..BatchAnswer::default() })
+    }
+
+    async fn end_records(&self, _: &RecordsEnd) -> Result<(), Fault> {
+        self.record("end records");
+        Ok(())
+    }
+
     async fn end(&self, _: &SessionId, end: SessionState) -> Result<(), Fault> {
         self.record(format!("end {}", end.name()));
         Ok(())
@@ -234,6 +248,14 @@ impl CopyStore for Double {
     }
 
     async fn parts(&self, _: &SessionId) -> Result<Vec<(u32, Sha)>, Fault> {
+        unreachable!("{UNUSED}")
+    }
+
+    async fn position(&self, _: &SessionId) -> Result<Option<RecordsPosition>, Fault> {
+        unreachable!("{UNUSED}")
+    }
+
+    async fn put_position(&self, _: &Held, _: &RecordsPosition) -> Result<bool, Fault> {
         unreachable!("{UNUSED}")
     }
 

@@ -6,9 +6,11 @@
 //!   signed calls that were accepted
 //! - `restore`: the transaction that writes a copy; `lacking_parents`: its rows that point to rows
 //!   which come later
+//! - `records`: the batches of a session that goes record by record
 
 mod lacking_parents;
 mod nonces;
+mod records;
 mod restore;
 mod sessions;
 mod spool;

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::lacking_parents::{self, LeftOutPage};
+use super::records;
 use super::sessions;
-use super::store::PostgresCopies;
+use super::store::{PostgresCopies, over};
 use crate::adapters::postgres::apply::{foreign_keys, triggers};
 use crate::adapters::postgres::catalog::{agreement, describe, sequences, sizes};
 use crate::adapters::postgres::commit::advance_sequence;
@@ -25,13 +26,14 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
+use crate::engine::model::records::BatchAnswer;
 use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::session::{Held, RefusedRow, Restored};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::jobs::full_sync::ports::{
-    Description, LackingParents, Restore, RestoreConstraints, RestoreSide, RestoredPage,
+    Batch, Description, LackingParents, Restore, RestoreConstraints, RestoreSide, RestoredPage,
 };
 
 /// Held by the transaction that writes a copy, so that a database has one at a time: two would wait
@@ -82,6 +84,18 @@ impl RestoreSide for PostgresCopies {
         let fresh = fresh.await.map_err(of_write)?;
         let (pages, schema) = (Pages::of(session), self.schema.clone());
         Ok(Box::new(OpenRestore { pages, schema, constraints, fresh, unchecked: Vec::new() }))
+    }
+
+    async fn batch(&self, batch: &Batch<'_>) -> Result<BatchAnswer, Fault> {
+        if self.pool.is_project() {
+            return Err(to_fault(PostgresError::NoWire, Step::Write));
+        }
+        let call = self.pool.call(Step::Write, Some(&batch.shape.table)).await?;
+        if !begin_alone(&call).await.map_err(of_write)? {
+            return Err(busy());
+        }
+        let written = Box::pin(records::write(&call, &self.schema, batch)).await;
+        call.end(written)?.ok_or_else(|| over(batch.session))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{nonces, sessions, spool};
+use super::{nonces, records, sessions, spool};
 use crate::adapters::postgres::connection::pool::Pool;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::row::Row;
@@ -18,6 +18,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::meter::Meter;
+use crate::engine::model::records::RecordsPosition;
 use crate::engine::model::session::{
     Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionState,
 };
@@ -74,12 +75,13 @@ impl PostgresCopies {
             |answers: &[Vec<Row>; N]| Ok(answers.first().is_some_and(|rows| !rows.is_empty()));
         match self.run(Purpose::Write, statements, is_there).await? {
             true => Ok(()),
-            false => Err(no_session(session)),
+            false => Err(over(session)),
         }
     }
 }
 
-fn no_session(session: &SessionId) -> Fault {
+/// The fault of a session that nobody can work at.
+pub(super) fn over(session: &SessionId) -> Fault {
     Fault::new(
         Step::State,
         FaultCode::NoSession,
@@ -198,6 +200,21 @@ impl CopyStore for PostgresCopies {
             Ok((number, Sha::recorded(row.get::<String>(1))))
         };
         self.look(spool::listing(&self.schema, session), read).await
+    }
+
+    async fn position(&self, session: &SessionId) -> Result<Option<RecordsPosition>, Fault> {
+        let reading = records::reading_position(&self.schema, session);
+        let found = self.look(reading, records::position).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn put_position(&self, held: &Held, position: &RecordsPosition) -> Result<bool, Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        let saved = async {
+            let saving = records::saving_position(&self.schema, held, position)?;
+            call.run_all(Purpose::Write, [saving]).await.map(|[rows]| !rows.is_empty())
+        };
+        call.end(saved.await)
     }
 
     async fn put_manifest(

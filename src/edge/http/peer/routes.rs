@@ -89,6 +89,10 @@ async fn act(
         PeerCall::PutPart(part) => {
             done(own.put_part(&part.session, &name(&part), call.body.clone()).await?)
         }
+        PeerCall::Records(batch) => {
+            signer.json(StatusCode::OK, &own.batch(&batch, call.body.clone()).await?)
+        }
+        PeerCall::EndRecords(end) => done(own.end_records(&end).await?),
         PeerCall::End { session, end } => done(own.end(&session, end).await?),
         PeerCall::Export { session, tables } => {
             let (own, id) = (Arc::clone(own), session.clone());

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use super::manifest::{PROTOCOL, Sha};
+use super::records::{BatchAddress, RecordsEnd};
 use super::session::{CopyOptions, Direction, Method, NewSession, Role, SessionId, SessionState};
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
@@ -66,6 +67,10 @@ pub enum PeerCall {
         /// The hash of the manifest.
         manifest: Sha,
     },
+    /// Writes a batch of rows, which is the body.
+    Records(BatchAddress),
+    /// Completes a session that went record by record.
+    EndRecords(RecordsEnd),
     /// Ends a session.
     End {
         /// The session.
@@ -105,7 +110,7 @@ pub struct HttpCall {
     pub method: &'static str,
     /// The path with its query.
     pub target: String,
-    /// The body; none where it is a manifest or a part.
+    /// The body; none where it is a manifest, a part or a batch.
     pub body: Option<Vec<u8>>,
 }
 
@@ -160,7 +165,9 @@ impl PeerCall {
             Self::Describe { side: Side::Target, .. }
             | Self::PutManifest(_)
             | Self::PutPart(_)
-            | Self::Restore { .. } => Some(Direction::Push),
+            | Self::Restore { .. }
+            | Self::Records(_)
+            | Self::EndRecords(_) => Some(Direction::Push),
         }
     }
 
@@ -170,6 +177,8 @@ impl PeerCall {
             Self::Hello | Self::Describe { .. } => None,
             Self::Open(NewSession { id, .. }) => Some(id),
             Self::Part(part) | Self::PutPart(part) => Some(&part.session),
+            Self::Records(batch) => Some(&batch.session),
+            Self::EndRecords(end) => Some(&end.session),
             Self::Standing(session)
             | Self::Manifest(session)
             | Self::PutManifest(session)
@@ -214,6 +223,12 @@ impl PeerCall {
                 let body = RestoreBody { session: session.clone(), manifest: manifest.clone() };
                 post(RESTORE_PATH, &body)
             }
+            Self::Records(BatchAddress { session, table, number }) => {
+                let (table, number) = (table.to_string(), number.to_string());
+                let query = [("session", session.as_str()), ("table", &table), ("batch", &number)];
+                HttpCall { method: "POST", ..get(RESTORE_PATH, &query) }
+            }
+            Self::EndRecords(end) => post(RESTORE_PATH, end),
             Self::End { session, end } => {
                 let query = [("session", session.as_str()), ("end", end.name())];
                 HttpCall { method: "DELETE", body: Some(Vec::new()), ..get(BACKUP_PATH, &query) }
@@ -237,10 +252,10 @@ impl PeerCall {
             ("POST", RECEIVE_PATH) if query.is_manifest() => session().map(Self::PutManifest),
             ("POST", RECEIVE_PATH) => query.part().map(Self::PutPart),
             ("POST", INITIATE_PATH) => read_initiate(body),
-            ("POST", RESTORE_PATH) => {
-                let body: Option<RestoreBody> = serde_json::from_slice(body).ok();
-                body.map(|RestoreBody { session, manifest }| Self::Restore { session, manifest })
+            ("POST", RESTORE_PATH) if query.text("batch").is_some() => {
+                query.batch().map(Self::Records)
             }
+            ("POST", RESTORE_PATH) => read_restore(body),
             ("DELETE", BACKUP_PATH) => {
                 session().zip(query.end()).map(|(session, end)| Self::End { session, end })
             }
@@ -273,6 +288,13 @@ fn read_initiate(body: &[u8]) -> Option<PeerCall> {
         }
         _ => None,
     }
+}
+
+fn read_restore(body: &[u8]) -> Option<PeerCall> {
+    if let Ok(RestoreBody { session, manifest }) = serde_json::from_slice(body) {
+        return Some(PeerCall::Restore { session, manifest });
+    }
+    serde_json::from_slice(body).ok().map(PeerCall::EndRecords)
 }
 
 impl PartAddress {
@@ -331,6 +353,12 @@ impl Query {
         Some(PartAddress { session, export, number: self.number("part")? })
     }
 
+    fn batch(&self) -> Option<BatchAddress> {
+        let table = TableName::parse(self.text("table")?).ok()?;
+        let number = self.text("batch")?.parse().ok()?;
+        Some(BatchAddress { session: self.session()?, table, number })
+    }
+
     fn end(&self) -> Option<SessionState> {
         SessionState::named(self.text("end")?).filter(|state| state.is_over())
     }
@@ -339,6 +367,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::model::session::Restored;
 
     fn session() -> SessionId {
         SessionId::from_random([7; 16])
@@ -374,6 +403,16 @@ mod tests {
             PeerCall::PutPart(part),
             PeerCall::Restore { session: session(), manifest: Sha::of(b"manifest") },
             PeerCall::End { session: session(), end: SessionState::Cancelled },
+            PeerCall::Records(BatchAddress {
+                session: session(),
+                table: TableName::new("Old & New", "Order Lines"),
+                number: 7,
+            }),
+            PeerCall::EndRecords(RecordsEnd {
+                session: session(),
+                sequences: Vec::new(),
+                restored: Restored { refused_in_all: 2, ..Restored::default() },
+            }),
         ]
     }
 
@@ -419,6 +458,6 @@ mod tests {
         let writes: Vec<bool> =
             calls().iter().map(|call| call.direction() == Some(Direction::Push)).collect();
         let [n, y] = [false, true];
-        assert_eq!(writes, [n, n, y, y, n, n, n, y, n, y, y, n]);
+        assert_eq!(writes, [n, n, y, y, n, n, n, y, n, y, y, n, y, y]);
     }
 }
