@@ -47,6 +47,8 @@ struct Body {
     peer: Option<String>,
     direction: Option<Direction>,
     #[serde(default)]
+    method: Option<Method>,
+    #[serde(default)]
     options: Options,
 }
 
@@ -160,10 +162,11 @@ async fn session_of(app: &App, body: Body) -> Result<NewSession, Fault> {
             can_resume(&session)?;
             Ok(session.new)
         }
-        Body { session: None, peer: Some(peer), direction: Some(direction), options } => {
+        Body { session: None, peer: Some(peer), direction: Some(direction), method, options } => {
             let caller = |fault| Fault { remedy: Remedy::Caller, ..fault };
             let deployment = app.peer(&peer).map_err(caller)?;
-            let session = new_session(peer, direction, options);
+            let method = method.unwrap_or(Method::Copy);
+            let session = NewSession { method, ..new_session(peer, direction, options) };
             let job = FullSync { own, peer: deployment, session: &session };
             job.plan().await?.0.or_fault()?;
             own.store.open(&session).await?;
@@ -286,7 +289,7 @@ fn bad_body() -> Fault {
     Fault::of_call(
         FaultCode::BadAction,
         "The body asks for nothing that this path does",
-        r#"send {"peer": NAME, "direction": "pull" or "push", "options": {...}} to start, {"session": ID} to resume; options are tables, filters, compress, verify and per_table"#,
+        r#"send {"peer": NAME, "direction": "pull" or "push", "method": "copy" or "records", "options": {...}} to start, {"session": ID} to resume; options are tables, filters, compress, verify and per_table"#,
     )
 }
 

@@ -9,5 +9,6 @@ mod doors;
 mod double;
 mod faults;
 mod many_tables;
+mod records;
 mod restore;
 mod terminal;

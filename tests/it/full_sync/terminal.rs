@@ -142,3 +142,51 @@ async fn either_process_may_be_killed_and_the_session_is_resumed() {
     assert!(code == 0 || is_over, "{out}{errors}");
     two.both.assert_equal(&["docs"]).await;
 }
+
+#[tokio::test]
+async fn a_push_record_by_record_may_be_killed_and_counts_each_row_once() {
+    let mut dice = Dice::new(seed());
+    let two = Two::with("create table notes (id int primary key, body text)", &[]).await;
+    let rows = "insert into notes select n, md5(n::text) from generate_series(1, 20000) as n";
+    two.both.here.sql(rows).await;
+    let mut arguments = vec!["push".to_owned(), "there".to_owned(), "--method=records".to_owned()];
+    for _ in 0..4 {
+        let plain: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut child = tokio::process::Command::from(two.command(&plain))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        tokio::time::sleep(Duration::from_millis(50 + dice.roll(400))).await;
+        child.kill().await.expect("it is killed");
+        let _none_if_it_came_too_early = two.both.here.own.clear_stuck().await;
+        let (_, list, _) = two.run(&["list", "--json"]).await;
+        let sessions: Value = serde_json::from_str(&list).expect("a list");
+        if let Some(id) = sessions[0]["session"].as_str() {
+            arguments = vec!["resume".to_owned(), id.to_owned()];
+        }
+    }
+    arguments.push("--json".to_owned());
+    let plain: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (_, _, errors) = two.run(&plain).await;
+    let (code, out, _) = two.run(&["status", "--json"]).await;
+    assert_eq!(code, 0, "{out}{errors}");
+    let outcome: Value = serde_json::from_str(&out).expect("one JSON object");
+    assert_eq!((&outcome["method"], &outcome["state"]), (&"records".into(), &"completed".into()));
+    assert_eq!(outcome["restored"]["tables"]["public.notes"]["inserted"], 20_000, "{outcome}");
+    two.both.assert_equal(&["notes"]).await;
+}
+
+#[tokio::test]
+async fn a_push_record_by_record_says_what_it_gives_up_and_names_what_is_rejected() {
+    let two = Two::with(DOCS, &[]).await;
+    two.both.here.sql("insert into docs select n, 'x' from generate_series(1, 700) as n").await;
+    two.both.there.sql("alter table docs add check (id <> 99)").await;
+    let (code, out, errors) = two.run(&["push", "there", "--method", "records"]).await;
+    assert_eq!(code, 1, "{out}{errors}");
+    assert!(errors.starts_with("Record by record: each batch"), "{errors}");
+    assert!(errors.contains("1 row of public.docs; the other 699 are saved"), "{errors}");
+    assert!(errors.contains("public.docs 99: 23514"), "{errors}");
+    assert!(two.both.there.rows("docs").await.starts_with("699 "));
+}

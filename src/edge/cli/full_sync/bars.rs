@@ -60,6 +60,8 @@ fn bar(phase: Phase) -> ProgressBar {
 fn share(phase: Phase, progress: &Progress) -> (u64, u64) {
     match phase {
         Phase::Backup => (progress.rows, progress.rows_total),
+        // Record by record nobody knows the bytes.
+        Phase::Transfer if progress.bytes_total == 0 => (progress.rows, progress.rows_total),
         Phase::Transfer | Phase::Restore | Phase::Verify => (progress.bytes, progress.bytes_total),
     }
 }
@@ -68,6 +70,9 @@ fn text(phase: Phase, progress: &Progress) -> String {
     let Progress { bytes, bytes_total, rows, speed, .. } = *progress;
     let mut text = match phase {
         Phase::Backup => format!("{}, {}", counted(rows, "row"), megabytes(bytes)),
+        Phase::Transfer if bytes_total == 0 => {
+            format!("{} saved, {}", counted(rows, "row"), megabytes(bytes))
+        }
         Phase::Transfer => format!("{} of {}", megabytes(bytes), megabytes(bytes_total)),
         Phase::Restore | Phase::Verify => counted(rows, "row"),
     };

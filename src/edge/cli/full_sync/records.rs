@@ -6,7 +6,7 @@ use crate::edge::cli::terminal::output::{self, Exit};
 use crate::edge::full_sync::object;
 use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::Fault;
-use crate::engine::model::session::{Session, SessionState};
+use crate::engine::model::session::{RefusedRow, Restored, Session, SessionState};
 use crate::jobs::full_sync::OwnDeployment;
 use crate::jobs::full_sync::ports::Deployment;
 use crate::wiring::App;
@@ -114,8 +114,16 @@ fn text(session: &Session) -> String {
 
 /// The rows that the target refused, a line each.
 pub fn refused_rows(session: &Session) -> String {
-    let refused = session.restored.iter().flat_map(|restored| &restored.refused);
-    refused
-        .map(|row| format!("  {} {}: {} {}\n", row.table, row.key.join(", "), row.code, row.reason))
-        .collect()
+    let Some(Restored { refused, refused_in_all, .. }) = &session.restored else {
+        return String::new();
+    };
+    let line = |row: &RefusedRow| {
+        format!("  {} {}: {} {}\n", row.table, row.key.join(", "), row.code, row.reason)
+    };
+    let mut text: String = refused.iter().map(line).collect();
+    let more = refused_in_all.saturating_sub(refused.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {} more\n", counted(more, "row")));
+    }
+    text
 }

@@ -35,10 +35,24 @@ pub struct StartArguments {
     /// Write each table in a transaction of its own: a failure leaves earlier tables written
     #[arg(long)]
     per_table: bool,
+    /// The way of the rows of a push: as one copy, or record by record, which saves each batch of
+    /// rows by itself, names the rows that are rejected, and needs no room for a copy on the peer
+    #[arg(long, value_enum, default_value = "copy")]
+    method: MethodArgument,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum MethodArgument {
+    Copy,
+    Records,
+}
+
+/// The price of a full sync that goes record by record.
+const RECORD_BY_RECORD: &str = "Record by record: each batch of rows is saved by itself. The rows \
+    are not of one moment, and those that are saved stay saved however it ends.";
 
 impl StartArguments {
     fn session(&self, direction: Direction) -> Result<NewSession, Fault> {
@@ -47,7 +61,10 @@ impl StartArguments {
             peer: self.peer.clone(),
             role: Role::Driver,
             direction,
-            method: Method::Copy,
+            method: match self.method {
+                MethodArgument::Copy => Method::Copy,
+                MethodArgument::Records => Method::Records,
+            },
             options: self.options()?,
         })
     }
@@ -126,6 +143,9 @@ pub async fn plan(
             megabytes(in_all),
             counted(plan.shapes.len() as u64, "table")
         );
+        if session.method == Method::Records {
+            println!("{RECORD_BY_RECORD}");
+        }
         for note in &plan.notes {
             eprintln!("{note}");
         }
@@ -141,6 +161,9 @@ pub async fn start(
     arguments: &StartArguments,
 ) -> Result<Exit, Fault> {
     let session = arguments.session(direction)?;
+    if session.method == Method::Records {
+        eprintln!("{RECORD_BY_RECORD}");
+    }
     go_on(app, &session, arguments.json).await
 }
 
