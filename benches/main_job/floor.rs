@@ -39,22 +39,34 @@ pub fn change(world: &World, table: &Table, source: &str, target: &str) -> Durat
     pipe(world, (source, &changed), (target, &apply))
 }
 
+/// Copies the orders from a URL, as `pg_dump` writes them, into the same indexed tables.
+pub fn dump(world: &World, source: &str, target: &str) -> Duration {
+    let mut dump = Command::new(world.psql.with_file_name("pg_dump"));
+    dump.args(["--data-only", "--table=orders", "--dbname", source]);
+    piped(&mut dump, &mut psql(world, &world.target.url(target), &[]))
+}
+
 fn pipe(world: &World, (source, copy): (&str, &str), (target, apply): (&str, &[&str])) -> Duration {
-    let psql = |url: &str, statements: &[&str]| {
-        let mut psql = Command::new(&world.psql);
-        psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url]);
-        psql.args(statements.iter().map(|statement| format!("--command={statement}")));
-        psql
-    };
+    let mut reads = psql(world, &world.source.url(source), &[copy]);
+    piped(reads.stdin(Stdio::null()), &mut psql(world, &world.target.url(target), apply))
+}
+
+/// `psql` for a URL; it runs the statements, or what comes in.
+pub fn psql(world: &World, url: &str, statements: &[&str]) -> Command {
+    let mut psql = Command::new(&world.psql);
+    psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url]);
+    psql.args(statements.iter().map(|statement| format!("--command={statement}")));
+    psql.stdout(Stdio::null());
+    psql
+}
+
+/// Runs a program that writes into one that reads, to the end of both.
+pub fn piped(reads: &mut Command, writes: &mut Command) -> Duration {
     let begun = Instant::now();
-    let mut reads = psql(&world.source.url(source), &[copy])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("psql starts");
+    let mut reads = reads.stdout(Stdio::piped()).spawn().expect("the reader starts");
     let rows = reads.stdout.take().expect("a pipe was asked for");
-    let writes = psql(&world.target.url(target), apply).stdin(rows).status();
-    let took_all = reads.wait().expect("psql ends").success();
+    let writes = writes.stdin(rows).status();
+    let took_all = reads.wait().expect("the reader ends").success();
     assert!(took_all && writes.expect("psql starts").success(), "the floor failed");
     begun.elapsed()
 }

@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md`, and `-- --check` fails when a demand is missed; words choose sections.
 
 mod floor;
+mod full_sync;
 mod function;
 mod load;
 mod long_rows;
@@ -23,13 +24,14 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
     ("waiting-rows", load::waiting_rows::measure),
     ("triggers", load::triggers::measure),
     ("verify", verify::measure),
+    ("full-sync", full_sync::measure),
     ("quiet", quiet::measure),
     ("rest", rest::measure),
     ("journey", rest::journey::measure),

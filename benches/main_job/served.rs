@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::product::Memory;
+
 const TOKEN: &str = "known-to-this-measurement-alone";
 
 /// `syncline serve`, stopped when dropped.
@@ -15,9 +17,14 @@ pub struct Served {
 }
 
 impl Served {
-    /// Returns when it listens.
-    pub fn start(mut command: Command) -> Self {
-        command.args(["serve", "--port", "0"]).env("SYNC_ADMIN_TOKEN", TOKEN);
+    /// Returns when it listens, on any port.
+    pub fn start(command: Command) -> Self {
+        Self::start_at(command, 0)
+    }
+
+    /// Returns when it listens on the port.
+    pub fn start_at(mut command: Command, port: u16) -> Self {
+        command.args(["serve", "--port", &port.to_string()]).env("SYNC_ADMIN_TOKEN", TOKEN);
         let mut process = command.stderr(Stdio::piped()).spawn().expect("syncline starts");
         let says = process.stderr.take().expect("a pipe was asked for");
         let mut line = String::new();
@@ -25,6 +32,11 @@ impl Served {
         let url = line.trim().strip_prefix("Serving http://").expect("it serves");
         let (address, path) = url.split_once('/').expect("an address and a path");
         Self { address: address.to_owned(), path: format!("/{path}"), process }
+    }
+
+    /// Begins to watch its memory.
+    pub fn memory(&self) -> Memory {
+        Memory::watch(&self.process)
     }
 
     /// Calls it as an admin does, and waits for the answer.
