@@ -17,6 +17,7 @@
 //! [`FinishedRun`] is what follows a run: its metrics, and the news that people get.
 
 mod after_run;
+pub mod contacts;
 pub mod cutover;
 pub mod export;
 pub mod full_sync;

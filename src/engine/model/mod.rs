@@ -3,14 +3,17 @@
 //! - `tables`: what a table is, what of it is moved, and what a page, a key or a row is
 //! - `runs`: what is done: a run, its budget and lease, how far a table has come
 //! - `copies`: a full sync: its session, its manifest, its peers, and the signatures of its calls
+//! - `contacts`: people in a table and in a mailing list, and what both sides agreed on
 //! - `places`: where a side is, and the secrets that open it
-//! - here: the pipeline and its schedule, and faults
+//! - here: the pipeline and its schedule, faults, and enums with names
 
+pub mod contacts;
 mod copies;
 pub mod cron;
 pub mod fault;
 pub mod fault_code;
 pub mod hex;
+mod named;
 pub mod pipeline;
 mod places;
 mod runs;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::Sha;
 use crate::engine::model::hex::hex;
+use crate::engine::model::named::named;
 use crate::engine::model::table::TableName;
 
 /// Names a session: 32 hexadecimal digits.
@@ -60,30 +61,6 @@ impl From<SessionId> for String {
     fn from(id: SessionId) -> Self {
         id.0
     }
-}
-
-/// Declares an enum whose variants have names that are stored and sent.
-macro_rules! named {
-    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $type { $($(#[$variant_doc])* #[serde(rename = $name)] $variant,)+ }
-
-        impl $type {
-            /// All of them, in their order.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// Its name in the state tables and in answers.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// Reads a name.
-            pub fn named(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
 }
 
 named! {

@@ -1,0 +1,14 @@
+//! People in a table of Postgres (side A) and in a mailing list at MailerLite (side B).
+//!
+//! - `email`: the form of an address by which people are matched
+//! - `contact`, `subscriber`: a person as each side has them
+//! - `mapping`: the columns, fields and groups that belong together, and who decides
+//! - `shadow`: the state that both sides agreed on last, which is the base of every merge
+//! - `conflict`: a question that only a person can answer
+
+pub mod conflict;
+pub mod contact;
+pub mod email;
+pub mod mapping;
+pub mod shadow;
+pub mod subscriber;
