@@ -1,11 +1,14 @@
-//! The merge of one person: values in, values out.
+//! The decisions: values in, values out.
 //!
-//! - `field`: one value
-//! - `status`: the status, which moves towards less mail only
-//! - `membership`: one managed group
-//! - `person`: all of it together
+//! - `pairing`: who is who on a page of subscribers
+//! - `person`: the merge of one person, by `field`, `status` and `membership`
+//! - `limits`: the caps of a run
 
 pub mod field;
+pub mod limits;
 pub mod membership;
+pub mod pairing;
 pub mod person;
+#[cfg(test)]
+mod samples;
 pub mod status;
