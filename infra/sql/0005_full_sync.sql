@@ -33,6 +33,8 @@ create table full_sync_sessions (
     manifest             text,
     -- How far a session is that goes record by record; on the side that answers, its last answer.
     position             jsonb,
+    -- The last state that people were notified of: failed or completed.
+    notified             text,
     started_at           timestamptz not null default clock_timestamp(),
     updated_at           timestamptz not null default clock_timestamp(),
     completed_at         timestamptz

@@ -148,7 +148,7 @@ impl App {
             current_key,
             next_key,
             peers: full_sync::join(&peers),
-            own_deployment: full_sync::own(&peers, &state_schema),
+            own_deployment: full_sync::own(&peers, &state_schema, notifier),
             peer_keys: peers.keys,
             peer_may: peers.may,
         }

@@ -8,6 +8,7 @@ use crate::adapters::postgres::{PostgresCopies, PostgresExport, PostgresSource};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
+use crate::engine::ports::Notifier;
 use crate::jobs::full_sync::OwnDeployment;
 use crate::settings::PeerSettings;
 
@@ -18,7 +19,11 @@ pub fn join(set: &PeerSettings) -> Vec<PeerDeployment> {
 }
 
 /// This deployment; none if full syncs are not set up.
-pub fn own(set: &PeerSettings, state_schema: &str) -> Option<OwnDeployment> {
+pub fn own(
+    set: &PeerSettings,
+    state_schema: &str,
+    notifier: Option<Arc<dyn Notifier>>,
+) -> Option<OwnDeployment> {
     let database = set.keys.as_ref().and(set.database.as_ref())?.address.clone();
     let meter = Meter::default();
     let copies = Arc::new(PostgresCopies::new(database.clone(), state_schema, meter.clone()));
@@ -28,6 +33,7 @@ pub fn own(set: &PeerSettings, state_schema: &str) -> Option<OwnDeployment> {
         export: Arc::new(PostgresExport::of_target(database, meter)),
         restore: copies,
         clock: Arc::new(SystemClock),
+        notifier,
         may: set.may.directions().to_vec(),
         random,
     })

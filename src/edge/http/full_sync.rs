@@ -144,7 +144,8 @@ async fn begin(door: &Arc<Door>, call: &Call) -> Result<Response, Fault> {
     let shown = object(&app.own_deployment()?.session(&session.id).await?);
     let door = Arc::clone(door);
     tokio::spawn(async move {
-        if let Err(fault) = run_until(&door.app, &session, &Budget::UNLIMITED).await {
+        if let Err(fault) = run_until(&door.app, &session, &Budget::UNLIMITED, Caller::Person).await
+        {
             let (code, id) = (fault.code.name(), &session.id);
             tracing::error!(code, session = %id, "A full sync was interrupted: {}", fault.chain());
         }
@@ -228,7 +229,7 @@ async fn run_slice(
 ) -> Result<Response, Fault> {
     let own = app.own_deployment()?;
     let before = own.session(&session.id).await?;
-    let driven = run_until(app, session, &budget(app, call, caller)).await?;
+    let driven = run_until(app, session, &budget(app, call, caller), caller).await?;
     let after = own.session(&session.id).await?;
     let continuation = match driven {
         Driven::Done(_) => Continuation::NotNeeded,
@@ -241,15 +242,28 @@ async fn run_slice(
 }
 
 /// Drives a session until it is completed or the budget ends. Work that has not ended by then is
-/// interrupted, so that the next slice finds the session free.
-async fn run_until(app: &App, session: &NewSession, budget: &Budget) -> Result<Driven, Fault> {
+/// interrupted, so that the next slice finds the session free. A failure that the queue's retry may
+/// mend is no news: people are notified once the queue gives the message up.
+async fn run_until(
+    app: &App,
+    session: &NewSession,
+    budget: &Budget,
+    caller: Caller,
+) -> Result<Driven, Fault> {
     let (own, peer) = (app.own_deployment()?, app.peer(&session.peer)?);
     let job = FullSync { own, peer, session };
-    let Some(left) = budget.left(SystemTime::now()) else { return job.run(budget).await };
-    match tokio::time::timeout(left, job.run(budget)).await {
-        Ok(driven) => driven,
-        Err(_) => own.interrupt(&session.id).await.map(|()| Driven::Continue),
+    let driven = match budget.left(SystemTime::now()) {
+        None => job.run(budget).await,
+        Some(left) => match tokio::time::timeout(left, job.run(budget)).await {
+            Ok(driven) => driven,
+            Err(_) => own.interrupt(&session.id).await.map(|()| Driven::Continue),
+        },
+    };
+    let may_pass = |fault: &Fault| caller == Caller::Queue && fault.remedy.retry_may_help();
+    if !driven.as_ref().is_err_and(may_pass) {
+        own.notify(session, &driven, budget).await;
     }
+    driven
 }
 
 /// Says whether a slice moved anything that the next one will not move again. An export or a

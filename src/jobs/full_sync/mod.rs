@@ -6,6 +6,7 @@
 //! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
 //! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
 //! - `records`: a push that goes record by record
+//! - `notices`: what people are notified of
 //! - `condition`: what a condition on rows may be made of
 //! - `work`: the lease of whoever works at a session, and the record of progress
 //! - `ports`: the outsides
@@ -16,6 +17,7 @@ mod drive_faults;
 mod end_session;
 mod export;
 mod frames;
+mod notices;
 mod own_deployment;
 mod plan;
 pub mod ports;

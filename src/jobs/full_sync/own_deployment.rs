@@ -27,7 +27,7 @@ use crate::engine::model::session::{
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
 use crate::engine::ports::export::ExportSide;
-use crate::engine::ports::{Clock, Source};
+use crate::engine::ports::{Clock, Notifier, Source};
 
 /// The most sessions of a list.
 const MOST_SESSIONS: u32 = 50;
@@ -45,6 +45,8 @@ pub struct OwnDeployment {
     pub restore: Arc<dyn RestoreSide>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Notifies people of ends, if anybody wants to know them.
+    pub notifier: Option<Arc<dyn Notifier>>,
     /// The directions in which peers may copy.
     pub may: Vec<Direction>,
     /// Makes random bits.

@@ -12,6 +12,7 @@ pub use crate::engine::model::call::ExportTable;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
+use crate::engine::model::notice::NoticeState;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd, RecordsPosition};
@@ -225,6 +226,13 @@ pub trait CopyStore: Send + Sync {
 
     /// Reads the manifest.
     async fn manifest(&self, session: &SessionId) -> Result<Option<Bytes>, Fault>;
+
+    /// Records what people are notified of, before they are. Returns false if they were already.
+    async fn put_notified(
+        &self,
+        session: &SessionId,
+        state: Option<NoticeState>,
+    ) -> Result<bool, Fault>;
 
     /// Drops the spools of sessions that are over, or that nobody has touched for a day.
     async fn sweep(&self) -> Result<(), Fault>;

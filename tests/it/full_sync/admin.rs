@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use syncline::demo::qstash::LocalQStash;
 use syncline::edge::calling::FULL_SYNC_PATH;
 use syncline::engine::model::session::{SessionId, SessionState};
@@ -10,6 +10,7 @@ use syncline::engine::model::session::{SessionId, SessionState};
 use super::doors::Doors;
 use crate::world::deployment::{Deployment, account};
 use crate::world::door::{Door, status_and_json};
+use crate::world::qstash::receiver::{ReceivedRequest, Receiver};
 
 #[tokio::test]
 async fn a_person_starts_a_full_sync_and_sees_how_it_ends() {
@@ -105,6 +106,7 @@ struct Sliced {
     doors: Doors,
     id: SessionId,
     qstash: LocalQStash,
+    people: Receiver,
     _second: Door,
 }
 
@@ -113,7 +115,10 @@ impl Sliced {
         let doors = Doors::open().await;
         let id = doors.opened().await;
         let qstash = account().await;
-        let deployment = Deployment::over(doors.settings.clone(), &qstash);
+        let people = Receiver::open().await;
+        let mut settings = doors.settings.clone();
+        settings.insert("SYNC_NOTIFY_URL".to_owned(), people.url.clone());
+        let deployment = Deployment::over(settings, &qstash);
         let (deployment, _second) = deployment.reachable().await;
         let first = deployment.set("SYNC_BUDGET_SECONDS", "2").door().await;
         let body = json!({"type": "continuation", "session": id}).to_string();
@@ -124,7 +129,15 @@ impl Sliced {
         let (status, shown) = status_and_json(answer).await;
         assert_eq!((status, &shown["continuation"]["published"]), (202, &json!(true)), "{shown}");
         assert_ne!(doors.state(&id).await, SessionState::Completed);
-        Self { doors, id, qstash, _second }
+        Self { doors, id, qstash, people, _second }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let state = |request: &ReceivedRequest| {
+            let notice: Value = serde_json::from_slice(&request.body).expect("JSON");
+            notice["state"].as_str().expect("a state").to_owned()
+        };
+        self.people.arrived().iter().map(state).collect()
     }
 
     async fn until_settled(&self) -> SessionState {
@@ -139,6 +152,7 @@ async fn the_queue_goes_on_with_a_full_sync_whose_slice_is_over() {
     let sliced = Sliced::start().await;
     assert_eq!(sliced.until_settled().await, SessionState::Completed);
     sliced.doors.both.assert_equal(&["orders"]).await;
+    assert_eq!(sliced.notices(), ["completed"]);
 }
 
 #[tokio::test]
@@ -151,6 +165,7 @@ async fn a_slice_that_the_queue_gives_up_is_recorded_in_its_session_and_can_be_r
     assert_eq!(error.code, "given_up", "{error:?}");
     assert!(error.message.contains("QStash gave up after the first attempt"), "{error:?}");
     assert!(error.message.contains("public.orders"), "{error:?}");
+    assert_eq!(sliced.notices(), ["failed"], "the slice and its loss are one failure");
     here.sql("alter table others rename to orders").await;
     let (status, resumed) = sliced.doors.call("POST", "", json!({"session": sliced.id})).await;
     assert_eq!(status, 202, "{resumed}");

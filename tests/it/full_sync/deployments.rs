@@ -64,6 +64,7 @@ fn own(url: &str) -> OwnDeployment {
         export: Arc::new(PostgresExport::of_target(place(), Meter::default())),
         restore: copies,
         clock: Arc::new(SystemClock),
+        notifier: None,
         may: vec![Direction::Pull, Direction::Push],
         random,
     }

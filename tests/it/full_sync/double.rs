@@ -10,6 +10,7 @@ use syncline::edge::http::guarded;
 use syncline::edge::http::peer::{PeerDoor, routes};
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::manifest::{PROTOCOL, Sha};
+use syncline::engine::model::notice::NoticeState;
 use syncline::engine::model::peer::{PeerMay, SignedHome};
 use syncline::engine::model::range::Side;
 use syncline::engine::model::records::{
@@ -264,6 +265,10 @@ impl CopyStore for Double {
     }
 
     async fn manifest(&self, _: &SessionId) -> Result<Option<Bytes>, Fault> {
+        unreachable!("{UNUSED}")
+    }
+
+    async fn put_notified(&self, _: &SessionId, _: Option<NoticeState>) -> Result<bool, Fault> {
         unreachable!("{UNUSED}")
     }
 

@@ -10,6 +10,7 @@ use super::deployments::Deployments;
 use super::double::KEY;
 use crate::world::dice::{Dice, seed};
 use crate::world::killable::Killable;
+use crate::world::qstash::receiver::Receiver;
 
 const DOCS: &str = "create table docs (id int primary key, body text)";
 
@@ -189,4 +190,38 @@ async fn a_push_record_by_record_says_what_it_gives_up_and_names_what_is_rejecte
     assert!(errors.contains("1 row of public.docs; the other 699 are saved"), "{errors}");
     assert!(errors.contains("public.docs 99: 23514"), "{errors}");
     assert!(two.both.there.rows("docs").await.starts_with("699 "));
+}
+
+#[tokio::test]
+async fn people_are_notified_once_of_a_failure_and_of_the_completion_by_the_driver() {
+    let people = Receiver::open().await;
+    let there = Receiver::open().await;
+    let two = Two::with(DOCS, &[("SYNC_NOTIFY_URL", &there.url)]).await;
+    two.both.here.sql("insert into docs select n, 'secret' from generate_series(1, 9) as n").await;
+    two.both.there.sql("alter table docs add constraint odd check (id <> 7)").await;
+    let run = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::from(two.command(arguments));
+        let output = command.env("SYNC_NOTIFY_URL", &people.url).output().await.expect("it runs");
+        output.status.code()
+    };
+    assert_eq!(run(&["push", "there"]).await, Some(1));
+    let session = two.both.here.text("select session_id from full_sync_sessions").await;
+    assert_eq!(run(&["resume", &session]).await, Some(1));
+    two.both.there.sql("alter table docs drop constraint odd").await;
+    assert_eq!(run(&["resume", &session]).await, Some(0));
+    run(&["resume", &session]).await;
+    let notices = people.arrived();
+    let notices: Vec<Value> = (notices.iter())
+        .map(|request| serde_json::from_slice(&request.body).expect("JSON"))
+        .collect();
+    let states: Vec<&Value> = notices.iter().map(|notice| &notice["state"]).collect();
+    assert_eq!(states, ["failed", "completed"], "{notices:?}");
+    for (notice, text) in
+        notices.iter().zip(["1 row of public.docs", "Rows: 9 inserted, 0 updated"])
+    {
+        assert_eq!(notice["run_id"].as_str(), Some(&*session));
+        let told = notice["text"].as_str().expect("a text");
+        assert!(told.contains(text) && !told.contains("secret"), "{told}");
+    }
+    assert!(there.arrived().is_empty(), "the side that answers notifies nobody");
 }

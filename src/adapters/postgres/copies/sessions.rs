@@ -13,6 +13,7 @@ use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::{Parameter, Statement};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::Sha;
+use crate::engine::model::notice::NoticeState;
 use crate::engine::model::session::{
     CopyOptions, Direction, Held, Method, NewSession, Phase, Progress, Restored, Role, Session,
     SessionError, SessionId, SessionState,
@@ -284,6 +285,16 @@ pub fn completing(
         values.push(serde_json::to_string(restored)?.into());
     }
     Ok(Statement::rows(text, values))
+}
+
+/// The statement that records what people are notified of. It gives no row if they were already.
+pub fn notifying(schema: &str, session: &SessionId, state: Option<NoticeState>) -> Statement {
+    let text = format!(
+        "update {}.full_sync_sessions set notified = $2 \
+         where session_id = $1 and notified is distinct from $2 returning 1",
+        sql::ident(schema)
+    );
+    Statement::rows(text, [session.as_str().into(), state.map(NoticeState::name).into()])
 }
 
 /// The statement that gives up sessions that nobody has touched for a day.

@@ -18,6 +18,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::meter::Meter;
+use crate::engine::model::notice::NoticeState;
 use crate::engine::model::records::RecordsPosition;
 use crate::engine::model::session::{
     Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionState,
@@ -233,6 +234,15 @@ impl CopyStore for PostgresCopies {
         let read = |row: &Row| Ok(Bytes::from(row.get::<String>(0)));
         let found = self.look(spool::reading_manifest(&self.schema, session), read).await?;
         Ok(found.into_iter().next())
+    }
+
+    async fn put_notified(
+        &self,
+        session: &SessionId,
+        state: Option<NoticeState>,
+    ) -> Result<bool, Fault> {
+        let notifying = sessions::notifying(&self.schema, session, state);
+        self.run(Purpose::Write, [notifying], |[rows]| Ok(!rows.is_empty())).await
     }
 
     async fn sweep(&self) -> Result<(), Fault> {

@@ -180,7 +180,12 @@ pub async fn go_on(app: &App, session: &NewSession, json: bool) -> Result<Exit, 
     let peer = app.peer(&session.peer)?;
     let job = FullSync { own, peer, session };
     let budget = Budget::UNLIMITED;
-    watched(own, &session.id, job.run(&budget), json).await
+    let work = async {
+        let driven = job.run(&budget).await;
+        own.notify(session, &driven, &budget).await;
+        driven
+    };
+    watched(own, &session.id, work, json).await
 }
 
 /// Writes a copy that is here into the tables.

@@ -17,10 +17,11 @@ use super::wire::FailureAnswer;
 use crate::edge::calling::{
     FULL_SYNC_PATH, FullSyncRequest, SYNC_PREFIX, SyncRequest, home, named,
 };
+use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::{Delivery, QueueId};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::SessionId;
+use crate::engine::model::session::{SessionError, SessionId};
 use crate::jobs::losses::RecordLoss;
 use crate::wiring::App;
 
@@ -71,12 +72,20 @@ async fn record_in_session(
     reason: &str,
 ) -> Result<Response, Fault> {
     tracing::error!(%session, message_id = %delivery.message, "QStash gave a message up: {reason}");
-    let recorded = app.own_deployment()?.record_loss(session, reason).await;
-    recorded.map_err(|fault| match fault.code {
+    let own = app.own_deployment()?;
+    own.record_loss(session, reason).await.map_err(|fault| match fault.code {
         FaultCode::NoSession => malformed("it is of a full sync that is not known here"),
         _ => fault,
     })?;
-    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, false)))
+    let session = own.session(session).await?;
+    let has_sent_news = match session.error {
+        Some(SessionError { code, message, hint }) if code == FaultCode::GivenUp.name() => {
+            let lost = Err(Fault::new(Step::Queue, FaultCode::GivenUp, message, hint));
+            own.notify(&session.new, &lost, &Budget::UNLIMITED).await
+        }
+        _ => false,
+    };
+    Ok(Answer::failure(&FailureAnswer::recorded(&delivery.message, has_sent_news)))
 }
 
 /// The fields of a failure callback that are used (facts/qstash.md, section 8).

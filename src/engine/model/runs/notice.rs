@@ -7,11 +7,11 @@ use super::run::RunId;
 /// Something that people are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// The pipeline.
+    /// The pipeline, or `full-sync`.
     pub pipeline: String,
     /// Its subject.
     pub state: NoticeState,
-    /// The run that it follows from, if one began.
+    /// The run that it follows from, if one began; of a full sync its session.
     pub run: Option<RunId>,
     /// When it was found.
     pub at: SystemTime,
@@ -28,6 +28,8 @@ pub enum NoticeState {
     Recovered,
     /// The target refuses rows that it did not refuse before.
     Rejected,
+    /// A full sync is completed.
+    Completed,
 }
 
 impl NoticeState {
@@ -37,6 +39,7 @@ impl NoticeState {
             Self::Failed => "failed",
             Self::Recovered => "recovered",
             Self::Rejected => "rejected",
+            Self::Completed => "completed",
         }
     }
 }
