@@ -5,6 +5,7 @@
 //! - `postgrest`: a source behind a project's API, read by its tables.
 //! - `project_source`: the one of both by which a project is read.
 //! - `csv`: a folder of files. `qstash`: the queue and the schedules.
+//! - `mailerlite`: the mailing list of contacts.
 //! - `peer`: another deployment, which answers its part of a full sync.
 //! - `function`: our function at its public URL. `notify`: the webhook for notices.
 //! - `api`: calls over HTTP, `json_rows`: rows as JSON, and `trust`: the check of a server's
@@ -15,6 +16,7 @@ mod api;
 pub mod csv;
 pub mod function;
 mod json_rows;
+pub mod mailerlite;
 pub mod notify;
 pub mod peer;
 pub mod postgres;

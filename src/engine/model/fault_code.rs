@@ -316,6 +316,19 @@ fault_codes! {
     PeerVersion = "peer_version", Operator, Subject;
     /// The deployment does not let peers copy in this direction.
     NotAllowed = "not_allowed", Operator, Subject;
+
+    // Contacts.
+
+    /// MailerLite cannot be reached, or cannot answer now.
+    MailerliteUnavailable = "mailerlite_unavailable", Retry, Subject;
+    /// The account's calls of this minute are used up.
+    MailerliteBusy = "mailerlite_busy", Retry, Subject;
+    /// MailerLite does not accept the key.
+    MailerliteKey = "mailerlite_key", Operator, Subject;
+    /// MailerLite refused the call.
+    MailerliteRefused = "mailerlite_refused", Operator, Subject;
+    /// MailerLite answered something that it should not.
+    MailerliteAnswer = "mailerlite_answer", Operator, Subject;
 }
 
 #[cfg(test)]
@@ -335,10 +348,11 @@ mod tests {
         bad_file bad_frame bad_id bad_span bad_state bad_table bad_value begun_late browser_key
         busy cancelled conflict copy_lost cut_over_already declined defect deletes_refused
         differences disk_full given_up hidden_type id_taken in_the_way key_encoding key_expired
-        key_not_unique key_refused lease_lost locked login_refused method no_api no_app_url
-        no_conditions no_connection no_database no_digests no_function no_key no_line no_peer
-        no_pipeline no_privilege no_queue no_schedule no_session no_state no_table no_time
-        no_trial no_versions not_allowed not_confirmed not_found not_notified not_ours
+        key_not_unique key_refused lease_lost locked login_refused mailerlite_answer
+        mailerlite_busy mailerlite_key mailerlite_refused mailerlite_unavailable method no_api
+        no_app_url no_conditions no_connection no_database no_digests no_function no_key no_line
+        no_peer no_pipeline no_privilege no_queue no_schedule no_session no_state no_table
+        no_time no_trial no_versions not_allowed not_confirmed not_found not_notified not_ours
         not_paused not_utf8 over_quota overtaken peer_clock peer_refused peer_stranger
         peer_unreachable peer_version plan_problem project_paused qstash_answer qstash_busy
         qstash_limit qstash_quota qstash_refused qstash_token qstash_unavailable read_only
