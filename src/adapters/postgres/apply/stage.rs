@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::triggers;
 use crate::adapters::postgres::connection::session::{Session, within};
 use crate::adapters::postgres::fault::PostgresError;
-use crate::adapters::postgres::rows::copy_frames::{BINARY_HEADER, BINARY_TRAILER};
+use crate::adapters::postgres::rows::copy_frames::{BINARY_HEADER, BINARY_TRAILER, BadFrame};
 use crate::adapters::postgres::rows::{json_page, json_to_copy};
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART};
@@ -52,7 +52,8 @@ pub fn new_stage(shape: &Shape) -> String {
     )
 }
 
-/// Sends a page's bytes: as they are, or JSON as the text that COPY takes.
+/// Sends a page's bytes: as they are, or JSON as the text that COPY takes. The server counts the
+/// rows, and must have got all of them: what stands behind an end marker it would skip in silence.
 pub async fn copy_in(
     session: &Session,
     into: &str,
@@ -88,8 +89,11 @@ pub async fn copy_in(
     if shape.encoding == Encoding::Binary {
         within(sink.feed(Bytes::from_static(&BINARY_TRAILER))).await?;
     }
-    within(sink.as_mut().finish()).await?;
-    Ok(())
+    let counted = within(sink.as_mut().finish()).await?;
+    match counted == page.rows {
+        true => Ok(()),
+        false => Err(BadFrame::Count { sent: page.rows, counted }.into()),
+    }
 }
 
 /// The role's own search path and, behind it, the schemas that the columns' types lie in: keys,

@@ -64,7 +64,7 @@ fn judged(error: &PostgresError, step: Step) -> (FaultCode, String) {
             FaultCode::KeyEncoding,
             "correct the keys and cursors of the source that are not in UTF-8, or leave the table out",
         ),
-        PostgresError::Frame(BadFrame::Broken(_) | BadFrame::Json(_)) => (
+        PostgresError::Frame(BadFrame::Broken(_) | BadFrame::Json(_) | BadFrame::Count { .. }) => (
             FaultCode::BadFrame,
             "report it with the server's version; nothing was saved for this page",
         ),

@@ -21,6 +21,9 @@ pub enum BadFrame {
     /// The bytes are not framed as documented.
     #[error("The COPY stream is not framed as documented: {0}")]
     Broken(&'static str),
+    /// The server has not taken as many rows as the page has.
+    #[error("The server took {counted} of {sent} rows of a page")]
+    Count { sent: u64, counted: u64 },
     /// The value comes from a database without an encoding, and no query could send it back.
     #[error("A key or a cursor is not valid in UTF-8")]
     NotUtf8,

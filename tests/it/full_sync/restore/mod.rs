@@ -9,6 +9,7 @@ use std::time::Duration;
 use syncline::adapters::postgres::PostgresCopies;
 use syncline::engine::model::address::Database as Place;
 use syncline::engine::model::database::DatabaseUrl;
+use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::page::{Encoding, Page};
 use syncline::engine::model::run::Tally;
@@ -183,6 +184,21 @@ async fn a_refused_row_is_named_and_nothing_is_saved_without_a_commit() {
     assert_eq!(target.items().await, "");
     assert_eq!(target.session().await.state, SessionState::Running);
     target.begin(AT_THE_END).await;
+}
+
+/// The server ends a COPY at its end marker, and skips what stands behind it without a word.
+#[tokio::test]
+async fn a_page_of_which_the_server_takes_fewer_rows_is_not_counted_as_written() {
+    let target = Target::with(ITEMS).await;
+    for filled in ["", "insert into items values (0, 'so that the page is compared')"] {
+        target.sql(filled).await;
+        let mut restore = target.begin(AT_THE_END).await;
+        let page = page(r"1 a,\.,3 c");
+        let written = restore.page(target.shape("items"), &page, LackingParents::Wait).await;
+        let fault = written.expect_err("two rows were skipped");
+        assert_eq!(fault.code, FaultCode::BadFrame);
+        assert!(fault.chain().contains("1 of 3 rows"), "{}", fault.chain());
+    }
 }
 
 #[tokio::test]
