@@ -21,6 +21,9 @@ create table full_sync_sessions (
     progress             numeric generated always as (
         case when bytes_total > 0 then round(100.0 * bytes_done / bytes_total, 1) end) stored,
     estimated_completion timestamptz,
+    -- The milliseconds of work that each phase took, and since when the present one is worked at.
+    phase_millis         jsonb not null default '{}',
+    phase_since          timestamptz,
     error_code           text,
     error_message        text,
     error_hint           text,
@@ -29,6 +32,8 @@ create table full_sync_sessions (
     lease_holder         text,
     lease_until          timestamptz,
     export_id            text,
+    -- The exports before it: what of them comes late is not taken.
+    past_exports         text[] not null default '{}',
     manifest_sha         text,
     manifest             text,
     -- How far a session is that goes record by record; on the side that answers, its last answer.

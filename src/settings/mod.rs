@@ -106,7 +106,7 @@ impl Settings {
             _ => pipelines::read(env, &queue.cron, &limits, problems),
         };
         Self {
-            peers: peers::read(env, &pipelines, problems),
+            peers: peers::read(env, &pipelines, &limits, problems),
             pipelines,
             limits,
             state_schema: state_schema(env, problems),

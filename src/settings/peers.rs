@@ -8,10 +8,11 @@ use crate::engine::model::signature::PeerKeys;
 
 use super::databases::{Databases, NamedAddress};
 use super::errors::{Problem, Problems};
+use super::limits::Limits;
 use super::pipelines::PipelineSettings;
 use super::variables::{
     APP_URL, CONFIG, Environment, FULL_SYNC, PEER_MAY, PEERS, PREVIOUS_REGISTRATION_KEY,
-    PUBLIC_APP_URL, REGISTRATION_KEY, Variable,
+    PUBLIC_APP_URL, REGISTRATION_KEY, SIZE_LIMIT, Variable,
 };
 
 /// The settings of full syncs.
@@ -25,6 +26,8 @@ pub struct PeerSettings {
     pub may: PeerMay,
     /// The database whose tables are copied; there is one if there are keys.
     pub database: Option<NamedAddress<Database>>,
+    /// The bytes that this database may have: what is set, or Supabase's free plan there.
+    pub size_limit: Option<u64>,
 }
 
 /// The fewest characters of a registration key. Whoever records one call can try keys at leisure.
@@ -51,6 +54,7 @@ impl PeerSettings {
 pub(super) fn read(
     env: Environment<'_>,
     pipelines: &[PipelineSettings],
+    limits: &Limits,
     problems: &mut Problems,
 ) -> PeerSettings {
     let peers = env.get(PEERS).map(|text| peers(&text, problems)).unwrap_or_default();
@@ -67,11 +71,15 @@ pub(super) fn read(
     } else if [PEERS, APP_URL, PUBLIC_APP_URL].into_iter().all(is_unset) {
         problems.of(REGISTRATION_KEY, Problem::NoPeerOnEitherEnd);
     }
+    let database = database(env, pipelines, problems);
+    let is_limited = env.get(SIZE_LIMIT).is_some()
+        || database.as_ref().is_some_and(|named| named.address.is_at_supabase());
     PeerSettings {
         peers,
         keys: current.map(|current| PeerKeys { current, previous }),
         may: may(env, problems),
-        database: database(env, pipelines, problems),
+        database,
+        size_limit: limits.allowance.bytes.filter(|_| is_limited),
     }
 }
 

@@ -36,6 +36,7 @@ pub fn own(
         notifier,
         may: set.may.directions().to_vec(),
         random,
+        size_limit: set.size_limit,
     })
 }
 

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use crate::engine::model::budget::Budget;
 use crate::engine::model::call::{PartAddress, PeerCall};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
@@ -127,7 +128,12 @@ impl Deployment for PeerDeployment {
         self.send(&call, Some(&bytes)).await.map(drop)
     }
 
-    async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault> {
+    async fn restore(
+        &self,
+        session: &SessionId,
+        manifest: &Sha,
+        _own: &Budget,
+    ) -> Result<Finished, Fault> {
         let (session, manifest) = (session.clone(), manifest.clone());
         self.start(&PeerCall::Restore { session, manifest }).await
     }

@@ -273,8 +273,11 @@ fn has_progress(before: &Session, after: &Session) -> bool {
         Direction::Pull => after.phase >= Phase::Restore,
         Direction::Push => after.phase == Phase::Backup,
     };
+    // With `per_table`, the tables that are saved are left out by the next slice.
+    let saved =
+        |session: &Session| session.restored.as_ref().map_or(0, |restored| restored.tables.len());
     match is_own {
-        true => before.phase < after.phase,
+        true => before.phase < after.phase || saved(before) < saved(after),
         false => (before.phase, before.progress) != (after.phase, after.progress),
     }
 }

@@ -300,6 +300,8 @@ fault_codes! {
     GivenUp = "given_up", Operator, Subject;
     /// Rows that were written differ from the copy.
     Unequal = "unequal", Operator, Subject;
+    /// The copy does not fit what the database may grow to.
+    NoRoom = "no_room", Operator, Subject;
     /// The work does not fit the time that is left.
     NoTime = "no_time", Operator, Subject;
     /// No peer has that name, or full syncs are not set up.
@@ -351,7 +353,7 @@ mod tests {
         key_not_unique key_refused lease_lost locked login_refused mailerlite_answer
         mailerlite_busy mailerlite_key mailerlite_refused mailerlite_unavailable method no_api
         no_app_url no_conditions no_connection no_database no_digests no_function no_key no_line
-        no_peer no_pipeline no_privilege no_queue no_schedule no_session no_state no_table
+        no_peer no_pipeline no_privilege no_queue no_room no_schedule no_session no_state no_table
         no_time no_trial no_versions not_allowed not_confirmed not_found not_notified not_ours
         not_paused not_utf8 over_quota overtaken peer_clock peer_refused peer_stranger
         peer_unreachable peer_version plan_problem project_paused qstash_answer qstash_busy

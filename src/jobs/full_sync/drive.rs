@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 
 use super::drive_faults::{bad_manifest, bad_part, busy, fit, unfinished};
+use super::estimate::{self, Pace};
 use super::own_deployment::OwnDeployment;
 use super::plan::{self, CopyPlan};
 use super::ports::{Deployment, Description, PartName, Standing};
@@ -21,7 +22,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Manifest, Sha};
 use crate::engine::model::range::Side;
 use crate::engine::model::session::{
-    Direction, Method, NewSession, Phase, Restored, Role, SessionState,
+    Direction, Method, NewSession, Phase, Restored, Role, Session, SessionState,
 };
 
 /// The parts that travel at once: one is sent while one is saved, however far the peer is.
@@ -60,7 +61,14 @@ impl FullSync<'_> {
         let (from, to) =
             tokio::join!(from.describe(Side::Source, tables), to.describe(Side::Target, tables));
         let (from, to) = (from?, to?);
-        Ok((plan::plan(options, &from.facts, &to.facts)?, from))
+        let mut plan = plan::plan(options, &from.facts, &to.facts)?;
+        let sessions = self.own.sessions().await?;
+        let (direction, peer) = (self.session.direction, &self.session.peer);
+        let alike =
+            |session: &&Session| session.new.direction == direction && session.new.peer == *peer;
+        let pace = Pace::of(sessions.iter().filter(alike), Phase::ALL);
+        estimate::weigh(&mut plan, options, &from, &to, &pace);
+        Ok((plan, from))
     }
 
     /// Goes on with the session until it is completed or the budget is used up.
@@ -107,7 +115,19 @@ impl FullSync<'_> {
         let Some(manifest) = self.transfer(from, to, budget).await? else {
             return Ok(Driven::Continue);
         };
-        self.work_of(to, SideTask::Restore(manifest)).finish().await?;
+        let restore = self.work_of(to, SideTask::Restore(manifest, *budget));
+        loop {
+            match restore.finish().await {
+                Ok(()) => break,
+                // Some tables are saved, and the next restore goes on behind them.
+                Err(fault) if fault.code == FaultCode::NoTime && fault.remedy.retry_may_help() => {
+                    if budget.left(self.own.clock.now()).is_some() {
+                        return Ok(Driven::Continue);
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
         match self.completed(to).await? {
             Some(restored) => self.finish(restored).await,
             None => Err(unfinished("The restore")),

@@ -1,11 +1,13 @@
 //! The export of a copy: the tables as of one moment, as frames and parts in the spool.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::condition;
+use super::estimate;
 use super::frames::FrameWriter;
 use super::plan;
 use super::ports::{CopyStore, ExportTable, PartName, PutPart};
@@ -38,6 +40,8 @@ pub struct CopyExport<'a> {
     pub compression: Compression,
     /// Makes random bits, for the names of exports.
     pub random: fn() -> [u8; 16],
+    /// The bytes that the spool may take, if they are limited.
+    pub room: Option<u64>,
 }
 
 impl CopyExport<'_> {
@@ -59,6 +63,10 @@ impl CopyExport<'_> {
     async fn attempt(&self) -> Result<(), Fault> {
         let names: Vec<TableName> = self.tables.iter().map(|table| table.table.clone()).collect();
         plan::refuse_system_tables(&names)?;
+        if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
+            let hint = "name each table once";
+            return Err(Fault::of_call(FaultCode::BadAction, "A table is named twice", hint));
+        }
         let facts = self.side.describe(Some(&names)).await?;
         let parts: Vec<Part> =
             self.tables.iter().map(|table| part(table, &facts)).collect::<Result<_, _>>()?;
@@ -77,6 +85,7 @@ impl CopyExport<'_> {
             next_table: 0,
             parts: Vec::new(),
             frames: Vec::new(),
+            room: self.room,
         };
         let mut tables = Vec::new();
         for (part, table) in parts.iter().zip(self.tables) {
@@ -105,7 +114,7 @@ impl CopyExport<'_> {
             sequences,
         };
         let bytes = Bytes::from(manifest.to_bytes());
-        self.store.put_manifest(session, &Sha::of(&bytes), &bytes).await
+        self.store.put_manifest(session, &export, &Sha::of(&bytes), &bytes).await
     }
 }
 
@@ -160,6 +169,8 @@ struct SpoolOutput<'a> {
     next_table: usize,
     parts: Vec<Sha>,
     frames: Vec<Frame>,
+    /// The bytes that are left for more parts, if they are limited.
+    room: Option<u64>,
 }
 
 impl SpoolOutput<'_> {
@@ -167,6 +178,9 @@ impl SpoolOutput<'_> {
         let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
         let sha = Sha::of(&bytes);
         let part = PartName { export: self.export, number };
+        if let Some(room) = &mut self.room {
+            *room = room.checked_sub(bytes.len() as u64).ok_or_else(estimate::no_room_to_export)?;
+        }
         match self.store.put_part(self.session, &part, &sha, &bytes).await? {
             PutPart::Saved => self.parts.push(sha),
             PutPart::Other | PutPart::OtherExport => return Err(another_export()),

@@ -2,7 +2,7 @@
 //!
 //! - `drive`: drives a session from the deployment where it was asked for, with `drive_faults`;
 //!   `side_work`: the work of one side, as the driver follows it; `end_session`: the session's end
-//! - `plan`: the tables of a session
+//! - `plan`: the tables of a session; `estimate`: the time and the room that it needs
 //! - `own_deployment`: this deployment's part of a session, for its driver and for its peers
 //! - `export`, `restore`: the two halves of it; `frames`: rows into parts, and back
 //! - `records`: a push that goes record by record
@@ -15,6 +15,7 @@ mod condition;
 mod drive;
 mod drive_faults;
 mod end_session;
+pub mod estimate;
 mod export;
 mod frames;
 mod notices;

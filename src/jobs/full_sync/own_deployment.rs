@@ -1,20 +1,23 @@
 //! This deployment's part of a full sync: its driver asks for it here, and its peers over HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::drive_faults::busy;
+use super::estimate;
 use super::export::CopyExport;
 use super::frames;
 use super::plan;
 use super::ports::{
-    Batch, CopyStore, Deployment, Description, ExportTable, Finished, Hello, PartName, PutPart,
-    RestoreConstraints, RestoreSide, Standing,
+    Batch, CopyStore, Deployment, Description, ExportTable, Extent, Finished, Hello, PartName,
+    PutPart, RestoreConstraints, RestoreSide, Standing,
 };
 use super::restore::CopyRestore;
 use super::work::{Work, no_session, over};
+use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
@@ -22,7 +25,8 @@ use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BATCH_BYTES, BatchAddress, BatchAnswer, RecordsEnd};
 use crate::engine::model::session::{
-    Direction, Held, Method, NewSession, Phase, Session, SessionError, SessionId, SessionState,
+    Direction, Held, Method, NewSession, Phase, Restored, Role, Session, SessionError, SessionId,
+    SessionState,
 };
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
@@ -31,6 +35,10 @@ use crate::engine::ports::{Clock, Notifier, Source};
 
 /// The most sessions of a list.
 const MOST_SESSIONS: u32 = 50;
+
+/// The most sessions of peers that pull whose spools are kept. Those of calls that were cut stay
+/// for a day, and each may be as large as all tables.
+const MOST_SPOOLS: u64 = 8;
 
 /// This deployment, with its database.
 #[derive(Clone)]
@@ -51,6 +59,8 @@ pub struct OwnDeployment {
     pub may: Vec<Direction>,
     /// Makes random bits.
     pub random: fn() -> [u8; 16],
+    /// The bytes that the database may have, if they are limited.
+    pub size_limit: Option<u64>,
 }
 
 impl OwnDeployment {
@@ -111,6 +121,42 @@ impl OwnDeployment {
         Ok(if state.is_over() { over(state) } else { frames::lost() })
     }
 
+    /// Refuses one more spool for peers than are kept.
+    async fn check_spools(&self, session: &NewSession) -> Result<(), Fault> {
+        let is_of_peer = session.role == Role::Peer;
+        if !is_of_peer || self.store.other_spools(&session.id).await? < MOST_SPOOLS {
+            return Ok(());
+        }
+        let message = format!("{MOST_SPOOLS} other full syncs of peers have their copies here");
+        let hint = "end one with `syncline full-sync cancel`, on either side; copies that nobody \
+                    has touched for a day are dropped";
+        Err(Fault::new(Step::Ask, FaultCode::Busy, message, hint))
+    }
+
+    /// The bytes by which the database may grow, if they are limited.
+    async fn room(&self, tables: &[TableName]) -> Result<Option<u64>, Fault> {
+        match self.size_limit {
+            None => Ok(None),
+            Some(_) => Ok(self.describe(Side::Target, Some(tables)).await?.room()),
+        }
+    }
+
+    /// Checks that the database has room for a copy that is about to come.
+    async fn check_room(&self, manifest: &Manifest) -> Result<(), Fault> {
+        if self.size_limit.is_none() {
+            return Ok(());
+        }
+        let mut sizes = BTreeMap::new();
+        for frame in &manifest.frames {
+            let table = &manifest.tables[frame.table].table;
+            *sizes.entry(table.clone()).or_insert(0) += frame.raw_bytes;
+        }
+        let tables: Vec<TableName> = sizes.keys().cloned().collect();
+        let own = self.describe(Side::Target, Some(&tables)).await?;
+        let growth = estimate::growth(&sizes, &own);
+        estimate::check_room("that is written", &own, manifest.bytes(), growth)
+    }
+
     /// The manifest of the copy that is here, if all of the copy is.
     async fn whole_copy(&self, session: &SessionId) -> Result<Option<Manifest>, Fault> {
         let Some(bytes) = self.store.manifest(session).await? else { return Ok(None) };
@@ -139,13 +185,12 @@ impl Deployment for OwnDeployment {
         side: Side,
         tables: Option<&[TableName]>,
     ) -> Result<Description, Fault> {
-        match side {
-            Side::Target => self.restore.describe(tables).await,
-            Side::Source => {
-                let description = self.restore.describe(tables).await?;
-                Ok(Description { facts: self.export.describe(tables).await?, ..description })
-            }
-        }
+        let own = self.restore.describe(tables).await?;
+        let facts = match side {
+            Side::Target => own.facts,
+            Side::Source => self.export.describe(tables).await?,
+        };
+        Ok(Description { facts, size_limit: self.size_limit, ..own })
     }
 
     async fn open(&self, session: &NewSession) -> Result<(), Fault> {
@@ -164,13 +209,17 @@ impl Deployment for OwnDeployment {
         let Some(work) = self.work(session, Phase::Backup).await? else {
             return Ok(Finished::Going);
         };
+        self.check_spools(&known.new).await?;
         let compression = match known.new.options.compress {
             true => Compression::Gzip,
             false => Compression::None,
         };
         let (store, side, clock) = (&*self.store, &*self.export, &*self.clock);
         let random = self.random;
-        let export = CopyExport { store, side, clock, work: &work, tables, compression, random };
+        let names: Vec<TableName> = tables.iter().map(|table| table.table.clone()).collect();
+        let room = self.room(&names).await?;
+        let export =
+            CopyExport { store, side, clock, work: &work, tables, compression, random, room };
         work.run(export.run()).await?;
         Ok(Finished::Done)
     }
@@ -197,15 +246,16 @@ impl Deployment for OwnDeployment {
     }
 
     async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault> {
-        let known = self.session(session).await?;
+        let (known, sha, copy) = (self.session(session).await?, Sha::of(manifest), read(manifest)?);
         if known.state.is_over() {
             return Err(over(known.state));
         }
-        let export = read(manifest)?.export;
-        if known.export.as_deref() != Some(&*export) {
-            self.store.begin_export(session, &export).await?;
+        if known.manifest.as_ref() == Some(&sha) {
+            return Ok(());
         }
-        self.store.put_manifest(session, &Sha::of(manifest), manifest).await
+        self.check_room(&copy).await?;
+        self.store.begin_export(session, &copy.export).await?;
+        self.store.put_manifest(session, &copy.export, &sha, manifest).await
     }
 
     async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Bytes, Fault> {
@@ -225,24 +275,26 @@ impl Deployment for OwnDeployment {
             return Err(other_part("A part is larger than the protocol allows"));
         }
         let sha = Sha::of(&bytes);
-        let mut put = self.store.put_part(session, part, &sha, &bytes).await?;
-        if put == PutPart::OtherExport {
-            let state = self.session(session).await?.state;
-            if state.is_over() {
-                return Err(over(state));
-            }
-            self.store.begin_export(session, part.export).await?;
-            put = self.store.put_part(session, part, &sha, &bytes).await?;
-        }
-        match put {
+        match self.store.put_part(session, part, &sha, &bytes).await? {
             PutPart::Saved => Ok(()),
-            PutPart::Other | PutPart::OtherExport => {
-                Err(other_part("Another part with this number is here already"))
+            PutPart::Other => Err(other_part("Another part with this number is here already")),
+            // A part that was on its way for long must not replace those of a later export.
+            PutPart::OtherExport => {
+                let state = self.session(session).await?.state;
+                match state.is_over() {
+                    true => Err(over(state)),
+                    false => Err(other_part("The parts here are those of another export")),
+                }
             }
         }
     }
 
-    async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault> {
+    async fn restore(
+        &self,
+        session: &SessionId,
+        manifest: &Sha,
+        budget: &Budget,
+    ) -> Result<Finished, Fault> {
         let known = self.session(session).await?;
         match known.state {
             SessionState::Completed => return Ok(Finished::Done),
@@ -257,10 +309,19 @@ impl Deployment for OwnDeployment {
             return Ok(Finished::Going);
         };
         let (store, side, options) = (&*self.store, &*self.restore, &known.new.options);
-        let (clock, manifest) = (&*self.clock, &copy);
-        let restore = CopyRestore { store, side, clock, work: &work, manifest, options };
-        work.run(restore.run()).await?;
-        Ok(Finished::Done)
+        let (clock, manifest, work) = (&*self.clock, &copy, &work);
+        let saved = match options.per_table {
+            true => known.restored.unwrap_or_default(),
+            false => Restored::default(),
+        };
+        let saved = Restored { refused: Vec::new(), ..saved };
+        let restore = CopyRestore { store, side, clock, work, manifest, options, budget, saved };
+        let Err(fault) = work.run(restore.run()).await else { return Ok(Finished::Done) };
+        // The answer to the commit may have been lost.
+        match self.session(session).await {
+            Ok(Session { state: SessionState::Completed, .. }) => Ok(Finished::Done),
+            _ => Err(fault),
+        }
     }
 
     async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault> {
@@ -300,7 +361,7 @@ impl Deployment for OwnDeployment {
             let own = self.restore.sequences(&tables).await?;
             let steps = sequences::plan(sequences, &own).steps;
             let transaction = self.restore.begin(&[], RestoreConstraints::AtOnce).await?;
-            transaction.commit(&work.held, &steps, Some(restored)).await
+            transaction.commit(&work.held, &steps, restored, Extent::All).await
         };
         work.run(complete).await
     }

@@ -20,12 +20,16 @@ use crate::engine::plan::note::{Note, Weight};
 use crate::engine::plan::tables;
 
 /// The tables of a copy, and the notes on them.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct CopyPlan {
     /// The tables, parents first.
     pub shapes: Vec<Shape>,
     /// The notes. With a problem among them nothing is copied.
     pub notes: Vec<Note>,
+    /// The reason why one of the databases has no room for the copy.
+    pub lack_of_room: Option<Fault>,
+    /// The time that the copy will take, if a like one was measured.
+    pub time: Option<Duration>,
 }
 
 /// Plans a copy from the facts of both sides.
@@ -42,7 +46,7 @@ pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan,
         notes.extend(differences(shape, from, to));
     }
     notes.extend(unknown_filters(options, &shapes));
-    Ok(CopyPlan { shapes, notes })
+    Ok(CopyPlan { shapes, notes, ..CopyPlan::default() })
 }
 
 /// The agreement on these tables of a copy, in its order, as the receiving side is now.
@@ -95,8 +99,8 @@ pub fn changed(table: &TableName) -> Fault {
 }
 
 impl CopyPlan {
-    /// Refuses the copy where a table has a problem; the fault names all of them.
-    pub fn or_fault(self) -> Result<Self, Fault> {
+    /// Refuses the copy where a table has a problem, or room is lacking; the fault names all of them.
+    pub fn or_fault(mut self) -> Result<Self, Fault> {
         let problems: Vec<String> = (self.notes.iter())
             .filter(|note| note.weight == Weight::Problem)
             .map(|note| match note.remedy.is_empty() {
@@ -110,7 +114,7 @@ impl CopyPlan {
             return Err(Fault::new(Step::Plan, FaultCode::NoTable, message, hint));
         }
         match problems.is_empty() {
-            true => Ok(self),
+            true => self.lack_of_room.take().map_or(Ok(self), Err),
             false => Err(Fault::new(
                 Step::Plan,
                 FaultCode::PlanProblem,

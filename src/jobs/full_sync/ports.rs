@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::model::budget::Budget;
 pub use crate::engine::model::call::ExportTable;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::Fault;
@@ -16,15 +17,17 @@ use crate::engine::model::notice::NoticeState;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd, RecordsPosition};
-use crate::engine::model::run::Tally;
-use crate::engine::model::sequence::{Sequence, SequenceStep};
+use crate::engine::model::sequence::Sequence;
 use crate::engine::model::session::{
-    Direction, Held, NewSession, Phase, Progress, RefusedRow, Restored, Session, SessionError,
-    SessionId, SessionState,
+    Direction, Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId,
+    SessionState,
 };
 use crate::engine::model::shape::Shape;
 use crate::engine::model::signature::Nonce;
 use crate::engine::model::table::TableName;
+pub use crate::jobs::full_sync::restore::transaction::{
+    Extent, LackingParents, Restore, RestoreConstraints, RestoredPage,
+};
 
 /// A deployment, the own one or a peer, as the driver of a session sees it. All calls may be
 /// repeated: a second one finds the work done, or does it.
@@ -67,8 +70,15 @@ pub trait Deployment: Send + Sync {
         bytes: Bytes,
     ) -> Result<(), Fault>;
 
-    /// Writes the copy with this manifest into its tables, all or nothing; see `export`.
-    async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault>;
+    /// Writes the copy with this manifest into its tables, all or nothing; see `export`. This
+    /// deployment ends it within the budget, and a peer within its own. The fault `NoTime` can be
+    /// retried if tables were saved that the next restore leaves out.
+    async fn restore(
+        &self,
+        session: &SessionId,
+        manifest: &Sha,
+        budget: &Budget,
+    ) -> Result<Finished, Fault>;
 
     /// Writes the rows of a batch, but for those that it rejects. The answer follows the commit; a
     /// batch that comes once more with the same rows gets the same answer, and writes nothing.
@@ -119,6 +129,19 @@ pub struct Description {
     pub facts: Facts,
     /// The bytes of each table on the disk, without its indexes.
     pub bytes: BTreeMap<TableName, u64>,
+    /// The bytes of the whole database on the disk.
+    #[serde(default)]
+    pub database_bytes: u64,
+    /// The bytes that the database may have, if they are limited.
+    #[serde(default)]
+    pub size_limit: Option<u64>,
+}
+
+impl Description {
+    /// The bytes by which the database may grow, if they are limited.
+    pub fn room(&self) -> Option<u64> {
+        self.size_limit.map(|limit| limit.saturating_sub(self.database_bytes))
+    }
 }
 
 /// The standing of a session at a deployment.
@@ -192,7 +215,8 @@ pub trait CopyStore: Send + Sync {
         restored: Option<&Restored>,
     ) -> Result<(), Fault>;
 
-    /// Begins an export: the spool is emptied, and its parts belong to this export.
+    /// Begins an export: the spool is emptied of others, and its parts belong to this export. One
+    /// that another has replaced is not begun again.
     async fn begin_export(&self, session: &SessionId, export: &str) -> Result<(), Fault>;
 
     /// Saves a part. `Other` says that other bytes have its place.
@@ -216,10 +240,11 @@ pub trait CopyStore: Send + Sync {
     /// Saves that position. Returns false if the session is not held any more.
     async fn put_position(&self, held: &Held, position: &RecordsPosition) -> Result<bool, Fault>;
 
-    /// Saves the manifest.
+    /// Saves the manifest of the export that the spool belongs to.
     async fn put_manifest(
         &self,
         session: &SessionId,
+        export: &str,
         sha: &Sha,
         manifest: &Bytes,
     ) -> Result<(), Fault>;
@@ -233,6 +258,9 @@ pub trait CopyStore: Send + Sync {
         session: &SessionId,
         state: Option<NoticeState>,
     ) -> Result<bool, Fault>;
+
+    /// Counts the other sessions of peers that pull whose parts are here.
+    async fn other_spools(&self, session: &SessionId) -> Result<u64, Fault>;
 
     /// Drops the spools of sessions that are over, or that nobody has touched for a day.
     async fn sweep(&self) -> Result<(), Fault>;
@@ -261,6 +289,8 @@ pub enum Beat {
     Ours,
     /// A person ended it.
     Cancelled,
+    /// All of it is saved: whoever waits for the answer to a commit gets it soon.
+    Completed,
     /// Somebody else took it over.
     Lost,
 }
@@ -311,59 +341,4 @@ pub struct Batch<'a> {
     pub shape: &'a Shape,
     /// The rows.
     pub page: &'a Page,
-}
-
-/// When constraints are checked that may wait for the end of the transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestoreConstraints {
-    /// At the end. A row that breaks one is not told apart from the others.
-    AtTheEnd,
-    /// With each page.
-    AtOnce,
-}
-
-/// A transaction that writes a copy. Dropped without a commit it leaves nothing.
-#[async_trait]
-pub trait Restore: Send {
-    /// Writes the rows of a page that differ from the table's.
-    async fn page(
-        &mut self,
-        shape: &Shape,
-        page: &Page,
-        lack: LackingParents,
-    ) -> Result<RestoredPage, Fault>;
-
-    /// Checks the constraints that have waited. An error is of the code `RowRefused` if a row
-    /// breaks one.
-    async fn check(&mut self) -> Result<(), Fault>;
-
-    /// Marks the session as completed with this outcome, advances the target's sequences, and
-    /// commits all together. Without an outcome the session goes on. No sequence is set back.
-    /// Nothing is kept if the session is not held any more.
-    async fn commit(
-        self: Box<Self>,
-        held: &Held,
-        sequences: &[SequenceStep],
-        restored: Option<&Restored>,
-    ) -> Result<(), Fault>;
-}
-
-/// The fate of rows that point to a row that is not there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LackingParents {
-    /// They wait.
-    Wait,
-    /// They are written with NULL in a column that points, where that is possible.
-    LeaveOut,
-}
-
-/// The outcome of a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RestoredPage {
-    /// Its counts.
-    pub tally: Tally,
-    /// Rows that were refused or wait.
-    pub refused: Vec<RefusedRow>,
-    /// Rows were written with NULL in a column that points.
-    pub left_out: bool,
 }

@@ -7,6 +7,7 @@ use super::drive_faults::{busy, unfinished};
 use super::own_deployment::OwnDeployment;
 use super::ports::{Deployment, ExportTable, Finished, Standing};
 use super::work::{Work, over};
+use crate::engine::model::budget::Budget;
 use crate::engine::model::call_error::CallError;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
@@ -35,8 +36,8 @@ pub struct SideWork<'a> {
 pub enum SideTask {
     /// It exports these tables.
     Export(Vec<ExportTable>),
-    /// It restores the copy with this manifest.
-    Restore(Sha),
+    /// It restores the copy with this manifest; this deployment does it within the budget.
+    Restore(Sha, Budget),
 }
 
 /// The standing of a side at which nobody works.
@@ -58,7 +59,7 @@ impl SideWork<'_> {
         }
         let phase = match self.task {
             SideTask::Export(_) => Phase::Backup,
-            SideTask::Restore(_) => Phase::Restore,
+            SideTask::Restore(..) => Phase::Restore,
         };
         let Some(work) = self.own.work(&self.session.id, phase).await? else {
             return Err(busy());
@@ -69,7 +70,9 @@ impl SideWork<'_> {
     async fn ask(&self) -> Result<Finished, Fault> {
         match &self.task {
             SideTask::Export(tables) => self.side.export(&self.session.id, tables).await,
-            SideTask::Restore(manifest) => self.side.restore(&self.session.id, manifest).await,
+            SideTask::Restore(manifest, budget) => {
+                self.side.restore(&self.session.id, manifest, budget).await
+            }
         }
     }
 

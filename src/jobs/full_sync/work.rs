@@ -16,6 +16,9 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// The time between two records of progress.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The most times that the lease is given back.
+const MOST_RELEASES: u32 = 3;
+
 /// The share of the newest second in the speed that is shown: ten seconds or so count.
 const SHARE: f64 = 0.15;
 
@@ -81,7 +84,7 @@ impl<'a> Work<'a> {
         };
         let fault = match result {
             Ok(done) => {
-                self.store.release(&self.held, None, None).await?;
+                self.give_back().await;
                 return Ok(done);
             }
             Err(fault) => fault,
@@ -92,6 +95,18 @@ impl<'a> Work<'a> {
             tracing::warn!(code = second.code.name(), "{}", second.chain());
         }
         Err(fault)
+    }
+
+    /// Gives the lease back. The work is done, whatever comes of that: at the worst the next worker
+    /// waits until the lease is over.
+    async fn give_back(&self) {
+        for _ in 0..MOST_RELEASES {
+            match self.store.release(&self.held, None, None).await {
+                Ok(()) => return,
+                Err(fault) => tracing::warn!(code = fault.code.name(), "{}", fault.chain()),
+            }
+            self.clock.sleep(PAUSE).await;
+        }
     }
 
     /// Keeps the rows that were refused, for the record of the fault that follows.
@@ -113,7 +128,8 @@ impl<'a> Work<'a> {
                 (*phase, *progress)
             };
             match self.store.beat(&self.held, LEASE, phase, &progress).await {
-                Ok(Beat::Ours) => heard = self.clock.now(),
+                // The answer to the commit that has completed it is on its way.
+                Ok(Beat::Ours | Beat::Completed) => heard = self.clock.now(),
                 Ok(Beat::Cancelled) => return cancelled(),
                 Ok(Beat::Lost) => return lease_lost(),
                 // The lease outlives a break of the connection that is short enough.

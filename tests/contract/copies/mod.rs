@@ -11,9 +11,10 @@ use syncline::engine::model::manifest::Sha;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::range::Side;
 use syncline::engine::model::session::{
-    CopyOptions, Direction, Held, Method, NewSession, Phase, Progress, Restored, Role,
-    SessionError, SessionId, SessionState,
+    CopyOptions, Direction, Held, Method, NewSession, Phase, Progress, RefusedRow, Restored,
+    RestoredTable, Role, SessionError, SessionId, SessionState,
 };
+use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{Beat, Claim, CopyStore, PartName, PutPart};
 use tokio_postgres::Client;
 
@@ -263,6 +264,79 @@ async fn a_session_that_was_cancelled_stays_so_and_its_worker_learns_it() {
         let found = store.session(&held.session).await.unwrap().unwrap();
         assert_eq!((found.state, found.error), (SessionState::Cancelled, None), "{name}");
         assert!(found.finished_at.is_some(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_session_is_completed_has_not_lost_it() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        let held = deployment.open(1).await;
+        store.hold(&held, LEASE).await.unwrap();
+        store.end(&held.session, SessionState::Completed, None).await.unwrap();
+        let beat = store.beat(&held, LEASE, Phase::Restore, &Progress::default()).await.unwrap();
+        assert_eq!(beat, Beat::Completed, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_work_of_each_phase_is_timed_and_not_the_pauses() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        let held = deployment.open(1).await;
+        let pass = async |seconds: u32| {
+            let back = format!(
+                "update full_sync_sessions set phase_since = phase_since - interval '{seconds} s'"
+            );
+            deployment.sql(&back).await;
+        };
+        for (phase, seconds) in [(Phase::Backup, 10), (Phase::Backup, 20), (Phase::Restore, 30)] {
+            store.hold(&held, LEASE).await.unwrap();
+            store.beat(&held, LEASE, phase, &Progress::default()).await.unwrap();
+            pass(seconds).await;
+            if phase == Phase::Restore {
+                store.beat(&held, LEASE, Phase::Verify, &Progress::default()).await.unwrap();
+                pass(40).await;
+            }
+            store.release(&held, None, None).await.unwrap();
+            // Nobody works at it now.
+            pass(1_000).await;
+        }
+        let found = store.session(&held.session).await.unwrap().unwrap();
+        let seconds: Vec<_> =
+            found.phase_millis.iter().map(|(phase, millis)| (*phase, millis / 1_000)).collect();
+        let expected = [(Phase::Backup, 30), (Phase::Restore, 30), (Phase::Verify, 40)];
+        assert_eq!(seconds, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_worker_forgets_refused_rows_and_keeps_saved_tables() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        for (number, per_table) in [(1, true), (2, false)] {
+            let options = CopyOptions { per_table, ..CopyOptions::default() };
+            let session = NewSession { options, ..session(number) };
+            store.open(&session).await.unwrap();
+            let held = Held { session: session.id, holder: "first".to_owned() };
+            store.hold(&held, LEASE).await.unwrap();
+            let refused = vec![RefusedRow {
+                table: TableName::new("public", "t"),
+                key: vec!["1".to_owned()],
+                code: "23514".to_owned(),
+                reason: "a check".to_owned(),
+            }];
+            let tables = [(TableName::new("public", "s"), RestoredTable::default())].into();
+            let report = Restored { tables, refused, ..Restored::default() };
+            store.release(&held, Some(&error()), Some(&report)).await.unwrap();
+            store.hold(&held, LEASE).await.unwrap();
+            let found = store.session(&held.session).await.unwrap().unwrap();
+            let kept = per_table.then(|| Restored { refused: Vec::new(), ..report });
+            assert_eq!(found.restored, kept, "{name}");
+            store.begin_export(&held.session, "e").await.unwrap();
+            let found = store.session(&held.session).await.unwrap().unwrap();
+            assert_eq!(found.restored, None, "{name}: another export is another copy");
+        }
     }
 }
 

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::manifest::Sha;
-use syncline::engine::model::session::SessionState;
+use syncline::engine::model::session::{Direction, NewSession, Role, SessionState};
 use syncline::engine::model::signature::Nonce;
 use syncline::jobs::full_sync::ports::{CopyStore, PutPart};
 
-use super::{Held, LEASE, all};
+use super::{Held, LEASE, all, session};
 use crate::world::connect;
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_part_of_another_export_is_not_mixed_with_the_parts_that_are_there() {
         deployment.put(&held, "e1", 0, b"old").await;
         let manifest = Bytes::from_static("{\"b\": \"\u{fc}\",  \"a\": 1}".as_bytes());
         let sha = Sha::of(&manifest);
-        store.put_manifest(&held.session, &sha, &manifest).await.unwrap();
+        store.put_manifest(&held.session, "e1", &sha, &manifest).await.unwrap();
         assert_eq!(store.manifest(&held.session).await.unwrap(), Some(manifest), "{name}");
         assert_eq!(deployment.put(&held, "e2", 0, b"new").await, PutPart::OtherExport, "{name}");
 
@@ -56,6 +56,79 @@ async fn a_part_of_another_export_is_not_mixed_with_the_parts_that_are_there() {
         assert_eq!(deployment.put(&held, "e1", 1, b"old").await, PutPart::OtherExport, "{name}");
         let found = store.session(&held.session).await.unwrap().unwrap();
         assert_eq!((found.export.as_deref(), found.manifest), (Some("e2"), None), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_another_has_replaced_does_not_come_back() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        let held = deployment.open(1).await;
+        for export in ["e1", "e2", "e2"] {
+            store.begin_export(&held.session, export).await.unwrap();
+            deployment.put(&held, export, 0, b"part").await;
+        }
+        let (sha, manifest) = (Sha::of(b"{}"), Bytes::from_static(b"{}"));
+        store.put_manifest(&held.session, "e2", &sha, &manifest).await.unwrap();
+
+        let begun = store.begin_export(&held.session, "e1").await.unwrap_err();
+        let saved = store.put_manifest(&held.session, "e1", &Sha::of(b"[]"), &manifest).await;
+
+        assert_eq!(begun.code, FaultCode::LeaseLost, "{name}");
+        assert_eq!(saved.unwrap_err().code, FaultCode::LeaseLost, "{name}");
+        assert_eq!(deployment.put(&held, "e1", 1, b"late").await, PutPart::OtherExport, "{name}");
+        assert_eq!(deployment.part(&held, "e2", 0).await.as_deref(), Some(&b"part"[..]), "{name}");
+        let found = store.session(&held.session).await.unwrap().unwrap();
+        assert_eq!((found.export.as_deref(), found.manifest), (Some("e2"), Some(sha)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_manifest_goes_with_the_spool() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        let [ended, old] = [deployment.open(1).await, deployment.open(2).await];
+        for held in [&ended, &old] {
+            store.begin_export(&held.session, "e").await.unwrap();
+            let manifest = Bytes::from_static(b"{}");
+            store.put_manifest(&held.session, "e", &Sha::of(b"{}"), &manifest).await.unwrap();
+        }
+        store.end(&ended.session, SessionState::Completed, None).await.unwrap();
+        let untouched = "update full_sync_sessions set lease_until = null, \
+            updated_at = clock_timestamp() - interval '25 hours'";
+        deployment.sql(untouched).await;
+        store.sweep().await.unwrap();
+        for held in [&ended, &old] {
+            assert_eq!(store.manifest(&held.session).await.unwrap(), None, "{name}");
+            let found = store.session(&held.session).await.unwrap().unwrap();
+            assert_eq!(found.manifest, Some(Sha::of(b"{}")), "{name}: its hash stays");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_spools_of_peers_that_pull_are_counted() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        let mut ids = Vec::new();
+        for (number, role, direction) in [
+            (1, Role::Peer, Direction::Pull),
+            (2, Role::Peer, Direction::Pull),
+            (3, Role::Peer, Direction::Push),
+            (4, Role::Driver, Direction::Pull),
+            (5, Role::Peer, Direction::Pull),
+        ] {
+            let session = NewSession { role, direction, ..session(number) };
+            store.open(&session).await.unwrap();
+            let held = Held { session: session.id, holder: "first".to_owned() };
+            if number < 5 {
+                store.begin_export(&held.session, "e").await.unwrap();
+                deployment.put(&held, "e", 0, b"part").await;
+            }
+            ids.push(held.session);
+        }
+        assert_eq!(store.other_spools(&ids[4]).await.unwrap(), 2, "{name}");
+        assert_eq!(store.other_spools(&ids[0]).await.unwrap(), 1, "{name}: the other one");
     }
 }
 
@@ -160,9 +233,9 @@ async fn a_nonce_is_new_once_until_no_signature_with_it_is_accepted() {
         let old = "update sync_nonces set seen_at = seen_at - interval '11 minutes' where nonce = ";
         deployment.sql(&format!("{old}'{}'", two.as_str())).await;
 
-        store.sweep().await.unwrap();
-
         assert!(!store.is_new(&one).await.unwrap(), "{name}");
+        let kept = deployment.text("select count(*)::text from sync_nonces").await;
+        assert_eq!(kept, "1", "{name}: any call forgets the old ones");
         assert!(store.is_new(&two).await.unwrap(), "{name}");
     }
 }

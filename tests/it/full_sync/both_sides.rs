@@ -123,7 +123,7 @@ async fn faults(doors: &Doors, session: &NewSession) -> Vec<Option<FaultCode>> {
         peer.part(id, &part).await.map(drop),
         peer.put_manifest(id, &Bytes::from_static(b"{}")).await,
         peer.put_part(id, &part, Bytes::from_static(b"rows")).await,
-        peer.restore(id, &Sha::of(b"{}")).await.map(drop),
+        peer.restore(id, &Sha::of(b"{}"), &Budget::UNLIMITED).await.map(drop),
         peer.end(id, SessionState::Completed).await,
         peer.end(id, SessionState::Cancelled).await,
     ];

@@ -9,6 +9,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use serde_json::Value;
 use syncline::adapters::peer::PeerDeployment;
+use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::manifest::Sha;
@@ -95,7 +96,7 @@ async fn every_call_reaches_the_deployment_as_it_was_meant() {
     prod.put_manifest(&id, &Bytes::from_static(b"manifest")).await.unwrap();
     assert_eq!(prod.part(&id, &part).await.unwrap(), vec![0xff; 4 << 20]);
     prod.put_part(&id, &part, Bytes::from(vec![0xff; 4 << 20])).await.unwrap();
-    assert_eq!(prod.restore(&id, &hash).await.unwrap(), Finished::Done);
+    assert_eq!(prod.restore(&id, &hash, &Budget::UNLIMITED).await.unwrap(), Finished::Done);
     prod.end(&id, SessionState::Completed).await.unwrap();
 
     let asked = [
@@ -202,7 +203,7 @@ async fn peers_do_what_they_may_and_no_more() {
     let (id, part) = (session(), PartName { export: "e", number: 0 });
     assert_eq!(code(prod.open(&opened(Direction::Push)).await), FaultCode::NotAllowed);
     assert_eq!(code(prod.put_part(&id, &part, Bytes::new()).await), FaultCode::NotAllowed);
-    let restored = prod.restore(&id, &Sha::of(b"")).await.map(drop);
+    let restored = prod.restore(&id, &Sha::of(b""), &Budget::UNLIMITED).await.map(drop);
     assert_eq!(code(restored), FaultCode::NotAllowed);
     assert!(prod.open(&opened(Direction::Pull)).await.is_ok());
 

@@ -67,6 +67,7 @@ fn own(url: &str) -> OwnDeployment {
         notifier: None,
         may: vec![Direction::Pull, Direction::Push],
         random,
+        size_limit: None,
     }
 }
 

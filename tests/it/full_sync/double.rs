@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use syncline::edge::http::guarded;
 use syncline::edge::http::peer::{PeerDoor, routes};
+use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::manifest::{PROTOCOL, Sha};
 use syncline::engine::model::notice::NoticeState;
@@ -159,7 +160,7 @@ impl Deployment for Double {
         Ok(())
     }
 
-    async fn restore(&self, _: &SessionId, manifest: &Sha) -> Result<Finished, Fault> {
+    async fn restore(&self, _: &SessionId, manifest: &Sha, _: &Budget) -> Result<Finished, Fault> {
         self.record(format!("restore {manifest}"));
         Ok(Finished::Done)
     }
@@ -260,7 +261,7 @@ impl CopyStore for Double {
         unreachable!("{UNUSED}")
     }
 
-    async fn put_manifest(&self, _: &SessionId, _: &Sha, _: &Bytes) -> Result<(), Fault> {
+    async fn put_manifest(&self, _: &SessionId, _: &str, _: &Sha, _: &Bytes) -> Result<(), Fault> {
         unreachable!("{UNUSED}")
     }
 
@@ -269,6 +270,10 @@ impl CopyStore for Double {
     }
 
     async fn put_notified(&self, _: &SessionId, _: Option<NoticeState>) -> Result<bool, Fault> {
+        unreachable!("{UNUSED}")
+    }
+
+    async fn other_spools(&self, _: &SessionId) -> Result<u64, Fault> {
         unreachable!("{UNUSED}")
     }
 

@@ -93,16 +93,19 @@ async fn a_part_may_come_twice_and_no_other_bytes_take_its_place() {
     let both = Deployments::with(DOCS).await;
     let session = both.session(Direction::Push, CopyOptions::default());
     both.there.own.open(&session).await.expect("a record");
-    let part = |number| PartName { export: "e", number };
-    let put = async |number, bytes: &'static [u8]| {
-        both.there.own.put_part(&session.id, &part(number), bytes.into()).await
+    both.there.own.store.begin_export(&session.id, "e").await.expect("a spool");
+    let put = async |export, number, bytes: &'static [u8]| {
+        let part = PartName { export, number };
+        both.there.own.put_part(&session.id, &part, bytes.into()).await
     };
     for (number, bytes) in [(1, &b"one"[..]), (0, b"zero"), (1, b"one")] {
-        put(number, bytes).await.expect("it is saved");
+        put("e", number, bytes).await.expect("it is saved");
     }
-    assert_eq!(put(1, b"two").await.expect_err("another").code, FaultCode::BadCopy);
+    assert_eq!(put("e", 1, b"two").await.expect_err("another").code, FaultCode::BadCopy);
+    let late = put("an older export", 0, b"late").await.expect_err("it came late");
+    assert_eq!(late.code, FaultCode::BadCopy);
     let standing = both.there.own.standing(&session.id).await.expect("it is known");
-    assert_eq!(standing.parts, [0, 1]);
+    assert_eq!((standing.parts, standing.export.as_deref()), (vec![0, 1], Some("e")));
 }
 
 #[tokio::test]

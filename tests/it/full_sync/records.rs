@@ -274,8 +274,13 @@ impl Deployment for Unreliable<'_> {
         self.own.put_part(session, part, bytes).await
     }
 
-    async fn restore(&self, session: &SessionId, manifest: &Sha) -> Result<Finished, Fault> {
-        self.own.restore(session, manifest).await
+    async fn restore(
+        &self,
+        session: &SessionId,
+        manifest: &Sha,
+        budget: &Budget,
+    ) -> Result<Finished, Fault> {
+        self.own.restore(session, manifest, budget).await
     }
 
     async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault> {

@@ -1,4 +1,4 @@
-//! The sizes of tables on the disk.
+//! The sizes of tables and of the database on the disk.
 
 use std::collections::BTreeMap;
 
@@ -32,4 +32,11 @@ pub async fn of_tables<'a>(
         (table, row.get::<i64>(2).unsigned_abs())
     };
     Ok(rows.iter().map(size).collect())
+}
+
+/// The bytes of the whole database.
+pub async fn of_database(session: &Session) -> Result<u64, PostgresError> {
+    let size = "select pg_database_size(current_database())";
+    let rows = session.alone(Purpose::Look, size, []).await?;
+    Ok(rows[0].get::<i64>(0).unsigned_abs())
 }

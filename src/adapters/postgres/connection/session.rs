@@ -134,6 +134,12 @@ impl Session {
         }
     }
 
+    /// Runs statements however long they take: the caller's budget bounds them, and the kernel's
+    /// keepalive probes notice a network that is cut.
+    pub async fn batch_without_deadline(&self, text: &str) -> Result<(), PostgresError> {
+        Ok(self.wire()?.client.batch_execute(text).await?)
+    }
+
     /// Runs statements that prepare for later ones. Behind an API, a later statement reports their
     /// refusal.
     pub async fn prepare(&self, text: &str) -> Result<(), PostgresError> {

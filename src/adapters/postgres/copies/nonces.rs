@@ -8,20 +8,21 @@ use crate::engine::model::signature::Nonce;
 /// clock that may be five minutes late.
 const FORGOTTEN_MINUTES: i64 = 10;
 
-/// The statement that remembers a nonce. It gives a row if nobody has used it before.
-pub fn remembering(schema: &str, nonce: &Nonce) -> Statement {
-    let text = format!(
-        "insert into {}.sync_nonces (nonce) values ($1) on conflict do nothing returning 1",
-        sql::ident(schema)
+/// The statements that forget nonces whose signatures nobody accepts any more, and remember one.
+/// The last one gives a row if nobody has used the nonce before. A call does not wait for another
+/// one that forgets the same.
+pub fn remembering(schema: &str, nonce: &Nonce) -> [Statement; 2] {
+    let schema = sql::ident(schema);
+    let forgetting = format!(
+        "delete from {schema}.sync_nonces where nonce in (select nonce from {schema}.sync_nonces \
+             where seen_at < clock_timestamp() - $1 * interval '1 minute' \
+             for update skip locked)"
     );
-    Statement::rows(text, [nonce.as_str().into()])
-}
-
-/// The statement that forgets nonces whose signatures nobody accepts any more.
-pub fn forgetting(schema: &str) -> Statement {
-    let text = format!(
-        "delete from {}.sync_nonces where seen_at < clock_timestamp() - $1 * interval '1 minute'",
-        sql::ident(schema)
+    let remembering = format!(
+        "insert into {schema}.sync_nonces (nonce) values ($1) on conflict do nothing returning 1"
     );
-    Statement::write(text, [FORGOTTEN_MINUTES.into()])
+    [
+        Statement::write(forgetting, [FORGOTTEN_MINUTES.into()]),
+        Statement::rows(remembering, [nonce.as_str().into()]),
+    ]
 }

@@ -4,6 +4,7 @@
 //! is still held, by the row that whoever cancels the session or takes it over would have to write.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -19,7 +20,7 @@ use crate::adapters::postgres::fault::{PostgresError, to_fault};
 use crate::adapters::postgres::pages::Pages;
 use crate::adapters::postgres::refusals::{self, Waiting, WrittenPage};
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::adapters::postgres::sql::transaction::{self, Purpose, STATEMENT_TIMEOUT};
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -33,7 +34,8 @@ use crate::engine::model::session::{Held, RefusedRow, Restored};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::jobs::full_sync::ports::{
-    Batch, Description, LackingParents, Restore, RestoreConstraints, RestoreSide, RestoredPage,
+    Batch, Description, Extent, LackingParents, Restore, RestoreConstraints, RestoreSide,
+    RestoredPage,
 };
 
 /// Held by the transaction that writes a copy, so that a database has one at a time: two would wait
@@ -48,11 +50,12 @@ impl RestoreSide for PostgresCopies {
         let described = async {
             let facts = describe::facts(&call, tables, TargetTriggers::Auto).await?;
             let bytes = sizes::of_tables(&call, facts.tables.keys()).await?;
-            Ok((facts, bytes))
+            let database_bytes = sizes::of_database(&call).await?;
+            let (pooled, json_alone) = (self.pool.is_pooled(), self.pool.is_project());
+            let facts = Facts { pooled, json_alone, ..facts };
+            Ok(Description { facts, bytes, database_bytes, size_limit: None })
         };
-        let (facts, bytes) = call.end(described.await)?;
-        let (pooled, json_alone) = (self.pool.is_pooled(), self.pool.is_project());
-        Ok(Description { facts: Facts { pooled, json_alone, ..facts }, bytes })
+        call.end(described.await)
     }
 
     async fn sequences(&self, tables: &[TableName]) -> Result<Vec<Sequence>, Fault> {
@@ -149,8 +152,18 @@ impl Restore for OpenRestore {
         page: &Page,
         lack: LackingParents,
     ) -> Result<RestoredPage, Fault> {
-        let written = self.write(shape, page, lack).await;
-        let page = self.pages.finish(shape, written).await?;
+        let mut written = self.write(shape, page, lack).await;
+        let found = match &mut written {
+            Err(PostgresError::TooManyRefused(rows)) => std::mem::take(&mut rows.0),
+            _ => Vec::new(),
+        };
+        let page = match self.pages.finish(shape, written).await {
+            Err(fault) if fault.code == FaultCode::RowsRefused && !found.is_empty() => {
+                let refused = found.into_iter().map(|row| refused_row(&shape.table, row)).collect();
+                return Ok(RestoredPage { refused, has_more: true, ..RestoredPage::default() });
+            }
+            page => page?,
+        };
         if !page.written.straight {
             self.fresh.remove(&shape.table);
         }
@@ -159,11 +172,12 @@ impl Restore for OpenRestore {
         }
         let WrittenPage { tally, rejects, straight: _ } = page.written;
         let refused = rejects.into_iter().map(|reject| refused_row(&shape.table, reject));
-        Ok(RestoredPage { tally, refused: refused.collect(), left_out: page.left_out })
+        let refused = refused.collect();
+        Ok(RestoredPage { tally, refused, has_more: false, left_out: page.left_out })
     }
 
-    async fn check(&mut self) -> Result<(), Fault> {
-        self.check_all().await.map_err(|error| match of_write(error) {
+    async fn check(&mut self, left: Option<Duration>) -> Result<(), Fault> {
+        self.check_all(left).await.map_err(|error| match of_write(error) {
             fault @ Fault { code: FaultCode::RowRefused, .. } => {
                 Fault { hint: AT_THE_END.into(), ..fault }
             }
@@ -175,10 +189,11 @@ impl Restore for OpenRestore {
         mut self: Box<Self>,
         held: &Held,
         sequences: &[SequenceStep],
-        restored: Option<&Restored>,
+        restored: &Restored,
+        extent: Extent,
     ) -> Result<(), Fault> {
-        self.check().await?;
-        self.commit_all(held, sequences, restored).await.map_err(|error| match error {
+        self.check(None).await?;
+        self.commit_all(held, sequences, restored, extent).await.map_err(|error| match error {
             PostgresError::LeaseLost => lost(held),
             error => of_write(error),
         })
@@ -226,18 +241,23 @@ impl OpenRestore {
     }
 
     /// Checks what has waited: the server's own constraints, and those whose triggers were
-    /// suppressed. Later pages may wait again.
-    async fn check_all(&mut self) -> Result<(), PostgresError> {
+    /// suppressed. Later pages may wait again. All rows of the copy are looked at, so the time of a
+    /// statement is not enough.
+    async fn check_all(&mut self, left: Option<Duration>) -> Result<(), PostgresError> {
         let session = self.pages.session();
         let settings = self.pages.settings();
+        session.batch(&transaction::statement_timeout(left)).await?;
         for shape in &self.unchecked {
             let table = sql::table(&shape.table);
             session.batch(&triggers::switching(shape)).await?;
-            session.batch(&foreign_keys::refuse_orphans(shape, &table)).await?;
+            let check = foreign_keys::refuse_orphans(shape, &table);
+            session.batch_without_deadline(&check).await?;
             session.batch(&triggers::firing()).await?;
         }
         let waiting = waiting(self.constraints);
-        session.batch(&format!("{settings}set constraints all immediate; {waiting}")).await?;
+        let check = format!("{settings}set constraints all immediate; {waiting}");
+        session.batch_without_deadline(&check).await?;
+        session.batch(&transaction::statement_timeout(Some(STATEMENT_TIMEOUT))).await?;
         self.unchecked.clear();
         Ok(())
     }
@@ -247,10 +267,11 @@ impl OpenRestore {
         &self,
         held: &Held,
         sequences: &[SequenceStep],
-        restored: Option<&Restored>,
+        restored: &Restored,
+        extent: Extent,
     ) -> Result<(), PostgresError> {
         let session = self.pages.session();
-        let proof = sessions::completing(&self.schema, held, restored)?;
+        let proof = sessions::completing(&self.schema, held, restored, extent)?;
         if session.ask(proof).await?.is_empty() {
             session.roll_back().await?;
             return Err(PostgresError::LeaseLost);

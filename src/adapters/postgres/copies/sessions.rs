@@ -3,6 +3,7 @@
 //! A session whose `status` is running is so until its `lease_until`, and was interrupted then.
 //! Nothing has to notice that: it is derived when the record is read.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -18,7 +19,7 @@ use crate::engine::model::session::{
     CopyOptions, Direction, Held, Method, NewSession, Phase, Progress, Restored, Role, Session,
     SessionError, SessionId, SessionState,
 };
-use crate::jobs::full_sync::ports::{Beat, Claim};
+use crate::jobs::full_sync::ports::{Beat, Claim, Extent};
 
 /// The end of the time for which a session that nobody holds counts as running: the next worker, or
 /// the next call of the peer, is on its way.
@@ -38,6 +39,15 @@ pub const TOUCH: &str = concat!(
 /// A session's state.
 const STATE: &str = "case when status <> 'running' then status \
     when lease_until > clock_timestamp() then 'running' else 'interrupted' end";
+
+/// The assignments that end the present stretch of work at a phase, and add its time.
+const TIMED: &str = "phase_since = null, \
+    phase_millis = case when phase_since is null then phase_millis else PHASE_MILLIS end";
+
+/// The times of a session's phases with that of the present stretch of work.
+const PHASE_MILLIS: &str = "phase_millis || jsonb_build_object(phase, \
+    coalesce((phase_millis ->> phase)::int8, 0) \
+    + (1000 * extract(epoch from clock_timestamp() - phase_since))::int8)";
 
 /// The milliseconds for which somebody holds a session; 0 if nobody does.
 const LEASE_LEFT: &str = "case when status = 'running' and lease_holder is not null \
@@ -89,7 +99,7 @@ fn select(schema: &str) -> String {
              'error', case when error_code is not null then jsonb_build_object('code', error_code, \
                  'message', error_message, 'hint', error_hint) end, \
              'started_at', {started}, 'updated_at', {updated}, 'finished_at', {completed}, \
-             'lease_left', {LEASE_LEFT})::text from {schema}.full_sync_sessions",
+             'lease_left', {LEASE_LEFT}, 'phase_millis', phase_millis)::text from {schema}.full_sync_sessions",
         schema = sql::ident(schema),
         started = micros("started_at"),
         updated = micros("updated_at"),
@@ -103,13 +113,15 @@ pub fn read(row: &Row) -> Result<Session, PostgresError> {
     Ok(stored.into_model())
 }
 
-/// The statements that take a session's lease, and tell why it cannot be taken.
+/// The statements that take a session's lease, and tell why it cannot be taken. What an earlier
+/// attempt has recorded is forgotten, but for tables that it has saved.
 pub fn claiming(schema: &str, held: &Held, lease: Duration) -> [Statement; 2] {
     let schema = sql::ident(schema);
     let taking = format!(
         "update {schema}.full_sync_sessions set lease_holder = $2, \
              lease_until = clock_timestamp() + $3 * interval '1 millisecond', \
-             updated_at = clock_timestamp(), report = null, \
+             updated_at = clock_timestamp(), phase_since = null, report = case \
+                 when (options ->> 'per_table')::bool then report - 'refused' end, \
              error_code = null, error_message = null, error_hint = null \
          where session_id = $1 and status = 'running' and (lease_holder is null \
              or lease_holder = $2 or lease_until <= clock_timestamp()) returning 1"
@@ -153,6 +165,10 @@ pub fn renewing(
     let renewing = format!(
         "update {schema}.full_sync_sessions set updated_at = clock_timestamp(), \
              lease_until = clock_timestamp() + $3 * interval '1 millisecond', phase = $4, \
+             phase_since = case when phase = $4 then coalesce(phase_since, clock_timestamp()) \
+                 else clock_timestamp() end, \
+             phase_millis = case when phase = $4 or phase_since is null then phase_millis \
+                 else {PHASE_MILLIS} end, \
              bytes_done = $5, bytes_total = $6, rows_done = $7, rows_total = $8, \
              transfer_speed = $9, estimated_completion = case when $9 > 0 and $6 > 0 \
                  and greatest($6 - $5, 0) / nullif($9, 0) < 3000000000 then clock_timestamp() \
@@ -179,6 +195,7 @@ pub fn renewed([renewed, told]: &[Vec<Row>; 2]) -> Result<Beat, PostgresError> {
     let told = told.first().map(|row| state(&row.get::<String>(0))).transpose()?;
     Ok(match told {
         Some(SessionState::Cancelled) => Beat::Cancelled,
+        Some(SessionState::Completed) => Beat::Completed,
         _ => Beat::Lost,
     })
 }
@@ -193,7 +210,7 @@ pub fn releasing(
 ) -> Result<Statement, PostgresError> {
     let text = format!(
         "update {}.full_sync_sessions set updated_at = clock_timestamp(), lease_holder = null, \
-             lease_until = case when $3 is null then {} end, estimated_completion = null, \
+             lease_until = case when $3 is null then {} end, estimated_completion = null, {timed}, \
              error_code = coalesce($3, error_code), \
              error_message = case when $3 is null then error_message else $4 end, \
              error_hint = case when $3 is null then error_hint else $5 end, \
@@ -201,6 +218,7 @@ pub fn releasing(
          where session_id = $1 and lease_holder = $2 and status = 'running'",
         sql::ident(schema),
         handover!(),
+        timed = timed(),
     );
     let [code, message, hint] = columns(error);
     let refused = refused.map(serde_json::to_string).transpose()?;
@@ -247,7 +265,7 @@ pub fn ending(
     let text = format!(
         "update {}.full_sync_sessions set updated_at = clock_timestamp(), \
              completed_at = clock_timestamp(), status = $2, lease_holder = null, \
-             lease_until = null, estimated_completion = null, \
+             lease_until = null, estimated_completion = null, manifest = null, \
              error_code = null, error_message = null, error_hint = null, \
              report = coalesce($3::jsonb, report) \
          where session_id = $1 and status = 'running'",
@@ -257,33 +275,32 @@ pub fn ending(
     Ok(Statement::write(text, [session.as_str().into(), end.name().into(), report.into()]))
 }
 
-/// The statement that proves that a session is still held, for the end of the transaction that
-/// writes its copy; with an outcome the session is completed. It gives no row if the session is not
-/// held any more. The row stays locked until the transaction ends, so nobody can end the session in
-/// between.
+/// The statement that proves that a session is still held and records the outcome, for the end of
+/// the transaction that writes rows of its copy; with all of them the session is completed. It
+/// gives no row if the session is not held any more. The row stays locked until the transaction
+/// ends, so nobody can end the session in between.
 pub fn completing(
     schema: &str,
     held: &Held,
-    restored: Option<&Restored>,
+    restored: &Restored,
+    extent: Extent,
 ) -> Result<Statement, PostgresError> {
-    let end = match restored {
-        None => "",
-        Some(_) => {
-            ", completed_at = clock_timestamp(), status = 'completed', report = $3::jsonb, \
+    let end = match extent {
+        Extent::Some => String::new(),
+        Extent::All => format!(
+            ", completed_at = clock_timestamp(), status = 'completed', {}, manifest = null, \
              lease_holder = null, lease_until = null, estimated_completion = null, \
-             error_code = null, error_message = null, error_hint = null"
-        }
+             error_code = null, error_message = null, error_hint = null",
+            timed()
+        ),
     };
     let text = format!(
-        "update {}.full_sync_sessions set updated_at = clock_timestamp(){end} \
+        "update {}.full_sync_sessions set updated_at = clock_timestamp(), report = $3::jsonb{end} \
          where session_id = $1 and lease_holder = $2 and status = 'running' returning 1",
         sql::ident(schema)
     );
-    let mut values: Vec<Parameter> =
-        vec![held.session.as_str().into(), held.holder.as_str().into()];
-    if let Some(restored) = restored {
-        values.push(serde_json::to_string(restored)?.into());
-    }
+    let report = serde_json::to_string(restored)?;
+    let values = [held.session.as_str().into(), held.holder.as_str().into(), report.into()];
     Ok(Statement::rows(text, values))
 }
 
@@ -297,11 +314,15 @@ pub fn notifying(schema: &str, session: &SessionId, state: Option<NoticeState>) 
     Statement::rows(text, [session.as_str().into(), state.map(NoticeState::name).into()])
 }
 
+fn timed() -> String {
+    TIMED.replace("PHASE_MILLIS", PHASE_MILLIS)
+}
+
 /// The statement that gives up sessions that nobody has touched for a day.
 pub fn expiring(schema: &str) -> Statement {
     let text = format!(
         "update {}.full_sync_sessions set completed_at = clock_timestamp(), status = 'failed', \
-             lease_holder = null, lease_until = null, estimated_completion = null, \
+             lease_holder = null, lease_until = null, estimated_completion = null, manifest = null, \
              error_code = $1, error_message = 'Nobody went on with the full sync for a day', \
              error_hint = 'start another one: the copy of this one was dropped' \
          where status = 'running' and updated_at < clock_timestamp() - interval '1 day' \
@@ -331,6 +352,7 @@ struct StoredSession {
     updated_at: u64,
     finished_at: Option<u64>,
     lease_left: u64,
+    phase_millis: BTreeMap<Phase, u64>,
 }
 
 impl StoredSession {
@@ -350,6 +372,7 @@ impl StoredSession {
             updated_at: at(self.updated_at),
             finished_at: self.finished_at.map(at),
             lease_left: Duration::from_millis(self.lease_left),
+            phase_millis: self.phase_millis,
         }
     }
 }

@@ -6,20 +6,42 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::manifest::Sha;
-use crate::engine::model::session::SessionId;
+use crate::engine::model::session::{Direction, Role, SessionId};
 use crate::jobs::full_sync::ports::{PartName, PutPart};
 
-/// The statements that begin an export. The first one gives no row if there is no such session, or
-/// it is over.
-pub fn beginning(schema: &str, session: &SessionId, export: &str) -> [Statement; 3] {
+/// The statements that begin an export, unless another one has replaced it. The first one gives no
+/// row if it cannot begin, and the last one a row if there is such a session that is not over.
+pub fn beginning(schema: &str, session: &SessionId, export: &str) -> [Statement; 4] {
+    let schema_name = sql::ident(schema);
+    let naming = format!(
+        "update {schema_name}.full_sync_sessions set export_id = $2, past_exports = case \
+                 when export_id <> $2 then past_exports || export_id else past_exports end, \
+             manifest_sha = case when export_id = $2 then manifest_sha end, \
+             manifest = case when export_id = $2 then manifest end, \
+             report = case when export_id = $2 then report end, {TOUCH} \
+         where session_id = $1 and status = 'running' and $2 <> all (past_exports) returning 1"
+    );
+    let dropping = format!(
+        "delete from {schema_name}.full_sync_parts as p where session_id = $1 and export_id <> $2 \
+             and exists (select from {schema_name}.full_sync_sessions as s \
+                 where s.session_id = p.session_id and s.export_id = $2)"
+    );
+    let values = || [session.as_str().into(), export.into()];
+    [
+        Statement::rows(naming, values()),
+        Statement::write(dropping, values()),
+        reclaiming(schema),
+        is_open(schema, session),
+    ]
+}
+
+/// The statement that gives a row if there is such a session that is not over.
+fn is_open(schema: &str, session: &SessionId) -> Statement {
     let text = format!(
-        "update {}.full_sync_sessions set export_id = $2, manifest_sha = null, manifest = null, \
-             {TOUCH} where session_id = $1 and status = 'running' returning 1",
+        "select 1 from {}.full_sync_sessions where session_id = $1 and status = 'running'",
         sql::ident(schema)
     );
-    let naming = Statement::rows(text, [session.as_str().into(), export.into()]);
-    let [dropping, reclaiming] = dropping(schema, session);
-    [naming, dropping, reclaiming]
+    Statement::rows(text, [session.as_str().into()])
 }
 
 /// The statement that saves a part. It gives no row if the spool holds another export, and the hash
@@ -86,14 +108,22 @@ pub fn listing(schema: &str, session: &SessionId) -> Statement {
     Statement::rows(text, [session.as_str().into()])
 }
 
-/// The statement that saves the manifest. It is text: its hash is that of its bytes.
-pub fn saving_manifest(schema: &str, session: &SessionId, sha: &Sha, manifest: &str) -> Statement {
+/// The statements that save the manifest of an export, if the spool belongs to it. It is text: its
+/// hash is that of its bytes. The rows are those of `beginning`.
+pub fn saving_manifest(
+    schema: &str,
+    session: &SessionId,
+    export: &str,
+    sha: &Sha,
+    manifest: &str,
+) -> [Statement; 2] {
     let text = format!(
         "update {}.full_sync_sessions set manifest_sha = $2, manifest = $3, {TOUCH} \
-         where session_id = $1 and status = 'running' returning 1",
+         where session_id = $1 and status = 'running' and export_id = $4 returning 1",
         sql::ident(schema)
     );
-    Statement::rows(text, [session.as_str().into(), sha.as_str().into(), manifest.into()])
+    let values = [session.as_str().into(), sha.as_str().into(), manifest.into(), export.into()];
+    [Statement::rows(text, values), is_open(schema, session)]
 }
 
 /// The statement that gives the manifest.
@@ -104,6 +134,18 @@ pub fn reading_manifest(schema: &str, session: &SessionId) -> Statement {
         sql::ident(schema)
     );
     Statement::rows(text, [session.as_str().into()])
+}
+
+/// The statement that counts the other sessions of peers that pull whose parts are here.
+pub fn counting_others(schema: &str, session: &SessionId) -> Statement {
+    let text = format!(
+        "select count(*) from {schema}.full_sync_sessions as s where role = $2 and direction = $3 \
+             and session_id <> $1 and exists (select from {schema}.full_sync_parts as p \
+                 where p.session_id = s.session_id)",
+        schema = sql::ident(schema)
+    );
+    let values = [session.as_str().into(), Role::Peer.name().into(), Direction::Pull.name().into()];
+    Statement::rows(text, values)
 }
 
 /// The statements that drop the parts of a session.

@@ -66,19 +66,31 @@ impl PostgresCopies {
         call.end(rows.and_then(|rows| rows.iter().map(read).collect()))
     }
 
-    /// Runs a transaction whose first statement gives a row if the session can be worked at.
+    /// Runs a transaction whose first statement gives a row if it could be done, and whose last one
+    /// gives a row if the session can be worked at.
     async fn work<const N: usize>(
         &self,
         session: &SessionId,
         statements: [Statement; N],
     ) -> Result<(), Fault> {
-        let is_there =
-            |answers: &[Vec<Row>; N]| Ok(answers.first().is_some_and(|rows| !rows.is_empty()));
-        match self.run(Purpose::Write, statements, is_there).await? {
-            true => Ok(()),
-            false => Err(over(session)),
+        let has_rows = |rows: Option<&Vec<Row>>| rows.is_some_and(|rows| !rows.is_empty());
+        let read =
+            |answers: &[Vec<Row>; N]| Ok((has_rows(answers.first()), has_rows(answers.last())));
+        match self.run(Purpose::Write, statements, read).await? {
+            (true, _) => Ok(()),
+            (false, true) => Err(replaced()),
+            (false, false) => Err(over(session)),
         }
     }
+}
+
+fn replaced() -> Fault {
+    Fault::new(
+        Step::State,
+        FaultCode::LeaseLost,
+        "Another export has replaced this one",
+        "nothing to do: the full sync goes on with that one",
+    )
 }
 
 /// The fault of a session that nobody can work at.
@@ -221,13 +233,14 @@ impl CopyStore for PostgresCopies {
     async fn put_manifest(
         &self,
         session: &SessionId,
+        export: &str,
         sha: &Sha,
         manifest: &Bytes,
     ) -> Result<(), Fault> {
         // JSON, which is always UTF-8. Bytes that are not would no longer have their hash.
         let manifest = String::from_utf8_lossy(manifest);
-        let saving = spool::saving_manifest(&self.schema, session, sha, &manifest);
-        self.work(session, [saving]).await
+        let saving = spool::saving_manifest(&self.schema, session, export, sha, &manifest);
+        self.work(session, saving).await
     }
 
     async fn manifest(&self, session: &SessionId) -> Result<Option<Bytes>, Fault> {
@@ -245,11 +258,17 @@ impl CopyStore for PostgresCopies {
         self.run(Purpose::Write, [notifying], |[rows]| Ok(!rows.is_empty())).await
     }
 
+    async fn other_spools(&self, session: &SessionId) -> Result<u64, Fault> {
+        let count = |row: &Row| Ok(row.get::<i64>(0).unsigned_abs());
+        let counted = self.look(spool::counting_others(&self.schema, session), count).await?;
+        Ok(counted.into_iter().sum())
+    }
+
     async fn sweep(&self) -> Result<(), Fault> {
         let call = self.pool.call(Step::State, None).await?;
         let [dropping, reclaiming] = spool::sweeping(&self.schema);
         let expiring = sessions::expiring(&self.schema);
-        let statements = [nonces::forgetting(&self.schema), expiring, dropping, reclaiming];
+        let statements = [expiring, dropping, reclaiming];
         let swept = match call.run_all(Purpose::Write, statements).await {
             Err(error) if error.is_of_missing_tables() => Ok(()),
             swept => swept.map(drop),
@@ -259,7 +278,7 @@ impl CopyStore for PostgresCopies {
 
     async fn is_new(&self, nonce: &Nonce) -> Result<bool, Fault> {
         let call = self.pool.call(Step::State, None).await?;
-        let remember = || call.run_all(Purpose::Write, [nonces::remembering(&self.schema, nonce)]);
+        let remember = || call.run_all(Purpose::Write, nonces::remembering(&self.schema, nonce));
         let answers = async {
             match remember().await {
                 // Nobody has called this deployment before.
@@ -271,6 +290,6 @@ impl CopyStore for PostgresCopies {
             }
         };
         let answers = answers.await;
-        call.end(answers.map(|[rows]| !rows.is_empty()))
+        call.end(answers.map(|[_, rows]| !rows.is_empty()))
     }
 }

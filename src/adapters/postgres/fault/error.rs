@@ -1,5 +1,6 @@
 //! The errors of a database, in its own words as far as those hold no value of a row.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio_postgres::error::SqlState;
@@ -9,6 +10,7 @@ use super::sqlstate::{is_raised, of_a_row};
 use crate::adapters::api::project::ApiError;
 use crate::adapters::postgres::rows::copy_frames::BadFrame;
 use crate::adapters::postgres::sql::refusal::Refused;
+use crate::engine::model::reject::RejectedRow;
 use crate::engine::ports::Orphans;
 
 /// An error of one database, or of the way to it.
@@ -63,8 +65,17 @@ pub enum PostgresError {
     #[error("Rows of the page wait for other rows")]
     Waits(Lacking),
     /// A page of which so many rows are refused has a cause of its own.
-    #[error("The target refuses more than {0} rows of one page")]
-    TooManyRefused(usize),
+    #[error("The target refuses more than {} rows of one page", .0.0.len().saturating_sub(1))]
+    TooManyRefused(RejectedRows),
+}
+
+/// The rejected rows of a page that were found. Only their number is shown: they hold values.
+pub struct RejectedRows(pub Vec<RejectedRow>);
+
+impl fmt::Debug for RejectedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.len())
+    }
 }
 
 /// The lack for which a page was not written.

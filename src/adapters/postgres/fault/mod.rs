@@ -18,6 +18,6 @@ mod verdict;
 #[cfg(feature = "cli")]
 pub use certificate::CertificateFault;
 pub use connect::{ConnectCause, ConnectError, Doubt, LoginRequest, Stage};
-pub use error::{Lacking, PostgresError};
+pub use error::{Lacking, PostgresError, RejectedRows};
 pub use sqlstate::classes_of_no_row;
 pub use verdict::to_fault;

@@ -12,7 +12,7 @@ use super::waiting_rows::{self, ReasonedSplit};
 use crate::adapters::postgres::apply::{attempt, parts};
 use crate::adapters::postgres::connection::parts::Tried;
 use crate::adapters::postgres::connection::session::Session;
-use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::fault::{PostgresError, RejectedRows};
 use crate::adapters::postgres::rows::{copy_frames, keys};
 use crate::adapters::postgres::script::Halving;
 use crate::adapters::postgres::state::rejects::rejected_row;
@@ -84,7 +84,7 @@ pub async fn halves(
             }
         }
         if halved.broken.len() > MOST_REJECTED {
-            return Err(PostgresError::TooManyRefused(MOST_REJECTED));
+            return Err(PostgresError::TooManyRefused(RejectedRows(halved.broken)));
         }
     }
     Ok(halved)

@@ -78,6 +78,13 @@ pub fn begin(purpose: Purpose) -> String {
     text
 }
 
+/// Builds the statement that sets the time for the statements of a transaction that follow; none is
+/// as long as it takes.
+pub fn statement_timeout(time: Option<Duration>) -> String {
+    let millis = time.map_or(0, |time| time.as_millis().max(1));
+    format!("set local statement_timeout = {millis}")
+}
+
 /// Builds the statements that pin the same settings inside of a transaction that has begun already.
 pub fn pins(purpose: Purpose) -> String {
     let own = match purpose {

@@ -12,6 +12,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::session::{CopyOptions, Direction, Method, NewSession, Role, SessionId};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::Weight;
+use crate::jobs::full_sync::estimate::minutes;
 use crate::jobs::full_sync::ports::Deployment;
 use crate::jobs::full_sync::{FullSync, OwnDeployment};
 use crate::wiring::App;
@@ -122,13 +123,16 @@ pub async fn plan(
                 "bytes": bytes(&shape.table),
             })
         });
-        let notes: Vec<String> = plan.notes.iter().map(ToString::to_string).collect();
+        let notes = plan.notes.iter().map(ToString::to_string);
+        let room = plan.lack_of_room.iter().map(|fault| fault.message.clone());
+        let notes: Vec<String> = notes.chain(room).collect();
         output::print_json(&serde_json::json!({
             "direction": direction.name(),
             "peer": session.peer,
             "tables": tables.collect::<Vec<_>>(),
             "rows": rows,
             "bytes": in_all,
+            "seconds": plan.time.map(|time| time.as_secs()),
             "notes": notes,
         }));
     } else {
@@ -146,12 +150,20 @@ pub async fn plan(
         if session.method == Method::Records {
             println!("{RECORD_BY_RECORD}");
         }
+        match plan.time {
+            Some(time) => println!("That takes about {}, as the last time.", minutes(time)),
+            None => println!("How long that takes is unknown: nothing like it was copied yet."),
+        }
         for note in &plan.notes {
             eprintln!("{note}");
         }
+        if let Some(Fault { message, hint, .. }) = &plan.lack_of_room {
+            eprintln!("{message}; {hint}");
+        }
     }
     let has_problem = plan.notes.iter().any(|note| note.weight == Weight::Problem);
-    Ok(if has_problem || plan.shapes.is_empty() { Exit::Failed } else { Exit::Done })
+    let has_problem = has_problem || plan.lack_of_room.is_some() || plan.shapes.is_empty();
+    Ok(if has_problem { Exit::Failed } else { Exit::Done })
 }
 
 /// Begins a session and goes on until it is over.
@@ -198,7 +210,7 @@ pub async fn apply(own: &OwnDeployment, id: &SessionId, json: bool) -> Result<Ex
             "resume it on the deployment that drives it",
         ));
     };
-    watched(own, id, own.restore(id, manifest), json).await
+    watched(own, id, own.restore(id, manifest, &Budget::UNLIMITED), json).await
 }
 
 /// Works at a session, draws its progress, and prints its outcome. Ctrl-C interrupts the session,

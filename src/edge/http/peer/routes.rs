@@ -15,6 +15,7 @@ use super::auth::Refusal;
 use super::door::PeerDoor;
 use crate::edge::http::answer::Answer;
 use crate::edge::http::call::Call;
+use crate::engine::model::budget::Budget;
 use crate::engine::model::call::{BadCall, PartAddress, PeerCall, RECEIVE_PATH};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -101,7 +102,8 @@ async fn act(
         }
         PeerCall::Restore { session, manifest } => {
             let (own, id) = (Arc::clone(own), session.clone());
-            let work = tokio::spawn(async move { own.restore(&id, &manifest).await });
+            let budget = call.work_until().map_or(Budget::UNLIMITED, Budget::until);
+            let work = tokio::spawn(async move { own.restore(&id, &manifest, &budget).await });
             finish(door, &session, work, call, signer).await?
         }
     })

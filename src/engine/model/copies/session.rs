@@ -223,6 +223,8 @@ pub struct Session {
     pub finished_at: Option<SystemTime>,
     /// The time for which whoever works at it holds it; zero if nobody does.
     pub lease_left: Duration,
+    /// The milliseconds of work that each phase took.
+    pub phase_millis: BTreeMap<Phase, u64>,
 }
 
 /// The progress of a phase.
@@ -242,10 +244,12 @@ pub struct Progress {
 
 /// The outcome of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Restored {
-    /// The counts of each table.
+    /// The counts of each table that is saved.
     pub tables: BTreeMap<TableName, RestoredTable>,
-    /// The rows that were refused, up to 100; of a copy nothing was saved if there is one.
+    /// The rows that were refused, up to 100. Of a copy, the tables of their transaction are not
+    /// saved if there is one.
     pub refused: Vec<RefusedRow>,
     /// The number of rows that were refused, where a session goes record by record.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -57,6 +57,14 @@ impl Database {
         }
     }
 
+    /// Says whether its host is Supabase, which makes a database read-only that outgrows its plan.
+    pub fn is_at_supabase(&self) -> bool {
+        match self {
+            Self::Server(url) => url.is_at_supabase(),
+            Self::Project(project) => project.reference().is_some(),
+        }
+    }
+
     /// Says whether a source is this database, as far as their addresses tell.
     pub fn is_source(&self, source: &Address) -> bool {
         match (self, source) {

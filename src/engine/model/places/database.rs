@@ -90,11 +90,14 @@ impl DatabaseUrl {
     /// tell.
     pub fn is_transaction_pooler(&self) -> bool {
         const TRANSACTION_MODE: u16 = 6543;
-        let is_supabase = |host: &str| {
-            let host = host.to_ascii_lowercase();
-            host.ends_with(".supabase.com") || host.ends_with(".supabase.co")
-        };
-        matches!(&self.host, Host::Tcp(host) if is_supabase(host)) && self.port == TRANSACTION_MODE
+        self.is_at_supabase() && self.port == TRANSACTION_MODE
+    }
+
+    /// Says whether its host is Supabase.
+    pub fn is_at_supabase(&self) -> bool {
+        let Host::Tcp(host) = &self.host else { return false };
+        let host = host.to_ascii_lowercase();
+        host.ends_with(".supabase.com") || host.ends_with(".supabase.co")
     }
 
     /// Says whether the connection stays on this machine, so that TLS would protect nothing.

@@ -19,9 +19,11 @@ use syncline::engine::model::session::{
 };
 use syncline::engine::model::shape::Shape;
 use syncline::engine::model::table::TableName;
+use syncline::engine::model::trigger::Firing;
 use syncline::engine::plan::tables;
 use syncline::jobs::full_sync::ports::{
-    Claim, CopyStore, LackingParents, Restore, RestoreConstraints, RestoreSide, RestoredPage,
+    Claim, CopyStore, Extent, LackingParents, Restore, RestoreConstraints, RestoreSide,
+    RestoredPage,
 };
 use tokio_postgres::Client;
 
@@ -73,6 +75,11 @@ impl Target {
         &self.shapes[table]
     }
 
+    /// Has triggers fire as if the source had none of them.
+    fn fire_triggers(&mut self) {
+        self.shapes.values_mut().for_each(|shape| shape.triggers = Firing::Fire);
+    }
+
     async fn begin(&self, constraints: RestoreConstraints) -> Box<dyn Restore> {
         let shapes: Vec<Shape> = self.shapes.values().cloned().collect();
         self.copies.begin(&shapes, constraints).await.unwrap()
@@ -105,7 +112,7 @@ impl Target {
     }
 
     async fn commit(&self, restore: Box<dyn Restore>) {
-        restore.commit(&self.held, &[], Some(&Restored::default())).await.unwrap();
+        restore.commit(&self.held, &[], &Restored::default(), Extent::All).await.unwrap();
     }
 }
 
@@ -138,7 +145,7 @@ async fn rows_go_into_an_empty_table_and_the_session_is_completed_with_them() {
     let tables = BTreeMap::from([(TableName::new("public", "items"), counts)]);
     let restored = Restored { tables, ..Restored::default() };
 
-    restore.commit(&target.held, &[], Some(&restored)).await.unwrap();
+    restore.commit(&target.held, &[], &restored, Extent::All).await.unwrap();
 
     assert_eq!(target.items().await, "(1,a) (2,b) (3,c)");
     let session = target.session().await;
@@ -199,6 +206,20 @@ async fn a_page_of_which_the_server_takes_fewer_rows_is_not_counted_as_written()
         assert_eq!(fault.code, FaultCode::BadFrame);
         assert!(fault.chain().contains("1 of 3 rows"), "{}", fault.chain());
     }
+}
+
+#[tokio::test]
+async fn of_a_page_with_too_many_refused_rows_the_first_are_named_and_nothing_is_written() {
+    let target = Target::with(&format!("{ITEMS} alter table items add check (id > 1500)")).await;
+    let mut restore = target.begin(AT_THE_END).await;
+    let rows: Vec<String> = (1..=2_000).map(|id| format!("{id} a")).collect();
+    let written = target.write(&mut *restore, "items", &rows.join(",")).await;
+    assert_eq!((written.has_more, written.tally), (true, Tally::default()));
+    assert_eq!(keys(&written)[..2], ["1 23514", "2 23514"]);
+    let page = target.write(&mut *restore, "items", "1501 a").await;
+    assert_eq!((page.has_more, page.tally), (false, tally(1, 0, 0)), "the transaction goes on");
+    target.commit(restore).await;
+    assert_eq!(target.items().await, "(1501,a)");
 }
 
 #[tokio::test]

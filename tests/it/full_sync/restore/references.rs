@@ -1,9 +1,11 @@
 //! Rows that point to rows of later pages, in cycles too.
 
+use std::time::Duration;
+
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::session::{Restored, SessionState};
 use syncline::engine::model::trigger::Firing;
-use syncline::jobs::full_sync::ports::RestoreConstraints;
+use syncline::jobs::full_sync::ports::{Extent, RestoreConstraints};
 
 use super::{AT_THE_END, ITEMS, Target, keys, tally};
 
@@ -44,7 +46,7 @@ async fn a_cycle_without_null_goes_in_by_a_key_that_is_checked_at_the_end() {
     let items = target.write(&mut *restore, "items", "1 7").await;
     let notes = target.write(&mut *restore, "notes", "7 1").await;
     assert_eq!((items.tally, notes.tally), (tally(1, 0, 0), tally(1, 0, 0)));
-    restore.check().await.unwrap();
+    restore.check(None).await.unwrap();
     target.commit(restore).await;
     assert_eq!(target.items().await, "(1,7)");
 }
@@ -55,7 +57,7 @@ async fn a_row_that_breaks_a_key_at_the_end_is_found_when_keys_are_checked_at_on
     let mut restore = target.begin(AT_THE_END).await;
     let page = target.write(&mut *restore, "items", "1 7, 2 8").await;
     assert_eq!(keys(&page), [] as [&str; 0]);
-    let fault = restore.check().await.unwrap_err();
+    let fault = restore.check(None).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::RowRefused);
     assert!(fault.chain().contains("its_note"), "{}", fault.chain());
     drop(restore);
@@ -69,7 +71,7 @@ async fn a_commit_checks_what_has_waited() {
     let target = Target::with(&cycle("not null", "deferrable")).await;
     let mut restore = target.begin(AT_THE_END).await;
     target.write(&mut *restore, "items", "1 7").await;
-    let committed = restore.commit(&target.held, &[], Some(&Restored::default())).await;
+    let committed = restore.commit(&target.held, &[], &Restored::default(), Extent::All).await;
     assert_eq!(committed.unwrap_err().code, FaultCode::RowRefused);
     assert_eq!(target.items().await, "");
     assert_eq!(target.session().await.state, SessionState::Running);
@@ -147,7 +149,7 @@ async fn a_key_that_no_trigger_checks_is_checked_at_the_end() {
     let page = target.leave_out(&mut *restore, "items", "2 b 8").await;
     assert_eq!(page.tally, tally(1, 0, 0));
     target.write(&mut *restore, "notes", "7 1").await;
-    let fault = restore.check().await.unwrap_err();
+    let fault = restore.check(None).await.unwrap_err();
     assert!(fault.chain().contains("its_note"), "{}", fault.chain());
     drop(restore);
 
@@ -156,4 +158,45 @@ async fn a_key_that_no_trigger_checks_is_checked_at_the_end() {
     target.write(&mut *restore, "notes", "7 1").await;
     target.commit(restore).await;
     assert_eq!(target.items().await, "(1,a,7)");
+}
+
+/// A constraint trigger runs when deferred constraints are checked, which may take longer than any
+/// other statement of the transaction.
+#[tokio::test]
+async fn deferred_constraints_have_the_time_of_the_transaction() {
+    let mut target = Target::with(
+        "create table items (id int primary key, name text); create table times (told text); \
+         create function tell() returns trigger language plpgsql as $$ begin \
+             insert into public.times values (current_setting('statement_timeout')); \
+             return null; end $$; \
+         create constraint trigger tell after insert on items deferrable initially deferred \
+             for each row execute function tell();",
+    )
+    .await;
+    target.fire_triggers();
+    let mut restore = target.begin(AT_THE_END).await;
+    for (rows, left) in [("1 a", None), ("2 b", Some(Duration::from_secs(700)))] {
+        target.write(&mut *restore, "items", rows).await;
+        restore.check(left).await.unwrap();
+    }
+    target.write(&mut *restore, "items", "3 c").await;
+    target.commit(restore).await;
+    assert_eq!(target.text("select string_agg(told, ' ') from times").await, "0 700s 0");
+}
+
+#[tokio::test]
+async fn the_other_statements_keep_their_own_time() {
+    let mut target = Target::with(
+        "create table items (id int primary key, name text); \
+         create function tell() returns trigger language plpgsql as $$ begin \
+             new.name := current_setting('statement_timeout'); return new; end $$; \
+         create trigger tell before insert on items for each row execute function tell();",
+    )
+    .await;
+    target.fire_triggers();
+    let mut restore = target.begin(AT_THE_END).await;
+    restore.check(None).await.unwrap();
+    target.write(&mut *restore, "items", "1 a").await;
+    target.commit(restore).await;
+    assert_eq!(target.items().await, "(1,110s)");
 }

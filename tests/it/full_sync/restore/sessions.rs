@@ -7,9 +7,9 @@ use syncline::engine::model::meter::Meter;
 use syncline::engine::model::project::Project;
 use syncline::engine::model::range::Side;
 use syncline::engine::model::sequence::SequenceStep;
-use syncline::engine::model::session::{Held, Restored, SessionState};
+use syncline::engine::model::session::{Held, Restored, RestoredTable, SessionState};
 use syncline::engine::model::table::TableName;
-use syncline::jobs::full_sync::ports::{Claim, CopyStore, RestoreSide};
+use syncline::jobs::full_sync::ports::{Claim, CopyStore, Extent, RestoreSide};
 
 use super::{AT_THE_END, ITEMS, LEASE, Target};
 
@@ -31,12 +31,13 @@ async fn sequences_go_forward_only_and_not_without_the_session() {
         from items_id_seq";
     let stranger = Held { holder: "other".to_owned(), ..target.held.clone() };
     let restore = target.begin(AT_THE_END).await;
-    let fault = restore.commit(&stranger, &steps, None).await.unwrap_err();
+    let fault =
+        restore.commit(&stranger, &steps, &Restored::default(), Extent::Some).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::LeaseLost);
     assert_eq!(target.text(next).await, "1 90");
 
     let restore = target.begin(AT_THE_END).await;
-    restore.commit(&target.held, &steps, None).await.unwrap();
+    restore.commit(&target.held, &steps, &Restored::default(), Extent::Some).await.unwrap();
 
     assert_eq!(target.text(next).await, "50 90");
     assert_eq!(target.session().await.state, SessionState::Running);
@@ -54,14 +55,14 @@ async fn nothing_is_saved_of_a_session_that_was_taken_over_or_cancelled() {
     let other = Held { holder: "other".to_owned(), ..target.held.clone() };
     assert_eq!(target.copies.hold(&other, LEASE).await.unwrap(), Claim::Ours);
     let outcome = Restored::default();
-    let fault = restore.commit(&target.held, &[], Some(&outcome)).await.unwrap_err();
+    let fault = restore.commit(&target.held, &[], &outcome, Extent::All).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::LeaseLost);
     assert_eq!(target.items().await, "");
 
     let mut restore = target.begin(AT_THE_END).await;
     target.write(&mut *restore, "items", "1 a").await;
     target.copies.end(&other.session, SessionState::Cancelled, None).await.unwrap();
-    let fault = restore.commit(&other, &[], Some(&outcome)).await.unwrap_err();
+    let fault = restore.commit(&other, &[], &outcome, Extent::All).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::LeaseLost);
     assert_eq!(target.items().await, "");
     assert_eq!(target.session().await.state, SessionState::Cancelled);
@@ -115,4 +116,17 @@ async fn the_bytes_of_each_table_are_told() {
         let bytes = bytes[&TableName::new("public", table)];
         assert!((100_000..500_000).contains(&bytes), "{table}: {bytes}");
     }
+}
+
+#[tokio::test]
+async fn the_tables_that_are_saved_are_recorded_with_their_commit() {
+    let target = Target::with(ITEMS).await;
+    let mut restore = target.begin(AT_THE_END).await;
+    target.write(&mut *restore, "items", "1 a").await;
+    let counts = RestoredTable { inserted: 1, ..RestoredTable::default() };
+    let tables = [(TableName::new("public", "items"), counts)].into();
+    let restored = Restored { tables, ..Restored::default() };
+    restore.commit(&target.held, &[], &restored, Extent::Some).await.unwrap();
+    let session = target.session().await;
+    assert_eq!((session.state, session.restored), (SessionState::Running, Some(restored)));
 }
