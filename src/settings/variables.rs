@@ -96,7 +96,7 @@ variables! {
     NOTIFY_URL = "SYNC_NOTIFY_URL", Some("nobody is told"),
         "the webhook that is told of failures, refused rows and recoveries; Slack's or any other";
     SIZE_LIMIT = "SYNC_SIZE_LIMIT", Some("500 MB"),
-        "how large the target may grow by its host's plan, for `status`; 0 for no limit";
+        "how large the target may grow by its host's plan, for `status` and full syncs; 0 for no limit";
     API_QUOTA = "SYNC_API_QUOTA", Some("50000"),
         "how many API calls a month the plan allows, for `status`; 0 for no limit";
     METRICS = "SYNC_METRICS", Some("emf in Lambda, off elsewhere"),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
-use syncline::engine::model::session::{CopyOptions, Direction, NewSession, SessionState};
+use syncline::engine::model::session::{CopyOptions, Direction, NewSession, Role, SessionState};
+use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::FullSync;
-use syncline::jobs::full_sync::ports::{Deployment, PartName};
+use syncline::jobs::full_sync::ports::{Deployment, ExportTable, PartName};
 
 use super::deployments::Deployments;
 use crate::world::dice::{Dice, seed};
@@ -75,17 +76,41 @@ async fn a_spool_that_a_crash_has_emptied_is_filled_again() {
     both.assert_equal(&["docs"]).await;
 }
 
+/// Turns one bit of a part around.
+const FLIP: &str = "update full_sync_parts set \
+    bytes = set_bit(bytes, 99999, 1 - get_bit(bytes, 99999)) where part = 0";
+
 #[tokio::test]
 async fn a_part_that_was_changed_is_never_restored() {
     let both = filled().await;
     both.here.sql("alter table docs add constraint none check (id < 0)").await;
-    let session = both.session(Direction::Pull, uncompressed());
+    let session = both.session(Direction::Pull, CopyOptions::default());
     both.drive(&session).await.expect_err("every row is refused");
     both.here.sql("alter table docs drop constraint none").await;
-    both.here.sql("update full_sync_parts set bytes = set_byte(bytes, 99, 1) where part = 2").await;
+    both.here.sql(FLIP).await;
     let fault = both.drive(&session).await.expect_err("a bit differs");
     assert_eq!(fault.code, FaultCode::BadCopy);
     assert!(both.here.rows("docs").await.starts_with("0 "));
+    both.here.sql(FLIP).await;
+    both.drive(&session).await.expect("it is as it was");
+    both.assert_equal(&["docs"]).await;
+}
+
+#[tokio::test]
+async fn a_part_that_was_changed_where_it_was_exported_is_not_taken() {
+    let both = filled().await;
+    let session = both.session(Direction::Pull, CopyOptions::default());
+    let answering = NewSession { role: Role::Peer, ..session.clone() };
+    both.here.own.open(&session).await.expect("a record");
+    both.there.own.open(&answering).await.expect("a record");
+    let columns = vec!["id".to_owned(), "body".to_owned()];
+    let docs = ExportTable { table: TableName::new("public", "docs"), columns, filter: None };
+    both.there.own.export(&session.id, &[docs]).await.expect("it is exported");
+    both.there.sql(FLIP).await;
+    let fault = both.drive(&session).await.expect_err("a bit differs");
+    assert_eq!(fault.code, FaultCode::BadCopy);
+    let standing = both.here.own.standing(&session.id).await.expect("it is known");
+    assert!(!standing.parts.contains(&0), "{:?}", standing.parts);
 }
 
 #[tokio::test]

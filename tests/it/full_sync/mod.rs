@@ -13,4 +13,5 @@ mod many_tables;
 mod per_table;
 mod records;
 mod restore;
+mod signed_calls;
 mod terminal;
