@@ -7,13 +7,19 @@
 //!   programs, `account` is the account it runs under, and `session` is a connection to it.
 //! - `data`: fills and changes its databases.
 //! - `compare`: compares two databases.
+//! - `clock`, `courier`, `hang_up`, `lock`: the time that local services show, the calls that they
+//!   make, answers that are lost on request, and locks.
 //! - `signer`: signs calls as QStash does.
 //! - `qstash`: a QStash that schedules and delivers on this machine.
 
 mod account;
+mod clock;
 mod cluster;
 pub mod compare;
+mod courier;
 pub mod data;
+mod hang_up;
+mod lock;
 pub mod postgres_binaries;
 pub mod qstash;
 mod session;

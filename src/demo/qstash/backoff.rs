@@ -1,11 +1,11 @@
 //! The delay before a failed message is retried: the one of the answer's `Retry-After`, or else the
 //! one of the message's own expression, or else the documented curve.
 
-use super::courier::DeliveryOutcome;
 use super::expression;
 use super::spans::DAY;
 use super::terms::Terms;
 use super::{HeaderLookup, Millis};
+use crate::demo::courier::DeliveryOutcome;
 
 /// The delay between a failed attempt and the next one, after `retried` retries.
 pub fn delay(terms: &Terms, retried: u32, outcome: &DeliveryOutcome) -> Millis {

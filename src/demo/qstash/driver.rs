@@ -10,8 +10,8 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::Millis;
-use super::courier::{Attempt, DeliveryOutcome};
 use super::service::{LateOutcome, Service};
+use crate::demo::courier::{Attempt, DeliveryOutcome};
 
 /// The longest sleep of the driver, after which it notices that the machine's clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);

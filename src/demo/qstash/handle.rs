@@ -9,12 +9,13 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use super::api;
-use super::courier::{Courier, HttpCourier};
 use super::driver;
 use super::message::Message;
 use super::options::{Error, Options};
-use super::service::{Clock, Faults, Service};
+use super::service::{Faults, Service};
 use super::state::{DeadLetter, LogEntry, Schedule};
+use crate::demo::clock::Clock;
+use crate::demo::courier::{Courier, HttpCourier};
 
 /// A QStash that serves its API on this machine and delivers, until it is dropped.
 pub struct LocalQStash {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::HeaderLookup;
 use super::Millis;
-use super::courier::Attempt;
 use super::terms::Terms;
+use crate::demo::courier::Attempt;
 
 /// A message: a body, its destination, and the terms of its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,6 @@
 
 mod api;
 mod backoff;
-mod courier;
 mod cron;
 mod driver;
 mod expression;
@@ -30,15 +29,14 @@ mod state;
 mod terms;
 mod wire;
 
-pub use courier::{Attempt, Courier, DeliveryOutcome, HttpCourier};
 pub use handle::LocalQStash;
 pub use message::Message;
-pub use options::{Error, Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY, PUBLIC_TOKEN, Time};
+pub use options::{Error, Options, PUBLIC_CURRENT_KEY, PUBLIC_NEXT_KEY, PUBLIC_TOKEN};
 pub use state::{DeadLetter, LogEntry, LogState, Response, Schedule, TickState};
 pub use terms::Terms;
 
-/// A time in Unix milliseconds, or a span in milliseconds, as the API writes both.
-pub type Millis = u64;
+pub use crate::demo::clock::{Millis, Time};
+pub use crate::demo::courier::{Attempt, Courier, DeliveryOutcome, HttpCourier};
 
 /// The refusal of a call of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::courier::Courier;
+use crate::demo::clock::Time;
+use crate::demo::courier::Courier;
 
 /// The token of the public development server, which SDKs in development mode use. No secret.
 pub const PUBLIC_TOKEN: &str =
@@ -27,16 +28,6 @@ pub struct Options {
     pub time: Time,
     /// The courier that delivers; over HTTP if none.
     pub courier: Option<Arc<dyn Courier>>,
-}
-
-/// The time that a clock shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Time {
-    /// The machine's time.
-    #[default]
-    Real,
-    /// This time, until the clock is stepped. Nothing is delivered between two steps.
-    SteppedFrom(SystemTime),
 }
 
 impl Options {

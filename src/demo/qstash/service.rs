@@ -2,16 +2,18 @@
 //! keys, and the faults that a test ordered.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
 use super::Millis;
-use super::courier::{Attempt, Courier, DeliveryOutcome};
-use super::options::{Options, Time};
+use super::options::Options;
 use super::state::State;
+use crate::demo::clock::Clock;
+use crate::demo::courier::{Attempt, Courier, DeliveryOutcome};
+use crate::demo::lock::unpoisoned;
 use crate::demo::signer::{Signer, random_key};
 
 /// The shared parts of one local QStash.
@@ -104,48 +106,6 @@ impl Service {
     }
 }
 
-/// The machine's clock, or one that stands until it is set.
-pub enum Clock {
-    /// The machine's clock.
-    Real,
-    /// A clock that stands at these Unix milliseconds.
-    Stepped(AtomicU64),
-}
-
-impl Clock {
-    fn of(time: Time) -> Self {
-        match time {
-            Time::Real => Self::Real,
-            Time::SteppedFrom(start) => Self::Stepped(AtomicU64::new(millis(start))),
-        }
-    }
-
-    /// The time in Unix milliseconds.
-    pub fn now(&self) -> Millis {
-        match self {
-            Self::Real => millis(SystemTime::now()),
-            Self::Stepped(now) => now.load(Ordering::SeqCst),
-        }
-    }
-
-    /// The time as std represents it.
-    pub fn time(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(self.now())
-    }
-
-    /// Sets a stepped clock; it never goes back.
-    pub fn set(&self, to: Millis) {
-        if let Self::Stepped(now) = self {
-            now.fetch_max(to, Ordering::SeqCst);
-        }
-    }
-}
-
-fn millis(time: SystemTime) -> Millis {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-}
-
 /// The status and the headers that a test ordered.
 type OrderedAnswer = (u16, Vec<(String, String)>);
 
@@ -198,10 +158,4 @@ impl Faults {
     pub(super) fn is_down(&self) -> bool {
         self.is_down.load(Ordering::SeqCst)
     }
-}
-
-/// Locks a value also after a holder panicked: the value is whole after each statement, and a
-/// failed test should show its own failure and no other.
-fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use super::Refusal;
 use super::service::{Keys, Service};
+use crate::demo::hang_up::hang_up;
 use call::{Answer, Call, segments};
 
 /// The most bytes of a batch; a message in it has fewer.
@@ -58,12 +59,6 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
         status: refusal.status,
         body: Some(json!({ "error": refusal.error })),
     }))
-}
-
-/// Closes the connection without an answer. axum has no call for that, but each connection is a
-/// task of its own whose end closes it. Unwinding without the panic hook prints nothing on stderr.
-fn hang_up() -> ! {
-    std::panic::resume_unwind(Box::new("the connection is closed on request"))
 }
 
 fn response(answer: &Answer) -> Response {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::records::{DeadLetter, LogState, Response, TickState};
 use super::store::{PendingMessage, Stage, State};
+use crate::demo::courier::DeliveryOutcome;
 use crate::demo::qstash::backoff;
-use crate::demo::qstash::courier::DeliveryOutcome;
 use crate::demo::qstash::{HeaderLookup, Millis};
 
 /// The status by which a destination says that no retry will help. It needs the header

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::demo::courier::DeliveryOutcome;
 use crate::demo::qstash::Millis;
-use crate::demo::qstash::courier::DeliveryOutcome;
 use crate::demo::qstash::cron::Ticks;
 use crate::demo::qstash::message::Message;
 use crate::demo::qstash::terms::Terms;

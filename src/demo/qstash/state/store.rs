@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::records::{DeadLetter, LogEntry, LogState, Schedule};
+use crate::demo::courier::Attempt;
 use crate::demo::qstash::Millis;
-use crate::demo::qstash::courier::Attempt;
 use crate::demo::qstash::message::Message;
 
 /// The state of a QStash. Messages are in the order of their ids, which is the order they came in.

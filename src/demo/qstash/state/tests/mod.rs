@@ -5,7 +5,7 @@ mod schedules;
 use serde_json::Value;
 
 use super::*;
-use crate::demo::qstash::courier::{Attempt, DeliveryOutcome};
+use crate::demo::courier::{Attempt, DeliveryOutcome};
 use crate::demo::qstash::{Millis, Refusal};
 
 /// 2026-03-01T00:00:00Z.
