@@ -14,8 +14,8 @@
 //! * [`adapters`] meet those needs, each with one outside.
 //!
 //! Beside the row: [`settings`] alone reads the environment, [`wiring`] alone knows every adapter,
-//! [`telemetry`] starts the logs, and `demo` has throwaway databases with real data and a local
-//! QStash.
+//! [`telemetry`] starts the logs, and `demo` has throwaway databases with real data, a local QStash
+//! and a local MailerLite.
 //!
 //! The invariants and three walks through the system are in `ARCHITECTURE.md`.
 

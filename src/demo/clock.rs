@@ -46,6 +46,13 @@ impl Clock {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.now())
     }
 
+    /// Moves a stepped clock on.
+    pub fn advance(&self, by: Millis) {
+        if let Self::Stepped(now) = self {
+            now.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
     /// Sets a stepped clock; it never goes back.
     pub fn set(&self, to: Millis) {
         if let Self::Stepped(now) = self {

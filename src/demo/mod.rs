@@ -1,4 +1,5 @@
-//! Throwaway databases with real data, and a QStash of our own, for `syncline demo` and the tests.
+//! Throwaway databases with real data, and a QStash and a MailerLite of our own, for `syncline
+//! demo` and the tests.
 //!
 //! It imports nothing of ours, so that it shares no error with the product that it shows and
 //! checks. `edge/cli/demo` and `tests/it/world` put its parts together.
@@ -11,6 +12,7 @@
 //!   make, answers that are lost on request, and locks.
 //! - `signer`: signs calls as QStash does.
 //! - `qstash`: a QStash that schedules and delivers on this machine.
+//! - `mailerlite`: a MailerLite with subscribers, groups and limits on this machine.
 
 mod account;
 mod clock;
@@ -20,6 +22,7 @@ mod courier;
 pub mod data;
 mod hang_up;
 mod lock;
+pub mod mailerlite;
 pub mod postgres_binaries;
 pub mod qstash;
 mod session;
