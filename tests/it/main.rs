@@ -11,6 +11,7 @@ mod export;
 mod full_sync;
 mod gap;
 mod http;
+mod mailerlite;
 mod parents;
 mod queue;
 mod rejects;
