@@ -109,8 +109,8 @@ fn the_edge_knows_the_app_and_no_adapter() {
     none_breaks("edge/cli/demo/stage.rs", &["crate::demo::cluster::Cluster"]);
     each_breaks("edge/cli/demo/mod.rs", &["crate::adapters::postgres"]);
     each_breaks("edge/cli/run.rs", &["crate::demo::cluster::Cluster"]);
-    none_breaks("edge/cli/local_qstash.rs", &["crate::demo::qstash::LocalQStash", "super::serve"]);
-    each_breaks("edge/cli/local_qstash.rs", &["crate::demo::Cluster", "crate::jobs::Job"]);
+    none_breaks("edge/cli/local/qstash.rs", &["crate::demo::qstash::LocalQStash", "super::serve"]);
+    each_breaks("edge/cli/local/qstash.rs", &["crate::demo::Cluster", "crate::jobs::Job"]);
 }
 
 #[test]
@@ -265,6 +265,6 @@ fn a_broken_rule_is_told_with_its_line_and_its_sentence() {
     assert_eq!(
         broken_rules("edge/http/routes.rs", text),
         ["5: The edge imports jobs, the engine and wiring's App, never adapters; \
-          edge/cli/demo and local_qstash alone start demo (adapters::postgres)"],
+          edge/cli/demo and edge/cli/local alone start demo (adapters::postgres)"],
     );
 }

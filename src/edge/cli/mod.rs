@@ -6,7 +6,7 @@ mod demo;
 mod export;
 mod full_sync;
 mod gap;
-mod local_qstash;
+mod local;
 mod plan;
 mod project_sql;
 mod rejects;
@@ -72,7 +72,9 @@ enum Command {
     /// Shows all of it on this machine, with real data in two throwaway databases
     Demo(demo::DemoArguments),
     /// Serves a QStash on this machine: its API, schedules, retries and signatures
-    LocalQstash(local_qstash::LocalQstashArguments),
+    LocalQstash(local::qstash::LocalQstashArguments),
+    /// Serves a MailerLite on this machine: subscribers, groups, batches, limits and webhooks
+    LocalMailerlite(local::mailerlite::LocalMailerliteArguments),
 }
 
 /// A command that is ready to run.
@@ -103,7 +105,10 @@ impl Arguments {
             Command::Startup(arguments) => Work::quiet(startup::startup(arguments)),
             Command::Serve(arguments) => Work::quiet(serve::serve(arguments)),
             Command::Demo(arguments) => Work::quiet(demo::demo(arguments)),
-            Command::LocalQstash(arguments) => Work::quiet(local_qstash::local_qstash(arguments)),
+            Command::LocalQstash(arguments) => Work::quiet(local::qstash::local_qstash(arguments)),
+            Command::LocalMailerlite(arguments) => {
+                Work::quiet(local::mailerlite::local_mailerlite(arguments))
+            }
         }
     }
 }

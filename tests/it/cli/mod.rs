@@ -1,7 +1,7 @@
 //! The terminal: every command as a person runs it, through the real executable.
 
 mod deletes;
-mod local_qstash;
+mod local_services;
 mod output;
 mod plan;
 mod rejects;

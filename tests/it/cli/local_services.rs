@@ -1,4 +1,4 @@
-//! `syncline local-qstash`, as a shell starts it.
+//! `syncline local-qstash` and `local-mailerlite`, as a shell starts them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -11,9 +11,9 @@ use crate::world::qstash::receiver::Receiver;
 struct Running(Child);
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    fn start(command: &str, arguments: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_syncline"))
-            .arg("local-qstash")
+            .arg(command)
             .args(arguments)
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
@@ -53,7 +53,7 @@ impl Drop for Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_prints_what_a_shell_needs_and_tells_each_delivery() {
     let receiver = Receiver::open().await;
-    let mut running = Running::start(&["--port", "0"]);
+    let mut running = Running::start("local-qstash", &["--port", "0"]);
     let exports = running.exports(5);
     let names: Vec<&str> = exports.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
@@ -79,9 +79,24 @@ async fn the_command_prints_what_a_shell_needs_and_tells_each_delivery() {
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_mailerlite_serves_whoever_has_its_exports() {
+    let mut running = Running::start("local-mailerlite", &["--port", "0"]);
+    let exports = running.exports(2);
+    let names: Vec<&str> = exports.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["MAILERLITE_URL", "MAILERLITE_API_KEY"]);
+    let url = format!("{}/api/fields", exports[0].1);
+    let answer = client().get(url).bearer_auth(&exports[1].1).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    signal("INT", running.0.id());
+    let (code, said) = running.end();
+    let expected = format!("A local MailerLite serves {} until Ctrl-C\n", exports[0].1);
+    assert_eq!((code, said), (Some(0), expected));
+}
+
 #[test]
 fn random_keys_are_not_the_public_ones() {
-    let mut running = Running::start(&["--port", "0", "--random-keys"]);
+    let mut running = Running::start("local-qstash", &["--port", "0", "--random-keys"]);
     let exports = running.exports(4);
     signal("INT", running.0.id());
     let (code, _) = running.end();
@@ -94,8 +109,10 @@ fn random_keys_are_not_the_public_ones() {
 fn a_port_that_is_taken_is_told_with_a_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let (code, said) = Running::start(&["--port", &port.to_string()]).end();
-    assert_eq!(code, Some(1));
-    assert!(said.starts_with(&format!("Cannot listen on 127.0.0.1:{port}: ")), "{said}");
-    assert!(said.contains("--port"), "{said}");
+    for command in ["local-qstash", "local-mailerlite"] {
+        let (code, said) = Running::start(command, &["--port", &port.to_string()]).end();
+        assert_eq!(code, Some(1));
+        assert!(said.starts_with(&format!("Cannot listen on 127.0.0.1:{port}: ")), "{said}");
+        assert!(said.contains("--port"), "{said}");
+    }
 }
