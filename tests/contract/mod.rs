@@ -1,9 +1,10 @@
 //! The contracts of `engine/ports`, a test for each promise, over every implementation: a database
 //! over a connection, a database behind our function in a project, and, as a source, a project that
 //! is read by its tables. `digests` and `source` take all sources, `target` and `ledger` both
-//! targets; `copies` is about the sessions and spools of full syncs. The queue, the notifier and
-//! the clock have one implementation each.
+//! targets; `copies` is about the sessions and spools of full syncs, `contacts` about people. The
+//! queue, the notifier and the clock have one implementation each.
 
+mod contacts;
 mod copies;
 mod digests;
 mod ledger;

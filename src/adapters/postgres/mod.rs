@@ -10,6 +10,7 @@
 //!
 //! - `source`, `target`, `ledger`, `cutover`, `rehearse`: the ports, each method one transaction
 //! - `copies`: full syncs: their sessions, their spool, and the transaction that writes a copy
+//! - `contacts`: people, their links and shadows
 //! - `pages`: a transaction with pages of several tables
 //! - `commit`: the transactions that write under the lease
 //! - `refusals`: finds the rows of a page that cannot be written; `read`: reads one page
@@ -30,6 +31,7 @@ pub mod certificate;
 mod commit;
 mod compare;
 mod connection;
+mod contacts;
 mod copies;
 #[cfg(feature = "cli")]
 mod cutover;
@@ -50,6 +52,7 @@ mod state;
 mod survey;
 mod target;
 
+pub use contacts::PostgresContacts;
 pub use copies::PostgresCopies;
 pub use export::PostgresExport;
 pub use source::PostgresSource;

@@ -11,6 +11,6 @@ pub mod ports;
 pub use plan::field::{FieldMove, SetApart, merge as merge_field};
 pub use plan::limits::{ChangeCounts, ExceededLimit, exceeded, is_suspicious};
 pub use plan::membership::{MembershipMove, merge as merge_membership};
-pub use plan::pairing::{Link, PageKnowledge, Pairing, pair};
+pub use plan::pairing::{PageKnowledge, Pairing, pair};
 pub use plan::person::{Person, PersonPlan, plan as plan_person};
 pub use plan::status::{StatusPlan, merge as merge_status};

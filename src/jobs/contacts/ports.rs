@@ -1,12 +1,99 @@
-//! The outsides of contacts: the mailing list.
+//! The outsides of contacts: their database, and the mailing list.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::engine::model::contacts::conflict::Conflict;
+use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
+pub use crate::engine::model::contacts::link::Link;
+use crate::engine::model::contacts::shadow::AgreedState;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::engine::model::fault::Fault;
+
+/// The database of the contacts. Each method is one transaction.
+#[async_trait]
+pub trait ContactStore: Send + Sync {
+    /// Makes the state tables, or fails if an older system's lack a column that is needed.
+    async fn prepare(&self) -> Result<(), Fault>;
+
+    /// Counts the rows and the links.
+    async fn counts(&self) -> Result<ContactCounts, Fault>;
+
+    /// Reads the links to subscribers with ids of a range. A row that is gone, or has left the
+    /// mapping's condition, is none.
+    async fn links(&self, range: &IdRange) -> Result<Vec<Link>, Fault>;
+
+    /// Reads the links of the rows with these addresses, in any spelling.
+    async fn links_by_email(&self, emails: &[Email]) -> Result<Vec<Link>, Fault>;
+
+    /// Reads the rows without a link that have one of these addresses, in any spelling.
+    async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault>;
+
+    /// Reads the first rows without a link, in the order of their keys.
+    async fn new_rows(&self, after: Option<&ContactId>, most: u32) -> Result<Vec<Contact>, Fault>;
+
+    /// Saves people together: rows, links, shadows, conflicts and log. Returns the keys of those
+    /// who were saved. Nothing of a person is saved whose row has other values than those that the
+    /// change was decided on.
+    async fn save(&self, run: &str, people: &[PersonCommit]) -> Result<Vec<ContactId>, Fault>;
+}
+
+/// The numbers of rows and links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContactCounts {
+    /// The rows that the mapping's condition lets in.
+    pub rows: u64,
+    /// The links of the crosswalk.
+    pub links: u64,
+}
+
+/// A range of subscribers' ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdRange {
+    /// All ids are smaller; none: there is no such bound.
+    pub below: Option<MailerLiteId>,
+    /// No id is smaller; none: there is no such bound.
+    pub from: Option<MailerLiteId>,
+}
+
+/// The changes of one person that are saved together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonCommit {
+    /// The row's key.
+    pub contact: ContactId,
+    /// The subscriber.
+    pub subscriber: MailerLiteId,
+    /// The changes of the row.
+    pub row: Vec<ColumnChange>,
+    /// The state that both sides agree on from now on.
+    pub agreed: AgreedState,
+    /// The questions that are open. Others of this person are closed.
+    pub conflicts: Vec<Conflict>,
+    /// The entries of the log.
+    pub actions: Vec<LoggedAction>,
+}
+
+/// A change of one column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnChange {
+    /// The column.
+    pub column: String,
+    /// The new value.
+    pub value: Option<String>,
+    /// The value that the change was decided on.
+    pub was: Option<String>,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedAction {
+    /// The name of the act, as in `update`.
+    pub name: String,
+    /// The values before and after.
+    pub details: serde_json::Value,
+}
 
 /// A mailing list. Every call counts against a limit of calls in a minute, which other programs of
 /// the account share. No call waits for the limit: a throttled one fails with the code

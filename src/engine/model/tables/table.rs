@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const DEFAULT_SCHEMA: &str = "public";
 
 /// Our own tables are state of the side they are in and never travel.
-pub const OWN_TABLES: [&str; 10] = [
+pub const OWN_TABLES: [&str; 11] = [
     "sync_state",
     "sync_metadata",
     "sync_rejects",
@@ -20,6 +20,7 @@ pub const OWN_TABLES: [&str; 10] = [
     "sync_conflicts",
     "integration_crosswalk",
     "contact_shadows",
+    "contact_tombstones",
 ];
 
 /// The most bytes that Postgres keeps of a name (`NAMEDATALEN - 1`); it cuts longer ones silently,

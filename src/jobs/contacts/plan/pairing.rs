@@ -8,21 +8,9 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
+use crate::engine::model::contacts::link::Link;
 use crate::engine::model::contacts::shadow::Shadow;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
-
-/// A link of the crosswalk, with what is known on its side A.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// The row's key.
-    pub contact: ContactId,
-    /// The subscriber's id.
-    pub subscriber: MailerLiteId,
-    /// The row; none if it was deleted, or left the mapping's condition.
-    pub row: Option<Contact>,
-    /// The last agreement.
-    pub shadow: Option<Shadow>,
-}
 
 /// A person as a page shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,11 @@
+//! Contacts in a database: the mapped table, the crosswalk, the shadows and the conflicts.
+//!
+//! - `store`: the port, each method of which is one transaction
+//! - `rows`: reads people
+//! - `save`: writes people, each only if their row still has the values that were decided on
+
+mod rows;
+mod save;
+mod store;
+
+pub use store::PostgresContacts;

@@ -1,0 +1,190 @@
+//! The port of contacts to their database.
+
+use async_trait::async_trait;
+
+use super::rows::{self, ContactTables};
+use super::save;
+use crate::adapters::postgres::connection::pool::{Call, Pool};
+use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::sql;
+use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::statement::Statement;
+use crate::adapters::postgres::sql::transaction::Purpose;
+use crate::adapters::postgres::state::tables;
+use crate::engine::model::address::Database;
+use crate::engine::model::contacts::contact::{Contact, ContactId};
+use crate::engine::model::contacts::email::Email;
+use crate::engine::model::contacts::mapping::ContactMapping;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::meter::Meter;
+use crate::jobs::contacts::ports::{ContactCounts, ContactStore, IdRange, Link, PersonCommit};
+
+/// The columns that a crosswalk and a log need, whoever made them.
+const NEEDED: [(&str, &[(&str, &str)]); 2] = [
+    ("integration_crosswalk", &[("a_id", "uuid"), ("b_id", "text")]),
+    (
+        "sync_log",
+        &[
+            ("run_id", "text"),
+            ("a_id", "uuid"),
+            ("b_id", "text"),
+            ("action", "text"),
+            ("details", "jsonb"),
+        ],
+    ),
+];
+
+/// The database of contacts.
+pub struct PostgresContacts {
+    pool: Pool,
+    schema: String,
+    mapping: ContactMapping,
+    key: tokio::sync::OnceCell<String>,
+}
+
+impl PostgresContacts {
+    /// A database that is reached when it is first needed, with the schema of the state tables.
+    /// Calls of an API count in the meter.
+    pub fn new(
+        database: Database,
+        state_schema: impl Into<String>,
+        mapping: ContactMapping,
+        meter: Meter,
+    ) -> Self {
+        let pool = Pool::new(database, meter, Step::ConnectTarget);
+        let key = tokio::sync::OnceCell::new();
+        Self { pool, schema: state_schema.into(), mapping, key }
+    }
+
+    fn tables<'a>(&'a self, key: &'a str) -> ContactTables<'a> {
+        ContactTables { mapping: &self.mapping, key, schema: &self.schema }
+    }
+
+    /// The primary key of the mapped table, which must be one column of type uuid.
+    async fn key(&self) -> Result<&str, Fault> {
+        let key = self.key.get_or_try_init(|| async {
+            let call = self.pool.call(Step::Plan, Some(&self.mapping.table)).await?;
+            let text = "select a.attname::text, a.atttypid = 'uuid'::regtype \
+                 from pg_index as i join pg_attribute as a \
+                     on a.attrelid = i.indrelid and a.attnum = any(i.indkey) \
+                 where i.indrelid = to_regclass($1) and i.indisprimary";
+            let asked = Statement::rows(text, [sql::table(&self.mapping.table).into()]);
+            let [rows] = call.end(call.run_all(Purpose::Look, [asked]).await)?;
+            match &rows[..] {
+                [row] if row.get::<bool>(1) => Ok(row.get(0)),
+                _ => Err(self.no_key()),
+            }
+        });
+        key.await.map(String::as_str)
+    }
+
+    fn no_key(&self) -> Fault {
+        let message = "The table of the contacts has no primary key of one column of type uuid";
+        let hint = "name the table as `table` in [contacts], and give it such a key, as in \
+                    `id uuid primary key default gen_random_uuid()`";
+        Fault::new(Step::Plan, FaultCode::NoKey, message, hint).of_table(&self.mapping.table)
+    }
+
+    async fn read<T>(
+        &self,
+        statement: Statement,
+        read: impl Fn(&Row) -> Result<T, PostgresError>,
+    ) -> Result<Vec<T>, Fault> {
+        let call = self.pool.call(Step::Read, Some(&self.mapping.table)).await?;
+        let rows = call.run_all(Purpose::Look, [statement]).await;
+        call.end(rows.and_then(|[rows]| rows.iter().map(read).collect()))
+    }
+
+    /// Looks for the columns that are needed in tables of an older system.
+    async fn check_adopted(&self, call: &Call<'_>) -> Result<Option<Fault>, PostgresError> {
+        let text = "select c.relname::text, a.attname::text \
+             from pg_class as c join pg_attribute as a on a.attrelid = c.oid \
+             where c.relnamespace = to_regnamespace($1) and a.attnum > 0 and not a.attisdropped \
+                 and c.relname in ('integration_crosswalk', 'sync_log')";
+        let key = "select exists (select from pg_index as i join pg_attribute as a \
+                 on a.attrelid = i.indrelid and a.attnum = i.indkey[0] \
+             where i.indrelid = to_regclass($1 || '.integration_crosswalk') and i.indisunique \
+                 and i.indnkeyatts = 1 and i.indpred is null and a.attname = 'a_id')";
+        let schema = sql::ident(&self.schema);
+        let [columns, key] = [text, key].map(|text| Statement::rows(text, [schema.clone().into()]));
+        let [rows, keys] = call.run_all(Purpose::Look, [columns, key]).await?;
+        let has_key = keys.first().is_some_and(|row| row.get(0));
+        let found: Vec<(String, String)> =
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let is_missing = |table: &str, column: &str| {
+            !found.iter().any(|(relation, name)| relation == table && name == column)
+        };
+        let mut alters: Vec<String> = (NEEDED.iter())
+            .flat_map(|(table, columns)| {
+                columns.iter().map(move |(name, kind)| (*table, *name, *kind))
+            })
+            .filter(|(table, name, _)| is_missing(table, name))
+            .map(|(table, name, kind)| format!("alter table {schema}.{table} add {name} {kind}"))
+            .collect();
+        if !has_key {
+            alters.push(format!("alter table {schema}.integration_crosswalk add unique (a_id)"));
+        }
+        let message = "A table of an older system lacks columns or a key that contacts need";
+        let fault = |alters: Vec<String>| {
+            Fault::new(
+                Step::State,
+                FaultCode::NoState,
+                message,
+                format!("run: {}", alters.join("; ")),
+            )
+        };
+        Ok((!alters.is_empty()).then(|| fault(alters)))
+    }
+}
+
+#[async_trait]
+impl ContactStore for PostgresContacts {
+    async fn prepare(&self) -> Result<(), Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        let prepared = async {
+            tables::prepare(&call, &self.schema).await?;
+            self.check_adopted(&call).await
+        };
+        match call.end(prepared.await)? {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    async fn counts(&self) -> Result<ContactCounts, Fault> {
+        let counting = self.tables(self.key().await?).counts();
+        let count = |row: &Row, place| row.get::<i64>(place).unsigned_abs();
+        let counted = self
+            .read(counting, |row| Ok(ContactCounts { rows: count(row, 0), links: count(row, 1) }));
+        Ok(counted.await?.pop().unwrap_or_default())
+    }
+
+    async fn links(&self, range: &IdRange) -> Result<Vec<Link>, Fault> {
+        self.read(self.tables(self.key().await?).links(range), rows::link).await
+    }
+
+    async fn links_by_email(&self, emails: &[Email]) -> Result<Vec<Link>, Fault> {
+        self.read(self.tables(self.key().await?).links_by_email(emails), rows::link).await
+    }
+
+    async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault> {
+        self.read(self.tables(self.key().await?).unlinked(emails), rows::contact).await
+    }
+
+    async fn new_rows(&self, after: Option<&ContactId>, most: u32) -> Result<Vec<Contact>, Fault> {
+        self.read(self.tables(self.key().await?).new_rows(after, most), rows::contact).await
+    }
+
+    async fn save(&self, run: &str, people: &[PersonCommit]) -> Result<Vec<ContactId>, Fault> {
+        let key = self.key().await?;
+        let call = self.pool.call(Step::Write, Some(&self.mapping.table)).await?;
+        let saved = async {
+            let saving = save::saving(&self.tables(key), run, people)?;
+            let [rows] = call.run_all(Purpose::Write, [saving]).await?;
+            let ids = rows.iter().map(|row| ContactId::parse(&row.get::<String>(0)));
+            ids.collect::<Result<_, _>>().map_err(|_| PostgresError::Changed)
+        };
+        call.end(saved.await)
+    }
+}
