@@ -8,6 +8,7 @@ mod deployments;
 mod doors;
 mod double;
 mod faults;
+mod kills;
 mod limits;
 mod many_tables;
 mod per_table;

@@ -24,7 +24,7 @@ struct Two {
     peer: Killable,
 }
 
-fn settings(database: &str) -> BTreeMap<String, String> {
+pub fn settings(database: &str) -> BTreeMap<String, String> {
     let all = [
         ("TARGET_DATABASE_URL", database),
         ("SYNC_REGISTRATION_KEY", KEY),

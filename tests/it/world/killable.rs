@@ -32,6 +32,11 @@ impl Killable {
         started
     }
 
+    /// Ends it as a crash does.
+    pub fn kill(&self) {
+        end(self.process.lock().expect("no holder panics").take());
+    }
+
     /// Ends it as a crash does, and starts it again, with settings over the first ones.
     pub fn restart(&self, more: &[(&str, &str)]) {
         let mut process = self.process.lock().expect("no holder panics");
