@@ -10,6 +10,7 @@
 //! - `compare`: compares two databases.
 //! - `clock`, `courier`, `hang_up`, `lock`: the time that local services show, the calls that they
 //!   make, answers that are lost on request, and locks.
+//! - `deployment`: a deployment for full syncs, as processes of the program.
 //! - `signer`: signs calls as QStash does.
 //! - `qstash`: a QStash that schedules and delivers on this machine.
 //! - `mailerlite`: a MailerLite with subscribers, groups and limits on this machine.
@@ -20,6 +21,7 @@ mod cluster;
 pub mod compare;
 mod courier;
 pub mod data;
+pub mod deployment;
 mod hang_up;
 mod lock;
 pub mod mailerlite;

@@ -115,6 +115,33 @@ fn the_demo_measures_what_it_claims_and_leaves_nothing() {
     assert!(!directory.exists() && !runs_in(&directory));
 }
 
+#[test]
+fn the_demo_of_a_full_sync_kills_and_resumes_a_pull_and_leaves_nothing() {
+    let mut demo = Demo::start(&["full-sync"]);
+    let directory = demo.directory();
+
+    let (code, said) = demo.end();
+
+    let told = &demo.told;
+    assert_eq!(code, Some(0), "{told}\n{said}");
+    for (sentence, expected) in [
+        ("$ syncline full-sync pull head-office --verify --no-compress\n", 1),
+        ("flights         27004       0\n", 1),
+        ("1 sessions were freed; they can be resumed.\n", 1),
+        ("flights      27004        0          0\n", 1),
+        ("Each of the 57915 rows was compared before the commit.\n", 1),
+        ("head_office and branch are equal: 57915 rows in 5 tables", 1),
+        ("head_office and branch are equal: 57957 rows in 5 tables", 2),
+        ("Nothing was written.\n", 1),
+        ("Both deployments and their databases are stopped, and their files are removed.", 1),
+    ] {
+        assert_eq!(told.matches(sentence).count(), expected, "{sentence}\n{told}");
+    }
+    assert!(said.is_empty(), "{said}");
+    assert!(!is_listening(demo.word_after("at http://")));
+    assert!(!directory.exists() && !runs_in(&directory));
+}
+
 #[tokio::test]
 async fn what_is_kept_works_as_printed_until_ctrl_c() {
     let mut demo = Demo::start(&["--keep"]);

@@ -64,6 +64,8 @@ impl Two {
 #[tokio::test]
 async fn a_person_sees_the_peer_plans_pulls_and_pushes() {
     let two = Two::with(DOCS, &[]).await;
+    let (code, help, _) = two.run(&["--help"]).await;
+    assert!(code == 0 && help.contains("syncline run is the way"), "{help}");
     two.both.there.sql(FILLED).await;
     let (code, peers, _) = two.run(&["peers"]).await;
     assert!(code == 0 && peers.contains("there") && peers.contains("online"), "{peers}");

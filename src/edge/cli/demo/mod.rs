@@ -5,10 +5,12 @@
 //! - `stage`: the server, the function and the QStash that the steps use.
 //! - `caller`, `ticks`: the calls of the function by people and by QStash.
 //! - `story`, `page`: the text, and its layout.
+//! - `full_sync`: `syncline demo full-sync`, the steps and their text.
 //! - `error`: the reasons for which the demo ends early.
 
 mod caller;
 mod error;
+mod full_sync;
 mod page;
 mod stage;
 mod steps;
@@ -31,14 +33,31 @@ use super::serve::interrupted;
 use super::terminal::output::Exit;
 use crate::demo::{Cluster, ClusterError, ClusterOptions};
 use error::DemoError;
+use page::Page;
 use story::Story;
 
 /// The arguments of `syncline demo`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct DemoArguments {
+    #[command(subcommand)]
+    command: Option<DemoCommand>,
     /// Leave everything running at the end, with URLs and commands to play with
     #[arg(long)]
     keep: bool,
+    /// The directory of initdb and postgres [default: found, or else fetched]
+    #[arg(long, value_name = "DIRECTORY")]
+    postgres: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum DemoCommand {
+    /// Shows a full sync between two deployments: pulls, is killed, resumes, pushes
+    FullSync(DemoFullSyncArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct DemoFullSyncArguments {
     /// The directory of initdb and postgres [default: found, or else fetched]
     #[arg(long, value_name = "DIRECTORY")]
     postgres: Option<PathBuf>,
@@ -50,7 +69,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// Shows everything. The exit says whether all steps went as they should.
 pub async fn demo(arguments: &DemoArguments) -> Exit {
     let start = Instant::now();
-    match show(arguments, &mut Story::default(), start).await {
+    let shown = match &arguments.command {
+        None => show(arguments, &mut Story::default(), start).await,
+        Some(DemoCommand::FullSync(arguments)) => show_full_sync(arguments, start).await,
+    };
+    match shown {
         Ok(exit) => exit,
         Err(error) => failed(&error),
     }
@@ -64,7 +87,8 @@ async fn show(
     // One future for the whole demo: between two of them, a signal could be lost.
     let mut interrupted = pin!(interrupted());
     story.opening()?;
-    let Some(cluster) = start_cluster(arguments, interrupted.as_mut()).await? else {
+    let Some(cluster) = start_cluster(arguments.postgres.clone(), interrupted.as_mut()).await?
+    else {
         return Ok(stopped_early());
     };
     let stage = tokio::select! {
@@ -89,14 +113,36 @@ async fn show(
     Ok(Exit::Done)
 }
 
+async fn show_full_sync(
+    arguments: &DemoFullSyncArguments,
+    start: Instant,
+) -> Result<Exit, DemoError> {
+    let (mut interrupted, mut page) = (pin!(interrupted()), Page::default());
+    full_sync::opening(&mut page)?;
+    let cluster = start_cluster(arguments.postgres.clone(), interrupted.as_mut()).await?;
+    let Some(cluster) = cluster else { return Ok(stopped_early()) };
+    let folder = tokio::select! {
+        folder = full_sync::show(cluster, &mut page, start.elapsed()) => folder?,
+        () = interrupted.as_mut() => return Ok(stopped_early()),
+    };
+    if folder.exists() {
+        return Err(DemoError::Unexpected(format!("{} is still there", folder.display())));
+    }
+    page.text(&format!(
+        "\nBoth deployments and their databases are stopped, and their files are removed. All of this\n\
+         took {}. docs/full-sync.md tells how to set up two deployments of yours.",
+        page::duration_text(start.elapsed())
+    ))?;
+    Ok(Exit::Done)
+}
+
 /// Starts a server, or returns none if a signal came first. The start has a thread of its own, for
 /// which nobody has to wait: a server may have to be downloaded.
 async fn start_cluster(
-    arguments: &DemoArguments,
+    binaries: Option<PathBuf>,
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Cluster>, DemoError> {
-    let options =
-        ClusterOptions { binaries: arguments.postgres.clone(), ..ClusterOptions::default() };
+    let options = ClusterOptions { binaries, ..ClusterOptions::default() };
     let (sender, mut receiver) = oneshot::channel();
     thread::spawn(move || sender.send(Cluster::start(&options)));
     tokio::select! {

@@ -15,7 +15,12 @@ use crate::engine::model::session::{Direction, Role, SessionId};
 use crate::jobs::full_sync::{FullSync, OwnDeployment};
 use crate::wiring::App;
 
+/// The way between two databases that one place reaches.
+const STRAIGHT: &str = "Straight from database to database, where one place reaches both: syncline run is the way. \
+    It needs no second deployment, and moves only what changed.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = STRAIGHT)]
 pub struct FullSyncArguments {
     #[command(subcommand)]
     command: Command,
