@@ -192,6 +192,10 @@ pub fn import(import: &Import) -> Value {
         "errored": import.invalid.len(),
         "percent": (import.processed * 100).checked_div(import.total).unwrap_or(100),
         "done": import.finished_at.is_some(),
+        "banned_import_emails_count": 0,
+        "undone_at": null,
+        "stopped_at": null,
+        "undo_started_at": null,
         "updated_at": import.updated_at.iso(),
         "finished_at": import.finished_at.map(Stamp::iso),
     });

@@ -1,6 +1,8 @@
 //! Imports. An import is answered at once and saves its rows later, so many a second; its progress
 //! is read by its id.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::records::Import;
@@ -26,6 +28,7 @@ impl State {
             duplicate: Vec::new(),
             updated_at: Stamp::of(now),
             finished_at: None,
+            seen: HashSet::new(),
             rows,
             started: now,
         };
@@ -54,7 +57,7 @@ impl State {
             }
             if import.processed == import.total {
                 import.finished_at = Some(Stamp::of(now));
-                import.rows = Vec::new();
+                (import.rows, import.seen) = (Vec::new(), HashSet::new());
             }
             self.imports.insert(id, import);
         }
@@ -63,10 +66,7 @@ impl State {
     fn import_row(&mut self, import: &mut Import, now: Millis) {
         let row = &import.rows[import.processed];
         let email = row.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
-        let is_duplicate = import.rows[..import.processed].iter().any(|before| {
-            let before = before.get("email").and_then(Value::as_str);
-            before.is_some_and(|before| before.to_lowercase() == email)
-        });
+        let is_duplicate = !import.seen.insert(email.clone());
         let write = SubscriberWrite::read(row, self);
         import.processed += 1;
         if is_duplicate {

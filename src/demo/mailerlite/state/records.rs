@@ -1,6 +1,6 @@
 //! The things in the state beside people and fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -39,6 +39,8 @@ pub struct Import {
     pub duplicate: Vec<String>,
     pub updated_at: Stamp,
     pub finished_at: Option<Stamp>,
+    /// The addresses of the rows that were saved.
+    pub seen: HashSet<String>,
     /// The rows, until all of them are saved.
     pub rows: Vec<Map<String, Value>>,
     pub started: Millis,
