@@ -167,7 +167,8 @@ fn beside_export(world: &World, report: &mut Report) {
         || {
             world.target.copy("floor", "here_empty");
             world.target.settle();
-            let mut export = product::command(&world.source.url("there"), "", "orders");
+            let (source, target) = (world.source.url("there"), world.target.url("floor"));
+            let mut export = product::command(&source, &target, "orders");
             export.args(["export", "--format", "sql"]);
             floor::piped(&mut export, &mut floor::psql(world, &world.target.url("floor"), &[]))
         },

@@ -12,7 +12,9 @@ use tokio::task::JoinHandle;
 use super::ports::{CopyStore, PartName};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::manifest::{Compression, FRAME_BYTES, Frame, Manifest, PART_BYTES, Sha};
+use crate::engine::model::manifest::{
+    Compression, FRAME_BYTES, Frame, Manifest, PART_BYTES, RowsDigest, Sha,
+};
 use crate::engine::model::page::Page;
 use crate::engine::model::session::SessionId;
 
@@ -110,12 +112,16 @@ fn compress(table: usize, raw: &[u8], compression: Compression) -> CompressedFra
             encoder.finish().expect("memory takes every byte")
         }
     };
+    let mut digest = RowsDigest::default();
+    let rows = raw.strip_suffix(b"\n").unwrap_or(raw);
+    rows.split(|byte| *byte == b'\n').for_each(|row| digest.add_row(row));
     let frame = Frame {
         table,
         bytes: bytes.len() as u64,
         raw_bytes: raw.len() as u64,
         rows: lines(raw),
         sha: Sha::of(raw),
+        digest,
     };
     CompressedFrame { frame, bytes }
 }

@@ -68,6 +68,36 @@ async fn a_second_copy_writes_no_row_and_what_only_the_target_has_stays() {
 }
 
 #[tokio::test]
+async fn frames_of_a_table_that_is_equal_already_are_not_read() {
+    let both = Deployments::with(
+        "create table docs (id int primary key, body text); \
+         create table notes (id int primary key, body text)",
+    )
+    .await;
+    let filled = "insert into docs select m, string_agg(md5((m * 7919 + n)::text), '') \
+            from generate_series(1, 120) as m, generate_series(1, 3200) as n group by m; \
+        insert into notes select n, 'note' from generate_series(1, 10) as n";
+    both.there.sql(filled).await;
+    both.pull().await.expect("it is copied");
+    both.there.sql("update notes set body = 'new' where id = 7").await;
+    // The second part has rows of `docs` alone: whoever reads it finds that it is spoiled.
+    let spoil = "create function spoil() returns trigger language plpgsql as \
+            $$ begin new.bytes := ''; return new; end $$; \
+        create trigger spoil before insert on full_sync_parts for each row \
+            when (new.part = 1) execute function spoil()";
+    both.here.sql(spoil).await;
+    let options = CopyOptions { compress: false, verify: true, ..CopyOptions::default() };
+    let restored = both.drive(&both.session(Direction::Pull, options)).await.expect("it is copied");
+    assert_eq!((rows(&restored), restored.verified), ((0, 1, 129), 130));
+    both.assert_equal(&["docs", "notes"]).await;
+
+    both.here.sql("update docs set body = 'x' where id = 1").await;
+    let options = CopyOptions { compress: false, ..CopyOptions::default() };
+    let fault = both.drive(&both.session(Direction::Pull, options)).await.expect_err("it is read");
+    assert_eq!(fault.code, FaultCode::BadCopy);
+}
+
+#[tokio::test]
 async fn one_refused_row_keeps_all_others_out_and_is_named() {
     let both = Deployments::with(SHOP).await;
     both.there.sql(FILLED).await;

@@ -5,9 +5,10 @@
 //! - `sessions`: the sessions and their leases; `spool`: the parts and the manifest; `nonces`: the
 //!   signed calls that were accepted
 //! - `restore`: the transaction that writes a copy; `lacking_parents`: its rows that point to rows
-//!   which come later
+//!   which come later; `digest`: the digest of a table's rows
 //! - `records`: the batches of a session that goes record by record
 
+mod digest;
 mod lacking_parents;
 mod nonces;
 mod records;

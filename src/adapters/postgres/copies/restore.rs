@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::digest;
 use super::lacking_parents::{self, LeftOutPage};
 use super::records;
 use super::sessions;
@@ -24,6 +25,7 @@ use crate::adapters::postgres::sql::transaction::{self, Purpose, STATEMENT_TIMEO
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
+use crate::engine::model::manifest::RowsDigest;
 use crate::engine::model::page::Page;
 use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
@@ -174,6 +176,19 @@ impl Restore for OpenRestore {
         let refused = rejects.into_iter().map(|reject| refused_row(&shape.table, reject));
         let refused = refused.collect();
         Ok(RestoredPage { tally, refused, has_more: false, left_out: page.left_out })
+    }
+
+    async fn digest(
+        &mut self,
+        shape: &Shape,
+        rows: u64,
+        left: Option<Duration>,
+    ) -> Result<Option<RowsDigest>, Fault> {
+        if self.fresh.contains(&shape.table) {
+            return Ok(None);
+        }
+        let digest = digest::of_table(self.pages.session(), shape, rows, left).await;
+        digest.map_err(|error| of_write(error).of_table(&shape.table))
     }
 
     async fn check(&mut self, left: Option<Duration>) -> Result<(), Fault> {

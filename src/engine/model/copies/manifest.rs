@@ -54,6 +54,40 @@ impl fmt::Display for Sha {
     }
 }
 
+/// A digest of rows in any order: the sum of the first half of each row's SHA-256, so that a row
+/// that stands twice counts twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RowsDigest(u128);
+
+impl RowsDigest {
+    /// Adds a row, a line of a COPY without its end.
+    pub fn add_row(&mut self, line: &[u8]) {
+        let hash = Sha256::digest(line);
+        let half = hash.first_chunk().expect("a SHA-256 has 32 bytes");
+        self.add(Self(u128::from_be_bytes(*half)));
+    }
+
+    /// Adds the rows of another digest.
+    pub fn add(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+}
+
+impl TryFrom<String> for RowsDigest {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
+    }
+}
+
+impl From<RowsDigest> for String {
+    fn from(digest: RowsDigest) -> Self {
+        format!("{:032x}", digest.0)
+    }
+}
+
 /// The contents of a copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -113,6 +147,8 @@ pub struct Frame {
     pub rows: u64,
     /// The hash of the rows.
     pub sha: Sha,
+    /// The digest of the rows in any order.
+    pub digest: RowsDigest,
 }
 
 /// A manifest that contradicts itself.
@@ -130,6 +166,11 @@ pub enum BadManifest {
 }
 
 impl Manifest {
+    /// The frames of a table.
+    pub fn frames_of<'a>(&'a self, table: &'a TableName) -> impl Iterator<Item = &'a Frame> {
+        self.frames.iter().filter(move |frame| self.tables[frame.table].table == *table)
+    }
+
     /// The bytes by which it is stored and sent.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a manifest is JSON")
@@ -201,6 +242,7 @@ mod tests {
             raw_bytes: 2 * bytes,
             rows,
             sha: Sha::of(b"rows"),
+            digest: RowsDigest::default(),
         };
         let table = |name: &str, rows| CopiedTable {
             table: TableName::new("public", name),

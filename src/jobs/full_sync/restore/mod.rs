@@ -1,6 +1,7 @@
 //! The restore of a copy: all rows into their tables, in one transaction.
 //!
-//! Frames are applied one after the other, a page each. A row may point to one that comes in a
+//! A table that has the rows of the copy already, and no others, is left alone. Frames of the
+//! others are applied one after the other, a page each. A row may point to one that comes in a
 //! later frame. So:
 //!
 //! 1. Rows that wait for another one stay out, and the others of their frame go in.
@@ -20,6 +21,7 @@ mod limits;
 mod passes;
 pub mod transaction;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::frames::FrameReader;
@@ -142,7 +144,8 @@ impl CopyRestore<'_> {
             let transaction = self.begin(shapes, constraints).await?;
             let reader = FrameReader::new(self.store, &self.work.held.session, self.manifest);
             let (manifest, work) = (self.manifest, self.work);
-            let mut passes = Passes { manifest, work, shapes, transaction, reader };
+            let equal = BTreeSet::new();
+            let mut passes = Passes { manifest, work, shapes, transaction, reader, equal };
             let restored = self.write(&mut passes, restored.clone()).await?;
             Ok((passes.transaction, restored))
         };
@@ -161,6 +164,7 @@ impl CopyRestore<'_> {
         passes: &mut Passes<'_>,
         mut restored: Restored,
     ) -> Result<Restored, Fault> {
+        passes.find_equal_tables(self.left()).await?;
         let (counts, refused) = passes.until_all_are_in().await?;
         if !refused.is_empty() {
             return Err(self.refused(refused, restored));

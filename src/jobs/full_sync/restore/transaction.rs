@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::engine::model::fault::Fault;
+use crate::engine::model::manifest::RowsDigest;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::sequence::SequenceStep;
@@ -30,6 +31,15 @@ pub trait Restore: Send {
         page: &Page,
         lack: LackingParents,
     ) -> Result<RestoredPage, Fault>;
+
+    /// Digests all rows of a table, if there are so many of them and one at least. It takes the time
+    /// that is left, or however long it takes.
+    async fn digest(
+        &mut self,
+        shape: &Shape,
+        rows: u64,
+        left: Option<Duration>,
+    ) -> Result<Option<RowsDigest>, Fault>;
 
     /// Checks the constraints that have waited, in the time that is left, or however long it takes.
     /// An error is of the code `RowRefused` if a row breaks one.

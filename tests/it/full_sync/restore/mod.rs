@@ -10,6 +10,7 @@ use syncline::adapters::postgres::PostgresCopies;
 use syncline::engine::model::address::Database as Place;
 use syncline::engine::model::database::DatabaseUrl;
 use syncline::engine::model::fault_code::FaultCode;
+use syncline::engine::model::manifest::RowsDigest;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::page::{Encoding, Page};
 use syncline::engine::model::run::Tally;
@@ -132,6 +133,28 @@ fn tally(inserted: u64, updated: u64, unchanged: u64) -> Tally {
 }
 
 const AT_THE_END: RestoreConstraints = RestoreConstraints::AtTheEnd;
+
+#[tokio::test]
+async fn a_table_is_digested_if_it_has_as_many_rows_as_the_copy() {
+    let target = Target::with(ITEMS).await;
+    target.sql("insert into items values (2, E'b\\t'), (1, null)").await;
+    let mut digest = RowsDigest::default();
+    for row in ["1\t\\N", "2\tb\\t"] {
+        digest.add_row(row.as_bytes());
+    }
+    let mut restore = target.begin(RestoreConstraints::AtTheEnd).await;
+    let items = target.shape("items").clone();
+    for (rows, expected) in [(2, Some(digest)), (1, None), (3, None)] {
+        assert_eq!(restore.digest(&items, rows, None).await.unwrap(), expected, "{rows}");
+    }
+    target.write(&mut *restore, "items", "3 c").await;
+    assert!(restore.digest(&items, 3, None).await.unwrap().is_some_and(|other| other != digest));
+    drop(restore);
+
+    target.sql("delete from items").await;
+    let mut restore = target.begin(RestoreConstraints::AtTheEnd).await;
+    assert_eq!(restore.digest(&items, 0, None).await.unwrap(), None, "there is nothing to compare");
+}
 
 #[tokio::test]
 async fn rows_go_into_an_empty_table_and_the_session_is_completed_with_them() {
