@@ -222,6 +222,18 @@ async fn a_call_for_another_public_address_is_refused() {
 }
 
 #[tokio::test]
+async fn a_deployment_below_a_path_is_called_there() {
+    let door = OpenDoor::below("/base/sync", keys(KEY), PeerMay::Pull).await;
+    let prod = peer(&door.url, keys(KEY));
+    prod.hello().await.expect("the signature covers the path as the caller sees it");
+    prod.export(&session(), &[]).await.expect("a body is signed, too");
+    assert_eq!(door.double.asked(), ["hello", "export 0", "exported"]);
+    // Another deployment at the same host has another path.
+    let elsewhere = OpenDoor::at(Some(&door.url), keys(KEY), PeerMay::Pull).await;
+    assert_eq!(refused(&elsewhere.url, KEY).await.code, FaultCode::PeerRefused);
+}
+
+#[tokio::test]
 async fn a_redirect_is_named_and_not_followed() {
     let (other, _other) =
         serve(Router::new().fallback(any(async || -> StatusCode { panic!("it was followed") })))

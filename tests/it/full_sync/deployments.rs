@@ -123,6 +123,10 @@ impl Deployments {
 
     /// A new session that this deployment drives.
     pub fn session(&self, direction: Direction, options: CopyOptions) -> NewSession {
+        Self::new_session(direction, options)
+    }
+
+    pub fn new_session(direction: Direction, options: CopyOptions) -> NewSession {
         NewSession {
             id: SessionId::from_random(random()),
             peer: "there".to_owned(),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::Router;
 use bytes::Bytes;
 use syncline::edge::http::guarded;
 use syncline::edge::http::peer::{PeerDoor, routes};
@@ -67,15 +68,28 @@ impl OpenDoor {
         Self::at(None, keys, may).await
     }
 
+    /// Opens a door behind a base path, which the server in front of it takes away.
+    pub async fn below(base: &str, keys: PeerKeys, may: PeerMay) -> Self {
+        Self::with(None, base, keys, may).await
+    }
+
     /// Opens a door with a public address.
     pub async fn at(home: Option<&str>, keys: PeerKeys, may: PeerMay) -> Self {
+        Self::with(home, "", keys, may).await
+    }
+
+    async fn with(home: Option<&str>, base: &str, keys: PeerKeys, may: PeerMay) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let url = format!("http://{}{base}", listener.local_addr().expect("an address"));
         let double = Arc::new(Double::default());
         let (own, store) = (Arc::clone(&double), Arc::clone(&double));
         let home = SignedHome::parse(home.unwrap_or(&url));
         let door = PeerDoor { keys, home, may, own, store };
         let routes = guarded(routes(Some(door)));
+        let routes = match base {
+            "" => routes,
+            base => Router::new().nest(base, routes),
+        };
         let server = tokio::spawn(async move {
             axum::serve(listener, routes).await.expect("the server runs");
         });

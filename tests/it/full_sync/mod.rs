@@ -9,6 +9,7 @@ mod doors;
 mod double;
 mod faults;
 mod kills;
+mod lambda;
 mod limits;
 mod many_tables;
 mod per_table;

@@ -110,6 +110,11 @@ impl Port {
         let url = format!("http://{}", listener.local_addr().expect("a bound address"));
         Self { url, listener }
     }
+
+    /// Serves routes on it.
+    pub fn serve(self, routes: axum::Router) -> JoinHandle<()> {
+        serve_on(self.listener, routes)
+    }
 }
 
 /// Serves routes on a free port.

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use syncline::demo::{Signer, random_key};
 
-use super::runtime_api::RuntimeApi;
+use super::runtime_api::{HttpAnswer, RuntimeApi};
 use crate::world::door::ADMIN_TOKEN;
 use crate::world::{Database, connect, fresh_database};
 
@@ -74,8 +74,13 @@ impl Function {
 
     /// Invokes it; the status and the JSON body of its answer.
     pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> (u16, Value) {
-        let (status, body) = self.api.invoke(event, deadline).await;
+        let HttpAnswer { status, headers: _, body } = self.api.invoke(event, deadline).await;
         (status, serde_json::from_slice(&body).expect("a JSON body"))
+    }
+
+    /// Invokes it; the whole answer.
+    pub async fn answer(&self, event: &Value, deadline: SystemTime) -> HttpAnswer {
+        self.api.invoke(event, deadline).await
     }
 
     /// Returns the function's stdout, which is complete for every answered invocation.

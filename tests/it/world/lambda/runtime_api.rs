@@ -71,8 +71,8 @@ impl RuntimeApi {
         timeout(PATIENCE, ready).await.expect("a function that asks for work");
     }
 
-    /// Hands the event to the next function that asks for work, and returns the HTTP status and
-    /// body that a Function URL's caller would get; 502 if the handler failed or panicked.
+    /// Hands the event to the next function that asks for work, and returns the HTTP answer
+    /// that a Function URL's caller would get; 502 if the handler failed or panicked.
     pub async fn invoke(&self, event: &Value, deadline: SystemTime) -> HttpAnswer {
         let (answer, answered) = oneshot::channel();
         self.events.add(event, deadline, answer);
@@ -87,8 +87,21 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// The HTTP status and body that a Function URL's caller would get.
-pub type HttpAnswer = (u16, Vec<u8>);
+/// The most bytes of an event, and of the envelope of an answer (facts/lambda.md).
+pub const LARGEST_PAYLOAD: usize = 6_291_556;
+
+/// The HTTP answer that a Function URL's caller would get.
+pub struct HttpAnswer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl HttpAnswer {
+    fn failed(status: u16, body: &[u8]) -> Self {
+        Self { status, headers: Vec::new(), body: body.to_vec() }
+    }
+}
 
 /// Reads the answer from the envelope that a function posts.
 fn http_answer(envelope: &Value) -> HttpAnswer {
@@ -98,7 +111,11 @@ fn http_answer(envelope: &Value) -> HttpAnswer {
         Some(true) => STANDARD.decode(body).expect("a body in base64"),
         _ => body.as_bytes().to_vec(),
     };
-    (status.try_into().expect("an HTTP status"), body)
+    let headers = envelope["headers"].as_object().into_iter().flatten();
+    let headers = headers
+        .map(|(name, value)| (name.clone(), value.as_str().expect("a header's text").to_owned()));
+    let status = status.try_into().expect("an HTTP status");
+    HttpAnswer { status, headers: headers.collect(), body }
 }
 
 struct Invocation {
@@ -186,6 +203,9 @@ async fn response(
     Path(id): Path<String>,
     body: Bytes,
 ) -> StatusCode {
+    if body.len() > LARGEST_PAYLOAD {
+        return events.answer(&id, HttpAnswer::failed(502, b"Function.ResponseSizeTooLarge"));
+    }
     let envelope = serde_json::from_slice(&body).expect("a function that posts JSON");
     events.answer(&id, http_answer(&envelope))
 }
@@ -195,5 +215,5 @@ async fn error(
     Path(id): Path<String>,
     body: Bytes,
 ) -> StatusCode {
-    events.answer(&id, (502, body.to_vec()))
+    events.answer(&id, HttpAnswer::failed(502, &body))
 }
