@@ -10,6 +10,17 @@ pub fn timestamp(instant: SystemTime) -> String {
     humantime::format_rfc3339_millis(instant).to_string()
 }
 
+/// The minute of an instant in UTC, as a person says it: with the day, unless that is today.
+pub fn minute(instant: SystemTime, now: SystemTime) -> String {
+    let text = timestamp(instant);
+    let (day_text, time) = text.split_at("2026-01-01".len());
+    let time: String = time.chars().skip(1).take("12:03".len()).collect();
+    match day_text == day(now) {
+        true => format!("{time} UTC"),
+        false => format!("{day_text} {time} UTC"),
+    }
+}
+
 /// The day of an instant, in UTC.
 pub fn day(instant: SystemTime) -> String {
     timestamp(instant).chars().take("2026-01-01".len()).collect()

@@ -2,7 +2,7 @@
 //! deployment the records, the spool and the database that rows go into.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -265,8 +265,20 @@ pub trait CopyStore: Send + Sync {
     /// Drops the spools of sessions that are over, or that nobody has touched for a day.
     async fn sweep(&self) -> Result<(), Fault>;
 
+    /// Records that a peer answered just now, or did not, and returns since when that is so.
+    async fn record_peer(&self, peer: &str, is_online: bool) -> Result<PeerRecord, Fault>;
+
     /// Remembers a nonce. Returns false if it was used before.
     async fn is_new(&self, nonce: &Nonce) -> Result<bool, Fault>;
+}
+
+/// The record of a peer, as this deployment has asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerRecord {
+    /// The time since which it answers, or does not.
+    pub since: SystemTime,
+    /// The last time that it answered.
+    pub last_seen: Option<SystemTime>,
 }
 
 /// The outcome of a claim.

@@ -26,7 +26,7 @@ use syncline::engine::model::signature::{Nonce, PeerKeys};
 use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{
     Beat, Claim, CopyStore, Deployment, Description, ExportTable, Finished, Hello, PartName,
-    PutPart, Standing,
+    PeerRecord, PutPart, Standing,
 };
 use tokio::task::JoinHandle;
 
@@ -288,6 +288,10 @@ impl CopyStore for Double {
     }
 
     async fn other_spools(&self, _: &SessionId) -> Result<u64, Fault> {
+        unreachable!("{UNUSED}")
+    }
+
+    async fn record_peer(&self, _: &str, _: bool) -> Result<PeerRecord, Fault> {
         unreachable!("{UNUSED}")
     }
 

@@ -22,6 +22,8 @@ const FILLED: &str = "\
 struct Two {
     both: Deployments,
     peer: Killable,
+    /// Added to SYNC_PEERS.
+    more_peers: String,
 }
 
 pub fn settings(database: &str) -> BTreeMap<String, String> {
@@ -38,14 +40,14 @@ impl Two {
     async fn with(schema: &str, more: &[(&str, &str)]) -> Self {
         let both = Deployments::with(schema).await;
         let peer = Killable::start(&settings(&both.there.database.url), more);
-        Self { both, peer }
+        Self { both, peer, more_peers: String::new() }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
         command.arg("full-sync").args(arguments).env_clear();
         command.envs(settings(&self.both.here.database.url));
-        command.env("SYNC_PEERS", format!("there={}", self.peer.url));
+        command.env("SYNC_PEERS", format!("there={}{}", self.peer.url, self.more_peers));
         command.env("APP_URL", "http://127.0.0.1:1");
         command.stdin(Stdio::null());
         command
@@ -84,6 +86,34 @@ async fn a_person_sees_the_peer_plans_pulls_and_pushes() {
     two.both.assert_equal(&["docs"]).await;
     let (_, list, _) = two.run(&["list"]).await;
     assert_eq!(list.lines().count(), 3, "{list}");
+}
+
+#[tokio::test]
+async fn peers_are_shown_with_the_time_since_which_they_answer_or_do_not() {
+    let mut two = Two::with(DOCS, &[]).await;
+    two.more_peers = ",elsewhere=http://127.0.0.1:1".to_owned();
+    let line = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}")).to_owned()
+    };
+    let (code, peers, errors) = two.run(&["peers"]).await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(line(&peers, "(here)").contains("local"), "{peers}");
+    assert!(line(&peers, "there").contains("online since "), "{peers}");
+    let offline = line(&peers, "elsewhere");
+    assert!(offline.contains("offline since ") && !offline.contains("last seen"), "{peers}");
+    let (_, first, _) = two.run(&["peers", "--json"]).await;
+    let first: Value = serde_json::from_str(&first).expect("a list");
+    assert_eq!((&first[0]["local"], &first[1]["state"]), (&true.into(), &"online".into()));
+    two.peer.stop();
+    let (_, second, _) = two.run(&["peers", "--json"]).await;
+    let second: Value = serde_json::from_str(&second).expect("a list");
+    assert_eq!(second[1]["state"], "offline", "{second}");
+    assert_eq!(second[1]["last_seen"], first[1]["last_seen"], "{second}");
+    assert!(second[1]["since"].as_str() > first[1]["since"].as_str(), "{second}");
+    assert_eq!(second[2]["since"], first[2]["since"], "it was offline all the time");
+    let (_, peers, _) = two.run(&["peers"]).await;
+    assert!(line(&peers, "there").contains("UTC, last seen "), "{peers}");
 }
 
 #[tokio::test]
@@ -226,4 +256,64 @@ async fn people_are_notified_once_of_a_failure_and_of_the_completion_by_the_driv
         assert!(told.contains(text) && !told.contains("secret"), "{told}");
     }
     assert!(there.arrived().is_empty(), "the side that answers notifies nobody");
+}
+
+const SHOP: &str = "\
+    create table businesses (id int primary key, name text);
+    create table orders (id int primary key, name text, created_at timestamptz)";
+
+const SHOP_ROWS: &str = "\
+    insert into businesses select n, 'b' || n from generate_series(1, 30) as n; \
+    insert into orders select n, 'o' || n, now() from generate_series(1, 30) as n";
+
+/// Leaves a session whose copy is here and whose rows are rejected, as often as the page names one.
+async fn interrupted(two: &Two) -> String {
+    two.both.here.sql("alter table businesses add constraint none check (id < 0) not valid").await;
+    two.both.there.sql("update businesses set name = name || '!'").await;
+    let (code, _, errors) = two.run(&["pull", "there"]).await;
+    assert!(code == 1 && errors.contains("syncline full-sync resume"), "{errors}");
+    two.both.here.sql("alter table businesses drop constraint none").await;
+    let (_, list, _) = two.run(&["list", "--json"]).await;
+    let sessions: Value = serde_json::from_str(&list).expect("a list");
+    sessions[0]["session"].as_str().expect("an id")[..8].to_owned()
+}
+
+/// The page's own session and peer stand for those of the test.
+#[tokio::test]
+async fn every_command_of_the_page_does_what_it_says() {
+    let mut two = Two::with(SHOP, &[]).await;
+    two.both.there.sql(SHOP_ROWS).await;
+    two.more_peers = format!(",head-office={}", two.peer.url);
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/full-sync.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let commands = page.lines().filter_map(|line| line.strip_prefix("syncline full-sync "));
+    let mut count = 0;
+    for command in commands {
+        let mut line = command.to_owned();
+        if line.contains("3f1b") {
+            line = line.replace("3f1b", &interrupted(&two).await);
+        }
+        let script = format!("\"$0\" full-sync {line}");
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_syncline")]);
+        let variables = two.command(&[]);
+        let set = variables.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let output = shell.env_clear().envs(set).stdin(Stdio::null()).output().await;
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{line}: {output:?}");
+        count += 1;
+    }
+    assert!(count >= 13, "{count} commands");
+    let (_, list, _) = two.run(&["list", "--json"]).await;
+    let sessions: Value = serde_json::from_str(&list).expect("a list");
+    let states = |state: &str| {
+        let sessions = sessions.as_array().expect("a list").iter();
+        sessions.filter(|session| session["state"] == state).count()
+    };
+    assert_eq!(
+        (states("cancelled"), states("interrupted"), states("running")),
+        (1, 0, 0),
+        "{list}"
+    );
+    two.both.assert_equal(&["businesses", "orders"]).await;
 }

@@ -57,6 +57,13 @@ impl Killable {
     }
 }
 
+impl Killable {
+    /// Ends it as a crash does.
+    pub fn stop(&self) {
+        end(self.process.lock().expect("no holder panics").take());
+    }
+}
+
 impl Drop for Killable {
     fn drop(&mut self) {
         end(self.process.get_mut().expect("no holder panics").take());

@@ -3,7 +3,7 @@
 //!
 //! - `store`: the port of sessions and spool, each method one transaction
 //! - `sessions`: the sessions and their leases; `spool`: the parts and the manifest; `nonces`: the
-//!   signed calls that were accepted
+//!   signed calls that were accepted; `peers`: since when each peer answers
 //! - `restore`: the transaction that writes a copy; `lacking_parents`: its rows that point to rows
 //!   which come later; `digest`: the digest of a table's rows
 //! - `records`: the batches of a session that goes record by record
@@ -11,6 +11,7 @@
 mod digest;
 mod lacking_parents;
 mod nonces;
+mod peers;
 mod records;
 mod restore;
 mod sessions;

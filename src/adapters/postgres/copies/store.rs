@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{nonces, records, sessions, spool};
+use super::{nonces, peers, records, sessions, spool};
 use crate::adapters::postgres::connection::pool::Pool;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql::row::Row;
@@ -24,7 +24,7 @@ use crate::engine::model::session::{
     Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionState,
 };
 use crate::engine::model::signature::Nonce;
-use crate::jobs::full_sync::ports::{Beat, Claim, CopyStore, PartName, PutPart};
+use crate::jobs::full_sync::ports::{Beat, Claim, CopyStore, PartName, PeerRecord, PutPart};
 
 /// The database of a deployment, as full syncs know it.
 pub struct PostgresCopies {
@@ -274,6 +274,17 @@ impl CopyStore for PostgresCopies {
             swept => swept.map(drop),
         };
         call.end(swept)
+    }
+
+    async fn record_peer(&self, peer: &str, is_online: bool) -> Result<PeerRecord, Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        let recorded = async {
+            tables::prepare(&call, &self.schema).await?;
+            let recording = peers::recording(&self.schema, peer, is_online);
+            call.run_all(Purpose::Write, [recording]).await
+        };
+        let recorded = recorded.await;
+        call.end(recorded.map(|[rows]| peers::record(&rows[0])))
     }
 
     async fn is_new(&self, nonce: &Nonce) -> Result<bool, Fault> {

@@ -42,6 +42,11 @@ pub fn notices_key(pipeline: &str) -> String {
     format!("notified:{pipeline}")
 }
 
+/// The key of the record of a peer.
+pub fn peer_key(name: &str) -> String {
+    format!("peer:{name}")
+}
+
 /// Returns the tables of a pipeline whose deletes were applied, by the keys of their records.
 pub fn tables_with_deletes_done(pipeline: &str, keys: &BTreeSet<String>) -> BTreeSet<TableName> {
     let prefix = deletes_key(pipeline, "");

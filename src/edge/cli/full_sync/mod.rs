@@ -1,9 +1,10 @@
 //! `syncline full-sync`: copies all tables from a peer, or to one.
 //!
 //! - `start`: plans, begins and goes on with a session; `bars`: the progress of one at a terminal
-//! - `records`: the sessions of this deployment, and the peers, as text and as JSON
+//! - `records`: the sessions of this deployment; `peers`: the others, and since when each answers
 
 mod bars;
+mod peers;
 mod records;
 mod start;
 
@@ -28,7 +29,7 @@ pub struct FullSyncArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Shows the peers, and whether they are online
+    /// Shows the peers, whether each is online, and since when
     Peers(JsonArgument),
     /// Shows what would be copied and what is in the way; changes nothing
     Plan(PlanArguments),
@@ -120,7 +121,7 @@ pub async fn full_sync(arguments: &FullSyncArguments) -> Exit {
 async fn command(app: &App, command: &Command) -> Result<Exit, Fault> {
     let own = app.own_deployment()?;
     match command {
-        Command::Peers(arguments) => records::peers(app, arguments.json).await,
+        Command::Peers(arguments) => peers::peers(app, arguments.json).await,
         Command::Plan(PlanArguments { direction, start }) => {
             let direction = match direction {
                 DirectionArgument::Pull => Direction::Pull,

@@ -1,6 +1,6 @@
-//! The sessions of this deployment and its peers, as text and as JSON.
+//! The sessions of this deployment, as text and as JSON.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::edge::cli::terminal::output::{self, Exit};
 use crate::edge::full_sync::object;
@@ -8,42 +8,6 @@ use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::session::{RefusedRow, Restored, Session, SessionState};
 use crate::jobs::full_sync::OwnDeployment;
-use crate::jobs::full_sync::ports::Deployment;
-use crate::wiring::App;
-
-/// Prints the peers, and whether each answers.
-pub async fn peers(app: &App, json: bool) -> Result<Exit, Fault> {
-    let own = app.own_deployment()?.hello().await?;
-    let mut rows = Vec::new();
-    let mut objects = Vec::new();
-    for peer in app.peers() {
-        let hello = app.peer(peer.name())?.hello().await;
-        let (state, version) = match &hello {
-            Ok(hello) if hello.database == own.database => ("local", hello.version.clone()),
-            Ok(hello) => ("online", hello.version.clone()),
-            Err(_) => ("offline", String::new()),
-        };
-        let error = hello.as_ref().err().map(|fault| fault.message.clone());
-        objects.push(json!({
-            "name": peer.name(), "url": peer.url(), "state": state, "version": version,
-            "may": hello.as_ref().ok().map(|hello| &hello.may), "error": error,
-        }));
-        let may = hello.as_ref().map(|hello| {
-            let names: Vec<&str> = hello.may.iter().map(|direction| direction.name()).collect();
-            names.join(", ")
-        });
-        let may = may.unwrap_or_else(|fault| fault.message.clone());
-        rows.push([peer.name().to_owned(), peer.url().to_string(), state.to_owned(), version, may]);
-    }
-    match json {
-        true => output::print_json(&Value::Array(objects)),
-        false if rows.is_empty() => {
-            println!("There is no peer: set SYNC_PEERS='name=https://sync.example.com'.");
-        }
-        false => print!("{}", output::columns(["peer", "url", "state", "version", "may"], rows)),
-    }
-    Ok(Exit::Done)
-}
 
 /// Prints the sessions, the newest first.
 pub async fn list(own: &OwnDeployment, json: bool) -> Result<Exit, Fault> {
