@@ -111,6 +111,43 @@ async fn calls_of_a_session_that_is_over_are_answered_with_its_end() {
     }
 }
 
+/// 1. A constraint that waits for the end of the transaction is broken, and names no row.
+/// 2. So all is written once more, with the constraint checked at once.
+/// 3. That attempt is held in its middle, and the progress is the second attempt's alone.
+#[tokio::test]
+async fn a_second_attempt_of_a_restore_shows_its_own_progress() {
+    let schema = "\
+        create table docs (id int primary key, body text, tag int unique deferrable initially deferred);
+        create table more (id int primary key, body text)";
+    let mut both = Deployments::with(schema).await;
+    let more = FILLED.replace("into docs", "into more");
+    both.there.sql(&format!("{FILLED}; update docs set tag = id; {more}")).await;
+    both.here.sql("insert into docs values (1000, '', 7)").await;
+    let proxy = both.here.put_behind_proxy().await;
+    let session =
+        both.session(Direction::Pull, CopyOptions { compress: false, ..CopyOptions::default() });
+    proxy.after(Way::ToServer, 5_500_000, Act::Hold);
+    let watch = async {
+        proxy.holds().await;
+        let known = async || both.here.own.session(&session.id).await.expect("it is known");
+        let before = known().await.updated_at;
+        while known().await.updated_at == before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let progress = known().await.progress;
+        proxy.resume();
+        progress
+    };
+    let both_ends = async { tokio::join!(both.drive(&session), watch) };
+    let (driven, progress) =
+        tokio::time::timeout(PATIENCE, both_ends).await.expect("the second attempt is held");
+    assert!(
+        progress.bytes_total > 2_000_000 && progress.bytes < progress.bytes_total,
+        "{progress:?}"
+    );
+    assert_eq!(driven.expect_err("a row is refused").code, FaultCode::RowsRefused);
+}
+
 /// The faults of all calls about a session that a peer can make.
 async fn faults(doors: &Doors, session: &NewSession) -> Vec<Option<FaultCode>> {
     let (id, peer) = (&session.id, Doors::peer(&doors.here_url));

@@ -32,7 +32,7 @@ use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::Manifest;
-use crate::engine::model::session::{CopyOptions, Phase, Restored};
+use crate::engine::model::session::{CopyOptions, Phase, Progress, Restored};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
@@ -71,7 +71,6 @@ impl CopyRestore<'_> {
             true => self.unsaved(&shapes),
             false => vec![&shapes[..]],
         };
-        self.work.enter(Phase::Restore, self.manifest.bytes(), self.manifest.rows());
         let mut restored = self.saved.clone();
         let pace = self.pace().await?;
         for (number, group) in groups.iter().enumerate() {
@@ -140,6 +139,7 @@ impl CopyRestore<'_> {
         restored: Restored,
         extent: Extent,
     ) -> Result<Restored, Fault> {
+        self.work.follow(Phase::Restore, self.progress_before(shapes));
         let written = async {
             let transaction = self.begin(shapes, constraints).await?;
             let reader = FrameReader::new(self.store, &self.work.held.session, self.manifest);
@@ -156,6 +156,18 @@ impl CopyRestore<'_> {
         let steps = sequences::plan(&self.manifest.sequences, &own).steps;
         transaction.commit(&self.work.held, &steps, &restored, extent).await?;
         Ok(restored)
+    }
+
+    /// The progress at the start of a transaction of these tables: those before them are written.
+    fn progress_before(&self, shapes: &[Shape]) -> Progress {
+        let first = shapes.first().map(|shape| &shape.table);
+        let tables = self.manifest.tables.iter();
+        let first = tables.take_while(|table| Some(&table.table) != first).count();
+        let before = self.manifest.frames.iter().filter(|frame| frame.table < first);
+        let (bytes, rows) =
+            before.fold((0, 0), |(bytes, rows), frame| (bytes + frame.bytes, rows + frame.rows));
+        let (bytes_total, rows_total) = (self.manifest.bytes(), self.manifest.rows());
+        Progress { bytes, bytes_total, rows, rows_total, speed: 0 }
     }
 
     /// Writes all rows and checks them, and adds their counts.

@@ -82,15 +82,6 @@ impl Passes<'_> {
         Ok(())
     }
 
-    /// The frames of the tables that may differ.
-    fn frames(&self) -> Vec<usize> {
-        let is_here = |number: &usize| {
-            let table = &self.manifest.tables[self.manifest.frames[*number].table].table;
-            self.shapes.iter().any(|shape| shape.table == *table) && !self.equal.contains(table)
-        };
-        (0..self.manifest.frames.len()).filter(is_here).collect()
-    }
-
     /// Applies frames until no row waits that could go in.
     pub async fn until_all_are_in(&mut self) -> Result<(Counts, RefusedRows), Fault> {
         let manifest = self.manifest;
@@ -146,7 +137,7 @@ impl Passes<'_> {
         };
         for (place, number) in frames.iter().enumerate() {
             let page = next.take().expect("a frame was read before");
-            let shape = self.shape(*number);
+            let shape = self.shape_of(*number).expect("its frames alone are applied").clone();
             let written = self.transaction.page(&shape, &page, lack);
             let (written, read) = match frames.get(place + 1) {
                 Some(following) => {
@@ -177,16 +168,14 @@ impl Passes<'_> {
     /// have not been written.
     pub async fn verify(&mut self) -> Result<u64, Fault> {
         let manifest = self.manifest;
-        self.work.enter(Phase::Verify, manifest.bytes(), manifest.rows());
-        let frames = self.frames();
+        let numbers = self.frames();
+        let frames = || numbers.iter().map(|number| &manifest.frames[*number]);
+        let bytes = frames().map(|frame| frame.bytes).sum();
+        self.work.enter(Phase::Verify, bytes, frames().map(|frame| frame.rows).sum());
         let equal = self.equal.iter().flat_map(|table| manifest.frames_of(table));
-        let (mut bytes, mut compared) = (0, 0);
-        for frame in equal {
-            (bytes, compared) = (bytes + frame.bytes, compared + frame.rows);
-        }
-        self.work.advance(bytes, compared);
+        let mut compared = equal.map(|frame| frame.rows).sum();
         let mut differing = BTreeMap::new();
-        let outcome = self.pass(&frames, LackingParents::Wait, true, |table, tally| {
+        let outcome = self.pass(&numbers, LackingParents::Wait, true, |table, tally| {
             compared += tally.unchanged;
             let differ = tally.inserted + tally.updated + tally.rejected;
             if differ > 0 {
@@ -200,11 +189,18 @@ impl Passes<'_> {
         }
     }
 
-    fn shape(&self, frame: usize) -> Shape {
-        let manifest = self.manifest;
-        let table = &manifest.tables[manifest.frames[frame].table].table;
-        let shape = self.shapes.iter().find(|shape| shape.table == *table);
-        shape.expect("frames are of the tables of this transaction").clone()
+    /// The frames of this transaction's tables, without those that are equal already.
+    fn frames(&self) -> Vec<usize> {
+        let may_differ = |number: &usize| {
+            let shape = self.shape_of(*number);
+            shape.is_some_and(|shape| !self.equal.contains(&shape.table))
+        };
+        (0..self.manifest.frames.len()).filter(may_differ).collect()
+    }
+
+    fn shape_of(&self, frame: usize) -> Option<&Shape> {
+        let table = &self.manifest.tables[self.manifest.frames[frame].table].table;
+        self.shapes.iter().find(|shape| shape.table == *table)
     }
 }
 
