@@ -125,10 +125,13 @@ async fn tables_that_differ_are_named_before_a_row_is_read() {
     both.here
         .sql("alter table orders drop column note; alter table folders alter name type varchar(5)")
         .await;
+    both.there.sql("create table extra (id int primary key)").await;
     let session = both.session(Direction::Pull, CopyOptions::default());
     let fault = both.drive(&session).await.expect_err("the tables differ");
     assert_eq!(fault.code, FaultCode::PlanProblem);
-    for word in ["public.orders: the column note", "public.folders: the column name"] {
+    for word in
+        ["public.orders: the column note", "public.folders: the column name", "public.extra"]
+    {
         assert!(fault.message.contains(word), "{}", fault.message);
     }
     let parts = "select coalesce(to_regclass('full_sync_parts')::text, 'none')";

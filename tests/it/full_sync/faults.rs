@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
+use syncline::engine::model::manifest::Sha;
 use syncline::engine::model::session::{CopyOptions, Direction, NewSession, Role, SessionState};
 use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::FullSync;
@@ -131,6 +132,30 @@ async fn a_part_may_come_twice_and_no_other_bytes_take_its_place() {
     assert_eq!(late.code, FaultCode::BadCopy);
     let standing = both.there.own.standing(&session.id).await.expect("it is known");
     assert_eq!((standing.parts, standing.export.as_deref()), (vec![0, 1], Some("e")));
+}
+
+#[tokio::test]
+async fn another_manifest_under_the_same_session_takes_no_part_of_the_first() {
+    let both = filled().await;
+    both.here.sql("alter table docs add constraint none check (id < 0)").await;
+    let session = both.session(Direction::Pull, uncompressed());
+    both.drive(&session).await.expect_err("every row is refused");
+    both.here.sql("alter table docs drop constraint none").await;
+    let (own, id) = (&both.here.own, &session.id);
+    let first = own.manifest(id).await.expect("it is here");
+    let known = own.session(id).await.expect("it is known");
+    let export = known.export.expect("an export");
+    let other = String::from_utf8_lossy(&first).replace(&export, &"0".repeat(32));
+    own.put_manifest(id, &other.clone().into()).await.expect("it is read");
+    assert_eq!(own.standing(id).await.expect("it is known").parts, Vec::<u32>::new());
+    for manifest in [&first[..], other.as_bytes()] {
+        let fault = own.restore(id, &Sha::of(manifest), &Budget::UNLIMITED).await;
+        let fault = fault.expect_err("the parts are gone");
+        assert_eq!(fault.code, FaultCode::CopyLost, "{fault}");
+    }
+    let fault = both.drive(&session).await.expect_err("an export that was replaced stays so");
+    assert_eq!(fault.code, FaultCode::LeaseLost, "{fault}");
+    assert!(both.here.rows("docs").await.starts_with("0 "));
 }
 
 #[tokio::test]

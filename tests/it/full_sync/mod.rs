@@ -11,6 +11,7 @@ mod faults;
 mod kills;
 mod lambda;
 mod limits;
+mod lost_answers;
 mod many_tables;
 mod per_table;
 mod records;

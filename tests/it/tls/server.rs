@@ -79,9 +79,9 @@ pub fn tls_server() -> &'static TlsServer {
         let hba = hba.map(str::to_owned).to_vec();
         let options = ClusterOptions { tls: Some(tls), hba, ..options() };
         let cluster = Cluster::start(&options).expect("Postgres starts with TLS");
-        let name = format!("syncline-ca-{}-{}.pem", std::process::id(), cluster.port());
-        let file = std::env::temp_dir().join(name);
-        std::fs::write(&file, &authority.pem).expect("the temporary directory takes a file");
+        // The file goes with the server, even if the process is killed.
+        let file = cluster.data_dir().join("syncline-ca.pem");
+        std::fs::write(&file, &authority.pem).expect("the server's folder takes a file");
         TlsServer { cluster, authority, file }
     })
 }
