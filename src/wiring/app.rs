@@ -17,7 +17,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::history::Allowance;
 use crate::engine::model::meter::Meter;
-use crate::engine::model::peer::{Peer, PeerMay};
+use crate::engine::model::peer::Peer;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
@@ -60,8 +60,6 @@ pub struct App {
     pub next_key: Option<SecretText>,
     /// The keys that calls between deployments are signed with.
     pub peer_keys: Option<PeerKeys>,
-    /// The directions in which peers may copy.
-    pub peer_may: PeerMay,
     peers: Vec<PeerDeployment>,
     own_deployment: Option<OwnDeployment>,
 }
@@ -150,7 +148,6 @@ impl App {
             peers: full_sync::join(&peers),
             own_deployment: full_sync::own(&peers, &state_schema, notifier),
             peer_keys: peers.keys,
-            peer_may: peers.may,
         }
     }
 

@@ -34,7 +34,7 @@ pub fn own(
         restore: copies,
         clock: Arc::new(SystemClock),
         notifier,
-        may: set.may.directions().to_vec(),
+        may: set.may,
         random,
         size_limit: set.size_limit,
     })

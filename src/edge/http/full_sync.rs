@@ -7,10 +7,9 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::answer::Answer;
 use super::auth::Caller;
@@ -67,55 +66,38 @@ struct Options {
     per_table: bool,
 }
 
-/// Shows the sessions, the newest first, or the one that the query names.
-pub async fn show(
+/// Handles a call of a person, or of QStash for the next slice of a session.
+pub async fn full_sync(
     State(door): State<Arc<Door>>,
     Query(query): Query<SessionQuery>,
     call: Call,
 ) -> Response {
-    if door.keys.person(&call).is_err() {
-        return Answer::unauthorized();
-    }
-    let shown = read(&door.app, query.session.as_deref()).await;
-    shown.map(|shown| Json(shown).into_response()).unwrap_or_else(|fault| refused(&door, &fault))
+    let caller = match call.method {
+        http::Method::POST => door.keys.signed_or_person(&call),
+        _ => door.keys.person(&call).map(|()| Caller::Person),
+    };
+    let Ok(caller) = caller else { return Answer::unauthorized() };
+    let answered = match (&call.method, caller) {
+        (&http::Method::POST, Caller::Queue) => continue_session(&door.app, &call).await,
+        (&http::Method::POST, Caller::Person) => begin(&door, &call).await,
+        (&http::Method::DELETE, _) => end(&door.app, query.session, &call).await,
+        _ => show(&door.app, query.session.as_deref()).await,
+    };
+    answered.unwrap_or_else(|fault| Answer::fault(&fault, &door.app.new_run()))
 }
 
-/// Starts or resumes a session for a person; goes on with one for QStash.
-pub async fn drive(State(door): State<Arc<Door>>, call: Call) -> Response {
-    let Ok(caller) = door.keys.signed_or_person(&call) else { return Answer::unauthorized() };
-    let driven = match caller {
-        Caller::Queue => continue_session(&door.app, &call).await,
-        Caller::Person => begin(&door, &call).await,
+/// Shows the sessions, the newest first, or the one that the query names.
+async fn show(app: &App, session: Option<&str>) -> Result<Response, Fault> {
+    let own = app.own_deployment()?;
+    let shown = match session {
+        Some(text) => object(&own.session(&session_id(text)?).await?),
+        None => own.sessions().await?.iter().map(object).collect(),
     };
-    driven.unwrap_or_else(|fault| refused(&door, &fault))
+    Ok(Json(shown).into_response())
 }
 
 /// Ends a session on both sides.
-pub async fn cancel(
-    State(door): State<Arc<Door>>,
-    Query(query): Query<SessionQuery>,
-    call: Call,
-) -> Response {
-    if door.keys.person(&call).is_err() {
-        return Answer::unauthorized();
-    }
-    let ended = end(&door.app, query.session, &call).await;
-    ended.map(|ended| Json(ended).into_response()).unwrap_or_else(|fault| refused(&door, &fault))
-}
-
-fn refused(door: &Door, fault: &Fault) -> Response {
-    Answer::fault(fault, &door.app.new_run())
-}
-
-async fn read(app: &App, session: Option<&str>) -> Result<Value, Fault> {
-    let own = app.own_deployment()?;
-    match session {
-        Some(text) => Ok(object(&own.session(&session_id(text)?).await?)),
-        None => Ok(own.sessions().await?.iter().map(object).collect()),
-    }
-}
-
-async fn end(app: &App, query: Option<String>, call: &Call) -> Result<Value, Fault> {
+async fn end(app: &App, query: Option<String>, call: &Call) -> Result<Response, Fault> {
     let own = app.own_deployment()?;
     let text = match query {
         Some(text) => text,
@@ -129,7 +111,7 @@ async fn end(app: &App, query: Option<String>, call: &Call) -> Result<Value, Fau
             FullSync { own, peer, session: &session }.cancel().await?;
         }
     }
-    Ok(object(&own.session(&session.id).await?))
+    Ok(Json(object(&own.session(&session.id).await?)).into_response())
 }
 
 /// Begins or resumes a session. Under Lambda the answer comes after a slice, since Lambda freezes

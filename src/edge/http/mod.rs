@@ -58,7 +58,7 @@ pub fn router(app: App) -> Result<Router, BadCredential> {
         .route(SCHEDULE_PATH, get(schedule::schedule).post(schedule::schedule))
         .route(
             FULL_SYNC_PATH,
-            get(full_sync::show).post(full_sync::drive).delete(full_sync::cancel),
+            get(full_sync::full_sync).post(full_sync::full_sync).delete(full_sync::full_sync),
         )
         .route_layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .route(FAILURE_PATH, post(failure::failure))

@@ -22,11 +22,11 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
 use crate::engine::model::page::Page;
+use crate::engine::model::peer::PeerMay;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BATCH_BYTES, BatchAddress, BatchAnswer, RecordsEnd};
 use crate::engine::model::session::{
-    Direction, Held, Method, NewSession, Phase, Restored, Role, Session, SessionError, SessionId,
-    SessionState,
+    Held, Method, NewSession, Phase, Restored, Role, Session, SessionError, SessionId, SessionState,
 };
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
@@ -56,7 +56,7 @@ pub struct OwnDeployment {
     /// Notifies people of ends, if anybody wants to know them.
     pub notifier: Option<Arc<dyn Notifier>>,
     /// The directions in which peers may copy.
-    pub may: Vec<Direction>,
+    pub may: PeerMay,
     /// Makes random bits.
     pub random: fn() -> [u8; 16],
     /// The bytes that the database may have, if they are limited.
@@ -176,7 +176,7 @@ impl Deployment for OwnDeployment {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             database: facts.identity,
-            may: self.may.clone(),
+            may: self.may.directions().to_vec(),
         })
     }
 

@@ -11,6 +11,7 @@ use syncline::engine::model::budget::Budget;
 use syncline::engine::model::database::DatabaseUrl;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::meter::Meter;
+use syncline::engine::model::peer::PeerMay;
 use syncline::engine::model::session::{
     CopyOptions, Direction, Method, NewSession, Restored, Role, SessionId,
 };
@@ -65,7 +66,7 @@ fn own(url: &str) -> OwnDeployment {
         restore: copies,
         clock: Arc::new(SystemClock),
         notifier: None,
-        may: vec![Direction::Pull, Direction::Push],
+        may: PeerMay::Both,
         random,
         size_limit: None,
     }

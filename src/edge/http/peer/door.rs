@@ -28,6 +28,6 @@ impl PeerDoor {
         let own = app.own_deployment().ok()?.clone();
         let home = app.url.as_deref().and_then(SignedHome::parse);
         let store = Arc::clone(&own.store);
-        Some(Self { keys, home, may: app.peer_may, own: Arc::new(own), store })
+        Some(Self { keys, home, may: own.may, own: Arc::new(own), store })
     }
 }
