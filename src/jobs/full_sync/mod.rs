@@ -9,7 +9,6 @@
 //! - `notices`: what people are notified of
 //! - `condition`: what a condition on rows may be made of
 //! - `work`: the lease of whoever works at a session, and the record of progress
-//! - `peer_status`: since when a peer answers
 //! - `ports`: the outsides
 
 mod condition;
@@ -21,7 +20,6 @@ mod export;
 mod frames;
 mod notices;
 mod own_deployment;
-mod peer_status;
 mod plan;
 pub mod ports;
 mod records;
@@ -31,5 +29,4 @@ mod work;
 
 pub use drive::{Driven, FullSync};
 pub use own_deployment::OwnDeployment;
-pub use peer_status::PeerStatus;
 pub use plan::CopyPlan;

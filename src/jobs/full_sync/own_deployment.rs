@@ -13,7 +13,7 @@ use super::frames;
 use super::plan;
 use super::ports::{
     Batch, CopyStore, Deployment, Description, ExportTable, Extent, Finished, Hello, PartName,
-    PutPart, RestoreConstraints, RestoreSide, Standing,
+    PeerStatus, PutPart, RestoreConstraints, RestoreSide, Standing,
 };
 use super::restore::CopyRestore;
 use super::work::{Work, no_session, over};
@@ -94,6 +94,13 @@ impl OwnDeployment {
                 .to_owned(),
         };
         self.store.record_loss(session, &error).await
+    }
+
+    /// Asks a peer of this name for its status, and records whether it answers.
+    pub async fn ask(&self, name: &str, peer: &dyn Deployment) -> Result<PeerStatus, Fault> {
+        let hello = peer.hello().await;
+        let record = self.store.record_peer(name, hello.is_ok()).await?;
+        Ok(PeerStatus { hello, record })
     }
 
     /// Interrupts all sessions, and drops the spools of those that are over or forgotten. Returns

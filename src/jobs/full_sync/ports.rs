@@ -281,6 +281,15 @@ pub struct PeerRecord {
     pub last_seen: Option<SystemTime>,
 }
 
+/// The status of a peer.
+#[derive(Debug)]
+pub struct PeerStatus {
+    /// Its word about itself, or the reason why there is none.
+    pub hello: Result<Hello, Fault>,
+    /// The time since which it answers, or does not.
+    pub record: PeerRecord,
+}
+
 /// The outcome of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {

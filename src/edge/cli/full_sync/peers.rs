@@ -10,8 +10,7 @@ use crate::edge::text::{minute, timestamp};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::peer::Peer;
 use crate::engine::model::session::Direction;
-use crate::jobs::full_sync::PeerStatus;
-use crate::jobs::full_sync::ports::{Deployment, Hello};
+use crate::jobs::full_sync::ports::{Deployment, Hello, PeerStatus};
 use crate::wiring::App;
 
 /// Prints this deployment and its peers, and since when each answers or does not.
@@ -20,7 +19,7 @@ pub async fn peers(app: &App, json: bool) -> Result<Exit, Fault> {
     let hello = own.hello().await?;
     let ask = async |peer: &Peer| {
         let deployment = app.peer(peer.name())?;
-        PeerStatus::ask(own, peer.name(), deployment).await
+        own.ask(peer.name(), deployment).await
     };
     let statuses = try_join_all(app.peers().map(ask)).await?;
     let is_local = |status: &PeerStatus| {

@@ -14,9 +14,9 @@ use syncline::engine::model::peer::{PeerMay, SignedHome};
 use syncline::engine::model::session::{CopyOptions, Direction, Restored};
 use syncline::jobs::full_sync::{Driven, FullSync};
 
-use super::deployments::Deployments;
-use super::doors::Doors;
-use super::double::{KEY, keys};
+use crate::full_sync::deployments::Deployments;
+use crate::full_sync::doors::Doors;
+use crate::full_sync::double::{KEY, keys};
 use crate::world::door::Port;
 
 /// The number of answers to each method and address.

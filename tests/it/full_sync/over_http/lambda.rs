@@ -12,9 +12,9 @@ use syncline::jobs::full_sync::ports::Deployment as _;
 use syncline::jobs::full_sync::{Driven, FullSync};
 use tokio_postgres::Client;
 
-use super::deployments::{Deployed, Deployments};
-use super::doors::Doors;
-use super::double::KEY;
+use crate::full_sync::deployments::{Deployed, Deployments};
+use crate::full_sync::doors::Doors;
+use crate::full_sync::double::KEY;
 use crate::world::connect;
 use crate::world::door::Port;
 use crate::world::lambda::function::Function;

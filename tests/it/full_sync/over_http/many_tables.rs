@@ -6,8 +6,8 @@ use syncline::engine::model::session::{CopyOptions, Direction};
 use syncline::jobs::full_sync::FullSync;
 use syncline::jobs::full_sync::ports::Deployment;
 
-use super::deployments::Deployments;
-use super::doors::Doors;
+use crate::full_sync::deployments::Deployments;
+use crate::full_sync::doors::Doors;
 
 /// The bytes of a body that Lambda takes.
 const LIMIT: usize = 6 << 20;
