@@ -40,8 +40,13 @@ impl Pace {
             sessions.into_iter().filter(|session| session.state == SessionState::Completed);
         let time = |session: &Session| {
             let millis = phases.iter().filter_map(|phase| session.phase_millis.get(phase)).sum();
-            let amount =
-                Amount { rows: session.progress.rows_total, bytes: session.progress.bytes_total };
+            // Progress is recorded each second: of a phase that was quicker it says nothing.
+            let saved = session.restored.iter().flat_map(|restored| restored.tables.values());
+            let rows: u64 = saved.map(|table| table.rows()).sum();
+            let amount = Amount {
+                rows: rows.max(session.progress.rows_total),
+                bytes: session.progress.bytes_total,
+            };
             (amount, Duration::from_millis(millis))
         };
         Self(completed.map(time).filter(|(_, time)| !time.is_zero()).collect())
@@ -70,7 +75,8 @@ fn scaled(time: Duration, measured: Amount, copy: Amount) -> Option<Duration> {
         copy if copy > measured.saturating_mul(SMALLEST_SHARE) => None,
         copy => Some((copy as f64 / measured as f64).max(1.0)),
     };
-    let (rows, bytes) = (ratio(measured.rows, copy.rows)?, ratio(measured.bytes, copy.bytes)?);
+    let rows = ratio(measured.rows, copy.rows)?;
+    let bytes = if measured.bytes == 0 { 1.0 } else { ratio(measured.bytes, copy.bytes)? };
     Some(time.mul_f64(rows.max(bytes)))
 }
 

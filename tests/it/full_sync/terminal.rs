@@ -73,11 +73,15 @@ async fn a_person_sees_the_peer_plans_pulls_and_pushes() {
     assert!(code == 0 && peers.contains("there") && peers.contains("online"), "{peers}");
     let (code, plan, _) = two.run(&["plan", "pull", "there"]).await;
     assert!(code == 0 && plan.contains("public.docs"), "{plan}");
+    assert!(plan.contains("How long that takes is unknown"), "{plan}");
     let (code, out, errors) = two.run(&["pull", "there", "--verify"]).await;
     assert_eq!(code, 0, "{out}{errors}");
     assert!(out.contains("300 rows are saved."), "{out}");
     assert!(out.contains("300 rows were compared after the write and are equal."), "{out}");
     two.both.assert_equal(&["docs"]).await;
+    two.both.there.sql("analyze docs").await;
+    let (code, plan, _) = two.run(&["plan", "pull", "there"]).await;
+    assert!(code == 0 && plan.contains("as the last time"), "{plan}");
     two.both.here.sql("update docs set body = 'new' where id = 7").await;
     let (code, out, errors) = two.run(&["push", "there", "--json"]).await;
     assert_eq!(code, 0, "{errors}");
