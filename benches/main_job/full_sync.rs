@@ -30,7 +30,7 @@ const SMALL: &str = "delete from orders; \
 /// The time of a trip between two deployments that are far from each other.
 const TRIP: Duration = Duration::from_millis(30);
 
-/// The demands: see the text in `docs/benchmarks.md`.
+/// The demands: times the floor, times the first copy, seconds, MiB, and sizes.
 const MOST_NEAR: f64 = 1.5;
 const MOST_FAR: f64 = 1.3;
 const MOST_OF_REPEATED: f64 = 0.6;

@@ -1,6 +1,6 @@
 //! The passes over the frames of some tables, in one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::model::fault::{Fault, Step};
@@ -34,8 +34,6 @@ pub struct Passes<'a> {
     pub transaction: Box<dyn Restore>,
     /// The copy.
     pub reader: FrameReader<'a>,
-    /// The tables that have the rows of the copy already, and no others.
-    pub equal: BTreeSet<TableName>,
 }
 
 /// The rows that are refused.
@@ -64,22 +62,32 @@ struct PassOutcome {
 pub type Counts = BTreeMap<TableName, RestoredTable>;
 
 impl Passes<'_> {
-    /// Finds the tables whose rows are those of the copy, and no others. Their frames need not be
-    /// read: to print a table's rows is much faster than to compare them one by one with others.
-    pub async fn find_equal_tables(&mut self, left: Option<Duration>) -> Result<(), Fault> {
+    /// Says whether all tables have the rows of the copy already, and no others. To print a table's
+    /// rows is much faster than to compare them one by one.
+    ///
+    /// If one table differs, the frames of all are applied: rows that are written may change others
+    /// by cascades and triggers.
+    pub async fn are_equal(&mut self, left: Option<Duration>) -> Result<bool, Fault> {
         for shape in self.shapes {
-            let frames = self.manifest.frames_of(&shape.table);
-            let (mut digest, mut bytes, mut rows) = (RowsDigest::default(), 0, 0);
-            for frame in frames {
+            let (mut digest, mut rows) = (RowsDigest::default(), 0);
+            for frame in self.manifest.frames_of(&shape.table) {
                 digest.add(frame.digest);
-                (bytes, rows) = (bytes + frame.bytes, rows + frame.rows);
+                rows += frame.rows;
             }
-            if self.transaction.digest(shape, rows, left).await? == Some(digest) {
-                self.equal.insert(shape.table.clone());
-                self.work.advance(bytes, rows);
+            let own = self.transaction.digest(shape, rows, left).await?;
+            if rows > 0 && own != Some(digest) {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The counts of tables that are equal, of which nothing is written.
+    pub fn unchanged(&self) -> Counts {
+        let tables = self.shapes.iter().map(|shape| &shape.table);
+        let count = |table| self.manifest.frames_of(table).map(|frame| frame.rows).sum();
+        let unchanged = |table| RestoredTable { unchanged: count(table), ..Default::default() };
+        tables.map(|table| (table.clone(), unchanged(table))).collect()
     }
 
     /// Applies frames until no row waits that could go in.
@@ -164,17 +172,14 @@ impl Passes<'_> {
         Ok(outcome)
     }
 
-    /// Applies the frames once more: every row must be equal by now. Tables that were found equal
-    /// have not been written.
+    /// Applies all frames once more: every row must be equal by now.
     pub async fn verify(&mut self) -> Result<u64, Fault> {
         let manifest = self.manifest;
         let numbers = self.frames();
         let frames = || numbers.iter().map(|number| &manifest.frames[*number]);
         let bytes = frames().map(|frame| frame.bytes).sum();
         self.work.enter(Phase::Verify, bytes, frames().map(|frame| frame.rows).sum());
-        let equal = self.equal.iter().flat_map(|table| manifest.frames_of(table));
-        let mut compared = equal.map(|frame| frame.rows).sum();
-        let mut differing = BTreeMap::new();
+        let (mut compared, mut differing) = (0, BTreeMap::new());
         let outcome = self.pass(&numbers, LackingParents::Wait, true, |table, tally| {
             compared += tally.unchanged;
             let differ = tally.inserted + tally.updated + tally.rejected;
@@ -189,13 +194,10 @@ impl Passes<'_> {
         }
     }
 
-    /// The frames of this transaction's tables, without those that are equal already.
+    /// The frames of this transaction's tables.
     fn frames(&self) -> Vec<usize> {
-        let may_differ = |number: &usize| {
-            let shape = self.shape_of(*number);
-            shape.is_some_and(|shape| !self.equal.contains(&shape.table))
-        };
-        (0..self.manifest.frames.len()).filter(may_differ).collect()
+        let numbers = 0..self.manifest.frames.len();
+        numbers.filter(|number| self.shape_of(*number).is_some()).collect()
     }
 
     fn shape_of(&self, frame: usize) -> Option<&Shape> {
