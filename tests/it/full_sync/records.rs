@@ -7,11 +7,11 @@ use bytes::Bytes;
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault::{Fault, Step};
 use syncline::engine::model::fault_code::FaultCode;
-use syncline::engine::model::manifest::Sha;
+use syncline::engine::model::manifest::{Compression, Manifest, PROTOCOL, Sha};
 use syncline::engine::model::range::Side;
 use syncline::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd};
 use syncline::engine::model::session::{
-    CopyOptions, Direction, Method, NewSession, Restored, SessionId, SessionState,
+    CopyOptions, Direction, Method, NewSession, Restored, Role, SessionId, SessionState,
 };
 use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{
@@ -56,6 +56,33 @@ fn sums(restored: &Restored) -> (u64, u64, u64) {
     restored.tables.values().fold((0, 0, 0), |(inserted, updated, unchanged), table| {
         (inserted + table.inserted, updated + table.updated, unchanged + table.unchanged)
     })
+}
+
+#[tokio::test]
+async fn a_session_that_goes_record_by_record_has_no_copy_to_restore() {
+    let both = Deployments::with(SHOP).await;
+    let session = NewSession { role: Role::Peer, ..records(&both) };
+    let facts = both.here.own.describe(Side::Source, None).await.expect("facts").facts;
+    let manifest = Manifest {
+        protocol: PROTOCOL,
+        database: facts.identity.clone(),
+        export: "e".to_owned(),
+        taken_at: 0,
+        compression: Compression::None,
+        facts,
+        tables: vec![],
+        frames: vec![],
+        parts: vec![],
+        sequences: vec![],
+    };
+    let manifest = Bytes::from(manifest.to_bytes());
+    both.there.own.open(&session).await.expect("it is opened");
+    both.there.own.put_manifest(&session.id, &manifest).await.expect("it is kept");
+    let sha = Sha::of(&manifest);
+    let restored = both.there.own.restore(&session.id, &sha, &Budget::UNLIMITED);
+    assert_eq!(restored.await.expect_err("there is no copy").code, FaultCode::BadCopy);
+    let known = both.there.own.session(&session.id).await.expect("it is known");
+    assert!(!known.state.is_over(), "{:?}", known.state);
 }
 
 #[tokio::test]

@@ -106,6 +106,8 @@ impl Two {
             commits.let_go();
             if let Victim::Peer = victim {
                 self.peer.restart(&[]);
+                // The driver would wait for the end of the dead process's lease.
+                let _no_session_yet = self.both.there.own.clear_stuck().await;
                 driver.wait().await.expect("it ends");
             }
             self.resume(direction).await;
