@@ -68,7 +68,7 @@ impl FullSync<'_> {
         let alike =
             |session: &&Session| session.new.direction == direction && session.new.peer == *peer;
         let pace = Pace::of(sessions.iter().filter(alike), Phase::ALL);
-        estimate::weigh(&mut plan, options, &from, &to, &pace);
+        estimate::weigh(&mut plan, self.session, &from, &to, &pace);
         Ok((plan, from))
     }
 

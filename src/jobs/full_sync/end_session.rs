@@ -19,7 +19,12 @@ impl FullSync<'_> {
     pub async fn cancel(&self) -> Result<(), Fault> {
         let id = &self.session.id;
         match self.session.direction {
-            Direction::Pull => self.end_peer(SessionState::Cancelled).await,
+            // The peer may be far away, or gone: its spool is swept in time.
+            Direction::Pull => {
+                self.own.cancel(id).await?;
+                self.end_peer(SessionState::Cancelled).await;
+                return Ok(());
+            }
             Direction::Push => {
                 self.peer.end(id, SessionState::Cancelled).await?;
                 match self.peer.standing(id).await {
@@ -53,6 +58,9 @@ impl FullSync<'_> {
     pub(super) async fn end_with_peer(&self, fault: Fault) -> Result<Restored, Fault> {
         let id = &self.session.id;
         let Ok(known) = self.own.session(id).await else { return Err(fault) };
+        if known.state == SessionState::Completed {
+            return Ok(known.restored.unwrap_or_default());
+        }
         if known.state == SessionState::Cancelled {
             self.end_peer(SessionState::Cancelled).await;
             return Err(fault);

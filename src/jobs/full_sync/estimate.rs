@@ -9,7 +9,7 @@ use super::ports::Description;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::FRAME_BYTES;
-use crate::engine::model::session::{CopyOptions, Phase, Session, SessionState};
+use crate::engine::model::session::{Method, NewSession, Phase, Session, SessionState};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
@@ -52,31 +52,32 @@ impl Pace {
         Self(completed.map(time).filter(|(_, time)| !time.is_zero()).collect())
     }
 
-    /// The time that a copy takes if it is as quick as the quickest; none if nothing of a like size
-    /// was measured.
+    /// The time that a copy takes if it is as quick as the quickest, and no part of that time went
+    /// into calls; none if nothing of a like size was measured.
     pub fn least(&self, copy: Amount) -> Option<Duration> {
-        self.times(copy).min()
+        self.times(copy, 0.0).min()
     }
 
-    /// The time that a copy takes if it is like the last one.
+    /// The time that a copy takes if it is like the last one. A smaller copy may take as long.
     pub fn latest(&self, copy: Amount) -> Option<Duration> {
-        self.times(copy).next()
+        self.times(copy, 1.0).next()
     }
 
-    fn times(&self, copy: Amount) -> impl Iterator<Item = Duration> {
-        self.0.iter().filter_map(move |(amount, time)| scaled(*time, *amount, copy))
+    fn times(&self, copy: Amount, least: f64) -> impl Iterator<Item = Duration> {
+        self.0.iter().filter_map(move |(amount, time)| scaled(*time, *amount, copy, least))
     }
 }
 
-/// The time for a copy if another one took this time. A smaller copy may take as long.
-fn scaled(time: Duration, measured: Amount, copy: Amount) -> Option<Duration> {
+/// The time for a copy if another one took this time. It is the least share of that time, however
+/// small the copy is.
+fn scaled(time: Duration, measured: Amount, copy: Amount, least: f64) -> Option<Duration> {
     let ratio = |measured: u64, copy: u64| match copy {
-        0 => Some(1.0),
+        0 => Some(least),
         copy if copy > measured.saturating_mul(SMALLEST_SHARE) => None,
-        copy => Some((copy as f64 / measured as f64).max(1.0)),
+        copy => Some((copy as f64 / measured as f64).max(least)),
     };
     let rows = ratio(measured.rows, copy.rows)?;
-    let bytes = if measured.bytes == 0 { 1.0 } else { ratio(measured.bytes, copy.bytes)? };
+    let bytes = if measured.bytes == 0 { least } else { ratio(measured.bytes, copy.bytes)? };
     Some(time.mul_f64(rows.max(bytes)))
 }
 
@@ -84,7 +85,7 @@ fn scaled(time: Duration, measured: Amount, copy: Amount) -> Option<Duration> {
 /// a table that a condition leaves is not known, and neither is a size that nobody has counted.
 pub fn weigh(
     plan: &mut CopyPlan,
-    options: &CopyOptions,
+    NewSession { method, options, .. }: &NewSession,
     from: &Description,
     to: &Description,
     pace: &Pace,
@@ -99,7 +100,11 @@ pub fn weigh(
     let sizes: BTreeMap<TableName, u64> =
         whole.map(|shape| (shape.table.clone(), bytes(shape))).collect();
     let all: u64 = sizes.values().sum();
-    let spool = if options.compress { all / 2 } else { all };
+    let spool = match (method, options.compress) {
+        (Method::Records, _) => 0,
+        (Method::Copy, true) => all / 2,
+        (Method::Copy, false) => all,
+    };
     let lack = check_room("that is read", from, spool, 0)
         .and_then(|()| check_room("that is written", to, spool, growth(&sizes, to)));
     plan.lack_of_room = lack.err();
@@ -116,7 +121,8 @@ pub fn growth(sizes: &BTreeMap<TableName, u64>, side: &Description) -> u64 {
 pub fn check_room(which: &str, side: &Description, spool: u64, growth: u64) -> Result<(), Fault> {
     let (Some(room), Some(limit)) = (side.room(), side.size_limit) else { return Ok(()) };
     let needed = spool + growth + FRAME_BYTES as u64;
-    if needed <= room {
+    // Rows that go one by one take nothing of the side that they come from.
+    if spool + growth == 0 || needed <= room {
         return Ok(());
     }
     let [needed, room, limit, spool] = [needed, room, limit, spool].map(megabytes);

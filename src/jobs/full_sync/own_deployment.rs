@@ -311,6 +311,11 @@ impl Deployment for OwnDeployment {
         if known.manifest.as_ref() != Some(manifest) {
             return Err(frames::lost());
         }
+        if known.new.method != Method::Copy {
+            return Err(other_part(
+                "The full sync goes record by record, and has no copy to restore",
+            ));
+        }
         let copy = self.whole_copy(session).await?.ok_or_else(frames::lost)?;
         let Some(work) = self.work(session, Phase::Restore).await? else {
             return Ok(Finished::Going);

@@ -229,9 +229,18 @@ impl<'a> RecordSync<'a> {
         }
         let session = self.work.held.session.clone();
         let address = BatchAddress { session, table: shape.table.clone(), number };
+        self.once_free(|| self.peer.batch(&address, page.bytes.clone())).await
+    }
+
+    /// Makes a call, and again while the peer is at work at another one: that of a driver which was
+    /// killed may go on there for a while.
+    async fn once_free<T, F>(&self, call: impl Fn() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.peer.batch(&address, page.bytes.clone()).await {
+            match call().await {
                 Err(fault) if fault.code == FaultCode::Busy && pause < LAST_PAUSE => {}
                 result => return result,
             }
@@ -251,7 +260,7 @@ impl<'a> RecordSync<'a> {
         let names: Vec<TableName> = self.shapes.iter().map(|shape| shape.table.clone()).collect();
         let sequences = self.own.export.sequences(&names).await?;
         let end = RecordsEnd { session, sequences, restored: restored.clone() };
-        self.peer.end_records(&end).await?;
+        self.once_free(|| self.peer.end_records(&end)).await?;
         Ok(restored)
     }
 }

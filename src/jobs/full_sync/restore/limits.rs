@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::CopyRestore;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::{FaultCode, Remedy};
-use crate::engine::model::session::{Phase, Restored};
+use crate::engine::model::session::{Direction, Phase, Restored, Role, Session};
 use crate::engine::model::shape::Shape;
 use crate::jobs::full_sync::estimate::{Amount, Pace, minutes};
 
@@ -18,13 +18,26 @@ const RESERVE: Duration = Duration::from_secs(2);
 const MOST_SESSIONS: u32 = 50;
 
 impl CopyRestore<'_> {
-    /// The restores that this deployment has completed.
+    /// The restores that this deployment has completed. Those in which most rows were equal say
+    /// nothing about the time of writing.
     pub(super) async fn pace(&self) -> Result<Pace, Fault> {
         if self.left().is_none() {
             return Ok(Pace::default());
         }
         let sessions = self.store.sessions(MOST_SESSIONS).await?;
-        Ok(Pace::of(&sessions, &[Phase::Restore, Phase::Verify]))
+        let has_written = |session: &&Session| {
+            let is_receiver = matches!(
+                (session.new.role, session.new.direction),
+                (Role::Driver, Direction::Pull) | (Role::Peer, Direction::Push)
+            );
+            let tables = session.restored.iter().flat_map(|restored| restored.tables.values());
+            let (written, rows) = tables.fold((0, 0), |(written, rows), table| {
+                (written + table.inserted + table.updated, rows + table.rows())
+            });
+            is_receiver && written * 2 >= rows
+        };
+        let sessions = sessions.iter().filter(has_written);
+        Ok(Pace::of(sessions, &[Phase::Restore, Phase::Verify]))
     }
 
     /// Refuses to begin a transaction that would not end in time, as quick as restores were here.
@@ -87,8 +100,8 @@ impl CopyRestore<'_> {
     fn no_time(&self, message: String, restored: &Restored) -> Fault {
         let id = &self.work.held.session;
         let hint = format!(
-            "write the copy at a terminal of this deployment, which has no limit: `syncline \
-             full-sync apply {id}`; or start again with --per-table, which makes each table a \
+            "write the copy at a terminal of the deployment that is written, which has no limit: \
+             `syncline full-sync apply {id}`; or start again with --per-table, which makes each table a \
              transaction of its own and gives up that all rows arrive or none"
         );
         let fault = Fault::new(Step::Write, FaultCode::NoTime, message, hint);
