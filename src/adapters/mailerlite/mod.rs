@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -146,11 +147,14 @@ impl MailingList for MailerLite {
         loop {
             let limit = self.page.load(Ordering::Relaxed);
             // The links of an answer lack limit and groups, so its cursor alone is used.
-            let query = [("limit", limit.to_string()), ("include", "groups".to_owned())];
-            let mut request = self.request(Method::GET, "subscribers").query(&query);
+            let mut path = format!("subscribers?limit={limit}&include=groups");
             if let Some(cursor) = cursor {
-                request = request.query(&[("cursor", cursor)]);
+                path.push_str(&format!(
+                    "&cursor={}",
+                    utf8_percent_encode(cursor, NON_ALPHANUMERIC)
+                ));
             }
+            let request = self.request(Method::GET, &path);
             let read = async { wire::page(&wire::json(&self.send(request).await?)?) };
             match read.await {
                 Err(MailerLiteError::Refused { status: 422, .. }) if limit > SMALL_PAGE => {
