@@ -27,6 +27,26 @@ pub enum Act {
     Hold,
 }
 
+/// Carries each connection to a new port of 127.0.0.1 on to a server. Returns the port.
+pub async fn stand_before<F>(
+    server: u16,
+    carry: impl Fn(TcpStream, TcpStream) -> F + Send + 'static,
+) -> u16
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
+                tokio::spawn(carry(client, server));
+            }
+        }
+    });
+    port
+}
+
 /// The proxy in front of one server. It ends with the test's runtime.
 pub struct Proxy {
     port: u16,
@@ -45,21 +65,13 @@ struct Shared {
 impl Proxy {
     /// Stands in front of a port of 127.0.0.1.
     pub async fn before(server: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared::default());
-        let task_shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&task_shared);
-                tokio::spawn(async move {
-                    if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
-                        carry(client, server, &shared).await;
-                    }
-                });
-            }
+        let carried = Arc::clone(&shared);
+        let port = stand_before(server, move |client, server| {
+            let shared = Arc::clone(&carried);
+            async move { carry(client, server, &shared).await }
         });
-        Self { port, shared }
+        Self { port: port.await, shared }
     }
 
     /// Returns a URL that leads to the same database through this proxy.

@@ -1,13 +1,14 @@
 //! A proxy on loopback that counts the commits of transactions that write, and holds one of them:
 //! before it reaches the server, or before its answer reaches the client.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+
+use crate::world::proxy::stand_before;
 
 /// The place where a commit is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +37,13 @@ struct Shared {
 impl Commits {
     /// Stands in front of a port of 127.0.0.1.
     pub async fn before(server: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared::default());
-        let task_shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&task_shared);
-                tokio::spawn(async move {
-                    if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
-                        carry(client, server, &shared).await;
-                    }
-                });
-            }
+        let carried = Arc::clone(&shared);
+        let port = stand_before(server, move |client, server| {
+            let shared = Arc::clone(&carried);
+            async move { carry(client, server, &shared).await }
         });
-        Self { port, shared }
+        Self { port: port.await, shared }
     }
 
     /// Returns a URL that leads to the same database through this proxy.
