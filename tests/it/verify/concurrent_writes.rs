@@ -89,17 +89,21 @@ async fn a_difference_that_ends_with_the_transaction_that_made_it_is_not_told() 
     writer.batch_execute("begin; delete from items where id = 2").await.unwrap();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_syncline"));
     command.args(["verify", "--json"]).env_clear().envs(pair.settings());
-    let ends = async {
-        // It asks for the writers after its first look.
-        let waits = "select count(*)::text from pg_stat_activity where datname = current_database() \
-            and application_name = 'syncline' and query like '%virtualtransaction%'";
-        while pair.text_source(waits).await == "0" {
+    // It asks for the writers after its first look, and waits for them for a while.
+    let sent = pair.source.statements.as_ref().expect("its server logs statements");
+    let asks_for_writers = async {
+        while !sent.has_sent("virtualtransaction") {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        writer.batch_execute("commit").await.unwrap();
     };
-
-    let (verified, ()) = tokio::join!(command.output(), ends);
+    let mut output = std::pin::pin!(command.output());
+    let verified = tokio::select! {
+        ended = &mut output => panic!("it ended before it asked: {ended:?}"),
+        () = asks_for_writers => {
+            writer.batch_execute("commit").await.unwrap();
+            output.await
+        }
+    };
 
     let verified = verified.expect("the executable runs");
     let answer: Value = serde_json::from_slice(&verified.stdout).expect("one JSON object");

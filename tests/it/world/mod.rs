@@ -32,8 +32,7 @@ pub struct Database {
     pub name: String,
     /// Its URL, with the password in it.
     pub url: String,
-    /// Looks at the statements that the product sent to it when the test ends.
-    #[expect(dead_code, reason = "it looks when it is dropped")]
+    /// The statements that the product sends to it, which are looked at when the test ends.
     pub statements: Option<Statements>,
 }
 

@@ -39,6 +39,11 @@ impl Statements {
         Self { log, start, database: database.to_owned() }
     }
 
+    /// Says whether a statement with this text was sent since then.
+    pub fn has_sent(&self, text: &str) -> bool {
+        self.sent().iter().any(|statement| statement.contains(text))
+    }
+
     /// The product's statements since then.
     fn sent(&self) -> Vec<String> {
         // Nothing to read where the server is gone.
