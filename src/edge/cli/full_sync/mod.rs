@@ -33,9 +33,9 @@ enum Command {
     Peers(JsonArgument),
     /// Shows what would be copied and what is in the way; changes nothing
     Plan(PlanArguments),
-    /// Copies all tables of a peer to this deployment, or none
+    /// Copies all tables with a key from a peer to this deployment
     Pull(start::StartArguments),
-    /// Copies all tables of this deployment to a peer, or none
+    /// Copies all tables with a key from this deployment to a peer
     Push(start::StartArguments),
     /// Shows a session: the newest, or the one that is named
     Status(StatusArguments),
@@ -45,7 +45,7 @@ enum Command {
     Resume(SessionArgument),
     /// Writes a copy that was sent here into the tables, without a limit of time
     Apply(SessionArgument),
-    /// Ends a session on both sides; nothing of it is saved
+    /// Ends a session on both sides; nothing more of it is saved
     Cancel(SessionArgument),
     /// Interrupts all sessions, which can be resumed, and drops the spools of those that are over
     ClearStuck,
