@@ -2,11 +2,21 @@
 //!
 //! - `plan`: decides who is who, and what each side gets
 //! - `ports`: the outsides
+//! - `sides`: both sides with the rules between them
+//! - `check`: the mapping against both sides
+//! - `enterprise`: the sync of all people
+//! - `backfill`: shadows for all links
+//! - `smart`: the sync of named people
 //!
 //! Both sides are read, what changed since they agreed is merged, and only what changed is written.
 
+pub mod backfill;
+pub mod check;
+pub mod enterprise;
 mod plan;
 pub mod ports;
+pub mod sides;
+pub mod smart;
 
 pub use plan::field::{FieldMove, SetApart, merge as merge_field};
 pub use plan::limits::{ChangeCounts, ExceededLimit, exceeded, is_suspicious};

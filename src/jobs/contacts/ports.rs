@@ -40,6 +40,23 @@ pub trait ContactStore: Send + Sync {
     async fn save(&self, run: &str, people: &[PersonCommit]) -> Result<Vec<ContactId>, Fault>;
 }
 
+/// The progress of contacts, in the one row of `sync_state` that dashboards read. The row has a
+/// value for each field, as `backfill`.
+#[async_trait]
+pub trait SyncStatusStore: Send + Sync {
+    /// Reads all fields.
+    async fn fields(&self) -> Result<serde_json::Map<String, serde_json::Value>, Fault>;
+
+    /// Sets a field if it still has the value that was read; none: if it has none. Returns false,
+    /// and sets nothing, if it has another one. Other fields stay.
+    async fn swap(
+        &self,
+        field: &str,
+        was: Option<&serde_json::Value>,
+        value: &serde_json::Value,
+    ) -> Result<bool, Fault>;
+}
+
 /// The numbers of rows and links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContactCounts {

@@ -6,10 +6,12 @@
 //! - `mapping`: the columns, fields and groups that belong together, and who decides
 //! - `limits`: the most changes of each kind that a run may make
 //! - `shadow`: the state that both sides agreed on last, which is the base of every merge
+//! - `direction`: the ways that values may take in a sync
 //! - `conflict`: a question that only a person can answer
 
 pub mod conflict;
 pub mod contact;
+pub mod direction;
 pub mod email;
 pub mod limits;
 pub mod link;
