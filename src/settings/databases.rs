@@ -8,8 +8,7 @@ use super::address::{self, Key, Place, label};
 use super::errors::{Problem, Problems};
 use super::named::{AllVariables, DatabaseVariables, SideVariables};
 use super::variables::{
-    CURRENT_URL, Environment, FULL_SYNC, FULL_SYNC_CA, FULL_SYNC_KEY, NEW_URL, NOT_UNICODE,
-    OLD_URL, SOURCE_CA, TARGET_CA, Variable,
+    CURRENT_URL, Environment, NEW_URL, NOT_UNICODE, OLD_URL, SOURCE_CA, TARGET_CA, Variable,
 };
 
 /// A value in the file, or `env:NAME` for the variable that holds the value.
@@ -68,25 +67,26 @@ impl<'a> Databases<'a> {
         with_authority(address, place, &text, problems)
     }
 
-    /// The database that is named for full syncs alone. The outer `None` says that there is no
-    /// such name.
-    pub(super) fn of_full_syncs(
+    /// The database that is named for one use alone, by the variables of its URL, its key and the
+    /// authority of its certificate. The outer `None` says that there is no such name.
+    pub(super) fn of_one_use(
         &self,
+        [url, key, authority]: [Variable; 3],
         problems: &mut Problems,
     ) -> Option<Option<NamedAddress<Database>>> {
-        let named = DatabaseVariables::read(self.env, FULL_SYNC, FULL_SYNC_KEY);
-        let authority = self.env.get(FULL_SYNC_CA);
+        let named = DatabaseVariables::read(self.env, url, key);
+        let place = Place::Variable(authority);
+        let authority = self.env.get(authority);
         if !named.is_set() {
             return None;
         }
         let address = from(Side::Target, &named, problems);
-        let place = Place::Variable(FULL_SYNC_CA);
         let address = match authority {
             Some(text) => with_authority(address, place, &text, problems),
             None => address,
         };
         let named =
-            |Address::Postgres(address)| NamedAddress { name: FULL_SYNC.name.to_owned(), address };
+            |Address::Postgres(address)| NamedAddress { name: url.name.to_owned(), address };
         Some(address.map(named))
     }
 

@@ -7,7 +7,8 @@ use crate::engine::model::secret::SecretText;
 use super::errors::{Problem, Problems};
 use super::switch;
 use super::variables::{
-    ADMIN_TOKEN, APP_URL, CURRENT_KEY, Environment, LOCAL, NEXT_KEY, PUBLIC_APP_URL, Variable,
+    ADMIN_TOKEN, ALLOWED_ORIGINS, APP_URL, CURRENT_KEY, Environment, LOCAL, NEXT_KEY,
+    PUBLIC_APP_URL, Variable,
 };
 
 /// The settings of the function's door. At the terminal all of them may be missing.
@@ -21,6 +22,8 @@ pub struct EdgeSettings {
     pub signing_keys: Option<SigningKeys>,
     /// Says whether this is somebody's own machine, where public keys do no harm.
     pub local: bool,
+    /// The origins of the web pages that may call the functions of contacts.
+    pub allowed_origins: Vec<String>,
 }
 
 /// The keys that QStash signs with, now and after the next rotation.
@@ -52,7 +55,7 @@ const DEVELOPMENT_KEYS: [&str; 8] = [
 impl EdgeSettings {
     /// Reports the settings that the function lacks. A malformed setting is reported already.
     pub(super) fn missing_for_function(&self, peers_may_call: bool, problems: &mut Problems) {
-        let Self { app_url, admin_token, signing_keys, local: _ } = self;
+        let Self { app_url, admin_token, signing_keys, local: _, allowed_origins: _ } = self;
         let bad_url = problems.has(APP_URL) || problems.has(PUBLIC_APP_URL);
         let bad_keys = problems.has(CURRENT_KEY) || problems.has(NEXT_KEY);
         if (signing_keys.is_some() || bad_keys) && app_url.is_none() && !bad_url {
@@ -73,7 +76,25 @@ pub(super) fn read(env: Environment<'_>, problems: &mut Problems) -> EdgeSetting
         admin_token: admin_token(env, problems),
         signing_keys: signing_keys(env, local, problems),
         local,
+        allowed_origins: allowed_origins(env, problems),
     }
+}
+
+/// Reads origins as browsers send them. `*` is none: with it, any page could use a token that its
+/// visitor pasted somewhere.
+fn allowed_origins(env: Environment<'_>, problems: &mut Problems) -> Vec<String> {
+    let text = env.get(ALLOWED_ORIGINS).unwrap_or_default();
+    let mut origins = Vec::new();
+    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let origin = Url::parse(item).map(|url| url.origin().ascii_serialization());
+        match origin {
+            Ok(origin) if origin == item.trim_end_matches('/').to_ascii_lowercase() => {
+                origins.push(origin);
+            }
+            _ => problems.of(ALLOWED_ORIGINS, Problem::Origin(item.to_owned())),
+        }
+    }
+    origins
 }
 
 fn app_url(env: Environment<'_>, problems: &mut Problems) -> Option<String> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::engine::model::authority::BadAuthority;
+use crate::engine::model::contacts::limits::BadLimit;
 use crate::engine::model::cron::BadCron;
 use crate::engine::model::database::BadDatabaseUrl;
 use crate::engine::model::peer::BadPeer;
@@ -156,7 +157,7 @@ pub enum Problem {
     Unreadable(std::io::ErrorKind),
     #[error("This is no TOML: {0}")]
     Malformed(String),
-    #[error("The file has no [[pipeline]]; add one or unset SYNC_CONFIG")]
+    #[error("The file has no [[pipeline]] and no [contacts]; add one or unset SYNC_CONFIG")]
     NoPipeline,
     #[error("This key is not known here; known are {0}")]
     UnknownKey(String),
@@ -175,6 +176,37 @@ pub enum Problem {
     IdleMark,
     #[error("{0} is not among the pipeline's `tables`; add it there or take this away")]
     NotListed(TableName),
+    #[error("newest needs `updated` in [contacts], the column of the time of a row's last change")]
+    NoUpdated,
+    #[error(
+        "{0:?} stands for two values of the column, and MailerLite's cannot be read back; give each \
+         its own, or set direction = \"to-mailerlite\""
+    )]
+    TwoMeanings(String),
+    #[error(
+        "A group needs one of `when`, a condition in SQL, and `column`, a column of type boolean"
+    )]
+    OneMembership,
+    #[error(
+        "It can only be {0} here: `when` is a condition, which nobody can write, and a `column` \
+         follows both sides"
+    )]
+    GroupDirection(&'static str),
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
+    #[error(
+        "The file has no [contacts]; `syncline contacts init` prints what to write, from what the \
+         database and MailerLite have"
+    )]
+    NoContacts,
+    #[error("It is not set; make a key in MailerLite: Integrations, API, Generate new token")]
+    NoMailerLiteKey,
+    #[error("It must be the address before `/api`, such as https://connect.mailerlite.com")]
+    MailerLiteUrl,
+    #[error("It is not set, and several pipelines have a target; set the database of the contacts")]
+    NoContactsDatabase,
+    #[error("{0} is no origin; write https://HOST, without a path, and no `*`")]
+    Origin(String),
     /// A row without its key cannot be found again.
     #[error("The key's column {0:?} is not among `columns`; add it there")]
     KeyNotCopied(String),
@@ -220,6 +252,11 @@ impl Problems {
         if !self.0.contains(&error) {
             self.0.push(error);
         }
+    }
+
+    /// Says whether no problem was found so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Says whether this variable has a problem already.

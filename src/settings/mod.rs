@@ -5,6 +5,7 @@
 //! wins over the file.
 
 mod address;
+mod contacts;
 mod databases;
 mod edge;
 mod errors;
@@ -18,6 +19,7 @@ mod queue;
 mod switch;
 mod variables;
 
+pub use contacts::ContactSettings;
 pub use databases::NamedAddress;
 pub use edge::{EdgeSettings, SigningKeys};
 pub use errors::{SettingsError, SettingsErrors};
@@ -29,13 +31,15 @@ pub use variables::{VARIABLES, Variable};
 
 use crate::engine::model::table::{DEFAULT_SCHEMA, parse_identifier};
 
+use databases::Databases;
 use errors::{Problem, Problems};
-use variables::{Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
+use file::File;
+use variables::{CONFIG, Environment, METRICS, NOT_UNICODE, STARTUP, STATE_SCHEMA};
 
 /// All settings, parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The pipelines; at least one, unless this deployment only does full syncs.
+    /// The pipelines; at least one, unless this deployment only does full syncs, or contacts.
     pub pipelines: Vec<PipelineSettings>,
     /// The numbers that bound a run.
     pub limits: Limits,
@@ -49,6 +53,8 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// Full syncs with other deployments.
     pub peers: PeerSettings,
+    /// Contacts that are kept in step with MailerLite.
+    pub contacts: ContactSettings,
 }
 
 /// The use of the settings, which decides what must be set.
@@ -60,6 +66,8 @@ enum Purpose {
     Function,
     /// Commands that work with other deployments.
     FullSyncs,
+    /// Commands that work with contacts.
+    Contacts,
 }
 
 impl Settings {
@@ -80,12 +88,35 @@ impl Settings {
         problems.or(settings)
     }
 
+    /// Reads what commands of contacts need: a database, MailerLite's key, and the mapping.
+    pub fn read_for_contacts(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
+        Self::read_contacts(env, true)
+    }
+
+    /// Reads what the proposal of a mapping needs: a database, and MailerLite's key.
+    pub fn read_for_new_contacts(
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsErrors> {
+        Self::read_contacts(env, false)
+    }
+
+    fn read_contacts(
+        env: &dyn Fn(&str) -> Option<String>,
+        needs_mapping: bool,
+    ) -> Result<Self, SettingsErrors> {
+        let mut problems = Problems::default();
+        let settings = Self::collect(Environment(env), Purpose::Contacts, &mut problems);
+        settings.contacts.missing_for_contacts(needs_mapping, &mut problems);
+        problems.or(settings)
+    }
+
     /// Reads the settings for the function: the databases and a key or token of its callers must be
     /// set.
     pub fn read_for_function(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         let mut problems = Problems::default();
         let settings = Self::collect(Environment(env), Purpose::Function, &mut problems);
         settings.edge.missing_for_function(settings.peers.keys.is_some(), &mut problems);
+        settings.contacts.missing_for_function(&mut problems);
         problems.or(settings)
     }
 
@@ -101,12 +132,35 @@ impl Settings {
         let edge = edge::read(env, problems);
         let queue = queue::read(env, edge.local, problems);
         let limits = limits::read(env, problems);
-        let pipelines = match purpose {
-            Purpose::Function | Purpose::FullSyncs if peers::are_alone(env) => Vec::new(),
-            _ => pipelines::read(env, &queue.cron, &limits, problems),
+        let file = env.get(CONFIG).map(|path| file::read(&path, problems));
+        let contacts_are_set = contacts::are_set(env, file.as_ref().and_then(Option::as_ref));
+        // Of a file that cannot be read nothing is known, so it has no pipelines here.
+        let (in_file, contacts) = match file {
+            None => (None, None),
+            Some(None) => (Some(Vec::new()), None),
+            Some(Some(File { pipelines, contacts })) => (pipelines, contacts),
         };
+        let needs_none = match purpose {
+            Purpose::Pipelines => false,
+            Purpose::Function => contacts_are_set || peers::are_set(env),
+            Purpose::FullSyncs => peers::are_set(env),
+            Purpose::Contacts => true,
+        };
+        let pipelines = match needs_none && in_file.is_none() && !has_source(env) {
+            true => Vec::new(),
+            false => pipelines::read(env, in_file, &queue.cron, &limits, problems),
+        };
+        let needs_contacts =
+            purpose == Purpose::Contacts || purpose == Purpose::Function && contacts_are_set;
         Self {
             peers: peers::read(env, &pipelines, &limits, problems),
+            contacts: contacts::read(
+                env,
+                contacts,
+                &pipelines,
+                (needs_contacts, edge.local),
+                problems,
+            ),
             pipelines,
             limits,
             state_schema: state_schema(env, problems),
@@ -115,6 +169,11 @@ impl Settings {
             queue,
         }
     }
+}
+
+/// Says whether anything names a database to read.
+fn has_source(env: Environment<'_>) -> bool {
+    Databases::read(env).has_source()
 }
 
 fn state_schema(env: Environment<'_>, problems: &mut Problems) -> String {

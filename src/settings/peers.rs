@@ -11,8 +11,8 @@ use super::errors::{Problem, Problems};
 use super::limits::Limits;
 use super::pipelines::PipelineSettings;
 use super::variables::{
-    APP_URL, CONFIG, Environment, FULL_SYNC, PEER_MAY, PEERS, PREVIOUS_REGISTRATION_KEY,
-    PUBLIC_APP_URL, REGISTRATION_KEY, SIZE_LIMIT, Variable,
+    APP_URL, Environment, FULL_SYNC, FULL_SYNC_CA, FULL_SYNC_KEY, PEER_MAY, PEERS,
+    PREVIOUS_REGISTRATION_KEY, PUBLIC_APP_URL, REGISTRATION_KEY, SIZE_LIMIT, Variable,
 };
 
 /// The settings of full syncs.
@@ -33,12 +33,8 @@ pub struct PeerSettings {
 /// The fewest characters of a registration key. Whoever records one call can try keys at leisure.
 const SHORTEST_KEY: usize = 32;
 
-/// Says whether this deployment only does full syncs, and has no pipeline.
-pub(super) fn are_alone(env: Environment<'_>) -> bool {
-    are_set(env) && env.get(CONFIG).is_none() && !Databases::read(env).has_source()
-}
-
-fn are_set(env: Environment<'_>) -> bool {
+/// Says whether anything is set that only full syncs need.
+pub(super) fn are_set(env: Environment<'_>) -> bool {
     [PEERS, REGISTRATION_KEY].into_iter().any(|variable| env.get(variable).is_some())
 }
 
@@ -124,7 +120,7 @@ fn database(
     problems: &mut Problems,
 ) -> Option<NamedAddress<Database>> {
     let databases = Databases::read(env);
-    if let Some(named) = databases.of_full_syncs(problems) {
+    if let Some(named) = databases.of_one_use([FULL_SYNC, FULL_SYNC_KEY, FULL_SYNC_CA], problems) {
         return named;
     }
     match pipelines {

@@ -10,11 +10,11 @@ use crate::engine::model::table::TableName;
 
 use super::databases::{Databases, FileText, NamedAddress, refuse_same};
 use super::errors::{Problem, Problems};
-use super::file::{self, DeletesWord, FilePipeline};
+use super::file::{DeletesWord, FilePipeline};
 use super::limits::Limits;
 use super::lookback;
 use super::switch;
-use super::variables::{ADD_COLUMNS, CONFIG, CRON, DELETES, Environment, TABLES};
+use super::variables::{ADD_COLUMNS, CRON, DELETES, Environment, TABLES};
 
 /// A pipeline with its two databases.
 #[derive(Debug, Clone)]
@@ -27,18 +27,17 @@ pub struct PipelineSettings {
     pub target: NamedAddress<Database>,
 }
 
+/// Reads the pipelines. Without those of a file there is one, which the environment describes.
 pub(super) fn read(
     env: Environment<'_>,
+    file: Option<Vec<FilePipeline>>,
     default_cron: &Cron,
     limits: &Limits,
     problems: &mut Problems,
 ) -> Vec<PipelineSettings> {
-    let pipelines = match env.get(CONFIG) {
-        Some(path) => file::read(&path, problems),
-        None => {
-            vec![FilePipeline { name: DEFAULT_PIPELINE.to_owned(), ..FilePipeline::default() }]
-        }
-    };
+    let pipelines = file.unwrap_or_else(|| {
+        vec![FilePipeline { name: DEFAULT_PIPELINE.to_owned(), ..FilePipeline::default() }]
+    });
     let is_only = pipelines.len() == 1;
     let databases = Databases::read(env);
     // These settings of the environment are about all pipelines, and win over the file's.

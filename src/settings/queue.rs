@@ -107,7 +107,7 @@ fn base_url(text: &str, local: bool) -> Result<String, Problem> {
 }
 
 /// Refuses URLs that send a token or a secret unencrypted, except to this machine.
-fn refuse_clear_text(url: &Url, local: bool) -> Result<(), Problem> {
+pub(super) fn refuse_clear_text(url: &Url, local: bool) -> Result<(), Problem> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if local || is_local(url) => Ok(()),

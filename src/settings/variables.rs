@@ -115,6 +115,20 @@ variables! {
         "the service-role or secret key of FULL_SYNC_DATABASE_URL, where that is a project's https:// one";
     FULL_SYNC_CA = "FULL_SYNC_SSL_CA", Some("Mozilla's list and the machine's own"),
         "the authority of that database's certificate: PEM, base64 of it, or the path of a file";
+    MAILERLITE_KEY = "MAILERLITE_API_KEY", Some("no contacts"),
+        "the key of the MailerLite account that contacts are kept in step with";
+    MAILERLITE_URL = "MAILERLITE_URL", Some("https://connect.mailerlite.com"),
+        "MailerLite's address before /api, where it is another, as with `syncline local-mailerlite`";
+    MAILERLITE_SECRET = "MAILERLITE_WEBHOOK_SECRET", Some("MailerLite's webhooks are refused"),
+        "the secrets that sign MailerLite's webhooks, with commas between them; its API shows them";
+    CONTACTS = "CONTACTS_DATABASE_URL", Some("the target of the only pipeline, or TARGET_DATABASE_URL"),
+        "the database of the contacts, which also keeps their state";
+    CONTACTS_KEY = "CONTACTS_SERVICE_ROLE_KEY", None,
+        "the service-role or secret key of CONTACTS_DATABASE_URL, where that is a project's https:// one";
+    CONTACTS_CA = "CONTACTS_SSL_CA", Some("Mozilla's list and the machine's own"),
+        "the authority of that database's certificate: PEM, base64 of it, or the path of a file";
+    ALLOWED_ORIGINS = "SYNC_ALLOWED_ORIGINS", Some("none"),
+        "the origins of web pages that may call the functions of contacts, with commas between them";
     LOCAL = "SYNC_LOCAL", Some("0"),
         "1 where a local QStash with its public keys may call this function";
     LOG = "RUST_LOG", Some("info in Lambda, warn at the terminal"),

@@ -102,7 +102,8 @@ impl App {
     /// Builds the application. No connection is made: a database that is down fails the first call
     /// that needs it. If it failed the start, Lambda would repeat the start for ever.
     pub fn new(settings: Settings) -> Self {
-        let Settings { pipelines, limits, state_schema, startup, edge, queue, peers } = settings;
+        let Settings { pipelines, limits, state_schema, startup, edge, queue, peers, contacts: _ } =
+            settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
         let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
         let mut served = Vec::new();

@@ -1,8 +1,10 @@
-//! Reads `syncline.toml`: pipelines and the settings of single tables, each problem with its line.
+//! Reads `syncline.toml`: pipelines, the settings of single tables, and the mapping of contacts,
+//! each problem with its line.
 //!
 //! The document is read by hand: a derived reader stops at the first problem, and its messages
 //! repeat the unexpected value, which may be a URL with a password.
 
+mod contacts;
 mod deletes;
 mod walk;
 
@@ -20,8 +22,19 @@ use crate::settings::databases::{FileText, SideTexts};
 use crate::settings::errors::{Problem, Problems};
 use crate::settings::lookback;
 
+pub(super) use contacts::FileContacts;
 pub(super) use deletes::DeletesWord;
 use walk::{Section, Walk};
+
+/// The file.
+#[derive(Default)]
+pub(super) struct File {
+    /// The pipelines; none: the file is about contacts alone. Those with problems are left out or
+    /// incomplete.
+    pub pipelines: Option<Vec<FilePipeline>>,
+    /// The mapping of contacts, with the caps of a run.
+    pub contacts: Option<FileContacts>,
+}
 
 /// A `[[pipeline]]` of the file, before the environment is read.
 #[derive(Default)]
@@ -57,18 +70,18 @@ const LONGEST_PIPELINE_NAME: usize = 63;
 /// The last segments of other routes, which no pipeline may have as its name.
 const RESERVED_NAMES: [&str; 3] = ["schedule", "failure", "status"];
 
-/// Reads the pipelines of the file. Those with problems are left out or incomplete.
-pub(super) fn read(path: &str, problems: &mut Problems) -> Vec<FilePipeline> {
+/// Reads the file; none if there is no file that can be read.
+pub(super) fn read(path: &str, problems: &mut Problems) -> Option<File> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text, problems),
         Err(error) => {
             problems.at(path, Problem::Unreadable(error.kind()));
-            Vec::new()
+            None
         }
     }
 }
 
-pub(super) fn parse(path: &str, text: &str, problems: &mut Problems) -> Vec<FilePipeline> {
+pub(super) fn parse(path: &str, text: &str, problems: &mut Problems) -> Option<File> {
     let mut walk = Walk { path, text, problems };
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -76,18 +89,25 @@ pub(super) fn parse(path: &str, text: &str, problems: &mut Problems) -> Vec<File
         walk.report(&span, None, Problem::Malformed(error.message().to_owned()));
     }
     if !errors.is_empty() {
-        return Vec::new();
+        return None;
     }
-    walk.pipelines(Section::new(document.get_ref(), document.span()))
+    Some(walk.file(Section::new(document.get_ref(), document.span())))
 }
 
 impl Walk<'_> {
-    fn pipelines(&mut self, mut root: Section<'_>) -> Vec<FilePipeline> {
+    fn file(&mut self, mut root: Section<'_>) -> File {
         let sections = self.sections(&mut root, "pipeline");
+        let contacts = self.contacts(&mut root);
         self.refuse_unknown(&root);
-        if root.value("pipeline").is_none() {
+        let has_pipelines = root.value("pipeline").is_some();
+        if !has_pipelines && root.value("contacts").is_none() {
             self.problems.at(self.path, Problem::NoPipeline);
         }
+        let pipelines = self.pipelines(sections);
+        File { pipelines: has_pipelines.then_some(pipelines), contacts }
+    }
+
+    fn pipelines(&mut self, sections: Vec<Section<'_>>) -> Vec<FilePipeline> {
         let mut names = BTreeSet::new();
         let mut pipelines = Vec::new();
         for mut section in sections {

@@ -1,5 +1,6 @@
 //! Walks a document of TOML by hand, and names each problem with its line.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -113,6 +114,63 @@ impl Walk<'_> {
                 self.report(&value.span(), Some(key), expected);
                 Vec::new()
             }
+        }
+    }
+
+    /// Reads a section of its own, in brackets or in braces.
+    pub(super) fn section<'a>(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &'static str,
+    ) -> Option<Section<'a>> {
+        let value = section.value(key)?;
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("a section in brackets"));
+        }
+        Some(Section::new(table?, value.span()))
+    }
+
+    /// Reads texts by their names.
+    pub(super) fn text_map(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+    ) -> BTreeMap<String, String> {
+        let Some(own) = self.section(section, key) else { return BTreeMap::new() };
+        let mut texts = BTreeMap::new();
+        for (name, value) in own.table {
+            match value.get_ref().as_str() {
+                Some(text) => drop(texts.insert(name.get_ref().to_string(), text.to_owned())),
+                None => self.report(&value.span(), Some(key), Problem::Expected("a text")),
+            }
+        }
+        texts
+    }
+
+    /// Reads a whole number that is not negative.
+    pub(super) fn count(&mut self, section: &mut Section<'_>, key: &'static str) -> Option<u64> {
+        let value = section.value(key)?;
+        let count = value.get_ref().as_integer();
+        let count = count.and_then(|count| u64::from_str_radix(count.as_str(), count.radix()).ok());
+        if count.is_none() {
+            self.report(&value.span(), Some(key), Problem::Expected("a whole number"));
+        }
+        count
+    }
+
+    /// Reads a number or a text, as a text.
+    pub(super) fn number_or_text(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+    ) -> Option<(String, Range<usize>)> {
+        match section.value(key)?.get_ref().as_integer() {
+            Some(_) => {
+                let span = section.value(key)?.span();
+                Some((self.count(section, key)?.to_string(), span))
+            }
+            None => self.text(section, key),
         }
     }
 
