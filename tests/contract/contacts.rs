@@ -65,9 +65,9 @@ fn mapping() -> ContactMapping {
 }
 
 /// A database with contacts, and a connection of the test's own to it.
-struct Contacts {
-    name: String,
-    store: PostgresContacts,
+pub struct Contacts {
+    pub name: String,
+    pub store: PostgresContacts,
     client: Client,
     _database: Database,
     _apis: Vec<Standin>,
@@ -87,7 +87,7 @@ impl Contacts {
     }
 
     /// A database for each transport, with its state tables.
-    async fn all() -> Vec<Self> {
+    pub async fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for transport in [Transport::Connection, Transport::Function] {
             let contacts = Self::of(transport, CLIENTS).await;
@@ -97,7 +97,7 @@ impl Contacts {
         all
     }
 
-    async fn sql(&self, statements: &str) {
+    pub async fn sql(&self, statements: &str) {
         self.client.batch_execute(statements).await.unwrap();
     }
 
@@ -105,14 +105,14 @@ impl Contacts {
         self.client.query_one(query, &[]).await.unwrap().get(0)
     }
 
-    async fn link(&self, number: u8, subscriber: &str) {
+    pub async fn link(&self, number: u8, subscriber: &str) {
         let text =
             format!("insert into integration_crosswalk values ('{}', '{subscriber}')", id(number));
         self.sql(&text).await;
     }
 }
 
-fn id(number: u8) -> ContactId {
+pub fn id(number: u8) -> ContactId {
     ContactId::parse(&format!("00000000-0000-0000-0000-00000000000{number}")).unwrap()
 }
 
@@ -129,7 +129,7 @@ fn change(column: &str, was: Option<&str>, value: Option<&str>) -> ColumnChange 
     ColumnChange { column: column.to_owned(), value, was }
 }
 
-fn commit(number: u8, row: Vec<ColumnChange>) -> PersonCommit {
+pub fn commit(number: u8, row: Vec<ColumnChange>) -> PersonCommit {
     let name = Agreed { a: Some("Ann".to_owned()), b: Some("Ann".to_owned()) };
     let status = Agreed { a: MailStatus::Active, b: MailStatus::Unconfirmed };
     PersonCommit {
@@ -146,7 +146,7 @@ fn commit(number: u8, row: Vec<ColumnChange>) -> PersonCommit {
     }
 }
 
-fn conflict(subject: &str, b: &str) -> Conflict {
+pub fn conflict(subject: &str, b: &str) -> Conflict {
     Conflict {
         kind: ConflictKind::BothChanged,
         subject: subject.to_owned(),

@@ -6,6 +6,7 @@
 
 mod contacts;
 mod copies;
+mod desk;
 mod digests;
 mod ledger;
 mod source;

@@ -331,6 +331,14 @@ fault_codes! {
     MailerliteRefused = "mailerlite_refused", Operator, Subject;
     /// MailerLite answered something that it should not.
     MailerliteAnswer = "mailerlite_answer", Operator, Subject;
+    /// Contacts are not set up.
+    NoContacts = "no_contacts", Operator, Subject;
+    /// No conflict of that number is open.
+    NoConflict = "no_conflict", Caller, Subject;
+    /// A side has changed since the conflict was shown.
+    ConflictChanged = "conflict_changed", Caller, Subject;
+    /// The text is no e-mail address.
+    BadEmail = "bad_email", Caller, Subject;
 }
 
 #[cfg(test)]
@@ -346,13 +354,13 @@ mod tests {
     }
 
     const PINNED: &str = "
-        another_cutover bad_action bad_answer bad_body bad_callback bad_copy bad_encoding
+        another_cutover bad_action bad_answer bad_body bad_callback bad_copy bad_email bad_encoding
         bad_file bad_frame bad_id bad_span bad_state bad_table bad_value begun_late browser_key
-        busy cancelled conflict copy_lost cut_over_already declined defect deletes_refused
+        busy cancelled conflict conflict_changed copy_lost cut_over_already declined defect deletes_refused
         differences disk_full given_up hidden_type id_taken in_the_way key_encoding key_expired
         key_not_unique key_refused lease_lost locked login_refused mailerlite_answer
         mailerlite_busy mailerlite_key mailerlite_refused mailerlite_unavailable method no_api
-        no_app_url no_conditions no_connection no_database no_digests no_function no_key no_line
+        no_app_url no_conditions no_conflict no_connection no_contacts no_database no_digests no_function no_key no_line
         no_peer no_pipeline no_privilege no_queue no_room no_schedule no_session no_state no_table
         no_time no_trial no_versions not_allowed not_confirmed not_found not_notified not_ours
         not_paused not_utf8 over_quota overtaken peer_clock peer_refused peer_stranger

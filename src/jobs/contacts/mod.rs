@@ -7,11 +7,13 @@
 //! - `enterprise`: the sync of all people
 //! - `backfill`: shadows for all links
 //! - `smart`: the sync of named people
+//! - `desk`: conflicts, the log, and a person's answers
 //!
 //! Both sides are read, what changed since they agreed is merged, and only what changed is written.
 
 pub mod backfill;
 pub mod check;
+pub mod desk;
 pub mod enterprise;
 mod plan;
 pub mod ports;

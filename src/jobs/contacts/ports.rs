@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use super::desk::ports::{ContactDesk, ContactStanding, LogEntry, RecordedConflict};
 use crate::engine::model::contacts::conflict::Conflict;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;

@@ -1,9 +1,11 @@
 //! Contacts in a database: the mapped table, the crosswalk, the shadows and the conflicts.
 //!
 //! - `store`: the port, each method of which is one transaction
+//! - `desk`: the records that people look at
 //! - `rows`: reads people
 //! - `save`: writes people, each only if their row still has the values that were decided on
 
+mod desk;
 mod rows;
 mod save;
 mod store;

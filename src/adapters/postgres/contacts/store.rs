@@ -57,12 +57,22 @@ impl PostgresContacts {
         Self { pool, schema: state_schema.into(), mapping, key }
     }
 
+    /// The schema of the state tables.
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// The mapping.
+    pub(super) fn mapping(&self) -> &ContactMapping {
+        &self.mapping
+    }
+
     fn tables<'a>(&'a self, key: &'a str) -> ContactTables<'a> {
         ContactTables { mapping: &self.mapping, key, schema: &self.schema }
     }
 
     /// The primary key of the mapped table, which must be one column of type uuid.
-    async fn key(&self) -> Result<&str, Fault> {
+    pub(super) async fn key(&self) -> Result<&str, Fault> {
         let key = self.key.get_or_try_init(|| async {
             let call = self.pool.call(Step::Plan, Some(&self.mapping.table)).await?;
             let text = "select a.attname::text, a.atttypid = 'uuid'::regtype \
@@ -86,7 +96,15 @@ impl PostgresContacts {
         Fault::new(Step::Plan, FaultCode::NoKey, message, hint).of_table(&self.mapping.table)
     }
 
-    async fn read<T>(
+    /// Runs a statement that writes. Returns the number of its rows.
+    pub(super) async fn write(&self, statement: Statement) -> Result<usize, Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        let rows = call.run_all(Purpose::Write, [statement]).await;
+        call.end(rows.map(|[rows]| rows.len()))
+    }
+
+    /// Runs a statement that reads.
+    pub(super) async fn read<T>(
         &self,
         statement: Statement,
         read: impl Fn(&Row) -> Result<T, PostgresError>,

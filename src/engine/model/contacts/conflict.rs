@@ -25,6 +25,28 @@ named! {
     }
 }
 
+named! {
+    /// The state of a conflict.
+    ConflictState {
+        /// Nobody has answered yet.
+        Open = "open",
+        /// A person answered.
+        Resolved = "resolved",
+        /// The question ended by itself: the sides agree again.
+        Gone = "gone",
+    }
+}
+
+named! {
+    /// The side whose value a person keeps.
+    Winner {
+        /// The database.
+        Database = "database",
+        /// MailerLite.
+        MailerLite = "mailerlite",
+    }
+}
+
 /// A conflict of one value of a person, as it is kept in `sync_conflicts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {

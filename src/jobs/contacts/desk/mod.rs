@@ -1,0 +1,9 @@
+//! Answers a person's questions about contacts, and takes the person's answers.
+//!
+//! - `ports`: the records that people look at
+//! - `resolve`: the answer to a conflict, which writes one value of one person
+//! - `history`: everything that is known of one person
+
+pub mod history;
+pub mod ports;
+pub mod resolve;
