@@ -33,3 +33,8 @@ pub fn seed() -> u64 {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").subsec_nanos();
     set.unwrap_or_else(|| u64::from(now()))
 }
+
+/// `SYNCLINE_TEST_LONG` asks for each case of a test, and not for those alone that the seed decides.
+pub fn is_long() -> bool {
+    std::env::var_os("SYNCLINE_TEST_LONG").is_some()
+}

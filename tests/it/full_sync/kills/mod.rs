@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::deployments::Deployments;
 use super::terminal::settings;
 use crate::world::cluster;
-use crate::world::dice::{Dice, seed};
+use crate::world::dice::{Dice, is_long, seed};
 use crate::world::killable::Killable;
 use commits::{Commits, Hold};
 
@@ -23,6 +23,9 @@ const FILLED: &str = "insert into shops select n, md5(n::text) from generate_ser
     insert into orders select n, 1 + n % 50 from generate_series(1, 200) as n";
 
 const TABLES: [&str; 2] = ["shops", "orders"];
+
+/// The short version of these tests takes one commit of so many, which the seed decides.
+const SHORT_STEP: u64 = 4;
 
 /// The process that is killed.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +146,8 @@ async fn kill_at_each_commit(direction: &str, victim: Victim) {
     let two = Two::start().await;
     let seed = seed();
     let mut dice = Dice::new(seed);
-    for number in 1.. {
+    let step = if is_long() { 1 } else { SHORT_STEP };
+    for number in (1 + dice.roll(step)..).step_by(step as usize) {
         let hold = if dice.roll(2) == 0 { Hold::Commit } else { Hold::Answer };
         eprintln!("{direction}, {victim:?}, commit {number}, {hold:?}, seed {seed}");
         if !two.kill_at(direction, victim, number, hold).await {
