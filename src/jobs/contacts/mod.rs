@@ -8,6 +8,7 @@
 //! - `backfill`: shadows for all links
 //! - `smart`: the sync of named people
 //! - `desk`: conflicts, the log, and a person's answers
+//! - `quotas`: the outsides that bound what programs do together
 //!
 //! Both sides are read, what changed since they agreed is merged, and only what changed is written.
 
@@ -19,6 +20,7 @@ mod plan;
 pub mod ports;
 pub mod sides;
 pub mod smart;
+pub mod quotas;
 
 pub use plan::field::{FieldMove, SetApart, merge as merge_field};
 pub use plan::limits::{ChangeCounts, ExceededLimit, exceeded, is_suspicious};

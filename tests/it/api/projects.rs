@@ -118,7 +118,8 @@ async fn a_project_without_what_its_sql_editor_is_to_run_is_told_what_that_is() 
     let again = App::project_sql(Side::Target, "public");
     pair.sql_target(
         "drop table sync_metadata, sync_rejects, full_sync_sessions, full_sync_parts, sync_nonces, \
-         integration_crosswalk, sync_log, contact_shadows, sync_conflicts, contact_tombstones",
+         integration_crosswalk, sync_log, contact_shadows, sync_conflicts, contact_tombstones, \
+         token_bucket_state, contact_leases",
     )
     .await;
     pair.sql_target(&again).await;

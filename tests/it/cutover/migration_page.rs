@@ -145,7 +145,8 @@ async fn two_projects_go_the_same_way_with_nothing_but_their_urls_and_keys() {
     pair.sql_target(
         "drop function syncline_run; drop table sync_state, sync_metadata, sync_rejects, \
          full_sync_sessions, full_sync_parts, sync_nonces, integration_crosswalk, sync_log, \
-         contact_shadows, sync_conflicts, contact_tombstones",
+         contact_shadows, sync_conflicts, contact_tombstones, \
+         token_bucket_state, contact_leases",
     )
     .await;
     let (old, new) = (pair.source_api(), pair.target_api());

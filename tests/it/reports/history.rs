@@ -73,7 +73,8 @@ async fn a_history_of_the_version_before_is_brought_up() {
              case when sync_status = 'success' then last_sync_timestamp end; \
          alter table sync_metadata drop column trigger; \
          drop table full_sync_sessions, full_sync_parts, sync_nonces, integration_crosswalk, \
-             sync_log, contact_shadows, sync_conflicts, contact_tombstones; \
+             sync_log, contact_shadows, sync_conflicts, contact_tombstones, token_bucket_state, \
+             contact_leases; \
          update sync_state set value = '{\"version\": 3}' where key = 'version'; \
          alter table items drop column needed",
     )

@@ -59,7 +59,7 @@ async fn the_state_tables_are_made_once_when_many_start_at_once() {
         }
         let versions = "select string_agg(value ->> 'version', ',') from sync_state \
             where key = 'version'";
-        assert_eq!(pair.text_target(versions).await, "6");
+        assert_eq!(pair.text_target(versions).await, "7");
         pair.assert_closed().await;
         assert_eq!(pair.recorded("public.items").await, (1, 0));
         pair.assert_settled(&["items"]).await;

@@ -4,8 +4,10 @@
 //! - `desk`: the records that people look at
 //! - `rows`: reads people
 //! - `save`: writes people, each only if their row still has the values that were decided on
+//! - `quotas`: quotas and leases that all programs of a deployment share
 
 mod desk;
+mod quotas;
 mod rows;
 mod save;
 mod store;

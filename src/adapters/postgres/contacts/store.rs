@@ -37,8 +37,8 @@ const NEEDED: [(&str, &[(&str, &str)]); 2] = [
 
 /// The database of contacts.
 pub struct PostgresContacts {
-    pool: Pool,
-    schema: String,
+    pub(super) pool: Pool,
+    pub(super) schema: String,
     mapping: ContactMapping,
     key: tokio::sync::OnceCell<String>,
 }

@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     include_str!("../../../../infra/sql/0004_history.sql"),
     include_str!("../../../../infra/sql/0005_full_sync.sql"),
     include_str!("../../../../infra/sql/0006_contacts.sql"),
+    include_str!("../../../../infra/sql/0007_contact_quotas.sql"),
 ];
 
 /// The function that lets the program work on a project over its API.
@@ -123,7 +124,7 @@ fn state_tables(schema: &str) -> String {
 /// The tables that the files create.
 const TABLES: &str = "sync_state, sync_metadata, sync_rejects, full_sync_sessions, \
     full_sync_parts, sync_nonces, integration_crosswalk, sync_log, contact_shadows, \
-    sync_conflicts, contact_tombstones";
+    sync_conflicts, contact_tombstones, token_bucket_state, contact_leases";
 
 /// Creates or upgrades the state tables if that is needed. Returns the versions before and after.
 pub async fn prepare(session: &Session, schema: &str) -> Result<(i64, i64), PostgresError> {

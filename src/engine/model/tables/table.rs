@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const DEFAULT_SCHEMA: &str = "public";
 
 /// Our own tables are state of the side they are in and never travel.
-pub const OWN_TABLES: [&str; 11] = [
+pub const OWN_TABLES: [&str; 13] = [
     "sync_state",
     "sync_metadata",
     "sync_rejects",
@@ -21,6 +21,8 @@ pub const OWN_TABLES: [&str; 11] = [
     "integration_crosswalk",
     "contact_shadows",
     "contact_tombstones",
+    "token_bucket_state",
+    "contact_leases",
 ];
 
 /// The most bytes that Postgres keeps of a name (`NAMEDATALEN - 1`); it cuts longer ones silently,

@@ -61,7 +61,7 @@ async fn it_makes_what_is_missing_and_ends_with_a_run_and_the_commands() {
     assert_found(&done, "source", "ok", "reached: Postgres ");
     assert_found(&done, "target", "ok", "reached: Postgres ");
     assert_found(&done, "plan", "ok", "1 table to sync: 1 to load, 0 to read, 0 unchanged");
-    assert_found(&done, "state tables", "ok", "made, version 6");
+    assert_found(&done, "state tables", "ok", "made, version 7");
     assert_found(&done, "QStash", "ok", "reached, and it accepts the token");
     assert_found(&done, "signing keys", "ok", "current and next are QStash's own");
     assert_found(&done, "function", "ok", "it answers at http://127.0.0.1:");
@@ -101,7 +101,7 @@ async fn a_second_time_everything_is_in_order_and_nothing_is_written() {
 
     assert_eq!(again.code, 0, "{again:?}");
     assert_found(&again, "plan", "ok", "1 table to sync: 0 to load, 0 to read, 1 unchanged");
-    assert_found(&again, "state tables", "ok", "in order, version 6");
+    assert_found(&again, "state tables", "ok", "in order, version 7");
     assert_found(&again, "schedule", "ok", &format!("{ID} is in order; it runs next at "));
     assert_found(&again, "run", "ok", "caught up: nothing had changed");
     assert_eq!(format!("{:?}", only(&qstash)), schedule);
@@ -116,7 +116,7 @@ async fn state_tables_of_an_older_version_are_upgraded() {
     pair.sql_target(include_str!("../../../../infra/sql/0001_state.sql")).await;
     pair.sql_target("insert into sync_state values ('version', '{\"version\": 1}')").await;
     let done = deployment.terminal(&["setup"]).await;
-    assert_found(&done, "state tables", "ok", "upgraded from version 1 to 6");
+    assert_found(&done, "state tables", "ok", "upgraded from version 1 to 7");
     assert_eq!(done.code, 0, "{done:?}");
 }
 

@@ -1,4 +1,8 @@
 //! The promises of `ContactStore`, over a connection and behind our function in a project.
+//!
+//! - `quotas`: those of `Quotas` and `Leases`
+
+mod quotas;
 
 use std::time::SystemTime;
 
