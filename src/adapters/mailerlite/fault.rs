@@ -16,6 +16,9 @@ pub enum MailerLiteError {
     /// The calls of this minute are used up.
     #[error("MailerLite takes no more calls for a while")]
     Busy,
+    /// The calls of all programs together could not be counted.
+    #[error("The calls of all programs cannot be counted")]
+    Quotas(#[source] Fault),
     /// The key is wrong, or the user who made it is gone.
     #[error("MailerLite does not accept the key")]
     Key,
@@ -43,6 +46,10 @@ impl MailerLiteError {
             Self::Busy => (
                 FaultCode::MailerliteBusy,
                 "nothing to do: the next call goes on; other programs share the 120 calls a minute",
+            ),
+            Self::Quotas(fault) => (
+                fault.code,
+                "the calls are counted in the database of the contacts; check that it can be reached",
             ),
             Self::Key => (
                 FaultCode::MailerliteKey,

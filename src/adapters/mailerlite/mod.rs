@@ -11,8 +11,8 @@ mod batch;
 mod fault;
 mod wire;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -29,6 +29,7 @@ use crate::jobs::contacts::ports::{
     Allowance, ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName, SubscriberPage,
     SubscriberWrite, Verdict,
 };
+use crate::jobs::contacts::quotas::{CALLS, Quotas};
 
 use fault::MailerLiteError;
 
@@ -48,6 +49,7 @@ pub struct MailerLite {
     meter: Meter,
     page: AtomicUsize,
     allowance: Mutex<Allowance>,
+    quotas: Option<Arc<dyn Quotas>>,
 }
 
 impl MailerLite {
@@ -61,6 +63,24 @@ impl MailerLite {
             meter,
             page: AtomicUsize::new(PAGE),
             allowance: Mutex::default(),
+            quotas: None,
+        }
+    }
+
+    /// Makes only calls that the quota of all programs of the deployment has left.
+    pub fn within(self, quotas: Arc<dyn Quotas>) -> Self {
+        Self { quotas: Some(quotas), ..self }
+    }
+
+    async fn take_call(&self) -> Result<(), MailerLiteError> {
+        let Some(quotas) = &self.quotas else { return Ok(()) };
+        match quotas.take(&CALLS, 1).await.map_err(MailerLiteError::Quotas)? {
+            None => Ok(()),
+            pause @ Some(_) => {
+                let allowance = Allowance { calls: Some(0), pause };
+                *self.allowance.lock().expect("no holder panics") = allowance;
+                Err(MailerLiteError::Busy)
+            }
         }
     }
 
@@ -73,6 +93,7 @@ impl MailerLite {
     /// Sends a call. All calls can be repeated without harm. One that is throttled is not: the
     /// pause can be longer than an invocation.
     async fn send(&self, request: RequestBuilder) -> Result<HttpAnswer, MailerLiteError> {
+        self.take_call().await?;
         let rules = RepeatRules {
             patience: PATIENCE,
             // The reference calls a 408 its own fault.

@@ -18,9 +18,9 @@ pub mod desk;
 pub mod enterprise;
 mod plan;
 pub mod ports;
+pub mod quotas;
 pub mod sides;
 pub mod smart;
-pub mod quotas;
 
 pub use plan::field::{FieldMove, SetApart, merge as merge_field};
 pub use plan::limits::{ChangeCounts, ExceededLimit, exceeded, is_suspicious};
