@@ -25,11 +25,11 @@ use crate::engine::model::contacts::subscriber::Subscriber;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::secret::SecretText;
+use crate::jobs::contacts::ports::quotas::{CALLS, Quotas};
 use crate::jobs::contacts::ports::{
     Allowance, ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName, SubscriberPage,
     SubscriberWrite, Verdict,
 };
-use crate::jobs::contacts::quotas::{CALLS, Quotas};
 
 use fault::MailerLiteError;
 

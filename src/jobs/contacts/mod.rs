@@ -8,7 +8,6 @@
 //! - `backfill`: shadows for all links
 //! - `smart`: the sync of named people
 //! - `desk`: conflicts, the log, and a person's answers
-//! - `quotas`: the outsides that bound what programs do together
 //!
 //! Both sides are read, what changed since they agreed is merged, and only what changed is written.
 
@@ -18,7 +17,6 @@ pub mod desk;
 pub mod enterprise;
 mod plan;
 pub mod ports;
-pub mod quotas;
 pub mod sides;
 pub mod smart;
 

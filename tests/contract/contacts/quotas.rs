@@ -9,7 +9,7 @@ use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::secret::SecretText;
 use syncline::jobs::contacts::ports::MailingList;
-use syncline::jobs::contacts::quotas::{CALLS, FAILURES, Leases, Quota, Quotas};
+use syncline::jobs::contacts::ports::quotas::{CALLS, FAILURES, Leases, Quota, Quotas};
 
 use super::Contacts;
 

@@ -9,7 +9,7 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::{Parameter, Statement};
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::fault::{Fault, Step};
-use crate::jobs::contacts::quotas::{Leases, Quota, Quotas};
+use crate::jobs::contacts::ports::quotas::{Leases, Quota, Quotas};
 
 /// The entries of a bucket that its window has not passed yet.
 const ENTRIES: &str = "unnest(b.taken_at, b.taken) as e (at, n) \

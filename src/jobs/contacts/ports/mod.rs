@@ -1,4 +1,8 @@
 //! The outsides of contacts: their database, and the mailing list.
+//!
+//! - `quotas`: what all programs of a deployment may do together
+
+pub mod quotas;
 
 use std::time::Duration;
 
