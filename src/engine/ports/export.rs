@@ -84,6 +84,9 @@ pub enum Format {
     Jsonl,
     /// The lines of a COPY in its text form, a row each. What is written at once ends with a row.
     Copy,
+    /// The rows of a COPY in its binary form, without its header and its trailer. What is written at
+    /// once ends with a row. A snapshot that is proved has no such rows.
+    BinaryCopy,
 }
 
 /// The rows of one table, to be written once.

@@ -12,7 +12,7 @@ use super::drive_faults::{bad_manifest, bad_part, busy, fit, unfinished};
 use super::estimate::{self, Pace};
 use super::own_deployment::OwnDeployment;
 use super::plan::{self, CopyPlan};
-use super::ports::{Deployment, Description, PartName, Standing};
+use super::ports::{Deployment, Description, Hello, PartName, Standing};
 use super::records::{self, RecordSync};
 use super::side_work::{SideTask, SideWork};
 use super::work::{Work, over};
@@ -55,7 +55,7 @@ impl FullSync<'_> {
     /// Plans the copy, and changes nothing.
     pub async fn plan(&self) -> Result<(CopyPlan, Description), Fault> {
         records::check(self.session)?;
-        self.check_peer().await?;
+        let knows_binary = self.check_peer().await?.knows_binary;
         let options = &self.session.options;
         let tables = options.tables.as_deref();
         let (from, to) = self.sides();
@@ -63,6 +63,9 @@ impl FullSync<'_> {
             tokio::join!(from.describe(Side::Source, tables), to.describe(Side::Target, tables));
         let (from, to) = (from?, to?);
         let mut plan = plan::plan(options, &from.facts, &to.facts)?;
+        if !knows_binary {
+            plan.as_text();
+        }
         let sessions = self.own.sessions().await?;
         let (direction, peer) = (self.session.direction, &self.session.peer);
         let alike =
@@ -157,10 +160,11 @@ impl FullSync<'_> {
         SideWork { own: self.own, side, session: self.session, task }
     }
 
-    async fn check_peer(&self) -> Result<(), Fault> {
+    async fn check_peer(&self) -> Result<Hello, Fault> {
         let (own, peer) = tokio::join!(self.own.hello(), self.peer.hello());
         let (own, peer) = (own?, peer?);
-        fit(&own, &peer, self.session.direction)
+        fit(&own, &peer, self.session.direction)?;
+        Ok(peer)
     }
 
     /// The outcome, if the receiving side has completed the session.

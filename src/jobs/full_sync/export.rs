@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::condition;
 use super::estimate;
-use super::frames::FrameWriter;
+use super::frames::{self, FrameWriter};
 use super::plan;
 use super::ports::{CopyStore, ExportTable, PartName, PutPart};
 use super::work::Work;
@@ -16,10 +16,13 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, CopiedTable, Frame, Manifest, PROTOCOL, Sha};
+use crate::engine::model::page::Encoding;
 use crate::engine::model::session::{Phase, SessionId};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::Clock;
-use crate::engine::ports::export::{ExportSide, Format, Output, Part, PartColumn, Pass};
+use crate::engine::ports::export::{
+    Consistency, ExportSide, Format, Output, Part, PartColumn, Pass,
+};
 
 /// The most attempts: with a table that changes all the time there would be no end.
 const MOST_ATTEMPTS: u32 = 3;
@@ -83,17 +86,23 @@ impl CopyExport<'_> {
             export: &export,
             writer: FrameWriter::new(self.compression),
             next_table: 0,
+            encoding: Encoding::Text,
             parts: Vec::new(),
             frames: Vec::new(),
             room: self.room,
         };
         let mut tables = Vec::new();
         for (part, table) in parts.iter().zip(self.tables) {
+            let (encoding, format) = match (table.encoding, snapshot.consistency()) {
+                (Encoding::Binary, Consistency::Held) => (Encoding::Binary, Format::BinaryCopy),
+                _ => (Encoding::Text, Format::Copy),
+            };
+            output.encoding = encoding;
             output.begin(&part.table).await?;
-            let rows = snapshot.rows(part, Format::Copy, &mut output).await;
+            let rows = snapshot.rows(part, format, &mut output).await;
             let rows = rows.map_err(|fault| fault.of_table(&part.table))?;
             let columns = table.columns.clone();
-            tables.push(CopiedTable { table: part.table.clone(), columns, rows });
+            tables.push(CopiedTable { table: part.table.clone(), columns, rows, encoding });
         }
         snapshot.end().await?;
         output.finish().await?;
@@ -167,6 +176,8 @@ struct SpoolOutput<'a> {
     export: &'a str,
     writer: FrameWriter,
     next_table: usize,
+    /// The encoding of the next rows.
+    encoding: Encoding,
     parts: Vec<Sha>,
     frames: Vec<Frame>,
     /// The bytes that are left for more parts, if they are limited.
@@ -192,15 +203,15 @@ impl SpoolOutput<'_> {
 #[async_trait]
 impl Output for SpoolOutput<'_> {
     async fn begin(&mut self, _table: &TableName) -> Result<(), Fault> {
-        self.writer.begin(self.next_table).await;
+        self.writer.begin(self.next_table, self.encoding).await;
         self.next_table += 1;
         Ok(())
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let rows = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let rows = frames::each_row(self.encoding, bytes, |_| {});
         self.writer.write(bytes).await;
-        self.work.advance(bytes.len() as u64, rows);
+        self.work.advance(bytes.len() as u64, rows.unwrap_or_default());
         while let Some(part) = self.writer.part() {
             self.save(part).await?;
         }

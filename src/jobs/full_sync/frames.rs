@@ -15,13 +15,14 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{
     Compression, FRAME_BYTES, Frame, Manifest, PART_BYTES, RowsDigest, Sha,
 };
-use crate::engine::model::page::Page;
+use crate::engine::model::page::{Encoding, Page, binary_row};
 use crate::engine::model::session::SessionId;
 
 /// Cuts rows into frames, and frames into parts.
 pub struct FrameWriter {
     compression: Compression,
     table: usize,
+    encoding: Encoding,
     raw: Vec<u8>,
     compressing: Option<JoinHandle<CompressedFrame>>,
     frames: Vec<Frame>,
@@ -40,6 +41,7 @@ impl FrameWriter {
         Self {
             compression,
             table: 0,
+            encoding: Encoding::Text,
             raw: Vec::new(),
             compressing: None,
             frames: Vec::new(),
@@ -47,18 +49,18 @@ impl FrameWriter {
         }
     }
 
-    /// Says that the next rows are of this table.
-    pub async fn begin(&mut self, table: usize) {
+    /// Says that the next rows are of this table and in this encoding.
+    pub async fn begin(&mut self, table: usize, encoding: Encoding) {
         self.close().await;
-        self.table = table;
+        (self.table, self.encoding) = (table, encoding);
     }
 
-    /// Adds whole rows, a line each.
-    pub async fn write(&mut self, lines: &[u8]) {
-        if self.raw.len() + lines.len() > FRAME_BYTES {
+    /// Adds whole rows.
+    pub async fn write(&mut self, rows: &[u8]) {
+        if self.raw.len() + rows.len() > FRAME_BYTES {
             self.close().await;
         }
-        self.raw.extend_from_slice(lines);
+        self.raw.extend_from_slice(rows);
     }
 
     /// Takes a part that is complete.
@@ -90,9 +92,10 @@ impl FrameWriter {
         }
         self.collect().await;
         let raw = std::mem::take(&mut self.raw);
-        let (table, compression) = (self.table, self.compression);
-        self.compressing =
-            Some(tokio::task::spawn_blocking(move || compress(table, &raw, compression)));
+        let (table, encoding, compression) = (self.table, self.encoding, self.compression);
+        let compressing =
+            tokio::task::spawn_blocking(move || compress(table, encoding, &raw, compression));
+        self.compressing = Some(compressing);
     }
 
     async fn collect(&mut self) {
@@ -103,7 +106,12 @@ impl FrameWriter {
     }
 }
 
-fn compress(table: usize, raw: &[u8], compression: Compression) -> CompressedFrame {
+fn compress(
+    table: usize,
+    encoding: Encoding,
+    raw: &[u8],
+    compression: Compression,
+) -> CompressedFrame {
     let bytes = match compression {
         Compression::None => raw.to_vec(),
         Compression::Gzip => {
@@ -113,22 +121,34 @@ fn compress(table: usize, raw: &[u8], compression: Compression) -> CompressedFra
         }
     };
     let mut digest = RowsDigest::default();
-    let rows = raw.strip_suffix(b"\n").unwrap_or(raw);
-    rows.split(|byte| *byte == b'\n').for_each(|row| digest.add_row(row));
+    let rows =
+        each_row(encoding, raw, |row| digest.add_row(row)).expect("a server's rows are whole");
     let frame = Frame {
         table,
         bytes: bytes.len() as u64,
         raw_bytes: raw.len() as u64,
-        rows: lines(raw),
+        rows,
         sha: Sha::of(raw),
         digest,
     };
     CompressedFrame { frame, bytes }
 }
 
-/// The number of rows: a line break in a value is written as two letters.
-pub fn lines(raw: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', raw).count() as u64
+/// Calls for each row, and returns their number; none if the bytes are not made of whole rows. A
+/// line break in a value of text is written as two letters, and the one behind a row is no part of
+/// the row.
+pub fn each_row(encoding: Encoding, raw: &[u8], mut row: impl FnMut(&[u8])) -> Option<u64> {
+    let (mut rest, mut rows) = (raw, 0);
+    while !rest.is_empty() {
+        let (length, end) = match encoding {
+            Encoding::Binary => (binary_row(rest).ok()?, 0),
+            Encoding::Text | Encoding::Json => (memchr::memchr(b'\n', rest)?, 1),
+        };
+        row(&rest[..length]);
+        rest = &rest[length + end..];
+        rows += 1;
+    }
+    Some(rows)
 }
 
 /// Reads the frames of a copy from its parts in the spool.
@@ -173,7 +193,9 @@ impl<'a> FrameReader<'a> {
             at += piece.len() as u64;
         }
         let (expected, compression) = (frame.clone(), self.manifest.compression);
-        let unpacked = tokio::task::spawn_blocking(move || unpack(&bytes, &expected, compression));
+        let encoding = self.manifest.tables[frame.table].encoding;
+        let unpacked =
+            tokio::task::spawn_blocking(move || unpack(&bytes, &expected, encoding, compression));
         let bytes = unpacked.await.expect("unpacking never panics")?;
         Ok(Page { bytes, rows: frame.rows, last: None, complete: false })
     }
@@ -197,7 +219,12 @@ impl<'a> FrameReader<'a> {
 
 /// Unpacks a frame. It reads one byte more than the manifest promises at most: a few kilobytes
 /// could unpack to gigabytes.
-fn unpack(packed: &[u8], frame: &Frame, compression: Compression) -> Result<Bytes, Fault> {
+fn unpack(
+    packed: &[u8],
+    frame: &Frame,
+    encoding: Encoding,
+    compression: Compression,
+) -> Result<Bytes, Fault> {
     let mut raw = Vec::new();
     match compression {
         Compression::None => raw.extend_from_slice(packed),
@@ -208,7 +235,7 @@ fn unpack(packed: &[u8], frame: &Frame, compression: Compression) -> Result<Byte
         }
     }
     let is_as_promised = raw.len() as u64 == frame.raw_bytes
-        && lines(&raw) == frame.rows
+        && each_row(encoding, &raw, |_| {}) == Some(frame.rows)
         && Sha::of(&raw) == frame.sha;
     match is_as_promised {
         true => Ok(raw.into()),
@@ -238,7 +265,7 @@ mod tests {
     async fn written(compression: Compression, rows: &[&[u8]]) -> (Vec<Frame>, Vec<Bytes>) {
         let mut writer = FrameWriter::new(compression);
         let mut parts = Vec::new();
-        writer.begin(0).await;
+        writer.begin(0, Encoding::Text).await;
         for lines in rows {
             writer.write(lines).await;
             parts.extend(writer.part());
@@ -274,7 +301,8 @@ mod tests {
     async fn a_frame_unpacks_to_what_the_manifest_promises_or_not_at_all() {
         let (frames, parts) = written(Compression::Gzip, &[b"a\n", b"b\n"]).await;
         let (frame, packed) = (&frames[0], &parts[0]);
-        let unpacked = |packed: &[u8], frame: &Frame| unpack(packed, frame, Compression::Gzip);
+        let unpacked =
+            |packed: &[u8], frame: &Frame| unpack(packed, frame, Encoding::Text, Compression::Gzip);
         assert_eq!(unpacked(packed, frame).expect("it is whole"), "a\nb\n");
         let shorter = Frame { raw_bytes: 3, ..frame.clone() };
         let fewer = Frame { rows: 1, ..frame.clone() };
@@ -286,10 +314,35 @@ mod tests {
         assert!(unpacked(&packed[..5], frame).is_err());
     }
 
+    /// Rows of one field each.
+    fn binary(values: &[&[u8]]) -> Vec<u8> {
+        let row = |value: &&[u8]| {
+            let length = i32::try_from(value.len()).expect("a short value").to_be_bytes();
+            [&[0, 1], &length[..], value].concat()
+        };
+        values.iter().flat_map(row).collect()
+    }
+
+    #[tokio::test]
+    async fn rows_in_binary_are_counted_and_digested_one_by_one() {
+        let rows: [&[u8]; 3] = [b"a\nb", b"", b"c"];
+        let mut writer = FrameWriter::new(Compression::Gzip);
+        writer.begin(0, Encoding::Binary).await;
+        writer.write(&binary(&rows)).await;
+        let frames = writer.finish().await;
+        let packed = writer.last().expect("a part");
+        let mut digest = RowsDigest::default();
+        rows.iter().for_each(|row| digest.add_row(&binary(&[row])));
+        assert_eq!((frames[0].rows, frames[0].digest), (3, digest));
+        let unpacked = |encoding| unpack(&packed, &frames[0], encoding, Compression::Gzip);
+        assert_eq!(unpacked(Encoding::Binary).expect("it is whole"), binary(&rows));
+        assert!(unpacked(Encoding::Text).is_err(), "the rows of another encoding are others");
+    }
+
     #[tokio::test]
     async fn a_bomb_is_not_unpacked_beyond_the_promise() {
         let (frames, parts) = written(Compression::Gzip, &[&b"\n".repeat(4 << 20)]).await;
         let promised = Frame { raw_bytes: 10, ..frames[0].clone() };
-        assert!(unpack(&parts[0], &promised, Compression::Gzip).is_err());
+        assert!(unpack(&parts[0], &promised, Encoding::Text, Compression::Gzip).is_err());
     }
 }

@@ -18,6 +18,7 @@ use super::ports::{
 use super::restore::CopyRestore;
 use super::work::{Work, no_session, over};
 use crate::engine::model::budget::Budget;
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
@@ -184,6 +185,7 @@ impl Deployment for OwnDeployment {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             database: facts.identity,
             may: self.may.directions().to_vec(),
+            knows_binary: true,
         })
     }
 
@@ -193,9 +195,10 @@ impl Deployment for OwnDeployment {
         tables: Option<&[TableName]>,
     ) -> Result<Description, Fault> {
         let own = self.restore.describe(tables).await?;
+        let json_alone = own.facts.json_alone;
         let facts = match side {
             Side::Target => own.facts,
-            Side::Source => self.export.describe(tables).await?,
+            Side::Source => Facts { json_alone, ..self.export.describe(tables).await? },
         };
         Ok(Description { facts, size_limit: self.size_limit, ..own })
     }
@@ -350,7 +353,9 @@ impl Deployment for OwnDeployment {
         plan::refuse_system_tables(only)?;
         let own = self.restore.describe(Some(only)).await?.facts;
         let shape = plan::received(&manifest, table, &own)?;
-        let (sha, count) = (Sha::of(&rows), frames::lines(&rows));
+        let count = frames::each_row(shape.encoding, &rows, |_| {});
+        let count = count.ok_or_else(|| other_part("A batch ends within a row"))?;
+        let sha = Sha::of(&rows);
         let page = Page { bytes: rows, rows: count, last: None, complete: false };
         let batch = Batch { session, number: *number, sha: &sha, shape: &shape, page: &page };
         self.restore.batch(&batch).await

@@ -40,7 +40,7 @@ pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan,
         tables::plan(&pipeline(options), from, to);
     notes.retain(|note| note.weight != Weight::Warning);
     for shape in &mut shapes {
-        shape.encoding = Encoding::Text;
+        shape.encoding = encoding(shape, from, to);
         let sides = (from.tables.get(&shape.table), to.tables.get(&shape.table));
         let (Some(from), Some(to)) = sides else { continue };
         notes.extend(differences(shape, from, to));
@@ -62,9 +62,12 @@ pub fn agreed(
     let shape = |table: &CopiedTable| {
         let place = shapes.iter().position(|shape| shape.table == table.table);
         let shape = place.map(|place| shapes.swap_remove(place));
-        let has_columns =
-            |shape: &Shape| shape.columns.iter().map(|column| &column.name).eq(&table.columns);
-        shape.filter(has_columns).ok_or_else(|| changed(&table.table))
+        let fits = |shape: &Shape| {
+            shape.columns.iter().map(|column| &column.name).eq(&table.columns)
+                && (table.encoding == Encoding::Text || table.encoding == shape.encoding)
+        };
+        let shape = shape.filter(fits).ok_or_else(|| changed(&table.table))?;
+        Ok(Shape { encoding: table.encoding, ..shape })
     };
     tables.map(shape).collect()
 }
@@ -75,6 +78,7 @@ pub fn export_table(shape: &Shape) -> ExportTable {
         table: shape.table.clone(),
         columns: shape.columns.iter().map(|column| column.name.clone()).collect(),
         filter: shape.filter.clone(),
+        encoding: shape.encoding,
     }
 }
 
@@ -99,6 +103,11 @@ pub fn changed(table: &TableName) -> Fault {
 }
 
 impl CopyPlan {
+    /// Has all rows travel as text, which every release knows.
+    pub fn as_text(&mut self) {
+        self.shapes.iter_mut().for_each(|shape| shape.encoding = Encoding::Text);
+    }
+
     /// Refuses the copy where a table has a problem, or room is lacking; the fault names all of them.
     pub fn or_fault(mut self) -> Result<Self, Fault> {
         let problems: Vec<String> = (self.notes.iter())
@@ -145,6 +154,13 @@ pub fn refuse_system_tables<'a>(
         )
         .of_table(table)),
     }
+}
+
+/// The encoding of a table's rows: binary where both servers are of one version and read each
+/// other's, and text otherwise.
+fn encoding(shape: &Shape, from: &Facts, to: &Facts) -> Encoding {
+    let is_binary = shape.encoding == Encoding::Binary && from.major == to.major;
+    if is_binary { Encoding::Binary } else { Encoding::Text }
 }
 
 /// The differences between the columns of both sides. A sync may work around them; a copy that is
@@ -260,6 +276,49 @@ mod tests {
             assert_eq!(check(schema, name), Err(FaultCode::NotAllowed), "{schema}.{name}");
         }
         assert_eq!(check("public", "orders"), Ok(()));
+    }
+
+    fn sides(type_oid: u32, versions: [u32; 2]) -> [Facts; 2] {
+        let facts = |identity, major| {
+            let mut facts = Facts { major, ..side(identity, &[("id", "integer")]) };
+            let tables = facts.tables.values_mut();
+            tables.for_each(|table| table.columns[0].type_oid = type_oid);
+            facts
+        };
+        [facts("a", versions[0]), facts("b", versions[1])]
+    }
+
+    #[test]
+    fn rows_are_binary_between_servers_of_one_version_that_have_the_same_types() {
+        let own_type = 16_400;
+        for (type_oid, versions, expected) in [
+            (23, [17, 17], Encoding::Binary),
+            (23, [17, 18], Encoding::Text),
+            (own_type, [17, 17], Encoding::Text),
+        ] {
+            let [from, to] = sides(type_oid, versions);
+            let plan = plan(&CopyOptions::default(), &from, &to).expect("two sides");
+            assert_eq!(plan.shapes[0].encoding, expected, "{type_oid} {versions:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_whose_bytes_the_receiving_side_reads_otherwise_is_not_restored() {
+        for (type_oid, encoding, is_restored) in [
+            (23, Encoding::Binary, true),
+            (16_400, Encoding::Binary, false),
+            (16_400, Encoding::Text, true),
+        ] {
+            let [facts, own] = sides(type_oid, [17, 17]);
+            let table = TableName::new("public", "t");
+            let columns = vec!["id".to_owned()];
+            let copied = CopiedTable { table: table.clone(), columns, rows: 0, encoding };
+            let manifest = Manifest { facts, tables: vec![copied], ..Manifest::default() };
+            let agreed = agreed(&manifest, &[table], &CopyOptions::default(), &own);
+            let agreed = agreed.map(|shapes| shapes[0].encoding).map_err(|fault| fault.code);
+            let expected = if is_restored { Ok(encoding) } else { Err(FaultCode::SchemaChanged) };
+            assert_eq!(agreed, expected, "{type_oid} {encoding:?}");
+        }
     }
 
     #[test]

@@ -120,6 +120,9 @@ pub struct Hello {
     pub database: String,
     /// The directions in which peers may copy.
     pub may: Vec<Direction>,
+    /// It exports and restores rows of a binary COPY. An older release knows text alone.
+    #[serde(default)]
+    pub knows_binary: bool,
 }
 
 /// The tables of a deployment.

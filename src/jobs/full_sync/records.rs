@@ -30,7 +30,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, CopiedTable, Manifest, PROTOCOL};
-use crate::engine::model::page::{Page, PageLimit};
+use crate::engine::model::page::{Encoding, Page, PageLimit};
 use crate::engine::model::range::RowKey;
 use crate::engine::model::records::{
     BATCH_BYTES, BATCH_ROWS, BatchAddress, BatchAnswer, Reading, ReadingRows, RecordsEnd,
@@ -129,6 +129,7 @@ impl<'a> RecordSync<'a> {
             table: shape.table.clone(),
             columns: shape.columns.iter().map(|column| column.name.clone()).collect(),
             rows: 0,
+            encoding: Encoding::Text,
         };
         let manifest = Manifest {
             protocol: PROTOCOL,

@@ -113,7 +113,7 @@ impl Deployment for Double {
     async fn hello(&self) -> Result<Hello, Fault> {
         self.record("hello");
         let (version, database) = ("0.0.1".to_owned(), "d".to_owned());
-        Ok(Hello { protocol: PROTOCOL, version, database, may: Vec::new() })
+        Ok(Hello { protocol: PROTOCOL, version, database, may: Vec::new(), knows_binary: false })
     }
 
     async fn describe(

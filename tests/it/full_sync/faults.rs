@@ -5,6 +5,7 @@ use std::time::Duration;
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::manifest::Sha;
+use syncline::engine::model::page::Encoding;
 use syncline::engine::model::session::{CopyOptions, Direction, NewSession, Role, SessionState};
 use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::FullSync;
@@ -105,7 +106,12 @@ async fn a_part_that_was_changed_where_it_was_exported_is_not_taken() {
     both.here.own.open(&session).await.expect("a record");
     both.there.own.open(&answering).await.expect("a record");
     let columns = vec!["id".to_owned(), "body".to_owned()];
-    let docs = ExportTable { table: TableName::new("public", "docs"), columns, filter: None };
+    let docs = ExportTable {
+        table: TableName::new("public", "docs"),
+        columns,
+        filter: None,
+        encoding: Encoding::Text,
+    };
     both.there.own.export(&session.id, &[docs]).await.expect("it is exported");
     both.there.sql(FLIP).await;
     let fault = both.drive(&session).await.expect_err("a bit differs");

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::fault_code::FaultCode;
+use syncline::engine::model::page::Encoding;
 use syncline::engine::model::session::{
     CopyOptions, Direction, NewSession, Role, SessionId, SessionState,
 };
@@ -143,7 +144,12 @@ async fn a_manifest_of_a_copy_without_room_is_refused_before_a_part_comes() {
 
 fn docs() -> ExportTable {
     let columns = vec!["id".to_owned(), "body".to_owned()];
-    ExportTable { table: TableName::new("public", "docs"), columns, filter: None }
+    ExportTable {
+        table: TableName::new("public", "docs"),
+        columns,
+        filter: None,
+        encoding: Encoding::Text,
+    }
 }
 
 /// A session in which this deployment answers.

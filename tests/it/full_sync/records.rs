@@ -214,14 +214,16 @@ async fn drive(
 
 /// A defect of a peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flaw {
+pub enum Flaw {
     LosesEachAnswerOnce,
     LacksAVerdict,
     CountsARowTooMany,
+    /// It is of a release that knows no rows in binary.
+    KnowsTextAlone,
 }
 
-/// A peer that does what it is asked, and answers batches wrongly.
-struct Unreliable<'a> {
+/// A peer that does what it is asked, and has a defect or an age.
+pub struct Unreliable<'a> {
     own: &'a OwnDeployment,
     flaw: Flaw,
     /// The batch whose answer was lost last.
@@ -229,7 +231,7 @@ struct Unreliable<'a> {
 }
 
 impl<'a> Unreliable<'a> {
-    fn new(own: &'a OwnDeployment, flaw: Flaw) -> Self {
+    pub fn new(own: &'a OwnDeployment, flaw: Flaw) -> Self {
         Self { own, flaw, lost: Mutex::default() }
     }
 }
@@ -248,6 +250,7 @@ impl Deployment for Unreliable<'_> {
             }
             Flaw::LacksAVerdict => drop(answer.verdicts.pop()),
             Flaw::CountsARowTooMany => answer.saved.inserted += 1,
+            Flaw::KnowsTextAlone => {}
         }
         Ok(answer)
     }
@@ -257,7 +260,9 @@ impl Deployment for Unreliable<'_> {
     }
 
     async fn hello(&self) -> Result<Hello, Fault> {
-        self.own.hello().await
+        let hello = self.own.hello().await?;
+        let knows_binary = self.flaw != Flaw::KnowsTextAlone;
+        Ok(Hello { knows_binary, ..hello })
     }
 
     async fn describe(

@@ -1,4 +1,4 @@
-//! The digest of a table's rows, printed as an export prints them.
+//! The digest of a table's rows, written by the server as those of the copy were.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -7,9 +7,11 @@ use futures_util::TryStreamExt;
 
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
+use crate::adapters::postgres::rows::copy_frames;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::transaction::{self, STATEMENT_TIMEOUT};
 use crate::engine::model::manifest::RowsDigest;
+use crate::engine::model::page::Encoding;
 use crate::engine::model::shape::Shape;
 
 /// Digests all rows of the table, if there are so many. All of them are printed, so the time of a
@@ -41,12 +43,17 @@ async fn printed(
 ) -> Result<RowsDigest, PostgresError> {
     let columns = shape.columns.iter().map(|column| column.name.as_str());
     let columns = sql::prefixed("r.", columns);
-    let copy = format!("copy (select {columns} from {table} as r) to stdout (format text)");
+    let format = if shape.encoding == Encoding::Binary { "binary" } else { "text" };
+    let copy = format!("copy (select {columns} from {table} as r) to stdout (format {format})");
     let mut stream = pin!(session.copy_out(&copy).await?);
     let mut digest = RowsDigest::default();
     // A message is a row.
     while let Some(message) = stream.try_next().await? {
-        digest.add_row(message.strip_suffix(b"\n").unwrap_or(&message));
+        match (shape.encoding, copy_frames::row_of_message(shape.encoding, &message)) {
+            (Encoding::Binary, Some(row)) => digest.add_row(row),
+            (_, Some(line)) => digest.add_row(line.strip_suffix(b"\n").unwrap_or(line)),
+            (_, None) => {}
+        }
     }
     Ok(digest)
 }

@@ -171,6 +171,7 @@ fn copy_sql(part: &Part, format: Format) -> String {
     );
     match format {
         Format::Sql | Format::Copy => format!("copy ({rows}) to stdout (format text)"),
+        Format::BinaryCopy => format!("copy ({rows}) to stdout (format binary)"),
         Format::Csv => format!("copy ({rows}) to stdout (format csv, header)"),
         Format::Jsonl => format!(
             "copy (select pg_catalog.row_to_json(j.*)::text from ({rows}) as j) to stdout (format text)"

@@ -94,7 +94,9 @@ impl PagedSnapshot {
                 line.clear();
                 match writer.format() {
                     Format::Csv => lines::csv(&values, &mut line),
-                    Format::Sql | Format::Jsonl | Format::Copy => lines::text(&values, &mut line),
+                    Format::Sql | Format::Jsonl | Format::Copy | Format::BinaryCopy => {
+                        lines::text(&values, &mut line);
+                    }
                 }
                 writer.message(&line)?;
             }

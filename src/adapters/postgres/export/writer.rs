@@ -8,7 +8,8 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::page::Encoding;
 use crate::engine::ports::export::{Format, Part};
 
-/// Turns the messages of a COPY into lines: one for each row, in CSV after a line of names.
+/// Turns the messages of a COPY into lines, one for each row, in CSV after a line of names; or into
+/// the rows of a binary COPY.
 pub struct Writer<'a> {
     form: Form<'a>,
     /// The number of rows so far.
@@ -22,6 +23,7 @@ enum Form<'a> {
     Csv { has_names: bool },
     Jsonl { is_utf8: bool },
     Copy,
+    BinaryCopy,
 }
 
 impl<'a> Writer<'a> {
@@ -32,6 +34,7 @@ impl<'a> Writer<'a> {
             Format::Csv => Form::Csv { has_names: false },
             Format::Jsonl => Form::Jsonl { is_utf8 },
             Format::Copy => Form::Copy,
+            Format::BinaryCopy => Form::BinaryCopy,
         };
         Self { form, rows: 0, chunk: Vec::new() }
     }
@@ -43,6 +46,7 @@ impl<'a> Writer<'a> {
             Form::Csv { .. } => Format::Csv,
             Form::Jsonl { .. } => Format::Jsonl,
             Form::Copy => Format::Copy,
+            Form::BinaryCopy => Format::BinaryCopy,
         }
     }
 
@@ -55,6 +59,10 @@ impl<'a> Writer<'a> {
                 return Ok(());
             }
             Form::Csv { has_names: true } | Form::Copy => self.chunk.extend_from_slice(message),
+            Form::BinaryCopy => match copy_frames::row_of_message(Encoding::Binary, message) {
+                Some(row) => self.chunk.extend_from_slice(row),
+                None => return Ok(()),
+            },
             Form::Sql(statements) => {
                 let row = copy_frames::row_of_message(Encoding::Text, message);
                 let written = statements.row(row.unwrap_or_default(), &mut self.chunk);

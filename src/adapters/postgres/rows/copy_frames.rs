@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::adapters::json_rows::{self, BadRow};
 use crate::engine::model::cursor::CursorValue;
-use crate::engine::model::page::Encoding;
+use crate::engine::model::page::{Encoding, binary_row};
 use crate::engine::model::type_name::unmodified;
 
 /// The bytes that a binary stream begins with: signature, flags and the length of a header
@@ -58,25 +58,12 @@ pub fn rows(encoding: Encoding, bytes: &[u8]) -> Result<Vec<Range<usize>>, BadFr
                 let end = bytes[at..].iter().position(|&byte| byte == b'\n');
                 1 + end.ok_or(BadFrame::Broken("a line without an end"))?
             }
-            Encoding::Binary => binary_row(&bytes[at..])?,
+            Encoding::Binary => binary_row(&bytes[at..]).map_err(BadFrame::Broken)?,
         };
         rows.push(at..at + length);
         at += length;
     }
     Ok(rows)
-}
-
-/// Measures the binary row at the beginning of the bytes.
-fn binary_row(bytes: &[u8]) -> Result<usize, BadFrame> {
-    let (fields, mut rest) =
-        bytes.split_first_chunk::<2>().ok_or(BadFrame::Broken("a row without a field count"))?;
-    for _ in 0..i16::from_be_bytes(*fields) {
-        let (length, after) =
-            rest.split_first_chunk::<4>().ok_or(BadFrame::Broken("a missing field"))?;
-        let size = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        rest = after.get(size..).ok_or(BadFrame::Broken("a field that ends early"))?;
-    }
-    Ok(bytes.len() - rest.len())
 }
 
 /// A column that is read from a row.

@@ -164,7 +164,7 @@ impl Files {
             Format::Sql => "sql",
             Format::Csv => "csv",
             Format::Jsonl => "jsonl",
-            Format::Copy => "copy",
+            Format::Copy | Format::BinaryCopy => "copy",
         };
         format!("{name}.{format}{}", self.compression.ending())
     }

@@ -7,6 +7,7 @@ use url::form_urlencoded;
 use super::manifest::{PROTOCOL, Sha};
 use super::records::{BatchAddress, RecordsEnd};
 use super::session::{CopyOptions, Direction, Method, NewSession, Role, SessionId, SessionState};
+use crate::engine::model::page::Encoding;
 use crate::engine::model::range::Side;
 use crate::engine::model::table::TableName;
 
@@ -101,6 +102,9 @@ pub struct ExportTable {
     /// A condition on its rows.
     #[serde(default)]
     pub filter: Option<String>,
+    /// The encoding that both sides can use. An older release knows text alone.
+    #[serde(default)]
+    pub encoding: Encoding,
 }
 
 /// A call in the form of HTTP.
@@ -394,6 +398,7 @@ mod tests {
                     table,
                     columns: vec!["id".to_owned()],
                     filter: Some("not is_demo".to_owned()),
+                    encoding: Encoding::Binary,
                 }],
             },
             PeerCall::Standing(session()),

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::model::facts::Facts;
 use crate::engine::model::hex::hex;
+use crate::engine::model::page::Encoding;
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::table::TableName;
 
@@ -55,15 +56,15 @@ impl fmt::Display for Sha {
 }
 
 /// A digest of rows in any order: the sum of the first half of each row's SHA-256, so that a row
-/// that stands twice counts twice.
+/// that stands twice counts twice. Digests of one encoding compare.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RowsDigest(u128);
 
 impl RowsDigest {
-    /// Adds a row, a line of a COPY without its end.
-    pub fn add_row(&mut self, line: &[u8]) {
-        let hash = Sha256::digest(line);
+    /// Adds a row: a line of a COPY without its end, or a row of a binary COPY.
+    pub fn add_row(&mut self, row: &[u8]) {
+        let hash = Sha256::digest(row);
         let half = hash.first_chunk().expect("a SHA-256 has 32 bytes");
         self.add(Self(u128::from_be_bytes(*half)));
     }
@@ -89,7 +90,7 @@ impl From<RowsDigest> for String {
 }
 
 /// The contents of a copy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of the format.
     pub protocol: u32,
@@ -114,10 +115,11 @@ pub struct Manifest {
 }
 
 /// The compression of frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// None: the rows as they are.
+    #[default]
     None,
     /// RFC 1952.
     Gzip,
@@ -132,9 +134,12 @@ pub struct CopiedTable {
     pub columns: Vec<String>,
     /// The number of its rows.
     pub rows: u64,
+    /// The encoding of its rows in the frames. An older release knows text alone.
+    #[serde(default)]
+    pub encoding: Encoding,
 }
 
-/// Rows of one table that are compressed together, as lines of a COPY in its text form.
+/// Rows of one table that are compressed together, as a COPY writes them in the table's encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// The table's place in the list of tables.
@@ -226,6 +231,7 @@ impl Manifest {
         }
         let in_all = rows.iter().try_fold(0_u64, |sum, rows| sum.checked_add(*rows));
         in_all.is_some()
+            && self.tables.iter().all(|table| table.encoding != Encoding::Json)
             && self.tables.iter().map(|table| table.rows).eq(rows)
             && bytes.div_ceil(PART_BYTES as u64) == self.parts.len() as u64
     }
@@ -248,6 +254,7 @@ mod tests {
             table: TableName::new("public", name),
             columns: vec!["id".to_owned()],
             rows,
+            encoding: Encoding::Text,
         };
         Manifest {
             protocol: PROTOCOL,
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_manifest_whose_numbers_do_not_add_up_is_refused() {
-        let changes: [fn(&mut Manifest); 8] = [
+        let changes: [fn(&mut Manifest); 9] = [
             |manifest| manifest.frames[1].raw_bytes = 10 << 30,
             |manifest| manifest.frames[0].raw_bytes = 10,
             |manifest| manifest.tables[0].rows = 4,
@@ -281,6 +288,7 @@ mod tests {
             |manifest| manifest.frames[1].bytes = u64::MAX,
             |manifest| manifest.frames[1].rows = u64::MAX,
             |manifest| drop(manifest.parts.pop()),
+            |manifest| manifest.tables[0].encoding = Encoding::Json,
             |manifest| manifest.parts.push(Sha::of(b"three")),
         ];
         for (number, change) in changes.iter().enumerate() {

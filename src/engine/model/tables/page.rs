@@ -1,18 +1,33 @@
 //! A bounded run of opaque rows, and how much of them a page may hold.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::cursor::Position;
 
 /// The byte form that both ends speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// `COPY (FORMAT binary)` without the file header and trailer.
     Binary,
     /// `COPY (FORMAT text)`, a line a row.
+    #[default]
     Text,
     /// A JSON object a row, a line each, as `json_rows` reads them.
     Json,
+}
+
+/// Measures the row at the beginning of the bytes of a binary COPY. The error says which piece of
+/// the row is missing.
+pub fn binary_row(bytes: &[u8]) -> Result<usize, &'static str> {
+    let (fields, mut rest) = bytes.split_first_chunk::<2>().ok_or("a row without a field count")?;
+    for _ in 0..i16::from_be_bytes(*fields) {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or("a missing field")?;
+        let size = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        rest = after.get(size..).ok_or("a field that ends early")?;
+    }
+    Ok(bytes.len() - rest.len())
 }
 
 /// Rows as the source gave them. Nothing in between decodes them; only their number and the

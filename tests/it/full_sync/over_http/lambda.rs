@@ -103,6 +103,7 @@ async fn work_that_outlives_its_invocation_is_undone_and_its_session_is_free() {
             table: syncline::engine::model::table::TableName::new("public", "items"),
             columns: vec!["id".to_owned()],
             filter: None,
+            encoding: syncline::engine::model::page::Encoding::Text,
         }];
         let fault = match direction {
             Direction::Push => {

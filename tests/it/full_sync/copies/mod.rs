@@ -1,5 +1,7 @@
 //! Whole copies from one deployment to another.
 
+mod encodings;
+
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::session::{CopyOptions, Direction, Restored, SessionState};
 use syncline::engine::model::table::TableName;
