@@ -1,4 +1,9 @@
 //! This deployment's part of a full sync: its driver asks for it here, and its peers over HTTP.
+//!
+//! - here: the port of a deployment, a method each
+//! - `room`: the room for copies
+
+mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,17 +11,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::drive_faults::busy;
-use super::estimate;
-use super::export::CopyExport;
-use super::frames;
-use super::plan;
-use super::ports::{
-    Batch, CopyStore, Deployment, Description, ExportTable, Extent, Finished, Hello, PartName,
-    PeerStatus, PutPart, RestoreConstraints, RestoreSide, Standing,
-};
-use super::restore::CopyRestore;
-use super::work::{Work, no_session, over};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
@@ -33,13 +27,19 @@ use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
 use crate::engine::ports::export::ExportSide;
 use crate::engine::ports::{Clock, Notifier, Source};
+use crate::jobs::full_sync::drive_faults::busy;
+use crate::jobs::full_sync::export::CopyExport;
+use crate::jobs::full_sync::frames;
+use crate::jobs::full_sync::plan;
+use crate::jobs::full_sync::ports::{
+    Batch, CopyStore, Deployment, Description, ExportTable, Extent, Finished, Hello, PartName,
+    PeerStatus, PutPart, RestoreConstraints, RestoreSide, Standing,
+};
+use crate::jobs::full_sync::restore::CopyRestore;
+use crate::jobs::full_sync::work::{Work, no_session, over};
 
 /// The most sessions of a list.
 const MOST_SESSIONS: u32 = 50;
-
-/// The most sessions of peers that pull whose spools are kept. Those of calls that were cut stay
-/// for a day, and each may be as large as all tables.
-const MOST_SPOOLS: u64 = 8;
 
 /// This deployment, with its database.
 #[derive(Clone)]
@@ -127,42 +127,6 @@ impl OwnDeployment {
     async fn lost_or_over(&self, session: &SessionId) -> Result<Fault, Fault> {
         let state = self.session(session).await?.state;
         Ok(if state.is_over() { over(state) } else { frames::lost() })
-    }
-
-    /// Refuses one more spool for peers than are kept.
-    async fn check_spools(&self, session: &NewSession) -> Result<(), Fault> {
-        let is_of_peer = session.role == Role::Peer;
-        if !is_of_peer || self.store.other_spools(&session.id).await? < MOST_SPOOLS {
-            return Ok(());
-        }
-        let message = format!("{MOST_SPOOLS} other full syncs of peers have their copies here");
-        let hint = "end one with `syncline full-sync cancel`, on either side; copies that nobody \
-                    has touched for a day are dropped";
-        Err(Fault::new(Step::Ask, FaultCode::Busy, message, hint))
-    }
-
-    /// The bytes by which the database may grow, if they are limited.
-    async fn room(&self, tables: &[TableName]) -> Result<Option<u64>, Fault> {
-        match self.size_limit {
-            None => Ok(None),
-            Some(_) => Ok(self.describe(Side::Target, Some(tables)).await?.room()),
-        }
-    }
-
-    /// Checks that the database has room for a copy that is about to come.
-    async fn check_room(&self, manifest: &Manifest) -> Result<(), Fault> {
-        if self.size_limit.is_none() {
-            return Ok(());
-        }
-        let mut sizes = BTreeMap::new();
-        for frame in &manifest.frames {
-            let table = &manifest.tables[frame.table].table;
-            *sizes.entry(table.clone()).or_insert(0) += frame.raw_bytes;
-        }
-        let tables: Vec<TableName> = sizes.keys().cloned().collect();
-        let own = self.describe(Side::Target, Some(&tables)).await?;
-        let growth = estimate::growth(&sizes, &own);
-        estimate::check_room("that is written", &own, manifest.bytes(), growth)
     }
 
     /// The manifest of the copy that is here, if all of the copy is.
