@@ -21,6 +21,22 @@ async fn call(doors: &Doors, at: SystemTime, nonce: &Nonce) -> (u16, Value) {
     status_and_json(answer).await
 }
 
+#[tokio::test]
+async fn a_nonce_is_remembered_for_as_long_as_its_signature_is_accepted() {
+    let doors = Doors::open().await;
+    let (there, nonce) = (&doors.both.there, Nonce::from_random([4; 16]));
+    for (age, is_new) in
+        [(None, true), (Some("10 minutes 1 second"), false), (Some("12 minutes"), true)]
+    {
+        if let Some(age) = age {
+            let text =
+                format!("update sync_nonces set seen_at = now() - interval '{age}' where true");
+            there.sql(&text).await;
+        }
+        assert_eq!(there.own.store.is_new(&nonce).await.expect("an answer"), is_new, "{age:?}");
+    }
+}
+
 const NONCES: &str = "select count(*)::text from sync_nonces";
 
 #[tokio::test]

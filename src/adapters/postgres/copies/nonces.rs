@@ -5,8 +5,9 @@ use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::signature::Nonce;
 
 /// The age at which a nonce is forgotten, in minutes: a signature may be five minutes old, by a
-/// clock that may be five minutes late.
-const FORGOTTEN_MINUTES: i64 = 10;
+/// clock that may be five minutes late. Both are counted in whole seconds, so it is accepted for a
+/// part of a second more.
+const FORGOTTEN_MINUTES: i64 = 11;
 
 /// The statements that forget nonces whose signatures nobody accepts any more, and remember one.
 /// The last one gives a row if nobody has used the nonce before. A call does not wait for another
