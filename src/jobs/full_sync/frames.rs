@@ -60,6 +60,9 @@ impl FrameWriter {
         if self.raw.len() + rows.len() > FRAME_BYTES {
             self.close().await;
         }
+        if self.raw.is_empty() {
+            self.raw.reserve_exact(FRAME_BYTES);
+        }
         self.raw.extend_from_slice(rows);
     }
 
@@ -207,6 +210,8 @@ impl<'a> FrameReader<'a> {
             return Ok(bytes.clone());
         }
         let part = PartName { export: &self.manifest.export, number };
+        // Two parts at once would be 4 MiB more.
+        self.part = None;
         let bytes = self.store.part(self.session, &part).await?.ok_or_else(lost)?;
         let expected = self.manifest.parts.get(number as usize);
         if expected != Some(&Sha::of(&bytes)) {
@@ -225,7 +230,8 @@ fn unpack(
     encoding: Encoding,
     compression: Compression,
 ) -> Result<Bytes, Fault> {
-    let mut raw = Vec::new();
+    let length = usize::try_from(frame.raw_bytes).unwrap_or(usize::MAX);
+    let mut raw = Vec::with_capacity(length.min(FRAME_BYTES) + 1);
     match compression {
         Compression::None => raw.extend_from_slice(packed),
         Compression::Gzip => {

@@ -1,6 +1,8 @@
 //! The spool: the parts of a copy, and its manifest. The parts of a session belong to the export
 //! that its record names.
 
+use bytes::Bytes;
+
 use super::sessions::TOUCH;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
@@ -54,7 +56,7 @@ pub fn saving(
     session: &SessionId,
     part: &PartName<'_>,
     sha: &Sha,
-    bytes: &[u8],
+    bytes: &Bytes,
 ) -> Statement {
     let text = format!(
         "with session as (update {schema}.full_sync_sessions set {TOUCH} \
@@ -69,7 +71,7 @@ pub fn saving(
         part.export.into(),
         i64::from(part.number).into(),
         sha.as_str().into(),
-        bytes.into(),
+        bytes.clone().into(),
     ];
     Statement::rows(text, values)
 }

@@ -1,7 +1,10 @@
 //! A statement and the values that it is bound to.
 
+use std::error::Error;
+
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::engine::model::hex::hex;
 
@@ -81,7 +84,27 @@ pub enum Parameter {
     /// A `text[]`, or NULL.
     Texts(Option<Vec<String>>),
     /// A `bytea`.
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
+}
+
+/// Bytes as the driver takes them. A part of a copy has megabytes, so they are not copied.
+#[derive(Debug)]
+struct SharedBytes(Bytes);
+
+impl ToSql for SharedBytes {
+    fn to_sql(
+        &self,
+        own_type: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        self.0.as_ref().to_sql(own_type, out)
+    }
+
+    fn accepts(own_type: &Type) -> bool {
+        <&[u8] as ToSql>::accepts(own_type)
+    }
+
+    to_sql_checked!();
 }
 
 impl Parameter {
@@ -103,7 +126,7 @@ impl Parameter {
             Self::Int(value) => (Box::new(value), Type::INT8),
             Self::Text(value) => (Box::new(value), Type::TEXT),
             Self::Texts(value) => (Box::new(value), Type::TEXT_ARRAY),
-            Self::Bytes(value) => (Box::new(value), Type::BYTEA),
+            Self::Bytes(value) => (Box::new(SharedBytes(value)), Type::BYTEA),
         }
     }
 
@@ -142,7 +165,7 @@ parameter! {
     Option<String> => |value| Self::Text(value),
     Vec<String> => |value| Self::Texts(Some(value)),
     Option<Vec<String>> => |value| Self::Texts(value),
-    &[u8] => |value| Self::Bytes(value.to_vec()),
+    Bytes => |value| Self::Bytes(value),
 }
 
 impl From<&str> for Parameter {
