@@ -265,7 +265,7 @@ fn unequal(differing: &BTreeMap<String, u64>) -> Fault {
         differing.iter().map(|(table, rows)| format!("{rows} rows of {table}")).collect();
     let message =
         format!("After the write {} differ from the copy, so it is undone", tables.join(", "));
-    let hint = "triggers of the target rewrite them: see which with `syncline plan`, and disable \
-                them or leave --verify out";
+    let hint = "triggers of the target rewrite them: psql shows which by `\\d TABLE`; disable them, \
+                or leave --verify out";
     Fault::new(Step::Compare, FaultCode::Unequal, message, hint)
 }
