@@ -21,7 +21,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::PROTOCOL;
 use crate::engine::model::packed::unpack;
-use crate::engine::model::session::SessionId;
+use crate::engine::model::session::{SessionId, SessionState};
 use crate::jobs::full_sync::ports::{Finished, PartName};
 
 /// The time after which long work is answered with 202. Proxies wait for 30 s and longer.
@@ -127,7 +127,11 @@ async fn finish(
             // Only then is its transaction dropped.
             let _cancelled = work.await;
             door.store.expire(Some(session)).await?;
-            return Err(no_time());
+            // The commit may have been under way, and its answer was not waited for.
+            match door.own.standing(session).await?.state {
+                SessionState::Completed => Finished::Done,
+                _ => return Err(no_time()),
+            }
         }
         Err(_) => Finished::Going,
     };
