@@ -10,6 +10,7 @@ use super::work::{Work, over};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::call_error::CallError;
 use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::session::{NewSession, Phase, SessionError, SessionState};
 
@@ -78,6 +79,7 @@ impl SideWork<'_> {
 
     async fn watch(&self, work: &Work<'_>) -> Result<(), Fault> {
         let mut attempt = 1;
+        let before = self.saved_tables().await;
         loop {
             match self.ask_and_follow(work).await {
                 Ok(Finished::Done) => return Ok(()),
@@ -88,6 +90,7 @@ impl SideWork<'_> {
                 IdleSide::Done => return Ok(()),
                 IdleSide::Failed(error) => {
                     let fault = CallError::recorded(error).of_peer(&self.session.peer);
+                    let fault = self.with_progress(fault, before).await;
                     return Err(self.with_refused_rows(work, fault).await);
                 }
                 IdleSide::Interrupted if attempt < MOST_ATTEMPTS => attempt += 1,
@@ -110,6 +113,21 @@ impl SideWork<'_> {
             if let Ok(standing) = self.side.standing(&self.session.id).await {
                 work.follow(standing.phase, standing.progress);
             }
+        }
+    }
+
+    /// The number of tables that the side has saved.
+    async fn saved_tables(&self) -> usize {
+        let standing = self.side.standing(&self.session.id).await;
+        standing.ok().and_then(|standing| standing.restored).map_or(0, |saved| saved.tables.len())
+    }
+
+    /// A session's record does not keep whether a retry helps. It does if the side ran out of time
+    /// and has saved tables, since the next restore goes on behind them.
+    async fn with_progress(&self, fault: Fault, before: usize) -> Fault {
+        match fault.code == FaultCode::NoTime && self.saved_tables().await > before {
+            true => Fault { remedy: Remedy::Retry, ..fault },
+            false => fault,
         }
     }
 

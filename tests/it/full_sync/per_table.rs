@@ -1,11 +1,13 @@
 //! Full syncs in which each table is a transaction of its own.
 
+use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::session::{CopyOptions, Direction, SessionState};
-use syncline::jobs::full_sync::Driven;
+use syncline::jobs::full_sync::{Driven, FullSync};
 
 use super::deployments::Deployments;
 use super::limits::{drive_for, restored_in};
+use super::records::{Flaw, Unreliable};
 
 const SCHEMA: &str = "create table a (id int primary key); create table b (id int primary key);";
 const FILLED: &str = "insert into a select generate_series(1, 100); \
@@ -59,5 +61,23 @@ async fn what_does_not_fit_a_slice_is_left_to_the_next() {
     let known = both.here.own.session(&session.id).await.expect("a record");
     assert_eq!(known.state, SessionState::Interrupted);
     drive_for(&both, &session, 600).await.expect("there is enough time");
+    both.assert_equal(&["a", "b"]).await;
+}
+
+/// 1. The call for the restore is cut, and the peer works on.
+/// 2. The peer saves a table, and its time is over.
+/// 3. The record of that names no retry. The tables that are saved do.
+#[tokio::test]
+async fn a_push_whose_call_is_cut_goes_on_behind_the_tables_that_the_peer_has_saved() {
+    let both = Deployments::with(SCHEMA).await;
+    both.here.sql(FILLED).await;
+    both.pull().await.expect("the state tables are there");
+    both.there.sql("delete from full_sync_sessions where true").await;
+    restored_in(&both.there, 100, 20).await;
+    let peer = Unreliable::new(&both.there.own, Flaw::CutsRestores);
+    let session = both.session(Direction::Push, per_table());
+    let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
+    let driven = job.run(&Budget::UNLIMITED).await.expect("the second restore goes on");
+    assert!(matches!(driven, Driven::Done(_)), "{driven:?}");
     both.assert_equal(&["a", "b"]).await;
 }
