@@ -103,15 +103,13 @@ async fn end(app: &App, query: Option<String>, call: &Call) -> Result<Response, 
         Some(text) => text,
         None => body(call)?.session.ok_or_else(bad_body)?,
     };
-    let session = own.session(&session_id(&text)?).await?.new;
-    match session.role {
-        Role::Peer => own.cancel(&session.id).await?,
-        Role::Driver => {
-            let peer = app.peer(&session.peer)?;
-            FullSync { own, peer, session: &session }.cancel().await?;
-        }
+    let session = own.session(&session_id(&text)?).await?;
+    let untold = own.cancel_everywhere(&session, app.peer(&session.new.peer)).await?;
+    let mut shown = object(&own.session(&session.new.id).await?);
+    if let Some(Fault { message, hint, .. }) = untold {
+        shown["note"] = format!("{message}; {hint}").into();
     }
-    Ok(Json(object(&own.session(&session.id).await?)).into_response())
+    Ok(Json(shown).into_response())
 }
 
 /// Begins or resumes a session. Under Lambda the answer comes after a slice, since Lambda freezes

@@ -256,7 +256,7 @@ impl FullSync<'_> {
     }
 
     /// Ends the session on both sides. What cannot be dropped now is swept later.
-    async fn finish(&self, restored: Restored) -> Result<Driven, Fault> {
+    pub(super) async fn finish(&self, restored: Restored) -> Result<Driven, Fault> {
         let completed = SessionState::Completed;
         self.own.store.end(&self.session.id, completed, Some(&restored)).await?;
         self.end_peer(SessionState::Completed).await;

@@ -2,44 +2,113 @@
 
 use std::time::Duration;
 
-use super::drive::FullSync;
-use super::drive_faults::ended_by_peer;
-use super::ports::Standing;
-use crate::engine::model::fault::Fault;
+use super::drive::{Driven, FullSync};
+use super::drive_faults::{busy, ended_by_peer};
+use super::own_deployment::OwnDeployment;
+use super::ports::{Deployment, Finished, Standing};
+use crate::engine::model::budget::Budget;
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{Direction, Restored, SessionState};
+use crate::engine::model::manifest::Sha;
+use crate::engine::model::session::{
+    Direction, Method, NewSession, Phase, Restored, Role, Session, SessionId, SessionState,
+};
 
 /// The time between two questions whether the peer has ended the session. This deployment may work
 /// for minutes without a call.
 const PAUSE: Duration = Duration::from_secs(2);
 
-impl FullSync<'_> {
-    /// Ends the session on both sides. The rows of a push are saved by the peer: so it is asked
-    /// first, and without its answer nobody may say that nothing was saved.
-    pub async fn cancel(&self) -> Result<(), Fault> {
-        let id = &self.session.id;
-        match self.session.direction {
-            // The peer may be far away, or gone: its spool is swept in time.
-            Direction::Pull => {
-                self.own.cancel(id).await?;
-                self.end_peer(SessionState::Cancelled).await;
-                return Ok(());
+impl OwnDeployment {
+    /// Ends a session at a person's word, and on the other side if this deployment drives it. The
+    /// peer may be far away, or no peer any more: then the fault says that it was not told, and the
+    /// session is over here all the same. An exception is the push of a copy whose restore has begun:
+    /// the peer may have saved the rows, so without its answer nobody may say that none were. Those
+    /// of a push that goes record by record are saved one batch after the other in any case.
+    pub async fn cancel_everywhere(
+        &self,
+        session: &Session,
+        peer: Result<&dyn Deployment, Fault>,
+    ) -> Result<Option<Fault>, Fault> {
+        let NewSession { id, peer: name, role, direction, method, .. } = &session.new;
+        if *role == Role::Peer {
+            self.cancel(id).await?;
+            return Ok(None);
+        }
+        let is_by_records = *method == Method::Records;
+        let may_be_saved = *direction == Direction::Push
+            && !session.state.is_over()
+            && (is_by_records || session.phase >= Phase::Restore);
+        if !may_be_saved {
+            self.cancel(id).await?;
+        }
+        let ended = match peer {
+            Ok(peer) => end_there(peer, id).await,
+            Err(fault) => Err(fault),
+        };
+        match ended {
+            Ok(Standing { state: SessionState::Completed, restored, .. }) => {
+                let restored = restored.as_ref();
+                self.store.end(id, SessionState::Completed, restored).await.map(|()| None)
             }
-            Direction::Push => {
-                self.peer.end(id, SessionState::Cancelled).await?;
-                match self.peer.standing(id).await {
-                    Ok(Standing { state: SessionState::Completed, restored, .. }) => {
-                        let completed = SessionState::Completed;
-                        return self.own.store.end(id, completed, restored.as_ref()).await;
-                    }
-                    Err(fault) if fault.code != FaultCode::NoSession => return Err(fault),
-                    Ok(_) | Err(_) => {}
-                }
+            Ok(_) => self.cancel(id).await.map(|()| None),
+            Err(fault) if may_be_saved && !is_by_records => Err(may_be_saved_there(name, &fault)),
+            Err(fault) => {
+                self.cancel(id).await?;
+                Ok(Some(not_told(name, &fault)))
             }
         }
-        self.own.cancel(id).await
     }
 
+    /// Writes the copy of a session that is here into its tables. The peer of a session that this
+    /// deployment drives drops its copy, if it is given.
+    pub async fn apply(
+        &self,
+        session: &NewSession,
+        manifest: &Sha,
+        peer: Option<&dyn Deployment>,
+    ) -> Result<Driven, Fault> {
+        let id = &session.id;
+        if self.restore(id, manifest, &Budget::UNLIMITED).await? == Finished::Going {
+            return Err(busy());
+        }
+        let restored = self.session(id).await?.restored.unwrap_or_default();
+        match peer {
+            Some(peer) => FullSync { own: self, peer, session }.finish(restored).await,
+            None => {
+                self.store.end(id, SessionState::Completed, None).await?;
+                Ok(Driven::Done(restored))
+            }
+        }
+    }
+}
+
+/// Ends the session at the peer, and returns how it stands there. A peer that does not know the
+/// session has nothing to end.
+async fn end_there(peer: &dyn Deployment, id: &SessionId) -> Result<Standing, Fault> {
+    peer.end(id, SessionState::Cancelled).await?;
+    match peer.standing(id).await {
+        Err(fault) if fault.code == FaultCode::NoSession => Ok(Standing::cancelled()),
+        standing => standing,
+    }
+}
+
+fn not_told(peer: &str, fault: &Fault) -> Fault {
+    let message = format!("The peer {peer} was not told: {}", fault.chain());
+    let hint = "the session is over here; the peer frees its copy a day after the last call";
+    Fault::new(Step::Peer, fault.code, message, hint)
+}
+
+fn may_be_saved_there(peer: &str, fault: &Fault) -> Fault {
+    let message = format!(
+        "The peer {peer} was writing the rows and may have saved them, and cannot be asked: {}",
+        fault.chain()
+    );
+    let hint = "cancel again when the peer answers, or look at its own record of the session: \
+                `syncline full-sync list` there";
+    Fault::new(Step::Peer, fault.code, message, hint)
+}
+
+impl FullSync<'_> {
     /// Returns the state once the peer has given the session up.
     pub(super) async fn until_peer_ends(&self) -> SessionState {
         loop {

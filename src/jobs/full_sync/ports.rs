@@ -168,6 +168,22 @@ pub struct Standing {
     pub error: Option<SessionError>,
 }
 
+impl Standing {
+    /// The standing of a session that a deployment never knew, once it is cancelled.
+    pub fn cancelled() -> Self {
+        Self {
+            state: SessionState::Cancelled,
+            phase: Phase::Backup,
+            progress: Progress::default(),
+            export: None,
+            parts: Vec::new(),
+            manifest: None,
+            restored: None,
+            error: None,
+        }
+    }
+}
+
 /// The records of sessions and the spool of a deployment, in its own database.
 #[async_trait]
 pub trait CopyStore: Send + Sync {

@@ -127,7 +127,7 @@ fn the_demo_of_a_full_sync_kills_and_resumes_a_pull_and_leaves_nothing() {
     for (sentence, expected) in [
         ("$ syncline full-sync pull head-office --verify --no-compress\n", 1),
         ("flights         27004       0\n", 1),
-        ("1 sessions were freed; they can be resumed.\n", 1),
+        ("1 session was freed; it can be resumed.\n", 1),
         ("flights      27004        0          0\n", 1),
         ("Each of the 57915 rows was compared before the commit.\n", 1),
         ("head_office and branch are equal: 57915 rows in 5 tables", 1),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use syncline::engine::model::budget::Budget;
+use syncline::engine::model::fault::{Fault, Step};
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::manifest::Sha;
 use syncline::engine::model::page::Encoding;
@@ -200,11 +201,45 @@ async fn a_push_that_the_peer_has_saved_is_not_called_cancelled() {
     // The process was killed before it could record the end.
     let running = "update full_sync_sessions set status = 'running', report = null where true";
     both.here.sql(running).await;
-    let job = FullSync { own: &both.here.own, peer: &both.there.own, session: &session };
-    job.cancel().await.expect("the peer answers");
-    let known = both.here.own.session(&session.id).await.expect("a record");
+    let own = &both.here.own;
+    let known = own.session(&session.id).await.expect("a record");
+    let untold = own.cancel_everywhere(&known, Ok(&both.there.own)).await;
+    assert!(untold.expect("the peer answers").is_none());
+    let known = own.session(&session.id).await.expect("a record");
     assert_eq!(known.state, SessionState::Completed);
     assert!(known.restored.is_some_and(|restored| !restored.tables.is_empty()));
+}
+
+fn no_peer() -> Fault {
+    Fault::new(Step::Ask, FaultCode::NoPeer, "There is no peer there", "name one of SYNC_PEERS")
+}
+
+#[tokio::test]
+async fn a_session_whose_peer_is_gone_is_cancelled_here_unless_the_rows_may_be_saved_there() {
+    let both = Deployments::with(DOCS).await;
+    let own = &both.here.own;
+    for (direction, phase, is_cancelled) in [
+        (Direction::Pull, "restore", true),
+        (Direction::Push, "transfer", true),
+        (Direction::Push, "restore", false),
+    ] {
+        let session = both.session(direction, CopyOptions::default());
+        own.open(&session).await.expect("a record");
+        let phase = format!(
+            "update full_sync_sessions set phase = '{phase}' where session_id = '{}'",
+            session.id
+        );
+        both.here.sql(&phase).await;
+        let known = own.session(&session.id).await.expect("a record");
+        let fault = match own.cancel_everywhere(&known, Err(no_peer())).await {
+            Ok(untold) => untold.expect("nobody was told"),
+            Err(fault) => fault,
+        };
+        let reason = if is_cancelled { "was not told" } else { "may have saved them" };
+        assert!(fault.message.contains(reason), "{direction:?} {phase}: {fault}");
+        let known = own.session(&session.id).await.expect("a record");
+        assert_eq!(known.state == SessionState::Cancelled, is_cancelled, "{direction:?} {phase}");
+    }
 }
 
 #[tokio::test]

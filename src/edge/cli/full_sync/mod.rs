@@ -12,8 +12,8 @@ use super::terminal::app::open_or_print;
 use super::terminal::output::{self, Exit};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{Direction, Role, SessionId};
-use crate::jobs::full_sync::{FullSync, OwnDeployment};
+use crate::engine::model::session::{Direction, SessionId};
+use crate::jobs::full_sync::OwnDeployment;
 use crate::wiring::App;
 
 /// The way between two databases that one place reaches.
@@ -144,23 +144,23 @@ async fn command(app: &App, command: &Command) -> Result<Exit, Fault> {
             start::go_on(app, &session.new, arguments.json).await
         }
         Command::Apply(arguments) => {
-            let session = find(own, &arguments.session).await?;
-            start::apply(own, &session, arguments.json).await
+            let session = own.session(&find(own, &arguments.session).await?).await?;
+            start::apply(app, &session, arguments.json).await
         }
         Command::Cancel(arguments) => {
             let session = own.session(&find(own, &arguments.session).await?).await?;
-            match session.new.role {
-                Role::Peer => own.cancel(&session.new.id).await?,
-                Role::Driver => {
-                    let peer = app.peer(&session.new.peer)?;
-                    FullSync { own, peer, session: &session.new }.cancel().await?;
-                }
+            let peer = app.peer(&session.new.peer);
+            if let Some(fault) = own.cancel_everywhere(&session, peer).await? {
+                eprintln!("{}; {}", fault.message, fault.hint);
             }
             records::session(&own.session(&session.new.id).await?, arguments.json)
         }
         Command::ClearStuck => {
             let freed = own.clear_stuck().await?;
-            println!("{freed} sessions were freed; they can be resumed.");
+            match freed {
+                1 => println!("1 session was freed; it can be resumed."),
+                freed => println!("{freed} sessions were freed; they can be resumed."),
+            }
             Ok(Exit::Done)
         }
     }

@@ -9,11 +9,12 @@ use crate::edge::text::{counted, megabytes};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{CopyOptions, Direction, Method, NewSession, Role, SessionId};
+use crate::engine::model::session::{
+    CopyOptions, Direction, Method, NewSession, Role, Session, SessionId, SessionState,
+};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::note::Weight;
 use crate::jobs::full_sync::estimate::minutes;
-use crate::jobs::full_sync::ports::Deployment;
 use crate::jobs::full_sync::{FullSync, OwnDeployment};
 use crate::wiring::App;
 
@@ -200,9 +201,16 @@ pub async fn go_on(app: &App, session: &NewSession, json: bool) -> Result<Exit, 
     watched(own, &session.id, work, json).await
 }
 
-/// Writes a copy that is here into the tables.
-pub async fn apply(own: &OwnDeployment, id: &SessionId, json: bool) -> Result<Exit, Fault> {
-    let session = own.session(id).await?;
+/// The end of a copy that is applied, for whom the other deployment cannot be told.
+const NO_PEER: &str = "SYNC_PEERS does not have the peer any more: it is not told, and frees its \
+    copy a day after the last call.";
+const DRIVER_LEARNS_LATER: &str = "The deployment that drives the session learns of the end when it \
+    resumes the session.";
+
+/// Writes a copy that is here into the tables. A deployment that answers does not know the address
+/// of the one that drives the session.
+pub async fn apply(app: &App, session: &Session, json: bool) -> Result<Exit, Fault> {
+    let own = app.own_deployment()?;
     let Some(manifest) = &session.manifest else {
         return Err(Fault::of_call(
             FaultCode::CopyLost,
@@ -210,7 +218,21 @@ pub async fn apply(own: &OwnDeployment, id: &SessionId, json: bool) -> Result<Ex
             "resume it on the deployment that drives it",
         ));
     };
-    watched(own, id, own.restore(id, manifest, &Budget::UNLIMITED), json).await
+    let is_driver = session.new.role == Role::Driver;
+    let peer = if is_driver { app.peer(&session.new.peer).ok() } else { None };
+    let work = async {
+        let applied = own.apply(&session.new, manifest, peer).await;
+        if is_driver {
+            own.notify(&session.new, &applied, &Budget::UNLIMITED).await;
+        }
+        applied
+    };
+    match peer {
+        Some(_) => {}
+        None if is_driver => eprintln!("{NO_PEER}"),
+        None => eprintln!("{DRIVER_LEARNS_LATER}"),
+    }
+    watched(own, &session.new.id, work, json).await
 }
 
 /// Works at a session, draws its progress, and prints its outcome. Ctrl-C interrupts the session,
@@ -239,6 +261,11 @@ async fn watched<T>(
     let Some(result) = result else {
         own.interrupt(id).await?;
         bars.end();
+        // The commit may have been under way.
+        let session = own.session(id).await?;
+        if session.state == SessionState::Completed {
+            return records::session(&session, json);
+        }
         eprintln!("Interrupted. Go on with: syncline full-sync resume {id}");
         return Ok(Exit::Interrupted);
     };
