@@ -1,10 +1,13 @@
 //! The settings of full syncs: the peers, the key that all of them share, what they may do, and the
 //! database whose tables are copied.
 
+use std::collections::BTreeMap;
+
 use crate::engine::model::address::Database;
 use crate::engine::model::peer::{Peer, PeerMay};
 use crate::engine::model::secret::SecretText;
 use crate::engine::model::signature::PeerKeys;
+use crate::engine::model::table::TableName;
 
 use super::databases::{Databases, NamedAddress};
 use super::errors::{Problem, Problems};
@@ -26,6 +29,8 @@ pub struct PeerSettings {
     pub may: PeerMay,
     /// The database whose tables are copied; there is one if there are keys.
     pub database: Option<NamedAddress<Database>>,
+    /// The conditions on rows that the pipelines into this database have.
+    pub filters: BTreeMap<TableName, String>,
     /// The bytes that this database may have: what is set, or Supabase's free plan there.
     pub size_limit: Option<u64>,
 }
@@ -74,6 +79,7 @@ pub(super) fn read(
         peers,
         keys: current.map(|current| PeerKeys { current, previous }),
         may: may(env, problems),
+        filters: database.as_ref().map_or_else(BTreeMap::new, |into| filters(pipelines, into)),
         database,
         size_limit: limits.allowance.bytes.filter(|_| is_limited),
     }
@@ -133,6 +139,16 @@ fn database(
             None
         }
     }
+}
+
+fn filters(
+    pipelines: &[PipelineSettings],
+    database: &NamedAddress<Database>,
+) -> BTreeMap<TableName, String> {
+    let label = database.address.label();
+    let is_into_it = |pipeline: &&PipelineSettings| pipeline.target.address.label() == label;
+    let rules = pipelines.iter().filter(is_into_it).flat_map(|settings| &settings.pipeline.rules);
+    rules.filter_map(|rule| Some((rule.table.clone(), rule.filter.clone()?))).collect()
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub fn own(
         notifier,
         may: set.may,
         random,
+        filters: set.filters.clone(),
         size_limit: set.size_limit,
     })
 }

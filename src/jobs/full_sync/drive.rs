@@ -56,13 +56,15 @@ impl FullSync<'_> {
     pub async fn plan(&self) -> Result<(CopyPlan, Description), Fault> {
         records::check(self.session)?;
         let knows_binary = self.check_peer().await?.knows_binary;
-        let options = &self.session.options;
-        let tables = options.tables.as_deref();
+        let tables = self.session.options.tables.as_deref();
         let (from, to) = self.sides();
         let (from, to) =
             tokio::join!(from.describe(Side::Source, tables), to.describe(Side::Target, tables));
         let (from, to) = (from?, to?);
-        let mut plan = plan::plan(options, &from.facts, &to.facts)?;
+        let (options, notes) =
+            plan::with_filters(&self.session.options, &self.own.filters, &from.facts);
+        let mut plan = plan::plan(&options, &from.facts, &to.facts)?;
+        plan.notes.extend(notes);
         if !knows_binary {
             plan.as_text();
         }

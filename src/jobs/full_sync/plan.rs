@@ -1,8 +1,10 @@
 //! Decides which tables a full sync copies, and whether the other side can take them. A copy is
 //! whole or it is none: so each problem of a table is a problem of all.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::condition;
 use super::ports::ExportTable;
 use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::Cursor;
@@ -47,6 +49,39 @@ pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan,
     }
     notes.extend(unknown_filters(options, &shapes));
     Ok(CopyPlan { shapes, notes, ..CopyPlan::default() })
+}
+
+/// The options with the conditions on rows that the pipelines into this database have, and notes on
+/// those. A person's own condition takes the place of a pipeline's. One with SQL of its own is not
+/// applied, since it may not run on a peer.
+pub fn with_filters(
+    options: &CopyOptions,
+    filters: &BTreeMap<TableName, String>,
+    from: &Facts,
+) -> (CopyOptions, Vec<Note>) {
+    let (mut options, mut notes) = (options.clone(), Vec::new());
+    for (name, filter) in filters {
+        let is_named = options.tables.as_ref().is_none_or(|tables| tables.contains(name));
+        let table = from.tables.get(name).filter(|_| is_named);
+        let Some(table) = table.filter(|_| !options.filters.contains_key(name)) else { continue };
+        let (weight, text) = match condition::check(filter, table) {
+            Ok(()) => {
+                options.filters.insert(name.clone(), filter.clone());
+                (Weight::Info, "the pipeline's `where` chooses its rows".to_owned())
+            }
+            Err(bad) => (Weight::Warning, format!("the pipeline's `where` is not applied: {bad}")),
+        };
+        let remedy = "give another condition with --where, or `true` for all rows";
+        notes.push(Note::new(weight, name, text, remedy));
+    }
+    (options, notes)
+}
+
+/// The tables without a key. A copy of all tables leaves them out, since their rows cannot be told
+/// apart.
+pub fn keyless(from: &Facts) -> Vec<TableName> {
+    let keyless = from.tables.iter().filter(|(_, table)| table.keys.is_empty());
+    keyless.map(|(name, _)| name.clone()).collect()
 }
 
 /// The agreement on these tables of a copy, in its order, as the receiving side is now.
@@ -260,6 +295,27 @@ mod tests {
         let planned = plan(&options, &side("a", &both), &side("b", &both)).expect("two sides");
         let fault = planned.or_fault().expect_err("a problem");
         assert!(fault.message.contains("public.u: it has a condition"), "{}", fault.message);
+    }
+
+    #[test]
+    fn the_pipelines_conditions_choose_rows_unless_they_are_sql_of_ones_own() {
+        let from = side("a", &[("id", "integer")]);
+        let table = TableName::new("public", "t");
+        let plan = |filter: &str, own: Option<&str>| {
+            let own = own.map(|own| (table.clone(), own.to_owned()));
+            let options =
+                CopyOptions { filters: own.into_iter().collect(), ..CopyOptions::default() };
+            let filters = [(table.clone(), filter.to_owned())].into();
+            let (options, notes) = with_filters(&options, &filters, &from);
+            let notes = notes.iter().map(ToString::to_string).collect::<String>();
+            (options.filters.get(&table).cloned().unwrap_or_default(), notes)
+        };
+        let (applied, notes) = plan("id > 7", None);
+        assert!(applied == "id > 7" && notes.contains("chooses its rows"), "{notes}");
+        assert_eq!(plan("id > 7", Some("true")), ("true".to_owned(), String::new()));
+        let (applied, notes) = plan("id in (select 1)", None);
+        assert!(applied.is_empty() && notes.contains("is not applied"), "{notes}");
+        assert!(notes.contains("--where"), "{notes}");
     }
 
     #[test]

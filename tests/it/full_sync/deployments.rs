@@ -1,6 +1,7 @@
 //! Two deployments with a database each. The driver calls the other one directly, so that what is
 //! tested is the copy and not the way there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +69,7 @@ fn own(url: &str) -> OwnDeployment {
         notifier: None,
         may: PeerMay::Both,
         random,
+        filters: BTreeMap::new(),
         size_limit: None,
     }
 }

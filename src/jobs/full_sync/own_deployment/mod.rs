@@ -60,6 +60,8 @@ pub struct OwnDeployment {
     pub may: PeerMay,
     /// Makes random bits.
     pub random: fn() -> [u8; 16],
+    /// The conditions on rows that the pipelines into this database have.
+    pub filters: BTreeMap<TableName, String>,
     /// The bytes that the database may have, if they are limited.
     pub size_limit: Option<u64>,
 }
