@@ -17,11 +17,11 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, CopiedTable, Frame, Manifest, PROTOCOL, Sha};
 use crate::engine::model::page::Encoding;
-use crate::engine::model::session::{Phase, SessionId};
+use crate::engine::model::session::{CopyOptions, Phase, SessionId};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::Clock;
 use crate::engine::ports::export::{
-    Consistency, ExportSide, Format, Output, Part, PartColumn, Pass,
+    Consistency, ExportSide, Format, Output, Part, PartColumn, Pass, Snapshot,
 };
 
 /// The most attempts: with a table that changes all the time there would be no end.
@@ -35,12 +35,12 @@ pub struct CopyExport<'a> {
     pub side: &'a dyn ExportSide,
     /// The time.
     pub clock: &'a dyn Clock,
-    /// The work that it is.
+    /// The lease of the session, and its progress.
     pub work: &'a Work<'a>,
     /// The tables, in their order.
     pub tables: &'a [ExportTable],
-    /// The compression.
-    pub compression: Compression,
+    /// The options of the session.
+    pub options: &'a CopyOptions,
     /// Makes random bits, for the names of exports.
     pub random: fn() -> [u8; 16],
     /// The bytes that the spool may take, if they are limited.
@@ -84,7 +84,7 @@ impl CopyExport<'_> {
             work: self.work,
             session,
             export: &export,
-            writer: FrameWriter::new(self.compression),
+            writer: FrameWriter::new(self.compression()),
             next_table: 0,
             encoding: Encoding::Text,
             parts: Vec::new(),
@@ -93,16 +93,8 @@ impl CopyExport<'_> {
         };
         let mut tables = Vec::new();
         for (part, table) in parts.iter().zip(self.tables) {
-            let (encoding, format) = match (table.encoding, snapshot.consistency()) {
-                (Encoding::Binary, Consistency::Held) => (Encoding::Binary, Format::BinaryCopy),
-                _ => (Encoding::Text, Format::Copy),
-            };
-            output.encoding = encoding;
-            output.begin(&part.table).await?;
-            let rows = snapshot.rows(part, format, &mut output).await;
-            let rows = rows.map_err(|fault| fault.of_table(&part.table))?;
-            let columns = table.columns.clone();
-            tables.push(CopiedTable { table: part.table.clone(), columns, rows, encoding });
+            let copied = output.table(&mut *snapshot, part, table).await;
+            tables.push(copied.map_err(|fault| fault.of_table(&part.table))?);
         }
         snapshot.end().await?;
         output.finish().await?;
@@ -115,15 +107,30 @@ impl CopyExport<'_> {
             database: facts.identity.clone(),
             export: export.clone(),
             taken_at: taken_at.as_secs(),
-            compression: self.compression,
+            compression: self.compression(),
             facts,
             tables,
             frames,
             parts,
             sequences,
+            keyless: self.keyless().await?,
         };
         let bytes = Bytes::from(manifest.to_bytes());
         self.store.put_manifest(session, &export, &Sha::of(&bytes), &bytes).await
+    }
+}
+
+impl CopyExport<'_> {
+    fn compression(&self) -> Compression {
+        if self.options.compress { Compression::Gzip } else { Compression::None }
+    }
+
+    /// The tables that are no part of a copy of all tables.
+    async fn keyless(&self) -> Result<Vec<TableName>, Fault> {
+        match self.options.tables {
+            Some(_) => Ok(Vec::new()),
+            None => Ok(plan::keyless(&self.side.describe(None).await?)),
+        }
     }
 }
 
@@ -185,6 +192,25 @@ struct SpoolOutput<'a> {
 }
 
 impl SpoolOutput<'_> {
+    /// Writes the rows of a table, in the encoding that was agreed on. A snapshot that is proved has
+    /// text alone.
+    async fn table(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        part: &Part,
+        table: &ExportTable,
+    ) -> Result<CopiedTable, Fault> {
+        let (encoding, format) = match (table.encoding, snapshot.consistency()) {
+            (Encoding::Binary, Consistency::Held) => (Encoding::Binary, Format::BinaryCopy),
+            _ => (Encoding::Text, Format::Copy),
+        };
+        self.encoding = encoding;
+        self.begin(&part.table).await?;
+        let rows = snapshot.rows(part, format, self).await?;
+        let columns = table.columns.clone();
+        Ok(CopiedTable { table: part.table.clone(), columns, rows, encoding })
+    }
+
     async fn save(&mut self, bytes: Bytes) -> Result<(), Fault> {
         let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
         let sha = Sha::of(&bytes);

@@ -142,6 +142,7 @@ impl<'a> RecordSync<'a> {
             frames: Vec::new(),
             parts: Vec::new(),
             sequences: Vec::new(),
+            keyless: Vec::new(),
         };
         self.peer.put_manifest(session, &Bytes::from(manifest.to_bytes())).await
     }
@@ -252,7 +253,8 @@ impl<'a> RecordSync<'a> {
 
     /// Completes the session there, if no row is rejected.
     async fn finish(&self, position: &RecordsPosition) -> Result<Restored, Fault> {
-        let restored = position.restored();
+        let keyless = plan::keyless(&self.facts);
+        let restored = Restored { keyless, ..position.restored() };
         if position.unsaved() > 0 {
             self.work.refuse(restored);
             return Err(rejected(position));

@@ -75,6 +75,7 @@ async fn a_session_that_goes_record_by_record_has_no_copy_to_restore() {
         frames: vec![],
         parts: vec![],
         sequences: vec![],
+        keyless: vec![],
     };
     let manifest = Bytes::from(manifest.to_bytes());
     both.there.own.open(&session).await.expect("it is opened");

@@ -69,6 +69,12 @@ fn text(session: &Session) -> String {
             text.push_str(&format!("{verified} were compared after the write and are equal.\n"));
         }
     }
+    if let Some(Restored { keyless, .. }) = &session.restored
+        && !keyless.is_empty()
+    {
+        let names: Vec<String> = keyless.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("Left out, since they have no key: {}\n", names.join(", ")));
+    }
     if let Some(error) = &session.error {
         text.push_str(&format!("{}\n  {}\n", error.message, error.hint));
     }

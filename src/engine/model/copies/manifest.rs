@@ -112,6 +112,9 @@ pub struct Manifest {
     pub parts: Vec<Sha>,
     /// The sequences that fill columns of the tables, as of after the rows.
     pub sequences: Vec<Sequence>,
+    /// The tables that are no part of a copy of all tables, since they have no key.
+    #[serde(default)]
+    pub keyless: Vec<TableName>,
 }
 
 /// The compression of frames.
@@ -267,6 +270,7 @@ mod tests {
             frames: vec![frame(0, PART_BYTES as u64, 2), frame(0, 7, 1), frame(1, 3, 1)],
             parts: vec![Sha::of(b"one"), Sha::of(b"two")],
             sequences: Vec::new(),
+            keyless: Vec::new(),
         }
     }
 

@@ -248,6 +248,7 @@ impl RecordsPosition {
             refused: refused.take(MOST_LISTED).cloned().collect(),
             refused_in_all: self.unsaved(),
             verified: 0,
+            keyless: Vec::new(),
         }
     }
 }

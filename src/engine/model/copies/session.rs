@@ -256,6 +256,9 @@ pub struct Restored {
     pub refused_in_all: u64,
     /// The number of rows that were compared after they were written.
     pub verified: u64,
+    /// The tables that were left out, since they have no key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keyless: Vec<TableName>,
 }
 
 /// The counts of a restored table.

@@ -15,7 +15,7 @@ use crate::engine::model::budget::Budget;
 use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::manifest::{Compression, Manifest, PART_BYTES, PROTOCOL, Sha};
+use crate::engine::model::manifest::{Manifest, PART_BYTES, PROTOCOL, Sha};
 use crate::engine::model::page::Page;
 use crate::engine::model::peer::PeerMay;
 use crate::engine::model::range::Side;
@@ -182,20 +182,15 @@ impl Deployment for OwnDeployment {
         if self.whole_copy(session).await?.is_some() {
             return Ok(Finished::Done);
         }
+        self.check_spools(&known.new).await?;
+        let names: Vec<TableName> = tables.iter().map(|table| table.table.clone()).collect();
+        let room = self.room(&names).await?;
         let Some(work) = self.work(session, Phase::Backup).await? else {
             return Ok(Finished::Going);
         };
-        self.check_spools(&known.new).await?;
-        let compression = match known.new.options.compress {
-            true => Compression::Gzip,
-            false => Compression::None,
-        };
         let (store, side, clock) = (&*self.store, &*self.export, &*self.clock);
-        let random = self.random;
-        let names: Vec<TableName> = tables.iter().map(|table| table.table.clone()).collect();
-        let room = self.room(&names).await?;
-        let export =
-            CopyExport { store, side, clock, work: &work, tables, compression, random, room };
+        let (random, options) = (self.random, &known.new.options);
+        let export = CopyExport { store, side, clock, work: &work, tables, options, random, room };
         work.run(export.run()).await?;
         Ok(Finished::Done)
     }

@@ -50,7 +50,7 @@ pub struct CopyRestore<'a> {
     pub side: &'a dyn RestoreSide,
     /// The time.
     pub clock: &'a dyn Clock,
-    /// The work that it is.
+    /// The lease of the session, and its progress.
     pub work: &'a Work<'a>,
     /// The copy.
     pub manifest: &'a Manifest,
@@ -70,7 +70,8 @@ impl CopyRestore<'_> {
             true => self.unsaved(&shapes),
             false => vec![&shapes[..]],
         };
-        let mut restored = self.saved.clone();
+        let keyless = self.manifest.keyless.clone();
+        let mut restored = Restored { keyless, ..self.saved.clone() };
         let pace = self.pace().await?;
         for (number, group) in groups.iter().enumerate() {
             let extent = if number + 1 == groups.len() { Extent::All } else { Extent::Some };

@@ -26,7 +26,7 @@ const LOCKED: &str = "55P03";
 pub struct Passes<'a> {
     /// The contents of the copy.
     pub manifest: &'a Manifest,
-    /// The work that it is.
+    /// The lease of the session, and its progress.
     pub work: &'a Work<'a>,
     /// The tables.
     pub shapes: &'a [Shape],
