@@ -122,6 +122,7 @@ mod tests {
         for (code, expected) in [
             (FaultCode::RowsRefused, Some(NoticeState::Failed)),
             (FaultCode::PeerUnreachable, Some(NoticeState::Failed)),
+            (FaultCode::NoRoom, Some(NoticeState::Failed)),
             (FaultCode::Cancelled, None),
             (FaultCode::SessionOver, None),
             (FaultCode::Busy, None),

@@ -6,9 +6,12 @@ use bytes::Bytes;
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::manifest::Sha;
+use syncline::engine::model::range::Side;
+use syncline::engine::model::records::RecordsEnd;
 use syncline::engine::model::session::{
-    CopyOptions, Direction, NewSession, Phase, Role, SessionState,
+    CopyOptions, Direction, Method, NewSession, Phase, Restored, RestoredTable, Role, SessionState,
 };
+use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::FullSync;
 use syncline::jobs::full_sync::ports::{Deployment, PartName};
 
@@ -197,6 +200,27 @@ async fn a_peer_has_no_part_in_the_other_direction_of_a_session() {
         let are_refused: Vec<bool> = faults[..8].iter().map(not_allowed).collect();
         assert_eq!(are_refused, expected, "{direction:?}: {faults:?}");
     }
+}
+
+#[tokio::test]
+async fn tables_of_the_server_are_neither_described_nor_counted_as_saved_for_a_peer() {
+    let doors = Doors::open().await;
+    let own = &doors.both.here.own;
+    let peer = Doors::peer(&doors.here_url);
+    let authid = TableName::new("pg_catalog", "pg_authid");
+    for side in [Side::Source, Side::Target] {
+        let described = peer.describe(side, Some(std::slice::from_ref(&authid))).await;
+        assert_eq!(described.expect_err("it is refused").code, FaultCode::NotAllowed);
+    }
+    let session = doors.both.session(Direction::Push, CopyOptions::default());
+    let session = NewSession { role: Role::Peer, method: Method::Records, ..session };
+    own.open(&session).await.expect("a record");
+    let tables = [(authid, RestoredTable::default())].into();
+    let restored = Restored { tables, ..Restored::default() };
+    let end = RecordsEnd { session: session.id.clone(), sequences: Vec::new(), restored };
+    let fault = peer.end_records(&end).await.expect_err("it is refused");
+    assert_eq!(fault.code, FaultCode::NotAllowed, "{fault}");
+    assert_eq!(doors.state(&session.id).await, SessionState::Running);
 }
 
 #[tokio::test]

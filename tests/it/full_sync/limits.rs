@@ -181,8 +181,10 @@ async fn peers_that_pull_fill_no_disk_with_copies() {
     }
     let id = answered(&both.there, &both).await;
     let fault = both.there.own.export(&id, &[docs()]).await.expect_err("one too many");
-    assert_eq!(fault.code, FaultCode::Busy, "{fault}");
+    assert_eq!(fault.code, FaultCode::NoRoom, "{fault}");
     assert!(fault.hint.contains("full-sync cancel"), "{}", fault.hint);
+    let known = both.there.own.session(&id).await.expect("a record");
+    assert!(known.lease_left.is_zero(), "nobody works at it");
     let first = both.there.text("select min(session_id) from full_sync_parts").await;
     let first = SessionId::parse(&first).expect("an id");
     both.there.own.cancel(&first).await.expect("it is ended");

@@ -160,6 +160,7 @@ impl Deployment for OwnDeployment {
         side: Side,
         tables: Option<&[TableName]>,
     ) -> Result<Description, Fault> {
+        plan::refuse_system_tables(tables.unwrap_or_default())?;
         let own = self.restore.describe(tables).await?;
         let json_alone = own.facts.json_alone;
         let facts = match side {
@@ -333,9 +334,10 @@ impl Deployment for OwnDeployment {
             }
             _ => {}
         }
+        let tables: Vec<TableName> = restored.tables.keys().cloned().collect();
+        plan::refuse_system_tables(&tables)?;
         let Some(work) = self.work(session, Phase::Transfer).await? else { return Err(busy()) };
         let complete = async {
-            let tables: Vec<TableName> = restored.tables.keys().cloned().collect();
             let own = self.restore.sequences(&tables).await?;
             let steps = sequences::plan(sequences, &own).steps;
             let transaction = self.restore.begin(&[], RestoreConstraints::AtOnce).await?;

@@ -1,4 +1,5 @@
-//! The room for copies: the spools of peers that are kept, and the bytes that the database may have.
+//! The room for copies: how many spools of peers are kept, and the bytes that the database may
+//! have.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ impl OwnDeployment {
         let message = format!("{MOST_SPOOLS} other full syncs of peers have their copies here");
         let hint = "end one with `syncline full-sync cancel`, on either side; copies that nobody \
                     has touched for a day are dropped";
-        Err(Fault::new(Step::Ask, FaultCode::Busy, message, hint))
+        Err(Fault::new(Step::Ask, FaultCode::NoRoom, message, hint))
     }
 
     /// The bytes by which the database may grow, if they are limited.
