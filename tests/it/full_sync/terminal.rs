@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::deployments::Deployments;
 use super::double::KEY;
 use crate::world::dice::{Dice, seed};
+use crate::world::folder::Folder;
 use crate::world::killable::Killable;
 use crate::world::qstash::receiver::Receiver;
 
@@ -280,6 +281,65 @@ async fn interrupted(two: &Two) -> String {
     let (_, list, _) = two.run(&["list", "--json"]).await;
     let sessions: Value = serde_json::from_str(&list).expect("a list");
     sessions[0]["session"].as_str().expect("an id")[..8].to_owned()
+}
+
+#[tokio::test]
+async fn a_copy_that_is_applied_at_a_terminal_is_told_to_people_and_to_the_peer() {
+    let people = Receiver::open().await;
+    let two = Two::with(SHOP, &[]).await;
+    two.both.there.sql(SHOP_ROWS).await;
+    let session = interrupted(&two).await;
+    let mut command = tokio::process::Command::from(two.command(&["apply", &session]));
+    let output = command.env("SYNC_NOTIFY_URL", &people.url).output().await.expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let notices = people.arrived();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    let notice: Value = serde_json::from_slice(&notices[0].body).expect("JSON");
+    assert_eq!(notice["state"], "completed", "{notice}");
+    for side in [&two.both.here, &two.both.there] {
+        assert_eq!(side.text("select count(*)::text from full_sync_parts").await, "0");
+        assert_eq!(side.text("select status from full_sync_sessions").await, "completed");
+    }
+}
+
+#[tokio::test]
+async fn tables_without_a_key_are_named_in_the_plan_and_in_the_report() {
+    let two = Two::with(&format!("{SHOP}; create table loose (n int)"), &[]).await;
+    for (side, direction) in [(&two.both.there, "pull"), (&two.both.here, "push")] {
+        side.sql(&format!("truncate businesses, orders; {SHOP_ROWS}")).await;
+        let (code, _, notes) = two.run(&["plan", direction, "there"]).await;
+        assert!(code == 0 && notes.contains("public.loose"), "{notes}");
+        let (code, report, errors) = two.run(&[direction, "there"]).await;
+        assert!(code == 0 && report.contains("no key: public.loose"), "{report}{errors}");
+    }
+    let (_, report, _) = two.run(&["push", "there", "--method", "records"]).await;
+    assert!(report.contains("no key: public.loose"), "{report}");
+    let (_, report, _) = two.run(&["pull", "there", "--table", "orders"]).await;
+    assert!(!report.contains("no key"), "nobody has asked for it: {report}");
+}
+
+/// The page's own address and key stand for those of the test.
+#[tokio::test]
+async fn a_copy_is_downloaded_by_hand_as_the_page_says() {
+    let two = Two::with(SHOP, &[]).await;
+    two.both.there.sql(SHOP_ROWS).await;
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/full-sync.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let script = page.split("```sh\n").find(|block| block.starts_with("host=")).expect("a script");
+    let (script, _) = script.split_once("```").expect("the block ends");
+    let host = two.peer.url.trim_start_matches("http://");
+    let folder = Folder::new();
+    let script = script.replace("https://", "http://").replace("sync.example.com", host);
+    let script = script.replace("0123456789abcdef0123456789abcdef", KEY);
+    let mut shell = tokio::process::Command::new("sh");
+    let output = shell.args(["-ec", &script]).current_dir(&folder.path).output().await;
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let rows = std::fs::read_to_string(folder.path.join("orders.copy")).expect("it is there");
+    let expected: String = (1..=30).map(|n| format!("{n}\to{n}\n")).collect();
+    assert_eq!(rows, expected, "{output:?}");
+    let left = two.both.there.text("select count(*)::text from full_sync_parts").await;
+    assert_eq!(left, "0");
 }
 
 /// The page's own session and peer stand for those of the test.

@@ -21,7 +21,7 @@ use crate::engine::model::peer::PeerMay;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BATCH_BYTES, BatchAddress, BatchAnswer, RecordsEnd};
 use crate::engine::model::session::{
-    Held, Method, NewSession, Phase, Restored, Role, Session, SessionError, SessionId, SessionState,
+    Held, Method, NewSession, Phase, Restored, Session, SessionError, SessionId, SessionState,
 };
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
