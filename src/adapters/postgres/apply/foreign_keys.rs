@@ -5,6 +5,7 @@ use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
+use crate::adapters::postgres::sql::transaction::HASHES;
 use crate::engine::model::facts::{Reference, Relation};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
@@ -29,6 +30,9 @@ pub struct ForeignKey {
     pub deferrable: bool,
 }
 
+/// The foreign keys of a table. One to a partitioned table has a constraint for each partition
+/// besides, whose parent is a constraint of the table too: it looks for parents in that partition
+/// alone. One that a partition has of its own table's is checked like any other.
 const FOREIGN_KEYS: &str = "\
     select n.nspname::text, c.relname::text, f.condeferrable, f.conname::text, \
         array(select a.attname::text from unnest(f.conkey) with ordinality as p(attnum, place) \
@@ -43,7 +47,8 @@ const FOREIGN_KEYS: &str = "\
     from pg_catalog.pg_constraint f \
     join pg_catalog.pg_class c on c.oid = f.confrelid \
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-    where f.conrelid = $1::pg_catalog.regclass and f.contype = 'f' and f.conparentid = 0 \
+    where f.conrelid = $1::pg_catalog.regclass and f.contype = 'f' and not exists (\
+            select from pg_catalog.pg_constraint up where up.oid = f.conparentid and up.conrelid = f.conrelid) \
         and coalesce(pg_catalog.to_jsonb(f) ->> 'conenforced', 'true') = 'true' \
     order by f.conname";
 
@@ -163,8 +168,52 @@ impl ForeignKey {
 /// 2. Somebody deletes the parent, which no row that he can see points to.
 /// 3. The page is committed, and its row has no parent.
 pub fn refuse_orphans(shape: &Shape, staged: &str) -> String {
-    const ORPHANS: &str = "\
-        do $syncline$ declare k record; found bool; begin \
+    refusing_orphans(shape, staged, staged)
+}
+
+/// The statement that does the same for the rows that this transaction has copied into the table
+/// itself: they are `rows`, and the table ended with the block of that number before. Parents that
+/// came with them need no lock.
+///
+/// The server puts rows into blocks before that one, too, where it has added some that it did not
+/// fill. So the rows are counted first, each time from a block further back, until all are found.
+pub fn refuse_copied_orphans(shape: &Shape, rows: u64, last_block: i64) -> String {
+    // Each savepoint has a transaction number of its own, and holds a lock on it to the end.
+    const OWN: &str = "array(select l.transactionid from pg_catalog.pg_locks as l \
+        where l.locktype = 'transactionid' and l.granted and l.mode = 'ExclusiveLock' \
+            and l.pid = pg_catalog.pg_backend_pid())";
+    const FIRST: &str = "pg_catalog.current_setting('syncline.first_block')";
+    /// The server adds 64 blocks at most to a table at once (from version 16 on).
+    const FEW_BLOCKS: i64 = 65;
+    let table = sql::table(&shape.table);
+    let first_block = (last_block - FEW_BLOCKS).max(0);
+    let copied = format!(
+        "(select r.* from only {table} as r \
+         where r.ctid >= pg_catalog.format('(%s,0)', {FIRST})::pg_catalog.tid and r.xmin = any ({OWN}))"
+    );
+    let find = format!(
+        "do $syncline$ declare block int8 := {first_block}; step int8 := {FEW_BLOCKS}; begin \
+         if pg_catalog.current_setting('session_replication_role') <> 'replica' then return; end if; \
+         loop \
+           perform pg_catalog.set_config('syncline.first_block', block::text, true); \
+           exit when (select pg_catalog.count(*) from {copied} as s) = {rows}; \
+           if block = 0 then \
+             raise feature_not_supported using message = 'Rows of a COPY are not in its table'; \
+           end if; \
+           step := step * 16; block := greatest(block - step, 0); \
+         end loop; end $syncline$; "
+    );
+    format!("{HASHES}; {find}{}", refusing_orphans(shape, &copied, &table))
+}
+
+/// The statement that refuses rows without a parent. Its columns are those of the relation. Values
+/// are compared as the constraint does it: by its own operators, which need not be on the search
+/// path, and in the collation of the parents.
+fn refusing_orphans(shape: &Shape, rows: &str, relation: &str) -> String {
+    let table = sql::literal(&sql::table(&shape.table));
+    let (rows, relation) = (sql::literal(rows), sql::literal(relation));
+    format!(
+        "do $syncline$ declare k record; found bool; begin \
         if pg_catalog.current_setting('session_replication_role') <> 'replica' then return; end if; \
         for k in select f.conname, f.confrelid, n.nspname, c.relname, c.relkind, f.confmatchtype, columns.* \
             from pg_catalog.pg_constraint as f \
@@ -172,27 +221,38 @@ pub fn refuse_orphans(shape: &Shape, staged: &str) -> String {
             join pg_catalog.pg_namespace as n on n.oid = c.relnamespace \
             cross join lateral (\
                 select pg_catalog.string_agg(pg_catalog.format('s.%I', a.attname), ', ') as names, \
-                    pg_catalog.string_agg(pg_catalog.format('p.%I = s.%I', b.attname, a.attname), ' and ') as finds, \
+                    pg_catalog.string_agg(pg_catalog.format('p.%I operator(%I.%s) s.%I%s', \
+                        b.attname, en.nspname, e.oprname, a.attname, \
+                        case when a.attcollation <> b.attcollation and b.attcollation <> 0 then (\
+                            select pg_catalog.format(' collate %I.%I', ln.nspname, l.collname) \
+                            from pg_catalog.pg_collation as l \
+                            join pg_catalog.pg_namespace as ln on ln.oid = l.collnamespace \
+                            where l.oid = b.attcollation) end), ' and ') as finds, \
                     pg_catalog.bool_and(exists (select from pg_catalog.pg_attribute as t \
-                        where t.attrelid = STAGED::pg_catalog.regclass and t.attname = a.attname)) as moved \
-                from unnest(f.conkey, f.confkey) as p (own, parents) \
+                        where t.attrelid = {relation}::pg_catalog.regclass and t.attname = a.attname)) as moved \
+                from unnest(f.conkey, f.confkey, f.conpfeqop) as p (own, parents, equals) \
                 join pg_catalog.pg_attribute as a on a.attrelid = f.conrelid and a.attnum = p.own \
-                join pg_catalog.pg_attribute as b on b.attrelid = f.confrelid and b.attnum = p.parents) as columns \
-            where f.conrelid = TABLE::pg_catalog.regclass and f.contype = 'f' and f.conparentid = 0 \
+                join pg_catalog.pg_attribute as b on b.attrelid = f.confrelid and b.attnum = p.parents \
+                join pg_catalog.pg_operator as e on e.oid = p.equals \
+                join pg_catalog.pg_namespace as en on en.oid = e.oprnamespace) as columns \
+            where f.conrelid = {table}::pg_catalog.regclass and f.contype = 'f' and not exists (\
+                    select from pg_catalog.pg_constraint as up \
+                    where up.oid = f.conparentid and up.conrelid = f.conrelid) \
                 and coalesce(pg_catalog.to_jsonb(f) ->> 'conenforced', 'true') = 'true' and columns.moved \
         loop \
-            execute pg_catalog.format('select exists (select from %1$s as s where \
+            execute pg_catalog.format('select exists (select from (select s.* from %1$s as s %9$s) as s where \
                 case when pg_catalog.num_nulls(%2$s) = 0 \
                     then not exists (select from %3$s %4$I.%5$I as p where %6$s %7$s) \
                     else %8$L and pg_catalog.num_nonnulls(%2$s) > 0 end)', \
-                STAGED, k.names, case k.relkind when 'p' then '' else 'only' end, k.nspname, k.relname, k.finds, \
+                {rows}, k.names, case k.relkind when 'p' then '' else 'only' end, k.nspname, k.relname, k.finds, \
                 case when pg_catalog.has_any_column_privilege(k.confrelid, 'update') \
                     then 'for key share of p' else '' end, \
-                k.confmatchtype = 'f') into found; \
+                k.confmatchtype = 'f', case k.confrelid when {relation}::pg_catalog.regclass \
+                    then pg_catalog.format('where not exists (select from %s as p where %s) offset 0', {rows}, k.finds) \
+                    else '' end) into found; \
             if found then raise foreign_key_violation using constraint = k.conname, message = \
                 pg_catalog.format('The row points to a row that %I.%I does not have', k.nspname, k.relname); \
             end if; \
-        end loop; end $syncline$";
-    let (staged, table) = (sql::literal(staged), sql::literal(&sql::table(&shape.table)));
-    ORPHANS.replace("STAGED", &staged).replace("TABLE", &table)
+        end loop; end $syncline$"
+    )
 }

@@ -5,20 +5,20 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::foreign_keys;
-use super::merge::{self, StraightCopy};
 use super::stage::{self, STAGED};
+use super::straight_copy::{self, StraightCopy};
+use super::{foreign_keys, merge, triggers};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
-use crate::adapters::postgres::sql::transaction::{OWN_SEARCH_PATH, PART};
+use crate::adapters::postgres::sql::transaction::PART;
 use crate::engine::model::page::Page;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::trigger::Firing;
 
 /// Writes the rows without a comparison. Returns false, and leaves none of them, if that cannot be.
 pub async fn write(session: &Session, shape: &Shape, page: &Page) -> Result<bool, PostgresError> {
-    let straight = merge::straight_copy(session, shape).await?;
+    let straight = straight_copy::ask(session, shape).await?;
     let written = if straight.is_safe {
         copy(session, shape, page, &straight).await
     } else if shape.triggers == Firing::Suppress {
@@ -45,12 +45,21 @@ async fn copy(
     straight: &StraightCopy,
 ) -> Result<bool, PostgresError> {
     let table = sql::table(&shape.table);
-    session.attempt(PART, OWN_SEARCH_PATH).await?;
+    let path = stage::path_to_operators([shape]);
+    let ready = match straight.last_block {
+        Some(_) => format!("{}; {path}", triggers::suppressing_foreign_keys(shape)),
+        None => path,
+    };
+    session.attempt(PART, &ready).await?;
     stage::copy_in(session, &table, shape, page).await?;
+    if let Some(last_block) = straight.last_block {
+        let check = foreign_keys::refuse_copied_orphans(shape, page.rows, last_block);
+        session.batch(&format!("{check}; {}", triggers::firing())).await?;
+    }
     if !straight.fires_after {
         return Ok(true);
     }
-    Ok(!session.query(merge::HAS_CHANGED_ROWS, [table.into()]).await?[0].get::<bool>(0))
+    Ok(!session.query(straight_copy::HAS_CHANGED_ROWS, [table.into()]).await?[0].get::<bool>(0))
 }
 
 /// Inserts the rows while triggers are suppressed, and checks their foreign keys. That needs the
@@ -63,10 +72,7 @@ async fn insert(session: &Session, shape: &Shape, page: &Page) -> Result<bool, P
     if session.query(&rewrites, [table.as_str().into()]).await?[0].get(0) {
         return Ok(false);
     }
-    let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
-    let text = format!(
-        "insert into {table} ({columns}) overriding system value select {columns} from {STAGED}"
-    );
+    let text = inserting(shape);
     let check = foreign_keys::refuse_orphans(shape, STAGED);
     let (inserted, checked) = tokio::join!(session.execute(&text), session.batch(&check));
     let inserted = inserted?;
@@ -74,8 +80,18 @@ async fn insert(session: &Session, shape: &Shape, page: &Page) -> Result<bool, P
     Ok(inserted == page.rows)
 }
 
-fn compares_instead(error: &PostgresError) -> bool {
+/// Says whether a page that fails so may be compared and written instead.
+pub fn compares_instead(error: &PostgresError) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::FEATURE_NOT_SUPPORTED
     })
+}
+
+/// The statement that inserts the staged rows.
+pub fn inserting(shape: &Shape) -> String {
+    let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
+    format!(
+        "insert into {table} ({columns}) overriding system value select {columns} from {STAGED}",
+        table = sql::table(&shape.table),
+    )
 }

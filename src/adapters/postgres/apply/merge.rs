@@ -15,7 +15,6 @@ use crate::engine::model::deletes::{Mark, MarkKind};
 use crate::engine::model::pipeline::Policy;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
-use crate::engine::model::trigger::Firing;
 
 /// Says in SQL whether a trigger of the table, or of a partition, fires that meets a condition. The
 /// table is `$1`.
@@ -53,49 +52,6 @@ const MERGEABLE: &str = "\
         (relhastriggers or relkind = 'p') and HAS_AFTER_TRIGGER, \
         current_setting('session_replication_role') = 'replica' \
     from pg_catalog.pg_class where oid = $1::pg_catalog.regclass";
-
-/// Asks whether rows that are inserted need a stage, and whether triggers fire after them. They
-/// need one where triggers fire for them, before each row, or at all if `$2`: rows that they drop
-/// or write otherwise can be told apart only in a staged page, and without a stage none are
-/// suppressed. They do, too, where the database or the role is set so that no trigger fires: a COPY
-/// would bring in orphans, since nothing checks them. And they do where a trigger fires after them
-/// and nothing counts the rows that it changes.
-const COPYING: &str = "\
-    select current_setting('session_replication_role') = 'replica' \
-        or later.fires and not current_setting('track_counts')::bool or exists (\
-            select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
-            or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-            and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4)), \
-        later.fires \
-    from (select HAS_AFTER_TRIGGER as fires) as later";
-
-/// Asks whether this transaction has updated or deleted rows of the table, or tried to.
-pub const HAS_CHANGED_ROWS: &str = "\
-    select coalesce(sum(pg_catalog.pg_stat_get_xact_tuples_updated(oid) \
-        + pg_catalog.pg_stat_get_xact_tuples_deleted(oid)), 0) > 0 \
-    from pg_catalog.pg_class where oid = $1::pg_catalog.regclass or oid in (\
-        select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))";
-
-/// The server's answer about a COPY straight into a table.
-pub struct StraightCopy {
-    /// It can be. The server checks the foreign keys then.
-    pub is_safe: bool,
-    /// Triggers fire after the rows and may change them.
-    pub fires_after: bool,
-}
-
-/// Asks whether rows can be copied straight into the table. Most triggers that both sides have fire
-/// for updates alone, and are in nobody's way then.
-pub async fn straight_copy(
-    session: &Session,
-    shape: &Shape,
-) -> Result<StraightCopy, PostgresError> {
-    let suppresses = shape.triggers == Firing::Suppress;
-    let values = [sql::table(&shape.table).into(), suppresses.into()];
-    let text = COPYING.replace("HAS_AFTER_TRIGGER", HAS_AFTER_TRIGGER);
-    let answer = &session.query(&text, values).await?[0];
-    Ok(StraightCopy { is_safe: !answer.get::<bool>(0), fires_after: answer.get(1) })
-}
 
 /// The question, put together.
 fn mergeable() -> String {

@@ -4,6 +4,7 @@
 //! - `parts`: writes a page behind an API, whole or by halves
 //! - `stage`: a temporary table that holds the page, and the ways for rows into it
 //! - `fresh`: writes a page into a table that was empty
+//! - `straight_copy`: asks whether that may be by a COPY straight into the table
 //! - `merge`: writes the staged rows that differ
 //! - `unstaged`: writes a page behind an API without a stage
 //! - `foreign_keys`, `unique_values`: find rows that wait for each other
@@ -19,6 +20,7 @@ pub mod needs;
 pub mod parts;
 pub mod row_sql;
 pub mod stage;
+pub mod straight_copy;
 pub mod triggers;
 pub mod unique_values;
 pub mod unstaged;

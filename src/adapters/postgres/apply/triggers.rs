@@ -71,6 +71,17 @@ pub fn suppressing(shape: &Shape) -> String {
     }
 }
 
+/// The statement that suppresses the server's own triggers for rows that are copied into the table,
+/// if the role may and those do no other work than foreign keys'.
+pub fn suppressing_foreign_keys(shape: &Shape) -> String {
+    format!(
+        "do $syncline$ begin if not {} then {} end if; \
+         exception when insufficient_privilege then null; end $syncline$",
+        needed(shape),
+        suppress()
+    )
+}
+
 /// The statement before rows of the table are deleted, likewise.
 pub fn suppressing_deletes(shape: &Shape) -> String {
     match shape.triggers {
@@ -116,7 +127,8 @@ fn needed(shape: &Shape) -> String {
            or k.confrelid = {table} and k.contype = 'f' and not k.confkey <@ array(\
              select a.attnum from pg_catalog.pg_attribute as a \
              where a.attrelid = k.confrelid and a.attname = any ({key})) \
-           or k.conrelid = {table} and k.contype = 'f' and k.conparentid = 0 and (\
+           or k.conrelid = {table} and k.contype = 'f' and not exists (\
+             select from pg_catalog.pg_constraint as up where up.oid = k.conparentid and up.conrelid = k.conrelid) and (\
              not pg_catalog.has_schema_privilege((select c.relnamespace from pg_catalog.pg_class as c \
                where c.oid = k.confrelid), 'usage') \
              or not pg_catalog.has_table_privilege(k.confrelid, 'select') \

@@ -101,7 +101,8 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
         from pg_constraint f
         join pg_class pc on pc.oid = f.confrelid
         join pg_namespace pn on pn.oid = pc.relnamespace
-        where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0),
+        where f.conrelid = c.oid and f.contype = 'f' and not exists (
+            select from pg_constraint up where up.oid = f.conparentid and up.conrelid = f.conrelid)),
     'index_starts', (
         select coalesce(jsonb_agg(distinct a.attname), '[]')
         from pg_index i
@@ -140,7 +141,8 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
             from pg_constraint f
             join pg_class pc on pc.oid = f.confrelid
             join pg_namespace pn on pn.oid = pc.relnamespace
-            where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and not (
+            where f.conrelid = c.oid and f.contype = 'f' and not exists (
+                select from pg_constraint up where up.oid = f.conparentid and up.conrelid = f.conrelid) and not (
                 has_schema_privilege(pn.oid, 'usage') and has_table_privilege(pc.oid, 'select')
                 and has_any_column_privilege(pc.oid, 'update') and not row_security_active(pc.oid)))) end,
         '{"deferrable_keys": false, "referenced": [], "unlockable_parents": []}'),

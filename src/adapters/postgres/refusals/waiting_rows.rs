@@ -16,7 +16,7 @@ use tokio_postgres::error::SqlState;
 use crate::adapters::postgres::apply::needs::{Need, in_vain};
 use crate::adapters::postgres::apply::row_sql::place;
 use crate::adapters::postgres::apply::stage::{self, STAGED};
-use crate::adapters::postgres::apply::{foreign_keys, merge, unique_values};
+use crate::adapters::postgres::apply::{foreign_keys, straight_copy, unique_values};
 use crate::adapters::postgres::connection::session::Session;
 use crate::adapters::postgres::fault::{Lacking, PostgresError};
 use crate::adapters::postgres::rows::keys::{self, SplitPage};
@@ -107,13 +107,13 @@ async fn look(
             false => Ok(Vec::new()),
         }
     };
-    let (foreign_keys, uniques, straight) = tokio::join!(
+    let (foreign_keys, uniques, is_safe) = tokio::join!(
         foreign_keys::of_table(session, shape),
         uniques,
-        merge::straight_copy(session, shape),
+        straight_copy::is_safe(session, shape),
     );
     let (foreign_keys, uniques) = (foreign_keys?, uniques?);
-    let can_leave = shape.triggers == Firing::Suppress || straight?.is_safe;
+    let can_leave = shape.triggers == Firing::Suppress || is_safe?;
     let place = &place(shape);
     let (mut constraints, mut statements) = (Vec::new(), Vec::new());
     for foreign_key in foreign_keys.iter().filter(|foreign_key| foreign_key.readable) {
