@@ -21,7 +21,9 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Ancestors, Digests, Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{
+    Ancestors, Digests, Fetch, FetchPageParents, FetchParents, ReadPage, Source,
+};
 
 /// A project as the source. Each description finds out whether the project has our function, since
 /// the function may have been made or dropped meanwhile; before the first one it is assumed.
@@ -89,6 +91,10 @@ impl Source for ProjectSource {
 
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         self.source().parents(fetch).await
+    }
+
+    async fn parents_of_page(&self, fetch: &FetchPageParents<'_>) -> Result<Option<Page>, Fault> {
+        self.source().parents_of_page(fetch).await
     }
 
     async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault> {

@@ -1,6 +1,7 @@
 //! The promises of `Target`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use syncline::engine::model::checkpoint::Checkpoint;
 use syncline::engine::model::fault_code::FaultCode;
@@ -8,8 +9,10 @@ use syncline::engine::model::page::Page;
 use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::Tally;
 use syncline::engine::ports::{
-    Attempt, Batch, Deletion, Ledger, RetriedRows, Saved, Settled, Target,
+    Attempt, Batch, Deletion, Ledger, Load, LoadPage, RetriedRows, Saved, Settled, Target,
 };
+
+use tokio::sync::mpsc;
 
 use super::{PIPELINE, all_targets, checkpoint, run_id};
 
@@ -56,7 +59,8 @@ async fn a_row_that_the_target_refuses_is_recorded_and_the_others_are_saved() {
 
         sides.at_target.batch_execute("alter table items drop constraint no_13").await.unwrap();
         let (page, keys) = (sides.all_rows(&sides.items).await, [key(13), key(999)]);
-        let rows = RetriedRows { run: &run, shape: &sides.items, page: &page, keys: &keys };
+        let rows =
+            RetriedRows { run: &run, shape: &sides.items, page: &page, keys: &keys, fresh: false };
         let retried = sides.target.retry(&opened.lease, &rows).await.unwrap();
         assert_eq!((retried.tally.inserted, retried.rejects), (1, 0), "{}", sides.name);
         assert_eq!(sides.text_target(COUNT).await, "50", "{}", sides.name);
@@ -86,6 +90,52 @@ async fn an_attempt_saves_nothing_of_rows_without_parents_and_says_which_they_ar
         let saved = sides.target.attempt(&opened.lease, Attempt::Batch(&batch)).await.unwrap();
         let Saved::All(saved) = saved else { panic!("{}: {saved:?}", sides.name) };
         assert_eq!((saved.tally.inserted, saved.rejects), (50, 0), "{}", sides.name);
+        sides.end(opened, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn pages_that_are_loaded_together_are_saved_with_the_last_and_never_without_it() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let opened = sides.begin(&run).await;
+        sides.save(&opened, &run, &sides.parents).await;
+        let load = Load { run: &run, shape: &sides.items, time: None };
+        for is_last in [false, true] {
+            let (sender, pages) = mpsc::channel(1);
+            let page = sides.all_rows(&sides.items).await;
+            let checkpoint = checkpoint(&sides.items);
+            sender.send(LoadPage { page, checkpoint, is_last }).await.unwrap();
+            drop(sender);
+
+            let loaded = sides.target.load(&opened.lease, &load, pages).await.unwrap();
+
+            assert!(is_last || loaded.is_none(), "{}: {loaded:?}", sides.name);
+            let inserted = loaded.map_or(0, |saved| saved.tally.inserted);
+            assert_eq!(sides.text_target(COUNT).await, inserted.to_string(), "{}", sides.name);
+            let stored = sides.target.checkpoints(PIPELINE).await.unwrap();
+            let is_kept = stored.contains_key(&sides.items.table);
+            assert_eq!(is_kept, inserted == 50, "{}", sides.name);
+        }
+        sides.end(opened, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_load_whose_pages_do_not_come_ends_with_its_time_and_saves_nothing() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let opened = sides.begin(&run).await;
+        let load = Load { run: &run, shape: &sides.items, time: Some(Duration::from_secs(1)) };
+        let (sender, pages) = mpsc::channel(1);
+        let page = sides.all_rows(&sides.items).await;
+        let checkpoint = checkpoint(&sides.items);
+        sender.send(LoadPage { page, checkpoint, is_last: false }).await.unwrap();
+
+        let loaded = sides.target.load(&opened.lease, &load, pages).await.unwrap();
+
+        assert!(loaded.is_none(), "{}: {loaded:?}", sides.name);
+        assert_eq!(sides.text_target(COUNT).await, "0", "{}", sides.name);
         sides.end(opened, &run).await;
     }
 }

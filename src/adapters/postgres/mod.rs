@@ -13,7 +13,8 @@
 //! - `contacts`: people, their links and shadows
 //! - `pages`: a transaction with pages of several tables
 //! - `commit`: the transactions that write under the lease
-//! - `refusals`: finds the rows of a page that cannot be written; `read`: reads one page
+//! - `refusals`: finds the rows of a page that cannot be written; `read`, `read_sql`: read one
+//!   page
 //! - `state`: our tables
 //! - `survey`: the facts about all tables before a run; `export`: writes a whole side into files
 //! - `certificate`: the certificates of a server
@@ -41,6 +42,7 @@ mod fault;
 mod ledger;
 mod pages;
 mod read;
+mod read_sql;
 mod refusals;
 #[cfg(feature = "cli")]
 mod rehearse;

@@ -26,7 +26,9 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk};
 use crate::engine::model::table::TableName;
 use crate::engine::model::writer::Writer;
-use crate::engine::ports::{Ancestors, Digests, Fetch, FetchParents, ReadPage, Source};
+use crate::engine::ports::{
+    Ancestors, Digests, Fetch, FetchPageParents, FetchParents, ReadPage, Source,
+};
 
 /// A Postgres database that is read and never written.
 pub struct PostgresSource {
@@ -92,6 +94,12 @@ impl Source for PostgresSource {
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault> {
         let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
         call.end(read::parents(&call, fetch).await)
+    }
+
+    async fn parents_of_page(&self, fetch: &FetchPageParents<'_>) -> Result<Option<Page>, Fault> {
+        let call = self.pool.call(Step::Read, Some(&fetch.parent.table)).await?;
+        let page = call.end(read::parents_of_page(&call, fetch).await)?;
+        Ok(page.complete.then_some(page))
     }
 
     async fn ancestors(&self, ask: &Ancestors<'_>) -> Result<Vec<(RowKey, RowKey)>, Fault> {

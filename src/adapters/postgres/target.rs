@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc::Receiver;
 
 use super::catalog::{describe, sequences};
 use super::commit::under_lease::Destination;
 use super::commit::{
-    add_columns, advance_sequence, delete, interdependent, page, page_in_one_call,
+    add_columns, advance_sequence, delete, interdependent, load, page, page_in_one_call,
 };
 use super::connection::pool::Pool;
 use super::connection::session::Session;
@@ -29,7 +30,8 @@ use crate::engine::model::range::Side;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Attempt, Batch, Committed, Deleted, Deletion, Digests, RetriedRows, Saved, Settled, Target,
+    Attempt, Batch, Committed, Deleted, Deletion, Digests, Load, LoadPage, RetriedRows, Saved,
+    Settled, Target,
 };
 
 /// A Postgres database that is written and holds the state tables. A clone shares its connection.
@@ -68,10 +70,16 @@ impl PostgresTarget {
         waiting: Waiting,
     ) -> Result<Committed, PostgresError> {
         match (page, self.pool.is_project()) {
-            (Attempt::Batch(batch), true) => page_in_one_call::commit(to, batch, waiting).await,
-            (Attempt::Batch(batch), false) => page::commit(to, batch, waiting, None).await,
-            (Attempt::Rows(rows), true) => page_in_one_call::retry(to, rows, waiting).await,
-            (Attempt::Rows(rows), false) => page::retry(to, rows, waiting, None).await,
+            (Attempt::Batch(batch), true) => {
+                Box::pin(page_in_one_call::commit(to, batch, waiting)).await
+            }
+            (Attempt::Batch(batch), false) => {
+                Box::pin(page::commit(to, batch, waiting, None)).await
+            }
+            (Attempt::Rows(rows), true) => {
+                Box::pin(page_in_one_call::retry(to, rows, waiting)).await
+            }
+            (Attempt::Rows(rows), false) => Box::pin(page::retry(to, rows, waiting, None)).await,
         }
     }
 }
@@ -138,6 +146,20 @@ impl Target for PostgresTarget {
         let to = self.destination(&call, lease);
         let written = self.write(to, page, Waiting::Report).await;
         call.end(page::saved(to, written).await)
+    }
+
+    async fn load(
+        &self,
+        lease: &Lease,
+        load: &Load<'_>,
+        pages: Receiver<LoadPage>,
+    ) -> Result<Option<Committed>, Fault> {
+        if self.pool.is_project() {
+            return Ok(None);
+        }
+        let call = self.pool.call(Step::Write, Some(&load.shape.table)).await?;
+        let to = self.destination(&call, lease);
+        call.end(load::all_pages(to, load, pages).await)
     }
 
     async fn retry_interdependent(

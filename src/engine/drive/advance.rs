@@ -1,10 +1,12 @@
 //! Carries one table's scan forward, page by page. The next page is read while one is written. The
 //! scan may stop for good after any commit, and loses nothing. A page that is too large, or that
 //! conflicts with another transaction, is retried with fewer rows; one whose unique values rows
-//! behind it hold, with more. The parents that its rows lack are written before it.
+//! behind it hold, with more. The parents that its rows lack are written before it; those that the
+//! pages before lacked, too, are read with the page.
 
 use std::time::{Duration, SystemTime};
 
+use super::parent_page::ParentPage;
 use super::transfer::{MovedTo, RowCounts, Transfer};
 use crate::engine::model::checkpoint::{Reached, Scan};
 use crate::engine::model::fault::Fault;
@@ -13,7 +15,7 @@ use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::plan::pace::{Pace, SHRINK};
-use crate::engine::plan::parents::Foresight;
+use crate::engine::plan::parents::{Foreseen, Foresight};
 use crate::engine::plan::window;
 use crate::engine::ports::{Attempt, Batch, Committed, ReadPage, Saved};
 
@@ -37,6 +39,21 @@ pub struct ScanProgress {
     pub brought: RowCounts,
     /// The rest of the scan, none if it is done; or the fault that stopped it.
     pub rest: Result<Option<Scan>, Fault>,
+}
+
+impl ScanProgress {
+    /// Adds a page, and emits an event, which the terminal draws its progress from.
+    fn add(&mut self, shape: &Shape, saved: &Committed) {
+        self.tally += saved.tally;
+        self.rejects = Some(saved.rejects);
+        tracing::debug!(
+            target: "syncline::progress",
+            table = %shape.table,
+            rows = self.tally.read(),
+            expected = shape.estimated_rows,
+            "Committed a page"
+        );
+    }
 }
 
 impl Advance<'_> {
@@ -72,6 +89,17 @@ impl Advance<'_> {
         let mut foresight = Foresight::default();
         let mut start = self.now();
         let mut page = self.read_patiently(shape, &scan, &mut pace).await?;
+        let mut parents = None;
+        if self.is_loaded_whole(shape, &scan, &page) {
+            let load = Box::pin(self.load_whole(shape, reached, &scan, page, pace));
+            if let Some(saved) = load.await? {
+                progress.add(shape, &saved);
+                return Ok(None);
+            }
+            // The time of the load is none of a page.
+            start = self.now();
+            page = self.read_patiently(shape, &scan, &mut pace).await?;
+        }
         loop {
             let rest = window::after_page(&scan, &page);
             let (limit, widest) = (pace.limit(), pace.widest());
@@ -80,14 +108,12 @@ impl Advance<'_> {
             let (run, fresh) = (self.transfer.run, scan.fresh);
             let batch = Batch { run, shape, page: &page, checkpoint: &checkpoint, fresh };
             let can_widen = !page.complete && limit != widest;
-            let read_next = async {
-                match &rest {
-                    Some(rest) => Some(self.read(shape, rest, pace.limit()).await),
-                    None => None,
-                }
-            };
+            let foreseen = foresight.foreseen().first().cloned();
+            let read_next = self.read_next(shape, rest.as_ref(), pace.limit(), foreseen);
             // If the budget ends here, the next page was read for nothing. That costs one read.
-            let save = self.save(&batch, can_widen, &mut progress.brought, &mut foresight);
+            let brought = &mut progress.brought;
+            let save =
+                Box::pin(self.save(&batch, can_widen, parents.take(), brought, &mut foresight));
             let (saved, next) = tokio::join!(save, read_next);
             let committed = match saved {
                 Ok(PageEnd::Saved(committed)) => committed,
@@ -105,9 +131,7 @@ impl Advance<'_> {
                     continue;
                 }
             };
-            progress.tally += committed.tally;
-            progress.rejects = Some(committed.rejects);
-            self.log_page(shape, &progress.tally);
+            progress.add(shape, &committed);
             slowest = slowest.max(elapsed(start, self.now()));
             let (Some(mut rest), Some(next)) = (rest, next) else { return Ok(None) };
             rest.fresh = rest.fresh && committed.straight;
@@ -117,7 +141,10 @@ impl Advance<'_> {
             pace.saved();
             scan = rest;
             page = match next {
-                Ok(page) => page,
+                Ok((next, parents_of_next)) => {
+                    parents = parents_of_next;
+                    next
+                }
                 Err(fault) => {
                     let failure = FailedPage::unread(fault, start);
                     self.read_smaller(shape, &scan, &mut pace, failure).await?
@@ -127,20 +154,45 @@ impl Advance<'_> {
         }
     }
 
+    /// Reads the next page, if there is one, and its parents by a foreign key that the pages before
+    /// lacked parents by.
+    async fn read_next(
+        &self,
+        shape: &Shape,
+        rest: Option<&Scan>,
+        limit: PageLimit,
+        foreseen: Option<Foreseen>,
+    ) -> Option<Result<(Page, Option<ParentPage>), Fault>> {
+        let scan = rest?;
+        let page = match self.read(shape, scan, limit).await {
+            Ok(page) => page,
+            Err(fault) => return Some(Err(fault)),
+        };
+        let limit = PageLimit { rows: u32::try_from(page.rows).unwrap_or(u32::MAX), ..limit };
+        let read = ReadPage { shape, scan, overlap: self.pipeline.overlap, limit };
+        let parents = match foreseen.filter(|_| page.rows > 0) {
+            Some(foreseen) => self.transfer.parents_of_page(read, foreseen).await,
+            None => None,
+        };
+        Some(Ok((page, parents)))
+    }
+
     /// Saves a page, after the parents that its rows lack. Rows that still wait for another row
     /// are rejected, and retried at the end of the run.
     async fn save(
         &self,
         batch: &Batch<'_>,
         can_widen: bool,
+        parents: Option<ParentPage>,
         brought: &mut RowCounts,
         foresight: &mut Foresight,
     ) -> Result<PageEnd, Fault> {
         let Transfer { source, target, lease, .. } = self.transfer;
         let Batch { shape, page, .. } = *batch;
-        if self.bring_foreseen(shape, page, brought, foresight).await? == MovedTo::Budget {
+        if self.bring_foreseen(shape, page, parents, brought, foresight).await? == MovedTo::Budget {
             return Ok(PageEnd::Budget);
         }
+        let mut hopeless = Vec::new();
         match target.attempt(lease, Attempt::Batch(batch)).await? {
             Saved::All(committed) => return Ok(PageEnd::Saved(committed)),
             Saved::LackHolders if can_widen => return Ok(PageEnd::TooSmall),
@@ -151,13 +203,18 @@ impl Advance<'_> {
                     foresight.lacked(&shape.table, &lacking.reference, rows, page.rows);
                 }
                 let keys = source.keys(shape, page)?;
-                let bring = self.transfer.parents_of(shape, &keys, orphans, None, brought);
-                if bring.await? == MovedTo::Budget {
-                    return Ok(PageEnd::Budget);
+                let help = Box::pin(self.transfer.help(shape, &keys, orphans, None, brought));
+                match help.await? {
+                    (MovedTo::End, rows) => hopeless = rows,
+                    (MovedTo::Budget, _) => return Ok(PageEnd::Budget),
                 }
             }
         }
-        Ok(PageEnd::Saved(target.commit(lease, batch).await?))
+        let committed = target.commit(lease, batch).await?;
+        if committed.tally.rejected > 0 {
+            self.transfer.related.add_hopeless(&shape.table, hopeless);
+        }
+        Ok(PageEnd::Saved(committed))
     }
 
     /// Brings the parents of a page by those foreign keys that the pages before lacked most by.
@@ -165,18 +222,25 @@ impl Advance<'_> {
         &self,
         shape: &Shape,
         page: &Page,
+        mut parents: Option<ParentPage>,
         brought: &mut RowCounts,
         foresight: &mut Foresight,
     ) -> Result<MovedTo, Fault> {
-        let references = foresight.references().to_vec();
-        if references.is_empty() || page.rows == 0 {
+        let all = foresight.foreseen().to_vec();
+        if page.rows == 0 {
             return Ok(MovedTo::End);
         }
-        let keys = self.transfer.source.keys(shape, page)?;
-        for reference in &references {
+        for Foreseen { reference, .. } in &all {
             let before = brought.tally(&reference.parent);
-            let bring = self.transfer.parents(shape, reference, &keys, &keys, None, brought);
-            if bring.await? == MovedTo::Budget {
+            let is_of_reference = |parents: &mut ParentPage| parents.reference == *reference;
+            let ended = match parents.take_if(is_of_reference) {
+                Some(parents) => self.transfer.write_parents(parents, brought).await?,
+                None => {
+                    let keys = self.transfer.source.keys(shape, page)?;
+                    self.transfer.parents(shape, reference, &keys, &keys, None, brought).await?
+                }
+            };
+            if ended == MovedTo::Budget {
                 return Ok(MovedTo::Budget);
             }
             let after = brought.tally(&reference.parent);
@@ -186,11 +250,11 @@ impl Advance<'_> {
         Ok(MovedTo::End)
     }
 
-    fn now(&self) -> SystemTime {
+    pub(super) fn now(&self) -> SystemTime {
         self.transfer.clock.now()
     }
 
-    fn fits(&self, slowest: Duration) -> bool {
+    pub(super) fn fits(&self, slowest: Duration) -> bool {
         self.transfer.budget.allows(self.now(), slowest)
     }
 
@@ -241,20 +305,14 @@ impl Advance<'_> {
         }
     }
 
-    async fn read(&self, shape: &Shape, scan: &Scan, limit: PageLimit) -> Result<Page, Fault> {
+    pub(super) async fn read(
+        &self,
+        shape: &Shape,
+        scan: &Scan,
+        limit: PageLimit,
+    ) -> Result<Page, Fault> {
         let overlap = self.pipeline.overlap;
         self.transfer.source.read(&ReadPage { shape, scan, overlap, limit }).await
-    }
-
-    /// Emits an event for each page, which the terminal draws its progress from.
-    fn log_page(&self, shape: &Shape, tally: &Tally) {
-        tracing::debug!(
-            target: "syncline::progress",
-            table = %shape.table,
-            rows = tally.read(),
-            expected = shape.estimated_rows,
-            "Committed a page"
-        );
     }
 }
 

@@ -132,7 +132,13 @@ impl Transfer<'_> {
             return Ok(false);
         }
         let run = self.run;
-        let rows = all.iter().map(|(shape, page)| RetriedRows { run, shape, page, keys: &[] });
+        let rows = all.iter().map(|(shape, page)| RetriedRows {
+            run,
+            shape,
+            page,
+            keys: &[],
+            fresh: false,
+        });
         let rows: Vec<RetriedRows<'_>> = rows.collect();
         let saved = self.target.retry_interdependent(self.lease, &rows, &[]).await?;
         for (rows, saved) in rows.iter().zip(&saved) {

@@ -3,6 +3,8 @@
 //! | file | does |
 //! | --- | --- |
 //! | `advance` | carries one table's scan forward, page by page |
+//! | `parent_page` | reads the parents of a page while the page before it is written |
+//! | `load_whole` | loads a table whose rows point to one another in one transaction |
 //! | `transfer` | moves rows by their keys, after the parents that they lack |
 //! | `circle` | brings rows that wait for each other across tables |
 //! | `related_tables` | the tables that those parents may be in |
@@ -18,7 +20,9 @@ pub mod advance;
 mod circle;
 pub mod deletes;
 pub mod fetch;
+mod load_whole;
 pub mod manual_run;
+mod parent_page;
 pub mod reconcile;
 pub mod related_tables;
 pub mod retry_rejected;

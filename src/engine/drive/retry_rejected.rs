@@ -42,13 +42,14 @@ impl RetryRejected<'_> {
             let listed = self.ledger.rejects(pipeline, Some(&shape.table), MOST_LISTED).await?;
             let all = listed.len() < MOST_LISTED as usize;
             // What is rejected again is listed last.
-            let left = listed.into_iter().filter(|reject| tried.insert(reject.key.clone()));
+            let is_left = |reject: &Reject| tried.insert(reject.key.clone());
+            let left = listed.into_iter().filter(is_left);
             let (waiting, broken): (Vec<Reject>, Vec<Reject>) =
                 left.partition(Reject::waits_for_a_row);
             if waiting.is_empty() && (broken.is_empty() || !is_hopeful) {
                 return Ok(MovedTo::End);
             }
-            let mut ended = self.rows(shape, &waiting, counts).await?;
+            let mut ended = self.waiting(shape, waiting, counts).await?;
             let mut broken = broken.chunks(MOST_BROKEN).peekable();
             while is_hopeful
                 && ended == MovedTo::End
@@ -70,6 +71,24 @@ impl RetryRejected<'_> {
         }
     }
 
+    /// Retries rows that wait for another row.
+    async fn waiting(
+        &self,
+        shape: &Shape,
+        rejects: Vec<Reject>,
+        counts: &mut RowCounts,
+    ) -> Result<MovedTo, Fault> {
+        let is_hopeless = |reject: &Reject| self.transfer.related.is_hopeless(reject);
+        let (hopeless, others): (Vec<Reject>, Vec<Reject>) =
+            rejects.into_iter().partition(is_hopeless);
+        let ended = self.rows(shape, &others, counts).await?;
+        if hopeless.is_empty() || ended == MovedTo::Budget {
+            return Ok(ended);
+        }
+        let keys: Vec<RowKey> = hopeless.into_iter().map(|reject| reject.key).collect();
+        self.transfer.hopeless_rows(shape, &keys, counts).await
+    }
+
     /// Retries these rows. A key of another length is one of before the table's key was changed:
     /// the table is read anew since then, and the row with it.
     async fn rows(
@@ -83,7 +102,7 @@ impl RetryRejected<'_> {
             keys.partition(|key| key.values().len() == shape.key.len());
         if !old.is_empty() {
             let (run, page) = (self.transfer.run, &Page::empty());
-            let rows = RetriedRows { run, shape, page, keys: &old };
+            let rows = RetriedRows { run, shape, page, keys: &old, fresh: false };
             let saved = self.transfer.target.retry(self.transfer.lease, &rows).await?;
             counts.add(&shape.table, &saved);
         }
@@ -105,7 +124,10 @@ impl RetryRejected<'_> {
             let table = Some(&shape.table);
             let rejects = self.ledger.rejects(lease.pipeline(), table, MOST_INTERDEPENDENT).await?;
             let fits = |key: &&RowKey| key.values().len() == shape.key.len();
-            let rejects = rejects.iter().filter(|reject| reject.waits_for_a_row());
+            let can_wait = |reject: &&Reject| {
+                reject.waits_for_a_row() && !self.transfer.related.is_hopeless(reject)
+            };
+            let rejects = rejects.iter().filter(can_wait);
             let keys = rejects.map(|reject| &reject.key).filter(fits);
             let values: Vec<Vec<String>> = keys.map(|key| key.values().to_vec()).collect();
             // All tables' rows together are held in memory at once.
@@ -123,7 +145,7 @@ impl RetryRejected<'_> {
         }
         let rows: Vec<RetriedRows<'_>> = waiting
             .iter()
-            .map(|(shape, page)| RetriedRows { run, shape, page, keys: &[] })
+            .map(|(shape, page)| RetriedRows { run, shape, page, keys: &[], fresh: false })
             .collect();
         let saved = target.retry_interdependent(lease, &rows, gone).await?;
         let tables = rows.iter().map(|rows| rows.shape);

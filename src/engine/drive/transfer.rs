@@ -37,6 +37,10 @@ use crate::engine::ports::{
 /// to table in a circle, a later run goes on with the rest.
 const MOST_GENERATIONS: usize = 64;
 
+/// The most rows whose way up their own table is asked for at once: the keys of all rows above them
+/// are in memory together, some dozens for each row of a large tree.
+const MOST_CLIMBERS: usize = 4_096;
+
 /// The context of moving rows.
 #[derive(Clone, Copy)]
 pub struct Transfer<'a> {
@@ -69,6 +73,11 @@ impl RowCounts {
         let (tally, rejects) = self.tables.entry(table.clone()).or_default();
         *tally += saved.tally;
         *rejects = saved.rejects;
+    }
+
+    /// The number of rows that were rejected.
+    pub fn rejected(&self) -> u64 {
+        self.tables.values().map(|(tally, _)| tally.rejected).sum()
     }
 
     /// The counts of a table's rows.
@@ -146,7 +155,7 @@ impl Transfer<'_> {
                 let (page, taken) = fetch::first_possible(self.source, &fetch).await?;
                 let these = &keys[from..from + taken];
                 from += taken;
-                let ended = self.page(shape, page, these, help, counts).await?;
+                let ended = self.page(shape, page, these, help, false, counts).await?;
                 if ended == MovedTo::Budget || (from < values.len() && !self.has_time()) {
                     return Ok(MovedTo::Budget);
                 }
@@ -157,7 +166,7 @@ impl Transfer<'_> {
 
     /// Brings the parents that the rows of a page lack. Rows that wait on the way already are left
     /// out; there is no progress where they are all.
-    pub async fn parents_of(
+    async fn parents_of(
         &self,
         child: &Shape,
         page: &[RowKey],
@@ -173,12 +182,46 @@ impl Transfer<'_> {
             return Ok(MovedTo::End);
         }
         for Orphans { reference, keys } in orphans.iter().filter(|one| !one.keys.is_empty()) {
-            let ended = self.parents(child, reference, page, keys, Some(&way), counts).await?;
+            let bring = Box::pin(self.parents(child, reference, page, keys, Some(&way), counts));
+            let ended = bring.await?;
             if ended == MovedTo::Budget {
                 return Ok(ended);
             }
         }
         Ok(MovedTo::End)
+    }
+
+    /// Does as `parents_of`, and returns the rows that are hopeless if they are rejected now.
+    pub async fn help(
+        &self,
+        child: &Shape,
+        page: &[RowKey],
+        orphans: Vec<Orphans>,
+        before: Option<&Way<'_>>,
+        counts: &mut RowCounts,
+    ) -> Result<(MovedTo, Vec<Orphans>), Fault> {
+        let (waiting, rejected) = (orphans.clone(), counts.rejected());
+        let bring = Box::pin(self.parents_of(child, page, orphans, before, counts));
+        let ended = bring.await?;
+        // A parent that is rejected may go in later, and one that waits on the way will.
+        let is_final = ended == MovedTo::End && before.is_none() && counts.rejected() == rejected;
+        Ok((ended, if is_final { waiting } else { Vec::new() }))
+    }
+
+    /// Writes rejected rows whose parents this run has looked for in vain. Their parents are asked
+    /// for once more, and so are they: both may have changed.
+    pub async fn hopeless_rows(
+        &self,
+        shape: &Shape,
+        keys: &[RowKey],
+        counts: &mut RowCounts,
+    ) -> Result<MovedTo, Fault> {
+        for reference in self.related.broken_references(&shape.table) {
+            if self.parents(shape, &reference, keys, keys, None, counts).await? == MovedTo::Budget {
+                return Ok(MovedTo::Budget);
+            }
+        }
+        self.rows(shape, keys, Help::Reject, counts).await
     }
 
     /// Brings the parents that rows have by one foreign key.
@@ -193,13 +236,18 @@ impl Transfer<'_> {
     ) -> Result<MovedTo, Fault> {
         let help = Help::Parents(way);
         if reference.parent == child.table {
-            let ordered = self.ancestors(child, reference, page, keys).await?;
-            return self.rows(child, &ordered, help, counts).await;
+            for keys in keys.chunks(MOST_CLIMBERS) {
+                let ordered = self.ancestors(child, reference, page, keys).await?;
+                if self.rows(child, &ordered, help, counts).await? == MovedTo::Budget {
+                    return Ok(MovedTo::Budget);
+                }
+            }
+            return Ok(MovedTo::End);
         }
         let Some(parent) = self.related.shape(&reference.parent).await? else {
             return Ok(MovedTo::End);
         };
-        if self.circle(child, reference, keys, counts).await? {
+        if Box::pin(self.circle(child, reference, keys, counts)).await? {
             return Ok(MovedTo::End);
         }
         let (parent, values) = (&*parent, values(keys));
@@ -210,7 +258,7 @@ impl Transfer<'_> {
             let (page, taken) = fetch::first_parents(self.source, &fetch).await?;
             left = &left[taken..];
             if page.rows > 0 {
-                let ended = self.page(parent, page, &[], help, counts).await?;
+                let ended = self.page(parent, page, &[], help, false, counts).await?;
                 if ended == MovedTo::Budget || (!left.is_empty() && !self.has_time()) {
                     return Ok(MovedTo::Budget);
                 }
@@ -237,18 +285,20 @@ impl Transfer<'_> {
         Ok(parents::order(&pairs, &lacking.iter().collect(), &page.iter().collect()))
     }
 
-    /// Writes a page. It is dropped while parents are brought for it, and read again after that:
-    /// each generation of a page in memory would be one too many.
-    fn page<'t>(
+    /// Writes a page; `fresh` where the target most likely has none of its rows. It is dropped while
+    /// parents are brought for it, and read again after that: each generation of a page in memory
+    /// would be one too many.
+    pub(super) fn page<'t>(
         &'t self,
         shape: &'t Shape,
         page: Page,
         keys: &'t [RowKey],
         help: Help<'t>,
+        fresh: bool,
         counts: &'t mut RowCounts,
     ) -> Moving<'t> {
         Box::pin(async move {
-            let rows = RetriedRows { run: self.run, shape, page: &page, keys };
+            let rows = RetriedRows { run: self.run, shape, page: &page, keys, fresh };
             if let Help::Parents(way) = help {
                 match self.target.attempt(self.lease, Attempt::Rows(&rows)).await? {
                     Saved::All(saved) => {
@@ -258,12 +308,18 @@ impl Transfer<'_> {
                     Saved::LackParents(orphans) => {
                         let of_page = self.source.keys(shape, &page)?;
                         drop(page);
-                        let ended = self.parents_of(shape, &of_page, orphans, way, counts).await?;
+                        let (ended, hopeless) =
+                            self.help(shape, &of_page, orphans, way, counts).await?;
                         let keys = if keys.is_empty() { &of_page } else { keys };
-                        return match ended {
-                            MovedTo::End => self.rows(shape, keys, Help::Reject, counts).await,
-                            MovedTo::Budget => Ok(ended),
-                        };
+                        if ended == MovedTo::Budget {
+                            return Ok(ended);
+                        }
+                        let rejected = counts.tally(&shape.table).rejected;
+                        let ended = self.rows(shape, keys, Help::Reject, counts).await?;
+                        if counts.tally(&shape.table).rejected > rejected {
+                            self.related.add_hopeless(&shape.table, hopeless);
+                        }
+                        return Ok(ended);
                     }
                     Saved::LackHolders => {}
                 }

@@ -87,29 +87,44 @@ impl<'r> Walk<'r> {
 /// the pages before decide.
 #[derive(Debug, Default)]
 pub struct Foresight {
-    references: Vec<Reference>,
+    foreseen: Vec<Foreseen>,
+}
+
+/// A foreign key whose parents are brought before a page is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// The foreign key.
+    pub reference: Reference,
+    /// All parents by it were new to the target last time.
+    pub all_new: bool,
 }
 
 impl Foresight {
     /// The foreign keys.
-    pub fn references(&self) -> &[Reference] {
-        &self.references
+    pub fn foreseen(&self) -> &[Foreseen] {
+        &self.foreseen
     }
 
     /// So many of a page's rows broke a foreign key.
     pub fn lacked(&mut self, table: &TableName, reference: &Reference, rows: usize, page: u64) {
         // Of the rows above others, only those that are lacking are read.
-        let is_own = reference.parent == *table;
-        if (is_own || rows as u64 * 2 >= page) && !self.references.contains(reference) {
-            self.references.push(reference.clone());
+        let (is_own, rows) = (reference.parent == *table, rows as u64);
+        let is_known = self.foreseen.iter().any(|foreseen| foreseen.reference == *reference);
+        if (is_own || rows * 2 >= page) && !is_known {
+            let all_new = !is_own && rows == page;
+            self.foreseen.push(Foreseen { reference: reference.clone(), all_new });
         }
     }
 
     /// So many parents were read, and so many of them were new to the target.
     pub fn brought(&mut self, reference: &Reference, read: u64, new: u64) {
-        if new == 0 || new * 2 < read {
-            self.references.retain(|foreseen| foreseen != reference);
-        }
+        self.foreseen.retain_mut(|foreseen| {
+            if foreseen.reference != *reference {
+                return true;
+            }
+            foreseen.all_new = new == read;
+            new > 0 && new * 2 >= read
+        });
     }
 }
 
@@ -193,18 +208,22 @@ mod tests {
             deferrable: false,
         };
         let (own, other) = (reference("folders"), reference("users"));
+        let foreseen = |foresight: &Foresight| {
+            let each = foresight.foreseen.iter();
+            each.map(|foreseen| (foreseen.reference.clone(), foreseen.all_new)).collect::<Vec<_>>()
+        };
         let mut foresight = Foresight::default();
         foresight.lacked(&table("folders"), &other, 200, 500);
-        assert!(foresight.references().is_empty(), "few were lacking");
-        foresight.lacked(&table("folders"), &other, 250, 500);
+        assert!(foreseen(&foresight).is_empty(), "few were lacking");
+        foresight.lacked(&table("folders"), &other, 500, 500);
         foresight.lacked(&table("folders"), &own, 1, 500);
         foresight.lacked(&table("folders"), &own, 1, 500);
-        assert_eq!(foresight.references(), [other.clone(), own.clone()]);
+        assert_eq!(foreseen(&foresight), [(other.clone(), true), (own.clone(), false)]);
         foresight.brought(&other, 100, 50);
         foresight.brought(&own, 3, 3);
-        assert_eq!(foresight.references(), [other.clone(), own.clone()]);
+        assert_eq!(foreseen(&foresight), [(other.clone(), false), (own.clone(), true)]);
         foresight.brought(&other, 100, 49);
         foresight.brought(&own, 0, 0);
-        assert!(foresight.references().is_empty());
+        assert!(foreseen(&foresight).is_empty());
     }
 }

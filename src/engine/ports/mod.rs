@@ -29,10 +29,10 @@ pub use ledger::{
     Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, OpenedRun, RejectCounts,
     RewrittenColumns, SourceIdentity, StateVersion,
 };
-pub use source::{Ancestors, Fetch, FetchParents, ReadPage, Source};
+pub use source::{Ancestors, Fetch, FetchPageParents, FetchParents, ReadPage, Source};
 pub use target::{
-    Attempt, Batch, Committed, Deleted, Deletion, KeptRow, Orphans, RetriedRows, Saved, Settled,
-    Target,
+    Attempt, Batch, Committed, Deleted, Deletion, KeptRow, Load, LoadPage, Orphans, RetriedRows,
+    Saved, Settled, Target,
 };
 
 /// Calls this function again.

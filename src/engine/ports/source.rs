@@ -51,6 +51,13 @@ pub trait Source: Send + Sync {
     /// Reads the rows that others point to, each once, in key order; otherwise as `fetch`.
     async fn parents(&self, fetch: &FetchParents<'_>) -> Result<Page, Fault>;
 
+    /// Reads the rows that those of a page point to, as `parents` does, by the page's bounds instead
+    /// of its keys: rows that were written since may give others. None where the source cannot, or
+    /// they do not fit one page.
+    async fn parents_of_page(&self, _: &FetchPageParents<'_>) -> Result<Option<Page>, Fault> {
+        Ok(None)
+    }
+
     /// Returns the rows that the rows of these keys point to in their own table, the rows that
     /// those point to, and so on: a pair for each row that points, of its key and its parent's.
     /// Pairs come in no order, and the table's filter applies to parents.
@@ -84,6 +91,19 @@ pub struct FetchParents<'a> {
     pub columns: &'a [String],
     /// The keys of the rows that point.
     pub keys: &'a [Vec<String>],
+}
+
+/// The rows that those of a page of another table point to.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchPageParents<'a> {
+    /// The agreement of the table that is pointed to.
+    pub parent: &'a Shape,
+    /// Its columns that are pointed to.
+    pub referenced: &'a [String],
+    /// The page of the table that points; its limit is the number of rows that it had.
+    pub page: ReadPage<'a>,
+    /// Its columns that point, in the same order.
+    pub columns: &'a [String],
 }
 
 /// The rows of a table that others of it lead to.

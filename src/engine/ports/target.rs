@@ -1,8 +1,10 @@
 //! The side that is written.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc::Receiver;
 
 use super::digests::Digests;
 use crate::engine::model::addition::Addition;
@@ -60,6 +62,18 @@ pub trait Target: Send + Sync {
     /// be able to bring: then nothing is saved, and the answer says what is lacking.
     async fn attempt(&self, lease: &Lease, page: Attempt<'_>) -> Result<Saved, Fault>;
 
+    /// Saves all pages of a scan into a table that was empty when it began, and the checkpoint that
+    /// comes with the last, in one transaction: rows may point to rows of the table that come in a
+    /// later page. None, and nothing is saved, where a row is refused or waits for another table's,
+    /// where rows of the table are rejected, where the pages end before the last or do not come, or
+    /// where the time ends.
+    async fn load(
+        &self,
+        lease: &Lease,
+        load: &Load<'_>,
+        pages: Receiver<LoadPage>,
+    ) -> Result<Option<Committed>, Fault>;
+
     /// Retries rejected rows of several tables that wait for each other, all or nothing as above:
     /// those that need nothing but the target and one another go in and are rejected rows no more.
     /// Rows that are gone and that these alone hold, or wait for, leave with them. The others stay
@@ -108,6 +122,28 @@ pub struct Batch<'a> {
     pub fresh: bool,
 }
 
+/// A table that is loaded in one transaction.
+#[derive(Debug)]
+pub struct Load<'a> {
+    /// The run that counts its rows.
+    pub run: &'a RunId,
+    /// Its agreement.
+    pub shape: &'a Shape,
+    /// The time that it may take; none is as long as it takes.
+    pub time: Option<Duration>,
+}
+
+/// A page of such a table.
+#[derive(Debug)]
+pub struct LoadPage {
+    /// The rows.
+    pub page: Page,
+    /// The checkpoint that holds once they are saved.
+    pub checkpoint: Checkpoint,
+    /// No page follows.
+    pub is_last: bool,
+}
+
 /// A page that is saved whole or not at all.
 #[derive(Clone, Copy, Debug)]
 pub enum Attempt<'a> {
@@ -148,6 +184,8 @@ pub struct RetriedRows<'a> {
     pub page: &'a Page,
     /// The keys of the rejected rows.
     pub keys: &'a [RowKey],
+    /// The target most likely has none of the rows: they may be copied straight in.
+    pub fresh: bool,
 }
 
 /// The outcome of a batch.

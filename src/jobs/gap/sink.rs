@@ -66,7 +66,7 @@ impl Sink<'_> {
         match self {
             Self::Target(sink) => {
                 let keys: Vec<RowKey> = lines.keys().cloned().collect();
-                let retried = RetriedRows { run: sink.run, shape, page, keys: &keys };
+                let retried = RetriedRows { run: sink.run, shape, page, keys: &keys, fresh: false };
                 let committed = sink.target.retry(sink.lease, &retried).await?;
                 sink.outcome(rows, &committed).await
             }
@@ -84,7 +84,13 @@ impl Sink<'_> {
         let run = sink.run;
         let retried: Vec<RetriedRows<'_>> = pages
             .iter()
-            .map(|&KeyedPage { shape, page, .. }| RetriedRows { run, shape, page, keys: &[] })
+            .map(|&KeyedPage { shape, page, .. }| RetriedRows {
+                run,
+                shape,
+                page,
+                keys: &[],
+                fresh: false,
+            })
             .collect();
         let saved = sink.target.retry_interdependent(sink.lease, &retried, &[]).await?;
         let mut outcomes = Vec::with_capacity(pages.len());

@@ -116,9 +116,9 @@ pub async fn retry(
     refused: Option<Box<Refused>>,
 ) -> Result<Committed, PostgresError> {
     let Destination { session, schema, lease } = to;
-    let RetriedRows { run, shape, page, keys } = *again;
+    let RetriedRows { run, shape, page, keys, fresh } = *again;
     let begin = begin(to, shape, Constraints::AtOnce);
-    let write = Box::pin(refusals::write(session, shape, page, false, waiting, refused));
+    let write = Box::pin(refusals::write(session, shape, page, fresh, waiting, refused));
     let ((), written) = session.in_turn(begin, write).await?;
     let WrittenPage { tally, straight, rejects } = written;
     let rejected: BTreeSet<&RowKey> = rejects.iter().map(|reject| &reject.key).collect();

@@ -53,11 +53,14 @@ pub async fn retry(
     rows: &RetriedRows<'_>,
     waiting: Waiting,
 ) -> Result<Committed, PostgresError> {
-    let RetriedRows { run, shape, page, keys } = *rows;
+    let RetriedRows { run, shape, page, keys, fresh: _ } = *rows;
     let whole = WholePage { run, shape, page, checkpoint: None, keys };
     match Box::pin(write(to, &whole, waiting)).await? {
         Ok(committed) => Ok(committed),
-        Err(refused) => Box::pin(page::retry(to, rows, waiting, refused)).await,
+        Err(refused) => {
+            let rows = RetriedRows { fresh: false, ..*rows };
+            Box::pin(page::retry(to, &rows, waiting, refused)).await
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(110);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The time without a statement of ours after which the server ends a transaction.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Builds the statements that begin a transaction and pin its settings, in one round trip. Nothing
 /// of them outlives the transaction, also through a transaction pooler.

@@ -266,7 +266,8 @@ impl Slice<'_> {
             let values = &rest[..rest.len().min(ROWS_AT_ONCE)];
             let fetch = Fetch { shape, columns: &shape.key, values };
             let (page, count) = fetch::first(self.source, &fetch).await?;
-            let rows = RetriedRows { run: &self.job.run, shape, page: &page, keys: &[] };
+            let rows =
+                RetriedRows { run: &self.job.run, shape, page: &page, keys: &[], fresh: false };
             let commit = self.target.retry(self.lease, &rows).await?;
             report.add(&shape.table, commit.tally, Some(commit.rejects));
             // If all rows of a page are rejected, the others most likely are too.
