@@ -1,10 +1,8 @@
 //! Rows that wait for others, against the same rows without the constraint that has them wait:
 //! profiles whose users nobody listed, a tree, and a list that moves on by one.
 //!
-//! The server's own check of a foreign key is part of what the constraint costs: psql copies the
-//! tree in 95 ms without it and in 559 ms with it. The rest is ours: rows that wait are looked for,
-//! and their parents written before them. The demands keep what is reached from getting worse; they
-//! are no goal.
+//! The server's own check of a foreign key, a row at a time, costs more than that: psql copies the
+//! tree in 95 ms without it and in 559 ms with it. So the rows are checked together.
 
 use super::both;
 use crate::product::{self, Ran};
@@ -13,6 +11,9 @@ use crate::world::World;
 
 /// The turns of each pair; one takes about a second.
 const TURNS: usize = 7;
+
+/// The most that a constraint may cost, as a multiple of the time without it.
+const MOST: f64 = 2.0;
 
 /// A table with and without its constraint.
 struct Case {
@@ -28,10 +29,6 @@ struct Case {
     tables: [&'static str; 2],
     /// A count that the measured run must leave in the target.
     count: (&'static str, i64),
-    /// The most that the constraint may cost, as a multiple of the time without it.
-    most: f64,
-    /// The most memory in MiB.
-    most_mib: f64,
 }
 
 const CASES: [Case; 3] = [
@@ -49,8 +46,6 @@ const CASES: [Case; 3] = [
         constraint: "alter table profiles add foreign key (id) references auth.users",
         tables: ["profiles", "auth.users,profiles"],
         count: ("select count(*) from auth.users join profiles using (id)", 100_000),
-        most: 4.0,
-        most_mib: 48.0,
     },
     Case {
         title: "A tree of 100,000 folders, read by key",
@@ -62,9 +57,6 @@ const CASES: [Case; 3] = [
         constraint: "alter table folders add foreign key (parent) references folders",
         tables: ["folders", "folders"],
         count: ("select count(*) from folders", 100_000),
-        most: 14.0,
-        // The keys of all rows above those of a page are held at once.
-        most_mib: 96.0,
     },
     Case {
         title: "A list of 10,000 cards that moves on by one",
@@ -79,8 +71,6 @@ const CASES: [Case; 3] = [
         constraint: "alter table cards add unique (list, pos)",
         tables: ["cards", "cards"],
         count: ("select count(distinct pos) from cards", 10_001),
-        most: 3.0,
-        most_mib: 48.0,
     },
 ];
 
@@ -96,8 +86,8 @@ pub fn measure(world: &World, report: &mut Report) {
             peak_kib = peak_kib.max(with.peak_kib);
             turns.push((with.took, without.took));
         }
-        report.against_floor(case.title, &turns, case.most);
-        report.memory_of(case.title, peak_kib, case.most_mib);
+        report.against_floor(case.title, &turns, MOST);
+        report.memory(case.title, peak_kib);
         world.source.drop("waiting_source");
         for database in ["constrained", "free", "measured"] {
             world.target.drop(database);

@@ -69,6 +69,24 @@ async fn two_orphans_in_a_page_cost_seven_more_calls() {
 }
 
 #[tokio::test]
+async fn orphans_whose_parents_nobody_has_are_tried_twice_in_a_run() {
+    let (server, _turn) = quiet_server().await;
+    let pair = children(server).await;
+    pair.sql_source("delete from parents where id > 10").await;
+
+    let (answer, (of_source, of_target)) = sync(&pair).await;
+
+    assert_eq!(answer.rows("public.children"), [1003, 0, 0], "{}", answer.body);
+    // The parents' table is described and asked; at the end of the run it is asked again, and the
+    // orphans are read.
+    assert_eq!(of_source, NONE_WAITS.0 + 4);
+    // The page is refused, its foreign keys are looked up, what it lacks is found, and the parents'
+    // table described; then the same three again, and the rest is written. The rejected rows are
+    // listed twice, and tried by four calls in between.
+    assert!(of_target <= NONE_WAITS.1 + 13, "{of_target} calls of the target");
+}
+
+#[tokio::test]
 async fn a_circle_of_two_tables_costs_a_dozen_calls_of_the_target() {
     let tables = "create table teams (id int primary key, head int, updated_at timestamptz not null); \
         create table people (id int primary key, team int not null references teams, \
