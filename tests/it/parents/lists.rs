@@ -38,3 +38,24 @@ async fn a_list_that_does_not_fit_a_page_comes_right_at_the_end_of_the_run() {
     assert_eq!(&answer.rows("public.cards")[..2], [1, 1500], "{}", answer.body);
     pair.assert_settled(&["cards"]).await;
 }
+
+#[tokio::test]
+async fn a_list_whose_rows_hand_on_values_up_and_down_goes_in_too() {
+    let pair = Pair::with(LIST).await;
+    pair.sql_source(
+        "insert into cards select i, 1, i, '2026-01-01' from generate_series(1, 400) i",
+    )
+    .await;
+    pair.sync().await.success();
+    // The last card becomes the first, and two cards of the middle change places.
+    pair.sql_source(
+        "alter table cards drop constraint cards_list_pos_key; \
+         update cards set pos = pos % 400 + 1, updated_at = '2026-02-01'; \
+         update cards set pos = 403 - pos where pos in (201, 202); \
+         alter table cards add unique (list, pos)",
+    )
+    .await;
+    let answer = pair.sync().await.success();
+    assert_eq!(answer.rows("public.cards")[..2], [0, 400], "{}", answer.body);
+    pair.assert_settled(&["cards"]).await;
+}

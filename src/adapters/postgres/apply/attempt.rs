@@ -27,30 +27,79 @@ async fn apply_checked(
     shape: &Shape,
     page: &Page,
 ) -> Result<Tally, PostgresError> {
-    let Applied { tally, suppressed } = merge::apply(session, shape, page.rows).await?;
+    checked(session, shape, merge::apply(session, shape, page.rows).await?).await
+}
+
+async fn checked(
+    session: &Session,
+    shape: &Shape,
+    Applied { tally, suppressed }: Applied,
+) -> Result<Tally, PostgresError> {
     if suppressed {
         session.batch(&foreign_keys::refuse_orphans(shape, STAGED)).await?;
     }
     Ok(tally)
 }
 
-/// Moves unique values that rows of the page exchange out of the way, then writes the page.
-/// Returns none, and rolls back to the savepoint, if no value was freed or the page is still
-/// refused.
-pub async fn upsert_after_freeing(
+/// Writes the page in an order in which its rows hand on their unique values, or moves the values
+/// that they exchange out of the way and writes it then. Returns none, and rolls back to the
+/// savepoint, if neither is of any help.
+pub async fn upsert_exchanging(
     session: &Session,
     shape: &Shape,
     page: &Page,
 ) -> Result<Option<Tally>, PostgresError> {
-    let tried = async {
-        stage(session, shape, page).await?;
-        let uniques = unique_values::uniques(session, shape).await?;
-        match unique_values::free(session, shape, &uniques).await? {
-            0 => Ok(None),
-            _ => apply_checked(session, shape, page).await.map(Some),
+    if !session.is_replayed() {
+        let tried = match write_down(session, shape, page).await {
+            // A type of the key has no order on the search path, say.
+            Err(error) if error.is_of_the_statement() => Ok(None),
+            tried => tried,
+        };
+        if let Some(tally) = or_undone(session, tried).await? {
+            return Ok(Some(tally));
         }
-    };
-    let written = match tried.await {
+    }
+    let tried = write_freed(session, shape, page).await;
+    or_undone(session, tried).await
+}
+
+/// Writes the page from its greatest key down; none where its rows do not hand on values so.
+async fn write_down(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<Option<Tally>, PostgresError> {
+    stage(session, shape, page).await?;
+    let uniques = unique_values::uniques(session, shape).await?;
+    let goes_down = merge::is_mergeable(session, shape).await?
+        && unique_values::go_down(session, shape, &uniques).await?;
+    if !goes_down {
+        return Ok(None);
+    }
+    let applied = merge::apply_down(session, shape, page.rows).await?;
+    checked(session, shape, applied).await.map(Some)
+}
+
+/// Frees values and writes the page; none where no value was freed.
+async fn write_freed(
+    session: &Session,
+    shape: &Shape,
+    page: &Page,
+) -> Result<Option<Tally>, PostgresError> {
+    stage(session, shape, page).await?;
+    let uniques = unique_values::uniques(session, shape).await?;
+    match unique_values::free(session, shape, &uniques).await? {
+        0 => Ok(None),
+        _ => apply_checked(session, shape, page).await.map(Some),
+    }
+}
+
+/// Rolls back to the savepoint if nothing was written, or a row was refused.
+async fn or_undone(
+    session: &Session,
+    tried: Result<Option<Tally>, PostgresError>,
+) -> Result<Option<Tally>, PostgresError> {
+    let written = match tried {
         Err(error) => error.refusal_of_a_row().map(|_| None)?,
         Ok(written) => written,
     };

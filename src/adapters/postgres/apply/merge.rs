@@ -68,8 +68,33 @@ pub struct Applied {
     pub suppressed: bool,
 }
 
+/// Says whether MERGE can write the page.
+pub async fn is_mergeable(session: &Session, shape: &Shape) -> Result<bool, PostgresError> {
+    Ok(session.query(&mergeable(), [sql::table(&shape.table).into()]).await?[0].get(0))
+}
+
 /// Applies the staged page, which has `rows` rows.
 pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applied, PostgresError> {
+    apply_from(session, shape, rows, "").await
+}
+
+/// Applies the staged page from its greatest key down, if MERGE can write it. The rows that it
+/// updates are locked first, in the order in which others lock them.
+pub async fn apply_down(
+    session: &Session,
+    shape: &Shape,
+    rows: u64,
+) -> Result<Applied, PostgresError> {
+    session.execute(&locking_sql(shape)).await?;
+    apply_from(session, shape, rows, " desc").await
+}
+
+async fn apply_from(
+    session: &Session,
+    shape: &Shape,
+    rows: u64,
+    direction: &str,
+) -> Result<Applied, PostgresError> {
     if session.is_replayed() {
         return apply_in_script(session, shape, rows).await;
     }
@@ -81,7 +106,7 @@ pub async fn apply(session: &Session, shape: &Shape, rows: u64) -> Result<Applie
         false => None,
     };
     let (inserted, updated) = if before[0].get(0) {
-        let (text, asks) = (merge_sql(shape, STAGED), [table.as_str().into()]);
+        let (text, asks) = (merge_from(shape, STAGED, direction), [table.as_str().into()]);
         let (written, after) =
             tokio::join!(session.execute(&text), session.query(&mergeable, asks));
         let written = written?;
@@ -149,7 +174,13 @@ fn count(row: &Row, place: usize) -> u64 {
 /// Each key is looked up once, and a row that was found is written where it was found: as quick as
 /// an `insert ... on conflict do update`, which would lock and log the equal rows too.
 pub fn merge_sql(shape: &Shape, page: &str) -> String {
-    let Names { own_rows, moved, staged, order, .. } = &Names::of(shape);
+    merge_from(shape, page, "")
+}
+
+fn merge_from(shape: &Shape, page: &str, direction: &str) -> String {
+    let Names { own_rows, moved, staged, .. } = &Names::of(shape);
+    let key = shape.key.iter().map(|name| format!("s.{}{direction}", sql::ident(name)));
+    let order = key.collect::<Vec<_>>().join(", ");
     let sets = sets(shape, "s");
     let update = match sets.is_empty() {
         true => String::new(),
@@ -278,6 +309,18 @@ pub fn locked_sql(shape: &Shape) -> String {
     )
 }
 
+/// Locks the rows that an update of the page writes, in the order of their keys.
+fn locking_sql(shape: &Shape) -> String {
+    format!(
+        "with locked as materialized (select from {table} as t join {STAGED} as s on {matches} \
+           where {differs} order by {key} for no key update of t) select count(*) from locked",
+        table = sql::rows_of(&shape.table, shape.target),
+        matches = same_key(shape, "t", "s"),
+        differs = differs(shape),
+        key = sql::prefixed("t.", shape.key.iter().map(String::as_str)),
+    )
+}
+
 /// Counts the rows of the page that are not in the table as they are in the page.
 fn differing_sql(shape: &Shape) -> String {
     let table = sql::rows_of(&shape.table, shape.target);
@@ -297,8 +340,6 @@ struct Names {
     moved: String,
     /// In the page.
     staged: String,
-    /// The page's key.
-    order: String,
     /// In what differs.
     fresh: String,
 }
@@ -311,7 +352,6 @@ impl Names {
             own_rows: sql::rows_of(&shape.table, shape.target),
             moved: sql::idents(moved()),
             staged: sql::prefixed("s.", moved()),
-            order: sql::prefixed("s.", shape.key.iter().map(String::as_str)),
             fresh: sql::prefixed("d.", moved()),
         }
     }

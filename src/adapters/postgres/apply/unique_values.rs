@@ -109,6 +109,25 @@ pub async fn free(
     Ok(moved.iter().sum())
 }
 
+/// Says whether rows of the staged page hand values on, and each to a row whose key is less: then
+/// none has to be freed for a page that is written from its greatest key down. That is so in most
+/// lists that move on, since rows are added at their ends.
+pub async fn go_down(
+    session: &Session,
+    shape: &Shape,
+    uniques: &[Unique],
+) -> Result<bool, PostgresError> {
+    session.prepare(HASHES).await?;
+    let (mut all, mut down) = (0, 0);
+    for unique in uniques {
+        let row = &session.query(&unique.handed_on_sql(shape), []).await?[0];
+        all += row.get::<i64>(0);
+        down += row.get::<i64>(1);
+    }
+    session.prepare(NO_HASHES).await?;
+    Ok(all > 0 && all == down)
+}
+
 fn freed(table: &str, row: &Row) -> Option<(String, String)> {
     let (column, type_name): (Option<String>, Option<String>) = (row.get(3), row.get(4));
     let (column, type_name) = (sql::ident(&column?), type_name?);
@@ -151,23 +170,48 @@ impl Unique {
         self.freed.as_ref().map(|(column, value)| (column.as_str(), value.as_str()))
     }
 
+    /// Counts the pairs of a holder and the row of the page that is to have its value, and those of
+    /// them in which the holder's key is the greater one.
+    fn handed_on_sql(&self, shape: &Shape) -> String {
+        format!(
+            "{held} select count(*), count(*) filter (where ({holder}) > ({wanting})) \
+             from holding as h join wanted as w on {meets} and not ({own})",
+            held = self.held_and_wanted(shape),
+            holder = key(shape, "h."),
+            wanting = key(shape, "w."),
+            meets = self.meets("h", "w"),
+            own = same_key(shape, "h", "w"),
+        )
+    }
+
+    /// The beginning of a statement about the values that rows of the table hold whose key is in the
+    /// page, and about those of the page.
+    fn held_and_wanted(&self, shape: &Shape) -> String {
+        format!(
+            "with stored as (select t.* from {table} as t where exists (\
+               select from {STAGED} as s where {stored})), \
+             holding as (select {key}, {values} from stored where {covered}), \
+             wanted as (select {key}, {values} from {STAGED} where {covered})",
+            table = sql::rows_of(&shape.table, shape.target),
+            stored = same_key(shape, "t", "s"),
+            key = key(shape, ""),
+            values = self.values(),
+            covered = self.covered(),
+        )
+    }
+
     /// The holders are rows of the table whose key is in the page, and whose value another row of
     /// the page is to have. The index's own text finds the values, and names its columns alone: so
     /// each side is a subselect of its own.
     fn free_sql(&self, shape: &Shape, column: &str, value: &str) -> String {
         let table = sql::rows_of(&shape.table, shape.target);
-        let (key, values, covered) = (key(shape, ""), self.values(), self.covered());
         format!(
-            "with stored as (select t.* from {table} as t where exists (\
-               select from {STAGED} as s where {stored})), \
-             holding as (select {key}, {values} from stored where {covered}), \
-             wanted as (select {key}, {values} from {STAGED} where {covered}), \
-             held as (select {keys}, row_number() over () as place from holding as h where exists (\
+            "{begin}, held as (select {keys}, row_number() over () as place from holding as h where exists (\
                select from wanted as w where {meets} and not ({own}))) \
              update {table} as t set {column} = {value} from held where {moved}",
-            keys = super::unique_values::key(shape, "h."),
+            begin = self.held_and_wanted(shape),
+            keys = key(shape, "h."),
             meets = self.meets("h", "w"),
-            stored = same_key(shape, "t", "s"),
             own = same_key(shape, "h", "w"),
             moved = same_key(shape, "t", "held"),
         )
