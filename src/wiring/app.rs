@@ -24,14 +24,17 @@ use crate::engine::model::secret::SecretText;
 use crate::engine::model::signature::PeerKeys;
 use crate::engine::ports::{Notifier, Queue};
 use crate::jobs::Served;
+use crate::jobs::contacts::own_contacts::OwnContacts;
 use crate::jobs::full_sync::OwnDeployment;
 use crate::jobs::full_sync::ports::Deployment;
 use crate::jobs::schedules::ports::{Function, Schedules};
 use crate::settings::{self, QueueSettings, Settings, SettingsErrors};
 
 #[cfg(feature = "cli")]
+use super::contacts::UnmappedContacts;
+#[cfg(feature = "cli")]
 use super::terminal::TerminalPorts;
-use super::{full_sync, pipeline};
+use super::{contacts, full_sync, pipeline};
 
 /// The application: its pipelines, its queue, and the keys that its doors check callers with.
 pub struct App {
@@ -62,6 +65,14 @@ pub struct App {
     pub peer_keys: Option<PeerKeys>,
     peers: Vec<PeerDeployment>,
     own_deployment: Option<OwnDeployment>,
+    own_contacts: Option<OwnContacts>,
+    /// Both sides of contacts, whether there is a mapping or not.
+    #[cfg(feature = "cli")]
+    unmapped_contacts: Option<UnmappedContacts>,
+    /// The secrets that MailerLite signs its webhooks with.
+    pub webhook_secrets: Vec<SecretText>,
+    /// The origins of the web pages that may call the functions of contacts.
+    pub allowed_origins: Vec<String>,
 }
 
 impl App {
@@ -74,6 +85,18 @@ impl App {
     #[cfg(feature = "cli")]
     pub fn full_sync_from_process() -> Result<Self, SettingsErrors> {
         Settings::read_for_full_sync(&settings::process_variable).map(Self::new)
+    }
+
+    /// Reads the settings from this process's environment, for commands of contacts.
+    #[cfg(feature = "cli")]
+    pub fn contacts_from_process() -> Result<Self, SettingsErrors> {
+        Settings::read_for_contacts(&settings::process_variable).map(Self::new)
+    }
+
+    /// Reads the settings from this process's environment, for contacts without a mapping.
+    #[cfg(feature = "cli")]
+    pub fn new_contacts_from_process() -> Result<Self, SettingsErrors> {
+        Settings::read_for_new_contacts(&settings::process_variable).map(Self::new)
     }
 
     /// The program as its user started it.
@@ -102,7 +125,7 @@ impl App {
     /// Builds the application. No connection is made: a database that is down fails the first call
     /// that needs it. If it failed the start, Lambda would repeat the start for ever.
     pub fn new(settings: Settings) -> Self {
-        let Settings { pipelines, limits, state_schema, startup, edge, queue, peers, contacts: _ } =
+        let Settings { pipelines, limits, state_schema, startup, edge, queue, peers, contacts } =
             settings;
         let QueueSettings { qstash, cron: _, hourly, calls, notify_url } = queue;
         let notifier = notify_url.map(|url| Arc::new(Webhook::new(url)) as Arc<dyn Notifier>);
@@ -148,6 +171,11 @@ impl App {
             next_key,
             peers: full_sync::join(&peers),
             own_deployment: full_sync::own(&peers, &state_schema, notifier),
+            own_contacts: contacts::own(&contacts, &state_schema),
+            #[cfg(feature = "cli")]
+            unmapped_contacts: contacts::unmapped(&contacts),
+            webhook_secrets: contacts.webhook_secrets,
+            allowed_origins: edge.allowed_origins,
             peer_keys: peers.keys,
         }
     }
@@ -223,6 +251,17 @@ impl App {
     /// This deployment, as its peers see it; the fault says what is not set.
     pub fn own_deployment(&self) -> Result<&OwnDeployment, Fault> {
         self.own_deployment.as_ref().ok_or_else(full_sync::not_set_up)
+    }
+
+    /// The contacts of this deployment; the fault says what is not set.
+    pub fn contacts(&self) -> Result<&OwnContacts, Fault> {
+        self.own_contacts.as_ref().ok_or_else(contacts::not_set_up)
+    }
+
+    /// Both sides of contacts, before there is a mapping.
+    #[cfg(feature = "cli")]
+    pub fn unmapped_contacts(&self) -> Result<&UnmappedContacts, Fault> {
+        self.unmapped_contacts.as_ref().ok_or_else(contacts::not_set_up)
     }
 
     /// The ports of a pipeline that only commands use.

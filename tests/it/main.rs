@@ -2,6 +2,7 @@
 
 mod api;
 mod cli;
+mod contact_doors;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod cutover;

@@ -1,6 +1,7 @@
 //! The terminal: commands, their arguments and their exit codes.
 
 mod certificate;
+mod contacts;
 mod cutover;
 mod demo;
 mod export;
@@ -53,6 +54,8 @@ enum Command {
     Export(export::ExportArguments),
     /// Copies all tables from another deployment, or to one, as of one moment: all or nothing
     FullSync(full_sync::FullSyncArguments),
+    /// Keeps people in a table and in MailerLite in step, both ways
+    Contacts(contacts::ContactsArguments),
     /// Fills a gap: says what to export by hand, imports CSV files, or reads a span again
     Gap(gap::GapArguments),
     /// Checks everything, makes what is missing, syncs once; repeating it changes nothing
@@ -94,6 +97,7 @@ impl Arguments {
             Command::Verify(arguments) => Work::quiet(verify::verify(arguments)),
             Command::Export(arguments) => Work::with_progress(export::export(arguments)),
             Command::FullSync(arguments) => Work::quiet(full_sync::full_sync(arguments)),
+            Command::Contacts(arguments) => Work::quiet(contacts::contacts(arguments)),
             Command::Gap(arguments) => Work::with_progress(gap::gap(arguments)),
             Command::Setup(arguments) => Work::with_progress(setup::setup(arguments)),
             Command::Certificate(arguments) => Work::quiet(certificate::certificate(arguments)),

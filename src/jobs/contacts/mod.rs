@@ -2,6 +2,7 @@
 //!
 //! - `plan`: decides who is who, and what each side gets
 //! - `ports`: the outsides
+//! - `own_contacts`: the contacts of this deployment, as the doors ask for them
 //! - `sides`: both sides with the rules between them
 //! - `check`: the mapping against both sides
 //! - `enterprise`: the sync of all people
@@ -15,6 +16,7 @@ pub mod backfill;
 pub mod check;
 pub mod desk;
 pub mod enterprise;
+pub mod own_contacts;
 mod plan;
 pub mod ports;
 pub mod sides;

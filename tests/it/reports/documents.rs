@@ -93,6 +93,25 @@ fn the_example_of_the_file_is_understood() {
 }
 
 #[test]
+fn the_example_of_contacts_is_understood() {
+    let [example] = &blocks(&read("docs/contacts.md"), "toml")[..] else {
+        panic!("docs/contacts.md has one example")
+    };
+    let path = std::env::temp_dir().join(format!("syncline-contacts-{}.toml", std::process::id()));
+    std::fs::write(&path, example).expect("a file");
+    let environment = |name: &str| match name {
+        "SYNC_CONFIG" => Some(path.display().to_string()),
+        "MAILERLITE_API_KEY" => Some("an-invented-key".to_owned()),
+        "TARGET_DATABASE_URL" => Some("postgres://writer@localhost/app".to_owned()),
+        _ => None,
+    };
+    let settings = Settings::read_for_contacts(&environment);
+    std::fs::remove_file(&path).expect("the file");
+    let mapping = settings.expect("no problem").contacts.mapping.expect("a mapping");
+    assert_eq!((mapping.fields.len(), mapping.groups.len()), (2, 1));
+}
+
+#[test]
 fn every_guarantee_names_a_test_that_is_there() {
     let mut sources = files(&root().join("tests"), ".rs");
     sources.extend(files(&root().join("src"), ".rs"));

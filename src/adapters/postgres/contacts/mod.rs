@@ -3,6 +3,7 @@
 //! - `store`: the port, each method of which is one transaction
 //! - `desk`: the records that people look at
 //! - `rows`: reads people
+//! - `status`: the progress that dashboards read
 //! - `save`: writes people, each only if their row still has the values that were decided on
 //! - `quotas`: quotas and leases that all programs of a deployment share
 
@@ -10,6 +11,7 @@ mod desk;
 mod quotas;
 mod rows;
 mod save;
+mod status;
 mod store;
 
 pub use store::PostgresContacts;

@@ -1,0 +1,54 @@
+//! The contacts of this deployment: both sides with the mapping between them.
+
+use std::sync::Arc;
+
+use super::desk::resolve::Resolution;
+use super::ports::{ContactDesk, ContactStore, MailingList, SyncStatusStore};
+use super::sides::ContactSides;
+use crate::engine::model::contacts::limits::Limits;
+use crate::engine::model::contacts::mapping::ContactMapping;
+use crate::engine::model::run::RunId;
+use crate::engine::ports::Clock;
+
+/// The contacts of this deployment.
+pub struct OwnContacts {
+    /// The database.
+    pub store: Arc<dyn ContactStore>,
+    /// The progress that dashboards read.
+    pub status: Arc<dyn SyncStatusStore>,
+    /// The records that people look at.
+    pub desk: Arc<dyn ContactDesk>,
+    /// The mailing list.
+    pub list: Arc<dyn MailingList>,
+    /// The columns, fields and groups that belong together.
+    pub mapping: ContactMapping,
+    /// The most changes of a run.
+    pub limits: Limits,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl OwnContacts {
+    /// Both sides, for a sync.
+    pub fn sides(&self) -> ContactSides<'_> {
+        ContactSides {
+            store: &*self.store,
+            status: &*self.status,
+            list: &*self.list,
+            mapping: &self.mapping,
+            limits: &self.limits,
+            clock: &*self.clock,
+        }
+    }
+
+    /// A person's answers to conflicts, logged under a run.
+    pub fn resolution<'a>(&'a self, run: &'a RunId) -> Resolution<'a> {
+        Resolution {
+            store: &*self.store,
+            desk: &*self.desk,
+            list: &*self.list,
+            mapping: &self.mapping,
+            run: run.as_str(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `syncline contacts`, from the first start on.
+
+use super::business::Business;
+
+#[tokio::test]
+async fn a_first_start_is_told_what_to_write_and_the_proposal_is_understood() {
+    let business = Business::open().await;
+    business.mailerlite.add_group("Partners");
+    let (code, _, errors) = business.run_without("SYNC_CONFIG", &["status"]).await;
+    assert!(code == 2 && errors.contains("syncline contacts init"), "{errors}");
+    let (code, _, errors) = business.run_without("MAILERLITE_API_KEY", &["init"]).await;
+    assert!(code == 2 && errors.contains("MAILERLITE_API_KEY: It is not set"), "{errors}");
+
+    let (code, proposal, errors) = business.run_without("SYNC_CONFIG", &["init"]).await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains("Other tables with addresses: public.leads."), "{errors}");
+    for line in [
+        "table = \"public.clients\"",
+        "email = \"email\"",
+        "where = \"deleted_at is null\"",
+        "column = \"first_name\"\nfield = \"name\"",
+        "column = \"city\"\nfield = \"city\"",
+        "# column = \"?\"\n# field = \"company\"",
+        "# group = \"Partners\"\n# when = \"is_partner\"",
+        "erased = \"gdpr_erased_at\"",
+        "updated = \"updated_at\"",
+        "update = \"20%\"",
+    ] {
+        assert!(proposal.contains(line), "{line} is not in\n{proposal}");
+    }
+    business.configure(&proposal);
+    let status = business.out(&["status"]).await;
+    assert!(status.contains("database      2 rows in public.clients"), "{status}");
+    // What is a comment can be taken in.
+    business.configure(
+        &proposal
+            .replace("\n# [[contacts.g", "\n[[contacts.g")
+            .replace("\n# group", "\ngroup")
+            .replace("\n# when", "\nwhen"),
+    );
+    business.out(&["status"]).await;
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_file_is_named_with_its_line_and_exit_code_2() {
+    let business = Business::open().await;
+    business.configure("[contacts]\ntable = \"clients\"\nemail = \"email\"\nimprt = \"off\"\n");
+    let (code, _, errors) = business.run(&["plan"]).await;
+    assert!(code == 2 && errors.contains("syncline.toml line 4, `imprt`"), "{errors}");
+}
+
+#[tokio::test]
+async fn the_log_tells_of_both_sides_and_what_was_done() {
+    let business = Business::open().await;
+    business.out(&["status"]).await;
+    let log = business.out(&["log", " ANN@example.com"]).await;
+    for part in ["subscriber", "name = Anna", "first_name = Ann", "belongs to no subscriber yet"] {
+        assert!(log.contains(part), "{part} is not in\n{log}");
+    }
+    let log = business.json(&["log", "bob@example.com"]).await;
+    assert!(log["subscriber"].is_null() && log["unlinked"][0]["values"]["first_name"] == "Bob");
+    let nobody = business.out(&["log", "eve@example.com"]).await;
+    assert!(nobody.contains("MailerLite has no subscriber") && nobody.contains("has no row"));
+    let (code, _, errors) = business.run(&["log", "nobody"]).await;
+    assert!(code == 2 && errors.contains("This is no e-mail address"), "{errors}");
+}
