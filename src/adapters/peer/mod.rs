@@ -70,7 +70,9 @@ impl PeerDeployment {
     async fn start(&self, call: &PeerCall) -> Result<Finished, Fault> {
         match self.client.answer(call, None, Cut::GoesOn).await {
             Ok(PeerAnswer { is_done: true, .. }) => Ok(Finished::Done),
-            Ok(PeerAnswer { is_done: false, .. }) | Err(PeerError::Cut(_)) => Ok(Finished::Going),
+            Ok(PeerAnswer { is_done: false, .. }) | Err(PeerError::Cut(_)) => {
+                Ok(Finished::UnderWay)
+            }
             Err(error) => Err(error.into_fault(self.peer())),
         }
     }

@@ -28,7 +28,7 @@ use crate::engine::model::session::{
     CopyOptions, Direction, Method, NewSession, Phase, Role, Session, SessionId,
 };
 use crate::engine::model::table::TableName;
-use crate::jobs::full_sync::{Driven, FullSync};
+use crate::jobs::full_sync::{FullSync, SliceOutcome};
 use crate::wiring::App;
 
 /// The query of a call.
@@ -212,8 +212,8 @@ async fn run_slice(
     let driven = run_until(app, session, &budget(app, call, caller), caller).await?;
     let after = own.session(&session.id).await?;
     let continuation = match driven {
-        Driven::Done(_) => Continuation::NotNeeded,
-        Driven::Continue => match chain.next(has_progress(&before, &after)) {
+        SliceOutcome::Done(_) => Continuation::NotNeeded,
+        SliceOutcome::Continue => match chain.next(has_progress(&before, &after)) {
             Ok(next) => publish(app, call, &session.id, &next).await,
             Err(stalled) => Continuation::Failed(no_time().caused_by(stalled)),
         },
@@ -229,14 +229,14 @@ async fn run_until(
     session: &NewSession,
     budget: &Budget,
     caller: Caller,
-) -> Result<Driven, Fault> {
+) -> Result<SliceOutcome, Fault> {
     let (own, peer) = (app.own_deployment()?, app.peer(&session.peer)?);
     let job = FullSync { own, peer, session };
     let driven = match budget.left(SystemTime::now()) {
         None => job.run(budget).await,
         Some(left) => match tokio::time::timeout(left, job.run(budget)).await {
             Ok(driven) => driven,
-            Err(_) => own.interrupt(&session.id).await.map(|()| Driven::Continue),
+            Err(_) => own.interrupt(&session.id).await.map(|()| SliceOutcome::Continue),
         },
     };
     let may_pass = |fault: &Fault| caller == Caller::Queue && fault.remedy.retry_may_help();

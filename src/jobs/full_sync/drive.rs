@@ -44,7 +44,7 @@ pub struct FullSync<'a> {
 
 /// The outcome of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Driven {
+pub enum SliceOutcome {
     /// All rows are saved.
     Done(Restored),
     /// The budget is used up, and another slice goes on.
@@ -78,7 +78,7 @@ impl FullSync<'_> {
     }
 
     /// Goes on with the session until it is completed or the budget is used up.
-    pub async fn run(&self, budget: &Budget) -> Result<Driven, Fault> {
+    pub async fn run(&self, budget: &Budget) -> Result<SliceOutcome, Fault> {
         self.own.open(self.session).await?;
         let result = tokio::select! {
             biased;
@@ -87,11 +87,11 @@ impl FullSync<'_> {
         };
         match result {
             Ok(driven) => Ok(driven),
-            Err(fault) => self.end_with_peer(fault).await.map(Driven::Done),
+            Err(fault) => self.end_with_peer(fault).await.map(SliceOutcome::Done),
         }
     }
 
-    async fn slice(&self, budget: &Budget) -> Result<Driven, Fault> {
+    async fn slice(&self, budget: &Budget) -> Result<SliceOutcome, Fault> {
         let id = &self.session.id;
         let mut attempt = 1;
         loop {
@@ -106,7 +106,7 @@ impl FullSync<'_> {
         }
     }
 
-    async fn steps(&self, budget: &Budget, is_copy_lost: bool) -> Result<Driven, Fault> {
+    async fn steps(&self, budget: &Budget, is_copy_lost: bool) -> Result<SliceOutcome, Fault> {
         let (from, to) = self.sides();
         if let Some(restored) = self.completed(to).await? {
             return self.finish(restored).await;
@@ -114,12 +114,12 @@ impl FullSync<'_> {
         if self.session.method == Method::Records {
             return match self.push_records(budget).await? {
                 Some(restored) => self.finish(restored).await,
-                None => Ok(Driven::Continue),
+                None => Ok(SliceOutcome::Continue),
             };
         }
         self.export(from, to, is_copy_lost).await?;
         let Some(manifest) = self.transfer(from, to, budget).await? else {
-            return Ok(Driven::Continue);
+            return Ok(SliceOutcome::Continue);
         };
         let restore = self.work_of(to, SideTask::Restore(manifest, *budget));
         loop {
@@ -128,7 +128,7 @@ impl FullSync<'_> {
                 // Some tables are saved, and the next restore goes on behind them.
                 Err(fault) if fault.code == FaultCode::NoTime && fault.remedy.retry_may_help() => {
                     if budget.left(self.own.clock.now()).is_some() {
-                        return Ok(Driven::Continue);
+                        return Ok(SliceOutcome::Continue);
                     }
                 }
                 Err(fault) => return Err(fault),
@@ -258,10 +258,10 @@ impl FullSync<'_> {
     }
 
     /// Ends the session on both sides. What cannot be dropped now is swept later.
-    pub(super) async fn finish(&self, restored: Restored) -> Result<Driven, Fault> {
+    pub(super) async fn finish(&self, restored: Restored) -> Result<SliceOutcome, Fault> {
         let completed = SessionState::Completed;
         self.own.store.end(&self.session.id, completed, Some(&restored)).await?;
         self.end_peer(SessionState::Completed).await;
-        Ok(Driven::Done(restored))
+        Ok(SliceOutcome::Done(restored))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::drive::{Driven, FullSync};
+use super::drive::{FullSync, SliceOutcome};
 use super::drive_faults::{busy, ended_by_peer};
 use super::own_deployment::OwnDeployment;
 use super::ports::{Deployment, Finished, Standing};
@@ -66,9 +66,9 @@ impl OwnDeployment {
         session: &NewSession,
         manifest: &Sha,
         peer: Option<&dyn Deployment>,
-    ) -> Result<Driven, Fault> {
+    ) -> Result<SliceOutcome, Fault> {
         let id = &session.id;
-        if self.restore(id, manifest, &Budget::UNLIMITED).await? == Finished::Going {
+        if self.restore(id, manifest, &Budget::UNLIMITED).await? == Finished::UnderWay {
             return Err(busy());
         }
         let restored = self.session(id).await?.restored.unwrap_or_default();
@@ -76,7 +76,7 @@ impl OwnDeployment {
             Some(peer) => FullSync { own: self, peer, session }.finish(restored).await,
             None => {
                 self.store.end(id, SessionState::Completed, None).await?;
-                Ok(Driven::Done(restored))
+                Ok(SliceOutcome::Done(restored))
             }
         }
     }

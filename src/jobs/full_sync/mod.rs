@@ -27,6 +27,6 @@ mod restore;
 mod side_work;
 mod work;
 
-pub use drive::{Driven, FullSync};
+pub use drive::{FullSync, SliceOutcome};
 pub use own_deployment::OwnDeployment;
 pub use plan::CopyPlan;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::drive::Driven;
+use super::drive::SliceOutcome;
 use super::own_deployment::OwnDeployment;
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
@@ -24,7 +24,7 @@ impl OwnDeployment {
     pub async fn notify(
         &self,
         session: &NewSession,
-        result: &Result<Driven, Fault>,
+        result: &Result<SliceOutcome, Fault>,
         budget: &Budget,
     ) -> bool {
         let Some(notifier) = &self.notifier else { return false };
@@ -55,14 +55,17 @@ impl OwnDeployment {
 
 /// The subject and the text of a notice. An end that a person chose is no news, and neither is the
 /// work of another process.
-fn news(session: &NewSession, result: &Result<Driven, Fault>) -> Option<(NoticeState, String)> {
+fn news(
+    session: &NewSession,
+    result: &Result<SliceOutcome, Fault>,
+) -> Option<(NoticeState, String)> {
     let name = match session.direction {
         Direction::Pull => format!("the full sync from {}", session.peer),
         Direction::Push => format!("the full sync to {}", session.peer),
     };
     match result {
-        Ok(Driven::Continue) => None,
-        Ok(Driven::Done(restored)) => {
+        Ok(SliceOutcome::Continue) => None,
+        Ok(SliceOutcome::Done(restored)) => {
             let text = format!("Syncline: {name} is completed.\n{}", counts(restored));
             Some((NoticeState::Completed, text))
         }
@@ -101,7 +104,7 @@ mod tests {
     use crate::engine::model::fault::Step;
     use crate::engine::model::session::{CopyOptions, Method, Role, SessionId};
 
-    fn subject(result: &Result<Driven, Fault>) -> Option<NoticeState> {
+    fn subject(result: &Result<SliceOutcome, Fault>) -> Option<NoticeState> {
         let session = NewSession {
             id: SessionId::from_random([7; 16]),
             peer: "there".to_owned(),
@@ -116,9 +119,9 @@ mod tests {
     #[test]
     fn the_end_of_a_session_is_news_unless_a_person_chose_it() {
         let fault = |code| Err(Fault::new(Step::Peer, code, "It failed", "Repair it"));
-        let done = Ok(Driven::Done(Restored::default()));
+        let done = Ok(SliceOutcome::Done(Restored::default()));
         assert_eq!(subject(&done), Some(NoticeState::Completed));
-        assert_eq!(subject(&Ok(Driven::Continue)), None);
+        assert_eq!(subject(&Ok(SliceOutcome::Continue)), None);
         for (code, expected) in [
             (FaultCode::RowsRefused, Some(NoticeState::Failed)),
             (FaultCode::PeerUnreachable, Some(NoticeState::Failed)),

@@ -19,8 +19,8 @@ use crate::engine::model::range::Side;
 use crate::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd, RecordsPosition};
 use crate::engine::model::sequence::Sequence;
 use crate::engine::model::session::{
-    Direction, Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId,
-    SessionState,
+    Direction, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId,
+    SessionLease, SessionState,
 };
 use crate::engine::model::shape::Shape;
 use crate::engine::model::signature::Nonce;
@@ -46,7 +46,7 @@ pub trait Deployment: Send + Sync {
     /// Makes the session's record there, unless it is there already.
     async fn open(&self, session: &NewSession) -> Result<(), Fault>;
 
-    /// Exports these tables into its spool. `Going` says that it goes on by itself, and that
+    /// Exports these tables into its spool. `UnderWay` says that it goes on by itself, and that
     /// `standing` tells when it is done. A finished export of the session is left as it is.
     async fn export(&self, session: &SessionId, tables: &[ExportTable]) -> Result<Finished, Fault>;
 
@@ -97,7 +97,7 @@ pub enum Finished {
     /// It has.
     Done,
     /// The work goes on behind it.
-    Going,
+    UnderWay,
 }
 
 /// A part of a copy.
@@ -197,22 +197,22 @@ pub trait CopyStore: Send + Sync {
     async fn sessions(&self, most: u32) -> Result<Vec<Session>, Fault>;
 
     /// Takes the session's lease, if nobody holds it.
-    async fn hold(&self, held: &Held, lease: Duration) -> Result<Claim, Fault>;
+    async fn hold(&self, held: &SessionLease, lease: Duration) -> Result<Claim, Fault>;
 
     /// Records progress and renews the lease.
-    async fn beat(
+    async fn renew_lease(
         &self,
-        held: &Held,
+        held: &SessionLease,
         lease: Duration,
         phase: Phase,
         progress: &Progress,
-    ) -> Result<Beat, Fault>;
+    ) -> Result<LeaseRenewal, Fault>;
 
     /// Gives the lease back. With an error the session is interrupted, and can be resumed; the
     /// outcome tells which rows were refused, if rows were.
     async fn release(
         &self,
-        held: &Held,
+        held: &SessionLease,
         error: Option<&SessionError>,
         refused: Option<&Restored>,
     ) -> Result<(), Fault>;
@@ -257,7 +257,11 @@ pub trait CopyStore: Send + Sync {
     async fn position(&self, session: &SessionId) -> Result<Option<RecordsPosition>, Fault>;
 
     /// Saves that position. Returns false if the session is not held any more.
-    async fn put_position(&self, held: &Held, position: &RecordsPosition) -> Result<bool, Fault>;
+    async fn put_position(
+        &self,
+        held: &SessionLease,
+        position: &RecordsPosition,
+    ) -> Result<bool, Fault>;
 
     /// Saves the manifest of the export that the spool belongs to.
     async fn put_manifest(
@@ -324,7 +328,7 @@ pub enum Claim {
 
 /// The answer to a renewal of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beat {
+pub enum LeaseRenewal {
     /// The session is still ours.
     Ours,
     /// A person ended it.

@@ -55,7 +55,7 @@ impl SideWork<'_> {
         if is_own {
             return match self.ask().await? {
                 Finished::Done => Ok(()),
-                Finished::Going => Err(busy()),
+                Finished::UnderWay => Err(busy()),
             };
         }
         let phase = match self.task {
@@ -83,7 +83,7 @@ impl SideWork<'_> {
         loop {
             match self.ask_and_follow(work).await {
                 Ok(Finished::Done) => return Ok(()),
-                Ok(Finished::Going) => {}
+                Ok(Finished::UnderWay) => {}
                 Err(fault) => return Err(self.with_refused_rows(work, fault).await),
             }
             match self.until_idle(work).await? {

@@ -4,10 +4,12 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use super::ports::{Beat, Claim, CopyStore};
+use super::ports::{Claim, CopyStore, LeaseRenewal};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{Held, Phase, Progress, Restored, SessionError, SessionState};
+use crate::engine::model::session::{
+    Phase, Progress, Restored, SessionError, SessionLease, SessionState,
+};
 use crate::engine::ports::Clock;
 
 /// The time for which whoever works at a session holds it after the last sign of life.
@@ -27,7 +29,7 @@ pub struct Work<'a> {
     store: &'a dyn CopyStore,
     clock: &'a dyn Clock,
     /// The right to work.
-    pub held: Held,
+    pub held: SessionLease,
     at: Mutex<(Phase, Progress)>,
     refused: Mutex<Option<Restored>>,
 }
@@ -37,7 +39,7 @@ impl<'a> Work<'a> {
     pub async fn begin(
         store: &'a dyn CopyStore,
         clock: &'a dyn Clock,
-        held: Held,
+        held: SessionLease,
         phase: Phase,
     ) -> Result<Option<Self>, Fault> {
         match store.hold(&held, LEASE).await? {
@@ -47,7 +49,7 @@ impl<'a> Work<'a> {
             Claim::Missing => return Err(no_session()),
         }
         let progress = Progress::default();
-        store.beat(&held, LEASE, phase, &progress).await?;
+        store.renew_lease(&held, LEASE, phase, &progress).await?;
         Ok(Some(Self {
             store,
             clock,
@@ -80,7 +82,7 @@ impl<'a> Work<'a> {
         let result = tokio::select! {
             biased;
             result = work => result,
-            fault = self.beats() => Err(fault),
+            fault = self.renewals() => Err(fault),
         };
         let fault = match result {
             Ok(done) => {
@@ -115,8 +117,8 @@ impl<'a> Work<'a> {
     }
 
     /// Records progress until the session is lost.
-    async fn beats(&self) -> Fault {
-        let (mut last, mut heard) = (0, self.clock.now());
+    async fn renewals(&self) -> Fault {
+        let (mut last, mut renewed_at) = (0, self.clock.now());
         loop {
             self.clock.sleep(PAUSE).await;
             let (phase, progress) = {
@@ -127,13 +129,13 @@ impl<'a> Work<'a> {
                 (progress.speed, last) = (speed as u64, progress.bytes);
                 (*phase, *progress)
             };
-            match self.store.beat(&self.held, LEASE, phase, &progress).await {
+            match self.store.renew_lease(&self.held, LEASE, phase, &progress).await {
                 // The answer to the commit that has completed it is on its way.
-                Ok(Beat::Ours | Beat::Completed) => heard = self.clock.now(),
-                Ok(Beat::Cancelled) => return cancelled(),
-                Ok(Beat::Lost) => return lease_lost(),
+                Ok(LeaseRenewal::Ours | LeaseRenewal::Completed) => renewed_at = self.clock.now(),
+                Ok(LeaseRenewal::Cancelled) => return cancelled(),
+                Ok(LeaseRenewal::Lost) => return lease_lost(),
                 // The lease outlives a break of the connection that is short enough.
-                Err(fault) if self.since(heard) > LEASE => return fault,
+                Err(fault) if self.since(renewed_at) > LEASE => return fault,
                 Err(fault) => tracing::warn!(code = fault.code.name(), "{}", fault.chain()),
             }
         }

@@ -11,11 +11,11 @@ use syncline::engine::model::manifest::Sha;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::range::Side;
 use syncline::engine::model::session::{
-    CopyOptions, Direction, Held, Method, NewSession, Phase, Progress, RefusedRow, Restored,
-    RestoredTable, Role, SessionError, SessionId, SessionState,
+    CopyOptions, Direction, Method, NewSession, Phase, Progress, RejectedCopyRow, Restored,
+    RestoredTable, Role, SessionError, SessionId, SessionLease, SessionState,
 };
 use syncline::engine::model::table::TableName;
-use syncline::jobs::full_sync::ports::{Beat, Claim, CopyStore, PartName, PutPart};
+use syncline::jobs::full_sync::ports::{Claim, CopyStore, LeaseRenewal, PartName, PutPart};
 use tokio_postgres::Client;
 
 use super::{Transport, place};
@@ -59,23 +59,29 @@ impl Deployment {
     }
 
     /// Opens a session and returns the right of a worker to it.
-    async fn open(&self, number: u8) -> Held {
+    async fn open(&self, number: u8) -> SessionLease {
         let session = session(number);
         self.store.open(&session).await.unwrap();
-        Held { session: session.id, holder: "first".to_owned() }
+        SessionLease { session: session.id, holder: "first".to_owned() }
     }
 
     async fn state(&self, id: &SessionId) -> SessionState {
         self.store.session(id).await.unwrap().unwrap().state
     }
 
-    async fn put(&self, held: &Held, export: &str, number: u32, bytes: &'static [u8]) -> PutPart {
+    async fn put(
+        &self,
+        held: &SessionLease,
+        export: &str,
+        number: u32,
+        bytes: &'static [u8],
+    ) -> PutPart {
         let part = PartName { export, number };
         let sha = Sha::of(bytes);
         self.store.put_part(&held.session, &part, &sha, &bytes.into()).await.unwrap()
     }
 
-    async fn part(&self, held: &Held, export: &str, number: u32) -> Option<Bytes> {
+    async fn part(&self, held: &SessionLease, export: &str, number: u32) -> Option<Bytes> {
         self.store.part(&held.session, &PartName { export, number }).await.unwrap()
     }
 }
@@ -92,8 +98,8 @@ fn session(number: u8) -> NewSession {
     }
 }
 
-fn by(holder: &str, held: &Held) -> Held {
-    Held { holder: holder.to_owned(), ..held.clone() }
+fn by(holder: &str, held: &SessionLease) -> SessionLease {
+    SessionLease { holder: holder.to_owned(), ..held.clone() }
 }
 
 fn error() -> SessionError {
@@ -114,7 +120,7 @@ async fn a_session_is_opened_once_and_read_as_it_was_opened() {
             assert_eq!(store.sessions(9).await.unwrap(), [], "{name}");
         }
         deployment.open(1).await;
-        let held = Held { session: session(1).id, holder: "first".to_owned() };
+        let held = SessionLease { session: session(1).id, holder: "first".to_owned() };
         assert_eq!(store.hold(&held, LEASE).await.unwrap(), Claim::Ours, "{name}");
         deployment.open(1).await;
         deployment.open(2).await;
@@ -158,9 +164,10 @@ async fn of_two_workers_one_holds_a_session_until_its_lease_is_over() {
 
         assert_eq!(deployment.state(&holder.session).await, SessionState::Interrupted, "{name}");
         assert_eq!(store.hold(&other, LEASE).await.unwrap(), Claim::Ours, "{name}");
-        let beat = store.beat(&holder, LEASE, Phase::Backup, &Progress::default()).await.unwrap();
-        assert_eq!(beat, Beat::Lost, "{name}");
-        let missing = Held { session: session(9).id, holder: "first".to_owned() };
+        let renewal =
+            store.renew_lease(&holder, LEASE, Phase::Backup, &Progress::default()).await.unwrap();
+        assert_eq!(renewal, LeaseRenewal::Lost, "{name}");
+        let missing = SessionLease { session: session(9).id, holder: "first".to_owned() };
         assert_eq!(store.hold(&missing, LEASE).await.unwrap(), Claim::Missing, "{name}");
     }
 }
@@ -174,10 +181,13 @@ async fn a_renewal_records_the_progress_and_when_it_will_be_done() {
         let progress =
             Progress { bytes: 250, bytes_total: 1_000, rows: 3, rows_total: 9, speed: 10 };
 
-        let beat = store.beat(&held, LEASE, Phase::Transfer, &progress).await.unwrap();
+        let renewal = store.renew_lease(&held, LEASE, Phase::Transfer, &progress).await.unwrap();
 
         let found = store.session(&held.session).await.unwrap().unwrap();
-        assert_eq!((beat, found.phase, found.progress), (Beat::Ours, Phase::Transfer, progress));
+        assert_eq!(
+            (renewal, found.phase, found.progress),
+            (LeaseRenewal::Ours, Phase::Transfer, progress)
+        );
         assert!(found.lease_left > LEASE / 2, "{name}");
         let told = "select concat_ws(' ', progress, round(extract(epoch from \
             estimated_completion - updated_at))) from full_sync_sessions";
@@ -187,7 +197,7 @@ async fn a_renewal_records_the_progress_and_when_it_will_be_done() {
             Progress { bytes_total: 0, ..progress },
             Progress { bytes_total: u64::MAX, speed: 1, ..progress },
         ] {
-            store.beat(&held, LEASE, Phase::Transfer, &unknown).await.unwrap();
+            store.renew_lease(&held, LEASE, Phase::Transfer, &unknown).await.unwrap();
             let told = "select (estimated_completion is null)::text from full_sync_sessions";
             assert_eq!(deployment.text(told).await, "true", "{name}: {unknown:?}");
         }
@@ -234,8 +244,9 @@ async fn a_session_that_is_expired_loses_its_worker_and_can_be_resumed_at_once()
 
         assert_eq!(deployment.state(&held.session).await, SessionState::Interrupted, "{name}");
         assert_eq!(deployment.state(&other.session).await, SessionState::Running, "{name}");
-        let beat = store.beat(&worker, LEASE, Phase::Backup, &Progress::default()).await.unwrap();
-        assert_eq!(beat, Beat::Lost, "{name}");
+        let renewal =
+            store.renew_lease(&worker, LEASE, Phase::Backup, &Progress::default()).await.unwrap();
+        assert_eq!(renewal, LeaseRenewal::Lost, "{name}");
         assert_eq!(store.expire(None).await.unwrap(), 1, "{name}: the other one");
         assert_eq!(store.hold(&held, LEASE).await.unwrap(), Claim::Ours, "{name}");
     }
@@ -252,8 +263,9 @@ async fn a_session_that_was_cancelled_stays_so_and_its_worker_learns_it() {
 
         store.end(&held.session, SessionState::Cancelled, None).await.unwrap();
 
-        let beat = store.beat(&held, LEASE, Phase::Backup, &Progress::default()).await.unwrap();
-        assert_eq!(beat, Beat::Cancelled, "{name}");
+        let renewal =
+            store.renew_lease(&held, LEASE, Phase::Backup, &Progress::default()).await.unwrap();
+        assert_eq!(renewal, LeaseRenewal::Cancelled, "{name}");
         let claim = store.hold(&held, LEASE).await.unwrap();
         assert_eq!(claim, Claim::Over(SessionState::Cancelled), "{name}");
         assert_eq!(store.parts(&held.session).await.unwrap(), [], "{name}");
@@ -274,8 +286,9 @@ async fn a_worker_whose_session_is_completed_has_not_lost_it() {
         let held = deployment.open(1).await;
         store.hold(&held, LEASE).await.unwrap();
         store.end(&held.session, SessionState::Completed, None).await.unwrap();
-        let beat = store.beat(&held, LEASE, Phase::Restore, &Progress::default()).await.unwrap();
-        assert_eq!(beat, Beat::Completed, "{name}");
+        let renewal =
+            store.renew_lease(&held, LEASE, Phase::Restore, &Progress::default()).await.unwrap();
+        assert_eq!(renewal, LeaseRenewal::Completed, "{name}");
     }
 }
 
@@ -292,10 +305,10 @@ async fn the_work_of_each_phase_is_timed_and_not_the_pauses() {
         };
         for (phase, seconds) in [(Phase::Backup, 10), (Phase::Backup, 20), (Phase::Restore, 30)] {
             store.hold(&held, LEASE).await.unwrap();
-            store.beat(&held, LEASE, phase, &Progress::default()).await.unwrap();
+            store.renew_lease(&held, LEASE, phase, &Progress::default()).await.unwrap();
             pass(seconds).await;
             if phase == Phase::Restore {
-                store.beat(&held, LEASE, Phase::Verify, &Progress::default()).await.unwrap();
+                store.renew_lease(&held, LEASE, Phase::Verify, &Progress::default()).await.unwrap();
                 pass(40).await;
             }
             store.release(&held, None, None).await.unwrap();
@@ -318,9 +331,9 @@ async fn a_new_worker_forgets_refused_rows_and_keeps_saved_tables() {
             let options = CopyOptions { per_table, ..CopyOptions::default() };
             let session = NewSession { options, ..session(number) };
             store.open(&session).await.unwrap();
-            let held = Held { session: session.id, holder: "first".to_owned() };
+            let held = SessionLease { session: session.id, holder: "first".to_owned() };
             store.hold(&held, LEASE).await.unwrap();
-            let refused = vec![RefusedRow {
+            let refused = vec![RejectedCopyRow {
                 table: TableName::new("public", "t"),
                 key: vec!["1".to_owned()],
                 code: "23514".to_owned(),

@@ -7,7 +7,7 @@ use syncline::engine::model::session::{Direction, NewSession, Role, SessionState
 use syncline::engine::model::signature::Nonce;
 use syncline::jobs::full_sync::ports::{CopyStore, PutPart};
 
-use super::{Held, LEASE, all, session};
+use super::{LEASE, SessionLease, all, session};
 use crate::world::connect;
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn the_spools_of_peers_that_pull_are_counted() {
         ] {
             let session = NewSession { role, direction, ..session(number) };
             store.open(&session).await.unwrap();
-            let held = Held { session: session.id, holder: "first".to_owned() };
+            let held = SessionLease { session: session.id, holder: "first".to_owned() };
             if number < 5 {
                 store.begin_export(&held.session, "e").await.unwrap();
                 deployment.put(&held, "e", 0, b"part").await;
@@ -179,7 +179,7 @@ async fn a_sweep_drops_what_is_over_or_untouched_for_a_day_and_nothing_else() {
         }
         let [fresh, old, worked, over] = all.try_into().unwrap();
         store.hold(&worked, LEASE).await.unwrap();
-        let age = |held: &Held, what: &str| {
+        let age = |held: &SessionLease, what: &str| {
             format!("update full_sync_sessions set {what} where session_id = '{}';", held.session)
         };
         let day = "updated_at = clock_timestamp() - interval '25 hours'";

@@ -17,7 +17,7 @@ use syncline::engine::model::session::{
     CopyOptions, Direction, Method, NewSession, Restored, Role, SessionId,
 };
 use syncline::engine::ports::Clock;
-use syncline::jobs::full_sync::{Driven, FullSync, OwnDeployment};
+use syncline::jobs::full_sync::{FullSync, OwnDeployment, SliceOutcome};
 use tokio_postgres::Client;
 
 use crate::world::proxy::Proxy;
@@ -144,8 +144,8 @@ impl Deployments {
     pub async fn drive(&self, session: &NewSession) -> Result<Restored, Fault> {
         let job = FullSync { own: &self.here.own, peer: &self.there.own, session };
         match job.run(&Budget::UNLIMITED).await? {
-            Driven::Done(restored) => Ok(restored),
-            Driven::Continue => panic!("there is no end of the budget"),
+            SliceOutcome::Done(restored) => Ok(restored),
+            SliceOutcome::Continue => panic!("there is no end of the budget"),
         }
     }
 

@@ -20,13 +20,14 @@ use syncline::engine::model::records::{
 };
 use syncline::engine::model::secret::SecretText;
 use syncline::engine::model::session::{
-    Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionState,
+    NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionLease,
+    SessionState,
 };
 use syncline::engine::model::signature::{Nonce, PeerKeys};
 use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{
-    Beat, Claim, CopyStore, Deployment, Description, ExportTable, Finished, Hello, PartName,
-    PeerRecord, PutPart, Standing,
+    Claim, CopyStore, Deployment, Description, ExportTable, Finished, Hello, LeaseRenewal,
+    PartName, PeerRecord, PutPart, Standing,
 };
 use tokio::task::JoinHandle;
 
@@ -216,17 +217,23 @@ impl CopyStore for Double {
         unreachable!("{UNUSED}")
     }
 
-    async fn hold(&self, _: &Held, _: Duration) -> Result<Claim, Fault> {
+    async fn hold(&self, _: &SessionLease, _: Duration) -> Result<Claim, Fault> {
         unreachable!("{UNUSED}")
     }
 
-    async fn beat(&self, _: &Held, _: Duration, _: Phase, _: &Progress) -> Result<Beat, Fault> {
+    async fn renew_lease(
+        &self,
+        _: &SessionLease,
+        _: Duration,
+        _: Phase,
+        _: &Progress,
+    ) -> Result<LeaseRenewal, Fault> {
         unreachable!("{UNUSED}")
     }
 
     async fn release(
         &self,
-        _: &Held,
+        _: &SessionLease,
         _: Option<&SessionError>,
         _: Option<&Restored>,
     ) -> Result<(), Fault> {
@@ -271,7 +278,7 @@ impl CopyStore for Double {
         unreachable!("{UNUSED}")
     }
 
-    async fn put_position(&self, _: &Held, _: &RecordsPosition) -> Result<bool, Fault> {
+    async fn put_position(&self, _: &SessionLease, _: &RecordsPosition) -> Result<bool, Fault> {
         unreachable!("{UNUSED}")
     }
 

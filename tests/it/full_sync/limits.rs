@@ -14,7 +14,7 @@ use syncline::engine::model::session::{
 use syncline::engine::model::table::TableName;
 use syncline::engine::ports::Clock;
 use syncline::jobs::full_sync::ports::{Deployment, ExportTable};
-use syncline::jobs::full_sync::{Driven, FullSync};
+use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 
 use super::deployments::{Deployed, Deployments, random};
 
@@ -33,7 +33,7 @@ pub async fn drive_for(
     both: &Deployments,
     session: &NewSession,
     seconds: u64,
-) -> Result<Driven, Fault> {
+) -> Result<SliceOutcome, Fault> {
     let budget = Budget::until(SystemTime::now() + Duration::from_secs(seconds));
     FullSync { own: &both.here.own, peer: &both.there.own, session }.run(&budget).await
 }

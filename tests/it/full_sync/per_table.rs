@@ -3,7 +3,7 @@
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::session::{CopyOptions, Direction, SessionState};
-use syncline::jobs::full_sync::{Driven, FullSync};
+use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 
 use super::deployments::Deployments;
 use super::limits::{drive_for, restored_in};
@@ -53,7 +53,7 @@ async fn what_does_not_fit_a_slice_is_left_to_the_next() {
     restored_in(&both.here, 100, 20).await;
     let session = both.session(Direction::Pull, per_table());
     let driven = drive_for(&both, &session, 60).await.expect("a fits, and b does not");
-    assert_eq!(driven, Driven::Continue);
+    assert_eq!(driven, SliceOutcome::Continue);
     both.assert_equal(&["a"]).await;
     assert!(both.here.rows("b").await.starts_with("0 "));
     let fault = drive_for(&both, &session, 60).await.expect_err("b never fits");
@@ -78,6 +78,6 @@ async fn a_push_whose_call_is_cut_goes_on_behind_the_tables_that_the_peer_has_sa
     let session = both.session(Direction::Push, per_table());
     let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
     let driven = job.run(&Budget::UNLIMITED).await.expect("the second restore goes on");
-    assert!(matches!(driven, Driven::Done(_)), "{driven:?}");
+    assert!(matches!(driven, SliceOutcome::Done(_)), "{driven:?}");
     both.assert_equal(&["a", "b"]).await;
 }

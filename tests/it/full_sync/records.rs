@@ -18,7 +18,7 @@ use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{
     Deployment, Description, ExportTable, Finished, Hello, PartName, Standing,
 };
-use syncline::jobs::full_sync::{Driven, FullSync, OwnDeployment};
+use syncline::jobs::full_sync::{FullSync, OwnDeployment, SliceOutcome};
 
 use super::deployments::Deployments;
 
@@ -209,8 +209,8 @@ async fn drive(
 ) -> Result<Restored, Fault> {
     let job = FullSync { own: &both.here.own, peer, session };
     match job.run(&Budget::UNLIMITED).await? {
-        Driven::Done(restored) => Ok(restored),
-        Driven::Continue => panic!("there is no end of the budget"),
+        SliceOutcome::Done(restored) => Ok(restored),
+        SliceOutcome::Continue => panic!("there is no end of the budget"),
     }
 }
 
@@ -323,7 +323,7 @@ impl Deployment for Unreliable<'_> {
         let minute = Budget::until(SystemTime::now() + Duration::from_secs(60));
         let budget = if is_first { minute } else { Budget::UNLIMITED };
         let _the_record_tells_it = self.own.restore(session, manifest, &budget).await;
-        Ok(Finished::Going)
+        Ok(Finished::UnderWay)
     }
 
     async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ use crate::engine::model::manifest::Sha;
 use crate::engine::model::page::Page;
 use crate::engine::model::range::{RowKey, Side};
 use crate::engine::model::records::{BatchAnswer, RecordsPosition, Verdict};
-use crate::engine::model::session::{Held, Phase, RestoredTable, SessionId};
+use crate::engine::model::session::{Phase, RestoredTable, SessionId, SessionLease};
 use crate::engine::model::shape::Shape;
 use crate::jobs::full_sync::ports::Batch;
 
@@ -130,7 +130,7 @@ pub fn position(row: &Row) -> Result<RecordsPosition, PostgresError> {
 /// any more.
 pub fn saving_position(
     schema: &str,
-    held: &Held,
+    held: &SessionLease,
     position: &RecordsPosition,
 ) -> Result<Statement, PostgresError> {
     let text = format!(

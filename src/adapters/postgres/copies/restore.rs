@@ -32,7 +32,7 @@ use crate::engine::model::range::Side;
 use crate::engine::model::records::BatchAnswer;
 use crate::engine::model::reject::RejectedRow;
 use crate::engine::model::sequence::{Sequence, SequenceStep};
-use crate::engine::model::session::{Held, RefusedRow, Restored};
+use crate::engine::model::session::{RejectedCopyRow, Restored, SessionLease};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::jobs::full_sync::ports::{
@@ -40,8 +40,8 @@ use crate::jobs::full_sync::ports::{
     RestoredPage,
 };
 
-/// Held by the transaction that writes a copy, so that a database has one at a time: two would wait
-/// for each other's rows, or end each other as deadlocks. The number is ours alone by chance.
+/// The lock of the transaction that writes a copy. A database has one of them at a time: two would
+/// wait for each other's rows, or end each other as deadlocks. The number is ours alone by chance.
 const RESTORE_LOCK: i64 = 0x5379_6e63_436f_7079;
 
 #[async_trait]
@@ -161,7 +161,8 @@ impl Restore for OpenRestore {
         };
         let page = match self.pages.finish(shape, written).await {
             Err(fault) if fault.code == FaultCode::RowsRefused && !found.is_empty() => {
-                let refused = found.into_iter().map(|row| refused_row(&shape.table, row)).collect();
+                let refused =
+                    found.into_iter().map(|row| rejected_row(&shape.table, row)).collect();
                 return Ok(RestoredPage { refused, has_more: true, ..RestoredPage::default() });
             }
             page => page?,
@@ -173,7 +174,7 @@ impl Restore for OpenRestore {
             self.unchecked.push(shape.clone());
         }
         let WrittenPage { tally, rejects, straight: _ } = page.written;
-        let refused = rejects.into_iter().map(|reject| refused_row(&shape.table, reject));
+        let refused = rejects.into_iter().map(|reject| rejected_row(&shape.table, reject));
         let refused = refused.collect();
         Ok(RestoredPage { tally, refused, has_more: false, left_out: page.left_out })
     }
@@ -202,7 +203,7 @@ impl Restore for OpenRestore {
 
     async fn commit(
         mut self: Box<Self>,
-        held: &Held,
+        held: &SessionLease,
         sequences: &[SequenceStep],
         restored: &Restored,
         extent: Extent,
@@ -218,7 +219,7 @@ impl Restore for OpenRestore {
 const AT_THE_END: &str = "nothing was saved; correct the rows on the source that break the \
     constraint, or the constraint on the target";
 
-fn lost(held: &Held) -> Fault {
+fn lost(held: &SessionLease) -> Fault {
     Fault::new(
         Step::Write,
         FaultCode::LeaseLost,
@@ -227,9 +228,9 @@ fn lost(held: &Held) -> Fault {
     )
 }
 
-fn refused_row(table: &TableName, reject: RejectedRow) -> RefusedRow {
+fn rejected_row(table: &TableName, reject: RejectedRow) -> RejectedCopyRow {
     let RejectedRow { key, code, reason } = reject;
-    RefusedRow { table: table.clone(), key: key.values().to_vec(), code, reason }
+    RejectedCopyRow { table: table.clone(), key: key.values().to_vec(), code, reason }
 }
 
 impl OpenRestore {
@@ -280,7 +281,7 @@ impl OpenRestore {
     /// Nothing undoes the advance of a sequence. So it comes when the session is proved to be held.
     async fn commit_all(
         &self,
-        held: &Held,
+        held: &SessionLease,
         sequences: &[SequenceStep],
         restored: &Restored,
         extent: Extent,

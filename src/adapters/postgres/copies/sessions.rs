@@ -16,10 +16,10 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::notice::NoticeState;
 use crate::engine::model::session::{
-    CopyOptions, Direction, Held, Method, NewSession, Phase, Progress, Restored, Role, Session,
-    SessionError, SessionId, SessionState,
+    CopyOptions, Direction, Method, NewSession, Phase, Progress, Restored, Role, Session,
+    SessionError, SessionId, SessionLease, SessionState,
 };
-use crate::jobs::full_sync::ports::{Beat, Claim, Extent};
+use crate::jobs::full_sync::ports::{Claim, Extent, LeaseRenewal};
 
 /// The end of the time for which a session that nobody holds counts as running: the next worker, or
 /// the next call of the peer, is on its way.
@@ -115,7 +115,7 @@ pub fn read(row: &Row) -> Result<Session, PostgresError> {
 
 /// The statements that take a session's lease, and tell why it cannot be taken. What an earlier
 /// attempt has recorded is forgotten, but for tables that it has saved.
-pub fn claiming(schema: &str, held: &Held, lease: Duration) -> [Statement; 2] {
+pub fn claiming(schema: &str, held: &SessionLease, lease: Duration) -> [Statement; 2] {
     let schema = sql::ident(schema);
     let taking = format!(
         "update {schema}.full_sync_sessions set lease_holder = $2, \
@@ -155,7 +155,7 @@ pub fn claim([taken, told]: &[Vec<Row>; 2]) -> Result<Claim, PostgresError> {
 /// The end is estimated from the speed. A century, or a speed of nothing, is no estimate.
 pub fn renewing(
     schema: &str,
-    held: &Held,
+    held: &SessionLease,
     lease: Duration,
     phase: Phase,
     progress: &Progress,
@@ -188,15 +188,15 @@ pub fn renewing(
 }
 
 /// Reads the answer to a renewal.
-pub fn renewed([renewed, told]: &[Vec<Row>; 2]) -> Result<Beat, PostgresError> {
+pub fn renewed([renewed, told]: &[Vec<Row>; 2]) -> Result<LeaseRenewal, PostgresError> {
     if !renewed.is_empty() {
-        return Ok(Beat::Ours);
+        return Ok(LeaseRenewal::Ours);
     }
     let told = told.first().map(|row| state(&row.get::<String>(0))).transpose()?;
     Ok(match told {
-        Some(SessionState::Cancelled) => Beat::Cancelled,
-        Some(SessionState::Completed) => Beat::Completed,
-        _ => Beat::Lost,
+        Some(SessionState::Cancelled) => LeaseRenewal::Cancelled,
+        Some(SessionState::Completed) => LeaseRenewal::Completed,
+        _ => LeaseRenewal::Lost,
     })
 }
 
@@ -204,7 +204,7 @@ pub fn renewed([renewed, told]: &[Vec<Row>; 2]) -> Result<Beat, PostgresError> {
 /// once.
 pub fn releasing(
     schema: &str,
-    held: &Held,
+    held: &SessionLease,
     error: Option<&SessionError>,
     refused: Option<&Restored>,
 ) -> Result<Statement, PostgresError> {
@@ -281,7 +281,7 @@ pub fn ending(
 /// ends, so nobody can end the session in between.
 pub fn completing(
     schema: &str,
-    held: &Held,
+    held: &SessionLease,
     restored: &Restored,
     extent: Extent,
 ) -> Result<Statement, PostgresError> {

@@ -21,10 +21,13 @@ use crate::engine::model::meter::Meter;
 use crate::engine::model::notice::NoticeState;
 use crate::engine::model::records::RecordsPosition;
 use crate::engine::model::session::{
-    Held, NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionState,
+    NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionLease,
+    SessionState,
 };
 use crate::engine::model::signature::Nonce;
-use crate::jobs::full_sync::ports::{Beat, Claim, CopyStore, PartName, PeerRecord, PutPart};
+use crate::jobs::full_sync::ports::{
+    Claim, CopyStore, LeaseRenewal, PartName, PeerRecord, PutPart,
+};
 
 /// The database of a deployment, as full syncs know it.
 pub struct PostgresCopies {
@@ -124,25 +127,25 @@ impl CopyStore for PostgresCopies {
         self.look(sessions::listing(&self.schema, most), sessions::read).await
     }
 
-    async fn hold(&self, held: &Held, lease: Duration) -> Result<Claim, Fault> {
+    async fn hold(&self, held: &SessionLease, lease: Duration) -> Result<Claim, Fault> {
         let statements = sessions::claiming(&self.schema, held, lease);
         self.run(Purpose::Write, statements, sessions::claim).await
     }
 
-    async fn beat(
+    async fn renew_lease(
         &self,
-        held: &Held,
+        held: &SessionLease,
         lease: Duration,
         phase: Phase,
         progress: &Progress,
-    ) -> Result<Beat, Fault> {
+    ) -> Result<LeaseRenewal, Fault> {
         let statements = sessions::renewing(&self.schema, held, lease, phase, progress);
         self.run(Purpose::Write, statements, sessions::renewed).await
     }
 
     async fn release(
         &self,
-        held: &Held,
+        held: &SessionLease,
         error: Option<&SessionError>,
         refused: Option<&Restored>,
     ) -> Result<(), Fault> {
@@ -221,7 +224,11 @@ impl CopyStore for PostgresCopies {
         Ok(found.into_iter().next())
     }
 
-    async fn put_position(&self, held: &Held, position: &RecordsPosition) -> Result<bool, Fault> {
+    async fn put_position(
+        &self,
+        held: &SessionLease,
+        position: &RecordsPosition,
+    ) -> Result<bool, Fault> {
         let call = self.pool.call(Step::State, None).await?;
         let saved = async {
             let saving = records::saving_position(&self.schema, held, position)?;

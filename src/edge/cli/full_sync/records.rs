@@ -6,7 +6,7 @@ use crate::edge::cli::terminal::output::{self, Exit};
 use crate::edge::full_sync::object;
 use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::Fault;
-use crate::engine::model::session::{RefusedRow, Restored, Session, SessionState};
+use crate::engine::model::session::{RejectedCopyRow, Restored, Session, SessionState};
 use crate::jobs::full_sync::OwnDeployment;
 
 /// Prints the sessions, the newest first.
@@ -78,16 +78,16 @@ fn text(session: &Session) -> String {
     if let Some(error) = &session.error {
         text.push_str(&format!("{}\n  {}\n", error.message, error.hint));
     }
-    text.push_str(&refused_rows(session));
+    text.push_str(&rejected_rows(session));
     text
 }
 
 /// The rows that the target refused, a line each.
-pub fn refused_rows(session: &Session) -> String {
+pub fn rejected_rows(session: &Session) -> String {
     let Some(Restored { refused, refused_in_all, .. }) = &session.restored else {
         return String::new();
     };
-    let line = |row: &RefusedRow| {
+    let line = |row: &RejectedCopyRow| {
         format!("  {} {}: {} {}\n", row.table, row.key.join(", "), row.code, row.reason)
     };
     let mut text: String = refused.iter().map(line).collect();

@@ -277,7 +277,7 @@ async fn watched<T>(
         }
         if !json && !session.state.is_over() {
             eprintln!("Go on with: syncline full-sync resume {id}");
-            eprint!("{}", records::refused_rows(&session));
+            eprint!("{}", records::rejected_rows(&session));
         }
     }
     result.map(|_| Exit::Done)

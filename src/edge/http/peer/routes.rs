@@ -133,11 +133,11 @@ async fn finish(
                 _ => return Err(no_time()),
             }
         }
-        Err(_) => Finished::Going,
+        Err(_) => Finished::UnderWay,
     };
     let status = match finished {
         Finished::Done => StatusCode::OK,
-        Finished::Going => StatusCode::ACCEPTED,
+        Finished::UnderWay => StatusCode::ACCEPTED,
     };
     Ok(signer.json(status, &door.own.standing(session).await?))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::PART_BYTES;
-use super::session::{RefusedRow, Restored, RestoredTable, SessionId};
+use super::session::{RejectedCopyRow, Restored, RestoredTable, SessionId};
 use crate::engine::model::cursor;
 use crate::engine::model::reject::MISSING_PARENT;
 use crate::engine::model::sequence::Sequence;
@@ -105,7 +105,7 @@ pub struct RecordsPosition {
     /// The counts of each table.
     pub tables: BTreeMap<TableName, RecordCounts>,
     /// The rows that are not saved: all of them where they are few.
-    pub unsaved: Vec<RefusedRow>,
+    pub unsaved: Vec<RejectedCopyRow>,
     /// The number of rows that waited at the end of the pass before.
     pub waited: Option<u64>,
 }
@@ -177,7 +177,7 @@ impl RecordsPosition {
             }
             // Rows that wait, and may yet be saved, take no place from those that are rejected.
             if self.unsaved.len() < MOST_KEPT || !waits && rejected(&self.unsaved) < MOST_LISTED {
-                self.unsaved.push(RefusedRow { table: table.clone(), key, code, reason });
+                self.unsaved.push(RejectedCopyRow { table: table.clone(), key, code, reason });
             }
         }
     }
@@ -205,10 +205,10 @@ impl RecordsPosition {
     fn send_again(
         &mut self,
         has_some: impl Fn(&RecordCounts) -> bool,
-        is_one: impl Fn(&RefusedRow) -> bool,
+        is_one: impl Fn(&RejectedCopyRow) -> bool,
     ) {
         for (table, counts) in self.tables.iter_mut().filter(|(_, counts)| has_some(counts)) {
-            let of_table = |row: &&RefusedRow| row.table == *table;
+            let of_table = |row: &&RejectedCopyRow| row.table == *table;
             let kept = self.unsaved.iter().filter(of_table).count() as u64;
             let rows = if kept == counts.rejected + counts.waiting {
                 let again = self.unsaved.extract_if(.., |row| row.table == *table && is_one(row));
@@ -253,7 +253,7 @@ impl RecordsPosition {
     }
 }
 
-fn rejected(unsaved: &[RefusedRow]) -> usize {
+fn rejected(unsaved: &[RejectedCopyRow]) -> usize {
     unsaved.iter().filter(|row| !waits(&row.code)).count()
 }
 

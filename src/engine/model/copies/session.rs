@@ -189,7 +189,7 @@ pub struct NewSession {
 
 /// The right to work at a session until its lease is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct SessionLease {
     /// The session.
     pub session: SessionId,
     /// The worker, a random text.
@@ -250,7 +250,7 @@ pub struct Restored {
     pub tables: BTreeMap<TableName, RestoredTable>,
     /// The rows that were refused, up to 100. Of a copy, the tables of their transaction are not
     /// saved if there is one.
-    pub refused: Vec<RefusedRow>,
+    pub refused: Vec<RejectedCopyRow>,
     /// The number of rows that were refused, where a session goes record by record.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refused_in_all: u64,
@@ -282,7 +282,7 @@ impl RestoredTable {
 /// A row that was refused. Its key and the reason may hold values of the row: they go to people
 /// who ask for them, never to a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedRow {
+pub struct RejectedCopyRow {
     /// The table.
     pub table: TableName,
     /// The values of its key.

@@ -21,7 +21,8 @@ use crate::engine::model::peer::PeerMay;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BATCH_BYTES, BatchAddress, BatchAnswer, RecordsEnd};
 use crate::engine::model::session::{
-    Held, Method, NewSession, Phase, Restored, Session, SessionError, SessionId, SessionState,
+    Method, NewSession, Phase, Restored, Session, SessionError, SessionId, SessionLease,
+    SessionState,
 };
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
@@ -121,7 +122,7 @@ impl OwnDeployment {
         phase: Phase,
     ) -> Result<Option<Work<'_>>, Fault> {
         let holder = SessionId::from_random((self.random)()).to_string();
-        let held = Held { session: session.clone(), holder };
+        let held = SessionLease { session: session.clone(), holder };
         Work::begin(&*self.store, &*self.clock, held, phase).await
     }
 
@@ -187,7 +188,7 @@ impl Deployment for OwnDeployment {
         let names: Vec<TableName> = tables.iter().map(|table| table.table.clone()).collect();
         let room = self.room(&names).await?;
         let Some(work) = self.work(session, Phase::Backup).await? else {
-            return Ok(Finished::Going);
+            return Ok(Finished::UnderWay);
         };
         let (store, side, clock) = (&*self.store, &*self.export, &*self.clock);
         let (random, options) = (self.random, &known.new.options);
@@ -283,7 +284,7 @@ impl Deployment for OwnDeployment {
         }
         let copy = self.whole_copy(session).await?.ok_or_else(frames::lost)?;
         let Some(work) = self.work(session, Phase::Restore).await? else {
-            return Ok(Finished::Going);
+            return Ok(Finished::UnderWay);
         };
         let (store, side, options) = (&*self.store, &*self.restore, &known.new.options);
         let (clock, manifest, work) = (&*self.clock, &copy, &work);

@@ -36,7 +36,7 @@ use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::engine::plan::sequences;
 use crate::engine::ports::Clock;
-use passes::{MOST_REFUSED, Passes, RefusedRows};
+use passes::{MOST_REFUSED, Passes, RejectedRows};
 
 /// The first pause before the transaction is begun once more, and the last: 25 s in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -194,8 +194,8 @@ impl CopyRestore<'_> {
         Ok(restored)
     }
 
-    fn refused(&self, refused: RefusedRows, restored: Restored) -> Fault {
-        let RefusedRows { rows, count, has_more } = refused;
+    fn refused(&self, refused: RejectedRows, restored: Restored) -> Fault {
+        let RejectedRows { rows, count, has_more } = refused;
         let mut tables: Vec<String> = rows.iter().map(|row| row.table.to_string()).collect();
         tables.dedup();
         let count = match (has_more, count) {

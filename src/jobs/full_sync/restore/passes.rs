@@ -9,7 +9,7 @@ use crate::engine::model::manifest::{Manifest, RowsDigest};
 use crate::engine::model::page::Page;
 use crate::engine::model::reject::MISSING_PARENT;
 use crate::engine::model::run::Tally;
-use crate::engine::model::session::{Phase, RefusedRow, RestoredTable};
+use crate::engine::model::session::{Phase, RejectedCopyRow, RestoredTable};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 use crate::jobs::full_sync::frames::FrameReader;
@@ -38,9 +38,9 @@ pub struct Passes<'a> {
 
 /// The rows that are refused.
 #[derive(Default)]
-pub struct RefusedRows {
+pub struct RejectedRows {
     /// The first of them.
-    pub rows: Vec<RefusedRow>,
+    pub rows: Vec<RejectedCopyRow>,
     /// Their number, or the least that it can be.
     pub count: u64,
     /// There may be more.
@@ -53,9 +53,9 @@ struct PassOutcome {
     /// Frames that have to be applied again.
     again: Vec<usize>,
     /// Rows that wait for another one.
-    waiting: RefusedRows,
+    waiting: RejectedRows,
     /// Rows that break a rule.
-    refused: RefusedRows,
+    refused: RejectedRows,
 }
 
 /// The counts of each table.
@@ -91,13 +91,13 @@ impl Passes<'_> {
     }
 
     /// Applies frames until no row waits that could go in.
-    pub async fn until_all_are_in(&mut self) -> Result<(Counts, RefusedRows), Fault> {
+    pub async fn until_all_are_in(&mut self) -> Result<(Counts, RejectedRows), Fault> {
         let manifest = self.manifest;
         let tables = self.shapes.iter().map(|shape| (shape.table.clone(), Default::default()));
         let mut counts: Counts = tables.collect();
         let mut frames = self.frames();
         let (mut refused, mut waited, mut lack) =
-            (RefusedRows::default(), u64::MAX, LackingParents::Wait);
+            (RejectedRows::default(), u64::MAX, LackingParents::Wait);
         let mut was_left_out = false;
         loop {
             let is_first = waited == u64::MAX;
@@ -214,13 +214,13 @@ impl PassOutcome {
             self.again.push(frame);
         }
         let has_refused = !refused.is_empty();
-        self.waiting.add(RefusedRows::of(waiting, page.has_more && !has_refused));
-        self.refused.add(RefusedRows::of(refused, page.has_more && has_refused));
+        self.waiting.add(RejectedRows::of(waiting, page.has_more && !has_refused));
+        self.refused.add(RejectedRows::of(refused, page.has_more && has_refused));
     }
 }
 
-impl RefusedRows {
-    fn of(rows: Vec<RefusedRow>, has_more: bool) -> Self {
+impl RejectedRows {
+    fn of(rows: Vec<RejectedCopyRow>, has_more: bool) -> Self {
         Self { count: rows.len() as u64, rows, has_more }
     }
 
@@ -228,7 +228,7 @@ impl RefusedRows {
     /// again, and those that are not listed cannot be told apart.
     fn add_new(&mut self, later: Self) {
         let is_listed = self.rows.len() as u64 == self.count;
-        let new: Vec<RefusedRow> =
+        let new: Vec<RejectedCopyRow> =
             later.rows.into_iter().filter(|row| is_listed && !self.rows.contains(row)).collect();
         let count = if self.count == 0 { later.count } else { new.len() as u64 };
         let has_more = later.has_more || !is_listed && later.count > 0;

@@ -9,7 +9,7 @@ use crate::engine::model::manifest::RowsDigest;
 use crate::engine::model::page::Page;
 use crate::engine::model::run::Tally;
 use crate::engine::model::sequence::SequenceStep;
-use crate::engine::model::session::{Held, RefusedRow, Restored};
+use crate::engine::model::session::{RejectedCopyRow, Restored, SessionLease};
 use crate::engine::model::shape::Shape;
 
 /// When constraints are checked that may wait for the end of the transaction.
@@ -49,7 +49,7 @@ pub trait Restore: Send {
     /// together. No sequence is set back. Nothing is kept if the session is not held any more.
     async fn commit(
         self: Box<Self>,
-        held: &Held,
+        held: &SessionLease,
         sequences: &[SequenceStep],
         restored: &Restored,
         extent: Extent,
@@ -80,7 +80,7 @@ pub struct RestoredPage {
     /// Its counts.
     pub tally: Tally,
     /// Rows that were refused or wait.
-    pub refused: Vec<RefusedRow>,
+    pub refused: Vec<RejectedCopyRow>,
     /// More rows are refused than are looked for, and the page was not written.
     pub has_more: bool,
     /// Rows were written with NULL in a column that points.

@@ -9,7 +9,7 @@ use syncline::engine::model::fault::Fault;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::session::{CopyOptions, Direction, NewSession, Role, SessionState};
 use syncline::jobs::full_sync::ports::Deployment as _;
-use syncline::jobs::full_sync::{Driven, FullSync};
+use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 use tokio_postgres::Client;
 
 use crate::full_sync::deployments::{Deployed, Deployments};
@@ -58,7 +58,7 @@ impl Hosted {
         Deployments::new_session(direction, options)
     }
 
-    async fn drive(&self, session: &NewSession) -> Result<Driven, Fault> {
+    async fn drive(&self, session: &NewSession) -> Result<SliceOutcome, Fault> {
         let job = FullSync { own: &self.here.own, peer: &self.peer, session };
         job.run(&Budget::UNLIMITED).await
     }

@@ -12,7 +12,7 @@ use syncline::edge::http::peer::{PeerDoor, routes};
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::peer::{PeerMay, SignedHome};
 use syncline::engine::model::session::{CopyOptions, Direction, Restored};
-use syncline::jobs::full_sync::{Driven, FullSync};
+use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 
 use crate::full_sync::deployments::Deployments;
 use crate::full_sync::doors::Doors;
@@ -61,7 +61,8 @@ async fn every_second_answer_of_the_peer_may_be_lost() {
             let session =
                 both.session(direction, CopyOptions { verify: true, ..CopyOptions::default() });
             let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
-            let Driven::Done(restored) = job.run(&Budget::UNLIMITED).await.expect("it is copied")
+            let SliceOutcome::Done(restored) =
+                job.run(&Budget::UNLIMITED).await.expect("it is copied")
             else {
                 panic!("there is no end of the budget");
             };

@@ -15,8 +15,8 @@ use syncline::engine::model::meter::Meter;
 use syncline::engine::model::page::{Encoding, Page};
 use syncline::engine::model::run::Tally;
 use syncline::engine::model::session::{
-    CopyOptions, Direction, Held, Method, NewSession, Restored, RestoredTable, Role, Session,
-    SessionId, SessionState,
+    CopyOptions, Direction, Method, NewSession, Restored, RestoredTable, Role, Session, SessionId,
+    SessionLease, SessionState,
 };
 use syncline::engine::model::shape::Shape;
 use syncline::engine::model::table::TableName;
@@ -40,7 +40,7 @@ struct Target {
     database: Database,
     client: Client,
     copies: PostgresCopies,
-    held: Held,
+    held: SessionLease,
     shapes: BTreeMap<String, Shape>,
 }
 
@@ -61,7 +61,7 @@ impl Target {
             options: CopyOptions::default(),
         };
         copies.open(&session).await.unwrap();
-        let held = Held { session: session.id, holder: "worker".to_owned() };
+        let held = SessionLease { session: session.id, holder: "worker".to_owned() };
         assert_eq!(copies.hold(&held, LEASE).await.unwrap(), Claim::Ours);
         let facts = copies.describe(None).await.unwrap().facts;
         // Both sides come from the same migrations.

@@ -7,7 +7,7 @@ use syncline::engine::model::meter::Meter;
 use syncline::engine::model::project::Project;
 use syncline::engine::model::range::Side;
 use syncline::engine::model::sequence::SequenceStep;
-use syncline::engine::model::session::{Held, Restored, RestoredTable, SessionState};
+use syncline::engine::model::session::{Restored, RestoredTable, SessionLease, SessionState};
 use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{Claim, CopyStore, Extent, RestoreSide};
 
@@ -29,7 +29,7 @@ async fn sequences_go_forward_only_and_not_without_the_session() {
     let steps = [step("items_id_seq"), step("items_other_seq")];
     let next = "select concat_ws(' ', last_value, (select last_value from items_other_seq)) \
         from items_id_seq";
-    let stranger = Held { holder: "other".to_owned(), ..target.held.clone() };
+    let stranger = SessionLease { holder: "other".to_owned(), ..target.held.clone() };
     let restore = target.begin(AT_THE_END).await;
     let fault =
         restore.commit(&stranger, &steps, &Restored::default(), Extent::Some).await.unwrap_err();
@@ -52,7 +52,7 @@ async fn nothing_is_saved_of_a_session_that_was_taken_over_or_cancelled() {
     let mut restore = target.begin(AT_THE_END).await;
     target.write(&mut *restore, "items", "1 a").await;
     target.sql("update full_sync_sessions set lease_until = now() - interval '1 s'").await;
-    let other = Held { holder: "other".to_owned(), ..target.held.clone() };
+    let other = SessionLease { holder: "other".to_owned(), ..target.held.clone() };
     assert_eq!(target.copies.hold(&other, LEASE).await.unwrap(), Claim::Ours);
     let outcome = Restored::default();
     let fault = restore.commit(&target.held, &[], &outcome, Extent::All).await.unwrap_err();
