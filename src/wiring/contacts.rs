@@ -26,8 +26,10 @@ pub fn own(set: &ContactSettings, state_schema: &str) -> Option<OwnContacts> {
     Some(OwnContacts {
         store: database.clone(),
         status: database.clone(),
-        desk: database,
-        list: Arc::new(list),
+        desk: database.clone(),
+        list: Arc::new(list.within(database.clone())),
+        quotas: database.clone(),
+        leases: database.clone(),
         mapping,
         limits: set.limits.clone(),
         clock: Arc::new(SystemClock),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::desk::resolve::Resolution;
+use super::ports::quotas::{Leases, Quotas};
 use super::ports::{ContactDesk, ContactStore, MailingList, SyncStatusStore};
 use super::sides::ContactSides;
 use crate::engine::model::contacts::limits::Limits;
@@ -20,6 +21,10 @@ pub struct OwnContacts {
     pub desk: Arc<dyn ContactDesk>,
     /// The mailing list.
     pub list: Arc<dyn MailingList>,
+    /// The quotas that all programs of the deployment keep together.
+    pub quotas: Arc<dyn Quotas>,
+    /// The leases by which one sync at a time is at work at a person.
+    pub leases: Arc<dyn Leases>,
     /// The columns, fields and groups that belong together.
     pub mapping: ContactMapping,
     /// The most changes of a run.
