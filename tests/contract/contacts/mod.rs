@@ -3,6 +3,7 @@
 //! - `quotas`: those of `Quotas` and `Leases`
 
 mod quotas;
+mod records;
 
 use std::time::SystemTime;
 
@@ -120,11 +121,11 @@ pub fn id(number: u8) -> ContactId {
     ContactId::parse(&format!("00000000-0000-0000-0000-00000000000{number}")).unwrap()
 }
 
-fn subscriber(text: &str) -> MailerLiteId {
+pub fn subscriber(text: &str) -> MailerLiteId {
     MailerLiteId::parse(text).unwrap()
 }
 
-fn emails(texts: &[&str]) -> Vec<Email> {
+pub fn emails(texts: &[&str]) -> Vec<Email> {
     texts.iter().map(|text| Email::parse(text).unwrap()).collect()
 }
 

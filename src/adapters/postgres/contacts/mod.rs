@@ -3,12 +3,14 @@
 //! - `store`: the port, each method of which is one transaction
 //! - `desk`: the records that people look at
 //! - `rows`: reads people
+//! - `records`: new rows, open questions, and people who asked to be forgotten
 //! - `status`: the progress that dashboards read
 //! - `save`: writes people, each only if their row still has the values that were decided on
 //! - `quotas`: quotas and leases that all programs of a deployment share
 
 mod desk;
 mod quotas;
+mod records;
 mod rows;
 mod save;
 mod status;

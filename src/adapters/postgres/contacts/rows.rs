@@ -8,6 +8,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
 use crate::adapters::postgres::sql::statement::Statement;
+use crate::engine::model::contacts::conflict::Conflict;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::mapping::{ContactMapping, Membership, StatusColumn};
@@ -56,7 +57,11 @@ impl ContactTables<'_> {
     fn linked(&self, condition: &str) -> String {
         format!(
             "select jsonb_build_object('contact', x.a_id::text, 'subscriber', x.b_id::text, \
-                 'row', c.contact, 'agreed', s.agreed, 'agreed_at', {agreed_at})::text \
+                 'row', c.contact, 'agreed', s.agreed, 'agreed_at', {agreed_at}, \
+                 'open', (select jsonb_agg(jsonb_build_object('kind', o.kind, 'subject', o.subject, \
+                     'base', o.base_value, 'a', o.a_value, 'b', o.b_value) order by o.subject) \
+                     from {schema}.sync_conflicts as o \
+                     where o.person = x.a_id::text and o.status = 'open'))::text \
              from {schema}.integration_crosswalk as x \
              left join {schema}.contact_shadows as s on s.a_id = x.a_id \
              left join lateral (select {contact} as contact from {table} as t \
@@ -143,11 +148,16 @@ impl ContactTables<'_> {
             .map_or_else(|| "null".to_owned(), |name| micros(&column(name)));
         format!(
             "jsonb_build_object('id', t.{key}::text, 'email', {email}::text, 'status', {status}, \
+                 'consent', {consent}, \
                  'values', jsonb_build_array({values}), 'members', jsonb_build_array({members}), \
                  'erased', {erased}, 'updated', {updated})",
             key = sql::ident(self.key),
             email = column(&mapping.email),
             status = mapping.status.as_ref().map_or_else(|| "'active'".to_owned(), status),
+            consent = (mapping.status.as_ref()).map_or_else(
+                || "null".to_owned(),
+                |status| format!("{}::text", column(&status.column))
+            ),
             values = values.join(", "),
             members = members.join(", "),
         )
@@ -181,6 +191,7 @@ struct StoredContact {
     id: ContactId,
     email: Option<String>,
     status: MailStatus,
+    consent: Option<String>,
     values: Vec<Option<String>>,
     members: Vec<bool>,
     erased: bool,
@@ -194,6 +205,7 @@ struct StoredLink {
     row: Option<StoredContact>,
     agreed: Option<AgreedState>,
     agreed_at: Option<i64>,
+    open: Option<Vec<Conflict>>,
 }
 
 /// Reads a contact from a row of these statements.
@@ -203,7 +215,7 @@ pub fn contact(row: &Row) -> Result<Contact, PostgresError> {
 
 /// Reads a link from a row of these statements.
 pub fn link(row: &Row) -> Result<Link, PostgresError> {
-    let StoredLink { contact, subscriber, row, agreed, agreed_at } =
+    let StoredLink { contact, subscriber, row, agreed, agreed_at, open } =
         serde_json::from_str(&row.get::<String>(0))?;
     let shadow = agreed.zip(agreed_at).map(|(agreed, at)| Shadow {
         contact: contact.clone(),
@@ -211,13 +223,19 @@ pub fn link(row: &Row) -> Result<Link, PostgresError> {
         agreed,
         agreed_at: time(at),
     });
-    Ok(Link { contact, subscriber, row: row.map(into_contact), shadow })
+    Ok(Link {
+        contact,
+        subscriber,
+        row: row.map(into_contact),
+        shadow,
+        open: open.unwrap_or_default(),
+    })
 }
 
 fn into_contact(stored: StoredContact) -> Contact {
-    let StoredContact { id, email, status, values, members, erased, updated } = stored;
+    let StoredContact { id, email, status, consent, values, members, erased, updated } = stored;
     let updated_at = updated.map(time);
-    Contact { id, email, status, values, members, is_erased: erased, updated_at }
+    Contact { id, email, status, consent, values, members, is_erased: erased, updated_at }
 }
 
 fn time(micros: i64) -> SystemTime {

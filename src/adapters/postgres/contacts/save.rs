@@ -13,6 +13,7 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::contacts::conflict::Conflict;
+use crate::engine::model::contacts::mapping::GroupRule;
 use crate::engine::model::contacts::shadow::AgreedState;
 use crate::jobs::contacts::ports::PersonCommit;
 
@@ -74,9 +75,9 @@ pub fn saving(
                  (excluded.kind, excluded.base_value, excluded.a_value, excluded.b_value)), \
          gone as (update {schema}.sync_conflicts as o set status = 'gone', \
                  updated_at = clock_timestamp() from saved as p \
-             where o.person = p.a_id::text and o.status = 'open' and not exists \
-                 (select from jsonb_array_elements(p.conflicts) as c \
-                     where c ->> 'subject' = o.subject)), \
+             where o.status = 'open' and (o.person = 'b:' || p.b_id or o.person = p.a_id::text \
+                 and not exists (select from jsonb_array_elements(p.conflicts) as c \
+                     where c ->> 'subject' = o.subject))), \
          logged as (insert into {schema}.sync_log (run_id, a_id, b_id, action, details) \
              select $2, p.a_id, p.b_id, a ->> 'action', a -> 'details' \
              from saved as p, jsonb_array_elements(p.actions) as a) \
@@ -94,8 +95,13 @@ fn changing(tables: &ContactTables<'_>, columns: &BTreeSet<&str>) -> String {
     for column in columns {
         let (name, text) = (sql::ident(column), sql::literal(column));
         sets.push(format!("{name} = case when p.new ? {text} then r.{name} else t.{name} end"));
+        let is_membership = |rule: &GroupRule| rule.member.column() == Some(*column);
+        let value = match tables.mapping.groups.iter().any(is_membership) {
+            true => format!("coalesce(t.{name}, false)"),
+            false => format!("t.{name}"),
+        };
         guards.push(format!(
-            "(not p.new ? {text} or t.{name}::text is not distinct from p.was ->> {text})"
+            "(not p.new ? {text} or {value}::text is not distinct from p.was ->> {text})"
         ));
     }
     format!(

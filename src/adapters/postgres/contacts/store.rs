@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::records::Records;
 use super::rows::{self, ContactTables};
 use super::save;
 use crate::adapters::postgres::connection::pool::{Call, Pool};
@@ -15,10 +16,14 @@ use crate::engine::model::address::Database;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::mapping::ContactMapping;
+use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
-use crate::jobs::contacts::ports::{ContactCounts, ContactStore, IdRange, Link, PersonCommit};
+use crate::jobs::contacts::ports::{
+    ContactCounts, ContactStore, ErasedPerson, HeldPerson, IdRange, Link, NewRow, PersonCommit,
+    TableColumn,
+};
 
 /// The columns that a crosswalk and a log need, whoever made them.
 const NEEDED: [(&str, &[(&str, &str)]); 2] = [
@@ -204,5 +209,46 @@ impl ContactStore for PostgresContacts {
             ids.collect::<Result<_, _>>().map_err(|_| PostgresError::Changed)
         };
         call.end(saved.await)
+    }
+
+    async fn columns(&self) -> Result<Vec<TableColumn>, Fault> {
+        let text = "select attname::text, format_type(atttypid, null) from pg_attribute \
+             where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum";
+        let asked = Statement::rows(text, [sql::table(&self.mapping.table).into()]);
+        self.read(asked, |row| Ok(TableColumn { name: row.get(0), kind: row.get(1) })).await
+    }
+
+    async fn import(&self, run: &str, people: &[NewRow]) -> Result<Vec<MailerLiteId>, Fault> {
+        let key = self.key().await?;
+        let tables = self.tables(key);
+        let call = self.pool.call(Step::Write, Some(&self.mapping.table)).await?;
+        let made = async {
+            let [rows] = call.run_all(Purpose::Write, [tables.importing(run, people)?]).await?;
+            let ids = rows.iter().map(|row| MailerLiteId::parse(&row.get::<String>(0)));
+            ids.collect::<Result<_, _>>().map_err(|_| PostgresError::Changed)
+        };
+        call.end(made.await)
+    }
+
+    async fn hold(&self, people: &[HeldPerson]) -> Result<(), Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        let held = async {
+            let holding = Records(&self.schema).holding(people)?;
+            call.run_all(Purpose::Write, [holding]).await
+        };
+        call.end(held.await).map(|[_]| ())
+    }
+
+    async fn suppressed(&self, emails: &[Email]) -> Result<Vec<Email>, Fault> {
+        let asked = Records(&self.schema).suppressed(emails);
+        let read =
+            |row: &Row| Email::parse(&row.get::<String>(0)).map_err(|_| PostgresError::Changed);
+        self.read(asked, read).await
+    }
+
+    async fn erase(&self, run: &str, person: &ErasedPerson) -> Result<(), Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        let erasing = Records(&self.schema).erasing(run, person);
+        call.end(call.run_all(Purpose::Write, erasing).await).map(|_| ())
     }
 }

@@ -138,6 +138,7 @@ fn reason(kind: ConflictKind) -> &'static str {
             "the row is gone, and the subscriber was changed since"
         }
         ConflictKind::Unknown => "the database does not know the subscriber",
+        ConflictKind::Rejected => "one side rejected the value",
     }
 }
 

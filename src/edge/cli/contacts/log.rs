@@ -65,7 +65,7 @@ fn print_link(own: &OwnContacts, LinkHistory { link, conflicts, log }: &LinkHist
     match &link.shadow {
         Some(shadow) => {
             println!("agreed       {}", timestamp(shadow.agreed_at));
-            let AgreedState { email: _, status: _, fields, groups } = &shadow.agreed;
+            let AgreedState { email: _, status: _, fields, groups, is_gone: _ } = &shadow.agreed;
             for (name, value) in fields {
                 println!("  {name} = {}", shown(value.a.as_deref()));
             }

@@ -22,6 +22,8 @@ named! {
         DeletedAgainstChanged = "deleted_against_changed",
         /// The database does not know the subscriber.
         Unknown = "unknown",
+        /// A side refused the person's values. Each run tries again.
+        Rejected = "rejected",
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Contact {
     pub email: Option<String>,
     /// The consent, as the mapping reads its column.
     pub status: MailStatus,
+    /// The text in the column of the consent, if the mapping names one.
+    pub consent: Option<String>,
     /// The values of the mapped columns, as text.
     pub values: Vec<Option<String>>,
     /// For each mapped group: the person belongs in it.

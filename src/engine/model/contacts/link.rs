@@ -1,5 +1,6 @@
 //! A link of the crosswalk: which row is which subscriber.
 
+use super::conflict::Conflict;
 use super::contact::{Contact, ContactId};
 use super::shadow::Shadow;
 use super::subscriber::MailerLiteId;
@@ -15,4 +16,6 @@ pub struct Link {
     pub row: Option<Contact>,
     /// The last agreement.
     pub shadow: Option<Shadow>,
+    /// The questions that are open.
+    pub open: Vec<Conflict>,
 }

@@ -46,4 +46,7 @@ pub struct AgreedState {
     /// The memberships by the names of the groups.
     #[serde(default)]
     pub groups: BTreeMap<String, bool>,
+    /// The subscriber was not found any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gone: bool,
 }

@@ -224,6 +224,10 @@ fn by_hand(kind: ConflictKind) -> Fault {
             "make a row for the subscriber, or set `import` of [contacts] to create, or to off to \
              leave them alone; the next sync closes the conflict"
         }
+        ConflictKind::Rejected => {
+            "correct the value, or the rule for it in [contacts]; each sync tries again, and closes \
+             the conflict once the value goes in"
+        }
         ConflictKind::BothChanged | ConflictKind::First => {
             "the mapping gives the value one owner now; the next sync closes the conflict"
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::model::contacts::conflict::Conflict;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::link::Link;
@@ -23,6 +24,8 @@ pub enum Pairing {
         subscriber: Subscriber,
         /// The last agreement.
         shadow: Option<Shadow>,
+        /// The questions that are open.
+        open: Vec<Conflict>,
     },
     /// The person asked to be forgotten, and is still at MailerLite.
     Erased {
@@ -88,7 +91,7 @@ pub fn pair(page: Vec<Subscriber>, known: PageKnowledge<'_>) -> Vec<Pairing> {
 fn linked(link: Link, subscriber: Subscriber) -> Pairing {
     match link.row {
         Some(row) if row.is_erased => Pairing::Erased { row, subscriber },
-        Some(row) => Pairing::Both { row, subscriber, shadow: link.shadow },
+        Some(row) => Pairing::Both { row, subscriber, shadow: link.shadow, open: link.open },
         None => Pairing::RowGone { link: Link { row: None, ..link }, subscriber },
     }
 }
@@ -107,7 +110,7 @@ fn by_address(
             let row = rows.remove(0);
             match row.is_erased {
                 true => Pairing::Erased { row, subscriber },
-                false => Pairing::Both { row, subscriber, shadow: None },
+                false => Pairing::Both { row, subscriber, shadow: None, open: vec![] },
             }
         }
         _ => Pairing::TwoRows { rows: rows.into_iter().map(|row| row.id).collect(), subscriber },
@@ -133,6 +136,7 @@ mod tests {
             subscriber: shadow.subscriber.clone(),
             row,
             shadow: Some(shadow),
+            open: vec![],
         }
     }
 
@@ -142,7 +146,7 @@ mod tests {
         let row = contact("ann@example.com", ["Ann", "Oslo"]);
         let other = contact("new@example.com", ["Bob", "Rome"]);
         let pairings = paired(vec![moved.clone()], vec![link(Some(row.clone()))], vec![other]);
-        let Pairing::Both { row: found, subscriber, shadow } = &pairings[0] else {
+        let Pairing::Both { row: found, subscriber, shadow, .. } = &pairings[0] else {
             panic!("{pairings:?}")
         };
         assert_eq!((found, subscriber, shadow.is_some()), (&row, &moved, true));

@@ -41,6 +41,7 @@ pub fn contact(email: &str, values: [&str; 2]) -> Contact {
         id: ContactId::parse("6f9619ff-8b86-d011-b42d-00cf4fc964ff").unwrap(),
         email: Some(email.into()),
         status: MailStatus::Active,
+        consent: None,
         values: values.map(|value| Some(value.to_owned())).to_vec(),
         members: vec![false],
         is_erased: false,
@@ -72,6 +73,7 @@ pub fn shadow(email: &str, values: [&str; 2], status: MailStatus) -> Shadow {
             status: Some(Agreed { a: status, b: status }),
             fields: fields.into(),
             groups: BTreeMap::from([("Partners".to_owned(), false)]),
+            is_gone: false,
         },
         agreed_at: time(10),
     }

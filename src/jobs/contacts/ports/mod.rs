@@ -43,6 +43,77 @@ pub trait ContactStore: Send + Sync {
     /// who were saved. Nothing of a person is saved whose row has other values than those that the
     /// change was decided on.
     async fn save(&self, run: &str, people: &[PersonCommit]) -> Result<Vec<ContactId>, Fault>;
+
+    /// Reads the columns of the mapped table; none if there is no such table.
+    async fn columns(&self) -> Result<Vec<TableColumn>, Fault>;
+
+    /// Makes rows with their links and shadows, and returns the subscribers. Rows of one call
+    /// are made together.
+    async fn import(&self, run: &str, people: &[NewRow]) -> Result<Vec<MailerLiteId>, Fault>;
+
+    /// Keeps the questions about people who have no link. An open one about the same subject is
+    /// brought up to date.
+    async fn hold(&self, people: &[HeldPerson]) -> Result<(), Fault>;
+
+    /// Returns those addresses whose person asked to be forgotten.
+    async fn suppressed(&self, emails: &[Email]) -> Result<Vec<Email>, Fault>;
+
+    /// Forgets a person here: link, shadow, questions, and the values in the log. The addresses
+    /// are kept as keyed hashes alone, so that nobody brings the person back.
+    async fn erase(&self, run: &str, person: &ErasedPerson) -> Result<(), Fault>;
+}
+
+/// A column of the mapped table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableColumn {
+    /// The name.
+    pub name: String,
+    /// The type, as Postgres writes it.
+    pub kind: String,
+}
+
+/// A row that is made for a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRow {
+    /// The subscriber.
+    pub subscriber: MailerLiteId,
+    /// The values by their columns. Other columns have their defaults.
+    pub values: Vec<(String, String)>,
+    /// The state that both sides agree on.
+    pub agreed: AgreedState,
+}
+
+/// A question about somebody who has no link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPerson {
+    /// The row, if there is one.
+    pub contact: Option<ContactId>,
+    /// The subscriber, if there is one.
+    pub subscriber: Option<MailerLiteId>,
+    /// The question.
+    pub conflict: Conflict,
+}
+
+impl HeldPerson {
+    /// The name of the person in `sync_conflicts`.
+    pub fn person(&self) -> String {
+        match (&self.contact, &self.subscriber) {
+            (Some(contact), _) => contact.to_string(),
+            (None, Some(subscriber)) => format!("b:{subscriber}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// A person who asked to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasedPerson {
+    /// The row.
+    pub contact: ContactId,
+    /// The subscriber, if there was one.
+    pub subscriber: Option<MailerLiteId>,
+    /// The addresses that the person had.
+    pub emails: Vec<Email>,
 }
 
 /// The progress of contacts, in the one row of `sync_state` that dashboards read. The row has a
