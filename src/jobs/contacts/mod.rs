@@ -4,6 +4,7 @@
 //! - `ports`: the outsides
 //! - `own_contacts`: the contacts of this deployment, as the doors ask for them
 //! - `sides`: both sides with the rules between them
+//! - `paced`: calls of the list within a budget
 //! - `check`: the mapping against both sides
 //! - `enterprise`: the sync of all people
 //! - `backfill`: shadows for all links
@@ -17,6 +18,7 @@ pub mod check;
 pub mod desk;
 pub mod enterprise;
 pub mod own_contacts;
+mod paced;
 mod plan;
 pub mod ports;
 pub mod sides;

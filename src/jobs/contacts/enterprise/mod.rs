@@ -1,22 +1,23 @@
 //! The sync of all people: both sides are walked, all changes are known before the first one is
 //! made, and a run that would change too much changes nothing.
 //!
-//! - `request`, `report`: the question and the answer
+//! - `request`, `report`, `cursor`: the question, the answer, and the place where a call ended
+//! - `run`: counts first, then makes the changes
+//! - `survey`: reads both sides, and finds each person's `change`
+//! - `order`: which changes come first
+//! - `apply`: makes changes, by the `verdicts` of MailerLite; `create`: people whom one side lacks
 
+mod apply;
+mod change;
+mod create;
+mod cursor;
+mod order;
 mod report;
 mod request;
+mod run;
+mod survey;
+mod verdicts;
 
 pub use report::{ChangeExample, EnterpriseReport, HeldRun, ValueChange};
 pub use request::{EnterpriseRequest, SyncDirection};
-
-use super::sides::ContactSides;
-use crate::engine::model::fault::Fault;
-
-/// Brings both sides in step, as far as the budget allows.
-pub async fn sync(
-    sides: &ContactSides<'_>,
-    request: &EnterpriseRequest,
-) -> Result<EnterpriseReport, Fault> {
-    let _ = (sides, request);
-    Ok(EnterpriseReport::default())
-}
+pub use run::sync;

@@ -1,0 +1,182 @@
+//! Makes changes: MailerLite first, in batches; then, for those whose verdict is known, one
+//! transaction for row, link, shadow, questions and log.
+//!
+//! A crash in between repeats a write that changes nothing: the next run reads both sides anew.
+
+use super::change::{PersonChange, Rules};
+use super::verdicts::{self, Written};
+use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
+use crate::engine::model::contacts::contact::ContactId;
+use crate::engine::model::fault::Fault;
+use crate::engine::model::fault_code::FaultCode;
+use crate::jobs::contacts::paced::{PacedList, Stop};
+use crate::jobs::contacts::ports::{
+    ErasedPerson, HeldPerson, MOST_WRITES, PersonCommit, SubscriberWrite, Verdict,
+};
+use crate::jobs::contacts::sides::ContactSides;
+
+/// The people who are saved together where nothing goes to MailerLite.
+pub const MOST_SAVED: usize = 200;
+
+/// Makes changes of one run.
+pub struct Apply<'a> {
+    /// Both sides.
+    pub sides: &'a ContactSides<'a>,
+    /// The list, within the budget.
+    pub list: &'a PacedList<'a>,
+    /// The mapping.
+    pub rules: Rules<'a>,
+    /// The id of the run.
+    pub run: &'a str,
+    /// The most people who may still be changed; none: all.
+    pub most: Option<u64>,
+    /// The most people who may be refused.
+    pub most_rejected: u64,
+    /// The people who were changed.
+    pub applied: u64,
+    /// The people who were refused.
+    pub rejected: u64,
+    /// The people who were left to a later run.
+    pub left: u64,
+}
+
+impl Apply<'_> {
+    /// Forgets people on both sides.
+    pub async fn erase(&mut self, people: Vec<ErasedPerson>) -> Result<(), Stop> {
+        for people in people.chunks(MOST_WRITES) {
+            self.list.go_on()?;
+            let known: Vec<&ErasedPerson> =
+                people.iter().filter(|person| person.subscriber.is_some()).collect();
+            let forget = |person: &&ErasedPerson| {
+                let id = person.subscriber.clone()?;
+                Some(SubscriberWrite::Forget { id })
+            };
+            let writes: Vec<SubscriberWrite> = known.iter().filter_map(forget).collect();
+            let verdicts = self.list.write(&writes).await?;
+            let done = known.iter().zip(&verdicts);
+            let done = done.filter(|(_, verdict)| **verdict == Verdict::Done);
+            let done = done.map(|(person, _)| *person);
+            let unknown = people.iter().filter(|person| person.subscriber.is_none());
+            for person in done.chain(unknown) {
+                self.sides.store.erase(self.run, person).await?;
+                self.applied += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings people on both sides in step, in parcels whose changes fit one call.
+    pub async fn people(&mut self, people: Vec<PersonChange>) -> Result<(), Stop> {
+        let mut parcel: Vec<PersonChange> = Vec::new();
+        let mut writes: Vec<SubscriberWrite> = Vec::new();
+        for person in people {
+            let own = person.writes();
+            let is_full = writes.len() + own.len() > MOST_WRITES || parcel.len() == MOST_SAVED;
+            if is_full && !parcel.is_empty() {
+                self.parcel(std::mem::take(&mut parcel), std::mem::take(&mut writes)).await?;
+            }
+            if self.most.is_some_and(|most| self.applied + parcel.len() as u64 >= most) {
+                self.parcel(parcel, writes).await?;
+                return Err(Stop::Here);
+            }
+            writes.extend(own);
+            parcel.push(person);
+        }
+        self.parcel(parcel, writes).await
+    }
+
+    async fn parcel(
+        &mut self,
+        people: Vec<PersonChange>,
+        writes: Vec<SubscriberWrite>,
+    ) -> Result<(), Stop> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        self.list.go_on()?;
+        let verdicts = self.list.write(&writes).await?;
+        let written = verdicts::written(self.list, people, verdicts).await?;
+        let mut commits = Vec::new();
+        let mut refused = Vec::new();
+        for Written { person, answer, refusal, is_left } in written {
+            match refusal {
+                Some(reason) => refused.push(refused_person(&person, reason)),
+                None if is_left => self.left += 1,
+                None => commits.push(person.commit(&self.rules, answer.as_ref())),
+            }
+        }
+        let quiet = commits.iter().filter(|commit| commit.actions.is_empty()).count();
+        let saved = self.save(&commits).await?;
+        self.applied += (saved.len() as u64).saturating_sub(quiet as u64);
+        self.reject(refused).await
+    }
+
+    /// Saves people together. If the database refuses one of them, it is found by saving each
+    /// alone, and the others are saved.
+    async fn save(&mut self, commits: &[PersonCommit]) -> Result<Vec<ContactId>, Stop> {
+        if commits.is_empty() {
+            return Ok(vec![]);
+        }
+        let fault = match self.sides.store.save(self.run, commits).await {
+            Ok(saved) => {
+                self.left += (commits.len() - saved.len()) as u64;
+                return Ok(saved);
+            }
+            Err(fault) => fault,
+        };
+        if !is_of_values(&fault) {
+            return Err(fault.into());
+        }
+        let (mut saved, mut refused) = (vec![], vec![]);
+        for commit in commits {
+            match self.sides.store.save(self.run, std::slice::from_ref(commit)).await {
+                Ok(ids) => saved.extend(ids),
+                Err(fault) if is_of_values(&fault) => refused.push(HeldPerson {
+                    contact: Some(commit.contact.clone()),
+                    subscriber: Some(commit.subscriber.clone()),
+                    conflict: rejection(fault.chain()),
+                }),
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        self.reject(refused).await?;
+        Ok(saved)
+    }
+
+    /// Sets people aside whom a side refused. The run ends if they are too many.
+    pub async fn reject(&mut self, people: Vec<HeldPerson>) -> Result<(), Stop> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        self.sides.store.hold(&people).await?;
+        self.rejected += people.len() as u64;
+        match self.rejected > self.most_rejected {
+            true => Err(Stop::Here),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Says whether the database refused values, which are one person's and not everybody's fault.
+pub fn is_of_values(fault: &Fault) -> bool {
+    matches!(fault.code, FaultCode::BadValue | FaultCode::RowRefused | FaultCode::RowsRefused)
+}
+
+/// The question about a person whose values a side refused.
+pub fn rejection(reason: String) -> Conflict {
+    Conflict {
+        kind: ConflictKind::Rejected,
+        subject: "person".to_owned(),
+        base: None,
+        a: None,
+        b: Some(reason),
+    }
+}
+
+fn refused_person(person: &PersonChange, reason: String) -> HeldPerson {
+    HeldPerson {
+        contact: Some(person.row.id.clone()),
+        subscriber: Some(person.subscriber.id.clone()),
+        conflict: rejection(reason),
+    }
+}

@@ -1,0 +1,173 @@
+//! People whom one side does not know: created at MailerLite, or imported into the database.
+
+use std::collections::BTreeMap;
+
+use super::apply::{Apply, is_of_values, rejection};
+use super::change::PersonChange;
+use crate::engine::model::contacts::contact::Contact;
+use crate::engine::model::contacts::email::Email;
+use crate::engine::model::contacts::mapping::Direction;
+use crate::engine::model::contacts::shadow::{Agreed, AgreedState, Shadow};
+use crate::engine::model::contacts::subscriber::{MailStatus, Subscriber};
+use crate::jobs::contacts::paced::Stop;
+use crate::jobs::contacts::plan::agreement::consent;
+use crate::jobs::contacts::plan::field::{FieldMove, merge};
+use crate::jobs::contacts::ports::{HeldPerson, NewRow, SubscriberName, SubscriberWrite, Verdict};
+
+/// The rows that are made together.
+const MOST_IMPORTED: usize = 200;
+
+type Values = Vec<(String, Option<String>)>;
+
+/// Creates people at MailerLite. Returns what is left to do for them, now that they are on both
+/// sides: their link, and groups to join. Somebody who unsubscribed there is linked, and stays so.
+pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Vec<PersonChange>, Stop> {
+    apply.list.go_on()?;
+    let values: Vec<Values> = rows.iter().map(|row| values(apply, row)).collect();
+    let writes: Vec<SubscriberWrite> = (rows.iter().zip(&values))
+        .map(|(row, fields)| SubscriberWrite::Create {
+            email: row.email.clone().unwrap_or_default().trim().to_owned(),
+            fields: fields.clone(),
+        })
+        .collect();
+    let verdicts = apply.list.write(&writes).await?;
+    let (mut made, mut unclear, mut refused) = (vec![], vec![], vec![]);
+    for ((row, fields), verdict) in rows.iter().zip(values).zip(verdicts) {
+        match verdict {
+            Verdict::Saved(subscriber) => {
+                let shadow = after_creation(row, &fields, &subscriber);
+                made.push((row.clone(), subscriber, Some(shadow)));
+            }
+            Verdict::Rejected(reason) => refused.push(HeldPerson {
+                contact: Some(row.id.clone()),
+                subscriber: None,
+                conflict: rejection(reason),
+            }),
+            Verdict::Unsubscribed(_) | Verdict::Unknown => unclear.push(row.clone()),
+            Verdict::Later | Verdict::Missing | Verdict::Done => apply.left += 1,
+        }
+    }
+    let email = |row: &Contact| row.email.as_deref().and_then(|text| Email::parse(text).ok());
+    let names = unclear.iter().filter_map(email).map(SubscriberName::Email).collect::<Vec<_>>();
+    for (row, found) in unclear.into_iter().zip(apply.list.find(&names).await?) {
+        match found {
+            Some(subscriber) => made.push((row, subscriber, None)),
+            None => apply.left += 1,
+        }
+    }
+    apply.reject(refused).await?;
+    let rules = apply.rules;
+    let change = |(row, subscriber, shadow)| {
+        let mut person = PersonChange::new(&rules, row, subscriber, shadow, &[]);
+        person.is_created = true;
+        person
+    };
+    Ok(made.into_iter().map(change).collect())
+}
+
+/// The values that a new subscriber gets.
+fn values(apply: &Apply<'_>, row: &Contact) -> Values {
+    let rules = apply.rules.mapping.fields.iter().zip(&row.values);
+    let value = rules.filter_map(|(rule, value)| {
+        match (rule.direction, merge(rule, None, value, &None, None)) {
+            (Direction::FromMailerLite, _) => None,
+            (_, FieldMove::ToB(value)) => Some((rule.field.clone(), value)),
+            _ => None,
+        }
+    });
+    value.collect()
+}
+
+/// The state right after a creation: what was sent, and what came back for it.
+fn after_creation(row: &Contact, sent: &Values, subscriber: &Subscriber) -> Shadow {
+    let mut agreed = AgreedState::default();
+    for (key, value) in sent {
+        let b = subscriber.field(key).map(str::to_owned);
+        agreed.fields.insert(key.clone(), Agreed { a: value.clone(), b });
+    }
+    Shadow {
+        contact: row.id.clone(),
+        subscriber: subscriber.id.clone(),
+        agreed,
+        agreed_at: subscriber.updated_at,
+    }
+}
+
+/// Makes rows for subscribers whom the database does not know.
+pub async fn import(apply: &mut Apply<'_>, people: Vec<Subscriber>) -> Result<(), Stop> {
+    // Rows that are made together have values for the same columns: others keep their defaults.
+    let mut by_columns: BTreeMap<Vec<String>, Vec<NewRow>> = BTreeMap::new();
+    for subscriber in &people {
+        let row = new_row(apply, subscriber);
+        let columns = row.values.iter().map(|(column, _)| column.clone()).collect();
+        by_columns.entry(columns).or_default().push(row);
+    }
+    for rows in by_columns.values().flat_map(|rows| rows.chunks(MOST_IMPORTED)) {
+        apply.list.go_on()?;
+        if apply.most.is_some_and(|most| apply.applied >= most) {
+            return Err(Stop::Here);
+        }
+        match apply.sides.store.import(apply.run, rows).await {
+            Ok(made) => apply.applied += made.len() as u64,
+            Err(fault) if is_of_values(&fault) => import_singly(apply, rows).await?,
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn import_singly(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<(), Stop> {
+    let mut refused = Vec::new();
+    for row in rows {
+        match apply.sides.store.import(apply.run, std::slice::from_ref(row)).await {
+            Ok(made) => apply.applied += made.len() as u64,
+            Err(fault) if is_of_values(&fault) => refused.push(HeldPerson {
+                contact: None,
+                subscriber: Some(row.subscriber.clone()),
+                conflict: rejection(fault.chain()),
+            }),
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    apply.reject(refused).await
+}
+
+fn new_row(apply: &Apply<'_>, subscriber: &Subscriber) -> NewRow {
+    let mapping = apply.rules.mapping;
+    let email = subscriber.email.clone();
+    let mut values = vec![(mapping.email.clone(), email.clone())];
+    let mut agreed = AgreedState {
+        email: Some(Agreed { a: email.clone(), b: email }),
+        ..AgreedState::default()
+    };
+    for rule in &mapping.fields {
+        let b = subscriber.field(&rule.field).map(str::to_owned);
+        if rule.direction == Direction::ToMailerLite {
+            continue;
+        }
+        if let FieldMove::ToA(Some(a)) = merge(rule, None, &None, &b, None) {
+            values.push((rule.column.clone(), a.clone()));
+            agreed.fields.insert(rule.field.clone(), Agreed { a: Some(a), b });
+        }
+    }
+    let column = mapping.status.as_ref();
+    let status = column.and_then(|column| Some((column, consent(column, subscriber.status)?)));
+    let mut a = MailStatus::Active;
+    if let Some((column, (text, status))) = status {
+        values.push((column.column.clone(), text.to_owned()));
+        a = status;
+    }
+    agreed.status = Some(Agreed { a, b: subscriber.status });
+    for (rule, group) in mapping.groups.iter().zip(apply.rules.groups) {
+        let (Some(column), Some(group), Some(groups)) =
+            (rule.member.column(), group, &subscriber.groups)
+        else {
+            continue;
+        };
+        if groups.contains(group) {
+            values.push((column.to_owned(), "true".to_owned()));
+            agreed.groups.insert(rule.group.clone(), true);
+        }
+    }
+    NewRow { subscriber: subscriber.id.clone(), values, agreed }
+}

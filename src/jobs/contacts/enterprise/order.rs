@@ -1,0 +1,40 @@
+//! The order in which changes are made: those that take mail from somebody come first.
+
+use super::apply::{Apply, MOST_SAVED};
+use super::change::Change;
+use super::create;
+use crate::jobs::contacts::paced::Stop;
+use crate::jobs::contacts::ports::MOST_WRITES;
+
+/// Makes changes.
+pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Stop> {
+    let (mut opt_outs, mut people, mut records) = (vec![], vec![], vec![]);
+    let (mut creates, mut imports, mut erased, mut held) = (vec![], vec![], vec![], vec![]);
+    for change in changes {
+        match change {
+            Change::Person(person) if person.plan.unsubscribe => opt_outs.push(*person),
+            Change::Person(person) => people.push(*person),
+            Change::Record(commit) => records.push(commit),
+            Change::Create(row) => creates.push(row),
+            Change::Import(subscriber) => imports.push(subscriber),
+            Change::Erase(person) => erased.push(person),
+            Change::Hold(person) => held.push(person),
+        }
+    }
+    opt_outs.extend(people);
+    apply.erase(erased).await?;
+    apply.people(opt_outs).await?;
+    for records in records.chunks(MOST_SAVED) {
+        apply.list.go_on()?;
+        apply.sides.store.save(apply.run, records).await?;
+    }
+    for held in held.chunks(MOST_SAVED) {
+        apply.list.go_on()?;
+        apply.sides.store.hold(held).await?;
+    }
+    for creates in creates.chunks(MOST_WRITES) {
+        let made = create::create(apply, creates).await?;
+        apply.people(made).await?;
+    }
+    create::import(apply, imports).await
+}

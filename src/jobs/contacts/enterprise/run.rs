@@ -1,0 +1,251 @@
+//! One call of an enterprise sync.
+//!
+//! 1. Both sides are walked, and the changes are counted. They are kept in memory, unless they are
+//!    too many or an earlier call began the count.
+//! 2. If a cap or a side that shows too few people stops the run, nothing is written.
+//! 3. The changes are made: those in memory, or in a second walk, page by page.
+
+use std::collections::HashSet;
+
+use super::apply::Apply;
+use super::change::{Change, Rules};
+use super::cursor::RunCursor;
+use super::order;
+use super::report::{EnterpriseReport, HeldRun};
+use super::request::EnterpriseRequest;
+use super::survey::{Survey, SurveyedPage};
+use crate::engine::model::contacts::contact::ContactId;
+use crate::engine::model::contacts::limits::ChangeKind;
+use crate::engine::model::contacts::subscriber::MailerLiteId;
+use crate::engine::model::fault::Fault;
+use crate::jobs::contacts::check;
+use crate::jobs::contacts::paced::{PacedList, Stop};
+use crate::jobs::contacts::plan::limits::{exceeded, is_suspicious};
+use crate::jobs::contacts::ports::ContactCounts;
+use crate::jobs::contacts::sides::ContactSides;
+
+/// The changes that are kept in memory, of about a kilobyte each. With more, the list is walked
+/// twice.
+const MOST_KEPT: usize = 25_000;
+
+/// The examples of a report.
+const EXAMPLES: usize = 20;
+
+/// Brings both sides in step, as far as the budget allows.
+pub async fn sync(
+    sides: &ContactSides<'_>,
+    request: &EnterpriseRequest,
+) -> Result<EnterpriseReport, Fault> {
+    let list = PacedList::new(sides.list, sides.clock, request.budget);
+    let at = request.cursor.as_deref().map(RunCursor::parse).transpose()?;
+    sides.store.prepare().await?;
+    let counts = sides.store.counts().await?;
+    let is_whole = at.is_none();
+    let at = at.unwrap_or_default();
+    let groups = match check::find_groups(sides, &list).await {
+        Ok(groups) => groups.ids,
+        Err(Stop::Here) => return Ok(unfinished(&list, &at)),
+        Err(Stop::Fault(fault)) => return Err(fault),
+    };
+    let mut run = Run {
+        sides,
+        request,
+        list: &list,
+        groups: &groups,
+        counts,
+        is_whole,
+        paired: HashSet::new(),
+        report: EnterpriseReport { changes: at.changes.clone(), ..EnterpriseReport::default() },
+        at,
+    };
+    let ended = run.go().await;
+    run.finish(ended)
+}
+
+fn unfinished(list: &PacedList<'_>, at: &RunCursor) -> EnterpriseReport {
+    EnterpriseReport {
+        next_cursor: Some(at.text()),
+        calls: list.calls(),
+        message: "The time is over; the next call goes on.".to_owned(),
+        ..EnterpriseReport::default()
+    }
+}
+
+struct Run<'a> {
+    sides: &'a ContactSides<'a>,
+    request: &'a EnterpriseRequest,
+    list: &'a PacedList<'a>,
+    groups: &'a [Option<MailerLiteId>],
+    counts: ContactCounts,
+    /// This call saw all pages before the one at hand.
+    is_whole: bool,
+    /// The rows without a link that subscribers were found for.
+    paired: HashSet<ContactId>,
+    at: RunCursor,
+    report: EnterpriseReport,
+}
+
+impl<'a> Run<'a> {
+    async fn go(&mut self) -> Result<(), Stop> {
+        if is_suspicious(self.counts.rows, self.counts.links) {
+            self.hold_for_few("the database", self.counts.rows);
+            return Ok(());
+        }
+        if self.at.writes {
+            return self.walk_and_write().await;
+        }
+        let kept = self.count().await?;
+        self.hold_if_too_much();
+        if self.report.held.is_some() || self.request.dry_run {
+            return Ok(());
+        }
+        self.at = RunCursor::of_writes(self.report.changes.clone(), self.at.seen);
+        match kept {
+            Some(changes) => self.apply(changes).await,
+            None => self.walk_and_write().await,
+        }
+    }
+
+    fn rules(&self) -> Rules<'a> {
+        Rules {
+            mapping: self.sides.mapping,
+            groups: self.groups,
+            direction: self.request.direction,
+        }
+    }
+
+    async fn page(&mut self) -> Result<SurveyedPage, Stop> {
+        let survey = Survey { sides: self.sides, list: self.list, rules: self.rules() };
+        let paired = self.is_whole.then_some(&self.paired);
+        let mut page = survey.page(&self.at.place, paired).await?;
+        self.paired.extend(std::mem::take(&mut page.paired));
+        Ok(page)
+    }
+
+    fn tell(&mut self, page: &SurveyedPage) {
+        self.report.records_processed += page.people;
+        self.report.suppressed += page.suppressed;
+        self.report.gone += page.gone;
+        self.report.conflicts_detected += page.changes.iter().map(Change::conflicts).sum::<u64>();
+        let rules = self.rules();
+        for change in &page.changes {
+            let is_example = self.report.examples.len() < EXAMPLES && !change.kinds().is_empty();
+            if is_example {
+                self.report.examples.push(change.example(&rules));
+            }
+        }
+    }
+
+    /// Counts all changes. Returns them, if all are in memory.
+    async fn count(&mut self) -> Result<Option<Vec<Change>>, Stop> {
+        let mut kept = self.is_whole.then(Vec::new);
+        loop {
+            let page = self.page().await?;
+            self.tell(&page);
+            for kind in page.changes.iter().flat_map(Change::kinds) {
+                *self.report.changes.entry(kind).or_default() += 1;
+            }
+            self.at.seen += page.subscribers;
+            self.at.changes = self.report.changes.clone();
+            let is_small = |changes: &Vec<Change>| changes.len() + page.changes.len() <= MOST_KEPT;
+            kept = kept.filter(is_small).filter(|_| !self.request.dry_run);
+            if let Some(kept) = &mut kept {
+                kept.extend(page.changes);
+            }
+            match page.next {
+                Some(next) => self.at.place = next,
+                None => return Ok(kept),
+            }
+        }
+    }
+
+    async fn walk_and_write(&mut self) -> Result<(), Stop> {
+        // Rows whose subscribers were found by address have links by the end of the list.
+        self.is_whole = false;
+        loop {
+            let mut page = self.page().await?;
+            if self.report.changes.is_empty() || self.request.cursor.is_some() {
+                self.tell(&page);
+            }
+            self.apply(std::mem::take(&mut page.changes)).await?;
+            match page.next {
+                Some(next) => self.at.place = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Stop> {
+        let applied = self.report.updates_applied;
+        let limits = self.sides.limits;
+        let allowed = self.request.allowed.get(&ChangeKind::Rejected);
+        let rejected = allowed.or_else(|| limits.by_kind.get(&ChangeKind::Rejected));
+        let mut apply = Apply {
+            sides: self.sides,
+            list: self.list,
+            rules: self.rules(),
+            run: &self.request.run,
+            most: self.request.max_records.map(|most| most.saturating_sub(applied)),
+            most_rejected: rejected.map_or(u64::MAX, |limit| limit.of(self.people())),
+            applied: 0,
+            rejected: self.report.errors,
+            left: 0,
+        };
+        let ended = order::make(&mut apply, changes).await;
+        self.report.updates_applied += apply.applied;
+        self.report.errors = apply.rejected;
+        if apply.rejected > apply.most_rejected {
+            let reason =
+                format!("{} people were refused; the rest was not written", apply.rejected);
+            self.report.held =
+                Some(HeldRun { reasons: vec![reason], kinds: vec![ChangeKind::Rejected] });
+        }
+        ended
+    }
+
+    fn people(&self) -> u64 {
+        self.counts.rows.max(self.at.seen)
+    }
+
+    fn hold_if_too_much(&mut self) {
+        if is_suspicious(self.at.seen, self.counts.links) {
+            return self.hold_for_few("MailerLite", self.at.seen);
+        }
+        let allowed = &self.request.allowed;
+        let exceeded = exceeded(self.sides.limits, allowed, &self.report.changes, self.people());
+        if !exceeded.is_empty() {
+            self.report.held = Some(HeldRun {
+                reasons: exceeded.iter().map(ToString::to_string).collect(),
+                kinds: exceeded.iter().map(|limit| limit.kind).collect(),
+            });
+        }
+    }
+
+    fn hold_for_few(&mut self, side: &str, seen: u64) {
+        let links = self.counts.links;
+        let reason = format!("count deviates: {side} shows {seen} people, and {links} are linked");
+        self.report.held = Some(HeldRun { reasons: vec![reason], kinds: vec![] });
+    }
+
+    fn finish(mut self, ended: Result<(), Stop>) -> Result<EnterpriseReport, Fault> {
+        let is_held = self.report.held.is_some();
+        self.report.calls = self.list.calls();
+        self.report.done = true;
+        match ended {
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Here) if !is_held => {
+                self.report.done = false;
+                self.report.next_cursor = Some(self.at.text());
+            }
+            Ok(()) | Err(Stop::Here) => {}
+        }
+        let report = &mut self.report;
+        report.message = match &report.held {
+            Some(held) => format!("Held: {}.", held.reasons.join("; ")),
+            None if !report.done => "There is more to do; the next call goes on.".to_owned(),
+            None if self.request.dry_run => "Nothing was written.".to_owned(),
+            None => "Both sides are in step.".to_owned(),
+        };
+        Ok(self.report)
+    }
+}
