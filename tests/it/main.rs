@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod contact_doors;
+mod contacts;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod cutover;

@@ -1,0 +1,132 @@
+//! The bounds of a run: it must not change too much, and ends in time.
+
+use std::time::Duration;
+
+use syncline::demo::mailerlite::{Act, Fault};
+use syncline::engine::model::contacts::limits::{ChangeKind, Limit};
+use syncline::jobs::contacts::enterprise::{self, EnterpriseRequest, SyncDirection};
+
+use super::People;
+
+/// So many people on both sides, in step.
+async fn crowd(count: usize) -> People {
+    let people = People::open().await;
+    for number in 0..count {
+        people.add(&format!("p{number}@x.io"), "A", "X").await;
+    }
+    people.sync().await;
+    people
+}
+
+#[tokio::test]
+async fn a_side_that_shows_too_few_people_stops_the_run_before_any_write() {
+    let people = crowd(4).await;
+    people.sql("update clients set first_name = 'B'; update clients set deleted_at = now()").await;
+    let report = people.ask(&people.request()).await;
+    assert!(report.message.contains("count deviates: the database shows 0"), "{report:?}");
+    people.sql("update clients set deleted_at = null").await;
+    let batches = people.mailerlite.batches();
+    for number in 0..3 {
+        people.act(&format!("p{number}@x.io"), Act::Delete);
+    }
+    let report = people.ask(&people.request()).await;
+    assert!(report.message.contains("count deviates: MailerLite shows 1"), "{report:?}");
+    assert!(
+        people.mailerlite.batches() <= batches + 1,
+        "only those who are missing were asked for"
+    );
+    assert_eq!(people.values("p3@x.io"), "A X");
+}
+
+#[tokio::test]
+async fn a_run_beyond_a_cap_is_held_with_examples_until_somebody_allows_it() {
+    let mut people = crowd(10).await;
+    people.limits.by_kind.insert(ChangeKind::Update, Limit::Percent(20));
+    people.sql("update clients set first_name = 'B'").await;
+    let report = people.ask(&people.request()).await;
+    let held = report.held.expect("the run is held");
+    assert_eq!(held.reasons, ["update of 10 people, where 20 % are allowed"]);
+    assert_eq!((report.examples.len(), report.updates_applied), (10, 0));
+    assert_eq!(people.values("p0@x.io"), "A X");
+    let allowed = [(ChangeKind::Update, Limit::Percent(100))].into();
+    let report = people.ask(&EnterpriseRequest { allowed, ..people.request() }).await;
+    assert_eq!((report.updates_applied, people.values("p0@x.io")), (10, "B X".to_owned()));
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_and_writes_nothing() {
+    let people = crowd(3).await;
+    let shadows = "select string_agg(xmin::text, ',' order by a_id) from contact_shadows";
+    let before = people.text(shadows).await;
+    people.sql("update clients set first_name = 'B' where email < 'p2'").await;
+    let report = people.ask(&EnterpriseRequest { dry_run: true, ..people.request() }).await;
+    assert_eq!(report.changes, [(ChangeKind::Update, 2)].into());
+    assert_eq!(report.examples[0].values[0].after.as_deref(), Some("B"));
+    assert_eq!((people.values("p0@x.io"), people.text(shadows).await), ("A X".into(), before));
+}
+
+#[tokio::test]
+async fn a_sync_of_one_direction_leaves_the_other_side_for_later() {
+    let people = crowd(1).await;
+    people.sql("update clients set first_name = 'B'").await;
+    people.act("p0@x.io", Act::Edit("city", Some("Y".into())));
+    let direction = SyncDirection::MailerLiteToDatabase;
+    people.ask(&EnterpriseRequest { direction, ..people.request() }).await;
+    assert_eq!(
+        (people.values("p0@x.io"), people.row("p0@x.io").await),
+        ("A Y".into(), "B Y ok".into())
+    );
+    people.sync().await;
+    assert_eq!(people.values("p0@x.io"), "B Y");
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_no_duplicate_and_no_conflict() {
+    let people = crowd(3).await;
+    people.sql("update clients set first_name = 'B'").await;
+    // The page is the first call; the batch and its repetitions lose their answers.
+    for nth in 2..=5 {
+        people.mailerlite.faults().order(nth, Fault::LostAnswer);
+    }
+    let store = people.store();
+    enterprise::sync(&people.sides(&store), &people.request())
+        .await
+        .expect_err("the batch is lost");
+    let batches = people.mailerlite.batches();
+    people.sync().await;
+    assert_eq!(people.mailerlite.batches(), batches, "the values are there already");
+    assert_eq!((people.values("p0@x.io"), people.conflicts().await), ("B X".into(), String::new()));
+    assert_eq!(people.mailerlite.total(), 3);
+}
+
+#[tokio::test]
+async fn a_throttled_run_ends_in_time_with_a_cursor() {
+    let mut people = crowd(3).await;
+    people.budget = Duration::from_secs(100);
+    people.sql("update clients set first_name = 'B'").await;
+    people.mailerlite.faults().order(2, Fault::Throttled { retry_after: 119 });
+    let began = people.mailerlite.now();
+    let report = people.ask(&people.request()).await;
+    assert!(!report.done && report.next_cursor.is_some(), "{report:?}");
+    assert!(people.mailerlite.now().duration_since(began).unwrap() < people.budget);
+    let request = EnterpriseRequest { cursor: report.next_cursor, ..people.request() };
+    let report = people.ask(&request).await;
+    assert_eq!((report.done, people.values("p2@x.io")), (true, "B X".to_owned()));
+}
+
+#[tokio::test]
+async fn a_bounded_run_goes_on_where_it_ended() {
+    let people = crowd(5).await;
+    people.sql("update clients set first_name = 'B'").await;
+    let mut request = EnterpriseRequest { max_records: Some(2), ..people.request() };
+    let mut applied = Vec::new();
+    loop {
+        let report = people.ask(&request).await;
+        applied.push(report.updates_applied);
+        if report.done {
+            break;
+        }
+        request.cursor = report.next_cursor;
+    }
+    assert_eq!(applied, [2, 2, 1]);
+}
