@@ -3,11 +3,13 @@
 //! - here: both sides of a test, with MailerLite's clock as the only one
 //! - `merges`: the fate of a person
 //! - `rails`: the bounds of a run
+//! - `smart`: named people
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
 mod backfill;
 mod merges;
 mod rails;
+mod smart;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

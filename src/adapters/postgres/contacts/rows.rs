@@ -54,6 +54,12 @@ impl ContactTables<'_> {
         Statement::rows(text, [texts(emails).into()])
     }
 
+    /// The statement that gives the links to these subscribers.
+    pub fn links_by_subscriber(&self, ids: &[MailerLiteId]) -> Statement {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        Statement::rows(self.linked("x.b_id::text = any($1)"), [ids.into()])
+    }
+
     fn linked(&self, condition: &str) -> String {
         format!(
             "select jsonb_build_object('contact', x.a_id::text, 'subscriber', x.b_id::text, \

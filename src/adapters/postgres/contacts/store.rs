@@ -191,6 +191,10 @@ impl ContactStore for PostgresContacts {
         self.read(self.tables(self.key().await?).links_by_email(emails), rows::link).await
     }
 
+    async fn links_by_subscriber(&self, ids: &[MailerLiteId]) -> Result<Vec<Link>, Fault> {
+        self.read(self.tables(self.key().await?).links_by_subscriber(ids), rows::link).await
+    }
+
     async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault> {
         self.read(self.tables(self.key().await?).unlinked(emails), rows::contact).await
     }

@@ -7,6 +7,7 @@ use super::change::{PersonChange, Rules};
 use super::verdicts::{self, Written};
 use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::ContactId;
+use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::contacts::paced::{PacedList, Stop};
@@ -36,8 +37,18 @@ pub struct Apply<'a> {
     pub applied: u64,
     /// The people who were refused.
     pub rejected: u64,
-    /// The people who were left to a later run.
-    pub left: u64,
+    /// The people who were not changed.
+    pub unmade: Vec<Unmade>,
+}
+
+/// A person who was not changed.
+pub struct Unmade {
+    /// The row, if there is one.
+    pub contact: Option<ContactId>,
+    /// The subscriber, if there is one.
+    pub subscriber: Option<MailerLiteId>,
+    /// The words of the side that refused the person; none: the next run tries again.
+    pub reason: Option<String>,
 }
 
 impl Apply<'_> {
@@ -101,7 +112,7 @@ impl Apply<'_> {
         for Written { person, answer, refusal, is_left } in written {
             match refusal {
                 Some(reason) => refused.push(refused_person(&person, reason)),
-                None if is_left => self.left += 1,
+                None if is_left => self.leave(&person.row.id),
                 None => commits.push(person.commit(&self.rules, answer.as_ref())),
             }
         }
@@ -119,7 +130,8 @@ impl Apply<'_> {
         }
         let fault = match self.sides.store.save(self.run, commits).await {
             Ok(saved) => {
-                self.left += (commits.len() - saved.len()) as u64;
+                let others = commits.iter().filter(|commit| !saved.contains(&commit.contact));
+                others.for_each(|commit| self.leave(&commit.contact));
                 return Ok(saved);
             }
             Err(fault) => fault,
@@ -143,12 +155,23 @@ impl Apply<'_> {
         Ok(saved)
     }
 
+    /// Leaves a row's person to the next run.
+    pub fn leave(&mut self, contact: &ContactId) {
+        let contact = Some(contact.clone());
+        self.unmade.push(Unmade { contact, subscriber: None, reason: None });
+    }
+
     /// Sets people aside whom a side refused. The run ends if they are too many.
     pub async fn reject(&mut self, people: Vec<HeldPerson>) -> Result<(), Stop> {
         if people.is_empty() {
             return Ok(());
         }
         self.sides.store.hold(&people).await?;
+        self.unmade.extend(people.iter().map(|person| Unmade {
+            contact: person.contact.clone(),
+            subscriber: person.subscriber.clone(),
+            reason: person.conflict.b.clone(),
+        }));
         self.rejected += people.len() as u64;
         match self.rejected > self.most_rejected {
             true => Err(Stop::Here),

@@ -44,7 +44,7 @@ pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Vec<Perso
                 conflict: rejection(reason),
             }),
             Verdict::Unsubscribed(_) | Verdict::Unknown => unclear.push(row.clone()),
-            Verdict::Later | Verdict::Missing | Verdict::Done => apply.left += 1,
+            Verdict::Later | Verdict::Missing | Verdict::Done => apply.leave(&row.id),
         }
     }
     let email = |row: &Contact| row.email.as_deref().and_then(|text| Email::parse(text).ok());
@@ -52,7 +52,7 @@ pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Vec<Perso
     for (row, found) in unclear.into_iter().zip(apply.list.find(&names).await?) {
         match found {
             Some(subscriber) => made.push((row, subscriber, None)),
-            None => apply.left += 1,
+            None => apply.leave(&row.id),
         }
     }
     apply.reject(refused).await?;

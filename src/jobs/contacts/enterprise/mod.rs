@@ -7,15 +7,15 @@
 //! - `order`: which changes come first
 //! - `apply`: makes changes, by the `verdicts` of MailerLite; `create`: people whom one side lacks
 
-mod apply;
-mod change;
+pub(super) mod apply;
+pub(super) mod change;
 mod create;
 mod cursor;
-mod order;
+pub(super) mod order;
 mod report;
 mod request;
 mod run;
-mod survey;
+pub(super) mod survey;
 mod verdicts;
 
 pub use report::{ChangeExample, EnterpriseReport, HeldRun, ValueChange};

@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
             most_rejected: rejected.map_or(u64::MAX, |limit| limit.of(self.people())),
             applied: 0,
             rejected: self.report.errors,
-            left: 0,
+            unmade: vec![],
         };
         let ended = order::make(&mut apply, changes).await;
         self.report.updates_applied += apply.applied;

@@ -90,7 +90,8 @@ impl Survey<'_> {
         Ok(surveyed)
     }
 
-    async fn pair(
+    /// Pairs subscribers with the rows of links, or of addresses.
+    pub async fn pair(
         &self,
         subscribers: Vec<Subscriber>,
         links: Vec<Link>,
@@ -110,7 +111,8 @@ impl Survey<'_> {
         Ok(pair(subscribers, PageKnowledge { links, unlinked, is_suppressed: &is_suppressed }))
     }
 
-    fn survey(&self, pairing: Pairing, page: &mut SurveyedPage) {
+    /// Adds what a person needs.
+    pub fn survey(&self, pairing: Pairing, page: &mut SurveyedPage) {
         page.people += 1;
         match pairing {
             Pairing::Both { row, subscriber, shadow, open } => {
@@ -163,6 +165,12 @@ impl Survey<'_> {
         (conflicts != link.open).then(|| Change::Record(record(&link, agreed.clone(), conflicts)))
     }
 
+    /// The change for a link whose subscriber is gone; none if that is remembered already.
+    pub fn lost(&self, link: &Link) -> Option<Change> {
+        let is_known = link.shadow.as_ref().is_some_and(|shadow| shadow.agreed.is_gone);
+        (!is_known).then(|| subscriber_gone(link))
+    }
+
     /// Asks for the subscribers whom the page should have had. One who is gone is remembered, and
     /// not asked for again.
     async fn confirm(&self, links: Vec<Link>, page: &mut SurveyedPage) -> Result<(), Stop> {
@@ -196,7 +204,7 @@ impl Survey<'_> {
 
     /// A new address that belongs to another subscriber is not written: MailerLite would refuse
     /// it, and the other person must not be mixed with this one.
-    async fn keep_addresses_apart(&self, changes: &mut [Change]) -> Result<(), Stop> {
+    pub async fn keep_addresses_apart(&self, changes: &mut [Change]) -> Result<(), Stop> {
         let mut people: Vec<(&mut Box<PersonChange>, Email)> = Vec::new();
         for change in changes.iter_mut() {
             if let Change::Person(person) = change
@@ -240,10 +248,33 @@ impl Survey<'_> {
             next: (!is_last).then_some(Place { is_at_rows: true, row: last, ..Place::default() }),
             ..SurveyedPage::default()
         };
+        let candidates = self.alone(rows, &mut page).await?;
+        let is_paired = |row: &Contact| paired.is_some_and(|paired| paired.contains(&row.id));
+        let candidates = candidates.into_iter().filter(|(_, row)| !is_paired(row)).collect();
+        self.create(candidates, paired.is_none(), &mut page).await?;
+        Ok(page)
+    }
+
+    /// Adds what rows need that have no link and whose address MailerLite does not have.
+    pub async fn create_new(
+        &self,
+        rows: Vec<Contact>,
+        page: &mut SurveyedPage,
+    ) -> Result<(), Stop> {
+        let candidates = self.alone(rows, page).await?;
+        self.create(candidates, false, page).await
+    }
+
+    /// Returns the rows whose address no other row has. Rows that share one are held.
+    async fn alone(
+        &self,
+        rows: Vec<Contact>,
+        page: &mut SurveyedPage,
+    ) -> Result<Vec<(Email, Contact)>, Stop> {
         let rows: Vec<(Email, Contact)> = rows.into_iter().filter_map(addressed).collect();
         let emails: Vec<Email> = rows.iter().map(|(email, _)| email.clone()).collect();
         if emails.is_empty() {
-            return Ok(page);
+            return Ok(vec![]);
         }
         let mut owners: BTreeMap<Email, usize> = BTreeMap::new();
         let unlinked = self.sides.store.unlinked(&emails).await?;
@@ -252,16 +283,11 @@ impl Survey<'_> {
         for (email, _) in others.filter_map(addressed) {
             *owners.entry(email).or_default() += 1;
         }
-        let mut candidates = Vec::new();
-        for (email, row) in rows {
-            match owners.get(&email) {
-                Some(2..) => page.changes.push(two_rows(&row)),
-                _ if paired.is_some_and(|paired| paired.contains(&row.id)) => {}
-                _ => candidates.push((email, row)),
-            }
-        }
-        self.create(candidates, paired.is_none(), &mut page).await?;
-        Ok(page)
+        let (shared, alone): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|(email, _)| owners.get(email).is_some_and(|rows| *rows > 1));
+        page.changes.extend(shared.iter().map(|(_, row)| two_rows(row)));
+        Ok(alone)
     }
 
     async fn create(

@@ -33,6 +33,9 @@ pub trait ContactStore: Send + Sync {
     /// Reads the links of the rows with these addresses, in any spelling.
     async fn links_by_email(&self, emails: &[Email]) -> Result<Vec<Link>, Fault>;
 
+    /// Reads the links to these subscribers.
+    async fn links_by_subscriber(&self, ids: &[MailerLiteId]) -> Result<Vec<Link>, Fault>;
+
     /// Reads the rows without a link that have one of these addresses, in any spelling.
     async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault>;
 

@@ -1,0 +1,174 @@
+//! Reads named people on both sides, and finds out what each of them needs. Nothing is written.
+
+use std::collections::BTreeSet;
+
+use super::request::SmartMode;
+use crate::engine::model::contacts::contact::{Contact, ContactId};
+use crate::engine::model::contacts::email::Email;
+use crate::engine::model::contacts::shadow::{AgreedState, Shadow};
+use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
+use crate::jobs::contacts::enterprise::change::Change;
+use crate::jobs::contacts::enterprise::survey::{Survey, SurveyedPage};
+use crate::jobs::contacts::paced::Stop;
+use crate::jobs::contacts::plan::pairing::Pairing;
+use crate::jobs::contacts::ports::{Link, SubscriberName};
+
+/// Named people, as both sides have them.
+pub struct NamedPeople {
+    /// Each address with the row and the subscriber that it belongs to.
+    pub people: Vec<NamedPerson>,
+    /// The changes that they need.
+    pub changes: Vec<Change>,
+}
+
+/// A person by an address.
+#[derive(Clone, Debug)]
+pub struct NamedPerson {
+    /// The address.
+    pub email: Email,
+    /// The rows that have the address or belong to its subscriber.
+    pub rows: BTreeSet<ContactId>,
+    /// The subscriber.
+    pub subscriber: Option<MailerLiteId>,
+    /// MailerLite has the subscriber.
+    pub is_there: bool,
+    /// The person asked to be forgotten.
+    pub is_suppressed: bool,
+}
+
+/// Reads named people. An address that changed on one side finds the person by the link.
+pub async fn read(
+    survey: &Survey<'_>,
+    emails: &[Email],
+    mode: SmartMode,
+    repair: bool,
+) -> Result<NamedPeople, Stop> {
+    let store = survey.sides.store;
+    let names: Vec<SubscriberName> = emails.iter().cloned().map(SubscriberName::Email).collect();
+    let found = survey.list.find(&names).await?;
+    let ids: Vec<MailerLiteId> =
+        found.iter().flatten().map(|subscriber| subscriber.id.clone()).collect();
+    let mut links = store.links_by_email(emails).await?;
+    let known: BTreeSet<ContactId> = links.iter().map(|link| link.contact.clone()).collect();
+    let others = store.links_by_subscriber(&ids).await?;
+    links.extend(others.into_iter().filter(|link| !known.contains(&link.contact)));
+    let unlinked = store.unlinked(emails).await?;
+
+    let mut people: Vec<NamedPerson> = emails
+        .iter()
+        .zip(&found)
+        .map(|(email, subscriber)| person(email, subscriber.as_ref(), &links, &unlinked))
+        .collect();
+    let mut page = SurveyedPage::default();
+    let mut subscribers: Vec<Subscriber> = found.into_iter().flatten().collect();
+    subscribers.dedup_by(|one, other| one.id == other.id);
+    let links = follow(survey, links, &mut subscribers, &mut people, &mut page, repair).await?;
+    let is_created = mode == SmartMode::Full;
+    for pairing in survey.pair(subscribers, links).await? {
+        match pairing {
+            Pairing::Unknown(_) if !is_created => {}
+            Pairing::Suppressed(there) => {
+                let is_named =
+                    |person: &&mut NamedPerson| person.subscriber.as_ref() == Some(&there.id);
+                people.iter_mut().filter(is_named).for_each(|person| person.is_suppressed = true);
+            }
+            Pairing::Both { row, subscriber, shadow, open } => {
+                let shadow = shadow.map(|shadow| if repair { forgetful(shadow) } else { shadow });
+                survey.survey(Pairing::Both { row, subscriber, shadow, open }, &mut page);
+            }
+            other => survey.survey(other, &mut page),
+        }
+    }
+    if is_created {
+        let paired: BTreeSet<ContactId> = page.paired.iter().cloned().collect();
+        let new = unlinked.into_iter().filter(|row| !paired.contains(&row.id)).collect();
+        survey.create_new(new, &mut page).await?;
+    }
+    survey.keep_addresses_apart(&mut page.changes).await?;
+    Ok(NamedPeople { people, changes: page.changes })
+}
+
+/// Reads the subscribers of links that no address found. A link whose subscriber is gone gets the
+/// one that has the row's address, if it is to be repaired; else it is recorded as gone.
+async fn follow(
+    survey: &Survey<'_>,
+    links: Vec<Link>,
+    subscribers: &mut Vec<Subscriber>,
+    people: &mut [NamedPerson],
+    page: &mut SurveyedPage,
+    repair: bool,
+) -> Result<Vec<Link>, Stop> {
+    let is_found = |link: &Link| subscribers.iter().any(|there| there.id == link.subscriber);
+    let (mut present, absent): (Vec<Link>, Vec<Link>) = links.into_iter().partition(is_found);
+    let names: Vec<SubscriberName> =
+        absent.iter().map(|link| SubscriberName::Id(link.subscriber.clone())).collect();
+    let read = survey.list.find(&names).await?;
+    let mut lost = Vec::new();
+    for (link, subscriber) in absent.into_iter().zip(read) {
+        let Some(subscriber) = subscriber else {
+            lost.push(link);
+            continue;
+        };
+        for person in people.iter_mut().filter(|person| person.rows.contains(&link.contact)) {
+            person.subscriber.get_or_insert_with(|| subscriber.id.clone());
+            person.is_there = true;
+        }
+        subscribers.push(subscriber);
+        present.push(link);
+    }
+    for link in lost {
+        match repair.then(|| successor(&link, subscribers, &present)).flatten() {
+            Some(subscriber) => {
+                let (subscriber, shadow) = (subscriber.id.clone(), link.shadow.map(forgetful));
+                present.push(Link { subscriber, shadow, ..link });
+            }
+            None => page.changes.extend(survey.lost(&link)),
+        }
+    }
+    Ok(present)
+}
+
+/// The subscriber who has the address of a row and belongs to no other one.
+fn successor<'a>(
+    link: &Link,
+    subscribers: &'a [Subscriber],
+    links: &[Link],
+) -> Option<&'a Subscriber> {
+    let row = link.row.as_ref()?.email.as_deref()?;
+    let email = Email::parse(row).ok()?;
+    let is_free = |id: &MailerLiteId| links.iter().all(|link| link.subscriber != *id);
+    let has_address = |there: &Subscriber| Email::parse(&there.email).is_ok_and(|a| a == email);
+    subscribers.iter().find(|there| has_address(there) && is_free(&there.id))
+}
+
+/// The shadow without its values, which are to be agreed on anew. An opt-out is not forgotten.
+fn forgetful(shadow: Shadow) -> Shadow {
+    let agreed = AgreedState { status: shadow.agreed.status, ..AgreedState::default() };
+    Shadow { agreed, ..shadow }
+}
+
+fn person(
+    email: &Email,
+    subscriber: Option<&Subscriber>,
+    links: &[Link],
+    unlinked: &[Contact],
+) -> NamedPerson {
+    let has_address = |row: &Contact| {
+        row.email.as_deref().and_then(|text| Email::parse(text).ok()).as_ref() == Some(email)
+    };
+    let belongs = |link: &&Link| {
+        link.row.as_ref().is_some_and(has_address)
+            || subscriber.is_some_and(|there| there.id == link.subscriber)
+    };
+    let linked = links.iter().filter(belongs);
+    let rows = linked.clone().map(|link| link.contact.clone());
+    let alone = unlinked.iter().filter(|row| has_address(row)).map(|row| row.id.clone());
+    let id = subscriber.map(|there| there.id.clone());
+    NamedPerson {
+        email: email.clone(),
+        rows: rows.chain(alone).collect(),
+        subscriber: id.or_else(|| linked.clone().next().map(|link| link.subscriber.clone())),
+        is_there: subscriber.is_some(),
+        is_suppressed: false,
+    }
+}
