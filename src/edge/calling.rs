@@ -29,6 +29,18 @@ pub const STATUS_PATH: &str = "/api/background/sync/status";
 /// The path at which people start and watch full syncs.
 pub const FULL_SYNC_PATH: &str = "/api/admin/sync/full-sync";
 
+/// The path of the sync of named people.
+pub const SMART_PATH: &str = "/functions/v1/smart-sync";
+
+/// The path of the sync of all people.
+pub const ENTERPRISE_PATH: &str = "/functions/v1/enterprise-sync";
+
+/// The path of the backfill of shadows.
+pub const BACKFILL_PATH: &str = "/functions/v1/backfill-sync";
+
+/// The path that MailerLite's webhooks call.
+pub const WEBHOOK_PATH: &str = "/api/contacts/mailerlite";
+
 /// The path that QStash calls when it gives a message up.
 pub const FAILURE_PATH: &str = "/api/background/sync/failure";
 
@@ -237,6 +249,26 @@ pub fn full_sync_continuation(
         once: Some(once),
         delay: CONTINUATION_DELAY,
         terms: terms_of(app, format!("{flow}-{session}"), "syncline-full_sync".to_owned())?,
+    })
+}
+
+/// The message that calls one of the functions of contacts, once for each `once`.
+pub fn contact_call(
+    app: &App,
+    path: &str,
+    body: String,
+    once: &str,
+    delay: Duration,
+) -> Result<Message, Fault> {
+    signing_keys(app)?;
+    // No pipeline's name has an underscore, so no pipeline has this id.
+    let flow = schedule_id(app, "contact_sync").to_string();
+    Ok(Message {
+        url: url_of(app, path)?,
+        body,
+        once: Some(format!("{flow}-{once}")),
+        delay,
+        terms: terms_of(app, flow, "syncline-contact_sync".to_owned())?,
     })
 }
 

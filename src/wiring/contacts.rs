@@ -20,9 +20,9 @@ use crate::settings::ContactSettings;
 /// The contacts; none if they are not set up.
 pub fn own(set: &ContactSettings, state_schema: &str) -> Option<OwnContacts> {
     let (mapping, database) = (set.mapping.clone()?, set.database.as_ref()?.address.clone());
-    let list = mailerlite(set)?;
     let database =
         Arc::new(PostgresContacts::new(database, state_schema, mapping.clone(), Meter::default()));
+    let list = mailerlite(set)?;
     Some(OwnContacts {
         store: database.clone(),
         status: database.clone(),

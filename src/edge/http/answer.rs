@@ -84,6 +84,18 @@ impl Answer {
         }
     }
 
+    /// Answers with a sync of contacts after a slice of it.
+    pub fn contacts(mut report: Value, run: &RunId, continuation: &Continuation) -> Response {
+        continuation.log(run);
+        if let Some(body) = ContinuationBody::new(continuation) {
+            report["continuation"] = json!(body);
+        }
+        match continuation {
+            Continuation::Failed(fault) => with_remedy(fault.remedy, Json(report)),
+            _ => Json(report).into_response(),
+        }
+    }
+
     /// Answers after the loss of a message was recorded.
     pub fn failure(answer: &FailureAnswer) -> Response {
         Json(answer).into_response()
@@ -143,6 +155,12 @@ impl Answer {
     pub fn refused(status: StatusCode, code: FaultCode, message: &str) -> Response {
         let hint = "docs/http.md lists the paths";
         (status, Json(ErrorAnswer::refused(code, message, hint))).into_response()
+    }
+
+    /// Answers a call with a method that its path does not take.
+    pub fn no_such_method() -> Response {
+        let message = "No such method on this path";
+        Self::refused(StatusCode::METHOD_NOT_ALLOWED, FaultCode::Method, message)
     }
 
     /// Answers after a panic, which the log has.

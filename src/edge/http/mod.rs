@@ -2,13 +2,14 @@
 //!
 //! `call` reads a request, and `auth` checks its caller, with `signature` and `secret`. Each group
 //! of routes has a file: `sync`, `schedule`, `status`,
-//! `full_sync`, `failure`, `health`. `answer` makes the
+//! `full_sync`, `contacts`, `failure`, `health`. `answer` makes the
 //! status and headers of an answer, `wire` its body, and `continuation` the part of the body about
 //! the next slice. All routes share the `door`. Those of other deployments, `peer`, have another.
 
 mod answer;
 mod auth;
 mod call;
+mod contacts;
 mod continuation;
 mod door;
 mod failure;
@@ -64,16 +65,11 @@ pub fn router(app: App) -> Result<Router, BadCredential> {
         .route(FAILURE_PATH, post(failure::failure))
         .route(HEALTH_PATH, get(health::healthz))
         .merge(peer::routes(PeerDoor::of(&app)))
+        .merge(contacts::routes(&app))
         .fallback(async || {
             Answer::refused(StatusCode::NOT_FOUND, FaultCode::NotFound, "No such path")
         })
-        .method_not_allowed_fallback(async || {
-            Answer::refused(
-                StatusCode::METHOD_NOT_ALLOWED,
-                FaultCode::Method,
-                "No such method on this path",
-            )
-        })
+        .method_not_allowed_fallback(async || Answer::no_such_method())
         .with_state(Arc::new(Door { app, keys }));
     Ok(guarded(routes))
 }

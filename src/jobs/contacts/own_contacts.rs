@@ -6,6 +6,7 @@ use super::desk::resolve::Resolution;
 use super::ports::quotas::{Leases, Quotas};
 use super::ports::{ContactDesk, ContactStore, MailingList, SyncStatusStore};
 use super::sides::ContactSides;
+use super::smart::Guards;
 use crate::engine::model::contacts::limits::Limits;
 use crate::engine::model::contacts::mapping::ContactMapping;
 use crate::engine::model::run::RunId;
@@ -44,6 +45,11 @@ impl OwnContacts {
             limits: &self.limits,
             clock: &*self.clock,
         }
+    }
+
+    /// The bounds of smart syncs.
+    pub fn guards(&self) -> Guards<'_> {
+        Guards { quotas: &*self.quotas, leases: &*self.leases }
     }
 
     /// A person's answers to conflicts, logged under a run.

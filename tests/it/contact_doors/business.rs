@@ -39,10 +39,15 @@ pub struct Business {
 impl Business {
     /// Two clients, of whom Ann is a subscriber, too.
     pub async fn open() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A business whose MailerLite has these options.
+    pub async fn with(options: Options) -> Self {
         let database = fresh_database("business").await;
         let client = connect(&database.url).await.unwrap();
         client.batch_execute(CLIENTS).await.unwrap();
-        let mailerlite = LocalMailerLite::start(Options::default()).await.unwrap();
+        let mailerlite = LocalMailerLite::start(options).await.unwrap();
         let ann = Seed::new("ann@example.com").with_field("name", "Anna").with_field("city", "Ulm");
         mailerlite.seed([ann]);
         let folder = Folder::new();

@@ -2,7 +2,10 @@
 //!
 //! - `business`: a table of clients beside an account of MailerLite
 //! - `terminal`: `syncline contacts`; `conflicts`: a person's answers
+//! - `functions`: the functions over HTTP; `webhooks`: MailerLite's own calls
 
 mod business;
 mod conflicts;
+mod functions;
 mod terminal;
+mod webhooks;

@@ -15,7 +15,8 @@ use super::call::{Call, MOST_RETRIES};
 use super::door::Door;
 use super::wire::FailureAnswer;
 use crate::edge::calling::{
-    FULL_SYNC_PATH, FullSyncRequest, SYNC_PREFIX, SyncRequest, home, named,
+    BACKFILL_PATH, ENTERPRISE_PATH, FULL_SYNC_PATH, FullSyncRequest, SMART_PATH, SYNC_PREFIX,
+    SyncRequest, home, named,
 };
 use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::{Delivery, QueueId};
@@ -46,6 +47,11 @@ async fn record(app: &App, call: &Call) -> Result<Response, Fault> {
         LostCall::Sync { pipeline, request } => (pipeline, request),
         LostCall::FullSync(session) => {
             return record_in_session(app, &session, &delivery, &reason).await;
+        }
+        LostCall::Contacts => {
+            let message = &delivery.message;
+            tracing::error!(message_id = %message, "QStash gave a sync of contacts up: {reason}");
+            return Ok(Answer::failure(&FailureAnswer::recorded(message, false)));
         }
     };
     let served = named(app, &pipeline)?;
@@ -110,12 +116,17 @@ enum LostCall {
     },
     /// The next slice of a full sync.
     FullSync(SessionId),
+    /// A sync of contacts. The next one finds what this one left.
+    Contacts,
 }
 
 impl LostCall {
     fn parse(path: &str, body: &[u8]) -> Option<Self> {
         if path == FULL_SYNC_PATH {
             return FullSyncRequest::from_signed(body).map(|(session, _)| Self::FullSync(session));
+        }
+        if [SMART_PATH, ENTERPRISE_PATH, BACKFILL_PATH].contains(&path) {
+            return Some(Self::Contacts);
         }
         let pipeline = path.strip_prefix(SYNC_PREFIX)?.to_owned();
         Some(Self::Sync { pipeline, request: SyncRequest::from_signed(body) })

@@ -9,4 +9,4 @@ mod request;
 mod work;
 
 pub use request::{MOST_PEOPLE, SmartMode, SmartOutcome, SmartReport, SmartRequest};
-pub use work::{Guards, sync};
+pub use work::{Guards, IN_PROGRESS, sync};

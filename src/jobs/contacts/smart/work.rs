@@ -92,9 +92,7 @@ async fn within_day(
     let synced = leased(sides, request, ours).await;
     guards.leases.release(&request.run, &held).await?;
     let mut out = synced?;
-    out.extend(
-        others.into_iter().map(|email| (email.clone(), skipped(email, None, "in progress"))),
-    );
+    out.extend(others.into_iter().map(|email| (email.clone(), skipped(email, None, IN_PROGRESS))));
     Ok(report(request, out))
 }
 
@@ -110,6 +108,9 @@ fn report(request: &SmartRequest, out: BTreeMap<Email, SmartOutcome>) -> SmartRe
     };
     SmartReport { ok: !out.iter().any(is_failure), count: out.len() as u64, out }
 }
+
+/// The reason of a person whom another sync holds.
+pub const IN_PROGRESS: &str = "in progress";
 
 /// The beginning of the reason of a person whom a side refused.
 const REFUSED: &str = "refused: ";
