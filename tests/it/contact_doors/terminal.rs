@@ -64,3 +64,25 @@ async fn the_log_tells_of_both_sides_and_what_was_done() {
     let (code, _, errors) = business.run(&["log", "nobody"]).await;
     assert!(code == 2 && errors.contains("This is no e-mail address"), "{errors}");
 }
+
+#[tokio::test]
+async fn a_plan_a_sync_a_backfill_and_named_people_go_through_the_terminal() {
+    let business = Business::open().await;
+    let plan = business.json(&["plan"]).await;
+    assert_eq!(plan["plan"]["changes"]["create"], 1, "{plan}");
+    assert!(business.mailerlite.person("bob@example.com").is_none(), "a plan changes nothing");
+    let filled = business.json(&["backfill"]).await;
+    assert_eq!((&filled["done"], &filled["total"]), (&true.into(), &0.into()), "{filled}");
+    let synced = business.json(&["sync"]).await;
+    assert_eq!((&synced["done"], &synced["updatesApplied"]), (&true.into(), &1.into()), "{synced}");
+    assert!(business.mailerlite.person("bob@example.com").is_some());
+    let shown = business.out(&["conflicts", "list"]).await;
+    assert!(shown.contains("ann@example.com"), "Ann and Anna never agreed: {shown}");
+    business.sql("update clients set first_name = 'Robert' where first_name = 'Bob'").await;
+    let trial = business.json(&["smart", "bob@example.com", "--dry-run"]).await;
+    assert_eq!(trial["out"][0]["changed"], true, "{trial}");
+    let out = business.out(&["smart", "bob@example.com", "nobody@example.com"]).await;
+    assert!(out.contains("nobody has this address"), "{out}");
+    let bob = business.mailerlite.person("bob@example.com").unwrap();
+    assert_eq!(bob.fields["name"], "Robert");
+}

@@ -2,22 +2,24 @@
 //!
 //! - `init`: proposes the mapping; `sync`: plans and makes syncs; `backfill`: makes shadows
 //! - `conflicts`: the questions, and a person's answers; `log`: everything about one person
+//! - `smart`: the sync of named people; `parse`: reads arguments
 //! - `status`: how things stand; `value`: a value as people read it
 
 mod backfill;
 mod conflicts;
 mod init;
 mod log;
+mod parse;
+mod smart;
 mod status;
 mod sync;
 mod value;
 
 use super::terminal::app::open_or_print;
 use super::terminal::output::{self, Exit};
-use crate::engine::model::contacts::email::Email;
 use crate::engine::model::fault::Fault;
-use crate::engine::model::fault_code::FaultCode;
 use crate::wiring::App;
+use parse::parse_email;
 
 const FIRST_START: &str = "First: set MAILERLITE_API_KEY and TARGET_DATABASE_URL (or \
     CONTACTS_DATABASE_URL), write `syncline contacts init > syncline.toml`, read that file, set \
@@ -43,6 +45,8 @@ enum Action {
     Sync(sync::SyncArguments),
     /// Makes a shadow for everybody in the crosswalk: the state that both sides agree on
     Backfill(backfill::BackfillArguments),
+    /// Brings named people in step
+    Smart(smart::SmartArguments),
     /// Shows how things stand: people, shadows, conflicts, and the last syncs
     Status,
     /// Shows the questions that wait for you, and takes your answers
@@ -79,15 +83,9 @@ async fn action(app: &App, action: &Action, json: bool) -> Result<Exit, Fault> {
         Action::Plan(arguments) => sync::plan(app, own, arguments, json).await,
         Action::Sync(arguments) => sync::sync(app, own, arguments, json).await,
         Action::Backfill(arguments) => backfill::backfill(own, arguments, json).await,
+        Action::Smart(arguments) => smart::smart(app, own, arguments, json).await,
         Action::Status => status::status(own, json).await,
         Action::Conflicts(arguments) => conflicts::conflicts(app, own, arguments, json).await,
         Action::Log { email } => log::log(own, &parse_email(email)?, json).await,
     }
-}
-
-fn parse_email(text: &str) -> Result<Email, Fault> {
-    Email::parse(text).map_err(|bad| {
-        let hint = "write it as NAME@HOST";
-        Fault::of_call(FaultCode::BadEmail, "This is no e-mail address", hint).caused_by(bad)
-    })
 }
