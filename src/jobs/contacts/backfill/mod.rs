@@ -9,6 +9,6 @@ mod progress;
 mod request;
 mod work;
 
-pub use progress::STALL;
+pub use progress::{STALL, stamp};
 pub use request::{BackfillReport, BackfillRequest};
 pub use work::backfill;

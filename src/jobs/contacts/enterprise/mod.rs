@@ -2,7 +2,7 @@
 //! made, and a run that would change too much changes nothing.
 //!
 //! - `request`, `report`, `cursor`: the question, the answer, and the place where a call ended
-//! - `run`: counts first, then makes the changes
+//! - `run`: counts first, then makes the changes; `record`: tells dashboards
 //! - `survey`: reads both sides, and finds each person's `change`
 //! - `order`: which changes come first
 //! - `apply`: makes changes, by the `verdicts` of MailerLite; `create`: people whom one side lacks
@@ -12,6 +12,7 @@ pub(super) mod change;
 mod create;
 mod cursor;
 pub(super) mod order;
+mod record;
 mod report;
 mod request;
 mod run;
