@@ -68,11 +68,12 @@ pub async fn check(sides: &ContactSides<'_>) -> Result<CheckedMapping, Fault> {
     Ok(CheckedMapping { groups: groups.ids, problems })
 }
 
-/// Finds the mapping's groups, and makes those that it says. A name that two groups have stops the
-/// sync: nobody knows which one is meant.
+/// Finds the mapping's groups, and makes those that it says unless nothing may be written. A name
+/// that two groups have stops the sync: nobody knows which one is meant.
 pub async fn find_groups(
     sides: &ContactSides<'_>,
     list: &PacedList<'_>,
+    may_create: bool,
 ) -> Result<FoundGroups, Stop> {
     if sides.mapping.groups.is_empty() {
         return Ok(FoundGroups::default());
@@ -85,7 +86,7 @@ pub async fn find_groups(
         return Err(Fault::new(Step::Plan, code, message.clone(), hint.clone()).into());
     }
     for (rule, id) in sides.mapping.groups.iter().zip(&mut found.ids) {
-        if id.is_none() && rule.create {
+        if id.is_none() && rule.create && may_create {
             *id = Some(list.create_group(&rule.group).await?.id);
         }
     }

@@ -212,3 +212,30 @@ async fn only_managed_groups_are_joined_and_left() {
     people.sync().await;
     assert_eq!(people.person(ANN).groups, [vip]);
 }
+
+#[tokio::test]
+async fn a_value_that_is_refused_there_does_not_keep_an_opt_out_from_the_row() {
+    let people = ann().await;
+    people.sql(&format!("update clients set town = '{}'", "x".repeat(2000))).await;
+    people.act(ANN, Act::Unsubscribe);
+    people.sync().await;
+    let status = people.text("select email_status from clients").await;
+    assert_eq!(status, "opted_out");
+    assert!(people.conflicts().await.contains("rejected person open"));
+}
+
+#[tokio::test]
+async fn somebody_who_is_erased_and_deleted_at_once_is_forgotten_there() {
+    let people = ann().await;
+    people.add("bob@x.io", "B", "X").await;
+    people.add("cyd@x.io", "C", "X").await;
+    people.sync().await;
+    people
+        .sql(&format!(
+            "update clients set deleted_at = now(), gdpr_erased_at = now() where email = '{ANN}'"
+        ))
+        .await;
+    people.sync().await;
+    assert!(people.person(ANN).is_deleted);
+    assert_eq!(people.text("select count(*)::text from contact_tombstones").await, "1");
+}

@@ -130,3 +130,45 @@ async fn a_bounded_run_goes_on_where_it_ended() {
     }
     assert_eq!(applied, [2, 2, 1]);
 }
+
+#[tokio::test]
+async fn dashboards_read_how_the_last_sync_ended_and_what_all_of_them_did() {
+    let people = crowd(2).await;
+    people.sql("update clients set first_name = 'B'").await;
+    people.sync().await;
+    let read = |path: &'static str| {
+        let query =
+            format!("select value #>> '{{{path}}}' from sync_state where key = 'sync_status'");
+        let people = &people;
+        async move { people.text(&query).await }
+    };
+    assert_eq!(read("fullSync,status").await, "completed");
+    assert_eq!(read("fullSync,updatesApplied").await, "2");
+    assert_eq!(
+        (read("statistics,syncs").await, read("lastSync,type").await),
+        ("2".into(), "enterprise".into())
+    );
+    let before = read("lastSync,at").await;
+    people.ask(&EnterpriseRequest { dry_run: true, ..people.request() }).await;
+    assert_eq!(read("lastSync,at").await, before, "a trial is no sync");
+    people.sql("update clients set deleted_at = now()").await;
+    people.ask(&people.request()).await;
+    assert_eq!(
+        (read("fullSync,status").await, read("statistics,updatesApplied").await),
+        ("held".into(), "2".into())
+    );
+}
+
+#[tokio::test]
+async fn a_trial_with_the_cursor_of_a_sync_writes_nothing() {
+    let people = crowd(4).await;
+    people.sql("update clients set first_name = 'B'").await;
+    let first = EnterpriseRequest { max_records: Some(1), ..people.request() };
+    let cursor = people.ask(&first).await.next_cursor;
+    assert!(cursor.is_some());
+    let batches = people.mailerlite.batches();
+    let trial = EnterpriseRequest { dry_run: true, cursor, ..people.request() };
+    let report = people.ask(&trial).await;
+    assert_eq!((report.updates_applied, people.mailerlite.batches()), (0, batches), "{report:?}");
+    assert_eq!(report.changes.get(&ChangeKind::Update), Some(&3));
+}

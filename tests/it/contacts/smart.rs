@@ -205,7 +205,7 @@ async fn three_failures_pause_smart_syncs_until_they_are_ten_minutes_old() {
     assert_eq!(people.try_smart(&request(&[ANN])).await, Err(FaultCode::Busy));
     assert_eq!(people.mailerlite.requests(), before, "MailerLite is left alone");
     let older = "update token_bucket_state set taken_at = \
-        (select array_agg(t - interval '10 minutes') from unnest(taken_at) as t) \
+        (select array_agg(t - interval '10 minutes 10 s') from unnest(taken_at) as t) \
         where bucket = 'smart_sync_failures'";
     people.sql(older).await;
     assert!(people.try_smart(&request(&[ANN])).await.is_ok());

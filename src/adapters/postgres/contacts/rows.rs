@@ -123,8 +123,15 @@ impl ContactTables<'_> {
         Statement::rows(text, [])
     }
 
+    /// The condition of the rows that are read. People who asked to be forgotten often leave the
+    /// mapping's own condition at the same time, and must be forgotten all the same.
     fn filter(&self) -> String {
-        self.mapping.filter.as_deref().map_or_else(|| "true".to_owned(), sql::condition)
+        let own = self.mapping.filter.as_deref();
+        let own = own.map_or_else(|| "true".to_owned(), sql::condition);
+        match &self.mapping.erased {
+            Some(column) => format!("({own} or t.{} is not null)", sql::ident(column)),
+            None => own,
+        }
     }
 
     /// The address of a row as people are matched by it.

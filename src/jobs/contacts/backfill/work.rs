@@ -80,7 +80,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn go(&mut self) -> Result<(), Stop> {
-        self.groups = check::find_groups(self.sides, self.list).await?.ids;
+        self.groups = check::find_groups(self.sides, self.list, false).await?.ids;
         loop {
             let page = self.list.page(self.progress.cursor.as_deref()).await?;
             let last = page.subscribers.last().map(|subscriber| subscriber.id.clone());

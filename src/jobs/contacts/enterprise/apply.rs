@@ -109,9 +109,15 @@ impl Apply<'_> {
         let written = verdicts::written(self.list, people, verdicts).await?;
         let mut commits = Vec::new();
         let mut refused = Vec::new();
-        for Written { person, answer, refusal, is_left } in written {
+        for Written { mut person, answer, refusal, is_left } in written {
             match refusal {
-                Some(reason) => refused.push(refused_person(&person, reason)),
+                // The rest of the person is saved: an opt-out must not wait for a wrong value.
+                Some(reason) => {
+                    person.withhold_values();
+                    person.plan.conflicts.push(rejection(reason.clone()));
+                    refused.push(refused_person(&person, reason));
+                    commits.push(person.commit(&self.rules, answer.as_ref()));
+                }
                 None if is_left => self.leave(&person.row.id),
                 None => commits.push(person.commit(&self.rules, answer.as_ref())),
             }

@@ -11,6 +11,7 @@ use super::apply::Apply;
 use super::change::{Change, Rules};
 use super::cursor::RunCursor;
 use super::order;
+use super::record::record;
 use super::report::{EnterpriseReport, HeldRun};
 use super::request::EnterpriseRequest;
 use super::survey::{Survey, SurveyedPage};
@@ -31,18 +32,32 @@ const MOST_KEPT: usize = 25_000;
 /// The examples of a report.
 const EXAMPLES: usize = 20;
 
-/// Brings both sides in step, as far as the budget allows.
+/// Brings both sides in step, as far as the budget allows, and records the outcome.
 pub async fn sync(
+    sides: &ContactSides<'_>,
+    request: &EnterpriseRequest,
+) -> Result<EnterpriseReport, Fault> {
+    sides.store.prepare().await?;
+    let outcome = run(sides, request).await;
+    if request.dry_run {
+        return outcome;
+    }
+    let recorded = record(sides, request, &outcome).await;
+    outcome.and_then(|report| recorded.map(|()| report))
+}
+
+async fn run(
     sides: &ContactSides<'_>,
     request: &EnterpriseRequest,
 ) -> Result<EnterpriseReport, Fault> {
     let list = PacedList::new(sides.list, sides.clock, request.budget);
     let at = request.cursor.as_deref().map(RunCursor::parse).transpose()?;
-    sides.store.prepare().await?;
+    // A trial counts anew what is left, for a cursor may say that the count is over.
+    let at = at.filter(|at| !(at.writes && request.dry_run));
     let counts = sides.store.counts().await?;
     let is_whole = at.is_none();
     let at = at.unwrap_or_default();
-    let groups = match check::find_groups(sides, &list).await {
+    let groups = match check::find_groups(sides, &list, !request.dry_run).await {
         Ok(groups) => groups.ids,
         Err(Stop::Here) => return Ok(unfinished(&list, &at)),
         Err(Stop::Fault(fault)) => return Err(fault),
@@ -55,6 +70,7 @@ pub async fn sync(
         counts,
         is_whole,
         paired: HashSet::new(),
+        left: 0,
         report: EnterpriseReport { changes: at.changes.clone(), ..EnterpriseReport::default() },
         at,
     };
@@ -83,6 +99,8 @@ struct Run<'a> {
     paired: HashSet<ContactId>,
     at: RunCursor,
     report: EnterpriseReport,
+    /// The people who are left to the next run.
+    left: u64,
 }
 
 impl<'a> Run<'a> {
@@ -194,6 +212,8 @@ impl<'a> Run<'a> {
         let ended = order::make(&mut apply, changes).await;
         self.report.updates_applied += apply.applied;
         self.report.errors = apply.rejected;
+        let left = apply.unmade.iter().filter(|unmade| unmade.reason.is_none());
+        self.left += left.count() as u64;
         if apply.rejected > apply.most_rejected {
             let reason =
                 format!("{} people were refused; the rest was not written", apply.rejected);
@@ -240,9 +260,13 @@ impl<'a> Run<'a> {
             Ok(()) | Err(Stop::Here) => {}
         }
         let report = &mut self.report;
+        report.errors += self.left;
         report.message = match &report.held {
             Some(held) => format!("Held: {}.", held.reasons.join("; ")),
             None if !report.done => "There is more to do; the next call goes on.".to_owned(),
+            None if self.left > 0 => {
+                format!("{} people could not be written now; the next sync tries again.", self.left)
+            }
             None if self.request.dry_run => "Nothing was written.".to_owned(),
             None => "Both sides are in step.".to_owned(),
         };

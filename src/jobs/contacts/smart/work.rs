@@ -150,7 +150,7 @@ async fn once(
     request: &SmartRequest,
     emails: &[Email],
 ) -> Result<(Vec<SmartOutcome>, Vec<Email>), Stop> {
-    let groups = check::find_groups(sides, list).await?.ids;
+    let groups = check::find_groups(sides, list, !request.dry_run).await?.ids;
     let direction = match request.mode {
         SmartMode::AtoB => SyncDirection::DatabaseToMailerLite,
         SmartMode::BtoA => SyncDirection::MailerLiteToDatabase,
