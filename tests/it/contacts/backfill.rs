@@ -131,3 +131,16 @@ async fn a_value_in_which_the_sides_differ_is_agreed_on_by_nobody() {
         ("A X".into(), "B X ok".into())
     );
 }
+
+#[tokio::test]
+async fn a_shadow_that_is_still_right_is_renewed_after_thirty_days() {
+    let people = People::open().await;
+    people.add("ann@x.io", "A", "X").await;
+    people.sync().await;
+    people.sql("update contact_shadows set agreed_at = now() - interval '31 days'").await;
+    let store = people.store();
+    let request = BackfillRequest { force: false, budget: people.budget };
+    backfill(&people.sides(&store), &request).await.unwrap();
+    let age = "select (now() - agreed_at < interval '1 day')::text from contact_shadows";
+    assert_eq!(people.text(age).await, "true");
+}

@@ -239,3 +239,32 @@ async fn somebody_who_is_erased_and_deleted_at_once_is_forgotten_there() {
     assert!(people.person(ANN).is_deleted);
     assert_eq!(people.text("select count(*)::text from contact_tombstones").await, "1");
 }
+
+#[tokio::test]
+async fn an_opt_out_here_after_a_return_there_answers_the_question() {
+    let people = ann().await;
+    people.act(ANN, Act::Unsubscribe);
+    people.sync().await;
+    people.mailerlite.advance(std::time::Duration::from_secs(60)).await;
+    people.act(ANN, Act::Subscribe);
+    people.sync().await;
+    assert!(people.conflicts().await.contains("resubscribed status open"));
+    people.sql("update clients set email_status = 'ok'").await;
+    people.sync().await;
+    assert_eq!(people.person(ANN).status, Status::Active);
+    people.sql("update clients set email_status = 'opted_out'").await;
+    people.sync().await;
+    assert_eq!(people.person(ANN).status, Status::Unsubscribed);
+    assert!(!people.conflicts().await.contains("open"));
+}
+
+#[tokio::test]
+async fn nobody_who_was_forgotten_is_created_there_from_a_restored_row() {
+    let people = ann().await;
+    people.sql("update clients set gdpr_erased_at = now()").await;
+    people.sync().await;
+    people.sql("delete from clients").await;
+    people.add_row(ANN, "A", "X").await;
+    let report = people.sync().await;
+    assert_eq!((report.suppressed, people.person(ANN).is_deleted), (1, true), "{report:?}");
+}

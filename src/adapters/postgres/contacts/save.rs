@@ -63,7 +63,8 @@ pub fn saving(
          agreed as (insert into {schema}.contact_shadows as s (a_id, b_id, agreed) \
              select a_id, b_id, agreed from saved on conflict (a_id) do update set \
              b_id = excluded.b_id, agreed = excluded.agreed, agreed_at = excluded.agreed_at \
-             where (s.b_id, s.agreed) is distinct from (excluded.b_id, excluded.agreed)), \
+             where (s.b_id, s.agreed) is distinct from (excluded.b_id, excluded.agreed) \
+                 or s.agreed_at < clock_timestamp() - interval '30 days'), \
          held as (insert into {schema}.sync_conflicts as o \
              (person, a_id, b_id, kind, subject, base_value, a_value, b_value) \
              select p.a_id::text, p.a_id, p.b_id, c ->> 'kind', c ->> 'subject', c ->> 'base', \

@@ -272,7 +272,10 @@ fn print_examples(examples: &[ChangeExample]) {
 
 fn print_held(report: &EnterpriseReport) {
     let Some(held) = &report.held else { return };
-    eprintln!("Held, and nothing was changed:");
+    match report.updates_applied {
+        0 => eprintln!("Held, and nothing was changed:"),
+        changed => eprintln!("Stopped after {}:", counted(changed, "changed person")),
+    }
     for reason in &held.reasons {
         eprintln!("  {reason}");
     }

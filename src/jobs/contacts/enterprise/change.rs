@@ -203,12 +203,23 @@ impl PersonChange {
 /// return look old, and would unsubscribe the person again before anybody has answered. A status
 /// of `active` has no value in the row, so it is a question, too.
 fn hold_return(plan: &mut PersonPlan, row: &Contact, there: &Subscriber, open: &[Conflict]) {
-    let is_asked = open.iter().any(|conflict| conflict.kind == ConflictKind::Resubscribed);
-    let is_kept = is_asked && plan.unsubscribe && there.status == MailStatus::Active;
+    let asked = open.iter().find(|conflict| conflict.kind == ConflictKind::Resubscribed);
+    let is_refusal = |name: &str| MailStatus::named(name).is_some_and(MailStatus::refuses_mail);
+    let was_active = asked.is_some_and(|asked| !asked.a.as_deref().is_some_and(is_refusal));
+    if was_active && row.status.refuses_mail() {
+        // The person opted out here after the question: that is the answer.
+        plan.unsubscribe = !there.status.refuses_mail();
+        plan.conflicts.retain(|conflict| conflict.kind != ConflictKind::Resubscribed);
+        plan.joins.clear();
+        return;
+    }
+    let is_kept = asked.is_some() && plan.unsubscribe && there.status == MailStatus::Active;
     let is_unwritable = plan.status_to_a == Some(MailStatus::Active);
     if is_kept || is_unwritable {
         plan.unsubscribe = false;
         plan.status_to_a = None;
+        // Nobody joins a group, which may send mail, before there is an answer.
+        plan.joins.clear();
         plan.conflicts.push(Conflict {
             kind: ConflictKind::Resubscribed,
             subject: "status".to_owned(),

@@ -303,12 +303,18 @@ impl Survey<'_> {
             false => vec![None; names.len()],
         };
         let may_create = self.rules.mapping.create && self.rules.direction.writes_b();
-        for ((_, row), subscriber) in candidates.into_iter().zip(found) {
+        let emails: Vec<Email> = candidates.iter().map(|(email, _)| email.clone()).collect();
+        let suppressed = match may_create && !emails.is_empty() {
+            true => self.sides.store.suppressed(&emails).await?,
+            false => vec![],
+        };
+        for ((email, row), subscriber) in candidates.into_iter().zip(found) {
             match subscriber {
                 Some(subscriber) => {
                     let both = Pairing::Both { row, subscriber, shadow: None, open: vec![] };
                     self.survey(both, page);
                 }
+                None if suppressed.contains(&email) => page.suppressed += 1,
                 None if may_create && !row.status.refuses_mail() => {
                     page.changes.push(Change::Create(row));
                 }
