@@ -139,6 +139,20 @@ async fn a_sync_without_time_goes_on_through_the_queue_until_it_is_done() {
 }
 
 #[tokio::test]
+async fn the_number_of_people_holds_for_all_calls_of_a_chain() {
+    let served = Served::open().await;
+    let more = "insert into clients (email) select format('p%s@example.com', n) \
+        from generate_series(1, 4) as n";
+    served.business.sql(more).await;
+    let body = json!({"autoContinue": true, "maxRecords": 3, "allow": {"create": "9"}});
+    let (status, first) = served.call(ENTERPRISE_PATH, body).await;
+    assert_eq!((status, &first["updatesApplied"]), (200, &json!(3)), "{first}");
+    served.qstash.advance(Duration::from_secs(60)).await;
+    served.qstash.settle().await;
+    assert_eq!((served.business.mailerlite.total(), served.qstash.pending()), (4, 0));
+}
+
+#[tokio::test]
 async fn a_queued_sync_of_somebody_whom_another_sync_has_is_tried_again() {
     let served = Served::open().await;
     served.call(ENTERPRISE_PATH, json!({})).await;

@@ -102,11 +102,14 @@ async fn enterprise_slice(
     };
     let report = enterprise::sync(&app.contacts()?.sides(), &request).await?;
     let has_progress = report.updates_applied > 0 || report.next_cursor != body.cursor;
-    let continuation = match report.done || !body.auto_continue {
+    // The number of people holds for all calls of the chain together.
+    let left = body.max_records.map(|most| most.saturating_sub(report.updates_applied));
+    let continuation = match report.done || left == Some(0) || !body.auto_continue {
         true => Continuation::NotNeeded,
         false => {
             let rest = |next: &Chain| EnterpriseBody {
                 cursor: report.next_cursor.clone(),
+                max_records: left,
                 chain: Some(ChainBody::of(next)),
                 ..body.clone()
             };
