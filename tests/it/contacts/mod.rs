@@ -2,11 +2,12 @@
 //!
 //! - here: both sides of a test, with MailerLite's clock as the only one
 //! - `merges`: the fate of a person
-//! - `rails`: the bounds of a run
+//! - `rails`: the bounds of a run; `cursors`: those of a run that goes on
 //! - `smart`: named people
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
 mod backfill;
+mod cursors;
 mod merges;
 mod rails;
 mod smart;

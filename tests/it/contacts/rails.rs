@@ -9,7 +9,7 @@ use syncline::jobs::contacts::enterprise::{self, EnterpriseRequest, SyncDirectio
 use super::People;
 
 /// So many people on both sides, in step.
-async fn crowd(count: usize) -> People {
+pub async fn crowd(count: usize) -> People {
     let people = People::open().await;
     for number in 0..count {
         people.add(&format!("p{number}@x.io"), "A", "X").await;

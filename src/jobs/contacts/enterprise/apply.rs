@@ -3,10 +3,12 @@
 //!
 //! A crash in between repeats a write that changes nothing: the next run reads both sides anew.
 
+use super::bounds::{Bound, Bounds};
 use super::change::{PersonChange, Rules};
 use super::verdicts::{self, Written};
 use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::ContactId;
+use crate::engine::model::contacts::limits::ChangeKind;
 use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
@@ -19,6 +21,9 @@ use crate::jobs::contacts::sides::ContactSides;
 /// The people who are saved together where nothing goes to MailerLite.
 pub const MOST_SAVED: usize = 200;
 
+/// The kinds of the change by which a person is forgotten.
+const FORGOTTEN: [ChangeKind; 1] = [ChangeKind::Unsubscribe];
+
 /// Makes changes of one run.
 pub struct Apply<'a> {
     /// Both sides.
@@ -29,16 +34,25 @@ pub struct Apply<'a> {
     pub rules: Rules<'a>,
     /// The id of the run.
     pub run: &'a str,
-    /// The most people who may still be changed; none: all.
-    pub most: Option<u64>,
+    /// The most changes.
+    pub bounds: Bounds,
+    /// The cap that one person more would have exceeded.
+    pub exceeded: Option<ChangeKind>,
     /// The most people who may be refused.
     pub most_rejected: u64,
-    /// The people who were changed.
-    pub applied: u64,
     /// The people who were refused.
     pub rejected: u64,
     /// The people who were not changed.
     pub unmade: Vec<Unmade>,
+}
+
+/// A parcel after its changes.
+#[derive(Default)]
+struct Made {
+    /// The kinds of change of each person who was saved.
+    kinds: Vec<Vec<ChangeKind>>,
+    /// The people whom a side refused.
+    refused: Vec<HeldPerson>,
 }
 
 /// A person who was not changed.
@@ -53,27 +67,57 @@ pub struct Unmade {
 
 impl Apply<'_> {
     /// Forgets people on both sides.
-    pub async fn erase(&mut self, people: Vec<ErasedPerson>) -> Result<(), Stop> {
+    pub async fn erase(&mut self, people: &[ErasedPerson]) -> Result<(), Stop> {
         for people in people.chunks(MOST_WRITES) {
             self.list.go_on()?;
-            let known: Vec<&ErasedPerson> =
-                people.iter().filter(|person| person.subscriber.is_some()).collect();
-            let forget = |person: &&ErasedPerson| {
+            let (people, admitted) = self.admit(people, |_| FORGOTTEN.to_vec());
+            let forget = |person: &ErasedPerson| {
                 let id = person.subscriber.clone()?;
                 Some(SubscriberWrite::Forget { id })
             };
-            let writes: Vec<SubscriberWrite> = known.iter().filter_map(forget).collect();
-            let verdicts = self.list.write(&writes).await?;
-            let done = known.iter().zip(&verdicts);
-            let done = done.filter(|(_, verdict)| **verdict == Verdict::Done);
-            let done = done.map(|(person, _)| *person);
-            let unknown = people.iter().filter(|person| person.subscriber.is_none());
-            for person in done.chain(unknown) {
-                self.sides.store.erase(self.run, person).await?;
-                self.applied += 1;
+            let writes: Vec<SubscriberWrite> = people.iter().filter_map(forget).collect();
+            let verdicts = self.list.write(&writes).await;
+            if verdicts.is_err() {
+                people.iter().for_each(|_| self.bounds.give_back(&FORGOTTEN));
             }
+            let mut verdicts = verdicts?.into_iter();
+            for person in people {
+                let verdict = person.subscriber.as_ref().and_then(|_| verdicts.next());
+                match verdict.unwrap_or(Verdict::Done) {
+                    Verdict::Done | Verdict::Missing => {
+                        self.sides.store.erase(self.run, person).await?;
+                    }
+                    _ => {
+                        self.bounds.give_back(&FORGOTTEN);
+                        self.leave(&person.contact);
+                    }
+                }
+            }
+            admitted?;
         }
         Ok(())
+    }
+
+    /// Counts people before their changes. Returns those whom the bounds let through, and the end
+    /// of the work if there are others.
+    pub fn admit<'p, T>(
+        &mut self,
+        people: &'p [T],
+        kinds: impl Fn(&T) -> Vec<ChangeKind>,
+    ) -> (&'p [T], Result<(), Stop>) {
+        for (place, person) in people.iter().enumerate() {
+            if let Err(bound) = self.bounds.take(&kinds(person)) {
+                return (&people[..place], Err(self.stop_at(bound)));
+            }
+        }
+        (people, Ok(()))
+    }
+
+    fn stop_at(&mut self, bound: Bound) -> Stop {
+        if let Bound::Kind(kind) = bound {
+            self.exceeded = Some(kind);
+        }
+        Stop::Here
     }
 
     /// Brings people on both sides in step, in parcels whose changes fit one call.
@@ -86,14 +130,26 @@ impl Apply<'_> {
             if is_full && !parcel.is_empty() {
                 self.parcel(std::mem::take(&mut parcel), std::mem::take(&mut writes)).await?;
             }
-            if self.most.is_some_and(|most| self.applied + parcel.len() as u64 >= most) {
+            if let Err(bound) = self.take(&person) {
                 self.parcel(parcel, writes).await?;
-                return Err(Stop::Here);
+                return Err(self.stop_at(bound));
             }
             writes.extend(own);
             parcel.push(person);
         }
         self.parcel(parcel, writes).await
+    }
+
+    /// Counts a person. One who was created a moment ago is counted for that already.
+    fn take(&mut self, person: &PersonChange) -> Result<(), Bound> {
+        let kinds = person.kinds(&self.rules);
+        if !person.is_created {
+            return self.bounds.take(&kinds);
+        }
+        let counted = self.rules.kinds_of_creation(&person.row);
+        let more: Vec<ChangeKind> =
+            kinds.into_iter().filter(|kind| !counted.contains(kind)).collect();
+        self.bounds.take_more(&more)
     }
 
     async fn parcel(
@@ -104,33 +160,54 @@ impl Apply<'_> {
         if people.is_empty() {
             return Ok(());
         }
+        let counted: Vec<Vec<ChangeKind>> =
+            people.iter().map(|person| person.kinds(&self.rules)).collect();
+        let made = self.make(people, &writes).await;
+        counted.iter().for_each(|kinds| self.bounds.give_back(kinds));
+        let Made { kinds, refused } = made?;
+        kinds.iter().for_each(|kinds| self.bounds.count(kinds));
+        self.reject(refused).await
+    }
+
+    async fn make(
+        &mut self,
+        people: Vec<PersonChange>,
+        writes: &[SubscriberWrite],
+    ) -> Result<Made, Stop> {
         self.list.go_on()?;
-        let verdicts = self.list.write(&writes).await?;
-        let written = verdicts::written(self.list, people, verdicts).await?;
-        let mut commits = Vec::new();
-        let mut refused = Vec::new();
-        for Written { mut person, answer, refusal, is_left } in written {
+        let verdicts = self.list.write(writes).await?;
+        let mut made = Made::default();
+        let (mut people, mut commits) =
+            (verdicts::written(self.list, people, verdicts).await?, vec![]);
+        for Written { person, answer, refusal, is_left } in &mut people {
             match refusal {
                 // The rest of the person is saved: an opt-out must not wait for a wrong value.
                 Some(reason) => {
                     person.withhold_values();
                     person.plan.conflicts.push(rejection(reason.clone()));
-                    refused.push(refused_person(&person, reason));
-                    commits.push(person.commit(&self.rules, answer.as_ref()));
+                    made.refused.push(refused_person(person, reason.clone()));
                 }
-                None if is_left => self.leave(&person.row.id),
-                None => commits.push(person.commit(&self.rules, answer.as_ref())),
+                None if *is_left => {
+                    self.leave(&person.row.id);
+                    continue;
+                }
+                None => {}
             }
+            commits.push(person.commit(&self.rules, answer.as_ref()));
         }
-        let quiet = commits.iter().filter(|commit| commit.actions.is_empty()).count();
-        let saved = self.save(&commits).await?;
-        self.applied += (saved.len() as u64).saturating_sub(quiet as u64);
-        self.reject(refused).await
+        let saved = self.save(&commits, &mut made.refused).await?;
+        let saved = people.iter().filter(|written| saved.contains(&written.person.row.id));
+        made.kinds = saved.map(|written| written.person.kinds(&self.rules)).collect();
+        Ok(made)
     }
 
     /// Saves people together. If the database refuses one of them, it is found by saving each
     /// alone, and the others are saved.
-    async fn save(&mut self, commits: &[PersonCommit]) -> Result<Vec<ContactId>, Stop> {
+    async fn save(
+        &mut self,
+        commits: &[PersonCommit],
+        refused: &mut Vec<HeldPerson>,
+    ) -> Result<Vec<ContactId>, Stop> {
         if commits.is_empty() {
             return Ok(vec![]);
         }
@@ -145,7 +222,7 @@ impl Apply<'_> {
         if !is_of_values(&fault) {
             return Err(fault.into());
         }
-        let (mut saved, mut refused) = (vec![], vec![]);
+        let mut saved = Vec::new();
         for commit in commits {
             match self.sides.store.save(self.run, std::slice::from_ref(commit)).await {
                 Ok(ids) => saved.extend(ids),
@@ -157,7 +234,6 @@ impl Apply<'_> {
                 Err(fault) => return Err(fault.into()),
             }
         }
-        self.reject(refused).await?;
         Ok(saved)
     }
 

@@ -63,6 +63,16 @@ pub struct Rules<'a> {
     pub direction: SyncDirection,
 }
 
+impl Rules<'_> {
+    /// The kinds of the change by which a row gets a subscriber, who joins the row's groups.
+    pub fn kinds_of_creation(&self, row: &Contact) -> Vec<ChangeKind> {
+        let joins =
+            self.groups.iter().zip(&row.members).any(|(group, is_in)| group.is_some() && *is_in);
+        let kinds = [Some(ChangeKind::Create), joins.then_some(ChangeKind::JoinGroup)];
+        kinds.into_iter().flatten().collect()
+    }
+}
+
 impl PersonChange {
     /// Merges a person.
     pub fn new(
@@ -146,6 +156,28 @@ impl PersonChange {
             conflicts: plan.conflicts.clone(),
             actions: if is_logged { vec![action] } else { vec![] },
         }
+    }
+
+    /// The kinds of the change; none if neither side is written.
+    pub fn kinds(&self, rules: &Rules<'_>) -> Vec<ChangeKind> {
+        let plan = &self.plan;
+        let updates = !plan.to_a.is_empty()
+            || !plan.to_b.is_empty()
+            || !plan.memberships_to_a.is_empty()
+            || plan.email_to_a.is_some()
+            || plan.email_to_b.is_some();
+        let created = match self.is_created {
+            true => rules.kinds_of_creation(&self.row),
+            false => vec![],
+        };
+        let own = [
+            (ChangeKind::Update, updates),
+            (ChangeKind::Unsubscribe, plan.unsubscribe || plan.status_to_a.is_some()),
+            (ChangeKind::JoinGroup, !plan.joins.is_empty()),
+            (ChangeKind::LeaveGroup, !plan.leaves.is_empty()),
+        ];
+        let own = own.into_iter().filter_map(|(kind, is_of_it)| is_of_it.then_some(kind));
+        created.iter().copied().chain(own.filter(|kind| !created.contains(kind))).collect()
     }
 
     /// The values before and after, as the log keeps them.
@@ -240,25 +272,14 @@ fn value_of(mapping: &ContactMapping, row: &Contact, field: &str) -> Option<Stri
 
 impl Change {
     /// The kinds of the change; none if neither side is written.
-    pub fn kinds(&self) -> Vec<ChangeKind> {
-        let plan = match self {
-            Self::Person(person) => &person.plan,
-            Self::Create(_) | Self::Import(_) => return vec![ChangeKind::Create],
-            Self::Erase(_) => return vec![ChangeKind::Unsubscribe],
-            Self::Record(_) | Self::Hold(_) => return vec![],
-        };
-        let updates = !plan.to_a.is_empty()
-            || !plan.to_b.is_empty()
-            || !plan.memberships_to_a.is_empty()
-            || plan.email_to_a.is_some()
-            || plan.email_to_b.is_some();
-        let kinds = [
-            (ChangeKind::Update, updates),
-            (ChangeKind::Unsubscribe, plan.unsubscribe || plan.status_to_a.is_some()),
-            (ChangeKind::JoinGroup, !plan.joins.is_empty()),
-            (ChangeKind::LeaveGroup, !plan.leaves.is_empty()),
-        ];
-        kinds.into_iter().filter_map(|(kind, is_of_it)| is_of_it.then_some(kind)).collect()
+    pub fn kinds(&self, rules: &Rules<'_>) -> Vec<ChangeKind> {
+        match self {
+            Self::Person(person) => person.kinds(rules),
+            Self::Create(row) => rules.kinds_of_creation(row),
+            Self::Import(_) => vec![ChangeKind::Create],
+            Self::Erase(_) => vec![ChangeKind::Unsubscribe],
+            Self::Record(_) | Self::Hold(_) => vec![],
+        }
     }
 
     /// The number of questions.
@@ -283,6 +304,6 @@ impl Change {
             }
             Self::Record(_) | Self::Hold(_) => (String::new(), vec![]),
         };
-        ChangeExample { email, kinds: self.kinds(), values }
+        ChangeExample { email, kinds: self.kinds(rules), values }
     }
 }

@@ -6,23 +6,56 @@ use super::apply::{Apply, is_of_values, rejection};
 use super::change::PersonChange;
 use crate::engine::model::contacts::contact::Contact;
 use crate::engine::model::contacts::email::Email;
+use crate::engine::model::contacts::limits::ChangeKind;
 use crate::engine::model::contacts::mapping::Direction;
 use crate::engine::model::contacts::shadow::{Agreed, AgreedState, Shadow};
 use crate::engine::model::contacts::subscriber::{MailStatus, Subscriber};
 use crate::jobs::contacts::paced::Stop;
 use crate::jobs::contacts::plan::agreement::consent;
 use crate::jobs::contacts::plan::field::{FieldMove, merge};
-use crate::jobs::contacts::ports::{HeldPerson, NewRow, SubscriberName, SubscriberWrite, Verdict};
+use crate::jobs::contacts::ports::{
+    HeldPerson, MOST_WRITES, NewRow, SubscriberName, SubscriberWrite, Verdict,
+};
+
+/// The kinds of the change by which a subscriber gets a row.
+const IMPORTED: [ChangeKind; 1] = [ChangeKind::Create];
 
 /// The rows that are made together.
 const MOST_IMPORTED: usize = 200;
 
 type Values = Vec<(String, Option<String>)>;
 
-/// Creates people at MailerLite. Returns what is left to do for them, now that they are on both
-/// sides: their link, and groups to join. Somebody who unsubscribed there is linked, and stays so.
-pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Vec<PersonChange>, Stop> {
-    apply.list.go_on()?;
+/// The outcome of a call that creates people.
+struct Created {
+    /// Those who are on both sides now.
+    people: Vec<PersonChange>,
+    /// Those whom MailerLite refused.
+    refused: Vec<HeldPerson>,
+}
+
+/// Creates people at MailerLite, and does the rest for them, now that they are on both sides: their
+/// link, and groups to join. Somebody who unsubscribed there is linked, and stays so.
+pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<(), Stop> {
+    for rows in rows.chunks(MOST_WRITES) {
+        apply.list.go_on()?;
+        let rules = apply.rules;
+        let (rows, admitted) = apply.admit(rows, |row| rules.kinds_of_creation(row));
+        let made = create_together(apply, rows).await;
+        let is_made = |row: &&Contact| {
+            made.as_ref().is_ok_and(|made| made.people.iter().any(|person| person.row.id == row.id))
+        };
+        for row in rows.iter().filter(|row| !is_made(row)) {
+            apply.bounds.give_back(&rules.kinds_of_creation(row));
+        }
+        let Created { people, refused } = made?;
+        apply.people(people).await?;
+        apply.reject(refused).await?;
+        admitted?;
+    }
+    Ok(())
+}
+
+async fn create_together(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Created, Stop> {
     let values: Vec<Values> = rows.iter().map(|row| values(apply, row)).collect();
     let writes: Vec<SubscriberWrite> = (rows.iter().zip(&values))
         .map(|(row, fields)| SubscriberWrite::Create {
@@ -55,14 +88,13 @@ pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Vec<Perso
             None => apply.leave(&row.id),
         }
     }
-    apply.reject(refused).await?;
     let rules = apply.rules;
     let change = |(row, subscriber, shadow)| {
         let mut person = PersonChange::new(&rules, row, subscriber, shadow, &[]);
         person.is_created = true;
         person
     };
-    Ok(made.into_iter().map(change).collect())
+    Ok(Created { people: made.into_iter().map(change).collect(), refused })
 }
 
 /// The values that a new subscriber gets.
@@ -94,33 +126,42 @@ fn after_creation(row: &Contact, sent: &Values, subscriber: &Subscriber) -> Shad
 }
 
 /// Makes rows for subscribers whom the database does not know.
-pub async fn import(apply: &mut Apply<'_>, people: Vec<Subscriber>) -> Result<(), Stop> {
+pub async fn import(apply: &mut Apply<'_>, people: &[Subscriber]) -> Result<(), Stop> {
+    let (people, admitted) = apply.admit(people, |_| IMPORTED.to_vec());
     // Rows that are made together have values for the same columns: others keep their defaults.
     let mut by_columns: BTreeMap<Vec<String>, Vec<NewRow>> = BTreeMap::new();
-    for subscriber in &people {
+    for subscriber in people {
         let row = new_row(apply, subscriber);
         let columns = row.values.iter().map(|(column, _)| column.clone()).collect();
         by_columns.entry(columns).or_default().push(row);
     }
+    let mut left = people.len();
+    let mut ended = Ok(());
     for rows in by_columns.values().flat_map(|rows| rows.chunks(MOST_IMPORTED)) {
-        apply.list.go_on()?;
-        if apply.most.is_some_and(|most| apply.applied >= most) {
-            return Err(Stop::Here);
-        }
-        match apply.sides.store.import(apply.run, rows).await {
-            Ok(made) => apply.applied += made.len() as u64,
-            Err(fault) if is_of_values(&fault) => import_singly(apply, rows).await?,
-            Err(fault) => return Err(fault.into()),
+        match import_together(apply, rows).await {
+            Ok(made) => left -= made,
+            Err(stop) => {
+                ended = Err(stop);
+                break;
+            }
         }
     }
-    Ok(())
+    (0..left).for_each(|_| apply.bounds.give_back(&IMPORTED));
+    ended.and(admitted)
 }
 
-async fn import_singly(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<(), Stop> {
-    let mut refused = Vec::new();
+/// Makes rows together, or one by one if the database refuses one of them.
+async fn import_together(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<usize, Stop> {
+    apply.list.go_on()?;
+    match apply.sides.store.import(apply.run, rows).await {
+        Ok(made) => return Ok(made.len()),
+        Err(fault) if !is_of_values(&fault) => return Err(fault.into()),
+        Err(_) => {}
+    }
+    let (mut made, mut refused) = (0, Vec::new());
     for row in rows {
         match apply.sides.store.import(apply.run, std::slice::from_ref(row)).await {
-            Ok(made) => apply.applied += made.len() as u64,
+            Ok(rows) => made += rows.len(),
             Err(fault) if is_of_values(&fault) => refused.push(HeldPerson {
                 contact: None,
                 subscriber: Some(row.subscriber.clone()),
@@ -129,7 +170,8 @@ async fn import_singly(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<(), Sto
             Err(fault) => return Err(fault.into()),
         }
     }
-    apply.reject(refused).await
+    apply.reject(refused).await?;
+    Ok(made)
 }
 
 fn new_row(apply: &Apply<'_>, subscriber: &Subscriber) -> NewRow {

@@ -4,10 +4,11 @@
 //! - `request`, `report`, `cursor`: the question, the answer, and the place where a call ended
 //! - `run`: counts first, then makes the changes; `record`: tells dashboards
 //! - `survey`: reads both sides, and finds each person's `change`
-//! - `order`: which changes come first
+//! - `order`: which changes come first; `bounds`: how many may be made
 //! - `apply`: makes changes, by the `verdicts` of MailerLite; `create`: people whom one side lacks
 
 pub(super) mod apply;
+pub(super) mod bounds;
 pub(super) mod change;
 mod create;
 mod cursor;

@@ -4,7 +4,6 @@ use super::apply::{Apply, MOST_SAVED};
 use super::change::Change;
 use super::create;
 use crate::jobs::contacts::paced::Stop;
-use crate::jobs::contacts::ports::MOST_WRITES;
 
 /// Makes changes.
 pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Stop> {
@@ -22,7 +21,7 @@ pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Sto
         }
     }
     opt_outs.extend(people);
-    apply.erase(erased).await?;
+    apply.erase(&erased).await?;
     apply.people(opt_outs).await?;
     for records in records.chunks(MOST_SAVED) {
         apply.list.go_on()?;
@@ -32,9 +31,6 @@ pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Sto
         apply.list.go_on()?;
         apply.sides.store.hold(held).await?;
     }
-    for creates in creates.chunks(MOST_WRITES) {
-        let made = create::create(apply, creates).await?;
-        apply.people(made).await?;
-    }
-    create::import(apply, imports).await
+    create::create(apply, &creates).await?;
+    create::import(apply, &imports).await
 }

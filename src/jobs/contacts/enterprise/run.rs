@@ -5,9 +5,10 @@
 //! 2. If a cap or a side that shows too few people stops the run, nothing is written.
 //! 3. The changes are made: those in memory, or in a second walk, page by page.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::apply::Apply;
+use super::bounds::Bounds;
 use super::change::{Change, Rules};
 use super::cursor::RunCursor;
 use super::order;
@@ -16,12 +17,12 @@ use super::report::{EnterpriseReport, HeldRun};
 use super::request::EnterpriseRequest;
 use super::survey::{Survey, SurveyedPage};
 use crate::engine::model::contacts::contact::ContactId;
-use crate::engine::model::contacts::limits::ChangeKind;
+use crate::engine::model::contacts::limits::{ChangeKind, Limit};
 use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::engine::model::fault::Fault;
 use crate::jobs::contacts::check;
 use crate::jobs::contacts::paced::{PacedList, Stop};
-use crate::jobs::contacts::plan::limits::{exceeded, is_suspicious};
+use crate::jobs::contacts::plan::limits::{ChangeCounts, exceeded, is_suspicious};
 use crate::jobs::contacts::ports::ContactCounts;
 use crate::jobs::contacts::sides::ContactSides;
 
@@ -51,12 +52,14 @@ async fn run(
     request: &EnterpriseRequest,
 ) -> Result<EnterpriseReport, Fault> {
     let list = PacedList::new(sides.list, sides.clock, request.budget);
-    let at = request.cursor.as_deref().map(RunCursor::parse).transpose()?;
+    let (direction, mapping) = (request.direction, sides.mapping);
+    let parse = |text: &str| RunCursor::parse(text, direction, mapping);
+    let at = request.cursor.as_deref().map(parse).transpose()?;
     // A trial counts anew what is left, for a cursor may say that the count is over.
     let at = at.filter(|at| !(at.writes && request.dry_run));
     let counts = sides.store.counts().await?;
     let is_whole = at.is_none();
-    let at = at.unwrap_or_default();
+    let at = at.unwrap_or_else(|| RunCursor::start(direction, mapping));
     let groups = match check::find_groups(sides, &list, !request.dry_run).await {
         Ok(groups) => groups.ids,
         Err(Stop::Here) => return Ok(unfinished(&list, &at)),
@@ -110,6 +113,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         if self.at.writes {
+            self.at.caps = self.caps(self.at.caps.clone());
             return self.walk_and_write().await;
         }
         let kept = self.count().await?;
@@ -117,11 +121,23 @@ impl<'a> Run<'a> {
         if self.report.held.is_some() || self.request.dry_run {
             return Ok(());
         }
-        self.at = RunCursor::of_writes(self.report.changes.clone(), self.at.seen);
+        self.at.allow(self.caps(ChangeCounts::new()));
         match kept {
             Some(changes) => self.apply(changes).await,
             None => self.walk_and_write().await,
         }
+    }
+
+    /// The most people of each kind: the cap that a person raised for this call, else the one that
+    /// was allowed after the count, else the usual one.
+    fn caps(&self, allowed: ChangeCounts) -> ChangeCounts {
+        let own = |limits: &BTreeMap<ChangeKind, Limit>| -> ChangeCounts {
+            limits.iter().map(|(kind, limit)| (*kind, limit.of(self.people()))).collect()
+        };
+        let mut caps = own(&self.sides.limits.by_kind);
+        caps.extend(allowed);
+        caps.extend(own(&self.request.allowed));
+        caps
     }
 
     fn rules(&self) -> Rules<'a> {
@@ -147,7 +163,8 @@ impl<'a> Run<'a> {
         self.report.conflicts_detected += page.changes.iter().map(Change::conflicts).sum::<u64>();
         let rules = self.rules();
         for change in &page.changes {
-            let is_example = self.report.examples.len() < EXAMPLES && !change.kinds().is_empty();
+            let is_example =
+                self.report.examples.len() < EXAMPLES && !change.kinds(&rules).is_empty();
             if is_example {
                 self.report.examples.push(change.example(&rules));
             }
@@ -160,7 +177,8 @@ impl<'a> Run<'a> {
         loop {
             let page = self.page().await?;
             self.tell(&page);
-            for kind in page.changes.iter().flat_map(Change::kinds) {
+            let rules = self.rules();
+            for kind in page.changes.iter().flat_map(|change| change.kinds(&rules)) {
                 *self.report.changes.entry(kind).or_default() += 1;
             }
             self.at.seen += page.subscribers;
@@ -194,33 +212,42 @@ impl<'a> Run<'a> {
     }
 
     async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Stop> {
-        let applied = self.report.updates_applied;
-        let limits = self.sides.limits;
-        let allowed = self.request.allowed.get(&ChangeKind::Rejected);
-        let rejected = allowed.or_else(|| limits.by_kind.get(&ChangeKind::Rejected));
+        let most = self.request.max_records;
+        let most = most.map(|most| most.saturating_sub(self.report.updates_applied));
+        let rejected = self.at.caps.get(&ChangeKind::Rejected);
         let mut apply = Apply {
             sides: self.sides,
             list: self.list,
             rules: self.rules(),
             run: &self.request.run,
-            most: self.request.max_records.map(|most| most.saturating_sub(applied)),
-            most_rejected: rejected.map_or(u64::MAX, |limit| limit.of(self.people())),
-            applied: 0,
+            bounds: Bounds::new(self.at.caps.clone(), self.at.made.clone(), most),
+            exceeded: None,
+            most_rejected: rejected.copied().unwrap_or(u64::MAX),
             rejected: self.report.errors,
             unmade: vec![],
         };
         let ended = order::make(&mut apply, changes).await;
-        self.report.updates_applied += apply.applied;
-        self.report.errors = apply.rejected;
-        let left = apply.unmade.iter().filter(|unmade| unmade.reason.is_none());
-        self.left += left.count() as u64;
-        if apply.rejected > apply.most_rejected {
-            let reason =
-                format!("{} people were refused; the rest was not written", apply.rejected);
-            self.report.held =
-                Some(HeldRun { reasons: vec![reason], kinds: vec![ChangeKind::Rejected] });
+        let Apply { bounds, exceeded, most_rejected, rejected, unmade, .. } = apply;
+        self.report.updates_applied += bounds.people();
+        self.at.made = bounds.made().clone();
+        self.report.errors = rejected;
+        self.left += unmade.iter().filter(|unmade| unmade.reason.is_none()).count() as u64;
+        if rejected > most_rejected {
+            let reason = format!("{rejected} people were refused; the rest was not written");
+            self.hold_rest(ChangeKind::Rejected, reason);
+        }
+        if let Some(kind) = exceeded {
+            let cap = self.at.caps.get(&kind).copied().unwrap_or(0);
+            let counted = self.report.changes.entry(kind).or_default();
+            *counted = (*counted).max(cap + 1);
+            let name = kind.name();
+            self.hold_rest(kind, format!("{name} of more people than the {cap} who are allowed"));
         }
         ended
+    }
+
+    fn hold_rest(&mut self, kind: ChangeKind, reason: String) {
+        self.report.held = Some(HeldRun { reasons: vec![reason], kinds: vec![kind] });
     }
 
     fn people(&self) -> u64 {

@@ -13,6 +13,7 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::contacts::check;
 use crate::jobs::contacts::enterprise::apply::Apply;
+use crate::jobs::contacts::enterprise::bounds::Bounds;
 use crate::jobs::contacts::enterprise::change::{Change, Rules};
 use crate::jobs::contacts::enterprise::order;
 use crate::jobs::contacts::enterprise::survey::Survey;
@@ -161,7 +162,7 @@ async fn once(
     let read = people::read(&survey, emails, request.mode, request.repair).await?;
     let NamedPeople { people, changes } = read;
     let outcomes: Vec<SmartOutcome> =
-        people.iter().map(|person| outcome(person, &changes)).collect();
+        people.iter().map(|person| outcome(person, &changes, &rules)).collect();
     if request.dry_run {
         return Ok((outcomes, vec![]));
     }
@@ -170,9 +171,9 @@ async fn once(
         list,
         rules,
         run: &request.run,
-        most: None,
+        bounds: Bounds::default(),
+        exceeded: None,
         most_rejected: u64::MAX,
-        applied: 0,
         rejected: 0,
         unmade: vec![],
     };
@@ -197,7 +198,7 @@ async fn once(
 }
 
 /// The outcome if all changes are made.
-fn outcome(person: &NamedPerson, changes: &[Change]) -> SmartOutcome {
+fn outcome(person: &NamedPerson, changes: &[Change], rules: &Rules<'_>) -> SmartOutcome {
     let own: Vec<&Change> = changes.iter().filter(|change| is_of(person, change)).collect();
     let (email, id) = (person.email.clone(), person.subscriber.clone());
     let questions: u64 = own.iter().map(|change| change.conflicts()).sum();
@@ -206,7 +207,7 @@ fn outcome(person: &NamedPerson, changes: &[Change]) -> SmartOutcome {
         1 => Some("1 question waits for an answer".to_owned()),
         more => Some(format!("{more} questions wait for an answer")),
     };
-    if own.iter().any(|change| !change.kinds().is_empty()) {
+    if own.iter().any(|change| !change.kinds(rules).is_empty()) {
         return SmartOutcome { email, changed: true, b_id: id, skipped: false, reason };
     }
     let fallback = match (person.rows.is_empty(), person.is_there) {
