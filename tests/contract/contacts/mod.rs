@@ -319,7 +319,7 @@ async fn equal_people_are_not_written_again() {
 
 #[tokio::test]
 async fn a_crosswalk_of_an_older_system_is_adopted_or_its_lack_is_named() {
-    let old = "create table integration_crosswalk (a_id uuid primary key, b_id bigint, note text); \
+    let old = "create table integration_crosswalk (a_id uuid primary key, b_id bigint unique, note text); \
         insert into integration_crosswalk values ('00000000-0000-0000-0000-000000000001', 131234567890123456, 'x')";
     let contacts = Contacts::of(Transport::Connection, &format!("{CLIENTS}; {old}")).await;
     contacts.store.prepare().await.unwrap();
@@ -336,11 +336,30 @@ async fn a_crosswalk_of_an_older_system_is_adopted_or_its_lack_is_named() {
     let fault = contacts.store.prepare().await.expect_err("columns are missing");
     assert_eq!(fault.code, FaultCode::NoState);
     for alter in
-        ["integration_crosswalk add b_id text", "sync_log add details jsonb", "add unique (a_id)"]
+        ["integration_crosswalk add b_id text", "sync_log add details jsonb", "add unique (b_id)"]
     {
         assert!(fault.hint.contains(alter), "{}", fault.hint);
     }
     assert!(!fault.hint.contains("add action"), "{}", fault.hint);
+}
+
+#[tokio::test]
+async fn links_of_an_older_system_that_cannot_be_followed_are_named_with_their_remedy() {
+    let old = "create table integration_crosswalk (a_id uuid primary key, b_id text); \
+        insert into integration_crosswalk select ('00000000-0000-0000-0000-00000000000' || n)::uuid, b \
+        from (values (1, '17'), (2, '17'), (3, 'none'), (4, '18')) as v (n, b)";
+    let contacts = Contacts::of(Transport::Connection, &format!("{CLIENTS}; {old}")).await;
+    let fault = contacts.store.prepare().await.expect_err("two rows have one subscriber");
+    let delete = |number| {
+        format!("delete from \"public\".integration_crosswalk where a_id = '{}'", id(number))
+    };
+    let choice = " (or the other row of subscriber 17)";
+    let add = "alter table \"public\".integration_crosswalk add unique (b_id)";
+    let [one, two, three] = [1, 2, 3].map(delete);
+    let expected = format!("run: {three}; {one}{choice}; {two}{choice}; {add}");
+    assert_eq!((fault.code, fault.hint.as_str()), (FaultCode::NoState, expected.as_str()));
+    contacts.sql(&format!("{three}; {two}; {add}")).await;
+    contacts.store.prepare().await.unwrap();
 }
 
 #[tokio::test]

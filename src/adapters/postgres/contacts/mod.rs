@@ -1,6 +1,7 @@
 //! Contacts in a database: the mapped table, the crosswalk, the shadows and the conflicts.
 //!
 //! - `store`: the port, each method of which is one transaction
+//! - `adopted`: the check of tables that an older system made
 //! - `desk`: the records that people look at
 //! - `rows`: reads people
 //! - `records`: new rows, open questions, and people who asked to be forgotten
@@ -8,6 +9,7 @@
 //! - `save`: writes people, each only if their row still has the values that were decided on
 //! - `quotas`: quotas and leases that all programs of a deployment share
 
+mod adopted;
 mod desk;
 mod quotas;
 mod records;

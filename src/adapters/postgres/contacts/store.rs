@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 
+use super::adopted;
 use super::records::Records;
 use super::rows::{self, ContactTables};
 use super::save;
-use crate::adapters::postgres::connection::pool::{Call, Pool};
+use crate::adapters::postgres::connection::pool::Pool;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::row::Row;
@@ -24,21 +25,6 @@ use crate::jobs::contacts::ports::{
     ContactCounts, ContactStore, ErasedPerson, HeldPerson, IdRange, Link, NewRow, PersonCommit,
     TableColumn,
 };
-
-/// The columns that a crosswalk and a log need, whoever made them.
-const NEEDED: [(&str, &[(&str, &str)]); 2] = [
-    ("integration_crosswalk", &[("a_id", "uuid"), ("b_id", "text")]),
-    (
-        "sync_log",
-        &[
-            ("run_id", "text"),
-            ("a_id", "uuid"),
-            ("b_id", "text"),
-            ("action", "text"),
-            ("details", "jsonb"),
-        ],
-    ),
-];
 
 /// The database of contacts.
 pub struct PostgresContacts {
@@ -118,47 +104,6 @@ impl PostgresContacts {
         let rows = call.run_all(Purpose::Look, [statement]).await;
         call.end(rows.and_then(|[rows]| rows.iter().map(read).collect()))
     }
-
-    /// Looks for the columns that are needed in tables of an older system.
-    async fn check_adopted(&self, call: &Call<'_>) -> Result<Option<Fault>, PostgresError> {
-        let text = "select c.relname::text, a.attname::text \
-             from pg_class as c join pg_attribute as a on a.attrelid = c.oid \
-             where c.relnamespace = to_regnamespace($1) and a.attnum > 0 and not a.attisdropped \
-                 and c.relname in ('integration_crosswalk', 'sync_log')";
-        let key = "select exists (select from pg_index as i join pg_attribute as a \
-                 on a.attrelid = i.indrelid and a.attnum = i.indkey[0] \
-             where i.indrelid = to_regclass($1 || '.integration_crosswalk') and i.indisunique \
-                 and i.indnkeyatts = 1 and i.indpred is null and a.attname = 'a_id')";
-        let schema = sql::ident(&self.schema);
-        let [columns, key] = [text, key].map(|text| Statement::rows(text, [schema.clone().into()]));
-        let [rows, keys] = call.run_all(Purpose::Look, [columns, key]).await?;
-        let has_key = keys.first().is_some_and(|row| row.get(0));
-        let found: Vec<(String, String)> =
-            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let is_missing = |table: &str, column: &str| {
-            !found.iter().any(|(relation, name)| relation == table && name == column)
-        };
-        let mut alters: Vec<String> = (NEEDED.iter())
-            .flat_map(|(table, columns)| {
-                columns.iter().map(move |(name, kind)| (*table, *name, *kind))
-            })
-            .filter(|(table, name, _)| is_missing(table, name))
-            .map(|(table, name, kind)| format!("alter table {schema}.{table} add {name} {kind}"))
-            .collect();
-        if !has_key {
-            alters.push(format!("alter table {schema}.integration_crosswalk add unique (a_id)"));
-        }
-        let message = "A table of an older system lacks columns or a key that contacts need";
-        let fault = |alters: Vec<String>| {
-            Fault::new(
-                Step::State,
-                FaultCode::NoState,
-                message,
-                format!("run: {}", alters.join("; ")),
-            )
-        };
-        Ok((!alters.is_empty()).then(|| fault(alters)))
-    }
 }
 
 #[async_trait]
@@ -167,7 +112,7 @@ impl ContactStore for PostgresContacts {
         let call = self.pool.call(Step::State, None).await?;
         let prepared = async {
             tables::prepare(&call, &self.schema).await?;
-            self.check_adopted(&call).await
+            adopted::check(&call, &self.schema).await
         };
         match call.end(prepared.await)? {
             Some(fault) => Err(fault),
