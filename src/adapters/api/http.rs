@@ -219,9 +219,7 @@ impl Pauses {
 
 /// Builds a client that follows no redirect: it might lead to somebody who would be shown the key.
 fn client(route: Route, authorities: Authorities) -> Client {
-    let mut tls = trust::tls(&Witness::new(authorities, Some(Named(true))));
-    // HTTP/2 is used if the other side offers it.
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let tls = trust::tls(&Witness::new(authorities, Some(Named(true))));
     let built = Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -322,8 +320,6 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
@@ -369,58 +365,6 @@ mod tests {
             let waited: Duration = pauses(least, true).iter().sum();
             assert!(waited > Duration::from_secs(11), "{waited:?}");
             assert!(waited <= LONGEST_RESTART + LONGEST_PAUSE, "{waited:?}");
-        }
-    }
-
-    /// Starts a server of one connection, which offers protocols. Returns its certificate, its
-    /// port, and the protocol that was agreed on with the first bytes that came.
-    #[expect(clippy::type_complexity, reason = "it is one test's")]
-    fn offering(
-        protocols: &[&str],
-    ) -> (Authorities, u16, std::thread::JoinHandle<(Option<Vec<u8>>, Vec<u8>)>) {
-        use rustls::pki_types::PrivateKeyDer;
-        use rustls::{ServerConfig, ServerConnection, Stream};
-        use std::io::Read;
-
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let ring = Arc::new(rustls::crypto::ring::default_provider());
-        let mut server = ServerConfig::builder_with_provider(ring)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        server.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let authority = RootCertificate::Pem(made.cert.pem());
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let served = std::thread::spawn(move || {
-            let (mut wire, _) = listener.accept().unwrap();
-            let mut tls = ServerConnection::new(Arc::new(server)).unwrap();
-            let mut first = vec![0; 16];
-            Stream::new(&mut tls, &mut wire).read_exact(&mut first).unwrap();
-            (tls.alpn_protocol().map(<[u8]>::to_vec), first)
-        });
-        (Authorities::read(Some(&authority)).unwrap(), port, served)
-    }
-
-    #[tokio::test]
-    async fn http_2_is_used_if_the_other_side_offers_it() {
-        for (offered, agreed, begins) in [
-            (&["h2", "http/1.1"][..], Some("h2"), "PRI * HTTP/2.0\r\n"),
-            (&["http/1.1"], Some("http/1.1"), "GET /it HTTP/1.1"),
-            (&[], None, "GET /it HTTP/1.1"),
-        ] {
-            let (authorities, port, served) = offering(offered);
-            let request =
-                client(Route::Direct, authorities).get(format!("https://localhost:{port}/it"));
-            let patience = Duration::from_secs(5);
-            let answer = once(request, patience, patience).await;
-            assert!(answer.is_err(), "the server hangs up");
-            let (protocol, first) = served.join().unwrap();
-            assert_eq!(protocol.as_deref(), agreed.map(str::as_bytes));
-            assert_eq!(String::from_utf8_lossy(&first), begins);
         }
     }
 }
