@@ -8,13 +8,14 @@ use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::page::Page;
 use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::Tally;
+use syncline::engine::plan::window;
 use syncline::engine::ports::{
     Attempt, Batch, Deletion, Ledger, Load, LoadPage, RetriedRows, Saved, Settled, Target,
 };
 
 use tokio::sync::mpsc;
 
-use super::{PIPELINE, all_targets, checkpoint, run_id};
+use super::{PIPELINE, all_targets, checkpoint, run_id, scan};
 
 fn key(id: i32) -> RowKey {
     RowKey::new(vec![id.to_string()])
@@ -117,6 +118,42 @@ async fn pages_that_are_loaded_together_are_saved_with_the_last_and_never_withou
             let is_kept = stored.contains_key(&sides.items.table);
             assert_eq!(is_kept, inserted == 50, "{}", sides.name);
         }
+        sides.end(opened, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_load_holds_the_lease_for_its_whole_time_again_when_it_ends() {
+    for sides in all_targets().await {
+        let run = run_id();
+        let opened = sides.begin(&run).await;
+        sides.save(&opened, &run, &sides.parents).await;
+        let shape = &sides.items;
+        let load = Load { run: &run, shape, time: None };
+        let first = sides.page(shape, &scan(), 25).await;
+        let rest = window::after_page(&scan(), &first).unwrap();
+        let last = sides.page(shape, &rest, 1_000).await;
+        let (sender, pages) = mpsc::channel(1);
+        let send = async {
+            let page = LoadPage { page: first, checkpoint: checkpoint(shape), is_last: false };
+            sender.send(page).await.ok()?;
+            let permit = sender.reserve().await.ok()?;
+            let later = sides.text_target("select clock_timestamp()::text").await;
+            permit.send(LoadPage { page: last, checkpoint: checkpoint(shape), is_last: true });
+            Some(later)
+        };
+
+        let (loaded, later) = tokio::join!(sides.target.load(&opened.lease, &load, pages), send);
+
+        // Behind an API, a call has one page.
+        assert_eq!(loaded.unwrap().is_some(), later.is_some(), "{}", sides.name);
+        let Some(later) = later else { continue };
+        let is_whole = format!(
+            "select ((value ->> 'expires_at')::timestamptz \
+                 >= timestamptz '{later}' + interval '1 min')::text \
+             from sync_state where key = 'lease:main'"
+        );
+        assert_eq!(sides.text_target(&is_whole).await, "true", "{}", sides.name);
         sides.end(opened, &run).await;
     }
 }

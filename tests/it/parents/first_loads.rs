@@ -195,3 +195,70 @@ async fn a_tree_that_takes_too_long_goes_in_page_by_page() {
     assert_eq!(answers.len(), 1, "there was time for the pages: {answers:?}");
     pair.assert_settled(&["folders"]).await;
 }
+
+/// Waits until the server has counted the rows of `children`, which it does late, and returns
+/// another of its counts.
+async fn counted(pair: &Pair, kind: &str, rows: u64, count: &str) -> u64 {
+    let number = async |text: &str| pair.text_target(text).await.parse::<u64>().unwrap();
+    let written =
+        format!("select {kind}::text from pg_stat_user_tables where relname = 'children'");
+    while number(&written).await < rows {}
+    number(count).await
+}
+
+#[tokio::test]
+async fn a_table_with_free_space_at_its_start_is_not_read_for_each_page() {
+    if !connects_to(Side::Target, "no COPY goes over an API") {
+        return;
+    }
+    let pair = Pair::with(FAMILY).await.set("SYNC_TABLES", "children").set("SYNC_PAGE_ROWS", "100");
+    pair.sql_source(CHILDREN).await;
+    pair.sql_target(
+        "alter table children set (fillfactor = 10, vacuum_truncate = off); \
+         insert into parents select i from generate_series(1, 5) i; \
+         insert into children select i, 1, '2026-01-01' from generate_series(1, 60000) i; \
+         alter table children reset (fillfactor); delete from children",
+    )
+    .await;
+    pair.sql_target("vacuum children").await;
+    let touched = "select (heap_blks_hit + heap_blks_read)::text from pg_statio_user_tables \
+        where relname = 'children'";
+    let before = counted(&pair, "n_tup_del", 60_000, touched).await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.children"), [2000, 0, 0], "{}", answer.body);
+    let touched = counted(&pair, "n_tup_ins", 62_000, touched).await - before;
+    assert!(touched < 20_000, "{touched} blocks are read or written for 2000 rows");
+}
+
+#[tokio::test]
+async fn a_foreign_key_that_is_disabled_refuses_no_row() {
+    let disabled = "alter table children disable trigger all; \
+        create function note() returns trigger language plpgsql as $$ begin return new; end $$; \
+        create trigger note before insert on children for each row execute function note();";
+    let pair = Pair::with(&format!("{FAMILY}{disabled}")).await.set("SYNC_TABLES", "children");
+    let orphans = "insert into children select i, 9, '2026-01-01' from generate_series(1, 2000) i";
+    pair.sql_source(orphans).await;
+
+    let answer = pair.sync().await.success();
+
+    assert_eq!(answer.rows("public.children"), [2000, 0, 0], "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_trigger_that_a_partition_has_of_its_table_fires_for_copied_rows_too() {
+    let log = "create table log (n int); \
+        create function note() returns trigger language plpgsql as \
+            $$ begin insert into public.log values (new.id); return new; end $$; \
+        create trigger note after insert on children for each row execute function note();";
+    let alone = "create table low (id int primary key, parent int not null, updated_at timestamptz not null);";
+    let pair = Pair::of(alone, &format!("{LEAF}{log}")).await.set("SYNC_TABLES", "low");
+    pair.sql_target("insert into parents select i from generate_series(1, 5) i").await;
+    pair.sql_source(
+        "insert into low select i, i % 5 + 1, '2026-01-01' from generate_series(1, 2000) i",
+    )
+    .await;
+    pair.sync().await.success();
+    assert_eq!(pair.text_target("select count(distinct n)::text from log").await, "2000");
+}

@@ -172,36 +172,42 @@ pub fn refuse_orphans(shape: &Shape, staged: &str) -> String {
 }
 
 /// The statement that does the same for the rows that this transaction has copied into the table
-/// itself: they are `rows`, and the table ended with the block of that number before. Parents that
-/// came with them need no lock.
+/// itself: they are `rows`, came by the last `copies`, and the table ended with the block of that
+/// number before. Parents that came with them need no lock.
 ///
 /// The server puts rows into blocks before that one, too, where it has added some that it did not
-/// fill. So the rows are counted first, each time from a block further back, until all are found.
-pub fn refuse_copied_orphans(shape: &Shape, rows: u64, last_block: i64) -> String {
-    // Each savepoint has a transaction number of its own, and holds a lock on it to the end.
-    const OWN: &str = "array(select l.transactionid from pg_catalog.pg_locks as l \
-        where l.locktype = 'transactionid' and l.granted and l.mode = 'ExclusiveLock' \
-            and l.pid = pg_catalog.pg_backend_pid())";
+/// fill. So the rows are counted first, and once more from a block further back where some are not
+/// found. A table with free space further back still is none to copy into: each page would read all
+/// of it.
+pub fn refuse_copied_orphans(shape: &Shape, rows: u64, copies: u32, last_block: i64) -> String {
     const FIRST: &str = "pg_catalog.current_setting('syncline.first_block')";
     /// The server adds 64 blocks at most to a table at once (from version 16 on).
     const FEW_BLOCKS: i64 = 65;
+    const MANY_BLOCKS: i64 = 1_024;
+    // Each COPY has a savepoint, whose transaction number is locked to the end of the transaction.
+    // The newest are those of these rows.
+    let own = format!(
+        "array(select l.transactionid from pg_catalog.pg_locks as l \
+         where l.locktype = 'transactionid' and l.granted and l.mode = 'ExclusiveLock' \
+             and l.pid = pg_catalog.pg_backend_pid() \
+         order by pg_catalog.age(l.transactionid) limit {copies})"
+    );
     let table = sql::table(&shape.table);
     let first_block = (last_block - FEW_BLOCKS).max(0);
+    let further_back = (first_block - MANY_BLOCKS).max(0);
     let copied = format!(
         "(select r.* from only {table} as r \
-         where r.ctid >= pg_catalog.format('(%s,0)', {FIRST})::pg_catalog.tid and r.xmin = any ({OWN}))"
+         where r.ctid >= pg_catalog.format('(%s,0)', {FIRST})::pg_catalog.tid and r.xmin = any ({own}))"
     );
     let find = format!(
-        "do $syncline$ declare block int8 := {first_block}; step int8 := {FEW_BLOCKS}; begin \
+        "do $syncline$ declare block int8; begin \
          if pg_catalog.current_setting('session_replication_role') <> 'replica' then return; end if; \
-         loop \
+         foreach block in array array[{first_block}, {further_back}]::int8[] loop \
            perform pg_catalog.set_config('syncline.first_block', block::text, true); \
-           exit when (select pg_catalog.count(*) from {copied} as s) = {rows}; \
-           if block = 0 then \
-             raise feature_not_supported using message = 'Rows of a COPY are not in its table'; \
-           end if; \
-           step := step * 16; block := greatest(block - step, 0); \
-         end loop; end $syncline$; "
+           if (select pg_catalog.count(*) from {copied} as s) = {rows} then return; end if; \
+         end loop; \
+         raise feature_not_supported using message = 'Rows of a COPY are not at the end of the table'; \
+         end $syncline$; "
     );
     format!("{HASHES}; {find}{}", refusing_orphans(shape, &copied, &table))
 }
@@ -239,6 +245,8 @@ fn refusing_orphans(shape: &Shape, rows: &str, relation: &str) -> String {
                     select from pg_catalog.pg_constraint as up \
                     where up.oid = f.conparentid and up.conrelid = f.conrelid) \
                 and coalesce(pg_catalog.to_jsonb(f) ->> 'conenforced', 'true') = 'true' and columns.moved \
+                and not exists (select from pg_catalog.pg_trigger as t \
+                    where t.tgconstraint = f.oid and t.tgrelid = f.conrelid and t.tgenabled = 'D') \
         loop \
             execute pg_catalog.format('select exists (select from (select s.* from %1$s as s %9$s) as s where \
                 case when pg_catalog.num_nulls(%2$s) = 0 \

@@ -53,7 +53,7 @@ async fn copy(
     session.attempt(PART, &ready).await?;
     stage::copy_in(session, &table, shape, page).await?;
     if let Some(last_block) = straight.last_block {
-        let check = foreign_keys::refuse_copied_orphans(shape, page.rows, last_block);
+        let check = foreign_keys::refuse_copied_orphans(shape, page.rows, 1, last_block);
         session.batch(&format!("{check}; {}", triggers::firing())).await?;
     }
     if !straight.fires_after {

@@ -24,7 +24,7 @@ macro_rules! fires {
             "exists (select from pg_catalog.pg_trigger as t \
                 where (t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (\
                     select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-                and not t.tgisinternal and t.tgenabled in ('A', \
+                and not (t.tgisinternal and t.tgconstraint <> 0) and t.tgenabled in ('A', \
                     case current_setting('session_replication_role') \
                         when 'replica' then 'R' else 'O' end) and ",
             $condition,

@@ -18,24 +18,23 @@ const COPYING: &str = "\
         or later.fires and not current_setting('track_counts')::bool or exists (\
             select from pg_catalog.pg_trigger as t where (t.tgrelid = $1::pg_catalog.regclass \
             or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) \
-            and not t.tgisinternal and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4)), \
+            and not (t.tgisinternal and t.tgconstraint <> 0) and t.tgenabled <> 'D' and (t.tgtype & 7 = 7 or $2 and t.tgtype & 4 = 4)), \
         later.fires \
     from (select HAS_AFTER_TRIGGER as fires) as later";
 
 /// Asks whether the foreign keys of rows that are copied may be checked together, by one statement
 /// for each, with the server's triggers suppressed: those look up one parent at a time, which takes
 /// longer than the COPY itself. They may where no other trigger would be suppressed for that, and
-/// where the rows can be found again at the table's end (from version 14 on): none of this
-/// transaction's is there yet. A foreign key over periods compares otherwise, and one that can wait
-/// may do so for later pages. The number is that of the table's last block.
+/// where the rows can be found again at the table's end (from version 14 on). A foreign key over
+/// periods compares otherwise, and one that can wait may do so for later pages. The number is that
+/// of the table's last block.
 const CHECKED_TOGETHER: &str = "\
     select current_setting('server_version_num')::int4 >= 140000 and c.relkind = 'r' \
         and exists (select from pg_catalog.pg_constraint as f where f.conrelid = c.oid and f.contype = 'f') \
         and not exists (select from pg_catalog.pg_constraint as f where f.conrelid = c.oid and f.contype = 'f' \
             and (f.condeferrable or pg_catalog.to_jsonb(f) ->> 'conperiod' = 'true')) \
-        and pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) = 0 \
         and not exists (select from pg_catalog.pg_trigger as t where t.tgrelid = c.oid \
-            and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 4 = 4), \
+            and not (t.tgisinternal and t.tgconstraint <> 0) and t.tgenabled <> 'D' and t.tgtype & 4 = 4), \
         greatest(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::int8 - 1, 0) \
     from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
 

@@ -28,7 +28,7 @@ const CHOOSING: &str = "\
     select set_config('syncline.way', case when HAS_ROW_TRIGGER or HAS_AFTER_TRIGGER then 'stage' \
             when current_setting('server_version_num')::int4 >= 150000 and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
             and not exists (select from pg_catalog.pg_trigger as t \
-                where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') \
+                where t.tgrelid = c.oid and not (t.tgisinternal and t.tgconstraint <> 0) and t.tgenabled <> 'D') \
             and not exists (select from pg_catalog.pg_constraint as f \
                 where f.contype = 'f' and f.confrelid = c.oid and f.confupdtype not in ('a', 'r')) \
             and $2 then 'merge' else 'compare' end, true), \

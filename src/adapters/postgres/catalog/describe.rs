@@ -124,10 +124,10 @@ select n.nspname::text, c.relname::text, jsonb_build_object(
         from pg_trigger t
         join pg_proc p on p.oid = t.tgfoid
         join pg_namespace fn on fn.oid = p.pronamespace
-        where not t.tgisinternal and (t.tgrelid = c.oid or c.relkind = 'p' and t.tgrelid in (
+        where not (t.tgisinternal and t.tgconstraint <> 0) and (t.tgrelid = c.oid or c.relkind = 'p' and t.tgrelid in (
             select relid from pg_partition_tree(c.oid)))),
     'trigger_duties', coalesce(case when c.relkind = 'p' or c.relhastriggers and exists (
-        select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal) then jsonb_build_object(
+        select from pg_trigger t where t.tgrelid = c.oid and not (t.tgisinternal and t.tgconstraint <> 0)) then jsonb_build_object(
         'deferrable_keys', exists (
             select from pg_constraint k
             where k.conrelid = c.oid and k.contype in ('p', 'u', 'x') and k.condeferrable),

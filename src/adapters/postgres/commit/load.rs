@@ -20,7 +20,7 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::transaction::{
     IDLE_TIMEOUT, STATEMENT_TIMEOUT, statement_timeout,
 };
-use crate::adapters::postgres::state::{checkpoints, history};
+use crate::adapters::postgres::state::{checkpoints, history, lease};
 use crate::engine::model::run::Tally;
 use crate::engine::model::shape::Shape;
 use crate::engine::ports::{Committed, Load, LoadPage};
@@ -56,7 +56,7 @@ async fn write(
     load: &Load<'_>,
     mut pages: Receiver<LoadPage>,
 ) -> Result<Option<Committed>, PostgresError> {
-    let Destination { session, schema, lease } = to;
+    let Destination { session, schema, lease: own } = to;
     let Load { run, shape, time } = *load;
     let end = time.map(|time| Instant::now() + time);
     begin(to, shape, Constraints::AsDeclared).await?;
@@ -66,7 +66,7 @@ async fn write(
         return Ok(None);
     }
     let into = table_for_pages(session, shape, &straight).await?;
-    let (mut rows, mut bytes) = (0, 0);
+    let (mut rows, mut bytes, mut copies) = (0, 0, 0);
     let checkpoint = loop {
         let next = tokio::time::timeout(left(end).min(MOST_WAIT), pages.recv());
         let Ok(Some(LoadPage { page, checkpoint, is_last })) = next.await else {
@@ -78,6 +78,7 @@ async fn write(
         }
         stage::copy_in(session, &into, shape, &page).await?;
         rows += page.rows;
+        copies += 1;
         if is_last {
             break checkpoint;
         }
@@ -85,17 +86,20 @@ async fn write(
     limit_statements(session, end).await?;
     match straight.last_block.filter(|_| into != STAGED) {
         Some(last_block) => {
-            let check = foreign_keys::refuse_copied_orphans(shape, rows, last_block);
+            let check = foreign_keys::refuse_copied_orphans(shape, rows, copies, last_block);
             session.batch(&format!("{check}; {}", triggers::firing())).await?;
         }
         None if session.execute(&fresh::inserting(shape)).await? != rows => return Ok(None),
         None => {}
     }
     let tally = Tally { inserted: rows, ..Tally::default() };
-    let (saved, rejects) = tokio::join!(
-        checkpoints::save_checkpoint(session, schema, lease, &shape.table, &checkpoint),
+    // The load may have taken as long as the lease was for.
+    let (proved, saved, rejects) = tokio::join!(
+        lease::prove(session, schema, own),
+        checkpoints::save_checkpoint(session, schema, own, &shape.table, &checkpoint),
         history::add_counts(session, schema, run, &shape.table, &tally),
     );
+    proved?;
     saved?;
     // One of these rows may be among the rejected ones: the other way tells.
     if rejects? > 0 {
