@@ -63,7 +63,7 @@ impl Pages {
         // The table is locked now, so that nothing keeps its stage from being made.
         session.release(PAGE).await?;
         let emptying = self.staged.as_ref().map(|_| format!("truncate {STAGED}; "));
-        let stage = emptying.unwrap_or_default() + &stage::new_stage(shape);
+        let stage = emptying.unwrap_or_default() + &stage::stage_table(shape);
         self.savepoint_after(&stage).await?;
         self.staged = Some(shape.clone());
         Ok(())
@@ -96,7 +96,7 @@ impl Pages {
 
     /// Sets back what the last page has set.
     pub fn settings(&self) -> String {
-        let firing = if self.suppressed { triggers::firing() } else { String::new() };
+        let firing = if self.suppressed { triggers::resume() } else { String::new() };
         format!("{firing}{PINNED_PATH}; ")
     }
 }

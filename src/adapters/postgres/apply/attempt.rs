@@ -18,19 +18,19 @@ pub async fn upsert_staged(
     page: &Page,
 ) -> Result<Tally, PostgresError> {
     stage(session, shape, page).await?;
-    apply_checked(session, shape, page).await
+    apply_and_check(session, shape, page).await
 }
 
 /// Writes the staged page, and checks its foreign keys itself if triggers are suppressed.
-async fn apply_checked(
+async fn apply_and_check(
     session: &Session,
     shape: &Shape,
     page: &Page,
 ) -> Result<Tally, PostgresError> {
-    checked(session, shape, merge::apply(session, shape, page.rows).await?).await
+    check(session, shape, merge::apply(session, shape, page.rows).await?).await
 }
 
-async fn checked(
+async fn check(
     session: &Session,
     shape: &Shape,
     Applied { tally, suppressed }: Applied,
@@ -44,23 +44,23 @@ async fn checked(
 /// Writes the page in an order in which its rows hand on their unique values, or moves the values
 /// that they exchange out of the way and writes it then. Returns none, and rolls back to the
 /// savepoint, if neither is of any help.
-pub async fn upsert_exchanging(
+pub async fn upsert_exchange(
     session: &Session,
     shape: &Shape,
     page: &Page,
 ) -> Result<Option<Tally>, PostgresError> {
     if !session.is_replayed() {
-        let tried = match write_down(session, shape, page).await {
+        let attempt = match write_down(session, shape, page).await {
             // A type of the key has no order on the search path, say.
             Err(error) if error.is_of_the_statement() => Ok(None),
-            tried => tried,
+            attempt => attempt,
         };
-        if let Some(tally) = or_undone(session, tried).await? {
+        if let Some(tally) = or_undo(session, attempt).await? {
             return Ok(Some(tally));
         }
     }
-    let tried = write_freed(session, shape, page).await;
-    or_undone(session, tried).await
+    let attempt = free_and_write(session, shape, page).await;
+    or_undo(session, attempt).await
 }
 
 /// Writes the page from its greatest key down; none where its rows do not hand on values so.
@@ -77,11 +77,11 @@ async fn write_down(
         return Ok(None);
     }
     let applied = merge::apply_down(session, shape, page.rows).await?;
-    checked(session, shape, applied).await.map(Some)
+    check(session, shape, applied).await.map(Some)
 }
 
 /// Frees values and writes the page; none where no value was freed.
-async fn write_freed(
+async fn free_and_write(
     session: &Session,
     shape: &Shape,
     page: &Page,
@@ -90,16 +90,16 @@ async fn write_freed(
     let uniques = unique_values::uniques(session, shape).await?;
     match unique_values::free(session, shape, &uniques).await? {
         0 => Ok(None),
-        _ => apply_checked(session, shape, page).await.map(Some),
+        _ => apply_and_check(session, shape, page).await.map(Some),
     }
 }
 
 /// Rolls back to the savepoint if nothing was written, or a row was refused.
-async fn or_undone(
+async fn or_undo(
     session: &Session,
-    tried: Result<Option<Tally>, PostgresError>,
+    attempt: Result<Option<Tally>, PostgresError>,
 ) -> Result<Option<Tally>, PostgresError> {
-    let written = match tried {
+    let written = match attempt {
         Err(error) => error.refusal_of_a_row().map(|_| None)?,
         Ok(written) => written,
     };

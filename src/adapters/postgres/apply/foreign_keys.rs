@@ -168,7 +168,7 @@ impl ForeignKey {
 /// 2. Somebody deletes the parent, which no row that he can see points to.
 /// 3. The page is committed, and its row has no parent.
 pub fn refuse_orphans(shape: &Shape, staged: &str) -> String {
-    refusing_orphans(shape, staged, staged)
+    orphan_check(shape, staged, staged)
 }
 
 /// The statement that does the same for the rows that this transaction has copied into the table
@@ -209,13 +209,13 @@ pub fn refuse_copied_orphans(shape: &Shape, rows: u64, copies: u32, last_block: 
          raise feature_not_supported using message = 'Rows of a COPY are not at the end of the table'; \
          end $syncline$; "
     );
-    format!("{HASHES}; {find}{}", refusing_orphans(shape, &copied, &table))
+    format!("{HASHES}; {find}{}", orphan_check(shape, &copied, &table))
 }
 
 /// The statement that refuses rows without a parent. Its columns are those of the relation. Values
 /// are compared as the constraint does it: by its own operators, which need not be on the search
 /// path, and in the collation of the parents.
-fn refusing_orphans(shape: &Shape, rows: &str, relation: &str) -> String {
+fn orphan_check(shape: &Shape, rows: &str, relation: &str) -> String {
     let table = sql::literal(&sql::table(&shape.table));
     let (rows, relation) = (sql::literal(rows), sql::literal(relation));
     format!(

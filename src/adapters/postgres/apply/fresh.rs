@@ -29,7 +29,7 @@ pub async fn write(session: &Session, shape: &Shape, page: &Page) -> Result<bool
     match written {
         Ok(true) => return Ok(true),
         Ok(false) => {}
-        Err(error) if compares_instead(&error) => {}
+        Err(error) if may_compare(&error) => {}
         Err(error) => return Err(error),
     }
     session.roll_back_to(PART).await?;
@@ -47,14 +47,14 @@ async fn copy(
     let table = sql::table(&shape.table);
     let path = stage::path_to_operators([shape]);
     let ready = match straight.last_block {
-        Some(_) => format!("{}; {path}", triggers::suppressing_foreign_keys(shape)),
+        Some(_) => format!("{}; {path}", triggers::suppress_for_copy(shape)),
         None => path,
     };
     session.attempt(PART, &ready).await?;
     stage::copy_in(session, &table, shape, page).await?;
     if let Some(last_block) = straight.last_block {
         let check = foreign_keys::refuse_copied_orphans(shape, page.rows, 1, last_block);
-        session.batch(&format!("{check}; {}", triggers::firing())).await?;
+        session.batch(&format!("{check}; {}", triggers::resume())).await?;
     }
     if !straight.fires_after {
         return Ok(true);
@@ -72,7 +72,7 @@ async fn insert(session: &Session, shape: &Shape, page: &Page) -> Result<bool, P
     if session.query(&rewrites, [table.as_str().into()]).await?[0].get(0) {
         return Ok(false);
     }
-    let text = inserting(shape);
+    let text = insert_sql(shape);
     let check = foreign_keys::refuse_orphans(shape, STAGED);
     let (inserted, checked) = tokio::join!(session.execute(&text), session.batch(&check));
     let inserted = inserted?;
@@ -81,14 +81,14 @@ async fn insert(session: &Session, shape: &Shape, page: &Page) -> Result<bool, P
 }
 
 /// Says whether a page that fails so may be compared and written instead.
-pub fn compares_instead(error: &PostgresError) -> bool {
+pub fn may_compare(error: &PostgresError) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::FEATURE_NOT_SUPPORTED
     })
 }
 
 /// The statement that inserts the staged rows.
-pub fn inserting(shape: &Shape) -> String {
+pub fn insert_sql(shape: &Shape) -> String {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     format!(
         "insert into {table} ({columns}) overriding system value select {columns} from {STAGED}",

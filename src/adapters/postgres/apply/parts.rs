@@ -24,13 +24,13 @@ pub async fn of_page(
     page: &Page,
     halving: Halving,
 ) -> Result<ScriptParts<Tally>, PostgresError> {
-    session.attempt(PART, &stage::making_stage(shape)).await?;
+    session.attempt(PART, &stage::create_stage(shape)).await?;
     let step = |text: &str| Step::new(text.to_owned(), Gives::Nothing);
     let mut steps = vec![
         step(&format!("delete from {} where true", stage::STAGED)),
         step(&json_page::loading(stage::STAGED, shape)),
     ];
-    steps.extend(writing_staged(shape));
+    steps.extend(write_steps(shape));
     steps.push(step(&foreign_keys::refuse_orphans(shape, stage::STAGED)));
     steps.push(Step::new(merge::counts_of_settings(shape), Gives::Rows));
     Ok(ScriptParts { steps, page: json_page::members(&page.bytes), halving, read: tally })
@@ -38,7 +38,7 @@ pub async fn of_page(
 
 /// The statements that write the staged rows that differ, and refuse them if a trigger dropped one
 /// without an error.
-pub fn writing_staged(shape: &Shape) -> [Step; 3] {
+pub fn write_steps(shape: &Shape) -> [Step; 3] {
     let expected = merge::expected_in_settings(shape);
     [
         Statement::rows(expected, [sql::table(&shape.table).into()]).into(),

@@ -24,8 +24,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// pages is emptied: by this statement the order of its rows is that of the page again.
 pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), PostgresError> {
     let ready = match session.keeps_stage() {
-        true => readying(shape, &format!("truncate {STAGED}; ")),
-        false => making_stage(shape),
+        true => prepare_stage(shape, &format!("truncate {STAGED}; ")),
+        false => create_stage(shape),
     };
     session.attempt(PART, &ready).await?;
     copy_in(session, STAGED, shape, page).await
@@ -33,16 +33,16 @@ pub async fn stage(session: &Session, shape: &Shape, page: &Page) -> Result<(), 
 
 /// Statements that make the table that holds a page, and put the operators in sight that compare
 /// its keys. They suppress triggers first: a rollback to the savepoint before lets them fire again.
-pub fn making_stage(shape: &Shape) -> String {
-    readying(shape, &new_stage(shape))
+pub fn create_stage(shape: &Shape) -> String {
+    prepare_stage(shape, &stage_table(shape))
 }
 
-fn readying(shape: &Shape, stage: &str) -> String {
-    format!("{}{stage}{}", triggers::suppressing(shape), path_to_operators([shape]))
+fn prepare_stage(shape: &Shape, stage: &str) -> String {
+    format!("{}{stage}{}", triggers::suppress(shape), path_to_operators([shape]))
 }
 
 /// The statements that make the table that holds a page, with a semicolon behind them.
-pub fn new_stage(shape: &Shape) -> String {
+pub fn stage_table(shape: &Shape) -> String {
     let columns = sql::idents(shape.columns.iter().map(|column| column.name.as_str()));
     format!(
         "drop table if exists {STAGED}; \

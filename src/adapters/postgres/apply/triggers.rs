@@ -16,14 +16,14 @@ use crate::engine::model::trigger::Firing;
 /// The statements that suppress triggers until the transaction's end, or until a savepoint before
 /// is rolled back to. The parameter is set by a statement and no call of `set_config`, because
 /// Supabase lets its `postgres` role set it by intercepting the statement.
-fn suppress() -> String {
-    or_by_the_owner("set local session_replication_role = replica", "syncline_suppress_triggers")
+fn replica_role() -> String {
+    owner_fallback("set local session_replication_role = replica", "syncline_suppress_triggers")
 }
 
 /// A statement, for which a function of the database's owner is called where the role has no right
 /// to it (`infra/sql/api/suppress_triggers.sql`). A function of anybody else is not called: whoever
 /// may create functions in `public` could have his own run by our role.
-fn or_by_the_owner(statement: &str, function: &str) -> String {
+fn owner_fallback(statement: &str, function: &str) -> String {
     format!(
         "begin {statement}; exception when insufficient_privilege then \
          if exists (select from pg_catalog.pg_proc as f \
@@ -48,7 +48,7 @@ pub fn may_suppress() -> [Statement; 2] {
                  perform pg_catalog.set_config('syncline.may_suppress', 'true', true); \
                when insufficient_privilege then null; end; \
              end $syncline$",
-            suppress()
+            replica_role()
         ),
         [],
     );
@@ -58,14 +58,14 @@ pub fn may_suppress() -> [Statement; 2] {
 
 /// The statement before rows of the table are written that suppresses its triggers, with a
 /// semicolon behind it; empty where they fire.
-pub fn suppressing(shape: &Shape) -> String {
+pub fn suppress(shape: &Shape) -> String {
     match shape.triggers {
         Firing::Fire => String::new(),
         Firing::Suppress => {
             format!(
                 "do $syncline$ begin if not {} then {} end if; end $syncline$; ",
-                needed(shape),
-                suppress()
+                has_duties(shape),
+                replica_role()
             )
         }
     }
@@ -73,47 +73,47 @@ pub fn suppressing(shape: &Shape) -> String {
 
 /// The statement that suppresses the server's own triggers for rows that are copied into the table,
 /// if the role may and those do no other work than foreign keys'.
-pub fn suppressing_foreign_keys(shape: &Shape) -> String {
+pub fn suppress_for_copy(shape: &Shape) -> String {
     format!(
         "do $syncline$ begin if not {} then {} end if; \
          exception when insufficient_privilege then null; end $syncline$",
-        needed(shape),
-        suppress()
+        has_duties(shape),
+        replica_role()
     )
 }
 
 /// The statement before rows of the table are deleted, likewise.
-pub fn suppressing_deletes(shape: &Shape) -> String {
+pub fn suppress_for_deletes(shape: &Shape) -> String {
     match shape.triggers {
         Firing::Suppress if shape.mark.is_none() => format!(
             "do $syncline$ begin if not exists (select from pg_catalog.pg_constraint \
              where contype = 'f' and confrelid = {}::pg_catalog.regclass) \
              then {} end if; end $syncline$; ",
             sql::literal(&sql::table(&shape.table)),
-            suppress()
+            replica_role()
         ),
-        _ => suppressing(shape),
+        _ => suppress(shape),
     }
 }
 
 /// The statement before rows of the table are written in a transaction that has suppressed the
 /// triggers of another one.
-pub fn switching(shape: &Shape) -> String {
-    format!("{}{}", firing(), suppressing(shape))
+pub fn switch(shape: &Shape) -> String {
+    format!("{}{}", resume(), suppress(shape))
 }
 
 /// The statement that lets triggers fire again.
-pub fn firing() -> String {
+pub fn resume() -> String {
     format!(
         "do $syncline$ begin \
          if pg_catalog.current_setting('session_replication_role') = 'replica' then {} end if; \
          end $syncline$; ",
-        or_by_the_owner("set local session_replication_role to default", "syncline_fire_triggers")
+        owner_fallback("set local session_replication_role to default", "syncline_fire_triggers")
     )
 }
 
 /// The condition under which the server's own triggers do work that nothing else does.
-fn needed(shape: &Shape) -> String {
+fn has_duties(shape: &Shape) -> String {
     let table = format!("{}::pg_catalog.regclass", sql::literal(&sql::table(&shape.table)));
     let names = |names: &mut dyn Iterator<Item = &str>| {
         let literals: Vec<String> = names.map(sql::literal).collect();

@@ -24,7 +24,7 @@ pub const STAGES: &str = "stage";
 /// is told by the transaction's own counters, which exist where counting is not switched off, and
 /// for a table that is not partitioned. They count what a trigger or a cascade writes into the same
 /// table, too.
-const CHOOSING: &str = "\
+const CHOICE: &str = "\
     select set_config('syncline.way', case when HAS_ROW_TRIGGER or HAS_AFTER_TRIGGER then 'stage' \
             when current_setting('server_version_num')::int4 >= 150000 and current_setting('track_counts')::bool and c.relkind = 'r' and not c.relhasrules \
             and not exists (select from pg_catalog.pg_trigger as t \
@@ -37,7 +37,7 @@ const CHOOSING: &str = "\
     from pg_catalog.pg_class as c where c.oid = $1::pg_catalog.regclass";
 
 /// Leaves how many rows were inserted and updated since; `$1` is the table.
-const COUNTING: &str = "\
+const COUNT: &str = "\
     select set_config('syncline.inserted', (pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) \
             - current_setting('syncline.inserted')::int8)::text, true), \
         set_config('syncline.updated', (pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) \
@@ -46,34 +46,34 @@ const COUNTING: &str = "\
 
 /// The steps that write the call's first page, and leave in `syncline.inserted` and
 /// `syncline.updated` how many rows.
-pub fn writing(shape: &Shape) -> Vec<Step> {
+pub fn write_steps(shape: &Shape) -> Vec<Step> {
     let table = sql::table(&shape.table);
-    let choosing = [table.clone().into(), is_ordered_alike(shape).into()];
-    let text = CHOOSING
+    let choice = [table.clone().into(), is_ordered_alike(shape).into()];
+    let text = CHOICE
         .replace("HAS_ROW_TRIGGER", merge::HAS_ROW_TRIGGER)
         .replace("HAS_AFTER_TRIGGER", merge::HAS_AFTER_TRIGGER);
-    let choosing = Statement::rows(text, choosing).into();
-    let counting = Step::from(Statement::rows(COUNTING, [table.into()]));
+    let choice = Statement::rows(text, choice).into();
+    let count = Step::from(Statement::rows(COUNT, [table.into()]));
     // The offset has each value read once, however often it is looked at.
     let rows = format!("({} offset 0)", json_page::rows(shape));
     let compared = merge::in_settings(&merge::changes(shape, &rows));
     let mut steps = vec![
         Step::new(stage::path_to_operators([shape]), Gives::Nothing),
-        choosing,
+        choice,
         Step::new(merge::merge_sql(shape, &rows), Gives::Nothing).with_page(0).only(MERGES),
-        counting.only(MERGES),
+        count.only(MERGES),
         Step::new(compared, Gives::Rows).with_page(0).only(COMPARES),
     ];
-    steps.extend(staging(shape).map(|step| step.only(STAGES)));
+    steps.extend(stage_steps(shape).map(|step| step.only(STAGES)));
     steps
 }
 
 /// The steps that stage the call's first page and write what differs; they leave in
 /// `syncline.rewritten` how many rows a trigger wrote otherwise, too.
-pub fn staging(shape: &Shape) -> [Step; 6] {
-    let [expected, written, refusal] = parts::writing_staged(shape);
+pub fn stage_steps(shape: &Shape) -> [Step; 6] {
+    let [expected, written, refusal] = parts::write_steps(shape);
     [
-        Step::new(stage::making_stage(shape), Gives::Nothing),
+        Step::new(stage::create_stage(shape), Gives::Nothing),
         Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing).with_page(0),
         expected,
         written,

@@ -41,7 +41,7 @@ pub async fn rows(
     let Deletion { run, shape, keys } = *deletion;
     session.begin(Purpose::Write).await?;
     lease::prove(session, schema, lease).await?;
-    let suppressing = triggers::suppressing_deletes(shape);
+    let suppressing = triggers::suppress_for_deletes(shape);
     let set =
         format!("{suppressing}{OWN_SEARCH_PATH}; set constraints all immediate; {ALLOW_HASH_JOIN}");
     session.batch(&set).await?;

@@ -95,7 +95,7 @@ pub async fn retry(
     };
     let ((), (mut waiting, mut leaving)) = session.in_turn(begin, stage_all).await?;
     for table in waiting.iter_mut().filter(|_| suppresses) {
-        table.switching = triggers::switching(table.again.shape);
+        table.switching = triggers::switch(table.again.shape);
     }
     session.prepare(&stage::path_to_operators(shapes.iter().copied())).await?;
     for table in &mut leaving {

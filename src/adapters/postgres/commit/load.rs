@@ -41,7 +41,7 @@ pub async fn all_pages(
     pages: Receiver<LoadPage>,
 ) -> Result<Option<Committed>, PostgresError> {
     let saved = match Box::pin(write(to, load, pages)).await {
-        Err(error) if fresh::compares_instead(&error) => None,
+        Err(error) if fresh::may_compare(&error) => None,
         Err(error) => error.refusal_of_a_row().map(|_| None)?,
         Ok(saved) => saved,
     };
@@ -87,9 +87,9 @@ async fn write(
     match straight.last_block.filter(|_| into != STAGED) {
         Some(last_block) => {
             let check = foreign_keys::refuse_copied_orphans(shape, rows, copies, last_block);
-            session.batch(&format!("{check}; {}", triggers::firing())).await?;
+            session.batch(&format!("{check}; {}", triggers::resume())).await?;
         }
-        None if session.execute(&fresh::inserting(shape)).await? != rows => return Ok(None),
+        None if session.execute(&fresh::insert_sql(shape)).await? != rows => return Ok(None),
         None => {}
     }
     let tally = Tally { inserted: rows, ..Tally::default() };
@@ -117,14 +117,14 @@ async fn table_for_pages(
     straight: &StraightCopy,
 ) -> Result<String, PostgresError> {
     if straight.last_block.is_some() {
-        session.batch(&triggers::suppressing_foreign_keys(shape)).await?;
+        session.batch(&triggers::suppress_for_copy(shape)).await?;
     }
     let path = stage::path_to_operators([shape]);
     if session.query(IS_SUPPRESSED, []).await?[0].get(0) {
         session.prepare(&path).await?;
         return Ok(sql::table(&shape.table));
     }
-    session.prepare(&format!("{}{path}", stage::new_stage(shape))).await?;
+    session.prepare(&format!("{}{path}", stage::stage_table(shape))).await?;
     Ok(STAGED.to_owned())
 }
 

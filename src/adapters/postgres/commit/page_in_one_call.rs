@@ -229,7 +229,7 @@ fn steps(
         Step::from(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
     ];
     if suppresses {
-        steps.push(Step::new(triggers::suppressing(shape), Gives::Nothing));
+        steps.push(Step::new(triggers::suppress(shape), Gives::Nothing));
     }
     steps.push(
         Step::new(FIRES_NOTHING.to_owned(), Gives::Rows)
@@ -274,9 +274,9 @@ fn is_staged(shape: &Shape) -> bool {
 /// The steps that write the page, staged where it has to be.
 fn writing(shape: &Shape) -> Vec<Step> {
     if !is_staged(shape) {
-        return unstaged::writing(shape);
+        return unstaged::write_steps(shape);
     }
-    let mut steps = Vec::from(unstaged::staging(shape));
+    let mut steps = Vec::from(unstaged::stage_steps(shape));
     if shape.triggers == Firing::Suppress {
         steps.push(Step::new(foreign_keys::refuse_orphans(shape, stage::STAGED), Gives::Nothing));
     }

@@ -265,10 +265,10 @@ impl OpenRestore {
         session.batch(&transaction::statement_timeout(left)).await?;
         for shape in &self.unchecked {
             let table = sql::table(&shape.table);
-            session.batch(&triggers::switching(shape)).await?;
+            session.batch(&triggers::switch(shape)).await?;
             let check = foreign_keys::refuse_orphans(shape, &table);
             session.batch_without_deadline(&check).await?;
-            session.batch(&triggers::firing()).await?;
+            session.batch(&triggers::resume()).await?;
         }
         let waiting = waiting(self.constraints);
         let check = format!("{settings}set constraints all immediate; {waiting}");

@@ -169,7 +169,7 @@ async fn write_whole(
     // A step between could look newer than the row that is to follow it.
     if refusal.code == SqlState::UNIQUE_VIOLATION
         && shape.overwrites()
-        && let Some(tally) = Box::pin(attempt::upsert_exchanging(session, shape, page)).await?
+        && let Some(tally) = Box::pin(attempt::upsert_exchange(session, shape, page)).await?
     {
         return Ok(all_in(tally, false));
     }
