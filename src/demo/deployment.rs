@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
+use super::program::DemoProgram;
 use super::session::Session;
 
 /// The longest wait for a process.
@@ -23,7 +24,7 @@ const PARTS: &str = "select count(*) from full_sync_parts";
 pub struct DemoDeployment {
     database: String,
     port: u16,
-    settings: Vec<(&'static str, String)>,
+    program: DemoProgram,
     server: Option<Child>,
 }
 
@@ -37,7 +38,7 @@ impl DemoDeployment {
             ("SYNC_PEER_MAY", "both".to_owned()),
             ("APP_URL", format!("http://127.0.0.1:{port}")),
         ];
-        Ok(Self { database, port, settings, server: None })
+        Ok(Self { database, port, program: DemoProgram::new(settings), server: None })
     }
 
     /// The address of its routes.
@@ -47,13 +48,14 @@ impl DemoDeployment {
 
     /// Names another deployment.
     pub fn add_peer(&mut self, name: &str, url: &str) {
-        self.settings.push(("SYNC_PEERS", format!("{name}={url}")));
+        self.program.set("SYNC_PEERS", format!("{name}={url}"));
     }
 
     /// Starts the process that serves the routes, and waits until it listens. Returns its id.
     pub async fn serve(&mut self) -> io::Result<Option<u32>> {
         let port = self.port.to_string();
-        let child = self.program(&["serve", "--port", &port])?.stderr(Stdio::null()).spawn()?;
+        let child =
+            self.program.command(&["serve", "--port", &port])?.stderr(Stdio::null()).spawn()?;
         let id = child.id();
         self.server = Some(child);
         let start = Instant::now();
@@ -68,13 +70,13 @@ impl DemoDeployment {
 
     /// Runs a command at its terminal to its end.
     pub async fn run(&self, arguments: &[&str]) -> io::Result<Output> {
-        self.program(arguments)?.stderr(Stdio::piped()).output().await
+        self.program.run(arguments).await
     }
 
     /// Runs a command, and kills its process (SIGKILL) as soon as the spool holds a part. Returns
     /// false if the command ended before that.
     pub async fn run_and_kill(&self, arguments: &[&str]) -> io::Result<bool> {
-        let mut child = self.program(arguments)?.stderr(Stdio::null()).spawn()?;
+        let mut child = self.program.command(arguments)?.stderr(Stdio::null()).spawn()?;
         let session = Session::open(&self.database).await.map_err(io::Error::other)?;
         loop {
             // There is no such table until the session begins.
@@ -88,15 +90,5 @@ impl DemoDeployment {
             }
             tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    fn program(&self, arguments: &[&str]) -> io::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(self.settings.iter().map(|(name, value)| (*name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        Ok(command)
     }
 }

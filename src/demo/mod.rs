@@ -10,10 +10,12 @@
 //! - `compare`: compares two databases.
 //! - `clock`, `courier`, `hang_up`, `lock`: the time that local services show, the calls that they
 //!   make, answers that are lost on request, and locks.
-//! - `deployment`: a deployment for full syncs, as processes of the program.
+//! - `program`: the program with settings of its own, as processes; `deployment`: a deployment for
+//!   full syncs, which one of them serves.
 //! - `signer`: signs calls as QStash does.
 //! - `qstash`: a QStash that schedules and delivers on this machine.
 //! - `mailerlite`: a MailerLite with subscribers, groups and limits on this machine.
+//! - `people`: invented people in a database and in that MailerLite.
 
 mod account;
 mod clock;
@@ -25,7 +27,9 @@ pub mod deployment;
 mod hang_up;
 mod lock;
 pub mod mailerlite;
+pub mod people;
 pub mod postgres_binaries;
+pub mod program;
 pub mod qstash;
 mod session;
 mod signer;

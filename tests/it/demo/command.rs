@@ -142,6 +142,38 @@ fn the_demo_of_a_full_sync_kills_and_resumes_a_pull_and_leaves_nothing() {
     assert!(!directory.exists() && !runs_in(&directory));
 }
 
+#[test]
+fn the_demo_of_contacts_goes_from_a_mess_to_being_in_step_and_leaves_nothing() {
+    let mut demo = Demo::start(&["contacts"]);
+    let directory = demo.directory();
+
+    let (code, said) = demo.end();
+
+    let told = &demo.told;
+    assert_eq!(code, Some(0), "{told}\n{said}");
+    for (sentence, expected) in [
+        ("An older system left 2000 clients here, 2000 subscribers there", 1),
+        ("field = \"city\"\n", 1),
+        ("     unsubscribe      12\n", 1),
+        ("no row and no subscriber was written.", 1),
+        ("2000 shadows were made in 2 calls of MailerLite.", 1),
+        ("Now 222 people have different values on both sides, and 14 a different consent.", 1),
+        ("  city = Basel\n", 3),
+        ("both changed\n", 1),
+        ("kept: database\n", 1),
+        ("It read 2003 people in 3 calls, and wrote nothing anywhere", 1),
+        ("Held, with exit code 1: update of 2000 people", 1),
+        ("The database and the MailerLite are stopped, and their files are removed.", 1),
+    ] {
+        assert_eq!(told.matches(sentence).count(), expected, "{sentence}\n{told}");
+    }
+    let syncs = told.lines().filter(|line| line.trim() == "$ syncline contacts sync").count();
+    assert_eq!(syncs, 4, "{told}");
+    assert!(said.is_empty(), "{said}");
+    assert!(!is_listening(demo.word_after("A MailerLite listens at\n   http://")));
+    assert!(!directory.exists() && !runs_in(&directory));
+}
+
 #[tokio::test]
 async fn what_is_kept_works_as_printed_until_ctrl_c() {
     let mut demo = Demo::start(&["--keep"]);

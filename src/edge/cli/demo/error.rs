@@ -4,7 +4,7 @@ use std::io;
 
 use crate::demo::ClusterError;
 use crate::demo::data::DataError;
-use crate::demo::qstash;
+use crate::demo::{mailerlite, qstash};
 
 /// The reason why the demo ends early.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum DemoError {
     /// The local QStash does not start.
     #[error("Cannot start the local QStash")]
     QStash(#[from] qstash::Error),
+    /// The local MailerLite does not start.
+    #[error("Cannot start the local MailerLite")]
+    MailerLite(#[from] mailerlite::Error),
     /// The function cannot be opened.
     #[error("Cannot open the function: {0}")]
     Function(String),

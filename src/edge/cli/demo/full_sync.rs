@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::caller::{RowCounts, qualified, random};
+use super::commands::{command, output, parse, unexpected};
 use super::error::DemoError;
 use super::page::{Page, duration_text};
 use super::steps::{check_equal, expected};
@@ -234,28 +235,6 @@ fn table_of_rows(page: &mut Page, found: &[ComparedTable]) -> Result<(), DemoErr
     Ok(page.table(&["table", HEAD_OFFICE, BRANCH], rows.collect())?)
 }
 
-fn command(page: &mut Page, arguments: &[&str]) -> Result<(), DemoError> {
-    Ok(page.say(&format!("$ syncline {}", arguments.join(" ")))?)
-}
-
-/// The stdout of a command that succeeded.
-fn output(ended: &Output, arguments: &[&str]) -> Result<String, DemoError> {
-    match ended.status.success() {
-        true => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
-        false => unexpected(&format!(
-            "syncline {} failed: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&ended.stderr)
-        )),
-    }
-}
-
 fn read<T: for<'de> Deserialize<'de>>(ended: &Output, arguments: &[&str]) -> Result<T, DemoError> {
-    let text = output(ended, arguments)?;
-    serde_json::from_str(&text)
-        .or_else(|error| unexpected(&format!("the answer cannot be read ({error}): {text}")))
-}
-
-fn unexpected<T>(text: &str) -> Result<T, DemoError> {
-    Err(DemoError::Unexpected(text.to_owned()))
+    parse(&output(ended, arguments)?)
 }

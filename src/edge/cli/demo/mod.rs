@@ -5,10 +5,13 @@
 //! - `stage`: the server, the function and the QStash that the steps use.
 //! - `caller`, `ticks`: the calls of the function by people and by QStash.
 //! - `story`, `page`: the text, and its layout.
-//! - `full_sync`: `syncline demo full-sync`, the steps and their text.
+//! - `full_sync`: `syncline demo full-sync`, the steps and their text; `contacts`: the same of
+//!   `syncline demo contacts`; `commands`: the commands that both run.
 //! - `error`: the reasons for which the demo ends early.
 
 mod caller;
+mod commands;
+mod contacts;
 mod error;
 mod full_sync;
 mod page;
@@ -53,11 +56,13 @@ pub struct DemoArguments {
 #[derive(Debug, clap::Subcommand)]
 enum DemoCommand {
     /// Shows a full sync between two deployments: pulls, is killed, resumes, pushes
-    FullSync(DemoFullSyncArguments),
+    FullSync(OneDemoArguments),
+    /// Shows contacts: 2,000 people here and at a MailerLite, from an existing mess to being in step
+    Contacts(OneDemoArguments),
 }
 
 #[derive(Debug, clap::Args)]
-struct DemoFullSyncArguments {
+struct OneDemoArguments {
     /// The directory of initdb and postgres [default: found, or else fetched]
     #[arg(long, value_name = "DIRECTORY")]
     postgres: Option<PathBuf>,
@@ -72,6 +77,7 @@ pub async fn demo(arguments: &DemoArguments) -> Exit {
     let shown = match &arguments.command {
         None => show(arguments, &mut Story::default(), start).await,
         Some(DemoCommand::FullSync(arguments)) => show_full_sync(arguments, start).await,
+        Some(DemoCommand::Contacts(arguments)) => show_contacts(arguments, start).await,
     };
     match shown {
         Ok(exit) => exit,
@@ -113,10 +119,7 @@ async fn show(
     Ok(Exit::Done)
 }
 
-async fn show_full_sync(
-    arguments: &DemoFullSyncArguments,
-    start: Instant,
-) -> Result<Exit, DemoError> {
+async fn show_full_sync(arguments: &OneDemoArguments, start: Instant) -> Result<Exit, DemoError> {
     let (mut interrupted, mut page) = (pin!(interrupted()), Page::default());
     full_sync::opening(&mut page)?;
     let cluster = start_cluster(arguments.postgres.clone(), interrupted.as_mut()).await?;
@@ -131,6 +134,26 @@ async fn show_full_sync(
     page.text(&format!(
         "\nBoth deployments and their databases are stopped, and their files are removed. All of this\n\
          took {}. docs/full-sync.md tells how to set up two deployments of yours.",
+        page::duration_text(start.elapsed())
+    ))?;
+    Ok(Exit::Done)
+}
+
+async fn show_contacts(arguments: &OneDemoArguments, start: Instant) -> Result<Exit, DemoError> {
+    let (mut interrupted, mut page) = (pin!(interrupted()), Page::default());
+    contacts::opening(&mut page)?;
+    let cluster = start_cluster(arguments.postgres.clone(), interrupted.as_mut()).await?;
+    let Some(cluster) = cluster else { return Ok(stopped_early()) };
+    let folder = tokio::select! {
+        folder = contacts::show(cluster, &mut page, start.elapsed()) => folder?,
+        () = interrupted.as_mut() => return Ok(stopped_early()),
+    };
+    if folder.exists() {
+        return Err(DemoError::Unexpected(format!("{} is still there", folder.display())));
+    }
+    page.text(&format!(
+        "\nThe database and the MailerLite are stopped, and their files are removed. All of this took\n\
+         {}. docs/contacts.md tells how to bring your own people in step.",
         page::duration_text(start.elapsed())
     ))?;
     Ok(Exit::Done)
@@ -177,6 +200,7 @@ fn failed(error: &DemoError) -> Exit {
         DemoError::Cluster(_)
         | DemoError::Data(_)
         | DemoError::QStash(_)
+        | DemoError::MailerLite(_)
         | DemoError::Output(_) => "",
     };
     // If stdout is closed, stderr may be closed, too.

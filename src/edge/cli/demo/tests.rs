@@ -6,9 +6,12 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::caller::HttpAnswer;
+use super::contacts::comparison::{Disagreements, compare};
 use super::steps::{check_equal, check_refused, check_written, expected};
 use crate::demo::compare::ComparedTable;
 use crate::demo::data::{ChangeKind, TABLES, TableChange};
+use crate::demo::mailerlite::{PersonView, Status};
+use crate::demo::people::Client;
 
 fn response(status: StatusCode, body: &Value) -> HttpAnswer {
     HttpAnswer { status, body: body.to_string(), duration: Duration::ZERO }
@@ -116,4 +119,31 @@ fn a_refusal_is_401_and_nothing_else() {
     assert!(refusal(StatusCode::UNAUTHORIZED).is_ok());
     assert!(refusal(StatusCode::OK).is_err());
     assert!(refusal(StatusCode::INTERNAL_SERVER_ERROR).is_err());
+}
+
+#[test]
+fn people_are_in_step_if_values_and_consent_are_the_same_on_both_sides() {
+    let found = |name: &str, consent: &str, status: Status| {
+        let text = |text: &str| Some(text.to_owned());
+        let email = "ann@example.com".to_owned();
+        let person = PersonView {
+            id: 1,
+            email: email.clone(),
+            status,
+            fields: [("name".to_owned(), "Ann".to_owned())].into(),
+            groups: vec![],
+            updated_at: String::new(),
+            is_deleted: false,
+        };
+        let client = Client { email, name: text(name), city: None, status: text(consent) };
+        let Disagreements { values, consent } =
+            compare(vec![client], &[("ann@example.com".to_owned(), person)].into());
+        (values.len(), consent.len())
+    };
+
+    assert_eq!(found("Ann", "subscribed", Status::Active), (0, 0));
+    assert_eq!(found("Ann", "unsubscribed", Status::Unsubscribed), (0, 0));
+    assert_eq!(found("Anna", "subscribed", Status::Active), (1, 0));
+    assert_eq!(found("Ann", "subscribed", Status::Unsubscribed), (0, 1));
+    assert_eq!(found("Ann", "unsubscribed", Status::Active), (0, 1));
 }
