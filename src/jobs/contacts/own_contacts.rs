@@ -40,6 +40,7 @@ impl OwnContacts {
         ContactSides {
             store: &*self.store,
             status: &*self.status,
+            leases: &*self.leases,
             list: &*self.list,
             mapping: &self.mapping,
             limits: &self.limits,

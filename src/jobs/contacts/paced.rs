@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::lease::RunLease;
 use super::ports::{
     ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName, SubscriberPage,
     SubscriberWrite, Verdict,
@@ -40,6 +41,7 @@ impl From<Fault> for Stop {
 pub struct PacedList<'a> {
     list: &'a dyn MailingList,
     clock: &'a dyn Clock,
+    lease: Option<&'a RunLease<'a>>,
     until: SystemTime,
     calls: AtomicU64,
     window: Mutex<Window>,
@@ -56,7 +58,13 @@ impl<'a> PacedList<'a> {
     /// Makes a list that is called for so long.
     pub fn new(list: &'a dyn MailingList, clock: &'a dyn Clock, budget: Duration) -> Self {
         let until = clock.now() + budget;
-        Self { list, clock, until, calls: AtomicU64::new(0), window: Mutex::default() }
+        let (calls, window) = (AtomicU64::new(0), Mutex::default());
+        Self { list, clock, lease: None, until, calls, window }
+    }
+
+    /// Makes calls only while the lease is held.
+    pub fn under(self, lease: Option<&'a RunLease<'a>>) -> Self {
+        Self { lease, ..self }
     }
 
     /// The calls that were made.
@@ -117,6 +125,9 @@ impl<'a> PacedList<'a> {
         self.await_window().await?;
         loop {
             self.go_on()?;
+            if let Some(lease) = self.lease {
+                lease.renew().await?;
+            }
             let began = self.clock.now();
             self.calls.fetch_add(1, Ordering::Relaxed);
             let answer = call().await;

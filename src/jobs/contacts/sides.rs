@@ -1,5 +1,6 @@
 //! The two sides of contacts with the rules between them, as every sync needs them.
 
+use super::ports::quotas::Leases;
 use super::ports::{ContactStore, MailingList, SyncStatusStore};
 use crate::engine::model::contacts::limits::Limits;
 use crate::engine::model::contacts::mapping::ContactMapping;
@@ -12,6 +13,8 @@ pub struct ContactSides<'a> {
     pub store: &'a dyn ContactStore,
     /// The progress that dashboards read.
     pub status: &'a dyn SyncStatusStore,
+    /// The leases by which one sync at a time is at work.
+    pub leases: &'a dyn Leases,
     /// The mailing list.
     pub list: &'a dyn MailingList,
     /// The columns, fields and groups that belong together.

@@ -167,6 +167,24 @@ async fn a_queued_sync_of_somebody_whom_another_sync_has_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_second_sync_of_all_people_says_that_it_is_busy_at_every_door() {
+    let served = Served::open().await;
+    served.call(ENTERPRISE_PATH, json!({"allow": {"create": "5"}})).await;
+    let hold = "insert into contact_leases values \
+        ('enterprise-sync', 'other', now() + interval '1 hour')";
+    served.business.sql(hold).await;
+    let body = || json!({"autoContinue": true});
+    let (status, report) = served.call(ENTERPRISE_PATH, body()).await;
+    assert_eq!((status, &report["busy"]), (200, &json!(true)), "a person reads it: {report}");
+    let (status, report) = served.signed(ENTERPRISE_PATH, body()).await;
+    assert_eq!((status, &report["busy"]), (503, &json!(true)), "the queue calls again: {report}");
+    assert_eq!(served.qstash.pending(), 0);
+    let (code, _, errors) = served.business.run(&["sync"]).await;
+    assert_eq!(code, 75, "{errors}");
+    assert!(errors.contains("In progress"), "{errors}");
+}
+
+#[tokio::test]
 async fn a_page_of_a_listed_origin_may_call_and_no_other() {
     let served = Served::with(&[("SYNC_ALLOWED_ORIGINS", "https://app.example.com")]).await;
     let preflight = |origin: &'static str, path: &'static str| {

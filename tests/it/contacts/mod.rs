@@ -122,6 +122,7 @@ impl People {
         ContactSides {
             store,
             status: store,
+            leases: store,
             list: &self.list,
             mapping: &self.mapping,
             limits: &self.limits,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use syncline::demo::mailerlite::{Act, Fault};
 use syncline::engine::model::contacts::limits::{ChangeKind, Limit};
+use syncline::engine::model::fault_code::FaultCode;
 use syncline::jobs::contacts::enterprise::{self, EnterpriseRequest, SyncDirection};
+use syncline::jobs::contacts::ports::quotas::Leases;
 
 use super::People;
 
@@ -129,6 +131,50 @@ async fn a_bounded_run_goes_on_where_it_ended() {
         request.cursor = report.next_cursor;
     }
     assert_eq!(applied, [2, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_second_sync_of_all_people_is_told_that_one_is_in_progress() {
+    let people = crowd(2).await;
+    people.sql("update clients set first_name = 'B'").await;
+    let store = people.store();
+    let name = ["enterprise-sync".to_owned()];
+    store.hold("other", &name, Duration::from_secs(600)).await.unwrap();
+    let (requests, status) = (
+        people.mailerlite.requests(),
+        "select value::text from sync_state where key = 'sync_status'",
+    );
+    let before = people.text(status).await;
+    let report = people.ask(&people.request()).await;
+    assert!(report.busy && !report.done && report.message.contains("In progress"), "{report:?}");
+    assert_eq!((people.mailerlite.requests(), people.text(status).await), (requests, before));
+    let trial = EnterpriseRequest { dry_run: true, ..people.request() };
+    assert!(people.ask(&trial).await.done, "a trial writes nothing and waits for nobody");
+    people.sql("update contact_leases set expires_at = now() - interval '1 second'").await;
+    people.sync().await;
+    assert_eq!(people.values("p0@x.io"), "B X");
+    assert_eq!(people.text("select count(*)::text from contact_leases").await, "0");
+}
+
+#[tokio::test]
+async fn a_sync_whose_lease_another_one_took_over_writes_no_more() {
+    let people = crowd(2).await;
+    people.sql("update clients set first_name = 'B'").await;
+    people
+        .sql(
+            "create function took() returns trigger language plpgsql as \
+             $$ begin update public.contact_leases set holder = 'other'; return null; end $$; \
+             create trigger took after insert on contact_leases \
+             for each row execute function took()",
+        )
+        .await;
+    people.mailerlite.faults().order(2, Fault::Throttled { retry_after: 30 });
+    let batches = people.mailerlite.batches();
+    let store = people.store();
+    let fault = enterprise::sync(&people.sides(&store), &people.request()).await;
+    assert_eq!(fault.expect_err("the lease is lost").code, FaultCode::LeaseLost);
+    assert_eq!(people.mailerlite.batches(), batches + 1, "the throttled call is not repeated");
+    assert_eq!(people.values("p0@x.io"), "A X");
 }
 
 #[tokio::test]

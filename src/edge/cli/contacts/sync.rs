@@ -159,6 +159,7 @@ fn added(sum: EnterpriseReport, last: EnterpriseReport) -> EnterpriseReport {
 
 fn exit(report: &EnterpriseReport) -> Exit {
     match report {
+        EnterpriseReport { busy: true, .. } => Exit::Busy,
         EnterpriseReport { held: Some(_), .. } => Exit::Failed,
         EnterpriseReport { done: false, .. } => Exit::More,
         EnterpriseReport { errors: 1.., .. } => Exit::Rejected,
@@ -213,7 +214,9 @@ fn print_sync(report: &EnterpriseReport) {
         );
     }
     print_held(report);
-    if !report.done {
+    if report.busy {
+        eprintln!("{}", report.message);
+    } else if !report.done {
         println!("There is more to do: syncline contacts sync");
     }
 }

@@ -93,6 +93,7 @@ async fn enterprise_slice(
     let chain = chain(caller, body.chain.as_ref(), run);
     let request = EnterpriseRequest {
         run: chain.id().to_owned(),
+        holder: run.to_string(),
         direction: body.direction.unwrap_or(SyncDirection::Both),
         max_records: body.max_records,
         budget: body::budget(call, body.max_duration_ms, LONG_TIME),
@@ -101,6 +102,14 @@ async fn enterprise_slice(
         allowed: body::allowed(&body.allow)?,
     };
     let report = enterprise::sync(&app.contacts()?.sides(), &request).await?;
+    if report.busy {
+        // A person reads the answer, and the queue calls again.
+        let status = match caller {
+            Caller::Queue => StatusCode::SERVICE_UNAVAILABLE,
+            Caller::Person => StatusCode::OK,
+        };
+        return Ok((status, Json(report)).into_response());
+    }
     let has_progress = report.updates_applied > 0 || report.next_cursor != body.cursor;
     // The number of people holds for all calls of the chain together.
     let left = body.max_records.map(|most| most.saturating_sub(report.updates_applied));

@@ -17,6 +17,8 @@ pub struct EnterpriseReport {
     pub updates_applied: u64,
     /// The people who could not be written.
     pub errors: u64,
+    /// Another sync of all people is at work, and this one did nothing.
+    pub busy: bool,
     /// The sync is complete, or was held.
     pub done: bool,
     /// The cursor of the next call, if there is more to do.

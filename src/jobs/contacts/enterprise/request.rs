@@ -11,6 +11,8 @@ use crate::engine::model::contacts::limits::{ChangeKind, Limit};
 pub struct EnterpriseRequest {
     /// The id under which the log has the changes.
     pub run: String,
+    /// The name under which the call holds leases. Two calls at once have two.
+    pub holder: String,
     /// The way that values may take.
     pub direction: SyncDirection,
     /// The most people who are changed; none: all.
@@ -28,8 +30,10 @@ pub struct EnterpriseRequest {
 impl EnterpriseRequest {
     /// A request for everything in both directions, within a budget.
     pub fn new(run: impl Into<String>, budget: Duration) -> Self {
+        let run = run.into();
         Self {
-            run: run.into(),
+            holder: run.clone(),
+            run,
             direction: SyncDirection::Both,
             max_records: None,
             budget,

@@ -21,6 +21,7 @@ use crate::engine::model::contacts::limits::{ChangeKind, Limit};
 use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::engine::model::fault::Fault;
 use crate::jobs::contacts::check;
+use crate::jobs::contacts::lease::RunLease;
 use crate::jobs::contacts::paced::{PacedList, Stop};
 use crate::jobs::contacts::plan::limits::{ChangeCounts, exceeded, is_suspicious};
 use crate::jobs::contacts::ports::ContactCounts;
@@ -39,19 +40,33 @@ pub async fn sync(
     request: &EnterpriseRequest,
 ) -> Result<EnterpriseReport, Fault> {
     sides.store.prepare().await?;
-    let outcome = run(sides, request).await;
     if request.dry_run {
-        return outcome;
+        return run(sides, request, None).await;
     }
+    let Some(lease) = RunLease::take(sides, &request.holder).await? else {
+        return Ok(busy(request));
+    };
+    let outcome = run(sides, request, Some(&lease)).await;
     let recorded = record(sides, request, &outcome).await;
-    outcome.and_then(|report| recorded.map(|()| report))
+    let released = lease.end().await;
+    outcome.and_then(|report| recorded.and(released).map(|()| report))
+}
+
+fn busy(request: &EnterpriseRequest) -> EnterpriseReport {
+    EnterpriseReport {
+        busy: true,
+        next_cursor: request.cursor.clone(),
+        message: "In progress: another sync of all people is at work.".to_owned(),
+        ..EnterpriseReport::default()
+    }
 }
 
 async fn run(
     sides: &ContactSides<'_>,
     request: &EnterpriseRequest,
+    lease: Option<&RunLease<'_>>,
 ) -> Result<EnterpriseReport, Fault> {
-    let list = PacedList::new(sides.list, sides.clock, request.budget);
+    let list = PacedList::new(sides.list, sides.clock, request.budget).under(lease);
     let (direction, mapping) = (request.direction, sides.mapping);
     let parse = |text: &str| RunCursor::parse(text, direction, mapping);
     let at = request.cursor.as_deref().map(parse).transpose()?;
