@@ -46,7 +46,7 @@ async fn a_person_who_is_erased_leaves_a_hash_alone() {
         contacts.store.save("run", &[saved]).await.unwrap();
         let person = ErasedPerson {
             contact: id(1),
-            subscriber: Some(subscriber("131234567890123451")),
+            subscribers: vec![subscriber("131234567890123451")],
             emails: emails(&["ann@example.com"]),
         };
         contacts.store.erase("run", &person).await.unwrap();

@@ -2,12 +2,14 @@
 //!
 //! - here: both sides of a test, with MailerLite's clock as the only one
 //! - `merges`: the fate of a person
+//! - `identity`: who is who, and who is nobody any more
 //! - `rails`: the bounds of a run; `cursors`: those of a run that goes on
 //! - `smart`: named people
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
 mod backfill;
 mod cursors;
+mod identity;
 mod merges;
 mod rails;
 mod smart;

@@ -29,7 +29,9 @@ impl ContactTables<'_> {
         let text = format!(
             "with person as materialized (select gen_random_uuid() as a_id, p.* \
                  from jsonb_to_recordset($1::text::jsonb) as p (b_id text, new jsonb, \
-                     agreed jsonb)), \
+                     agreed jsonb) \
+                 where lower(btrim(p.new ->> {email}, e' \\t\\r\\n')) not in \
+                     (select {address} from {table} as t where {address} is not null)), \
              made as (insert into {table} ({key}, {columns}) select p.a_id, {values} \
                  from person as p, jsonb_populate_record(null::{table}, p.new) as r), \
              linked as (insert into {schema}.integration_crosswalk (a_id, b_id) \
@@ -46,6 +48,8 @@ impl ContactTables<'_> {
              select b_id from person",
             table = sql::table(&self.mapping.table),
             key = sql::ident(self.key),
+            email = sql::literal(&self.mapping.email),
+            address = self.address(),
             columns = sql::idents(columns.iter().copied()),
             values = sql::prefixed("r.", columns.iter().copied()),
             schema = sql::ident(self.schema),
@@ -101,7 +105,8 @@ impl Records<'_> {
     pub fn erasing(&self, run: &str, person: &ErasedPerson) -> [Statement; 7] {
         let schema = sql::ident(self.0);
         let a_id = || person.contact.as_str().into();
-        let b_id = || person.subscriber.as_ref().map(|id| id.as_str().to_owned()).into();
+        let ids: Vec<String> = person.subscribers.iter().map(ToString::to_string).collect();
+        let b_ids = || ids.clone().into();
         let key = format!(
             "insert into {schema}.sync_state (key, value) values ('contact_hash', \
                  jsonb_build_object('key', concat(gen_random_uuid(), gen_random_uuid()))) \
@@ -115,11 +120,12 @@ impl Records<'_> {
         let shadow = format!("delete from {schema}.contact_shadows where a_id = $1::text::uuid");
         let link =
             format!("delete from {schema}.integration_crosswalk where a_id = $1::text::uuid");
-        let conflicts =
-            format!("delete from {schema}.sync_conflicts where person = $1 or person = 'b:' || $2");
+        let conflicts = format!(
+            "delete from {schema}.sync_conflicts where a_id = $1::text::uuid or b_id = any($2)"
+        );
         let values = format!(
             "update {schema}.sync_log set details = '{{}}' \
-             where (a_id = $1::text::uuid or b_id::text = $2) and details <> '{{}}'"
+             where (a_id = $1::text::uuid or b_id::text = any($2)) and details <> '{{}}'"
         );
         let logged = format!(
             "insert into {schema}.sync_log (run_id, a_id, action) \
@@ -130,8 +136,8 @@ impl Records<'_> {
             Statement::write(tombstones, [texts(&person.emails).into()]),
             Statement::write(shadow, [a_id()]),
             Statement::write(link, [a_id()]),
-            Statement::write(conflicts, [a_id(), b_id()]),
-            Statement::write(values, [a_id(), b_id()]),
+            Statement::write(conflicts, [a_id(), b_ids()]),
+            Statement::write(values, [a_id(), b_ids()]),
             Statement::write(logged, [run.into(), a_id()]),
         ]
     }

@@ -135,7 +135,7 @@ impl ContactTables<'_> {
     }
 
     /// The address of a row as people are matched by it.
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("lower(btrim(t.{}::text, e' \\t\\r\\n'))", sql::ident(&self.mapping.email))
     }
 

@@ -210,8 +210,8 @@ fn by_hand(kind: ConflictKind) -> Fault {
              consent in their row; the next sync closes the conflict"
         }
         ConflictKind::TwoRows => {
-            "correct the address of one row, or let one leave the mapping's `where`; the next sync \
-             closes the conflict"
+            "correct the address of one row, let one leave the mapping's `where`, or delete the link of \
+             a row that is gone from integration_crosswalk; the next sync closes the conflict"
         }
         ConflictKind::Merge => {
             "delete or correct one of the two subscribers in MailerLite; the next sync closes the \

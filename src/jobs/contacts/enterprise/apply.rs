@@ -4,7 +4,7 @@
 //! A crash in between repeats a write that changes nothing: the next run reads both sides anew.
 
 use super::bounds::{Bound, Bounds};
-use super::change::{PersonChange, Rules};
+use super::change::{PersonChange, Rules, forgetting};
 use super::verdicts::{self, Written};
 use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::ContactId;
@@ -20,9 +20,6 @@ use crate::jobs::contacts::sides::ContactSides;
 
 /// The people who are saved together where nothing goes to MailerLite.
 pub const MOST_SAVED: usize = 200;
-
-/// The kinds of the change by which a person is forgotten.
-const FORGOTTEN: [ChangeKind; 1] = [ChangeKind::Unsubscribe];
 
 /// Makes changes of one run.
 pub struct Apply<'a> {
@@ -70,27 +67,23 @@ impl Apply<'_> {
     pub async fn erase(&mut self, people: &[ErasedPerson]) -> Result<(), Stop> {
         for people in people.chunks(MOST_WRITES) {
             self.list.go_on()?;
-            let (people, admitted) = self.admit(people, |_| FORGOTTEN.to_vec());
-            let forget = |person: &ErasedPerson| {
-                let id = person.subscriber.clone()?;
-                Some(SubscriberWrite::Forget { id })
-            };
-            let writes: Vec<SubscriberWrite> = people.iter().filter_map(forget).collect();
+            let (people, admitted) = self.admit(people, |person| forgetting(person).to_vec());
+            let forget = |id: &MailerLiteId| SubscriberWrite::Forget { id: id.clone() };
+            let ids = people.iter().flat_map(|person| &person.subscribers);
+            let writes: Vec<SubscriberWrite> = ids.map(forget).collect();
             let verdicts = self.list.write(&writes).await;
             if verdicts.is_err() {
-                people.iter().for_each(|_| self.bounds.give_back(&FORGOTTEN));
+                people.iter().for_each(|person| self.bounds.give_back(forgetting(person)));
             }
             let mut verdicts = verdicts?.into_iter();
+            let is_done = |verdict| matches!(verdict, Verdict::Done | Verdict::Missing);
             for person in people {
-                let verdict = person.subscriber.as_ref().and_then(|_| verdicts.next());
-                match verdict.unwrap_or(Verdict::Done) {
-                    Verdict::Done | Verdict::Missing => {
-                        self.sides.store.erase(self.run, person).await?;
-                    }
-                    _ => {
-                        self.bounds.give_back(&FORGOTTEN);
-                        self.leave(&person.contact);
-                    }
+                let own: Vec<Verdict> = verdicts.by_ref().take(person.subscribers.len()).collect();
+                if own.into_iter().all(is_done) {
+                    self.sides.store.erase(self.run, person).await?;
+                } else {
+                    self.bounds.give_back(forgetting(person));
+                    self.leave(&person.contact);
                 }
             }
             admitted?;

@@ -270,6 +270,14 @@ fn value_of(mapping: &ContactMapping, row: &Contact, field: &str) -> Option<Stri
     pairs.find(|(rule, _)| rule.field == field).and_then(|(_, value)| value.clone())
 }
 
+/// The kinds of change by which somebody is forgotten; none if MailerLite never had them.
+pub fn forgetting(person: &ErasedPerson) -> &'static [ChangeKind] {
+    match person.subscribers.is_empty() {
+        true => &[],
+        false => &[ChangeKind::Unsubscribe],
+    }
+}
+
 impl Change {
     /// The kinds of the change; none if neither side is written.
     pub fn kinds(&self, rules: &Rules<'_>) -> Vec<ChangeKind> {
@@ -277,7 +285,7 @@ impl Change {
             Self::Person(person) => person.kinds(rules),
             Self::Create(row) => rules.kinds_of_creation(row),
             Self::Import(_) => vec![ChangeKind::Create],
-            Self::Erase(_) => vec![ChangeKind::Unsubscribe],
+            Self::Erase(person) => forgetting(person).to_vec(),
             Self::Record(_) | Self::Hold(_) => vec![],
         }
     }

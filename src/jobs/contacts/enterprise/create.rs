@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::apply::{Apply, is_of_values, rejection};
 use super::change::PersonChange;
+use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::Contact;
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::limits::ChangeKind;
 use crate::engine::model::contacts::mapping::Direction;
 use crate::engine::model::contacts::shadow::{Agreed, AgreedState, Shadow};
-use crate::engine::model::contacts::subscriber::{MailStatus, Subscriber};
+use crate::engine::model::contacts::subscriber::{MailStatus, MailerLiteId, Subscriber};
 use crate::jobs::contacts::paced::Stop;
 use crate::jobs::contacts::plan::agreement::consent;
 use crate::jobs::contacts::plan::field::{FieldMove, merge};
@@ -154,14 +155,14 @@ pub async fn import(apply: &mut Apply<'_>, people: &[Subscriber]) -> Result<(), 
 async fn import_together(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<usize, Stop> {
     apply.list.go_on()?;
     match apply.sides.store.import(apply.run, rows).await {
-        Ok(made) => return Ok(made.len()),
+        Ok(made) => return hold_unmade(apply, rows, &made).await,
         Err(fault) if !is_of_values(&fault) => return Err(fault.into()),
         Err(_) => {}
     }
     let (mut made, mut refused) = (0, Vec::new());
     for row in rows {
         match apply.sides.store.import(apply.run, std::slice::from_ref(row)).await {
-            Ok(rows) => made += rows.len(),
+            Ok(ids) => made += hold_unmade(apply, std::slice::from_ref(row), &ids).await?,
             Err(fault) if is_of_values(&fault) => refused.push(HeldPerson {
                 contact: None,
                 subscriber: Some(row.subscriber.clone()),
@@ -172,6 +173,30 @@ async fn import_together(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<usize
     }
     apply.reject(refused).await?;
     Ok(made)
+}
+
+/// Holds those whose address a row has already. Returns the number of the others.
+async fn hold_unmade(
+    apply: &Apply<'_>,
+    rows: &[NewRow],
+    made: &[MailerLiteId],
+) -> Result<usize, Stop> {
+    let held = rows.iter().filter(|row| !made.contains(&row.subscriber)).map(|row| HeldPerson {
+        contact: None,
+        subscriber: Some(row.subscriber.clone()),
+        conflict: Conflict {
+            kind: ConflictKind::TwoRows,
+            subject: "person".to_owned(),
+            base: None,
+            a: None,
+            b: row.agreed.email.as_ref().map(|email| email.b.clone()),
+        },
+    });
+    let held: Vec<HeldPerson> = held.collect();
+    if !held.is_empty() {
+        apply.sides.store.hold(&held).await?;
+    }
+    Ok(made.len())
 }
 
 fn new_row(apply: &Apply<'_>, subscriber: &Subscriber) -> NewRow {

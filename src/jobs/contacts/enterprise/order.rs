@@ -4,6 +4,7 @@ use super::apply::{Apply, MOST_SAVED};
 use super::change::Change;
 use super::create;
 use crate::jobs::contacts::paced::Stop;
+use crate::jobs::contacts::ports::PersonCommit;
 
 /// Makes changes.
 pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Stop> {
@@ -21,6 +22,10 @@ pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Sto
         }
     }
     opt_outs.extend(people);
+    // Somebody whose subscriber is gone, and who was found under another id, has a new link.
+    let is_linked =
+        |commit: &PersonCommit| opt_outs.iter().any(|person| person.row.id == commit.contact);
+    records.retain(|commit| !is_linked(commit));
     apply.erase(&erased).await?;
     apply.people(opt_outs).await?;
     for records in records.chunks(MOST_SAVED) {

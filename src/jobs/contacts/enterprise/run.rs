@@ -5,7 +5,7 @@
 //! 2. If a cap or a side that shows too few people stops the run, nothing is written.
 //! 3. The changes are made: those in memory, or in a second walk, page by page.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::apply::Apply;
 use super::bounds::Bounds;
@@ -15,8 +15,7 @@ use super::order;
 use super::record::record;
 use super::report::{EnterpriseReport, HeldRun};
 use super::request::EnterpriseRequest;
-use super::survey::{Survey, SurveyedPage};
-use crate::engine::model::contacts::contact::ContactId;
+use super::survey::{Paired, Survey, SurveyedPage};
 use crate::engine::model::contacts::limits::{ChangeKind, Limit};
 use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::engine::model::fault::Fault;
@@ -87,7 +86,7 @@ async fn run(
         groups: &groups,
         counts,
         is_whole,
-        paired: HashSet::new(),
+        paired: Paired::default(),
         left: 0,
         report: EnterpriseReport { changes: at.changes.clone(), ..EnterpriseReport::default() },
         at,
@@ -113,8 +112,8 @@ struct Run<'a> {
     counts: ContactCounts,
     /// This call saw all pages before the one at hand.
     is_whole: bool,
-    /// The rows without a link that subscribers were found for.
-    paired: HashSet<ContactId>,
+    /// The rows and addresses that subscribers were found for.
+    paired: Paired,
     at: RunCursor,
     report: EnterpriseReport,
     /// The people who are left to the next run.

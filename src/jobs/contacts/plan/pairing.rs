@@ -4,13 +4,13 @@
 //! MailerLite lists subscribers by falling id, so a page covers a range of ids. A link into that
 //! range whose subscriber is not on the page has lost them: deletions have no other sign.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::engine::model::contacts::conflict::Conflict;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::link::Link;
-use crate::engine::model::contacts::shadow::Shadow;
+use crate::engine::model::contacts::shadow::{AgreedState, Shadow};
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 
 /// A person as a page shows them.
@@ -33,11 +33,27 @@ pub enum Pairing {
         row: Contact,
         /// The subscriber.
         subscriber: Subscriber,
+        /// The link of the row, which can lead to another subscriber.
+        link: Option<Link>,
     },
-    /// Several rows have the subscriber's address, and none of them is linked.
+    /// Several rows have the subscriber's address, and none of them is linked to the subscriber.
     TwoRows {
-        /// The keys of the rows.
+        /// The keys of those without a link.
         rows: Vec<ContactId>,
+        /// The subscriber.
+        subscriber: Subscriber,
+    },
+    /// Several rows are linked to the subscriber.
+    TwoLinks {
+        /// The links.
+        links: Vec<Link>,
+        /// The subscriber.
+        subscriber: Subscriber,
+    },
+    /// The row with the subscriber's address is linked to another subscriber, who is still there.
+    SecondSubscriber {
+        /// The link of the row.
+        link: Link,
         /// The subscriber.
         subscriber: Subscriber,
     },
@@ -62,58 +78,119 @@ pub struct PageKnowledge<'a> {
     pub links: Vec<Link>,
     /// The rows without a link that have an address of the page.
     pub unlinked: Vec<Contact>,
+    /// The links of rows that have the address of a subscriber without a link.
+    pub linked: Vec<Link>,
+    /// The subscribers of these links whom MailerLite does not have any more.
+    pub lost: HashSet<MailerLiteId>,
     /// Says whether a person with the address asked to be forgotten.
     pub is_suppressed: &'a dyn Fn(&Email) -> bool,
 }
 
 /// Pairs the subscribers of a page.
 pub fn pair(page: Vec<Subscriber>, known: PageKnowledge<'_>) -> Vec<Pairing> {
-    let mut links: BTreeMap<MailerLiteId, Link> =
-        known.links.into_iter().map(|link| (link.subscriber.clone(), link)).collect();
-    let mut unlinked: BTreeMap<Email, Vec<Contact>> = BTreeMap::new();
-    for row in known.unlinked {
-        if let Some(email) = row.email.as_deref().and_then(|text| Email::parse(text).ok()) {
-            unlinked.entry(email).or_default().push(row);
+    let PageKnowledge { links, unlinked, linked, lost, is_suppressed } = known;
+    let mut links_by_id: BTreeMap<MailerLiteId, Vec<Link>> = BTreeMap::new();
+    for link in links {
+        links_by_id.entry(link.subscriber.clone()).or_default().push(link);
+    }
+    let mut strangers =
+        Strangers { rows: BTreeMap::new(), links: BTreeMap::new(), lost, is_suppressed };
+    for row in unlinked {
+        if let Some(email) = address(&row) {
+            strangers.rows.entry(email).or_default().push(row);
+        }
+    }
+    for link in linked {
+        if let Some(email) = link.row.as_ref().and_then(address) {
+            strangers.links.entry(email).or_default().push(link);
         }
     }
     let mut pairings = Vec::with_capacity(page.len());
     for subscriber in page {
-        let pairing = match links.remove(&subscriber.id) {
-            Some(link) => linked(link, subscriber),
-            None => by_address(subscriber, &mut unlinked, known.is_suppressed),
+        let pairing = match links_by_id.remove(&subscriber.id) {
+            Some(links) => by_links(links, subscriber),
+            None => strangers.pair(subscriber),
         };
         pairings.push(pairing);
     }
-    pairings.extend(links.into_values().map(Pairing::Missing));
+    pairings.extend(links_by_id.into_values().flatten().map(Pairing::Missing));
     pairings
 }
 
-fn linked(link: Link, subscriber: Subscriber) -> Pairing {
-    match link.row {
-        Some(row) if row.is_erased => Pairing::Erased { row, subscriber },
+/// The address of a row.
+pub fn address(row: &Contact) -> Option<Email> {
+    row.email.as_deref().and_then(|text| Email::parse(text).ok())
+}
+
+/// The shadow without its values, which are to be agreed on anew. An opt-out is not forgotten.
+pub fn forgetful(shadow: Shadow) -> Shadow {
+    let agreed = AgreedState { status: shadow.agreed.status, ..AgreedState::default() };
+    Shadow { agreed, ..shadow }
+}
+
+fn by_links(mut links: Vec<Link>, subscriber: Subscriber) -> Pairing {
+    let is_erased = |link: &Link| link.row.as_ref().is_some_and(|row| row.is_erased);
+    let erased = links.iter().position(is_erased);
+    if links.len() > 1 && erased.is_none() {
+        return Pairing::TwoLinks { links, subscriber };
+    }
+    let link = links.swap_remove(erased.unwrap_or(0));
+    match link.row.clone() {
+        Some(row) if row.is_erased => Pairing::Erased { row, subscriber, link: Some(link) },
         Some(row) => Pairing::Both { row, subscriber, shadow: link.shadow, open: link.open },
-        None => Pairing::RowGone { link: Link { row: None, ..link }, subscriber },
+        None => Pairing::RowGone { link, subscriber },
     }
 }
 
-fn by_address(
-    subscriber: Subscriber,
-    unlinked: &mut BTreeMap<Email, Vec<Contact>>,
-    is_suppressed: &dyn Fn(&Email) -> bool,
-) -> Pairing {
-    let Ok(email) = Email::parse(&subscriber.email) else { return Pairing::Unknown(subscriber) };
-    let mut rows = unlinked.remove(&email).unwrap_or_default();
-    match (rows.len(), is_suppressed(&email)) {
-        (0, true) => Pairing::Suppressed(subscriber),
-        (0, false) => Pairing::Unknown(subscriber),
-        (1, _) => {
-            let row = rows.remove(0);
-            match row.is_erased {
-                true => Pairing::Erased { row, subscriber },
-                false => Pairing::Both { row, subscriber, shadow: None, open: vec![] },
+/// The database's knowledge of subscribers without a link, by their addresses.
+struct Strangers<'a> {
+    rows: BTreeMap<Email, Vec<Contact>>,
+    links: BTreeMap<Email, Vec<Link>>,
+    lost: HashSet<MailerLiteId>,
+    is_suppressed: &'a dyn Fn(&Email) -> bool,
+}
+
+impl Strangers<'_> {
+    /// An erased row counts before all others: its person must not stay because somebody has the
+    /// same address.
+    fn pair(&mut self, subscriber: Subscriber) -> Pairing {
+        let Ok(email) = Email::parse(&subscriber.email) else {
+            return Pairing::Unknown(subscriber);
+        };
+        let mut rows = self.rows.remove(&email).unwrap_or_default();
+        let mut links = self.links.remove(&email).unwrap_or_default();
+        if let Some(erased) = rows.iter().position(|row| row.is_erased) {
+            let row = rows.swap_remove(erased);
+            return Pairing::Erased { row, subscriber, link: None };
+        }
+        let erased = links.iter().find(|link| link.row.as_ref().is_some_and(|row| row.is_erased));
+        if let Some((link, row)) = erased.and_then(|link| Some((link, link.row.clone()?))) {
+            return Pairing::Erased { row, subscriber, link: Some(link.clone()) };
+        }
+        match (rows.pop(), links.pop()) {
+            (None, None) if (self.is_suppressed)(&email) => Pairing::Suppressed(subscriber),
+            (None, None) => Pairing::Unknown(subscriber),
+            (Some(row), None) if rows.is_empty() => {
+                Pairing::Both { row, subscriber, shadow: None, open: vec![] }
+            }
+            (None, Some(link)) if links.is_empty() => self.successor(link, subscriber),
+            (row, _) => {
+                let rows = rows.into_iter().chain(row).map(|row| row.id).collect();
+                Pairing::TwoRows { rows, subscriber }
             }
         }
-        _ => Pairing::TwoRows { rows: rows.into_iter().map(|row| row.id).collect(), subscriber },
+    }
+
+    /// A row whose subscriber is gone gets the one who has its address now: nobody else can be
+    /// meant. If the linked one is still there, a person must say which of them is the row's.
+    fn successor(&self, link: Link, subscriber: Subscriber) -> Pairing {
+        match (self.lost.contains(&link.subscriber), link.row.clone()) {
+            (true, Some(row)) => {
+                let shadow = link.shadow.map(forgetful);
+                Pairing::Both { row, subscriber, shadow, open: link.open }
+            }
+            _ => Pairing::SecondSubscriber { link, subscriber },
+        }
     }
 }
 
@@ -126,7 +203,17 @@ mod tests {
     const NOBODY: &dyn Fn(&Email) -> bool = &|_| false;
 
     fn paired(page: Vec<Subscriber>, links: Vec<Link>, unlinked: Vec<Contact>) -> Vec<Pairing> {
-        pair(page, PageKnowledge { links, unlinked, is_suppressed: NOBODY })
+        pair(page, PageKnowledge { links, unlinked, ..nothing() })
+    }
+
+    fn nothing() -> PageKnowledge<'static> {
+        PageKnowledge {
+            links: vec![],
+            unlinked: vec![],
+            linked: vec![],
+            lost: HashSet::new(),
+            is_suppressed: NOBODY,
+        }
     }
 
     fn link(row: Option<Contact>) -> Link {
@@ -188,10 +275,36 @@ mod tests {
             let pairings = paired(page(), links, unlinked);
             assert!(matches!(&pairings[..], [Pairing::Erased { .. }]), "{pairings:?}");
         }
-        let known = PageKnowledge { links: vec![], unlinked: vec![], is_suppressed: &|_| true };
+        let known = PageKnowledge { is_suppressed: &|_| true, ..nothing() };
         let pairings = pair(page(), known);
         assert!(matches!(&pairings[..], [Pairing::Suppressed(_)]), "{pairings:?}");
         let pairings = paired(page(), vec![], vec![]);
         assert!(matches!(&pairings[..], [Pairing::Unknown(_)]), "{pairings:?}");
+    }
+
+    #[test]
+    fn two_links_to_one_subscriber_are_nobodys_pair() {
+        let row = contact("ann@example.com", ["Ann", "Oslo"]);
+        let page = vec![subscriber("ann@example.com", ["Ann", "Oslo"])];
+        let pairings = paired(page, vec![link(Some(row)), link(None)], vec![]);
+        assert!(matches!(&pairings[..], [Pairing::TwoLinks { links, .. }] if links.len() == 2));
+    }
+
+    #[test]
+    fn a_stranger_with_the_address_of_a_linked_row_follows_a_subscriber_who_is_gone() {
+        let linked = || vec![link(Some(contact("ann@example.com", ["Ann", "Oslo"])))];
+        let new = Subscriber {
+            id: MailerLiteId::parse("7").unwrap(),
+            ..subscriber("ann@example.com", ["Ann", "Oslo"])
+        };
+        let there = pair(vec![new.clone()], PageKnowledge { linked: linked(), ..nothing() });
+        assert!(matches!(&there[..], [Pairing::SecondSubscriber { .. }]), "{there:?}");
+        let lost = HashSet::from([linked()[0].subscriber.clone()]);
+        let gone = pair(vec![new], PageKnowledge { linked: linked(), lost, ..nothing() });
+        let [Pairing::Both { subscriber, shadow: Some(shadow), .. }] = &gone[..] else {
+            panic!("{gone:?}")
+        };
+        assert_eq!((subscriber.id.as_str(), shadow.agreed.fields.len()), ("7", 0));
+        assert!(shadow.agreed.status.is_some(), "an opt-out is not forgotten");
     }
 }

@@ -51,7 +51,8 @@ pub trait ContactStore: Send + Sync {
     async fn columns(&self) -> Result<Vec<TableColumn>, Fault>;
 
     /// Makes rows with their links and shadows, and returns the subscribers. Rows of one call
-    /// are made together.
+    /// are made together. None is made for an address that a row has already, also one that the
+    /// mapping's condition leaves out.
     async fn import(&self, run: &str, people: &[NewRow]) -> Result<Vec<MailerLiteId>, Fault>;
 
     /// Keeps the questions about people who have no link. An open one about the same subject is
@@ -113,8 +114,8 @@ impl HeldPerson {
 pub struct ErasedPerson {
     /// The row.
     pub contact: ContactId,
-    /// The subscriber, if there was one.
-    pub subscriber: Option<MailerLiteId>,
+    /// The subscribers who are or were the person's.
+    pub subscribers: Vec<MailerLiteId>,
     /// The addresses that the person had.
     pub emails: Vec<Email>,
 }

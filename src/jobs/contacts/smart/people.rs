@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use super::request::SmartMode;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
-use crate::engine::model::contacts::shadow::{AgreedState, Shadow};
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::enterprise::change::Change;
 use crate::jobs::contacts::enterprise::survey::{Survey, SurveyedPage};
 use crate::jobs::contacts::paced::Stop;
-use crate::jobs::contacts::plan::pairing::Pairing;
+use crate::jobs::contacts::plan::pairing::{Pairing, forgetful};
 use crate::jobs::contacts::ports::{Link, SubscriberName};
 
 /// Named people, as both sides have them.
@@ -62,7 +61,7 @@ pub async fn read(
     let mut page = SurveyedPage::default();
     let mut subscribers: Vec<Subscriber> = found.into_iter().flatten().collect();
     subscribers.dedup_by(|one, other| one.id == other.id);
-    let links = follow(survey, links, &mut subscribers, &mut people, &mut page, repair).await?;
+    let links = follow(survey, links, &mut subscribers, &mut people, &mut page).await?;
     let is_created = mode == SmartMode::Full;
     for pairing in survey.pair(subscribers, links).await? {
         match pairing {
@@ -80,23 +79,21 @@ pub async fn read(
         }
     }
     if is_created {
-        let paired: BTreeSet<ContactId> = page.paired.iter().cloned().collect();
-        let new = unlinked.into_iter().filter(|row| !paired.contains(&row.id)).collect();
-        survey.create_new(new, &mut page).await?;
+        let paired = page.paired.clone();
+        survey.add_new(unlinked, Some(&paired), &mut page).await?;
     }
     survey.keep_addresses_apart(&mut page.changes).await?;
     Ok(NamedPeople { people, changes: page.changes })
 }
 
-/// Reads the subscribers of links that no address found. A link whose subscriber is gone gets the
-/// one that has the row's address, if it is to be repaired; else it is recorded as gone.
+/// Reads the subscribers of links that no address found. A link whose subscriber is gone is
+/// recorded as such.
 async fn follow(
     survey: &Survey<'_>,
     links: Vec<Link>,
     subscribers: &mut Vec<Subscriber>,
     people: &mut [NamedPerson],
     page: &mut SurveyedPage,
-    repair: bool,
 ) -> Result<Vec<Link>, Stop> {
     let is_found = |link: &Link| subscribers.iter().any(|there| there.id == link.subscriber);
     let (mut present, absent): (Vec<Link>, Vec<Link>) = links.into_iter().partition(is_found);
@@ -116,35 +113,8 @@ async fn follow(
         subscribers.push(subscriber);
         present.push(link);
     }
-    for link in lost {
-        match repair.then(|| successor(&link, subscribers, &present)).flatten() {
-            Some(subscriber) => {
-                let (subscriber, shadow) = (subscriber.id.clone(), link.shadow.map(forgetful));
-                present.push(Link { subscriber, shadow, ..link });
-            }
-            None => page.changes.extend(survey.lost(&link)),
-        }
-    }
+    page.changes.extend(lost.iter().filter_map(|link| survey.lost(link)));
     Ok(present)
-}
-
-/// The subscriber who has the address of a row and belongs to no other one.
-fn successor<'a>(
-    link: &Link,
-    subscribers: &'a [Subscriber],
-    links: &[Link],
-) -> Option<&'a Subscriber> {
-    let row = link.row.as_ref()?.email.as_deref()?;
-    let email = Email::parse(row).ok()?;
-    let is_free = |id: &MailerLiteId| links.iter().all(|link| link.subscriber != *id);
-    let has_address = |there: &Subscriber| Email::parse(&there.email).is_ok_and(|a| a == email);
-    subscribers.iter().find(|there| has_address(there) && is_free(&there.id))
-}
-
-/// The shadow without its values, which are to be agreed on anew. An opt-out is not forgotten.
-fn forgetful(shadow: Shadow) -> Shadow {
-    let agreed = AgreedState { status: shadow.agreed.status, ..AgreedState::default() };
-    Shadow { agreed, ..shadow }
 }
 
 fn person(

@@ -1,4 +1,11 @@
 //! Reads both sides, page by page, and finds out what each person needs. Nothing is written.
+//!
+//! - here: the pages of the list
+//! - `new_rows`: the rows without a link, which come last
+//! - `questions`: the records of people about whom somebody must decide, or who are gone
+
+mod new_rows;
+mod questions;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,17 +15,39 @@ use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::mapping::ImportPolicy;
-use crate::engine::model::contacts::shadow::AgreedState;
-use crate::engine::model::contacts::subscriber::Subscriber;
+use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::paced::{PacedList, Stop};
-use crate::jobs::contacts::plan::pairing::{PageKnowledge, Pairing, pair};
-use crate::jobs::contacts::ports::{
-    ErasedPerson, HeldPerson, IdRange, Link, PersonCommit, SubscriberName,
-};
+use crate::jobs::contacts::plan::pairing::{PageKnowledge, Pairing, address, pair};
+use crate::jobs::contacts::ports::{IdRange, Link, SubscriberName};
 use crate::jobs::contacts::sides::ContactSides;
 
-/// The rows without a link that are read at once.
-const NEW_ROWS: u32 = 500;
+use questions::{erased, record, second_subscriber, subscriber_gone, two_links, unknown};
+
+/// The rows and addresses for which subscribers were found.
+#[derive(Clone, Debug, Default)]
+pub struct Paired {
+    /// The rows without a link.
+    pub rows: HashSet<ContactId>,
+    /// The addresses of subscribers who are linked to rows with other addresses.
+    pub addresses: BTreeMap<Email, MailerLiteId>,
+}
+
+impl Paired {
+    /// Adds others.
+    pub fn extend(&mut self, others: Self) {
+        self.rows.extend(others.rows);
+        self.addresses.extend(others.addresses);
+    }
+
+    /// Keeps the address of a linked subscriber, unless the row has it: a new row with it must
+    /// not take the subscriber over.
+    fn keep_address(&mut self, subscriber: &Subscriber, row: Option<&Contact>) {
+        let Ok(email) = Email::parse(&subscriber.email) else { return };
+        if row.and_then(address).as_ref() != Some(&email) {
+            self.addresses.insert(email, subscriber.id.clone());
+        }
+    }
+}
 
 /// The people of a page.
 #[derive(Debug, Default)]
@@ -29,8 +58,8 @@ pub struct SurveyedPage {
     pub people: u64,
     /// The number of subscribers among them.
     pub subscribers: u64,
-    /// The rows without a link that a subscriber was found for.
-    pub paired: Vec<ContactId>,
+    /// The rows and addresses for which subscribers were found.
+    pub paired: Paired,
     /// Subscribers whom nobody brings back.
     pub suppressed: u64,
     /// People whose subscriber is gone.
@@ -51,13 +80,9 @@ pub struct Survey<'a> {
 
 impl Survey<'_> {
     /// Reads the page at a place: of the list, and after its end of the rows without a link.
-    /// `paired` are rows that subscribers of earlier pages were found for; without it, the list is
-    /// asked for each of the rows.
-    pub async fn page(
-        &self,
-        place: &Place,
-        paired: Option<&HashSet<ContactId>>,
-    ) -> Result<SurveyedPage, Stop> {
+    /// `paired` is what was found on all earlier pages; without it, the list is asked for each of
+    /// the rows.
+    pub async fn page(&self, place: &Place, paired: Option<&Paired>) -> Result<SurveyedPage, Stop> {
         match place.is_at_rows {
             false => self.list_page(place).await,
             true => self.new_rows(place, paired).await,
@@ -96,19 +121,44 @@ impl Survey<'_> {
         subscribers: Vec<Subscriber>,
         links: Vec<Link>,
     ) -> Result<Vec<Pairing>, Stop> {
-        let linked: HashSet<_> = links.iter().map(|link| &link.subscriber).collect();
-        let strangers = subscribers.iter().filter(|subscriber| !linked.contains(&subscriber.id));
+        let ids: HashSet<_> = links.iter().map(|link| &link.subscriber).collect();
+        let strangers = subscribers.iter().filter(|subscriber| !ids.contains(&subscriber.id));
         let emails: Vec<Email> =
             strangers.filter_map(|subscriber| Email::parse(&subscriber.email).ok()).collect();
-        let (unlinked, suppressed) = match emails.is_empty() {
-            true => (vec![], vec![]),
-            false => (
-                self.sides.store.unlinked(&emails).await?,
-                self.sides.store.suppressed(&emails).await?,
-            ),
-        };
+        let (mut unlinked, mut linked, mut suppressed) = (vec![], vec![], vec![]);
+        let mut lost = HashSet::new();
+        if !emails.is_empty() {
+            unlinked = self.sides.store.unlinked(&emails).await?;
+            linked = self.sides.store.links_by_email(&emails).await?;
+            suppressed = self.sides.store.suppressed(&emails).await?;
+            lost = self.lost_of(&linked, &subscribers).await?;
+        }
         let is_suppressed = |email: &Email| suppressed.contains(email);
-        Ok(pair(subscribers, PageKnowledge { links, unlinked, is_suppressed: &is_suppressed }))
+        let is_suppressed = &is_suppressed;
+        let known = PageKnowledge { links, unlinked, linked, lost, is_suppressed };
+        Ok(pair(subscribers, known))
+    }
+
+    /// The subscribers of links whom MailerLite does not have any more. It is asked for those about
+    /// whom neither the page nor an earlier sync tells.
+    async fn lost_of(
+        &self,
+        links: &[Link],
+        page: &[Subscriber],
+    ) -> Result<HashSet<MailerLiteId>, Stop> {
+        let is_gone =
+            |link: &&Link| link.shadow.as_ref().is_some_and(|shadow| shadow.agreed.is_gone);
+        let is_there = |link: &&Link| page.iter().any(|there| there.id == link.subscriber);
+        let id = |link: &Link| link.subscriber.clone();
+        let mut lost: HashSet<MailerLiteId> =
+            links.iter().filter(|link| !is_there(link)).filter(is_gone).map(id).collect();
+        let unclear: Vec<MailerLiteId> =
+            (links.iter()).filter(|link| !is_gone(link) && !is_there(link)).map(id).collect();
+        let names: Vec<SubscriberName> = unclear.iter().cloned().map(SubscriberName::Id).collect();
+        let found = self.list.find(&names).await?;
+        let gone = unclear.into_iter().zip(found).filter(|(_, found)| found.is_none());
+        lost.extend(gone.map(|(id, _)| id));
+        Ok(lost)
     }
 
     /// Adds what a person needs.
@@ -116,21 +166,30 @@ impl Survey<'_> {
         page.people += 1;
         match pairing {
             Pairing::Both { row, subscriber, shadow, open } => {
+                page.paired.keep_address(&subscriber, Some(&row));
                 if shadow.is_none() {
-                    page.paired.push(row.id.clone());
+                    page.paired.rows.insert(row.id.clone());
                 }
                 let person = PersonChange::new(&self.rules, row, subscriber, shadow, &open);
                 if person.is_needed(&self.rules, &open) {
                     page.changes.push(Change::Person(Box::new(person)));
                 }
             }
-            Pairing::Erased { row, subscriber } => {
-                page.paired.push(row.id.clone());
-                page.changes.push(erased(&row, Some(&subscriber), None));
+            Pairing::Erased { row, subscriber, link } => {
+                page.paired.rows.insert(row.id.clone());
+                page.changes.push(erased(&row, Some(&subscriber), link.as_ref()));
             }
             // The rows are held when the rows without a link are read.
-            Pairing::TwoRows { rows, .. } => page.paired.extend(rows),
+            Pairing::TwoRows { rows, .. } => page.paired.rows.extend(rows),
+            Pairing::TwoLinks { links, subscriber } => {
+                page.paired.keep_address(&subscriber, None);
+                page.changes.extend(links.iter().map(two_links));
+            }
+            Pairing::SecondSubscriber { link, subscriber } => {
+                page.changes.push(second_subscriber(&link, &subscriber));
+            }
             Pairing::RowGone { link, subscriber } => {
+                page.paired.keep_address(&subscriber, None);
                 page.changes.extend(self.row_gone(link, &subscriber));
             }
             Pairing::Missing(_) => {}
@@ -168,7 +227,8 @@ impl Survey<'_> {
     /// The change for a link whose subscriber is gone; none if that is remembered already.
     pub fn lost(&self, link: &Link) -> Option<Change> {
         let is_known = link.shadow.as_ref().is_some_and(|shadow| shadow.agreed.is_gone);
-        (!is_known).then(|| subscriber_gone(link))
+        let is_erased = link.row.as_ref().is_some_and(|row| row.is_erased);
+        (!is_known || is_erased).then(|| subscriber_gone(link))
     }
 
     /// Asks for the subscribers whom the page should have had. One who is gone is remembered, and
@@ -178,6 +238,7 @@ impl Survey<'_> {
             |link: &Link| link.shadow.as_ref().is_some_and(|shadow| shadow.agreed.is_gone);
         let (gone, missing): (Vec<Link>, Vec<Link>) = links.into_iter().partition(is_gone);
         page.gone += gone.len() as u64;
+        page.changes.extend(gone.iter().filter_map(|link| self.lost(link)));
         let names: Vec<SubscriberName> =
             missing.iter().map(|link| SubscriberName::Id(link.subscriber.clone())).collect();
         let found = self.list.find(&names).await?;
@@ -196,6 +257,7 @@ impl Survey<'_> {
                 }
             }
         }
+        subscribers.dedup_by(|one, other| one.id == other.id);
         for pairing in self.pair(subscribers, links).await? {
             self.survey(pairing, page);
         }
@@ -233,162 +295,4 @@ impl Survey<'_> {
         }
         Ok(())
     }
-
-    async fn new_rows(
-        &self,
-        place: &Place,
-        paired: Option<&HashSet<ContactId>>,
-    ) -> Result<SurveyedPage, Stop> {
-        self.list.go_on()?;
-        let rows = self.sides.store.new_rows(place.row.as_ref(), NEW_ROWS).await?;
-        let is_last = rows.len() < NEW_ROWS as usize;
-        let last = rows.last().map(|row| row.id.clone());
-        let mut page = SurveyedPage {
-            people: rows.len() as u64,
-            next: (!is_last).then_some(Place { is_at_rows: true, row: last, ..Place::default() }),
-            ..SurveyedPage::default()
-        };
-        let candidates = self.alone(rows, &mut page).await?;
-        let is_paired = |row: &Contact| paired.is_some_and(|paired| paired.contains(&row.id));
-        let candidates = candidates.into_iter().filter(|(_, row)| !is_paired(row)).collect();
-        self.create(candidates, paired.is_none(), &mut page).await?;
-        Ok(page)
-    }
-
-    /// Adds what rows need that have no link and whose address MailerLite does not have.
-    pub async fn create_new(
-        &self,
-        rows: Vec<Contact>,
-        page: &mut SurveyedPage,
-    ) -> Result<(), Stop> {
-        let candidates = self.alone(rows, page).await?;
-        self.create(candidates, false, page).await
-    }
-
-    /// Returns the rows whose address no other row has. Rows that share one are held.
-    async fn alone(
-        &self,
-        rows: Vec<Contact>,
-        page: &mut SurveyedPage,
-    ) -> Result<Vec<(Email, Contact)>, Stop> {
-        let rows: Vec<(Email, Contact)> = rows.into_iter().filter_map(addressed).collect();
-        let emails: Vec<Email> = rows.iter().map(|(email, _)| email.clone()).collect();
-        if emails.is_empty() {
-            return Ok(vec![]);
-        }
-        let mut owners: BTreeMap<Email, usize> = BTreeMap::new();
-        let unlinked = self.sides.store.unlinked(&emails).await?;
-        let linked = self.sides.store.links_by_email(&emails).await?;
-        let others = unlinked.into_iter().chain(linked.into_iter().filter_map(|link| link.row));
-        for (email, _) in others.filter_map(addressed) {
-            *owners.entry(email).or_default() += 1;
-        }
-        let (shared, alone): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .partition(|(email, _)| owners.get(email).is_some_and(|rows| *rows > 1));
-        page.changes.extend(shared.iter().map(|(_, row)| two_rows(row)));
-        Ok(alone)
-    }
-
-    async fn create(
-        &self,
-        candidates: Vec<(Email, Contact)>,
-        must_ask: bool,
-        page: &mut SurveyedPage,
-    ) -> Result<(), Stop> {
-        let names: Vec<SubscriberName> =
-            candidates.iter().map(|(email, _)| SubscriberName::Email(email.clone())).collect();
-        let found = match must_ask {
-            true => self.list.find(&names).await?,
-            false => vec![None; names.len()],
-        };
-        let may_create = self.rules.mapping.create && self.rules.direction.writes_b();
-        let emails: Vec<Email> = candidates.iter().map(|(email, _)| email.clone()).collect();
-        let suppressed = match may_create && !emails.is_empty() {
-            true => self.sides.store.suppressed(&emails).await?,
-            false => vec![],
-        };
-        for ((email, row), subscriber) in candidates.into_iter().zip(found) {
-            match subscriber {
-                Some(subscriber) => {
-                    let both = Pairing::Both { row, subscriber, shadow: None, open: vec![] };
-                    self.survey(both, page);
-                }
-                None if suppressed.contains(&email) => page.suppressed += 1,
-                None if may_create && !row.status.refuses_mail() => {
-                    page.changes.push(Change::Create(row));
-                }
-                None => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn addressed(row: Contact) -> Option<(Email, Contact)> {
-    let email = row.email.as_deref().and_then(|text| Email::parse(text).ok());
-    email.filter(|_| !row.is_erased).map(|email| (email, row))
-}
-
-fn record(link: &Link, agreed: AgreedState, conflicts: Vec<Conflict>) -> PersonCommit {
-    PersonCommit {
-        contact: link.contact.clone(),
-        subscriber: link.subscriber.clone(),
-        row: vec![],
-        agreed,
-        conflicts,
-        actions: vec![],
-    }
-}
-
-fn subscriber_gone(link: &Link) -> Change {
-    if let Some(row) = link.row.as_ref().filter(|row| row.is_erased) {
-        return erased(row, None, Some(link));
-    }
-    let agreed = link.shadow.as_ref().map(|shadow| shadow.agreed.clone()).unwrap_or_default();
-    Change::Record(record(link, AgreedState { is_gone: true, ..agreed }, link.open.clone()))
-}
-
-fn erased(row: &Contact, subscriber: Option<&Subscriber>, link: Option<&Link>) -> Change {
-    let agreed = link.and_then(|link| link.shadow.as_ref());
-    let agreed = agreed.and_then(|shadow| shadow.agreed.email.as_ref());
-    let texts = [
-        subscriber.map(|subscriber| &subscriber.email),
-        row.email.as_ref(),
-        agreed.map(|email| &email.a),
-        agreed.map(|email| &email.b),
-    ];
-    let mut emails: Vec<Email> =
-        texts.into_iter().flatten().filter_map(|text| Email::parse(text).ok()).collect();
-    emails.dedup();
-    let subscriber = subscriber.map(|subscriber| subscriber.id.clone());
-    Change::Erase(ErasedPerson { contact: row.id.clone(), subscriber, emails })
-}
-
-fn unknown(subscriber: &Subscriber) -> Change {
-    Change::Hold(HeldPerson {
-        contact: None,
-        subscriber: Some(subscriber.id.clone()),
-        conflict: Conflict {
-            kind: ConflictKind::Unknown,
-            subject: "person".to_owned(),
-            base: None,
-            a: None,
-            b: Some(subscriber.email.clone()),
-        },
-    })
-}
-
-fn two_rows(row: &Contact) -> Change {
-    Change::Hold(HeldPerson {
-        contact: Some(row.id.clone()),
-        subscriber: None,
-        conflict: Conflict {
-            kind: ConflictKind::TwoRows,
-            subject: "email".to_owned(),
-            base: None,
-            a: row.email.clone(),
-            b: None,
-        },
-    })
 }
