@@ -25,8 +25,7 @@ use crate::engine::model::session::{
     Direction, Method, NewSession, Phase, Restored, Role, Session, SessionState,
 };
 
-/// The parts that travel at once: one is sent while one is saved. Each takes a good dozen MiB here,
-/// with its copies for the wire and for the database.
+/// The parts that travel at once: one is sent while one is saved.
 const AT_ONCE: usize = 2;
 
 /// The most times that work which ended without a result is begun again in one slice.

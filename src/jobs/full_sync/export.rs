@@ -70,7 +70,10 @@ impl CopyExport<'_> {
             let hint = "name each table once";
             return Err(Fault::of_call(FaultCode::BadAction, "A table is named twice", hint));
         }
-        let facts = self.side.describe(Some(&names)).await?;
+        let copies_all = self.options.tables.is_none();
+        let mut facts = self.side.describe((!copies_all).then_some(&names[..])).await?;
+        let keyless = if copies_all { plan::keyless(&facts) } else { Vec::new() };
+        facts.tables.retain(|table, _| names.contains(table));
         let parts: Vec<Part> =
             self.tables.iter().map(|table| part(table, &facts)).collect::<Result<_, _>>()?;
         self.work.enter(Phase::Backup, 0, parts.iter().map(|part| part.expected).sum());
@@ -113,7 +116,7 @@ impl CopyExport<'_> {
             frames,
             parts,
             sequences,
-            keyless: self.keyless().await?,
+            keyless,
         };
         let bytes = Bytes::from(manifest.to_bytes());
         self.store.put_manifest(session, &export, &Sha::of(&bytes), &bytes).await
@@ -123,14 +126,6 @@ impl CopyExport<'_> {
 impl CopyExport<'_> {
     fn compression(&self) -> Compression {
         if self.options.compress { Compression::Gzip } else { Compression::None }
-    }
-
-    /// The tables that are no part of a copy of all tables.
-    async fn keyless(&self) -> Result<Vec<TableName>, Fault> {
-        match self.options.tables {
-            Some(_) => Ok(Vec::new()),
-            None => Ok(plan::keyless(&self.side.describe(None).await?)),
-        }
     }
 }
 

@@ -17,9 +17,13 @@ use crate::engine::model::table::TableName;
 /// differ refuse each other.
 pub const PROTOCOL: u32 = 1;
 
-/// The bytes of a part. A function's request may have 6 MB, in which a body is base64: a third
+/// The most bytes of a body. A function's request may have 6 MB, in which it is base64: a third
 /// longer.
-pub const PART_BYTES: usize = 4 << 20;
+pub const BODY_BYTES: usize = 4 << 20;
+
+/// The bytes of a part. Parts travel side by side, and each takes three times as much memory on its
+/// way; smaller ones would take longer where each call crosses a continent.
+pub const PART_BYTES: usize = 2 << 20;
 
 /// The bytes of a frame's rows. A row that is larger is a frame of its own.
 pub const FRAME_BYTES: usize = 4 << 20;

@@ -8,13 +8,13 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::manifest::PART_BYTES;
+use super::manifest::BODY_BYTES;
 
 /// The length from which a body is packed. Below it people read the bodies as they are.
 const PACKED_FROM: usize = 64 << 10;
 
-/// The largest body that travels: it fits wherever a part does.
-const LARGEST: usize = PART_BYTES;
+/// The largest body that travels.
+const LARGEST: usize = BODY_BYTES;
 
 /// The largest body that is unpacked: the manifest of a terabyte. A few kilobytes could unpack to
 /// gigabytes.

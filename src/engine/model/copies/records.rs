@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::PART_BYTES;
+use super::manifest::BODY_BYTES;
 use super::session::{RejectedCopyRow, Restored, RestoredTable, SessionId};
 use crate::engine::model::cursor;
 use crate::engine::model::reject::MISSING_PARENT;
@@ -16,7 +16,7 @@ use crate::engine::model::table::TableName;
 pub const BATCH_ROWS: u32 = 500;
 
 /// The most bytes of a batch: what one call can carry.
-pub const BATCH_BYTES: usize = PART_BYTES;
+pub const BATCH_BYTES: usize = BODY_BYTES;
 
 /// The most rows that are kept with their keys because they are not saved. Of a table with more of
 /// them all rows are read again.
