@@ -3,9 +3,11 @@
 //! - `business`: a table of clients beside an account of MailerLite
 //! - `terminal`: `syncline contacts`; `conflicts`: a person's answers
 //! - `functions`: the functions over HTTP; `webhooks`: MailerLite's own calls
+//! - `page`: the page on contacts, command by command
 
 mod business;
 mod conflicts;
 mod functions;
+mod page;
 mod terminal;
 mod webhooks;
