@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::field_types;
 use super::paced::{PacedList, Stop};
 use super::ports::{FieldKind, ListField, ListGroup, TableColumn};
 use super::sides::ContactSides;
@@ -33,7 +34,7 @@ pub struct MappingProblem {
     pub message: String,
     /// The sentence that says what to do.
     pub hint: String,
-    /// No sync can be made. Otherwise the subject is left out, and the rest goes on.
+    /// No sync can be made. Otherwise the rest goes on.
     pub stops: bool,
 }
 
@@ -49,7 +50,8 @@ pub struct FoundGroups {
 /// Checks the mapping.
 pub async fn check(sides: &ContactSides<'_>) -> Result<CheckedMapping, Fault> {
     let list = PacedList::new(sides.list, sides.clock, PATIENCE);
-    let mut problems = check_columns(sides, &sides.store.columns().await?);
+    let columns = sides.store.columns().await?;
+    let mut problems = check_columns(sides, &columns);
     let read = async {
         let fields = list.fields().await?;
         Ok((fields, match_groups(sides, &list.groups().await?)))
@@ -63,7 +65,7 @@ pub async fn check(sides: &ContactSides<'_>) -> Result<CheckedMapping, Fault> {
             return Err(Fault::new(Step::Plan, FaultCode::MailerliteBusy, message, hint));
         }
     };
-    problems.extend(check_fields(sides, &fields));
+    problems.extend(check_fields(sides, &fields, &columns));
     problems.extend(groups.problems);
     Ok(CheckedMapping { groups: groups.ids, problems })
 }
@@ -159,7 +161,11 @@ fn check_columns(sides: &ContactSides<'_>, columns: &[TableColumn]) -> Vec<Mappi
     problems
 }
 
-fn check_fields(sides: &ContactSides<'_>, fields: &[ListField]) -> Vec<MappingProblem> {
+fn check_fields(
+    sides: &ContactSides<'_>,
+    fields: &[ListField],
+    columns: &[TableColumn],
+) -> Vec<MappingProblem> {
     let mut problems = Vec::new();
     for rule in &sides.mapping.fields {
         let key = &rule.field;
@@ -176,9 +182,23 @@ fn check_fields(sides: &ContactSides<'_>, fields: &[ListField]) -> Vec<MappingPr
             continue;
         };
         let takes_text = !rule.values.is_empty() && rule.direction != Direction::FromMailerLite;
-        if field.kind != FieldKind::Text && takes_text {
-            let hint = "use a field of type text for values that `values` names".to_owned();
-            problem(format!("The field {key} does not hold text"), hint);
+        if takes_text {
+            if field.kind != FieldKind::Text {
+                let hint = "use a field of type text for values that `values` names".to_owned();
+                problem(format!("The field {key} does not hold text"), hint);
+            }
+            continue;
+        }
+        let Some(column) = columns.iter().find(|column| column.name == rule.column) else {
+            continue;
+        };
+        if let Some(hint) = field_types::misfit(field.kind, &column.kind, rule.direction) {
+            let (name, kind, field) = (&column.name, &column.kind, field.kind.name());
+            let message = format!(
+                "The column {name} is of type {kind} and the field {key} of type {field}, so one \
+                 side refuses values of the other"
+            );
+            problem(message, hint.to_owned());
         }
     }
     problems

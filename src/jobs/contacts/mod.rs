@@ -5,7 +5,7 @@
 //! - `own_contacts`: the contacts of this deployment, as the doors ask for them
 //! - `sides`: both sides with the rules between them
 //! - `paced`: calls of the list within a budget; `lease`: one sync of all people at a time
-//! - `check`: the mapping against both sides
+//! - `check`: the mapping against both sides; `field_types`: types that fit each other
 //! - `enterprise`: the sync of all people
 //! - `backfill`: shadows for all links
 //! - `smart`: the sync of named people
@@ -17,6 +17,7 @@ pub mod backfill;
 pub mod check;
 pub mod desk;
 pub mod enterprise;
+mod field_types;
 mod lease;
 pub mod own_contacts;
 mod paced;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::engine::model::facts::{Column, Facts, TableFacts};
 use crate::engine::model::table::TableName;
-use crate::jobs::contacts::ports::{FieldKind, ListField, ListGroup};
+use crate::jobs::contacts::ports::{ListField, ListGroup};
 
 /// Columns by which people know the same things that MailerLite's first fields hold.
 const SAME: [(&str, &[&str]); 7] = [
@@ -126,11 +126,7 @@ fn push_fields(text: &mut String, table: &TableFacts, email: &Column, fields: &[
         let same = SAME.iter().find(|(key, _)| *key == field.key).map(|(_, names)| *names);
         let own = [field.key.as_str()];
         let column = first(table, same.unwrap_or(&own)).filter(|column| *column != email.name);
-        let kind = match field.kind {
-            FieldKind::Text => "text",
-            FieldKind::Number => "number",
-            FieldKind::Date => "date",
-        };
+        let kind = field.kind.name();
         let mut push = |line: &str| {
             let _ = writeln!(text, "{}{line}", if column.is_some() { "" } else { "# " });
         };

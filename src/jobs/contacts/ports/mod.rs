@@ -268,6 +268,17 @@ pub enum FieldKind {
     Date,
 }
 
+impl FieldKind {
+    /// The name, as MailerLite has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Date => "date",
+        }
+    }
+}
+
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListGroup {
