@@ -7,6 +7,8 @@ use crate::adapters::mailerlite::MailerLite;
 use crate::adapters::postgres::PostgresContacts;
 #[cfg(feature = "cli")]
 use crate::adapters::postgres::PostgresSource;
+#[cfg(feature = "cli")]
+use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
@@ -39,10 +41,18 @@ pub fn own(set: &ContactSettings, state_schema: &str) -> Option<OwnContacts> {
 /// The two sides of contacts that have no mapping yet.
 #[cfg(feature = "cli")]
 pub struct UnmappedContacts {
-    /// The database.
-    pub database: Box<dyn Source>,
+    database: PostgresSource,
     /// The mailing list.
     pub list: Box<dyn MailingList>,
+}
+
+#[cfg(feature = "cli")]
+impl UnmappedContacts {
+    /// The facts of all tables, in whatever schema, that may be the table of the contacts.
+    pub async fn facts(&self) -> Result<Facts, Fault> {
+        let tables = self.database.tables_of_addresses().await?;
+        self.database.describe(Some(&tables)).await
+    }
 }
 
 /// Both sides before there is a mapping; none if they are not set.
@@ -50,7 +60,7 @@ pub struct UnmappedContacts {
 pub fn unmapped(set: &ContactSettings) -> Option<UnmappedContacts> {
     let database = set.database.as_ref()?.address.clone();
     Some(UnmappedContacts {
-        database: Box::new(PostgresSource::new(database, Meter::default())),
+        database: PostgresSource::new(database, Meter::default()),
         list: Box::new(mailerlite(set)?),
     })
 }

@@ -1,6 +1,8 @@
 //! `syncline contacts`, from the first start on.
 
-use super::business::Business;
+use syncline::demo::mailerlite::FieldKind;
+
+use super::business::{Business, MAPPING};
 
 #[tokio::test]
 async fn a_first_start_is_told_what_to_write_and_the_proposal_is_understood() {
@@ -39,6 +41,58 @@ async fn a_first_start_is_told_what_to_write_and_the_proposal_is_understood() {
             .replace("\n# when", "\nwhen"),
     );
     business.out(&["status"]).await;
+}
+
+#[tokio::test]
+async fn a_table_of_another_schema_is_proposed_and_the_accounts_of_supabase_are_not() {
+    let business = Business::open().await;
+    business
+        .sql(
+            "drop table leads; create schema crm; alter table clients set schema crm; \
+             create schema auth; create table auth.users (id uuid primary key, email text); \
+             insert into auth.users select gen_random_uuid(), n::text from generate_series(1, 9) n; \
+             analyze auth.users",
+        )
+        .await;
+    let (code, proposal, errors) = business.run_without("SYNC_CONFIG", &["init"]).await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(proposal.contains("table = \"crm.clients\""), "{proposal}");
+    assert!(!errors.contains("auth.users"), "{errors}");
+    business.configure(&proposal);
+    let plan = business.out(&["plan"]).await;
+    assert!(plan.contains("create  1"), "{plan}");
+}
+
+#[tokio::test]
+async fn a_plan_names_a_column_whose_type_does_not_fit_the_field() {
+    let business = Business::open().await;
+    business.mailerlite.add_field("Visits", FieldKind::Number);
+    business.mailerlite.add_field("Born", FieldKind::Date);
+    business.sql("alter table clients add born date, add visits int").await;
+    let more = |column: &str, field: &str| {
+        format!("[[contacts.field]]\ncolumn = \"{column}\"\nfield = \"{field}\"\n")
+    };
+    let right = more("visits", "visits") + &more("born", "born");
+    business.configure(&(MAPPING.to_owned() + &right));
+    let plan = business.json(&["plan"]).await;
+    assert_eq!(plan["problems"], serde_json::json!([]), "{plan}");
+
+    let wrong =
+        more("is_partner", "visits") + &more("updated_at", "born") + &more("visits", "phone");
+    business.configure(&(MAPPING.to_owned() + &wrong));
+    let plan = business.json(&["plan"]).await;
+    let found: Vec<&str> = (plan["problems"].as_array().unwrap().iter())
+        .map(|problem| problem["message"].as_str().unwrap().split(", so").next().unwrap())
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "The column is_partner is of type boolean and the field visits of type number",
+            "The column updated_at is of type timestamp with time zone and the field born of type \
+             date",
+            "The column visits is of type integer and the field phone of type text",
+        ]
+    );
 }
 
 #[tokio::test]

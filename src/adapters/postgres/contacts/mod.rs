@@ -2,6 +2,7 @@
 //!
 //! - `store`: the port, each method of which is one transaction
 //! - `adopted`: the check of tables that an older system made
+//! - `candidates`: the tables that may be mapped
 //! - `desk`: the records that people look at
 //! - `rows`: reads people
 //! - `records`: new rows, open questions, and people who asked to be forgotten
@@ -10,6 +11,7 @@
 //! - `quotas`: quotas and leases that all programs of a deployment share
 
 mod adopted;
+mod candidates;
 mod desk;
 mod quotas;
 mod records;

@@ -11,17 +11,15 @@ use crate::wiring::App;
 /// Prints the proposal on stdout, and what to do with it on stderr.
 pub async fn init(app: &App, json: bool) -> Result<Exit, Fault> {
     let sides = app.unmapped_contacts()?;
-    let facts = sides.database.describe(None).await?;
+    let facts = sides.facts().await?;
     let (fields, groups) = (sides.list.fields().await?, sides.list.groups().await?);
     let Some(proposal) = propose(&facts, &fields, &groups) else {
         return Err(Fault::new(
             Step::Plan,
             FaultCode::NoTable,
-            "No table of the schema public has a column for e-mail addresses and a primary key of one \
-             column of type uuid",
+            "No table has a column for e-mail addresses and a primary key of one column of type uuid",
             "give the table of your contacts such a key, as in `id uuid primary key default \
-             gen_random_uuid()`; a table of another schema can be named by hand, as docs/contacts.md \
-             shows",
+             gen_random_uuid()`, and let the role read it",
         ));
     };
     if json {
