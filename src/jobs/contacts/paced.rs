@@ -67,6 +67,11 @@ impl<'a> PacedList<'a> {
         Self { lease, ..self }
     }
 
+    /// The lease of the sync, if it is one of all people.
+    pub fn lease(&self) -> Option<&'a RunLease<'a>> {
+        self.lease
+    }
+
     /// The calls that were made.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
@@ -143,7 +148,8 @@ impl<'a> PacedList<'a> {
 
     /// A call beyond the limit can make the list refuse calls for longer, so the end of the minute
     /// is waited for as soon as the last answer left none.
-    async fn await_window(&self) -> Result<(), Stop> {
+    /// Waits until the list takes calls again, as far as it is known.
+    pub async fn await_window(&self) -> Result<(), Stop> {
         let Window { since, left } = *self.window.lock().expect("no holder panics");
         let (Some(since), Some(0)) = (since, left) else { return Ok(()) };
         match (since + MINUTE).duration_since(self.clock.now()) {

@@ -129,7 +129,7 @@ pub fn emails(texts: &[&str]) -> Vec<Email> {
     texts.iter().map(|text| Email::parse(text).unwrap()).collect()
 }
 
-fn change(column: &str, was: Option<&str>, value: Option<&str>) -> ColumnChange {
+pub fn change(column: &str, was: Option<&str>, value: Option<&str>) -> ColumnChange {
     let [value, was] = [value, was].map(|value| value.map(str::to_owned));
     ColumnChange { column: column.to_owned(), value, was }
 }
@@ -140,6 +140,7 @@ pub fn commit(number: u8, row: Vec<ColumnChange>) -> PersonCommit {
     PersonCommit {
         contact: id(number),
         subscriber: subscriber(&format!("13123456789012345{number}")),
+        decided: None,
         row,
         agreed: AgreedState {
             status: Some(status),

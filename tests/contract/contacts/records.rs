@@ -6,7 +6,7 @@ use syncline::jobs::contacts::ports::{
     ContactStore, ErasedPerson, HeldPerson, LoggedAction, NewRow, PersonCommit, SyncStatusStore,
 };
 
-use super::{Contacts, commit, conflict, emails, id, subscriber};
+use super::{Contacts, change, commit, conflict, emails, id, subscriber};
 
 #[tokio::test]
 async fn a_row_is_made_with_its_link_and_its_other_columns_have_their_defaults() {
@@ -73,5 +73,37 @@ async fn a_field_of_the_progress_is_set_only_as_it_was_read() {
         assert!(!swap(Some(&one), &one).await.unwrap());
         let fields = store.fields().await.unwrap();
         assert_eq!((&fields["backfill"], &fields["lastSync"]), (&two, &json!("now")));
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_not_written_after_a_change_of_any_mapped_column() {
+    for contacts in Contacts::all().await {
+        let rows = contacts.store.new_rows(None, 10).await.unwrap();
+        let save = async |change_of_row: &str| {
+            contacts.sql(change_of_row).await;
+            let person = PersonCommit {
+                decided: Some(Box::new(rows[0].clone())),
+                ..commit(1, vec![change("visits", Some("3"), Some("4"))])
+            };
+            contacts.store.save("run", &[person]).await.unwrap().len()
+        };
+        let before = "update clients set email = ' Ann@Example.com', email_status = 'ok', \
+            plan = 'pro', is_partner = true, gdpr_erased_at = null, deleted_at = null, visits = 3";
+        for change in [
+            "email_status = 'opted_out'",
+            "email = 'other@example.com'",
+            "plan = 'free'",
+            "is_partner = false",
+            "gdpr_erased_at = now()",
+            "deleted_at = now()",
+        ] {
+            let at = "where id = '00000000-0000-0000-0000-000000000001'";
+            let saved = save(&format!("{before} {at}; update clients set {change} {at}")).await;
+            assert_eq!(saved, 0, "{} {change}", contacts.name);
+        }
+        let at = "where id = '00000000-0000-0000-0000-000000000001'";
+        let touched = format!("{before}, updated_at = now() {at}");
+        assert_eq!(save(&touched).await, 1, "{}: no merge looks at the time", contacts.name);
     }
 }

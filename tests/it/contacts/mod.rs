@@ -4,6 +4,7 @@
 //! - `merges`: the fate of a person
 //! - `identity`: who is who, and who is nobody any more
 //! - `rails`: the bounds of a run; `cursors`: those of a run that goes on
+//! - `races`: people who change while a run is at work; `watched`: sides that say what they do
 //! - `smart`: named people
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
@@ -11,8 +12,10 @@ mod backfill;
 mod cursors;
 mod identity;
 mod merges;
+mod races;
 mod rails;
 mod smart;
+mod watched;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -125,7 +125,7 @@ impl ContactTables<'_> {
 
     /// The condition of the rows that are read. People who asked to be forgotten often leave the
     /// mapping's own condition at the same time, and must be forgotten all the same.
-    fn filter(&self) -> String {
+    pub(super) fn filter(&self) -> String {
         let own = self.mapping.filter.as_deref();
         let own = own.map_or_else(|| "true".to_owned(), sql::condition);
         match &self.mapping.erased {
@@ -140,7 +140,7 @@ impl ContactTables<'_> {
     }
 
     /// The row as one JSON value, in the order of the mapping.
-    fn contact(&self) -> String {
+    pub(super) fn contact(&self) -> String {
         let mapping = self.mapping;
         let column = |name: &str| format!("t.{}", sql::ident(name));
         let values: Vec<String> =

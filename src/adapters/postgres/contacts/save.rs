@@ -1,18 +1,20 @@
 //! Writes people: their rows, links, shadows, conflicts and log, all of a batch in one statement.
 //!
-//! A row is written only if its columns still have the values that the merge was decided on. If
-//! somebody changed one meanwhile, nothing of the person is saved, and the caller merges anew.
+//! A row is written only if all of its mapped columns still have the values that the merge was
+//! decided on. If somebody changed one meanwhile, nothing of the person is saved, and the caller
+//! merges anew.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::rows::ContactTables;
 use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::contacts::conflict::Conflict;
+use crate::engine::model::contacts::contact::Contact;
 use crate::engine::model::contacts::mapping::GroupRule;
 use crate::engine::model::contacts::shadow::AgreedState;
 use crate::jobs::contacts::ports::PersonCommit;
@@ -24,6 +26,7 @@ struct StoredCommit<'a> {
     b_id: &'a str,
     new: Map<String, Value>,
     was: Map<String, Value>,
+    decided: Option<Value>,
     agreed: &'a AgreedState,
     conflicts: &'a [Conflict],
     actions: Vec<StoredAction<'a>>,
@@ -51,7 +54,7 @@ pub fn saving(
     };
     let text = format!(
         "with person as (select * from jsonb_to_recordset($1::text::jsonb) as p (a_id uuid, \
-             b_id text, new jsonb, was jsonb, agreed jsonb, conflicts jsonb, actions jsonb)), \
+             b_id text, new jsonb, was jsonb, decided jsonb, agreed jsonb, conflicts jsonb, actions jsonb)), \
          changed as ({changed}), \
          saved as (select p.* from person as p \
              where p.new = '{{}}' or p.a_id in (select c.a_id from changed as c)), \
@@ -108,8 +111,13 @@ fn changing(tables: &ContactTables<'_>, columns: &BTreeSet<&str>) -> String {
     format!(
         "update {table} as t set {sets} from person as p, \
              jsonb_populate_record(null::{table}, p.new) as r \
-         where t.{key} = p.a_id and p.new <> '{{}}' and {guards} returning t.{key} as a_id",
+         where t.{key} = p.a_id and p.new <> '{{}}' and {guards} and exists (\
+             select from (select t.*) as t where {filter} \
+                 and (p.decided is null or {contact} - 'updated' = p.decided)) \
+         returning t.{key} as a_id",
         table = sql::table(&tables.mapping.table),
+        filter = tables.filter(),
+        contact = tables.contact(),
         sets = sets.join(", "),
         key = sql::ident(tables.key),
         guards = guards.join(" and "),
@@ -124,10 +132,20 @@ fn stored(person: &PersonCommit) -> StoredCommit<'_> {
         b_id: person.subscriber.as_str(),
         new: row().map(|change| (change.column.clone(), values(&change.value))).collect(),
         was: row().map(|change| (change.column.clone(), values(&change.was))).collect(),
+        decided: person.decided.as_deref().map(decided),
         agreed: &person.agreed,
         conflicts: &person.conflicts,
         actions: (person.actions.iter())
             .map(|action| StoredAction { action: &action.name, details: action.details.clone() })
             .collect(),
     }
+}
+
+/// The row as `ContactTables` reads it. The time of its last change is left out: it moves with
+/// columns that no merge looks at.
+fn decided(row: &Contact) -> Value {
+    json!({
+        "id": row.id, "email": row.email, "status": row.status.name(), "consent": row.consent,
+        "values": row.values, "members": row.members, "erased": row.is_erased,
+    })
 }

@@ -140,6 +140,7 @@ impl Work<'_> {
         PersonCommit {
             contact: link.contact.clone(),
             subscriber: link.subscriber.clone(),
+            decided: None,
             row: vec![],
             agreed: AgreedState { status: opt_out.or(state.status.clone()), ..state },
             conflicts: link.open.clone(),

@@ -90,6 +90,7 @@ impl Resolution<'_> {
         let person = PersonCommit {
             contact: link.contact.clone(),
             subscriber: subscriber.id,
+            decided: link.row.clone().map(Box::new),
             row: changes,
             agreed,
             conflicts: self.open_conflicts(&link).await?,

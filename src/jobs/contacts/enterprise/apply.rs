@@ -4,9 +4,11 @@
 //! A crash in between repeats a write that changes nothing: the next run reads both sides anew.
 
 use super::bounds::{Bound, Bounds};
-use super::change::{PersonChange, Rules, forgetting};
+use super::change::{PersonChange, Rules, forgetting, rejection};
+use super::recheck;
+use super::survey::Survey;
 use super::verdicts::{self, Written};
-use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
+use crate::engine::model::contacts::conflict::Conflict;
 use crate::engine::model::contacts::contact::ContactId;
 use crate::engine::model::contacts::limits::ChangeKind;
 use crate::engine::model::contacts::subscriber::MailerLiteId;
@@ -41,6 +43,8 @@ pub struct Apply<'a> {
     pub rejected: u64,
     /// The people who were not changed.
     pub unmade: Vec<Unmade>,
+    /// The addresses that are leased at the moment.
+    pub leased: Vec<String>,
 }
 
 /// A parcel after its changes.
@@ -62,7 +66,7 @@ pub struct Unmade {
     pub reason: Option<String>,
 }
 
-impl Apply<'_> {
+impl<'a> Apply<'a> {
     /// Forgets people on both sides.
     pub async fn erase(&mut self, people: &[ErasedPerson]) -> Result<(), Stop> {
         for people in people.chunks(MOST_WRITES) {
@@ -116,21 +120,22 @@ impl Apply<'_> {
     /// Brings people on both sides in step, in parcels whose changes fit one call.
     pub async fn people(&mut self, people: Vec<PersonChange>) -> Result<(), Stop> {
         let mut parcel: Vec<PersonChange> = Vec::new();
-        let mut writes: Vec<SubscriberWrite> = Vec::new();
+        let mut writes = 0;
         for person in people {
-            let own = person.writes();
-            let is_full = writes.len() + own.len() > MOST_WRITES || parcel.len() == MOST_SAVED;
+            let own = person.writes().len();
+            let is_full = writes + own > MOST_WRITES || parcel.len() == MOST_SAVED;
             if is_full && !parcel.is_empty() {
-                self.parcel(std::mem::take(&mut parcel), std::mem::take(&mut writes)).await?;
+                writes = 0;
+                self.parcel(std::mem::take(&mut parcel)).await?;
             }
             if let Err(bound) = self.take(&person) {
-                self.parcel(parcel, writes).await?;
+                self.parcel(parcel).await?;
                 return Err(self.stop_at(bound));
             }
-            writes.extend(own);
+            writes += own;
             parcel.push(person);
         }
-        self.parcel(parcel, writes).await
+        self.parcel(parcel).await
     }
 
     /// Counts a person. One who was created a moment ago is counted for that already.
@@ -145,50 +150,53 @@ impl Apply<'_> {
         self.bounds.take_more(&more)
     }
 
-    async fn parcel(
-        &mut self,
-        people: Vec<PersonChange>,
-        writes: Vec<SubscriberWrite>,
-    ) -> Result<(), Stop> {
+    async fn parcel(&mut self, people: Vec<PersonChange>) -> Result<(), Stop> {
         if people.is_empty() {
             return Ok(());
         }
         let counted: Vec<Vec<ChangeKind>> =
             people.iter().map(|person| person.kinds(&self.rules)).collect();
-        let made = self.make(people, &writes).await;
+        let made = self.make(people).await;
         counted.iter().for_each(|kinds| self.bounds.give_back(kinds));
         let Made { kinds, refused } = made?;
         kinds.iter().for_each(|kinds| self.bounds.count(kinds));
+        self.release().await?;
         self.reject(refused).await
     }
 
-    async fn make(
-        &mut self,
-        people: Vec<PersonChange>,
-        writes: &[SubscriberWrite],
-    ) -> Result<Made, Stop> {
-        self.list.go_on()?;
-        let verdicts = self.list.write(writes).await?;
+    /// Both sides as they are read.
+    pub fn survey(&self) -> Survey<'a> {
+        Survey { sides: self.sides, list: self.list, rules: self.rules }
+    }
+
+    /// Ends the leases of addresses.
+    pub async fn release(&mut self) -> Result<(), Fault> {
+        match (self.list.lease(), std::mem::take(&mut self.leased)) {
+            (Some(lease), names) if !names.is_empty() => lease.release(&names).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn make(&mut self, people: Vec<PersonChange>) -> Result<Made, Stop> {
+        // A pause for MailerLite's limit comes first, so that what is read anew is fresh.
+        self.list.await_window().await?;
+        let survey = self.survey();
+        let (people, left) = recheck::people(&survey, people, &mut self.leased).await?;
+        left.iter().for_each(|contact| self.leave(contact));
+        let writes: Vec<SubscriberWrite> = people.iter().flat_map(PersonChange::writes).collect();
+        let verdicts = self.list.write(&writes).await?;
         let mut made = Made::default();
         let (mut people, mut commits) =
             (verdicts::written(self.list, people, verdicts).await?, vec![]);
-        for Written { person, answer, refusal, is_left } in &mut people {
-            match refusal {
-                // The rest of the person is saved: an opt-out must not wait for a wrong value.
-                Some(reason) => {
-                    person.withhold_values();
-                    person.plan.conflicts.push(rejection(reason.clone()));
-                    made.refused.push(refused_person(person, reason.clone()));
-                }
-                None if *is_left => {
-                    self.leave(&person.row.id);
-                    continue;
-                }
-                None => {}
+        for Written { person, answer, refusals, is_left } in &people {
+            made.refused.extend(refusals.iter().map(|refusal| refused_person(person, refusal)));
+            match is_left {
+                true => self.leave(&person.row.id),
+                false => commits.push(person.commit(&self.rules, answer.as_ref())),
             }
-            commits.push(person.commit(&self.rules, answer.as_ref()));
         }
-        let saved = self.save(&commits, &mut made.refused).await?;
+        let mut saved = self.save(&commits, &mut made.refused).await?;
+        saved.extend(self.save_other_side(&mut people, &saved).await?);
         let saved = people.iter().filter(|written| saved.contains(&written.person.row.id));
         made.kinds = saved.map(|written| written.person.kinds(&self.rules)).collect();
         Ok(made)
@@ -230,6 +238,26 @@ impl Apply<'_> {
         Ok(saved)
     }
 
+    /// Saves what MailerLite has got of people whose row was changed since they were decided on.
+    /// Without it the next run would find both sides changed, and ask somebody.
+    async fn save_other_side(
+        &mut self,
+        people: &mut [Written],
+        saved: &[ContactId],
+    ) -> Result<Vec<ContactId>, Stop> {
+        let mut commits = Vec::new();
+        for Written { person, answer, is_left, .. } in people {
+            if !*is_left && !saved.contains(&person.row.id) && person.plan.writes_b() {
+                person.withhold_row(&self.rules);
+                commits.push(person.commit(&self.rules, answer.as_ref()));
+            }
+        }
+        match commits.is_empty() {
+            true => Ok(vec![]),
+            false => Ok(self.sides.store.save(self.run, &commits).await?),
+        }
+    }
+
     /// Leaves a row's person to the next run.
     pub fn leave(&mut self, contact: &ContactId) {
         let contact = Some(contact.clone());
@@ -247,7 +275,8 @@ impl Apply<'_> {
             subscriber: person.subscriber.clone(),
             reason: person.conflict.b.clone(),
         }));
-        self.rejected += people.len() as u64;
+        let same = |one: &HeldPerson, other: &HeldPerson| one.person() == other.person();
+        self.rejected += people.chunk_by(same).count() as u64;
         match self.rejected > self.most_rejected {
             true => Err(Stop::Here),
             false => Ok(()),
@@ -260,21 +289,10 @@ pub fn is_of_values(fault: &Fault) -> bool {
     matches!(fault.code, FaultCode::BadValue | FaultCode::RowRefused | FaultCode::RowsRefused)
 }
 
-/// The question about a person whose values a side refused.
-pub fn rejection(reason: String) -> Conflict {
-    Conflict {
-        kind: ConflictKind::Rejected,
-        subject: "person".to_owned(),
-        base: None,
-        a: None,
-        b: Some(reason),
-    }
-}
-
-fn refused_person(person: &PersonChange, reason: String) -> HeldPerson {
+fn refused_person(person: &PersonChange, refusal: &Conflict) -> HeldPerson {
     HeldPerson {
         contact: Some(person.row.id.clone()),
         subscriber: Some(person.subscriber.id.clone()),
-        conflict: rejection(reason),
+        conflict: refusal.clone(),
     }
 }

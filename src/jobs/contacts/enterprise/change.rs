@@ -140,6 +140,13 @@ impl PersonChange {
         self.withheld.extend(self.plan.email_to_b.take().map(|_| "email".to_owned()));
     }
 
+    /// Gives up the values for the row.
+    pub fn withhold_row(&mut self, rules: &Rules<'_>) {
+        let to_b = SyncDirection::DatabaseToMailerLite;
+        self.withheld.extend(restrict(rules.mapping, &mut self.plan, to_b));
+        self.withheld.extend(self.plan.status_to_a.take().map(|_| "status".to_owned()));
+    }
+
     /// The person as it is saved after the changes at MailerLite.
     pub fn commit(&self, rules: &Rules<'_>, answer: Option<&Subscriber>) -> PersonCommit {
         let Self { row, subscriber, shadow, plan, withheld, is_created } = self;
@@ -151,6 +158,7 @@ impl PersonChange {
         PersonCommit {
             contact: row.id.clone(),
             subscriber: subscriber.id.clone(),
+            decided: Some(Box::new(row.clone())),
             row: row_changes(rules.mapping, row, plan),
             agreed: agreed(rules.mapping, rules.groups, &person, plan, withheld, answer),
             conflicts: plan.conflicts.clone(),
@@ -313,5 +321,16 @@ impl Change {
             Self::Record(_) | Self::Hold(_) => (String::new(), vec![]),
         };
         ChangeExample { email, kinds: self.kinds(rules), values }
+    }
+}
+
+/// The question about a person whose values a side refused.
+pub fn rejection(reason: String) -> Conflict {
+    Conflict {
+        kind: ConflictKind::Rejected,
+        subject: "person".to_owned(),
+        base: None,
+        a: None,
+        b: Some(reason),
     }
 }

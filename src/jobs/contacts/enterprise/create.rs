@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::apply::{Apply, is_of_values, rejection};
-use super::change::PersonChange;
+use super::apply::{Apply, is_of_values};
+use super::change::{PersonChange, rejection};
+use super::recheck;
 use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::Contact;
 use crate::engine::model::contacts::email::Email;
@@ -50,6 +51,7 @@ pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<(), Stop>
         }
         let Created { people, refused } = made?;
         apply.people(people).await?;
+        apply.release().await?;
         apply.reject(refused).await?;
         admitted?;
     }
@@ -57,6 +59,10 @@ pub async fn create(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<(), Stop>
 }
 
 async fn create_together(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Created, Stop> {
+    apply.list.await_window().await?;
+    let survey = apply.survey();
+    let (rows, left) = recheck::rows(&survey, rows, &mut apply.leased).await?;
+    left.iter().for_each(|contact| apply.leave(contact));
     let values: Vec<Values> = rows.iter().map(|row| values(apply, row)).collect();
     let writes: Vec<SubscriberWrite> = (rows.iter().zip(&values))
         .map(|(row, fields)| SubscriberWrite::Create {
@@ -128,38 +134,51 @@ fn after_creation(row: &Contact, sent: &Values, subscriber: &Subscriber) -> Shad
 
 /// Makes rows for subscribers whom the database does not know.
 pub async fn import(apply: &mut Apply<'_>, people: &[Subscriber]) -> Result<(), Stop> {
-    let (people, admitted) = apply.admit(people, |_| IMPORTED.to_vec());
-    // Rows that are made together have values for the same columns: others keep their defaults.
+    for people in people.chunks(MOST_IMPORTED) {
+        let (people, admitted) = apply.admit(people, |_| IMPORTED.to_vec());
+        let made = import_by_columns(apply, people).await;
+        let left = people.len() - made.as_ref().map_or(0, |(made, _)| *made);
+        (0..left).for_each(|_| apply.bounds.give_back(&IMPORTED));
+        apply.release().await?;
+        apply.reject(made?.1).await?;
+        admitted?;
+    }
+    Ok(())
+}
+
+/// Makes rows. Returns their number, and the people whom the database refused. Rows that are made
+/// together have values for the same columns: others keep their defaults.
+async fn import_by_columns(
+    apply: &mut Apply<'_>,
+    people: &[Subscriber],
+) -> Result<(usize, Vec<HeldPerson>), Stop> {
+    apply.list.go_on()?;
     let mut by_columns: BTreeMap<Vec<String>, Vec<NewRow>> = BTreeMap::new();
-    for subscriber in people {
-        let row = new_row(apply, subscriber);
+    let survey = apply.survey();
+    for subscriber in recheck::strangers(&survey, people, &mut apply.leased).await? {
+        let row = new_row(apply, &subscriber);
         let columns = row.values.iter().map(|(column, _)| column.clone()).collect();
         by_columns.entry(columns).or_default().push(row);
     }
-    let mut left = people.len();
-    let mut ended = Ok(());
-    for rows in by_columns.values().flat_map(|rows| rows.chunks(MOST_IMPORTED)) {
-        match import_together(apply, rows).await {
-            Ok(made) => left -= made,
-            Err(stop) => {
-                ended = Err(stop);
-                break;
-            }
-        }
+    let (mut made, mut refused) = (0, vec![]);
+    for rows in by_columns.values() {
+        made += import_together(apply, rows, &mut refused).await?;
     }
-    (0..left).for_each(|_| apply.bounds.give_back(&IMPORTED));
-    ended.and(admitted)
+    Ok((made, refused))
 }
 
 /// Makes rows together, or one by one if the database refuses one of them.
-async fn import_together(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<usize, Stop> {
-    apply.list.go_on()?;
+async fn import_together(
+    apply: &Apply<'_>,
+    rows: &[NewRow],
+    refused: &mut Vec<HeldPerson>,
+) -> Result<usize, Stop> {
     match apply.sides.store.import(apply.run, rows).await {
         Ok(made) => return hold_unmade(apply, rows, &made).await,
         Err(fault) if !is_of_values(&fault) => return Err(fault.into()),
         Err(_) => {}
     }
-    let (mut made, mut refused) = (0, Vec::new());
+    let mut made = 0;
     for row in rows {
         match apply.sides.store.import(apply.run, std::slice::from_ref(row)).await {
             Ok(ids) => made += hold_unmade(apply, std::slice::from_ref(row), &ids).await?,
@@ -171,7 +190,6 @@ async fn import_together(apply: &mut Apply<'_>, rows: &[NewRow]) -> Result<usize
             Err(fault) => return Err(fault.into()),
         }
     }
-    apply.reject(refused).await?;
     Ok(made)
 }
 

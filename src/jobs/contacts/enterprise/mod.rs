@@ -6,6 +6,7 @@
 //! - `survey`: reads both sides, and finds each person's `change`
 //! - `order`: which changes come first; `bounds`: how many may be made
 //! - `apply`: makes changes, by the `verdicts` of MailerLite; `create`: people whom one side lacks
+//! - `recheck`: reads people anew right before they are written
 
 pub(super) mod apply;
 pub(super) mod bounds;
@@ -13,6 +14,7 @@ pub(super) mod change;
 mod create;
 mod cursor;
 pub(super) mod order;
+mod recheck;
 mod record;
 mod report;
 mod request;

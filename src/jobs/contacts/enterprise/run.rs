@@ -239,8 +239,10 @@ impl<'a> Run<'a> {
             most_rejected: rejected.copied().unwrap_or(u64::MAX),
             rejected: self.report.errors,
             unmade: vec![],
+            leased: vec![],
         };
         let ended = order::make(&mut apply, changes).await;
+        let released = apply.release().await;
         let Apply { bounds, exceeded, most_rejected, rejected, unmade, .. } = apply;
         self.report.updates_applied += bounds.people();
         self.at.made = bounds.made().clone();
@@ -257,7 +259,7 @@ impl<'a> Run<'a> {
             let name = kind.name();
             self.hold_rest(kind, format!("{name} of more people than the {cap} who are allowed"));
         }
-        ended
+        ended.and(released.map_err(Stop::from))
     }
 
     fn hold_rest(&mut self, kind: ChangeKind, reason: String) {

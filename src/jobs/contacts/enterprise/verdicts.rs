@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::change::PersonChange;
+use super::change::{PersonChange, rejection};
+use crate::engine::model::contacts::conflict::Conflict;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::paced::{PacedList, Stop};
 use crate::jobs::contacts::ports::{SubscriberName, SubscriberWrite, Verdict};
@@ -13,8 +14,8 @@ pub struct Written {
     pub person: PersonChange,
     /// The subscriber as the last answer showed it.
     pub answer: Option<Subscriber>,
-    /// The reason, if MailerLite refused the person's values.
-    pub refusal: Option<String>,
+    /// The questions about what MailerLite refused.
+    pub refusals: Vec<Conflict>,
     /// The person is left as they are to a later run.
     pub is_left: bool,
 }
@@ -53,14 +54,12 @@ fn judge(
     verdicts: Vec<(SubscriberWrite, Verdict)>,
     read: Option<Subscriber>,
 ) -> Written {
-    let mut written = Written { person, answer: read.clone(), refusal: None, is_left: false };
+    let mut written = Written { person, answer: read.clone(), refusals: vec![], is_left: false };
     for (write, verdict) in verdicts {
         match (verdict, write) {
             (Verdict::Saved(subscriber), _) => written.answer = Some(subscriber),
             (Verdict::Done, _) => {}
-            (Verdict::Rejected(reason), SubscriberWrite::Update { unsubscribe: false, .. }) => {
-                written.refusal = Some(reason);
-            }
+            (Verdict::Rejected(reason), write) => written.refuse(write, reason),
             (Verdict::Missing, SubscriberWrite::Join { group, .. }) => {
                 written.person.plan.joins.retain(|join| *join != group);
             }
@@ -76,6 +75,32 @@ fn judge(
         }
     }
     written
+}
+
+impl Written {
+    /// Takes back a change that MailerLite refused, and asks about it. The rest of the person is
+    /// saved: an opt-out must not wait for a wrong value, nor a value for a refused opt-out.
+    fn refuse(&mut self, write: SubscriberWrite, reason: String) {
+        let person = &mut self.person;
+        let mut refusal = rejection(reason);
+        match write {
+            SubscriberWrite::Update { unsubscribe: true, .. } => {
+                person.plan.unsubscribe = false;
+                refusal.subject = "status".to_owned();
+                refusal.a = Some(person.row.status.name().to_owned());
+            }
+            SubscriberWrite::Join { group, .. } => person.plan.joins.retain(|join| *join != group),
+            SubscriberWrite::Leave { group, .. } => {
+                person.plan.leaves.retain(|leave| *leave != group);
+            }
+            _ => person.withhold_values(),
+        }
+        if self.refusals.iter().all(|other| other.subject != refusal.subject) {
+            person.plan.conflicts.retain(|open| open.subject != refusal.subject);
+            person.plan.conflicts.push(refusal.clone());
+            self.refusals.push(refusal);
+        }
+    }
 }
 
 /// Says whether a subscriber is as a change would have it.

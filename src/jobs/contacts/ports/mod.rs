@@ -43,8 +43,8 @@ pub trait ContactStore: Send + Sync {
     async fn new_rows(&self, after: Option<&ContactId>, most: u32) -> Result<Vec<Contact>, Fault>;
 
     /// Saves people together: rows, links, shadows, conflicts and log. Returns the keys of those
-    /// who were saved. Nothing of a person is saved whose row has other values than those that the
-    /// change was decided on.
+    /// who were saved. Nothing of a person is saved whose row would be written, and has other values
+    /// than those that the change was decided on, or is not in the mapping any more.
     async fn save(&self, run: &str, people: &[PersonCommit]) -> Result<Vec<ContactId>, Fault>;
 
     /// Reads the columns of the mapped table; none if there is no such table.
@@ -162,6 +162,8 @@ pub struct PersonCommit {
     pub contact: ContactId,
     /// The subscriber.
     pub subscriber: MailerLiteId,
+    /// The row that the changes were decided on; none if they do not depend on it.
+    pub decided: Option<Box<Contact>>,
     /// The changes of the row.
     pub row: Vec<ColumnChange>,
     /// The state that both sides agree on from now on.

@@ -176,6 +176,7 @@ async fn once(
         most_rejected: u64::MAX,
         rejected: 0,
         unmade: vec![],
+        leased: vec![],
     };
     order::make(&mut apply, changes).await?;
     let mut again = Vec::new();

@@ -13,6 +13,7 @@ pub fn record(link: &Link, agreed: AgreedState, conflicts: Vec<Conflict>) -> Per
     PersonCommit {
         contact: link.contact.clone(),
         subscriber: link.subscriber.clone(),
+        decided: None,
         row: vec![],
         agreed,
         conflicts,
