@@ -1,11 +1,11 @@
 //! People who change while a run of all people is at work, and what MailerLite refuses.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use syncline::demo::mailerlite::{Act, Status};
+use syncline::demo::mailerlite::{Act, Options, Oversize, Status, Variants};
 use syncline::engine::model::contacts::mapping::{GroupRule, ImportPolicy, Membership};
-use syncline::jobs::contacts::enterprise::{self, EnterpriseReport};
+use syncline::jobs::contacts::enterprise::{self, EnterpriseReport, EnterpriseRequest};
 use syncline::jobs::contacts::ports::quotas::Leases;
 
 use super::People;
@@ -155,4 +155,21 @@ async fn an_opt_out_that_mailerlite_refuses_is_a_question_and_is_tried_again() {
     assert_eq!((report.errors, report.updates_applied), (0, 1), "{report:?}");
     assert_eq!(people.person("p0@x.io").status, Status::Unsubscribed);
     assert_eq!(people.conflicts().await, "rejected status gone");
+}
+
+#[tokio::test]
+async fn an_opt_out_comes_before_all_other_writes_of_a_run_that_goes_on() {
+    let variants = Variants { largest_page: 1, oversize: Oversize::Clamped, ..Variants::default() };
+    let people = People::with(Options::stepped(SystemTime::now()).with_variants(variants)).await;
+    for number in 0..4 {
+        people.add(&format!("p{number}@x.io"), "A", "X").await;
+    }
+    people.sync().await;
+    people.sql("update clients set first_name = 'B'").await;
+    let first = EnterpriseRequest { max_records: Some(1), ..people.request() };
+    let report = people.ask(&first).await;
+    // MailerLite lists the newest first, so that p0 is on the last page.
+    people.sql("update clients set email_status = 'opted_out' where email = 'p0@x.io'").await;
+    people.ask(&EnterpriseRequest { cursor: report.next_cursor, ..first }).await;
+    assert_eq!(people.person("p0@x.io").status, Status::Unsubscribed);
 }

@@ -107,6 +107,10 @@ impl ContactStore for Watched<'_> {
         self.told("links_by_subscriber", self.sides.store.links_by_subscriber(ids)).await
     }
 
+    async fn opt_outs(&self, most: u32) -> Result<Vec<Link>, Fault> {
+        self.told("opt_outs", self.sides.store.opt_outs(most)).await
+    }
+
     async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault> {
         self.told("unlinked", self.sides.store.unlinked(emails)).await
     }

@@ -60,6 +60,24 @@ impl ContactTables<'_> {
         Statement::rows(self.linked("x.b_id::text = any($1)"), [ids.into()])
     }
 
+    /// The statement that gives links of rows that refuse mail where nobody has agreed on that.
+    pub fn opt_outs(&self, most: u32) -> Statement {
+        let refusing = match &self.mapping.status {
+            Some(column) => format!(
+                "x.a_id in (select t.{key} from {table} as t where {status} <> 'active')",
+                key = sql::ident(self.key),
+                table = sql::table(&self.mapping.table),
+                status = status(column),
+            ),
+            None => "false".to_owned(),
+        };
+        let text = self.linked(&format!(
+            "{refusing} and coalesce(s.agreed #>> '{{status,b}}', 'active') \
+                 in ('active', 'unconfirmed') and s.agreed ->> 'is_gone' is null"
+        ));
+        Statement::rows(format!("{text} limit $1"), [i64::from(most).into()])
+    }
+
     fn linked(&self, condition: &str) -> String {
         format!(
             "select jsonb_build_object('contact', x.a_id::text, 'subscriber', x.b_id::text, \

@@ -140,6 +140,10 @@ impl ContactStore for PostgresContacts {
         self.read(self.tables(self.key().await?).links_by_subscriber(ids), rows::link).await
     }
 
+    async fn opt_outs(&self, most: u32) -> Result<Vec<Link>, Fault> {
+        self.read(self.tables(self.key().await?).opt_outs(most), rows::link).await
+    }
+
     async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault> {
         self.read(self.tables(self.key().await?).unlinked(emails), rows::contact).await
     }

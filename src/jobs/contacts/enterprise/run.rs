@@ -17,18 +17,22 @@ use super::report::{EnterpriseReport, HeldRun};
 use super::request::EnterpriseRequest;
 use super::survey::{Paired, Survey, SurveyedPage};
 use crate::engine::model::contacts::limits::{ChangeKind, Limit};
-use crate::engine::model::contacts::subscriber::MailerLiteId;
+use crate::engine::model::contacts::link::Link;
+use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::engine::model::fault::Fault;
 use crate::jobs::contacts::check;
 use crate::jobs::contacts::lease::RunLease;
 use crate::jobs::contacts::paced::{PacedList, Stop};
 use crate::jobs::contacts::plan::limits::{ChangeCounts, exceeded, is_suspicious};
-use crate::jobs::contacts::ports::ContactCounts;
+use crate::jobs::contacts::ports::{ContactCounts, SubscriberName};
 use crate::jobs::contacts::sides::ContactSides;
 
 /// The changes that are kept in memory, of about a kilobyte each. With more, the list is walked
 /// twice.
 const MOST_KEPT: usize = 25_000;
+
+/// The opt-outs that are made before the first page.
+const MOST_OPT_OUTS: u32 = 500;
 
 /// The examples of a report.
 const EXAMPLES: usize = 20;
@@ -212,6 +216,7 @@ impl<'a> Run<'a> {
     async fn walk_and_write(&mut self) -> Result<(), Stop> {
         // Rows whose subscribers were found by address have links by the end of the list.
         self.is_whole = false;
+        self.write_opt_outs().await?;
         loop {
             let mut page = self.page().await?;
             if self.report.changes.is_empty() || self.request.cursor.is_some() {
@@ -223,6 +228,25 @@ impl<'a> Run<'a> {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Unsubscribes those who opted out here, before any page is written: one whom MailerLite
+    /// refused to unsubscribe yesterday must not wait for the last page.
+    async fn write_opt_outs(&mut self) -> Result<(), Stop> {
+        let links = self.sides.store.opt_outs(MOST_OPT_OUTS).await?;
+        let names: Vec<SubscriberName> =
+            links.iter().map(|link| SubscriberName::Id(link.subscriber.clone())).collect();
+        let found = self.list.find(&names).await?;
+        let (links, subscribers): (Vec<Link>, Vec<Subscriber>) =
+            links.into_iter().zip(found).filter_map(|(link, there)| Some((link, there?))).unzip();
+        let survey = Survey { sides: self.sides, list: self.list, rules: self.rules() };
+        let mut page = SurveyedPage::default();
+        for pairing in survey.pair(subscribers, links).await? {
+            survey.survey(pairing, &mut page);
+        }
+        page.changes
+            .retain(|change| matches!(change, Change::Person(person) if person.plan.unsubscribe));
+        self.apply(page.changes).await
     }
 
     async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Stop> {

@@ -36,6 +36,9 @@ pub trait ContactStore: Send + Sync {
     /// Reads the links to these subscribers.
     async fn links_by_subscriber(&self, ids: &[MailerLiteId]) -> Result<Vec<Link>, Fault>;
 
+    /// Reads links of rows that refuse mail where nobody has agreed on that yet.
+    async fn opt_outs(&self, most: u32) -> Result<Vec<Link>, Fault>;
+
     /// Reads the rows without a link that have one of these addresses, in any spelling.
     async fn unlinked(&self, emails: &[Email]) -> Result<Vec<Contact>, Fault>;
 
