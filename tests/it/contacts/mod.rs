@@ -5,15 +5,18 @@
 //! - `identity`: who is who, and who is nobody any more
 //! - `rails`: the bounds of a run; `cursors`: those of a run that goes on
 //! - `races`: people who change while a run is at work; `watched`: sides that say what they do
+//! - `kills`: a program that dies at each write; `rough_day`: lost answers and two syncs at once
 //! - `smart`: named people
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
 mod backfill;
 mod cursors;
 mod identity;
+mod kills;
 mod merges;
 mod races;
 mod rails;
+mod rough_day;
 mod smart;
 mod watched;
 
