@@ -72,7 +72,7 @@ impl FinishedRun<'_> {
         let left = budget.left(clock.now());
         let patience = left.map_or(PATIENCE, |left| left.clamp(LEAST_PATIENCE, PATIENCE));
         let news = SendNews { pipeline, ledger, notifier, clock, patience };
-        let state = PipelineState { end: self.end, error: self.error.as_deref() };
+        let state = PipelineState::of_tables(self.end, self.error.as_deref());
         let send = tokio::time::timeout(patience + LEDGER_PATIENCE, news.send(&state, self.run));
         match send.await {
             Ok(Ok(_)) => {}

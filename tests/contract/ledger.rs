@@ -6,7 +6,7 @@ use syncline::engine::model::delivery::{Chain, Delivery, QueueId};
 use syncline::engine::model::notice::SentNotices;
 use syncline::engine::model::range::RowKey;
 use syncline::engine::model::run::Trigger;
-use syncline::engine::ports::{Ledger, LostMessage, Opened};
+use syncline::engine::ports::{Ledger, LostMessage, NoticeRecords, Opened};
 
 use super::{PIPELINE, all_targets, run_id};
 
@@ -109,7 +109,7 @@ async fn of_several_who_found_the_same_news_one_tells_them() {
     for sides in all_targets().await {
         sides.target.prepare().await.unwrap();
         assert_eq!(sides.target.notice_facts(PIPELINE).await.unwrap().sent, None, "{}", sides.name);
-        let sent = SentNotices { failing: Some(SystemTime::UNIX_EPOCH), rejects: None };
+        let sent = SentNotices { failing: Some(SystemTime::UNIX_EPOCH), ..SentNotices::default() };
         let replace = || sides.target.replace_sent_notices(PIPELINE, None, Some(&sent));
         let told = tokio::join!(replace(), replace());
         let told = u8::from(told.0.unwrap()) + u8::from(told.1.unwrap());

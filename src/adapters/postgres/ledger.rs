@@ -15,9 +15,27 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::table::TableName;
 use crate::engine::ports::{
-    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, RewrittenColumns, SourceIdentity,
-    StateVersion, Target,
+    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, NoticeRecords, Opened, RewrittenColumns,
+    SourceIdentity, StateVersion, Target,
 };
+
+#[async_trait]
+impl NoticeRecords for PostgresTarget {
+    async fn notice_facts(&self, pipeline: &str) -> Result<NoticeFacts, Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(notices::read(&call, &self.schema, pipeline, notices::OF_TABLES).await)
+    }
+
+    async fn replace_sent_notices(
+        &self,
+        pipeline: &str,
+        before: Option<&SentNotices>,
+        after: Option<&SentNotices>,
+    ) -> Result<bool, Fault> {
+        let call = self.pool.call(Step::State, None).await?;
+        call.end(notices::replace(&call, &self.schema, pipeline, before, after).await)
+    }
+}
 
 #[async_trait]
 impl Ledger for PostgresTarget {
@@ -82,21 +100,6 @@ impl Ledger for PostgresTarget {
             history::record_lost(&call, &self.schema, lost).await
         };
         call.end(recorded.await)
-    }
-
-    async fn notice_facts(&self, pipeline: &str) -> Result<NoticeFacts, Fault> {
-        let call = self.pool.call(Step::State, None).await?;
-        call.end(notices::read(&call, &self.schema, pipeline).await)
-    }
-
-    async fn replace_sent_notices(
-        &self,
-        pipeline: &str,
-        before: Option<&SentNotices>,
-        after: Option<&SentNotices>,
-    ) -> Result<bool, Fault> {
-        let call = self.pool.call(Step::State, None).await?;
-        call.end(notices::replace(&call, &self.schema, pipeline, before, after).await)
     }
 
     async fn records(&self, pipeline: &str) -> Result<Option<Records>, Fault> {

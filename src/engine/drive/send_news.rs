@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::run::RunId;
 use crate::engine::plan::news::{self, PipelineState};
-use crate::engine::ports::{Clock, Ledger, Notifier};
+use crate::engine::ports::{Clock, NoticeRecords, Notifier};
 
 /// The context of sending.
 pub struct SendNews<'a> {
     /// The pipeline.
     pub pipeline: &'a str,
     /// Records what people know.
-    pub ledger: &'a dyn Ledger,
+    pub ledger: &'a dyn NoticeRecords,
     /// Sends the notice.
     pub notifier: &'a dyn Notifier,
     /// Time.

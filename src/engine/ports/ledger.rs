@@ -18,9 +18,26 @@ use crate::engine::model::reject::Reject;
 use crate::engine::model::run::{PastRun, RunEnd, RunId, RunKind, Trigger};
 use crate::engine::model::table::TableName;
 
+/// The record of the notices that were sent, so that people get each piece of news once.
+#[async_trait]
+pub trait NoticeRecords: Send + Sync {
+    /// Returns the notices that were sent about a pipeline, and the rejected rows that no notice
+    /// has named.
+    async fn notice_facts(&self, pipeline: &str) -> Result<NoticeFacts, Fault>;
+
+    /// Replaces the record of sent notices if it is still `before`. Of several callers with the
+    /// same notice, one gets true and sends it.
+    async fn replace_sent_notices(
+        &self,
+        pipeline: &str,
+        before: Option<&SentNotices>,
+        after: Option<&SentNotices>,
+    ) -> Result<bool, Fault>;
+}
+
 /// Keeps the state of pipelines in our tables.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: NoticeRecords {
     /// Makes or upgrades the state tables where that is needed; any number of calls at once.
     async fn prepare(&self) -> Result<StateVersion, Fault>;
 
@@ -48,19 +65,6 @@ pub trait Ledger: Send + Sync {
 
     /// Records a message that the queue gave up; telling it again changes nothing.
     async fn record_lost(&self, lost: &LostMessage<'_>) -> Result<(), Fault>;
-
-    /// Returns the notices that were sent about a pipeline, and the rejected rows that no notice
-    /// has named.
-    async fn notice_facts(&self, pipeline: &str) -> Result<NoticeFacts, Fault>;
-
-    /// Replaces the record of sent notices if it is still `before`. Of several callers with the
-    /// same notice, one gets true and sends it.
-    async fn replace_sent_notices(
-        &self,
-        pipeline: &str,
-        before: Option<&SentNotices>,
-        after: Option<&SentNotices>,
-    ) -> Result<bool, Fault>;
 
     /// Returns everything that is kept of a pipeline, and takes or makes nothing; none where there
     /// are no state tables yet.

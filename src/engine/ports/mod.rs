@@ -26,8 +26,8 @@ use super::model::notice::Notice;
 
 pub use digests::Digests;
 pub use ledger::{
-    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, Opened, OpenedRun, RejectCounts,
-    RewrittenColumns, SourceIdentity, StateVersion,
+    Checkpoints, ClosedRun, Ledger, LostMessage, NewRun, NoticeRecords, Opened, OpenedRun,
+    RejectCounts, RewrittenColumns, SourceIdentity, StateVersion,
 };
 pub use source::{Ancestors, Fetch, FetchPageParents, FetchParents, ReadPage, Source};
 pub use target::{

@@ -49,7 +49,7 @@ impl RecordLoss {
             return result.map(|()| false);
         };
         let text = self.text();
-        let state = PipelineState { end: RunEnd::Failed, error: Some(&text) };
+        let state = PipelineState::of_tables(RunEnd::Failed, Some(&text));
         match result {
             Ok(()) => {
                 let news = SendNews { pipeline, ledger, notifier, clock, patience: PATIENCE };

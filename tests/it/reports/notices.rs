@@ -121,9 +121,14 @@ async fn of_several_instances_that_find_the_same_news_one_may_tell_it() {
     pair.sync().await.success();
     let settings = |name: &str| pair.settings().get(name).cloned();
     let instances: Vec<App> = (0..8).map(|_| App::function(&settings).unwrap()).collect();
-    let failing =
-        SentNotices { failing: Some(UNIX_EPOCH + Duration::from_millis(7)), rejects: None };
-    let later = SentNotices { failing: None, rejects: Some("2026-01-01 00:00:00+00".to_owned()) };
+    let failing = SentNotices {
+        failing: Some(UNIX_EPOCH + Duration::from_millis(7)),
+        ..SentNotices::default()
+    };
+    let later = SentNotices {
+        rejects: Some("2026-01-01 00:00:00+00".to_owned()),
+        ..SentNotices::default()
+    };
     for (before, after) in [
         (None, Some(&failing)),
         (Some(&failing), Some(&later)),

@@ -4,6 +4,7 @@
 //! - `adopted`: the check of tables that an older system made
 //! - `candidates`: the tables that may be mapped
 //! - `desk`: the records that people look at
+//! - `notices`: the notices that were sent
 //! - `rows`: reads people
 //! - `records`: new rows, open questions, and people who asked to be forgotten
 //! - `status`: the progress that dashboards read
@@ -13,6 +14,7 @@
 mod adopted;
 mod candidates;
 mod desk;
+mod notices;
 mod quotas;
 mod records;
 mod rows;

@@ -60,24 +60,28 @@ pub struct StoredNotices {
     /// Milliseconds since 1970, by the clock of the program that sent the notice.
     failing_told_ms: Option<u64>,
     rejects_until: Option<String>,
+    /// Records of pipelines have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
 }
 
 impl StoredNotices {
     /// Returns the stored form as text.
     pub fn text(sent: &SentNotices) -> Result<String, serde_json::Error> {
-        let SentNotices { failing, rejects } = sent;
+        let SentNotices { failing, rejects, cause } = sent;
         let since = |at: &SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         serde_json::to_string(&Self {
             failing_told_ms: failing.as_ref().map(|at| since(at).as_millis() as u64),
             rejects_until: rejects.clone(),
+            cause: cause.clone(),
         })
     }
 
     /// Returns the model of the stored form.
     pub fn into_model(self) -> SentNotices {
-        let Self { failing_told_ms, rejects_until } = self;
+        let Self { failing_told_ms, rejects_until, cause } = self;
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        SentNotices { failing: failing_told_ms.map(at), rejects: rejects_until }
+        SentNotices { failing: failing_told_ms.map(at), rejects: rejects_until, cause }
     }
 }
 

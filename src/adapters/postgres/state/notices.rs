@@ -8,22 +8,32 @@ use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::transaction::Purpose;
 use crate::engine::model::notice::{NoticeFacts, SentNotices};
 
-/// Reads the notices that were sent and the rows that were rejected for the first time since, in
-/// one round trip.
+/// The rows of a pipeline that were rejected since a time, by their tables.
+pub const OF_TABLES: &str = "select table_name, count(*), max(max(first_seen)) over ()::text \
+     from STATE.sync_rejects where pipeline = $1 and first_seen > SINCE \
+     group by table_name order by table_name";
+
+/// The people of whom a value was rejected since a time.
+pub const OF_CONTACTS: &str = "select $1::text, count(*), max(created_at)::text \
+     from STATE.sync_conflicts where kind = 'rejected' and status = 'open' \
+         and created_at > SINCE and $1 = 'the contacts' \
+     having count(*) > 0";
+
+/// Reads the notices that were sent, and by the statement what was rejected for the first time
+/// since, in one round trip.
 pub async fn read(
     session: &Session,
     schema: &str,
     pipeline: &str,
+    rejects: &str,
 ) -> Result<NoticeFacts, PostgresError> {
     let schema = sql::ident(schema);
     let sent = format!("select value::text from {schema}.sync_state where key = $1");
-    let rejects = format!(
-        "select table_name, count(*), max(max(first_seen)) over ()::text \
-         from {schema}.sync_rejects where pipeline = $1 and first_seen > \
-             coalesce((select (value ->> 'rejects_until')::timestamptz \
-                 from {schema}.sync_state where key = $2), '-infinity') \
-         group by table_name order by table_name"
+    let since = format!(
+        "coalesce((select (value ->> 'rejects_until')::timestamptz \
+             from {schema}.sync_state where key = $2), '-infinity')"
     );
+    let rejects = rejects.replace("STATE", &schema).replace("SINCE", &since);
     let (begin, sent, rejects, end) = tokio::join!(
         session.begin(Purpose::Look),
         session.query(&sent, [notices_key(pipeline).into()]),

@@ -7,7 +7,7 @@ use super::run::RunId;
 /// Something that people are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// The pipeline, or `full-sync`.
+    /// The pipeline, `full-sync` or `the contacts`.
     pub pipeline: String,
     /// Its subject.
     pub state: NoticeState,
@@ -52,6 +52,8 @@ pub struct SentNotices {
     /// The time, as the target prints it, up to which rejected rows stood in a notice; none before
     /// the first.
     pub rejects: Option<String>,
+    /// The cause of that failure, where causes are told apart: another one is news.
+    pub cause: Option<String>,
 }
 
 /// The facts that decide whether people get a notice.

@@ -13,6 +13,26 @@ pub struct PipelineState<'a> {
     pub end: RunEnd,
     /// The error, in words that people may read.
     pub error: Option<&'a str>,
+    /// The cause of a failure, where another cause is news.
+    pub cause: Option<&'static str>,
+    /// The thing that is synced.
+    pub about: NewsTopic,
+}
+
+/// The thing that a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewsTopic {
+    /// The tables of a pipeline.
+    Tables,
+    /// The contacts.
+    Contacts,
+}
+
+impl<'a> PipelineState<'a> {
+    /// The state of a pipeline's tables.
+    pub fn of_tables(end: RunEnd, error: Option<&'a str>) -> Self {
+        Self { end, error, cause: None, about: NewsTopic::Tables }
+    }
 }
 
 /// The content of a notice, and the record of sent notices after it.
@@ -47,35 +67,60 @@ pub fn decide(
     let mut lines = Vec::new();
     let mut subject = None;
     let is_stale = |last: &SystemTime| now.duration_since(*last).is_ok_and(|age| age >= days(1));
+    let is_other = sent.cause.as_deref() != state.cause;
     match (state.end, &sent.failing) {
-        (RunEnd::Failed, last) if last.as_ref().is_none_or(is_stale) => {
-            let verb = if last.is_some() { "still fails" } else { "fails" };
+        (RunEnd::Failed, last) if is_other || last.as_ref().is_none_or(is_stale) => {
+            let verb = if last.is_some() && !is_other { "still fails" } else { "fails" };
             lines.push(format!("Syncline: the sync of {pipeline} {verb}."));
             lines.extend(state.error.map(str::to_owned));
-            lines
-                .push("Nothing is lost: the next run goes on from the last checkpoint.".to_owned());
+            lines.push(state.about.after_failure().to_owned());
             subject = Some(NoticeState::Failed);
             sent.failing = Some(now);
+            sent.cause = state.cause.map(str::to_owned);
         }
         (RunEnd::Success, Some(_)) => {
             lines.push(format!("Syncline: the sync of {pipeline} works again."));
             subject = Some(NoticeState::Recovered);
-            sent.failing = None;
+            (sent.failing, sent.cause) = (None, None);
         }
         _ => {}
     }
     if !rejects.is_empty() {
-        let table_count = |(table, rows): &(String, u64)| format!("{table} ({rows})");
-        let tables: Vec<String> = rejects.iter().map(table_count).collect();
-        lines.push(format!(
-            "Syncline: the target of {pipeline} refuses rows, which are set aside: {}.",
-            tables.join(", ")
-        ));
-        lines.push("See why: syncline rejects list".to_owned());
+        lines.extend(state.about.rejects(pipeline, rejects));
         subject = subject.or(Some(NoticeState::Rejected));
         sent.rejects.clone_from(newest);
     }
     subject.map(|subject| News { subject, text: lines.join("\n"), sent })
+}
+
+impl NewsTopic {
+    fn after_failure(self) -> &'static str {
+        match self {
+            Self::Tables => "Nothing is lost: the next run goes on from the last checkpoint.",
+            Self::Contacts => "Nothing is lost: the next sync compares both sides anew.",
+        }
+    }
+
+    fn rejects(self, pipeline: &str, rejects: &[(String, u64)]) -> [String; 2] {
+        let table_count = |(table, rows): &(String, u64)| format!("{table} ({rows})");
+        let tables: Vec<String> = rejects.iter().map(table_count).collect();
+        let people: u64 = rejects.iter().map(|(_, people)| people).sum();
+        match self {
+            Self::Tables => [
+                format!(
+                    "Syncline: the target of {pipeline} refuses rows, which are set aside: {}.",
+                    tables.join(", ")
+                ),
+                "See why: syncline rejects list".to_owned(),
+            ],
+            Self::Contacts => [
+                format!(
+                    "Syncline: a side of {pipeline} refuses people, who are set aside: {people}."
+                ),
+                "See why: syncline contacts conflicts list".to_owned(),
+            ],
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,12 +134,12 @@ mod tests {
     }
 
     fn failing_since(failing: Option<u64>) -> NoticeFacts {
-        let sent = SentNotices { failing: failing.map(at), rejects: None };
+        let sent = SentNotices { failing: failing.map(at), ..SentNotices::default() };
         NoticeFacts { sent: Some(sent), ..NoticeFacts::default() }
     }
 
     fn subject(end: RunEnd, facts: &NoticeFacts) -> Option<NoticeState> {
-        let state = PipelineState { end, error: Some("Cannot read table public.users") };
+        let state = PipelineState::of_tables(end, Some("Cannot read table public.users"));
         decide("p", &state, facts, at(100 * HOUR)).map(|news| news.subject)
     }
 
@@ -126,15 +171,17 @@ mod tests {
             newest: Some("2026-01-01".to_owned()),
             ..failing_since(Some(99 * HOUR))
         };
-        let state = PipelineState { end: RunEnd::Partial, error: None };
+        let state = PipelineState::of_tables(RunEnd::Partial, None);
         let news = decide("p", &state, &facts, at(100 * HOUR)).unwrap();
         assert_eq!(news.subject, NoticeState::Rejected);
         assert!(news.text.contains("set aside: public.a (2), public.b (1)."), "{}", news.text);
-        let sent =
-            SentNotices { failing: Some(at(99 * HOUR)), rejects: Some("2026-01-01".to_owned()) };
+        let sent = SentNotices {
+            rejects: Some("2026-01-01".to_owned()),
+            ..failing_since(Some(99 * HOUR)).sent.unwrap()
+        };
         assert_eq!(news.sent, sent);
 
-        let state = PipelineState { end: RunEnd::Success, error: None };
+        let state = PipelineState::of_tables(RunEnd::Success, None);
         let news = decide("p", &state, &facts, at(100 * HOUR)).unwrap();
         assert_eq!((news.subject, news.sent.failing), (NoticeState::Recovered, None));
         assert!(news.text.contains("works again") && news.text.contains("public.a (2)"));
@@ -143,7 +190,7 @@ mod tests {
     #[test]
     fn a_failure_names_its_cause_and_says_that_no_row_is_lost() {
         let state =
-            PipelineState { end: RunEnd::Failed, error: Some("Cannot read table public.users") };
+            PipelineState::of_tables(RunEnd::Failed, Some("Cannot read table public.users"));
         let news = decide("p", &state, &failing_since(Some(0)), at(100 * HOUR)).unwrap();
         assert_eq!(
             news.text,
@@ -151,5 +198,31 @@ mod tests {
              Nothing is lost: the next run goes on from the last checkpoint."
         );
         assert_eq!(news.sent.failing, Some(at(100 * HOUR)));
+    }
+
+    #[test]
+    fn another_cause_is_news_of_its_own_and_contacts_have_their_own_words() {
+        let state = |end, cause| PipelineState {
+            end,
+            error: Some("Held"),
+            cause,
+            about: NewsTopic::Contacts,
+        };
+        let facts = |sent| NoticeFacts { sent: Some(sent), ..NoticeFacts::default() };
+        let decide = |state: &PipelineState<'_>, facts: &NoticeFacts| {
+            decide("the contacts", state, facts, at(100 * HOUR))
+        };
+        let held = state(RunEnd::Failed, Some("cap"));
+        let first = decide(&held, &NoticeFacts::default()).unwrap();
+        assert_eq!(
+            first.text,
+            "Syncline: the sync of the contacts fails.\nHeld\n\
+             Nothing is lost: the next sync compares both sides anew."
+        );
+        assert_eq!(decide(&held, &facts(first.sent.clone())), None);
+        let other = decide(&state(RunEnd::Failed, Some("fault")), &facts(first.sent.clone()));
+        assert!(other.unwrap().text.contains("the contacts fails"));
+        let end = decide(&state(RunEnd::Success, None), &facts(first.sent)).unwrap();
+        assert_eq!((end.subject, end.sent), (NoticeState::Recovered, SentNotices::default()));
     }
 }
