@@ -14,7 +14,7 @@
 //! | [`full_sync::FullSync`] | `full-sync` | copies all tables from another deployment, or to one |
 //! | [`cutover::WatchSource`] | `cutover` | finds out whether anybody still writes in the source |
 //!
-//! `contacts` has the decisions and the ports of a job that no door asks for yet.
+//! `contacts` keeps people in step with MailerLite: HTTP and `contacts` ask for its syncs.
 //!
 //! [`FinishedRun`] is what follows a run: its metrics, and the news that people get.
 

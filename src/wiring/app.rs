@@ -170,8 +170,8 @@ impl App {
             current_key,
             next_key,
             peers: full_sync::join(&peers),
-            own_deployment: full_sync::own(&peers, &state_schema, notifier),
-            own_contacts: contacts::own(&contacts, &state_schema),
+            own_deployment: full_sync::own(&peers, &state_schema, notifier.clone()),
+            own_contacts: contacts::own(&contacts, &state_schema, notifier),
             #[cfg(feature = "cli")]
             unmapped_contacts: contacts::unmapped(&contacts),
             webhook_secrets: contacts.webhook_secrets,

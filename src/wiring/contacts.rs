@@ -12,6 +12,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
+use crate::engine::ports::Notifier;
 #[cfg(feature = "cli")]
 use crate::engine::ports::Source;
 use crate::jobs::contacts::own_contacts::OwnContacts;
@@ -20,7 +21,11 @@ use crate::jobs::contacts::ports::MailingList;
 use crate::settings::ContactSettings;
 
 /// The contacts; none if they are not set up.
-pub fn own(set: &ContactSettings, state_schema: &str) -> Option<OwnContacts> {
+pub fn own(
+    set: &ContactSettings,
+    state_schema: &str,
+    notifier: Option<Arc<dyn Notifier>>,
+) -> Option<OwnContacts> {
     let (mapping, database) = (set.mapping.clone()?, set.database.as_ref()?.address.clone());
     let database =
         Arc::new(PostgresContacts::new(database, state_schema, mapping.clone(), Meter::default()));
@@ -35,6 +40,8 @@ pub fn own(set: &ContactSettings, state_schema: &str) -> Option<OwnContacts> {
         mapping,
         limits: set.limits.clone(),
         clock: Arc::new(SystemClock),
+        notices: database,
+        notifier,
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! - `plan`: decides who is who, and what each side gets
 //! - `ports`: the outsides
-//! - `own_contacts`: the contacts of this deployment, as the doors ask for them
+//! - `own_contacts`: the contacts of this deployment, as the doors ask for them; `notices`: their
+//!   syncs, of which people get notices
 //! - `sides`: both sides with the rules between them
 //! - `paced`: calls of the list within a budget; `lease`: one sync of all people at a time
 //! - `check`: the mapping against both sides; `field_types`: types that fit each other
@@ -19,6 +20,7 @@ pub mod desk;
 pub mod enterprise;
 mod field_types;
 mod lease;
+mod notices;
 pub mod own_contacts;
 mod paced;
 mod plan;

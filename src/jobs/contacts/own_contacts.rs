@@ -10,7 +10,7 @@ use super::smart::Guards;
 use crate::engine::model::contacts::limits::Limits;
 use crate::engine::model::contacts::mapping::ContactMapping;
 use crate::engine::model::run::RunId;
-use crate::engine::ports::Clock;
+use crate::engine::ports::{Clock, NoticeRecords, Notifier};
 
 /// The contacts of this deployment.
 pub struct OwnContacts {
@@ -32,6 +32,10 @@ pub struct OwnContacts {
     pub limits: Limits,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// The record of the notices that were sent.
+    pub notices: Arc<dyn NoticeRecords>,
+    /// Sends notices to people; none if nobody wants any.
+    pub notifier: Option<Arc<dyn Notifier>>,
 }
 
 impl OwnContacts {

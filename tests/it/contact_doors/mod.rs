@@ -3,11 +3,12 @@
 //! - `business`: a table of clients beside an account of MailerLite
 //! - `terminal`: `syncline contacts`; `conflicts`: a person's answers
 //! - `functions`: the functions over HTTP; `webhooks`: MailerLite's own calls
-//! - `page`: the page on contacts, command by command
+//! - `notices`: people are notified; `page`: the page on contacts, command by command
 
 mod business;
 mod conflicts;
 mod functions;
+mod notices;
 mod page;
 mod terminal;
 mod webhooks;

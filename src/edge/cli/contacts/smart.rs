@@ -7,7 +7,7 @@ use crate::edge::cli::terminal::output::{self, Exit};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::fault::Fault;
 use crate::jobs::contacts::own_contacts::OwnContacts;
-use crate::jobs::contacts::smart::{self, SmartMode, SmartReport, SmartRequest};
+use crate::jobs::contacts::smart::{SmartMode, SmartReport, SmartRequest};
 use crate::wiring::App;
 
 /// The time that a call may take.
@@ -61,7 +61,7 @@ pub async fn smart(
         repair: arguments.repair,
         budget: CALL,
     };
-    let report = smart::sync(&own.sides(), own.guards(), &request).await?;
+    let report = own.sync_named(&request).await?;
     match json {
         true => output::print_json(&report),
         false => print(&report, arguments.dry_run),

@@ -13,7 +13,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::contacts::check::{MappingProblem, check};
 use crate::jobs::contacts::enterprise::{
-    self, ChangeExample, EnterpriseReport, EnterpriseRequest, SyncDirection,
+    ChangeExample, EnterpriseReport, EnterpriseRequest, SyncDirection,
 };
 use crate::jobs::contacts::own_contacts::OwnContacts;
 use crate::wiring::App;
@@ -129,7 +129,7 @@ async fn until_done(
 ) -> Result<EnterpriseReport, Fault> {
     let mut sum = EnterpriseReport::default();
     loop {
-        let report = enterprise::sync(&own.sides(), &request).await?;
+        let report = own.sync_all(&request, None).await?;
         let has_moved = report.records_processed + report.updates_applied > 0;
         if let Some(most) = &mut request.max_records {
             *most = most.saturating_sub(report.updates_applied);

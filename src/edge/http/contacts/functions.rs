@@ -24,8 +24,8 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
 use crate::jobs::contacts::backfill::{self, BackfillRequest};
-use crate::jobs::contacts::enterprise::{self, EnterpriseRequest};
-use crate::jobs::contacts::smart::{self, IN_PROGRESS, SmartReport, SmartRequest};
+use crate::jobs::contacts::enterprise::EnterpriseRequest;
+use crate::jobs::contacts::smart::{IN_PROGRESS, SmartReport, SmartRequest};
 use crate::wiring::App;
 
 /// The time of a smart sync, which somebody waits for.
@@ -62,8 +62,7 @@ pub async fn smart(State(door): State<Arc<Door>>, call: Call) -> Response {
 
 /// Runs a smart sync.
 pub async fn sync_people(app: &App, request: &SmartRequest) -> Result<SmartReport, Fault> {
-    let contacts = app.contacts()?;
-    smart::sync(&contacts.sides(), contacts.guards(), request).await
+    app.contacts()?.sync_named(request).await
 }
 
 /// Says whether a later call may find people free whom another sync holds now.
@@ -101,7 +100,8 @@ async fn enterprise_slice(
         cursor: body.cursor.clone(),
         allowed: body::allowed(&body.allow)?,
     };
-    let report = enterprise::sync(&app.contacts()?.sides(), &request).await?;
+    let delivery = (caller == Caller::Queue).then(|| call.delivery()).flatten();
+    let report = app.contacts()?.sync_all(&request, delivery.as_ref()).await?;
     if report.busy {
         // A person reads the answer, and the queue calls again.
         let status = match caller {
