@@ -179,6 +179,11 @@ pub enum Problem {
     #[error("newest needs `updated` in [contacts], the column of the time of a row's last change")]
     NoUpdated,
     #[error(
+        "The row of somebody who subscribed again needs a value: name it as `active` in `status`, or \
+         leave this out, and a person decides on each"
+    )]
+    NoActive,
+    #[error(
         "{0:?} stands for two values of the column, and MailerLite's cannot be read back; give each \
          its own, or set direction = \"to-mailerlite\""
     )]

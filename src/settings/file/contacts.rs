@@ -73,6 +73,10 @@ impl Walk<'_> {
             table: table.clone().unwrap_or_else(|| TableName::new("", "")),
             email: email.clone().unwrap_or_default(),
         };
+        let has_active = mapping.status.as_ref().is_some_and(|status| status.active.is_some());
+        if mapping.accept_resubscribe && !has_active {
+            self.report(&section.span, Some("accept_resubscribe"), Problem::NoActive);
+        }
         let limits = self.limits(&mut section);
         self.refuse_unknown(&section);
         table.and(email).map(|_| FileContacts { mapping, limits })
@@ -85,6 +89,7 @@ impl Walk<'_> {
         let status = StatusColumn {
             column: column?,
             unsubscribed: unsubscribed?.0,
+            active: self.text(&mut section, "active").map(|(value, _)| value),
             bounced: self.text(&mut section, "bounced").map(|(value, _)| value),
             junk: self.text(&mut section, "junk").map(|(value, _)| value),
         };

@@ -28,7 +28,7 @@ fn everything_that_a_mapping_may_say_is_read() {
         where = "deleted_at is null"
         import = "create"
         create = false
-        status = { column = "email_status", unsubscribed = "opted_out", bounced = "bad", junk = "spam" }
+        status = { column = "email_status", unsubscribed = "opted_out", active = "ok", bounced = "bad", junk = "spam" }
         erased = "gdpr_erased_at"
         updated = "updated_at"
         accept_resubscribe = true
@@ -80,6 +80,7 @@ fn everything_that_a_mapping_may_say_is_read() {
     assert_eq!(mapping.filter.as_deref(), Some("deleted_at is null"));
     assert_eq!((mapping.import, mapping.accept_resubscribe), (ImportPolicy::Create, true));
     let status = mapping.status.unwrap();
+    assert_eq!(status.active.as_deref(), Some("ok"));
     let values = [Some(status.unsubscribed), status.bounced, status.junk].map(Option::unwrap);
     assert_eq!(
         (status.column.as_str(), values),
@@ -162,8 +163,14 @@ fn each_problem_of_a_mapping_is_named_with_its_line() {
         (format!("{status}\"x\""), "line 4, `status`: This must be a section"),
         (format!("{status}{{ column = \"c\" }}"), "line 4, `unsubscribed`: This key is missing"),
         (
-            format!("{status}{{ column = \"c\", unsubscribed = \"u\", active = \"a\" }}"),
-            "line 4, `active`: This key is not known here",
+            format!("{status}{{ column = \"c\", unsubscribed = \"u\", acive = \"a\" }}"),
+            "line 4, `acive`: This key is not known here",
+        ),
+        (
+            format!(
+                "{status}{{ column = \"c\", unsubscribed = \"u\" }}\naccept_resubscribe = true"
+            ),
+            "`accept_resubscribe`: The row of somebody who subscribed again needs a value: name it as `active`",
         ),
         (
             format!("{HEAD}[[contacts.field]]\nfield = \"f\""),

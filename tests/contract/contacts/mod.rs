@@ -55,6 +55,7 @@ fn mapping() -> ContactMapping {
         status: Some(StatusColumn {
             column: "email_status".into(),
             unsubscribed: "opted_out".into(),
+            active: None,
             bounced: Some("bounced".into()),
             junk: None,
         }),

@@ -268,3 +268,20 @@ async fn nobody_who_was_forgotten_is_created_there_from_a_restored_row() {
     let report = people.sync().await;
     assert_eq!((report.suppressed, people.person(ANN).is_deleted), (1, true), "{report:?}");
 }
+
+#[tokio::test]
+async fn the_row_follows_somebody_who_subscribed_again_if_the_mapping_says_so() {
+    let mut people = ann().await;
+    people.mapping.accept_resubscribe = true;
+    people.mapping.status.as_mut().unwrap().active = Some("ok".into());
+    people.act(ANN, Act::Unsubscribe);
+    people.sync().await;
+    people.mailerlite.advance(std::time::Duration::from_secs(60)).await;
+    people.act(ANN, Act::Subscribe);
+    people.sync().await;
+    assert_eq!((people.row(ANN).await, people.conflicts().await), ("A X ok".into(), String::new()));
+    assert_eq!(people.person(ANN).status, Status::Active);
+    people.sql("update clients set email_status = 'opted_out'").await;
+    people.sync().await;
+    assert_eq!(people.person(ANN).status, Status::Unsubscribed);
+}

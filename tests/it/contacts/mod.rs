@@ -84,6 +84,7 @@ pub fn mapping() -> ContactMapping {
         status: Some(StatusColumn {
             column: "email_status".into(),
             unsubscribed: "opted_out".into(),
+            active: None,
             bounced: None,
             junk: None,
         }),

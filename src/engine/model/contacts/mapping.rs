@@ -46,13 +46,15 @@ pub enum ImportPolicy {
     Create,
 }
 
-/// The column of the consent, and the values that stand for less mail.
+/// The column of the consent, and its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusColumn {
     /// The column.
     pub column: String,
     /// The value of a person who wants no mail.
     pub unsubscribed: String,
+    /// The value of a person who gets mail; none: nobody's return is written.
+    pub active: Option<String>,
     /// The value of a person whose mail came back; none: a bounce is not written.
     pub bounced: Option<String>,
     /// The value of a person who called the mail junk; none: that of `unsubscribed`.

@@ -86,7 +86,7 @@ impl PersonChange {
         subscriber.fields.retain(|key, _| is_mapped(key));
         let person = Person { a: &row, b: &subscriber, shadow: shadow.as_ref() };
         let mut plan = plan(rules.mapping, rules.groups, &person);
-        hold_return(&mut plan, &row, &subscriber, open);
+        hold_return(rules.mapping, &mut plan, (&row, &subscriber), open);
         let apart = plan.set_apart.iter().map(|(field, _)| Conflict {
             kind: ConflictKind::Rejected,
             subject: field.clone(),
@@ -240,9 +240,14 @@ impl PersonChange {
 }
 
 /// Keeps the question about a person who came back: a later agreement about other values makes the
-/// return look old, and would unsubscribe the person again before anybody has answered. A status
-/// of `active` has no value in the row, so it is a question, too.
-fn hold_return(plan: &mut PersonPlan, row: &Contact, there: &Subscriber, open: &[Conflict]) {
+/// return look old, and would unsubscribe the person again before anybody has answered. Where the
+/// mapping has no value for `active`, it is a question, too.
+fn hold_return(
+    mapping: &ContactMapping,
+    plan: &mut PersonPlan,
+    (row, there): (&Contact, &Subscriber),
+    open: &[Conflict],
+) {
     let asked = open.iter().find(|conflict| conflict.kind == ConflictKind::Resubscribed);
     let is_refusal = |name: &str| MailStatus::named(name).is_some_and(MailStatus::refuses_mail);
     let was_active = asked.is_some_and(|asked| !asked.a.as_deref().is_some_and(is_refusal));
@@ -254,7 +259,8 @@ fn hold_return(plan: &mut PersonPlan, row: &Contact, there: &Subscriber, open: &
         return;
     }
     let is_kept = asked.is_some() && plan.unsubscribe && there.status == MailStatus::Active;
-    let is_unwritable = plan.status_to_a == Some(MailStatus::Active);
+    let has_active = mapping.status.as_ref().is_some_and(|status| status.active.is_some());
+    let is_unwritable = plan.status_to_a == Some(MailStatus::Active) && !has_active;
     if is_kept || is_unwritable {
         plan.unsubscribe = false;
         plan.status_to_a = None;

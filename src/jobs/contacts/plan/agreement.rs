@@ -43,7 +43,8 @@ pub fn restrict(
 pub fn consent(column: &StatusColumn, status: MailStatus) -> Option<(&str, MailStatus)> {
     let unsubscribed = Some((&column.unsubscribed[..], MailStatus::Unsubscribed));
     match status {
-        MailStatus::Active | MailStatus::Unconfirmed => None,
+        MailStatus::Active => column.active.as_deref().map(|text| (text, status)),
+        MailStatus::Unconfirmed => None,
         MailStatus::Unsubscribed => unsubscribed,
         MailStatus::Bounced => column.bounced.as_deref().map(|text| (text, status)),
         MailStatus::Junk => column.junk.as_deref().map(|text| (text, status)).or(unsubscribed),
